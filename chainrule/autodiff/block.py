@@ -1,0 +1,125 @@
+"""Blocks: a composite with a name, which opens to its parts and may carry a hand-derived gradient.
+
+    @block
+    def sigmoid(input):
+        return 1 / (1 + exp(-input))
+
+    @sigmoid.gradient
+    def _(g, output):
+        return g * output * (1 - output)
+
+Without the second part a block's operations are recorded as usual, under its name (`features.0/sigmoid`). With it
+the block is one record: only what the rule names is kept. The rule's names are read as a primitive's are: `g`, any
+argument of the block, `output`. It gives one gradient, or a tuple with one for each tensor argument.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+
+from chainrule.autodiff.tape import Record
+from chainrule.cell import TensorCell
+from chainrule.errors import GradientError
+from chainrule.primitives.primitive import Primitive, Rule, read_rule, unpack
+from chainrule.primitives.value import Value
+from chainrule.state import current_state
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+P = ParamSpec("P")
+
+
+class Block(Generic[P]):
+    """A function of tensors and settings that the reader sees as one node; made by :func:`block`."""
+
+    def __init__(self, function: Callable[P, Tensor]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = getattr(function, "__name__", "block").strip("_")
+        self.signature = inspect.signature(function)
+        self.arguments = tuple(self.signature.parameters)
+        self.rule: Rule | None = None
+
+    def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the block a hand-derived gradient (a decorator). Its argument names say what is kept."""
+        self.rule = read_rule(rule)
+        known = {"g", "output", *self.arguments}
+        strange = [name for name in self.rule.names if name not in known]
+        if strange:
+            raise TypeError(f"block {self.name}: the gradient names {strange}; it may name {sorted(known)}.")
+        return rule
+
+    def parts(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        """The block opened: the same result, every operation of it recorded, the hand-derived gradient unused."""
+        return self.function(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        """Compute the block and record it as one node (or, without a gradient of its own, under one name)."""
+        state = current_state()
+        before, path = state.gradients, state.path
+        state.path = f"{path}/{self.name}"
+        try:
+            if self.rule is None or not before:
+                return self.function(*args, **kwargs)
+            state.gradients = False
+            output = self.function(*args, **kwargs)
+        finally:
+            state.gradients, state.path = before, path
+        return self._recorded(output, args, kwargs)
+
+    def _recorded(self, output: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+        assert self.rule is not None
+        given: dict[str, Any] = dict(zip(self.arguments, args, strict=False))
+        if kwargs or len(args) < len(self.arguments):
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+        lift = current_state().trace
+        values = {name: thing.value for name, thing in given.items() if isinstance(thing, TensorCell)}
+        if lift is not None:
+            values = dict(zip(values, lift.lift(list(values.values())), strict=True))
+        sources = tuple([value.source for value in values.values()])
+        if not any(sources):
+            return output
+        saved: dict[str, Any] = {}
+        array = output.value.array
+        for name in self.rule.names:
+            if name == "output":
+                saved[name] = array
+            elif name != "g":
+                saved[name] = values[name] if name in values else given[name]
+        record = Record(self, {}, sources, saved, [(array.shape, array.dtype)])
+        return Primitive.make_tensor(Value(array, (record, 0)))
+
+    def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> Sequence[Tensor | None]:
+        """Apply the hand-derived gradient."""
+        assert self.rule is not None
+        known = unpack(record, upstream, ("output",))
+        answer = self.rule.function(*[known[name] for name in self.rule.names])
+        if not isinstance(answer, tuple):
+            answer = (answer, *[None] * (len(wanted) - 1))
+        if len(answer) != len(wanted):
+            raise GradientError(
+                f"block {self.name}: the gradient gives {len(answer)} results for {len(wanted)} tensor arguments."
+            )
+        return answer
+
+
+def block(function: Callable[P, Tensor]) -> Block[P]:
+    """Make a composite of tensor operations one node with a name (a decorator).
+
+    >>> import chainrule
+    >>> @block
+    ... def swish(x):
+    ...     return x * chainrule.sigmoid(x)
+    >>> swish(chainrule.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7311])
+    """
+    return Block(function)

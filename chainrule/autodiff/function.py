@@ -1,0 +1,146 @@
+"""User blocks in PyTorch's form: a class with `forward` and a hand-written `backward`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from chainrule.autodiff.tape import Record
+from chainrule.cell import TensorCell
+from chainrule.errors import GradientError
+from chainrule.primitives.primitive import Primitive, zeros_of
+from chainrule.primitives.value import Value
+from chainrule.state import current_state
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class Context:
+    """What `forward` hands to `backward`: saved tensors, and any attributes that are set on it.
+
+    Attributes:
+        needs_input_grad: for each argument of `apply` whether its gradient is wanted.
+    """
+
+    def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs_input_grad
+        self._saved: tuple[Any, ...] = ()
+        self._not_differentiable: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs, outputs or other tensors for `backward`; they are freed with the graph."""
+        self._saved = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Say that these outputs have no gradient."""
+        self._not_differentiable = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The tensors kept by `save_for_backward`."""
+        return self._saved
+
+
+class Function:
+    """A differentiable operation with a gradient written by hand.
+
+    Subclasses give two static methods, `forward(ctx, *arguments)` and `backward(ctx, *upstream)`, which returns one
+    gradient (or None) for each argument of `forward`. If `backward` consists of tensor operations it can be
+    differentiated again.
+
+    >>> import chainrule
+    >>> class Square(chainrule.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         (x,) = ctx.saved_tensors
+    ...         return 2 * x * g
+    >>> x = chainrule.tensor(3.0, requires_grad=True)
+    >>> Square.apply(x).backward()
+    >>> x.grad
+    tensor(6.)
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        """Compute the outputs; nothing in here is recorded."""
+        raise TypeError("a Function defines forward(ctx, …).")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """The gradient of each argument from the gradients of the outputs."""
+        raise TypeError("a Function defines backward(ctx, …).")
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run `forward` and record it as one operation."""
+        state = current_state()
+        recording = state.gradients
+        needs = tuple(isinstance(x, TensorCell) and x.requires_grad for x in args)
+        context = Context(needs)
+        state.gradients = False
+        try:
+            answer = cls.forward(context, *args)
+        finally:
+            state.gradients = recording
+        if not recording or not any(needs):
+            return answer
+        return _recorded(cls, context, args, answer)
+
+
+class _Applied:
+    """The operation in the record of a Function: knows its class and context."""
+
+    def __init__(self, function: type[Function], context: Context, kept: list[tuple[str, int]]) -> None:
+        self.function = function
+        self.context = context
+        self.kept = kept
+        self.name = function.__name__
+
+    def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> Sequence[Tensor | None]:
+        """Call the user's `backward` with the saved tensors restored."""
+        make = Primitive.make_tensor
+        saved = record.saved or {}
+        restored: list[Any] = []
+        for kind, position in self.kept:
+            if kind == "output":
+                restored.append(make(Value(saved["outputs"][position], (record, position))))
+            else:
+                restored.append(None if kind == "nothing" else make(saved["inputs"][position]))
+        self.context._saved = tuple(restored)
+        coming = [zeros_of(form) if g is None else g for g, form in zip(upstream, record.forms, strict=True)]
+        answer = self.function.backward(self.context, *coming)
+        self.context._saved = ()
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        if len(answers) != len(wanted):
+            raise GradientError(
+                f"{self.name}.backward gives {len(answers)} gradients; forward takes {len(wanted)} arguments. "
+                "Return one for each, None for those without."
+            )
+        return [g if isinstance(g, TensorCell) else None for g in answers]  # type: ignore[misc]
+
+
+def _recorded(function: type[Function], context: Context, args: tuple[Any, ...], answer: Any) -> Any:
+    outputs = answer if isinstance(answer, tuple) else (answer,)
+    kept, inputs, arrays = [], [], {}
+    for tensor in context._saved:
+        position = next((i for i, y in enumerate(outputs) if y is tensor and tensor is not None), None)
+        if position is not None:  # keeping the output itself would tie a knot with the record
+            kept.append(("output", position))
+            arrays[position] = outputs[position].value.array
+        else:
+            kept.append(("nothing", 0) if tensor is None else ("input", len(inputs)))
+            inputs += [] if tensor is None else [tensor.value]
+    context._saved = ()
+    sources = tuple(x.value.source if isinstance(x, TensorCell) else None for x in args)
+    forms = [(y.value.array.shape, y.value.array.dtype) for y in outputs]
+    record = Record(_Applied(function, context, kept), {}, sources, {"inputs": inputs, "outputs": arrays}, forms)
+    results = []
+    for i, y in enumerate(outputs):
+        fixed = any(y is other for other in context._not_differentiable) or not y.dtype.is_floating_point
+        results.append(Primitive.make_tensor(Value(y.value.array, None if fixed else (record, i))))
+    return tuple(results) if isinstance(answer, tuple) else results[0]

@@ -1,0 +1,161 @@
+"""Checking gradients against the definition of the derivative: (f(x + h) − f(x − h)) / 2h."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.autodiff.gradient import grad
+from chainrule.autodiff.mode import enable_grad, no_grad
+from chainrule.cell import TensorCell
+from chainrule.errors import DTypeError, GradientError
+from chainrule.functions.creation import make, zeros_like
+
+
+class GradientMismatch(GradientError, AssertionError):
+    """A gradient that differs from the difference quotient; the message says which entry, and both numbers."""
+
+
+def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
+    answer = function(*inputs)
+    outputs = [answer] if isinstance(answer, TensorCell) else list(answer)
+    return [y for y in outputs if isinstance(y, TensorCell) and y.dtype.is_floating_point]
+
+
+def _weighted(outputs: list[Any], weights: list[np.ndarray[Any, Any]]) -> float:
+    return sum(float((y.detach().array * w).sum()) for y, w in zip(outputs, weights, strict=True))
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    seed: int = 0,
+) -> bool:
+    """Whether the backward pass of `func` gives the derivatives that central differences give.
+
+    Every entry of every input that requires a gradient is moved by ±eps. What is compared is the derivative of a
+    weighted sum of all outputs; the weights are random (`seed`), so an error in one output cannot hide behind another.
+
+    Args:
+        func: a function of tensors that gives a tensor or several.
+        inputs: one tensor or a tuple, float64 where a gradient is checked.
+        eps: the step h of the difference quotient.
+        atol: allowed difference, beside
+        rtol: allowed difference relative to the difference quotient.
+        raise_exception: raise instead of answering False.
+        seed: of the random weights.
+
+    Raises:
+        GradientMismatch: names the input, the entry, and both numbers.
+        DTypeError: for float32 inputs, whose rounding would drown the quotient.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([0.5, 2.0], dtype=chainrule.float64, requires_grad=True)
+    >>> chainrule.autograd.gradcheck(lambda x: x.exp() / x, x)
+    True
+    """
+    args = (inputs,) if isinstance(inputs, TensorCell) else tuple(inputs)
+    checked = [i for i, x in enumerate(args) if isinstance(x, TensorCell) and x.requires_grad]
+    if not checked:
+        raise GradientError("gradcheck: none of the inputs requires a gradient.")
+    for i in checked:
+        if args[i].dtype.itemsize != 8:
+            raise DTypeError(
+                f"gradcheck: input {i} is {args[i].dtype}; difference quotients need float64: x.double().requires_grad_()."
+            )
+    with enable_grad():
+        outputs = _outputs(func, args)
+    random = np.random.default_rng(seed)
+    weights = [np.asarray(random.uniform(0.5, 1.5, y.shape), y.array.dtype) for y in outputs]
+    used = [(y, make(w)) for y, w in zip(outputs, weights, strict=True) if y.requires_grad]
+    if not used:
+        raise GradientError("gradcheck: no output depends on an input that requires a gradient.")
+    wanted = tuple(args[i] for i in checked)
+    analytic = grad(tuple(y for y, _ in used), wanted, tuple(w for _, w in used), retain_graph=True, allow_unused=True)
+    for i, gradient in zip(checked, analytic, strict=True):
+        ours = np.zeros(args[i].shape) if gradient is None else gradient.detach().array
+        problem = _first_mismatch(func, args, i, ours, weights, eps, atol, rtol)
+        if problem:
+            if raise_exception:
+                raise GradientMismatch(problem)
+            return False
+    return True
+
+
+def _first_mismatch(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    position: int,
+    analytic: np.ndarray[Any, Any],
+    weights: list[np.ndarray[Any, Any]],
+    eps: float,
+    atol: float,
+    rtol: float,
+) -> str:
+    original = args[position].detach().array
+    wrong, count, first = 0, original.size, ""
+    for place in np.ndindex(original.shape):
+        sums = []
+        for step in (eps, -eps):
+            moved = original.copy()
+            moved[place] += step
+            others = [x.detach() if isinstance(x, TensorCell) else x for x in args]
+            others[position] = make(moved)
+            with enable_grad():  # the function itself may take gradients
+                others[position].requires_grad_()
+                sums.append(_weighted(_outputs(func, others), weights))
+        quotient = (sums[0] - sums[1]) / (2 * eps)
+        found = float(analytic[place])
+        if not abs(found - quotient) <= atol + rtol * abs(quotient):
+            wrong += 1
+            first = first or f"at entry {list(place)} the backward pass gives {found:.10g}, the quotient {quotient:.10g}"
+    if not wrong:
+        return ""
+    return f"gradcheck: input {position} (shape {tuple(original.shape)}): {first}; {wrong} of {count} entries differ."
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    seed: int = 0,
+) -> bool:
+    """`gradcheck` of the gradient: whether second derivatives are right. Arguments and errors as there.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([0.5, 2.0], dtype=chainrule.float64, requires_grad=True)
+    >>> chainrule.autograd.gradgradcheck(lambda x: x ** 3, x)
+    True
+    """
+    args = (inputs,) if isinstance(inputs, TensorCell) else tuple(inputs)
+    checked = [i for i, x in enumerate(args) if isinstance(x, TensorCell) and x.requires_grad]
+    with no_grad():
+        shapes = [y.detach() for y in _outputs(func, args)]
+    random = np.random.default_rng(seed + 1)
+    upstream = [make(np.asarray(random.uniform(0.5, 1.5, y.shape))).requires_grad_() for y in shapes]
+
+    def gradient(*both: Any) -> Any:
+        xs, gs = both[: len(args)], both[len(args) :]
+        outputs = _outputs(func, xs)
+        pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if y.requires_grad]
+        wanted = tuple(xs[i] for i in checked)
+        wanted = tuple(x if x.requires_grad else x.requires_grad_() for x in wanted)
+        found = grad(
+            tuple(y for y, _ in pairs), wanted, tuple(g for _, g in pairs), create_graph=True, allow_unused=True
+        )
+        return tuple(zeros_like(x) if g is None else g for x, g in zip(wanted, found, strict=True))
+
+    return gradcheck(
+        gradient, (*args, *upstream), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed
+    )

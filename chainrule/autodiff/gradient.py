@@ -1,0 +1,275 @@
+"""Derivatives of functions: gradients, products with Jacobians, whole Jacobians and Hessians."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chainrule.autodiff.mode import enable_grad
+from chainrule.autodiff.tape import Source, backpropagate
+from chainrule.cell import TensorCell
+from chainrule.errors import GradientError, ShapeError
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+Tensors = Any  # a Tensor, or a tuple or list of Tensors
+
+
+def upstream_of(output: Any, gradient: Any, operation: str) -> tuple[Source, Tensor]:
+    """Where a backward pass starts: the source of an output and the gradient that comes in there."""
+    source = output.value.source
+    if source is None:
+        raise GradientError(
+            f"{operation}: this tensor does not depend on anything that requires a gradient. Was it computed under "
+            "no_grad, from detached or integer tensors, or are all parameters frozen?"
+        )
+    if gradient is None:
+        if output.numel() != 1:
+            raise GradientError(
+                f"{operation}: only a single number has a gradient by itself, this tensor has shape "
+                f"{tuple(output.shape)}. Reduce it first (loss.mean() or loss.sum()), or give the upstream gradient."
+            )
+        from chainrule.functions.creation import ones
+
+        return source, ones(tuple(output.shape), dtype=output.dtype)
+    if not isinstance(gradient, TensorCell) or gradient.shape != output.shape:
+        shape = tuple(gradient.shape) if isinstance(gradient, TensorCell) else type(gradient).__name__
+        raise ShapeError(f"{operation}: the output has shape {tuple(output.shape)}, its upstream gradient {shape}.")
+    return source, gradient  # type: ignore[return-value]
+
+
+def _as_tuple(things: Tensors) -> tuple[Any, ...]:
+    return (things,) if isinstance(things, TensorCell) else tuple(things)
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Tensors | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """∂(Σ outputs · grad_outputs)/∂inputs, returned and not collected.
+
+    Args:
+        outputs: tensors; single numbers need no `grad_outputs`.
+        inputs: the tensors to differentiate by, leaves or computed ones.
+        grad_outputs: the upstream gradient of each output.
+        retain_graph: keep the graph for another pass (default: as `create_graph`).
+        create_graph: make the results differentiable again.
+        allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+
+    Raises:
+        GradientError: for an input that requires no gradient or is unused.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor(3.0, requires_grad=True)
+    >>> chainrule.autograd.grad(x ** 2, x)
+    (tensor(6.),)
+    """
+    outs, ins = _as_tuple(outputs), _as_tuple(inputs)
+    given = [None] * len(outs) if grad_outputs is None else list(_as_tuple(grad_outputs))
+    sources = [tensor.value.source for tensor in ins]
+    for i, source in enumerate(sources):
+        if source is None:
+            raise GradientError(f"grad: input {i} does not require a gradient; call requires_grad_() before computing.")
+    roots = [upstream_of(output, gradient, "grad") for output, gradient in zip(outs, given, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    gradients = backpropagate(roots, sources, keep_graph=keep, differentiable=create_graph)
+    for i, gradient in enumerate(gradients):
+        if gradient is None and not allow_unused:
+            raise GradientError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None.")
+    return tuple(gradients)
+
+
+def _fresh(inputs: Tensors, create_graph: bool) -> tuple[Any, ...]:
+    """Inputs that require gradients: new leaves, or with `create_graph` connected to the given tensors."""
+    ins = _as_tuple(inputs)
+    if create_graph:
+        return tuple(x.clone() if x.requires_grad else x.detach_copy().requires_grad_() for x in ins)
+    return tuple(x.detach_copy().requires_grad_() for x in ins)
+
+
+def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives (value, gradient) of a scalar function by its arguments `argnums`.
+
+    >>> import chainrule
+    >>> chainrule.func.value_and_grad(lambda x: x ** 3)(chainrule.tensor(2.0))
+    (tensor(8.), tensor(12.))
+    """
+
+    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        chosen = [args[i] for i in numbers]
+        connected = any(x.requires_grad for x in chosen)
+        fresh = _fresh(tuple(chosen), connected)
+        arguments = list(args)
+        for i, x in zip(numbers, fresh, strict=True):
+            arguments[i] = x
+        with enable_grad():
+            value = function(*arguments, **kwargs)
+            gradients = grad(value, fresh, create_graph=connected, allow_unused=True)
+        filled = [x * 0 if g is None else g for x, g in zip(chosen, gradients, strict=True)]
+        return value if connected else value.detach(), filled[0] if isinstance(argnums, int) else tuple(filled)
+
+    return both
+
+
+def grad_of(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives the gradient of a scalar function; applied twice, the second derivative.
+
+    >>> import chainrule
+    >>> chainrule.func.grad(chainrule.func.grad(lambda x: x ** 3))(chainrule.tensor(2.0))
+    tensor(12.)
+    """
+    both = value_and_grad(function, argnums)
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+
+
+def _outputs_of(function: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[bool, tuple[Any, ...]]:
+    with enable_grad():
+        outputs = function(*inputs)
+    return isinstance(outputs, TensorCell), _as_tuple(outputs)
+
+
+def _like(shown: Any, single: bool) -> Any:
+    return shown[0] if single else tuple(shown)
+
+
+def vjp(
+    function: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False
+) -> tuple[Any, Any]:
+    """(outputs, vᵀ·J): the vector–Jacobian product, one backward pass. v has the shape of the outputs.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([1.0, 2.0])
+    >>> chainrule.autograd.functional.vjp(lambda x: x ** 2, x, chainrule.ones(2))[1]
+    tensor([2., 4.])
+    """
+    fresh = _fresh(inputs, create_graph)
+    single, outputs = _outputs_of(function, fresh)
+    gradients = _gradients_or_zeros(outputs, fresh, None if v is None else _as_tuple(v), create_graph)
+    shown = outputs if create_graph else tuple(y.detach() for y in outputs)
+    return _like(shown, single), _like(gradients, isinstance(inputs, TensorCell))
+
+
+def _gradients_or_zeros(
+    outputs: tuple[Any, ...], inputs: tuple[Any, ...], upstream: tuple[Any, ...] | None, create_graph: bool
+) -> list[Any]:
+    """Gradients, with zeros where the outputs do not depend on an input."""
+    given = upstream or (None,) * len(outputs)
+    used = [(y, g) for y, g in zip(outputs, given, strict=True) if y.requires_grad]
+    gradients: Sequence[Any] = [None] * len(inputs)
+    if used:
+        starts = None if upstream is None else tuple(g for _, g in used)
+        gradients = grad(
+            tuple(y for y, _ in used), inputs, starts, retain_graph=True, create_graph=create_graph, allow_unused=True
+        )
+    return [x.detach() * 0 if g is None else g for x, g in zip(inputs, gradients, strict=True)]
+
+
+def jvp(
+    function: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False
+) -> tuple[Any, Any]:
+    """(outputs, J·v): the Jacobian–vector product. v has the shape of the inputs.
+
+    There is one kind of derivative here, the backward pass, and it is linear in what comes in: u ↦ uᵀ·J. So its
+    own derivative by u, times v, is J·v (the "double backward trick").
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([1.0, 2.0])
+    >>> chainrule.autograd.functional.jvp(lambda x: x ** 2, x, chainrule.ones(2))[1]
+    tensor([2., 4.])
+    """
+    from chainrule.functions.creation import ones_like, zeros_like
+
+    fresh = _fresh(inputs, create_graph)
+    single, outputs = _outputs_of(function, fresh)
+    if v is None and any(x.numel() != 1 for x in fresh):
+        raise GradientError("jvp: give v, a tensor of the shape of each input, unless the inputs are single numbers.")
+    directions = tuple(ones_like(x) for x in fresh) if v is None else _as_tuple(v)
+    for x, direction in zip(fresh, directions, strict=True):
+        if x.shape != direction.shape:
+            raise ShapeError(f"jvp: the input has shape {tuple(x.shape)}, v has {tuple(direction.shape)}.")
+    probes = tuple(zeros_like(y.detach()).requires_grad_() for y in outputs)
+    with enable_grad():
+        pulled = _gradients_or_zeros(outputs, fresh, probes, create_graph=True)
+        products = _gradients_or_zeros(tuple(pulled), probes, directions, create_graph)
+    shown = outputs if create_graph else tuple(y.detach() for y in outputs)
+    return _like(shown, single), _like(products, single)
+
+
+def jacobian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = False) -> Any:
+    """J[i, j] = ∂outputᵢ/∂inputⱼ, of shape (output shape + input shape), one backward pass for each output entry.
+
+    For several outputs or inputs a tuple (of tuples) of such blocks.
+
+    >>> import chainrule
+    >>> W = chainrule.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> chainrule.autograd.functional.jacobian(lambda x: W @ x, chainrule.ones(2))
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    from chainrule.functions.shape import stack
+
+    fresh = _fresh(inputs, create_graph)
+    single, outputs = _outputs_of(function, fresh)
+    blocks = []
+    for output in outputs:
+        rows = []
+        for unit in _units(output):
+            rows.append(_gradients_or_zeros((output,), fresh, (unit,), create_graph))
+        shape = tuple(output.shape)
+        per_input = [
+            stack([row[k] for row in rows]).reshape(*shape, *x.shape) if rows else x.detach().new_zeros(*shape, *x.shape)
+            for k, x in enumerate(fresh)
+        ]
+        blocks.append(_like(per_input, isinstance(inputs, TensorCell)))
+    return _like(blocks, single)
+
+
+def _units(output: Any) -> Any:
+    """One tensor after the other with a single 1, as upstream gradients that pick one entry."""
+    from chainrule.functions.creation import zeros
+
+    for i in range(output.numel()):
+        unit = zeros(output.numel(), dtype=output.dtype)
+        unit[i] = 1
+        yield unit.reshape(tuple(output.shape))
+
+
+def hessian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = False) -> Any:
+    """H[i, j] = ∂²f/∂xᵢ∂xⱼ of a scalar function, of shape (input shape + input shape): the Jacobian of the gradient.
+
+    >>> import chainrule
+    >>> chainrule.autograd.functional.hessian(lambda x: (x ** 3).sum(), chainrule.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+
+    def gradient(*xs: Any) -> Any:
+        value = function(*xs)
+        if not isinstance(value, TensorCell) or value.numel() != 1:
+            raise GradientError("hessian: the function must give a single number.")
+        found = _gradients_or_zeros((value.reshape(()),), xs, None, create_graph=True)  # type: ignore[attr-defined]
+        return _like(found, isinstance(inputs, TensorCell))
+
+    return jacobian(gradient, inputs, create_graph)
+
+
+def hvp(function: Callable[..., Any], inputs: Tensors, v: Tensors) -> tuple[Any, Any]:
+    """(value, H·v) of a scalar function, without making H: the gradient of (gradient · v).
+
+    >>> import chainrule
+    >>> x, v = chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 0.0])
+    >>> chainrule.autograd.functional.hvp(lambda x: (x ** 3).sum(), x, v)[1]
+    tensor([6., 0.])
+    """
+    fresh = _fresh(inputs, False)
+    _, outputs = _outputs_of(function, fresh)
+    with enable_grad():
+        first = _gradients_or_zeros(outputs, fresh, None, create_graph=True)
+        second = _gradients_or_zeros(tuple(first), fresh, _as_tuple(v), create_graph=False)
+    return outputs[0].detach(), _like(second, isinstance(inputs, TensorCell))

@@ -1,0 +1,103 @@
+"""Recording on and off: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`, for the current thread."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from chainrule.state import current_state
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class GradientMode:
+    """A context manager and decorator that switches the recording of operations."""
+
+    recording: bool = False
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> Self:
+        state = current_state()
+        self._before.append(state.gradients)
+        state.gradients = self.recording
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        current_state().gradients = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        """Use as a decorator: the function runs in this mode."""
+
+        @functools.wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return in_mode  # type: ignore[return-value]
+
+
+class no_grad(GradientMode):  # noqa: N801  (PyTorch's name)
+    """Nothing is recorded within: for evaluation, and for updates of parameters.
+
+    >>> import chainrule
+    >>> x = chainrule.ones(1, requires_grad=True)
+    >>> with chainrule.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, function: Any = None) -> Any:
+        """`@no_grad` without parentheses decorates at once."""
+        mode = super().__new__(cls)
+        if function is None:
+            return mode
+        mode.__init__()  # type: ignore[misc]
+        return mode(function)
+
+
+class enable_grad(GradientMode):  # noqa: N801
+    """Operations are recorded within, also inside of `no_grad`."""
+
+    recording = True
+
+
+class inference_mode(no_grad):  # noqa: N801
+    """As `no_grad`. (PyTorch's is faster than its `no_grad`; here nothing is left to save.)"""
+
+
+class set_grad_enabled(GradientMode):  # noqa: N801
+    """Recording switched on or off at once, and back again at the end of a `with` block.
+
+    >>> import chainrule
+    >>> with chainrule.set_grad_enabled(False):
+    ...     chainrule.is_grad_enabled()
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        state = current_state()
+        self._before = [state.gradients]
+        state.gradients = self.recording = bool(mode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, function: F) -> F:
+        """Use as a decorator; the mode of the moment is restored at once."""
+        wanted = self.recording
+        current_state().gradients = self._before[-1]
+
+        @functools.wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with set_grad_enabled(wanted):
+                return function(*args, **kwargs)
+
+        return in_mode  # type: ignore[return-value]
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded now, in this thread."""
+    return current_state().gradients

@@ -1,0 +1,231 @@
+"""The tape: what was computed, and the walk back along it that carries the chain rule.
+
+Every recorded operation is a :class:`Record`. It knows the sources of its inputs (the records that made them, or
+the :class:`Leaf` of a tensor that wants a gradient), and it keeps exactly what its gradient rules asked for.
+
+The backward pass is one idea: *a record can only be used by records made after it*. So if we always take the
+latest record that has a gradient waiting, everything that used its result has already been there, its gradient is
+complete, and it can be sent on: upstream × local = downstream.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chainrule.errors import GradientError
+from chainrule.state import current_state
+
+if TYPE_CHECKING:
+    from chainrule.primitives.value import Form
+    from chainrule.tensor import Tensor
+
+Hook = Callable[["Tensor"], "Tensor | None"]
+_order = itertools.count()
+
+
+class Differentiable(Protocol):
+    """What a record needs to know of its operation: how to send gradients on (a primitive, a block, a Function)."""
+
+    @property
+    def name(self) -> str:
+        """The operation's name for the reader."""
+
+    def pull_back(
+        self, record: Record, upstream: list[Tensor | None], wanted: list[bool]
+    ) -> Sequence[Tensor | None]:
+        """The gradient of each wanted input from the gradients of the results."""
+
+
+class Node:
+    """A place on the tape where gradients arrive.
+
+    Attributes:
+        order: rises with creation, so it says who could have used whom.
+        hooks: for each result position, functions that see (and may replace) its complete gradient.
+        kept: for each result position that asked with `retain_grad`, its gradient once known.
+    """
+
+    __slots__ = ("hooks", "kept", "order")
+
+    def __init__(self) -> None:
+        self.order = next(_order)
+        self.hooks: dict[int, dict[int, Hook]] | None = None
+        self.kept: dict[int, Tensor | None] | None = None
+
+    def add_hook(self, position: int, hook: Hook) -> Callable[[], None]:
+        """Call `hook(gradient)` when the gradient of that result is complete; returns what removes it again."""
+        if self.hooks is None:
+            self.hooks = {}
+        hooks = self.hooks.setdefault(position, {})
+        key = next(_order)
+        hooks[key] = hook
+        return lambda: hooks.pop(key, None) and None
+
+
+class Leaf(Node):
+    """The end of the tape at a tensor that requires a gradient: here it is collected, as `tensor.grad`."""
+
+    __slots__ = ("after", "gradient")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradient: Tensor | None = None
+        self.after: list[Callable[[], None]] | None = None
+
+    def collect(self, gradient: Tensor, differentiable: bool) -> None:
+        """Add to what has been collected. A differentiable sum is a new tensor; otherwise the same cell goes on."""
+        if self.gradient is None:
+            self.gradient = gradient if differentiable else gradient.detach_copy()
+        elif differentiable:
+            self.gradient = self.gradient + gradient
+        else:
+            self.gradient.set_value((self.gradient + gradient).value)
+        for call in self.after or ():
+            call()
+
+
+class Record(Node):
+    """One operation as it happened.
+
+    Attributes:
+        operation: what was applied.
+        parameters: its settings (axes, stride, …).
+        sources: for each tensor input its (node, position), None where no gradient is wanted.
+        saved: what the gradient rules named, by name; None once freed.
+        path: the module that was running.
+        forms: shape and data type of each result.
+    """
+
+    __slots__ = ("forms", "operation", "parameters", "path", "saved", "sources")
+
+    def __init__(
+        self,
+        operation: Differentiable,
+        parameters: dict[str, Any],
+        sources: tuple[Source | None, ...],
+        saved: dict[str, Any],
+        forms: Sequence[Form],
+    ) -> None:
+        self.order = next(_order)
+        self.hooks = None
+        self.kept = None
+        self.operation = operation
+        self.parameters = parameters
+        self.sources = sources
+        self.saved: dict[str, Any] | None = saved
+        self.path = current_state().path
+        self.forms = forms
+
+    def __repr__(self) -> str:
+        place = f" in {self.path}" if self.path else ""
+        return f"<{self.operation.name}{place}>"
+
+
+Source = tuple[Node, int]
+
+
+def backpropagate(
+    roots: Iterable[tuple[Source, Tensor]],
+    wanted: Sequence[Source] | None = None,
+    *,
+    keep_graph: bool = False,
+    differentiable: bool = False,
+) -> list[Tensor | None]:
+    """Carry gradients from the roots back along the tape.
+
+    Args:
+        roots: pairs of a source and the upstream gradient that starts there.
+        wanted: the sources whose gradients are returned; None collects into the leaves (`tensor.grad`) instead.
+        keep_graph: keep what the records saved, so that the walk can be repeated.
+        differentiable: record the walk itself, so that its results can be differentiated again.
+
+    Returns:
+        For each wanted source its gradient, None where the roots do not depend on it; [] without `wanted`.
+    """
+    waiting: dict[Node, dict[int, Tensor]] = {}
+    latest_first: list[tuple[int, Node]] = []
+
+    def deliver(source: Source, gradient: Tensor) -> None:
+        node, position = source
+        if node not in waiting:
+            waiting[node] = {position: gradient}
+            heapq.heappush(latest_first, (-node.order, node))
+        elif position in waiting[node]:
+            waiting[node][position] = waiting[node][position] + gradient
+        else:
+            waiting[node][position] = gradient
+
+    useful = None if wanted is None else _nodes_towards(wanted, [source for source, _ in roots])
+    found: dict[Source, Tensor] = {}
+    state = current_state()
+    before = state.gradients, state.path
+    state.gradients = differentiable
+    try:
+        for source, gradient in roots:
+            if useful is None or source[0] in useful:
+                deliver(source, gradient)
+        while latest_first:
+            node = heapq.heappop(latest_first)[1]
+            gradients = waiting.pop(node)
+            if node.hooks or node.kept is not None:
+                _show_to_hooks(node, gradients)
+            if useful is not None:
+                found.update({(node, position): gradient for position, gradient in gradients.items()})
+            if isinstance(node, Record):
+                state.path = node.path
+                for source, gradient in _send_through(node, gradients, useful):
+                    deliver(source, gradient)
+                if not keep_graph:
+                    node.saved = None
+            elif isinstance(node, Leaf) and useful is None:
+                node.collect(gradients[0], differentiable)
+    finally:
+        state.gradients, state.path = before
+    return [found.get(source) for source in wanted or ()]
+
+
+def _send_through(
+    record: Record, gradients: dict[int, Tensor], useful: set[Node] | None
+) -> Iterable[tuple[Source, Tensor]]:
+    """Upstream × local = downstream, for each input of one record that leads somewhere."""
+    if record.saved is None:
+        raise GradientError(
+            f"backward a second time through {record.operation.name}: what it kept was freed by the first pass. "
+            "Call the first backward(retain_graph=True), or compute the loss again."
+        )
+    upstream = [gradients.get(position) for position in range(len(record.forms))]
+    wanted = [source is not None and (useful is None or source[0] in useful) for source in record.sources]
+    downstream = record.operation.pull_back(record, upstream, wanted)
+    for source, gradient in zip(record.sources, downstream, strict=True):
+        if source is not None and gradient is not None:
+            yield source, gradient
+
+
+def _show_to_hooks(node: Node, gradients: dict[int, Tensor]) -> None:
+    for position, gradient in gradients.items():
+        for hook in list((node.hooks or {}).get(position, {}).values()):
+            replacement = hook(gradient)
+            if replacement is not None:
+                gradients[position] = gradient = replacement
+        if node.kept is not None and position in node.kept:
+            node.kept[position] = gradient
+
+
+def _nodes_towards(wanted: Iterable[Source], roots: Iterable[Source]) -> set[Node]:
+    """The nodes between the roots and the wanted sources: the only ones worth visiting."""
+    seen: set[Node] = set()
+    stack = [node for node, _ in roots]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            if isinstance(node, Record):
+                stack.extend(source[0] for source in node.sources if source is not None)
+    useful = {node for node, _ in wanted}
+    for node in sorted(seen, key=lambda node: node.order):
+        if isinstance(node, Record) and any(source is not None and source[0] in useful for source in node.sources):
+            useful.add(node)
+    return useful & seen

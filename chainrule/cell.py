@@ -1,0 +1,379 @@
+"""The cell under a Tensor: it holds a value, follows and writes through views, and collects a gradient.
+
+Values never change; a cell may be given another one. That is all an in-place method does: `x.add_(1)` computes a
+new value and puts it into the cell, so whatever was computed from the old value keeps it. A view is a base and the
+steps that lead from it to the part seen: reading follows the base, and writing goes back through the steps and puts
+a new value into the base. So everything behaves as if memory were shared, and none is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from chainrule.autodiff.tape import Hook, Leaf, Record, backpropagate
+from chainrule.dtypes import DType, from_numpy_dtype
+from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import refuse_symbol
+from chainrule.primitives.value import Symbol, Value
+from chainrule.state import current_state
+
+
+class ViewStep(NamedTuple):
+    """One step from a base to a view.
+
+    Attributes:
+        primitive: what reads the part; None for `detach`, which shows everything and cuts the gradient.
+        parameters: its settings.
+        differentiable: whether gradients were recorded when the view was made; reading again keeps to that.
+    """
+
+    primitive: Any
+    parameters: dict[str, Any]
+    differentiable: bool
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that prints as one and counts its entries with `numel()`.
+
+    >>> Size((2, 3)), Size((2, 3)).numel()
+    (Size([2, 3]), 6)
+    """
+
+    def numel(self) -> int:
+        """How many entries a tensor of this shape has."""
+        count = 1
+        for extent in self:
+            count *= extent
+        return count
+
+    def __repr__(self) -> str:
+        return f"Size([{', '.join(map(str, self))}])"
+
+
+class Handle:
+    """Removes a hook again."""
+
+    def __init__(self, remove: Callable[[], None]) -> None:
+        self._remove = remove
+
+    def remove(self) -> None:
+        """Take the hook off. Doing it twice does no harm."""
+        self._remove()
+
+
+class TensorCell:
+    """The cell: its value, its views, its gradient. `Tensor` adds the operations.
+
+    Attributes:
+        _value: the value held; for a view, the value it had when last read.
+        _base: the tensor this is a view of; never itself a view.
+        _steps: how to get from the base's value to this one's.
+        _seen: the base's value from which `_value` was made.
+        _leaf: collects the gradient, once one was asked for.
+    """
+
+    _value: Value
+    _base: Any = None
+    _steps: tuple[ViewStep, ...] = ()
+    _seen: Value | None = None
+    _leaf: Leaf | None = None
+
+    __array_priority__: ClassVar[int] = 1000  # NumPy arrays leave `array * tensor` to us
+
+    # ------------------------------------------------------------------------------------- reading
+
+    @property
+    def value(self) -> Value:
+        """The value now; a view follows its base."""
+        if self._base is not None and self._base._value is not self._seen:
+            self._follow_base()
+        return self._value
+
+    def _follow_base(self) -> None:
+        state = current_state()
+        before = state.gradients
+        tensor = self._base
+        for step in self._steps:
+            state.gradients = step.differentiable and before
+            if step.primitive is None:
+                tensor = Primitive.make_tensor(Value(tensor.value.array))
+            else:
+                tensor = step.primitive.apply(tensor, **step.parameters)
+        state.gradients = before
+        self._value, self._seen = tensor._value, self._base._value
+
+    @property
+    def array(self) -> np.ndarray[Any, Any]:
+        """The entries as a NumPy array that must not be written to; a TraceError while tracing."""
+        array = self.value.array
+        if isinstance(array, Symbol):
+            refuse_symbol(array, "this operation")
+        return array
+
+    @property
+    def shape(self) -> Size:
+        """The extents of the dimensions."""
+        return Size(self.value.array.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The data type of the entries."""
+        return from_numpy_dtype(self.value.array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions."""
+        return len(self.value.array.shape)
+
+    # ------------------------------------------------------------------------------------- writing
+
+    def as_view_of(self, base: Any, primitive: Any, parameters: dict[str, Any]) -> Self:
+        """Make this fresh result of a view primitive a view of the tensor it was made from."""
+        root = base if base._base is None else base._base
+        self._base = root
+        self._steps = (*base._steps, ViewStep(primitive, parameters, current_state().gradients))
+        self._seen = root._value
+        return self
+
+    def set_value(self, value: Value) -> None:
+        """Put a value into the cell without asking: no check of shapes, leaves or views."""
+        self._base, self._steps, self._seen = None, (), None
+        self._value = value
+
+    def assign(self, new: Any) -> Self:
+        """Put the value of `new` into the cell, as an in-place operation does; a view writes into its base.
+
+        Raises:
+            ShapeError: if the new value has another shape: an in-place result cannot broadcast its own cell.
+            DTypeError: if its data type is of a higher kind (float into an integer tensor).
+            GradientError: if the cell is a leaf that requires a gradient, while gradients are recorded.
+        """
+        if new.shape != self.shape:
+            raise ShapeError(f"in-place: the tensor has shape {tuple(self.shape)}, the result {tuple(new.shape)}.")
+        if new.dtype is not self.dtype:
+            if new.dtype.kind > self.dtype.kind:
+                raise DTypeError(f"in-place: a result of {new.dtype} cannot be put into a {self.dtype} tensor.")
+            new = new.to(self.dtype)
+        if self._base is None:
+            self._assign_root(new, "a leaf tensor that requires a gradient")
+        else:
+            self._write_through(new)
+        return self
+
+    def _assign_root(self, new: Any, what: str) -> None:
+        source = self._value.source
+        if not current_state().gradients:
+            self._value = Value(new.value.array, source)
+            return
+        if source is not None and isinstance(source[0], Leaf):
+            raise GradientError(
+                f"in-place change of {what}: its gradient would belong to a value that is gone. Do it under "
+                "`with chainrule.no_grad():` (as optimisers do), or make a new tensor instead."
+            )
+        self._value = new.value
+
+    def _write_through(self, new: Any) -> None:
+        state = current_state()
+        stages = [self._base]
+        for step in self._steps[:-1]:
+            last = stages[-1]
+            stages.append(last.detach() if step.primitive is None else step.primitive.apply(last, **step.parameters))
+        cut = any(step.primitive is None for step in self._steps)
+        before = state.gradients
+        state.gradients = before and not cut
+        try:
+            for stage, step in zip(reversed(stages), reversed(self._steps), strict=True):
+                if step.primitive is not None:
+                    new = step.primitive.write(stage, new, **step.parameters)
+            self._base._assign_root(new, "a view of a leaf tensor that requires a gradient")
+        finally:
+            state.gradients = before
+
+    # ------------------------------------------------------------------------------------- gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is wanted for this tensor, or for something it was computed from."""
+        return self.value.source is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self.requires_grad_(wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Want a gradient for this tensor (or no longer), in place.
+
+        Raises DTypeError for integers and booleans, GradientError for the result of a recorded operation.
+        """
+        value = self.value
+        if not requires_grad:
+            if not self.is_leaf:
+                raise GradientError("only leaves can stop requiring a gradient; detach() a computed tensor instead.")
+            if value.source is not None:
+                self._value = Value(value.array)
+        elif value.source is None:
+            if not self.dtype.is_floating_point:
+                raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}.")
+            if self._leaf is None:
+                self._leaf = Leaf()
+            self.set_value(Value(value.array, (self._leaf, 0)))
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was not computed by a recorded operation."""
+        source = self.value.source
+        return source is None or isinstance(source[0], Leaf)
+
+    @property
+    def grad_fn(self) -> Record | None:
+        """The record of the operation that made this tensor; None for leaves."""
+        source = self.value.source
+        return source[0] if source is not None and isinstance(source[0], Record) else None
+
+    @property
+    def grad(self) -> Any:
+        """The gradient collected by `backward`, a tensor of the same shape, or None."""
+        source = self.value.source
+        if source is not None and isinstance(source[0], Record):
+            return (source[0].kept or {}).get(source[1])
+        return None if self._leaf is None else self._leaf.gradient
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if gradient is not None and (gradient.shape != self.shape or gradient.dtype is not self.dtype):
+            raise ShapeError(
+                f"the gradient of a {self.dtype} tensor of shape {tuple(self.shape)} cannot be "
+                f"{gradient.dtype} {tuple(gradient.shape)}."
+            )
+        if self._leaf is None:
+            if gradient is None:
+                return
+            self._leaf = Leaf()
+        self._leaf.gradient = gradient
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed tensor in `.grad` too. Raises GradientError if it has none."""
+        source = self.value.source
+        if source is None:
+            raise GradientError("retain_grad: this tensor does not require a gradient.")
+        if isinstance(source[0], Record):
+            source[0].kept = {source[1]: None, **(source[0].kept or {})}
+
+    def register_hook(self, hook: Hook) -> Handle:
+        """Call `hook(gradient)` in every backward pass when this tensor's gradient is complete.
+
+        A tensor that the hook returns replaces the gradient. The answer's `remove()` takes the hook off.
+
+        >>> import chainrule
+        >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda g: 10 * g)
+        >>> x.sum().backward(); x.grad
+        tensor([10., 10.])
+        """
+        source = self.value.source
+        if source is None:
+            raise GradientError("register_hook: this tensor does not require a gradient, so it never gets one.")
+        return Handle(source[0].add_hook(source[1], hook))
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> Handle:
+        """Call `hook(tensor)` after a backward pass has added to this leaf's `.grad`."""
+        source = self.value.source
+        if source is None or not isinstance(source[0], Leaf):
+            raise GradientError("post-accumulate hooks belong to leaves that require a gradient.")
+        calls = source[0].after = source[0].after or []
+
+        def call() -> None:
+            hook(self)
+
+        calls.append(call)
+        return Handle(lambda: calls.remove(call) if call in calls else None)
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor with respect to every leaf to the leaf's `.grad`.
+
+        Args:
+            gradient: the upstream gradient, of this tensor's shape; may be left out for a single number (then 1).
+            retain_graph: keep what the operations saved, for another backward pass (default: as `create_graph`).
+            create_graph: record the backward pass, so that the gradients can be differentiated again.
+            inputs: collect into these tensors only.
+
+        Raises:
+            GradientError: if nothing requires a gradient, if this is no single number and `gradient` is missing, or
+                if the graph was freed by an earlier backward pass.
+
+        >>> import chainrule
+        >>> x = chainrule.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        >>> (x ** 2).sum().backward()
+        >>> x.grad
+        tensor([2., 4., 6.])
+        """
+        from chainrule.autodiff.gradient import upstream_of
+
+        root = upstream_of(self, gradient, "backward")
+        keep = create_graph if retain_graph is None else retain_graph
+        if inputs is None:
+            backpropagate([root], keep_graph=keep, differentiable=create_graph)
+            return
+        wanted = [inputs] if isinstance(inputs, TensorCell) else list(inputs)
+        sources = [tensor.value.source for tensor in wanted]
+        if any(source is None for source in sources):
+            raise GradientError("backward: every tensor in `inputs` must require a gradient.")
+        gradients = backpropagate([root], sources, keep_graph=keep, differentiable=create_graph)  # type: ignore[arg-type]
+        for tensor, found in zip(wanted, gradients, strict=True):
+            if found is not None and tensor._leaf is not None:
+                tensor._leaf.collect(found, create_graph)
+
+    def detach_copy(self) -> Any:
+        """A tensor of the same value that is nobody's view and has no history."""
+        return Primitive.make_tensor(Value(self.value.array))
+
+    # ------------------------------------------------------------------------------------- Python's protocols
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if not self.is_leaf:
+            raise GradientError("only leaves can be deep-copied; detach() the result of a computation first.")
+        if id(self) in memo:
+            return memo[id(self)]  # type: ignore[no-any-return]
+        twin = memo[id(self)] = _restore(type(self), self.value.array, self.requires_grad)
+        if self.grad is not None:
+            twin.grad = copy.deepcopy(self.grad, memo)
+        _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))
+        return twin  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
+        refuse_symbol(self.value.array, "pickling")
+        extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
+        return _restore, (type(self), self.value.array, self.requires_grad, self.grad, extras)
+
+
+_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf"})
+
+
+def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extras: dict[str, Any] | None = None) -> Any:
+    tensor = kind.__new__(kind)
+    tensor._value = Value(array)
+    tensor.requires_grad_(requires_grad)
+    if grad is not None:
+        tensor.grad = grad
+    tensor.__dict__.update(extras or {})
+    return tensor
+
+
+def _copy_extras(tensor: Any, twin: Any, duplicate: Callable[[Any], Any]) -> None:
+    for name, extra in tensor.__dict__.items():
+        if name not in _CELL:
+            twin.__dict__[name] = duplicate(extra)

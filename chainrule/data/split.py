@@ -1,0 +1,65 @@
+"""Dividing a data set into parts that look alike."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule.errors import DataError
+
+
+def stratified_split(labels: np.ndarray, fractions: Sequence[float], seed: int = 0) -> list[np.ndarray]:
+    r"""Divide examples at random into parts that all have the same mix of classes.
+
+    The n examples of each class are shuffled and cut at the whole numbers nearest to n · (f₁ + … + fₚ), so
+    every part p holds its share n · fₚ of the class to within one example. A class with very few examples may
+    therefore be missing from a small part.
+
+    Args:
+        labels: (N,), one class for each example: integers, booleans or strings.
+        fractions: how much each part gets: each 0 to 1, together 1.
+        seed: which of the possible splits; any integer ≥ 0. The same labels, fractions and seed give the
+            same split on every machine and with every version of NumPy.
+
+    Returns:
+        One array of indices per fraction, int64, ascending. They are disjoint and hold 0 … N − 1 once.
+
+    Raises:
+        DataError: the labels are not one-dimensional or not classes (fractional numbers), the fractions are
+            not such parts of a whole, or the seed is negative.
+
+    Source: W. G. Cochran, *Sampling Techniques*, 3rd edition (1977), chapter 5.
+
+    >>> labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1])
+    >>> training, test = stratified_split(labels, (0.75, 0.25), seed=0)
+    >>> np.bincount(labels[training]), np.bincount(labels[test])
+    (array([3, 6]), array([1, 2]))
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "biuSU":
+        raise DataError(
+            "labels must be one-dimensional, one class for each example (integers, booleans or strings); "
+            f"got shape {labels.shape} of {labels.dtype}"
+        )
+    shares = np.asarray(fractions, dtype=np.float64)
+    if shares.ndim != 1 or not (shares >= 0).all() or not abs(shares.sum() - 1) < 1e-9:
+        raise DataError(f"fractions must each be 0 to 1 and add up to 1; got {list(fractions)}")
+    if seed < 0:
+        raise DataError(f"seed must be 0 or more; got {seed}")
+
+    # Sorting by random keys shuffles. The raw bits of a bit generator are the one thing NumPy promises never
+    # to change; `permutation` and its like may differ from version to version.
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    order = np.lexsort((keys, classes))  # class after class, each in random order
+
+    bounds = np.concatenate([[0.0], np.cumsum(shares)])
+    bounds[-1] = 1.0  # the sum may miss it by a rounding error
+    parts: list[list[np.ndarray]] = [[] for _ in shares]
+    first = 0
+    for count in counts:
+        cuts = first + np.floor(bounds * count + 0.5).astype(np.int64)
+        for part, start, stop in zip(parts, cuts[:-1], cuts[1:], strict=True):
+            part.append(order[start:stop])
+        first += count
+    nothing = np.empty(0, np.int64)
+    return [np.sort(np.concatenate([nothing, *part])) for part in parts]

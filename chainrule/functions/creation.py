@@ -1,0 +1,239 @@
+"""Making tensors: from data, and from a shape and a rule.
+
+Shapes are given as numbers or as one tuple: `zeros(2, 3)` and `zeros((2, 3))` are the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.promotion import need_tensor
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Shape, Value
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def make(array: Any, requires_grad: bool = False) -> Tensor:
+    """A tensor that takes over an array which nobody else writes to."""
+    tensor = Primitive.make_tensor(Value(array))
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of the data: numbers, nested lists, NumPy arrays, tensors.
+
+    Python floats become the default floating-point type (float32), Python integers int64, booleans bool; NumPy
+    arrays keep their type. Raises ShapeError for ragged lists and DTypeError for entries that are no numbers.
+
+    >>> tensor([[1, 2], [3, 4]]).dtype, tensor([0.5, 1.5]).dtype
+    (chainrule.int64, chainrule.float32)
+    """
+    if isinstance(data, TensorCell):
+        array = data.array
+    else:
+        array = _array_of(data)
+        if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
+            dtype = get_default_dtype() if not _holds_arrays(data) else None
+    wanted = from_numpy_dtype(array.dtype) if dtype is None else as_dtype(dtype)
+    return make(np.array(array, dtype=wanted.numpy), requires_grad)
+
+
+def _array_of(data: Any) -> Any:
+    if isinstance(data, (list, tuple)):
+        data = _numbers_of(data)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(f"rows of different lengths do not make a tensor ({error}).") from None
+    if array.dtype == object or array.dtype.kind in "USO":
+        raise DTypeError(f"a tensor holds numbers, not {type(data).__name__} of {array.dtype}: {data!r:.60}.")
+    if array.size == 0 and not isinstance(data, np.ndarray):
+        array = array.astype(np.float64)
+    return array
+
+
+def _numbers_of(data: Any) -> Any:
+    """Nested lists with the tensors in them replaced by their entries."""
+    if isinstance(data, TensorCell):
+        return data.array
+    if isinstance(data, (list, tuple)):
+        if len(data) and isinstance(data[0], (list, tuple, TensorCell)):
+            return [_numbers_of(part) for part in data]
+        if any(isinstance(part, TensorCell) for part in data):
+            return [_numbers_of(part) for part in data]
+    return data
+
+
+def _holds_arrays(data: Any) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic, TensorCell))
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """`tensor(data)`, or the tensor itself if it is one of that type already.
+
+    >>> x = tensor([1.0])
+    >>> as_tensor(x) is x
+    True
+    """
+    if isinstance(data, TensorCell):
+        return data if dtype is None else data.to(as_dtype(dtype))  # type: ignore
+    return tensor(data, dtype=dtype)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor with a copy of a NumPy array. (PyTorch shares the memory; our values never change, so we copy.)
+
+    >>> from_numpy(np.arange(3))
+    tensor([0, 1, 2])
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}; use chainrule.tensor(…).")
+    from_numpy_dtype(array.dtype)
+    return make(np.array(array))
+
+
+def read_shape(size: tuple[Any, ...], what: str) -> Shape:
+    """A shape given as numbers or as one sequence, checked."""
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
+    try:
+        shape = tuple([int(extent.__index__()) for extent in size])
+    except (AttributeError, TypeError):
+        raise ShapeError(f"{what}: a shape consists of integers, got {size}.") from None
+    if any(extent < 0 for extent in shape):
+        raise ShapeError(f"{what}: a shape has no negative extents, got {shape}.")
+    return shape
+
+
+def _numpy_dtype(dtype: Any) -> Any:
+    return (get_default_dtype() if dtype is None else as_dtype(dtype)).numpy
+
+
+def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros.
+
+    >>> zeros(2, 3).shape
+    Size([2, 3])
+    """
+    return make(np.zeros(read_shape(size, "zeros"), _numpy_dtype(dtype)), requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones.
+
+    >>> ones(2)
+    tensor([1., 1.])
+    """
+    return make(np.ones(read_shape(size, "ones"), _numpy_dtype(dtype)), requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor that will be filled later. Its entries are zeros here, so that no run depends on old memory.
+
+    >>> empty(2, 0).shape
+    Size([2, 0])
+    """
+    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with the same number everywhere; its type follows the number unless it is given.
+
+    >>> full((2,), 7), full((2,), 0.5)
+    (tensor([7, 7]), tensor([0.5000, 0.5000]))
+    """
+    shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
+    number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
+    wanted = tensor(number).dtype if dtype is None else dtype
+    return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """The numbers start, start + step, … below end; `arange(n)` counts 0 … n − 1. int64 if all are integers.
+
+    >>> arange(4), arange(1, 2, 0.5)
+    (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
+    """
+    start, end = (0, start) if end is None else (start, end)
+    if step == 0 or (end - start) * step < 0:
+        raise ShapeError(f"arange from {start} to {end} never arrives with step {step}.")
+    whole = all(isinstance(number, int) for number in (start, end, step))
+    wanted = as_dtype(dtype) if dtype is not None else as_dtype(int) if whole else get_default_dtype()
+    if whole:
+        return make(np.arange(start, end, step).astype(wanted.numpy), requires_grad)
+    count = int(np.ceil((end - start) / step))
+    return make((start + np.arange(count) * np.float64(step)).astype(wanted.numpy), requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """`steps` numbers at equal distances from start to end, both included.
+
+    >>> linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    if steps < 0:
+        raise ShapeError(f"linspace: the number of steps cannot be negative, got {steps}.")
+    return make(np.linspace(start, end, steps).astype(_numpy_dtype(dtype)), requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """The identity matrix n×n, or its n×m piece.
+
+    >>> eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return make(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad)
+
+
+def _like(input: Any, dtype: Any, name: str) -> tuple[Any, Any]:
+    value = need_tensor(input, name).value.array
+    return tuple(value.shape), from_numpy_dtype(value.dtype) if dtype is None else dtype
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape and type of another tensor.
+
+    >>> zeros_like(tensor([1, 2]))
+    tensor([0, 0])
+    """
+    shape, dtype = _like(input, dtype, "zeros_like")
+    return zeros(shape, dtype=dtype, requires_grad=requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape and type of another tensor.
+
+    >>> ones_like(tensor([0.5, 2.0]))
+    tensor([1., 1.])
+    """
+    shape, dtype = _like(input, dtype, "ones_like")
+    return ones(shape, dtype=dtype, requires_grad=requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """As `zeros_like`; see `empty`.
+
+    >>> empty_like(tensor([0.5])).shape
+    Size([1])
+    """
+    return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """The same number everywhere, in the shape and type of another tensor.
+
+    >>> full_like(tensor([0.5, 1.0]), 3)
+    tensor([3., 3.])
+    """
+    shape, dtype = _like(input, dtype, "full_like")
+    return full(shape, fill_value, dtype=dtype, requires_grad=requires_grad)

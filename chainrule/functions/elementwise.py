@@ -1,0 +1,944 @@
+"""Elementwise maths: the same thing done to every entry. Two arguments are promoted and broadcast first."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.autodiff.block import block
+from chainrule.cell import TensorCell
+from chainrule.dtypes import get_default_dtype
+from chainrule.errors import DTypeError
+from chainrule.functions.promotion import as_floating, binary, cast, common_shape, constant, expand_to, need_tensor, promote
+from chainrule.primitives import elementwise as primitives
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+Operand = Any  # a Tensor, a NumPy array or a Python number
+
+# ------------------------------------------------------------------------------------------- arithmetic
+
+
+def _refuse_booleans(input: Operand, other: Operand, operation: str, instead: str) -> None:
+    if _is_boolean(input) and _is_boolean(other):
+        raise DTypeError(f"{operation} of two boolean tensors is not defined; use {instead}.")
+
+
+def _is_boolean(x: Operand) -> bool:
+    return isinstance(x, TensorCell) and x.value.array.dtype == np.bool_
+
+
+def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """input + alpha · other.
+
+    >>> import chainrule
+    >>> chainrule.add(chainrule.tensor([1, 2]), 10)
+    tensor([11, 12])
+    """
+    if alpha != 1:
+        other = other * alpha
+    return binary(primitives.Add, input, other)  # type: ignore[no-any-return]
+
+
+def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """input − alpha · other.
+
+    >>> import chainrule
+    >>> chainrule.sub(chainrule.tensor([1, 2]), 10)
+    tensor([-9, -8])
+    """
+    _refuse_booleans(input, other, "subtraction", "^ (exclusive or)")
+    if alpha != 1:
+        other = other * alpha
+    return binary(primitives.Subtract, input, other)  # type: ignore[no-any-return]
+
+
+def rsub(input: Operand, other: Operand) -> Tensor:
+    """other − input."""
+    return sub(other, input)
+
+
+def mul(input: Operand, other: Operand) -> Tensor:
+    """input · other, entry by entry.
+
+    >>> import chainrule
+    >>> chainrule.mul(chainrule.tensor([1.0, 2.0]), chainrule.tensor([[3.0], [4.0]]))
+    tensor([[3., 6.],
+            [4., 8.]])
+    """
+    return binary(primitives.Multiply, input, other)  # type: ignore[no-any-return]
+
+
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; integers give floating-point numbers. `rounding_mode`: None, "floor" or "trunc" (towards 0).
+
+    >>> import chainrule
+    >>> chainrule.div(chainrule.tensor([-7, 7]), 2), chainrule.div(chainrule.tensor([-7, 7]), 2, rounding_mode="trunc")
+    (tensor([-3.5000,  3.5000]), tensor([-3,  3]))
+    """
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode not in (None, "trunc"):
+        raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}.")
+    x, y = promote(input, other)
+    if rounding_mode == "trunc" and x.dtype.kind < 2:
+        size = floor_divide(abs(x), abs(y))
+        return where((x < 0) ^ (y < 0), -size, size)
+    quotient = binary(primitives.Divide, as_floating(x), as_floating(y))
+    return trunc(quotient) if rounding_mode == "trunc" else quotient  # type: ignore[no-any-return]
+
+
+def rdiv(input: Operand, other: Operand) -> Tensor:
+    """other / input."""
+    return div(other, input)
+
+
+def floor_divide(input: Operand, other: Operand) -> Tensor:
+    """⌊input / other⌋.
+
+    >>> import chainrule
+    >>> chainrule.floor_divide(chainrule.tensor([-7, 7]), 2)
+    tensor([-4,  3])
+    """
+    return _refuse_zero_division(primitives.FloorDivide, input, other)
+
+
+def remainder(input: Operand, other: Operand) -> Tensor:
+    """input − other · ⌊input / other⌋, Python's %: the sign is that of `other`.
+
+    >>> import chainrule
+    >>> chainrule.remainder(chainrule.tensor([-7, 7]), 3)
+    tensor([2, 1])
+    """
+    return _refuse_zero_division(primitives.Remainder, input, other)
+
+
+def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Tensor:
+    x, y = promote(input, other)
+    if x.dtype.kind < 2 and isinstance(y.value.array, np.ndarray) and not y.value.array.all():
+        raise ZeroDivisionError(f"{primitive.name}: division of integers by zero.")
+    return binary(primitive, x, y)  # type: ignore[no-any-return]
+
+
+def pow(input: Operand, exponent: Operand) -> Tensor:
+    """input ^ exponent. Whole and half powers of floating-point tensors take the short way.
+
+    >>> import chainrule
+    >>> chainrule.pow(chainrule.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([1., 4., 9.])
+    """
+    if isinstance(exponent, (int, float)) and isinstance(input, TensorCell):
+        if exponent == 2:
+            return input * input  # type: ignore[operator]
+        if exponent == 1:
+            return input.clone()  # type: ignore[attr-defined,no-any-return]
+        if exponent == 0.5 and input.dtype.is_floating_point:
+            return sqrt(input)  # type: ignore[arg-type]
+        if input.dtype.kind < 2 and isinstance(exponent, int) and exponent < 0:
+            raise DTypeError("integers to a negative integer power are no integers; convert with .float() first.")
+        return _power_by_number(input, exponent)
+    return binary(primitives.Power, input, exponent)  # type: ignore[no-any-return]
+
+
+@block
+def _power_by_number(input: Tensor, exponent: float) -> Tensor:
+    return binary(primitives.Power, input, exponent)  # type: ignore[no-any-return]
+
+
+@_power_by_number.gradient
+def _(g: Tensor, input: Tensor, exponent: float) -> Tensor:
+    # A number as exponent: no logarithm, no mask, and 0 where the exponent is 0.
+    return g * 0 if exponent == 0 else g * (exponent * pow(input, exponent - 1))
+
+
+def rpow(input: Operand, other: Operand) -> Tensor:
+    """other ^ input."""
+    return binary(primitives.Power, other, input)  # type: ignore[no-any-return]
+
+
+def maximum(input: Operand, other: Operand) -> Tensor:
+    """The larger of each pair; NaN wins; at a tie each gets half of the gradient.
+
+    >>> import chainrule
+    >>> chainrule.maximum(chainrule.tensor([1, 5]), chainrule.tensor([3, 2]))
+    tensor([3, 5])
+    """
+    return binary(primitives.Maximum, input, other)  # type: ignore[no-any-return]
+
+
+def minimum(input: Operand, other: Operand) -> Tensor:
+    """The smaller of each pair; NaN wins; at a tie each gets half of the gradient.
+
+    >>> import chainrule
+    >>> chainrule.minimum(chainrule.tensor([1, 5]), chainrule.tensor([3, 2]))
+    tensor([1, 2])
+    """
+    return binary(primitives.Minimum, input, other)  # type: ignore[no-any-return]
+
+
+def atan2(input: Operand, other: Operand) -> Tensor:
+    """The angle of the point (other, input) from the first axis, in (−π, π].
+
+    >>> import chainrule
+    >>> chainrule.atan2(chainrule.tensor(1.0), chainrule.tensor(-1.0))
+    tensor(2.3562)
+    """
+    x, y = promote(input, other)
+    return binary(primitives.Arctan2, as_floating(x), as_floating(y))  # type: ignore[no-any-return]
+
+
+def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
+    """Entries below `min` become `min`, above `max` `max`. The gradient passes where an entry was within (borders too).
+
+    >>> import chainrule
+    >>> chainrule.clamp(chainrule.tensor([-2.0, 0.5, 9.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise ValueError("clamp needs min, max or both.")
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if any(isinstance(bound, TensorCell) and bound.requires_grad for bound in bounds):
+        low = input if min is None else maximum(input, min)
+        return low if max is None else minimum(low, max)
+    x = promote(input, *bounds)[0]
+    shape = common_shape([x.value.array.shape, *[b.value.array.shape for b in bounds if isinstance(b, TensorCell)]])
+    return _clamp(expand_to(x, shape), min, max)
+
+
+@block
+def _clamp(input: Tensor, min: Operand, max: Operand) -> Tensor:
+    low = input if min is None else maximum(input, min)
+    return low if max is None else minimum(low, max)
+
+
+@_clamp.gradient
+def _(g: Tensor, input: Tensor, min: Operand, max: Operand) -> Tensor:
+    if min is None:
+        outside = input > max
+    else:
+        outside = input < min if max is None else (input < min) | (input > max)
+    return g.masked_fill(outside, 0)
+
+
+clip = clamp
+
+# --------------------------------------------------------------------------------- functions of one number
+
+
+def _floating(primitive: Any, input: Tensor) -> Tensor:
+    return primitive.apply(as_floating(need_tensor(input, primitive.name.lower())))  # type: ignore[no-any-return]
+
+
+def neg(input: Tensor) -> Tensor:
+    """−input.
+
+    >>> import chainrule
+    >>> chainrule.neg(chainrule.tensor([1, -2]))
+    tensor([-1,  2])
+    """
+    if _is_boolean(input):
+        raise DTypeError("− of a boolean tensor is not defined; use ~ (not).")
+    return primitives.Negate.apply(need_tensor(input, "neg"))  # type: ignore[no-any-return]
+
+
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself."""
+    return input
+
+
+def abs(input: Tensor) -> Tensor:
+    """|input|; its gradient at 0 is 0.
+
+    >>> import chainrule
+    >>> chainrule.abs(chainrule.tensor([-1.5, 2.0]))
+    tensor([1.5000, 2.0000])
+    """
+    return primitives.Absolute.apply(need_tensor(input, "abs"))  # type: ignore[no-any-return]
+
+
+def exp(input: Tensor) -> Tensor:
+    """e to the power of each entry.
+
+    >>> import chainrule
+    >>> chainrule.exp(chainrule.tensor([0.0, 1.0]))
+    tensor([1.0000, 2.7183])
+    """
+    return _floating(primitives.Exp, input)
+
+
+def exp2(input: Tensor) -> Tensor:
+    """2 to the power of each entry.
+
+    >>> import chainrule
+    >>> chainrule.exp2(chainrule.tensor([3.0]))
+    tensor([8.])
+    """
+    return rpow(as_floating(input), 2.0)
+
+
+def expm1(input: Tensor) -> Tensor:
+    """eˣ − 1, exact for small x.
+
+    >>> import chainrule
+    >>> chainrule.expm1(chainrule.tensor([0.0]))
+    tensor([0.])
+    """
+    return _floating(primitives.Expm1, input)
+
+
+def log(input: Tensor) -> Tensor:
+    """The natural logarithm; −∞ at 0, NaN below.
+
+    >>> import chainrule
+    >>> chainrule.log(chainrule.tensor([1.0, 2.0]))
+    tensor([0.0000, 0.6931])
+    """
+    return _floating(primitives.Log, input)
+
+
+def log2(input: Tensor) -> Tensor:
+    """The logarithm to base 2.
+
+    >>> import chainrule
+    >>> chainrule.log2(chainrule.tensor([8.0]))
+    tensor([3.])
+    """
+    return log(input) / math.log(2)
+
+
+def log10(input: Tensor) -> Tensor:
+    """The logarithm to base 10.
+
+    >>> import chainrule
+    >>> chainrule.log10(chainrule.tensor([1000.0]))
+    tensor([3.])
+    """
+    return log(input) / math.log(10)
+
+
+def log1p(input: Tensor) -> Tensor:
+    """ln(1 + x), exact for small x.
+
+    >>> import chainrule
+    >>> chainrule.log1p(chainrule.tensor([0.0]))
+    tensor([0.])
+    """
+    return _floating(primitives.Log1p, input)
+
+
+def sqrt(input: Tensor) -> Tensor:
+    """The square root; NaN below 0.
+
+    >>> import chainrule
+    >>> chainrule.sqrt(chainrule.tensor([9.0]))
+    tensor([3.])
+    """
+    return _floating(primitives.Sqrt, input)
+
+
+def rsqrt(input: Tensor) -> Tensor:
+    """1 / √x.
+
+    >>> import chainrule
+    >>> chainrule.rsqrt(chainrule.tensor([4.0]))
+    tensor([0.5000])
+    """
+    return _floating(primitives.Rsqrt, input)
+
+
+def square(input: Tensor) -> Tensor:
+    """x².
+
+    >>> import chainrule
+    >>> chainrule.square(chainrule.tensor([3.0]))
+    tensor([9.])
+    """
+    return input * input
+
+
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / x.
+
+    >>> import chainrule
+    >>> chainrule.reciprocal(chainrule.tensor([4.0]))
+    tensor([0.2500])
+    """
+    return div(1, input)
+
+
+def sin(input: Tensor) -> Tensor:
+    """The sine of an angle in radians.
+
+    >>> import chainrule
+    >>> chainrule.sin(chainrule.tensor([0.0]))
+    tensor([0.])
+    """
+    return _floating(primitives.Sin, input)
+
+
+def cos(input: Tensor) -> Tensor:
+    """The cosine of an angle in radians.
+
+    >>> import chainrule
+    >>> chainrule.cos(chainrule.tensor([0.0]))
+    tensor([1.])
+    """
+    return _floating(primitives.Cos, input)
+
+
+def tan(input: Tensor) -> Tensor:
+    """The tangent of an angle in radians.
+
+    >>> import chainrule
+    >>> chainrule.tan(chainrule.tensor([0.0]))
+    tensor([0.])
+    """
+    return sin(input) / cos(input)
+
+
+def asin(input: Tensor) -> Tensor:
+    """The angle in [−π/2, π/2] with this sine; NaN outside of [−1, 1].
+
+    >>> import chainrule
+    >>> chainrule.asin(chainrule.tensor([1.0]))
+    tensor([1.5708])
+    """
+    return _floating(primitives.Arcsin, input)
+
+
+def acos(input: Tensor) -> Tensor:
+    """The angle in [0, π] with this cosine; NaN outside of [−1, 1].
+
+    >>> import chainrule
+    >>> chainrule.acos(chainrule.tensor([0.0]))
+    tensor([1.5708])
+    """
+    return math.pi / 2 - asin(input)
+
+
+def atan(input: Tensor) -> Tensor:
+    """The angle in (−π/2, π/2) with this tangent.
+
+    >>> import chainrule
+    >>> chainrule.atan(chainrule.tensor([1.0]))
+    tensor([0.7854])
+    """
+    return _floating(primitives.Arctan, input)
+
+
+def sinh(input: Tensor) -> Tensor:
+    """(eˣ − e⁻ˣ) / 2.
+
+    >>> import chainrule
+    >>> chainrule.sinh(chainrule.tensor([1.0]))
+    tensor([1.1752])
+    """
+    return (expm1(input) - expm1(-input)) / 2
+
+
+def cosh(input: Tensor) -> Tensor:
+    """(eˣ + e⁻ˣ) / 2.
+
+    >>> import chainrule
+    >>> chainrule.cosh(chainrule.tensor([1.0]))
+    tensor([1.5431])
+    """
+    return (exp(input) + exp(-input)) / 2
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent, 2σ(2x) − 1; its derivative 1 − tanh² is 1 at 0 and 0.07 at 2.
+
+    >>> import chainrule
+    >>> chainrule.tanh(chainrule.tensor([0.0, 2.0]))
+    tensor([0.0000, 0.9640])
+    """
+    return _floating(primitives.Tanh, input)
+
+
+@block
+def sigmoid(input: Tensor) -> Tensor:
+    """σ(x) = 1 / (1 + e⁻ˣ), from numbers to (0, 1); its derivative σ(1 − σ) is ¼ at 0.
+
+    >>> import chainrule
+    >>> chainrule.sigmoid(chainrule.tensor([0.0, 3.5]))
+    tensor([0.5000, 0.9707])
+    """
+    return reciprocal(exp(-as_floating(input)) + 1)
+
+
+@sigmoid.gradient
+def _(g: Tensor, output: Tensor) -> Tensor:
+    return g * (output * (1 - output))
+
+
+@block
+def relu(input: Tensor) -> Tensor:
+    """max(0, x); its derivative is 1 above 0, and 0 below and at 0.
+
+    >>> import chainrule
+    >>> chainrule.relu(chainrule.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return maximum(input, 0)
+
+
+@relu.gradient
+def _(g: Tensor, output: Tensor) -> Tensor:
+    return g * cast(output > 0, g.value.array.dtype)
+
+
+def erf(input: Tensor) -> Tensor:
+    """The error function 2/√π · ∫₀ˣ e^(−t²) dt.
+
+    >>> import chainrule
+    >>> chainrule.erf(chainrule.tensor([0.5]))
+    tensor([0.5205])
+    """
+    return _floating(primitives.Erf, input)
+
+
+def erfc(input: Tensor) -> Tensor:
+    """1 − erf(x).
+
+    >>> import chainrule
+    >>> chainrule.erfc(chainrule.tensor([0.0]))
+    tensor([1.])
+    """
+    return 1 - erf(input)
+
+
+# ------------------------------------------------------------------------------- steps, signs and rounding
+
+
+def _step(primitive: Any, input: Tensor) -> Tensor:
+    """Rounding leaves integers as they are."""
+    if need_tensor(input, primitive.name.lower()).dtype.kind < 2:
+        return input.clone()
+    return primitive.apply(input)  # type: ignore[no-any-return]
+
+
+def sign(input: Tensor) -> Tensor:
+    """−1, 0 or 1.
+
+    >>> import chainrule
+    >>> chainrule.sign(chainrule.tensor([-3.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  1.])
+    """
+    return primitives.Sign.apply(need_tensor(input, "sign"))  # type: ignore[no-any-return]
+
+
+def floor(input: Tensor) -> Tensor:
+    """The largest whole number not above x.
+
+    >>> import chainrule
+    >>> chainrule.floor(chainrule.tensor([-1.5, 1.5]))
+    tensor([-2.,  1.])
+    """
+    return _step(primitives.Floor, input)
+
+
+def ceil(input: Tensor) -> Tensor:
+    """The smallest whole number not below x.
+
+    >>> import chainrule
+    >>> chainrule.ceil(chainrule.tensor([-1.5, 1.5]))
+    tensor([-1.,  2.])
+    """
+    return input.clone() if input.dtype.kind < 2 else -floor(-input)
+
+
+def trunc(input: Tensor) -> Tensor:
+    """x without its fraction: rounded towards 0.
+
+    >>> import chainrule
+    >>> chainrule.trunc(chainrule.tensor([-1.5, 1.5]))
+    tensor([-1.,  1.])
+    """
+    return input.clone() if input.dtype.kind < 2 else where(input < 0, ceil(input), floor(input))
+
+
+def frac(input: Tensor) -> Tensor:
+    """x minus its truncation.
+
+    >>> import chainrule
+    >>> chainrule.frac(chainrule.tensor([-1.5, 1.5]))
+    tensor([-0.5000,  0.5000])
+    """
+    return input - trunc(input)
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest whole number (or number with that many decimals); halves go to the even one.
+
+    >>> import chainrule
+    >>> chainrule.round(chainrule.tensor([0.5, 1.5, 2.4]))
+    tensor([0., 2., 2.])
+    """
+    if decimals and input.dtype.is_floating_point:
+        scale = 10.0**decimals
+        return _step(primitives.Round, input * scale) / scale
+    return _step(primitives.Round, input)
+
+
+# --------------------------------------------------------------------------------- comparisons and logic
+
+
+def eq(input: Operand, other: Operand) -> Tensor:
+    """[input = other].
+
+    >>> import chainrule
+    >>> chainrule.eq(chainrule.tensor([1, 2]), 2)
+    tensor([False,  True])
+    """
+    return binary(primitives.Equal, input, other)  # type: ignore[no-any-return]
+
+
+def ne(input: Operand, other: Operand) -> Tensor:
+    """[input ≠ other]; NaN differs from everything.
+
+    >>> import chainrule
+    >>> chainrule.ne(chainrule.tensor([1, 2]), 2)
+    tensor([ True, False])
+    """
+    return ~eq(input, other)
+
+
+def lt(input: Operand, other: Operand) -> Tensor:
+    """[input < other].
+
+    >>> import chainrule
+    >>> chainrule.lt(chainrule.tensor([1, 2]), 2)
+    tensor([ True, False])
+    """
+    return binary(primitives.Less, input, other)  # type: ignore[no-any-return]
+
+
+def le(input: Operand, other: Operand) -> Tensor:
+    """[input ≤ other].
+
+    >>> import chainrule
+    >>> chainrule.le(chainrule.tensor([1, 2, 3]), 2)
+    tensor([ True,  True, False])
+    """
+    return binary(primitives.LessEqual, input, other)  # type: ignore[no-any-return]
+
+
+def gt(input: Operand, other: Operand) -> Tensor:
+    """[input > other].
+
+    >>> import chainrule
+    >>> chainrule.gt(chainrule.tensor([1, 2, 3]), 2)
+    tensor([False, False,  True])
+    """
+    return binary(primitives.Less, other, input)  # type: ignore[no-any-return]
+
+
+def ge(input: Operand, other: Operand) -> Tensor:
+    """[input ≥ other].
+
+    >>> import chainrule
+    >>> chainrule.ge(chainrule.tensor([1, 2, 3]), 2)
+    tensor([False,  True,  True])
+    """
+    return binary(primitives.LessEqual, other, input)  # type: ignore[no-any-return]
+
+
+def bitwise_and(input: Operand, other: Operand) -> Tensor:
+    """input ∧ other, bit by bit; "and" of booleans.
+
+    >>> import chainrule
+    >>> chainrule.bitwise_and(chainrule.tensor([6]), 3)
+    tensor([2])
+    """
+    return binary(primitives.BitwiseAnd, *_whole(input, other, "&"))  # type: ignore[no-any-return]
+
+
+def bitwise_or(input: Operand, other: Operand) -> Tensor:
+    """input ∨ other, bit by bit; "or" of booleans.
+
+    >>> import chainrule
+    >>> chainrule.bitwise_or(chainrule.tensor([6]), 3)
+    tensor([7])
+    """
+    return binary(primitives.BitwiseOr, *_whole(input, other, "|"))  # type: ignore[no-any-return]
+
+
+def bitwise_xor(input: Operand, other: Operand) -> Tensor:
+    """input ⊕ other, bit by bit; "either or" of booleans.
+
+    >>> import chainrule
+    >>> chainrule.bitwise_xor(chainrule.tensor([6]), 3)
+    tensor([5])
+    """
+    return binary(primitives.BitwiseXor, *_whole(input, other, "^"))  # type: ignore[no-any-return]
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """Each bit turned over; "not" of booleans.
+
+    >>> import chainrule
+    >>> chainrule.bitwise_not(chainrule.tensor([True, False]))
+    tensor([False,  True])
+    """
+    return primitives.BitwiseNot.apply(*_whole(input, input, "~")[:1])  # type: ignore[no-any-return]
+
+
+def _whole(input: Operand, other: Operand, sign: str) -> list[Tensor]:
+    pair = promote(input, other)
+    if pair[0].dtype.is_floating_point:
+        raise DTypeError(f"{sign} works on booleans and integers, got {pair[0].dtype}; compare first, as in x > 0.")
+    return pair
+
+
+def _truth(x: Operand) -> Tensor:
+    x = promote(x)[0]
+    return x if x.value.array.dtype == np.bool_ else ne(x, 0)
+
+
+def logical_and(input: Operand, other: Operand) -> Tensor:
+    """Whether both are not zero.
+
+    >>> import chainrule
+    >>> chainrule.logical_and(chainrule.tensor([0, 2]), chainrule.tensor([1, 1]))
+    tensor([False,  True])
+    """
+    return bitwise_and(_truth(input), _truth(other))
+
+
+def logical_or(input: Operand, other: Operand) -> Tensor:
+    """Whether at least one is not zero.
+
+    >>> import chainrule
+    >>> chainrule.logical_or(chainrule.tensor([0, 2]), chainrule.tensor([0, 1]))
+    tensor([False,  True])
+    """
+    return bitwise_or(_truth(input), _truth(other))
+
+
+def logical_xor(input: Operand, other: Operand) -> Tensor:
+    """Whether exactly one is not zero.
+
+    >>> import chainrule
+    >>> chainrule.logical_xor(chainrule.tensor([0, 2]), chainrule.tensor([1, 1]))
+    tensor([ True, False])
+    """
+    return bitwise_xor(_truth(input), _truth(other))
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """Whether it is zero.
+
+    >>> import chainrule
+    >>> chainrule.logical_not(chainrule.tensor([0, 2]))
+    tensor([ True, False])
+    """
+    return ~_truth(input)
+
+
+def isnan(input: Tensor) -> Tensor:
+    """Whether it is not a number: only NaN differs from itself.
+
+    >>> import chainrule
+    >>> chainrule.isnan(chainrule.tensor([1.0, float("nan")]))
+    tensor([False,  True])
+    """
+    return ne(input, input)
+
+
+def isinf(input: Tensor) -> Tensor:
+    """Whether it is +∞ or −∞.
+
+    >>> import chainrule
+    >>> chainrule.isinf(chainrule.tensor([1.0, -float("inf")]))
+    tensor([False,  True])
+    """
+    return eq(abs(as_floating(input)), math.inf)
+
+
+def isfinite(input: Tensor) -> Tensor:
+    """Whether it is neither NaN nor infinite.
+
+    >>> import chainrule
+    >>> chainrule.isfinite(chainrule.tensor([1.0, float("nan"), float("inf")]))
+    tensor([ True, False, False])
+    """
+    return lt(abs(as_floating(input)), math.inf)
+
+
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Whether |input − other| ≤ atol + rtol · |other|, entry by entry.
+
+    >>> import chainrule
+    >>> chainrule.isclose(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 2.1]))
+    tensor([ True, False])
+    """
+    near = eq(input, other)
+    if input.dtype.is_floating_point:
+        bound = atol + rtol * abs(other)
+        near = near | (le(abs(input - other), bound) & isfinite(other))
+    if equal_nan:
+        near = near | (isnan(input) & isnan(other))
+    return near
+
+
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether all entries are close, see `isclose`.
+
+    >>> import chainrule
+    >>> chainrule.allclose(chainrule.tensor([1.0]), chainrule.tensor([1.0 + 1e-7]))
+    True
+    """
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes and all entries are the same.
+
+    >>> import chainrule
+    >>> chainrule.equal(chainrule.tensor([1, 2]), chainrule.tensor([1, 2]))
+    True
+    """
+    return input.shape == other.shape and bool(eq(input, other).all())
+
+
+# ------------------------------------------------------------------------------------------------- choice
+
+
+def where(condition: Tensor, input: Operand = None, other: Operand = None) -> Any:
+    """`input` where the condition holds, else `other`; with the condition alone, where it holds (as `nonzero`).
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([-1.0, 2.0])
+    >>> chainrule.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    if condition.value.array.dtype != np.bool_:
+        raise DTypeError(f"where: the condition must be boolean, got {condition.dtype}; compare first, as in x > 0.")
+    x, y = promote(input, other)
+    shape = common_shape([t.value.array.shape for t in (condition, x, y)])
+    return primitives.Where.apply(*[expand_to(t, shape) for t in (condition, x, y)])
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
+    """`value` where the mask holds, else the entry; in the type of the input.
+
+    >>> import chainrule
+    >>> chainrule.masked_fill(chainrule.tensor([1.0, 2.0]), chainrule.tensor([True, False]), 0)
+    tensor([0., 2.])
+    """
+    dtype = input.value.array.dtype
+    if mask.value.array.dtype != np.bool_:
+        raise DTypeError(f"masked_fill: the mask must be boolean, got {mask.dtype}; compare first, as in x > 0.")
+    filling = cast(value, dtype) if isinstance(value, TensorCell) else constant(value, dtype)  # type: ignore[arg-type]
+    shape = common_shape([mask.value.array.shape, input.value.array.shape])
+    return primitives.Where.apply(expand_to(mask, shape), expand_to(filling, shape), expand_to(input, shape))  # type: ignore[no-any-return]
+
+
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """NaN and ±∞ replaced by numbers; ±∞ by the largest of the type unless given.
+
+    >>> import chainrule
+    >>> chainrule.nan_to_num(chainrule.tensor([float("nan"), 1.0]))
+    tensor([0., 1.])
+    """
+    if input.dtype.kind < 2:
+        return input.clone()
+    from chainrule.dtypes import FloatLimits
+
+    largest = FloatLimits(input.dtype).max
+    x = masked_fill(input, isnan(input), nan)
+    x = masked_fill(x, eq(x, math.inf), largest if posinf is None else posinf)
+    return masked_fill(x, eq(x, -math.inf), -largest if neginf is None else neginf)
+
+
+def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
+    """input + weight · (end − input).
+
+    >>> import chainrule
+    >>> chainrule.lerp(chainrule.tensor([0.0]), chainrule.tensor([10.0]), 0.3)
+    tensor([3.])
+    """
+    return input + weight * (end - input)
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 · tensor2.
+
+    >>> import chainrule
+    >>> one = chainrule.ones(1)
+    >>> chainrule.addcmul(one, one, one, value=2)
+    tensor([3.])
+    """
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 / tensor2.
+
+    >>> import chainrule
+    >>> one = chainrule.ones(1)
+    >>> chainrule.addcdiv(one, one, one, value=2)
+    tensor([3.])
+    """
+    return add(input, div(tensor1, tensor2), alpha=value)
+
+
+def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """eˣ / Σ eˣ along `dim`: numbers become probabilities. Shifted by the maximum, which changes nothing.
+
+    >>> import chainrule
+    >>> chainrule.softmax(chainrule.tensor([1000.0, 1000.0]), 0)
+    tensor([0.5000, 0.5000])
+    """
+    x = as_floating(input) if dtype is None else input.to(dtype)
+    return _softmax(x, dim)
+
+
+@block
+def _softmax(input: Tensor, dim: int) -> Tensor:
+    if input.value.array.size == 0:
+        return input.clone()
+    shifted = exp(input - input.detach().amax(dim, keepdim=True))
+    return shifted / shifted.sum(dim, keepdim=True)
+
+
+@_softmax.gradient
+def _(g: Tensor, output: Tensor, dim: int) -> Tensor:
+    weighted = g * output
+    return weighted - output * weighted.sum(dim, keepdim=True)
+
+
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """ln softmax(x) = x − ln Σ eˣ along `dim`, without going through probabilities that could be 0.
+
+    >>> import chainrule
+    >>> chainrule.log_softmax(chainrule.tensor([0.0, 1000.0]), 0)
+    tensor([-1000.,     0.])
+    """
+    x = as_floating(input) if dtype is None else input.to(dtype)
+    return _log_softmax(x, dim)
+
+
+@block
+def _log_softmax(input: Tensor, dim: int) -> Tensor:
+    if input.value.array.size == 0:
+        return input.clone()
+    shifted = input - input.detach().amax(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+
+
+@_log_softmax.gradient
+def _(g: Tensor, output: Tensor, dim: int) -> Tensor:
+    return g - exp(output) * g.sum(dim, keepdim=True)
+
+

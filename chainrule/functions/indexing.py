@@ -1,0 +1,371 @@
+"""Reading and writing entries by their places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.creation import arange, make, zeros
+from chainrule.functions.promotion import cast, constant, expand_to
+from chainrule.functions.reduction import axis_of
+from chainrule.functions.shape import view_through
+from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
+from chainrule.primitives.trace import refuse_symbol
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def read_key(input: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
+    """An index as it is written in brackets, as a key and its integer arrays."""
+    parts = index if isinstance(index, tuple) else (index,)
+    key: list[Any] = []
+    places: list[Tensor] = []
+    for part in parts:
+        if isinstance(part, (list, np.ndarray)):
+            part = make(np.array(part))
+        if isinstance(part, (bool, np.bool_)):
+            part = make(np.asarray(part))
+        if isinstance(part, slice):
+            key.append(_range_of(part))
+        elif part is None or part is Ellipsis:
+            key.append(part)
+        elif isinstance(part, TensorCell):
+            arrays = _places_of(part)
+            key.extend([ARRAY] * len(arrays))
+            places.extend(arrays)
+        elif hasattr(part, "__index__"):
+            key.append(part.__index__())
+        else:
+            raise IndexRangeError(f"cannot index with {type(part).__name__} {part!r:.40}; use integers, slices or tensors.")
+    if places and any(type(part) is int for part in key):
+        # Next to arrays NumPy counts an integer as an array too; saying so keeps one rule for the shape.
+        key, places = _integers_as_arrays(key, places)
+    return tuple(key), places
+
+
+def _integers_as_arrays(key: list[Any], places: list[Tensor]) -> tuple[list[Any], list[Tensor]]:
+    remaining = iter(places)
+    new = [
+        next(remaining) if part is ARRAY else make(np.asarray(part)) if type(part) is int else None for part in key
+    ]
+    return [ARRAY if place is not None else part for part, place in zip(key, new, strict=True)], [
+        place for place in new if place is not None
+    ]
+
+
+def _range_of(part: slice) -> Range:
+    numbers = [None if bound is None else bound.__index__() for bound in (part.start, part.stop, part.step)]
+    if numbers[2] is not None and numbers[2] <= 0:
+        raise IndexRangeError(f"a slice's step must be positive, got {numbers[2]}; use flip to go backwards.")
+    return Range(*numbers)
+
+
+def _places_of(index: Any) -> list[Tensor]:
+    """An integer tensor as it is; a boolean mask as the places where it holds."""
+    kind = index.value.array.dtype.kind
+    if kind == "b":
+        refuse_symbol(index.value.array, "indexing with a mask")
+        if not index.ndim:
+            return [make(np.zeros(int(index.array), np.int64))]
+        return [make(places) for places in np.nonzero(index.array)]
+    if kind not in "iu":
+        raise IndexRangeError(f"tensors used as indices must be integers or booleans, got {index.dtype}.")
+    return [index]
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """input[index]: integers, slices, …, None, integer and boolean arrays. A view unless arrays take part.
+
+    >>> import chainrule
+    >>> x = chainrule.arange(6).reshape(2, 3)
+    >>> x[1, ::2], x[x > 3]
+    (tensor([3, 5]), tensor([4, 5]))
+    """
+    if type(index) is int and input._base is None:
+        return view_through(Index, input, key=(index,))
+    if isinstance(index, TensorCell) and index.value.array.dtype.kind == "b" and not index.ndim:
+        return getitem(input.unsqueeze(0), _places_of(index)[0])
+    key, places = read_key(input, index)
+    if places:
+        return Index.apply(input, *places, key=key)  # type: ignore[no-any-return]
+    return view_through(Index, input, key=key)
+
+
+def setitem(input: Tensor, index: Any, value: Any) -> None:
+    """input[index] = value, broadcast to the place and converted to the tensor's type."""
+    key, places = read_key(input, index)
+    input.assign(_updated(IndexUpdate, input, key, places, value))
+
+
+def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tensor:
+    array = input.value.array
+    new = cast(value, array.dtype) if isinstance(value, TensorCell) else _new_values(value, array.dtype)  # type: ignore[arg-type]
+    there = indexed_shape(array.shape, key, tuple(p.value.array for p in places))
+    extra = new.ndim - len(there)
+    if extra > 0 and all(extent == 1 for extent in new.shape[:extra]):
+        new = new.reshape(tuple(new.shape[extra:]))
+    return primitive.apply(input, expand_to(new, there), *places, key=key)  # type: ignore[no-any-return]
+
+
+def _new_values(value: Any, dtype: Any) -> Tensor:
+    return constant(value, dtype) if isinstance(value, (bool, int, float)) else make(np.array(value, dtype=dtype))
+
+
+def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumulate: bool = False) -> Tensor:
+    """The tensor with `values` put (or added, with `accumulate`) at the places named by index tensors.
+
+    >>> import chainrule
+    >>> chainrule.zeros(3).index_put((chainrule.tensor([0, 0]),), chainrule.ones(2), accumulate=True)
+    tensor([2., 0., 0.])
+    """
+    key, places = read_key(input, tuple(indices))
+    return _updated(IndexAdd if accumulate else IndexUpdate, input, key, places, values)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices along `dim` that the vector `index` lists.
+
+    >>> import chainrule
+    >>> chainrule.index_select(chainrule.tensor([[1, 2], [3, 4]]), 1, chainrule.tensor([1, 1]))
+    tensor([[2, 2],
+            [4, 4]])
+    """
+    if index.ndim > 1:
+        raise ShapeError(f"index_select takes a vector of places, got shape {tuple(index.shape)}.")
+    return Index.apply(input, _vector(index), key=_at(input, dim, "index_select"))  # type: ignore[no-any-return]
+
+
+def _vector(index: Tensor) -> Tensor:
+    _need_places(index, "index")
+    return index if index.ndim else index.reshape(1)
+
+
+def _at(input: Tensor, dim: int, operation: str) -> Key:
+    return (*[Range(None, None, None)] * axis_of(dim, input.ndim, operation), ARRAY)
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """The tensor with the slices of `source` added at the listed places along `dim`.
+
+    >>> import chainrule
+    >>> chainrule.zeros(3).index_add(0, chainrule.tensor([0, 0]), chainrule.ones(2))
+    tensor([2., 0., 0.])
+    """
+    source = source * alpha if alpha != 1 else source
+    return IndexAdd.apply(input, source, _vector(index), key=_at(input, dim, "index_add"))  # type: ignore[no-any-return]
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """The tensor with the slices of `source` put at the listed places along `dim`."""
+    return IndexUpdate.apply(input, source, _vector(index), key=_at(input, dim, "index_copy"))  # type: ignore[no-any-return]
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
+    """The tensor with one number in the listed slices along `dim`."""
+    return _updated(IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(index)], value)
+
+
+def _need_places(index: Tensor, operation: str) -> None:
+    if index.value.array.dtype.kind not in "iu":
+        raise DTypeError(f"{operation}: places are integers, got {index.dtype}; convert with .long().")
+
+
+def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, list[Tensor]]:
+    """Places that walk along the index itself in all dimensions but `dim`, where its entries say where to go."""
+    _need_places(index, operation)
+    if index.ndim != input.ndim:
+        raise ShapeError(
+            f"{operation}: the index {tuple(index.shape)} must have as many dimensions as the tensor {tuple(input.shape)}."
+        )
+    axis = axis_of(dim, input.ndim, operation)
+    for i, (have, want) in enumerate(zip(input.shape, index.shape, strict=True)):
+        if i != axis and want > have:
+            raise ShapeError(
+                f"{operation}: the index {tuple(index.shape)} is larger than the tensor {tuple(input.shape)} in "
+                f"dimension {i}."
+            )
+    shape = tuple(index.shape)
+    walks = [arange(extent).reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1)) for i, extent in enumerate(shape)]
+    walks[axis] = index
+    return (ARRAY,) * len(shape), walks
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """z[i][j] = input[index[i][j]][j] for dim 0, input[i][index[i][j]] for dim 1, and so on.
+
+    >>> import chainrule
+    >>> chainrule.gather(chainrule.tensor([[1, 2], [3, 4]]), 1, chainrule.tensor([[1], [0]]))
+    tensor([[2],
+            [3]])
+    """
+    if not input.ndim:
+        return gather(input.reshape(1), 0, index.reshape(-1)).reshape(tuple(index.shape))
+    key, places = _grid(input, dim, index, "gather")
+    return Index.apply(input, *places, key=key)  # type: ignore[no-any-return]
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """As `gather`, with the other dimensions broadcast; without `dim` from the flattened tensor.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([[3, 1], [2, 4]])
+    >>> chainrule.take_along_dim(x, x.argsort(1), 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    axis = axis_of(dim, input.ndim, "take_along_dim")
+    own, wanted = list(input.shape), list(indices.shape)
+    if len(own) != len(wanted):
+        raise ShapeError(f"take_along_dim: {tuple(own)} and indices {tuple(wanted)} differ in dimensions.")
+    for i, (a, b) in enumerate(zip(own, wanted, strict=True)):
+        if i != axis and a != b:
+            if 1 not in (a, b):
+                raise ShapeError(f"take_along_dim: {tuple(own)} and indices {tuple(wanted)} do not broadcast.")
+            own[i] = wanted[i] = a * b
+    return gather(expand_to(input, tuple(own)), dim, expand_to(indices, tuple(wanted)))
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """The tensor with the entries of `src` added where `gather` with this index would read.
+
+    >>> import chainrule
+    >>> chainrule.zeros(3).scatter_add(0, chainrule.tensor([2, 2]), chainrule.ones(2))
+    tensor([0., 0., 2.])
+    """
+    return _scattered(IndexAdd, input, dim, index, src, "scatter_add")
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+    """The tensor with the entries of `src` (or one number) put where `gather` with this index would read.
+
+    >>> import chainrule
+    >>> chainrule.zeros(3).scatter(0, chainrule.tensor([2]), 5.0)
+    tensor([0., 0., 5.])
+    """
+    return _scattered(IndexUpdate, input, dim, index, src, "scatter")
+
+
+def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any, operation: str) -> Tensor:
+    key, places = _grid(input, dim, index, operation)
+    if isinstance(src, TensorCell):
+        if src.ndim != index.ndim or any(a < b for a, b in zip(src.shape, index.shape, strict=True)):
+            raise ShapeError(f"{operation}: src {tuple(src.shape)} is smaller than the index {tuple(index.shape)}.")
+        src = src[tuple(slice(0, extent) for extent in index.shape)]  # type: ignore[index]
+    return _updated(primitive, input, key, places, src)
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Entries of the flattened tensor.
+
+    >>> import chainrule
+    >>> chainrule.take(chainrule.tensor([[1, 2], [3, 4]]), chainrule.tensor([0, 3]))
+    tensor([1, 4])
+    """
+    return getitem(input.reshape(-1), index)
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The places of the entries that are not zero: a row for each, or with `as_tuple` a vector for each dimension.
+
+    >>> import chainrule
+    >>> chainrule.nonzero(chainrule.tensor([0, 5, 7]))
+    tensor([[1],
+            [2]])
+    """
+    places = np.nonzero(input.array) if input.ndim else np.nonzero(input.array.reshape(1))
+    if as_tuple:
+        return tuple(make(p) for p in places)
+    return make(np.stack(places, axis=1) if input.ndim else np.zeros((len(places[0]), 0), np.int64))
+
+
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The entries where the mask holds, as a vector.
+
+    >>> import chainrule
+    >>> chainrule.masked_select(chainrule.tensor([1, 2, 3]), chainrule.tensor([True, False, True]))
+    tensor([1, 3])
+    """
+    from chainrule.functions.shape import broadcast_tensors
+
+    x, where = broadcast_tensors(input, mask)
+    return getitem(x, where)
+
+
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The entries on and below a diagonal, zeros above.
+
+    >>> import chainrule
+    >>> chainrule.tril(chainrule.ones(2, 2))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return _triangle(input, lambda i, j: j - i > diagonal)
+
+
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The entries on and above a diagonal, zeros below.
+
+    >>> import chainrule
+    >>> chainrule.triu(chainrule.ones(2, 2))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    return _triangle(input, lambda i, j: j - i < diagonal)
+
+
+def _triangle(input: Tensor, outside: Any) -> Tensor:
+    if input.ndim < 2:
+        raise ShapeError(f"a triangle is taken of a matrix, got {input.ndim} dimension(s).")
+    rows, columns = input.shape[-2:]
+    return input.masked_fill(make(np.fromfunction(outside, (rows, columns), dtype=np.int64)), 0)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Class indices as vectors with a single 1, int64, along a new last dimension.
+
+    >>> import chainrule
+    >>> chainrule.functions.indexing.one_hot(chainrule.tensor([2, 0]), 3)
+    tensor([[0, 0, 1],
+            [1, 0, 0]])
+    """
+    _need_places(tensor, "one_hot")
+    if num_classes == -1:
+        if not tensor.numel():
+            raise ShapeError("one_hot: the number of classes cannot be found from no labels; give num_classes.")
+        num_classes = int(tensor.array.max()) + 1
+    if isinstance(tensor.value.array, np.ndarray) and tensor.numel():
+        low, high = int(tensor.array.min()), int(tensor.array.max())
+        if low < 0 or high >= num_classes:
+            raise IndexRangeError(f"one_hot: labels from {low} to {high} do not fit {num_classes} classes (0 … {num_classes - 1}).")
+    return cast(tensor.unsqueeze(-1) == arange(num_classes), np.dtype(np.int64))
+
+
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each number 0, 1, … stands in a vector (or the sum of its weights).
+
+    >>> import chainrule
+    >>> chainrule.bincount(chainrule.tensor([0, 2, 2]))
+    tensor([1, 0, 2])
+    """
+    count = max(minlength, int(input.array.max()) + 1 if input.numel() else 0)
+    ones = make(np.ones(input.shape, np.int64)) if weights is None else weights
+    return zeros(count, dtype=ones.dtype).index_add(0, input, ones)
+
+
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
+    """The different entries in order; with where each entry went, and how often each stands.
+
+    >>> import chainrule
+    >>> chainrule.unique(chainrule.tensor([3, 1, 3]))
+    tensor([1, 3])
+    """
+    found = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts)
+    if not isinstance(found, tuple):
+        return make(found)
+    return tuple(make(np.asarray(part)) for part in found)

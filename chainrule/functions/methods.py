@@ -1,0 +1,418 @@
+"""The functions as methods: `x.exp()` is `chainrule.exp(x)`, by the same definition. And what only methods do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule import dtypes, printing
+from chainrule.cell import TensorCell
+from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.functions import contraction, elementwise, indexing, reduction, shape
+from chainrule.functions.creation import full_like, read_shape, zeros
+from chainrule.functions.promotion import cast
+from chainrule.primitives.trace import refuse_symbol
+from chainrule.primitives.value import Symbol, Value
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The in-place form of a function: its result is put into the tensor's cell."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.assign(function(self, *args, **kwargs))
+
+    name = getattr(function, "__name__", "function")
+    method.__name__ = f"{name}_"
+    method.__doc__ = f"`{name}` in place: the result is put into this tensor, which is returned."
+    return method
+
+
+def _filled(self: Any, value: Any) -> Any:
+    return full_like(self, value)
+
+
+def _copied(self: Any, src: Any) -> Any:
+    if tuple(src.shape) == tuple(self.shape):
+        return src.to(self.dtype).clone()
+    return src.to(self.dtype).expand(tuple(self.shape)).clone()
+
+
+def _zeroed(self: Any) -> Any:
+    return zeros(tuple(self.shape), dtype=self.dtype)
+
+
+class Methods:
+    """Everything that a tensor can do besides holding its value; mixed into Tensor."""
+
+    # Filled in below from the functions; written out here is only what a method does and a function does not.
+
+    def to(self: Any, *args: Any, dtype: Any = None, copy: bool = False, **ignored: Any) -> Tensor:
+        """The tensor in another data type (or that of another tensor). The only device is "cpu".
+
+        >>> import chainrule
+        >>> chainrule.tensor([1, 2]).to(chainrule.float64).dtype
+        chainrule.float64
+        """
+        for wish in args:
+            if isinstance(wish, TensorCell):
+                dtype = wish.dtype
+            elif isinstance(wish, bool) or str(wish).startswith("cpu"):
+                continue
+            elif isinstance(wish, str) and wish.split(":")[0] in ("cuda", "mps", "xpu", "meta"):
+                raise ValueError(f"there is no device {wish!r}; chainrule computes on the CPU.")
+            else:
+                dtype = wish
+        result = self if dtype is None else cast(self, dtypes.as_dtype(dtype).numpy)
+        return result.clone() if copy and result is self else result  # type: ignore[no-any-return]
+
+    def type_as(self: Any, other: Tensor) -> Tensor:
+        """The tensor in the data type of another."""
+        return self.to(other.dtype)  # type: ignore[no-any-return]
+
+    def cpu(self: Any) -> Tensor:
+        """The tensor itself: everything is on the CPU."""
+        return self  # type: ignore[no-any-return]
+
+    # ------------------------------------------------------------------------------- out of tensors
+
+    def numpy(self: Any, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """A NumPy array of one's own. (`np.asarray(x)` gives a read-only one without copying.)
+
+        Raises GradientError if the tensor requires a gradient: NumPy would not record what is done with it.
+        """
+        if self.requires_grad and not force:
+            raise GradientError("numpy() of a tensor that requires a gradient; use .detach().numpy().")
+        return np.array(self.array)
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.requires_grad:
+            raise GradientError("NumPy does not record gradients; use .detach() on a tensor that requires them.")
+        array = self.array
+        if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
+            return np.array(array, dtype=dtype)
+        view = array.view()
+        view.flags.writeable = False
+        return view
+
+    def item(self: Any) -> Any:
+        """The number in a tensor of one entry, as a Python number.
+
+        >>> import chainrule
+        >>> chainrule.tensor([[2.5]]).item()
+        2.5
+        """
+        array = self.value.array
+        refuse_symbol(array, "item()")
+        if array.size != 1:
+            raise ShapeError(f"item() reads one number, this tensor has shape {tuple(self.shape)}; use tolist().")
+        return array.astype(np.float32).item() if array.dtype.kind == "V" else array.item()
+
+    def tolist(self: Any) -> Any:
+        """Nested Python lists of Python numbers.
+
+        >>> import chainrule
+        >>> chainrule.tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+        """
+        array = self.array
+        return array.astype(np.float32).tolist() if array.dtype.kind == "V" else array.tolist()
+
+    def __bool__(self: Any) -> bool:
+        array = self.value.array
+        refuse_symbol(array, "a Python branch (if, while, and, or)")
+        if array.size != 1:
+            raise ShapeError(
+                f"a tensor of shape {tuple(self.shape)} is neither true nor false; use .any() or .all(), "
+                "and & or | instead of `and` and `or`."
+            )
+        return bool(array.item())
+
+    def __float__(self: Any) -> float:
+        return float(self.item())
+
+    def __int__(self: Any) -> int:
+        return int(self.item())
+
+    def __index__(self: Any) -> int:
+        if self.dtype.is_floating_point:
+            raise DTypeError(f"only integers can be indices, got {self.dtype}; use int(x).")
+        return int(self.item())
+
+    def __len__(self: Any) -> int:
+        if not self.ndim:
+            raise TypeError("a 0-d tensor has no length.")
+        return int(self.shape[0])
+
+    def __contains__(self: Any, thing: Any) -> bool:
+        return bool(elementwise.eq(self, thing).any())
+
+    def __format__(self: Any, spec: str) -> str:
+        if spec and self.numel() == 1:
+            return format(self.item(), spec)
+        return format(repr(self), spec)
+
+    # ------------------------------------------------------------------------------------- facts
+
+    def size(self: Any, dim: int | None = None) -> Any:
+        """The shape, or one of its extents."""
+        return self.shape if dim is None else self.shape[reduction.axis_of(dim, self.ndim, "size")]
+
+    def dim(self: Any) -> int:
+        """How many dimensions."""
+        return int(self.ndim)
+
+    def numel(self: Any) -> int:
+        """How many entries."""
+        return int(self.value.array.size)
+
+    nelement = numel
+
+    def element_size(self: Any) -> int:
+        """Bytes of one entry."""
+        return int(self.dtype.itemsize)
+
+    @property
+    def nbytes(self: Any) -> int:
+        """Bytes of all entries."""
+        return int(self.numel() * self.dtype.itemsize)
+
+    def is_floating_point(self: Any) -> bool:
+        """Whether the entries are floating-point numbers."""
+        return bool(self.dtype.is_floating_point)
+
+    def is_contiguous(self: Any) -> bool:
+        """True: how entries lie in memory is nobody's concern here."""
+        return True
+
+    @property
+    def device(self: Any) -> str:
+        """Where the entries are: "cpu"."""
+        return "cpu"
+
+    @property
+    def T(self: Any) -> Tensor:  # noqa: N802
+        """The dimensions in reverse order; of a matrix its transpose."""
+        return shape.permute(self, tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self: Any) -> Tensor:  # noqa: N802
+        """The last two dimensions exchanged: each matrix transposed."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT transposes matrices, got {self.ndim} dimension(s).")
+        return shape.transpose(self, -2, -1)
+
+    @property
+    def data(self: Any) -> Tensor:
+        """The tensor without its gradient: writes go to the tensor and are not recorded."""
+        return shape.detach(self)
+
+    @data.setter
+    def data(self: Any, new: Any) -> None:
+        self.set_value(Value(new.value.array, self.value.source))
+
+    def detach_(self: Any) -> Tensor:
+        """Cut this tensor off from the computation that made it, in place."""
+        self.set_value(Value(self.value.array))
+        return self  # type: ignore[no-any-return]
+
+    # ----------------------------------------------------------------------------- new from old
+
+    def new_zeros(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+        """Zeros of the given shape in this tensor's data type."""
+        return zeros(*size, dtype=self.dtype if dtype is None else dtype)
+
+    def new_ones(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+        """Ones of the given shape in this tensor's data type."""
+        return self.new_full(read_shape(size, "new_ones"), 1, dtype=dtype)  # type: ignore[no-any-return]
+
+    def new_full(self: Any, size: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+        """The same number everywhere, of the given shape in this tensor's data type."""
+        from chainrule.functions.creation import full
+
+        return full(size, fill_value, dtype=self.dtype if dtype is None else dtype)
+
+    def new_tensor(self: Any, data: Any, dtype: Any = None) -> Tensor:
+        """A tensor of the data in this tensor's data type."""
+        from chainrule.functions.creation import tensor
+
+        return tensor(data, dtype=self.dtype if dtype is None else dtype)
+
+    # ----------------------------------------------------------------------- random, in place
+
+    def uniform_(self: Any, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with numbers uniform in [low, high), in place."""
+        from chainrule.random import rand_like
+
+        return self.assign(rand_like(self, generator=generator) * (high - low) + low)  # type: ignore[no-any-return]
+
+    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with normal numbers of this mean and standard deviation, in place."""
+        from chainrule.random import randn_like
+
+        return self.assign(randn_like(self, generator=generator) * std + mean)  # type: ignore[no-any-return]
+
+    def bernoulli_(self: Any, p: float = 0.5, *, generator: Any = None) -> Tensor:
+        """Fill with 1 (probability p) and 0, in place."""
+        from chainrule.random import bernoulli
+
+        return self.assign(bernoulli(self, p, generator=generator))  # type: ignore[no-any-return]
+
+    def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
+        """Fill with integers uniform in [low, high), in place; `random_(high)` starts at 0."""
+        from chainrule.random import randint
+
+        low, high = (0, low) if high is None else (low, high)
+        return self.assign(randint(low, high, tuple(self.shape), generator=generator).to(self.dtype))  # type: ignore[no-any-return]
+
+    # -------------------------------------------------------------------------- the functions as methods
+
+    add, sub, mul, div = elementwise.add, elementwise.sub, elementwise.mul, elementwise.div
+    subtract, multiply, divide, true_divide = elementwise.sub, elementwise.mul, elementwise.div, elementwise.div
+    floor_divide, remainder = elementwise.floor_divide, elementwise.remainder
+    pow, maximum, minimum, atan2 = elementwise.pow, elementwise.maximum, elementwise.minimum, elementwise.atan2
+    clamp, clip = elementwise.clamp, elementwise.clamp
+    neg, negative, abs, absolute = elementwise.neg, elementwise.neg, elementwise.abs, elementwise.abs
+    exp, exp2, expm1 = elementwise.exp, elementwise.exp2, elementwise.expm1
+    log, log2, log10, log1p = elementwise.log, elementwise.log2, elementwise.log10, elementwise.log1p
+    sqrt, rsqrt, square, reciprocal = elementwise.sqrt, elementwise.rsqrt, elementwise.square, elementwise.reciprocal
+    sin, cos, tan, asin, acos = elementwise.sin, elementwise.cos, elementwise.tan, elementwise.asin, elementwise.acos
+    atan, sinh, cosh, tanh = elementwise.atan, elementwise.sinh, elementwise.cosh, elementwise.tanh
+    sigmoid, relu, erf, erfc = elementwise.sigmoid, elementwise.relu, elementwise.erf, elementwise.erfc
+    sign, floor, ceil, trunc = elementwise.sign, elementwise.floor, elementwise.ceil, elementwise.trunc
+    frac, round = elementwise.frac, elementwise.round
+    eq, ne, lt, le, gt, ge = (
+        elementwise.eq, elementwise.ne, elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge,
+    )  # fmt: skip
+    bitwise_and, bitwise_or = elementwise.bitwise_and, elementwise.bitwise_or
+    bitwise_xor, bitwise_not = elementwise.bitwise_xor, elementwise.bitwise_not
+    logical_and, logical_or = elementwise.logical_and, elementwise.logical_or
+    logical_xor, logical_not = elementwise.logical_xor, elementwise.logical_not
+    isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
+    isclose, allclose, equal = elementwise.isclose, elementwise.allclose, elementwise.equal
+    masked_fill, nan_to_num, lerp = elementwise.masked_fill, elementwise.nan_to_num, elementwise.lerp
+    addcmul, addcdiv = elementwise.addcmul, elementwise.addcdiv
+    softmax, log_softmax = elementwise.softmax, elementwise.log_softmax
+
+    sum, mean, var, std, prod = reduction.sum, reduction.mean, reduction.var, reduction.std, reduction.prod
+    amax, amin, argmax, argmin = reduction.amax, reduction.amin, reduction.argmax, reduction.argmin
+    max, min, any, all = reduction.max, reduction.min, reduction.any, reduction.all
+    count_nonzero, logsumexp, norm = reduction.count_nonzero, reduction.logsumexp, reduction.norm
+    cumsum, sort, argsort, topk = reduction.cumsum, reduction.sort, reduction.argsort, reduction.topk
+
+    reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten
+    unflatten, squeeze, unsqueeze = shape.unflatten, shape.squeeze, shape.unsqueeze
+    permute, transpose, swapaxes, t = shape.permute, shape.transpose, shape.transpose, shape.t
+    movedim, expand, expand_as = shape.movedim, shape.expand, shape.expand_as
+    broadcast_to, repeat, tile = shape.broadcast_to, shape.repeat, shape.tile
+    repeat_interleave, flip, roll = shape.repeat_interleave, shape.flip, shape.roll
+    narrow, select, split, chunk, unbind = shape.narrow, shape.select, shape.split, shape.chunk, shape.unbind
+    diagonal, diag, clone, contiguous, detach = (
+        shape.diagonal, shape.diag, shape.clone, shape.contiguous, shape.detach,
+    )  # fmt: skip
+
+    index_put, index_select, index_add = indexing.index_put, indexing.index_select, indexing.index_add
+    index_copy, index_fill, gather = indexing.index_copy, indexing.index_fill, indexing.gather
+    take_along_dim, scatter_add, scatter = indexing.take_along_dim, indexing.scatter_add, indexing.scatter
+    take, nonzero, masked_select = indexing.take, indexing.nonzero, indexing.masked_select
+    tril, triu, bincount, unique = indexing.tril, indexing.triu, indexing.bincount, indexing.unique
+
+    matmul, mm, bmm, mv, dot = contraction.matmul, contraction.mm, contraction.bmm, contraction.mv, contraction.dot
+    addmm, outer = contraction.addmm, contraction.outer
+
+    def where(self: Any, condition: Any, other: Any) -> Tensor:
+        """This tensor where the condition holds, else `other`."""
+        return elementwise.where(condition, self, other)  # type: ignore[no-any-return]
+
+    # -------------------------------------------------------------------------------- in-place forms
+
+    add_, sub_, mul_, div_ = (in_place(f) for f in (add, sub, mul, div))
+    pow_, clamp_, neg_, abs_, exp_, log_ = (in_place(f) for f in (pow, clamp, neg, abs, exp, log))
+    sqrt_, rsqrt_, square_, reciprocal_ = (in_place(f) for f in (sqrt, rsqrt, square, reciprocal))
+    sin_, cos_, tanh_, sigmoid_, relu_ = (in_place(f) for f in (sin, cos, tanh, sigmoid, relu))
+    floor_, ceil_, round_, trunc_, sign_ = (in_place(f) for f in (floor, ceil, round, trunc, sign))
+    remainder_, floor_divide_, erf_ = (in_place(f) for f in (remainder, floor_divide, erf))
+    lerp_, addcmul_, addcdiv_ = (in_place(f) for f in (lerp, addcmul, addcdiv))
+    masked_fill_, index_put_, index_add_ = (in_place(f) for f in (masked_fill, index_put, index_add))
+    index_copy_, index_fill_ = (in_place(f) for f in (index_copy, index_fill))
+    scatter_add_, scatter_ = (in_place(f) for f in (scatter_add, scatter))
+    logical_not_, bitwise_not_, nan_to_num_ = (in_place(f) for f in (logical_not, bitwise_not, nan_to_num))
+    tril_, triu_, cumsum_ = (in_place(f) for f in (tril, triu, cumsum))
+    clip_ = clamp_
+    fill_, copy_, zero_ = in_place(_filled), in_place(_copied), in_place(_zeroed)
+
+    # ------------------------------------------------------------------------------------ operators
+
+    __add__ = __radd__ = elementwise.add
+    __sub__, __rsub__ = elementwise.sub, elementwise.rsub
+    __mul__ = __rmul__ = elementwise.mul
+    __truediv__, __rtruediv__ = elementwise.div, elementwise.rdiv
+    __floordiv__, __mod__ = elementwise.floor_divide, elementwise.remainder
+    __pow__, __rpow__ = elementwise.pow, elementwise.rpow
+    __matmul__ = contraction.matmul
+    __neg__, __pos__, __abs__, __invert__ = (
+        elementwise.neg, elementwise.positive, elementwise.abs, elementwise.bitwise_not,
+    )  # fmt: skip
+    __and__ = __rand__ = elementwise.bitwise_and
+    __or__ = __ror__ = elementwise.bitwise_or
+    __xor__ = __rxor__ = elementwise.bitwise_xor
+    __lt__, __le__, __gt__, __ge__ = elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge
+    __eq__: Any = elementwise.eq
+    __ne__: Any = elementwise.ne
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+    __ipow__, __ifloordiv__, __imod__ = pow_, floor_divide_, remainder_
+    __iand__, __ior__, __ixor__ = (
+        in_place(elementwise.bitwise_and), in_place(elementwise.bitwise_or), in_place(elementwise.bitwise_xor),
+    )  # fmt: skip
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+
+    def __rfloordiv__(self: Any, other: Any) -> Tensor:
+        return elementwise.floor_divide(other, self)
+
+    def __rmod__(self: Any, other: Any) -> Tensor:
+        return elementwise.remainder(other, self)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def _conversion(dtype: dtypes.DType) -> Callable[[Any], Tensor]:
+    def convert(self: Any) -> Tensor:
+        return cast(self, dtype.numpy)
+
+    convert.__name__ = dtype.name
+    convert.__doc__ = f"The tensor as {dtype!r}."
+    return convert
+
+
+class Conversions:
+    """`x.float()`, `x.long()`, …: the tensor in another data type."""
+
+    double, float, half, bfloat16 = (
+        _conversion(d) for d in (dtypes.float64, dtypes.float32, dtypes.float16, dtypes.bfloat16)
+    )
+    long, int, short, char = (_conversion(d) for d in (dtypes.int64, dtypes.int32, dtypes.int16, dtypes.int8))
+    byte, bool = (_conversion(d) for d in (dtypes.uint8, dtypes.bool_))
+
+
+def describe(tensor: Any) -> str:
+    """How a tensor prints: as PyTorch's, with its data type where that is not the usual one, and its record."""
+    array = tensor.value.array
+    if isinstance(array, Symbol):
+        return f"tensor(traced, {array!r})"
+    suffixes = []
+    usual = (dtypes.get_default_dtype(),) if not array.size else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+    if tensor.dtype not in usual:
+        suffixes.append(f"dtype={tensor.dtype!r}")
+    record = tensor.grad_fn
+    if record is not None:
+        suffixes.append(f"grad_fn=<{record.operation.name}>")
+    elif tensor.requires_grad:
+        suffixes.append("requires_grad=True")
+    return printing.format_tensor(array, suffixes)
+
+

@@ -1,0 +1,136 @@
+"""Bringing arguments together: Python numbers become tensors, data types are promoted, shapes are broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.dtypes import DType, from_numpy_dtype, get_default_dtype, result_dtype, scalar_dtype
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.primitives.elementwise import Cast
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Broadcast
+from chainrule.primitives.value import Shape, Value
+
+if TYPE_CHECKING:
+    from chainrule.primitives.value import DataType
+    from chainrule.tensor import Tensor
+
+Number = bool | int | float
+
+
+def is_tensor(thing: Any) -> bool:
+    """Whether it is a Tensor."""
+    return isinstance(thing, TensorCell)
+
+
+def cast(x: Tensor, dtype: DataType) -> Tensor:
+    """x in another NumPy data type; x itself where nothing has to change."""
+    if x.value.array.dtype == dtype:
+        return x
+    return Cast.apply(x, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def constant(number: Any, dtype: DataType) -> Tensor:
+    """A 0-d tensor of a number. Integers too large for the type wrap around, as in PyTorch."""
+    return Primitive.make_tensor(Value(np.array(number).astype(dtype)))
+
+
+def common_shape(shapes: Sequence[Shape]) -> Shape:
+    """The shape that all broadcast to; a ShapeError if there is none.
+
+    >>> common_shape([(3, 1), (4,)])
+    (3, 4)
+    """
+    first = shapes[0]
+    if all(shape == first for shape in shapes[1:]):
+        return tuple(first)
+    rank = max(len(shape) for shape in shapes)
+    columns = zip(*[(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes], strict=True)
+    result = []
+    for column in columns:
+        sizes = {extent for extent in column if extent != 1}
+        if len(sizes) > 1:
+            given = " and ".join(str(tuple(shape)) for shape in shapes)
+            raise ShapeError(
+                f"shapes {given} do not broadcast: from the right, each dimension must be equal or 1. "
+                "If they should line up otherwise, use unsqueeze or reshape."
+            )
+        result.append(sizes.pop() if sizes else 1)
+    return tuple(result)
+
+
+def expand_to(x: Tensor, shape: Shape) -> Tensor:
+    """x broadcast to a shape; x itself where nothing has to change."""
+    if x.value.array.shape == shape:
+        return x
+    return Broadcast.apply(x, to=shape)  # type: ignore[no-any-return]
+
+
+def promote(*arguments: Any) -> list[Tensor]:
+    """Tensors of one data type from tensors, arrays and Python numbers, by PyTorch's rules."""
+    dims: list[DType] = []
+    points: list[DType] = []
+    scalars: list[DType] = []
+    things = [_as_operand(argument) for argument in arguments]
+    for thing in things:
+        if isinstance(thing, TensorCell):
+            array = thing.value.array
+            (dims if array.shape else points).append(from_numpy_dtype(array.dtype))
+        else:
+            scalars.append(scalar_dtype(thing))
+    dtype = result_dtype(dims, points, scalars).numpy
+    return [cast(thing, dtype) if isinstance(thing, TensorCell) else constant(thing, dtype) for thing in things]  # type: ignore[arg-type]
+
+
+def _as_operand(argument: Any) -> Any:
+    if isinstance(argument, (TensorCell, bool, int, float)):
+        return argument
+    if isinstance(argument, np.generic):
+        return argument.item()
+    if isinstance(argument, np.ndarray):
+        from_numpy_dtype(argument.dtype)
+        return Primitive.make_tensor(Value(argument.copy()))
+    raise DTypeError(f"expected a tensor or a number, got {type(argument).__name__}: {argument!r:.60}.")
+
+
+def binary(primitive: Any, x: Any, y: Any) -> Any:
+    """Apply an elementwise primitive of two arguments after promotion and broadcasting."""
+    if isinstance(x, TensorCell) and isinstance(y, TensorCell):
+        a, b = x.value.array, y.value.array
+        if a.dtype is not b.dtype and a.dtype != b.dtype:
+            x, y = promote(x, y)
+        if a.shape == b.shape:
+            return primitive.apply(x, y)
+    else:
+        x, y = _with_number(x, y)
+    shape = common_shape([x.value.array.shape, y.value.array.shape])
+    return primitive.apply(expand_to(x, shape), expand_to(y, shape))
+
+
+def _with_number(x: Any, y: Any) -> Any:
+    """The common case of `promote`, a floating-point tensor and a number, without its general rules."""
+    for tensor, number in ((x, y), (y, x)):
+        if isinstance(tensor, TensorCell) and type(number) in (float, int):
+            dtype = tensor.value.array.dtype
+            if dtype.kind == "f":
+                point = Primitive.make_tensor(Value(np.array(number, dtype)))
+                return (tensor, point) if tensor is x else (point, tensor)
+    return promote(x, y)
+
+
+def as_floating(x: Tensor) -> Tensor:
+    """x, with integers and booleans in the default floating-point type."""
+    if x.value.array.dtype.kind in "iub":
+        return cast(x, get_default_dtype().numpy)
+    return x
+
+
+def need_tensor(x: Any, operation: str) -> Tensor:
+    """x if it is a Tensor, else a DTypeError that says what to do."""
+    if isinstance(x, TensorCell):
+        return x  # type: ignore[return-value]
+    raise DTypeError(f"{operation} takes a Tensor, got {type(x).__name__}; make one with chainrule.tensor(…).")

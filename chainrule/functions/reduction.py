@@ -1,0 +1,375 @@
+"""Many entries become one. `dim` is one dimension, a tuple of them, or None for all; `keepdim` leaves them as size 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.dtypes import as_dtype
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.elementwise import maximum, minimum
+from chainrule.functions.promotion import as_floating, cast
+from chainrule.primitives import reduction as primitives
+from chainrule.primitives.value import Shape
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+Dimensions = int | tuple[int, ...] | list[int] | None
+
+
+class ValuesAndIndices(NamedTuple):
+    """What `max`, `min`, `sort` and `topk` along a dimension give: the entries and where they stood."""
+
+    values: Any
+    indices: Any
+
+
+def axis_of(dim: int, rank: int, operation: str = "") -> int:
+    """A dimension counted from the front; negative ones count from the back. Raises IndexRangeError outside."""
+    limit = rank or 1
+    if not -limit <= dim < limit:
+        head = f"{operation}: " if operation else ""
+        raise IndexRangeError(f"{head}dimension {dim} of a {rank}-d tensor; possible are {-limit} … {limit - 1}.")
+    return dim % limit
+
+
+def axes_of(dim: Dimensions, rank: int, operation: str = "") -> Shape:
+    """Sorted dimensions counted from the front; all of them for None or ()."""
+    if dim is None or dim == () or dim == []:
+        return tuple(range(rank))
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    axes = sorted({axis_of(d, rank, operation) for d in dims})
+    if len(axes) != len(dims):
+        raise ShapeError(f"{operation}: a dimension is named twice in {dims}.")
+    return tuple(axes) if rank else ()
+
+
+def _kept(reduced: Tensor, shape: Shape, axes: Shape, keepdim: bool) -> Tensor:
+    if not keepdim:
+        return reduced
+    return reduced.reshape(tuple(1 if axis in axes else extent for axis, extent in enumerate(shape)))
+
+
+def sum(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum over `dim`. Integers and booleans are added up as int64.
+
+    >>> import chainrule
+    >>> chainrule.sum(chainrule.tensor([[1, 2], [3, 4]]), 0)
+    tensor([4, 6])
+    """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
+    shape = input.value.array.shape
+    axes = axes_of(dim, len(shape), "sum")
+    if not axes:
+        return cast(input, np.dtype(np.int64)) if input.value.array.dtype.kind in "iub" else input.clone()
+    return _kept(primitives.Sum.apply(input, axes=axes), shape, axes, keepdim)
+
+
+def mean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean over `dim`: the sum divided by how many there are. Floating point only; NaN for none.
+
+    >>> import chainrule
+    >>> chainrule.mean(chainrule.tensor([1.0, 2.0, 6.0]))
+    tensor(3.)
+    """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
+    _need_floating(input, "mean")
+    shape = input.value.array.shape
+    return sum(input, dim, keepdim) / _count(shape, axes_of(dim, len(shape), "mean"))
+
+
+def _count(shape: Shape, axes: Shape) -> int:
+    count = 1
+    for axis in axes:
+        count *= shape[axis]
+    return count
+
+
+def _need_floating(input: Tensor, operation: str) -> None:
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"{operation} needs floating-point numbers, got {input.dtype}; convert with .float() first.")
+
+
+def var(
+    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """The variance over `dim`: Σ(x − mean)² / (n − correction); correction 1 is the unbiased estimate.
+
+    >>> import chainrule
+    >>> chainrule.var(chainrule.tensor([1.0, 2.0, 3.0])), chainrule.var(chainrule.tensor([1.0, 2.0, 3.0]), correction=0)
+    (tensor(1.), tensor(0.6667))
+    """
+    if isinstance(dim, bool):  # var(x, unbiased)
+        dim, unbiased = None, dim
+    _need_floating(input, "var")
+    shape = input.value.array.shape
+    axes = axes_of(dim, len(shape), "var")
+    deviation = input - mean(input, axes or None, keepdim=True)
+    lost = (1 if unbiased else 0) if correction is None else correction
+    freedom = _count(shape, axes) - lost
+    squares = sum(deviation * deviation, axes or None, keepdim)
+    return squares / (freedom if freedom > 0 else 0)
+
+
+def std(
+    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """The standard deviation over `dim`, the root of `var`.
+
+    >>> import chainrule
+    >>> chainrule.std(chainrule.tensor([1.0, 2.0, 3.0]))
+    tensor(1.)
+    """
+    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+
+
+def amax(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+    """The largest entry over `dim`; equal ones share the gradient evenly.
+
+    >>> import chainrule
+    >>> chainrule.amax(chainrule.tensor([[1, 5], [7, 2]]), 1)
+    tensor([5, 7])
+    """
+    shape = input.value.array.shape
+    axes = axes_of(dim, len(shape), "amax")
+    if not axes:
+        return input.clone()
+    return _kept(primitives.Amax.apply(input, axes=axes), shape, axes, keepdim)
+
+
+def amin(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+    """The smallest entry over `dim`; equal ones share the gradient evenly.
+
+    >>> import chainrule
+    >>> chainrule.amin(chainrule.tensor([[1, 5], [7, 2]]), 1)
+    tensor([1, 2])
+    """
+    return _reversed_order(amax(_reversed_order(input), dim, keepdim))
+
+
+def _reversed_order(x: Tensor) -> Tensor:
+    """A number with the opposite order: −x, or ¬x where −x would overflow (unsigned, most negative, booleans)."""
+    return -x if x.dtype.is_floating_point else ~x
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the largest entry stands: along `dim`, or in the flattened tensor. The first of equals.
+
+    >>> import chainrule
+    >>> chainrule.argmax(chainrule.tensor([[1, 5], [7, 2]]), 1)
+    tensor([1, 0])
+    """
+    shape = input.value.array.shape
+    if dim is None:
+        result = primitives.Argmax.apply(input.reshape(-1), axis=0)
+        return result.reshape((1,) * len(shape)) if keepdim else result  # type: ignore[no-any-return]
+    axis = axis_of(dim, len(shape), "argmax")
+    if not shape:
+        return primitives.Argmax.apply(input.reshape(1), axis=0)  # type: ignore[no-any-return]
+    return _kept(primitives.Argmax.apply(input, axis=axis), shape, (axis,), keepdim)
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the smallest entry stands: along `dim`, or in the flattened tensor. The first of equals.
+
+    >>> import chainrule
+    >>> chainrule.argmin(chainrule.tensor([4, 1, 1]))
+    tensor(1)
+    """
+    return argmax(_reversed_order(input), dim, keepdim)
+
+
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest entry of all; along one `dim` also where it stands; with a tensor, `maximum`.
+
+    >>> import chainrule
+    >>> chainrule.max(chainrule.tensor([[1, 5], [7, 2]]), 1)
+    ValuesAndIndices(values=tensor([5, 7]), indices=tensor([1, 0]))
+    """
+    if isinstance(dim, TensorCell):
+        return maximum(input, dim)
+    if dim is None:
+        return amax(input)
+    return _chosen(input, argmax(input, dim, keepdim=True), dim, keepdim)
+
+
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest entry of all; along one `dim` also where it stands; with a tensor, `minimum`.
+
+    >>> import chainrule
+    >>> chainrule.min(chainrule.tensor([3.0, 0.5, 2.0]))
+    tensor(0.5000)
+    """
+    if isinstance(dim, TensorCell):
+        return minimum(input, dim)
+    if dim is None:
+        return amin(input)
+    return _chosen(input, argmin(input, dim, keepdim=True), dim, keepdim)
+
+
+def _chosen(input: Tensor, places: Tensor, dim: int, keepdim: bool) -> ValuesAndIndices:
+    if not input.ndim:
+        return ValuesAndIndices(input.clone(), places.reshape(()))
+    values = input.gather(dim, places)
+    if keepdim:
+        return ValuesAndIndices(values, places)
+    return ValuesAndIndices(values.squeeze(dim), places.squeeze(dim))
+
+
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product over `dim`. Integers are multiplied as int64.
+
+    >>> import chainrule
+    >>> chainrule.prod(chainrule.tensor([2.0, 3.0, 4.0]))
+    tensor(24.)
+    """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
+    shape = input.value.array.shape
+    axes = axes_of(dim, len(shape), "prod")
+    if not axes:
+        return cast(input, np.dtype(np.int64)) if input.value.array.dtype.kind in "iub" else input.clone()
+    return _kept(primitives.Product.apply(input, axes=axes), shape, axes, keepdim)
+
+
+def any(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+    """Whether any entry over `dim` is not zero.
+
+    >>> import chainrule
+    >>> chainrule.any(chainrule.tensor([False, True]))
+    tensor(True)
+    """
+    truth = input.bool()
+    axes = axes_of(dim, truth.ndim, "any")
+    if _count(truth.value.array.shape, axes) == 0:
+        return sum(truth, dim, keepdim).bool()
+    return amax(truth, dim, keepdim)
+
+
+def all(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+    """Whether every entry over `dim` is not zero.
+
+    >>> import chainrule
+    >>> chainrule.all(chainrule.tensor([False, True]))
+    tensor(False)
+    """
+    return ~any(~input.bool(), dim, keepdim)
+
+
+def count_nonzero(input: Tensor, dim: Dimensions = None) -> Tensor:
+    """How many entries over `dim` are not zero.
+
+    >>> import chainrule
+    >>> chainrule.count_nonzero(chainrule.tensor([0.0, 2.0, 3.0]))
+    tensor(2)
+    """
+    return sum(input.bool(), dim)
+
+
+def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+    """ln Σ eˣ over `dim`, shifted by the maximum so that nothing overflows.
+
+    >>> import chainrule
+    >>> chainrule.logsumexp(chainrule.tensor([1000.0, 1000.0]), 0)
+    tensor(1000.6931)
+    """
+    x = as_floating(input)
+    shape = x.value.array.shape
+    axes = axes_of(dim, len(shape), "logsumexp")
+    if not axes:
+        return x.clone()
+    if _count(shape, axes) == 0:
+        return sum(x, axes, keepdim).log()
+    top = amax(x.detach(), axes, keepdim=True)
+    shift = top.masked_fill(top.isinf(), 0)  # −∞ − (−∞) would be NaN
+    total = sum((x - shift).exp(), axes, keepdim=True).log() + shift
+    return total if keepdim else total.squeeze(axes)
+
+
+def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+    """The p-norm over `dim`, (Σ|x|^p)^(1/p); ∞ gives the largest |x|, 0 counts the entries that are not 0.
+
+    >>> import chainrule
+    >>> chainrule.norm(chainrule.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    _need_floating(input, "norm")
+    if p in ("fro", 2):
+        # The root has no derivative at 0; the field's convention there is the gradient 0.
+        squares = sum(input * input, dim, keepdim)
+        zero = squares == 0
+        return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
+    if isinstance(p, str):
+        raise DTypeError(f"norm: p is a number or 'fro', got {p!r}; matrix norms are in linalg.")
+    size = input.abs()
+    if p == float("inf"):
+        return amax(size, dim, keepdim)
+    if p == float("-inf"):
+        return amin(size, dim, keepdim)
+    if p == 0:
+        return sum((input != 0).to(input.dtype), dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    total = sum(size**p, dim, keepdim)
+    zero = total == 0
+    return (total.masked_fill(zero, 1) ** (1 / p)).masked_fill(zero, 0)
+
+
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running sums along `dim`. Integers and booleans are added up as int64.
+
+    >>> import chainrule
+    >>> chainrule.cumsum(chainrule.tensor([1, 2, 3]), 0)
+    tensor([1, 3, 6])
+    """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
+    axis = axis_of(dim, input.ndim, "cumsum")
+    if not input.ndim:
+        return sum(input)
+    return primitives.CumulativeSum.apply(input, axis=axis)  # type: ignore[no-any-return]
+
+
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices:
+    """The entries in order along `dim`, and where each came from. Equal ones keep their order always; NaN is largest.
+
+    >>> import chainrule
+    >>> chainrule.sort(chainrule.tensor([3, 1, 2]))
+    ValuesAndIndices(values=tensor([1, 2, 3]), indices=tensor([1, 2, 0]))
+    """
+    axis = axis_of(dim, input.ndim, "sort")
+    x = input if input.ndim else input.reshape(1)
+    values, indices = primitives.Sort.apply(x, axis=axis, descending=descending)
+    return ValuesAndIndices(values.reshape(input.shape), indices.reshape(input.shape))
+
+
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The places that put the entries in order along `dim`.
+
+    >>> import chainrule
+    >>> chainrule.argsort(chainrule.tensor([3, 1, 2]), descending=True)
+    tensor([0, 2, 1])
+    """
+    return sort(input, dim, descending).indices  # type: ignore[no-any-return]
+
+
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
+    """The k largest (or smallest) entries along `dim`, in order, and where they stood.
+
+    >>> import chainrule
+    >>> chainrule.topk(chainrule.tensor([1.0, 9.0, 4.0]), 2).values
+    tensor([9., 4.])
+    """
+    axis = axis_of(dim, input.ndim, "topk")
+    x = input if input.ndim else input.reshape(1)
+    if not 0 <= k <= x.shape[axis]:
+        raise ShapeError(f"topk: k={k} of {x.shape[axis]} entries along dimension {dim}.")
+    values, indices = sort(x, axis, descending=largest)
+    if not input.ndim:
+        return ValuesAndIndices(values.reshape(()), indices.reshape(()))
+    return ValuesAndIndices(values.narrow(axis, 0, k), indices.narrow(axis, 0, k))

@@ -1,0 +1,509 @@
+"""The same entries in another arrangement. Where PyTorch gives a view, so does this: writes go through to the base."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from chainrule.cell import TensorCell
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.creation import read_shape
+from chainrule.functions.promotion import cast, common_shape, promote
+from chainrule.functions.reduction import axes_of, axis_of
+from chainrule.primitives import shape as primitives
+from chainrule.primitives.indexing import Index, Range
+from chainrule.primitives.value import Shape, Value
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def view_through(primitive: Any, input: Tensor, **parameters: Any) -> Tensor:
+    """Apply a view primitive: the result follows its base and writes through to it."""
+    return primitive.apply(input, **parameters).as_view_of(input, primitive, parameters)  # type: ignore[no-any-return]
+
+
+def complete_shape(wanted: tuple[Any, ...], size: int, operation: str) -> Shape:
+    """A shape in which one −1 stands for whatever remains."""
+    if len(wanted) == 1 and isinstance(wanted[0], (tuple, list)):
+        wanted = tuple(wanted[0])
+    open_places = [i for i, extent in enumerate(wanted) if extent == -1]
+    if not open_places:
+        return read_shape(wanted, operation)
+    known = math.prod(extent for extent in wanted if extent != -1)
+    if len(open_places) > 1 or known == 0 or size % known:
+        raise ShapeError(f"{operation}: {size} entries cannot take the shape {tuple(wanted)}.")
+    return read_shape(tuple(size // known if extent == -1 else extent for extent in wanted), operation)
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same entries in row-major order under another shape; one extent may be −1, whatever remains.
+
+    >>> import chainrule
+    >>> chainrule.reshape(chainrule.arange(6), 2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    array = input.value.array
+    return view_through(primitives.Reshape, input, to=complete_shape(shape, array.size, "reshape"))
+
+
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """`reshape` (every tensor can be viewed here), or with a data type the entries converted bit by bit.
+
+    >>> import chainrule
+    >>> chainrule.tensor([[1, 0, 2], [3, 2, 2]]).view(1, 3, -1).shape
+    Size([1, 3, 2])
+    """
+    return reshape(input, *shape)
+
+
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` in the shape of `other`."""
+    return reshape(input, tuple(other.shape))
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The dimensions from start_dim to end_dim (included) made one.
+
+    >>> import chainrule
+    >>> chainrule.flatten(chainrule.zeros(2, 3, 4), 1).shape
+    Size([2, 12])
+    """
+    shape = tuple(input.shape)
+    if not shape:
+        return reshape(input, 1)
+    first, last = axis_of(start_dim, len(shape), "flatten"), axis_of(end_dim, len(shape), "flatten")
+    if first > last:
+        raise ShapeError(f"flatten: the first dimension {start_dim} comes after the last {end_dim}.")
+    return reshape(input, *shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One dimension split into several.
+
+    >>> import chainrule
+    >>> chainrule.unflatten(chainrule.zeros(2, 12), 1, (3, -1)).shape
+    Size([2, 3, 4])
+    """
+    axis = axis_of(dim, input.ndim, "unflatten")
+    shape = tuple(input.shape)
+    inner = complete_shape(tuple(sizes), shape[axis], "unflatten")
+    return reshape(input, *shape[:axis], *inner, *shape[axis + 1 :])
+
+
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """Without dimensions of size 1: all of them, or those in `dim` that are.
+
+    >>> import chainrule
+    >>> chainrule.squeeze(chainrule.zeros(1, 3, 1)).shape
+    Size([3])
+    """
+    shape = tuple(input.shape)
+    axes = axes_of(dim, len(shape), "squeeze") if dim is not None else range(len(shape))
+    return reshape(input, tuple(extent for i, extent in enumerate(shape) if extent != 1 or i not in axes))
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a new dimension of size 1 at `dim`.
+
+    >>> import chainrule
+    >>> chainrule.unsqueeze(chainrule.zeros(3), 0).shape
+    Size([1, 3])
+    """
+    shape = tuple(input.shape)
+    axis = axis_of(dim, len(shape) + 1, "unsqueeze")
+    return reshape(input, (*shape[:axis], 1, *shape[axis:]))
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """The dimensions in another order: `permute(0, 2, 3, 1)` makes (N, C, H, W) into (N, H, W, C).
+
+    >>> import chainrule
+    >>> chainrule.permute(chainrule.zeros(2, 3, 4), (2, 0, 1)).shape
+    Size([4, 2, 3])
+    """
+    if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
+        dims = tuple(dims[0])
+    order = tuple([axis_of(dim, input.ndim, "permute") for dim in dims])
+    return view_through(primitives.Permute, input, order=order)
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions exchanged.
+
+    >>> import chainrule
+    >>> chainrule.transpose(chainrule.zeros(2, 3), 0, 1).shape
+    Size([3, 2])
+    """
+    rank = input.ndim
+    order = list(range(rank))
+    i, j = axis_of(dim0, rank, "transpose"), axis_of(dim1, rank, "transpose")
+    if rank:
+        order[i], order[j] = order[j], order[i]
+    return view_through(primitives.Permute, input, order=tuple(order))
+
+
+swapaxes = transpose
+
+
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed; vectors stay.
+
+    >>> import chainrule
+    >>> chainrule.t(chainrule.zeros(2, 3)).shape
+    Size([3, 2])
+    """
+    if input.ndim > 2:
+        raise ShapeError(f"t transposes matrices, got {input.ndim} dimensions; use mT or transpose.")
+    return permute(input, tuple(reversed(range(input.ndim))))
+
+
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Dimensions moved to other places, the others in their order.
+
+    >>> import chainrule
+    >>> chainrule.movedim(chainrule.zeros(2, 3, 4), 0, -1).shape
+    Size([3, 4, 2])
+    """
+    rank = input.ndim
+    sources = [axis_of(d, rank, "movedim") for d in ([source] if isinstance(source, int) else source)]
+    places = [axis_of(d, rank, "movedim") for d in ([destination] if isinstance(destination, int) else destination)]
+    order = [axis for axis in range(rank) if axis not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
+    return permute(input, tuple(order))
+
+
+def expand(input: Tensor, *shape: Any) -> Tensor:
+    """Dimensions of size 1 stretched and new ones put in front, without copying; −1 keeps an extent.
+
+    >>> import chainrule
+    >>> chainrule.expand(chainrule.tensor([[1], [2]]), 2, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    own = tuple(input.shape)
+    new = len(shape) - len(own)
+    if new < 0 or any(extent == -1 for extent in shape[:new]):
+        raise ShapeError(f"expand: shape {own} cannot become {shape}; −1 can only keep a dimension that exists.")
+    to = tuple(own[i - new] if extent == -1 else extent for i, extent in enumerate(shape))
+    return view_through(primitives.Broadcast, input, to=read_shape(to, "expand"))
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """`input` expanded to the shape of `other`."""
+    return expand(input, tuple(other.shape))
+
+
+def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
+    """`input` expanded to a shape."""
+    return expand(input, tuple(shape))
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All tensors expanded to their common shape.
+
+    >>> import chainrule
+    >>> [x.shape for x in chainrule.broadcast_tensors(chainrule.zeros(3, 1), chainrule.zeros(4))]
+    [Size([3, 4]), Size([3, 4])]
+    """
+    shape = common_shape([tuple(x.shape) for x in tensors])
+    return tuple(expand(x, shape) for x in tensors)
+
+
+def repeat(input: Tensor, *sizes: Any) -> Tensor:
+    """The tensor copied that many times along each dimension.
+
+    >>> import chainrule
+    >>> chainrule.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
+    times = read_shape(sizes, "repeat")
+    own = (1,) * (len(times) - input.ndim) + tuple(input.shape)
+    if len(own) != len(times):
+        raise ShapeError(f"repeat: {times} has fewer numbers than shape {tuple(input.shape)} has dimensions.")
+    between = reshape(input, tuple(e for extent in own for e in (1, extent)))
+    stretched = expand(between, tuple(e for n, extent in zip(times, own, strict=True) for e in (n, extent)))
+    return reshape(stretched, tuple(n * extent for n, extent in zip(times, own, strict=True))).clone()
+
+
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """As `repeat`, with 1 for dimensions that are not named."""
+    times = read_shape(dims, "tile")
+    return repeat(input, (1,) * (input.ndim - len(times)) + times)
+
+
+def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
+    """Each entry (or each slice along `dim`) repeated in place.
+
+    >>> import chainrule
+    >>> chainrule.repeat_interleave(chainrule.tensor([1, 2]), 2)
+    tensor([1, 1, 2, 2])
+    """
+    x, axis = (reshape(input, -1), 0) if dim is None else (input, axis_of(dim, input.ndim, "repeat_interleave"))
+    shape = tuple(x.shape)
+    stretched = expand(unsqueeze(x, axis + 1), *shape[: axis + 1], repeats, *shape[axis + 1 :])
+    return reshape(stretched, *shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]).clone()
+
+
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """The entries in reverse order along the dimensions (a copy, as in PyTorch).
+
+    >>> import chainrule
+    >>> chainrule.flip(chainrule.arange(3), 0)
+    tensor([2, 1, 0])
+    """
+    if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
+        dims = tuple(dims[0])
+    return primitives.Flip.apply(input, axes=axes_of(tuple(dims), input.ndim, "flip") if dims else ())  # type: ignore[no-any-return]
+
+
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """The entries shifted along the dimensions; what falls off comes back at the other end.
+
+    >>> import chainrule
+    >>> chainrule.roll(chainrule.arange(4), 1)
+    tensor([3, 0, 1, 2])
+    """
+    if dims is None:
+        return reshape(roll(reshape(input, -1), shifts, 0), tuple(input.shape))
+    pairs = [(shifts, dims)] if isinstance(dims, int) else list(zip(shifts, dims, strict=True))
+    for shift, dim in pairs:
+        axis = axis_of(dim, input.ndim, "roll")
+        extent = input.shape[axis]
+        cut = (-shift) % extent if extent else 0
+        input = cat([narrow(input, axis, cut, extent - cut), narrow(input, axis, 0, cut)], axis)
+    return input
+
+
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`length` slices along `dim` from `start` on.
+
+    >>> import chainrule
+    >>> chainrule.narrow(chainrule.arange(5), 0, 1, 3)
+    tensor([1, 2, 3])
+    """
+    axis = axis_of(dim, input.ndim, "narrow")
+    extent = input.shape[axis]
+    start = start + extent if start < 0 else start
+    if not (0 <= start <= extent and 0 <= length <= extent - start):
+        raise ShapeError(f"narrow: {length} from {start} on of {extent} along dimension {dim}.")
+    key = (*[Range(None, None, None)] * axis, Range(start, start + length, None))
+    return view_through(Index, input, key=key)
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """One slice along `dim`, that dimension dropped.
+
+    >>> import chainrule
+    >>> chainrule.select(chainrule.tensor([[1, 2], [3, 4]]), 1, 0)
+    tensor([1, 3])
+    """
+    axis = axis_of(dim, input.ndim, "select")
+    return view_through(Index, input, key=(*[Range(None, None, None)] * axis, int(index)))
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`; all other extents agree.
+
+    >>> import chainrule
+    >>> chainrule.cat([chainrule.tensor([1, 2]), chainrule.tensor([3])])
+    tensor([1, 2, 3])
+    """
+    parts = _same_type(tensors, "cat")
+    # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
+    parts = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
+    return primitives.Concatenate.apply(*parts, axis=axis_of(dim, parts[0].ndim, "cat"))  # type: ignore[no-any-return]
+
+
+concat = concatenate = cat
+
+
+def _same_type(tensors: Sequence[Any], operation: str) -> list[Tensor]:
+    if isinstance(tensors, TensorCell) or not all(isinstance(x, TensorCell) for x in tensors):
+        raise DTypeError(f"{operation} takes a list or tuple of tensors.")
+    if not tensors:
+        raise ShapeError(f"{operation} needs at least one tensor.")
+    dtype = promote(*tensors)[0].value.array.dtype
+    return [cast(x, dtype) for x in tensors]
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors, all of one shape, along a new dimension.
+
+    >>> import chainrule
+    >>> chainrule.stack([chainrule.tensor([1, 2]), chainrule.tensor([3, 4])]).shape
+    Size([2, 2])
+    """
+    parts = _same_type(tensors, "stack")
+    if len({tuple(x.shape) for x in parts}) > 1:
+        raise ShapeError(f"stack: the tensors differ in shape: {', '.join(str(tuple(x.shape)) for x in parts)}.")
+    return cat([unsqueeze(x, dim) for x in parts], axis_of(dim, parts[0].ndim + 1, "stack"))
+
+
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Side by side: vectors in a row, others along dimension 1."""
+    parts = [x if x.ndim else reshape(x, 1) for x in tensors]
+    return cat(parts, 0 if parts[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """One below the other: vectors become rows."""
+    return cat([x if x.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
+
+
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces along `dim`: of one size (the last may be smaller), or of the listed sizes.
+
+    >>> import chainrule
+    >>> chainrule.split(chainrule.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    axis = axis_of(dim, tensor.ndim, "split")
+    extent = tensor.shape[axis]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size <= 0:
+            raise ShapeError(f"split: the size of a piece must be positive, got {size}.")
+        sizes = [min(size, extent - start) for start in range(0, extent, size)] or [0]
+    else:
+        sizes = [int(size) for size in split_size_or_sections]
+        if sum(sizes) != extent:
+            raise ShapeError(f"split: the sizes {sizes} do not add up to {extent}, the extent of dimension {dim}.")
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(narrow(tensor, axis, start, size) for start, size in zip(starts, sizes, strict=True))
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most that many pieces of equal size along `dim` (the last may be smaller).
+
+    >>> import chainrule
+    >>> chainrule.chunk(chainrule.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
+    if chunks < 1:
+        raise ShapeError(f"chunk: at least one piece, got {chunks}.")
+    extent = input.shape[axis_of(dim, input.ndim, "chunk")]
+    if not extent:
+        return split(input, [0] * chunks, dim)
+    return split(input, -(-extent // chunks), dim)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along `dim`, that dimension dropped.
+
+    >>> import chainrule
+    >>> chainrule.unbind(chainrule.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
+    if not input.ndim:
+        raise ShapeError("a 0-d tensor has no entries to go through; use item().")
+    axis = axis_of(dim, input.ndim, "unbind")
+    return tuple(select(input, axis, i) for i in range(input.shape[axis]))
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The entries with equal index in two dimensions, as a new last dimension.
+
+    >>> import chainrule
+    >>> chainrule.diagonal(chainrule.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    from chainrule.functions.creation import arange
+
+    x = movedim(input, (dim1, dim2), (-2, -1))
+    rows, columns = x.shape[-2:]
+    count = builtins.max(0, min(rows + min(offset, 0), columns - builtins.max(offset, 0)))
+    i = arange(count)
+    return x[..., i - min(offset, 0), i + builtins.max(offset, 0)]
+
+
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """A vector as the diagonal of a matrix, or a matrix's diagonal.
+
+    >>> import chainrule
+    >>> chainrule.diag(chainrule.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    if input.ndim == 2:
+        return globals()["diagonal"](input, diagonal)  # type: ignore[no-any-return]
+    if input.ndim != 1:
+        raise ShapeError(f"diag takes a vector or a matrix, got {input.ndim} dimensions; see diagonal.")
+    from chainrule.functions.creation import arange, zeros
+
+    n = input.shape[0] + abs(diagonal)
+    i = arange(input.shape[0])
+    places = (i - min(diagonal, 0), i + builtins.max(diagonal, 0))
+    return zeros(n, n, dtype=input.dtype).index_put(places, input)
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Entries added around: `pad` lists (before, after) for the last dimension, then the one before it, and so on.
+
+    Negative numbers cut off. Only the mode "constant" so far.
+
+    >>> import chainrule
+    >>> chainrule.functions.shape.pad(chainrule.ones(2), (1, 2))
+    tensor([0., 1., 1., 0., 0.])
+    """
+    if mode != "constant":
+        raise ValueError(f"pad: the mode {mode!r} is not known; known is 'constant'.")
+    if len(pad) % 2 or len(pad) // 2 > input.ndim:
+        raise ShapeError(f"pad: {tuple(pad)} must hold a pair for each of at most {input.ndim} dimensions.")
+    pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
+    pairs = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
+    before, after = zip(*pairs, strict=True) if pairs else ((), ())
+    return primitives.Pad.apply(input, before=before, after=after, constant=value or 0)  # type: ignore[no-any-return]
+
+
+def clone(input: Tensor) -> Tensor:
+    """A tensor of its own with the same value; gradients flow through.
+
+    >>> import chainrule
+    >>> chainrule.clone(chainrule.tensor([1, 2]))
+    tensor([1, 2])
+    """
+    return primitives.Reshape.apply(input, to=tuple(input.shape))  # type: ignore[no-any-return]
+
+
+def contiguous(input: Tensor) -> Tensor:
+    """The tensor itself: how its entries lie in memory is not the user's concern here."""
+    return input
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same value cut off from the computation: no gradient flows. Writing to it writes to the original.
+
+    >>> import chainrule
+    >>> chainrule.detach(chainrule.ones(1, requires_grad=True)).requires_grad
+    False
+    """
+    result = primitives.Reshape.make_tensor(Value(input.value.array))
+    return result.as_view_of(input, None, {})
+
+
+def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Vectors as the coordinates of a grid; "ij": first dimension first, "xy": the first two exchanged.
+
+    >>> import chainrule
+    >>> chainrule.meshgrid(chainrule.arange(2), chainrule.arange(3))[0]
+    tensor([[0, 0, 0],
+            [1, 1, 1]])
+    """
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    shape = tuple(x.numel() for x in tensors)
+    rank = len(shape)
+    grids = [
+        expand(reshape(x, (1,) * i + (-1,) + (1,) * (rank - i - 1)), shape) for i, x in enumerate(tensors)
+    ]
+    if indexing == "xy" and rank > 1:
+        grids = [transpose(grid, 0, 1) for grid in grids]
+    return tuple(grids)

@@ -1,0 +1,247 @@
+"""Contractions: products summed over shared dimensions. Here the time of a training step goes.
+
+The matrix product, and the general convolution with its two gradients. The three convolution primitives are each
+other's gradients, because the convolution is linear in both of its arguments:
+
+    y = Convolution(x, w)                 y[n,o,p] = Σ_c Σ_k  x[n, c, p·stride + k·dilation − padding] · w[o,c,k]
+    x̄ = ConvolutionTranspose(ȳ, w)        the same sum read backwards: every ȳ is spread over the window it came from
+    w̄ = ConvolutionWeight(x, ȳ)           the correlation of the input with the result's gradient
+
+All three are matrix products over "columns", the matrix of all windows; only the few kernel offsets are looped over.
+As everywhere in the field the kernel is not flipped: strictly this is a cross-correlation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Form, Shape
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class MatMul(Primitive):
+    """Z = X·Y for the last two dimensions; the dimensions before them are equal and count the products."""
+
+    latex = r"X Y"
+    accumulates = True
+
+    @staticmethod
+    def shape(x: Array, y: Array) -> Form:
+        if len(x.shape) < 2 or len(x.shape) != len(y.shape) or x.shape[:-2] != y.shape[:-2] or x.shape[-1] != y.shape[-2]:
+            raise ShapeError(
+                f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: the last dimension of the first must equal the one "
+                "before the last of the second. If one of them is transposed, use .mT."
+            )
+        return (*x.shape[:-1], y.shape[-1]), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, y: Array) -> Array:
+        return np.matmul(x, y)
+
+    @staticmethod
+    def grad_x(g: Tensor, y: Tensor) -> Tensor:
+        return g @ y.mT
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor) -> Tensor:
+        return x.mT @ g
+
+
+# ---------------------------------------------------------------------------------------------- convolution
+
+
+def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """How many windows fit: ⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _check_convolution(x: Any, w: Any, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Shape:
+    """The spatial shape of the result, or a ShapeError that says what does not fit."""
+    n = len(stride)
+    if len(x.shape) != n + 2 or len(w.shape) != n + 2:
+        raise ShapeError(
+            f"convolution over {n} dimensions takes an input (N, C, …) and a weight (C_out, C/groups, …) of {n + 2} "
+            f"dimensions each, got {tuple(x.shape)} and {tuple(w.shape)}."
+        )
+    if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
+        raise ShapeError(
+            f"convolution: the input {tuple(x.shape)} has {x.shape[1]} channels, the weight {tuple(w.shape)} with "
+            f"groups={groups} expects {w.shape[1] * groups}."
+        )
+    sizes = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
+    out = tuple(window_count(*size) for size in sizes)
+    if any(extent < 1 for extent in out):
+        reach = tuple(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
+        raise ShapeError(
+            f"convolution: a kernel of {reach} does not fit into the input's {tuple(x.shape[2:])} with padding {padding}."
+        )
+    return out
+
+
+def pad_spatial(x: Array, padding: Shape) -> Array:
+    """Zeros around the spatial dimensions of (N, C, …)."""
+    if not any(padding):
+        return x
+    padded = np.zeros((*x.shape[:2], *(s + 2 * p for s, p in zip(x.shape[2:], padding, strict=True))), x.dtype)
+    padded[(..., *(slice(p, p + s) for s, p in zip(x.shape[2:], padding, strict=True)))] = x
+    return padded
+
+
+def offsets(kernel: Shape, stride: Shape, dilation: Shape, out: Shape) -> list[tuple[Any, ...]]:
+    """For each kernel offset, in row-major order, the slice of the padded input that it meets."""
+    return [
+        tuple(
+            slice(k * d, k * d + (o - 1) * s + 1, s) for k, d, s, o in zip(place, dilation, stride, out, strict=True)
+        )
+        for place in itertools.product(*(range(k) for k in kernel))
+    ]
+
+
+def _columns(x: Array, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, out: Shape, groups: int) -> Array:
+    """All windows as a matrix per group: (groups, C/groups · kernel, N · out)."""
+    n, channels = x.shape[:2]
+    padded = pad_spatial(x, padding).swapaxes(0, 1)
+    if math.prod(kernel) == 1 and all(s == 1 for s in stride):
+        return padded.reshape(groups, channels // groups, -1)
+    columns = np.empty((channels, math.prod(kernel), n, *out), x.dtype)
+    for k, place in enumerate(offsets(kernel, stride, dilation, out)):
+        columns[:, k] = padded[(..., *place)]
+    return columns.reshape(groups, channels // groups * math.prod(kernel), -1)
+
+
+def _channels_first(y: Array, groups: int) -> Array:
+    """(N, C, …) as (groups, C/groups, N · …), the form in which results of the products come and go."""
+    return y.swapaxes(0, 1).reshape(groups, y.shape[1] // groups, -1)
+
+
+class Convolution(Primitive):
+    """y = x ⋆ w over any number of spatial dimensions. x: (N, C, …), w: (C_out, C/groups, …), y: (N, C_out, …)."""
+
+    latex = r"x \star w"
+    accumulates = True
+
+    @staticmethod
+    def shape(x: Array, w: Array, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Form:
+        out = _check_convolution(x, w, stride, padding, dilation, groups)
+        return (x.shape[0], w.shape[0], *out), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, w: Array, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Array:
+        out = _check_convolution(x, w, stride, padding, dilation, groups)
+        columns = _columns(x, w.shape[2:], stride, padding, dilation, out, groups)
+        y = np.matmul(w.reshape(groups, w.shape[0] // groups, -1), columns)
+        return np.ascontiguousarray(y.reshape(w.shape[0], x.shape[0], *out).swapaxes(0, 1))
+
+    @staticmethod
+    def grad_x(
+        g: Tensor, x_shape: Shape, w: Tensor, *, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Tensor:
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return ConvolutionTranspose.apply(g, w, size=tuple(x_shape[2:]), **settings)
+
+    @staticmethod
+    def grad_w(
+        g: Tensor, x: Tensor, w_shape: Shape, *, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Tensor:
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return ConvolutionWeight.apply(x, g, kernel=tuple(w_shape[2:]), **settings)
+
+
+class ConvolutionTranspose(Primitive):
+    """x = the transpose of the convolution with w, applied to y: the gradient of Convolution in its input.
+
+    `size` is the spatial size of the result, which the stride alone leaves open.
+    """
+
+    latex = r"y \star^{\top} w"
+    accumulates = True
+
+    @staticmethod
+    def shape(
+        y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Form:
+        x_shape = (y.shape[0], w.shape[1] * groups, *size)
+        if len(y.shape) != len(w.shape) or y.shape[1] != w.shape[0]:
+            raise ShapeError(
+                f"transposed convolution: the input {tuple(y.shape)} has {y.shape[1]} channels, the weight "
+                f"{tuple(w.shape)} expects {w.shape[0]}."
+            )
+        counts = zip(size, w.shape[2:], stride, padding, dilation, strict=True)
+        out = tuple(window_count(*count) for count in counts)
+        if out != tuple(y.shape[2:]):
+            raise ShapeError(
+                f"transposed convolution: an output of {size} would be read by {out} windows, the input has "
+                f"{tuple(y.shape[2:])}."
+            )
+        return x_shape, y.dtype
+
+    @staticmethod
+    def evaluate(
+        y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Array:
+        kernel, out = w.shape[2:], y.shape[2:]
+        weight = w.reshape(groups, w.shape[0] // groups, -1)
+        columns = np.matmul(weight.swapaxes(1, 2), _channels_first(y, groups))
+        columns = columns.reshape(w.shape[1] * groups, math.prod(kernel), y.shape[0], *out)
+        padded_size = [s + 2 * p for s, p in zip(size, padding, strict=True)]
+        padded = np.zeros((columns.shape[0], y.shape[0], *padded_size), y.dtype)
+        for k, place in enumerate(offsets(kernel, stride, dilation, out)):
+            padded[(..., *place)] += columns[:, k]
+        inner = tuple(slice(p, p + s) for s, p in zip(size, padding, strict=True))
+        return np.ascontiguousarray(padded[(..., *inner)].swapaxes(0, 1))
+
+    @staticmethod
+    def grad_y(g: Tensor, w: Tensor, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Tensor:
+        return Convolution.apply(g, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+    @staticmethod
+    def grad_w(
+        g: Tensor, y: Tensor, w_shape: Shape, *, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Tensor:
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return ConvolutionWeight.apply(g, y, kernel=tuple(w_shape[2:]), **settings)
+
+
+class ConvolutionWeight(Primitive):
+    """w = Σ over samples and windows of x times y: the gradient of Convolution in its weight."""
+
+    latex = r"x \star_w y"
+    accumulates = True
+
+    @staticmethod
+    def shape(
+        x: Array, y: Array, *, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Form:
+        if len(x.shape) != len(y.shape) or x.shape[0] != y.shape[0] or x.shape[1] % groups or y.shape[1] % groups:
+            raise ShapeError(
+                f"weight gradient of a convolution: {tuple(x.shape)} and {tuple(y.shape)} do not belong together "
+                f"(groups={groups})."
+            )
+        return (y.shape[1], x.shape[1] // groups, *kernel), x.dtype
+
+    @staticmethod
+    def evaluate(
+        x: Array, y: Array, *, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Array:
+        columns = _columns(x, kernel, stride, padding, dilation, y.shape[2:], groups)
+        w = np.matmul(_channels_first(y, groups), columns.swapaxes(1, 2))
+        return w.reshape(y.shape[1], x.shape[1] // groups, *kernel)
+
+    @staticmethod
+    def grad_x(
+        g: Tensor, x_shape: Shape, y: Tensor, *, stride: Shape, padding: Shape, dilation: Shape, groups: int
+    ) -> Tensor:
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return ConvolutionTranspose.apply(y, g, size=tuple(x_shape[2:]), **settings)
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Tensor:
+        return Convolution.apply(x, g, stride=stride, padding=padding, dilation=dilation, groups=groups)

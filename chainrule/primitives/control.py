@@ -1,0 +1,202 @@
+"""`Scan`: a loop with a carry, as one differentiable operation. The one primitive that holds others.
+
+    carry₀ = start;   carryₜ₊₁, yₜ = body(carryₜ, xₜ, constants)      t = 0 … T−1
+
+The body is a noted :class:`Graph`, its captures made explicit as constants. Its gradient is a loop of the same kind
+that runs backwards over *residuals*: the values of each step that the gradient of the body needs. Where they come
+from: when a gradient is wanted the body is noted together with its own backward pass; what that backward pass uses
+of the forward pass is stacked over time by the forward loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from chainrule.autodiff.tape import Record, backpropagate
+from chainrule.errors import ShapeError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import Equation, Graph, Trace, replay, tracing
+from chainrule.primitives.value import Array, Form, Symbol, Value
+from chainrule.state import current_state
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+Step = Callable[[list["Tensor"], list["Tensor"], list["Tensor"]], tuple[list["Tensor"], list["Tensor"]]]
+
+
+class Backward(NamedTuple):
+    """How the gradient of one step is computed from its residuals.
+
+    Attributes:
+        equations: the backward pass of the body.
+        upstream: the symbols of the gradients of the new carry and of yₜ that come in, None where none can.
+        downstream: the symbols (or literals) of the gradients of carry, xₜ and constants, None where there is none.
+        residuals: the symbols of the forward pass that it uses, which the loop stacks.
+        constants: the symbols of the constants, in their order.
+    """
+
+    equations: Sequence[Equation]
+    upstream: Sequence[Symbol]
+    downstream: Sequence[Any]
+    residuals: Sequence[Symbol]
+    constants: Sequence[Symbol]
+
+
+class Scan(Primitive):
+    """Run `body` over the first dimension of the sequences. Results: the last carry, then every yₜ and residual stacked.
+
+    Inputs are the start of each carry, the sequences, and the constants. `reverse` runs from the last step to the
+    first; stacked results keep the order of the sequences either way.
+    """
+
+    latex = r"c_{t+1}, y_t = f(c_t, x_t)"
+
+    @staticmethod
+    def shape(
+        *inputs: Array, body: Graph, carries: int, sequences: int, length: int, reverse: bool, backward: Any
+    ) -> list[Form]:
+        finals = [(x.shape, x.dtype) for x in body.outputs[:carries]]
+        stacked = [((length, *x.shape), x.dtype) for x in body.outputs[carries:]]
+        return [*finals, *stacked]
+
+    @staticmethod
+    def evaluate(
+        *inputs: Array, body: Graph, carries: int, sequences: int, length: int, reverse: bool, backward: Any
+    ) -> tuple[Array, ...]:
+        run = body.compile_steps()
+        carry = list(inputs[:carries])
+        rows = inputs[carries : carries + sequences]
+        constants = list(inputs[carries + sequences :])
+        stacked = [np.empty((length, *x.shape), x.dtype) for x in body.outputs[carries:]]
+        for t in reversed(range(length)) if reverse else range(length):
+            results = run([*carry, *[np.asarray(x[t]) for x in rows], *constants])
+            carry = results[:carries]
+            for stack, y in zip(stacked, results[carries:], strict=True):
+                stack[t] = y
+        return (*carry, *stacked)
+
+    @classmethod
+    def _record(
+        cls, mask: int, values: list[Value], parameters: dict[str, Any], results: Sequence[Any], forms: Sequence[Form]
+    ) -> Record | None:
+        backward: Backward | None = parameters["backward"]
+        if backward is None:
+            return None
+        count = len(backward.residuals)
+        saved = {"constants": tuple(values[parameters["carries"] + parameters["sequences"] :])}
+        first = len(results) - count
+        saved["residuals"] = tuple((first + i, results[first + i]) for i in range(count))  # type: ignore[misc]
+        return Record(cls, parameters, tuple([v.source for v in values]), saved, forms)  # type: ignore[arg-type]
+
+    @classmethod
+    def pull_back(cls, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:
+        """The loop backwards: its carries are the carries' gradients and the running sums for the constants."""
+        from chainrule.functions.creation import zeros
+
+        saved, p = record.saved or {}, record.parameters
+        backward: Backward = p["backward"]
+        carries, sequences = p["carries"], p["sequences"]
+        make = Primitive.make_tensor
+        constants = [make(value) for value in saved["constants"]]
+        residuals = [make(Value(a, (record, i) if a.dtype.kind not in "iub" else None)) for i, a in saved["residuals"]]
+        coming = [zeros(*form[0], dtype=form[1]) if g is None else g for g, form in zip(upstream, record.forms, strict=True)]
+        given = backward.downstream[carries + sequences :]
+        sums = [zeros(*c.shape, dtype=c.dtype) for c, d in zip(constants, given, strict=True) if d is not None]
+
+        def step(
+            carry: list[Tensor], rows: list[Tensor], captured: list[Tensor]
+        ) -> tuple[list[Tensor], list[Tensor]]:
+            known = dict(zip(backward.constants, captured, strict=True))
+            known.update(zip(backward.upstream, [*carry[:carries], *rows[: len(coming) - carries]], strict=True))
+            known.update(zip(backward.residuals, rows[len(coming) - carries :], strict=True))
+            replay(backward.equations, known)
+            down = [_find(d, known) for d in backward.downstream]
+            new = [zeros(*c.shape, dtype=c.dtype) if d is None else d for d, c in zip(down[:carries], carry, strict=False)]
+            added = [d for d in down[carries + sequences :] if d is not None]
+            totals = [total + d for total, d in zip(carry[carries:], added, strict=True)]
+            return [*new, *totals], [d for d in down[carries : carries + sequences] if d is not None]
+
+        final, rows = loop(
+            step, [*coming[:carries], *sums], [*coming[carries:], *residuals], constants, p["length"], not p["reverse"]
+        )
+        answers, totals = iter(rows), iter(final[carries:])
+        by_row = [None if d is None else next(answers) for d in backward.downstream[carries : carries + sequences]]
+        by_constant = [None if d is None else next(totals) for d in given]
+        return [*final[:carries], *by_row, *by_constant]
+
+
+# A variadic primitive takes part in differentiation if it has a rule; this one answers for all inputs in pull_back.
+Scan.rules = {"inputs": None}  # type: ignore[dict-item]
+
+
+def _find(x: Any, known: dict[Symbol, Tensor]) -> Tensor | None:
+    if x is None:
+        return None
+    return known[x] if isinstance(x, Symbol) else Primitive.make_tensor(Value(x))
+
+
+def loop(
+    step: Step, carry: list[Tensor], rows: list[Tensor], constants: list[Tensor], length: int, reverse: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Note `step(carry, rows, constants)` once and run it as a Scan. Tensors that the step captures are found."""
+    differentiate = current_state().gradients
+    trace = Trace()
+    with tracing(trace):
+        carry_in = [trace.new_input(c.shape, c.value.array.dtype, _inexact(c.value)) for c in carry]
+        rows_in = [trace.new_input(x.shape[1:], x.value.array.dtype, x.requires_grad) for x in rows]
+        given_in = [trace.new_input(c.shape, c.value.array.dtype, c.requires_grad) for c in constants]
+        tensors = [[Primitive.make_tensor(v) for v in group] for group in (carry_in, rows_in, given_in)]
+        new_carry, ys = step(*tensors)
+        _check_carry(carry, new_carry)
+        results = [trace.lift([t.value])[0] for t in (*new_carry, *ys)]
+        captured = list(trace.captures.values())
+        inputs = [*carry_in, *rows_in, *given_in, *[inside for _, inside in captured]]
+        outside = [*carry, *rows, *constants, *[Primitive.make_tensor(value) for value, _ in captured]]
+        wanted = differentiate and any(t.requires_grad for t in outside)
+        forward = list(trace.equations)
+        backward = _note_backward(trace, inputs, results, len(carry) + len(rows)) if wanted else None
+    outputs = [value.array for value in results]
+    residuals = list(backward.residuals) if backward else []
+    body = Graph([value.array for value in inputs], forward, [*outputs, *residuals])
+    answer = Scan.apply(
+        *outside, body=body, carries=len(carry), sequences=len(rows), length=length, reverse=reverse, backward=backward
+    )
+    return list(answer[: len(carry)]), list(answer[len(carry) : len(outputs)])
+
+
+def _inexact(value: Value) -> bool:
+    return value.array.dtype.kind not in "iub"
+
+
+def _check_carry(carry: list[Tensor], new: list[Tensor]) -> None:
+    for i, (before, after) in enumerate(zip(carry, new, strict=True)):
+        if before.shape != after.shape or before.dtype is not after.dtype:
+            raise ShapeError(
+                f"scan: carry {i} starts as {before.dtype} {tuple(before.shape)} and the body returns "
+                f"{after.dtype} {tuple(after.shape)}; they must be alike."
+            )
+
+
+def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], varying: int) -> Backward:
+    """Note the backward pass of the body after its forward pass, and see what it uses of it."""
+    first = len(trace.equations)
+    upstream = [trace.new_input(v.array.shape, v.array.dtype, False) for v in results]
+    roots = [
+        (value.source, Primitive.make_tensor(g))
+        for value, g in zip(results, upstream, strict=True)
+        if value.source is not None
+    ]
+    leaves = [value.source for value in inputs if value.source is not None]
+    gradients = iter(backpropagate(roots, leaves, keep_graph=True))
+    found = [None if value.source is None else next(gradients) for value in inputs]
+    downstream = [None if gradient is None else gradient.value.array for gradient in found]
+    made = {s for e in trace.equations[first:] for s in e.outputs} | {g.array for g in upstream}
+    constants = [value.array for value in inputs[varying:]]
+    used = [x for e in trace.equations[first:] for x in e.inputs] + downstream
+    residuals = [x for x in dict.fromkeys(used) if isinstance(x, Symbol) and x not in made and x not in constants]
+    needed = Graph([], trace.equations[first:], [x for x in downstream if x is not None])
+    return Backward(needed.equations, [g.array for g in upstream], downstream, residuals, constants)

@@ -1,0 +1,496 @@
+"""Elementwise primitives: each entry of the result depends on the entries at the same place, and on nothing else.
+
+Binary rules expect equal shapes and equal data types: promotion and broadcasting have been done before, as steps of
+their own (`Cast`, `Broadcast`), so that every rule here is the line that stands in a formula collection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.primitives.error_function import erf
+from chainrule.primitives.primitive import Primitive, same_shape
+from chainrule.primitives.value import Array, DataType, Form
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+_boolean = np.dtype(np.bool_)
+
+
+class Unary(Primitive, abstract=True):
+    """One argument, a result of the same shape and data type."""
+
+    @staticmethod
+    def shape(x: Array) -> Form:
+        return x.shape, x.dtype
+
+
+class Binary(Primitive, abstract=True):
+    """Two arguments of one shape and data type, and so is the result."""
+
+    @classmethod
+    def shape(cls, x: Array, y: Array) -> Form:
+        if x.shape != y.shape:
+            same_shape(cls.name, x, y)
+        return x.shape, x.dtype
+
+
+class Comparison(Primitive, abstract=True):
+    """Two arguments of one shape and data type; a boolean result, which has no gradient."""
+
+    @classmethod
+    def shape(cls, x: Array, y: Array) -> Form:
+        same_shape(cls.name, x, y)
+        return x.shape, _boolean
+
+
+# ------------------------------------------------------------------------------------------- arithmetic
+
+
+class Add(Binary):
+    """z = x + y."""
+
+    latex = r"x + y"
+    evaluate = np.add
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g
+
+    @staticmethod
+    def grad_y(g: Tensor) -> Tensor:
+        return g
+
+
+class Subtract(Binary):
+    """z = x − y."""
+
+    latex = r"x - y"
+    evaluate = np.subtract
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g
+
+    @staticmethod
+    def grad_y(g: Tensor) -> Tensor:
+        return -g
+
+
+class Multiply(Binary):
+    """z = x · y, elementwise."""
+
+    latex = r"x \odot y"
+    evaluate = np.multiply
+
+    @staticmethod
+    def grad_x(g: Tensor, y: Tensor) -> Tensor:
+        return g * y
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor) -> Tensor:
+        return g * x
+
+
+class Divide(Binary):
+    """z = x / y of floating-point numbers."""
+
+    latex = r"x / y"
+    evaluate = np.true_divide
+
+    @staticmethod
+    def grad_x(g: Tensor, y: Tensor) -> Tensor:
+        return g / y
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return -g * x / (y * y)
+
+
+class FloorDivide(Binary):
+    """z = ⌊x / y⌋. Constant between its jumps, so it has no gradient."""
+
+    latex = r"\lfloor x / y \rfloor"
+    evaluate = np.floor_divide
+
+
+class Remainder(Binary):
+    """z = x − y·⌊x / y⌋: it has the sign of y, as Python's %."""
+
+    latex = r"x - y \lfloor x / y \rfloor"
+    evaluate = np.remainder
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return -g * (x / y).floor()
+
+
+class Power(Binary):
+    """z = x^y. Where y = 0 the gradient in x is 0; where x = 0 < y the gradient in y is 0, its limit."""
+
+    latex = r"x^{y}"
+    evaluate = np.power
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return (g * y * x ** (y - 1)).masked_fill(y == 0, 0)
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, y: Tensor, output: Tensor) -> Tensor:
+        zero = (x == 0) & (y >= 0)
+        return (g * output * x.masked_fill(zero, 1).log()).masked_fill(zero, 0)
+
+
+class Maximum(Binary):
+    """z = max(x, y); NaN wins. At a tie each argument gets half of the gradient."""
+
+    latex = r"\max(x, y)"
+    evaluate = np.maximum
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return _share(g, x > y, x == y)
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return _share(g, y > x, x == y)
+
+
+class Minimum(Binary):
+    """z = min(x, y); NaN wins. At a tie each argument gets half of the gradient."""
+
+    latex = r"\min(x, y)"
+    evaluate = np.minimum
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return _share(g, x < y, x == y)
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return _share(g, y < x, x == y)
+
+
+def _share(g: Tensor, wins: Tensor, ties: Tensor) -> Tensor:
+    return (g / 2).masked_fill(~ties, 0) + g.masked_fill(~wins, 0)
+
+
+class Arctan2(Binary):
+    """z = the angle of the point (y, x) = (first, second), in (−π, π]."""
+
+    latex = r"\operatorname{atan2}(x, y)"
+    evaluate = np.arctan2
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return g * y / (x * x + y * y)
+
+    @staticmethod
+    def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return -g * x / (x * x + y * y)
+
+
+# --------------------------------------------------------------------------------- functions of one number
+
+
+class Negate(Unary):
+    """z = −x."""
+
+    latex = r"-x"
+    evaluate = np.negative
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return -g
+
+
+class Exp(Unary):
+    """z = eˣ."""
+
+    latex = r"e^{x}"
+    evaluate = np.exp
+
+    @staticmethod
+    def grad_x(g: Tensor, output: Tensor) -> Tensor:
+        return g * output
+
+
+class Expm1(Unary):
+    """z = eˣ − 1, exact for small x."""
+
+    latex = r"e^{x} - 1"
+    evaluate = np.expm1
+
+    @staticmethod
+    def grad_x(g: Tensor, output: Tensor) -> Tensor:
+        return g * (output + 1)
+
+
+class Log(Unary):
+    """z = ln x; −∞ at 0 and NaN below."""
+
+    latex = r"\ln x"
+    evaluate = np.log
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g / x
+
+
+class Log1p(Unary):
+    """z = ln(1 + x), exact for small x."""
+
+    latex = r"\ln(1 + x)"
+    evaluate = np.log1p
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g / (x + 1)
+
+
+class Sqrt(Unary):
+    """z = √x; NaN below 0."""
+
+    latex = r"\sqrt{x}"
+    evaluate = np.sqrt
+
+    @staticmethod
+    def grad_x(g: Tensor, output: Tensor) -> Tensor:
+        return g / (2 * output)
+
+
+class Rsqrt(Unary):
+    """z = 1/√x."""
+
+    latex = r"1 / \sqrt{x}"
+
+    @staticmethod
+    def evaluate(x: Array) -> Array:
+        return np.reciprocal(np.sqrt(x))
+
+    @staticmethod
+    def grad_x(g: Tensor, output: Tensor) -> Tensor:
+        return g * -0.5 * output * output * output
+
+
+class Sin(Unary):
+    """z = sin x, x in radians."""
+
+    latex = r"\sin x"
+    evaluate = np.sin
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g * x.cos()
+
+
+class Cos(Unary):
+    """z = cos x, x in radians."""
+
+    latex = r"\cos x"
+    evaluate = np.cos
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return -g * x.sin()
+
+
+class Arcsin(Unary):
+    """z = arcsin x for x in [−1, 1]; NaN outside."""
+
+    latex = r"\arcsin x"
+    evaluate = np.arcsin
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g * (1 - x * x).rsqrt()
+
+
+class Arctan(Unary):
+    """z = arctan x."""
+
+    latex = r"\arctan x"
+    evaluate = np.arctan
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g / (1 + x * x)
+
+
+class Tanh(Unary):
+    """z = tanh x."""
+
+    latex = r"\tanh x"
+    evaluate = np.tanh
+
+    @staticmethod
+    def grad_x(g: Tensor, output: Tensor) -> Tensor:
+        return g * (1 - output * output)
+
+
+class Erf(Unary):
+    """z = erf x = 2/√π · ∫₀ˣ e^(−t²) dt."""
+
+    latex = r"\operatorname{erf} x"
+
+    @staticmethod
+    def evaluate(x: Array) -> Array:
+        return erf(x)
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g * (2 / np.pi**0.5) * (-x * x).exp()
+
+
+class Absolute(Unary):
+    """z = |x|; the gradient at 0 is 0."""
+
+    latex = r"|x|"
+    evaluate = np.absolute
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g * x.sign()
+
+
+# ------------------------------------------------------------ steps: constant pieces, gradient 0 everywhere
+
+
+class Sign(Unary):
+    """z = −1, 0 or 1; NaN stays NaN."""
+
+    latex = r"\operatorname{sign} x"
+
+    @staticmethod
+    def evaluate(x: Array) -> Array:
+        return x if x.dtype == _boolean else np.sign(x)
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g * 0
+
+
+class Floor(Unary):
+    """z = ⌊x⌋."""
+
+    latex = r"\lfloor x \rfloor"
+    evaluate = np.floor
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g * 0
+
+
+class Round(Unary):
+    """z = x to the nearest integer, halves to the even one."""
+
+    latex = r"\operatorname{round} x"
+    evaluate = np.rint
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g * 0
+
+
+# --------------------------------------------------------------------------------- comparisons and logic
+
+
+class Equal(Comparison):
+    """z = [x = y]."""
+
+    latex = r"x = y"
+    evaluate = np.equal
+
+
+class Less(Comparison):
+    """z = [x < y]."""
+
+    latex = r"x < y"
+    evaluate = np.less
+
+
+class LessEqual(Comparison):
+    """z = [x ≤ y]."""
+
+    latex = r"x \le y"
+    evaluate = np.less_equal
+
+
+class BitwiseAnd(Binary):
+    """z = x ∧ y, bit by bit; on booleans the logical "and"."""
+
+    latex = r"x \wedge y"
+    evaluate = np.bitwise_and
+
+
+class BitwiseOr(Binary):
+    """z = x ∨ y, bit by bit; on booleans the logical "or"."""
+
+    latex = r"x \vee y"
+    evaluate = np.bitwise_or
+
+
+class BitwiseXor(Binary):
+    """z = x ⊕ y, bit by bit."""
+
+    latex = r"x \oplus y"
+    evaluate = np.bitwise_xor
+
+
+class BitwiseNot(Unary):
+    """z = ¬x, bit by bit; on booleans the logical "not"."""
+
+    latex = r"\neg x"
+    evaluate = np.invert
+
+
+# ----------------------------------------------------------------------------------------------- choice, type
+
+
+class Where(Primitive):
+    """z = x where the condition holds, else y."""
+
+    latex = r"c\,x + (1 - c)\,y"
+
+    @staticmethod
+    def shape(condition: Array, x: Array, y: Array) -> Form:
+        same_shape("Where", x, y)
+        same_shape("Where", condition, x)
+        return x.shape, x.dtype
+
+    @staticmethod
+    def evaluate(condition: Array, x: Array, y: Array) -> Array:
+        return np.where(condition, x, y)
+
+    @staticmethod
+    def grad_x(g: Tensor, condition: Tensor) -> Tensor:
+        return g.masked_fill(~condition, 0)
+
+    @staticmethod
+    def grad_y(g: Tensor, condition: Tensor) -> Tensor:
+        return g.masked_fill(condition, 0)
+
+
+class Cast(Primitive):
+    """z = x as another data type. Towards integers it truncates, and no gradient comes back."""
+
+    latex = r"x"
+
+    @staticmethod
+    def shape(x: Array, *, dtype: DataType) -> Form:
+        return x.shape, dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, dtype: DataType) -> Array:
+        return x.astype(dtype)
+
+    @staticmethod
+    def grad_x(g: Tensor, x_dtype: Any) -> Tensor:
+        return g.to(x_dtype)

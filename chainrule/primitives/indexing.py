@@ -1,0 +1,166 @@
+"""Reading and writing at places: one way to say where, three things to do there.
+
+`key` is an index as NumPy takes it (integers, slices, None, …), as a tuple in which each integer array is
+represented by :data:`ARRAY` and given as one of the variadic arguments. Boolean masks have been turned into integer
+arrays before. Slices are stored as :class:`Range`, since a slice can be no dictionary key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from chainrule.errors import IndexRangeError, ShapeError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Form, Shape, Symbol
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+Key = tuple[Any, ...]
+
+
+class _ArrayMark:
+    def __repr__(self) -> str:
+        return "array"
+
+
+#: Stands in a key where an integer array is.
+ARRAY = _ArrayMark()
+
+
+class Range(NamedTuple):
+    """A slice with a positive step."""
+
+    start: int | None
+    stop: int | None
+    step: int | None
+
+
+def fill_key(key: Key, arrays: tuple[Array, ...]) -> Key:
+    """The key as NumPy takes it, its marks replaced by the arrays."""
+    remaining = iter(arrays)
+    return tuple(
+        [
+            next(remaining) if part is ARRAY else slice(part.start, part.stop, part.step) if type(part) is Range else part
+            for part in key
+        ]
+    )
+
+
+def indexed_shape(shape: Shape, key: Key, arrays: tuple[Any, ...]) -> Shape:
+    """The shape of x[key], found on an array that takes no memory. Raises IndexRangeError for places outside."""
+    # Entries are irrelevant for the shape, so symbols and arrays alike are replaced by zeros.
+    places = tuple(np.broadcast_to(np.zeros((), np.int64), a.shape) for a in arrays)
+    model = np.broadcast_to(np.zeros((), np.int8), shape)
+    try:
+        return model[fill_key(key, places)].shape
+    except IndexError as error:
+        if any(extent == 0 for extent in shape) and all(0 in a.shape or isinstance(a, Symbol) for a in arrays):
+            raise IndexRangeError(f"shape {shape}: {error}.") from None
+        raise IndexRangeError(f"cannot index shape {shape} with {key}: {error}.") from None
+
+
+class Index(Primitive):
+    """z = x[key]."""
+
+    latex = r"x_{i}"
+
+    @staticmethod
+    def shape(x: Array, *places: Array, key: Key) -> Form:
+        return indexed_shape(x.shape, key, places), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *places: Array, key: Key) -> Array:
+        try:
+            return np.asarray(x[fill_key(key, places)])
+        except IndexError as error:
+            raise IndexRangeError(f"indexing shape {x.shape}: {error}.") from None
+
+    @staticmethod
+    def grad_x(g: Tensor, x_shape: Shape, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
+        from chainrule.functions.creation import zeros
+
+        return IndexAdd.apply(zeros(x_shape, dtype=g.dtype), g, *places, key=key)
+
+    @staticmethod
+    def write(base: Tensor, new: Tensor, *, key: Key) -> Tensor:
+        return IndexUpdate.apply(base, new, key=key)
+
+
+def _check_new(name: str, x: Array, new: Array, key: Key, places: tuple[Array, ...]) -> Form:
+    there = indexed_shape(x.shape, key, places)
+    if tuple(new.shape) != there:
+        raise ShapeError(f"{name}: the place has shape {there}, what shall go there has {tuple(new.shape)}.")
+    return x.shape, x.dtype
+
+
+class IndexAdd(Primitive):
+    """z = x with y added at the places; where a place is named several times all are added."""
+
+    latex = r"x + \sum_{i} y_{i} e_{i}"
+
+    @staticmethod
+    def shape(x: Array, y: Array, *places: Array, key: Key) -> Form:
+        return _check_new("index add", x, y, key, places)
+
+    @staticmethod
+    def evaluate(x: Array, y: Array, *places: Array, key: Key) -> Array:
+        z = x.copy()
+        if not places:
+            z[fill_key(key, ())] += y
+        elif key[0] is ARRAY and len(places) == 1 and x.ndim > 1 and all(type(k) is Range for k in key[1:]):
+            _add_rows(z, y, places[0])
+        else:
+            np.add.at(z, fill_key(key, places), y)
+        return z
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g
+
+    @staticmethod
+    def grad_y(g: Tensor, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
+        return Index.apply(g, *places, key=key)
+
+
+def _add_rows(z: Array, y: Array, places: Array) -> None:
+    """Add whole rows at repeated places: sort by place, add up equal ones at once. `np.add.at` takes far longer."""
+    flat = places.reshape(-1) % len(z) if len(z) else places.reshape(-1)
+    if not flat.size:
+        return
+    rows = y.reshape(flat.size, *z.shape[1:])
+    order = np.argsort(flat, kind="stable")
+    ordered = flat[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0)
+
+
+class IndexUpdate(Primitive):
+    """z = x with y put at the places. Where a place is named several times, the last one stays."""
+
+    latex = r"x_{i} \leftarrow y_{i}"
+
+    @staticmethod
+    def shape(x: Array, y: Array, *places: Array, key: Key) -> Form:
+        return _check_new("index update", x, y, key, places)
+
+    @staticmethod
+    def evaluate(x: Array, y: Array, *places: Array, key: Key) -> Array:
+        z = x.copy()
+        try:
+            z[fill_key(key, places)] = y
+        except IndexError as error:
+            raise IndexRangeError(f"writing into shape {x.shape}: {error}.") from None
+        return z
+
+    @staticmethod
+    def grad_x(g: Tensor, y_shape: Shape, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
+        from chainrule.functions.creation import zeros
+
+        return IndexUpdate.apply(g, zeros(y_shape, dtype=g.dtype), *places, key=key)
+
+    @staticmethod
+    def grad_y(g: Tensor, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
+        return Index.apply(g, *places, key=key)

@@ -1,0 +1,267 @@
+"""What a primitive is, and the one function through which all computation goes.
+
+A primitive is a class with the same furniture in every room:
+
+    class Multiply(Primitive):
+        "z = x · y, elementwise."
+        latex = r"x \\odot y"
+
+        def shape(x, y): ...                  # shapes and dtypes in, (shape, dtype) out; clear errors
+        def evaluate(x, y): return x * y      # the meaning, on NumPy arrays
+        def grad_x(g, y): return g * y        # one rule per argument, in Tensor code,
+        def grad_y(g, x): return g * x        # whose argument names say what is kept for the backward pass
+
+All of them are static methods. Positional arguments are tensors, keyword-only ones are settings. A gradient rule
+may name
+
+- `g`, the gradient of the result (`g_<output>` where there are several),
+- an argument (`x`) or a result (`output`, or its name in `outputs`): its value is kept,
+- `x_shape` or `x_dtype`: only the shape or data type is kept,
+- keyword-only: any setting of the operation.
+
+An argument without a rule has no gradient. A variadic argument (`*parts`) has one rule, which is called for each
+part with its `position`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from chainrule.autodiff.tape import Record
+from chainrule.errors import ShapeError
+from chainrule.primitives.value import Array, Form, Value
+from chainrule.state import current_state
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+_float16, _float32 = np.dtype(np.float16), np.dtype(np.float32)
+
+
+class Rule(NamedTuple):
+    """A gradient rule: the function, the names of its positional arguments, and of its settings."""
+
+    function: Callable[..., Any]
+    names: tuple[str, ...]
+    settings: tuple[str, ...]
+
+
+class Registry(dict[str, type["Primitive"]]):
+    """All primitives by name. The registry tests go through this."""
+
+
+registry = Registry()
+
+
+class Primitive:
+    """The base of all primitives; see the module's text for what a subclass writes.
+
+    Class attributes:
+        latex: the formula, arguments under their own names.
+        outputs: the names of the results.
+        accumulates: it adds up many products or entries, so halves (float16, bfloat16) are computed in float32.
+        abstract: not an operation itself but the common part of some.
+    """
+
+    latex: ClassVar[str] = ""
+    outputs: ClassVar[tuple[str, ...]] = ("output",)
+    accumulates: ClassVar[bool] = False
+    name: ClassVar[str] = ""
+
+    arguments: ClassVar[tuple[str, ...]] = ()
+    variadic: ClassVar[str] = ""
+    rules: ClassVar[dict[str, Rule]] = {}
+    _plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
+
+    shape: ClassVar[Callable[..., Any]]
+    evaluate: ClassVar[Callable[..., Any]]
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        cls.name = cls.__name__
+        cls._plans = {}
+        if abstract:
+            return
+        registry[cls.name] = cls
+        parameters = inspect.signature(cls.shape).parameters.values()
+        cls.arguments = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        cls.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        cls.rules = {}
+        for argument in (*cls.arguments, cls.variadic):
+            function = getattr(cls, f"grad_{argument}", None)
+            if function is not None:
+                cls.rules[argument] = read_rule(function)
+
+    @classmethod
+    def apply(cls, *inputs: Tensor, **parameters: Any) -> Any:
+        """Compute: check shapes, evaluate (or only note, while tracing), and record what a gradient will need.
+
+        Returns:
+            A Tensor, or a tuple of Tensors where the primitive has several outputs.
+        """
+        values = [x._value if x._base is None else x.value for x in inputs]
+        state = current_state()
+        if state.trace is not None:
+            values = state.trace.lift(values)
+        arrays = [value.array for value in values]
+        forms = cls.shape(*arrays, **parameters)
+        single = type(forms) is tuple
+        if single:
+            forms = (forms,)
+        if state.trace is not None:
+            results = state.trace.note(cls, values, parameters, forms)
+        else:
+            results = evaluate(cls, arrays, parameters, forms)
+        record = None
+        if state.gradients and cls.rules:
+            mask, bit = 0, 1
+            for value in values:
+                if value.source is not None:
+                    mask |= bit
+                bit <<= 1
+            if mask:
+                record = cls._record(mask, values, parameters, results, forms)
+        make = Primitive.make_tensor
+        if single:
+            return make(Value(results[0], record and (record, 0)))
+        return tuple(
+            make(Value(result, (record, i) if record and form[1].kind not in "iub" else None))
+            for i, (result, form) in enumerate(zip(results, forms, strict=True))
+        )
+
+    #: Wraps a Value in a Tensor; set by chainrule.tensor, the one knot between primitives and tensors.
+    make_tensor: ClassVar[Callable[[Value], Tensor]]
+
+    @classmethod
+    def _record(
+        cls, mask: int, values: list[Value], parameters: dict[str, Any], results: Sequence[Any], forms: Sequence[Form]
+    ) -> Record | None:
+        plan = cls._plans.get(mask)
+        if plan is None:
+            plan = cls._plans[mask] = cls._plan(mask, len(values))
+        saved: dict[str, Any] = {}
+        for name, kind, i in plan:
+            if kind == "value":
+                saved[name] = values[i]
+            elif kind == "output":
+                saved[name] = results[i]
+            elif kind == "shape":
+                saved[name] = values[i].array.shape
+            elif kind == "dtype":
+                saved[name] = values[i].array.dtype
+            else:
+                saved[name] = tuple(values[i:])
+        sources = tuple([value.source for value in values])
+        return Record(cls, parameters, sources, saved, forms)  # type: ignore[arg-type]
+
+    @classmethod
+    def _plan(cls, mask: int, count: int) -> tuple[tuple[str, str, int], ...]:
+        """What to keep when the inputs in `mask` want gradients: (name, kind, position) for each."""
+        plan: dict[str, tuple[str, str, int]] = {}
+        for i in range(count):
+            rule = cls.rules.get(cls.argument_name(i)) if mask >> i & 1 else None
+            for name in rule.names if rule else ():
+                kept = cls._locate(name)
+                if kept:
+                    plan[name] = kept
+        return tuple(plan.values())
+
+    @classmethod
+    def _locate(cls, name: str) -> tuple[str, str, int] | None:
+        if name in cls.arguments:
+            return name, "value", cls.arguments.index(name)
+        if name in cls.outputs:
+            return name, "output", cls.outputs.index(name)
+        if name == cls.variadic:
+            return name, "values", len(cls.arguments)
+        for kind in ("shape", "dtype"):
+            argument = name.removesuffix("_" + kind)
+            if argument in cls.arguments and argument != name:
+                return name, kind, cls.arguments.index(argument)
+        if name == "g" or name == "position" or name.startswith("g_"):
+            return None
+        raise TypeError(f"{cls.name}: a gradient rule names {name!r}, which is no argument and no output.")
+
+    @classmethod
+    def argument_name(cls, position: int) -> str:
+        """The name of the input at a position; all parts of a variadic argument share one."""
+        return cls.arguments[position] if position < len(cls.arguments) else cls.variadic
+
+    @classmethod
+    def pull_back(cls, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:
+        """Apply the gradient rules of the wanted inputs."""
+        known = unpack(record, upstream, cls.outputs)
+        gradients: list[Tensor | None] = []
+        for position, is_wanted in enumerate(wanted):
+            rule = cls.rules.get(cls.argument_name(position)) if is_wanted else None
+            if rule is None:
+                gradients.append(None)
+                continue
+            if position >= len(cls.arguments):
+                known["position"] = position - len(cls.arguments)
+            settings = {name: record.parameters[name] for name in rule.settings}
+            gradients.append(rule.function(*[known[name] for name in rule.names], **settings))
+        return gradients
+
+
+def evaluate(cls: type[Primitive], arrays: Sequence[Array], parameters: dict[str, Any], forms: Sequence[Form]) -> Any:
+    """The meaning of a primitive on arrays, with results exactly as the shape rule announced them."""
+    if cls.accumulates and any(array.dtype.itemsize == 2 and array.dtype.kind in "fV" for array in arrays):
+        arrays = [array.astype(_float32) if array.dtype.kind in "fV" else array for array in arrays]
+    results = cls.evaluate(*arrays, **parameters)
+    if len(forms) == 1 and type(results) is not tuple:
+        results = (results,)
+    return [
+        result
+        if type(result) is np.ndarray and (result.dtype is form[1] or result.dtype == form[1])
+        else np.asarray(result, dtype=form[1])
+        for result, form in zip(results, forms, strict=True)
+    ]
+
+
+def read_rule(function: Callable[..., Any]) -> Rule:
+    """Read from a gradient rule's signature what it needs."""
+    parameters = inspect.signature(function).parameters.values()
+    return Rule(
+        function,
+        tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD),
+        tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
+    )
+
+
+def unpack(record: Record, upstream: list[Tensor | None], outputs: tuple[str, ...]) -> dict[str, Any]:
+    """Everything a gradient rule can name, as Tensors: the upstream gradients and what the record kept."""
+    make = Primitive.make_tensor
+    if len(outputs) == 1:
+        known: dict[str, Any] = {"g": upstream[0]}
+    else:
+        known = {}
+        for name, gradient, form in zip(outputs, upstream, record.forms, strict=False):
+            known["g_" + name] = zeros_of(form) if gradient is None else gradient
+    for name, kept in (record.saved or {}).items():
+        if isinstance(kept, Value):
+            known[name] = make(kept)
+        elif name in outputs:
+            position = outputs.index(name)
+            inexact = record.forms[position][1].kind not in "iub"
+            known[name] = make(Value(kept, (record, position) if inexact else None))
+        elif type(kept) is tuple and kept and isinstance(kept[0], Value):
+            known[name] = tuple(make(value) for value in kept)
+        else:
+            known[name] = kept
+    return known
+
+
+def zeros_of(form: Form) -> Tensor:
+    """Zeros of a given shape and data type, for results that nothing used."""
+    zero = np.zeros((), form[1])
+    return Primitive.make_tensor(Value(np.broadcast_to(zero, form[0])))
+
+
+def same_shape(name: str, x: Any, y: Any) -> None:
+    """Raise a ShapeError unless both have the same shape (broadcasting has been done before)."""
+    if x.shape != y.shape:
+        raise ShapeError(f"{name}: shapes {tuple(x.shape)} and {tuple(y.shape)} differ.")

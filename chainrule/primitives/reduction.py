@@ -1,0 +1,185 @@
+"""Reductions: many entries become one. `axes` is always a sorted tuple of dimensions; they are dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, DataType, Form, Shape
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+_index = np.dtype(np.int64)
+#: Rows that are added one after the other before the partial sums are added: bounds the rounding error.
+BLOCK = 512
+
+
+def reduced_shape(shape: Shape, axes: Shape) -> Shape:
+    """The shape without the given axes."""
+    return tuple([extent for axis, extent in enumerate(shape) if axis not in axes])
+
+
+def spread(reduced: Tensor, shape: Shape, axes: Shape) -> Tensor:
+    """Repeat a reduced tensor along the axes that were reduced: the opposite of a reduction."""
+    kept = tuple([1 if axis in axes else extent for axis, extent in enumerate(shape)])
+    return reduced.reshape(kept).expand(shape)
+
+
+def _refuse_empty(name: str, x: Array, axes: Shape) -> None:
+    if any(x.shape[axis] == 0 for axis in axes):
+        raise ShapeError(f"{name}: nothing to choose from along dimension(s) {axes} of shape {tuple(x.shape)}.")
+
+
+class Sum(Primitive):
+    """z = the sum over the axes. Integers and booleans are summed as int64."""
+
+    latex = r"\sum x"
+    accumulates = True
+
+    @staticmethod
+    def shape(x: Array, *, axes: Shape) -> Form:
+        return reduced_shape(x.shape, axes), _index if x.dtype.kind in "iub" else x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, axes: Shape) -> Array:
+        if x.dtype.kind in "iub":
+            return np.asarray(np.add.reduce(x, axis=axes, dtype=_index))
+        return blocked_sum(x, axes)
+
+    @staticmethod
+    def grad_x(g: Tensor, x_shape: Shape, *, axes: Shape) -> Tensor:
+        return spread(g, x_shape, axes)
+
+
+def blocked_sum(x: Array, axes: Shape) -> Array:
+    """Sum in blocks where NumPy would add long leading axes row by row.
+
+    NumPy adds pairwise along the last axis only. Along others its rounding error grows with the length: a million
+    rows of float32 lose four digits. Partial sums over blocks keep it below 1e-6.
+    """
+    rows = x.shape[0] if x.ndim else 0
+    if 0 not in axes or rows <= BLOCK or len(axes) == x.ndim or x.strides[0] < x.itemsize * 2:
+        return np.asarray(np.add.reduce(x, axis=axes))
+    rest = tuple(axis for axis in axes if axis)
+    if rest:
+        x, rows = np.add.reduce(x, axis=rest), x.shape[0]
+    while rows > 1:
+        whole = rows // BLOCK * BLOCK
+        blocks = x[:whole].reshape(rows // BLOCK, BLOCK, *x.shape[1:]) if whole else x[:0]
+        parts = np.add.reduce(blocks, axis=1) if whole else x[:0]
+        if whole < rows:
+            parts = np.concatenate([parts, np.add.reduce(x[whole:], axis=0, keepdims=True)])
+        x, rows = parts, len(parts)
+    return np.asarray(x[0])
+
+
+class Product(Primitive):
+    """z = the product over the axes. The gradient, the product of the others, is right for zeros too."""
+
+    latex = r"\prod x"
+    accumulates = True
+
+    @staticmethod
+    def shape(x: Array, *, axes: Shape) -> Form:
+        return reduced_shape(x.shape, axes), _index if x.dtype.kind in "iub" else x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, axes: Shape) -> Array:
+        return np.asarray(np.multiply.reduce(x, axis=axes, dtype=_index if x.dtype.kind in "iub" else x.dtype))
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor, *, axes: Shape) -> Tensor:
+        # Row i of the matrix `others` is x with entry i replaced by 1; its product is that of all others.
+        from chainrule.functions.creation import eye
+
+        others = [axis for axis in range(x.ndim) if axis not in axes]
+        rows = x.permute(*others, *axes).reshape(*[x.shape[axis] for axis in others], -1)
+        n = rows.shape[-1]
+        products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(eye(n).bool(), 1).prod(-1)
+        arranged = products.reshape([x.shape[axis] for axis in (*others, *axes)])
+        back = np.argsort([*others, *axes]).tolist()
+        return spread(g, x.shape, axes) * arranged.permute(back)
+
+
+class Amax(Primitive):
+    """z = the largest entry over the axes; NaN wins. Equal largest entries share the gradient evenly."""
+
+    latex = r"\max x"
+
+    @staticmethod
+    def shape(x: Array, *, axes: Shape) -> Form:
+        _refuse_empty("amax", x, axes)
+        return reduced_shape(x.shape, axes), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, axes: Shape) -> Array:
+        return np.asarray(np.maximum.reduce(x, axis=axes))
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor, output: Tensor, *, axes: Shape) -> Tensor:
+        largest = (x == spread(output, x.shape, axes)).to(g.dtype)
+        return largest * spread(g / largest.sum(axes) if axes else g, x.shape, axes)
+
+
+class Argmax(Primitive):
+    """z = where the largest entry stands along one axis: the first of equals; a NaN counts as the largest."""
+
+    latex = r"\operatorname{argmax} x"
+
+    @staticmethod
+    def shape(x: Array, *, axis: int) -> Form:
+        _refuse_empty("argmax", x, (axis,))
+        return reduced_shape(x.shape, (axis,)), _index
+
+    @staticmethod
+    def evaluate(x: Array, *, axis: int) -> Array:
+        return np.asarray(np.argmax(x, axis=axis))
+
+
+class CumulativeSum(Primitive):
+    """z_i = x_0 + … + x_i along one axis."""
+
+    latex = r"\sum_{j \le i} x_j"
+    accumulates = True
+
+    @staticmethod
+    def shape(x: Array, *, axis: int) -> Form:
+        return x.shape, _index if x.dtype.kind in "iub" else x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, axis: int) -> Array:
+        dtype: DataType = _index if x.dtype.kind in "iub" else x.dtype
+        return np.asarray(np.add.accumulate(x, axis=axis, dtype=dtype))
+
+    @staticmethod
+    def grad_x(g: Tensor, *, axis: int) -> Tensor:
+        return g.flip(axis).cumsum(axis).flip(axis)
+
+
+class Sort(Primitive):
+    """values = x in order along one axis, indices = where each came from. Equal entries keep their order; NaN is last."""
+
+    latex = r"\operatorname{sort} x"
+    outputs = ("values", "indices")
+
+    @staticmethod
+    def shape(x: Array, *, axis: int, descending: bool) -> list[Form]:
+        return [(x.shape, x.dtype), (x.shape, _index)]
+
+    @staticmethod
+    def evaluate(x: Array, *, axis: int, descending: bool) -> tuple[Array, Array]:
+        if descending:  # reversed twice, so that equal entries keep their order and NaN comes first
+            backwards = np.flip(x, axis)
+            order = np.flip(np.argsort(backwards, axis=axis, kind="stable"), axis)
+            indices = x.shape[axis] - 1 - order
+        else:
+            indices = np.argsort(x, axis=axis, kind="stable")
+        return np.take_along_axis(x, indices, axis), indices
+
+    @staticmethod
+    def grad_x(g_values: Tensor, indices: Tensor, *, axis: int) -> Tensor:
+        return (g_values * 0).scatter_add(axis, indices, g_values)

@@ -1,0 +1,181 @@
+"""Primitives that move entries and compute nothing.
+
+Those that PyTorch calls views also say how a write goes through them: `write(base, new)` is the base with the
+viewed entries replaced.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Form, Shape
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class Broadcast(Primitive):
+    """z = x repeated to a larger shape: new dimensions in front, and dimensions of size 1 stretched.
+
+    Its gradient is the sum over what was repeated, which is why no binary rule has to think of broadcasting.
+    """
+
+    latex = r"x"
+
+    @staticmethod
+    def shape(x: Array, *, to: Shape) -> Form:
+        padded = (1,) * (len(to) - len(x.shape)) + x.shape
+        if len(padded) != len(to) or any(a != b and a != 1 for a, b in zip(padded, to, strict=True)):
+            raise ShapeError(
+                f"cannot expand shape {tuple(x.shape)} to {to}: from the right, each dimension must be equal or 1."
+            )
+        return to, x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, to: Shape) -> Array:
+        if x.ndim == 0:  # np.broadcast_to means the same and takes five times as long
+            return np.ndarray(to, x.dtype, x, 0, (0,) * len(to))
+        return np.broadcast_to(x, to)
+
+    @staticmethod
+    def grad_x(g: Tensor, x_shape: Shape, *, to: Shape) -> Tensor:
+        new = len(to) - len(x_shape)
+        stretched = [new + axis for axis, extent in enumerate(x_shape) if extent == 1 and to[new + axis] != 1]
+        axes = (*range(new), *stretched)
+        return (g.sum(axes) if axes else g).reshape(x_shape)
+
+    @staticmethod
+    def write(base: Tensor, new: Tensor, *, to: Shape) -> Tensor:
+        if base.shape == to:
+            return new
+        raise ShapeError(
+            "an in-place change of an expanded tensor would write several numbers to one place; "
+            "clone() it first, or change the tensor that was expanded."
+        )
+
+
+class Reshape(Primitive):
+    """z = the same entries in the same (row-major) order under another shape."""
+
+    latex = r"x"
+
+    @staticmethod
+    def shape(x: Array, *, to: Shape) -> Form:
+        if math.prod(to) != x.size:
+            raise ShapeError(f"cannot reshape {tuple(x.shape)} ({x.size} entries) to {to} ({math.prod(to)} entries).")
+        return to, x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, to: Shape) -> Array:
+        return x.reshape(to)
+
+    @staticmethod
+    def grad_x(g: Tensor, x_shape: Shape) -> Tensor:
+        return g.reshape(x_shape)
+
+    @staticmethod
+    def write(base: Tensor, new: Tensor, *, to: Shape) -> Tensor:
+        return new.reshape(base.shape)
+
+
+class Permute(Primitive):
+    """z = x with its dimensions in another order: dimension i of z is dimension order[i] of x."""
+
+    latex = r"x^{\top}"
+
+    @staticmethod
+    def shape(x: Array, *, order: Shape) -> Form:
+        if sorted(order) != list(range(len(x.shape))):
+            raise ShapeError(f"permute: {order} does not name each dimension of shape {tuple(x.shape)} once.")
+        return tuple([x.shape[axis] for axis in order]), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, order: Shape) -> Array:
+        return x.transpose(order)
+
+    @staticmethod
+    def grad_x(g: Tensor, *, order: Shape) -> Tensor:
+        return g.permute(_inverse(order))
+
+    @staticmethod
+    def write(base: Tensor, new: Tensor, *, order: Shape) -> Tensor:
+        return new.permute(_inverse(order))
+
+
+def _inverse(order: Shape) -> Shape:
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+class Flip(Primitive):
+    """z = x read backwards along the axes."""
+
+    latex = r"x_{n-1-i}"
+
+    @staticmethod
+    def shape(x: Array, *, axes: Shape) -> Form:
+        return x.shape, x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, axes: Shape) -> Array:
+        return np.flip(x, axes)
+
+    @staticmethod
+    def grad_x(g: Tensor, *, axes: Shape) -> Tensor:
+        return g.flip(axes)
+
+
+class Pad(Primitive):
+    """z = x with `before[i]` and `after[i]` entries of a constant added on dimension i; negative numbers cut off."""
+
+    latex = r"\operatorname{pad}(x)"
+
+    @staticmethod
+    def shape(x: Array, *, before: Shape, after: Shape, constant: float) -> Form:
+        to = tuple(b + extent + a for b, extent, a in zip(before, x.shape, after, strict=True))
+        if any(extent < 0 for extent in to):
+            raise ShapeError(f"pad: cutting {before} and {after} off shape {tuple(x.shape)} leaves less than nothing.")
+        return to, x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, before: Shape, after: Shape, constant: float) -> Array:
+        to, dtype = Pad.shape(x, before=before, after=after, constant=constant)
+        z = np.full(to, constant, dtype) if constant else np.zeros(to, dtype)
+        here = tuple(slice(max(b, 0), e - max(a, 0)) for b, e, a in zip(before, to, after, strict=True))
+        there = tuple(slice(max(-b, 0), e - max(-a, 0)) for b, e, a in zip(before, x.shape, after, strict=True))
+        z[here] = x[there]
+        return z
+
+    @staticmethod
+    def grad_x(g: Tensor, *, before: Shape, after: Shape) -> Tensor:
+        return Pad.apply(g, before=tuple(-b for b in before), after=tuple(-a for a in after), constant=0)
+
+
+class Concatenate(Primitive):
+    """z = the parts one after the other along an axis."""
+
+    latex = r"[x_1, x_2, \dots]"
+
+    @staticmethod
+    def shape(*parts: Array, axis: int) -> Form:
+        first = parts[0].shape
+        for part in parts[1:]:
+            same_rank = len(part.shape) == len(first)
+            if not same_rank or any(i != axis and a != b for i, (a, b) in enumerate(zip(part.shape, first, strict=True))):
+                shapes = ", ".join(str(tuple(p.shape)) for p in parts)
+                raise ShapeError(f"cat: shapes {shapes} must agree in every dimension but {axis}.")
+        total = sum(part.shape[axis] for part in parts)
+        return (*first[:axis], total, *first[axis + 1 :]), parts[0].dtype
+
+    @staticmethod
+    def evaluate(*parts: Array, axis: int) -> Array:
+        return np.concatenate(parts, axis)
+
+    @staticmethod
+    def grad_parts(g: Tensor, parts: tuple[Any, ...], position: int, *, axis: int) -> Tensor:
+        start = sum(part.shape[axis] for part in parts[:position])
+        return g.narrow(axis, start, parts[position].shape[axis])

@@ -1,0 +1,175 @@
+"""Noting a computation instead of doing it: the same applications, on symbols.
+
+While a :class:`Trace` is current, every primitive runs its shape rule only and its application is noted as an
+:class:`Equation`. What comes from outside of the traced function (a weight it uses, a result computed before) is
+made explicit as a *capture*: an input of the noted graph. Single numbers stay in the equations as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chainrule.autodiff.tape import Leaf
+from chainrule.errors import TraceError
+from chainrule.primitives.value import Array, Form, Symbol, Value
+from chainrule.state import current_state
+
+if TYPE_CHECKING:
+    from chainrule.primitives.primitive import Primitive
+    from chainrule.tensor import Tensor
+
+
+class Equation(NamedTuple):
+    """One noted application. Inputs and outputs are Symbols; an input may also be an array: a literal."""
+
+    primitive: type[Primitive]
+    inputs: tuple[Any, ...]
+    parameters: dict[str, Any]
+    outputs: tuple[Symbol, ...]
+    path: str
+
+    def __repr__(self) -> str:
+        left = ", ".join(map(repr, self.outputs))
+        right = ", ".join(repr(x) if isinstance(x, Symbol) else f"{x.dtype.name} {x}" for x in self.inputs)
+        place = f"  # {self.path}" if self.path else ""
+        return f"{left} = {self.primitive.name}({right}){place}"
+
+
+class Trace:
+    """The equations noted so far and the values captured from outside."""
+
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self.captures: dict[int, tuple[Value, Value]] = {}
+        self._own: set[Symbol] = set()
+
+    def new_input(self, shape: tuple[int, ...], dtype: Any, differentiable: bool) -> Value:
+        """A symbol that stands for an input; with a leaf where its gradient will be asked for."""
+        symbol = Symbol(shape, dtype)
+        self._own.add(symbol)
+        return Value(symbol, (Leaf(), 0) if differentiable else None)
+
+    def lift(self, values: list[Value]) -> list[Value]:
+        """The inputs of an application as this trace knows them: outside values become captures."""
+        return [self._lift_one(value) for value in values]
+
+    def _lift_one(self, value: Value) -> Value:
+        array = value.array
+        if isinstance(array, Symbol):
+            if array in self._own:
+                return value
+        elif array.size == 1 and value.source is None:
+            return value
+        known = self.captures.get(id(value))
+        if known is None:
+            inside = self.new_input(array.shape, array.dtype, value.source is not None)
+            known = self.captures[id(value)] = (value, inside)
+        return known[1]
+
+    def note(
+        self, primitive: type[Primitive], values: list[Value], parameters: dict[str, Any], forms: Sequence[Form]
+    ) -> list[Symbol]:
+        """Note one application and give symbols for its results."""
+        outputs = [Symbol(*form) for form in forms]
+        self._own.update(outputs)
+        inputs = tuple(value.array for value in values)
+        self.equations.append(Equation(primitive, inputs, parameters, tuple(outputs), current_state().path))
+        return outputs
+
+
+@contextmanager
+def tracing(trace: Trace) -> Iterator[Trace]:
+    """Note everything that this thread computes within the block, instead of evaluating it."""
+    state = current_state()
+    before = state.trace
+    state.trace = trace
+    try:
+        yield trace
+    finally:
+        state.trace = before
+
+
+class Graph:
+    """Equations with their inputs and outputs in order: a noted function, ready to be run on arrays."""
+
+    def __init__(self, inputs: Sequence[Symbol], equations: Sequence[Equation], outputs: Sequence[Any]) -> None:
+        self.inputs = tuple(inputs)
+        self.equations = tuple(_needed(equations, outputs))
+        self.outputs = tuple(outputs)
+
+    def __repr__(self) -> str:
+        lines = [f"graph({', '.join(map(repr, self.inputs))}):", *(f"  {e!r}" for e in self.equations)]
+        return "\n".join([*lines, f"  return {', '.join(map(repr, self.outputs))}"])
+
+    def compile_steps(self) -> Callable[[Sequence[Array]], list[Array]]:
+        """A Python function that interprets the graph on arrays, with all look-ups by name done beforehand."""
+        from chainrule.primitives.primitive import evaluate
+
+        place: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(self.inputs)}
+        literals: list[Array] = []
+        for equation in self.equations:
+            for symbol in equation.outputs:
+                place[symbol] = len(place)
+
+        def locate(x: Any) -> int:
+            if isinstance(x, Symbol):
+                return place[x]
+            literals.append(x)
+            return -len(literals)
+
+        steps = [
+            (e.primitive, [locate(x) for x in e.inputs], e.parameters, [(s.shape, s.dtype) for s in e.outputs])
+            for e in self.equations
+        ]
+        answers = [locate(x) for x in self.outputs]
+        tail = literals[::-1]
+
+        def run(arrays: Sequence[Array]) -> list[Array]:
+            # Results go behind the inputs in the order of `place`; literals are reached from the end.
+            cells: list[Any] = [None] * len(place) + tail
+            cells[: len(arrays)] = arrays
+            free = len(arrays)
+            for primitive, inputs, parameters, forms in steps:
+                for result in evaluate(primitive, [cells[i] for i in inputs], parameters, forms):
+                    cells[free] = result
+                    free += 1
+            return [cells[i] for i in answers]
+
+        return run
+
+
+def _needed(equations: Sequence[Equation], outputs: Sequence[Any]) -> list[Equation]:
+    """The equations that the outputs depend on."""
+    live = {x for x in outputs if isinstance(x, Symbol)}
+    kept = []
+    for equation in reversed(equations):
+        if any(symbol in live for symbol in equation.outputs):
+            kept.append(equation)
+            live.update(x for x in equation.inputs if isinstance(x, Symbol))
+    return kept[::-1]
+
+
+def replay(equations: Sequence[Equation], known: dict[Symbol, Tensor]) -> None:
+    """Apply the equations to Tensors again, adding every result to `known`."""
+    from chainrule.primitives.primitive import Primitive
+
+    state = current_state()
+    before = state.path
+    for equation in equations:
+        state.path = equation.path
+        inputs = [known[x] if isinstance(x, Symbol) else Primitive.make_tensor(Value(x)) for x in equation.inputs]
+        results = equation.primitive.apply(*inputs, **equation.parameters)
+        known.update(zip(equation.outputs, results if isinstance(results, tuple) else (results,), strict=True))
+    state.path = before
+
+
+def refuse_symbol(array: Any, what: str) -> None:
+    """Raise a TraceError if the entries of a symbol are asked for."""
+    if isinstance(array, Symbol):
+        raise TraceError(
+            f"{what} needs the numbers of a tensor, but this code is only being traced: its tensors have shapes and "
+            "data types, no entries. Use `where` instead of a Python branch on a tensor's value, and read numbers "
+            "(`item`, `numpy`, `tolist`, print) outside of the traced function."
+        )

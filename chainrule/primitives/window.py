@@ -1,0 +1,155 @@
+"""Sliding windows over the spatial dimensions: what pooling and unfolding are made of.
+
+Spatial dimensions are all after the first two: x is (N, C, …). Padding is done before, so that its value (0, −∞) is
+somebody else's choice. Only the few kernel offsets are looped over, never samples or pixels.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.primitives.contraction import offsets, window_count
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Form, Shape
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+_index = np.dtype(np.int64)
+
+
+def window_shape(name: str, x: Any, kernel: Shape, stride: Shape, dilation: Shape) -> Shape:
+    """How many windows fit in each spatial dimension; a ShapeError if none does."""
+    if len(x.shape) != len(kernel) + 2:
+        raise ShapeError(
+            f"{name} over {len(kernel)} dimensions takes an input (N, C, …) of {len(kernel) + 2} dimensions, "
+            f"got {tuple(x.shape)}."
+        )
+    sizes = zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    out = tuple(window_count(size, k, s, 0, d) for size, k, s, d in sizes)
+    if any(extent < 1 for extent in out):
+        raise ShapeError(f"{name}: a window of {kernel} does not fit into {tuple(x.shape[2:])}.")
+    return out
+
+
+class Windows(Primitive):
+    """z[n,c,p,k] = x[n, c, p·stride + k·dilation]: every window, its offsets as the last dimensions. No copy."""
+
+    latex = r"x_{p s + k d}"
+
+    @staticmethod
+    def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Form:
+        out = window_shape("windows", x, kernel, stride, dilation)
+        return (*x.shape[:2], *out, *kernel), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
+        out = window_shape("windows", x, kernel, stride, dilation)
+        steps = [step * s for step, s in zip(x.strides[2:], stride, strict=True)]
+        inner = [step * d for step, d in zip(x.strides[2:], dilation, strict=True)]
+        shape, strides = (*x.shape[:2], *out, *kernel), (*x.strides[:2], *steps, *inner)
+        return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+
+    @staticmethod
+    def grad_x(g: Tensor, x_shape: Shape, *, kernel: Shape, stride: Shape, dilation: Shape) -> Tensor:
+        return Fold.apply(g, size=tuple(x_shape[2:]), kernel=kernel, stride=stride, dilation=dilation)
+
+
+class Fold(Primitive):
+    """z = the windows laid back where they came from and added where they overlap: the transpose of Windows."""
+
+    latex = r"\sum_{p s + k d = i} x_{p,k}"
+
+    @staticmethod
+    def shape(x: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Form:
+        return (*x.shape[:2], *size), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
+        out = x.shape[2 : 2 + len(kernel)]
+        z = np.zeros((*x.shape[:2], *size), x.dtype)
+        for place, k in zip(offsets(kernel, stride, dilation, out), _places(kernel), strict=True):
+            z[(..., *place)] += x[(..., *k)]
+        return z
+
+    @staticmethod
+    def grad_x(g: Tensor, *, kernel: Shape, stride: Shape, dilation: Shape) -> Tensor:
+        return Windows.apply(g, kernel=kernel, stride=stride, dilation=dilation)
+
+
+class WindowSum(Primitive):
+    """z = the sum of every window: `Windows` and a sum in one, without the strided detour through memory."""
+
+    latex = r"\sum_k x_{p s + k d}"
+    accumulates = True
+
+    @staticmethod
+    def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Form:
+        return (*x.shape[:2], *window_shape("window sum", x, kernel, stride, dilation)), x.dtype
+
+    @staticmethod
+    def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
+        out = window_shape("window sum", x, kernel, stride, dilation)
+        first, *others = offsets(kernel, stride, dilation, out)
+        z = x[(..., *first)].copy()
+        for place in others:
+            z += x[(..., *place)]
+        return z
+
+    @staticmethod
+    def grad_x(g: Tensor, x_shape: Shape, *, kernel: Shape, stride: Shape, dilation: Shape) -> Tensor:
+        windows = g.reshape(*g.shape, *(1,) * len(kernel)).expand(*g.shape, *kernel)
+        return Fold.apply(windows, size=tuple(x_shape[2:]), kernel=kernel, stride=stride, dilation=dilation)
+
+
+class MaxPool(Primitive):
+    """values = the largest entry of every window, indices = where it stands in the flattened spatial dimensions.
+
+    The first of equals is taken, and it gets the whole gradient; a NaN counts as the largest.
+    """
+
+    latex = r"\max_k x_{p s + k d}"
+    outputs = ("values", "indices")
+
+    @staticmethod
+    def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> list[Form]:
+        to = (*x.shape[:2], *window_shape("max pool", x, kernel, stride, dilation))
+        return [(to, x.dtype), (to, _index)]
+
+    @staticmethod
+    def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> tuple[Array, Array]:
+        out = window_shape("max pool", x, kernel, stride, dilation)
+        starts = np.ravel_multi_index(
+            np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True))), x.shape[2:]
+        )
+        values, chosen = None, np.zeros(0)
+        for place, k in zip(offsets(kernel, stride, dilation, out), _places(kernel), strict=True):
+            entry = x[(..., *place)]
+            if values is None:
+                values, chosen = entry.copy(), np.zeros(entry.shape, np.int32)
+                continue
+            away = np.ravel_multi_index([i * d for i, d in zip(k, dilation, strict=True)], x.shape[2:])
+            better = ~(entry <= values)  # also where the entry is NaN
+            if x.dtype.kind not in "iub":
+                better &= values == values  # a NaN that was first stays
+            np.copyto(values, entry, where=better)
+            np.copyto(chosen, np.int32(away), where=better)
+        assert values is not None
+        return values, chosen + starts
+
+    @staticmethod
+    def grad_x(g_values: Tensor, x_shape: Shape, indices: Tensor) -> Tensor:
+        from chainrule.functions.creation import zeros
+
+        flat = zeros(*x_shape[:2], math.prod(x_shape[2:]), dtype=g_values.dtype)
+        places = indices.reshape(*x_shape[:2], -1)
+        return flat.scatter_add(2, places, g_values.reshape(places.shape)).reshape(x_shape)
+
+
+def _places(kernel: Shape) -> itertools.product[tuple[int, ...]]:
+    return itertools.product(*(range(k) for k in kernel))

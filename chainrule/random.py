@@ -1,0 +1,263 @@
+"""Random numbers: generators, and the draws made from them.
+
+Numbers come from Philox 4×32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+SC'11): entry i of a draw is a function of the seed and of its place in the stream, so the same seed gives the same
+numbers whatever the number of threads. They are not PyTorch's numbers for the same seed.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.creation import make, read_shape
+from chainrule.primitives import philox, random as primitives
+from chainrule.primitives.value import Value
+from chainrule.tensor import Tensor
+
+
+class Generator:
+    """A stream of random numbers. Its state is a tensor (a cell like any other), readable and restorable.
+
+    >>> import chainrule
+    >>> generator = chainrule.Generator().manual_seed(1)
+    >>> state = generator.get_state()
+    >>> first = chainrule.rand(3, generator=generator)
+    >>> generator.set_state(state)
+    >>> chainrule.equal(first, chainrule.rand(3, generator=generator))
+    True
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self.state: Tensor = make(primitives.write_state(0, seed % 2**64))
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of this seed from its beginning. Any integer; it counts modulo 2⁶⁴."""
+        if not hasattr(seed, "__index__"):
+            raise DTypeError(f"a seed is an integer, got {seed!r}.")
+        self._seed = seed.__index__()
+        self.state.set_value(Value(primitives.write_state(0, self._seed % 2**64)))
+        return self
+
+    def seed(self) -> int:
+        """Start a stream that nobody can foresee, and return its seed."""
+        self.manual_seed(secrets.randbits(63))
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed given last."""
+        return self._seed
+
+    def get_state(self) -> Tensor:
+        """A copy of the state: int64 (3,), the key and the two halves of the counter."""
+        return self.state.clone()
+
+    def set_state(self, state: Tensor) -> None:
+        """Go on from a state that `get_state` gave."""
+        if tuple(state.shape) != (3,) or state.dtype is not as_dtype(int):
+            raise ShapeError(f"a generator's state is int64 of shape (3,), got {state.dtype} {tuple(state.shape)}.")
+        self.state.set_value(Value(state.value.array))
+
+    def draw(self, primitive: Any, blocks: int, **parameters: Any) -> Tensor:
+        """Apply a random primitive to the state, and move the state on."""
+        result = primitive.apply(self.state, **parameters)
+        self.state.set_value(primitives.RandomAdvance.apply(self.state, blocks=blocks).value)
+        return result  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._seed})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"seed": self._seed, "state": self.state}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self._seed, self.state = saved["seed"], saved["state"]
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator's stream of this seed: the same seed, the same numbers.
+
+    >>> import chainrule
+    >>> _ = chainrule.manual_seed(0); first = chainrule.rand(2)
+    >>> _ = chainrule.manual_seed(0); chainrule.equal(first, chainrule.rand(2))
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Give the default generator a seed that nobody can foresee, and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed given last to the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Tensor) -> None:
+    """Put the default generator into a state that `get_rng_state` gave."""
+    default_generator.set_state(state)
+
+
+def _floating_draw(
+    kind: Any, size: Sequence[Any], generator: Generator | None, dtype: Any, requires_grad: bool
+) -> Tensor:
+    name = "rand" if kind == "uniform" else "randn"
+    shape = read_shape(tuple(size), name)
+    wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if not wanted.is_floating_point:
+        raise DTypeError(f"{name} gives floating-point numbers, not {wanted}; see randint.")
+    exact = np.float64 if wanted.itemsize == 8 else np.float32
+    blocks = philox.blocks_used(kind, math.prod(shape), exact)
+    primitive = primitives.RandomUniform if kind == "uniform" else primitives.RandomNormal
+    result = (generator or default_generator).draw(primitive, blocks, to=shape, dtype=wanted.numpy)
+    return result.requires_grad_() if requires_grad else result
+
+
+def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers uniform in [0, 1).
+
+    >>> import chainrule
+    >>> chainrule.rand(2, 3).shape
+    Size([2, 3])
+    """
+    return _floating_draw("uniform", size, generator, dtype, requires_grad)
+
+
+def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers from the standard normal distribution: mean 0, variance 1.
+
+    >>> import chainrule
+    >>> chainrule.randn(2, 3).shape
+    Size([2, 3])
+    """
+    return _floating_draw("normal", size, generator, dtype, requires_grad)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+) -> Tensor:
+    """Integers uniform in [low, high); `randint(high, size)` starts at 0.
+
+    >>> import chainrule
+    >>> bool((chainrule.randint(3, 5, (100,)) >= 3).all())
+    True
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    shape = read_shape((size,) if isinstance(size, int) else tuple(size), "randint")
+    if high <= low:
+        raise ShapeError(f"randint: nothing lies in [{low}, {high}).")
+    blocks = philox.blocks_used("integers", math.prod(shape))
+    result = (generator or default_generator).draw(primitives.RandomIntegers, blocks, to=shape, low=low, high=high)
+    return result if dtype is None else result.to(as_dtype(dtype))
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+    """The numbers 0 … n − 1 in random order.
+
+    >>> import chainrule
+    >>> chainrule.randperm(4).sort().values
+    tensor([0, 1, 2, 3])
+    """
+    blocks = philox.blocks_used("permutation", n)
+    result = (generator or default_generator).draw(primitives.RandomPermutation, blocks, n=n)
+    return result if dtype is None else result.to(as_dtype(dtype))
+
+
+def _shape_and_type(input: Tensor, dtype: Any) -> tuple[Any, Any]:
+    array = input.value.array
+    return tuple(array.shape), from_numpy_dtype(array.dtype) if dtype is None else dtype
+
+
+def rand_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+    """As `rand`, in the shape and type of another tensor."""
+    shape, dtype = _shape_and_type(input, dtype)
+    return rand(shape, dtype=dtype, generator=generator)
+
+
+def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+    """As `randn`, in the shape and type of another tensor."""
+    shape, dtype = _shape_and_type(input, dtype)
+    return randn(shape, dtype=dtype, generator=generator)
+
+
+def randint_like(
+    input: Tensor, low: int, high: Any = None, *, dtype: Any = None, generator: Generator | None = None
+) -> Tensor:
+    """As `randint`, in the shape and type of another tensor."""
+    low, high = (0, low) if high is None else (low, high)
+    shape, dtype = _shape_and_type(input, dtype)
+    return randint(low, high, shape, dtype=dtype, generator=generator)
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that stands in each entry (or `p` for all), else 0; in the type of the input.
+
+    >>> import chainrule
+    >>> chainrule.bernoulli(chainrule.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
+    chance = input.detach() if p is None else p
+    if p is None and isinstance(input.value.array, np.ndarray) and not bool(((input >= 0) & (input <= 1)).all()):
+        raise ShapeError("bernoulli: probabilities lie in [0, 1].")
+    draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
+    return (draws < chance).to(input.dtype)
+
+
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+) -> Tensor:
+    """Numbers from normal distributions with these means and standard deviations, numbers or tensors.
+
+    >>> import chainrule
+    >>> chainrule.normal(0.0, 1.0, (2,)).shape
+    Size([2])
+    """
+    if size is None:
+        parts = [x for x in (mean, std) if isinstance(x, TensorCell)]
+        if not parts:
+            raise ShapeError("normal: give a size, or tensors for mean or std.")
+        size = tuple((parts[0] + parts[-1]).shape)  # type: ignore[operator]
+        dtype = parts[0].dtype if dtype is None else dtype
+    return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
+
+
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Indices drawn with probability proportional to the entries, for a vector or each row of a matrix.
+
+    >>> import chainrule
+    >>> chainrule.multinomial(chainrule.tensor([0.0, 3.0]), 2, replacement=True)
+    tensor([1, 1])
+    """
+    weights = input.detach().to("float64")
+    possible = int((weights > 0).sum(-1).min().item())
+    if bool((weights < 0).any()) or possible < (1 if replacement else num_samples):
+        raise ShapeError(f"multinomial: {num_samples} draws from rows with only {possible} positive weights.")
+    if replacement:
+        edges = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
+        shape = (*tuple(input.shape)[:-1], num_samples, 1)
+        draws = rand(shape, dtype="float64", generator=generator) * edges[..., -1:].unsqueeze(-2)
+        return (draws >= edges.unsqueeze(-2)).sum(-1)
+    # The smallest of exponential waiting times with rates w are draws without replacement.
+    waits = -(-rand(tuple(input.shape), dtype="float64", generator=generator)).log1p() / weights
+    return waits.masked_fill(weights == 0, math.inf).argsort(-1)[..., :num_samples]

@@ -1,0 +1,52 @@
+"""What the current thread is doing: are gradients recorded, which module is running, is a trace being made.
+
+Every thread has its own :class:`State`, so `no_grad` in one thread does not stop the recording in another.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chainrule.primitives.trace import Trace
+
+
+class State:
+    """The switches of one thread.
+
+    Attributes:
+        gradients: whether operations are recorded for the backward pass.
+        path: the dotted path of the module that is running, as in `state_dict` names; "" outside of all.
+        module: the class name of that module.
+        trace: the trace that notes operations instead of evaluating them, if any.
+    """
+
+    __slots__ = ("gradients", "module", "path", "trace")
+
+    def __init__(self) -> None:
+        self.gradients = True
+        self.path = ""
+        self.module = ""
+        self.trace: Trace | None = None
+
+
+class _PerThread(threading.local):
+    def __init__(self) -> None:
+        self.state = State()
+
+
+_per_thread = _PerThread()
+
+
+def current_state() -> State:
+    """The state of the thread that asks."""
+    return _per_thread.state
+
+
+def describe_place() -> str:
+    """The running module for the head of an error message, `features.0 (Conv2d): `, or nothing outside of modules."""
+    state = _per_thread.state
+    if state.path:
+        return f"{state.path} ({state.module}): "
+    return f"{state.module}: " if state.module else ""

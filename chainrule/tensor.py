@@ -1,0 +1,87 @@
+"""Tensor: a value and its place in the computation. The one class a user holds.
+
+The parts: `cell.py` is the cell that holds a value; `functions/` has every operation, once; `functions/methods.py`
+makes them the methods of a tensor. This is where they meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.dtypes import get_default_dtype
+from chainrule.functions import methods
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Value
+
+
+
+class Tensor(methods.Methods, methods.Conversions, TensorCell):
+    """An n-dimensional array of one data type that knows how it was computed.
+
+    Tensors are made by `chainrule.tensor`, `zeros`, `randn`, …; operations on them make others. With
+    `requires_grad=True` everything computed from a tensor is recorded, and `backward()` finds the derivatives.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> y = (x @ x.T).sum()
+    >>> y
+    tensor(52., grad_fn=<Sum>)
+    >>> y.backward()
+    >>> x.grad
+    tensor([[ 8., 12.],
+            [ 8., 12.]])
+    """
+
+    def __init__(self, data: Any = ()) -> None:
+        """Like `chainrule.tensor(data)` in the default floating-point type (the legacy constructor)."""
+        self._value = Value(np.array(data, dtype=get_default_dtype().numpy))
+
+    def __repr__(self) -> str:
+        return methods.describe(self)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.unbind(0))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Parameter(Tensor):
+    """A tensor that a module learns: assigning one to a module's attribute registers it. It requires a gradient.
+
+    >>> import chainrule
+    >>> chainrule.nn.Parameter(chainrule.ones(2))
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+
+    def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
+        self._value = Value(data.value.array) if isinstance(data, Tensor) else Tensor(data)._value
+        self.requires_grad_(requires_grad)
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+
+def _make_tensor(value: Value) -> Tensor:
+    tensor = Tensor.__new__(Tensor)
+    tensor._value = value
+    return tensor
+
+
+Primitive.make_tensor = staticmethod(_make_tensor)  # type: ignore[assignment]
+
+
+def tensors_in(things: Any) -> list[Tensor]:
+    """All tensors in nested lists, tuples and dictionaries, in order."""
+    if isinstance(things, Tensor):
+        return [things]
+    if isinstance(things, dict):
+        things = list(things.values())
+    if isinstance(things, Sequence) and not isinstance(things, str):
+        return [tensor for thing in things for tensor in tensors_in(thing)]
+    return []

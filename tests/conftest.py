@@ -1,0 +1,29 @@
+"""What holds for every test: one BLAS thread, the same examples each time, and no silent skips in CI."""
+
+import os
+
+# Before anything imports NumPy, which reads these once. pytest-xdist already keeps every core busy, and sums
+# come out the same with one worker or many.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+from hypothesis import settings
+
+# `ci` tries the same examples on every run; HYPOTHESIS_PROFILE=explore goes looking for new ones.
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("explore", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run in CI (the variable CI is set) in which a test was skipped: it would have shown nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:  # pytest-xdist's workers have no reporter
+        return
+    skipped = len(reporter.stats.get("skipped", []))
+    if skipped and exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"\nCI is set, so the {skipped} skipped below fail this run.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
