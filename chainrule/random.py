@@ -8,7 +8,7 @@ numbers whatever the number of threads. They are not PyTorch's numbers for the s
 from __future__ import annotations
 
 import math
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +49,7 @@ class Generator:
 
     def seed(self) -> int:
         """Start a stream that nobody can foresee, and return its seed."""
-        self.manual_seed(secrets.randbits(63))
+        self.manual_seed(int.from_bytes(os.urandom(8)) >> 1)
         return self._seed
 
     def initial_seed(self) -> int:

@@ -16,14 +16,13 @@ argument of the block, `output`. It gives one gradient, or a tuple with one for 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from chainrule.autodiff.tape import Record
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
-from chainrule.primitives.primitive import Primitive, Rule, read_rule, unpack
+from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule, unpack
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 
@@ -40,8 +39,8 @@ class Block(Generic[P]):
         functools.update_wrapper(self, function)
         self.function = function
         self.name = getattr(function, "__name__", "block").strip("_")
-        self.signature = inspect.signature(function)
-        self.arguments = tuple(self.signature.parameters)
+        names, _, settings = argument_names(function)
+        self.arguments = names + settings
         self.rule: Rule | None = None
 
     def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,9 +77,8 @@ class Block(Generic[P]):
         assert self.rule is not None
         given: dict[str, Any] = dict(zip(self.arguments, args, strict=False))
         if kwargs or len(args) < len(self.arguments):
-            bound = self.signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = bound.arguments
+            defaults = self.function.__defaults__ or ()  # type: ignore[attr-defined]
+            given = {**dict(zip(reversed(self.arguments), reversed(defaults), strict=False)), **given, **kwargs}
         lift = current_state().trace
         values = {name: thing.value for name, thing in given.items() if isinstance(thing, TensorCell)}
         if lift is not None:

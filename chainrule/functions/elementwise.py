@@ -83,6 +83,8 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
         return floor_divide(input, other)
     if rounding_mode not in (None, "trunc"):
         raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}.")
+    if rounding_mode is None and any(isinstance(x, TensorCell) and x.dtype.is_floating_point for x in (input, other)):
+        return binary(primitives.Divide, input, other)  # type: ignore[no-any-return]
     x, y = promote(input, other)
     if rounding_mode == "trunc" and x.dtype.kind < 2:
         size = floor_divide(abs(x), abs(y))

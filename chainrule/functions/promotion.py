@@ -14,6 +14,7 @@ from chainrule.primitives.elementwise import Cast
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.value import Shape, Value
+from chainrule.state import current_state
 
 if TYPE_CHECKING:
     from chainrule.primitives.value import DataType
@@ -46,8 +47,11 @@ def common_shape(shapes: Sequence[Shape]) -> Shape:
     (3, 4)
     """
     first = shapes[0]
-    if all(shape == first for shape in shapes[1:]):
-        return tuple(first)
+    if len(shapes) == 2:  # the usual cases, quickly
+        second = shapes[1]
+        longer, shorter = (first, second) if len(first) >= len(second) else (second, first)
+        if not shorter or longer[len(longer) - len(shorter) :] == shorter:
+            return tuple(longer)
     rank = max(len(shape) for shape in shapes)
     columns = zip(*[(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes], strict=True)
     result = []
@@ -99,27 +103,35 @@ def _as_operand(argument: Any) -> Any:
 
 def binary(primitive: Any, x: Any, y: Any) -> Any:
     """Apply an elementwise primitive of two arguments after promotion and broadcasting."""
-    if isinstance(x, TensorCell) and isinstance(y, TensorCell):
-        a, b = x.value.array, y.value.array
-        if a.dtype is not b.dtype and a.dtype != b.dtype:
-            x, y = promote(x, y)
-        if a.shape == b.shape:
-            return primitive.apply(x, y)
-    else:
-        x, y = _with_number(x, y)
-    shape = common_shape([x.value.array.shape, y.value.array.shape])
-    return primitive.apply(expand_to(x, shape), expand_to(y, shape))
+    if isinstance(x, TensorCell):
+        if isinstance(y, TensorCell):
+            a, b = x.value.array, y.value.array
+            if a.dtype is not b.dtype and a.dtype != b.dtype:
+                x, y = promote(x, y)
+            return primitive.apply(*broadcast(x, y))
+        elif type(y) in (float, int) and x.value.array.dtype.kind == "f":
+            return primitive.apply(x, filled(y, x.value.array))
+    elif type(x) in (float, int) and isinstance(y, TensorCell) and y.value.array.dtype.kind == "f":
+        return primitive.apply(filled(x, y.value.array), y)
+    return primitive.apply(*broadcast(*promote(x, y)))
 
 
-def _with_number(x: Any, y: Any) -> Any:
-    """The common case of `promote`, a floating-point tensor and a number, without its general rules."""
-    for tensor, number in ((x, y), (y, x)):
-        if isinstance(tensor, TensorCell) and type(number) in (float, int):
-            dtype = tensor.value.array.dtype
-            if dtype.kind == "f":
-                point = Primitive.make_tensor(Value(np.array(number, dtype)))
-                return (tensor, point) if tensor is x else (point, tensor)
-    return promote(x, y)
+def broadcast(x: Any, y: Any) -> Any:
+    """Both expanded to their common shape."""
+    a, b = x.value.array.shape, y.value.array.shape
+    if a == b:
+        return x, y
+    shape = common_shape([a, b])
+    return expand_to(x, shape), expand_to(y, shape)
+
+
+def filled(number: float, like: Any) -> Tensor:
+    """A number in the type and shape of an array, taking no memory: the usual partner of a tensor in a formula."""
+    point = np.array(number, like.dtype)
+    if current_state().trace is not None:
+        return expand_to(Primitive.make_tensor(Value(point)), like.shape)
+    shape = like.shape
+    return Primitive.make_tensor(Value(np.ndarray(shape, like.dtype, point, 0, (0,) * len(shape))))
 
 
 def as_floating(x: Tensor) -> Tensor:

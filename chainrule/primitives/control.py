@@ -54,6 +54,7 @@ class Scan(Primitive):
     """
 
     latex = r"c_{t+1}, y_t = f(c_t, x_t)"
+    moves = True
 
     @staticmethod
     def shape(
@@ -80,9 +81,7 @@ class Scan(Primitive):
         return (*carry, *stacked)
 
     @classmethod
-    def _record(
-        cls, mask: int, values: list[Value], parameters: dict[str, Any], results: Sequence[Any], forms: Sequence[Form]
-    ) -> Record | None:
+    def _record(cls, values: list[Value], parameters: dict[str, Any], results: Any, forms: Any) -> Record | None:
         backward: Backward | None = parameters["backward"]
         if backward is None:
             return None

@@ -458,6 +458,7 @@ class Where(Primitive):
     """z = x where the condition holds, else y."""
 
     latex = r"c\,x + (1 - c)\,y"
+    moves = True
 
     @staticmethod
     def shape(condition: Array, x: Array, y: Array) -> Form:

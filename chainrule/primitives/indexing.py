@@ -66,6 +66,7 @@ class Index(Primitive):
     """z = x[key]."""
 
     latex = r"x_{i}"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *places: Array, key: Key) -> Form:
@@ -141,6 +142,7 @@ class IndexUpdate(Primitive):
     """z = x with y put at the places. Where a place is named several times, the last one stays."""
 
     latex = r"x_{i} \leftarrow y_{i}"
+    moves = True
 
     @staticmethod
     def shape(x: Array, y: Array, *places: Array, key: Key) -> Form:

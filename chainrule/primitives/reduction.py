@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Broadcast, Reshape
 from chainrule.primitives.value import Array, DataType, Form, Shape
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def reduced_shape(shape: Shape, axes: Shape) -> Shape:
 
 def spread(reduced: Tensor, shape: Shape, axes: Shape) -> Tensor:
     """Repeat a reduced tensor along the axes that were reduced: the opposite of a reduction."""
-    kept = tuple([1 if axis in axes else extent for axis, extent in enumerate(shape)])
-    return reduced.reshape(kept).expand(shape)
+    if len(axes) < len(shape):
+        reduced = Reshape.apply(reduced, to=tuple([1 if i in axes else extent for i, extent in enumerate(shape)]))
+    return Broadcast.apply(reduced, to=shape)  # type: ignore[no-any-return]
 
 
 def _refuse_empty(name: str, x: Array, axes: Shape) -> None:

@@ -26,6 +26,7 @@ class Broadcast(Primitive):
     """
 
     latex = r"x"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *, to: Shape) -> Form:
@@ -38,9 +39,12 @@ class Broadcast(Primitive):
 
     @staticmethod
     def evaluate(x: Array, *, to: Shape) -> Array:
-        if x.ndim == 0:  # np.broadcast_to means the same and takes five times as long
-            return np.ndarray(to, x.dtype, x, 0, (0,) * len(to))
-        return np.broadcast_to(x, to)
+        if not x.flags.c_contiguous or x.dtype.kind == "V" or not x.size:
+            return np.broadcast_to(x, to)
+        # The same without NumPy's Python code around it, which takes longer than a small operation.
+        new = len(to) - x.ndim
+        strides = [0 if n == 1 else step for n, step in zip(x.shape, x.strides, strict=True)]
+        return np.ndarray(to, x.dtype, x, 0, (0,) * new + tuple(strides))
 
     @staticmethod
     def grad_x(g: Tensor, x_shape: Shape, *, to: Shape) -> Tensor:
@@ -63,6 +67,7 @@ class Reshape(Primitive):
     """z = the same entries in the same (row-major) order under another shape."""
 
     latex = r"x"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *, to: Shape) -> Form:
@@ -87,6 +92,7 @@ class Permute(Primitive):
     """z = x with its dimensions in another order: dimension i of z is dimension order[i] of x."""
 
     latex = r"x^{\top}"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *, order: Shape) -> Form:
@@ -115,6 +121,7 @@ class Flip(Primitive):
     """z = x read backwards along the axes."""
 
     latex = r"x_{n-1-i}"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *, axes: Shape) -> Form:
@@ -133,6 +140,7 @@ class Pad(Primitive):
     """z = x with `before[i]` and `after[i]` entries of a constant added on dimension i; negative numbers cut off."""
 
     latex = r"\operatorname{pad}(x)"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *, before: Shape, after: Shape, constant: float) -> Form:
@@ -159,6 +167,7 @@ class Concatenate(Primitive):
     """z = the parts one after the other along an axis."""
 
     latex = r"[x_1, x_2, \dots]"
+    moves = True
 
     @staticmethod
     def shape(*parts: Array, axis: int) -> Form:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.errors import TraceError
-from chainrule.primitives.value import Array, Form, Symbol, Value
+from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
 if TYPE_CHECKING:
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class Equation(NamedTuple):
-    """One noted application. Inputs and outputs are Symbols; an input may also be an array: a literal."""
+    """One noted application. Inputs and outputs are Symbols; an input may also be an array: a literal.
+
+    `forms` is what the shape rule answered: (shape, dtype), or a list of these where there are several results.
+    """
 
     primitive: type[Primitive]
     inputs: tuple[Any, ...]
     parameters: dict[str, Any]
     outputs: tuple[Symbol, ...]
+    forms: Any
     path: str
 
     def __repr__(self) -> str:
@@ -68,15 +72,15 @@ class Trace:
             known = self.captures[id(value)] = (value, inside)
         return known[1]
 
-    def note(
-        self, primitive: type[Primitive], values: list[Value], parameters: dict[str, Any], forms: Sequence[Form]
-    ) -> list[Symbol]:
-        """Note one application and give symbols for its results."""
-        outputs = [Symbol(*form) for form in forms]
+    def note(self, primitive: type[Primitive], values: list[Value], parameters: dict[str, Any], forms: Any) -> Any:
+        """Note one application and give symbols for its results: one, or a list of them, as the forms are."""
+        several = type(forms) is list
+        outputs = [Symbol(*form) for form in (forms if several else [forms])]
         self._own.update(outputs)
         inputs = tuple(value.array for value in values)
-        self.equations.append(Equation(primitive, inputs, parameters, tuple(outputs), current_state().path))
-        return outputs
+        equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, current_state().path)
+        self.equations.append(equation)
+        return outputs if several else outputs[0]
 
 
 @contextmanager
@@ -119,10 +123,7 @@ class Graph:
             literals.append(x)
             return -len(literals)
 
-        steps = [
-            (e.primitive, [locate(x) for x in e.inputs], e.parameters, [(s.shape, s.dtype) for s in e.outputs])
-            for e in self.equations
-        ]
+        steps = [(e.primitive, [locate(x) for x in e.inputs], e.parameters, e.forms) for e in self.equations]
         answers = [locate(x) for x in self.outputs]
         tail = literals[::-1]
 
@@ -132,8 +133,9 @@ class Graph:
             cells[: len(arrays)] = arrays
             free = len(arrays)
             for primitive, inputs, parameters, forms in steps:
-                for result in evaluate(primitive, [cells[i] for i in inputs], parameters, forms):
-                    cells[free] = result
+                result = evaluate(primitive, [cells[i] for i in inputs], parameters, forms)
+                for part in result if type(forms) is list else (result,):
+                    cells[free] = part
                     free += 1
             return [cells[i] for i in answers]
 

@@ -41,6 +41,7 @@ class Windows(Primitive):
     """z[n,c,p,k] = x[n, c, p·stride + k·dilation]: every window, its offsets as the last dimensions. No copy."""
 
     latex = r"x_{p s + k d}"
+    moves = True
 
     @staticmethod
     def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Form:
@@ -110,7 +111,7 @@ class WindowSum(Primitive):
 class MaxPool(Primitive):
     """values = the largest entry of every window, indices = where it stands in the flattened spatial dimensions.
 
-    The first of equals is taken, and it gets the whole gradient; a NaN counts as the largest.
+    The first of equals is taken, and it gets the whole gradient; a NaN beats all, the last one of several.
     """
 
     latex = r"\max_k x_{p s + k d}"
@@ -124,23 +125,20 @@ class MaxPool(Primitive):
     @staticmethod
     def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> tuple[Array, Array]:
         out = window_shape("max pool", x, kernel, stride, dilation)
-        starts = np.ravel_multi_index(
-            np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True))), x.shape[2:]
-        )
-        values, chosen = None, np.zeros(0)
-        for place, k in zip(offsets(kernel, stride, dilation, out), _places(kernel), strict=True):
-            entry = x[(..., *place)]
-            if values is None:
-                values, chosen = entry.copy(), np.zeros(entry.shape, np.int32)
-                continue
-            away = np.ravel_multi_index([i * d for i, d in zip(k, dilation, strict=True)], x.shape[2:])
-            better = ~(entry <= values)  # also where the entry is NaN
-            if x.dtype.kind not in "iub":
-                better &= values == values  # a NaN that was first stays
-            np.copyto(values, entry, where=better)
-            np.copyto(chosen, np.int32(away), where=better)
-        assert values is not None
-        return values, chosen + starts
+        first, *others = offsets(kernel, stride, dilation, out)
+        values = x[(..., *first)].copy()
+        chosen = np.zeros(values.shape, np.int8 if len(others) < 128 else np.int32)
+        for k, place in enumerate(others, 1):
+            better = (x[(..., *place)] > values).view(np.int8)
+            np.maximum(values, x[(..., *place)], out=values)
+            np.maximum(chosen, better * chosen.dtype.type(k), out=chosen)  # k rises: the last improvement stays
+        if x.dtype.kind not in "iub" and np.isnan(values).any():
+            for k, place in enumerate([first, *others]):  # no comparison finds a NaN; the last one wins, as in PyTorch
+                np.copyto(chosen, chosen.dtype.type(k), where=np.isnan(x[(..., *place)]))
+        steps = [[i * d for i, d in zip(k, dilation, strict=True)] for k in _places(kernel)]
+        within = [np.ravel_multi_index(step, x.shape[2:]) for step in steps]
+        corners = np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True)))
+        return values, np.array(within, np.int64).take(chosen) + np.ravel_multi_index(corners, x.shape[2:])
 
     @staticmethod
     def grad_x(g_values: Tensor, x_shape: Shape, indices: Tensor) -> Tensor:
