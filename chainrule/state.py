@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,17 +24,19 @@ class State:
         path: the dotted path of the module that is running, as in `state_dict` names; "" outside of all.
         module: the class name of that module.
         trace: the trace that notes operations instead of evaluating them, if any.
+        observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
         quiet: a context in which NumPy does not warn: infinities and NaN are results here, not events. Entering it
             takes a tenth of the time of `np.errstate`.
     """
 
-    __slots__ = ("gradients", "module", "path", "quiet", "trace")
+    __slots__ = ("gradients", "module", "observer", "path", "quiet", "trace")
 
     def __init__(self) -> None:
         self.gradients = True
         self.path = ""
         self.module = ""
         self.trace: Trace | None = None
+        self.observer: Callable[[Any, list[Any], Any], None] | None = None
         self.quiet = contextvars.copy_context()
         self.quiet.run(np.seterr, all="ignore")
 

@@ -147,10 +147,11 @@ def gradgradcheck(
 
     def gradient(*both: Any) -> Any:
         xs, gs = both[: len(args)], both[len(args) :]
+        for i in checked:  # when an upstream gradient is moved, gradcheck hands over plain inputs
+            xs[i].requires_grad_()
         outputs = _outputs(func, xs)
         pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if y.requires_grad]
         wanted = tuple(xs[i] for i in checked)
-        wanted = tuple(x if x.requires_grad else x.requires_grad_() for x in wanted)
         found = grad(
             tuple(y for y, _ in pairs), wanted, tuple(g for _, g in pairs), create_graph=True, allow_unused=True
         )

@@ -1,5 +1,6 @@
 """PyTorch's names for what `chainrule.autodiff` does."""
 
+from chainrule.autodiff.anomaly import detect_anomaly
 from chainrule.autodiff.function import Function
 from chainrule.autodiff.gradcheck import gradcheck, gradgradcheck
 from chainrule.autodiff.gradient import grad
@@ -8,6 +9,7 @@ from chainrule.autograd import functional
 
 __all__ = [
     "Function",
+    "detect_anomaly",
 
     "enable_grad",
     "functional",

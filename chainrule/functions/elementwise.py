@@ -133,16 +133,27 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     tensor([1., 4., 9.])
     """
     if isinstance(exponent, (int, float)) and isinstance(input, TensorCell):
-        if exponent == 2:
-            return input * input  # type: ignore[operator]
-        if exponent == 1:
-            return input.clone()  # type: ignore[attr-defined,no-any-return]
-        if exponent == 0.5 and input.dtype.is_floating_point:
-            return sqrt(input)  # type: ignore[arg-type]
-        if input.dtype.kind < 2 and isinstance(exponent, int) and exponent < 0:
+        if input.value.array.dtype.kind not in "iub":
+            if exponent == 2:
+                return input * input  # type: ignore[operator]
+            if exponent == 1:
+                return input.clone()  # type: ignore[attr-defined,no-any-return]
+            if exponent == 0.5:
+                return sqrt(input)  # type: ignore[arg-type]
+            return rsqrt(input) if exponent == -0.5 else _power_by_number(input, exponent)  # type: ignore[arg-type]
+        if isinstance(exponent, int) and exponent < 0:
             raise DTypeError("integers to a negative integer power are no integers; convert with .float() first.")
-        return _power_by_number(input, exponent)
-    return binary(primitives.Power, input, exponent)  # type: ignore[no-any-return]
+    x, y = promote(input, exponent)
+    return _whole_power(x, y) if x.dtype.kind < 2 else binary(primitives.Power, x, y)
+
+
+def _whole_power(x: Tensor, y: Tensor) -> Tensor:
+    """Integers to the power of integers. Where the exponent is negative, 1/x as a whole number: 0 unless x is ±1."""
+    exponents = y.value.array
+    if isinstance(exponents, np.ndarray) and (exponents.dtype.kind in "ub" or not (exponents < 0).any()):
+        return binary(primitives.Power, x, y)  # type: ignore[no-any-return]
+    below = where((x == 1) | (x == -1), binary(primitives.Power, x, y & 1), 0)
+    return where(y < 0, below, binary(primitives.Power, x, clamp(y, min=0)))  # type: ignore[no-any-return]
 
 
 @block
@@ -158,7 +169,7 @@ def _(g: Tensor, input: Tensor, exponent: float) -> Tensor:
 
 def rpow(input: Operand, other: Operand) -> Tensor:
     """other ^ input."""
-    return binary(primitives.Power, other, input)  # type: ignore[no-any-return]
+    return pow(other, input)
 
 
 def maximum(input: Operand, other: Operand) -> Tensor:
@@ -358,7 +369,7 @@ def square(input: Tensor) -> Tensor:
     >>> chainrule.square(chainrule.tensor([3.0]))
     tensor([9.])
     """
-    return input * input
+    return pow(input, 2)
 
 
 def reciprocal(input: Tensor) -> Tensor:
@@ -438,7 +449,8 @@ def sinh(input: Tensor) -> Tensor:
     >>> chainrule.sinh(chainrule.tensor([1.0]))
     tensor([1.1752])
     """
-    return (expm1(input) - expm1(-input)) / 2
+    x = as_floating(input)
+    return (expm1(x) - expm1(-x)) / 2
 
 
 def cosh(input: Tensor) -> Tensor:
@@ -448,7 +460,8 @@ def cosh(input: Tensor) -> Tensor:
     >>> chainrule.cosh(chainrule.tensor([1.0]))
     tensor([1.5431])
     """
-    return (exp(input) + exp(-input)) / 2
+    x = as_floating(input)
+    return (exp(x) + exp(-x)) / 2
 
 
 def tanh(input: Tensor) -> Tensor:

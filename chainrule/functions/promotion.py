@@ -32,6 +32,8 @@ def cast(x: Tensor, dtype: DataType) -> Tensor:
     """x in another NumPy data type; x itself where nothing has to change."""
     if x.value.array.dtype == dtype:
         return x
+    if dtype.kind in "iub" and x.value.source is not None:
+        x = x.detach_copy()  # no gradient comes back through whole numbers
     return Cast.apply(x, dtype=dtype)  # type: ignore[no-any-return]
 
 

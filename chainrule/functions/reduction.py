@@ -125,7 +125,13 @@ def std(
     >>> chainrule.std(chainrule.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
-    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+    return _root(var(input, dim, unbiased, keepdim, correction=correction))
+
+
+def _root(squares: Tensor) -> Tensor:
+    """√x, whose derivative at 0, which does not exist, is 0 by the field's convention."""
+    zero = squares == 0
+    return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
 
 
 def amax(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
@@ -300,10 +306,7 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
     """
     _need_floating(input, "norm")
     if p in ("fro", 2):
-        # The root has no derivative at 0; the field's convention there is the gradient 0.
-        squares = sum(input * input, dim, keepdim)
-        zero = squares == 0
-        return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
+        return _root(sum(input * input, dim, keepdim))
     if isinstance(p, str):
         raise DTypeError(f"norm: p is a number or 'fro', got {p!r}; matrix norms are in linalg.")
     size = input.abs()

@@ -66,7 +66,7 @@ def erf(x: Array) -> Array:
     """
     exact = np.asarray(x, dtype=np.float64)
     size = np.abs(exact)
-    result = np.sign(exact)  # right to the last bit beyond 6, and NaN stays NaN
+    result = np.array(np.sign(exact))  # right to the last bit beyond 6, and NaN stays NaN
     small = size <= 0.46875
     result[small] = exact[small] * _ratio(_SMALL, exact[small] ** 2)
     middle = (size > 0.46875) & (size <= 4.0)

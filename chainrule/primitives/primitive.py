@@ -113,6 +113,8 @@ class Primitive:
             result = state.trace.note(cls, values, parameters, forms)
         else:
             result = evaluate(cls, arrays, parameters, forms)
+            if state.observer is not None:
+                state.observer(cls, arrays, result)
         record = None
         if state.gradients and cls.rules:
             for value in values:

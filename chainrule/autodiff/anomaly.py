@@ -1,0 +1,58 @@
+"""Finding the operation that made the first NaN or infinity."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from chainrule.errors import ChainruleError
+from chainrule.state import current_state
+
+
+class AnomalyError(ChainruleError, FloatingPointError, RuntimeError):
+    """An operation made a NaN or an infinity from finite numbers. The message names it and shows its inputs."""
+
+
+class detect_anomaly:  # noqa: N801  (PyTorch's name)
+    """Within this block the first operation that makes a NaN or infinity from finite numbers raises, naming itself.
+
+    Forward and backward passes are watched. It looks at every entry of every result, so it is for searching, not
+    for training. Raises AnomalyError.
+
+    >>> import chainrule
+    >>> with chainrule.autograd.detect_anomaly():
+    ...     chainrule.tensor([2.0, -1.0]).log()
+    Traceback (most recent call last):
+    chainrule.autodiff.anomaly.AnomalyError: Log made nan in 1 of 2 entries, the first at [1]; ...
+    """
+
+    def __enter__(self) -> Self:
+        state = current_state()
+        self._before = state.observer
+        state.observer = _watch
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        current_state().observer = self._before
+
+
+def _watch(primitive: Any, inputs: list[Any], result: Any) -> None:
+    for array in result if isinstance(result, list) else [result]:
+        if _is_finite(array) or not all(_is_finite(x) for x in inputs):
+            continue
+        places = np.argwhere(~np.isfinite(array))
+        first = places[0].tolist()
+        seen = "; ".join(f"{x.shape} from {x.min():.6g} to {x.max():.6g}" for x in inputs if x.size)
+        number = "input was" if len(inputs) == 1 else "inputs were"
+        raise AnomalyError(
+            f"{primitive.name} made {array[tuple(first)]} in {len(places)} of {array.size} entries, the first at "
+            f"{first}; its {number} finite: {seen}."
+        )
+
+
+def _is_finite(array: Any) -> bool:
+    return array.dtype.kind in "iub" or bool(np.isfinite(array).all())
