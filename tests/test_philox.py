@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
+from chainrule.primitives import normal as normal_module
 from chainrule.primitives import philox as module
+from chainrule.primitives.normal import FLOAT32_NORMAL, FLOAT64_NORMAL, NormalRecipe
 from chainrule.primitives.philox import (
-    FLOAT32_NORMAL,
-    FLOAT64_NORMAL,
     UNIFORM_BITS,
-    NormalRecipe,
     advance,
     blocks_used,
     integers,
@@ -227,8 +226,8 @@ def words_for(recipe: NormalRecipe) -> npt.NDArray[Any]:
 
 def from_words(words: npt.NDArray[Any], recipe: NormalRecipe) -> npt.NDArray[Any]:
     dtype = np.float32 if recipe.words == 1 else np.float64
-    result: module.Floats = np.empty(len(words), dtype=dtype)
-    module._words_to_normal(words, recipe, result, np.empty_like(result, shape=(4, len(words))))
+    result: normal_module.Floats = np.empty(len(words), dtype=dtype)
+    normal_module.words_to_normal(words, recipe, result, np.empty_like(result, shape=(4, len(words))))
     return result
 
 
@@ -298,7 +297,7 @@ def test_normal_is_symmetric_bit_for_bit(recipe: NormalRecipe) -> None:
 def test_logarithm(recipe: NormalRecipe, dtype: npt.DTypeLike) -> None:
     p = np.exp(-np.linspace(2.5, 45, 20_000)).astype(dtype)
     expected = np.log(p.astype(np.float64))
-    np.testing.assert_allclose(module._logarithm(p, recipe), expected, rtol=2 * np.finfo(p.dtype).eps)
+    np.testing.assert_allclose(normal_module._logarithm(p, recipe), expected, rtol=2 * np.finfo(p.dtype).eps)
 
 
 @each_float
