@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Record, backpropagate
 from chainrule.errors import ShapeError
-from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.trace import Equation, Graph, Trace, replay, tracing
 from chainrule.primitives.value import Array, Form, Symbol, Value
 from chainrule.state import current_state
@@ -85,10 +85,8 @@ class Scan(Primitive):
         backward: Backward | None = parameters["backward"]
         if backward is None:
             return None
-        count = len(backward.residuals)
-        saved = {"constants": tuple(values[parameters["carries"] + parameters["sequences"] :])}
-        first = len(results) - count
-        saved["residuals"] = tuple((first + i, results[first + i]) for i in range(count))  # type: ignore[misc]
+        first = len(results) - len(backward.residuals)
+        saved = {"inputs": tuple(values), "residuals": tuple(enumerate(results))[first:]}
         return Record(cls, parameters, tuple([v.source for v in values]), saved, forms)  # type: ignore[arg-type]
 
     @classmethod
@@ -100,9 +98,13 @@ class Scan(Primitive):
         backward: Backward = p["backward"]
         carries, sequences = p["carries"], p["sequences"]
         make = Primitive.make_tensor
-        constants = [make(value) for value in saved["constants"]]
+        ordinary = len(upstream) - len(backward.residuals)
+        if any(g is not None for g in upstream[ordinary:]):
+            return cls._pull_back_through_residuals(record, upstream, wanted)
+        constants = [make(value) for value in saved["inputs"][carries + sequences :]]
         residuals = [make(Value(a, (record, i) if a.dtype.kind not in "iub" else None)) for i, a in saved["residuals"]]
-        coming = [zeros(*form[0], dtype=form[1]) if g is None else g for g, form in zip(upstream, record.forms, strict=True)]
+        forms = record.forms[:ordinary]
+        coming = [zeros_of(form) if g is None else g for g, form in zip(upstream, forms, strict=False)]
         given = backward.downstream[carries + sequences :]
         sums = [zeros(*c.shape, dtype=c.dtype) for c, d in zip(constants, given, strict=True) if d is not None]
 
@@ -126,6 +128,34 @@ class Scan(Primitive):
         by_row = [None if d is None else next(answers) for d in backward.downstream[carries : carries + sequences]]
         by_constant = [None if d is None else next(totals) for d in given]
         return [*final[:carries], *by_row, *by_constant]
+
+    @classmethod
+    def _pull_back_through_residuals(
+        cls, record: Record, upstream: list[Tensor | None], wanted: list[bool]
+    ) -> list[Tensor | None]:
+        """Second derivatives arrive at the residuals too: run the loop again with these as ordinary results."""
+        p, body = record.parameters, record.parameters["body"]
+        carries, sequences = p["carries"], p["sequences"]
+        inputs = [Primitive.make_tensor(value) for value in (record.saved or {})["inputs"]]
+
+        def step(
+            carry: list[Tensor], rows: list[Tensor], constants: list[Tensor]
+        ) -> tuple[list[Tensor], list[Tensor]]:
+            known = dict(zip(body.inputs, [*carry, *rows, *constants], strict=True))
+            replay(body.equations, known)
+            outputs: Any = [_find(x, known) for x in body.outputs]
+            return outputs[:carries], outputs[carries:]
+
+        state = current_state()
+        differentiable, state.gradients = state.gradients, True
+        groups = inputs[:carries], inputs[carries : carries + sequences], inputs[carries + sequences :]
+        final, stacked = loop(step, *groups, p["length"], p["reverse"])
+        state.gradients = differentiable
+        results = zip([*final, *stacked], upstream, strict=True)
+        roots = [(y.value.source, g) for y, g in results if g is not None and y.value.source is not None]
+        asked = [source for source, is_wanted in zip(record.sources, wanted, strict=True) if is_wanted]
+        found = iter(backpropagate(roots, asked, keep_graph=differentiable, differentiable=differentiable))  # type: ignore[arg-type]
+        return [next(found) if is_wanted else None for is_wanted in wanted]
 
 
 # A variadic primitive takes part in differentiation if it has a rule; this one answers for all inputs in pull_back.
@@ -196,6 +226,7 @@ def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], vary
     made = {s for e in trace.equations[first:] for s in e.outputs} | {g.array for g in upstream}
     constants = [value.array for value in inputs[varying:]]
     used = [x for e in trace.equations[first:] for x in e.inputs] + downstream
-    residuals = [x for x in dict.fromkeys(used) if isinstance(x, Symbol) and x not in made and x not in constants]
+    symbols = dict.fromkeys(x for x in used if isinstance(x, Symbol))  # each once, in order
+    residuals = [x for x in symbols if x not in made and x not in constants]
     needed = Graph([], trace.equations[first:], [x for x in downstream if x is not None])
     return Backward(needed.equations, [g.array for g in upstream], downstream, residuals, constants)
