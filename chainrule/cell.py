@@ -345,12 +345,12 @@ class TensorCell:
         if not self.is_leaf:
             raise GradientError("only leaves can be deep-copied; detach() the result of a computation first.")
         if id(self) in memo:
-            return memo[id(self)]  # type: ignore[no-any-return]
+            return memo[id(self)]
         twin = memo[id(self)] = _restore(type(self), self.value.array, self.requires_grad)
         if self.grad is not None:
             twin.grad = copy.deepcopy(self.grad, memo)
         _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))
-        return twin  # type: ignore[no-any-return]
+        return twin
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if not self.is_leaf:

@@ -66,7 +66,7 @@ bool_ = DType("bool", 0, 1)
 
 _ALL = (float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8, bool_)
 _BY_NAME = {dtype.name: dtype for dtype in _ALL}
-_FROM_PYTHON: dict[Any, DType] = {float: float32, int: int64, bool: bool_}
+_FROM_PYTHON: dict[Any, DType] = {float: float64, int: int64, bool: bool_}
 
 
 @cache
@@ -97,7 +97,7 @@ def as_dtype(dtype: Any) -> DType:
     if isinstance(dtype, DType):
         return dtype
     if dtype in _FROM_PYTHON:
-        return get_default_dtype() if dtype is float else _FROM_PYTHON[dtype]
+        return _FROM_PYTHON[dtype]
     if isinstance(dtype, str) and dtype in _BY_NAME:
         return _BY_NAME[dtype]
     try:
@@ -171,6 +171,15 @@ def scalar_dtype(number: bool | int | float) -> DType:
     if isinstance(number, int):
         return int64
     return get_default_dtype()
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether a result of one type may be put into a tensor of another: not into a lower kind.
+
+    >>> can_cast(float64, float16), can_cast(float32, int64)
+    (True, False)
+    """
+    return as_dtype(from_).kind <= as_dtype(to).kind
 
 
 class FloatLimits:

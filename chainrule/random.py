@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.creation import make, read_shape
+from chainrule.functions.creation import make, need_cpu, read_shape
 from chainrule.primitives import philox, random as primitives
 from chainrule.primitives.value import Value
 from chainrule.tensor import Tensor
@@ -70,7 +70,7 @@ class Generator:
         """Apply a random primitive to the state, and move the state on."""
         result = primitive.apply(self.state, **parameters)
         self.state.set_value(primitives.RandomAdvance.apply(self.state, blocks=blocks).value)
-        return result  # type: ignore[no-any-return]
+        return result
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed})"
@@ -117,8 +117,9 @@ def set_rng_state(state: Tensor) -> None:
 
 
 def _floating_draw(
-    kind: Any, size: Sequence[Any], generator: Generator | None, dtype: Any, requires_grad: bool
+    kind: Any, size: Sequence[Any], generator: Generator | None, dtype: Any, device: Any, requires_grad: bool
 ) -> Tensor:
+    need_cpu(device)
     name = "rand" if kind == "uniform" else "randn"
     shape = read_shape(tuple(size), name)
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
@@ -131,28 +132,48 @@ def _floating_draw(
     return result.requires_grad_() if requires_grad else result
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *shape: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers uniform in [0, 1).
 
     >>> import chainrule
     >>> chainrule.rand(2, 3).shape
     Size([2, 3])
     """
-    return _floating_draw("uniform", size, generator, dtype, requires_grad)
+    return _floating_draw("uniform", shape if size is None else (size,), generator, dtype, device, requires_grad)
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *shape: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers from the standard normal distribution: mean 0, variance 1.
 
     >>> import chainrule
     >>> chainrule.randn(2, 3).shape
     Size([2, 3])
     """
-    return _floating_draw("normal", size, generator, dtype, requires_grad)
+    return _floating_draw("normal", shape if size is None else (size,), generator, dtype, device, requires_grad)
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """Integers uniform in [low, high); `randint(high, size)` starts at 0.
 
@@ -160,8 +181,9 @@ def randint(
     >>> bool((chainrule.randint(3, 5, (100,)) >= 3).all())
     True
     """
-    if size is None:
-        low, high, size = 0, low, high
+    need_cpu(device)
+    if size is None or high is None:
+        low, high, size = 0, low, high if size is None else size
     shape = read_shape((size,) if isinstance(size, int) else tuple(size), "randint")
     if high <= low:
         raise ShapeError(f"randint: nothing lies in [{low}, {high}).")
@@ -170,13 +192,14 @@ def randint(
     return result if dtype is None else result.to(as_dtype(dtype))
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 … n − 1 in random order.
 
     >>> import chainrule
     >>> chainrule.randperm(4).sort().values
     tensor([0, 1, 2, 3])
     """
+    need_cpu(device)
     blocks = philox.blocks_used("permutation", n)
     result = (generator or default_generator).draw(primitives.RandomPermutation, blocks, n=n)
     return result if dtype is None else result.to(as_dtype(dtype))
@@ -187,16 +210,20 @@ def _shape_and_type(input: Tensor, dtype: Any) -> tuple[Any, Any]:
     return tuple(array.shape), from_numpy_dtype(array.dtype) if dtype is None else dtype
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None
+) -> Tensor:
     """As `rand`, in the shape and type of another tensor."""
     shape, dtype = _shape_and_type(input, dtype)
-    return rand(shape, dtype=dtype, generator=generator)
+    return rand(shape, dtype=dtype, device=device, generator=generator)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None
+) -> Tensor:
     """As `randn`, in the shape and type of another tensor."""
     shape, dtype = _shape_and_type(input, dtype)
-    return randn(shape, dtype=dtype, generator=generator)
+    return randn(shape, dtype=dtype, device=device, generator=generator)
 
 
 def randint_like(

@@ -23,18 +23,20 @@ class State:
         gradients: whether operations are recorded for the backward pass.
         path: the dotted path of the module that is running, as in `state_dict` names; "" outside of all.
         module: the class name of that module.
+        paths: the path of every module in the tree that is running, by identity; None outside of all.
         trace: the trace that notes operations instead of evaluating them, if any.
         observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
         quiet: a context in which NumPy does not warn: infinities and NaN are results here, not events. Entering it
             takes a tenth of the time of `np.errstate`.
     """
 
-    __slots__ = ("gradients", "module", "observer", "path", "quiet", "trace")
+    __slots__ = ("gradients", "module", "observer", "path", "paths", "quiet", "trace")
 
     def __init__(self) -> None:
         self.gradients = True
         self.path = ""
         self.module = ""
+        self.paths: dict[int, str] | None = None
         self.trace: Trace | None = None
         self.observer: Callable[[Any, list[Any], Any], None] | None = None
         self.quiet = contextvars.copy_context()

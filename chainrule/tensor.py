@@ -73,7 +73,7 @@ def _make_tensor(value: Value) -> Tensor:
     return tensor
 
 
-Primitive.make_tensor = staticmethod(_make_tensor)  # type: ignore[assignment]
+Primitive.make_tensor = staticmethod(_make_tensor)
 
 
 def tensors_in(things: Any) -> list[Tensor]:

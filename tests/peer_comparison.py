@@ -27,7 +27,8 @@ DTYPES = (*FLOATS, *INTEGERS, "bool")
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
 
 #: What PyTorch says where it lacks an operation for a data type. There we may do more.
-LACKING = ("not implemented", "not support", "is not currently", "unsupported scalar")
+LACKING = ("not implemented", "not support", "is not currently", "unsupported scalar",
+           "expected dtype", "did not match", "must be either float or double", "no longer supported")
 
 
 class Given(NamedTuple):
@@ -228,7 +229,8 @@ def _bad_error(where: str, ours: Exception, theirs: Exception) -> str:
         source = source.tb_next
     raised_here = source is not None and "chainrule" in source.tb_frame.f_code.co_filename
     meant = isinstance(ours, (TypeError, ValueError, ZeroDivisionError, IndexError)) and raised_here
-    called_wrongly = isinstance(ours, TypeError) and "argument" in str(ours)  # Python's own, for a wrong signature
+    # Python's own, for a wrong signature or an operator that neither has.
+    called_wrongly = isinstance(ours, TypeError) and ("argument" in str(ours) or type(ours) is type(theirs))
     if meant or called_wrongly:
         return ""
     return where + f"{type(ours).__name__}: {ours} is no error of ours; PyTorch: {theirs}"

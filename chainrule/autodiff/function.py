@@ -126,7 +126,9 @@ class _Applied:
 
 def _recorded(function: type[Function], context: Context, args: tuple[Any, ...], answer: Any) -> Any:
     outputs = answer if isinstance(answer, tuple) else (answer,)
-    kept, inputs, arrays = [], [], {}
+    kept: list[tuple[str, int]] = []
+    inputs: list[Value] = []
+    arrays: dict[int, Any] = {}
     for tensor in context._saved:
         position = next((i for i, y in enumerate(outputs) if y is tensor and tensor is not None), None)
         if position is not None:  # keeping the output itself would tie a knot with the record

@@ -21,7 +21,7 @@ class GradientMismatch(GradientError, AssertionError):
 def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
     answer = function(*inputs)
     outputs = [answer] if isinstance(answer, TensorCell) else list(answer)
-    return [y for y in outputs if isinstance(y, TensorCell) and y.dtype.is_floating_point]
+    return [y for y in outputs if y.dtype.is_floating_point]
 
 
 def _weighted(outputs: list[Any], weights: list[np.ndarray[Any, Any]]) -> float:
@@ -99,14 +99,14 @@ def _first_mismatch(
     atol: float,
     rtol: float,
 ) -> str:
-    original = args[position].detach().array
+    original: np.ndarray[Any, Any] = args[position].detach().array
     wrong, count, first = 0, original.size, ""
     for place in np.ndindex(original.shape):
         sums = []
         for step in (eps, -eps):
             moved = original.copy()
             moved[place] += step
-            others = [x.detach() if isinstance(x, TensorCell) else x for x in args]
+            others: list[Any] = [x.detach() if isinstance(x, TensorCell) else x for x in args]
             others[position] = make(moved)
             with enable_grad():  # the function itself may take gradients
                 others[position].requires_grad_()

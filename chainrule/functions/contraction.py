@@ -44,15 +44,15 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"{b[-2 if len(b) > 1 else 0]} of the second." + (" Did you mean x @ y.mT?" if a[-1] == b[-1] else "")
         )
     if len(a) == len(b) == 2:
-        return MatMul.apply(x, y)  # type: ignore[no-any-return]
+        return MatMul.apply(x, y)
     if len(b) == 2 and len(a) > 2:  # one large product instead of many small ones
-        return MatMul.apply(x.reshape(-1, a[-1]), y).reshape(*a[:-1], b[-1])  # type: ignore[no-any-return]
+        return MatMul.apply(x.reshape(-1, a[-1]), y).reshape(*a[:-1], b[-1])
     if len(a) == 1:
-        return matmul(x.unsqueeze(0), y).squeeze(-2)
+        return matmul(x.unsqueeze(0), y).squeeze(-2 if len(b) > 1 else 0)
     if len(b) == 1:
         return matmul(x, y.unsqueeze(1)).squeeze(-1)
     batch = common_shape([a[:-2], b[:-2]])
-    return MatMul.apply(expand_to(x, batch + a[-2:]), expand_to(y, batch + b[-2:]))  # type: ignore[no-any-return]
+    return MatMul.apply(expand_to(x, batch + a[-2:]), expand_to(y, batch + b[-2:]))
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def scan(
     (tensor(6.), tensor([0., 1., 3.]))
     """
     carry, rows = flatten(init), flatten(xs)
-    extents = {x.shape[0] if x.ndim else None for x in rows} | ({length} if length is not None else set())
+    extents: set[Any] = {x.shape[0] if x.ndim else None for x in rows} | ({length} if length is not None else set())
     if len(extents) != 1 or None in extents:
         raise ShapeError(f"scan: all of xs must have one first extent (or give length), got {sorted(map(str, extents))}.")
     shapes: list[Any] = []

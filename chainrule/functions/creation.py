@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
+from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import need_tensor
 from chainrule.primitives.primitive import Primitive
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
+def need_cpu(device: Any) -> None:
+    """Raise a ValueError for any device but "cpu" (or None, no matter which)."""
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise ValueError(f"there is no device {str(device)!r}; chainrule computes on the CPU.")
+
+
 def make(array: Any, requires_grad: bool = False) -> Tensor:
     """A tensor that takes over an array which nobody else writes to."""
     tensor = Primitive.make_tensor(Value(array))
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of the data: numbers, nested lists, NumPy arrays, tensors.
 
     Python floats become the default floating-point type (float32), Python integers int64, booleans bool; NumPy
@@ -35,9 +41,12 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
     >>> tensor([[1, 2], [3, 4]]).dtype, tensor([0.5, 1.5]).dtype
     (chainrule.int64, chainrule.float32)
     """
+    need_cpu(device)
     if isinstance(data, TensorCell):
         array = data.array
     else:
+        if dtype is None and _holds_tensors(data):
+            dtype = _joint_dtype(data)
         array = _array_of(data)
         if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
             dtype = get_default_dtype() if not _holds_arrays(data) else None
@@ -71,22 +80,42 @@ def _numbers_of(data: Any) -> Any:
     return data
 
 
+def _holds_tensors(data: Any) -> bool:
+    return isinstance(data, TensorCell) or (isinstance(data, (list, tuple)) and any(map(_holds_tensors, data)))
+
+
+def _joint_dtype(data: Any) -> DType:
+    """The type that holds all of a nested list with tensors in it; a Python float counts as the default type."""
+    if isinstance(data, (list, tuple)):
+        dtype = _joint_dtype(data[0]) if data else get_default_dtype()
+        for part in data[1:]:
+            dtype = promote_types(dtype, _joint_dtype(part))
+        return dtype
+    if isinstance(data, (np.ndarray, np.generic)):
+        return from_numpy_dtype(data.dtype)
+    return data.dtype if isinstance(data, TensorCell) else scalar_dtype(data)
+
+
 def _holds_arrays(data: Any) -> bool:
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
     return isinstance(data, (np.ndarray, np.generic, TensorCell))
 
 
-def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`tensor(data)`, or the tensor itself if it is one of that type already.
 
     >>> x = tensor([1.0])
     >>> as_tensor(x) is x
     True
     """
+    need_cpu(device)
     if isinstance(data, TensorCell):
-        return data if dtype is None else data.to(as_dtype(dtype))  # type: ignore
+        return data if dtype is None else data.to(as_dtype(dtype))  # type: ignore[attr-defined]
     return tensor(data, dtype=dtype)
+
+
+asarray = as_tensor
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
@@ -118,80 +147,101 @@ def _numpy_dtype(dtype: Any) -> Any:
     return (get_default_dtype() if dtype is None else as_dtype(dtype)).numpy
 
 
-def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros.
 
     >>> zeros(2, 3).shape
     Size([2, 3])
     """
-    return make(np.zeros(read_shape(size, "zeros"), _numpy_dtype(dtype)), requires_grad)
+    need_cpu(device)
+    return make(np.zeros(read_shape(shape if size is None else (size,), "zeros"), _numpy_dtype(dtype)), requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones.
 
     >>> ones(2)
     tensor([1., 1.])
     """
-    return make(np.ones(read_shape(size, "ones"), _numpy_dtype(dtype)), requires_grad)
+    need_cpu(device)
+    return make(np.ones(read_shape(shape if size is None else (size,), "ones"), _numpy_dtype(dtype)), requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor that will be filled later. Its entries are zeros here, so that no run depends on old memory.
 
     >>> empty(2, 0).shape
     Size([2, 0])
     """
-    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
+    return zeros(*shape, size=size, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with the same number everywhere; its type follows the number unless it is given.
 
     >>> full((2,), 7), full((2,), 0.5)
     (tensor([7, 7]), tensor([0.5000, 0.5000]))
     """
+    need_cpu(device)
     shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
     number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
     wanted = tensor(number).dtype if dtype is None else dtype
     return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The numbers start, start + step, … below end; `arange(n)` counts 0 … n − 1. int64 if all are integers.
 
     >>> arange(4), arange(1, 2, 0.5)
     (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
-    start, end = (0, start) if end is None else (start, end)
+    need_cpu(device)
+    start, end = (0, start) if end is None else (0 if start is None else start, end)
+    start, end, step = (n.item() if isinstance(n, TensorCell) else n for n in (start, end, step))  # type: ignore[attr-defined]
     if step == 0 or (end - start) * step < 0:
         raise ShapeError(f"arange from {start} to {end} never arrives with step {step}.")
-    whole = all(isinstance(number, int) for number in (start, end, step))
+    whole = all(isinstance(number, (int, np.integer)) for number in (start, end, step))
     wanted = as_dtype(dtype) if dtype is not None else as_dtype(int) if whole else get_default_dtype()
-    if whole:
+    if wanted.kind == 1 and not whole:
+        start, end, step = int(start), int(end), int(step)
+    if whole or wanted.kind == 1:
         return make(np.arange(start, end, step).astype(wanted.numpy), requires_grad)
     count = int(np.ceil((end - start) / step))
     return make((start + np.arange(count) * np.float64(step)).astype(wanted.numpy), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers at equal distances from start to end, both included.
 
     >>> linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
+    need_cpu(device)
     if steps < 0:
         raise ShapeError(f"linspace: the number of steps cannot be negative, got {steps}.")
     return make(np.linspace(start, end, steps).astype(_numpy_dtype(dtype)), requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """`steps` powers of a base, whose exponents go at equal distances from start to end.
+
+    >>> logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    exponents = linspace(start, end, steps, dtype="float64", device=device).array
+    return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)))
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix n×n, or its n×m piece.
 
     >>> eye(2)
     tensor([[1., 0.],
             [0., 1.]])
     """
+    need_cpu(device)
+    if n < 0 or (m or 0) < 0:
+        raise ShapeError(f"eye: a matrix has no negative extents, got {n} and {m}.")
     return make(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad)
 
 
@@ -200,40 +250,40 @@ def _like(input: Any, dtype: Any, name: str) -> tuple[Any, Any]:
     return tuple(value.shape), from_numpy_dtype(value.dtype) if dtype is None else dtype
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the shape and type of another tensor.
 
     >>> zeros_like(tensor([1, 2]))
     tensor([0, 0])
     """
     shape, dtype = _like(input, dtype, "zeros_like")
-    return zeros(shape, dtype=dtype, requires_grad=requires_grad)
+    return zeros(shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape and type of another tensor.
 
     >>> ones_like(tensor([0.5, 2.0]))
     tensor([1., 1.])
     """
     shape, dtype = _like(input, dtype, "ones_like")
-    return ones(shape, dtype=dtype, requires_grad=requires_grad)
+    return ones(shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """As `zeros_like`; see `empty`.
 
     >>> empty_like(tensor([0.5])).shape
     Size([1])
     """
-    return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
+    return zeros_like(input, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The same number everywhere, in the shape and type of another tensor.
 
     >>> full_like(tensor([0.5, 1.0]), 3)
     tensor([3., 3.])
     """
     shape, dtype = _like(input, dtype, "full_like")
-    return full(shape, fill_value, dtype=dtype, requires_grad=requires_grad)
+    return full(shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)

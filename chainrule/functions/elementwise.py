@@ -11,7 +11,7 @@ from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
 from chainrule.errors import DTypeError
-from chainrule.functions.promotion import as_floating, binary, cast, common_shape, constant, expand_to, need_tensor, promote
+from chainrule.functions.promotion import as_floating, binary, broadcast, cast, common_shape, constant, expand_to, need_tensor, promote
 from chainrule.primitives import elementwise as primitives
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ Operand = Any  # a Tensor, a NumPy array or a Python number
 
 
 def _refuse_booleans(input: Operand, other: Operand, operation: str, instead: str) -> None:
-    if _is_boolean(input) and _is_boolean(other):
-        raise DTypeError(f"{operation} of two boolean tensors is not defined; use {instead}.")
+    if _is_boolean(input) or _is_boolean(other):
+        raise DTypeError(f"{operation} of boolean tensors is not defined; use {instead}, or convert with .int().")
 
 
 def _is_boolean(x: Operand) -> bool:
-    return isinstance(x, TensorCell) and x.value.array.dtype == np.bool_
+    return isinstance(x, bool) or isinstance(x, TensorCell) and x.value.array.dtype == np.bool_
 
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
@@ -39,8 +39,16 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     tensor([11, 12])
     """
     if alpha != 1:
-        other = other * alpha
-    return binary(primitives.Add, input, other)  # type: ignore[no-any-return]
+        input, other = _scaled(input, other, alpha, "add")
+    return binary(primitives.Add, input, other)
+
+
+def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tuple[Tensor, Tensor]:
+    """Both in their common type, the second times alpha."""
+    x, y = promote(input, other)
+    if x.dtype.kind < 2 and isinstance(alpha, float):
+        raise DTypeError(f"{operation}: alpha={alpha} would make {x.dtype} tensors fractions; give a whole number.")
+    return x, cast(y * alpha, y.value.array.dtype)
 
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
@@ -52,8 +60,8 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """
     _refuse_booleans(input, other, "subtraction", "^ (exclusive or)")
     if alpha != 1:
-        other = other * alpha
-    return binary(primitives.Subtract, input, other)  # type: ignore[no-any-return]
+        input, other = _scaled(input, other, alpha, "sub")
+    return binary(primitives.Subtract, input, other)
 
 
 def rsub(input: Operand, other: Operand) -> Tensor:
@@ -69,7 +77,7 @@ def mul(input: Operand, other: Operand) -> Tensor:
     tensor([[3., 6.],
             [4., 8.]])
     """
-    return binary(primitives.Multiply, input, other)  # type: ignore[no-any-return]
+    return binary(primitives.Multiply, input, other)
 
 
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
@@ -84,13 +92,13 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     if rounding_mode not in (None, "trunc"):
         raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}.")
     if rounding_mode is None and any(isinstance(x, TensorCell) and x.dtype.is_floating_point for x in (input, other)):
-        return binary(primitives.Divide, input, other)  # type: ignore[no-any-return]
+        return binary(primitives.Divide, input, other)
     x, y = promote(input, other)
     if rounding_mode == "trunc" and x.dtype.kind < 2:
-        size = floor_divide(abs(x), abs(y))
-        return where((x < 0) ^ (y < 0), -size, size)
+        floored = floor_divide(x, y)
+        return where((floored < 0) & (floored * y != x), floored + 1, floored)
     quotient = binary(primitives.Divide, as_floating(x), as_floating(y))
-    return trunc(quotient) if rounding_mode == "trunc" else quotient  # type: ignore[no-any-return]
+    return trunc(quotient) if rounding_mode == "trunc" else quotient
 
 
 def rdiv(input: Operand, other: Operand) -> Tensor:
@@ -122,7 +130,33 @@ def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Ten
     x, y = promote(input, other)
     if x.dtype.kind < 2 and isinstance(y.value.array, np.ndarray) and not y.value.array.all():
         raise ZeroDivisionError(f"{primitive.name}: division of integers by zero.")
-    return binary(primitive, x, y)  # type: ignore[no-any-return]
+    return binary(primitive, x, y)
+
+
+def fmod(input: Operand, other: Operand) -> Tensor:
+    """input − other · trunc(input / other), C's %: the sign is that of `input`.
+
+    >>> import chainrule
+    >>> chainrule.fmod(chainrule.tensor([-7, 7]), 3)
+    tensor([-1,  1])
+    """
+    x, y = promote(input, other)
+    if x.dtype.kind == 2:
+        return _fmod(*broadcast(x, y))
+    # The remainder has the sign of y: where that is not the sign of x, one y too much was added.
+    rest = remainder(x, y)
+    return where((rest != 0) & ((rest < 0) != (x < 0)), rest - y, rest)  # type: ignore[no-any-return]
+
+
+@block
+def _fmod(input: Tensor, other: Tensor) -> Tensor:
+    rest = remainder(abs(input), abs(other))
+    return where(input < 0, -rest, rest)  # type: ignore[no-any-return,operator]
+
+
+@_fmod.gradient
+def _(g: Tensor, input: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    return g, -g * trunc(input / other)  # type: ignore[operator]
 
 
 def pow(input: Operand, exponent: Operand) -> Tensor:
@@ -137,7 +171,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
             if exponent == 2:
                 return input * input  # type: ignore[operator]
             if exponent == 1:
-                return input.clone()  # type: ignore[attr-defined,no-any-return]
+                return input.clone()  # type: ignore[attr-defined]
             if exponent == 0.5:
                 return sqrt(input)  # type: ignore[arg-type]
             return rsqrt(input) if exponent == -0.5 else _power_by_number(input, exponent)  # type: ignore[arg-type]
@@ -151,14 +185,14 @@ def _whole_power(x: Tensor, y: Tensor) -> Tensor:
     """Integers to the power of integers. Where the exponent is negative, 1/x as a whole number: 0 unless x is ±1."""
     exponents = y.value.array
     if isinstance(exponents, np.ndarray) and (exponents.dtype.kind in "ub" or not (exponents < 0).any()):
-        return binary(primitives.Power, x, y)  # type: ignore[no-any-return]
+        return binary(primitives.Power, x, y)
     below = where((x == 1) | (x == -1), binary(primitives.Power, x, y & 1), 0)
-    return where(y < 0, below, binary(primitives.Power, x, clamp(y, min=0)))  # type: ignore[no-any-return]
+    return where(y < 0, below, binary(primitives.Power, x, clamp(y, min=0)))
 
 
 @block
 def _power_by_number(input: Tensor, exponent: float) -> Tensor:
-    return binary(primitives.Power, input, exponent)  # type: ignore[no-any-return]
+    return binary(primitives.Power, input, exponent)
 
 
 @_power_by_number.gradient
@@ -179,7 +213,7 @@ def maximum(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.maximum(chainrule.tensor([1, 5]), chainrule.tensor([3, 2]))
     tensor([3, 5])
     """
-    return binary(primitives.Maximum, input, other)  # type: ignore[no-any-return]
+    return binary(primitives.Maximum, input, other)
 
 
 def minimum(input: Operand, other: Operand) -> Tensor:
@@ -189,7 +223,7 @@ def minimum(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.minimum(chainrule.tensor([1, 5]), chainrule.tensor([3, 2]))
     tensor([1, 2])
     """
-    return binary(primitives.Minimum, input, other)  # type: ignore[no-any-return]
+    return binary(primitives.Minimum, input, other)
 
 
 def atan2(input: Operand, other: Operand) -> Tensor:
@@ -200,7 +234,49 @@ def atan2(input: Operand, other: Operand) -> Tensor:
     tensor(2.3562)
     """
     x, y = promote(input, other)
-    return binary(primitives.Arctan2, as_floating(x), as_floating(y))  # type: ignore[no-any-return]
+    return binary(primitives.Arctan2, as_floating(x), as_floating(y))
+
+
+def hypot(input: Operand, other: Operand) -> Tensor:
+    """√(input² + other²), the length of the hypotenuse, without squares that overflow.
+
+    >>> import chainrule
+    >>> chainrule.hypot(chainrule.tensor([3.0]), chainrule.tensor([4.0]))
+    tensor([5.])
+    """
+    x, y = promote(input, other)
+    longer, shorter = maximum(abs(x), abs(y)), minimum(abs(x), abs(y))
+    scale = longer.detach()
+    usual = isfinite(scale) & (scale != 0)
+    scale = where(usual, scale, 1.0)
+    length = scale * sqrt((longer / scale) ** 2 + (shorter / scale) ** 2)
+    return where(usual, length, where(isinf(x) | isinf(y), math.inf, longer))  # type: ignore[no-any-return]
+
+
+def logaddexp(input: Operand, other: Operand) -> Tensor:
+    """ln(eˣ + eʸ), shifted by the larger so that nothing overflows.
+
+    >>> import chainrule
+    >>> chainrule.logaddexp(chainrule.tensor([1000.0]), chainrule.tensor([1000.0]))
+    tensor([1000.6931])
+    """
+    x, y = promote(input, other)
+    top = maximum(x.detach(), y.detach())
+    shift = masked_fill(top, isinf(top), 0)  # ∞ − ∞ would be NaN
+    return log(exp(x - shift) + exp(y - shift)) + shift
+
+
+def xlogy(input: Operand, other: Operand) -> Tensor:
+    """input · ln(other), and 0 where input is 0, as in the entropy Σ p ln p.
+
+    >>> import chainrule
+    >>> chainrule.xlogy(chainrule.tensor([0.0, 1.0]), chainrule.tensor([0.0, 1.0]))
+    tensor([0., 0.])
+    """
+    x, y = promote(input, other)
+    x, y = as_floating(x), as_floating(y)
+    nothing = (x == 0) & ((y <= 0) | isinf(y))
+    return masked_fill(x * log(where(nothing, 1.0, y)), nothing, 0)
 
 
 def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
@@ -214,8 +290,9 @@ def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
         raise ValueError("clamp needs min, max or both.")
     bounds = [bound for bound in (min, max) if bound is not None]
     if any(isinstance(bound, TensorCell) and bound.requires_grad for bound in bounds):
-        low = input if min is None else maximum(input, min)
-        return low if max is None else minimum(low, max)
+        # Not maximum and minimum, which share the gradient at a tie: here all of it is the input's.
+        low = input if min is None else where((input < min) | isnan(promote(min)[0]), min, input)
+        return low if max is None else where((low > max) | isnan(promote(max)[0]), max, low)
     x = promote(input, *bounds)[0]
     shape = common_shape([x.value.array.shape, *[b.value.array.shape for b in bounds if isinstance(b, TensorCell)]])
     return _clamp(expand_to(x, shape), min, max)
@@ -242,7 +319,7 @@ clip = clamp
 
 
 def _floating(primitive: Any, input: Tensor) -> Tensor:
-    return primitive.apply(as_floating(need_tensor(input, primitive.name.lower())))  # type: ignore[no-any-return]
+    return primitive.apply(as_floating(need_tensor(input, primitive.name.lower())))
 
 
 def neg(input: Tensor) -> Tensor:
@@ -254,7 +331,7 @@ def neg(input: Tensor) -> Tensor:
     """
     if _is_boolean(input):
         raise DTypeError("− of a boolean tensor is not defined; use ~ (not).")
-    return primitives.Negate.apply(need_tensor(input, "neg"))  # type: ignore[no-any-return]
+    return primitives.Negate.apply(need_tensor(input, "neg"))
 
 
 def positive(input: Tensor) -> Tensor:
@@ -269,7 +346,7 @@ def abs(input: Tensor) -> Tensor:
     >>> chainrule.abs(chainrule.tensor([-1.5, 2.0]))
     tensor([1.5000, 2.0000])
     """
-    return primitives.Absolute.apply(need_tensor(input, "abs"))  # type: ignore[no-any-return]
+    return primitives.Absolute.apply(need_tensor(input, "abs"))
 
 
 def exp(input: Tensor) -> Tensor:
@@ -412,6 +489,26 @@ def tan(input: Tensor) -> Tensor:
     return sin(input) / cos(input)
 
 
+def deg2rad(input: Tensor) -> Tensor:
+    """An angle in degrees as radians: x · π / 180.
+
+    >>> import chainrule
+    >>> chainrule.deg2rad(chainrule.tensor([180.0]))
+    tensor([3.1416])
+    """
+    return as_floating(input) * (math.pi / 180)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """An angle in radians as degrees: x · 180 / π.
+
+    >>> import chainrule
+    >>> chainrule.rad2deg(chainrule.tensor([math.pi]))
+    tensor([180.])
+    """
+    return as_floating(input) * (180 / math.pi)
+
+
 def asin(input: Tensor) -> Tensor:
     """The angle in [−π/2, π/2] with this sine; NaN outside of [−1, 1].
 
@@ -475,6 +572,59 @@ def tanh(input: Tensor) -> Tensor:
 
 
 @block
+def asinh(input: Tensor) -> Tensor:
+    """ln(x + √(x² + 1)), the number with this hyperbolic sine.
+
+    >>> import chainrule
+    >>> chainrule.asinh(chainrule.tensor([1.0]))
+    tensor([0.8814])
+    """
+    size = abs(as_floating(input))
+    # |x| + x²/(1 + √(x² + 1)) is |x| + √(x² + 1) − 1 without losing the digits of a small x.
+    result = where(isinf(size), size, log1p(size + size * (size / (1 + hypot(size, 1.0)))))
+    return where(input < 0, -result, result)  # type: ignore[no-any-return,operator]
+
+
+@asinh.gradient
+def _(g: Tensor, input: Tensor) -> Tensor:
+    return g / hypot(input, 1.0)
+
+
+def acosh(input: Tensor) -> Tensor:
+    """ln(x + √(x² − 1)), the number above 0 with this hyperbolic cosine; NaN below 1.
+
+    >>> import chainrule
+    >>> chainrule.acosh(chainrule.tensor([2.0]))
+    tensor([1.3170])
+    """
+    x = as_floating(input)
+    return log(x + sqrt(x - 1) * sqrt(x + 1))
+
+
+def atanh(input: Tensor) -> Tensor:
+    """½ ln((1 + x) / (1 − x)), the number with this hyperbolic tangent; NaN outside of [−1, 1].
+
+    >>> import chainrule
+    >>> chainrule.atanh(chainrule.tensor([0.5]))
+    tensor([0.5493])
+    """
+    x = as_floating(input)
+    return (log1p(x) - log1p(-x)) / 2
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """ln(p / (1 − p)), the inverse of `sigmoid`; with `eps`, p is first kept within [eps, 1 − eps].
+
+    >>> import chainrule
+    >>> chainrule.logit(chainrule.tensor([0.5]))
+    tensor([0.])
+    """
+    p = as_floating(input)
+    p = p if eps is None else clamp(p, eps, 1 - eps)
+    return log(p / (1 - p))
+
+
+@block
 def sigmoid(input: Tensor) -> Tensor:
     """σ(x) = 1 / (1 + e⁻ˣ), from numbers to (0, 1); its derivative σ(1 − σ) is ¼ at 0.
 
@@ -533,7 +683,7 @@ def _step(primitive: Any, input: Tensor) -> Tensor:
     """Rounding leaves integers as they are."""
     if need_tensor(input, primitive.name.lower()).dtype.kind < 2:
         return input.clone()
-    return primitive.apply(input)  # type: ignore[no-any-return]
+    return primitive.apply(input)
 
 
 def sign(input: Tensor) -> Tensor:
@@ -543,7 +693,19 @@ def sign(input: Tensor) -> Tensor:
     >>> chainrule.sign(chainrule.tensor([-3.0, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """
-    return primitives.Sign.apply(need_tensor(input, "sign"))  # type: ignore[no-any-return]
+    return primitives.Sign.apply(need_tensor(input, "sign"))
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign is minus, also that of −0.
+
+    >>> import chainrule
+    >>> chainrule.signbit(chainrule.tensor([-1.0, -0.0, 2.0]))
+    tensor([ True,  True, False])
+    """
+    if not need_tensor(input, "signbit").dtype.is_floating_point:
+        return lt(input, 0)
+    return gt(atan2(input.new_zeros(()), input.detach()).abs(), 0)  # the angle of (x, 0): 0 or π
 
 
 def floor(input: Tensor) -> Tensor:
@@ -599,6 +761,9 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return _step(primitives.Round, input)
 
 
+negative, absolute = neg, abs
+subtract, multiply, divide, true_divide = sub, mul, div, div
+
 # --------------------------------------------------------------------------------- comparisons and logic
 
 
@@ -609,7 +774,7 @@ def eq(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.eq(chainrule.tensor([1, 2]), 2)
     tensor([False,  True])
     """
-    return binary(primitives.Equal, input, other)  # type: ignore[no-any-return]
+    return binary(primitives.Equal, input, other)
 
 
 def ne(input: Operand, other: Operand) -> Tensor:
@@ -629,7 +794,7 @@ def lt(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.lt(chainrule.tensor([1, 2]), 2)
     tensor([ True, False])
     """
-    return binary(primitives.Less, input, other)  # type: ignore[no-any-return]
+    return binary(primitives.Less, input, other)
 
 
 def le(input: Operand, other: Operand) -> Tensor:
@@ -639,7 +804,7 @@ def le(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.le(chainrule.tensor([1, 2, 3]), 2)
     tensor([ True,  True, False])
     """
-    return binary(primitives.LessEqual, input, other)  # type: ignore[no-any-return]
+    return binary(primitives.LessEqual, input, other)
 
 
 def gt(input: Operand, other: Operand) -> Tensor:
@@ -649,7 +814,7 @@ def gt(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.gt(chainrule.tensor([1, 2, 3]), 2)
     tensor([False, False,  True])
     """
-    return binary(primitives.Less, other, input)  # type: ignore[no-any-return]
+    return binary(primitives.Less, other, input)
 
 
 def ge(input: Operand, other: Operand) -> Tensor:
@@ -659,7 +824,7 @@ def ge(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.ge(chainrule.tensor([1, 2, 3]), 2)
     tensor([False,  True,  True])
     """
-    return binary(primitives.LessEqual, other, input)  # type: ignore[no-any-return]
+    return binary(primitives.LessEqual, other, input)
 
 
 def bitwise_and(input: Operand, other: Operand) -> Tensor:
@@ -669,7 +834,7 @@ def bitwise_and(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.bitwise_and(chainrule.tensor([6]), 3)
     tensor([2])
     """
-    return binary(primitives.BitwiseAnd, *_whole(input, other, "&"))  # type: ignore[no-any-return]
+    return binary(primitives.BitwiseAnd, *_whole(input, other, "&"))
 
 
 def bitwise_or(input: Operand, other: Operand) -> Tensor:
@@ -679,7 +844,7 @@ def bitwise_or(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.bitwise_or(chainrule.tensor([6]), 3)
     tensor([7])
     """
-    return binary(primitives.BitwiseOr, *_whole(input, other, "|"))  # type: ignore[no-any-return]
+    return binary(primitives.BitwiseOr, *_whole(input, other, "|"))
 
 
 def bitwise_xor(input: Operand, other: Operand) -> Tensor:
@@ -689,7 +854,7 @@ def bitwise_xor(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.bitwise_xor(chainrule.tensor([6]), 3)
     tensor([5])
     """
-    return binary(primitives.BitwiseXor, *_whole(input, other, "^"))  # type: ignore[no-any-return]
+    return binary(primitives.BitwiseXor, *_whole(input, other, "^"))
 
 
 def bitwise_not(input: Tensor) -> Tensor:
@@ -699,7 +864,7 @@ def bitwise_not(input: Tensor) -> Tensor:
     >>> chainrule.bitwise_not(chainrule.tensor([True, False]))
     tensor([False,  True])
     """
-    return primitives.BitwiseNot.apply(*_whole(input, input, "~")[:1])  # type: ignore[no-any-return]
+    return primitives.BitwiseNot.apply(*_whole(input, input, "~")[:1])
 
 
 def _whole(input: Operand, other: Operand, sign: str) -> list[Tensor]:
@@ -794,9 +959,11 @@ def isclose(
     tensor([ True, False])
     """
     near = eq(input, other)
-    if input.dtype.is_floating_point:
-        bound = atol + rtol * abs(other)
-        near = near | (le(abs(input - other), bound) & isfinite(other))
+    if not (_is_boolean(input) and _is_boolean(other)):
+        x, y = promote(input, other)
+        if x.dtype.kind < 2:
+            x, y = x.double(), y.double()  # small unsigned numbers would wrap around in the difference
+        near = near | (le(abs(x - y), atol + rtol * abs(y)) & isfinite(y))
     if equal_nan:
         near = near | (isnan(input) & isnan(other))
     return near
@@ -856,7 +1023,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
         raise DTypeError(f"masked_fill: the mask must be boolean, got {mask.dtype}; compare first, as in x > 0.")
     filling = cast(value, dtype) if isinstance(value, TensorCell) else constant(value, dtype)  # type: ignore[arg-type]
     shape = common_shape([mask.value.array.shape, input.value.array.shape])
-    return primitives.Where.apply(expand_to(mask, shape), expand_to(filling, shape), expand_to(input, shape))  # type: ignore[no-any-return]
+    return primitives.Where.apply(expand_to(mask, shape), expand_to(filling, shape), expand_to(input, shape))
 
 
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:

@@ -91,7 +91,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         return getitem(input.unsqueeze(0), _places_of(index)[0])
     key, places = read_key(input, index)
     if places:
-        return Index.apply(input, *places, key=key)  # type: ignore[no-any-return]
+        return Index.apply(input, *places, key=key)
     return view_through(Index, input, key=key)
 
 
@@ -108,7 +108,7 @@ def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], valu
     extra = new.ndim - len(there)
     if extra > 0 and all(extent == 1 for extent in new.shape[:extra]):
         new = new.reshape(tuple(new.shape[extra:]))
-    return primitive.apply(input, expand_to(new, there), *places, key=key)  # type: ignore[no-any-return]
+    return primitive.apply(input, expand_to(new, there), *places, key=key)
 
 
 def _new_values(value: Any, dtype: Any) -> Tensor:
@@ -136,7 +136,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     if index.ndim > 1:
         raise ShapeError(f"index_select takes a vector of places, got shape {tuple(index.shape)}.")
-    return Index.apply(input, _vector(index), key=_at(input, dim, "index_select"))  # type: ignore[no-any-return]
+    return Index.apply(input, _vector(index), key=_at(input, dim, "index_select"))
 
 
 def _vector(index: Tensor) -> Tensor:
@@ -156,12 +156,12 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     tensor([2., 0., 0.])
     """
     source = source * alpha if alpha != 1 else source
-    return IndexAdd.apply(input, source, _vector(index), key=_at(input, dim, "index_add"))  # type: ignore[no-any-return]
+    return IndexAdd.apply(input, source, _vector(index), key=_at(input, dim, "index_add"))
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """The tensor with the slices of `source` put at the listed places along `dim`."""
-    return IndexUpdate.apply(input, source, _vector(index), key=_at(input, dim, "index_copy"))  # type: ignore[no-any-return]
+    return IndexUpdate.apply(input, source, _vector(index), key=_at(input, dim, "index_copy"))
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
@@ -205,7 +205,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input.ndim:
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(tuple(index.shape))
     key, places = _grid(input, dim, index, "gather")
-    return Index.apply(input, *places, key=key)  # type: ignore[no-any-return]
+    return Index.apply(input, *places, key=key)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
@@ -317,6 +317,28 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
             [0., 1.]])
     """
     return _triangle(input, lambda i, j: j - i < diagonal)
+
+
+def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """The places on and below a diagonal of a row×col matrix: their rows, and their columns.
+
+    >>> import chainrule
+    >>> chainrule.tril_indices(2, 2)
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
+    return make(np.stack(np.tril_indices(row, offset, col)))
+
+
+def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """The places on and above a diagonal of a row×col matrix: their rows, and their columns.
+
+    >>> import chainrule
+    >>> chainrule.triu_indices(2, 2)
+    tensor([[0, 0, 1],
+            [0, 1, 1]])
+    """
+    return make(np.stack(np.triu_indices(row, offset, col)))
 
 
 def _triangle(input: Tensor, outside: Any) -> Tensor:

@@ -11,7 +11,7 @@ from chainrule import dtypes, printing
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import contraction, elementwise, indexing, reduction, shape
-from chainrule.functions.creation import full_like, read_shape, zeros
+from chainrule.functions.creation import full_like, need_cpu, read_shape, zeros
 from chainrule.functions.promotion import cast
 from chainrule.primitives.trace import refuse_symbol
 from chainrule.primitives.value import Symbol, Value
@@ -30,6 +30,11 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     method.__name__ = f"{name}_"
     method.__doc__ = f"`{name}` in place: the result is put into this tensor, which is returned."
     return method
+
+
+def _is_operand(thing: Any) -> bool:
+    """Whether it can be compared entry by entry. Anything else, such as None, is not equal as Python has it."""
+    return isinstance(thing, (TensorCell, int, float, np.ndarray, np.generic))
 
 
 def _filled(self: Any, value: Any) -> Any:
@@ -51,32 +56,33 @@ class Methods:
 
     # Filled in below from the functions; written out here is only what a method does and a function does not.
 
-    def to(self: Any, *args: Any, dtype: Any = None, copy: bool = False, **ignored: Any) -> Tensor:
+    def to(self: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, **ignored: Any) -> Tensor:
         """The tensor in another data type (or that of another tensor). The only device is "cpu".
 
         >>> import chainrule
         >>> chainrule.tensor([1, 2]).to(chainrule.float64).dtype
         chainrule.float64
         """
+        need_cpu(device)
         for wish in args:
             if isinstance(wish, TensorCell):
                 dtype = wish.dtype
             elif isinstance(wish, bool) or str(wish).startswith("cpu"):
                 continue
             elif isinstance(wish, str) and wish.split(":")[0] in ("cuda", "mps", "xpu", "meta"):
-                raise ValueError(f"there is no device {wish!r}; chainrule computes on the CPU.")
+                need_cpu(wish)
             else:
                 dtype = wish
         result = self if dtype is None else cast(self, dtypes.as_dtype(dtype).numpy)
-        return result.clone() if copy and result is self else result  # type: ignore[no-any-return]
+        return result.clone() if copy and result is self else result
 
     def type_as(self: Any, other: Tensor) -> Tensor:
         """The tensor in the data type of another."""
-        return self.to(other.dtype)  # type: ignore[no-any-return]
+        return self.to(other.dtype)
 
     def cpu(self: Any) -> Tensor:
         """The tensor itself: everything is on the CPU."""
-        return self  # type: ignore[no-any-return]
+        return self
 
     # ------------------------------------------------------------------------------- out of tensors
 
@@ -177,6 +183,11 @@ class Methods:
         return int(self.dtype.itemsize)
 
     @property
+    def itemsize(self: Any) -> int:
+        """Bytes of one entry."""
+        return int(self.dtype.itemsize)
+
+    @property
     def nbytes(self: Any) -> int:
         """Bytes of all entries."""
         return int(self.numel() * self.dtype.itemsize)
@@ -218,29 +229,31 @@ class Methods:
     def detach_(self: Any) -> Tensor:
         """Cut this tensor off from the computation that made it, in place."""
         self.set_value(Value(self.value.array))
-        return self  # type: ignore[no-any-return]
+        return self
 
     # ----------------------------------------------------------------------------- new from old
 
-    def new_zeros(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """Zeros of the given shape in this tensor's data type."""
-        return zeros(*size, dtype=self.dtype if dtype is None else dtype)
+        return zeros(*size, dtype=self.dtype if dtype is None else dtype, device=device)
 
-    def new_ones(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+    new_empty = new_zeros
+
+    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """Ones of the given shape in this tensor's data type."""
-        return self.new_full(read_shape(size, "new_ones"), 1, dtype=dtype)  # type: ignore[no-any-return]
+        return self.new_full(read_shape(size, "new_ones"), 1, dtype=dtype, device=device)
 
-    def new_full(self: Any, size: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    def new_full(self: Any, size: Any, fill_value: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """The same number everywhere, of the given shape in this tensor's data type."""
         from chainrule.functions.creation import full
 
-        return full(size, fill_value, dtype=self.dtype if dtype is None else dtype)
+        return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, device=device)
 
-    def new_tensor(self: Any, data: Any, dtype: Any = None) -> Tensor:
+    def new_tensor(self: Any, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         """A tensor of the data in this tensor's data type."""
         from chainrule.functions.creation import tensor
 
-        return tensor(data, dtype=self.dtype if dtype is None else dtype)
+        return tensor(data, dtype=self.dtype if dtype is None else dtype, device=device)
 
     # ----------------------------------------------------------------------- random, in place
 
@@ -248,26 +261,26 @@ class Methods:
         """Fill with numbers uniform in [low, high), in place."""
         from chainrule.random import rand_like
 
-        return self.assign(rand_like(self, generator=generator) * (high - low) + low)  # type: ignore[no-any-return]
+        return self.assign(rand_like(self, generator=generator) * (high - low) + low)
 
     def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
         """Fill with normal numbers of this mean and standard deviation, in place."""
         from chainrule.random import randn_like
 
-        return self.assign(randn_like(self, generator=generator) * std + mean)  # type: ignore[no-any-return]
+        return self.assign(randn_like(self, generator=generator) * std + mean)
 
     def bernoulli_(self: Any, p: float = 0.5, *, generator: Any = None) -> Tensor:
         """Fill with 1 (probability p) and 0, in place."""
         from chainrule.random import bernoulli
 
-        return self.assign(bernoulli(self, p, generator=generator))  # type: ignore[no-any-return]
+        return self.assign(bernoulli(self, p, generator=generator))
 
     def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
         """Fill with integers uniform in [low, high), in place; `random_(high)` starts at 0."""
         from chainrule.random import randint
 
         low, high = (0, low) if high is None else (low, high)
-        return self.assign(randint(low, high, tuple(self.shape), generator=generator).to(self.dtype))  # type: ignore[no-any-return]
+        return self.assign(randint(low, high, tuple(self.shape), generator=generator).to(self.dtype))
 
     # -------------------------------------------------------------------------- the functions as methods
 
@@ -297,11 +310,17 @@ class Methods:
     masked_fill, nan_to_num, lerp = elementwise.masked_fill, elementwise.nan_to_num, elementwise.lerp
     addcmul, addcdiv = elementwise.addcmul, elementwise.addcdiv
     softmax, log_softmax = elementwise.softmax, elementwise.log_softmax
+    fmod, hypot, logaddexp, xlogy = elementwise.fmod, elementwise.hypot, elementwise.logaddexp, elementwise.xlogy
+    asinh, acosh, atanh, logit = elementwise.asinh, elementwise.acosh, elementwise.atanh, elementwise.logit
+    deg2rad, rad2deg, signbit = elementwise.deg2rad, elementwise.rad2deg, elementwise.signbit
 
     sum, mean, var, std, prod = reduction.sum, reduction.mean, reduction.var, reduction.std, reduction.prod
     amax, amin, argmax, argmin = reduction.amax, reduction.amin, reduction.argmax, reduction.argmin
     max, min, any, all = reduction.max, reduction.min, reduction.any, reduction.all
     count_nonzero, logsumexp, norm = reduction.count_nonzero, reduction.logsumexp, reduction.norm
+    cumprod, cummax, cummin, diff = reduction.cumprod, reduction.cummax, reduction.cummin, reduction.diff
+    median, quantile, aminmax = reduction.median, reduction.quantile, reduction.aminmax
+    nansum, nanmean = reduction.nansum, reduction.nanmean
     cumsum, sort, argsort, topk = reduction.cumsum, reduction.sort, reduction.argsort, reduction.topk
 
     reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten
@@ -326,7 +345,7 @@ class Methods:
 
     def where(self: Any, condition: Any, other: Any) -> Tensor:
         """This tensor where the condition holds, else `other`."""
-        return elementwise.where(condition, self, other)  # type: ignore[no-any-return]
+        return elementwise.where(condition, self, other)
 
     # -------------------------------------------------------------------------------- in-place forms
 
@@ -361,14 +380,18 @@ class Methods:
     __or__ = __ror__ = elementwise.bitwise_or
     __xor__ = __rxor__ = elementwise.bitwise_xor
     __lt__, __le__, __gt__, __ge__ = elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge
-    __eq__: Any = elementwise.eq
-    __ne__: Any = elementwise.ne
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
     __ipow__, __ifloordiv__, __imod__ = pow_, floor_divide_, remainder_
     __iand__, __ior__, __ixor__ = (
         in_place(elementwise.bitwise_and), in_place(elementwise.bitwise_or), in_place(elementwise.bitwise_xor),
     )  # fmt: skip
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+
+    def __eq__(self: Any, other: Any) -> Any:
+        return elementwise.eq(self, other) if _is_operand(other) else NotImplemented
+
+    def __ne__(self: Any, other: Any) -> Any:
+        return elementwise.ne(self, other) if _is_operand(other) else NotImplemented
 
     def __rfloordiv__(self: Any, other: Any) -> Tensor:
         return elementwise.floor_divide(other, self)

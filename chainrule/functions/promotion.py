@@ -28,13 +28,23 @@ def is_tensor(thing: Any) -> bool:
     return isinstance(thing, TensorCell)
 
 
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the entries are floating-point numbers."""
+    return input.dtype.is_floating_point
+
+
+def numel(input: Tensor) -> int:
+    """How many entries."""
+    return int(input.value.array.size)
+
+
 def cast(x: Tensor, dtype: DataType) -> Tensor:
     """x in another NumPy data type; x itself where nothing has to change."""
     if x.value.array.dtype == dtype:
         return x
     if dtype.kind in "iub" and x.value.source is not None:
         x = x.detach_copy()  # no gradient comes back through whole numbers
-    return Cast.apply(x, dtype=dtype)  # type: ignore[no-any-return]
+    return Cast.apply(x, dtype=dtype)
 
 
 def constant(number: Any, dtype: DataType) -> Tensor:
@@ -73,7 +83,7 @@ def expand_to(x: Tensor, shape: Shape) -> Tensor:
     """x broadcast to a shape; x itself where nothing has to change."""
     if x.value.array.shape == shape:
         return x
-    return Broadcast.apply(x, to=shape)  # type: ignore[no-any-return]
+    return Broadcast.apply(x, to=shape)
 
 
 def promote(*arguments: Any) -> list[Tensor]:
@@ -90,6 +100,16 @@ def promote(*arguments: Any) -> list[Tensor]:
             scalars.append(scalar_dtype(thing))
     dtype = result_dtype(dims, points, scalars).numpy
     return [cast(thing, dtype) if isinstance(thing, TensorCell) else constant(thing, dtype) for thing in things]  # type: ignore[arg-type]
+
+
+def result_type(first: Any, second: Any) -> DType:
+    """The data type that an operation on these two, tensors or Python numbers, gives.
+
+    >>> import chainrule
+    >>> result_type(chainrule.tensor([1]), 2.5)
+    chainrule.float32
+    """
+    return promote(first, second)[0].dtype
 
 
 def _as_operand(argument: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,11 @@ from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.elementwise import maximum, minimum
-from chainrule.functions.promotion import as_floating, cast
+from chainrule.functions.promotion import as_floating, cast, constant
 from chainrule.primitives import reduction as primitives
-from chainrule.primitives.value import Shape
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Concatenate
+from chainrule.primitives.value import Shape, Value
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -173,10 +176,10 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     shape = input.value.array.shape
     if dim is None:
         result = primitives.Argmax.apply(input.reshape(-1), axis=0)
-        return result.reshape((1,) * len(shape)) if keepdim else result  # type: ignore[no-any-return]
+        return result.reshape((1,) * len(shape)) if keepdim else result
     axis = axis_of(dim, len(shape), "argmax")
     if not shape:
-        return primitives.Argmax.apply(input.reshape(1), axis=0)  # type: ignore[no-any-return]
+        return primitives.Argmax.apply(input.reshape(1), axis=0)
     return _kept(primitives.Argmax.apply(input, axis=axis), shape, (axis,), keepdim)
 
 
@@ -318,7 +321,8 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
         return sum((input != 0).to(input.dtype), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
-    total = sum(size**p, dim, keepdim)
+    nothing = input == 0  # where the power has no derivative for p < 1
+    total = sum((size.masked_fill(nothing, 1) ** p).masked_fill(nothing, 0), dim, keepdim)
     zero = total == 0
     return (total.masked_fill(zero, 1) ** (1 / p)).masked_fill(zero, 0)
 
@@ -335,7 +339,184 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     axis = axis_of(dim, input.ndim, "cumsum")
     if not input.ndim:
         return sum(input)
-    return primitives.CumulativeSum.apply(input, axis=axis)  # type: ignore[no-any-return]
+    return primitives.CumulativeSum.apply(input, axis=axis)
+
+
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running products along `dim`. Integers and booleans are multiplied as int64.
+
+    >>> import chainrule
+    >>> chainrule.cumprod(chainrule.tensor([1, 2, 3]), 0)
+    tensor([1, 2, 6])
+    """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
+    axis = axis_of(dim, input.ndim, "cumprod")
+    if not input.ndim:
+        return prod(input)
+    x = cast(input, np.dtype(np.int64)) if input.value.array.dtype.kind in "iub" else input.clone()
+    # Products of 1, 2, 4, … neighbours: ⌈log₂ n⌉ steps, whose gradients are right where an entry is 0.
+    reach, extent = 1, x.shape[axis]
+    while reach < extent:
+        start = x.narrow(axis, 0, reach)
+        x = Concatenate.apply(start, x.narrow(axis, reach, extent - reach) * x.narrow(axis, 0, extent - reach), axis=axis)
+        reach *= 2
+    return x  # type: ignore[no-any-return]
+
+
+def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
+    """The largest entry so far along `dim`, and where it stands (the last of equals).
+
+    >>> import chainrule
+    >>> chainrule.cummax(chainrule.tensor([1, 3, 2]), 0).values
+    tensor([1, 3, 3])
+    """
+    return _running(input, dim, np.greater_equal, "cummax")
+
+
+def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
+    """The smallest entry so far along `dim`, and where it stands (the last of equals).
+
+    >>> import chainrule
+    >>> chainrule.cummin(chainrule.tensor([2, 1, 3]), 0).values
+    tensor([2, 1, 1])
+    """
+    return _running(input, dim, np.less_equal, "cummin")
+
+
+def _running(input: Tensor, dim: int, better: Any, operation: str) -> ValuesAndIndices:
+    axis = axis_of(dim, input.ndim, operation)
+    if not input.ndim:
+        return ValuesAndIndices(input.clone(), constant(0, np.dtype(np.int64)))
+    array = np.moveaxis(input.array, axis, 0)
+    places = np.zeros(array.shape, np.int64)
+    best = array[:1].copy()
+    for i in range(1, len(array)):
+        # NaN beats all, and is never beaten but by the next NaN.
+        wins = (better(array[i], best[0]) & (best[0] == best[0])) | (array[i] != array[i])
+        best[0] = np.where(wins, array[i], best[0])
+        places[i] = np.where(wins, i, places[i - 1])
+    indices = Primitive.make_tensor(Value(np.moveaxis(places, 0, axis)))
+    return ValuesAndIndices(input.gather(axis, indices), indices)
+
+
+def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
+    """Each entry minus the one before it along `dim`, n times over.
+
+    >>> import chainrule
+    >>> chainrule.diff(chainrule.tensor([1, 4, 9]))
+    tensor([3, 5])
+    """
+    if not input.ndim:
+        raise ShapeError("diff: a 0-d tensor has no neighbours; it needs at least one dimension.")
+    axis = axis_of(dim, input.ndim, "diff")
+    for _ in range(n):
+        count = builtins.max(input.shape[axis] - 1, 0)
+        after, before = input.narrow(axis, builtins.min(1, input.shape[axis]), count), input.narrow(axis, 0, count)
+        input = after ^ before if input.value.array.dtype == np.bool_ else after - before
+    return input
+
+
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle entry in order, the lower of two (NaN if there is one); along `dim` also where it stands.
+
+    >>> import chainrule
+    >>> chainrule.median(chainrule.tensor([3.0, 1.0, 2.0, 4.0]))
+    tensor(2.)
+    """
+    if dim is None:
+        if not input.numel():
+            _need_floating(input, "median of no entries")
+            return sum(input) / 0  # NaN
+        return median(input.reshape(-1), 0).values
+    axis = axis_of(dim, input.ndim, "median")
+    if not input.ndim:
+        return ValuesAndIndices(input.clone(), constant(0, np.dtype(np.int64)))
+    extent = input.shape[axis]
+    if not extent:
+        raise ShapeError(f"median: nothing to choose from along dimension {dim} of shape {tuple(input.shape)}.")
+    _, indices = sort(input, axis)
+    middle = indices.narrow(axis, (extent - 1) // 2, 1)
+    if input.dtype.is_floating_point:  # NaN is sorted to the end; with one the median is NaN
+        last = indices.narrow(axis, extent - 1, 1)
+        middle = last.where(input.gather(axis, last).isnan(), middle)
+    return _chosen(input, middle, axis, keepdim)
+
+
+def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The number below which a share q of the entries lies, between two entries by linear interpolation.
+
+    >>> import chainrule
+    >>> chainrule.quantile(chainrule.tensor([0.0, 1.0, 2.0, 3.0]), 0.5)
+    tensor(1.5000)
+    """
+    _need_floating(input, "quantile")
+    share = float(q)
+    if not 0 <= share <= 1:
+        raise ShapeError(f"quantile: q lies in [0, 1], got {share}.")
+    if not input.numel():
+        raise ShapeError(f"quantile: no entries to choose from in shape {tuple(input.shape)}.")
+    if dim is None:
+        result = quantile(input.reshape(-1), share, 0)
+        return result.reshape((1,) * input.ndim) if keepdim else result
+    axis = axis_of(dim, input.ndim, "quantile")
+    x = input if input.ndim else input.reshape(1)
+    extent = x.shape[axis]
+    ordered = sort(x, axis).values
+    place = share * (extent - 1)
+    low = int(place)
+    below, above = ordered.narrow(axis, low, 1), ordered.narrow(axis, builtins.min(low + 1, extent - 1), 1)
+    value = below + (above - below) * (place - low)
+    last = ordered.narrow(axis, extent - 1, 1)
+    value = last.where(last.isnan(), value)
+    return value if keepdim and input.ndim else value.squeeze(axis)
+
+
+def nansum(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum over `dim`, NaN counted as 0.
+
+    >>> import chainrule
+    >>> chainrule.nansum(chainrule.tensor([1.0, float("nan")]))
+    tensor(1.)
+    """
+    return sum(input.masked_fill(input.isnan(), 0), dim, keepdim, dtype=dtype)
+
+
+def nanmean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean over `dim` of the entries that are not NaN.
+
+    >>> import chainrule
+    >>> chainrule.nanmean(chainrule.tensor([1.0, 3.0, float("nan")]))
+    tensor(2.)
+    """
+    _need_floating(input, "nanmean")
+    return nansum(input, dim, keepdim, dtype=dtype) / sum(~input.isnan(), dim, keepdim)
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest entry.
+
+    >>> import chainrule
+    >>> chainrule.aminmax(chainrule.tensor([3, 1, 2]))
+    (tensor(1), tensor(3))
+    """
+    return amin(input, dim, keepdim), amax(input, dim, keepdim)
+
+
+def var_mean(
+    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """`var` and `mean` at once."""
+    squares = var(input, dim, unbiased, keepdim, correction=correction)
+    return squares, mean(input, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def std_mean(
+    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """`std` and `mean` at once."""
+    squares, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
+    return _root(squares), middle
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices:
@@ -358,7 +539,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
     >>> chainrule.argsort(chainrule.tensor([3, 1, 2]), descending=True)
     tensor([0, 2, 1])
     """
-    return sort(input, dim, descending).indices  # type: ignore[no-any-return]
+    return sort(input, dim, descending).indices
 
 
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def view_through(primitive: Any, input: Tensor, **parameters: Any) -> Tensor:
     """Apply a view primitive: the result follows its base and writes through to it."""
-    return primitive.apply(input, **parameters).as_view_of(input, primitive, parameters)  # type: ignore[no-any-return]
+    return primitive.apply(input, **parameters).as_view_of(input, primitive, parameters)
 
 
 def complete_shape(wanted: tuple[Any, ...], size: int, operation: str) -> Shape:
@@ -261,7 +261,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     """
     if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
         dims = tuple(dims[0])
-    return primitives.Flip.apply(input, axes=axes_of(tuple(dims), input.ndim, "flip") if dims else ())  # type: ignore[no-any-return]
+    return primitives.Flip.apply(input, axes=axes_of(tuple(dims), input.ndim, "flip") if dims else ())
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
@@ -319,7 +319,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
     parts = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
-    return primitives.Concatenate.apply(*parts, axis=axis_of(dim, parts[0].ndim, "cat"))  # type: ignore[no-any-return]
+    return primitives.Concatenate.apply(*parts, axis=axis_of(dim, parts[0].ndim, "cat"))
 
 
 concat = concatenate = cat
@@ -433,7 +433,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
             [0, 2]])
     """
     if input.ndim == 2:
-        return globals()["diagonal"](input, diagonal)  # type: ignore[no-any-return]
+        return globals()["diagonal"](input, diagonal)
     if input.ndim != 1:
         raise ShapeError(f"diag takes a vector or a matrix, got {input.ndim} dimensions; see diagonal.")
     from chainrule.functions.creation import arange, zeros
@@ -460,7 +460,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     pairs = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
     before, after = zip(*pairs, strict=True) if pairs else ((), ())
-    return primitives.Pad.apply(input, before=before, after=after, constant=value or 0)  # type: ignore[no-any-return]
+    return primitives.Pad.apply(input, before=before, after=after, constant=value or 0)
 
 
 def clone(input: Tensor) -> Tensor:
@@ -470,7 +470,7 @@ def clone(input: Tensor) -> Tensor:
     >>> chainrule.clone(chainrule.tensor([1, 2]))
     tensor([1, 2])
     """
-    return primitives.Reshape.apply(input, to=tuple(input.shape))  # type: ignore[no-any-return]
+    return primitives.Reshape.apply(input, to=tuple(input.shape))
 
 
 def contiguous(input: Tensor) -> Tensor:

@@ -1,0 +1,37 @@
+"""Architectures, one file each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from chainrule.models.lenet5 import LeNet5
+from chainrule.models.mlp import MLP
+from chainrule.nn.module import Module
+
+__all__ = ["MLP", "LeNet5", "create", "names"]
+
+_MODELS: dict[str, Callable[..., Module]] = {"lenet5": LeNet5, "mlp": MLP}
+
+
+def names() -> list[str]:
+    """The names of all architectures.
+
+    >>> "lenet5" in names()
+    True
+    """
+    return sorted(_MODELS)
+
+
+def create(name: str, **options: Any) -> Module:
+    """An architecture by its name, with its constructor's options. Raises ValueError for a name that is unknown.
+
+    >>> type(create("lenet5", num_classes=3)).__name__
+    'LeNet5'
+    """
+    if name not in _MODELS:
+        close = difflib.get_close_matches(name.lower(), _MODELS, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise ValueError(f"there is no model {name!r}; there are {', '.join(names())}.{hint}")
+    return _MODELS[name](**options)

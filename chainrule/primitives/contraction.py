@@ -91,16 +91,19 @@ def pad_spatial(x: Array, padding: Shape) -> Array:
     if not any(padding):
         return x
     padded = np.zeros((*x.shape[:2], *(s + 2 * p for s, p in zip(x.shape[2:], padding, strict=True))), x.dtype)
-    padded[(..., *(slice(p, p + s) for s, p in zip(x.shape[2:], padding, strict=True)))] = x
+    padded[inside(x.shape[2:], padding)] = x
     return padded
 
 
-def offsets(kernel: Shape, stride: Shape, dilation: Shape, out: Shape) -> list[tuple[Any, ...]]:
-    """For each kernel offset, in row-major order, the slice of the padded input that it meets."""
+def inside(size: Shape, padding: Shape) -> Any:
+    """The index of what is not padding."""
+    return (..., *(slice(p, p + s) for s, p in zip(size, padding, strict=True)))
+
+
+def offsets(kernel: Shape, stride: Shape, dilation: Shape, out: Shape) -> list[Any]:
+    """For each kernel offset, in row-major order, the index of what it meets in the padded input."""
     return [
-        tuple(
-            slice(k * d, k * d + (o - 1) * s + 1, s) for k, d, s, o in zip(place, dilation, stride, out, strict=True)
-        )
+        (..., *(slice(k * d, k * d + (o - 1) * s + 1, s) for k, d, s, o in zip(place, dilation, stride, out, strict=True)))
         for place in itertools.product(*(range(k) for k in kernel))
     ]
 
@@ -113,7 +116,7 @@ def _columns(x: Array, kernel: Shape, stride: Shape, padding: Shape, dilation: S
         return padded.reshape(groups, channels // groups, -1)
     columns = np.empty((channels, math.prod(kernel), n, *out), x.dtype)
     for k, place in enumerate(offsets(kernel, stride, dilation, out)):
-        columns[:, k] = padded[(..., *place)]
+        columns[:, k] = padded[place]
     return columns.reshape(groups, channels // groups * math.prod(kernel), -1)
 
 
@@ -194,9 +197,8 @@ class ConvolutionTranspose(Primitive):
         padded_size = [s + 2 * p for s, p in zip(size, padding, strict=True)]
         padded = np.zeros((columns.shape[0], y.shape[0], *padded_size), y.dtype)
         for k, place in enumerate(offsets(kernel, stride, dilation, out)):
-            padded[(..., *place)] += columns[:, k]
-        inner = tuple(slice(p, p + s) for s, p in zip(size, padding, strict=True))
-        return np.ascontiguousarray(padded[(..., *inner)].swapaxes(0, 1))
+            padded[place] += columns[:, k]
+        return np.ascontiguousarray(padded[inside(size, padding)].swapaxes(0, 1))
 
     @staticmethod
     def grad_y(g: Tensor, w: Tensor, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Tensor:

@@ -87,7 +87,7 @@ class Scan(Primitive):
             return None
         first = len(results) - len(backward.residuals)
         saved = {"inputs": tuple(values), "residuals": tuple(enumerate(results))[first:]}
-        return Record(cls, parameters, tuple([v.source for v in values]), saved, forms)  # type: ignore[arg-type]
+        return Record(cls, parameters, tuple([v.source for v in values]), saved, forms)
 
     @classmethod
     def pull_back(cls, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:

@@ -107,14 +107,22 @@ class Divide(Binary):
 
     @staticmethod
     def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return -g * x / (y * y)
+        return -g * (x / y) / y  # y·y would underflow long before y does
 
 
 class FloorDivide(Binary):
-    """z = ⌊x / y⌋. Constant between its jumps, so it has no gradient."""
+    """z = ⌊x / y⌋. Constant between its jumps, so its gradient is 0."""
 
     latex = r"\lfloor x / y \rfloor"
     evaluate = np.floor_divide
+
+    @staticmethod
+    def grad_x(g: Tensor) -> Tensor:
+        return g * 0
+
+    @staticmethod
+    def grad_y(g: Tensor) -> Tensor:
+        return g * 0
 
 
 class Remainder(Binary):
@@ -183,18 +191,22 @@ def _share(g: Tensor, wins: Tensor, ties: Tensor) -> Tensor:
 
 
 class Arctan2(Binary):
-    """z = the angle of the point (y, x) = (first, second), in (−π, π]."""
+    """z = the angle of the point (y, x) = (first, second), in (−π, π]. At the origin the gradient is 0."""
 
     latex = r"\operatorname{atan2}(x, y)"
     evaluate = np.arctan2
 
     @staticmethod
     def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return g * y / (x * x + y * y)
+        return g * y / _not_zero(x * x + y * y)
 
     @staticmethod
     def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return -g * x / (x * x + y * y)
+        return -g * x / _not_zero(x * x + y * y)
+
+
+def _not_zero(squares: Tensor) -> Tensor:
+    return squares.masked_fill(squares == 0, 1)
 
 
 # --------------------------------------------------------------------------------- functions of one number

@@ -154,7 +154,7 @@ class Primitive:
             else:
                 saved[name] = tuple(values[i:])
         sources = tuple([value.source for value in values])
-        return Record(cls, parameters, sources, saved, forms if type(forms) is list else (forms,))  # type: ignore[arg-type]
+        return Record(cls, parameters, sources, saved, forms if type(forms) is list else (forms,))
 
     @classmethod
     def _plan(cls, mask: int, count: int) -> tuple[tuple[str, str, int], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,7 @@ def spread(reduced: Tensor, shape: Shape, axes: Shape) -> Tensor:
     """Repeat a reduced tensor along the axes that were reduced: the opposite of a reduction."""
     if len(axes) < len(shape):
         reduced = Reshape.apply(reduced, to=tuple([1 if i in axes else extent for i, extent in enumerate(shape)]))
-    return Broadcast.apply(reduced, to=shape)  # type: ignore[no-any-return]
+    return Broadcast.apply(reduced, to=shape)
 
 
 def _refuse_empty(name: str, x: Array, axes: Shape) -> None:
@@ -99,8 +100,8 @@ class Product(Primitive):
         from chainrule.functions.creation import eye
 
         others = [axis for axis in range(x.ndim) if axis not in axes]
-        rows = x.permute(*others, *axes).reshape(*[x.shape[axis] for axis in others], -1)
-        n = rows.shape[-1]
+        n = math.prod(x.shape[axis] for axis in axes)
+        rows = x.permute(*others, *axes).reshape(*[x.shape[axis] for axis in others], n)
         products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(eye(n).bool(), 1).prod(-1)
         arranged = products.reshape([x.shape[axis] for axis in (*others, *axes)])
         back = np.argsort([*others, *axes]).tolist()

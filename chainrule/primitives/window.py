@@ -6,7 +6,6 @@ somebody else's choice. Only the few kernel offsets are looped over, never sampl
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +73,9 @@ class Fold(Primitive):
     def evaluate(x: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
         out = x.shape[2 : 2 + len(kernel)]
         z = np.zeros((*x.shape[:2], *size), x.dtype)
-        for place, k in zip(offsets(kernel, stride, dilation, out), _places(kernel), strict=True):
-            z[(..., *place)] += x[(..., *k)]
+        for place, k in zip(offsets(kernel, stride, dilation, out), np.ndindex(*kernel), strict=True):
+            within: Any = (..., *k)
+            z[place] += x[within]
         return z
 
     @staticmethod
@@ -97,9 +97,9 @@ class WindowSum(Primitive):
     def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
         out = window_shape("window sum", x, kernel, stride, dilation)
         first, *others = offsets(kernel, stride, dilation, out)
-        z = x[(..., *first)].copy()
+        z = x[first].copy()
         for place in others:
-            z += x[(..., *place)]
+            z += x[place]
         return z
 
     @staticmethod
@@ -126,16 +126,16 @@ class MaxPool(Primitive):
     def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> tuple[Array, Array]:
         out = window_shape("max pool", x, kernel, stride, dilation)
         first, *others = offsets(kernel, stride, dilation, out)
-        values = x[(..., *first)].copy()
+        values = x[first].copy()
         chosen = np.zeros(values.shape, np.int8 if len(others) < 128 else np.int32)
         for k, place in enumerate(others, 1):
-            better = (x[(..., *place)] > values).view(np.int8)
-            np.maximum(values, x[(..., *place)], out=values)
+            better = (x[place] > values).view(np.int8)
+            np.maximum(values, x[place], out=values)
             np.maximum(chosen, better * chosen.dtype.type(k), out=chosen)  # k rises: the last improvement stays
         if x.dtype.kind not in "iub" and np.isnan(values).any():
             for k, place in enumerate([first, *others]):  # no comparison finds a NaN; the last one wins, as in PyTorch
-                np.copyto(chosen, chosen.dtype.type(k), where=np.isnan(x[(..., *place)]))
-        steps = [[i * d for i, d in zip(k, dilation, strict=True)] for k in _places(kernel)]
+                np.copyto(chosen, chosen.dtype.type(k), where=np.isnan(x[place]))
+        steps = [[i * d for i, d in zip(k, dilation, strict=True)] for k in np.ndindex(*kernel)]
         within = [np.ravel_multi_index(step, x.shape[2:]) for step in steps]
         corners = np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True)))
         return values, np.array(within, np.int64).take(chosen) + np.ravel_multi_index(corners, x.shape[2:])
@@ -147,7 +147,3 @@ class MaxPool(Primitive):
         flat = zeros(*x_shape[:2], math.prod(x_shape[2:]), dtype=g_values.dtype)
         places = indices.reshape(*x_shape[:2], -1)
         return flat.scatter_add(2, places, g_values.reshape(places.shape)).reshape(x_shape)
-
-
-def _places(kernel: Shape) -> itertools.product[tuple[int, ...]]:
-    return itertools.product(*(range(k) for k in kernel))

@@ -1,0 +1,42 @@
+"""The multi-layer perceptron."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from chainrule import nn
+from chainrule.errors import ShapeError
+from chainrule.tensor import Tensor
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them; the input is flattened first, the output is linear.
+
+    Input (N, …) with sizes[0] entries for each sample, output (N, sizes[-1]).
+
+    Args:
+        sizes: the number of units in each layer, input and output included.
+        activation: "relu", "tanh" or "sigmoid".
+
+    >>> import chainrule
+    >>> MLP([64, 32, 10])(chainrule.zeros(5, 8, 8)).shape
+    Size([5, 10])
+    """
+
+    def __init__(self, sizes: Sequence[int], activation: str = "relu") -> None:
+        super().__init__()
+        activations = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+        if len(sizes) < 2 or any(size < 1 for size in sizes):
+            raise ShapeError(f"an MLP has at least an input and an output size, all positive, got {list(sizes)}.")
+        if activation not in activations:
+            raise ValueError(f"activation is one of {', '.join(activations)}, got {activation!r}.")
+        layers: list[nn.Module] = [nn.Flatten()]
+        for i, (before, after) in enumerate(itertools.pairwise(sizes)):
+            layers += [activations[activation]()] if i else []
+            layers.append(nn.Linear(before, after))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Samples (N, …) to scores (N, sizes[-1])."""
+        return self.layers(x)

@@ -1,0 +1,146 @@
+"""The affine layer, and layers that rearrange its inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.creation import empty
+from chainrule.functions.promotion import need_tensor
+from chainrule.nn.init import default_weight_and_bias
+from chainrule.nn.module import Module
+from chainrule.tensor import Parameter, Tensor
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = x·Wᵀ + b.
+
+    input: (…, in_features), weight: (out_features, in_features), bias: (out_features,), result (…, out_features).
+    Raises ShapeError where the features do not fit, DTypeError where the types do not.
+
+    >>> import chainrule
+    >>> linear(chainrule.ones(1, 2), chainrule.tensor([[3.0, 4.0]]), chainrule.tensor([0.5]))
+    tensor([[7.5000]])
+    """
+    x = need_tensor(input, "linear")
+    check_dtype(x, weight)
+    expected = weight.value.array.shape[-1]
+    if not x.ndim or x.value.array.shape[-1] != expected:
+        raise ShapeError(_explain_features(x, expected))
+    y = x @ weight.T if weight.ndim == 2 else x @ weight
+    return y if bias is None else y + bias
+
+
+def check_dtype(x: Tensor, weight: Tensor) -> None:
+    """Raise a DTypeError unless input and weight have one data type."""
+    if x.value.array.dtype != weight.value.array.dtype:
+        raise DTypeError(
+            f"got {x.dtype} input for {weight.dtype} weights; convert one of them: x.to({weight.dtype}), or "
+            f"model.to({x.dtype})."
+        )
+
+
+def _explain_features(x: Tensor, expected: int) -> str:
+    shape = tuple(x.shape)
+    text = f"got {shape}, expects (…, {expected})."
+    flat = math.prod(shape[1:])
+    if len(shape) > 2 and flat == expected:
+        text += f" A Flatten is missing: flatten(1) makes it {(shape[0], flat)}."
+    elif len(shape) > 2:
+        text += f" If a Flatten is missing: flatten(1) makes it {(shape[0], flat)}, so in_features would be {flat}."
+    elif shape:
+        text += f" With this input in_features would be {shape[-1]}."
+    record = x.grad_fn
+    if record is not None and record.path:
+        text += f" The input comes from {record.path}."
+    return text
+
+
+class Linear(Module):
+    """y = x·Wᵀ + b: every output a weighted sum of all inputs.
+
+    Shapes: input (…, in_features), output (…, out_features); weight (out_features, in_features), bias
+    (out_features,). Both start uniform in ±1/√in_features.
+
+    >>> import chainrule
+    >>> Linear(20, 30)(chainrule.ones(128, 20)).shape
+    Size([128, 30])
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
+        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        if not bias:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        default_weight_and_bias(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The features."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Identity(Module):
+    """y = x. Takes any arguments, for standing in where a layer was."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """The input itself."""
+        return input
+
+
+class Flatten(Module):
+    """The dimensions from start_dim to end_dim made one: (N, C, H, W) becomes (N, C·H·W).
+
+    >>> import chainrule
+    >>> Flatten()(chainrule.ones(2, 3, 4)).shape
+    Size([2, 12])
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return input.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """The dimensions."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """One dimension split into several.
+
+    >>> import chainrule
+    >>> Unflatten(1, (3, 4))(chainrule.ones(2, 12)).shape
+    Size([2, 3, 4])
+    """
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return input.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

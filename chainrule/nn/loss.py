@@ -1,0 +1,296 @@
+"""Losses: one number that says how wrong a prediction is.
+
+All refuse to broadcast: predictions of shape (N, 1) against targets of shape (N,) would silently compare every
+prediction with every target.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.autodiff.block import block
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions import elementwise
+from chainrule.functions.creation import zeros
+from chainrule.functions.indexing import gather, one_hot
+from chainrule.functions.promotion import need_tensor
+from chainrule.nn.module import Module
+from chainrule.tensor import Tensor
+
+
+def reduce(losses: Tensor, reduction: str) -> Tensor:
+    """The losses of all residuals as they are ("none"), their mean, or their sum."""
+    if reduction == "mean":
+        return losses.mean()
+    if reduction == "sum":
+        return losses.sum()
+    if reduction == "none":
+        return losses
+    raise ValueError(f"reduction is 'none', 'mean' or 'sum', got {reduction!r}.")
+
+
+def _same_shape(input: Tensor, target: Tensor) -> None:
+    need_tensor(input, "a loss")
+    need_tensor(target, "a loss")
+    if input.shape == target.shape:
+        return
+    got, wanted = tuple(input.shape), tuple(target.shape)
+    mend = ""
+    if [n for n in got if n != 1] == [n for n in wanted if n != 1]:
+        longer = "prediction" if len(got) > len(wanted) else "target"
+        mend = f" Use squeeze(-1) on the {longer} (or unsqueeze(-1) on the other)."
+    raise ShapeError(
+        f"the prediction has shape {got}, the target {wanted}; they would broadcast to something else than a "
+        f"comparison one by one.{mend}"
+    )
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(input − target)², averaged over all entries (not over samples alone) or summed.
+
+    >>> import chainrule
+    >>> mse_loss(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    _same_shape(input, target)
+    difference = input - target
+    return reduce(difference * difference, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """|input − target|, averaged over all entries or summed.
+
+    >>> import chainrule
+    >>> l1_loss(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    _same_shape(input, target)
+    return reduce(elementwise.abs(input - target), reduction)
+
+
+# ----------------------------------------------------------------------------------------- classification
+
+
+def _check_labels(input: Tensor, target: Tensor, ignore_index: int) -> None:
+    """Labels are integers of the shape of the scores without the classes, each a class or `ignore_index`."""
+    classes = input.shape[0] if input.ndim == 1 else input.shape[1]
+    if target.dtype.is_floating_point:
+        raise DTypeError(
+            f"got {target.dtype} targets of shape {tuple(target.shape)} for scores {tuple(input.shape)}. Class labels "
+            "are integers: convert them with .long(). (Probabilities for each class have the shape of the scores.)"
+        )
+    expected = tuple(input.shape[:1] + input.shape[2:]) if input.ndim > 1 else ()
+    if tuple(target.shape) != expected:
+        hint = " Is it one-hot? argmax(1) gives labels." if target.shape == input.shape else ""
+        raise ShapeError(f"scores {tuple(input.shape)} take labels {expected}, got {tuple(target.shape)}.{hint}")
+    array = target.value.array
+    if isinstance(array, np.ndarray) and array.size:
+        wrong = ((array < 0) | (array >= classes)) & (array != ignore_index)
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            hint = " Do the labels begin at 1?" if array.min() >= 1 and array.max() == classes else ""
+            raise IndexRangeError(
+                f"label {array[place]} at {list(place)} is none of the {classes} classes 0 … {classes - 1}.{hint}"
+            )
+
+
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """−input[label]: the negative log-likelihood, from log-probabilities (N, C, …) and labels (N, …).
+
+    The mean divides by the sum of the labels' weights; labels equal to `ignore_index` do not count.
+
+    >>> import chainrule
+    >>> nll_loss(chainrule.tensor([[-0.5, -1.0]]), chainrule.tensor([1]))
+    tensor(1.)
+    """
+    need_tensor(input, "nll_loss")
+    _check_labels(input, target, ignore_index)
+    counts = target != ignore_index
+    labels = target.long().masked_fill(~counts, 0)
+    if input.ndim == 1:
+        losses, weights = -gather(input, 0, labels.reshape(1)).reshape(()), counts.to(input.dtype)
+    else:
+        losses, weights = -gather(input, 1, labels.unsqueeze(1)).squeeze(1), counts.to(input.dtype)
+    if weight is not None:
+        weights = weights * weight[labels]
+    losses = (losses * weights).masked_fill(~counts, 0)
+    if reduction == "mean":
+        return losses.sum() / weights.sum()
+    return reduce(losses, reduction)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """−Σ p·ln softmax(input): from scores (logits), never from probabilities.
+
+    input: (N, C), (N, C, …) for a label per pixel, or (C,). target: labels (N, …), integers in [0, C), or
+    probabilities of the shape of the input. For a label y the loss is ln Σⱼ eˣʲ − x_y. The mean divides by the
+    labels' weights, or by N for probabilities. `label_smoothing` ε mixes the target with ε/C everywhere.
+
+    Raises IndexRangeError for a label that is no class, DTypeError for labels that are no integers.
+
+    >>> import chainrule
+    >>> cross_entropy(chainrule.tensor([[0.0, 0.0, 0.0, 0.0]]), chainrule.tensor([2]))
+    tensor(1.3863)
+    """
+    need_tensor(input, "cross_entropy")
+    need_tensor(target, "cross_entropy")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing lies in [0, 1], got {label_smoothing}.")
+    classes_at = 0 if input.ndim == 1 else 1
+    if target.dtype.is_floating_point and target.shape == input.shape:
+        return _with_probabilities(input, target, weight, reduction, label_smoothing, classes_at)
+    if input.ndim == 2 and weight is None and not label_smoothing and reduction == "mean":
+        _check_labels(input, target, ignore_index)
+        if not _is_ignored(target, ignore_index):
+            return _mean_cross_entropy(input, target)
+    log_probabilities = elementwise.log_softmax(input, classes_at)
+    loss = nll_loss(log_probabilities, target, weight, ignore_index, reduction)
+    if not label_smoothing:
+        return loss
+    counts = target != ignore_index
+    weighted = log_probabilities if weight is None else log_probabilities * _along_classes(weight, input)
+    smooth = (-weighted.sum(classes_at)).masked_fill(~counts, 0)
+    if reduction == "mean":
+        labels = target.long().masked_fill(~counts, 0)
+        total = counts.to(input.dtype) if weight is None else counts.to(input.dtype) * weight[labels]
+        smooth = smooth.sum() / total.sum()
+    else:
+        smooth = reduce(smooth, reduction)
+    return (1 - label_smoothing) * loss + label_smoothing / input.shape[classes_at] * smooth
+
+
+def _is_ignored(target: Tensor, ignore_index: int) -> bool:
+    """Whether any label is to be ignored; while tracing nobody can know, so it is assumed."""
+    array = target.value.array
+    return not isinstance(array, np.ndarray) or bool((array == ignore_index).any())
+
+
+def _along_classes(weight: Tensor, input: Tensor) -> Tensor:
+    return weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
+
+
+def _with_probabilities(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float, classes_at: int
+) -> Tensor:
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / input.shape[classes_at]
+    products = target * elementwise.log_softmax(input, classes_at)
+    if weight is not None:
+        products = products * _along_classes(weight, input)
+    losses = -products.sum(classes_at)
+    if reduction == "mean":
+        return losses.sum() / math.prod(losses.shape)
+    return reduce(losses, reduction)
+
+
+@block
+def _mean_cross_entropy(input: Tensor, target: Tensor) -> Tensor:
+    """The usual case, labels and the mean, as one node: (1/N) Σ (ln Σⱼ eˣʲ − x_y)."""
+    return -gather(elementwise.log_softmax(input, 1), 1, target.long().unsqueeze(1)).mean()
+
+
+@_mean_cross_entropy.gradient
+def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
+    # What the whole derivation comes to: (softmax(x) − y) / N.
+    labels = one_hot(target.long(), input.shape[1]).to(input.dtype)
+    return (elementwise.softmax(input, 1) - labels) * (g / max(input.shape[0], 1)), None
+
+
+class _Loss(Module):
+    """What all losses share: how the losses of the residuals are reduced."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        reduce(zeros(1), reduction)
+        self.reduction = reduction
+
+
+class MSELoss(_Loss):
+    """The mean squared error (1/n) Σ (ŷ − y)² over all n entries; "sum" and "none" as `reduction`.
+
+    >>> import chainrule
+    >>> MSELoss()(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Prediction and target, of one shape."""
+        return mse_loss(input, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """The mean absolute error (1/n) Σ |ŷ − y| over all n entries.
+
+    >>> import chainrule
+    >>> L1Loss()(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Prediction and target, of one shape."""
+        return l1_loss(input, target, self.reduction)
+
+
+class NLLLoss(_Loss):
+    """The negative log-likelihood, for models that end in LogSoftmax; arguments as `functional.nll_loss`.
+
+    >>> import chainrule
+    >>> NLLLoss()(chainrule.tensor([[-0.5, -1.0]]), chainrule.tensor([1]))
+    tensor(1.)
+    """
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Log-probabilities (N, C, …) and labels (N, …)."""
+        return nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class CrossEntropyLoss(_Loss):
+    """The cross-entropy −Σ p·ln softmax(x), from scores (logits); arguments as `functional.cross_entropy`.
+
+    >>> import chainrule
+    >>> CrossEntropyLoss()(chainrule.zeros(1, 100), chainrule.tensor([7]))
+    tensor(4.6052)
+    """
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores (N, C, …) and labels (N, …), or probabilities of the shape of the scores."""
+        return cross_entropy(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
+
+
+__all__ = [
+    "CrossEntropyLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "cross_entropy",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+]

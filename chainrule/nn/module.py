@@ -1,0 +1,390 @@
+"""Module: a tree of parameters, buffers and other modules, with names; and a function that uses them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+from chainrule.autodiff.mode import no_grad
+from chainrule.cell import Handle
+from chainrule.errors import ChainruleError, CheckpointError
+from chainrule.primitives.value import Value
+from chainrule.state import current_state
+from chainrule.tensor import Parameter, Tensor
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict(strict=False)` could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class _Structure:
+    """Counts changes of any module's children, so that cached paths know when they are out of date."""
+
+    version = 0
+
+
+class Module:
+    """The base of all layers and models.
+
+    A subclass makes its parts in `__init__` (after `super().__init__()`) and says in `forward` what it computes.
+    Assigning a `Parameter` or a `Module` to an attribute registers it under that name.
+
+    >>> import chainrule
+    >>> from chainrule import nn
+    >>> class Model(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = nn.Linear(4, 8)
+    ...         self.out = nn.Linear(8, 1)
+    ...     def forward(self, x):
+    ...         return self.out(self.hidden(x).relu())
+    >>> model = Model()
+    >>> model(chainrule.ones(5, 4)).shape
+    Size([5, 1])
+    >>> [name for name, _ in model.named_parameters()]
+    ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias']
+    """
+
+    training: bool
+
+    def __init__(self) -> None:
+        fields = self.__dict__
+        fields["training"] = True
+        fields["_parameters"] = {}
+        fields["_buffers"] = {}
+        fields["_not_saved"] = set()
+        fields["_modules"] = {}
+        fields["_forward_hooks"] = {}
+        fields["_forward_pre_hooks"] = {}
+        fields["_paths"] = (-1, {})
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; every subclass says it."""
+        raise ChainruleError(f"{type(self).__name__} does not define forward(self, …).")
+
+    # ----------------------------------------------------------------------------------- calling
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run `forward`, with this module's path in the thread's state: records and errors take it from there."""
+        state = current_state()
+        before = state.path, state.module, state.paths
+        if state.paths is None:
+            state.paths = self._own_paths()
+        state.path = state.paths.get(id(self), state.path)
+        state.module = type(self).__name__
+        try:
+            if not self._forward_pre_hooks and not self._forward_hooks:
+                return self.forward(*args, **kwargs)
+            return self._call_with_hooks(args, kwargs)
+        finally:
+            state.path, state.module, state.paths = before
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook in list(self._forward_pre_hooks.values()):
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        output = self.forward(*args, **kwargs)
+        for hook in list(self._forward_hooks.values()):
+            changed = hook(self, args, output)
+            output = output if changed is None else changed
+        return output
+
+    def _own_paths(self) -> dict[int, str]:
+        """The path of each module below this one, by identity; made again when any module has changed."""
+        version, paths = self._paths
+        if version != _Structure.version:
+            paths = {id(module): name for name, module in self.named_modules()}
+            self.__dict__["_paths"] = (_Structure.version, paths)
+        return paths
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, args, output)` after each forward; what it returns (if anything) replaces the output."""
+        return _add_hook(self._forward_hooks, hook)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, args)` before each forward; what it returns (if anything) replaces the arguments."""
+        return _add_hook(self._forward_pre_hooks, hook)
+
+    # ----------------------------------------------------------------------------------- attributes
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        fields = self.__dict__
+        if isinstance(value, (Parameter, Module)) and "_parameters" not in fields:
+            raise ChainruleError(
+                f"{type(self).__name__}.{name} was assigned before the module was set up; call super().__init__() "
+                "first in __init__."
+            )
+        if isinstance(value, Parameter):
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self.add_module(name, value)
+        elif "_parameters" in fields and name in fields["_parameters"]:
+            if value is not None:
+                raise TypeError(f"{type(self).__name__}.{name} is a parameter; assign an nn.Parameter or None to it.")
+            fields["_parameters"][name] = None
+        elif "_buffers" in fields and name in fields["_buffers"]:
+            fields["_buffers"][name] = value
+        elif "_modules" in fields and name in fields["_modules"]:
+            if value is not None:
+                raise TypeError(f"{type(self).__name__}.{name} is a module; assign an nn.Module or None to it.")
+            fields["_modules"][name] = None
+            _Structure.version += 1
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        for table in ("_parameters", "_buffers", "_modules"):
+            entries = self.__dict__.get(table, {})
+            if name in entries:
+                return entries[name]
+        hint = "" if "_parameters" in self.__dict__ else "; super().__init__() has not been called"
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}.")
+
+    def __delattr__(self, name: str) -> None:
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table:
+                del table[name]
+                _Structure.version += 1
+                return
+        super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
+
+    def _free_name(self, name: str, kind: str, table: dict[str, Any]) -> None:
+        if "." in name or not name:
+            raise KeyError(f"the name of a {kind} is not empty and has no dots, got {name!r}.")
+        for other in (self._parameters, self._buffers, self._modules):
+            if other is not table:
+                other.pop(name, None)
+        self.__dict__.pop(name, None)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Register a parameter (or None, for one that is switched off)."""
+        self._free_name(name, "parameter", self._parameters)
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a tensor that is kept and saved but not learned, such as a running mean."""
+        self._free_name(name, "buffer", self._buffers)
+        self._buffers[name] = tensor
+        (self._not_saved.discard if persistent else self._not_saved.add)(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Register a module as a part of this one."""
+        self._free_name(name, "module", self._modules)
+        self._modules[name] = module
+        _Structure.version += 1
+
+    register_module = add_module
+
+    # ----------------------------------------------------------------------------------- walking
+
+    def named_modules(self, memo: set[int] | None = None, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it with their dotted paths, each once."""
+        memo = set() if memo is None else memo
+        if id(self) not in memo:
+            memo.add(id(self))
+            yield prefix, self
+            for name, module in self._modules.items():
+                if module is not None:
+                    yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct parts with their names."""
+        return ((name, module) for name, module in self._modules.items() if module is not None)
+
+    def children(self) -> Iterator[Module]:
+        """The direct parts."""
+        return (module for _, module in self.named_children())
+
+    def _named(self, table: str, prefix: str, recurse: bool, duplicates: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        walk = self.named_modules(prefix=prefix) if recurse else iter([(prefix, self)])
+        for path, module in walk:
+            for name, entry in module.__dict__[table].items():
+                if entry is not None and (duplicates or id(entry) not in seen):
+                    seen.add(id(entry))
+                    yield (f"{path}.{name}" if path else name), entry
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their dotted names; one that is shared comes once."""
+        return self._named("_parameters", prefix, recurse, not remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters; one that is shared comes once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """All buffers with their dotted names."""
+        return self._named("_buffers", prefix, recurse, False)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path; "" is this one. Raises AttributeError where there is none."""
+        module: Any = self
+        for name in target.split(".") if target else []:
+            if name not in module._modules:
+                raise AttributeError(f"{type(module).__name__} has no part {name!r} (looking for {target!r}).")
+            module = module._modules[name]
+        return module  # type: ignore[no-any-return]
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted name."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in module._parameters:
+            raise AttributeError(f"{type(module).__name__} has no parameter {name!r}.")
+        return module._parameters[name]  # type: ignore[no-any-return]
+
+    # ----------------------------------------------------------------------------------- changing all
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` on every module below and on this one, parts first."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode (dropout drops, batch norm uses the batch), here and below."""
+        for module in self.modules():
+            module.__dict__["training"] = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation mode, here and below."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Want gradients for all parameters (or freeze them)."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters (or fill them with zeros)."""
+        for parameter in self.parameters():
+            clear_gradient(parameter, set_to_none)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Convert floating-point parameters and buffers to a data type, in place; "cpu" is the only device."""
+        for tensor in [*self.parameters(), *self.buffers()]:
+            if tensor.dtype.is_floating_point:
+                with no_grad():
+                    tensor.data = tensor.detach().to(*args, **kwargs)
+        return self
+
+    def float(self) -> Self:
+        """To float32."""
+        return self.to("float32")
+
+    def double(self) -> Self:
+        """To float64."""
+        return self.to("float64")
+
+    def half(self) -> Self:
+        """To float16."""
+        return self.to("float16")
+
+    def bfloat16(self) -> Self:
+        """To bfloat16."""
+        return self.to("bfloat16")
+
+    def cpu(self) -> Self:
+        """The module itself: everything is on the CPU."""
+        return self
+
+    # ----------------------------------------------------------------------------------- state
+
+    def state_dict(self, *, prefix: str = "") -> OrderedDict[str, Tensor]:
+        """All parameters and saved buffers by their dotted names, as PyTorch names them; detached."""
+        state: OrderedDict[str, Tensor] = OrderedDict()
+        self._collect_state(state, prefix)
+        return state
+
+    def _collect_state(self, state: OrderedDict[str, Tensor], prefix: str) -> None:
+        for name, entry in [*self._parameters.items(), *self._buffers.items()]:
+            if entry is not None and name not in self._not_saved:
+                state[prefix + name] = entry.detach()
+        for name, module in self.named_children():
+            module._collect_state(state, f"{prefix}{name}.")
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copy values into the parameters and buffers of the same names.
+
+        Nothing is changed unless everything fits. Raises CheckpointError for wrong shapes, and (if `strict`) for
+        missing and unexpected names.
+        """
+        own = self.state_dict()
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        wrong = [
+            f"{name} has shape {tuple(state_dict[name].shape)}, the model's has {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in state_dict and tuple(state_dict[name].shape) != tuple(tensor.shape)
+        ]
+        problems = list(wrong)
+        if strict and missing:
+            problems.append(f"missing: {', '.join(missing)}")
+        if strict and unexpected:
+            problems.append(f"unexpected: {', '.join(unexpected)}")
+        if problems:
+            raise CheckpointError(f"these weights do not fit {type(self).__name__}: {'; '.join(problems)}.")
+        with no_grad():
+            for name, tensor in own.items():
+                if name in state_dict:
+                    new = state_dict[name]
+                    tensor.copy_(new if isinstance(new, Tensor) else Tensor(new))
+        return IncompatibleKeys(missing, unexpected)
+
+    # ----------------------------------------------------------------------------------- printing, copying
+
+    def extra_repr(self) -> str:
+        """What distinguishes this module from others of its class, for printing."""
+        return ""
+
+    def __repr__(self) -> str:
+        parts = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
+        extra = self.extra_repr()
+        name = type(self).__name__
+        if not parts:
+            return f"{name}({extra})"
+        lines = "\n".join(f"  {part}" for part in ([extra] if extra else []) + parts)
+        return f"{name}(\n{lines}\n)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Paths are by identity, which a copy does not share.
+        return {**self.__dict__, "_paths": (-1, {})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
+    """Forget a gradient, or fill it with zeros."""
+    if set_to_none:
+        parameter.grad = None
+    elif parameter.grad is not None:
+        gradient = parameter.grad.detach_copy() * 0
+        parameter.grad.set_value(Value(gradient.value.array))
+
+
+def _add_hook(hooks: dict[int, Any], hook: Callable[..., Any]) -> Handle:
+    key = max(hooks, default=-1) + 1
+    hooks[key] = hook
+    return Handle(lambda: hooks.pop(key, None) and None)

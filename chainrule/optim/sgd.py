@@ -1,0 +1,96 @@
+"""Stochastic gradient descent, with momentum and Nesterov's look-ahead."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from chainrule.optim.optimizer import Optimizer, check_not_negative
+from chainrule.tensor import Tensor
+
+
+class SGDStep(NamedTuple):
+    """The new parameter and the new velocity."""
+
+    parameter: Tensor
+    velocity: Tensor | None
+
+
+def sgd(
+    parameter: Tensor,
+    gradient: Tensor,
+    velocity: Tensor | None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+) -> SGDStep:
+    """One step, as a pure function:
+
+        g ← g + λ·θ                         weight decay λ
+        v ← μ·v + (1 − τ)·g                 momentum μ, dampening τ; v = g at first
+        θ ← θ − η·v, or θ − η·(g + μ·v)     plain, or Nesterov's
+
+    Source: Sutskever et al., "On the importance of initialization and momentum", 2013. As in PyTorch the learning
+    rate η stands outside of the velocity; forms with it inside differ once η changes.
+
+    >>> import chainrule
+    >>> sgd(chainrule.tensor([1.0]), chainrule.tensor([2.0]), None, lr=0.1).parameter
+    tensor([0.8000])
+    """
+    if weight_decay:
+        gradient = gradient + parameter * weight_decay
+    if not momentum:
+        return SGDStep(parameter - gradient * lr, None)
+    velocity = gradient if velocity is None else velocity * momentum + gradient * (1 - dampening)
+    direction = gradient + velocity * momentum if nesterov else velocity
+    return SGDStep(parameter - direction * lr, velocity)
+
+
+class SGD(Optimizer):
+    """θ ← θ − η·∇L, with momentum, Nesterov momentum and weight decay; the rule is :func:`sgd`.
+
+    Args:
+        params: parameters, or groups of them with settings of their own.
+        lr: the learning rate η, above 0; typically 0.01 to 0.1.
+        momentum: μ in [0, 1), typically 0.9.
+        dampening: τ, how much of the gradient does not enter the velocity.
+        weight_decay: λ, the strength of the L2 penalty ½λ‖θ‖².
+        nesterov: look ahead; needs momentum and no dampening.
+        maximize: climb instead of descending.
+
+    >>> import chainrule
+    >>> w = chainrule.tensor([1.0], requires_grad=True)
+    >>> optimizer = SGD([w], lr=0.1)
+    >>> (w ** 2).sum().backward(); optimizer.step(); w
+    tensor([0.8000], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("nesterov needs a momentum above 0 and no dampening.")
+        settings = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+            "nesterov": nesterov, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, settings)
+
+    def update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Apply the rule to one parameter."""
+        settings = {name: group[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov")}
+        step = sgd(parameter, gradient, state.get("momentum_buffer"), **settings)
+        parameter.assign(step.parameter)
+        if step.velocity is not None:
+            state["momentum_buffer"] = step.velocity
