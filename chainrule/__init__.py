@@ -42,7 +42,7 @@ from chainrule.errors import (
     ShapeError,
     TraceError,
 )
-from chainrule.functions.contraction import addmm, bmm, dot, einsum, matmul, mm, mv, outer, tensordot
+from chainrule.functions.contraction import addmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot
 from chainrule.functions.control import scan
 from chainrule.functions.creation import (
     arange,
@@ -154,6 +154,7 @@ from chainrule.functions.elementwise import (
     xlogy,
 )
 from chainrule.functions.indexing import (
+    argwhere,
     bincount,
     gather,
     index_add,
@@ -206,6 +207,7 @@ from chainrule.functions.reduction import (
     var_mean,
 )
 from chainrule.functions.shape import (
+    broadcast_shapes,
     broadcast_tensors,
     broadcast_to,
     cat,
@@ -215,14 +217,19 @@ from chainrule.functions.shape import (
     concatenate,
     detach,
     diag,
+    diag_embed,
     diagonal,
     flatten,
     flip,
+    fliplr,
+    flipud,
     hstack,
     meshgrid,
+    moveaxis,
     movedim,
     narrow,
     permute,
+    ravel,
     repeat_interleave,
     reshape,
     roll,
@@ -230,8 +237,11 @@ from chainrule.functions.shape import (
     split,
     squeeze,
     stack,
+    swapaxes,
+    swapdims,
     t,
     tile,
+    trace,
     transpose,
     unbind,
     unflatten,

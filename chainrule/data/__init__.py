@@ -1,0 +1,7 @@
+"""Data: sets of samples, batches of them, and the digits that come with the package."""
+
+from chainrule.data.dataset import TensorDataset
+from chainrule.data.known import Splits, digits, load, names
+from chainrule.data.loader import DataLoader
+
+__all__ = ["DataLoader", "Splits", "TensorDataset", "digits", "load", "names"]

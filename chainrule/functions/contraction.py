@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import string
 from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
-from chainrule.functions.promotion import cast, common_shape, expand_to, need_tensor
+from chainrule.functions.promotion import common_shape, expand_to, need_tensor
 from chainrule.primitives.contraction import MatMul
 
 if TYPE_CHECKING:
@@ -115,6 +116,18 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
     return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
 
 
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Σₖ input[…, k] · other[…, k]: sums over the last dimension of both, for all pairs of the others.
+
+    >>> import chainrule
+    >>> chainrule.inner(chainrule.tensor([1, 2]), chainrule.tensor([3, 4]))
+    tensor(11)
+    """
+    if not input.ndim or not other.ndim:
+        return input * other  # type: ignore[operator,no-any-return]
+    return tensordot(input, other, ([-1], [-1]))
+
+
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """z[i, j] = xᵢ · yⱼ of two vectors.
 
@@ -139,6 +152,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         left, right = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         left, right = [d % a.ndim for d in dims[0]], [d % b.ndim for d in dims[1]]
+    _same_dtype(a, b, "tensordot")
     names = [chr(ord("a") + i) for i in range(a.ndim + b.ndim)]
     first, second = names[: a.ndim], names[a.ndim :]
     for i, j in zip(left, right, strict=True):
@@ -189,6 +203,9 @@ def _read_equation(equation: str, operands: tuple[Any, ...]) -> tuple[list[list[
     parts = inputs.split(",")
     if len(parts) != len(operands) or not all(isinstance(x, TensorCell) for x in operands):
         raise ShapeError(f"einsum {equation!r} describes {len(parts)} tensors, got {len(operands)} arguments.")
+    strange = sorted(set(text) - set("->,.") - set(string.ascii_letters))
+    if strange:
+        raise ShapeError(f"einsum {equation!r}: dimensions are named by letters, not by {', '.join(map(repr, strange))}.")
     named = [len(part.replace("...", "")) for part in parts]
     rest = [x.ndim - count if "..." in part else 0 for part, count, x in zip(parts, named, operands, strict=True)]
     widest = max(rest, default=0)
@@ -247,12 +264,5 @@ def _contract(
     x = arranged(x, a, batch + left + summed, shared).reshape(size(batch), -1 if size(shared) else size(left), size(summed))
     y = arranged(y, b, batch + summed + right, shared).reshape(size(batch), size(summed), -1 if size(shared) else size(right))
     names = batch + left + right
-    x, y = _one_dtype(x, y)
+    _same_dtype(x, y, "einsum")
     return names, matmul(x, y).reshape([extents[n] for n in names])
-
-
-def _one_dtype(x: Any, y: Any) -> tuple[Any, Any]:
-    from chainrule.dtypes import promote_types
-
-    dtype = promote_types(x.dtype, y.dtype).numpy
-    return cast(x, dtype), cast(y, dtype)

@@ -1061,7 +1061,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     >>> chainrule.addcmul(one, one, one, value=2)
     tensor([3.])
     """
-    return add(input, mul(tensor1, tensor2), alpha=value)
+    x, first, second = promote(input, tensor1, tensor2)
+    return add(x, mul(first, second), alpha=value)
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
@@ -1072,7 +1073,8 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     >>> chainrule.addcdiv(one, one, one, value=2)
     tensor([3.])
     """
-    return add(input, div(tensor1, tensor2), alpha=value)
+    x, over, under = promote(input, tensor1, tensor2)
+    return add(x, div(over, under), alpha=value)
 
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:

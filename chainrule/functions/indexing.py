@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
-from chainrule.functions.creation import arange, make, zeros
+from chainrule.functions.creation import arange, make, tensor, zeros
 from chainrule.functions.promotion import cast, constant, expand_to
 from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import view_through
@@ -19,49 +19,79 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
-def read_key(input: Tensor, index: Any) -> tuple[Key, list[Tensor]]:
-    """An index as it is written in brackets, as a key and its integer arrays."""
-    parts = index if isinstance(index, tuple) else (index,)
-    key: list[Any] = []
+ALL = Range(None, None, None)
+
+
+def read_key(input: Tensor, index: Any) -> tuple[Key, Key, list[Tensor]]:
+    """An index as it is written in brackets, in two steps: what a view can do, and then the integer arrays.
+
+    So an integer next to an array drops its dimension first, as in PyTorch. (NumPy counts it as an array.)
+    """
+    parts = [_as_index(part) for part in (index if isinstance(index, tuple) else (index,))]
+    views: list[Any] = []
+    then: list[Any] = []
     places: list[Tensor] = []
-    for part in parts:
-        if isinstance(part, (list, np.ndarray)):
-            part = make(np.array(part))
-        if isinstance(part, (bool, np.bool_)):
-            part = make(np.asarray(part))
-        if isinstance(part, slice):
-            key.append(_range_of(part))
-        elif part is None or part is Ellipsis:
-            key.append(part)
-        elif isinstance(part, TensorCell):
+    position = 0
+    for i, part in enumerate(parts):
+        if part is Ellipsis:
+            views.append(part)
+            then.append(part)
+            position = input.ndim - sum(map(_width, parts[i + 1 :]))
+            continue
+        if isinstance(part, TensorCell):
+            _check_mask(input, part, position)
             arrays = _places_of(part)
-            key.extend([ARRAY] * len(arrays))
+            # A single truth value stands on a new dimension of size 1, which it keeps or empties.
+            views.extend([ALL] * _width(part) or [None])
+            then.extend([ARRAY] * len(arrays))
             places.extend(arrays)
-        elif hasattr(part, "__index__"):
-            key.append(part.__index__())
         else:
-            raise IndexRangeError(f"cannot index with {type(part).__name__} {part!r:.40}; use integers, slices or tensors.")
-    if places and any(type(part) is int for part in key):
-        # Next to arrays NumPy counts an integer as an array too; saying so keeps one rule for the shape.
-        key, places = _integers_as_arrays(key, places)
-    return tuple(key), places
+            views.append(part)
+            then.extend([] if type(part) is int else [ALL])
+        position += _width(part)
+    return tuple(views), tuple(then), places
 
 
-def _integers_as_arrays(key: list[Any], places: list[Tensor]) -> tuple[list[Any], list[Tensor]]:
-    remaining = iter(places)
-    new = [
-        next(remaining) if part is ARRAY else make(np.asarray(part)) if type(part) is int else None for part in key
-    ]
-    return [ARRAY if place is not None else part for part, place in zip(key, new, strict=True)], [
-        place for place in new if place is not None
-    ]
+def _as_index(part: Any) -> Any:
+    """One part of an index as an int, a Range, None, … or a tensor."""
+    if isinstance(part, (list, np.ndarray, range)):
+        array = np.array(part)
+        return make(array if array.size or isinstance(part, np.ndarray) else array.astype(np.int64))
+    if isinstance(part, (bool, np.bool_)):
+        return make(np.asarray(part))
+    if isinstance(part, slice):
+        return _range_of(part)
+    if isinstance(part, TensorCell):
+        array = part.value.array
+        is_point = array.dtype.kind in "iu" and not array.shape and isinstance(array, np.ndarray)
+        return int(array) if is_point else part
+    if part is None or part is Ellipsis:
+        return part
+    if hasattr(part, "__index__"):
+        return part.__index__()
+    raise IndexRangeError(f"cannot index with {type(part).__name__} {part!r:.40}; use integers, slices or tensors.")
+
+
+def _width(part: Any) -> int:
+    """How many dimensions a part of an index stands for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return part.ndim if isinstance(part, TensorCell) and part.value.array.dtype.kind == "b" else 1
+
+
+def _check_mask(input: Tensor, mask: Any, position: int) -> None:
+    if mask.value.array.dtype.kind == "b" and tuple(input.shape[position : position + mask.ndim]) != tuple(mask.shape):
+        raise IndexRangeError(
+            f"indexing: the mask {tuple(mask.shape)} does not fit shape {tuple(input.shape)} at dimension {position}; "
+            "each dimension of a mask must equal that of the tensor."
+        )
 
 
 def _range_of(part: slice) -> Range:
     numbers = [None if bound is None else bound.__index__() for bound in (part.start, part.stop, part.step)]
     if numbers[2] is not None and numbers[2] <= 0:
         raise IndexRangeError(f"a slice's step must be positive, got {numbers[2]}; use flip to go backwards.")
-    return Range(*numbers)
+    return ALL if part == slice(None) else Range(*numbers)
 
 
 def _places_of(index: Any) -> list[Tensor]:
@@ -87,18 +117,24 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int and input._base is None:
         return view_through(Index, input, key=(index,))
-    if isinstance(index, TensorCell) and index.value.array.dtype.kind == "b" and not index.ndim:
-        return getitem(input.unsqueeze(0), _places_of(index)[0])
-    key, places = read_key(input, index)
-    if places:
-        return Index.apply(input, *places, key=key)
-    return view_through(Index, input, key=key)
+    views, then, places = read_key(input, index)
+    if not places:
+        return view_through(Index, input, key=views)
+    return Index.apply(_seen_through(input, views), *places, key=then)  # type: ignore[no-any-return]
+
+
+def _seen_through(input: Tensor, views: Key) -> Tensor:
+    if all(part is ALL or part is Ellipsis for part in views):
+        return input
+    return view_through(Index, input, key=views)
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value, broadcast to the place and converted to the tensor's type."""
-    key, places = read_key(input, index)
-    input.assign(_updated(IndexUpdate, input, key, places, value))
+    views, then, places = read_key(input, index)
+    if places:
+        input, views = _seen_through(input, views), then
+    input.assign(_updated(IndexUpdate, input, views, places, value))
 
 
 def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tensor:
@@ -112,7 +148,7 @@ def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], valu
 
 
 def _new_values(value: Any, dtype: Any) -> Tensor:
-    return constant(value, dtype) if isinstance(value, (bool, int, float)) else make(np.array(value, dtype=dtype))
+    return constant(value, dtype) if isinstance(value, (bool, int, float)) else cast(tensor(value), dtype)
 
 
 def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumulate: bool = False) -> Tensor:
@@ -122,8 +158,13 @@ def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumu
     >>> chainrule.zeros(3).index_put((chainrule.tensor([0, 0]),), chainrule.ones(2), accumulate=True)
     tensor([2., 0., 0.])
     """
-    key, places = read_key(input, tuple(indices))
-    return _updated(IndexAdd if accumulate else IndexUpdate, input, key, places, values)
+    key: list[Any] = []
+    places: list[Tensor] = []
+    for index in indices:
+        arrays = [] if index is None else _places_of(index)
+        key.extend([ARRAY] * len(arrays) or [ALL])
+        places.extend(arrays)
+    return _updated(IndexAdd if accumulate else IndexUpdate, input, tuple(key), places, values)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -136,16 +177,18 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     if index.ndim > 1:
         raise ShapeError(f"index_select takes a vector of places, got shape {tuple(index.shape)}.")
-    return Index.apply(input, _vector(index), key=_at(input, dim, "index_select"))
+    if not input.ndim:
+        return index_select(input.reshape(1), dim, index).reshape(())
+    return Index.apply(input, _vector(input, dim, index, "index_select"), key=_at(input, dim, "index_select"))
 
 
-def _vector(index: Tensor) -> Tensor:
-    _need_places(index, "index")
+def _vector(input: Tensor, dim: int, index: Tensor, operation: str) -> Tensor:
+    _need_places(index, operation, input.shape[axis_of(dim, input.ndim, operation)] if input.ndim else 1)
     return index if index.ndim else index.reshape(1)
 
 
 def _at(input: Tensor, dim: int, operation: str) -> Key:
-    return (*[Range(None, None, None)] * axis_of(dim, input.ndim, operation), ARRAY)
+    return (*[ALL] * axis_of(dim, input.ndim, operation), ARRAY)
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
@@ -155,33 +198,48 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> chainrule.zeros(3).index_add(0, chainrule.tensor([0, 0]), chainrule.ones(2))
     tensor([2., 0., 0.])
     """
-    source = source * alpha if alpha != 1 else source
-    return IndexAdd.apply(input, source, _vector(index), key=_at(input, dim, "index_add"))
+    _need_same_dtype(input, source, "index_add")
+    source = cast(source * alpha, source.value.array.dtype) if alpha != 1 else source  # type: ignore
+    return IndexAdd.apply(input, source, _vector(input, dim, index, "index_add"), key=_at(input, dim, "index_add"))
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """The tensor with the slices of `source` put at the listed places along `dim`."""
-    return IndexUpdate.apply(input, source, _vector(index), key=_at(input, dim, "index_copy"))
+    _need_same_dtype(input, source, "index_copy")
+    return IndexUpdate.apply(input, source, _vector(input, dim, index, "index_copy"), key=_at(input, dim, "index_copy"))
+
+
+def _need_same_dtype(input: Tensor, source: Tensor, operation: str) -> None:
+    if input.value.array.dtype != source.value.array.dtype:
+        raise DTypeError(
+            f"{operation}: a {input.dtype} tensor takes entries of its own type, not {source.dtype}; convert with .to(…)."
+        )
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """The tensor with one number in the listed slices along `dim`."""
-    return _updated(IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(index)], value)
+    return _updated(IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(input, dim, index, "index_fill")], value)
 
 
-def _need_places(index: Tensor, operation: str) -> None:
-    if index.value.array.dtype.kind not in "iu":
+def _need_places(index: Tensor, operation: str, extent: int | None = None) -> None:
+    array = index.value.array
+    if array.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: places are integers, got {index.dtype}; convert with .long().")
+    if extent is not None and isinstance(array, np.ndarray) and array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= extent:
+            raise IndexRangeError(f"{operation}: the places go from {low} to {high}, possible are 0 … {extent - 1}.")
 
 
 def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, list[Tensor]]:
     """Places that walk along the index itself in all dimensions but `dim`, where its entries say where to go."""
+    axis = axis_of(dim, input.ndim, operation)
     _need_places(index, operation)
     if index.ndim != input.ndim:
         raise ShapeError(
             f"{operation}: the index {tuple(index.shape)} must have as many dimensions as the tensor {tuple(input.shape)}."
         )
-    axis = axis_of(dim, input.ndim, operation)
+    _need_places(index, operation, input.shape[axis])
     for i, (have, want) in enumerate(zip(input.shape, index.shape, strict=True)):
         if i != axis and want > have:
             raise ShapeError(
@@ -203,6 +261,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
             [3]])
     """
     if not input.ndim:
+        axis_of(dim, 0, "gather")
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(tuple(index.shape))
     key, places = _grid(input, dim, index, "gather")
     return Index.apply(input, *places, key=key)
@@ -241,19 +300,27 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return _scattered(IndexAdd, input, dim, index, src, "scatter_add")
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """The tensor with the entries of `src` (or one number) put where `gather` with this index would read.
+
+    With `reduce="add"` they are added, as `scatter_add` does.
 
     >>> import chainrule
     >>> chainrule.zeros(3).scatter(0, chainrule.tensor([2]), 5.0)
     tensor([0., 0., 5.])
     """
-    return _scattered(IndexUpdate, input, dim, index, src, "scatter")
+    if reduce not in (None, "add"):
+        raise ValueError(f"scatter: reduce is None or 'add', got {reduce!r}.")
+    primitive = IndexAdd if reduce else IndexUpdate
+    return _scattered(primitive, input, dim, index, value if src is None else src, "scatter")
 
 
 def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any, operation: str) -> Tensor:
     key, places = _grid(input, dim, index, operation)
     if isinstance(src, TensorCell):
+        _need_same_dtype(input, src, operation)  # type: ignore[arg-type]
         if src.ndim != index.ndim or any(a < b for a, b in zip(src.shape, index.shape, strict=True)):
             raise ShapeError(f"{operation}: src {tuple(src.shape)} is smaller than the index {tuple(index.shape)}.")
         src = src[tuple(slice(0, extent) for extent in index.shape)]  # type: ignore[index]
@@ -284,6 +351,11 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     return make(np.stack(places, axis=1) if input.ndim else np.zeros((len(places[0]), 0), np.int64))
 
 
+def argwhere(input: Tensor) -> Tensor:
+    """The places of the entries that are not zero, a row for each; see `nonzero`."""
+    return nonzero(input)  # type: ignore[no-any-return]
+
+
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The entries where the mask holds, as a vector.
 
@@ -293,6 +365,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """
     from chainrule.functions.shape import broadcast_tensors
 
+    if mask.value.array.dtype != np.bool_:
+        raise DTypeError(f"masked_select: the mask must be boolean, got {mask.dtype}; compare first, as in x > 0.")
     x, where = broadcast_tensors(input, mask)
     return getitem(x, where)
 
@@ -375,6 +449,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     >>> chainrule.bincount(chainrule.tensor([0, 2, 2]))
     tensor([1, 0, 2])
     """
+    if input.ndim != 1 or input.dtype.kind == 2 or (input.numel() and int(input.array.min()) < 0):
+        raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {input.dtype} {tuple(input.shape)}.")
     count = max(minlength, int(input.array.max()) + 1 if input.numel() else 0)
     ones = make(np.ones(input.shape, np.int64)) if weights is None else weights
     return zeros(count, dtype=ones.dtype).index_add(0, input, ones)

@@ -38,17 +38,26 @@ def _is_operand(thing: Any) -> bool:
 
 
 def _filled(self: Any, value: Any) -> Any:
+    if isinstance(value, TensorCell) and value.value.array.shape:
+        raise ShapeError(f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_.")
+    if isinstance(value, TensorCell) or self.requires_grad:
+        return elementwise.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
     return full_like(self, value)
 
 
+def _everywhere(x: Any) -> Any:
+    return full_like(x, True, dtype=dtypes.bool_)
+
+
 def _copied(self: Any, src: Any) -> Any:
-    if tuple(src.shape) == tuple(self.shape):
-        return src.to(self.dtype).clone()
-    return src.to(self.dtype).expand(tuple(self.shape)).clone()
+    if not isinstance(src, TensorCell):
+        raise DTypeError(f"copy_ takes a tensor, got {type(src).__name__}; see fill_ for numbers.")
+    new = shape.expand(cast(src, self.value.array.dtype), tuple(self.shape))  # type: ignore[arg-type]
+    return elementwise.where(_everywhere(self), new, self) if self.requires_grad else shape.clone(new)
 
 
 def _zeroed(self: Any) -> Any:
-    return zeros(tuple(self.shape), dtype=self.dtype)
+    return _filled(self, 0)
 
 
 class Methods:
@@ -213,8 +222,10 @@ class Methods:
     @property
     def mT(self: Any) -> Tensor:  # noqa: N802
         """The last two dimensions exchanged: each matrix transposed."""
-        if self.ndim < 2:
-            raise ShapeError(f"mT transposes matrices, got {self.ndim} dimension(s).")
+        if self.ndim == 1:
+            raise ShapeError(f"mT transposes matrices, got shape {tuple(self.shape)}.")
+        if not self.ndim:
+            return shape.permute(self, ())
         return shape.transpose(self, -2, -1)
 
     @property
@@ -326,6 +337,9 @@ class Methods:
     reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten
     unflatten, squeeze, unsqueeze = shape.unflatten, shape.squeeze, shape.unsqueeze
     permute, transpose, swapaxes, t = shape.permute, shape.transpose, shape.transpose, shape.t
+    ravel, swapdims, moveaxis = shape.ravel, shape.swapdims, shape.moveaxis
+    fliplr, flipud, trace, diag_embed = shape.fliplr, shape.flipud, shape.trace, shape.diag_embed
+    reshape_as = shape.view_as
     movedim, expand, expand_as = shape.movedim, shape.expand, shape.expand_as
     broadcast_to, repeat, tile = shape.broadcast_to, shape.repeat, shape.tile
     repeat_interleave, flip, roll = shape.repeat_interleave, shape.flip, shape.roll
@@ -341,11 +355,19 @@ class Methods:
     tril, triu, bincount, unique = indexing.tril, indexing.triu, indexing.bincount, indexing.unique
 
     matmul, mm, bmm, mv, dot = contraction.matmul, contraction.mm, contraction.bmm, contraction.mv, contraction.dot
-    addmm, outer = contraction.addmm, contraction.outer
+    addmm, outer, inner = contraction.addmm, contraction.outer, contraction.inner
+    argwhere = indexing.argwhere
 
     def where(self: Any, condition: Any, other: Any) -> Tensor:
         """This tensor where the condition holds, else `other`."""
         return elementwise.where(condition, self, other)
+
+    def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
+        """The same number on the diagonal of a matrix, in place."""
+        if self.ndim != 2:
+            raise ShapeError(f"fill_diagonal_ takes a matrix, got shape {tuple(self.shape)}.")
+        shape.diagonal(self).fill_(fill_value)  # type: ignore[attr-defined]
+        return self  # type: ignore[no-any-return]
 
     # -------------------------------------------------------------------------------- in-place forms
 
@@ -361,6 +383,13 @@ class Methods:
     scatter_add_, scatter_ = (in_place(f) for f in (scatter_add, scatter))
     logical_not_, bitwise_not_, nan_to_num_ = (in_place(f) for f in (logical_not, bitwise_not, nan_to_num))
     tril_, triu_, cumsum_ = (in_place(f) for f in (tril, triu, cumsum))
+    asin_, acos_, atan_, atan2_ = (in_place(f) for f in (asin, acos, atan, atan2))
+    tan_, sinh_, cosh_ = (in_place(f) for f in (tan, sinh, cosh))
+    exp2_, expm1_, log1p_, log2_, log10_ = (in_place(f) for f in (exp2, expm1, log1p, log2, log10))
+    fmod_, frac_, addmm_ = (in_place(f) for f in (fmod, frac, addmm))
+    logical_and_, logical_or_, logical_xor_ = (in_place(f) for f in (logical_and, logical_or, logical_xor))
+    bitwise_and_, bitwise_or_, bitwise_xor_ = (in_place(f) for f in (bitwise_and, bitwise_or, bitwise_xor))
+    eq_, ne_, lt_, le_, gt_, ge_ = (in_place(f) for f in (eq, ne, lt, le, gt, ge))
     clip_ = clamp_
     fill_, copy_, zero_ = in_place(_filled), in_place(_copied), in_place(_zeroed)
 

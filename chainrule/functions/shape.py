@@ -7,9 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from chainrule.cell import TensorCell
+import numpy as np
+
+from chainrule.cell import Size, TensorCell
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.creation import read_shape
+from chainrule.functions.creation import make, read_shape
 from chainrule.functions.promotion import cast, common_shape, promote
 from chainrule.functions.reduction import axes_of, axis_of
 from chainrule.primitives import shape as primitives
@@ -72,9 +74,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     >>> chainrule.flatten(chainrule.zeros(2, 3, 4), 1).shape
     Size([2, 12])
     """
-    shape = tuple(input.shape)
-    if not shape:
-        return reshape(input, 1)
+    shape = tuple(input.shape) or (1,)
     first, last = axis_of(start_dim, len(shape), "flatten"), axis_of(end_dim, len(shape), "flatten")
     if first > last:
         raise ShapeError(f"flatten: the first dimension {start_dim} comes after the last {end_dim}.")
@@ -149,6 +149,14 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 swapaxes = transpose
 
 
+swapdims = transpose
+
+
+def ravel(input: Tensor) -> Tensor:
+    """All entries in a row; see `flatten`."""
+    return reshape(input, -1)
+
+
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; vectors stay.
 
@@ -169,12 +177,21 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     Size([3, 4, 2])
     """
     rank = input.ndim
+    if not rank:
+        axis_of(source, rank, "movedim")
+        axis_of(destination, rank, "movedim")
+        return permute(input, ())
     sources = [axis_of(d, rank, "movedim") for d in ([source] if isinstance(source, int) else source)]
     places = [axis_of(d, rank, "movedim") for d in ([destination] if isinstance(destination, int) else destination)]
     order = [axis for axis in range(rank) if axis not in sources]
-    for place, axis in sorted(zip(places, sources, strict=True)):
+    if len(set(sources)) != len(sources) or len(set(places)) != len(places) or len(sources) != len(places):
+        raise ShapeError(f"movedim: {source} to {destination}: each dimension and each place once, as many of both.")
+    for place, axis in sorted(zip(places, sources)):
         order.insert(place, axis)
     return permute(input, tuple(order))
+
+
+moveaxis = movedim
 
 
 def expand(input: Tensor, *shape: Any) -> Tensor:
@@ -216,6 +233,16 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(expand(x, shape) for x in tensors)
 
 
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape that tensors of these shapes have together.
+
+    >>> import chainrule
+    >>> chainrule.broadcast_shapes((3, 1), (4,))
+    Size([3, 4])
+    """
+    return Size(common_shape([(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]))
+
+
 def repeat(input: Tensor, *sizes: Any) -> Tensor:
     """The tensor copied that many times along each dimension.
 
@@ -239,8 +266,8 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
-def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
-    """Each entry (or each slice along `dim`) repeated in place.
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
+    """Each entry (or each slice along `dim`) repeated in place, all equally often or as a vector of integers says.
 
     >>> import chainrule
     >>> chainrule.repeat_interleave(chainrule.tensor([1, 2]), 2)
@@ -248,6 +275,11 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     """
     x, axis = (reshape(input, -1), 0) if dim is None else (input, axis_of(dim, input.ndim, "repeat_interleave"))
     shape = tuple(x.shape)
+    if isinstance(repeats, TensorCell):
+        if repeats.ndim != 1 or repeats.shape[0] not in (1, shape[axis]):
+            raise ShapeError(f"repeat_interleave: repeats {tuple(repeats.shape)} for {shape[axis]} slices of {shape}.")
+        times = np.broadcast_to(repeats.array, (shape[axis],))
+        return x.index_select(axis, make(np.repeat(np.arange(shape[axis]), times)))  # type: ignore
     stretched = expand(unsqueeze(x, axis + 1), *shape[: axis + 1], repeats, *shape[axis + 1 :])
     return reshape(stretched, *shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]).clone()
 
@@ -264,6 +296,20 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     return primitives.Flip.apply(input, axes=axes_of(tuple(dims), input.ndim, "flip") if dims else ())
 
 
+def fliplr(input: Tensor) -> Tensor:
+    """A matrix with its columns in reverse order."""
+    if input.ndim < 2:
+        raise ShapeError(f"fliplr needs at least 2 dimensions, got shape {tuple(input.shape)}.")
+    return flip(input, 1)
+
+
+def flipud(input: Tensor) -> Tensor:
+    """A matrix with its rows in reverse order."""
+    if not input.ndim:
+        raise ShapeError("flipud needs at least 1 dimension, got a 0-d tensor.")
+    return flip(input, 0)
+
+
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """The entries shifted along the dimensions; what falls off comes back at the other end.
 
@@ -273,7 +319,12 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """
     if dims is None:
         return reshape(roll(reshape(input, -1), shifts, 0), tuple(input.shape))
-    pairs = [(shifts, dims)] if isinstance(dims, int) else list(zip(shifts, dims, strict=True))
+    shifts, dims = [(x,) if isinstance(x, int) else tuple(x) for x in (shifts, dims)]
+    if len(shifts) != len(dims):
+        raise ShapeError(f"roll: {len(shifts)} shifts {shifts} for {len(dims)} dimensions {dims}; give one for each.")
+    if not input.numel():
+        return clone(input)
+    pairs = list(zip(shifts, dims))
     for shift, dim in pairs:
         axis = axis_of(dim, input.ndim, "roll")
         extent = input.shape[axis]
@@ -318,7 +369,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
-    parts = [x for x in parts if tuple(x.shape) != (0,)] or parts[:1]
+    parts = [x for x in parts if tuple(x.shape) != (0,)]
+    if not parts:
+        return clone(_same_type(tensors, "cat")[0])
     return primitives.Concatenate.apply(*parts, axis=axis_of(dim, parts[0].ndim, "cat"))
 
 
@@ -369,9 +422,9 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     extent = tensor.shape[axis]
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
-        if size <= 0:
+        if size < 0 or (size == 0 and extent):
             raise ShapeError(f"split: the size of a piece must be positive, got {size}.")
-        sizes = [min(size, extent - start) for start in range(0, extent, size)] or [0]
+        sizes = [min(size, extent - start) for start in range(0, extent, size or 1)] or [0]
     else:
         sizes = [int(size) for size in split_size_or_sections]
         if sum(sizes) != extent:
@@ -415,13 +468,41 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     >>> chainrule.diagonal(chainrule.tensor([[1, 2], [3, 4]]))
     tensor([1, 4])
     """
-    from chainrule.functions.creation import arange
-
     x = movedim(input, (dim1, dim2), (-2, -1))
-    rows, columns = x.shape[-2:]
+    *batch, rows, columns = x.shape
     count = builtins.max(0, min(rows + min(offset, 0), columns - builtins.max(offset, 0)))
-    i = arange(count)
-    return x[..., i - min(offset, 0), i + builtins.max(offset, 0)]
+    if not count:
+        return narrow(reshape(x, *batch, rows * columns), -1, 0, 0)
+    # In the flattened matrix the next entry of a diagonal is one row and one column further.
+    start, step = (offset if offset >= 0 else -offset * columns), columns + 1
+    key = (Ellipsis, Range(start, start + (count - 1) * step + 1, step))
+    return view_through(Index, reshape(x, *batch, rows * columns), key=key)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal.
+
+    >>> import chainrule
+    >>> chainrule.trace(chainrule.tensor([[1, 2], [3, 4]]))
+    tensor(5)
+    """
+    if input.ndim != 2:
+        raise ShapeError(f"trace takes a matrix, got shape {tuple(input.shape)}.")
+    return diagonal(input).sum()  # type: ignore[no-any-return]
+
+
+def diag_embed(input: Tensor) -> Tensor:
+    """Each vector along the last dimension as the diagonal of a matrix.
+
+    >>> import chainrule
+    >>> chainrule.diag_embed(chainrule.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
+    if not input.ndim:
+        raise ShapeError("diag_embed needs at least 1 dimension, got a 0-d tensor.")
+    n = input.shape[-1]
+    return expand(unsqueeze(input, -1), *input.shape, n).masked_fill(make(~np.eye(n, dtype=np.bool_)), 0)  # type: ignore
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -111,7 +111,7 @@ class IndexAdd(Primitive):
         z = x.copy()
         if not places:
             z[fill_key(key, ())] += y
-        elif key[0] is ARRAY and len(places) == 1 and x.ndim > 1 and all(type(k) is Range for k in key[1:]):
+        elif key[0] is ARRAY and len(places) == 1 and x.ndim > 1 and all(k == (None, None, None) for k in key[1:]):
             _add_rows(z, y, places[0])
         else:
             np.add.at(z, fill_key(key, places), y)
@@ -135,7 +135,7 @@ def _add_rows(z: Array, y: Array, places: Array) -> None:
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0)
+    z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0, dtype=z.dtype)
 
 
 class IndexUpdate(Primitive):

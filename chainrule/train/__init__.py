@@ -1,0 +1,17 @@
+"""Training: the loop, evaluation, run folders and weights files."""
+
+from chainrule.train.loop import DivergedError, Scores, evaluate, train_epoch
+from chainrule.train.run import Run, new_run_path
+from chainrule.train.weights import load_weights, read_weights, save_weights
+
+__all__ = [
+    "DivergedError",
+    "Run",
+    "Scores",
+    "evaluate",
+    "load_weights",
+    "new_run_path",
+    "read_weights",
+    "save_weights",
+    "train_epoch",
+]

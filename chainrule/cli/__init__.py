@@ -1,0 +1,5 @@
+"""The command `chainrule`."""
+
+from chainrule.cli.main import main
+
+__all__ = ["main"]

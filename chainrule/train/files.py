@@ -1,0 +1,29 @@
+"""Writing files so that nothing is ever half written: beside, flushed to the disk, and renamed into place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Call `write(temporary)` with a path beside the wanted one, then put the file in its place at once.
+
+    If writing fails, or the machine stops, the old file (or none) is there, whole.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> write_atomically(target, lambda path: path.write_text("done"))
+    >>> target.read_text()
+    'done'
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.writing{path.suffix}")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

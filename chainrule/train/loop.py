@@ -1,0 +1,91 @@
+"""The training loop: what one epoch is, and what evaluating means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from chainrule.autodiff.mode import no_grad
+from chainrule.errors import ChainruleError
+from chainrule.nn.module import Module
+from chainrule.optim.optimizer import Optimizer
+from chainrule.tensor import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+#: Called after each batch with the number of samples in it and the means so far in this epoch.
+Progress = Callable[[int, "Scores"], None]
+
+
+class Scores(NamedTuple):
+    """Mean loss per sample and share of right answers, over all samples seen."""
+
+    loss: float
+    accuracy: float
+
+
+class DivergedError(ChainruleError, FloatingPointError):
+    """The loss is no longer a finite number."""
+
+
+class _Sums:
+    """Sums over samples, so that an uneven last batch counts as much as it has samples and no more."""
+
+    def __init__(self) -> None:
+        self.loss, self.right, self.count = 0.0, 0, 0
+
+    def add(self, loss: float, scores: Tensor, labels: Tensor) -> Scores:
+        self.loss += loss * len(labels)
+        self.right += int((scores.detach().argmax(1) == labels).sum().item())
+        self.count += len(labels)
+        return self.means()
+
+    def means(self) -> Scores:
+        if not self.count:
+            return Scores(math.nan, math.nan)
+        return Scores(self.loss / self.count, self.right / self.count)
+
+
+def train_epoch(
+    model: Module, batches: Any, loss_function: Loss, optimizer: Optimizer, progress: Progress | None = None
+) -> Scores:
+    """Show the model every batch once, and after each take a step against the gradient.
+
+    Returns the means over the epoch, taken while the model was changing. Raises DivergedError if the loss becomes
+    NaN or infinite; the step that made it so has been taken, none after it.
+    """
+    model.train()
+    sums = _Sums()
+    for inputs, labels in batches:
+        optimizer.zero_grad()
+        scores = model(inputs)
+        loss = loss_function(scores, labels)
+        loss.backward()
+        optimizer.step()
+        number = loss.item()
+        if not math.isfinite(number):
+            raise DivergedError(
+                f"the loss is {number}. Try a smaller learning rate, look for NaN in the data, clip gradients; "
+                "`with chainrule.autograd.detect_anomaly():` names the first operation that made it."
+            )
+        means = sums.add(number, scores, labels)
+        if progress is not None:
+            progress(len(labels), means)
+    return sums.means()
+
+
+def evaluate(model: Module, batches: Any, loss_function: Loss) -> Scores:
+    """Loss and accuracy over all batches, exactly, in evaluation mode and without recording.
+
+    Every module is put back into the mode it was in.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    sums = _Sums()
+    with no_grad():
+        for inputs, labels in batches:
+            scores = model(inputs)
+            sums.add(loss_function(scores, labels).item(), scores, labels)
+    for module, training in modes:
+        module.training = training
+    return sums.means()
