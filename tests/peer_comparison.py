@@ -1,7 +1,7 @@
 """The same expression in chainrule and in PyTorch: values, data types, shapes, gradients and errors compared.
 
-An expression is a line of Python such as "x.sum(0, keepdim=True)". In it `lib` is `chainrule` or `torch`, and x, y, z
-are the same tensors in both. So a table of expressions reads like a page of the manual.
+An expression is a line of Python such as "x.sum(0, keepdim=True)". In it `lib` is `chainrule` or `torch`, and
+x, y, z are the same tensors in both. So a table of expressions reads like a page of the manual.
 """
 
 from __future__ import annotations
@@ -28,10 +28,25 @@ DTYPES = (*FLOATS, *INTEGERS, "bool")
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
 
 #: What PyTorch says where it lacks an operation for a data type. There we may do more.
-LACKING = ("not implemented", "not support", "is not currently", "unsupported scalar",
-           "expected dtype", "did not match", "view size is not compatible", "multiple views",
-           "dtypes match", "only applicable to index tensor", "INTERNAL ASSERT", "can't assign a numpy",
-           "returned an invalid gradient", "modified by an inplace operation", "must be either float or double", "no longer supported")
+LACKING = (
+    "not implemented",
+    "not support",
+    "is not currently",
+    "unsupported scalar",
+    "expected dtype",
+    "did not match",
+    "view size is not compatible",
+    "multiple views",
+    "dtypes match",
+    "only applicable to index tensor",
+    "INTERNAL ASSERT",
+    "can't assign a numpy",
+    "returned an invalid gradient",
+    "tensor has no dimensions",
+    "modified by an inplace operation",
+    "must be either float or double",
+    "no longer supported",
+)
 
 
 class Given(NamedTuple):
@@ -113,7 +128,9 @@ def _is_tensor(thing: Any) -> bool:
     return isinstance(thing, (chainrule.Tensor, torch.Tensor))
 
 
-def run(lib: Any, call: Callable[..., Any], givens: Sequence[Given], names: Sequence[str], seed: str) -> Outcome:
+def run(
+    lib: Any, call: Callable[..., Any], givens: Sequence[Given], names: Sequence[str], seed: str
+) -> Outcome:
     """The outcome of an expression in one of the two libraries, with gradients for a random upstream."""
     leaves, inputs = [], {}
     for name, given in zip(names, givens):
@@ -215,8 +232,12 @@ def compare(
     where = f"{text}  with {', '.join(map(repr, givens))}: "
     if theirs.error is not None:
         if ours.error is None:
-            lacking = isinstance(theirs.error, NotImplementedError) or any(w in str(theirs.error) for w in LACKING)
-            return "" if lacking or more(theirs.error, givens) else where + f"no error; PyTorch: {theirs.error}"
+            lacking = isinstance(theirs.error, NotImplementedError) or any(
+                w in str(theirs.error) for w in LACKING
+            )
+            return (
+                "" if lacking or more(theirs.error, givens) else where + f"no error; PyTorch: {theirs.error}"
+            )
         return _bad_error(where, ours.error, theirs.error)
     if ours.error is not None:
         return where + f"{type(ours.error).__name__}: {ours.error}"
@@ -236,7 +257,7 @@ def compare(
 
 
 def _bad_error(where: str, ours: Exception, theirs: Exception) -> str:
-    """An error must be one of ours (or say in words of ours what is wrong): not one that fell out of NumPy."""
+    """An error must be one of ours: not one that fell out of NumPy."""
     if isinstance(ours, (chainrule.ChainruleError, NotImplementedError)):
         return ""
     source = ours.__traceback__

