@@ -173,6 +173,8 @@ from chainrule.functions.indexing import (
     unique,
 )
 from chainrule.functions.promotion import is_floating_point, is_tensor, numel, result_type
+from chainrule.functions.linalg import cross, det, logdet, slogdet, trace
+from chainrule.functions.linalg import inv as inverse
 from chainrule.functions.reduction import (
     all,
     amax,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from peer_comparison import DTYPES, Given, check, entries, lines
+from peer_comparison import DTYPES, Given, check, difference, entries, lines
 
+import chainrule
+
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peer
 
 READING = """
@@ -373,3 +376,21 @@ def test_writing(text: str) -> None:
 @pytest.mark.parametrize("text", lines(IN_PLACE))
 def test_in_place(text: str) -> None:
     check(text, _pairs(), call=_statement(text))
+
+
+def test_reading_a_parameter_inside_scan_has_the_gradient_of_the_loop() -> None:
+    table = chainrule.tensor(entries((5, 3), "float64", "table"), requires_grad=True)
+    places = [1, 4, 1]
+
+    def step(carry: Any, i: Any) -> Any:
+        row = table[i]
+        return carry * 0.5 + row, row.sum()
+
+    last, _ = chainrule.scan(step, chainrule.zeros(3, dtype=chainrule.float64), chainrule.tensor(places))
+    last.sum().backward()
+    other = torch.tensor(entries((5, 3), "float64", "table"), requires_grad=True)
+    carry = torch.zeros(3, dtype=torch.float64)
+    for i in places:
+        carry = carry * 0.5 + other[i]
+    carry.sum().backward()
+    assert not difference(table.grad, other.grad)

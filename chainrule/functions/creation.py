@@ -111,7 +111,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """
     need_cpu(device)
     if isinstance(data, TensorCell):
-        return data if dtype is None else data.to(as_dtype(dtype))  # type: ignore[attr-defined]
+        return data if dtype is None else data.to(as_dtype(dtype))  # type: ignore[attr-defined,return-value]
     return tensor(data, dtype=dtype)
 
 

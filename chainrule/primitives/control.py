@@ -37,6 +37,7 @@ class Backward(NamedTuple):
         downstream: the symbols (or literals) of the gradients of carry, xₜ and constants, None where there is none.
         residuals: the symbols of the forward pass that it uses, which the loop stacks.
         constants: the symbols of the constants, in their order.
+        made: constants that gradient rules made, such as an identity matrix: their symbols and values.
     """
 
     equations: Sequence[Equation]
@@ -44,6 +45,7 @@ class Backward(NamedTuple):
     downstream: Sequence[Any]
     residuals: Sequence[Symbol]
     constants: Sequence[Symbol]
+    made: Sequence[tuple[Symbol, Value]]
 
 
 class Scan(Primitive):
@@ -112,6 +114,7 @@ class Scan(Primitive):
             carry: list[Tensor], rows: list[Tensor], captured: list[Tensor]
         ) -> tuple[list[Tensor], list[Tensor]]:
             known = dict(zip(backward.constants, captured, strict=True))
+            known.update((symbol, make(value)) for symbol, value in backward.made)
             known.update(zip(backward.upstream, [*carry[:carries], *rows[: len(coming) - carries]], strict=True))
             known.update(zip(backward.residuals, rows[len(coming) - carries :], strict=True))
             replay(backward.equations, known)
@@ -212,7 +215,7 @@ def _check_carry(carry: list[Tensor], new: list[Tensor]) -> None:
 
 def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], varying: int) -> Backward:
     """Note the backward pass of the body after its forward pass, and see what it uses of it."""
-    first = len(trace.equations)
+    first, known = len(trace.equations), set(trace.captures)
     upstream = [trace.new_input(v.array.shape, v.array.dtype, False) for v in results]
     roots = [
         (value.source, Primitive.make_tensor(g))
@@ -223,10 +226,12 @@ def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], vary
     gradients = iter(backpropagate(roots, leaves, keep_graph=True))
     found = [None if value.source is None else next(gradients) for value in inputs]
     downstream = [None if gradient is None else gradient.value.array for gradient in found]
-    made = {s for e in trace.equations[first:] for s in e.outputs} | {g.array for g in upstream}
+    new = [(inside.array, outside) for key, (outside, inside) in trace.captures.items() if key not in known]
+    made = {s for e in trace.equations[first:] for s in e.outputs}
+    made |= {g.array for g in upstream} | {symbol for symbol, _ in new}
     constants = [value.array for value in inputs[varying:]]
     used = [x for e in trace.equations[first:] for x in e.inputs] + downstream
     symbols = dict.fromkeys(x for x in used if isinstance(x, Symbol))  # each once, in order
     residuals = [x for x in symbols if x not in made and x not in constants]
     needed = Graph([], trace.equations[first:], [x for x in downstream if x is not None])
-    return Backward(needed.equations, [g.array for g in upstream], downstream, residuals, constants)
+    return Backward(needed.equations, [g.array for g in upstream], downstream, residuals, constants, new)

@@ -13,7 +13,8 @@ import numpy as np
 
 from chainrule.errors import IndexRangeError, ShapeError
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Array, Form, Shape, Symbol
+from chainrule.primitives.shape import Broadcast
+from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -81,13 +82,17 @@ class Index(Primitive):
 
     @staticmethod
     def grad_x(g: Tensor, x_shape: Shape, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
-        from chainrule.functions.creation import zeros
-
-        return IndexAdd.apply(zeros(x_shape, dtype=g.dtype), g, *places, key=key)
+        return IndexAdd.apply(_zeros(x_shape, g), g, *places, key=key)
 
     @staticmethod
     def write(base: Tensor, new: Tensor, *, key: Key) -> Tensor:
         return IndexUpdate.apply(base, new, key=key)
+
+
+def _zeros(shape: Shape, like: Tensor) -> Tensor:
+    """Zeros made of a single one, which is a literal while tracing; an array would be an input of the trace."""
+    point = Primitive.make_tensor(Value(np.zeros((), like.value.array.dtype)))
+    return Broadcast.apply(point, to=shape)
 
 
 def _check_new(name: str, x: Array, new: Array, key: Key, places: tuple[Array, ...]) -> Form:
@@ -159,9 +164,7 @@ class IndexUpdate(Primitive):
 
     @staticmethod
     def grad_x(g: Tensor, y_shape: Shape, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
-        from chainrule.functions.creation import zeros
-
-        return IndexUpdate.apply(g, zeros(y_shape, dtype=g.dtype), *places, key=key)
+        return IndexUpdate.apply(g, _zeros(y_shape, g), *places, key=key)
 
     @staticmethod
     def grad_y(g: Tensor, places: tuple[Tensor, ...], *, key: Key) -> Tensor:

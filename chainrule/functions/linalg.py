@@ -1,0 +1,385 @@
+"""Linear algebra: solving, decomposing and measuring matrices (…, m, n). All of it differentiable where it can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.functions import reduction
+from chainrule.functions.creation import eye, make
+from chainrule.functions.promotion import common_shape, expand_to, need_tensor
+from chainrule.functions.shape import cat
+from chainrule.functions.shape import diagonal as _diagonal_of
+from chainrule.primitives import linear_algebra as primitives
+from chainrule.tensor import Tensor
+
+
+class QRResult(NamedTuple):
+    """Q and R of a QR decomposition."""
+
+    Q: Tensor
+    R: Tensor
+
+
+class SVDResult(NamedTuple):
+    """U, the singular values S, and Vᵀ of a singular value decomposition."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues and eigenvectors of symmetric matrices."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class SlogdetResult(NamedTuple):
+    """Sign of the determinant and logarithm of its size."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+class LstsqResult(NamedTuple):
+    """The solution of a least-squares problem."""
+
+    solution: Tensor
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """X with A·X = B (or X·A = B if not `left`). A: (…, n, n), B: (…, n, k), or a vector (…, n).
+
+    Raises LinearAlgebraError for a singular matrix.
+
+    >>> import chainrule
+    >>> solve(chainrule.tensor([[2.0, 0.0], [0.0, 4.0]]), chainrule.tensor([2.0, 2.0]))
+    tensor([1.0000, 0.5000])
+    """
+    need_tensor(A, "solve")
+    if not left:
+        return solve(A.mT, B.mT).mT
+    vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and tuple(B.shape) == tuple(A.shape[:-1]))
+    b = B.unsqueeze(-1) if vector else B
+    batch = common_shape([tuple(A.shape[:-2]), tuple(b.shape[:-2])])
+    x = primitives.Solve.apply(
+        expand_to(A, (*batch, *A.shape[-2:])), expand_to(b, (*batch, *b.shape[-2:]))
+    )
+    return x.squeeze(-1) if vector else x
+
+
+def inv(A: Tensor) -> Tensor:
+    """A⁻¹. Raises LinearAlgebraError for a singular matrix. To solve A·x = b, `solve` is better.
+
+    >>> import chainrule
+    >>> inv(chainrule.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
+    primitives.check_matrices("inv", A.value.array, square=True)
+    return primitives.Solve.apply(A, expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)))
+
+
+def det(A: Tensor) -> Tensor:
+    """The determinant; its gradient is right for singular matrices too.
+
+    >>> import chainrule
+    >>> det(chainrule.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(5.)
+    """
+    return primitives.Det.apply(A)
+
+
+def slogdet(A: Tensor) -> SlogdetResult:
+    """Sign and logarithm of |det A|, for determinants that would overflow.
+
+    >>> import chainrule
+    >>> slogdet(chainrule.eye(3)).sign
+    tensor(1.)
+    """
+    return SlogdetResult(*primitives.SlogDet.apply(A))
+
+
+def logdet(A: Tensor) -> Tensor:
+    """ln det A; NaN where the determinant is negative.
+
+    >>> import chainrule
+    >>> logdet(chainrule.eye(3))
+    tensor(0.)
+    """
+    sign, logarithm = slogdet(A)
+    return logarithm.masked_fill(sign < 0, math.nan)
+
+
+def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+    """L, lower triangular, with A = L·Lᵀ, for symmetric positive definite A (or U = Lᵀ if `upper`).
+
+    Raises LinearAlgebraError if A is not positive definite.
+
+    >>> import chainrule
+    >>> cholesky(chainrule.tensor([[4.0, 2.0], [2.0, 5.0]]))
+    tensor([[2., 0.],
+            [1., 2.]])
+    """
+    lower = primitives.Cholesky.apply(A)
+    return lower.mT if upper else lower
+
+
+def qr(A: Tensor, mode: str = "reduced") -> QRResult:
+    """A = Q·R, Q with orthonormal columns, R upper triangular. "complete" gives a square Q, without gradient for tall A.
+
+    >>> import chainrule
+    >>> Q, R = qr(chainrule.randn(5, 3))
+    >>> chainrule.allclose(Q.T @ Q, chainrule.eye(3), atol=1e-5)
+    True
+    """
+    m, n = A.shape[-2:]
+    if mode == "complete" and m > n:
+        q, r = np.linalg.qr(A.detach().array, mode="complete")
+        return QRResult(make(q), make(r))
+    if mode == "r":
+        return QRResult(A.new_zeros(0), qr(A).R)
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f"mode is 'reduced', 'complete' or 'r', got {mode!r}.")
+    if m >= n:
+        return QRResult(*primitives.QR.apply(A))
+    q, square = primitives.QR.apply(A[..., :, :m])
+    return QRResult(q, cat([square, q.mT @ A[..., :, m:]], -1))
+
+
+def svd(A: Tensor, full_matrices: bool = True) -> SVDResult:
+    """A = U·diag(S)·Vh, S falling. With `full_matrices` U and Vh are square and, if A is not, have no gradient.
+
+    >>> import chainrule
+    >>> svd(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]])).S
+    tensor([4., 3.])
+    """
+    primitives.check_matrices("svd", A.value.array)
+    if full_matrices and A.shape[-1] != A.shape[-2]:
+        return SVDResult(*(make(part) for part in np.linalg.svd(A.detach().array)))
+    return SVDResult(*primitives.SVD.apply(A))
+
+
+def svdvals(A: Tensor) -> Tensor:
+    """The singular values, falling.
+
+    >>> import chainrule
+    >>> svdvals(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
+    return primitives.SVD.apply(A)[1]
+
+
+def eigh(A: Tensor, UPLO: str = "L") -> EighResult:
+    """Eigenvalues, rising, and eigenvectors (columns) of symmetric matrices, of which one triangle is read.
+
+    >>> import chainrule
+    >>> eigh(chainrule.tensor([[2.0, 1.0], [1.0, 2.0]])).eigenvalues
+    tensor([1., 3.])
+    """
+    if UPLO not in ("L", "U"):
+        raise ValueError(f"UPLO is 'L' or 'U', got {UPLO!r}.")
+    return EighResult(*primitives.Eigh.apply(A if UPLO == "L" else A.mT))
+
+
+def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
+    """The eigenvalues of symmetric matrices, rising.
+
+    >>> import chainrule
+    >>> eigvalsh(chainrule.tensor([[2.0, 1.0], [1.0, 2.0]]))
+    tensor([1., 3.])
+    """
+    return eigh(A, UPLO).eigenvalues
+
+
+def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """(Σ|x|^p)^(1/p) over `dim`, p = `ord`; see `chainrule.norm`.
+
+    >>> import chainrule
+    >>> vector_norm(chainrule.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    return reduction.norm(x, ord, dim, keepdim)
+
+
+def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False) -> Tensor:
+    """A norm of matrices: "fro" (root of the sum of squares), "nuc" (sum of singular values), ±2 (largest, smallest
+    singular value), ±1 (largest, smallest column sum of |a|), ±inf (row sums).
+
+    >>> import chainrule
+    >>> matrix_norm(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
+    tensor(7.)
+    """
+    rows, columns = (d % A.ndim for d in dim)
+    if ord == "fro":
+        return reduction.norm(A, 2, (rows, columns), keepdim)
+    if ord == "nuc" or ord in (2, -2):
+        s = svdvals(A.movedim((rows, columns), (-2, -1)))
+        result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+    elif ord in (1, -1, math.inf, -math.inf):
+        summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
+        sums = A.abs().sum(summed, keepdim=True)
+        result = (sums.amax(other, keepdim=True) if ord > 0 else sums.amin(other, keepdim=True)).squeeze((rows, columns))
+    else:
+        raise ValueError(f"ord is 'fro', 'nuc', 1, −1, 2, −2, inf or −inf, got {ord!r}.")
+    if keepdim:
+        for d in sorted((rows, columns)):
+            result = result.unsqueeze(d)
+    return result
+
+
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """`vector_norm`, or `matrix_norm` where `ord` is given for two dimensions (or is a string).
+
+    >>> import chainrule
+    >>> norm(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor(5.)
+    """
+    if isinstance(ord, str) or (ord is not None and (len(dim) == 2 if isinstance(dim, tuple) else dim is None and A.ndim == 2)):
+        return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim)
+    return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
+
+
+def cond(A: Tensor) -> Tensor:
+    """The condition number: largest over smallest singular value.
+
+    >>> import chainrule
+    >>> cond(chainrule.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor(2.)
+    """
+    s = svdvals(A)
+    return s[..., 0] / s[..., -1]
+
+
+def _smallest_kept(s: Tensor, A: Tensor, rtol: float | None) -> Tensor:
+    epsilon = float(np.finfo(A.value.array.dtype).eps)
+    return s.detach()[..., :1] * (max(A.shape[-2:]) * epsilon if rtol is None else rtol)
+
+
+def matrix_rank(A: Tensor, *, rtol: float | None = None) -> Tensor:
+    """How many singular values are above `rtol` times the largest (default: max(m, n)·ε).
+
+    >>> import chainrule
+    >>> matrix_rank(chainrule.ones(3, 3))
+    tensor(1)
+    """
+    s = svdvals(A.detach())
+    return (s > _smallest_kept(s, A, rtol)).sum(-1)
+
+
+def pinv(A: Tensor, *, rtol: float | None = None) -> Tensor:
+    """The pseudo-inverse A⁺ (Moore and Penrose): V·diag(1/s)·Uᵀ, singular values of nearly 0 left out.
+
+    >>> import chainrule
+    >>> pinv(chainrule.tensor([[2.0], [0.0]]))
+    tensor([[0.5000, 0.0000]])
+    """
+    u, s, vh = svd(A, full_matrices=False)
+    dropped = s <= _smallest_kept(s, A, rtol)
+    inverse = s.masked_fill(dropped, 1).reciprocal().masked_fill(dropped, 0)
+    return vh.mT @ (inverse.unsqueeze(-1) * u.mT)
+
+
+def lstsq(A: Tensor, B: Tensor) -> LstsqResult:
+    """X that makes ‖A·X − B‖ smallest, for A of full column rank; B: (…, m, k).
+
+    >>> import chainrule
+    >>> lstsq(chainrule.tensor([[1.0], [1.0]]), chainrule.tensor([[1.0], [3.0]])).solution
+    tensor([[2.]])
+    """
+    if A.shape[-2] < A.shape[-1]:
+        return LstsqResult(pinv(A) @ B)
+    q, r = qr(A)
+    return LstsqResult(solve(r, q.mT @ B))
+
+
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """A·A·…·A, n times; negative powers of the inverse.
+
+    >>> import chainrule
+    >>> matrix_power(chainrule.tensor([[1.0, 1.0], [0.0, 1.0]]), 5)
+    tensor([[1., 5.],
+            [0., 1.]])
+    """
+    if n < 0:
+        return matrix_power(inv(A), -n)
+    result, square = expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)), A
+    while n:
+        result = result @ square if n & 1 else result
+        square, n = square @ square if n > 1 else square, n >> 1
+    return result
+
+
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of several matrices, from the left.
+
+    >>> import chainrule
+    >>> multi_dot([chainrule.eye(2), chainrule.ones(2, 3), chainrule.ones(3, 1)]).shape
+    Size([2, 1])
+    """
+    if len(tensors) < 2:
+        raise ShapeError("multi_dot takes at least two matrices.")
+    result = tensors[0]
+    for matrix in tensors[1:]:
+        result = result @ matrix
+    return result
+
+
+def solve_triangular(
+    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Tensor:
+    """X with A·X = B for triangular A, of which only that triangle is read.
+
+    >>> import chainrule
+    >>> solve_triangular(chainrule.tensor([[2.0, 9.0], [1.0, 1.0]]), chainrule.ones(2, 1), upper=False)
+    tensor([[0.5000],
+            [0.5000]])
+    """
+    triangle = A.triu() if upper else A.tril()
+    if unitriangular:
+        identity = eye(A.shape[-1], dtype=A.dtype)
+        triangle = triangle * (1 - identity) + identity
+    return solve(triangle, B, left=left)
+
+
+def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross product of vectors of three entries along `dim`.
+
+    >>> import chainrule
+    >>> cross(chainrule.tensor([1.0, 0.0, 0.0]), chainrule.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    if input.shape[dim] != 3 or other.shape[dim] != 3:
+        raise ShapeError(f"cross: dimension {dim} has 3 entries, got {tuple(input.shape)} and {tuple(other.shape)}.")
+    turn, back = make(np.array([1, 2, 0])), make(np.array([2, 0, 1]))
+
+    def pick(x: Tensor, places: Tensor) -> Tensor:
+        return x.index_select(dim, places)
+
+    return pick(input, turn) * pick(other, back) - pick(input, back) * pick(other, turn)
+
+
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of matrices, by default of the last two dimensions.
+
+    >>> import chainrule
+    >>> diagonal(chainrule.eye(2))
+    tensor([1., 1.])
+    """
+    return _diagonal_of(A, offset, dim1, dim2)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal.
+
+    >>> import chainrule
+    >>> trace(chainrule.eye(3))
+    tensor(3.)
+    """
+    return _diagonal_of(input).sum()
