@@ -37,6 +37,7 @@ from chainrule.errors import (
     CheckpointError,
     DataError,
     DTypeError,
+    EvaluationWarning,
     GradientError,
     IndexRangeError,
     ShapeError,

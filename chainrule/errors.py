@@ -37,6 +37,10 @@ class GradientError(ChainruleError, RuntimeError):
     """A derivative was asked for that does not exist, or no longer: backward twice, a non-scalar loss, …"""
 
 
+class EvaluationWarning(UserWarning):
+    """A model is used without gradients, as for evaluation, while it is in training mode."""
+
+
 class TraceError(ChainruleError, RuntimeError):
     """A value was asked for while only shapes are known (inside `scan` bodies and compiled functions)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ class Mistake:
 
     def make(self) -> None:
         """Do it."""
-        exec(compile(self.code, self.title, "exec"), {"chainrule": chainrule, "nn": nn})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", chainrule.EvaluationWarning)
+            exec(compile(self.code, self.title, "exec"), {"chainrule": chainrule, "nn": nn})
 
 
 def _collect() -> list[Mistake]:
@@ -168,6 +171,13 @@ def _collect() -> list[Mistake]:
             "chainrule.optim.SGD([], lr=0.1)",
             ValueError,
             ("parameters",),
+        ),
+        Mistake(
+            "eval() forgotten",
+            "model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(), nn.Linear(8, 1))\n"
+            "with chainrule.no_grad():\n    model(chainrule.ones(1, 2))",
+            chainrule.EvaluationWarning,
+            ("model.eval()", "1 (Dropout)"),
         ),
         Mistake(
             "A NaN, and the question where it comes from",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chainrule.data.dataset import TensorDataset
-from chainrule.data.digits import load_digits_arrays, split_digits
+from chainrule.data.optdigits import load_digits_arrays, split_digits
 from chainrule.data.images import resize_images
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy

@@ -4,6 +4,7 @@ from chainrule.nn import functional, init
 from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.container import ModuleDict, ModuleList, Sequential
 from chainrule.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from chainrule.nn.dropout import Dropout
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from chainrule.nn.module import Module
@@ -21,6 +22,7 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "CrossEntropyLoss",
+    "Dropout",
     "Flatten",
     "Identity",
     "L1Loss",

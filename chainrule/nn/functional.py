@@ -4,6 +4,7 @@ from chainrule.functions.elementwise import log_softmax, relu, sigmoid, softmax,
 from chainrule.functions.indexing import one_hot
 from chainrule.functions.shape import pad
 from chainrule.nn.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from chainrule.nn.dropout import dropout
 from chainrule.nn.linear import linear
 from chainrule.nn.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from chainrule.nn.pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
@@ -19,6 +20,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cross_entropy",
+    "dropout",
     "l1_loss",
     "linear",
     "log_softmax",

@@ -53,7 +53,7 @@ def _explain_features(x: Tensor, expected: int) -> str:
         text += f" With this input in_features would be {shape[-1]}."
     record = x.grad_fn
     if record is not None and record.path:
-        text += f" The input comes from {record.path}."
+        text += f" The input comes from {record.path} ({record.operation.name})."
     return text
 
 

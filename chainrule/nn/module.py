@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.cell import Handle
-from chainrule.errors import ChainruleError, CheckpointError
+from chainrule.errors import ChainruleError, CheckpointError, EvaluationWarning
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 from chainrule.tensor import Parameter, Tensor
@@ -50,6 +51,8 @@ class Module:
     """
 
     training: bool
+    #: Whether `forward` does something else in training than in evaluation.
+    differs_in_training: ClassVar[bool] = False
 
     def __init__(self) -> None:
         fields = self.__dict__
@@ -74,6 +77,8 @@ class Module:
         before = state.path, state.module, state.paths
         if state.paths is None:
             state.paths = self._own_paths()
+            if self.training and not state.gradients:
+                self._remind_of_eval()
         state.path = state.paths.get(id(self), state.path)
         state.module = type(self).__name__
         try:
@@ -93,6 +98,16 @@ class Module:
             changed = hook(self, args, output)
             output = output if changed is None else changed
         return output
+
+    def _remind_of_eval(self) -> None:
+        different = [f"{name or 'it'} ({type(m).__name__})" for name, m in self.named_modules() if m.differs_in_training]
+        if different:
+            warnings.warn(
+                f"{type(self).__name__} is in training mode while gradients are off, and {different[0]} does something "
+                "else in training. For evaluation call model.eval() first, and model.train() afterwards.",
+                EvaluationWarning,
+                stacklevel=3,
+            )
 
     def _own_paths(self) -> dict[int, str]:
         """The path of each module below this one, by identity; made again when any module has changed."""
