@@ -75,13 +75,13 @@ class Module:
         """Run `forward`, with this module's path in the thread's state: records and errors take it from there."""
         state = current_state()
         before = state.path, state.module, state.paths
-        if state.paths is None:
-            state.paths = self._own_paths()
-            if self.training and not state.gradients:
-                self._remind_of_eval()
-        state.path = state.paths.get(id(self), state.path)
-        state.module = type(self).__name__
         try:
+            if state.paths is None:
+                state.paths = self._own_paths()
+                if self.training and not state.gradients:
+                    self._remind_of_eval()
+            state.path = state.paths.get(id(self), state.path)
+            state.module = type(self).__name__
             if not self._forward_pre_hooks and not self._forward_hooks:
                 return self.forward(*args, **kwargs)
             return self._call_with_hooks(args, kwargs)
