@@ -142,6 +142,9 @@ class TensorCell:
 
     def set_value(self, value: Value) -> None:
         """Put a value into the cell without asking: no check of shapes, leaves or views."""
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_write(self)
         self._base, self._steps, self._seen = None, (), None
         self._value = value
 
@@ -166,8 +169,10 @@ class TensorCell:
         return self
 
     def _assign_root(self, new: Any, what: str) -> None:
-        source = self._value.source
-        if not current_state().gradients:
+        source, state = self._value.source, current_state()
+        if state.trace is not None:
+            state.trace.note_write(self)
+        if not state.gradients:
             self._value = Value(new.value.array, source)
             return
         if source is not None and isinstance(source[0], Leaf):

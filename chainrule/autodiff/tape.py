@@ -176,10 +176,12 @@ def backpropagate(
                 found.update({(node, position): gradient for position, gradient in gradients.items()})
             if isinstance(node, Record):
                 state.path = node.path
-                for source, gradient in _send_through(node, gradients, useful):
-                    deliver(source, gradient)
-                if not keep_graph:
-                    node.saved = None
+                onward = [source is not None and (useful is None or source[0] in useful) for source in node.sources]
+                if any(onward):
+                    for source, gradient in _send_through(node, gradients, onward):
+                        deliver(source, gradient)
+                    if not keep_graph:
+                        node.saved = None
             elif isinstance(node, Leaf) and useful is None:
                 node.collect(gradients[0], differentiable)
     finally:
@@ -188,16 +190,15 @@ def backpropagate(
 
 
 def _send_through(
-    record: Record, gradients: dict[int, Tensor], useful: set[Node] | None
+    record: Record, gradients: dict[int, Tensor], wanted: list[bool]
 ) -> Iterable[tuple[Source, Tensor]]:
-    """Upstream × local = downstream, for each input of one record that leads somewhere."""
+    """Upstream × local = downstream, for each wanted input of one record."""
     if record.saved is None:
         raise GradientError(
             f"backward a second time through {record.operation.name}: what it kept was freed by the first pass. "
             "Call the first backward(retain_graph=True), or compute the loss again."
         )
     upstream = [gradients.get(position) for position in range(len(record.forms))]
-    wanted = [source is not None and (useful is None or source[0] in useful) for source in record.sources]
     downstream = record.operation.pull_back(record, upstream, wanted)
     for source, gradient in zip(record.sources, downstream, strict=True):
         if source is not None and gradient is not None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
-from chainrule.primitives.control import loop
+from chainrule.functions.creation import make
+from chainrule.primitives.control import OutsideWritesError, loop
 
 
 def scan(
@@ -45,7 +46,7 @@ def scan(
         raise ShapeError(f"scan: all of xs must have one first extent (or give length), got {sorted(map(str, extents))}.")
     shapes: list[Any] = []
 
-    def step(carry: list[Any], rows: list[Any], constants: list[Any]) -> tuple[list[Any], list[Any]]:
+    def step(carry: list[Any], rows: list[Any], cells: list[Any]) -> tuple[list[Any], list[Any]]:
         after, y = function(rebuild(init, iter(carry)), rebuild(xs, iter(rows)))
         shapes.append(y)
         new = flatten(after)
@@ -53,8 +54,38 @@ def scan(
             raise ShapeError(f"scan: the carry starts with {len(carry)} tensors and the function returns {len(new)}.")
         return new, flatten(y)
 
-    final, stacked = loop(step, carry, rows, [], extents.pop(), reverse)
-    return rebuild(init, iter(final)), rebuild(shapes[0], iter(stacked))
+    steps = extents.pop()
+    try:
+        final, stacked = loop(step, carry, rows, [], steps, reverse)
+    except OutsideWritesError as error:
+        final, stacked = _loop_with_cells(step, carry, rows, error, steps, reverse)
+    return rebuild(init, iter(final)), rebuild(shapes[-1], iter(stacked))
+
+
+def _loop_with_cells(
+    step: Any, carry: list[Any], rows: list[Any], error: OutsideWritesError, length: int, reverse: bool
+) -> tuple[list[Any], list[Any]]:
+    """The loop once more, with the cells that its body changes as further carries: the state of a generator."""
+    cells: list[Any] = error.cells
+    if any(cell.dtype.is_floating_point for cell in cells):
+        raise error
+
+    def step_with_cells(both: list[Any], rows: list[Any], _: list[Any]) -> tuple[list[Any], list[Any]]:
+        before = [cell.value for cell in cells]
+        for cell, now in zip(cells, both[len(carry) :], strict=True):
+            cell._value = now.value
+        try:
+            new, ys = step(both[: len(carry)], rows, [])
+            return [*new, *[make(cell.value.array) for cell in cells]], ys
+        finally:
+            for cell, value in zip(cells, before, strict=True):
+                cell._value = value
+
+    start = [*carry, *[cell.detach_copy() for cell in cells]]
+    final, stacked = loop(step_with_cells, start, rows, [], length, reverse)
+    for cell, last in zip(cells, final[len(carry) :], strict=True):
+        cell.set_value(last.value)
+    return final[: len(carry)], stacked
 
 
 def flatten(tree: Any) -> list[Any]:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.autodiff.tape import Record, backpropagate
-from chainrule.errors import ShapeError
+from chainrule.errors import ShapeError, TraceError
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.trace import Equation, Graph, Trace, replay, tracing
 from chainrule.primitives.value import Array, Form, Symbol, Value
 from chainrule.state import current_state
 
 if TYPE_CHECKING:
+    from chainrule.cell import TensorCell
     from chainrule.tensor import Tensor
 
 Step = Callable[[list["Tensor"], list["Tensor"], list["Tensor"]], tuple[list["Tensor"], list["Tensor"]]]
@@ -182,7 +183,7 @@ def loop(
         rows_in = [trace.new_input(x.shape[1:], x.value.array.dtype, x.requires_grad) for x in rows]
         given_in = [trace.new_input(c.shape, c.value.array.dtype, c.requires_grad) for c in constants]
         tensors = [[Primitive.make_tensor(v) for v in group] for group in (carry_in, rows_in, given_in)]
-        new_carry, ys = step(*tensors)
+        new_carry, ys = _run_once(trace, step, tensors)
         _check_carry(carry, new_carry)
         results = [trace.lift([t.value])[0] for t in (*new_carry, *ys)]
         captured = list(trace.captures.values())
@@ -198,6 +199,31 @@ def loop(
         *outside, body=body, carries=len(carry), sequences=len(rows), length=length, reverse=reverse, backward=backward
     )
     return list(answer[: len(carry)]), list(answer[len(carry) : len(outputs)])
+
+
+class OutsideWritesError(TraceError):
+    """The body of a loop wrote to tensors from outside; `cells` are these, with their old values again."""
+
+    def __init__(self, cells: list[TensorCell]) -> None:
+        shapes = ", ".join(str(tuple(cell.shape)) for cell in cells)
+        super().__init__(
+            f"the body of a loop changes tensors from outside in place (of shape {shapes}). It runs once to be noted "
+            "and is then repeated without Python, so such a change must be part of the carry: take the tensor in, "
+            "return the new one."
+        )
+        self.cells = cells
+
+
+def _run_once(trace: Trace, step: Step, tensors: list[list[Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    try:
+        new_carry, ys = step(*tensors)
+    except BaseException:
+        trace.take_back_writes()
+        raise
+    outside = trace.take_back_writes([*new_carry, *ys])
+    if outside:
+        raise OutsideWritesError(outside)
+    return new_carry, ys
 
 
 def _inexact(value: Value) -> bool:

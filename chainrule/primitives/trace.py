@@ -7,6 +7,7 @@ made explicit as a *capture*: an input of the noted graph. Single numbers stay i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
 if TYPE_CHECKING:
+    from chainrule.cell import TensorCell
     from chainrule.primitives.primitive import Primitive
     from chainrule.tensor import Tensor
 
@@ -42,12 +44,13 @@ class Equation(NamedTuple):
 
 
 class Trace:
-    """The equations noted so far and the values captured from outside."""
+    """The equations noted so far, the values captured from outside, and the cells that were written to."""
 
     def __init__(self) -> None:
         self.equations: list[Equation] = []
         self.captures: dict[int, tuple[Value, Value]] = {}
         self._own: set[Symbol] = set()
+        self._writes: dict[int, tuple[weakref.ref[TensorCell], Value]] = {}
 
     def new_input(self, shape: tuple[int, ...], dtype: Any, differentiable: bool) -> Value:
         """A symbol that stands for an input; with a leaf where its gradient will be asked for."""
@@ -71,6 +74,25 @@ class Trace:
             inside = self.new_input(array.shape, array.dtype, value.source is not None)
             known = self.captures[id(value)] = (value, inside)
         return known[1]
+
+    def note_write(self, cell: TensorCell) -> None:
+        """Remember what a cell held before it was first written to."""
+        self._writes.setdefault(id(cell), (weakref.ref(cell), cell._value))
+
+    def take_back_writes(self, results: Sequence[TensorCell] = ()) -> list[TensorCell]:
+        """Put the old values back into all cells that outlive the trace, and answer with them.
+
+        A cell that the traced code made itself is gone by now, unless it is one of the results.
+        """
+        outside = []
+        for reference, value in self._writes.values():
+            cell = reference()
+            if cell is None or not isinstance(cell._value.array, Symbol):
+                continue
+            if all(cell is not result for result in results):
+                cell._value = value
+                outside.append(cell)
+        return outside
 
     def note(self, primitive: type[Primitive], values: list[Value], parameters: dict[str, Any], forms: Any) -> Any:
         """Note one application and give symbols for its results: one, or a list of them, as the forms are."""
