@@ -145,5 +145,5 @@ class MaxPool(Primitive):
         from chainrule.functions.creation import zeros
 
         flat = zeros(*x_shape[:2], math.prod(x_shape[2:]), dtype=g_values.dtype)
-        places = indices.reshape(*x_shape[:2], -1)
+        places = indices.reshape(*x_shape[:2], math.prod(indices.shape[2:]))
         return flat.scatter_add(2, places, g_values.reshape(places.shape)).reshape(x_shape)

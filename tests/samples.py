@@ -1,0 +1,212 @@
+"""Samples for every primitive: arrays and settings with which the registry tests try it.
+
+A new primitive needs an entry here, or the suite fails. Inputs are float64 or integers, away from kinks and
+poles, in shapes with extents 0 and 1 and in odd memory layouts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitives.indexing import ARRAY, Range
+from chainrule.primitives.random import write_state
+
+
+@dataclass
+class Sample:
+    """Inputs and settings of one application.
+
+    `second` says whether its gradient has a gradient that can be checked.
+    """
+
+    inputs: tuple[Any, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    second: bool = True
+
+
+def numbers(*shape: int, low: float = 0.3, high: float = 2.0, signs: bool = True, seed: int = 0) -> Any:
+    """Numbers with sizes from low to high, all different, of both signs unless told otherwise."""
+    random = np.random.default_rng(seed + sum(shape))
+    size = int(np.prod(shape))
+    values = low + (high - low) * (random.permutation(size) + 0.5) / max(size, 1)
+    return (values * (random.choice([-1, 1], size) if signs else 1)).reshape(shape)
+
+
+def layouts(**options: Any) -> list[Any]:
+    """Arrays in all the ways they can lie in memory, and of all the sizes that break things."""
+    matrix = numbers(3, 4, **options)
+    return [
+        numbers(**options), numbers(1, **options), numbers(0, **options), numbers(2, 0, 3, **options),
+        matrix, matrix.T, matrix[::-1, ::-2], numbers(6, 8, **options)[::2, 1::3],
+        np.broadcast_to(numbers(3, 1, **options), (3, 4)), numbers(1, 2, 1, 3, **options),
+    ]  # fmt: skip
+
+
+def unary(second: bool = True, **options: Any) -> list[Sample]:
+    return [Sample((x,), second=second) for x in layouts(**options)]
+
+
+def binary(second: bool = True, **options: Any) -> list[Sample]:
+    pairs = zip(layouts(**options), layouts(seed=7, **options), strict=True)
+    return [Sample((x, np.where(np.abs(x - y) < 0.05, y + 0.1, y)), second=second) for x, y in pairs]
+
+
+def quotients() -> list[Sample]:
+    """Pairs whose quotient is far from the whole numbers, where ⌊x / y⌋ jumps."""
+    return [Sample((np.round(x * 5) * y + 0.4 * y, y), second=False) for x, y in zip(layouts(), layouts(), strict=True)]
+
+
+def bits() -> list[Sample]:
+    x, y = np.array([[5, 3], [0, 255]]), np.array([[6, 3], [1, 127]])
+    return [Sample((x, y)), Sample((x[::-1].T, y)), Sample((x > 4, y > 4)), Sample((x[:0], y[:0]))]
+
+
+def reduced(second: bool = True, **options: Any) -> list[Sample]:
+    shapes = [((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)), ((2, 3, 4), (0, 2)), ((1, 3), (0,)), ((5,), (0,))]
+    samples = [Sample((numbers(*shape, **options),), {"axes": axes}, second) for shape, axes in shapes]
+    return [*samples, Sample((numbers(4, 3, **options).T[::-1],), {"axes": (1,)}, second)]
+
+
+def convolved(kind: str) -> list[Sample]:
+    """The three convolution primitives on the same cases: strides, padding, dilation, groups, 1 to 3 dimensions."""
+    cases = [
+        ((2, 3, 5), (4, 3, 2), (1,), (0,), (1,), 1), ((2, 2, 6, 5), (2, 2, 3, 2), (2, 1), (1, 0), (1, 2), 1),
+        ((1, 4, 4, 4), (4, 2, 2, 2), (1, 2), (0, 1), (1, 1), 2), ((2, 2, 3, 3), (4, 1, 1, 1), (1, 1), (0, 0), (1, 1), 2),
+        ((1, 1, 3, 3, 3), (2, 1, 2, 2, 2), (1, 1, 1), (0, 1, 0), (1, 1, 1), 1),
+        ((0, 2, 4, 4), (3, 2, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((1, 1, 7, 7), (1, 1, 2, 2), (3, 3), (0, 0), (1, 1), 1),
+    ]  # fmt: skip
+    samples = []
+    for x_shape, w_shape, stride, padding, dilation, groups in cases:
+        x, w = numbers(*x_shape), numbers(*w_shape, seed=3)
+        sizes = zip(x_shape[2:], w_shape[2:], stride, padding, dilation, strict=True)
+        out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes)
+        y = numbers(x_shape[0], w_shape[0], *out, seed=5)
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        if kind == "forward":
+            samples.append(Sample((x, w), settings))
+        elif kind == "transpose":
+            samples.append(Sample((y, w), {**settings, "size": x_shape[2:]}))
+        else:
+            samples.append(Sample((x, y), {**settings, "kernel": w_shape[2:]}))
+    return samples
+
+
+def windows() -> list[tuple[Any, dict[str, Any]]]:
+    cases = [
+        ((2, 2, 6), (2,), (2,), (1,)), ((1, 2, 5, 6), (2, 3), (1, 2), (2, 1)), ((2, 1, 4, 4), (2, 2), (2, 2), (1, 1)),
+        ((0, 2, 4, 4), (2, 2), (2, 2), (1, 1)), ((1, 1, 3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
+    ]  # fmt: skip
+    return [(numbers(*shape), {"kernel": k, "stride": s, "dilation": d}) for shape, k, s, d in cases]
+
+
+def folded() -> list[Sample]:
+    from chainrule.primitives.window import Windows
+
+    return [
+        Sample((numbers(*Windows.shape(x, **settings)[0]),), {**settings, "size": x.shape[2:]})
+        for x, settings in windows()
+    ]
+
+
+_all = Range(None, None, None)
+_places = np.array([[2, 0], [1, 2]])
+KEYS: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [
+    ((1,), ()), ((Range(0, 2, None), None, -1), ()), ((..., Range(None, None, 2)), ()), ((Range(2, 2, None),), ()),
+    ((ARRAY,), (_places,)), ((_all, ARRAY), (np.array([3, 0, 0]),)), ((ARRAY, ARRAY), (np.array([0, 2]), np.array([1, 1]))),
+    ((ARRAY, _all), (np.array([0, 0, 2]),)), ((ARRAY,), (np.zeros(0, np.int64),)),
+]  # fmt: skip
+
+
+def indexed(kind: str) -> list[Sample]:
+    samples = []
+    for key, places in KEYS:
+        x = numbers(3, 4)
+        if kind == "read":
+            samples.append(Sample((x, *places), {"key": key}))
+            continue
+        from chainrule.primitives.indexing import Index
+
+        y = numbers(*Index.shape(x, *places, key=key)[0], seed=9)
+        if kind == "put" and any(len(np.unique(p)) < p.size for p in places) and len(places) == 1:
+            continue  # which of several writes to one place stays is nobody's business
+        samples.append(Sample((x, y, *places), {"key": key}))
+    return samples
+
+
+def matrices(n: int, m: int, *batch: int, spread: float = 1.0) -> Any:
+    """Matrices whose singular values differ clearly."""
+    random = np.random.default_rng(n + 10 * m)
+    u, _, vh = np.linalg.svd(random.standard_normal((*batch, n, m)), full_matrices=False)
+    return (u * (1 + spread * np.arange(min(n, m), 0, -1))) @ vh
+
+
+def positive(n: int, *batch: int) -> Any:
+    x = matrices(n, n, *batch)
+    return x @ np.swapaxes(x, -1, -2)
+
+
+_state = write_state(5, 7)
+_drawn = [{"to": to, "dtype": np.dtype(d)} for to in [(), (0,), (3, 4)] for d in ("f4", "f8", "f2")]
+
+SAMPLES: dict[str, list[Sample]] = {
+    **{name: binary() for name in ("Add", "Subtract", "Multiply", "Divide", "Arctan2", "Maximum", "Minimum")},
+    **{name: binary() for name in ("Equal", "Less", "LessEqual")},
+    **{name: quotients() for name in ("FloorDivide", "Remainder")},
+    "Power": binary(signs=False),
+    **{name: bits() for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
+    "BitwiseNot": [Sample(sample.inputs[:1]) for sample in bits()],
+    **{name: unary() for name in ("Negate", "Exp", "Expm1", "Sin", "Cos", "Arctan", "Tanh", "Erf", "Absolute")},
+    **{name: unary(signs=False) for name in ("Log", "Log1p", "Sqrt", "Rsqrt")},
+    "Arcsin": unary(low=0.1, high=0.9),
+    **{name: unary() for name in ("Sign", "Floor", "Round")},
+    "Where": [Sample((x > 0.1, x, y)) for x, y in zip(layouts(), layouts(seed=7), strict=True)],
+    "Cast": [Sample((x,), {"dtype": np.dtype(np.float64)}) for x in layouts()],
+    **{name: reduced() for name in ("Sum", "Product", "Amax")},
+    "Argmax": [Sample((numbers(3, 4),), {"axis": 1}), Sample((numbers(3, 4).T,), {"axis": 0})],
+    "CumulativeSum": [Sample((numbers(3, 4),), {"axis": a}) for a in (0, 1)] + [Sample((numbers(0),), {"axis": 0})],
+    "Sort": [Sample((numbers(3, 4),), {"axis": a, "descending": d}) for a in (0, 1) for d in (False, True)],
+    "Broadcast": [
+        Sample((numbers(*shape),), {"to": to})
+        for shape, to in [((), (2, 3)), ((3,), (2, 3)), ((2, 1), (4, 2, 3)), ((1,), (0,)), ((2, 3), (2, 3))]
+    ]
+    + [Sample((numbers(4, 1, 2).T,), {"to": (2, 3, 4)})],
+    "Reshape": [Sample((x,), {"to": (x.size, 1)}) for x in layouts()],
+    "Permute": [Sample((numbers(2, 3, 4),), {"order": (2, 0, 1)}), Sample((numbers(3, 4)[::-1],), {"order": (1, 0)})],
+    "Flip": [Sample((x,), {"axes": tuple(range(x.ndim))}) for x in layouts()],
+    "Pad": [
+        Sample((numbers(3, 4),), {"before": before, "after": after, "constant": 2.5})
+        for before, after in [((1, 0), (0, 2)), ((-1, 1), (2, -3)), ((0, 0), (0, 0))]
+    ],
+    "Concatenate": [
+        Sample((numbers(2, 3), numbers(0, 3), numbers(1, 3, seed=4)), {"axis": 0}),
+        Sample((numbers(3, 2).T, numbers(2, 1)), {"axis": 1}),
+    ],
+    "Index": indexed("read"),
+    "IndexAdd": indexed("add"),
+    "IndexUpdate": indexed("put"),
+    "MatMul": [
+        Sample((numbers(*a), numbers(*b, seed=2)))
+        for a, b in [((2, 3), (3, 4)), ((5, 2, 3), (5, 3, 1)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((1, 1), (1, 1))]
+    ]
+    + [Sample((numbers(3, 2).T, numbers(4, 3).T[::-1]))],
+    "Convolution": convolved("forward"),
+    "ConvolutionTranspose": convolved("transpose"),
+    "ConvolutionWeight": convolved("weight"),
+    **{name: [Sample((x,), settings) for x, settings in windows()] for name in ("Windows", "WindowSum", "MaxPool")},
+    "Fold": folded(),
+    "RandomUniform": [Sample((_state,), settings) for settings in _drawn],
+    "RandomNormal": [Sample((_state,), settings) for settings in _drawn],
+    "RandomIntegers": [Sample((_state,), {"to": (3, 4), "low": -2, "high": 5})],
+    "RandomPermutation": [Sample((_state,), {"n": n}) for n in (0, 1, 9)],
+    "RandomAdvance": [Sample((_state,), {"blocks": 12})],
+    "Solve": [Sample((matrices(3, 3), numbers(3, 2))), Sample((matrices(2, 2, 4), numbers(4, 2, 1)))],
+    "Det": [Sample((matrices(3, 3),)), Sample((matrices(2, 2, 3),)), Sample((np.zeros((0, 0)),))],
+    "SlogDet": [Sample((matrices(3, 3),)), Sample((-matrices(3, 3, 2),))],
+    "Cholesky": [Sample((positive(3),)), Sample((positive(2, 3),))],
+    "QR": [Sample((matrices(4, 3),)), Sample((matrices(3, 3, 2),))],
+    "Eigh": [Sample((positive(3),)), Sample((positive(2, 3),))],
+    "SVD": [Sample((matrices(*shape),)) for shape in [(3, 3), (4, 2), (2, 4), (3, 2, 2)]],
+}
