@@ -343,7 +343,9 @@ class AvgPool1d(_AvgPool):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        stride = kernel_size if stride is None else stride
+        once = [per_dimension(n, 1, "a setting of AvgPool1d") for n in (kernel_size, stride, padding)]
+        super().__init__(*once, ceil_mode, count_include_pad)
 
 
 class AvgPool2d(_AvgPool):

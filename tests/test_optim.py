@@ -1,0 +1,158 @@
+"""Optimisers against PyTorch's: fifty steps of every option, state that travels, and misuse."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn, optim
+
+OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.05}), ("SGD", {"lr": 0.05, "momentum": 0.9}), ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.02, "momentum": 0.8, "dampening": 0.3}), ("SGD", {"lr": 0.05, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}), ("SGD", {"lr": 0.01, "maximize": True}),
+    ("Adam", {}), ("Adam", {"lr": 0.05}), ("Adam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3}),
+    ("Adam", {"lr": 0.05, "weight_decay": 0.1}), ("Adam", {"lr": 0.05, "amsgrad": True}), ("Adam", {"lr": 0.01, "maximize": True}),
+    ("AdamW", {"lr": 0.05}), ("AdamW", {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}), ("AdamW", {"lr": 0.01, "maximize": True}),
+]  # fmt: skip
+
+random = np.random.default_rng(0)
+START = {name: random.standard_normal(shape) * 0.5 for name, shape in [("a", (4, 3)), ("b", (3,)), ("c", (3, 2))]}
+INPUTS, TARGETS = random.standard_normal((50, 8, 4)), random.standard_normal((50, 8, 2))
+
+
+def trajectory(framework: Any, name: str, settings: dict[str, Any], steps: int = 50) -> np.ndarray:
+    """All parameters after each step, on a small network with a new batch in every step."""
+    parameters = {n: framework.tensor(v.copy(), requires_grad=True) for n, v in START.items()}
+    optimizer = getattr(framework.optim, name)(list(parameters.values()), **settings)
+    path = []
+    for x, y in zip(INPUTS[:steps], TARGETS[:steps], strict=True):
+        optimizer.zero_grad()
+        hidden = framework.tanh(framework.tensor(x) @ parameters["a"] + parameters["b"])
+        ((hidden @ parameters["c"] - framework.tensor(y)) ** 2).mean().backward()
+        optimizer.step()
+        path.append(np.concatenate([p.detach().numpy().ravel() for p in parameters.values()]))
+    return np.array(path)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("name", "settings"), OPTIONS)
+def test_trajectory_is_pytorch_s(name: str, settings: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    np.testing.assert_allclose(
+        trajectory(chainrule, name, settings), trajectory(torch, name, settings), rtol=1e-9, atol=1e-9
+    )
+
+
+@pytest.mark.peer
+def test_lenet_learns_as_pytorch_s_does() -> None:
+    torch = pytest.importorskip("torch")
+    ours = chainrule.models.LeNet5(image_size=28)
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 6, 5, padding=2), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Conv2d(6, 16, 5), torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(400, 120), torch.nn.ReLU(), torch.nn.Linear(120, 84),
+        torch.nn.ReLU(), torch.nn.Linear(84, 10),
+    )  # fmt: skip
+    with torch.no_grad():
+        for p, q in zip(theirs.parameters(), ours.parameters(), strict=True):
+            p.copy_(torch.from_numpy(q.detach().numpy()))
+    images = np.random.default_rng(1).standard_normal((20, 16, 1, 28, 28)).astype("float32")
+    labels = np.random.default_rng(2).integers(0, 10, (20, 16))
+    losses = []
+    for framework, model in ((chainrule, ours), (torch, theirs)):
+        optimizer = framework.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        run = []
+        for x, y in zip(images, labels, strict=True):
+            optimizer.zero_grad()
+            loss = framework.nn.CrossEntropyLoss()(model(framework.tensor(x)), framework.tensor(y))
+            loss.backward()
+            optimizer.step()
+            run.append(loss.item())
+        losses.append(run)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "settings"), OPTIONS[2:3] + OPTIONS[11:12])
+def test_state_travels(name: str, settings: dict[str, Any]) -> None:
+    model = nn.Linear(3, 2)
+    optimizer = getattr(optim, name)(model.parameters(), **settings)
+
+    def step(model: Any, optimizer: Any, x: Any) -> None:
+        optimizer.zero_grad()
+        (model(x) ** 2).sum().backward()
+        optimizer.step()
+
+    for i in range(3):
+        step(model, optimizer, chainrule.ones(1, 3) * i)
+    twins = [copy.deepcopy((model, optimizer)), pickle.loads(pickle.dumps((model, optimizer)))]
+    loaded = nn.Linear(3, 2)
+    loaded.load_state_dict(model.state_dict())
+    other = getattr(optim, name)(loaded.parameters(), lr=9.0)
+    other.load_state_dict(optimizer.state_dict())
+    for pair in [(model, optimizer), *twins, (loaded, other)]:
+        step(*pair, chainrule.ones(1, 3))
+        assert pair[0].weight.tolist() == model.weight.tolist()
+
+
+@pytest.mark.peer
+def test_state_dict_has_pytorch_s_form() -> None:
+    torch = pytest.importorskip("torch")
+    states = []
+    for framework in (chainrule, torch):
+        p = framework.ones(2, requires_grad=True)
+        optimizer = framework.optim.Adam([p], amsgrad=True)
+        (p * p).sum().backward()
+        optimizer.step()
+        states.append(optimizer.state_dict())
+    assert set(states[0]["state"][0]) == set(states[1]["state"][0])
+    assert set(states[0]["param_groups"][0]) <= set(states[1]["param_groups"][0])
+
+
+def test_groups_have_settings_of_their_own() -> None:
+    a, b = chainrule.ones(1, requires_grad=True), chainrule.ones(1, requires_grad=True)
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.1)
+    (a + b).sum().backward()
+    optimizer.param_groups[0]["lr"] = 0.25
+    optimizer.step()
+    assert (a.item(), b.item()) == (0.75, 0.5)
+
+
+def test_zero_grad_closure_and_parameters_without_gradient() -> None:
+    p, unused = chainrule.ones(2, requires_grad=True), chainrule.ones(2, requires_grad=True)
+    optimizer = optim.Adam([p, unused], lr=0.1)
+
+    def closure() -> Any:
+        optimizer.zero_grad(set_to_none=False)
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 2 and unused.tolist() == [1, 1]
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0, 0]
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_misuse() -> None:
+    p = chainrule.ones(1, requires_grad=True)
+    for wrong, kind in [
+        (lambda: optim.SGD([], lr=0.1), ValueError),
+        (lambda: optim.SGD([p, p], lr=0.1), ValueError),
+        (lambda: optim.SGD([p], lr=-1), ValueError),
+        (lambda: optim.SGD([p], lr=0.1, nesterov=True), ValueError),
+        (lambda: optim.Adam([p], betas=(1.0, 0.9)), ValueError),
+        (lambda: optim.SGD([p * 2], lr=0.1), chainrule.GradientError),
+        (lambda: optim.SGD(p, lr=0.1), TypeError),
+        (lambda: optim.SGD(["p"], lr=0.1), TypeError),
+    ]:
+        with pytest.raises(kind):
+            wrong()
+    saved = optim.SGD([p], lr=0.1).state_dict()
+    with pytest.raises(chainrule.CheckpointError, match=r"\[2\].*\[1\]"):
+        optim.SGD([p, chainrule.ones(1, requires_grad=True)], lr=0.1).load_state_dict(saved)
