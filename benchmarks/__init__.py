@@ -1,0 +1,1 @@
+"""Benchmarks: chainrule beside its peers in the same run."""

@@ -49,7 +49,10 @@ def elementwise_rows() -> Iterator[Row]:
         yield f"times 2, {size:,}", {"chainrule": lambda x=x: x * 2.0, "NumPy": lambda a=a, t=two: a * t}
         yield f"exp, {size:,}", {"chainrule": lambda x=x: x.exp(), "NumPy": lambda a=a: np.exp(a)}
         yield f"tanh, {size:,}", {"chainrule": lambda x=x: x.tanh(), "NumPy": lambda a=a: np.tanh(a)}
-        yield f"relu, {size:,}", {"chainrule": lambda x=x: x.relu(), "NumPy": lambda a=a, z=zero: np.maximum(a, z)}
+        yield (
+            f"relu, {size:,}",
+            {"chainrule": lambda x=x: x.relu(), "NumPy": lambda a=a, z=zero: np.maximum(a, z)},
+        )
         yield f"sum, {size:,}", {"chainrule": lambda x=x: x.sum(), "NumPy": lambda a=a: a.sum()}
 
 

@@ -9,6 +9,7 @@ from math import e, inf, nan, pi
 from chainrule import autograd, func, linalg, models, nn, optim, utils
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from chainrule.cell import Size
 from chainrule.dtypes import (
     DType,
     bfloat16,
@@ -32,6 +33,10 @@ from chainrule.dtypes import (
 )
 from chainrule.dtypes import FloatLimits as finfo
 from chainrule.dtypes import IntegerLimits as iinfo
+
+# Last, because they hide Python's own names.
+from chainrule.dtypes import float32 as float
+from chainrule.dtypes import int32 as int
 from chainrule.errors import (
     ChainruleError,
     CheckpointError,
@@ -110,9 +115,9 @@ from chainrule.functions.elementwise import (
     le,
     lerp,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     log_softmax,
     logaddexp,
     logical_and,
@@ -173,9 +178,9 @@ from chainrule.functions.indexing import (
     triu_indices,
     unique,
 )
-from chainrule.functions.promotion import is_floating_point, is_tensor, numel, result_type
-from chainrule.functions.linalg import cross, det, logdet, slogdet, trace
+from chainrule.functions.linalg import cross, det, logdet, slogdet
 from chainrule.functions.linalg import inv as inverse
+from chainrule.functions.promotion import is_floating_point, is_tensor, numel, result_type
 from chainrule.functions.reduction import (
     all,
     amax,
@@ -272,11 +277,7 @@ from chainrule.random import (
     set_rng_state,
 )
 from chainrule.tensor import Parameter, Tensor
-from chainrule.cell import Size
 
-# Last, because they hide Python's own names.
-from chainrule.dtypes import float32 as float
-from chainrule.dtypes import int32 as int
 from chainrule.dtypes import bool_ as bool  # isort: skip
 
 __version__ = "0.1.0"

@@ -84,7 +84,9 @@ def from_numpy_dtype(dtype: np.dtype[Any]) -> DType:
     found = _BY_NAME.get(np.dtype(dtype).name)
     if found is None:
         known = ", ".join(_BY_NAME)
-        raise DTypeError(f"tensors cannot hold NumPy's {np.dtype(dtype).name}; they hold {known}. Convert with .astype(…).")
+        raise DTypeError(
+            f"tensors cannot hold NumPy's {np.dtype(dtype).name}; they hold {known}. Convert with .astype(…)."
+        )
     return found
 
 
@@ -155,9 +157,7 @@ def result_dtype(with_dimensions: list[DType], without: list[DType], scalars: li
         joint = group[0]
         for dtype in group[1:]:
             joint = promote_types(joint, dtype)
-        if result is None:
-            result = joint
-        elif joint.kind > result.kind:
+        if result is None or joint.kind > result.kind:
             result = joint
     if result is None:
         raise DTypeError("nothing to take a data type from.")

@@ -34,7 +34,7 @@ class DTypeError(ChainruleError, TypeError, RuntimeError):
 
 
 class GradientError(ChainruleError, RuntimeError):
-    """A derivative was asked for that does not exist, or no longer: backward twice, a non-scalar loss, …"""
+    """A derivative was asked for that does not exist, or no longer: backward twice, a non-scalar loss, and so on."""
 
 
 class EvaluationWarning(UserWarning):

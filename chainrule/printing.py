@@ -156,8 +156,7 @@ def _values_text(array: Array, options: PrintOptions) -> str:
 def _edges(array: Array, edgeitems: int) -> Array:
     """Keep the first and last ``edgeitems`` positions of each axis that is longer than both together."""
     kept = [
-        np.r_[:edgeitems, size - edgeitems : size] if size > 2 * edgeitems else np.arange(size)
-        for size in array.shape
+        np.r_[:edgeitems, size - edgeitems : size] if size > 2 * edgeitems else np.arange(size) for size in array.shape
     ]
     # Indexing all the axes at once copies the visible entries only, however large the tensor is.
     return np.asarray(array[np.ix_(*kept)])

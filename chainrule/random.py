@@ -18,7 +18,8 @@ from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import make, need_cpu, read_shape
-from chainrule.primitives import philox, random as primitives
+from chainrule.primitives import philox
+from chainrule.primitives import random as primitives
 from chainrule.primitives.value import Value
 from chainrule.tensor import Tensor
 
@@ -210,17 +211,13 @@ def _shape_and_type(input: Tensor, dtype: Any) -> tuple[Any, Any]:
     return tuple(array.shape), from_numpy_dtype(array.dtype) if dtype is None else dtype
 
 
-def rand_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None
-) -> Tensor:
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None) -> Tensor:
     """As `rand`, in the shape and type of another tensor."""
     shape, dtype = _shape_and_type(input, dtype)
     return rand(shape, dtype=dtype, device=device, generator=generator)
 
 
-def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None
-) -> Tensor:
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None) -> Tensor:
     """As `randn`, in the shape and type of another tensor."""
     shape, dtype = _shape_and_type(input, dtype)
     return randn(shape, dtype=dtype, device=device, generator=generator)

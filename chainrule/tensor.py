@@ -18,7 +18,6 @@ from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 
 
-
 class Tensor(methods.Methods, methods.Conversions, TensorCell):
     """An n-dimensional array of one data type that knows how it was computed.
 

@@ -128,9 +128,7 @@ def _is_tensor(thing: Any) -> bool:
     return isinstance(thing, (chainrule.Tensor, torch.Tensor))
 
 
-def run(
-    lib: Any, call: Callable[..., Any], givens: Sequence[Given], names: Sequence[str], seed: str
-) -> Outcome:
+def run(lib: Any, call: Callable[..., Any], givens: Sequence[Given], names: Sequence[str], seed: str) -> Outcome:
     """The outcome of an expression in one of the two libraries, with gradients for a random upstream."""
     leaves, inputs = [], {}
     for name, given in zip(names, givens):
@@ -232,12 +230,8 @@ def compare(
     where = f"{text}  with {', '.join(map(repr, givens))}: "
     if theirs.error is not None:
         if ours.error is None:
-            lacking = isinstance(theirs.error, NotImplementedError) or any(
-                w in str(theirs.error) for w in LACKING
-            )
-            return (
-                "" if lacking or more(theirs.error, givens) else where + f"no error; PyTorch: {theirs.error}"
-            )
+            lacking = isinstance(theirs.error, NotImplementedError) or any(w in str(theirs.error) for w in LACKING)
+            return "" if lacking or more(theirs.error, givens) else where + f"no error; PyTorch: {theirs.error}"
         return _bad_error(where, ours.error, theirs.error)
     if ours.error is not None:
         return where + f"{type(ours.error).__name__}: {ours.error}"

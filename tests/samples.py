@@ -65,7 +65,14 @@ def bits() -> list[Sample]:
 
 
 def reduced(second: bool = True, **options: Any) -> list[Sample]:
-    shapes = [((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)), ((2, 3, 4), (0, 2)), ((1, 3), (0,)), ((5,), (0,))]
+    shapes = [
+        ((3, 4), (0,)),
+        ((3, 4), (1,)),
+        ((3, 4), (0, 1)),
+        ((2, 3, 4), (0, 2)),
+        ((1, 3), (0,)),
+        ((5,), (0,)),
+    ]
     samples = [Sample((numbers(*shape, **options),), {"axes": axes}, second) for shape, axes in shapes]
     return [*samples, Sample((numbers(4, 3, **options).T[::-1],), {"axes": (1,)}, second)]
 
@@ -174,7 +181,10 @@ SAMPLES: dict[str, list[Sample]] = {
     ]
     + [Sample((numbers(4, 1, 2).T,), {"to": (2, 3, 4)})],
     "Reshape": [Sample((x,), {"to": (x.size, 1)}) for x in layouts()],
-    "Permute": [Sample((numbers(2, 3, 4),), {"order": (2, 0, 1)}), Sample((numbers(3, 4)[::-1],), {"order": (1, 0)})],
+    "Permute": [
+        Sample((numbers(2, 3, 4),), {"order": (2, 0, 1)}),
+        Sample((numbers(3, 4)[::-1],), {"order": (1, 0)}),
+    ],
     "Flip": [Sample((x,), {"axes": tuple(range(x.ndim))}) for x in layouts()],
     "Pad": [
         Sample((numbers(3, 4),), {"before": before, "after": after, "constant": 2.5})
@@ -189,7 +199,13 @@ SAMPLES: dict[str, list[Sample]] = {
     "IndexUpdate": indexed("put"),
     "MatMul": [
         Sample((numbers(*a), numbers(*b, seed=2)))
-        for a, b in [((2, 3), (3, 4)), ((5, 2, 3), (5, 3, 1)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((1, 1), (1, 1))]
+        for a, b in [
+            ((2, 3), (3, 4)),
+            ((5, 2, 3), (5, 3, 1)),
+            ((2, 0), (0, 3)),
+            ((0, 2), (2, 3)),
+            ((1, 1), (1, 1)),
+        ]
     ]
     + [Sample((numbers(3, 2).T, numbers(4, 3).T[::-1]))],
     "Convolution": convolved("forward"),

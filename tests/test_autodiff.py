@@ -139,7 +139,7 @@ def test_retain_grad_keeps_the_gradient_of_a_computed_tensor() -> None:
 
 def test_jacobian_has_output_shape_then_input_shape() -> None:
     x = chainrule.randn(2, 3, dtype=float64)
-    found = functional.jacobian(lambda x: (x @ x.T), x)
+    found = functional.jacobian(lambda x: x @ x.T, x)
     assert found.shape == (2, 2, 2, 3)
     expected = np.zeros((2, 2, 2, 3))
     for i, j, k in np.ndindex(2, 2, 2):

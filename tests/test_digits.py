@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainrule.data import optdigits as digits
-from chainrule.data.optdigits import load_digits_arrays, split_digits
 from chainrule.data.images import resize_images
+from chainrule.data.optdigits import load_digits_arrays, split_digits
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 

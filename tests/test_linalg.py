@@ -81,7 +81,9 @@ def test_values_and_gradients_are_pytorch_s(call: str) -> None:
         answer = eval(call, {"L": framework.linalg, **tensors})
         found = [answer.detach().numpy()]
         if answer.requires_grad:
-            (answer * framework.tensor(random.__class__(np.random.PCG64(2)).random(tuple(answer.shape)))).sum().backward()
+            (
+                answer * framework.tensor(random.__class__(np.random.PCG64(2)).random(tuple(answer.shape)))
+            ).sum().backward()
             found += [np.zeros(0) if t.grad is None else t.grad.numpy() for t in tensors.values()]
         results.append(found)
     for ours, theirs in zip(*results, strict=True):

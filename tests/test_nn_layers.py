@@ -48,7 +48,11 @@ def run(framework: Any, layer: Any, x: np.ndarray, dtype: str) -> list[np.ndarra
     y = layer(t * 1)  # times 1: an in-place layer may not change a leaf
     weights = np.cos(np.arange(y.detach().numpy().size)).reshape(tuple(y.shape)).astype(dtype)
     (y * framework.tensor(weights)).sum().backward()
-    return [y.detach().numpy(), t.grad.numpy(), *[p.grad.numpy() for p in layer.parameters() if p.grad is not None]]
+    return [
+        y.detach().numpy(),
+        t.grad.numpy(),
+        *[p.grad.numpy() for p in layer.parameters() if p.grad is not None],
+    ]
 
 
 @pytest.mark.peer

@@ -15,9 +15,7 @@ SHAPES = [(), (0,), (1,), (5,), (3, 4), (2, 3, 4), (2, 0, 3)]
 SPECIAL = [float("inf"), -float("inf"), 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, 1e-8, 100.0, -100.0, 3.0]
 
 
-def one(
-    low: float = -3.0, high: float = 3.0, special: bool = True, dtypes: Any = DTYPES
-) -> list[list[Given]]:
+def one(low: float = -3.0, high: float = 3.0, special: bool = True, dtypes: Any = DTYPES) -> list[list[Given]]:
     """Single inputs: every data type, sizes 0 and 1, every layout, and the special values."""
     cases = [[Given(entries(shape, "float64", "x", low, high))] for shape in SHAPES]
     cases += [[Given(entries((3, 4), dtype, "x", low, high))] for dtype in dtypes]
@@ -29,8 +27,7 @@ def one(
     if special:
         cases += [[Given(np.array(SPECIAL).astype(numpy_dtype(dtype)))] for dtype in FLOATS]
         cases += [
-            [Given(np.array([float("nan"), 1.0]).astype(numpy_dtype(dtype)), requires_grad=False)]
-            for dtype in FLOATS
+            [Given(np.array([float("nan"), 1.0]).astype(numpy_dtype(dtype)), requires_grad=False)] for dtype in FLOATS
         ]
         cases += [[Given(np.array([np.iinfo(d).min, np.iinfo(d).max, 0, 1], d))] for d in INTEGERS]
     return cases
@@ -347,10 +344,7 @@ def many(dtypes: Any = DTYPES) -> list[list[Given]]:
     cases = [[Given(entries(shape, "float64", "x"))] for shape in REDUCTION_SHAPES]
     cases += [[Given(entries((3, 4), dtype, "x"))] for dtype in dtypes]
     cases += [[Given(np.round(entries((3, 5), "float64", "ties", -1, 1)))], [Given(np.zeros((2, 3)))]]
-    cases += [
-        [Given(entries((4, 3), "float32", layout), layout)]
-        for layout in ("transposed", "strided", "expanded")
-    ]
+    cases += [[Given(entries((4, 3), "float32", layout), layout)] for layout in ("transposed", "strided", "expanded")]
     nan, inf = float("nan"), float("inf")
     rows = np.array([[1.0, nan, 2.0], [inf, -inf, 0.0], [inf, inf, 1.0], [-inf, -inf, -inf], [nan, nan, inf]])
     return [*cases, [Given(rows, "plain", False)], [Given(rows.astype(np.float32), "plain", False)]]

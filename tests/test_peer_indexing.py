@@ -357,14 +357,9 @@ def _pairs() -> list[list[Given]]:
 
 @pytest.mark.parametrize("text", lines(READING))
 def test_reading(text: str) -> None:
-    cases = [
-        [Given(entries(shape, "float64", "x"))]
-        for shape in ((2, 3), (3,), (), (2, 3, 3), (0, 3), (1,), (2, 0))
-    ]
+    cases = [[Given(entries(shape, "float64", "x"))] for shape in ((2, 3), (3,), (), (2, 3, 3), (0, 3), (1,), (2, 0))]
     cases += [[Given(entries((3, 3), dtype, "x"))] for dtype in DTYPES]
-    cases += [
-        [Given(entries((3, 3), "float32", "x"), layout)] for layout in ("transposed", "strided", "expanded")
-    ]
+    cases += [[Given(entries((3, 3), "float32", "x"), layout)] for layout in ("transposed", "strided", "expanded")]
     check(text, cases)
 
 

@@ -348,8 +348,7 @@ I,i->Ii; 3 4
 def test_einsum(text: str) -> None:
     equation, _, shapes = text.partition(";")
     arrays = [
-        entries([int(digit) for digit in shape], "float64", f"{text}{i}")
-        for i, shape in enumerate(shapes.split())
+        entries([int(digit) for digit in shape], "float64", f"{text}{i}") for i, shape in enumerate(shapes.split())
     ]
     names = ("x", "y", "z")[: len(arrays)]
     call = expression(f"lib.einsum({equation!r}, {', '.join(names)})", names)

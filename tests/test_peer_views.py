@@ -528,9 +528,7 @@ def view_programs(draw: Any) -> list[tuple[Any, ...]]:
     for _ in range(draw(st.integers(2, 14))):
         source = draw(st.integers(0, 30))
         kind = draw(st.sampled_from([*VIEWS, *WRITES]))
-        steps.append(
-            (kind, source, draw(st.integers(0, 30)), draw(st.integers(-3, 3)), draw(st.integers(0, 3)))
-        )
+        steps.append((kind, source, draw(st.integers(0, 30)), draw(st.integers(-3, 3)), draw(st.integers(0, 3))))
     return steps
 
 
@@ -625,8 +623,5 @@ def test_random_programs_have_the_same_gradients(steps: list[tuple[Any, ...]]) -
 def test_layouts_follow_a_leaf() -> None:
     check(
         "x.T[1:].reshape(-1)[::2] * 2",
-        [
-            [Given(entries((3, 4), "float64", "x"), layout)]
-            for layout in ("plain", "transposed", "strided", "expanded")
-        ],
+        [[Given(entries((3, 4), "float64", "x"), layout)] for layout in ("plain", "transposed", "strided", "expanded")],
     )

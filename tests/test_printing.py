@@ -21,9 +21,7 @@ FLOAT_DTYPES = [np.dtype(name) for name in ("float16", "float32", "float64")] + 
 INTEGER_DTYPES = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
 UNMARKED_DTYPES = ("float32", "int64", "bool")
 
-peer_settings = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+peer_settings = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
@@ -173,9 +171,7 @@ def magnitudes(draw: st.DrawFn, size: int) -> Array:
     """Draw values whose spread varies from none to far past the switch to scientific notation."""
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     lowest = draw(st.integers(-12, 12))
-    values = generator.standard_normal(size) * 10.0 ** generator.uniform(
-        lowest, lowest + draw(st.integers(0, 6)), size
-    )
+    values = generator.standard_normal(size) * 10.0 ** generator.uniform(lowest, lowest + draw(st.integers(0, 6)), size)
     if draw(st.booleans()):
         values = np.round(values)
     specials = draw(st.lists(st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0]), max_size=3))
@@ -227,12 +223,8 @@ def test_arbitrary_bit_patterns_print_like_pytorch(torch: ModuleType, array: Arr
 
 @pytest.mark.peer
 @pytest.mark.parametrize("dtype", [*FLOAT_DTYPES, *INTEGER_DTYPES, np.dtype(bool)], ids=str)
-@pytest.mark.parametrize(
-    "shape", [(1001,), (7, 200), (200, 7), (6, 300), (2, 3, 400), (9, 9, 9, 9), (1, 1200, 1)]
-)
-def test_summaries_print_like_pytorch(
-    torch: ModuleType, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> None:
+@pytest.mark.parametrize("shape", [(1001,), (7, 200), (200, 7), (6, 300), (2, 3, 400), (9, 9, 9, 9), (1, 1200, 1)])
+def test_summaries_print_like_pytorch(torch: ModuleType, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).uniform(0, 100, shape)
     assert_prints_alike(torch, values.astype(dtype))
 
@@ -274,9 +266,7 @@ option_choices = st.fixed_dictionaries(
     array=arrays([*FLOAT_DTYPES, np.dtype("int64"), np.dtype(bool)], max_side=9),
     calls=st.lists(option_choices, min_size=1, max_size=3),
 )
-def test_options_act_like_those_of_pytorch(
-    torch: ModuleType, array: Array, calls: list[dict[str, Any]]
-) -> None:
+def test_options_act_like_those_of_pytorch(torch: ModuleType, array: Array, calls: list[dict[str, Any]]) -> None:
     for set_options in (torch.set_printoptions, set_printoptions):
         set_options(profile="default")
         for options in calls:

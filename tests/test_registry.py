@@ -130,7 +130,18 @@ FLOATS_ONLY = {
     "Floor", "Round", "Power", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
 }  # fmt: skip
 SINGLE_OR_DOUBLE = {"Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"}
-NO_BOOLEANS = {"Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "MatMul", "Sign", "IndexAdd", "Fold", "WindowSum"}
+NO_BOOLEANS = {
+    "Subtract",
+    "Negate",
+    "FloorDivide",
+    "Remainder",
+    "Absolute",
+    "MatMul",
+    "Sign",
+    "IndexAdd",
+    "Fold",
+    "WindowSum",
+}
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -138,11 +149,11 @@ NO_BOOLEANS = {"Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "Ma
 def test_each_data_type(name: str, dtype: str) -> None:
     wanted = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     inexact = dtype in ("float32", "float16", "bfloat16")
-    if name.startswith("Random") or name in SINGLE_OR_DOUBLE and dtype != "float32":
+    if name.startswith("Random") or (name in SINGLE_OR_DOUBLE and dtype != "float32"):
         return
-    if name in FLOATS_ONLY and not inexact or name in NO_BOOLEANS and dtype == "bool":
+    if (name in FLOATS_ONLY and not inexact) or (name in NO_BOOLEANS and dtype == "bool"):
         return
-    if name.startswith("Bitwise") and inexact or name == "Product" and not inexact:
+    if (name.startswith("Bitwise") and inexact) or (name == "Product" and not inexact):
         return
     primitive, tolerance = registry[name], {"float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}.get(dtype, 0)
     for sample in SAMPLES[name]:
@@ -155,7 +166,17 @@ def test_each_data_type(name: str, dtype: str) -> None:
         results = as_list(chainrule.primitives.primitive.evaluate(primitive, inputs, settings, forms))
         for result, form in zip(results, forms if isinstance(forms, list) else [forms], strict=True):
             assert result.dtype == form[1] and result.shape == tuple(form[0])
-        if inexact and name not in ("FloorDivide", "Remainder", "Floor", "Round", "Argmax", "Sort", "QR", "SVD", "Eigh"):
+        if inexact and name not in (
+            "FloorDivide",
+            "Remainder",
+            "Floor",
+            "Round",
+            "Argmax",
+            "Sort",
+            "QR",
+            "SVD",
+            "Eigh",
+        ):
             exact_inputs = [x.astype(np.float64) if x.dtype == wanted else x for x in inputs]
             exact_settings = {**settings, **({"dtype": np.dtype(np.float64)} if name == "Cast" else {})}
             exact = as_list(primitive.evaluate(*exact_inputs, **exact_settings))[0]

@@ -136,7 +136,7 @@ def test_random_numbers_in_the_body_differ_by_step_and_repeat_by_seed() -> None:
     runs = []
     for _ in range(2):
         chainrule.manual_seed(5)
-        runs.append(chainrule.scan(step, chainrule.zeros(1), length=4)[1].tolist() + [chainrule.rand(1).tolist()])
+        runs.append([*chainrule.scan(step, chainrule.zeros(1), length=4)[1].tolist(), chainrule.rand(1).tolist()])
     assert runs[0] == runs[1]
     chainrule.manual_seed(5)
     expected = [chainrule.rand(2).tolist() for _ in range(4)] + [chainrule.rand(1).tolist()]

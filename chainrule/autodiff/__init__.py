@@ -1,0 +1,1 @@
+"""How derivatives travel: the tape, gradients of functions, blocks, checks."""

@@ -78,7 +78,11 @@ class Block(Generic[P]):
         given: dict[str, Any] = dict(zip(self.arguments, args, strict=False))
         if kwargs or len(args) < len(self.arguments):
             defaults = self.function.__defaults__ or ()
-            given = {**dict(zip(reversed(self.arguments), reversed(defaults), strict=False)), **given, **kwargs}
+            given = {
+                **dict(zip(reversed(self.arguments), reversed(defaults), strict=False)),
+                **given,
+                **kwargs,
+            }
         lift = current_state().trace
         values = {name: thing.value for name, thing in given.items() if isinstance(thing, TensorCell)}
         if lift is not None:

@@ -14,7 +14,7 @@ from chainrule.errors import DTypeError, GradientError
 from chainrule.functions.creation import make, zeros_like
 
 
-class GradientMismatch(GradientError, AssertionError):
+class GradientMismatchError(GradientError, AssertionError):
     """A gradient that differs from the difference quotient; the message says which entry, and both numbers."""
 
 
@@ -53,7 +53,7 @@ def gradcheck(
         seed: of the random weights.
 
     Raises:
-        GradientMismatch: names the input, the entry, and both numbers.
+        GradientMismatchError: names the input, the entry, and both numbers.
         DTypeError: for float32 inputs, whose rounding would drown the quotient.
 
     >>> import chainrule
@@ -68,7 +68,8 @@ def gradcheck(
     for i in checked:
         if args[i].dtype.itemsize != 8:
             raise DTypeError(
-                f"gradcheck: input {i} is {args[i].dtype}; difference quotients need float64: x.double().requires_grad_()."
+                f"gradcheck: input {i} is {args[i].dtype}; difference quotients need float64: "
+                "x.double().requires_grad_()."
             )
     with enable_grad():
         outputs = _outputs(func, args)
@@ -84,9 +85,13 @@ def gradcheck(
         problem = _first_mismatch(func, args, i, ours, weights, eps, atol, rtol)
         if problem:
             if raise_exception:
-                raise GradientMismatch(problem)
+                raise GradientMismatchError(problem)
             return False
     return True
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if isinstance(x, TensorCell) else x  # type: ignore[attr-defined]
 
 
 def _first_mismatch(
@@ -106,7 +111,7 @@ def _first_mismatch(
         for step in (eps, -eps):
             moved = original.copy()
             moved[place] += step
-            others: list[Any] = [x.detach() if isinstance(x, TensorCell) else x for x in args]
+            others = [_detached(x) for x in args]
             others[position] = make(moved)
             with enable_grad():  # the function itself may take gradients
                 others[position].requires_grad_()
@@ -115,7 +120,9 @@ def _first_mismatch(
         found = float(analytic[place])
         if not abs(found - quotient) <= atol + rtol * abs(quotient):
             wrong += 1
-            first = first or f"at entry {list(place)} the backward pass gives {found:.10g}, the quotient {quotient:.10g}"
+            first = (
+                first or f"at entry {list(place)} the backward pass gives {found:.10g}, the quotient {quotient:.10g}"
+            )
     if not wrong:
         return ""
     return f"gradcheck: input {position} (shape {tuple(original.shape)}): {first}; {wrong} of {count} entries differ."
@@ -153,10 +160,20 @@ def gradgradcheck(
         pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if y.requires_grad]
         wanted = tuple(xs[i] for i in checked)
         found = grad(
-            tuple(y for y, _ in pairs), wanted, tuple(g for _, g in pairs), create_graph=True, allow_unused=True
+            tuple(y for y, _ in pairs),
+            wanted,
+            tuple(g for _, g in pairs),
+            create_graph=True,
+            allow_unused=True,
         )
         return tuple(zeros_like(x) if g is None else g for x, g in zip(wanted, found, strict=True))
 
     return gradcheck(
-        gradient, (*args, *upstream), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, seed=seed
+        gradient,
+        (*args, *upstream),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        seed=seed,
     )

@@ -165,7 +165,12 @@ def _gradients_or_zeros(
     if used:
         starts = None if upstream is None else tuple(g for _, g in used)
         gradients = grad(
-            tuple(y for y, _ in used), inputs, starts, retain_graph=True, create_graph=create_graph, allow_unused=True
+            tuple(y for y, _ in used),
+            inputs,
+            starts,
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
         )
     return [x.detach() * 0 if g is None else g for x, g in zip(inputs, gradients, strict=True)]
 
@@ -223,7 +228,9 @@ def jacobian(function: Callable[..., Any], inputs: Tensors, create_graph: bool =
             rows.append(_gradients_or_zeros((output,), fresh, (unit,), create_graph))
         shape = tuple(output.shape)
         per_input = [
-            stack([row[k] for row in rows]).reshape(*shape, *x.shape) if rows else x.detach().new_zeros(*shape, *x.shape)
+            stack([row[k] for row in rows]).reshape(*shape, *x.shape)
+            if rows
+            else x.detach().new_zeros(*shape, *x.shape)
             for k, x in enumerate(fresh)
         ]
         blocks.append(_like(per_input, isinstance(inputs, TensorCell)))
@@ -253,7 +260,7 @@ def hessian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = 
         value: Any = function(*xs)
         if value.numel() != 1:
             raise GradientError("hessian: the function must give a single number.")
-        found = _gradients_or_zeros((value.reshape(()),), xs, None, create_graph=True)  # type: ignore[attr-defined]
+        found = _gradients_or_zeros((value.reshape(()),), xs, None, create_graph=True)
         return _like(found, isinstance(inputs, TensorCell))
 
     return jacobian(gradient, inputs, create_graph)

@@ -65,7 +65,7 @@ class enable_grad(GradientMode):  # noqa: N801
 
 
 class inference_mode(no_grad):  # noqa: N801
-    """As `no_grad`. (PyTorch's is faster than its `no_grad`; here nothing is left to save.)"""
+    """As `no_grad`: PyTorch's is faster than its `no_grad`, here nothing is left to save."""
 
 
 class set_grad_enabled(GradientMode):  # noqa: N801

@@ -33,9 +33,7 @@ class Differentiable(Protocol):
     def name(self) -> str:
         """The operation's name for the reader."""
 
-    def pull_back(
-        self, record: Record, upstream: list[Tensor | None], wanted: list[bool]
-    ) -> Sequence[Tensor | None]:
+    def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> Sequence[Tensor | None]:
         """The gradient of each wanted input from the gradients of the results."""
 
 
@@ -189,9 +187,7 @@ def backpropagate(
     return [found.get(source) for source in wanted or ()]
 
 
-def _send_through(
-    record: Record, gradients: dict[int, Tensor], wanted: list[bool]
-) -> Iterable[tuple[Source, Tensor]]:
+def _send_through(record: Record, gradients: dict[int, Tensor], wanted: list[bool]) -> Iterable[tuple[Source, Tensor]]:
     """Upstream × local = downstream, for each wanted input of one record."""
     if record.saved is None:
         raise GradientError(

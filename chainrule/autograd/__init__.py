@@ -10,7 +10,6 @@ from chainrule.autograd import functional
 __all__ = [
     "Function",
     "detect_anomaly",
-
     "enable_grad",
     "functional",
     "grad",

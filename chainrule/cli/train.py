@@ -25,10 +25,10 @@ class OptimizerName(enum.StrEnum):
 def train(
     model: Annotated[str, typer.Argument(help="What to train: [bold]lenet5[/] or [bold]mlp[/].")],
     data: Annotated[str, typer.Option(help="What to learn from: [bold]digits[/].")] = "digits",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training data.", rich_help_panel=OPTIMIZATION)] = 30,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Samples in each step.", rich_help_panel=OPTIMIZATION)
-    ] = 32,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the training data.", rich_help_panel=OPTIMIZATION)
+    ] = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in each step.", rich_help_panel=OPTIMIZATION)] = 32,
     optimizer: Annotated[
         OptimizerName, typer.Option(help="The update rule.", rich_help_panel=OPTIMIZATION)
     ] = OptimizerName.adam,
@@ -41,9 +41,7 @@ def train(
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,
-    momentum: Annotated[
-        float, typer.Option(min=0.0, max=0.9999, help="For sgd.", rich_help_panel=OPTIMIZATION)
-    ] = 0.9,
+    momentum: Annotated[float, typer.Option(min=0.0, max=0.9999, help="For sgd.", rich_help_panel=OPTIMIZATION)] = 0.9,
     weight_decay: Annotated[
         float, typer.Option(min=0.0, help="Strength of the L2 penalty.", rich_help_panel=OPTIMIZATION)
     ] = 0.0,
@@ -59,7 +57,8 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.", rich_help_panel=OPTIMIZATION)] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="The run's folder. [dim]default: runs/<time>-<model>-<data>[/]", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(help="The run's folder. [dim]default: runs/<time>-<model>-<data>[/]", rich_help_panel=OUTPUT),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.", rich_help_panel=OUTPUT)] = False,
 ) -> int:
@@ -68,7 +67,8 @@ def train(
     After each epoch it is measured on the validation data; the weights of the best epoch are tested at the end.
     Ctrl-C stops early and keeps what was learned.
 
-    [bold]The run's folder[/] holds config.json, metrics.csv (a row for each epoch), weights.safetensors (the best epoch),
+    [bold]The run's folder[/] holds config.json, metrics.csv (a row for each epoch),
+    weights.safetensors (the best epoch),
     last.safetensors, curves.png and summary.json.
 
     [bold]Examples[/]
@@ -82,7 +82,8 @@ def train(
         raise typer.BadParameter(f"the learning rate is a number above 0, got {rate}.")
     config = {
         "model": model, "data": data, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer.value,
-        "learning_rate": rate, "momentum": momentum, "weight_decay": weight_decay, "shift": shift if shift is not None else image_size(model) // 16, "seed": seed,
+        "learning_rate": rate, "momentum": momentum, "weight_decay": weight_decay,
+        "shift": image_size(model) // 16 if shift is None else shift, "seed": seed,
     }  # fmt: skip
     return _Training(config, quiet).run(output)
 
@@ -130,8 +131,8 @@ class _Training:
         run = Run(path, config)
         count = sum(p.numel() for p in self.model.parameters())
         self.console.print(
-            f"{config['model']} ({count:,} parameters) on {config['data']}: {len(self.splits.train):,} samples to learn "
-            f"from, {len(self.splits.validation):,} to choose by, {len(self.splits.test):,} to test on"
+            f"{config['model']} ({count:,} parameters) on {config['data']}: {len(self.splits.train):,} samples to "
+            f"learn from, {len(self.splits.validation):,} to choose by, {len(self.splits.test):,} to test on"
         )
         code, status = 0, "finished"
         try:
@@ -180,7 +181,7 @@ class _Training:
                     step += 1
                     for group in self.optimizer.param_groups:
                         group["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
-                    show(count, f"loss {means.loss:.4f}  accuracy {means.accuracy:.4f}")  # noqa: B023
+                    show(count, f"loss {means.loss:.4f}  accuracy {means.accuracy:.4f}")
 
                 trained = train_epoch(self.model, self._shifted_batches(), self.loss, self.optimizer, after_batch)
                 validation = evaluate(self.model, self.validation_batches, self.loss)

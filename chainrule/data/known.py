@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chainrule.data.dataset import TensorDataset
-from chainrule.data.optdigits import load_digits_arrays, split_digits
 from chainrule.data.images import resize_images
+from chainrule.data.optdigits import load_digits_arrays, split_digits
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
 
@@ -45,7 +45,7 @@ def digits(size: int = 32, seed: int = 0) -> Splits:
         TensorDataset(from_numpy(((pixels[part] - mean) / std).astype("float32")), from_numpy(labels[part]))
         for part in parts
     ]
-    return Splits(*sets, mean=mean, std=std, classes=10)
+    return Splits(sets[0], sets[1], sets[2], mean, std, classes=10)
 
 
 _LOADERS: dict[str, Callable[..., Splits]] = {"digits": digits}

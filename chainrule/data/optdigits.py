@@ -49,8 +49,7 @@ def load_digits_arrays() -> tuple[np.ndarray, np.ndarray]:
         compressed = DIGITS_FILE.read_bytes()
     except OSError as error:
         raise DataError(
-            f"the digits that come with chainrule cannot be read: {error}. Installing chainrule again brings "
-            "them back."
+            f"the digits that come with chainrule cannot be read: {error}. Installing chainrule again brings them back."
         ) from error
     checksum = hashlib.sha256(compressed).hexdigest()
     if checksum != DIGITS_SHA256:

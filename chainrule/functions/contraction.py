@@ -25,8 +25,9 @@ def _same_dtype(input: Tensor, other: Tensor, operation: str) -> None:
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """The matrix product input @ other. Vectors count as a row on the left and a column on the right; dimensions
-    before the last two broadcast.
+    """The matrix product input @ other.
+
+    Vectors count as a row on the left and a column on the right; dimensions before the last two broadcast.
 
     Raises ShapeError where the inner extents differ, DTypeError where the data types do.
 
@@ -205,7 +206,9 @@ def _read_equation(equation: str, operands: tuple[Any, ...]) -> tuple[list[list[
         raise ShapeError(f"einsum {equation!r} describes {len(parts)} tensors, got {len(operands)} arguments.")
     strange = sorted(set(text) - set("->,.") - set(string.ascii_letters))
     if strange:
-        raise ShapeError(f"einsum {equation!r}: dimensions are named by letters, not by {', '.join(map(repr, strange))}.")
+        raise ShapeError(
+            f"einsum {equation!r}: dimensions are named by letters, not by {', '.join(map(repr, strange))}."
+        )
     named = [len(part.replace("...", "")) for part in parts]
     rest = [x.ndim - count if "..." in part else 0 for part, count, x in zip(parts, named, operands, strict=True)]
     widest = max(rest, default=0)
@@ -255,14 +258,20 @@ def _contract(
 
     def arranged(x: Any, names: list[str], order: list[str], shared: list[str]) -> Any:
         moved = x.permute([names.index(n) for n in order])
-        return expand_to(moved, tuple(extents[n] if n in shared else e for n, e in zip(order, moved.shape, strict=True)))
+        return expand_to(
+            moved, tuple(extents[n] if n in shared else e for n, e in zip(order, moved.shape, strict=True))
+        )
 
     def size(names: list[str]) -> int:
         return math.prod(extents[n] for n in names)
 
     shared = batch + summed
-    x = arranged(x, a, batch + left + summed, shared).reshape(size(batch), -1 if size(shared) else size(left), size(summed))
-    y = arranged(y, b, batch + summed + right, shared).reshape(size(batch), size(summed), -1 if size(shared) else size(right))
+    x = arranged(x, a, batch + left + summed, shared).reshape(
+        size(batch), -1 if size(shared) else size(left), size(summed)
+    )
+    y = arranged(y, b, batch + summed + right, shared).reshape(
+        size(batch), size(summed), -1 if size(shared) else size(right)
+    )
     names = batch + left + right
     _same_dtype(x, y, "einsum")
     return names, matmul(x, y).reshape([extents[n] for n in names])

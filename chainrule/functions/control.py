@@ -43,7 +43,9 @@ def scan(
     carry, rows = flatten(init), flatten(xs)
     extents: set[Any] = {x.shape[0] if x.ndim else None for x in rows} | ({length} if length is not None else set())
     if len(extents) != 1 or None in extents:
-        raise ShapeError(f"scan: all of xs must have one first extent (or give length), got {sorted(map(str, extents))}.")
+        raise ShapeError(
+            f"scan: all of xs must have one first extent (or give length), got {sorted(map(str, extents))}."
+        )
     shapes: list[Any] = []
 
     def step(carry: list[Any], rows: list[Any], cells: list[Any]) -> tuple[list[Any], list[Any]]:

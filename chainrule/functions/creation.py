@@ -119,7 +119,9 @@ asarray = as_tensor
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor with a copy of a NumPy array. (PyTorch shares the memory; our values never change, so we copy.)
+    """A tensor with a copy of a NumPy array.
+
+    PyTorch shares the memory; our values never change, so we copy.
 
     >>> from_numpy(np.arange(3))
     tensor([0, 1, 2])
@@ -189,7 +191,15 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
 
 
-def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The numbers start, start + step, … below end; `arange(n)` counts 0 … n − 1. int64 if all are integers.
 
     >>> arange(4), arange(1, 2, 0.5)
@@ -210,7 +220,15 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = No
     return make((start + np.arange(count) * np.float64(step)).astype(wanted.numpy), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` numbers at equal distances from start to end, both included.
 
     >>> linspace(0, 1, 5)
@@ -222,7 +240,9 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
     return make(np.linspace(start, end, steps).astype(_numpy_dtype(dtype)), requires_grad)
 
 
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None) -> Tensor:
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """`steps` powers of a base, whose exponents go at equal distances from start to end.
 
     >>> logspace(0, 2, 3)
@@ -279,7 +299,9 @@ def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     return zeros_like(input, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The same number everywhere, in the shape and type of another tensor.
 
     >>> full_like(tensor([0.5, 1.0]), 3)

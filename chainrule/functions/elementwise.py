@@ -9,9 +9,18 @@ import numpy as np
 
 from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
-from chainrule.dtypes import get_default_dtype
 from chainrule.errors import DTypeError
-from chainrule.functions.promotion import as_floating, binary, broadcast, cast, common_shape, constant, expand_to, need_tensor, promote
+from chainrule.functions.promotion import (
+    as_floating,
+    binary,
+    broadcast,
+    cast,
+    common_shape,
+    constant,
+    expand_to,
+    need_tensor,
+    promote,
+)
 from chainrule.primitives import elementwise as primitives
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ def _refuse_booleans(input: Operand, other: Operand, operation: str, instead: st
 
 
 def _is_boolean(x: Operand) -> bool:
-    return isinstance(x, bool) or isinstance(x, TensorCell) and x.value.array.dtype == np.bool_
+    return isinstance(x, bool) or (isinstance(x, TensorCell) and x.value.array.dtype == np.bool_)
 
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
@@ -949,9 +958,7 @@ def isfinite(input: Tensor) -> Tensor:
     return lt(abs(as_floating(input)), math.inf)
 
 
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Tensor:
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether |input − other| ≤ atol + rtol · |other|, entry by entry.
 
     >>> import chainrule
@@ -969,9 +976,7 @@ def isclose(
     return near
 
 
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether all entries are close, see `isclose`.
 
     >>> import chainrule
@@ -1124,5 +1129,3 @@ def _log_softmax(input: Tensor, dim: int) -> Tensor:
 @_log_softmax.gradient
 def _(g: Tensor, output: Tensor, dim: int) -> Tensor:
     return g - exp(output) * g.sum(dim, keepdim=True)
-
-

@@ -212,13 +212,16 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 def _need_same_dtype(input: Tensor, source: Tensor, operation: str) -> None:
     if input.value.array.dtype != source.value.array.dtype:
         raise DTypeError(
-            f"{operation}: a {input.dtype} tensor takes entries of its own type, not {source.dtype}; convert with .to(…)."
+            f"{operation}: a {input.dtype} tensor takes entries of its own type, not {source.dtype}; "
+            "convert with .to(…)."
         )
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """The tensor with one number in the listed slices along `dim`."""
-    return _updated(IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(input, dim, index, "index_fill")], value)
+    return _updated(
+        IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(input, dim, index, "index_fill")], value
+    )
 
 
 def _need_places(index: Tensor, operation: str, extent: int | None = None) -> None:
@@ -237,7 +240,8 @@ def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, 
     _need_places(index, operation)
     if index.ndim != input.ndim:
         raise ShapeError(
-            f"{operation}: the index {tuple(index.shape)} must have as many dimensions as the tensor {tuple(input.shape)}."
+            f"{operation}: the index {tuple(index.shape)} must have as many dimensions as the tensor "
+            f"{tuple(input.shape)}."
         )
     _need_places(index, operation, input.shape[axis])
     for i, (have, want) in enumerate(zip(input.shape, index.shape, strict=True)):
@@ -438,7 +442,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if isinstance(tensor.value.array, np.ndarray) and tensor.numel():
         low, high = int(tensor.array.min()), int(tensor.array.max())
         if low < 0 or high >= num_classes:
-            raise IndexRangeError(f"one_hot: labels from {low} to {high} do not fit {num_classes} classes (0 … {num_classes - 1}).")
+            raise IndexRangeError(
+                f"one_hot: labels from {low} to {high} do not fit {num_classes} classes (0 … {num_classes - 1})."
+            )
     return cast(tensor.unsqueeze(-1) == arange(num_classes), np.dtype(np.int64))
 
 

@@ -68,9 +68,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and tuple(B.shape) == tuple(A.shape[:-1]))
     b = B.unsqueeze(-1) if vector else B
     batch = common_shape([tuple(A.shape[:-2]), tuple(b.shape[:-2])])
-    x = primitives.Solve.apply(
-        expand_to(A, (*batch, *A.shape[-2:])), expand_to(b, (*batch, *b.shape[-2:]))
-    )
+    x = primitives.Solve.apply(expand_to(A, (*batch, *A.shape[-2:])), expand_to(b, (*batch, *b.shape[-2:])))
     return x.squeeze(-1) if vector else x
 
 
@@ -132,7 +130,9 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 
 
 def qr(A: Tensor, mode: str = "reduced") -> QRResult:
-    """A = Q·R, Q with orthonormal columns, R upper triangular. "complete" gives a square Q, without gradient for tall A.
+    """A = Q·R, Q with orthonormal columns, R upper triangular.
+
+    The mode "complete" gives a square Q, for tall A without gradient; "r" gives R alone.
 
     >>> import chainrule
     >>> Q, R = qr(chainrule.randn(5, 3))
@@ -209,8 +209,10 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
 
 
 def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False) -> Tensor:
-    """A norm of matrices: "fro" (root of the sum of squares), "nuc" (sum of singular values), ±2 (largest, smallest
-    singular value), ±1 (largest, smallest column sum of |a|), ±inf (row sums).
+    """A norm of matrices.
+
+    "fro" (root of the sum of squares), "nuc" (sum of singular values), ±2 (largest, smallest singular value), ±1
+    (largest, smallest column sum of |a|), ±inf (row sums).
 
     >>> import chainrule
     >>> matrix_norm(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
@@ -225,7 +227,9 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), ke
     elif ord in (1, -1, math.inf, -math.inf):
         summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = A.abs().sum(summed, keepdim=True)
-        result = (sums.amax(other, keepdim=True) if ord > 0 else sums.amin(other, keepdim=True)).squeeze((rows, columns))
+        result = (sums.amax(other, keepdim=True) if ord > 0 else sums.amin(other, keepdim=True)).squeeze(
+            (rows, columns)
+        )
     else:
         raise ValueError(f"ord is 'fro', 'nuc', 1, −1, 2, −2, inf or −inf, got {ord!r}.")
     if keepdim:
@@ -241,7 +245,9 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
     >>> norm(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]))
     tensor(5.)
     """
-    if isinstance(ord, str) or (ord is not None and (len(dim) == 2 if isinstance(dim, tuple) else dim is None and A.ndim == 2)):
+    if isinstance(ord, str) or (
+        ord is not None and (len(dim) == 2 if isinstance(dim, tuple) else dim is None and A.ndim == 2)
+    ):
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim)
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
 
@@ -331,9 +337,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     return result
 
 
-def solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Tensor:
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """X with A·X = B for triangular A, of which only that triangle is read.
 
     >>> import chainrule
@@ -373,13 +377,3 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
     tensor([1., 1.])
     """
     return _diagonal_of(A, offset, dim1, dim2)
-
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal.
-
-    >>> import chainrule
-    >>> trace(chainrule.eye(3))
-    tensor(3.)
-    """
-    return _diagonal_of(input).sum()

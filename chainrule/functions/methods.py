@@ -39,7 +39,9 @@ def _is_operand(thing: Any) -> bool:
 
 def _filled(self: Any, value: Any) -> Any:
     if isinstance(value, TensorCell) and value.value.array.shape:
-        raise ShapeError(f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_.")
+        raise ShapeError(
+            f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_."
+        )
     if isinstance(value, TensorCell) or self.requires_grad:
         return elementwise.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
     return full_like(self, value)
@@ -96,7 +98,7 @@ class Methods:
     # ------------------------------------------------------------------------------- out of tensors
 
     def numpy(self: Any, *, force: bool = False) -> np.ndarray[Any, Any]:
-        """A NumPy array of one's own. (`np.asarray(x)` gives a read-only one without copying.)
+        """A NumPy array of one's own; `np.asarray(x)` gives a read-only one without copying.
 
         Raises GradientError if the tensor requires a gradient: NumPy would not record what is done with it.
         """
@@ -215,12 +217,12 @@ class Methods:
         return "cpu"
 
     @property
-    def T(self: Any) -> Tensor:  # noqa: N802
+    def T(self: Any) -> Tensor:
         """The dimensions in reverse order; of a matrix its transpose."""
         return shape.permute(self, tuple(reversed(range(self.ndim))))
 
     @property
-    def mT(self: Any) -> Tensor:  # noqa: N802
+    def mT(self: Any) -> Tensor:
         """The last two dimensions exchanged: each matrix transposed."""
         if self.ndim == 1:
             raise ShapeError(f"mT transposes matrices, got shape {tuple(self.shape)}.")
@@ -296,15 +298,36 @@ class Methods:
     # -------------------------------------------------------------------------- the functions as methods
 
     add, sub, mul, div = elementwise.add, elementwise.sub, elementwise.mul, elementwise.div
-    subtract, multiply, divide, true_divide = elementwise.sub, elementwise.mul, elementwise.div, elementwise.div
+    subtract, multiply, divide, true_divide = (
+        elementwise.sub,
+        elementwise.mul,
+        elementwise.div,
+        elementwise.div,
+    )
     floor_divide, remainder = elementwise.floor_divide, elementwise.remainder
-    pow, maximum, minimum, atan2 = elementwise.pow, elementwise.maximum, elementwise.minimum, elementwise.atan2
+    pow, maximum, minimum, atan2 = (
+        elementwise.pow,
+        elementwise.maximum,
+        elementwise.minimum,
+        elementwise.atan2,
+    )
     clamp, clip = elementwise.clamp, elementwise.clamp
     neg, negative, abs, absolute = elementwise.neg, elementwise.neg, elementwise.abs, elementwise.abs
     exp, exp2, expm1 = elementwise.exp, elementwise.exp2, elementwise.expm1
     log, log2, log10, log1p = elementwise.log, elementwise.log2, elementwise.log10, elementwise.log1p
-    sqrt, rsqrt, square, reciprocal = elementwise.sqrt, elementwise.rsqrt, elementwise.square, elementwise.reciprocal
-    sin, cos, tan, asin, acos = elementwise.sin, elementwise.cos, elementwise.tan, elementwise.asin, elementwise.acos
+    sqrt, rsqrt, square, reciprocal = (
+        elementwise.sqrt,
+        elementwise.rsqrt,
+        elementwise.square,
+        elementwise.reciprocal,
+    )
+    sin, cos, tan, asin, acos = (
+        elementwise.sin,
+        elementwise.cos,
+        elementwise.tan,
+        elementwise.asin,
+        elementwise.acos,
+    )
     atan, sinh, cosh, tanh = elementwise.atan, elementwise.sinh, elementwise.cosh, elementwise.tanh
     sigmoid, relu, erf, erfc = elementwise.sigmoid, elementwise.relu, elementwise.erf, elementwise.erfc
     sign, floor, ceil, trunc = elementwise.sign, elementwise.floor, elementwise.ceil, elementwise.trunc
@@ -321,7 +344,12 @@ class Methods:
     masked_fill, nan_to_num, lerp = elementwise.masked_fill, elementwise.nan_to_num, elementwise.lerp
     addcmul, addcdiv = elementwise.addcmul, elementwise.addcdiv
     softmax, log_softmax = elementwise.softmax, elementwise.log_softmax
-    fmod, hypot, logaddexp, xlogy = elementwise.fmod, elementwise.hypot, elementwise.logaddexp, elementwise.xlogy
+    fmod, hypot, logaddexp, xlogy = (
+        elementwise.fmod,
+        elementwise.hypot,
+        elementwise.logaddexp,
+        elementwise.xlogy,
+    )
     asinh, acosh, atanh, logit = elementwise.asinh, elementwise.acosh, elementwise.atanh, elementwise.logit
     deg2rad, rad2deg, signbit = elementwise.deg2rad, elementwise.rad2deg, elementwise.signbit
 
@@ -354,7 +382,13 @@ class Methods:
     take, nonzero, masked_select = indexing.take, indexing.nonzero, indexing.masked_select
     tril, triu, bincount, unique = indexing.tril, indexing.triu, indexing.bincount, indexing.unique
 
-    matmul, mm, bmm, mv, dot = contraction.matmul, contraction.mm, contraction.bmm, contraction.mv, contraction.dot
+    matmul, mm, bmm, mv, dot = (
+        contraction.matmul,
+        contraction.mm,
+        contraction.bmm,
+        contraction.mv,
+        contraction.dot,
+    )
     addmm, outer, inner = contraction.addmm, contraction.outer, contraction.inner
     argwhere = indexing.argwhere
 
@@ -457,7 +491,9 @@ def describe(tensor: Any) -> str:
     if isinstance(array, Symbol):
         return f"tensor(traced, {array!r})"
     suffixes = []
-    usual = (dtypes.get_default_dtype(),) if not array.size else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+    usual = (
+        (dtypes.get_default_dtype(),) if not array.size else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+    )
     if tensor.dtype not in usual:
         suffixes.append(f"dtype={tensor.dtype!r}")
     record = tensor.grad_fn
@@ -466,5 +502,3 @@ def describe(tensor: Any) -> str:
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
     return printing.format_tensor(array, suffixes)
-
-

@@ -91,7 +91,7 @@ def promote(*arguments: Any) -> list[Tensor]:
     dims: list[DType] = []
     points: list[DType] = []
     scalars: list[DType] = []
-    things = [_as_operand(argument) for argument in arguments]
+    things: list[Any] = [_as_operand(argument) for argument in arguments]
     for thing in things:
         if isinstance(thing, TensorCell):
             array = thing.value.array
@@ -99,7 +99,7 @@ def promote(*arguments: Any) -> list[Tensor]:
         else:
             scalars.append(scalar_dtype(thing))
     dtype = result_dtype(dims, points, scalars).numpy
-    return [cast(thing, dtype) if isinstance(thing, TensorCell) else constant(thing, dtype) for thing in things]  # type: ignore[arg-type]
+    return [cast(thing, dtype) if is_tensor(thing) else constant(thing, dtype) for thing in things]
 
 
 def result_type(first: Any, second: Any) -> DType:

@@ -1,4 +1,7 @@
-"""Many entries become one. `dim` is one dimension, a tuple of them, or None for all; `keepdim` leaves them as size 1."""
+"""Many entries become one.
+
+`dim` is one dimension, a tuple of them, or None for all; `keepdim` leaves them as size 1.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,12 @@ def _need_floating(input: Tensor, operation: str) -> None:
 
 
 def var(
-    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Dimensions = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Tensor:
     """The variance over `dim`: Σ(x − mean)² / (n − correction); correction 1 is the unbiased estimate.
 
@@ -122,7 +130,12 @@ def var(
 
 
 def std(
-    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Dimensions = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Tensor:
     """The standard deviation over `dim`, the root of `var`.
 
@@ -367,7 +380,9 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     reach, extent = 1, x.shape[axis]
     while reach < extent:
         start = x.narrow(axis, 0, reach)
-        x = Concatenate.apply(start, x.narrow(axis, reach, extent - reach) * x.narrow(axis, 0, extent - reach), axis=axis)
+        x = Concatenate.apply(
+            start, x.narrow(axis, reach, extent - reach) * x.narrow(axis, 0, extent - reach), axis=axis
+        )
         reach *= 2
     return x
 
@@ -420,7 +435,10 @@ def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
     axis = axis_of(dim, input.ndim, "diff")
     for _ in range(n):
         count = builtins.max(input.shape[axis] - 1, 0)
-        after, before = input.narrow(axis, builtins.min(1, input.shape[axis]), count), input.narrow(axis, 0, count)
+        after, before = (
+            input.narrow(axis, builtins.min(1, input.shape[axis]), count),
+            input.narrow(axis, 0, count),
+        )
         input = after ^ before if input.value.array.dtype == np.bool_ else after - before
     return input
 
@@ -512,7 +530,12 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 
 def var_mean(
-    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Dimensions = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`var` and `mean` at once."""
     squares = var(input, dim, unbiased, keepdim, correction=correction)
@@ -520,7 +543,12 @@ def var_mean(
 
 
 def std_mean(
-    input: Tensor, dim: Dimensions = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Dimensions = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean` at once."""
     squares, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)

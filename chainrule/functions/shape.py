@@ -582,9 +582,7 @@ def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
         tensors = tuple(tensors[0])
     shape = tuple(x.numel() for x in tensors)
     rank = len(shape)
-    grids = [
-        expand(reshape(x, (1,) * i + (-1,) + (1,) * (rank - i - 1)), shape) for i, x in enumerate(tensors)
-    ]
+    grids = [expand(reshape(x, (1,) * i + (-1,) + (1,) * (rank - i - 1)), shape) for i, x in enumerate(tensors)]
     if indexing == "xy" and rank > 1:
         grids = [transpose(grid, 0, 1) for grid in grids]
     return tuple(grids)

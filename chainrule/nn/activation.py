@@ -21,7 +21,7 @@ class ReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return input.relu_() if self.inplace else elementwise.relu(input)  # type: ignore[no-any-return]
+        return input.relu_() if self.inplace else elementwise.relu(input)
 
     def extra_repr(self) -> str:
         """Whether in place."""

@@ -51,12 +51,22 @@ def _same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[in
 
 
 def _convolve(
-    dimensions: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
+    dimensions: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
 ) -> Tensor:
     operation = f"conv{dimensions}d"
     x, alone = batched(input, dimensions, operation)
     check_dtype(x, weight)
-    steps, spread = per_dimension(stride, dimensions, "stride"), per_dimension(dilation, dimensions, "dilation")
+    steps, spread = (
+        per_dimension(stride, dimensions, "stride"),
+        per_dimension(dilation, dimensions, "dilation"),
+    )
     channels = weight.shape[1] * groups
     if x.shape[1] != channels:
         text = f"got {tuple(input.shape)}, expects {channels} channels in dimension {0 if alone else 1}."
@@ -79,7 +89,13 @@ def _convolve(
 
 
 def conv1d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """y[n,o,p] = b[o] + Σ_c Σ_k x[n, c, p·stride + k·dilation − padding] · w[o,c,k]; see `conv2d`.
 
@@ -91,7 +107,13 @@ def conv1d(
 
 
 def conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """The convolution of images: every kernel slides over its input and gives one output channel.
 
@@ -107,7 +129,13 @@ def conv2d(
 
 
 def conv3d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """The convolution of volumes (N, C, D, H, W); see `conv2d`.
 
@@ -133,18 +161,21 @@ def _convolve_transposed(
     y, alone = batched(input, dimensions, operation)
     check_dtype(y, weight)
     steps, around = per_dimension(stride, dimensions, "stride"), per_dimension(padding, dimensions, "padding")
-    spread, extra = per_dimension(dilation, dimensions, "dilation"), per_dimension(output_padding, dimensions, "output_padding")
+    spread, extra = (
+        per_dimension(dilation, dimensions, "dilation"),
+        per_dimension(output_padding, dimensions, "output_padding"),
+    )
     if y.shape[1] != weight.shape[0]:
-        raise ShapeError(f"got {tuple(input.shape)}, expects {weight.shape[0]} channels in dimension {0 if alone else 1}.")
+        raise ShapeError(
+            f"got {tuple(input.shape)}, expects {weight.shape[0]} channels in dimension {0 if alone else 1}."
+        )
     if any(e >= max(s, d) for e, s, d in zip(extra, steps, spread, strict=True)):
         raise ShapeError(f"output_padding {extra} must be smaller than stride {steps} or dilation {spread}.")
     size = tuple(
         (n - 1) * s - 2 * p + d * (k - 1) + e + 1
         for n, s, p, d, k, e in zip(y.shape[2:], steps, around, spread, weight.shape[2:], extra, strict=True)
     )
-    x = ConvolutionTranspose.apply(
-        y, weight, size=size, stride=steps, padding=around, dilation=spread, groups=groups
-    )
+    x = ConvolutionTranspose.apply(y, weight, size=size, stride=steps, padding=around, dilation=spread, groups=groups)
     if bias is not None:
         x = x + bias.reshape(-1, *[1] * dimensions)
     return x.squeeze(0) if alone else x
@@ -284,13 +315,30 @@ class _Conv(_Convolution):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, 0, dtype
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            0,
+            dtype,
         )
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
         return _convolve(
-            self.dimensions, input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            self.dimensions,
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
         )
 
 

@@ -98,7 +98,11 @@ def _check_labels(input: Tensor, target: Tensor, ignore_index: int) -> None:
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
 ) -> Tensor:
     """−input[label]: the negative log-likelihood, from log-probabilities (N, C, …) and labels (N, …).
 
@@ -182,7 +186,12 @@ def _along_classes(weight: Tensor, input: Tensor) -> Tensor:
 
 
 def _with_probabilities(
-    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float, classes_at: int
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    label_smoothing: float,
+    classes_at: int,
 ) -> Tensor:
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / input.shape[classes_at]
@@ -270,7 +279,11 @@ class CrossEntropyLoss(_Loss):
     """
 
     def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Any = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
         self.register_buffer("weight", weight)
@@ -279,9 +292,7 @@ class CrossEntropyLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C, …) and labels (N, …), or probabilities of the shape of the scores."""
-        return cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
+        return cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 __all__ = [

@@ -100,7 +100,9 @@ class Module:
         return output
 
     def _remind_of_eval(self) -> None:
-        different = [f"{name or 'it'} ({type(m).__name__})" for name, m in self.named_modules() if m.differs_in_training]
+        different = [
+            f"{name or 'it'} ({type(m).__name__})" for name, m in self.named_modules() if m.differs_in_training
+        ]
         if different:
             warnings.warn(
                 f"{type(self).__name__} is in training mode while gradients are off, and {different[0]} does something "
@@ -256,7 +258,7 @@ class Module:
             if name not in module._modules:
                 raise AttributeError(f"{type(module).__name__} has no part {name!r} (looking for {target!r}).")
             module = module._modules[name]
-        return module  # type: ignore[no-any-return]
+        return module
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted name."""
@@ -264,7 +266,7 @@ class Module:
         module = self.get_submodule(path)
         if name not in module._parameters:
             raise AttributeError(f"{type(module).__name__} has no parameter {name!r}.")
-        return module._parameters[name]  # type: ignore[no-any-return]
+        return module._parameters[name]
 
     # ----------------------------------------------------------------------------------- changing all
 

@@ -28,7 +28,12 @@ def _extra(size: int, kernel: int, stride: int, padding: int, dilation: int) -> 
 
 
 def _surroundings(
-    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...], ceil_mode: bool
+    x: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
 ) -> tuple[list[int], list[int]]:
     """The padding at both ends of each spatial dimension, and the part at the end that only `ceil_mode` needs."""
     for k, p in zip(kernel, padding, strict=True):
@@ -56,9 +61,7 @@ def _max_pool(
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
     steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
     spread = per_dimension(dilation, dimensions, "dilation")
-    before, extra = _surroundings(
-        x, kernel, steps, per_dimension(padding, dimensions, "padding"), spread, ceil_mode
-    )
+    before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding"), spread, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
     padded = pad_tensor(x, _pairs(before, after), value=-math.inf) if any(after) else x
     values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread)
@@ -344,8 +347,8 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:
         stride = kernel_size if stride is None else stride
-        once = [per_dimension(n, 1, "a setting of AvgPool1d") for n in (kernel_size, stride, padding)]
-        super().__init__(*once, ceil_mode, count_include_pad)
+        window = [per_dimension(n, 1, "a setting of AvgPool1d") for n in (kernel_size, stride, padding)]
+        super().__init__(window[0], window[1], window[2], ceil_mode, count_include_pad)
 
 
 class AvgPool2d(_AvgPool):

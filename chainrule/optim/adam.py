@@ -34,7 +34,7 @@ def adam(
     weight_decay: float = 0.0,
     decoupled: bool = False,
 ) -> AdamStep:
-    """Step t = 1, 2, …, as a pure function:
+    """Step t = 1, 2, … as a pure function.
 
         g ← g + λ·θ                       coupled weight decay, or θ ← θ − η·λ·θ if decoupled (AdamW)
         m ← β₁·m + (1 − β₁)·g             first moment: the mean of the gradient

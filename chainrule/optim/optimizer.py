@@ -117,5 +117,5 @@ def _own_copy(entry: Any) -> Any:
 def check_not_negative(**settings: float) -> None:
     """Raise a ValueError for a setting that is negative."""
     for name, value in settings.items():
-        if not 0.0 <= value:
+        if not value >= 0.0:
             raise ValueError(f"{name} is not negative, got {value}.")

@@ -26,7 +26,7 @@ def sgd(
     weight_decay: float = 0.0,
     nesterov: bool = False,
 ) -> SGDStep:
-    """One step, as a pure function:
+    """One step as a pure function.
 
         g ← g + λ·θ                         weight decay λ
         v ← μ·v + (1 − τ)·g                 momentum μ, dampening τ; v = g at first

@@ -35,7 +35,12 @@ class MatMul(Primitive):
 
     @staticmethod
     def shape(x: Array, y: Array) -> Form:
-        if len(x.shape) < 2 or len(x.shape) != len(y.shape) or x.shape[:-2] != y.shape[:-2] or x.shape[-1] != y.shape[-2]:
+        if (
+            len(x.shape) < 2
+            or len(x.shape) != len(y.shape)
+            or x.shape[:-2] != y.shape[:-2]
+            or x.shape[-1] != y.shape[-2]
+        ):
             raise ShapeError(
                 f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: the last dimension of the first must equal the one "
                 "before the last of the second. If one of them is transposed, use .mT."
@@ -81,7 +86,8 @@ def _check_convolution(x: Any, w: Any, stride: Shape, padding: Shape, dilation: 
     if any(extent < 1 for extent in out):
         reach = tuple(d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
         raise ShapeError(
-            f"convolution: a kernel of {reach} does not fit into the input's {tuple(x.shape[2:])} with padding {padding}."
+            f"convolution: a kernel of {reach} does not fit into the input's {tuple(x.shape[2:])} with padding "
+            f"{padding}."
         )
     return out
 
@@ -103,7 +109,13 @@ def inside(size: Shape, padding: Shape) -> Any:
 def offsets(kernel: Shape, stride: Shape, dilation: Shape, out: Shape) -> list[Any]:
     """For each kernel offset, in row-major order, the index of what it meets in the padded input."""
     return [
-        (..., *(slice(k * d, k * d + (o - 1) * s + 1, s) for k, d, s, o in zip(place, dilation, stride, out, strict=True)))
+        (
+            ...,
+            *(
+                slice(k * d, k * d + (o - 1) * s + 1, s)
+                for k, d, s, o in zip(place, dilation, stride, out, strict=True)
+            ),
+        )
         for place in itertools.product(*(range(k) for k in kernel))
     ]
 
@@ -168,9 +180,7 @@ class ConvolutionTranspose(Primitive):
     accumulates = True
 
     @staticmethod
-    def shape(
-        y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
-    ) -> Form:
+    def shape(y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Form:
         x_shape = (y.shape[0], w.shape[1] * groups, *size)
         if len(y.shape) != len(w.shape) or y.shape[1] != w.shape[0]:
             raise ShapeError(

@@ -50,10 +50,11 @@ class Backward(NamedTuple):
 
 
 class Scan(Primitive):
-    """Run `body` over the first dimension of the sequences. Results: the last carry, then every yₜ and residual stacked.
+    """Run `body` over the first dimension of the sequences.
 
-    Inputs are the start of each carry, the sequences, and the constants. `reverse` runs from the last step to the
-    first; stacked results keep the order of the sequences either way.
+    Results: the last carry, then every yₜ and residual stacked. Inputs: the start of each carry, the sequences, and
+    the constants. `reverse` runs from the last step to the first; stacked results keep the order of the sequences
+    either way.
     """
 
     latex = r"c_{t+1}, y_t = f(c_t, x_t)"
@@ -111,22 +112,27 @@ class Scan(Primitive):
         given = backward.downstream[carries + sequences :]
         sums = [zeros(*c.shape, dtype=c.dtype) for c, d in zip(constants, given, strict=True) if d is not None]
 
-        def step(
-            carry: list[Tensor], rows: list[Tensor], captured: list[Tensor]
-        ) -> tuple[list[Tensor], list[Tensor]]:
+        def step(carry: list[Tensor], rows: list[Tensor], captured: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             known = dict(zip(backward.constants, captured, strict=True))
             known.update((symbol, make(value)) for symbol, value in backward.made)
             known.update(zip(backward.upstream, [*carry[:carries], *rows[: len(coming) - carries]], strict=True))
             known.update(zip(backward.residuals, rows[len(coming) - carries :], strict=True))
             replay(backward.equations, known)
             down = [_find(d, known) for d in backward.downstream]
-            new = [zeros(*c.shape, dtype=c.dtype) if d is None else d for d, c in zip(down[:carries], carry, strict=False)]
+            new = [
+                zeros(*c.shape, dtype=c.dtype) if d is None else d for d, c in zip(down[:carries], carry, strict=False)
+            ]
             added = [d for d in down[carries + sequences :] if d is not None]
             totals = [total + d for total, d in zip(carry[carries:], added, strict=True)]
             return [*new, *totals], [d for d in down[carries : carries + sequences] if d is not None]
 
         final, rows = loop(
-            step, [*coming[:carries], *sums], [*coming[carries:], *residuals], constants, p["length"], not p["reverse"]
+            step,
+            [*coming[:carries], *sums],
+            [*coming[carries:], *residuals],
+            constants,
+            p["length"],
+            not p["reverse"],
         )
         answers, totals = iter(rows), iter(final[carries:])
         by_row = [None if d is None else next(answers) for d in backward.downstream[carries : carries + sequences]]
@@ -142,9 +148,7 @@ class Scan(Primitive):
         carries, sequences = p["carries"], p["sequences"]
         inputs = [Primitive.make_tensor(value) for value in (record.saved or {})["inputs"]]
 
-        def step(
-            carry: list[Tensor], rows: list[Tensor], constants: list[Tensor]
-        ) -> tuple[list[Tensor], list[Tensor]]:
+        def step(carry: list[Tensor], rows: list[Tensor], constants: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             known = dict(zip(body.inputs, [*carry, *rows, *constants], strict=True))
             replay(body.equations, known)
             outputs: Any = [_find(x, known) for x in body.outputs]
@@ -196,7 +200,13 @@ def loop(
     residuals = list(backward.residuals) if backward else []
     body = Graph([value.array for value in inputs], forward, [*outputs, *residuals])
     answer = Scan.apply(
-        *outside, body=body, carries=len(carry), sequences=len(rows), length=length, reverse=reverse, backward=backward
+        *outside,
+        body=body,
+        carries=len(carry),
+        sequences=len(rows),
+        length=length,
+        reverse=reverse,
+        backward=backward,
     )
     return list(answer[: len(carry)]), list(answer[len(carry) : len(outputs)])
 

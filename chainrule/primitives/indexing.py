@@ -44,7 +44,11 @@ def fill_key(key: Key, arrays: tuple[Array, ...]) -> Key:
     remaining = iter(arrays)
     return tuple(
         [
-            next(remaining) if part is ARRAY else slice(part.start, part.stop, part.step) if type(part) is Range else part
+            next(remaining)
+            if part is ARRAY
+            else slice(part.start, part.stop, part.step)
+            if type(part) is Range
+            else part
             for part in key
         ]
     )

@@ -53,8 +53,6 @@ CHUNK_BLOCKS: Final = 8192
 UNIFORM_BITS: Final[dict[str, int]] = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 
 
-
-
 # Counters and blocks ---------------------------------------------------------------------------------
 
 
@@ -211,9 +209,7 @@ def _chunks(counter: int, key: int, count: int, words: int) -> Iterator[tuple[sl
 # Draws -----------------------------------------------------------------------------------------------
 
 
-def uniform(
-    counter: int, key: int, count: int, dtype: npt.DTypeLike = np.float32, bits: int | None = None
-) -> Floats:
+def uniform(counter: int, key: int, count: int, dtype: npt.DTypeLike = np.float32, bits: int | None = None) -> Floats:
     """Uniform numbers in [0, 1): the multiples of 2^-bits, all equally likely.
 
     Element `i` is `(w >> (s - bits)) * 2^-bits`, where for float32 `w` is word `i` (s = 32), and for

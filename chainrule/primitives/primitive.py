@@ -1,10 +1,10 @@
-"""What a primitive is, and the one function through which all computation goes.
+r"""What a primitive is, and the one function through which all computation goes.
 
 A primitive is a class with the same furniture in every room:
 
     class Multiply(Primitive):
         "z = x · y, elementwise."
-        latex = r"x \\odot y"
+        latex = r"x \odot y"
 
         def shape(x, y): ...                  # shapes and dtypes in, (shape, dtype) out; clear errors
         def evaluate(x, y): return x * y      # the meaning, on NumPy arrays

@@ -164,7 +164,7 @@ class CumulativeSum(Primitive):
 
 
 class Sort(Primitive):
-    """values = x in order along one axis, indices = where each came from. Equal entries keep their order; NaN is last."""
+    """values = x in order along one axis, indices = where each came from; equal ones keep their order, NaN is last."""
 
     latex = r"\operatorname{sort} x"
     outputs = ("values", "indices")

@@ -174,7 +174,9 @@ class Concatenate(Primitive):
         first = parts[0].shape
         for part in parts[1:]:
             same_rank = len(part.shape) == len(first)
-            if not same_rank or any(i != axis and a != b for i, (a, b) in enumerate(zip(part.shape, first, strict=True))):
+            if not same_rank or any(
+                i != axis and a != b for i, (a, b) in enumerate(zip(part.shape, first, strict=True))
+            ):
                 shapes = ", ".join(str(tuple(p.shape)) for p in parts)
                 raise ShapeError(f"cat: shapes {shapes} must agree in every dimension but {axis}.")
         total = sum(part.shape[axis] for part in parts)

@@ -1,11 +1,11 @@
 """The folder of a run: everything that a training run leaves behind.
 
-    config.json           what was asked for, resolved, with versions
-    metrics.csv           one row for each epoch
-    weights.safetensors   the weights of the epoch with the best validation accuracy
-    last.safetensors      the weights after the last epoch
-    curves.png            loss and accuracy by epoch
-    summary.json          the result, once there is one
+config.json           what was asked for, resolved, with versions
+metrics.csv           one row for each epoch
+weights.safetensors   the weights of the epoch with the best validation accuracy
+last.safetensors      the weights after the last epoch
+curves.png            loss and accuracy by epoch
+summary.json          the result, once there is one
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ class Run:
         self.path.mkdir(parents=True, exist_ok=True)
         self.rows: list[dict[str, float]] = []
         self.best_epoch = 0
-        versions = {"chainrule": chainrule.__version__, "numpy": np.__version__, "python": platform.python_version()}
+        versions = {
+            "chainrule": chainrule.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
         self._write_json("config.json", {**config, "versions": versions})
 
     def record(self, epoch: int, train: Scores, validation: Scores, seconds: float, model: Module) -> bool:
@@ -96,7 +100,9 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     epochs = [row["epoch"] for row in rows]
-    for axes, what, unit in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "share of right answers"), strict=True):
+    for axes, what, unit in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "share of right answers"), strict=True
+    ):
         for split, style in (("train", "-"), ("validation", "--")):
             axes.plot(epochs, [row[f"{split}_{what}"] for row in rows], style, marker=".", label=split)
         axes.set(title=what.capitalize(), xlabel="epoch", ylabel=unit)
