@@ -4,9 +4,13 @@ The names are PyTorch's. Tensors and operations are here; layers in `chainrule.n
 derivatives of functions in `chainrule.autograd`, data in `chainrule.data`, architectures in `chainrule.models`.
 """
 
+import importlib
 from math import e, inf, nan, pi
+from typing import TYPE_CHECKING
 
-from chainrule import autograd, func, linalg, models, nn, optim, utils
+from chainrule.tensor import Parameter, Tensor  # first: the function `tensor` below takes the module's name
+
+# isort: split
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from chainrule.cell import Size
@@ -178,8 +182,6 @@ from chainrule.functions.indexing import (
     triu_indices,
     unique,
 )
-from chainrule.functions.linalg import cross, det, logdet, slogdet
-from chainrule.functions.linalg import inv as inverse
 from chainrule.functions.promotion import is_floating_point, is_tensor, numel, result_type
 from chainrule.functions.reduction import (
     all,
@@ -256,28 +258,67 @@ from chainrule.functions.shape import (
     unsqueeze,
     vstack,
 )
-from chainrule.printing import set_printoptions
-from chainrule.random import (
-    Generator,
-    bernoulli,
-    default_generator,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    multinomial,
-    normal,
-    rand,
-    rand_like,
-    randint,
-    randint_like,
-    randn,
-    randn_like,
-    randperm,
-    seed,
-    set_rng_state,
-)
-from chainrule.tensor import Parameter, Tensor
 
 from chainrule.dtypes import bool_ as bool  # isort: skip
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from chainrule import autograd, data, func, linalg, models, nn, optim, train, utils
+    from chainrule.functions.linalg import cross, det, inverse, logdet, slogdet
+    from chainrule.printing import set_printoptions
+    from chainrule.random import (
+        Generator,
+        bernoulli,
+        default_generator,
+        get_rng_state,
+        initial_seed,
+        manual_seed,
+        multinomial,
+        normal,
+        rand,
+        rand_like,
+        randint,
+        randint_like,
+        randn,
+        randn_like,
+        randperm,
+        seed,
+        set_rng_state,
+    )
+
+#: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
+_PARTS = ("autograd", "data", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_LATER = {
+    "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "slogdet"),
+    "chainrule.printing": ("set_printoptions",),
+    "chainrule.random": (
+        "Generator",
+        "bernoulli",
+        "default_generator",
+        "get_rng_state",
+        "initial_seed",
+        "manual_seed",
+        "multinomial",
+        "normal",
+        "rand",
+        "rand_like",
+        "randint",
+        "randint_like",
+        "randn",
+        "randn_like",
+        "randperm",
+        "seed",
+        "set_rng_state",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _PARTS:
+        return importlib.import_module(f"chainrule.{name}")
+    for module, names in _LATER.items():
+        if name in names:
+            found = globals()[name] = getattr(importlib.import_module(module), name)
+            return found
+    raise AttributeError(f"chainrule has no {name!r}")

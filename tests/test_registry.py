@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import autograd
-from chainrule.primitives import registry
+from chainrule.primitives import linear_algebra, random, registry
 from chainrule.primitives.indexing import ARRAY
 from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.trace import Graph, Trace, tracing
@@ -42,6 +42,7 @@ def forms_of(primitive: Any, inputs: Any, settings: dict[str, Any]) -> list[Any]
 
 
 def test_every_primitive_has_samples() -> None:
+    assert linear_algebra and random, "these register their primitives when they are loaded"
     assert set(registry) - {"Scan"} == set(SAMPLES), "Scan has a file of its own: test_scan.py"
 
 

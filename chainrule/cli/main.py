@@ -44,7 +44,7 @@ app.command()(train)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command with the given arguments (those of the process unless given) and exit.
 
-    Exit codes: 0 done, 2 wrong model, data, option or value, 130 interrupted, 1 anything else that went wrong.
+    Exit codes: 0 done, 2 wrong model, data, option or value, 130 interrupted, 1 training failed.
     """
     try:
         code = app(arguments, standalone_mode=False)
@@ -60,5 +60,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _complain(message: str) -> None:
-    """One line on the standard error stream."""
-    print(f"chainrule: {' '.join(message.split())}", file=sys.stderr)
+    """One line on the standard error stream; none if there is nothing to say, as after the help."""
+    if message:
+        print(f"chainrule: {' '.join(message.split())}", file=sys.stderr)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import enum
-import signal
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from chainrule.cli.progress import EpochTable
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+    from chainrule.train import Run
+    from chainrule.train.loop import Progress
 
 OPTIMIZATION, OUTPUT = "Optimisation", "Output"
 
@@ -23,8 +29,8 @@ class OptimizerName(enum.StrEnum):
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="What to train: [bold]lenet5[/] or [bold]mlp[/].")],
-    data: Annotated[str, typer.Option(help="What to learn from: [bold]digits[/].")] = "digits",
+    model: Annotated[str, typer.Argument(help="What to train: [bold]lenet5[/], or [bold]mlp[/] with 128 hidden units.")],
+    data: Annotated[str, typer.Option(help="What to learn from: [bold]digits[/], 1,797 handwritten ones.")] = "digits",
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the training data.", rich_help_panel=OPTIMIZATION)
     ] = 30,
@@ -37,7 +43,8 @@ def train(
         typer.Option(
             "--learning-rate",
             "--lr",
-            help="The first step size; it falls to 0 along half a cosine. [dim]default: 0.002 (adam), 0.05 (sgd)[/]",
+            help="The first step size, above 0; it falls to 0 along half a cosine. "
+            "[dim]default: 0.002 (adam), 0.05 (sgd)[/]",
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,
@@ -64,25 +71,31 @@ def train(
 ) -> int:
     """Train a model and test it on data that it never saw.
 
-    After each epoch it is measured on the validation data; the weights of the best epoch are tested at the end.
-    Ctrl-C stops early and keeps what was learned.
-
-    [bold]The run's folder[/] holds config.json, metrics.csv (a row for each epoch),
-    weights.safetensors (the best epoch),
-    last.safetensors, curves.png and summary.json.
+    After each epoch it is measured on the validation data.
+    At the end the weights of the best epoch are tested.
+    Ctrl-C stops after the current step and keeps what was learned.
+    Exit code: 0; 1 if the loss becomes infinite or NaN, 2 for wrong input, 130 for Ctrl-C.
 
     [bold]Examples[/]
 
-    chainrule train lenet5 --data digits
+      chainrule train lenet5 --data digits
+      chainrule train mlp --epochs 10 --optimizer sgd --lr 0.1 --output runs/mine
 
-    chainrule train mlp --epochs 10 --optimizer sgd --lr 0.1 --output runs/mine
+    [bold]What comes out[/], in the run's folder
+
+      config.json          what was asked for, with every default filled in
+      metrics.csv          loss and accuracy, one row for each epoch
+      curves.png           the same as a picture
+      weights.safetensors  the weights of the best epoch
+      last.safetensors     the weights at the end
+      summary.json         the test accuracy
     """
     rate = learning_rate if learning_rate is not None else {"adam": 2e-3, "sgd": 0.05}[optimizer.value]
     if not rate > 0 or rate == float("inf"):
-        raise typer.BadParameter(f"the learning rate is a number above 0, got {rate}.")
+        raise typer.BadParameter(f"it is a finite number above 0, got {rate}.", param_hint="'--learning-rate'")
     config = {
         "model": model, "data": data, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer.value,
-        "learning_rate": rate, "momentum": momentum, "weight_decay": weight_decay,
+        "learning_rate": rate, "schedule": "cosine", "momentum": momentum, "weight_decay": weight_decay,
         "shift": image_size(model) // 16 if shift is None else shift, "seed": seed,
     }  # fmt: skip
     return _Training(config, quiet).run(output)
@@ -121,111 +134,91 @@ class _Training:
         self.train_batches = data.DataLoader(self.splits.train, config["batch_size"], shuffle=True)
         self.validation_batches = data.DataLoader(self.splits.validation, 256)
         self.test_batches = data.DataLoader(self.splits.test, 256)
+        self.steps_done = 0
 
     def run(self, output: Path | None) -> int:
-        """Train, test, and fill the folder. The exit code: 0, or 130 if it was interrupted."""
-        from chainrule.train import DivergedError, Run, evaluate, new_run_path
+        """Train, test, and fill the folder. Gives the exit code."""
+        from chainrule.train import DivergedError, Run, hold_interrupts, new_run_path
 
-        config = self.config
-        path = output or new_run_path("runs", f"{config['model']}-{config['data']}")
-        run = Run(path, config)
-        count = sum(p.numel() for p in self.model.parameters())
-        self.console.print(
-            f"{config['model']} ({count:,} parameters) on {config['data']}: {len(self.splits.train):,} samples to "
-            f"learn from, {len(self.splits.validation):,} to choose by, {len(self.splits.test):,} to test on"
-        )
-        code, status = 0, "finished"
+        path = output or new_run_path("runs", f"{self.config['model']}-{self.config['data']}")
         try:
-            with _sigterm_interrupts():
-                self._epochs(run)
-        except KeyboardInterrupt:
-            code, status = 130, "interrupted"
-            self.result.print(f"[yellow]Interrupted[/] after {len(run.rows)} of {config['epochs']} epochs.")
-        except DivergedError as error:
-            run.finish({"status": "diverged", "reason": str(error)})
-            raise
-        if not run.rows:
-            run.finish({"status": status})
-            self.result.print(f"Nothing was learned before the end of the first epoch. Run: {path}")
-            return code
-        run.load_best(self.model)
-        test = evaluate(self.model, self.test_batches, self.loss)
-        best = run.rows[run.best_epoch - 1]["validation_accuracy"]
-        accuracies = {"validation_accuracy": best, "test_accuracy": test.accuracy, "test_loss": test.loss}
-        run.finish({"status": status, **accuracies})
-        self.result.print(
-            f"Best epoch {run.best_epoch}: validation accuracy {best:.4f}, [bold]test accuracy {test.accuracy:.4f}[/]"
-        )
-        self.result.print(f"Run: {path}", soft_wrap=True)
+            run = Run(path, self.config)
+        except OSError as error:
+            reason = f"{error.strerror}: {path}" if error.strerror else str(error)
+            raise typer.BadParameter(reason, param_hint="'--output'") from None
+        self._introduce()
+        code, outcome = 0, {"status": "finished"}
+        with hold_interrupts() as stop_if_asked:
+            try:
+                self._epochs(run, stop_if_asked)
+            except KeyboardInterrupt:
+                code, outcome = 130, {"status": "interrupted"}
+                run.keep_last(self.model)
+                self._say(f"[yellow]Interrupted[/] after {len(run.rows)} of {self.config['epochs']} epochs.")
+            except DivergedError as error:
+                code, outcome = 1, {"status": "diverged", "reason": str(error)}
+                typer.echo(f"chainrule: {error}", err=True)
+            self._finish(run, outcome)
         return code
 
-    def _shifted_batches(self) -> Iterator[Any]:
+    def _introduce(self) -> None:
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        train, validation, test = (len(part) for part in self.splits[:3])
+        self.console.print(
+            f"{self.config['model']}, {count:,} parameters\n"
+            f"{self.config['data']}, {train:,} samples to learn from, {validation:,} to choose by, {test:,} to test on",
+            soft_wrap=True,
+        )
+
+    def _epochs(self, run: Run, stop_if_asked: Callable[[], None]) -> None:
+        from chainrule.train import Scores, evaluate, train_epoch
+
+        table = EpochTable(self.console, self.config["epochs"])
+        table.print_heading()
+        for epoch in range(1, self.config["epochs"] + 1):
+            start = time.perf_counter()
+            with table.bar(epoch, len(self.splits.train)) as advance:
+
+                def after_batch(count: int, means: Scores, advance: Progress = advance) -> None:
+                    advance(count, means)
+                    self._lower_learning_rate()
+                    stop_if_asked()
+
+                trained = train_epoch(self.model, self._shifted_batches(), self.loss, self.optimizer, after_batch)
+                validation = evaluate(self.model, self.validation_batches, self.loss)
+            seconds = time.perf_counter() - start
+            best = run.record(epoch, trained, validation, seconds, self.model)
+            table.print_row(epoch, trained, validation, seconds, best)
+
+    def _shifted_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         from chainrule.data import random_shift
 
         for images, labels in self.train_batches:
             yield random_shift(images, self.config["shift"]), labels
 
-    def _epochs(self, run: Any) -> None:
-        import math
+    def _lower_learning_rate(self) -> None:
+        self.steps_done += 1
+        share = self.steps_done / (self.config["epochs"] * len(self.train_batches))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config["learning_rate"] * (1 + math.cos(math.pi * share)) / 2
 
-        from chainrule.train import Scores, evaluate, train_epoch
+    def _finish(self, run: Run, outcome: dict[str, Any]) -> None:
+        """Test the best weights, write what is left to write, and say where it is."""
+        from chainrule.train import evaluate
 
-        epochs, rate = self.config["epochs"], self.config["learning_rate"]
-        steps, step = epochs * len(self.train_batches), 0
-        for epoch in range(1, epochs + 1):
-            start = time.perf_counter()
-            with _progress(self.console, f"epoch {epoch:>{len(str(epochs))}}/{epochs}", len(self.splits.train)) as show:
+        if run.rows:
+            run.load_best(self.model)
+            test = evaluate(self.model, self.test_batches, self.loss)
+            validation = run.rows[run.best_epoch - 1]["validation_accuracy"]
+            outcome |= {"validation_accuracy": validation, "test_accuracy": test.accuracy, "test_loss": test.loss}
+            count = len(self.splits.test)
+            self.console.print()
+            self._say(
+                f"Best epoch {run.best_epoch}: validation accuracy {validation:.4f}, [bold]test accuracy "
+                f"{test.accuracy:.4f}[/] ({round(test.accuracy * count)} of {count})"
+            )
+        run.finish(outcome)
+        self._say(f"Run: {run.path}")
 
-                def after_batch(count: int, means: Scores) -> None:
-                    nonlocal step
-                    step += 1
-                    for group in self.optimizer.param_groups:
-                        group["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
-                    show(count, f"loss {means.loss:.4f}  accuracy {means.accuracy:.4f}")
-
-                trained = train_epoch(self.model, self._shifted_batches(), self.loss, self.optimizer, after_batch)
-                validation = evaluate(self.model, self.validation_batches, self.loss)
-                show(
-                    0,
-                    f"loss {trained.loss:.4f}  accuracy {trained.accuracy:.4f}  validation {validation.loss:.4f}  "
-                    f"{validation.accuracy:.4f}",
-                )
-            run.record(epoch, trained, validation, time.perf_counter() - start, self.model)
-
-
-@contextmanager
-def _progress(console: Any, title: str, total: int) -> Iterator[Any]:
-    """A bar on a terminal; elsewhere one plain line at the end. Gives `show(samples done, text)`."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    if not console.is_terminal:
-        last = ""
-
-        def remember(done: int, text: str) -> None:
-            nonlocal last
-            last = text
-
-        yield remember
-        console.print(f"{title}  {last}", highlight=False)
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[scores]}"),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=total, scores="")
-        yield lambda done, text: progress.update(task, advance=done, scores=text)
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Being asked to stop by the system is taken as Ctrl-C is."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def _say(self, text: str) -> None:
+        self.result.print(text, soft_wrap=True, highlight=False)

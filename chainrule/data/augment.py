@@ -10,9 +10,9 @@ from chainrule.tensor import Tensor
 
 
 def random_shift(images: Tensor, pixels: int, generator: Generator | None = None) -> Tensor:
-    """Each image moved by up to `pixels` in both directions; what comes in is the darkest value of the batch.
+    """Each image moved by up to `pixels` in both directions; what comes in is the smallest value of the batch.
 
-    images: (N, C, H, W); so is the result. For training data only.
+    images: (N, C, H, W); so is the result. For training data only. Raises ShapeError for anything else.
 
     >>> import chainrule
     >>> random_shift(chainrule.ones(4, 1, 8, 8), 2).shape

@@ -31,7 +31,8 @@ def digits(size: int = 32, seed: int = 0) -> Splits:
     """The shipped handwritten digits: images float32 (N, 1, size, size), labels int64 (N,).
 
     The pixels are scaled to [0, 1], resized from 8×8, and standardised by mean and standard deviation of the training
-    split. `seed` chooses the split: 1,258 for training, 180 for validation, 359 for testing.
+    split. `seed` chooses the split: 1,258 for training, 180 for validation, 359 for testing. Raises DataError for a
+    size below 1, a negative seed, or a damaged file. Source: Alpaydin and Kaynak (1998), `chainrule.data.optdigits`.
 
     >>> data = digits(size=8)
     >>> data.train[0][0].shape, len(data.test)

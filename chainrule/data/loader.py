@@ -13,12 +13,16 @@ from chainrule.tensor import Tensor
 class DataLoader:
     """Goes through a data set batch by batch; every pass is a new order if it shuffles.
 
+    The order of a pass is drawn from the generator when the pass begins, so the same seed gives the same orders.
+
     Args:
         dataset: what the batches are taken from, by one indexed read each.
         batch_size: samples in a batch, at least 1; the last one may be smaller.
         shuffle: a new random order in every pass.
         drop_last: leave out a last batch that is smaller.
         generator: where the order comes from; the default generator unless given.
+
+    Raises ValueError for a batch size below 1.
 
     >>> import chainrule
     >>> data = TensorDataset(chainrule.arange(5))
@@ -31,6 +35,7 @@ class DataLoader:
         dataset: TensorDataset,
         batch_size: int = 1,
         shuffle: bool = False,
+        *,
         drop_last: bool = False,
         generator: Generator | None = None,
     ) -> None:

@@ -84,6 +84,9 @@ def inv(A: Tensor) -> Tensor:
     return primitives.Solve.apply(A, expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)))
 
 
+inverse = inv
+
+
 def det(A: Tensor) -> Tensor:
     """The determinant; its gradient is right for singular matrices too.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule import dtypes, printing
+from chainrule import dtypes
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import contraction, elementwise, indexing, reduction, shape
@@ -487,6 +487,8 @@ class Conversions:
 
 def describe(tensor: Any) -> str:
     """How a tensor prints: as PyTorch's, with its data type where that is not the usual one, and its record."""
+    from chainrule import printing
+
     array = tensor.value.array
     if isinstance(array, Symbol):
         return f"tensor(traced, {array!r})"

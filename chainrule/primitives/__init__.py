@@ -1,12 +1,13 @@
-"""What can be computed: one small class per operation, with its shape rule, its meaning in NumPy and its gradient."""
+"""What can be computed: one small class per operation, with its shape rule, its meaning in NumPy and its gradient.
+
+Random draws (`primitives.random`) and `primitives.linear_algebra` are loaded, and registered, when first used.
+"""
 
 from chainrule.primitives import (
     contraction,
     control,
     elementwise,
     indexing,
-    linear_algebra,
-    random,
     reduction,
     shape,
     window,
@@ -19,8 +20,6 @@ __all__ = [
     "control",
     "elementwise",
     "indexing",
-    "linear_algebra",
-    "random",
     "reduction",
     "registry",
     "shape",

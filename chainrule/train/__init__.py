@@ -1,5 +1,6 @@
 """Training: the loop, evaluation, run folders and weights files."""
 
+from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loop import DivergedError, Scores, evaluate, train_epoch
 from chainrule.train.run import Run, new_run_path
 from chainrule.train.weights import load_weights, read_weights, save_weights
@@ -9,6 +10,7 @@ __all__ = [
     "Run",
     "Scores",
     "evaluate",
+    "hold_interrupts",
     "load_weights",
     "new_run_path",
     "read_weights",

@@ -51,6 +51,9 @@ def train_epoch(
 ) -> Scores:
     """Show the model every batch once, and after each take a step against the gradient.
 
+    `batches` gives pairs (inputs, labels): inputs (N, …), labels (N,) int64. The model gives scores (N, classes), and
+    the loss function their mean loss per sample. `progress` may raise to stop between two steps.
+
     Returns the means over the epoch, taken while the model was changing. Raises DivergedError if the loss becomes
     NaN or infinite; the step that made it so has been taken, none after it.
     """
@@ -77,15 +80,18 @@ def train_epoch(
 def evaluate(model: Module, batches: Any, loss_function: Loss) -> Scores:
     """Loss and accuracy over all batches, exactly, in evaluation mode and without recording.
 
-    Every module is put back into the mode it was in.
+    Exactly: a smaller last batch counts for as many samples as it has. The arguments are those of `train_epoch`. Every
+    module is put back into the mode it was in.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     sums = _Sums()
-    with no_grad():
-        for inputs, labels in batches:
-            scores = model(inputs)
-            sums.add(loss_function(scores, labels).item(), scores, labels)
-    for module, training in modes:
-        module.training = training
+    try:
+        with no_grad():
+            for inputs, labels in batches:
+                scores = model(inputs)
+                sums.add(loss_function(scores, labels).item(), scores, labels)
+    finally:
+        for module, training in modes:
+            module.training = training
     return sums.means()

@@ -3,7 +3,7 @@
 config.json           what was asked for, resolved, with versions
 metrics.csv           one row for each epoch
 weights.safetensors   the weights of the epoch with the best validation accuracy
-last.safetensors      the weights after the last epoch
+last.safetensors      the weights after the last epoch, or when the run was interrupted
 curves.png            loss and accuracy by epoch
 summary.json          the result, once there is one
 """
@@ -60,9 +60,13 @@ class Run:
         if best:
             self.best_epoch = epoch
             save_weights(model, self.path / "weights.safetensors")
-        save_weights(model, self.path / "last.safetensors")
+        self.keep_last(model)
         write_atomically(self.path / "metrics.csv", self._write_csv)
         return best
+
+    def keep_last(self, model: Module) -> None:
+        """Save the weights as they are now as the last ones."""
+        save_weights(model, self.path / "last.safetensors")
 
     def load_best(self, model: Module) -> None:
         """Put the weights of the best epoch into the model."""
@@ -71,7 +75,7 @@ class Run:
     def finish(self, result: dict[str, Any]) -> None:
         """Draw the curves, and write what came out."""
         if self.rows:
-            write_atomically(self.path / "curves.png", lambda path: draw_curves(self.rows, path))
+            write_atomically(self.path / "curves.png", lambda path: draw_curves(self.rows, path, self.best_epoch))
         self._write_json("summary.json", {"best_epoch": self.best_epoch, "epochs": len(self.rows), **result})
 
     def _write_csv(self, path: Path) -> None:
@@ -94,17 +98,18 @@ def new_run_path(root: str | Path, name: str) -> Path:
     return path
 
 
-def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
-    """Loss and accuracy by epoch, for training and validation, side by side as a PNG."""
+def draw_curves(rows: list[dict[str, float]], path: Path, best_epoch: int) -> None:
+    """Loss and accuracy by epoch, for training and validation, side by side as a PNG; a line marks the best epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     epochs = [row["epoch"] for row in rows]
     for axes, what, unit in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), ("nats", "share of right answers"), strict=True
+        figure.subplots(1, 2), ("loss", "accuracy"), ("nats per sample", "share of right answers"), strict=True
     ):
         for split, style in (("train", "-"), ("validation", "--")):
             axes.plot(epochs, [row[f"{split}_{what}"] for row in rows], style, marker=".", label=split)
+        axes.axvline(best_epoch, color="gray", linestyle=":", label=f"best epoch, {best_epoch}")
         axes.set(title=what.capitalize(), xlabel="epoch", ylabel=unit)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
