@@ -6,6 +6,7 @@ Writes the figures as JSON with `--json FILE`. Needs PyTorch (the extra `peer`) 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import chainrule
-from benchmarks.measure import compare
+from benchmarks.measure import Apart, compare, compare_apart, serve
 
 Row = tuple[str, dict[str, Callable[[], object]]]
 
@@ -109,22 +110,25 @@ def training_step(framework: Any, build: Callable[[Any], Any], images: Any, labe
     return step
 
 
-def training_rows() -> Iterator[Row]:
-    """Whole training steps."""
+STEPS: dict[str, tuple[str, Callable[[Any], Any], tuple[int, ...]]] = {
+    "lenet": ("LeNet-5 step, 28×28, batch 64", lenet, (64, 1, 28, 28)),
+    "mlp": ("MLP 784-512-512-10 step, batch 128", mlp, (128, 784)),
+}
+
+
+def serve_step(framework: str, step: str) -> None:
+    """In a process of its own: run training steps of one framework when asked to."""
+    _, build, shape = STEPS[step]
     random = np.random.default_rng(0)
-    for name, build, shape in (
-        ("LeNet-5 step, 28×28, batch 64", lenet, (64, 1, 28, 28)),
-        ("MLP 784-512-512-10 step, batch 128", mlp, (128, 784)),
-    ):
-        images = random.standard_normal(shape).astype(np.float32)
-        labels = random.integers(0, 10, shape[0])
-        yield (
-            name,
-            {
-                "chainrule": training_step(chainrule, build, images, labels),
-                "PyTorch": training_step(torch, build, images, labels),
-            },
-        )
+    images, labels = random.standard_normal(shape).astype(np.float32), random.integers(0, 10, shape[0])
+    serve(training_step(importlib.import_module(framework), build, images, labels))
+
+
+def training_rows() -> Iterator[tuple[str, dict[str, Apart]]]:
+    """Whole training steps, each framework in a process of its own."""
+    for step, (title, _, _) in STEPS.items():
+        worker = ("benchmarks.eager", "--serve")
+        yield title, {"chainrule": Apart(*worker, f"chainrule:{step}"), "PyTorch": Apart(*worker, f"torch:{step}")}
 
 
 def main() -> None:
@@ -132,9 +136,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", help="write the figures to this file")
     parser.add_argument("--seconds", type=float, default=1.0, help="time spent on each row")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        serve_step(*options.serve.split(":"))
+        return
     console = Console()
-    sections = {
+    sections: dict[str, Callable[[], Any]] = {
         "Elementwise and reductions, recorded, against NumPy": elementwise_rows,
         "Matrix product, recorded, against NumPy": product_rows,
         "Small operations against PyTorch": overhead_rows,
@@ -148,7 +156,8 @@ def main() -> None:
         for column in ("what", "chainrule", "peer", "ratio"):
             table.add_column(column, justify="left" if column == "what" else "right")
         for name, competitors in rows():
-            found = compare(competitors, options.seconds)
+            apart = rows is training_rows
+            found = compare_apart(competitors) if apart else compare(competitors, options.seconds)
             peer = list(competitors)[1]
             ours, theirs = found.milliseconds["chainrule"], found.milliseconds[peer]
             table.add_row(name, _readable(ours), f"{peer} {_readable(theirs)}", f"{found.ratio[peer]:.2f}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,12 +37,7 @@ def compare(competitors: dict[str, Callable[[], object]], seconds: float = 1.0, 
     while time.perf_counter() < end or len(next(iter(times.values()))) < 7:
         for name, function in competitors.items():
             times[name].append(_time(function, repeats[name]))
-    first = next(iter(times))
-    ratio = {
-        name: statistics.median(ours / theirs for ours, theirs in zip(times[first], runs, strict=True))
-        for name, runs in times.items()
-    }
-    return Comparison({name: statistics.median(runs) * 1e3 for name, runs in times.items()}, ratio)
+    return _summary(times)
 
 
 def _time(function: Callable[[], object], repeats: int) -> float:
@@ -54,3 +51,53 @@ def _repeats(function: Callable[[], object], warmup: int) -> int:
     for _ in range(warmup):
         function()
     return max(1, int(2e-3 / max(_time(function, 3), 1e-9)))
+
+
+class Apart:
+    """A competitor in a process of its own: two libraries' idle threads spin, and would slow each other down.
+
+    `module` is run with the given arguments; it must call `serve(function)`.
+    """
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", module, *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def seconds(self) -> float:
+        """Let it run once, and answer with the time of one call."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """Let the process end."""
+        self.process.communicate()
+
+
+def serve(function: Callable[[], object], calls: int = 10) -> None:
+    """In a process made by `Apart`: answer each line with the mean time of some calls."""
+    for _ in range(3):
+        function()
+    for _ in sys.stdin:
+        print(_time(function, calls), flush=True)
+
+
+def compare_apart(competitors: dict[str, Apart], rounds: int = 15) -> Comparison:
+    """As `compare`, with each competitor in its own process; only one runs at a time."""
+    times: dict[str, list[float]] = {name: [] for name in competitors}
+    for _ in range(rounds):
+        for name, competitor in competitors.items():
+            times[name].append(competitor.seconds())
+    for competitor in competitors.values():
+        competitor.close()
+    return _summary(times)
+
+
+def _summary(times: dict[str, list[float]]) -> Comparison:
+    first = next(iter(times))
+    ratio = {
+        name: statistics.median(ours / theirs for ours, theirs in zip(times[first], runs, strict=True))
+        for name, runs in times.items()
+    }
+    return Comparison({name: statistics.median(runs) * 1e3 for name, runs in times.items()}, ratio)

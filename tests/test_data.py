@@ -10,7 +10,6 @@ import chainrule
 from chainrule import data
 
 
-
 def test_batches_show_every_sample_once_in_a_new_order_each_time() -> None:
     loader = data.DataLoader(data.TensorDataset(chainrule.arange(23)), batch_size=5, shuffle=True)
     passes = [[batch.tolist() for (batch,) in loader] for _ in range(2)]

@@ -1,23 +1,15 @@
-"""Data, the training loop, run folders and the command, as a user meets them."""
+"""The training loop, evaluation, files that are never half written, and weights."""
 
 from __future__ import annotations
 
-import csv
-import json
-import signal
-import subprocess
-import sys
-import time
+import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import chainrule
 from chainrule import data, models, nn, optim, train
-from chainrule.cli import main
 from chainrule.train.files import write_atomically
 
 
@@ -63,12 +55,43 @@ def test_weights_files(tmp_path: Path) -> None:
     half = nn.Linear(2, 2).bfloat16()
     train.save_weights(half, tmp_path / "h.safetensors")
     assert train.read_weights(tmp_path / "h.safetensors")["weight"].dtype is chainrule.bfloat16
-    with pytest.raises(chainrule.CheckpointError, match="missing"):
+    with pytest.raises(chainrule.CheckpointError, match=r"w\.safetensors: .*missing"):
         train.load_weights(nn.Linear(2, 2), path)
     path.write_bytes(path.read_bytes()[:1000])
     for damaged in (path, tmp_path / "none"):
         with pytest.raises(chainrule.CheckpointError, match="cannot be read"):
             train.read_weights(damaged)
+
+
+def test_weights_keep_shapes_types_and_entries_whatever_their_layout(tmp_path: Path) -> None:
+    model = nn.Module()
+    model.register_buffer("count", chainrule.tensor(3))
+    model.register_buffer("turned", chainrule.arange(6).reshape(2, 3).T)
+    model.register_buffer("half", chainrule.randn(4).bfloat16())
+    model.register_buffer("mask", chainrule.tensor([True, False]))
+    model.register_buffer("nothing", chainrule.zeros(0, 3))
+    path, plain = tmp_path / "w.safetensors", tmp_path / "plain"
+    train.save_weights(model, path)
+    read = train.read_weights(path)
+    for name, tensor in model.state_dict().items():
+        assert read[name].dtype is tensor.dtype and chainrule.equal(read[name], tensor), name
+    plain.write_text("")
+    assert os.stat(path).st_mode == os.stat(plain).st_mode, "who may read other files may read this one"
+
+
+def test_a_damaged_weights_file_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    model, path = nn.Linear(3, 2), tmp_path / "w.safetensors"
+    train.save_weights(nn.Linear(3, 2), path)
+    content, before = path.read_bytes(), model.weight.tolist()
+    huge_header = (2**63).to_bytes(8, "little") + content[8:]
+    lying_header = content.replace(b"[0,", b"[1,")
+    other_type = content.replace(b'"F32"', b'"U32"')
+    for damaged in (b"", content[:7], content[:-1], content + b"x", huge_header, lying_header, other_type):
+        assert damaged != content
+        path.write_bytes(damaged)
+        with pytest.raises(chainrule.CheckpointError, match=r"w\.safetensors"):
+            train.load_weights(model, path)
+        assert model.weight.tolist() == before
 
 
 @pytest.mark.peer

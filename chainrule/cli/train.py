@@ -29,7 +29,9 @@ class OptimizerName(enum.StrEnum):
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="What to train: [bold]lenet5[/], or [bold]mlp[/] with 128 hidden units.")],
+    model: Annotated[
+        str, typer.Argument(help="What to train: [bold]lenet5[/], or [bold]mlp[/] with 128 hidden units.")
+    ],
     data: Annotated[str, typer.Option(help="What to learn from: [bold]digits[/], 1,797 handwritten ones.")] = "digits",
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the training data.", rich_help_panel=OPTIMIZATION)
