@@ -156,7 +156,8 @@ class _Training:
             except KeyboardInterrupt:
                 code, outcome = 130, {"status": "interrupted"}
                 run.keep_last(self.model)
-                self._say(f"[yellow]Interrupted[/] after {len(run.rows)} of {self.config['epochs']} epochs.")
+                done = f"{len(run.rows)} of {self.config['epochs']} epochs"
+                self._say(f"[yellow]Interrupted[/] after {done}; the weights of that moment are in last.safetensors.")
             except DivergedError as error:
                 code, outcome = 1, {"status": "diverged", "reason": str(error)}
                 typer.echo(f"chainrule: {error}", err=True)
@@ -206,6 +207,8 @@ class _Training:
 
     def _finish(self, run: Run, outcome: dict[str, Any]) -> None:
         """Test the best weights, write what is left to write, and say where it is."""
+        from rich.markup import escape
+
         from chainrule.train import evaluate
 
         if run.rows:
@@ -220,7 +223,7 @@ class _Training:
                 f"{test.accuracy:.4f}[/] ({round(test.accuracy * count)} of {count})"
             )
         run.finish(outcome)
-        self._say(f"Run: {run.path}")
+        self._say(f"Run: {escape(str(run.path))}")  # brackets in a name are no markup
 
     def _say(self, text: str) -> None:
         self.result.print(text, soft_wrap=True, highlight=False)

@@ -5,21 +5,16 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
-from chainrule.autodiff.mode import no_grad
 from chainrule.cell import Handle
-from chainrule.errors import ChainruleError, CheckpointError, EvaluationWarning
+from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning
+from chainrule.functions.creation import zeros
+from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
+from chainrule.nn.loading import IncompatibleKeys, load_state
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 from chainrule.tensor import Parameter, Tensor
-
-
-class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict(strict=False)` could not match."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class _Structure:
@@ -63,6 +58,7 @@ class Module:
         fields["_modules"] = {}
         fields["_forward_hooks"] = {}
         fields["_forward_pre_hooks"] = {}
+        fields["_backward_hooks"] = {}
         fields["_paths"] = (-1, {})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -82,22 +78,11 @@ class Module:
                     self._remind_of_eval()
             state.path = state.paths.get(id(self), state.path)
             state.module = type(self).__name__
-            if not self._forward_pre_hooks and not self._forward_hooks:
+            if not self._forward_pre_hooks and not self._forward_hooks and not self._backward_hooks:
                 return self.forward(*args, **kwargs)
-            return self._call_with_hooks(args, kwargs)
+            return call_with_hooks(self, args, kwargs)
         finally:
             state.path, state.module, state.paths = before
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook in list(self._forward_pre_hooks.values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks.values()):
-            changed = hook(self, args, output)
-            output = output if changed is None else changed
-        return output
 
     def _remind_of_eval(self) -> None:
         different = [
@@ -119,13 +104,45 @@ class Module:
             self.__dict__["_paths"] = (_Structure.version, paths)
         return paths
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call `hook(module, args, output)` after each forward; what it returns (if anything) replaces the output."""
-        return _add_hook(self._forward_hooks, hook)
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args, output)` after each forward; what it returns (if anything) replaces the output.
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
-        """Call `hook(module, args)` before each forward; what it returns (if anything) replaces the arguments."""
-        return _add_hook(self._forward_pre_hooks, hook)
+        `prepend` puts it before the hooks there are, `with_kwargs` makes it `hook(module, args, kwargs, output)`.
+
+        >>> import chainrule
+        >>> layer = chainrule.nn.ReLU()
+        >>> handle = layer.register_forward_hook(lambda module, args, output: print(tuple(output.shape)))
+        >>> y = layer(chainrule.ones(2, 3))
+        (2, 3)
+        >>> handle.remove()
+        """
+        return add_hook(self._forward_hooks, Hook(hook, with_kwargs), prepend)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args)` before each forward; what it returns (if anything) replaces the arguments.
+
+        With `with_kwargs` it is `hook(module, args, kwargs)` and returns both or None.
+        """
+        return add_hook(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` when gradients have come back through the module.
+
+        Both are tuples: one gradient for each positional argument (None where none is wanted) and for each result.
+        What the hook returns (if anything) replaces `grad_input`.
+
+        >>> import chainrule
+        >>> layer = chainrule.nn.ReLU()
+        >>> handle = layer.register_full_backward_hook(lambda module, gi, go: print(gi[0].tolist(), go[0].tolist()))
+        >>> x = chainrule.tensor([-1.0, 1.0], requires_grad=True)
+        >>> (layer(x) * 3).sum().backward()
+        [0.0, 3.0] [3.0, 3.0]
+        """
+        return add_hook(self._backward_hooks, Hook(hook), prepend)
 
     # ----------------------------------------------------------------------------------- attributes
 
@@ -137,14 +154,18 @@ class Module:
                 "first in __init__."
             )
         if isinstance(value, Parameter):
+            self._forget(name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, Module):
+            self._forget(name, "_modules")
             self.add_module(name, value)
         elif "_parameters" in fields and name in fields["_parameters"]:
             if value is not None:
                 raise TypeError(f"{type(self).__name__}.{name} is a parameter; assign an nn.Parameter or None to it.")
             fields["_parameters"][name] = None
         elif "_buffers" in fields and name in fields["_buffers"]:
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(f"{type(self).__name__}.{name} is a buffer; assign a tensor or None to it.")
             fields["_buffers"][name] = value
         elif "_modules" in fields and name in fields["_modules"]:
             if value is not None:
@@ -173,28 +194,45 @@ class Module:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
 
-    def _free_name(self, name: str, kind: str, table: dict[str, Any]) -> None:
-        if "." in name or not name:
-            raise KeyError(f"the name of a {kind} is not empty and has no dots, got {name!r}.")
-        for other in (self._parameters, self._buffers, self._modules):
-            if other is not table:
-                other.pop(name, None)
+    def _forget(self, name: str, table: str) -> None:
+        """Free a name everywhere but in one table, for what is assigned to it now."""
+        for other in ("_parameters", "_buffers", "_modules"):
+            if other != table and name in self.__dict__[other]:
+                del self.__dict__[other][name]
+                _Structure.version += 1
         self.__dict__.pop(name, None)
 
+    def _check_entry(self, kind: type, what: str, name: str, entry: Any, table: dict[str, Any]) -> None:
+        if entry is not None and not isinstance(entry, kind):
+            raise TypeError(f"{type(self).__name__}.{name} is to be a {what}, got {_describe(entry)}")
+        if not isinstance(name, str) or "." in name or not name:
+            raise KeyError(f"the name of a {what} is a string without dots and not empty, got {name!r}.")
+        if name not in table and hasattr(self, name):
+            raise KeyError(f"{type(self).__name__} has an attribute {name!r} already, so no {what} can have that name.")
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Register a parameter (or None, for one that is switched off)."""
-        self._free_name(name, "parameter", self._parameters)
+        """Register a parameter (or None, for one that is switched off).
+
+        Raises TypeError for anything else, KeyError for a name with dots or one that is taken.
+        """
+        self._check_entry(Parameter, "parameter", name, param, self._parameters)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Register a tensor that is kept and saved but not learned, such as a running mean."""
-        self._free_name(name, "buffer", self._buffers)
+        """Register a tensor that is kept and (if `persistent`) saved but not learned, such as a running mean.
+
+        Raises TypeError for anything but a tensor or None, KeyError for a name with dots or one that is taken.
+        """
+        self._check_entry(Tensor, "buffer", name, tensor, self._buffers)
         self._buffers[name] = tensor
         (self._not_saved.discard if persistent else self._not_saved.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Register a module as a part of this one."""
-        self._free_name(name, "module", self._modules)
+        """Register a module as a part of this one.
+
+        Raises TypeError for anything but a module or None, KeyError for a name with dots or one that is taken.
+        """
+        self._check_entry(Module, "module", name, module, self._modules)
         self._modules[name] = module
         _Structure.version += 1
 
@@ -202,15 +240,18 @@ class Module:
 
     # ----------------------------------------------------------------------------------- walking
 
-    def named_modules(self, memo: set[int] | None = None, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it with their dotted paths, each once."""
+    def named_modules(
+        self, memo: set[int] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it with their dotted paths, each once unless `remove_duplicate` is False."""
         memo = set() if memo is None else memo
         if id(self) not in memo:
-            memo.add(id(self))
+            if remove_duplicate:
+                memo.add(id(self))
             yield prefix, self
             for name, module in self._modules.items():
                 if module is not None:
-                    yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+                    yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
@@ -226,7 +267,7 @@ class Module:
 
     def _named(self, table: str, prefix: str, recurse: bool, duplicates: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        walk = self.named_modules(prefix=prefix) if recurse else iter([(prefix, self)])
+        walk = self.named_modules(None, prefix, not duplicates) if recurse else iter([(prefix, self)])
         for path, module in walk:
             for name, entry in module.__dict__[table].items():
                 if entry is not None and (duplicates or id(entry) not in seen):
@@ -243,9 +284,11 @@ class Module:
         """All parameters; one that is shared comes once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         """All buffers with their dotted names."""
-        return self._named("_buffers", prefix, recurse, False)
+        return self._named("_buffers", prefix, recurse, not remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers."""
@@ -261,12 +304,23 @@ class Module:
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted name."""
+        """The parameter at a dotted name. Raises AttributeError where there is none."""
+        return self._get("_parameters", "parameter", target)  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted name. Raises AttributeError where there is none."""
+        return self._get("_buffers", "buffer", target)  # type: ignore[no-any-return]
+
+    def _get(self, table: str, what: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        if name not in module._parameters:
-            raise AttributeError(f"{type(module).__name__} has no parameter {name!r}.")
-        return module._parameters[name]
+        entries = module.__dict__[table]
+        if name not in entries:
+            raise AttributeError(
+                f"{type(module).__name__} has no {what} {name!r} (looking for {target!r}); it has "
+                f"{', '.join(entries) or 'none'}."
+            )
+        return entries[name]
 
     # ----------------------------------------------------------------------------------- changing all
 
@@ -279,6 +333,8 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode (dropout drops, batch norm uses the batch), here and below."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train(mode) takes True or False, got {mode!r}.")
         for module in self.modules():
             module.__dict__["training"] = mode
         return self
@@ -299,11 +355,23 @@ class Module:
             clear_gradient(parameter, set_to_none)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert floating-point parameters and buffers to a data type, in place; "cpu" is the only device."""
-        for tensor in [*self.parameters(), *self.buffers()]:
+        """Convert floating-point parameters, their gradients and buffers to a data type, in place.
+
+        Integers stay what they are. "cpu" is the only device. Raises DTypeError for a type that is no floating point.
+
+        >>> import chainrule
+        >>> chainrule.nn.Linear(2, 1).to(chainrule.float64).weight.dtype
+        chainrule.float64
+        """
+        wanted = zeros(0).to(*args, **kwargs).dtype
+        if not wanted.is_floating_point:
+            raise DTypeError(f"parameters are floating-point numbers; a module cannot be converted to {wanted}.")
+        for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.is_floating_point:
-                with no_grad():
-                    tensor.data = tensor.detach().to(*args, **kwargs)
+                gradient = tensor.grad
+                tensor.data = tensor.detach().to(*args, **kwargs)
+                if gradient is not None:
+                    tensor.grad = gradient.to(*args, **kwargs)
         return self
 
     def float(self) -> Self:
@@ -328,46 +396,36 @@ class Module:
 
     # ----------------------------------------------------------------------------------- state
 
-    def state_dict(self, *, prefix: str = "") -> OrderedDict[str, Tensor]:
-        """All parameters and saved buffers by their dotted names, as PyTorch names them; detached."""
-        state: OrderedDict[str, Tensor] = OrderedDict()
-        self._collect_state(state, prefix)
-        return state
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Tensor]:
+        """All parameters and saved buffers by their dotted names, as PyTorch names them.
 
-    def _collect_state(self, state: OrderedDict[str, Tensor], prefix: str) -> None:
+        They are detached (unless `keep_vars`) but follow the module: `copy.deepcopy` it to keep the values of now.
+
+        >>> import chainrule
+        >>> list(chainrule.nn.Linear(2, 1).state_dict())
+        ['weight', 'bias']
+        """
+        state: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
         for name, entry in [*self._parameters.items(), *self._buffers.items()]:
             if entry is not None and name not in self._not_saved:
-                state[prefix + name] = entry.detach()
+                state[prefix + name] = entry if keep_vars else entry.detach()
         for name, module in self.named_children():
-            module._collect_state(state, f"{prefix}{name}.")
+            module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copy values into the parameters and buffers of the same names.
+        """Copy values into the parameters and buffers of the same names, in their data types.
 
-        Nothing is changed unless everything fits. Raises CheckpointError for wrong shapes, and (if `strict`) for
-        missing and unexpected names.
+        Values are tensors or whatever NumPy reads as an array. Nothing is changed unless everything fits. Raises
+        CheckpointError for wrong shapes, and (if `strict`) for missing and unexpected names.
+
+        >>> import chainrule
+        >>> chainrule.nn.Linear(2, 1).load_state_dict({"weight": chainrule.ones(1, 2), "bias": chainrule.zeros(1)})
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
         """
-        own = self.state_dict()
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        wrong = [
-            f"{name} has shape {tuple(state_dict[name].shape)}, the model's has {tuple(tensor.shape)}"
-            for name, tensor in own.items()
-            if name in state_dict and tuple(state_dict[name].shape) != tuple(tensor.shape)
-        ]
-        problems = list(wrong)
-        if strict and missing:
-            problems.append(f"missing: {', '.join(missing)}")
-        if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(unexpected)}")
-        if problems:
-            raise CheckpointError(f"these weights do not fit {type(self).__name__}: {'; '.join(problems)}.")
-        with no_grad():
-            for name, tensor in own.items():
-                if name in state_dict:
-                    new = state_dict[name]
-                    tensor.copy_(new if isinstance(new, Tensor) else Tensor(new))
-        return IncompatibleKeys(missing, unexpected)
+        return load_state(self, state_dict, strict)
 
     # ----------------------------------------------------------------------------------- printing, copying
 
@@ -397,11 +455,19 @@ def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
     if set_to_none:
         parameter.grad = None
     elif parameter.grad is not None:
-        gradient = parameter.grad.detach_copy() * 0
-        parameter.grad.set_value(Value(gradient.value.array))
+        nothing = zeros(tuple(parameter.shape), dtype=parameter.dtype)
+        parameter.grad.set_value(Value(nothing.value.array))
 
 
-def _add_hook(hooks: dict[int, Any], hook: Callable[..., Any]) -> Handle:
-    key = max(hooks, default=-1) + 1
-    hooks[key] = hook
-    return Handle(lambda: hooks.pop(key, None) and None)
+def _describe(entry: Any) -> str:
+    """What was given instead of a module, a parameter or a tensor, and what to do about it."""
+    kind = type(entry).__name__
+    if isinstance(entry, type):
+        return f"the class {entry.__name__}; make one of it: {entry.__name__}(…)."
+    if isinstance(entry, (list, tuple)):
+        return f"a {kind}; nn.Sequential takes its layers one by one (*layers), nn.ModuleList and nn.ParameterList a list."
+    if isinstance(entry, Tensor):
+        return "a plain tensor; nn.Parameter(tensor) makes a parameter of it."
+    if callable(entry) and not isinstance(entry, Module):
+        return "a function; use the module of it (nn.ReLU() for relu), or call it in forward."
+    return f"{kind}."

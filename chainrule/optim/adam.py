@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.elementwise import maximum
-from chainrule.optim.optimizer import Optimizer, check_not_negative
+from chainrule.optim.optimizer import Optimizer, check_not_negative, keep
 from chainrule.tensor import Tensor
 
 
@@ -71,6 +71,9 @@ class Adam(Optimizer):
         weight_decay: λ, coupled (added to the gradient); see AdamW for the decoupled form.
         amsgrad: use the largest second moment so far.
         maximize: climb instead of descending.
+        foreach, capturable, fused: taken and ignored; they choose between PyTorch's implementations of one rule.
+
+    Raises ValueError for settings out of their range.
 
     >>> import chainrule
     >>> w = chainrule.tensor([1.0], requires_grad=True)
@@ -91,11 +94,13 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         check_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
-        for beta in betas:
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"betas lie in [0, 1), got {betas}.")
+        if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+            raise ValueError(f"betas are two numbers in [0, 1), got {betas}.")
         settings = {
             "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
             "maximize": maximize,
@@ -116,9 +121,10 @@ class Adam(Optimizer):
         moments = state["exp_avg"], state["exp_avg_sq"], largest
         result = adam(parameter, gradient, *moments, state["step"], decoupled=self.decoupled, **settings)
         parameter.assign(result.parameter)
-        state["exp_avg"], state["exp_avg_sq"] = result.first, result.second
+        keep(state, "exp_avg", result.first)
+        keep(state, "exp_avg_sq", result.second)
         if result.largest is not None:
-            state["max_exp_avg_sq"] = result.largest
+            keep(state, "max_exp_avg_sq", result.largest)
 
 
 class AdamW(Adam):
@@ -145,5 +151,8 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -9,6 +9,7 @@ from chainrule.autodiff.mode import enable_grad, no_grad
 from chainrule.cell import TensorCell
 from chainrule.errors import CheckpointError, GradientError
 from chainrule.nn.module import clear_gradient
+from chainrule.primitives.value import Value
 from chainrule.tensor import Tensor
 
 
@@ -35,7 +36,13 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, group: dict[str, Any]) -> None:
-        """Add parameters with settings of their own; what is not set follows the defaults."""
+        """Add parameters with settings of their own; what is not set follows the defaults.
+
+        Raises ValueError for a parameter that stands somewhere already, TypeError for what is no tensor,
+        GradientError for tensors that were computed from others.
+        """
+        if "params" not in group:
+            raise ValueError(f'a parameter group is a dictionary with "params", got {", ".join(group) or "nothing"}.')
         params = group["params"]
         params = [params] if isinstance(params, TensorCell) else list(params)
         params = [p[1] if isinstance(p, tuple) else p for p in params]  # named_parameters() works too
@@ -46,7 +53,10 @@ class Optimizer:
             if not p.is_leaf:
                 raise GradientError("optimisers update leaves; this tensor was computed from others (detach() it).")
             if id(p) in known:
-                raise ValueError("a parameter stands in more than one group, or twice in one.")
+                raise ValueError(
+                    f"a parameter of shape {tuple(p.shape)} stands in more than one group, or twice in one: it would "
+                    "be updated twice in every step."
+                )
             known.add(id(p))
         self.param_groups.append({**self.defaults, **group, "params": params})
 
@@ -87,7 +97,15 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state. Raises CheckpointError if the groups have other sizes."""
+        """Go on from a saved state, in each parameter's data type.
+
+        Raises CheckpointError if this is no optimiser's state, or its groups have other sizes.
+        """
+        if not {"state", "param_groups"} <= set(state_dict):
+            raise CheckpointError(
+                f'an optimiser\'s state has the entries "state" and "param_groups", got {list(state_dict)[:4]}. '
+                "Is it a model's?"
+            )
         saved = state_dict["param_groups"]
         have, want = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in saved]
         if have != want:
@@ -98,7 +116,7 @@ class Optimizer:
         self.state = {}
         for number, entries in state_dict["state"].items():
             p = by_number[int(number)]
-            self.state[p] = {name: _own_copy(entry) for name, entry in entries.items()}
+            self.state[p] = {name: _own_copy(entry, p) for name, entry in entries.items()}
         for group, old in zip(self.param_groups, saved, strict=True):
             group.update({name: value for name, value in old.items() if name != "params"})
 
@@ -110,8 +128,24 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _own_copy(entry: Any) -> Any:
-    return entry.detach().clone() if isinstance(entry, Tensor) else entry
+def keep(state: dict[str, Any], name: str, new: Tensor) -> None:
+    """Remember a tensor under a name: the cell stays the same from step to step, its value changes.
+
+    The first time a cell of the state's own is made: `new` may be the gradient's, which the next backward pass or
+    `zero_grad` writes to.
+    """
+    if name in state:
+        state[name].set_value(Value(new.value.array))
+    else:
+        state[name] = new.detach_copy()
+
+
+def _own_copy(entry: Any, parameter: Tensor) -> Any:
+    """A tensor of the state as a cell of its own; those of the parameter's shape take its data type."""
+    if not isinstance(entry, Tensor):
+        return entry
+    own = entry.detach_copy()
+    return own.to(parameter.dtype) if own.shape == parameter.shape and own.dtype.is_floating_point else own
 
 
 def check_not_negative(**settings: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from chainrule.optim.optimizer import Optimizer, check_not_negative
+from chainrule.optim.optimizer import Optimizer, check_not_negative, keep
 from chainrule.tensor import Tensor
 
 
@@ -59,6 +59,9 @@ class SGD(Optimizer):
         weight_decay: λ, the strength of the L2 penalty ½λ‖θ‖².
         nesterov: look ahead; needs momentum and no dampening.
         maximize: climb instead of descending.
+        foreach, fused: taken and ignored; they choose between PyTorch's implementations of one and the same rule.
+
+    Raises ValueError for settings out of their range.
 
     >>> import chainrule
     >>> w = chainrule.tensor([1.0], requires_grad=True)
@@ -77,6 +80,8 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
@@ -93,4 +98,4 @@ class SGD(Optimizer):
         step = sgd(parameter, gradient, state.get("momentum_buffer"), **settings)
         parameter.assign(step.parameter)
         if step.velocity is not None:
-            state["momentum_buffer"] = step.velocity
+            keep(state, "momentum_buffer", step.velocity)

@@ -111,8 +111,11 @@ def draw_curves(rows: list[dict[str, float]], path: Path, best_epoch: int) -> No
             axes.plot(epochs, [row[f"{split}_{what}"] for row in rows], style, marker=".", label=split)
         axes.axvline(best_epoch, color="gray", linestyle=":", label=f"best epoch, {best_epoch}")
         axes.set(title=what.capitalize(), xlabel="epoch", ylabel=unit)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.axes[0].set_yscale("log")
+    losses = [row[f"{split}_loss"] for row in rows for split in ("train", "validation")]
+    if max(losses) > 10 * min(losses) > 0:
+        figure.axes[0].set_yscale("log")
+        figure.axes[0].yaxis.set_major_formatter("{x:g}")
     figure.savefig(path, format="png")
