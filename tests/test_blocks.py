@@ -10,7 +10,7 @@ import pytest
 import chainrule
 from chainrule import autograd, nn
 from chainrule.autodiff.block import Block
-from chainrule.functions import elementwise
+from chainrule.functions import activation, arithmetic
 from chainrule.nn import loss
 
 float64 = chainrule.float64
@@ -50,11 +50,11 @@ def test_an_integer_input_leaves_no_record() -> None:
 
 
 ours = {
-    "sigmoid": (elementwise.sigmoid, ()),
-    "relu": (elementwise.relu, ()),
-    "softmax": (elementwise._softmax, (1,)),
-    "log_softmax": (elementwise._log_softmax, (1,)),
-    "power": (elementwise._power_by_number, (3,)),
+    "sigmoid": (activation.sigmoid, ()),
+    "relu": (activation.relu, ()),
+    "softmax": (activation._softmax, (1,)),
+    "log_softmax": (activation._log_softmax, (1,)),
+    "power": (arithmetic._power_by_number, (3,)),
     "cross_entropy": (loss._mean_cross_entropy, (chainrule.tensor([2, 0, 1]),)),
 }
 

@@ -67,7 +67,7 @@ def test_weights_keep_shapes_types_and_entries_whatever_their_layout(tmp_path: P
     model = nn.Module()
     model.register_buffer("count", chainrule.tensor(3))
     model.register_buffer("turned", chainrule.arange(6).reshape(2, 3).T)
-    model.register_buffer("half", chainrule.randn(4).bfloat16())
+    model.register_buffer("halves", chainrule.randn(4).bfloat16())
     model.register_buffer("mask", chainrule.tensor([True, False]))
     model.register_buffer("nothing", chainrule.zeros(0, 3))
     path, plain = tmp_path / "w.safetensors", tmp_path / "plain"

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, GradientError, ShapeError
-from chainrule.functions import contraction, elementwise, indexing, reduction, shape
+from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
 from chainrule.functions.creation import full_like, need_cpu, read_shape, zeros
 from chainrule.functions.promotion import cast
 from chainrule.primitives.trace import refuse_symbol
@@ -43,7 +43,7 @@ def _filled(self: Any, value: Any) -> Any:
             f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_."
         )
     if isinstance(value, TensorCell) or self.requires_grad:
-        return elementwise.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
+        return logic.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
     return full_like(self, value)
 
 
@@ -55,7 +55,7 @@ def _copied(self: Any, src: Any) -> Any:
     if not isinstance(src, TensorCell):
         raise DTypeError(f"copy_ takes a tensor, got {type(src).__name__}; see fill_ for numbers.")
     new = shape.expand(cast(src, self.value.array.dtype), tuple(self.shape))  # type: ignore[arg-type]
-    return elementwise.where(_everywhere(self), new, self) if self.requires_grad else shape.clone(new)
+    return logic.where(_everywhere(self), new, self) if self.requires_grad else shape.clone(new)
 
 
 def _zeroed(self: Any) -> Any:
@@ -166,7 +166,7 @@ class Methods:
         return int(self.shape[0])
 
     def __contains__(self: Any, thing: Any) -> bool:
-        return bool(elementwise.eq(self, thing).any())
+        return bool(logic.eq(self, thing).any())
 
     def __format__(self: Any, spec: str) -> str:
         if spec and self.numel() == 1:
@@ -297,21 +297,21 @@ class Methods:
 
     # -------------------------------------------------------------------------- the functions as methods
 
-    add, sub, mul, div = elementwise.add, elementwise.sub, elementwise.mul, elementwise.div
+    add, sub, mul, div = arithmetic.add, arithmetic.sub, arithmetic.mul, arithmetic.div
     subtract, multiply, divide, true_divide = (
-        elementwise.sub,
-        elementwise.mul,
-        elementwise.div,
-        elementwise.div,
+        arithmetic.sub,
+        arithmetic.mul,
+        arithmetic.div,
+        arithmetic.div,
     )
-    floor_divide, remainder = elementwise.floor_divide, elementwise.remainder
+    floor_divide, remainder = arithmetic.floor_divide, arithmetic.remainder
     pow, maximum, minimum, atan2 = (
-        elementwise.pow,
-        elementwise.maximum,
-        elementwise.minimum,
-        elementwise.atan2,
+        arithmetic.pow,
+        arithmetic.maximum,
+        arithmetic.minimum,
+        arithmetic.atan2,
     )
-    clamp, clip = elementwise.clamp, elementwise.clamp
+    clamp, clip = arithmetic.clamp, arithmetic.clamp
     neg, negative, abs, absolute = elementwise.neg, elementwise.neg, elementwise.abs, elementwise.abs
     exp, exp2, expm1 = elementwise.exp, elementwise.exp2, elementwise.expm1
     log, log2, log10, log1p = elementwise.log, elementwise.log2, elementwise.log10, elementwise.log1p
@@ -329,26 +329,26 @@ class Methods:
         elementwise.acos,
     )
     atan, sinh, cosh, tanh = elementwise.atan, elementwise.sinh, elementwise.cosh, elementwise.tanh
-    sigmoid, relu, erf, erfc = elementwise.sigmoid, elementwise.relu, elementwise.erf, elementwise.erfc
+    sigmoid, relu, erf, erfc = activation.sigmoid, activation.relu, elementwise.erf, elementwise.erfc
     sign, floor, ceil, trunc = elementwise.sign, elementwise.floor, elementwise.ceil, elementwise.trunc
     frac, round = elementwise.frac, elementwise.round
     eq, ne, lt, le, gt, ge = (
-        elementwise.eq, elementwise.ne, elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge,
+        logic.eq, logic.ne, logic.lt, logic.le, logic.gt, logic.ge,
     )  # fmt: skip
-    bitwise_and, bitwise_or = elementwise.bitwise_and, elementwise.bitwise_or
-    bitwise_xor, bitwise_not = elementwise.bitwise_xor, elementwise.bitwise_not
-    logical_and, logical_or = elementwise.logical_and, elementwise.logical_or
-    logical_xor, logical_not = elementwise.logical_xor, elementwise.logical_not
-    isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
-    isclose, allclose, equal = elementwise.isclose, elementwise.allclose, elementwise.equal
-    masked_fill, nan_to_num, lerp = elementwise.masked_fill, elementwise.nan_to_num, elementwise.lerp
-    addcmul, addcdiv = elementwise.addcmul, elementwise.addcdiv
-    softmax, log_softmax = elementwise.softmax, elementwise.log_softmax
+    bitwise_and, bitwise_or = logic.bitwise_and, logic.bitwise_or
+    bitwise_xor, bitwise_not = logic.bitwise_xor, logic.bitwise_not
+    logical_and, logical_or = logic.logical_and, logic.logical_or
+    logical_xor, logical_not = logic.logical_xor, logic.logical_not
+    isnan, isinf, isfinite = logic.isnan, logic.isinf, logic.isfinite
+    isclose, allclose, equal = logic.isclose, logic.allclose, logic.equal
+    masked_fill, nan_to_num, lerp = logic.masked_fill, logic.nan_to_num, arithmetic.lerp
+    addcmul, addcdiv = arithmetic.addcmul, arithmetic.addcdiv
+    softmax, log_softmax = activation.softmax, activation.log_softmax
     fmod, hypot, logaddexp, xlogy = (
-        elementwise.fmod,
-        elementwise.hypot,
-        elementwise.logaddexp,
-        elementwise.xlogy,
+        arithmetic.fmod,
+        arithmetic.hypot,
+        arithmetic.logaddexp,
+        arithmetic.xlogy,
     )
     asinh, acosh, atanh, logit = elementwise.asinh, elementwise.acosh, elementwise.atanh, elementwise.logit
     deg2rad, rad2deg, signbit = elementwise.deg2rad, elementwise.rad2deg, elementwise.signbit
@@ -394,7 +394,7 @@ class Methods:
 
     def where(self: Any, condition: Any, other: Any) -> Tensor:
         """This tensor where the condition holds, else `other`."""
-        return elementwise.where(condition, self, other)
+        return logic.where(condition, self, other)
 
     def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
         """The same number on the diagonal of a matrix, in place."""
@@ -429,38 +429,38 @@ class Methods:
 
     # ------------------------------------------------------------------------------------ operators
 
-    __add__ = __radd__ = elementwise.add
-    __sub__, __rsub__ = elementwise.sub, elementwise.rsub
-    __mul__ = __rmul__ = elementwise.mul
-    __truediv__, __rtruediv__ = elementwise.div, elementwise.rdiv
-    __floordiv__, __mod__ = elementwise.floor_divide, elementwise.remainder
-    __pow__, __rpow__ = elementwise.pow, elementwise.rpow
+    __add__ = __radd__ = arithmetic.add
+    __sub__, __rsub__ = arithmetic.sub, arithmetic.rsub
+    __mul__ = __rmul__ = arithmetic.mul
+    __truediv__, __rtruediv__ = arithmetic.div, arithmetic.rdiv
+    __floordiv__, __mod__ = arithmetic.floor_divide, arithmetic.remainder
+    __pow__, __rpow__ = arithmetic.pow, arithmetic.rpow
     __matmul__ = contraction.matmul
     __neg__, __pos__, __abs__, __invert__ = (
-        elementwise.neg, elementwise.positive, elementwise.abs, elementwise.bitwise_not,
+        elementwise.neg, elementwise.positive, elementwise.abs, logic.bitwise_not,
     )  # fmt: skip
-    __and__ = __rand__ = elementwise.bitwise_and
-    __or__ = __ror__ = elementwise.bitwise_or
-    __xor__ = __rxor__ = elementwise.bitwise_xor
-    __lt__, __le__, __gt__, __ge__ = elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge
+    __and__ = __rand__ = logic.bitwise_and
+    __or__ = __ror__ = logic.bitwise_or
+    __xor__ = __rxor__ = logic.bitwise_xor
+    __lt__, __le__, __gt__, __ge__ = logic.lt, logic.le, logic.gt, logic.ge
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
     __ipow__, __ifloordiv__, __imod__ = pow_, floor_divide_, remainder_
     __iand__, __ior__, __ixor__ = (
-        in_place(elementwise.bitwise_and), in_place(elementwise.bitwise_or), in_place(elementwise.bitwise_xor),
+        in_place(logic.bitwise_and), in_place(logic.bitwise_or), in_place(logic.bitwise_xor),
     )  # fmt: skip
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
 
     def __eq__(self: Any, other: Any) -> Any:
-        return elementwise.eq(self, other) if _is_operand(other) else NotImplemented
+        return logic.eq(self, other) if _is_operand(other) else NotImplemented
 
     def __ne__(self: Any, other: Any) -> Any:
-        return elementwise.ne(self, other) if _is_operand(other) else NotImplemented
+        return logic.ne(self, other) if _is_operand(other) else NotImplemented
 
     def __rfloordiv__(self: Any, other: Any) -> Tensor:
-        return elementwise.floor_divide(other, self)
+        return arithmetic.floor_divide(other, self)
 
     def __rmod__(self: Any, other: Any) -> Tensor:
-        return elementwise.remainder(other, self)
+        return arithmetic.remainder(other, self)
 
     def __hash__(self) -> int:
         return id(self)

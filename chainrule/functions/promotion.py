@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 Number = bool | int | float
+Operand = Any  # a Tensor, a NumPy array or a Python number
 
 
 def is_tensor(thing: Any) -> bool:

@@ -14,7 +14,7 @@ from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
-from chainrule.functions.elementwise import maximum, minimum
+from chainrule.functions.arithmetic import maximum, minimum
 from chainrule.functions.promotion import as_floating, cast, constant
 from chainrule.primitives import reduction as primitives
 from chainrule.primitives.primitive import Primitive

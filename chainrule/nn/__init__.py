@@ -2,8 +2,9 @@
 
 from chainrule.nn import functional, init
 from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from chainrule.nn.container import ModuleDict, ModuleList, Sequential
-from chainrule.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
+from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
+from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
@@ -37,6 +38,7 @@ __all__ = [
     "ModuleList",
     "NLLLoss",
     "Parameter",
+    "ParameterList",
     "ReLU",
     "Sequential",
     "Sigmoid",

@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
-from chainrule.functions import elementwise
+from typing import Any
+
+from chainrule.functions import activation, elementwise
+from chainrule.functions.promotion import need_tensor
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(0, x), entry by entry; with `inplace` the result also takes the place of the input.
+
+    >>> import chainrule
+    >>> relu(chainrule.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    x = need_tensor(input, "relu")
+    return x.relu_() if inplace else activation.relu(x)
+
+
+def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """eˣ / Σ eˣ along `dim`; without `dim` along 1, or 0 for tensors of 0, 1 or 3 dimensions, as in PyTorch.
+
+    >>> import chainrule
+    >>> softmax(chainrule.zeros(1, 4), dim=1)
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
+    x = need_tensor(input, "softmax")
+    return activation.softmax(x, _usual_dimension(x) if dim is None else dim, dtype=dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """ln softmax(x), computed without the probabilities; `dim` as in `softmax`.
+
+    >>> import chainrule
+    >>> log_softmax(chainrule.zeros(1, 2), dim=1)
+    tensor([[-0.6931, -0.6931]])
+    """
+    x = need_tensor(input, "log_softmax")
+    return activation.log_softmax(x, _usual_dimension(x) if dim is None else dim, dtype=dtype)
+
+
+def _usual_dimension(input: Tensor) -> int:
+    return 0 if input.ndim in (0, 1, 3) else 1
 
 
 class ReLU(Module):
@@ -21,7 +61,7 @@ class ReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return input.relu_() if self.inplace else elementwise.relu(input)
+        return relu(input, self.inplace)
 
     def extra_repr(self) -> str:
         """Whether in place."""
@@ -38,7 +78,7 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return elementwise.tanh(input)
+        return elementwise.tanh(need_tensor(input, "tanh"))
 
 
 class Sigmoid(Module):
@@ -51,7 +91,7 @@ class Sigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return elementwise.sigmoid(input)
+        return activation.sigmoid(need_tensor(input, "sigmoid"))
 
 
 class Softmax(Module):
@@ -68,7 +108,7 @@ class Softmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return elementwise.softmax(input, usual_dimension(input) if self.dim is None else self.dim)
+        return softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         """The dimension."""
@@ -89,13 +129,8 @@ class LogSoftmax(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return elementwise.log_softmax(input, usual_dimension(input) if self.dim is None else self.dim)
+        return log_softmax(input, self.dim)
 
     def extra_repr(self) -> str:
         """The dimension."""
         return f"dim={self.dim}"
-
-
-def usual_dimension(input: Tensor) -> int:
-    """Where PyTorch expects the classes if no dimension is named: 1, or 0 for tensors of 0, 1 or 3 dimensions."""
-    return 0 if input.ndim in (0, 1, 3) else 1

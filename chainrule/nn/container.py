@@ -1,7 +1,8 @@
-"""Modules made of modules."""
+"""Modules made of modules, and lists of parameters."""
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,12 +10,63 @@ from typing import Any, Self
 
 from chainrule.errors import IndexRangeError
 from chainrule.nn.module import Module
+from chainrule.tensor import Parameter, Tensor
 
 
-class Sequential(Module):
+class _Row(Module):
+    """What Sequential and ModuleList share: modules in an order, registered under their numbers."""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module(_at(self._modules, index)[0], module)
+
+    def __delitem__(self, index: int | slice) -> None:
+        if not isinstance(index, slice):
+            _at(self._modules, index)
+        modules = list(self)
+        del modules[index]
+        self._replace_by(modules)
+
+    def _replace_by(self, modules: list[Module]) -> None:
+        for name in list(self._modules):
+            delattr(self, name)
+        self.extend(modules)
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Add a module before the one at `index`; those behind are renumbered."""
+        modules = list(self)
+        modules.insert(index, module)
+        self._replace_by(modules)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add several modules at the end."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def pop(self, index: int = -1) -> Any:
+        """Take a module out and return it; those behind are renumbered."""
+        module = _at(self._modules, index)[1]
+        del self[index]
+        return module
+
+
+class Sequential(_Row):
     """Modules one after the other: the output of each is the input of the next.
 
-    Takes modules, or one OrderedDict of named modules. Slices are Sequentials too.
+    Takes modules, or one OrderedDict of named modules. Slices are Sequentials too. Raises TypeError for anything
+    that is no module.
 
     >>> import chainrule
     >>> from chainrule import nn
@@ -35,105 +87,51 @@ class Sequential(Module):
             input = module(input)
         return input
 
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(OrderedDict(list(self._modules.items())[index]))
         return _at(self._modules, index)[1]
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(_at(self._modules, index)[0], module)
-
-    def __delitem__(self, index: int) -> None:
-        modules = list(self._modules.values())
-        del modules[index]
-        _renumber(self, modules)
-
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def insert(self, index: int, module: Module) -> Self:
-        """Add a module before the one at `index`; those behind are renumbered."""
-        modules = list(self._modules.values())
-        modules.insert(index, module)
-        _renumber(self, modules)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Self:
-        """Add several modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
+    def __add__(self, other: Sequential) -> Sequential:
+        return Sequential(*self, *other) if isinstance(other, Sequential) else NotImplemented
 
 
-def _at(modules: dict[str, Any], index: int) -> tuple[str, Any]:
-    index = operator.index(index)
-    if not -len(modules) <= index < len(modules):
-        raise IndexRangeError(f"module {index} of {len(modules)}.")
-    return list(modules.items())[index]
-
-
-def _renumber(owner: Module, modules: list[Module]) -> None:
-    for name in list(owner._modules):
-        delattr(owner, name)
-    for i, module in enumerate(modules):
-        owner.add_module(str(i), module)
-
-
-class ModuleList(Module):
+class ModuleList(_Row):
     """A list of modules that are registered. What is done with them is up to its owner's `forward`.
 
     >>> from chainrule import nn
-    >>> len(nn.ModuleList([nn.Linear(2, 2) for _ in range(3)]))
-    3
+    >>> nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
+    ModuleList(
+      (0-2): 3 x Linear(in_features=2, out_features=2, bias=True)
+    )
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(modules or ())
 
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
-
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return type(self)(list(self._modules.values())[index])
+            return type(self)(list(self)[index])
         return _at(self._modules, index)[1]
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(_at(self._modules, index)[0], module)
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
 
-    def __delitem__(self, index: int) -> None:
-        modules = list(self._modules.values())
-        del modules[index]
-        _renumber(self, modules)
+    def __iadd__(self, other: Iterable[Module]) -> Self:
+        return self.extend(other)
 
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Self:
-        """Add several modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
-
-    def insert(self, index: int, module: Module) -> None:
-        """Add a module before the one at `index`."""
-        modules = list(self._modules.values())
-        modules.insert(index, module)
-        _renumber(self, modules)
+    def __repr__(self) -> str:
+        """Equal neighbours are printed once, with their number."""
+        lines, first = [], 0
+        for text, group in itertools.groupby(self, repr):
+            count = len(list(group))
+            name = f"({first})" if count == 1 else f"({first}-{first + count - 1})"
+            times = "" if count == 1 else f"{count} x "
+            lines.append(f"  {name}: {times}" + text.replace("\n", "\n  "))
+            first += count
+        name = type(self).__name__
+        return f"{name}(\n" + "\n".join(lines) + "\n)" if lines else f"{name}()"
 
 
 class ModuleDict(Module):
@@ -144,7 +142,7 @@ class ModuleDict(Module):
     ['a', 'b']
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
         self.update(modules or {})
 
@@ -166,6 +164,12 @@ class ModuleDict(Module):
     def __delitem__(self, key: str) -> None:
         delattr(self, key)
 
+    def pop(self, key: str) -> Any:
+        """Take a module out and return it."""
+        module = self[key]
+        del self[key]
+        return module
+
     def keys(self) -> Iterable[str]:
         """The names."""
         return self._modules.keys()
@@ -178,7 +182,61 @@ class ModuleDict(Module):
         """Names and modules."""
         return self._modules.items()
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        """Add or replace several."""
-        for key, module in modules.items():
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add or replace several, from a dictionary or pairs."""
+        for key, module in modules.items() if isinstance(modules, (Mapping, ModuleDict)) else modules:
             self.add_module(key, module)
+
+
+class ParameterList(Module):
+    """A list of parameters that are registered. Plain tensors become parameters.
+
+    >>> import chainrule
+    >>> weights = ParameterList([chainrule.ones(2), chainrule.zeros(3)])
+    >>> list(weights.state_dict()), weights[1].requires_grad
+    (['0', '1'], True)
+    """
+
+    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+        super().__init__()
+        self.extend(values or ())
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parameters.values())
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return type(self)(list(self)[index])
+        return _at(self._parameters, index)[1]
+
+    def __setitem__(self, index: int, value: Tensor) -> None:
+        self.register_parameter(_at(self._parameters, index)[0], _as_parameter(value))
+
+    def append(self, value: Tensor) -> Self:
+        """Add a parameter at the end."""
+        self.register_parameter(str(len(self)), _as_parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Tensor]) -> Self:
+        """Add several parameters at the end."""
+        for value in list(values):
+            self.append(value)
+        return self
+
+    def extra_repr(self) -> str:
+        """The shapes."""
+        return ", ".join(str(tuple(parameter.shape)) for parameter in self)
+
+
+def _as_parameter(value: Any) -> Any:
+    return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
+
+
+def _at(entries: dict[str, Any], index: int) -> tuple[str, Any]:
+    index = operator.index(index)
+    if not -len(entries) <= index < len(entries):
+        raise IndexRangeError(f"there is no entry {index}; there are {len(entries)}, from 0 on.")
+    return list(entries.items())[index]

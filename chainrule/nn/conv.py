@@ -1,4 +1,4 @@
-"""Convolution layers in one, two and three dimensions, and their transposes: one definition for all.
+"""Convolution layers in one, two and three dimensions: one definition for all.
 
 The libraries' "convolution" does not flip the kernel; mathematically it is a cross-correlation.
 """
@@ -7,30 +7,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.functions.creation import empty
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import pad as pad_tensor
 from chainrule.nn.init import default_weight_and_bias, fan_in_and_out
 from chainrule.nn.linear import check_dtype
 from chainrule.nn.module import Module
-from chainrule.primitives.contraction import Convolution, ConvolutionTranspose
+from chainrule.nn.padding import pad as pad_tensor
+from chainrule.primitives.contraction import Convolution
 from chainrule.tensor import Parameter, Tensor
 
 Extent = int | tuple[int, ...]
 
 
-def per_dimension(setting: Any, count: int, name: str) -> tuple[int, ...]:
-    """A setting given once or once for each spatial dimension, as a tuple."""
+def per_dimension(setting: Any, count: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """A setting given once or once for each spatial dimension, as a tuple; a ShapeError if one is below `least`."""
     values = tuple(setting) if isinstance(setting, (tuple, list)) else (setting,) * count
     if len(values) == 1:
         values *= count
     if len(values) != count or not all(isinstance(v, int) for v in values):
         raise ShapeError(f"{name} is an integer or {count} of them, got {setting!r}.")
+    if any(v < least for v in values):
+        raise ShapeError(f"{name} is at least {least}, got {setting!r}.")
     return values
 
 
-def batched(x: Tensor, dimensions: int, operation: str, channels: bool = True) -> tuple[Tensor, bool]:
+def batched(x: Tensor, dimensions: int, operation: str) -> tuple[Tensor, bool]:
     """The input with a batch dimension, and whether it had none: (C, …) is taken as a batch of one."""
     need_tensor(x, operation)
     if x.ndim == dimensions + 1:
@@ -41,7 +43,7 @@ def batched(x: Tensor, dimensions: int, operation: str, channels: bool = True) -
     return x, False
 
 
-def _same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[int]:
+def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[int]:
     """What keeps the size, as pairs (before, after) from the last dimension on; the odd one goes behind."""
     pairs: list[int] = []
     for k, d in zip(reversed(kernel), reversed(dilation), strict=True):
@@ -60,32 +62,35 @@ def _convolve(
     dilation: Any,
     groups: int,
 ) -> Tensor:
-    operation = f"conv{dimensions}d"
-    x, alone = batched(input, dimensions, operation)
+    x, alone = batched(input, dimensions, f"conv{dimensions}d")
     check_dtype(x, weight)
-    steps, spread = (
-        per_dimension(stride, dimensions, "stride"),
-        per_dimension(dilation, dimensions, "dilation"),
-    )
-    channels = weight.shape[1] * groups
-    if x.shape[1] != channels:
-        text = f"got {tuple(input.shape)}, expects {channels} channels in dimension {0 if alone else 1}."
-        if x.shape[-1] == channels:
-            text += " The channels seem to be last: permute(0, 3, 1, 2) puts them in front." if dimensions == 2 else ""
-        raise ShapeError(text)
+    steps = per_dimension(stride, dimensions, "stride")
+    spread = per_dimension(dilation, dimensions, "dilation")
+    check_channels(input, x, weight.shape[1] * groups)
+    around = (0,) * dimensions
     if padding == "same":
         if any(step != 1 for step in steps):
-            raise ShapeError("padding='same' needs stride 1.")
-        x, padding = pad_tensor(x, _same_padding(tuple(weight.shape[2:]), spread)), 0
-    elif padding == "valid":
-        padding = 0
-    elif isinstance(padding, str):
+            raise ShapeError(f"padding='same' needs stride 1, got {steps}.")
+        x = pad_tensor(x, same_padding(tuple(weight.shape[2:]), spread))
+    elif isinstance(padding, str) and padding != "valid":
         raise ShapeError(f"padding is a number, 'same' or 'valid', got {padding!r}.")
-    around = per_dimension(padding, dimensions, "padding")
+    elif padding != "valid":
+        around = per_dimension(padding, dimensions, "padding", 0)
     y = Convolution.apply(x, weight, stride=steps, padding=around, dilation=spread, groups=groups)
     if bias is not None:
         y = y + bias.reshape(-1, *[1] * dimensions)
     return y.squeeze(0) if alone else y
+
+
+def check_channels(input: Tensor, x: Tensor, expected: int) -> None:
+    """Raise a ShapeError unless the input, with its batch dimension x, has the channels that the weight expects."""
+    if x.shape[1] == expected:
+        return
+    text = f"got {tuple(input.shape)}, expects {expected} channels in dimension {input.ndim - x.ndim + 1}."
+    if x.shape[-1] == expected and x.ndim == 4:
+        order = "0, 3, 1, 2" if input.ndim == 4 else "2, 0, 1"
+        text += f" The channels seem to be last: permute({order}) puts them in front."
+    raise ShapeError(text)
 
 
 def conv1d(
@@ -146,105 +151,7 @@ def conv3d(
     return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def _convolve_transposed(
-    dimensions: int,
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
-    groups: int,
-    dilation: Any,
-) -> Tensor:
-    operation = f"conv_transpose{dimensions}d"
-    y, alone = batched(input, dimensions, operation)
-    check_dtype(y, weight)
-    steps, around = per_dimension(stride, dimensions, "stride"), per_dimension(padding, dimensions, "padding")
-    spread, extra = (
-        per_dimension(dilation, dimensions, "dilation"),
-        per_dimension(output_padding, dimensions, "output_padding"),
-    )
-    if y.shape[1] != weight.shape[0]:
-        raise ShapeError(
-            f"got {tuple(input.shape)}, expects {weight.shape[0]} channels in dimension {0 if alone else 1}."
-        )
-    if any(e >= max(s, d) for e, s, d in zip(extra, steps, spread, strict=True)):
-        raise ShapeError(f"output_padding {extra} must be smaller than stride {steps} or dilation {spread}.")
-    size = tuple(
-        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for n, s, p, d, k, e in zip(y.shape[2:], steps, around, spread, weight.shape[2:], extra, strict=True)
-    )
-    x = ConvolutionTranspose.apply(y, weight, size=size, stride=steps, padding=around, dilation=spread, groups=groups)
-    if bias is not None:
-        x = x + bias.reshape(-1, *[1] * dimensions)
-    return x.squeeze(0) if alone else x
-
-
-def conv_transpose1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor:
-    """The transposed convolution of (N, C, L); see `conv_transpose2d`.
-
-    >>> import chainrule
-    >>> conv_transpose1d(chainrule.tensor([[[1.0, 2.0]]]), chainrule.tensor([[[1.0, 10.0]]]))
-    tensor([[[ 1., 12., 20.]]])
-    """
-    return _convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor:
-    """The convolution's matrix transposed: every input pixel lays its multiple of the kernel into the output.
-
-    input: (N, C_in, H, W), weight: (C_in, C_out/groups, kH, kW), result (N, C_out, H', W') with
-    H' = (H − 1)·stride − 2·padding + dilation·(kH − 1) + output_padding + 1.
-
-    >>> import chainrule
-    >>> x = chainrule.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
-    >>> conv_transpose2d(x, x)
-    tensor([[[[ 0.,  0.,  1.],
-              [ 0.,  4.,  6.],
-              [ 4., 12.,  9.]]]])
-    """
-    return _convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-def conv_transpose3d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor:
-    """The transposed convolution of (N, C, D, H, W); see `conv_transpose2d`.
-
-    >>> import chainrule
-    >>> conv_transpose3d(chainrule.ones(1, 1, 2, 2, 2), chainrule.ones(1, 3, 2, 2, 2)).shape
-    Size([1, 3, 3, 3, 3])
-    """
-    return _convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-class _Convolution(Module):
+class ConvolutionBase(Module):
     """What the convolution layers of every dimension share: settings, parameters, printing."""
 
     dimensions = 0
@@ -262,23 +169,22 @@ class _Convolution(Module):
         bias: bool,
         padding_mode: str,
         output_padding: Any,
+        device: Any,
         dtype: Any,
     ) -> None:
         super().__init__()
-        if in_channels % groups or out_channels % groups:
+        if groups < 1 or in_channels % groups or out_channels % groups:
             raise ShapeError(f"{in_channels} and {out_channels} channels cannot be divided into {groups} groups.")
-        if padding_mode != "zeros":
-            raise DTypeError(f"padding_mode is 'zeros', got {padding_mode!r}.")
         n = self.dimensions
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = per_dimension(kernel_size, n, "kernel_size")
         self.stride = per_dimension(stride, n, "stride")
-        self.padding = padding if isinstance(padding, str) else per_dimension(padding, n, "padding")
+        self.padding = padding if isinstance(padding, str) else per_dimension(padding, n, "padding", 0)
         self.dilation = per_dimension(dilation, n, "dilation")
-        self.output_padding = per_dimension(output_padding, n, "output_padding")
+        self.output_padding = per_dimension(output_padding, n, "output_padding", 0)
         self.groups, self.padding_mode = groups, padding_mode
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = Parameter(empty(first, second // groups, *self.kernel_size, dtype=dtype))
+        self.weight = Parameter(empty(first, second // groups, *self.kernel_size, device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_channels, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
@@ -295,10 +201,11 @@ class _Convolution(Module):
             if value != default:
                 text += f", {name}={value}"
         text += f", groups={self.groups}" if self.groups != 1 else ""
-        return text + (", bias=False" if self.bias is None else "")
+        text += ", bias=False" if self.bias is None else ""
+        return text + ("" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}")
 
 
-class _Conv(_Convolution):
+class _Conv(ConvolutionBase):
     """A convolution layer."""
 
     def __init__(
@@ -312,66 +219,30 @@ class _Conv(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
+        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+            raise ValueError(f"padding_mode is 'zeros', 'reflect', 'replicate' or 'circular', got {padding_mode!r}.")
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            0,
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, 0, device,
             dtype,
-        )
+        )  # fmt: skip
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = pad_tensor(input, self._pairs(), self.padding_mode), 0
         return _convolve(
-            self.dimensions,
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
+            self.dimensions, input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
-
-class _ConvTranspose(_Convolution):
-    """A transposed convolution layer."""
-
-    transposed = True
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Extent,
-        stride: Extent = 1,
-        padding: Extent = 0,
-        output_padding: Extent = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Extent = 1,
-        padding_mode: str = "zeros",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode,
-            output_padding, dtype,
-        )  # fmt: skip
-
-    def forward(self, input: Tensor) -> Tensor:
-        """See the class."""
-        return _convolve_transposed(
-            self.dimensions, input, self.weight, self.bias, self.stride, self.padding, self.output_padding,
-            self.groups, self.dilation,
-        )  # fmt: skip
+    def _pairs(self) -> list[int]:
+        """The padding as (before, after) from the last dimension on."""
+        if self.padding == "same":
+            return same_padding(self.kernel_size, self.dilation)
+        return [] if self.padding == "valid" else [p for p in reversed(self.padding) for _ in range(2)]
 
 
 class Conv1d(_Conv):
@@ -388,7 +259,10 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """Convolution of images: (N, C_in, H, W) to (N, C_out, H', W'). Weight (C_out, C_in/groups, kH, kW).
 
-    See `functional.conv2d` for the formula; `groups=in_channels` convolves each channel by itself (depthwise).
+    `groups=in_channels` convolves each channel by itself (depthwise). `padding_mode` says what is around the image:
+    "zeros", or the image itself as in `functional.pad`: "reflect", "replicate", "circular". `functional.conv2d` has
+    the formula, the shapes and what is raised. Initial values are uniform in ±1/√(C_in/groups·kH·kW).
+    Source: LeCun et al., "Backpropagation applied to handwritten zip code recognition", 1989.
 
     >>> import chainrule
     >>> Conv2d(1, 6, 5, padding=2)(chainrule.ones(8, 1, 28, 28)).shape
@@ -404,39 +278,6 @@ class Conv3d(_Conv):
     >>> import chainrule
     >>> Conv3d(1, 2, 3)(chainrule.ones(1, 1, 5, 5, 5)).shape
     Size([1, 2, 3, 3, 3])
-    """
-
-    dimensions = 3
-
-
-class ConvTranspose1d(_ConvTranspose):
-    """Transposed convolution of sequences. Weight (C_in, C_out/groups, k). See `conv_transpose2d`.
-
-    >>> import chainrule
-    >>> ConvTranspose1d(4, 2, 3, stride=2)(chainrule.ones(1, 4, 5)).shape
-    Size([1, 2, 11])
-    """
-
-    dimensions = 1
-
-
-class ConvTranspose2d(_ConvTranspose):
-    """Transposed convolution of images. Weight (C_in, C_out/groups, kH, kW). See `conv_transpose2d`.
-
-    >>> import chainrule
-    >>> ConvTranspose2d(4, 2, 2, stride=2)(chainrule.ones(1, 4, 5, 5)).shape
-    Size([1, 2, 10, 10])
-    """
-
-    dimensions = 2
-
-
-class ConvTranspose3d(_ConvTranspose):
-    """Transposed convolution of volumes. See `conv_transpose2d`.
-
-    >>> import chainrule
-    >>> ConvTranspose3d(1, 2, 2)(chainrule.ones(1, 1, 3, 3, 3)).shape
-    Size([1, 2, 4, 4, 4])
     """
 
     dimensions = 3

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.block import block
+from chainrule.dtypes import bool_
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
-from chainrule.functions import elementwise
-from chainrule.functions.creation import zeros
-from chainrule.functions.indexing import gather, one_hot
+from chainrule.functions import activation, elementwise
+from chainrule.functions.creation import ones, zeros
+from chainrule.functions.indexing import gather
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
@@ -77,7 +78,9 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 def _check_labels(input: Tensor, target: Tensor, ignore_index: int) -> None:
     """Labels are integers of the shape of the scores without the classes, each a class or `ignore_index`."""
     classes = input.shape[0] if input.ndim == 1 else input.shape[1]
-    if target.dtype.is_floating_point:
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"scores are floating-point numbers, got {input.dtype}; convert them with .float().")
+    if target.dtype.is_floating_point or target.dtype is bool_:
         raise DTypeError(
             f"got {target.dtype} targets of shape {tuple(target.shape)} for scores {tuple(input.shape)}. Class labels "
             "are integers: convert them with .long(). (Probabilities for each class have the shape of the scores.)"
@@ -85,6 +88,8 @@ def _check_labels(input: Tensor, target: Tensor, ignore_index: int) -> None:
     expected = tuple(input.shape[:1] + input.shape[2:]) if input.ndim > 1 else ()
     if tuple(target.shape) != expected:
         hint = " Is it one-hot? argmax(1) gives labels." if target.shape == input.shape else ""
+        if target.shape == (*expected, 1):
+            hint = " squeeze(-1) takes the last dimension off."
         raise ShapeError(f"scores {tuple(input.shape)} take labels {expected}, got {tuple(target.shape)}.{hint}")
     array = target.value.array
     if isinstance(array, np.ndarray) and array.size:
@@ -95,6 +100,13 @@ def _check_labels(input: Tensor, target: Tensor, ignore_index: int) -> None:
             raise IndexRangeError(
                 f"label {array[place]} at {list(place)} is none of the {classes} classes 0 … {classes - 1}.{hint}"
             )
+
+
+def _check_weight(input: Tensor, weight: Tensor | None) -> None:
+    """One weight for each class."""
+    classes = input.shape[0] if input.ndim == 1 else input.shape[1]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ShapeError(f"weight has one entry for each of the {classes} classes, got shape {tuple(weight.shape)}.")
 
 
 def nll_loss(
@@ -108,12 +120,17 @@ def nll_loss(
 
     The mean divides by the sum of the labels' weights; labels equal to `ignore_index` do not count.
 
+    Raises IndexRangeError for a label that is no class, DTypeError for labels that are no integers, ShapeError for
+    labels or weights of another shape.
+
     >>> import chainrule
     >>> nll_loss(chainrule.tensor([[-0.5, -1.0]]), chainrule.tensor([1]))
     tensor(1.)
     """
     need_tensor(input, "nll_loss")
+    need_tensor(target, "nll_loss")
     _check_labels(input, target, ignore_index)
+    _check_weight(input, weight)
     counts = target != ignore_index
     labels = target.long().masked_fill(~counts, 0)
     if input.ndim == 1:
@@ -142,7 +159,8 @@ def cross_entropy(
     probabilities of the shape of the input. For a label y the loss is ln Σⱼ eˣʲ − x_y. The mean divides by the
     labels' weights, or by N for probabilities. `label_smoothing` ε mixes the target with ε/C everywhere.
 
-    Raises IndexRangeError for a label that is no class, DTypeError for labels that are no integers.
+    Raises IndexRangeError for a label that is no class, DTypeError for labels that are no integers, ShapeError for
+    targets or weights of another shape. Source: Goodfellow, Bengio and Courville, *Deep Learning* (2016), 6.2.2.
 
     >>> import chainrule
     >>> cross_entropy(chainrule.tensor([[0.0, 0.0, 0.0, 0.0]]), chainrule.tensor([2]))
@@ -155,11 +173,11 @@ def cross_entropy(
     classes_at = 0 if input.ndim == 1 else 1
     if target.dtype.is_floating_point and target.shape == input.shape:
         return _with_probabilities(input, target, weight, reduction, label_smoothing, classes_at)
-    if input.ndim == 2 and weight is None and not label_smoothing and reduction == "mean":
+    if input.ndim > 1 and weight is None and not label_smoothing and reduction == "mean":
         _check_labels(input, target, ignore_index)
         if not _is_ignored(target, ignore_index):
             return _mean_cross_entropy(input, target)
-    log_probabilities = elementwise.log_softmax(input, classes_at)
+    log_probabilities = activation.log_softmax(input, classes_at)
     loss = nll_loss(log_probabilities, target, weight, ignore_index, reduction)
     if not label_smoothing:
         return loss
@@ -193,9 +211,10 @@ def _with_probabilities(
     label_smoothing: float,
     classes_at: int,
 ) -> Tensor:
+    _check_weight(input, weight)
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / input.shape[classes_at]
-    products = target * elementwise.log_softmax(input, classes_at)
+    products = target * activation.log_softmax(input, classes_at)
     if weight is not None:
         products = products * _along_classes(weight, input)
     losses = -products.sum(classes_at)
@@ -207,14 +226,15 @@ def _with_probabilities(
 @block
 def _mean_cross_entropy(input: Tensor, target: Tensor) -> Tensor:
     """The usual case, labels and the mean, as one node: (1/N) Σ (ln Σⱼ eˣʲ − x_y)."""
-    return -gather(elementwise.log_softmax(input, 1), 1, target.long().unsqueeze(1)).mean()
+    return -gather(activation.log_softmax(input, 1), 1, target.long().unsqueeze(1)).mean()
 
 
 @_mean_cross_entropy.gradient
 def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
-    # What the whole derivation comes to: (softmax(x) − y) / N.
-    labels = one_hot(target.long(), input.shape[1]).to(input.dtype)
-    return (elementwise.softmax(input, 1) - labels) * (g / max(input.shape[0], 1)), None
+    # What the whole derivation comes to: (softmax(x) − y) / N, where y is 1 at the label and 0 elsewhere.
+    places = target.long().unsqueeze(1)
+    y = ones(tuple(places.shape), dtype=input.dtype)
+    return activation.softmax(input, 1).scatter_add(1, places, -y) * (g / max(target.numel(), 1)), None
 
 
 class _Loss(Module):

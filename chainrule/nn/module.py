@@ -465,7 +465,7 @@ def _describe(entry: Any) -> str:
     if isinstance(entry, type):
         return f"the class {entry.__name__}; make one of it: {entry.__name__}(…)."
     if isinstance(entry, (list, tuple)):
-        return f"a {kind}; nn.Sequential takes its layers one by one (*layers), nn.ModuleList and nn.ParameterList a list."
+        return f"a {kind}; nn.Sequential takes its layers one by one (*layers), nn.ModuleList takes a list."
     if isinstance(entry, Tensor):
         return "a plain tensor; nn.Parameter(tensor) makes a parameter of it."
     if callable(entry) and not isinstance(entry, Module):

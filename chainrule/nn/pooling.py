@@ -36,9 +36,8 @@ def _surroundings(
     ceil_mode: bool,
 ) -> tuple[list[int], list[int]]:
     """The padding at both ends of each spatial dimension, and the part at the end that only `ceil_mode` needs."""
-    for k, p in zip(kernel, padding, strict=True):
-        if 2 * p > k:
-            raise ShapeError(f"the padding {padding} must be at most half of the kernel {kernel}.")
+    if any(2 * p > k for k, p in zip(kernel, padding, strict=True)):
+        raise ShapeError(f"the padding {padding} must be at most half of the kernel {kernel}.")
     sizes = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     return list(padding), [_extra(*size) if ceil_mode else 0 for size in sizes]
 
@@ -61,7 +60,7 @@ def _max_pool(
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
     steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
     spread = per_dimension(dilation, dimensions, "dilation")
-    before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding"), spread, ceil_mode)
+    before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), spread, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
     padded = pad_tensor(x, _pairs(before, after), value=-math.inf) if any(after) else x
     values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread)
@@ -155,10 +154,12 @@ def _avg_pool(
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
     steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
     once = (1,) * dimensions
-    before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding"), once, ceil_mode)
+    before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), once, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
     padded = pad_tensor(x, _pairs(before, after)) if any(after) else x
     total = WindowSum.apply(padded, kernel=kernel, stride=steps, dilation=once)
+    if divisor_override == 0:
+        raise ShapeError("divisor_override divides, so it is not 0.")
     divisor: Any = math.prod(kernel) if divisor_override is None else divisor_override
     if divisor_override is None and (any(extra) or (any(before) and not count_include_pad)):
         # Windows differ in how many entries count: what ceil_mode adds never does.
@@ -347,7 +348,7 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:
         stride = kernel_size if stride is None else stride
-        window = [per_dimension(n, 1, "a setting of AvgPool1d") for n in (kernel_size, stride, padding)]
+        window = [per_dimension(n, 1, "a setting of AvgPool1d", 0) for n in (kernel_size, stride, padding)]
         super().__init__(window[0], window[1], window[2], ceil_mode, count_include_pad)
 
 

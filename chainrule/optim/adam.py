@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import zeros_like
-from chainrule.functions.elementwise import maximum
 from chainrule.optim.optimizer import Optimizer, check_not_negative, keep
 from chainrule.tensor import Tensor
 

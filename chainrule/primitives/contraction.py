@@ -125,16 +125,17 @@ def _columns(x: Array, kernel: Shape, stride: Shape, padding: Shape, dilation: S
     n, channels = x.shape[:2]
     padded = pad_spatial(x, padding).swapaxes(0, 1)
     if math.prod(kernel) == 1 and all(s == 1 for s in stride):
-        return padded.reshape(groups, channels // groups, -1)
+        return padded.reshape(groups, channels // groups, n * math.prod(padded.shape[2:]))
     columns = np.empty((channels, math.prod(kernel), n, *out), x.dtype)
     for k, place in enumerate(offsets(kernel, stride, dilation, out)):
         columns[:, k] = padded[place]
-    return columns.reshape(groups, channels // groups * math.prod(kernel), -1)
+    return columns.reshape(groups, channels // groups * math.prod(kernel), n * math.prod(out))
 
 
 def _channels_first(y: Array, groups: int) -> Array:
     """(N, C, …) as (groups, C/groups, N · …), the form in which results of the products come and go."""
-    return y.swapaxes(0, 1).reshape(groups, y.shape[1] // groups, -1)
+    n, channels, *size = y.shape
+    return y.swapaxes(0, 1).reshape(groups, channels // groups, n * math.prod(size))
 
 
 class Convolution(Primitive):
@@ -152,7 +153,7 @@ class Convolution(Primitive):
     def evaluate(x: Array, w: Array, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Array:
         out = _check_convolution(x, w, stride, padding, dilation, groups)
         columns = _columns(x, w.shape[2:], stride, padding, dilation, out, groups)
-        y = np.matmul(w.reshape(groups, w.shape[0] // groups, -1), columns)
+        y = np.matmul(w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:])), columns)
         return np.ascontiguousarray(y.reshape(w.shape[0], x.shape[0], *out).swapaxes(0, 1))
 
     @staticmethod
@@ -182,10 +183,15 @@ class ConvolutionTranspose(Primitive):
     @staticmethod
     def shape(y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Form:
         x_shape = (y.shape[0], w.shape[1] * groups, *size)
-        if len(y.shape) != len(w.shape) or y.shape[1] != w.shape[0]:
+        if len(y.shape) != len(w.shape) or len(size) != len(w.shape) - 2:
+            raise ShapeError(
+                f"transposed convolution over {len(size)} dimensions takes an input (N, C, …) and a weight of "
+                f"{len(size) + 2} dimensions each, got {tuple(y.shape)} and {tuple(w.shape)}."
+            )
+        if y.shape[1] != w.shape[0] or w.shape[0] % groups:
             raise ShapeError(
                 f"transposed convolution: the input {tuple(y.shape)} has {y.shape[1]} channels, the weight "
-                f"{tuple(w.shape)} expects {w.shape[0]}."
+                f"{tuple(w.shape)} with groups={groups} expects {w.shape[0]}."
             )
         counts = zip(size, w.shape[2:], stride, padding, dilation, strict=True)
         out = tuple(window_count(*count) for count in counts)
@@ -201,7 +207,7 @@ class ConvolutionTranspose(Primitive):
         y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
     ) -> Array:
         kernel, out = w.shape[2:], y.shape[2:]
-        weight = w.reshape(groups, w.shape[0] // groups, -1)
+        weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
         columns = np.matmul(weight.swapaxes(1, 2), _channels_first(y, groups))
         columns = columns.reshape(w.shape[1] * groups, math.prod(kernel), y.shape[0], *out)
         padded_size = [s + 2 * p for s, p in zip(size, padding, strict=True)]
@@ -236,6 +242,15 @@ class ConvolutionWeight(Primitive):
             raise ShapeError(
                 f"weight gradient of a convolution: {tuple(x.shape)} and {tuple(y.shape)} do not belong together "
                 f"(groups={groups})."
+            )
+        if len(kernel) != len(x.shape) - 2:
+            raise ShapeError(f"weight gradient of a convolution: kernel {kernel} does not fit {tuple(x.shape)}.")
+        counts = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
+        out = tuple(window_count(*count) for count in counts)
+        if out != tuple(y.shape[2:]):
+            raise ShapeError(
+                f"weight gradient of a convolution: a kernel of {kernel} reads {tuple(x.shape)} by {out} windows, the "
+                f"result's gradient {tuple(y.shape)} has {tuple(y.shape[2:])}."
             )
         return (y.shape[1], x.shape[1] // groups, *kernel), x.dtype
 

@@ -164,11 +164,11 @@ class Maximum(Binary):
 
     @staticmethod
     def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _share(g, x > y, x == y)
+        return _share(g, x < y, x == y)
 
     @staticmethod
     def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _share(g, y > x, x == y)
+        return _share(g, y < x, x == y)
 
 
 class Minimum(Binary):
@@ -179,15 +179,16 @@ class Minimum(Binary):
 
     @staticmethod
     def grad_x(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _share(g, x < y, x == y)
+        return _share(g, x > y, x == y)
 
     @staticmethod
     def grad_y(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return _share(g, y < x, x == y)
+        return _share(g, y > x, x == y)
 
 
-def _share(g: Tensor, wins: Tensor, ties: Tensor) -> Tensor:
-    return (g / 2).masked_fill(~ties, 0) + g.masked_fill(~wins, 0)
+def _share(g: Tensor, loses: Tensor, ties: Tensor) -> Tensor:
+    # Asked for who loses, not who wins: beside a NaN nobody loses, and both gradients stay, as in PyTorch.
+    return Where.apply(ties, g / 2, g).masked_fill(loses, 0)
 
 
 class Arctan2(Binary):
@@ -382,7 +383,7 @@ class Sign(Unary):
 
     @staticmethod
     def evaluate(x: Array) -> Array:
-        return x if x.dtype == _boolean else np.sign(x)
+        return x.copy() if x.dtype == _boolean else np.sign(x)
 
     @staticmethod
     def grad_x(g: Tensor) -> Tensor:

@@ -110,6 +110,7 @@ class IndexAdd(Primitive):
     """z = x with y added at the places; where a place is named several times all are added."""
 
     latex = r"x + \sum_{i} y_{i} e_{i}"
+    accumulates = True
 
     @staticmethod
     def shape(x: Array, y: Array, *places: Array, key: Key) -> Form:

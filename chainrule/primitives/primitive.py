@@ -222,7 +222,11 @@ def evaluate(cls: type[Primitive], arrays: Sequence[Array], parameters: dict[str
 
 
 def _as_announced(result: Any, dtype: DataType) -> Array:
-    return np.asarray(result, dtype=dtype)
+    array = np.asarray(result)
+    if array.dtype == dtype:
+        return array
+    # Quietly too: a float32 result that is too large for a half becomes infinite.
+    return current_state().quiet.run(array.astype, dtype)
 
 
 def read_rule(function: Callable[..., Any]) -> Rule:

@@ -153,8 +153,11 @@ class Pad(Primitive):
     def evaluate(x: Array, *, before: Shape, after: Shape, constant: float) -> Array:
         to, dtype = Pad.shape(x, before=before, after=after, constant=constant)
         z = np.full(to, constant, dtype) if constant else np.zeros(to, dtype)
-        here = tuple(slice(max(b, 0), e - max(a, 0)) for b, e, a in zip(before, to, after, strict=True))
-        there = tuple(slice(max(-b, 0), e - max(-a, 0)) for b, e, a in zip(before, x.shape, after, strict=True))
+        # x lies in z from `before` on; what sticks out on either side is cut off, and that may be all of it.
+        start = [max(b, 0) for b in before]
+        stop = [max(min(b + extent, e), s) for b, extent, e, s in zip(before, x.shape, to, start, strict=True)]
+        here = tuple(slice(i, j) for i, j in zip(start, stop, strict=True))
+        there = tuple(slice(i - b, j - b) for i, j, b in zip(start, stop, before, strict=True))
         z[here] = x[there]
         return z
 

@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.primitives.contraction import offsets, window_count
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Array, Form, Shape
+from chainrule.primitives.value import Array, Form, Shape, Symbol
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -64,10 +64,15 @@ class Fold(Primitive):
     """z = the windows laid back where they came from and added where they overlap: the transpose of Windows."""
 
     latex = r"\sum_{p s + k d = i} x_{p,k}"
+    accumulates = True
 
     @staticmethod
     def shape(x: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Form:
-        return (*x.shape[:2], *size), x.dtype
+        laid = Symbol((*x.shape[:2], *size), x.dtype)
+        windows = (*x.shape[:2], *window_shape("fold", laid, kernel, stride, dilation), *kernel)
+        if tuple(x.shape) != windows:
+            raise ShapeError(f"fold: a size of {size} is read by windows {windows}, got {tuple(x.shape)}.")
+        return laid.shape, x.dtype
 
     @staticmethod
     def evaluate(x: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Array:

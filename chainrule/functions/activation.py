@@ -1,0 +1,94 @@
+"""Functions that layers end in: sigmoid, ReLU, softmax and its logarithm, as blocks with their own gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chainrule.autodiff.block import block
+from chainrule.functions.arithmetic import maximum
+from chainrule.functions.elementwise import exp, reciprocal
+from chainrule.functions.promotion import as_floating, cast
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+@block
+def sigmoid(input: Tensor) -> Tensor:
+    """σ(x) = 1 / (1 + e⁻ˣ), from numbers to (0, 1); its derivative σ(1 − σ) is ¼ at 0.
+
+    >>> import chainrule
+    >>> chainrule.sigmoid(chainrule.tensor([0.0, 3.5]))
+    tensor([0.5000, 0.9707])
+    """
+    return reciprocal(exp(-as_floating(input)) + 1)
+
+
+@sigmoid.gradient
+def _(g: Tensor, output: Tensor) -> Tensor:
+    return g * (output * (1 - output))
+
+
+@block
+def relu(input: Tensor) -> Tensor:
+    """max(0, x); its derivative is 1 above 0, and 0 below and at 0.
+
+    >>> import chainrule
+    >>> chainrule.relu(chainrule.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return maximum(input, 0)
+
+
+@relu.gradient
+def _(g: Tensor, output: Tensor) -> Tensor:
+    return g * cast(output > 0, g.value.array.dtype)
+
+
+def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """eˣ / Σ eˣ along `dim`: numbers become probabilities. Shifted by the maximum, which changes nothing.
+
+    >>> import chainrule
+    >>> chainrule.softmax(chainrule.tensor([1000.0, 1000.0]), 0)
+    tensor([0.5000, 0.5000])
+    """
+    x = as_floating(input) if dtype is None else input.to(dtype)
+    return _softmax(x, dim)
+
+
+@block
+def _softmax(input: Tensor, dim: int) -> Tensor:
+    if input.value.array.size == 0:
+        return input.clone()
+    shifted = exp(input - input.detach().amax(dim, keepdim=True))
+    return shifted / shifted.sum(dim, keepdim=True)
+
+
+@_softmax.gradient
+def _(g: Tensor, output: Tensor, dim: int) -> Tensor:
+    weighted = g * output
+    return weighted - output * weighted.sum(dim, keepdim=True)
+
+
+def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """ln softmax(x) = x − ln Σ eˣ along `dim`, without going through probabilities that could be 0.
+
+    >>> import chainrule
+    >>> chainrule.log_softmax(chainrule.tensor([0.0, 1000.0]), 0)
+    tensor([-1000.,     0.])
+    """
+    x = as_floating(input) if dtype is None else input.to(dtype)
+    return _log_softmax(x, dim)
+
+
+@block
+def _log_softmax(input: Tensor, dim: int) -> Tensor:
+    if input.value.array.size == 0:
+        return input.clone()
+    shifted = input - input.detach().amax(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()
+
+
+@_log_softmax.gradient
+def _(g: Tensor, output: Tensor, dim: int) -> Tensor:
+    return g - exp(output) * g.sum(dim, keepdim=True)

@@ -1,0 +1,354 @@
+"""Arithmetic of two arguments, entry by entry. They are promoted and broadcast first."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.autodiff.block import block
+from chainrule.cell import TensorCell
+from chainrule.errors import DTypeError
+from chainrule.functions.logic import _is_boolean, isfinite, isinf, isnan, masked_fill, where
+from chainrule.functions.promotion import (
+    Operand,
+    as_floating,
+    binary,
+    broadcast,
+    cast,
+    common_shape,
+    expand_to,
+    promote,
+)
+from chainrule.primitives import elementwise as primitives
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def _refuse_booleans(input: Operand, other: Operand, operation: str, instead: str) -> None:
+    if _is_boolean(input) or _is_boolean(other):
+        raise DTypeError(f"{operation} of boolean tensors is not defined; use {instead}, or convert with .int().")
+
+
+def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """input + alpha · other.
+
+    >>> import chainrule
+    >>> chainrule.add(chainrule.tensor([1, 2]), 10)
+    tensor([11, 12])
+    """
+    if alpha != 1:
+        input, other = _scaled(input, other, alpha, "add")
+    return binary(primitives.Add, input, other)
+
+
+def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tuple[Tensor, Tensor]:
+    """Both in their common type, the second times alpha."""
+    x, y = promote(input, other)
+    if x.dtype.kind < 2 and isinstance(alpha, float):
+        raise DTypeError(f"{operation}: alpha={alpha} would make {x.dtype} tensors fractions; give a whole number.")
+    return x, cast(y * alpha, y.value.array.dtype)
+
+
+def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """input − alpha · other.
+
+    >>> import chainrule
+    >>> chainrule.sub(chainrule.tensor([1, 2]), 10)
+    tensor([-9, -8])
+    """
+    _refuse_booleans(input, other, "subtraction", "^ (exclusive or)")
+    if alpha != 1:
+        input, other = _scaled(input, other, alpha, "sub")
+    return binary(primitives.Subtract, input, other)
+
+
+def rsub(input: Operand, other: Operand) -> Tensor:
+    """other − input."""
+    return sub(other, input)
+
+
+def mul(input: Operand, other: Operand) -> Tensor:
+    """input · other, entry by entry.
+
+    >>> import chainrule
+    >>> chainrule.mul(chainrule.tensor([1.0, 2.0]), chainrule.tensor([[3.0], [4.0]]))
+    tensor([[3., 6.],
+            [4., 8.]])
+    """
+    return binary(primitives.Multiply, input, other)
+
+
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; integers give floating-point numbers. `rounding_mode`: None, "floor" or "trunc" (towards 0).
+
+    >>> import chainrule
+    >>> chainrule.div(chainrule.tensor([-7, 7]), 2), chainrule.div(chainrule.tensor([-7, 7]), 2, rounding_mode="trunc")
+    (tensor([-3.5000,  3.5000]), tensor([-3,  3]))
+    """
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode not in (None, "trunc"):
+        raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}.")
+    if rounding_mode is None and any(isinstance(x, TensorCell) and x.dtype.is_floating_point for x in (input, other)):
+        return binary(primitives.Divide, input, other)
+    x, y = promote(input, other)
+    if rounding_mode == "trunc" and x.dtype.kind < 2:
+        floored = floor_divide(x, y)
+        return where((floored < 0) & (floored * y != x), floored + 1, floored)
+    quotient = binary(primitives.Divide, as_floating(x), as_floating(y))
+    return quotient.trunc() if rounding_mode == "trunc" else quotient
+
+
+def rdiv(input: Operand, other: Operand) -> Tensor:
+    """other / input."""
+    return div(other, input)
+
+
+def floor_divide(input: Operand, other: Operand) -> Tensor:
+    """⌊input / other⌋.
+
+    >>> import chainrule
+    >>> chainrule.floor_divide(chainrule.tensor([-7, 7]), 2)
+    tensor([-4,  3])
+    """
+    return _refuse_zero_division(primitives.FloorDivide, input, other)
+
+
+def remainder(input: Operand, other: Operand) -> Tensor:
+    """input − other · ⌊input / other⌋, Python's %: the sign is that of `other`.
+
+    >>> import chainrule
+    >>> chainrule.remainder(chainrule.tensor([-7, 7]), 3)
+    tensor([2, 1])
+    """
+    return _refuse_zero_division(primitives.Remainder, input, other)
+
+
+def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Tensor:
+    x, y = promote(input, other)
+    if x.dtype.kind < 2 and isinstance(y.value.array, np.ndarray) and not y.value.array.all():
+        raise ZeroDivisionError(f"{primitive.name}: division of integers by zero.")
+    return binary(primitive, x, y)
+
+
+def fmod(input: Operand, other: Operand) -> Tensor:
+    """input − other · trunc(input / other), C's %: the sign is that of `input`.
+
+    >>> import chainrule
+    >>> chainrule.fmod(chainrule.tensor([-7, 7]), 3)
+    tensor([-1,  1])
+    """
+    x, y = promote(input, other)
+    if x.dtype.kind == 2:
+        return _fmod(*broadcast(x, y))
+    # The remainder has the sign of y: where that is not the sign of x, one y too much was added.
+    rest = remainder(x, y)
+    return where((rest != 0) & ((rest < 0) != (x < 0)), rest - y, rest)
+
+
+@block
+def _fmod(input: Tensor, other: Tensor) -> Tensor:
+    rest = remainder(abs(input), abs(other))
+    return where(input < 0, -rest, rest)
+
+
+@_fmod.gradient
+def _(g: Tensor, input: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    return g, -g * (input / other).trunc()
+
+
+def pow(input: Operand, exponent: Operand) -> Tensor:
+    """input ^ exponent. Whole and half powers of floating-point tensors take the short way.
+
+    >>> import chainrule
+    >>> chainrule.pow(chainrule.tensor([1.0, 2.0, 3.0]), 2)
+    tensor([1., 4., 9.])
+    """
+    if isinstance(exponent, (int, float)) and isinstance(input, TensorCell):
+        if input.value.array.dtype.kind not in "iub":
+            if exponent == 2:
+                return input * input  # type: ignore[operator]
+            if exponent == 1:
+                return input.clone()  # type: ignore[attr-defined]
+            if exponent == 0.5:
+                return input.sqrt()  # type: ignore[attr-defined]
+            return input.rsqrt() if exponent == -0.5 else _power_by_number(input, exponent)  # type: ignore[attr-defined]
+        if isinstance(exponent, int) and exponent < 0:
+            raise DTypeError("integers to a negative integer power are no integers; convert with .float() first.")
+    x, y = promote(input, exponent)
+    return _whole_power(x, y) if x.dtype.kind < 2 else binary(primitives.Power, x, y)
+
+
+def _whole_power(x: Tensor, y: Tensor) -> Tensor:
+    """Integers to the power of integers. Where the exponent is negative, 1/x as a whole number: 0 unless x is ±1."""
+    exponents = y.value.array
+    if isinstance(exponents, np.ndarray) and (exponents.dtype.kind in "ub" or not (exponents < 0).any()):
+        return binary(primitives.Power, x, y)
+    below = where((x == 1) | (x == -1), binary(primitives.Power, x, y & 1), 0)
+    return where(y < 0, below, binary(primitives.Power, x, clamp(y, min=0)))
+
+
+@block
+def _power_by_number(input: Tensor, exponent: float) -> Tensor:
+    return binary(primitives.Power, input, exponent)
+
+
+@_power_by_number.gradient
+def _(g: Tensor, input: Tensor, exponent: float) -> Tensor:
+    # A number as exponent: no logarithm, no mask, and 0 where the exponent is 0.
+    return g * 0 if exponent == 0 else g * (exponent * pow(input, exponent - 1))
+
+
+def rpow(input: Operand, other: Operand) -> Tensor:
+    """other ^ input."""
+    return pow(other, input)
+
+
+def maximum(input: Operand, other: Operand) -> Tensor:
+    """The larger of each pair; NaN wins; at a tie each gets half of the gradient.
+
+    >>> import chainrule
+    >>> chainrule.maximum(chainrule.tensor([1, 5]), chainrule.tensor([3, 2]))
+    tensor([3, 5])
+    """
+    return binary(primitives.Maximum, input, other)
+
+
+def minimum(input: Operand, other: Operand) -> Tensor:
+    """The smaller of each pair; NaN wins; at a tie each gets half of the gradient.
+
+    >>> import chainrule
+    >>> chainrule.minimum(chainrule.tensor([1, 5]), chainrule.tensor([3, 2]))
+    tensor([1, 2])
+    """
+    return binary(primitives.Minimum, input, other)
+
+
+def atan2(input: Operand, other: Operand) -> Tensor:
+    """The angle of the point (other, input) from the first axis, in (−π, π].
+
+    >>> import chainrule
+    >>> chainrule.atan2(chainrule.tensor(1.0), chainrule.tensor(-1.0))
+    tensor(2.3562)
+    """
+    x, y = promote(input, other)
+    return binary(primitives.Arctan2, as_floating(x), as_floating(y))
+
+
+def hypot(input: Operand, other: Operand) -> Tensor:
+    """√(input² + other²), the length of the hypotenuse, without squares that overflow.
+
+    >>> import chainrule
+    >>> chainrule.hypot(chainrule.tensor([3.0]), chainrule.tensor([4.0]))
+    tensor([5.])
+    """
+    x, y = promote(input, other)
+    longer, shorter = maximum(abs(x), abs(y)), minimum(abs(x), abs(y))
+    scale = longer.detach()
+    usual = isfinite(scale) & (scale != 0)
+    scale = where(usual, scale, 1.0)
+    length = scale * ((longer / scale) ** 2 + (shorter / scale) ** 2).sqrt()
+    return where(usual, length, where(isinf(x) | isinf(y), math.inf, longer))
+
+
+def logaddexp(input: Operand, other: Operand) -> Tensor:
+    """ln(eˣ + eʸ), shifted by the larger so that nothing overflows.
+
+    >>> import chainrule
+    >>> chainrule.logaddexp(chainrule.tensor([100.0]), chainrule.tensor([100.0]))
+    tensor([100.6931])
+    """
+    x, y = promote(input, other)
+    top = maximum(x.detach(), y.detach())
+    shift = masked_fill(top, isinf(top), 0)  # ∞ − ∞ would be NaN
+    return ((x - shift).exp() + (y - shift).exp()).log() + shift
+
+
+def xlogy(input: Operand, other: Operand) -> Tensor:
+    """input · ln(other), and 0 where input is 0, as in the entropy Σ p ln p.
+
+    >>> import chainrule
+    >>> chainrule.xlogy(chainrule.tensor([0.0, 1.0]), chainrule.tensor([0.0, 1.0]))
+    tensor([0., 0.])
+    """
+    x, y = promote(input, other)
+    x, y = as_floating(x), as_floating(y)
+    nothing = (x == 0) & ((y <= 0) | isinf(y))
+    return masked_fill(x * where(nothing, 1.0, y).log(), nothing, 0)
+
+
+def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
+    """Entries below `min` become `min`, above `max` `max`. The gradient passes where an entry was within (borders too).
+
+    >>> import chainrule
+    >>> chainrule.clamp(chainrule.tensor([-2.0, 0.5, 9.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise ValueError("clamp needs min, max or both.")
+    bounds = [bound for bound in (min, max) if bound is not None]
+    if any(isinstance(bound, TensorCell) and bound.requires_grad for bound in bounds):
+        # Not maximum and minimum, which share the gradient at a tie: here all of it is the input's.
+        low = input if min is None else where((input < min) | isnan(promote(min)[0]), min, input)
+        return low if max is None else where((low > max) | isnan(promote(max)[0]), max, low)
+    x = promote(input, *bounds)[0]
+    shape = common_shape([x.value.array.shape, *[b.value.array.shape for b in bounds if isinstance(b, TensorCell)]])
+    return _clamp(expand_to(x, shape), min, max)
+
+
+@block
+def _clamp(input: Tensor, min: Operand, max: Operand) -> Tensor:
+    low = input if min is None else maximum(input, min)
+    return low if max is None else minimum(low, max)
+
+
+@_clamp.gradient
+def _(g: Tensor, input: Tensor, min: Operand, max: Operand) -> Tensor:
+    if min is None:
+        outside = input > max
+    else:
+        outside = input < min if max is None else (input < min) | (input > max)
+    return g.masked_fill(outside, 0)
+
+
+clip = clamp
+
+
+subtract, multiply, divide, true_divide = sub, mul, div, div
+
+
+def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
+    """input + weight · (end − input).
+
+    >>> import chainrule
+    >>> chainrule.lerp(chainrule.tensor([0.0]), chainrule.tensor([10.0]), 0.3)
+    tensor([3.])
+    """
+    return input + weight * (end - input)
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 · tensor2.
+
+    >>> import chainrule
+    >>> one = chainrule.ones(1)
+    >>> chainrule.addcmul(one, one, one, value=2)
+    tensor([3.])
+    """
+    x, first, second = promote(input, tensor1, tensor2)
+    return add(x, mul(first, second), alpha=value)
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value · tensor1 / tensor2.
+
+    >>> import chainrule
+    >>> one = chainrule.ones(1)
+    >>> chainrule.addcdiv(one, one, one, value=2)
+    tensor([3.])
+    """
+    x, over, under = promote(input, tensor1, tensor2)
+    return add(x, div(over, under), alpha=value)

@@ -1,0 +1,73 @@
+"""Padding by constants, and by the tensor's own entries: mirrored, repeated or wrapped around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chainrule.errors import ShapeError
+from chainrule.functions import shape
+from chainrule.functions.promotion import need_tensor
+from chainrule.tensor import Tensor
+
+Part = Callable[[Tensor, int, int], Tensor]
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Entries added around: `pad` lists (before, after) for the last dimension, then the one before it, and so on.
+
+    mode: "constant" (`value`, 0 unless given; negative numbers cut off), "reflect" (mirrored at the edge, which is
+    not repeated), "replicate" (the edge repeated) or "circular" (from the other end).
+
+    Raises ShapeError where there are more pairs than dimensions, or a dimension is too short to be mirrored or
+    wrapped so far; ValueError for another mode.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([[1, 2, 3]])
+    >>> pad(x, (2, 1)), pad(x, (2, 1), "reflect")
+    (tensor([[0, 0, 1, 2, 3, 0]]), tensor([[3, 2, 1, 2, 3, 2]]))
+    >>> pad(x, (2, 1), "replicate"), pad(x, (2, 1), "circular")
+    (tensor([[1, 1, 1, 2, 3, 3]]), tensor([[2, 3, 1, 2, 3, 1]]))
+    """
+    x = need_tensor(input, "pad")
+    if mode == "constant":
+        return shape.pad(x, pad, value=value)
+    if mode not in _MODES:
+        raise ValueError(f"pad: mode is 'constant', {', '.join(map(repr, _MODES))}, got {mode!r}.")
+    if len(pad) % 2 or len(pad) // 2 > x.ndim or any(n < 0 for n in pad):
+        raise ShapeError(f"pad: {tuple(pad)} must hold a pair ≥ 0 for each of at most {x.ndim} dimensions.")
+    before_part, after_part, reserve = _MODES[mode]
+    for i, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        dim = x.ndim - 1 - i
+        size = x.shape[dim]
+        if reserve is not None and max(before, after) > size - reserve:
+            raise ShapeError(
+                f"pad: {mode} adds at most {size - reserve} to dimension {dim} of {size}, got {tuple(pad)}."
+            )
+        parts = [before_part(x, dim, before)] if before else []
+        parts += [x, after_part(x, dim, after)] if after else [x]
+        x = shape.cat(parts, dim)
+    return x
+
+
+def _repeated(edge: Tensor, dim: int, count: int) -> Tensor:
+    return edge.expand(*edge.shape[:dim], count, *edge.shape[dim + 1 :])
+
+
+#: For each mode what comes before, what comes after, and how many entries of a dimension cannot be used for it.
+_MODES: dict[str, tuple[Part, Part, int | None]] = {
+    "reflect": (
+        lambda x, dim, n: x.narrow(dim, 1, n).flip(dim),
+        lambda x, dim, n: x.narrow(dim, x.shape[dim] - 1 - n, n).flip(dim),
+        1,
+    ),
+    "replicate": (
+        lambda x, dim, n: _repeated(x.narrow(dim, 0, 1), dim, n),
+        lambda x, dim, n: _repeated(x.narrow(dim, x.shape[dim] - 1, 1), dim, n),
+        None,
+    ),
+    "circular": (
+        lambda x, dim, n: x.narrow(dim, x.shape[dim] - n, n),
+        lambda x, dim, n: x.narrow(dim, 0, n),
+        0,
+    ),
+}
