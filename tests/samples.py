@@ -64,7 +64,7 @@ def bits() -> list[Sample]:
     return [Sample((x, y)), Sample((x[::-1].T, y)), Sample((x > 4, y > 4)), Sample((x[:0], y[:0]))]
 
 
-def reduced(second: bool = True, **options: Any) -> list[Sample]:
+def reduced(second: bool = True, empty: bool = True, **options: Any) -> list[Sample]:
     shapes = [
         ((3, 4), (0,)),
         ((3, 4), (1,)),
@@ -72,9 +72,18 @@ def reduced(second: bool = True, **options: Any) -> list[Sample]:
         ((2, 3, 4), (0, 2)),
         ((1, 3), (0,)),
         ((5,), (0,)),
+        ((0, 3), (1,)),
+        ((3, 2), ()),
+        ((), ()),
+        *([((0, 3), (0,)), ((2, 0), (0, 1))] if empty else []),
     ]
     samples = [Sample((numbers(*shape, **options),), {"axes": axes}, second) for shape, axes in shapes]
     return [*samples, Sample((numbers(4, 3, **options).T[::-1],), {"axes": (1,)}, second)]
+
+
+def along() -> list[tuple[Any, int]]:
+    """Arrays in all layouts without equal entries, and an axis of each."""
+    return [(x, axis) for x in layouts() for axis in range(x.ndim) if 0 not in x.strides]
 
 
 def convolved(kind: str) -> list[Sample]:
@@ -84,6 +93,8 @@ def convolved(kind: str) -> list[Sample]:
         ((1, 4, 4, 4), (4, 2, 2, 2), (1, 2), (0, 1), (1, 1), 2), ((2, 2, 3, 3), (4, 1, 1, 1), (1, 1), (0, 0), (1, 1), 2),
         ((1, 1, 3, 3, 3), (2, 1, 2, 2, 2), (1, 1, 1), (0, 1, 0), (1, 1, 1), 1),
         ((0, 2, 4, 4), (3, 2, 3, 3), (1, 1), (1, 1), (1, 1), 1), ((1, 1, 7, 7), (1, 1, 2, 2), (3, 3), (0, 0), (1, 1), 1),
+        ((2, 0, 4), (3, 0, 2), (1,), (1,), (1,), 1), ((2, 1, 4), (0, 1, 2), (1,), (0,), (1,), 1),
+        ((2, 2, 3), (2, 2, 1), (2,), (1,), (1,), 1),
     ]  # fmt: skip
     samples = []
     for x_shape, w_shape, stride, padding, dilation, groups in cases:
@@ -105,6 +116,7 @@ def windows() -> list[tuple[Any, dict[str, Any]]]:
     cases = [
         ((2, 2, 6), (2,), (2,), (1,)), ((1, 2, 5, 6), (2, 3), (1, 2), (2, 1)), ((2, 1, 4, 4), (2, 2), (2, 2), (1, 1)),
         ((0, 2, 4, 4), (2, 2), (2, 2), (1, 1)), ((1, 1, 3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
+        ((1, 0, 3), (1,), (1,), (1,)), ((1, 1, 13, 12), (12, 11), (1, 1), (1, 1)),  # 132 offsets: more than int8 counts
     ]  # fmt: skip
     return [(numbers(*shape), {"kernel": k, "stride": s, "dilation": d}) for shape, k, s, d in cases]
 
@@ -171,10 +183,10 @@ SAMPLES: dict[str, list[Sample]] = {
     **{name: unary() for name in ("Sign", "Floor", "Round")},
     "Where": [Sample((x > 0.1, x, y)) for x, y in zip(layouts(), layouts(seed=7), strict=True)],
     "Cast": [Sample((x,), {"dtype": np.dtype(np.float64)}) for x in layouts()],
-    **{name: reduced() for name in ("Sum", "Product", "Amax")},
-    "Argmax": [Sample((numbers(3, 4),), {"axis": 1}), Sample((numbers(3, 4).T,), {"axis": 0})],
-    "CumulativeSum": [Sample((numbers(3, 4),), {"axis": a}) for a in (0, 1)] + [Sample((numbers(0),), {"axis": 0})],
-    "Sort": [Sample((numbers(3, 4),), {"axis": a, "descending": d}) for a in (0, 1) for d in (False, True)],
+    **{name: reduced(empty=name != "Amax") for name in ("Sum", "Product", "Amax")},
+    "Argmax": [Sample((x,), {"axis": axis}) for x, axis in along() if x.shape[axis]],
+    "CumulativeSum": [Sample((x,), {"axis": axis}) for x, axis in along()],
+    "Sort": [Sample((x,), {"axis": axis, "descending": d}) for x, axis in along() for d in (False, True)],
     "Broadcast": [
         Sample((numbers(*shape),), {"to": to})
         for shape, to in [((), (2, 3)), ((3,), (2, 3)), ((2, 1), (4, 2, 3)), ((1,), (0,)), ((2, 3), (2, 3))]
@@ -184,15 +196,20 @@ SAMPLES: dict[str, list[Sample]] = {
     "Permute": [
         Sample((numbers(2, 3, 4),), {"order": (2, 0, 1)}),
         Sample((numbers(3, 4)[::-1],), {"order": (1, 0)}),
+        Sample((numbers(0, 2, 1),), {"order": (1, 2, 0)}),
+        Sample((numbers(),), {"order": ()}),
     ],
     "Flip": [Sample((x,), {"axes": tuple(range(x.ndim))}) for x in layouts()],
     "Pad": [
         Sample((numbers(3, 4),), {"before": before, "after": after, "constant": 2.5})
-        for before, after in [((1, 0), (0, 2)), ((-1, 1), (2, -3)), ((0, 0), (0, 0))]
-    ],
+        for before, after in [((1, 0), (0, 2)), ((-1, 1), (2, -3)), ((0, 0), (0, 0)), ((3, -5), (-5, 6)), ((-3, 0), (0, -4))]
+    ]
+    + [Sample((numbers(0, 2),), {"before": (1, 0), "after": (1, 0), "constant": 0}), Sample((numbers(),), {"before": (), "after": (), "constant": 1})],
     "Concatenate": [
         Sample((numbers(2, 3), numbers(0, 3), numbers(1, 3, seed=4)), {"axis": 0}),
         Sample((numbers(3, 2).T, numbers(2, 1)), {"axis": 1}),
+        Sample((numbers(4)[::-2],), {"axis": 0}),
+        Sample((np.broadcast_to(numbers(1, 3), (2, 3)), numbers(2, 3)), {"axis": 0}),
     ],
     "Index": indexed("read"),
     "IndexAdd": indexed("add"),
@@ -205,9 +222,14 @@ SAMPLES: dict[str, list[Sample]] = {
             ((2, 0), (0, 3)),
             ((0, 2), (2, 3)),
             ((1, 1), (1, 1)),
+            ((0, 2, 3), (0, 3, 4)),
+            ((2, 1, 2, 3), (2, 1, 3, 2)),
         ]
     ]
-    + [Sample((numbers(3, 2).T, numbers(4, 3).T[::-1]))],
+    + [
+        Sample((numbers(3, 2).T, numbers(4, 3).T[::-1])),
+        Sample((np.broadcast_to(numbers(2, 3), (4, 2, 3)), numbers(4, 3, 2)[::-1])),
+    ],
     "Convolution": convolved("forward"),
     "ConvolutionTranspose": convolved("transpose"),
     "ConvolutionWeight": convolved("weight"),
@@ -226,3 +248,21 @@ SAMPLES: dict[str, list[Sample]] = {
     "Eigh": [Sample((positive(3),)), Sample((positive(2, 3),))],
     "SVD": [Sample((matrices(*shape),)) for shape in [(3, 3), (4, 2), (2, 4), (3, 2, 2)]],
 }
+
+INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+_only: dict[tuple[str, ...], tuple[str, ...]] = {
+    FLOATS: (
+        "Divide", "Arctan2", "Power", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan",
+        "Tanh", "Erf", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
+    ),
+    FLOATS[:2]: ("Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
+    FLOATS + INTEGERS: (
+        "Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "MatMul", "IndexAdd", "Fold", "WindowSum"
+    ),
+    (*INTEGERS, "bool"): ("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),
+    ("int64",): ("RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance"),
+}  # fmt: skip
+#: The data types a primitive is applied to, where these are not all: the functions above it see to the others.
+TYPES: dict[str, tuple[str, ...]] = {name: types for types, names in _only.items() for name in names}
+ALL_TYPES = (*FLOATS, *INTEGERS, "bool")

@@ -21,6 +21,13 @@ LAYERS: list[tuple[str, tuple[int, ...]]] = [
     ("Conv2d(2, 3, 3, padding='same', dilation=2)", (2, 2, 6, 6)), ("Conv2d(2, 3, 3, padding='valid')", (2, 2, 6, 6)),
     ("Conv2d(2, 3, 1)", (2, 2, 4, 4)), ("Conv2d(2, 3, 3)", (2, 5, 5)), ("Conv2d(2, 3, 3)", (0, 2, 5, 5)),
     ("Conv3d(2, 3, 2, stride=2, padding=1)", (2, 2, 4, 5, 3)),
+    ("Conv1d(2, 3, 3, padding=2, padding_mode='reflect')", (2, 2, 5)),
+    ("Conv2d(2, 3, 3, padding=(1, 2), padding_mode='circular')", (2, 2, 4, 5)),
+    ("Conv2d(2, 3, 4, padding='same', padding_mode='replicate')", (2, 5, 4)),
+    ("Conv3d(1, 2, 3, padding=1, stride=2, padding_mode='reflect')", (1, 1, 3, 4, 3)),
+    ("Conv2d(2, 3, 2, padding='valid', padding_mode='reflect')", (1, 2, 3, 3)),
+    ("ConvTranspose1d(2, 3, 3, stride=1, dilation=3, padding=2, output_padding=2)", (2, 2, 4)),
+    ("ConvTranspose2d(2, 3, 2, stride=(3, 1), dilation=(1, 2), output_padding=(2, 1))", (0, 2, 3, 4)),
     ("ConvTranspose1d(3, 2, 3, stride=2, padding=1, output_padding=1)", (2, 3, 5)),
     ("ConvTranspose2d(4, 6, 3, stride=2, groups=2)", (2, 4, 3, 4)), ("ConvTranspose2d(2, 3, 2, dilation=2)", (2, 3, 4)),
     ("ConvTranspose2d(2, 3, 3, stride=3, padding=1, output_padding=(1, 2))", (1, 2, 3, 4)),
@@ -95,6 +102,8 @@ MISUSES = [
     ("Linear(4, 3)", (5, 5)), ("Conv2d(3, 4, 3)", (2, 2, 5, 5)), ("Conv2d(3, 4, 3)", (5, 5)), ("Conv2d(3, 4, 6)", (1, 3, 5, 5)),
     ("ConvTranspose2d(3, 4, 3)", (1, 2, 5, 5)), ("MaxPool2d(6)", (1, 3, 5, 5)), ("MaxPool2d(2, padding=2)", (1, 3, 5, 5)),
     ("AvgPool2d(2)", (5, 5)), ("Conv2d(3, 4, 3, stride=2, padding='same')", (1, 3, 5, 5)),
+    ("ConvTranspose2d(3, 4, 3, padding=4)", (1, 3, 3, 3)), ("Conv2d(1, 1, 3, padding=3, padding_mode='reflect')", (1, 1, 3, 3)),
+    ("Conv2d(3, 4, 3, stride=0)", (1, 3, 5, 5)), ("Conv2d(3, 4, 3, groups=0)", (1, 3, 5, 5)), ("MaxPool2d(2, stride=-1)", (1, 1, 4, 4)),
     ("ConvTranspose2d(3, 4, 3, output_padding=1)", (1, 3, 5, 5)), ("Conv2d(3, 4, 3, groups=2)", (1, 3, 5, 5)),
 ]  # fmt: skip
 

@@ -168,14 +168,15 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
     tensor([1., 4., 9.])
     """
     if isinstance(exponent, (int, float)) and isinstance(input, TensorCell):
-        if input.value.array.dtype.kind not in "iub":
+        base: Any = input
+        if base.value.array.dtype.kind not in "iub":
             if exponent == 2:
-                return input * input  # type: ignore[operator]
+                return base * base
             if exponent == 1:
-                return input.clone()  # type: ignore[attr-defined]
+                return base.clone()
             if exponent == 0.5:
-                return input.sqrt()  # type: ignore[attr-defined]
-            return input.rsqrt() if exponent == -0.5 else _power_by_number(input, exponent)  # type: ignore[attr-defined]
+                return base.sqrt()
+            return base.rsqrt() if exponent == -0.5 else _power_by_number(base, exponent)
         if isinstance(exponent, int) and exponent < 0:
             raise DTypeError("integers to a negative integer power are no integers; convert with .float() first.")
     x, y = promote(input, exponent)

@@ -231,7 +231,7 @@ class _Conv(ConvolutionBase):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = pad_tensor(input, self._pairs(), self.padding_mode), 0
         return _convolve(
@@ -240,9 +240,10 @@ class _Conv(ConvolutionBase):
 
     def _pairs(self) -> list[int]:
         """The padding as (before, after) from the last dimension on."""
-        if self.padding == "same":
+        padding: Any = self.padding
+        if padding == "same":
             return same_padding(self.kernel_size, self.dilation)
-        return [] if self.padding == "valid" else [p for p in reversed(self.padding) for _ in range(2)]
+        return [] if padding == "valid" else [p for p in reversed(padding) for _ in range(2)]
 
 
 class Conv1d(_Conv):

@@ -162,7 +162,8 @@ class _ConvTranspose(ConvolutionBase):
         n = self.dimensions
         wanted = tuple(output_size)[-n:]
         reach = _sizes(input.shape[-n:], self.kernel_size, self.stride, self.dilation)
-        least = tuple(r - 2 * p for r, p in zip(reach, self.padding, strict=True))
+        padding: Any = self.padding
+        least = tuple(r - 2 * p for r, p in zip(reach, padding, strict=True))
         extra = tuple(w - m for w, m in zip(wanted, least, strict=False))
         if len(wanted) != n or any(not 0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
             most = tuple(m + s - 1 for m, s in zip(least, self.stride, strict=True))

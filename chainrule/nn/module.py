@@ -181,7 +181,8 @@ class Module:
             if name in entries:
                 return entries[name]
         hint = "" if "_parameters" in self.__dict__ else "; super().__init__() has not been called"
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}.")
+        # With name and object Python adds the nearest name there is.
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}.", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
         for table in (self._parameters, self._buffers, self._modules):
@@ -192,7 +193,8 @@ class Module:
         super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
+        tables = (self.__dict__.get(name, {}) for name in ("_parameters", "_buffers", "_modules"))
+        return sorted({*super().__dir__(), *(name for table in tables for name in table)})
 
     def _forget(self, name: str, table: str) -> None:
         """Free a name everywhere but in one table, for what is assigned to it now."""
@@ -305,11 +307,11 @@ class Module:
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted name. Raises AttributeError where there is none."""
-        return self._get("_parameters", "parameter", target)  # type: ignore[no-any-return]
+        return self._get("_parameters", "parameter", target)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer at a dotted name. Raises AttributeError where there is none."""
-        return self._get("_buffers", "buffer", target)  # type: ignore[no-any-return]
+        return self._get("_buffers", "buffer", target)
 
     def _get(self, table: str, what: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
@@ -393,6 +395,10 @@ class Module:
     def cpu(self) -> Self:
         """The module itself: everything is on the CPU."""
         return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raises ValueError: there is no other device than the CPU."""
+        return self.to("cuda")
 
     # ----------------------------------------------------------------------------------- state
 
