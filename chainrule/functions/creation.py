@@ -51,7 +51,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
             dtype = get_default_dtype() if not _holds_arrays(data) else None
     wanted = from_numpy_dtype(array.dtype) if dtype is None else as_dtype(dtype)
-    return make(np.array(array, dtype=wanted.numpy), requires_grad)
+    with np.errstate(over="ignore", invalid="ignore"):  # too large for the type is infinite
+        return make(np.array(array, dtype=wanted.numpy), requires_grad)
 
 
 def _array_of(data: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ def cast(x: Tensor, dtype: DataType) -> Tensor:
 
 def constant(number: Any, dtype: DataType) -> Tensor:
     """A 0-d tensor of a number. Integers too large for the type wrap around, as in PyTorch."""
-    return Primitive.make_tensor(Value(np.array(number).astype(dtype)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Primitive.make_tensor(Value(np.array(number).astype(dtype)))
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape:
@@ -150,11 +152,17 @@ def broadcast(x: Any, y: Any) -> Any:
 
 def filled(number: float, like: Any) -> Tensor:
     """A number in the type and shape of an array, taking no memory: the usual partner of a tensor in a formula."""
-    point = np.array(number, like.dtype)
     if current_state().trace is not None:
-        return expand_to(Primitive.make_tensor(Value(point)), like.shape)
-    shape = like.shape
-    return Primitive.make_tensor(Value(np.ndarray(shape, like.dtype, point, 0, (0,) * len(shape))))
+        return expand_to(Primitive.make_tensor(Value(np.array(number, like.dtype))), like.shape)
+    # 0.0 and −0.0 are one key, so zeros are made anew.
+    make = _filled_value if number else _filled_value.__wrapped__
+    return Primitive.make_tensor(make(number, like.dtype, like.shape))
+
+
+@functools.lru_cache(maxsize=512)
+def _filled_value(number: float, dtype: DataType, shape: Shape) -> Value:
+    with np.errstate(over="ignore"):  # too large for the type is infinite
+        return Value(np.ndarray(shape, dtype, np.array(number, dtype), 0, (0,) * len(shape)))
 
 
 def as_floating(x: Tensor) -> Tensor:
