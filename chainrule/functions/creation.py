@@ -189,7 +189,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
     number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
     wanted = tensor(number).dtype if dtype is None else dtype
-    return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
 
 
 def arange(
