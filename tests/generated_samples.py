@@ -28,7 +28,7 @@ def laid_out(draw: Any, x: Any) -> Any:
     order = draw(st.permutations(range(x.ndim)))
     steps = tuple(draw(st.sampled_from([1, 2, -1, -2])) for _ in range(x.ndim))
     room = np.zeros([n * abs(step) for n, step in zip([x.shape[axis] for axis in order], steps, strict=True)], x.dtype)
-    place = room[tuple(slice(None, None, step) for step in steps)].transpose(np.argsort(order))
+    place = room[(*[slice(None, None, step) for step in steps], ...)].transpose(np.argsort(order))
     place[...] = x
     return place
 
@@ -88,14 +88,19 @@ def _flip(name: str, draw: Any) -> Sample:
 def _pad(name: str, draw: Any) -> Sample:
     shape = draw(shapes)
     before = tuple(draw(st.integers(-5, 3)) for _ in shape)
-    after = tuple(draw(st.integers(-(n + b), 3)) if n + b >= 0 else -(n + b) for n, b in zip(shape, before, strict=True))
+    after = tuple(
+        draw(st.integers(-(n + b), 3)) if n + b >= 0 else -(n + b) for n, b in zip(shape, before, strict=True)
+    )
     return Sample((numbers(*shape),), {"before": before, "after": after, "constant": draw(st.sampled_from([0, 1.5]))})
 
 
 def _concatenate(name: str, draw: Any) -> Sample:
     shape = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
     axis = draw(st.integers(0, len(shape) - 1))
-    parts = [[*shape[:axis], extent, *shape[axis + 1 :]] for extent in draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))]
+    parts = [
+        [*shape[:axis], extent, *shape[axis + 1 :]]
+        for extent in draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))
+    ]
     return Sample(tuple(numbers(*part, seed=i) for i, part in enumerate(parts)), {"axis": axis})
 
 

@@ -202,9 +202,18 @@ SAMPLES: dict[str, list[Sample]] = {
     "Flip": [Sample((x,), {"axes": tuple(range(x.ndim))}) for x in layouts()],
     "Pad": [
         Sample((numbers(3, 4),), {"before": before, "after": after, "constant": 2.5})
-        for before, after in [((1, 0), (0, 2)), ((-1, 1), (2, -3)), ((0, 0), (0, 0)), ((3, -5), (-5, 6)), ((-3, 0), (0, -4))]
+        for before, after in [
+            ((1, 0), (0, 2)),
+            ((-1, 1), (2, -3)),
+            ((0, 0), (0, 0)),
+            ((3, -5), (-5, 6)),
+            ((-3, 0), (0, -4)),
+        ]
     ]
-    + [Sample((numbers(0, 2),), {"before": (1, 0), "after": (1, 0), "constant": 0}), Sample((numbers(),), {"before": (), "after": (), "constant": 1})],
+    + [
+        Sample((numbers(0, 2),), {"before": (1, 0), "after": (1, 0), "constant": 0}),
+        Sample((numbers(),), {"before": (), "after": (), "constant": 1}),
+    ],
     "Concatenate": [
         Sample((numbers(2, 3), numbers(0, 3), numbers(1, 3, seed=4)), {"axis": 0}),
         Sample((numbers(3, 2).T, numbers(2, 1)), {"axis": 1}),

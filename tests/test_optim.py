@@ -139,6 +139,58 @@ def test_zero_grad_closure_and_parameters_without_gradient() -> None:
     assert p.grad is None
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize("clearing", [None, False, True])
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_what_is_remembered_is_nobody_else_s(name: str, clearing: bool | None) -> None:
+    """Gradients that are kept, added to or filled with zeros do not change the momentum."""
+    torch = pytest.importorskip("torch")
+    found = []
+    for framework in (chainrule, torch):
+        p = framework.ones(2, requires_grad=True)
+        optimizer = getattr(framework.optim, name)(
+            [p], lr=0.1, **({"momentum": 0.9} if name == "SGD" else {"amsgrad": True})
+        )
+        for _ in range(4):
+            if clearing is not None:
+                optimizer.zero_grad(set_to_none=clearing)
+            (p * p * p).sum().backward()
+            optimizer.step()
+        found.append(p.tolist())
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+
+
+def test_state_is_in_cells_that_stay() -> None:
+    p = chainrule.ones(2, requires_grad=True)
+    optimizer = optim.Adam([p])
+    cells = []
+    for _ in range(2):
+        (p * p).sum().backward()
+        optimizer.step()
+        cells.append([id(optimizer.state[p][name]) for name in ("exp_avg", "exp_avg_sq")])
+    assert cells[0] == cells[1]
+
+
+def test_zeroed_gradients_are_zero_whatever_they_were() -> None:
+    p = chainrule.ones(1, requires_grad=True)
+    p.grad = chainrule.tensor([float("nan")])
+    optim.SGD([p], lr=0.1).zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0]
+
+
+def test_loaded_state_takes_the_parameter_s_type() -> None:
+    p, q = chainrule.ones(1, requires_grad=True), chainrule.ones(1, dtype="float64", requires_grad=True)
+    first, second = optim.Adam([p]), optim.Adam([q])
+    (p * p).sum().backward()
+    first.step()
+    second.load_state_dict(first.state_dict())
+    (q * q).sum().backward()
+    second.step()
+    assert second.state[q]["exp_avg"].dtype is q.dtype is chainrule.float64
+    with pytest.raises(chainrule.CheckpointError, match="Is it a model's"):
+        second.load_state_dict(nn.Linear(1, 1).state_dict())
+
+
 def test_misuse() -> None:
     p = chainrule.ones(1, requires_grad=True)
     for wrong, kind in [
@@ -150,6 +202,8 @@ def test_misuse() -> None:
         (lambda: optim.SGD([p * 2], lr=0.1), chainrule.GradientError),
         (lambda: optim.SGD(p, lr=0.1), TypeError),
         (lambda: optim.SGD(["p"], lr=0.1), TypeError),
+        (lambda: optim.SGD([{"parameters": [p]}], lr=0.1), ValueError),
+        (lambda: optim.Adam([p], betas=(0.9, 0.9, 0.9)), ValueError),
     ]:
         with pytest.raises(kind):
             wrong()

@@ -62,14 +62,13 @@ class BackwardWatch:
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The positional arguments, with their tensors led through the gate of the inputs."""
-        wanted = [isinstance(x, Tensor) and x.requires_grad for x in args]
-        self.inputs_wanted = any(wanted)
         places = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
+        self.inputs_wanted = any(args[i].requires_grad for i in places)
 
         def look(gradients: tuple[Any, ...]) -> tuple[Any, ...]:
             whole: list[Any] = [None] * len(args)
             for place, gradient in zip(places, gradients, strict=True):
-                whole[place] = gradient if wanted[place] else None
+                whole[place] = gradient
             changed = self._tell(tuple(whole))
             return tuple(changed[place] for place in places)
 
