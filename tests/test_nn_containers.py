@@ -139,7 +139,7 @@ def test_forward_hooks_in_order_with_keywords() -> None:
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("wanted", [True])  # for an input without a gradient PyTorch shows zeros, we the true one
+@pytest.mark.parametrize("wanted", [True, False])
 def test_backward_hooks_see_and_replace_what_pytorch_s_do(wanted: bool) -> None:
     torch = pytest.importorskip("torch")
     found = []

@@ -49,7 +49,7 @@ def test_erf_in_float64() -> None:
     [
         ((1_000_000, 2), (0,)), ((1_000_000, 1, 2), (0, 1)), ((1000, 1000, 2), (0, 1)), ((2, 500_000, 2), (1,)),
         ((2, 500_000, 2), (0, 1)), ((2, 1_000_000), (1,)), ((1_000_003,), (0,)), ((100, 100, 100, 2), (0, 1, 2)),
-        ((100, 2, 10_000), (0, 2)),
+        ((100, 2, 10_000), (0, 2)), ((500_000, 3), (0, 1)), ((1000, 3, 1000), (0, 1, 2)),
     ],
 )  # fmt: skip
 def test_a_million_rows_are_added_to_one_part_in_a_million(
@@ -215,6 +215,16 @@ def test_infinities_and_nan_are_results_and_no_warnings(dtype: np.dtype[Any]) ->
         assert (
             registry["Cast"].apply(chainrule.tensor([1e300], dtype=chainrule.float64), dtype=dtype).item() == INFINITY
         )
+
+
+@pytest.mark.parametrize("dtype", [np.dtype(np.float32), *HALVES], ids=str)
+def test_the_gradient_of_a_cast_has_the_type_that_was_cast(dtype: np.dtype[Any]) -> None:
+    for source, target in [(np.dtype(np.float64), dtype), (dtype, np.dtype(np.float64))]:
+        x = make(np.array([0.5, -2.0], source), requires_grad=True)
+        y = registry["Cast"].apply(x, dtype=target)
+        y.backward(make(np.array([1.5, 3.0], target)))
+        assert y.array.dtype == target and x.grad.array.dtype == source
+        assert x.grad.tolist() == [1.5, 3.0]
 
 
 def test_padding_that_cuts_more_than_there_is_leaves_the_constant() -> None:

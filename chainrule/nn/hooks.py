@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from chainrule.autodiff.function import Function
 from chainrule.cell import Handle
+from chainrule.functions.creation import zeros_like
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
@@ -62,11 +63,11 @@ class BackwardWatch:
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The positional arguments, with their tensors led through the gate of the inputs."""
-        places = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
-        self.inputs_wanted = any(args[i].requires_grad for i in places)
+        places = [i for i, x in enumerate(args) if isinstance(x, Tensor) and x.requires_grad]
+        self.inputs_wanted = bool(places)
 
         def look(gradients: tuple[Any, ...]) -> tuple[Any, ...]:
-            whole: list[Any] = [None] * len(args)
+            whole: list[Any] = [zeros_like(x) if isinstance(x, Tensor) else None for x in args]
             for place, gradient in zip(places, gradients, strict=True):
                 whole[place] = gradient
             changed = self._tell(tuple(whole))

@@ -132,8 +132,8 @@ class Module:
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
         """Call `hook(module, grad_input, grad_output)` when gradients have come back through the module.
 
-        Both are tuples: one gradient for each positional argument (None for what is no tensor, and (None,) where no
-        argument wants a gradient) and for each result.
+        Both are tuples: one gradient for each positional argument (None for what is no tensor, zeros for a tensor
+        that wants none, and (None,) alone if none does) and for each result.
         What the hook returns (if anything) replaces `grad_input`.
 
         >>> import chainrule
