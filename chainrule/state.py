@@ -59,6 +59,7 @@ def current_state() -> State:
 def describe_place() -> str:
     """The running module for the head of an error message, `features.0 (Conv2d): `, or nothing outside of modules."""
     state = _per_thread.state
-    if state.path:
+    if state.path and state.module:
         return f"{state.path} ({state.module}): "
-    return f"{state.module}: " if state.module else ""
+    place = state.path or state.module  # in the backward pass only the path is known
+    return f"{place}: " if place else ""

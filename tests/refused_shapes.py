@@ -38,6 +38,7 @@ REFUSED: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
     ("Permute", [(2, 3)], {"order": (0, 0)}, r"permute.*\(0, 0\).*\(2, 3\)"),
     ("Permute", [(2, 3)], {"order": (0,)}, r"permute.*\(0,\).*\(2, 3\)"),
     ("Pad", [(2, 3)], {"before": (0, -2), "after": (0, -2), "constant": 0}, r"pad.*\(0, -2\).*\(2, 3\)"),
+    ("Pad", [(2, 3)], {"before": (0,), "after": (0,), "constant": 0}, r"pad.*\(0,\).*\(2, 3\)"),
     ("Concatenate", [(2, 3), (2, 4)], {"axis": 0}, r"cat.*\(2, 3\), \(2, 4\)"),
     ("Concatenate", [(2, 3), (2,)], {"axis": 0}, r"cat.*\(2, 3\), \(2,\)"),
     ("Index", [(3, 4)], {"key": (5,)}, r"index shape \(3, 4\).*5"),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import chainrule
 from chainrule import models, nn
@@ -161,31 +160,3 @@ def test_misuse() -> None:
         model.register_buffer("a.b", None)
     with pytest.raises(ValueError, match="Did you mean lenet5"):
         models.create("lenet")
-
-
-# --------------------------------------------------------------------------------------- models, initial values
-
-
-def test_parameter_counts() -> None:
-    def count(model: nn.Module) -> int:
-        return sum(p.numel() for p in model.parameters())
-
-    assert count(models.LeNet5()) == count(models.LeNet5(image_size=28)) == 61_706
-    assert count(models.create("mlp", sizes=[64, 32, 10])) == 64 * 32 + 32 + 32 * 10 + 10
-    assert models.LeNet5(image_size=28, activation="tanh", pooling="avg")(chainrule.ones(2, 1, 28, 28)).shape == (2, 10)
-    with pytest.raises(chainrule.ShapeError, match="31"):
-        models.LeNet5(image_size=31)
-
-
-@pytest.mark.parametrize(
-    ("layer", "fan_in"),
-    [(nn.Linear(50, 200), 50), (nn.Conv2d(8, 64, 5), 200), (nn.ConvTranspose2d(32, 16, 5), 400)],
-)
-def test_default_initial_values_are_uniform_within_one_over_root_fan_in(layer: Any, fan_in: int) -> None:
-    chainrule.manual_seed(1)
-    layer.reset_parameters()
-    bound = 1 / np.sqrt(fan_in)
-    for parameter in layer.parameters():
-        values = parameter.detach().numpy().ravel()
-        assert np.abs(values).max() <= bound
-        assert stats.kstest(values, stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3

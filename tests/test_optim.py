@@ -49,34 +49,6 @@ def test_trajectory_is_pytorch_s(name: str, settings: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.peer
-def test_lenet_learns_as_pytorch_s_does() -> None:
-    torch = pytest.importorskip("torch")
-    ours = chainrule.models.LeNet5(image_size=28)
-    theirs = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 6, 5, padding=2), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Conv2d(6, 16, 5), torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(400, 120), torch.nn.ReLU(), torch.nn.Linear(120, 84),
-        torch.nn.ReLU(), torch.nn.Linear(84, 10),
-    )  # fmt: skip
-    with torch.no_grad():
-        for p, q in zip(theirs.parameters(), ours.parameters(), strict=True):
-            p.copy_(torch.from_numpy(q.detach().numpy()))
-    images = np.random.default_rng(1).standard_normal((20, 16, 1, 28, 28)).astype("float32")
-    labels = np.random.default_rng(2).integers(0, 10, (20, 16))
-    losses = []
-    for framework, model in ((chainrule, ours), (torch, theirs)):
-        optimizer = framework.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-        run = []
-        for x, y in zip(images, labels, strict=True):
-            optimizer.zero_grad()
-            loss = framework.nn.CrossEntropyLoss()(model(framework.tensor(x)), framework.tensor(y))
-            loss.backward()
-            optimizer.step()
-            run.append(loss.item())
-        losses.append(run)
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-
-
 @pytest.mark.parametrize(("name", "settings"), OPTIONS[2:3] + OPTIONS[11:12])
 def test_state_travels(name: str, settings: dict[str, Any]) -> None:
     model = nn.Linear(3, 2)

@@ -8,7 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import chainrule
@@ -316,7 +316,6 @@ def test_bad_shapes_are_refused_by_the_rule(name: str, shapes: Any, settings: di
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
-@settings(max_examples=25)
 @given(data=st.data())
 def test_any_shape_in_any_layout(name: str, data: Any) -> None:
     sample = data.draw(generated(name))

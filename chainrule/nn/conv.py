@@ -11,7 +11,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions.creation import empty
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.init import default_weight_and_bias, fan_in_and_out
-from chainrule.nn.linear import check_dtype
+from chainrule.nn.linear import check_bias, check_dtype
 from chainrule.nn.module import Module
 from chainrule.nn.padding import pad as pad_tensor
 from chainrule.primitives.contraction import Convolution
@@ -64,6 +64,7 @@ def _convolve(
 ) -> Tensor:
     x, alone = batched(input, dimensions, f"conv{dimensions}d")
     check_dtype(x, weight)
+    check_kernel(weight, dimensions)
     steps = per_dimension(stride, dimensions, "stride")
     spread = per_dimension(dilation, dimensions, "dilation")
     check_channels(input, x, weight.shape[1] * groups)
@@ -78,8 +79,15 @@ def _convolve(
         around = per_dimension(padding, dimensions, "padding", 0)
     y = Convolution.apply(x, weight, stride=steps, padding=around, dilation=spread, groups=groups)
     if bias is not None:
+        check_bias(bias, weight, weight.value.array.shape[:1])
         y = y + bias.reshape(-1, *[1] * dimensions)
     return y.squeeze(0) if alone else y
+
+
+def check_kernel(weight: Tensor, dimensions: int) -> None:
+    """Raise a ShapeError unless the weight has two dimensions for channels and one for each spatial dimension."""
+    if weight.ndim != dimensions + 2:
+        raise ShapeError(f"the weight has {dimensions + 2} dimensions here, got shape {tuple(weight.shape)}.")
 
 
 def check_channels(input: Tensor, x: Tensor, expected: int) -> None:

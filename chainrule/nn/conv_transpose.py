@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import ShapeError
-from chainrule.nn.conv import ConvolutionBase, Extent, batched, check_channels, per_dimension
-from chainrule.nn.linear import check_dtype
+from chainrule.nn.conv import ConvolutionBase, Extent, batched, check_channels, check_kernel, per_dimension
+from chainrule.nn.linear import check_bias, check_dtype
 from chainrule.nn.padding import pad as pad_tensor
 from chainrule.primitives.contraction import ConvolutionTranspose
 from chainrule.tensor import Tensor
@@ -26,6 +26,7 @@ def _convolve_transposed(
 ) -> Tensor:
     y, alone = batched(input, dimensions, f"conv_transpose{dimensions}d")
     check_dtype(y, weight)
+    check_kernel(weight, dimensions)
     check_channels(input, y, weight.shape[0])
     steps = per_dimension(stride, dimensions, "stride")
     around = per_dimension(padding, dimensions, "padding", 0)
@@ -49,6 +50,7 @@ def _convolve_transposed(
         ends = zip(reversed(around), reversed(extra), strict=True)
         x = pad_tensor(whole, [n for p, e in ends for n in (-p, e - p)])
     if bias is not None:
+        check_bias(bias, weight, (weight.value.array.shape[1] * groups,))
         x = x + bias.reshape(-1, *[1] * dimensions)
     return x.squeeze(0) if alone else x
 

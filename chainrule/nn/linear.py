@@ -29,15 +29,27 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not x.ndim or x.value.array.shape[-1] != expected:
         raise ShapeError(_explain_features(x, expected))
     y = x @ weight.T if weight.ndim == 2 else x @ weight
-    return y if bias is None else y + bias
+    if bias is None:
+        return y
+    shape = bias.value.array.shape  # one number for all outputs is fine, as in PyTorch
+    check_bias(bias, weight, shape[-1:] if bias.value.array.size == 1 else weight.value.array.shape[:-1])
+    return y + bias
+
+
+def check_bias(bias: Tensor, weight: Tensor, expected: tuple[int, ...]) -> None:
+    """Raise a ShapeError or DTypeError for a bias that would make the result larger or change its type."""
+    if bias.value.array.shape != expected:
+        raise ShapeError(f"the bias has shape {tuple(bias.shape)}, the weight {tuple(weight.shape)} takes {expected}.")
+    if bias.value.array.dtype != weight.value.array.dtype:
+        raise DTypeError(f"the bias is {bias.dtype}, the weight {weight.dtype}; convert one of them.")
 
 
 def check_dtype(x: Tensor, weight: Tensor) -> None:
     """Raise a DTypeError unless input and weight have one data type."""
     if x.value.array.dtype != weight.value.array.dtype:
+        other = f", or model.to({x.dtype})" if x.dtype.is_floating_point else ""
         raise DTypeError(
-            f"got {x.dtype} input for {weight.dtype} weights; convert one of them: x.to({weight.dtype}), or "
-            f"model.to({x.dtype})."
+            f"got {x.dtype} input for {weight.dtype} weights; convert one of them: x.to({weight.dtype}){other}."
         )
 
 
@@ -117,7 +129,7 @@ class Flatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return input.flatten(self.start_dim, self.end_dim)
+        return need_tensor(input, "flatten").flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         """The dimensions."""
@@ -139,7 +151,7 @@ class Unflatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
-        return input.unflatten(self.dim, self.unflattened_size)
+        return need_tensor(input, "unflatten").unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -172,6 +172,8 @@ def cross_entropy(
         raise ValueError(f"label_smoothing lies in [0, 1], got {label_smoothing}.")
     classes_at = 0 if input.ndim == 1 else 1
     if target.dtype.is_floating_point and target.shape == input.shape:
+        if ignore_index >= 0:
+            raise DTypeError(f"ignore_index={ignore_index} names a label, but these targets are probabilities.")
         return _with_probabilities(input, target, weight, reduction, label_smoothing, classes_at)
     if input.ndim > 1 and weight is None and not label_smoothing and reduction == "mean":
         _check_labels(input, target, ignore_index)

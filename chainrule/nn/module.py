@@ -272,7 +272,7 @@ class Module:
         seen: set[int] = set()
         walk = self.named_modules(None, prefix, not duplicates) if recurse else iter([(prefix, self)])
         for path, module in walk:
-            for name, entry in module.__dict__[table].items():
+            for name, entry in getattr(module, table).items():
                 if entry is not None and (duplicates or id(entry) not in seen):
                     seen.add(id(entry))
                     yield (f"{path}.{name}" if path else name), entry

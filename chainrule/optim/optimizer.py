@@ -41,6 +41,8 @@ class Optimizer:
         Raises ValueError for a parameter that stands somewhere already, TypeError for what is no tensor,
         GradientError for tensors that were computed from others.
         """
+        if not isinstance(group, dict):
+            raise TypeError(f'a parameter group is a dictionary with "params", got {type(group).__name__}.')
         if "params" not in group:
             raise ValueError(f'a parameter group is a dictionary with "params", got {", ".join(group) or "nothing"}.')
         params = group["params"]
@@ -113,6 +115,9 @@ class Optimizer:
         parameters = [p for group in self.param_groups for p in group["params"]]
         numbers = [number for group in saved for number in group["params"]]
         by_number = dict(zip(numbers, parameters, strict=True))
+        unknown = [number for number in state_dict["state"] if int(number) not in by_number]
+        if unknown:
+            raise CheckpointError(f"the saved state is of parameter {unknown[0]}, which no group of it has.")
         self.state = {}
         for number, entries in state_dict["state"].items():
             p = by_number[int(number)]

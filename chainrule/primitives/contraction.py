@@ -57,7 +57,8 @@ class MatMul(Primitive):
 
     @staticmethod
     def grad_y(g: Tensor, x: Tensor) -> Tensor:
-        return x.mT @ g
+        # The same as xᵀ·g; computed so, the gradient of a layer's weight (y = x·Wᵀ) lies in memory as the weight does.
+        return (g.mT @ x).mT
 
 
 # ---------------------------------------------------------------------------------------------- convolution

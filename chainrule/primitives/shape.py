@@ -144,6 +144,8 @@ class Pad(Primitive):
 
     @staticmethod
     def shape(x: Array, *, before: Shape, after: Shape, constant: float) -> Form:
+        if not len(before) == len(after) == len(x.shape):
+            raise ShapeError(f"pad: {before} and {after} do not name each dimension of shape {tuple(x.shape)} once.")
         to = tuple(b + extent + a for b, extent, a in zip(before, x.shape, after, strict=True))
         if any(extent < 0 for extent in to):
             raise ShapeError(f"pad: cutting {before} and {after} off shape {tuple(x.shape)} leaves less than nothing.")
