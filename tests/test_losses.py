@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 import chainrule
 from chainrule import autograd, nn
-from chainrule.nn import functional
 
 LOSSES: list[tuple[str, str]] = [
     *[(f"MSELoss(reduction='{r}')", "same") for r in ("mean", "sum", "none")],

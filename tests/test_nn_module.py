@@ -7,7 +7,6 @@ import pickle
 import threading
 from typing import Any
 
-import numpy as np
 import pytest
 
 import chainrule
