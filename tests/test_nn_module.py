@@ -159,3 +159,214 @@ def test_misuse() -> None:
         model.register_buffer("a.b", None)
     with pytest.raises(ValueError, match="Did you mean lenet5"):
         models.create("lenet")
+
+
+def tied(framework: Any) -> Any:
+    """Two layers with one weight, buffers of every kind, a parameter that is switched off."""
+    n = framework.nn
+
+    class Tied(n.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = n.Linear(2, 2), n.Linear(2, 2)
+            self.b.weight = self.a.weight
+            self.register_buffer("saved", framework.zeros(2))
+            self.register_buffer("scratch", framework.ones(1), persistent=False)
+            self.register_buffer("nothing", None)
+            self.register_parameter("off", None)
+            self.scale = n.Parameter(framework.ones(2))
+
+        def forward(self, x: Any) -> Any:
+            return self.b(self.a(x)) * self.scale + self.saved
+
+    return Tied()
+
+
+QUESTIONS = [
+    "names(m.named_parameters())", "names(m.named_parameters(remove_duplicate=False))", "names(m.named_parameters('x', recurse=False))",
+    "names(m.named_buffers())", "names(m.named_children())", "names(m.named_modules())", "list(m.state_dict())", "len([*m.parameters()])",
+    "names(n.Sequential(m, m).named_parameters())", "names(n.Sequential(m, m).named_modules(remove_duplicate=False))",
+    "repr(n.Sequential(m, m))", "'scale' in dir(m)", "m.get_submodule('') is m", "m.get_buffer('saved').tolist()",
+    "after(m, 'm.a = None') or (repr(m), list(m.state_dict()))", "after(m, 'm.saved = None') or list(m.state_dict())",
+    "after(m, 'm.off = n.Parameter(f.ones(1))') or names(m.named_parameters())", "after(m, 'm.nothing = f.ones(1)') or list(m.state_dict())",
+    "after(m, 'del m.scale') or names(m.named_parameters())", "after(m, 'm.saved = n.Parameter(f.ones(2))') or (list(m.state_dict()), names(m.named_buffers()))",
+    "after(m, 'del m.scratch; m.register_buffer(\"scratch\", f.ones(1))') or list(m.state_dict())",
+    "after(m, 'm.register_parameter(\"scale\", None)') or names(m.named_parameters())", "after(m, 'm.eval()') or (m.training, m.a.training)",
+    "after(m, 'm.double()') or (m.a.weight is m.b.weight, m.scratch.dtype is f.float64)", "copy.deepcopy(m).a.weight is m.a.weight",
+    "copy.deepcopy(m).b.weight is copy.deepcopy(m).a.weight", "after(m, 'm(f.ones(1, 2)).sum().backward(); m.zero_grad()') or [p.grad for p in m.parameters()]",
+    "after(m, 'm(f.ones(1, 2)).sum().backward(); m.zero_grad(set_to_none=False)') or [p.grad.tolist() for p in m.parameters()]",
+    "[type(part).__name__ for part in after(m, 'm.apply(lambda part: order.append(part))') or order]",
+    "m.requires_grad_(False)(f.ones(1, 2)).requires_grad", "m.a.weight.is_leaf and m.double().scale.is_leaf",
+]  # fmt: skip
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_same_answers_as_pytorch(question: str) -> None:
+    torch = pytest.importorskip("torch")
+    answers = []
+    for framework in (chainrule, torch):
+        names = {"f": framework, "n": framework.nn, "copy": copy, "m": tied(framework), "order": []}
+        names["names"] = lambda pairs: [name for name, _ in pairs]
+        names["after"] = lambda module, text, names=names: exec(text, names)
+        answers.append(eval(question, names))
+    assert answers[0] == answers[1]
+
+
+REFUSED = [
+    ("m.scale = f.ones(2)", "parameter"), ("m.a = 3", "module"), ("m.saved = 3", "buffer"), ("del m.zz", "zz"), ("m.zz", "zz"),
+    ("m.register_buffer('a', f.ones(1))", "already"), ("m.register_parameter('saved', None)", "already"), ("m.add_module('scale', m.a)", "already"),
+    ("m.add_module('', m.a)", "empty"), ("m.register_parameter(3, None)", "string"), ("m.get_submodule('a.x')", "no part 'x'"),
+    ("m.get_parameter('saved')", "no parameter 'saved'"), ("m.get_parameter('a.zz')", "it has weight, bias"), ("m.train('x')", "True or False"),
+    ("m()", "missing"), ("m(f.ones(1, 2), 3)", "positional"), ("m(f.ones(1, 3))", r"^a \(Linear\): got \(1, 3\)"),
+    ("make('self.x = m.a')()", r"super\(\).__init__"), ("make('self.x = m.scale')()", r"super\(\).__init__"),
+    ("make('self.register_buffer(\"x\", m.saved)')()", r"super\(\).__init__"), ("make('self.k = 1')()(3)", r"super\(\).__init__"),
+    ("list(make('self.k = 1')().parameters())", r"super\(\).__init__"), ("repr(make('self.k = 1')())", r"super\(\).__init__"),
+]  # fmt: skip
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("source", "says"), REFUSED)
+def test_the_same_is_refused_as_by_pytorch(source: str, says: str) -> None:
+    torch = pytest.importorskip("torch")
+    for framework, match in ((torch, None), (chainrule, says)):
+        names: dict[str, Any] = {"f": framework, "m": tied(framework)}
+
+        def make(text: str, framework: Any = framework, names: dict[str, Any] = names) -> Any:
+            return type("Made", (framework.nn.Module,), {"__init__": lambda self: exec(text, {**names, "self": self})})
+
+        kinds = (RuntimeError, TypeError, KeyError, AttributeError, ValueError, chainrule.ChainruleError)
+        with pytest.raises(kinds, match=match):
+            exec(source, {**names, "make": make})
+
+
+LOADED = [
+    ("d.pop('saved')", True, "missing: saved"), ("d.update(z=1, y=2)", True, "unexpected: z, y"),
+    ("d.update(scratch=f.zeros(1))", True, "unexpected: scratch"), ("d.update(saved=f.zeros(3))", False, r"saved has shape \(3,\), .* \(2,\)"),
+    ("d.update(scale=f.zeros(()))", False, r"shape \(\)"), ("d['b.bias'] = d.pop('a.bias')[:1]; d.pop('saved')", True, r"b\.bias.*; missing: saved"),
+    ("d.pop('saved'); d.update(z=1)", False, ""), ("d.update(scale=f.zeros(2, dtype=f.int64))", True, ""), ("d.clear()", False, ""),
+]  # fmt: skip
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("change", "strict", "says"), LOADED)
+def test_loading_as_pytorch_does_or_not_at_all(change: str, strict: bool, says: str) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for framework in (chainrule, torch):
+        model = tied(framework)
+        before = [p.tolist() for p in model.parameters()]
+        state = {name: value * 0 + 5 for name, value in model.state_dict().items()}
+        exec(change, {"d": state, "f": framework})
+        if says:
+            with pytest.raises(RuntimeError) as caught:
+                model.load_state_dict(state, strict=strict)
+            if framework is chainrule:
+                assert isinstance(caught.value, chainrule.CheckpointError) and "do not fit Tied" in str(caught.value)
+                assert caught.match(says) and before == [p.tolist() for p in model.parameters()]
+            continue
+        keys = model.load_state_dict(state, strict=strict)
+        if not strict and "clear" in change:
+            assert before == [p.tolist() for p in model.parameters()]
+            continue
+        found.append((keys.missing_keys, keys.unexpected_keys, [p.tolist() for p in model.parameters()]))
+    assert not found or found[0] == found[1]
+
+
+@pytest.mark.peer
+def test_functional_call_replaces_shared_parameters_everywhere() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for framework in (chainrule, torch):
+        model = tied(framework)
+        weights = {
+            "a.weight": framework.ones(2, 2), "a.bias": framework.zeros(2), "b.bias": framework.zeros(2), "saved": framework.ones(2),
+        }  # fmt: skip
+        weights["a.weight"].requires_grad_()
+        y = framework.func.functional_call(model, weights, (framework.tensor([[1.0, 2.0]]),))
+        (y * y).sum().backward()
+        assert model.a.weight is model.b.weight and model.a.weight.grad is None and model.saved.tolist() == [0, 0]
+        found.append((y.tolist(), weights["a.weight"].grad.tolist()))
+    assert found[0] == found[1]
+
+
+def test_functional_call_puts_everything_back_after_an_error() -> None:
+    model = tied(chainrule)
+    before = model.a.weight
+    for weights, x, kind in [
+        ({"a.weight": chainrule.ones(2, 2)}, chainrule.ones(1, 3), chainrule.ShapeError),
+        ({"a.weight": chainrule.ones(2, 2), "zz": chainrule.ones(2)}, chainrule.ones(1, 2), KeyError),
+        ({"zz.weight": chainrule.ones(2, 2)}, chainrule.ones(1, 2), AttributeError),
+    ]:
+        with pytest.raises(kind):
+            chainrule.func.functional_call(model, weights, x)
+        assert model.a.weight is before and model.b.weight is before
+    y = chainrule.func.functional_call(model, {"a.bias": chainrule.ones(2)}, (), {"x": chainrule.ones(1, 2)})
+    assert y.shape == (1, 2)
+
+
+def test_paths_through_lists_dictionaries_and_sharing() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            shared = nn.Linear(2, 2)
+            self.first = nn.ModuleList([nn.Sequential(shared, nn.Tanh()), shared])
+            nested = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
+            self.table = nn.ModuleDict({"left": nn.Linear(2, 2), "right": nested})
+            self.again = shared
+
+        def forward(self, x: Any) -> list[Any]:
+            left = self.table["left"](x)
+            return [self.first[0](x), self.first[1](x), left, self.table["right"](x), self.again(x), left * 2]
+
+    model = Branches()
+    paths = ["first.0.1", "first.0.0", "table.left", "table.right.0.0", "first.0.0", ""]
+    for _ in range(2):
+        assert [y.grad_fn.path for y in model(chainrule.ones(1, 2))] == paths
+    deeper = nn.Sequential(model)
+    assert [y.grad_fn.path for y in deeper(chainrule.ones(1, 2))] == [f"0.{path}".strip(".") for path in paths]
+    model.table["left"] = nn.Sequential(nn.Linear(2, 2))  # a change is seen at once
+    assert model(chainrule.ones(1, 2))[2].grad_fn.path == "table.left.0"
+    twin = copy.deepcopy(model)
+    assert [y.grad_fn.path for y in twin(chainrule.ones(1, 2))][:2] == paths[:2]
+
+
+def test_the_place_is_restored_after_every_kind_of_exception() -> None:
+    class Failing(nn.Module):
+        def __init__(self, error: BaseException) -> None:
+            super().__init__()
+            self.error = error
+
+        def forward(self, x: Any) -> Any:
+            raise self.error
+
+    state = chainrule.state.current_state()
+    for error in (ZeroDivisionError("x"), KeyboardInterrupt(), chainrule.ShapeError("shapes")):
+        with pytest.raises(type(error)):
+            nn.Sequential(nn.Sequential(Failing(error)))(chainrule.ones(1))
+        assert (state.path, state.module, state.paths, state.gradients) == ("", "", None, True)
+    layer = nn.ReLU()
+    for register in (layer.register_forward_pre_hook, layer.register_forward_hook):
+        handle = register(lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            nn.Sequential(layer)(chainrule.ones(1))
+        handle.remove()
+        assert (state.path, state.module, state.paths) == ("", "", None)
+    assert layer(chainrule.ones(1)).item() == 1
+
+
+def test_threads_do_not_see_each_other_s_paths() -> None:
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)])
+    seen: list[set[str]] = []
+
+    def work(start: int) -> None:
+        own = nn.Sequential(nn.Identity(), model[start:])
+        paths = {own(chainrule.ones(1, 2)).grad_fn.path for _ in range(50)}
+        seen.append(paths - {f"1.{name}" for name, _ in own[1].named_children()})
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [set()] * 4

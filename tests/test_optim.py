@@ -16,6 +16,11 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("SGD", {"lr": 0.05}), ("SGD", {"lr": 0.05, "momentum": 0.9}), ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
     ("SGD", {"lr": 0.02, "momentum": 0.8, "dampening": 0.3}), ("SGD", {"lr": 0.05, "weight_decay": 0.1}),
     ("SGD", {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}), ("SGD", {"lr": 0.01, "maximize": True}),
+    ("SGD", {"lr": 0.02, "momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1, "maximize": True}), ("SGD", {"lr": 0.0, "momentum": 0.9}),
+    ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "maximize": True}), ("SGD", {"lr": 0.05, "dampening": 0.5}),
+    ("Adam", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1, "maximize": True}), ("Adam", {"lr": 0.02, "betas": (0.0, 0.0)}),
+    ("Adam", {"lr": 0.05, "betas": (0.9, 0.5), "eps": 0.1, "amsgrad": True}), ("AdamW", {"lr": 0.05, "weight_decay": 0.0}),
+    ("AdamW", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1, "maximize": True, "betas": (0.7, 0.8)}),
     ("Adam", {}), ("Adam", {"lr": 0.05}), ("Adam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3}),
     ("Adam", {"lr": 0.05, "weight_decay": 0.1}), ("Adam", {"lr": 0.05, "amsgrad": True}), ("Adam", {"lr": 0.01, "maximize": True}),
     ("AdamW", {"lr": 0.05}), ("AdamW", {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}), ("AdamW", {"lr": 0.01, "maximize": True}),
@@ -49,7 +54,54 @@ def test_trajectory_is_pytorch_s(name: str, settings: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "settings"), OPTIONS[2:3] + OPTIONS[11:12])
+@pytest.mark.peer
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_a_model_in_groups_follows_pytorch_s(name: str) -> None:
+    """A multi-layer perceptron, groups with settings of their own, one frozen layer, a learning rate that falls."""
+    torch = pytest.importorskip("torch")
+    source = "n.Sequential(n.Linear(4, 6), n.Tanh(), n.Linear(6, 5), n.Sigmoid(), n.Linear(5, 2))"
+    theirs = eval(source, {"n": torch.nn}).double()
+    ours = eval(source, {"n": nn}).double()
+    ours.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
+    own = {"lr": 0.02, "momentum": 0.5} if name == "SGD" else {"lr": 0.02, "betas": (0.5, 0.9), "amsgrad": True}
+    found = []
+    for framework, model in ((chainrule, ours), (torch, theirs)):
+        model[2].requires_grad_(False)
+        groups = [{"params": model[0].parameters()}, {"params": [*model[2:].parameters()], "weight_decay": 0.1, **own}]
+        optimizer = getattr(framework.optim, name)(groups, lr=0.1)
+        path = []
+        for x, y in zip(INPUTS, TARGETS, strict=True):
+            optimizer.zero_grad()
+            framework.nn.functional.mse_loss(model(framework.tensor(x)), framework.tensor(y)).backward()
+            optimizer.step()
+            optimizer.param_groups[0]["lr"] *= 0.95
+            path.append(np.concatenate([p.detach().numpy().ravel() for p in model.parameters()]))
+        found.append(path)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("shape", [(), (0,), (1, 1)])
+def test_parameters_of_any_shape(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    for name in ("SGD", "Adam", "AdamW"):
+        found = []
+        for framework in (chainrule, torch):
+            p = framework.ones(shape, dtype=framework.float64).requires_grad_()
+            optimizer = getattr(framework.optim, name)([p], lr=0.1)
+            for _ in range(3):
+                optimizer.zero_grad()
+                (p * p).sum().backward()
+                optimizer.step()
+            found.append(p.detach().numpy())
+        assert found[0].shape == found[1].shape == shape
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+        ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}), ("SGD", {"lr": 0.02}), ("Adam", {"lr": 0.05, "amsgrad": True}),
+        ("AdamW", {"lr": 0.05, "weight_decay": 0.1}),
+    ])
 def test_state_travels(name: str, settings: dict[str, Any]) -> None:
     model = nn.Linear(3, 2)
     optimizer = getattr(optim, name)(model.parameters(), **settings)
@@ -182,3 +234,55 @@ def test_misuse() -> None:
     saved = optim.SGD([p], lr=0.1).state_dict()
     with pytest.raises(chainrule.CheckpointError, match=r"\[2\].*\[1\]"):
         optim.SGD([p, chainrule.ones(1, requires_grad=True)], lr=0.1).load_state_dict(saved)
+
+
+def test_a_state_that_does_not_fit_changes_nothing() -> None:
+    p = chainrule.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+    (p * p).sum().backward()
+    optimizer.step()
+    good = optimizer.state_dict()
+    for wrong, says in [
+        ({**good, "state": {**good["state"], 7: {}}}, "parameter 7"),
+        ({**good, "param_groups": []}, r"\[1\].*\[\]"),
+        ({}, "param_groups"),
+    ]:
+        with pytest.raises(chainrule.CheckpointError, match=says):
+            optimizer.load_state_dict(wrong)
+        assert optimizer.state_dict() == good and optimizer.state[p]["momentum_buffer"].item() == 2
+
+
+def test_groups_are_added_later_and_checked() -> None:
+    p, q = chainrule.ones(1, requires_grad=True), chainrule.ones(1, requires_grad=True)
+    optimizer = optim.Adam([("p", p)], lr=0.1)
+    optimizer.add_param_group({"params": q, "lr": 0.5})
+    (p + q).sum().backward()
+    optimizer.step()
+    assert (round(p.item(), 6), round(q.item(), 6)) == (0.9, 0.5)
+    for wrong, kind, says in [
+        ({"params": [q]}, ValueError, "more than one group"), ({"params": [q * 2]}, chainrule.GradientError, "leaves"),
+        ([q], TypeError, "dictionary"), ({"lr": 1.0}, ValueError, "params"), ({"params": [3]}, TypeError, "int"),
+    ]:  # fmt: skip
+        with pytest.raises(kind, match=says):
+            optimizer.add_param_group(wrong)
+        assert len(optimizer.param_groups) == 2
+
+
+def test_the_closure_has_gradients_even_where_they_are_off() -> None:
+    p = chainrule.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.25)
+
+    def closure() -> Any:
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with chainrule.no_grad():
+        assert optimizer.step(closure).item() == 1 and p.item() == 0.5
+    assert optimizer.step() is None and optimizer.step(lambda: 5) == 5
+    assert p.is_leaf and p.requires_grad and p.grad.is_leaf
+
+
+def test_printing_names_the_settings() -> None:
+    text = repr(optim.Adam([chainrule.ones(1, requires_grad=True)], lr=0.1))
+    assert text.startswith("Adam (\nParameter Group 0\n    amsgrad: False\n    betas: (0.9, 0.999)\n") and "lr: 0.1" in text
