@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,9 @@ def test_loss_is_pytorch_s(source: str, target: str) -> None:
     torch = pytest.importorskip("torch")
     random = np.random.default_rng(3)
     pixels, one = (2, 4, 3, 2), (4,)
-    shape = {"pixels": pixels, "soft pixels": pixels, "one": one, "one soft": one, "nothing": (0, 4)}.get(target, (6, 4))
+    shape = {"pixels": pixels, "soft pixels": pixels, "one": one, "one soft": one, "nothing": (0, 4)}.get(
+        target, (6, 4)
+    )
     x = random.standard_normal(shape)
     targets = {
         "same": random.standard_normal(shape), "labels": random.integers(0, 4, 6), "one": np.array(2),

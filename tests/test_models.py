@@ -27,9 +27,13 @@ def test_parameter_counts() -> None:
 @pytest.mark.parametrize(
     ("layer", "fan_in"),
     [
-        (nn.Linear(50, 200), 50), (nn.Conv2d(8, 64, 5), 200), (nn.ConvTranspose2d(32, 16, 5), 400),
-        (nn.Conv1d(16, 128, 3, groups=4), 12), (nn.Conv3d(4, 32, 3), 108), (nn.ConvTranspose1d(16, 128, 3, groups=4), 96),
-    ],  # fmt: skip
+        (nn.Linear(50, 200), 50),
+        (nn.Conv2d(8, 64, 5), 200),
+        (nn.ConvTranspose2d(32, 16, 5), 400),
+        (nn.Conv1d(16, 128, 3, groups=4), 12),
+        (nn.Conv3d(4, 32, 3), 108),
+        (nn.ConvTranspose1d(16, 128, 3, groups=4), 96),
+    ],
 )
 def test_default_initial_values_are_uniform_within_one_over_root_fan_in(layer: Any, fan_in: int) -> None:
     chainrule.manual_seed(1)
@@ -64,8 +68,16 @@ def test_options_and_what_is_refused() -> None:
         (lambda: models.MLP([3, 2], "cubic"), ValueError, "'cubic'"),
         (lambda: models.LeNet5(activation="sigmoid"), ValueError, "'sigmoid'"),
         (lambda: models.LeNet5(pooling="mean"), ValueError, "'mean'"),
-        (lambda: models.LeNet5()(chainrule.ones(1, 3, 32, 32)), chainrule.ShapeError, r"^features\.0 \(Conv2d\): .*1 channels"),
-        (lambda: models.LeNet5()(chainrule.ones(1, 1, 28, 28)), chainrule.ShapeError, r"^classifier\.1 \(Linear\): .*256"),
+        (
+            lambda: models.LeNet5()(chainrule.ones(1, 3, 32, 32)),
+            chainrule.ShapeError,
+            r"^features\.0 \(Conv2d\): .*1 channels",
+        ),
+        (
+            lambda: models.LeNet5()(chainrule.ones(1, 1, 28, 28)),
+            chainrule.ShapeError,
+            r"^classifier\.1 \(Linear\): .*256",
+        ),
         (lambda: models.MLP([4, 2])(chainrule.ones(2, 5)), chainrule.ShapeError, r"^layers\.1 \(Linear\): "),
     ]:
         with pytest.raises(kind, match=says):

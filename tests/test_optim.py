@@ -98,10 +98,15 @@ def test_parameters_of_any_shape(shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "settings"), [
-        ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}), ("SGD", {"lr": 0.02}), ("Adam", {"lr": 0.05, "amsgrad": True}),
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
+        ("SGD", {"lr": 0.02}),
+        ("Adam", {"lr": 0.05, "amsgrad": True}),
         ("AdamW", {"lr": 0.05, "weight_decay": 0.1}),
-    ])
+    ],
+)
 def test_state_travels(name: str, settings: dict[str, Any]) -> None:
     model = nn.Linear(3, 2)
     optimizer = getattr(optim, name)(model.parameters(), **settings)
@@ -285,4 +290,7 @@ def test_the_closure_has_gradients_even_where_they_are_off() -> None:
 
 def test_printing_names_the_settings() -> None:
     text = repr(optim.Adam([chainrule.ones(1, requires_grad=True)], lr=0.1))
-    assert text.startswith("Adam (\nParameter Group 0\n    amsgrad: False\n    betas: (0.9, 0.999)\n") and "lr: 0.1" in text
+    assert (
+        text.startswith("Adam (\nParameter Group 0\n    amsgrad: False\n    betas: (0.9, 0.999)\n")
+        and "lr: 0.1" in text
+    )

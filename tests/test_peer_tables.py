@@ -1,0 +1,354 @@
+"""Every table in tests/peer_tables, run in chainrule and in PyTorch.
+
+For modules: names, shapes and types of the state, printing, outputs, gradients of inputs and parameters, buffers
+after passes in training, evaluation; in float32 and float64; with inputs that do not lie in order. For functions
+outputs and gradients. For both: second derivatives against finite differences, float16 against float64.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import autograd
+from tests.peer_tables import Case, Refused, tables
+
+TABLES = tables()
+NAMES = "xyzuvw"
+#: How far results may be apart, relative to the entry and to the largest entry of the result.
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11, "float16": 1e-2}
+#: Above this many entries of inputs and parameters a second derivative by differences takes too long.
+SMALL = 150
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:torch"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:torch"),
+]
+
+
+def arrays(case: Case | Refused, dtype: str) -> list[np.ndarray]:
+    """The inputs: floating-point arrays in the given type, others as they are."""
+    random = np.random.default_rng(len(str(case)))
+    found = []
+    for given in case.inputs:
+        array = given if isinstance(given, np.ndarray) else random.standard_normal(given)
+        found.append(np.asarray(array.astype(dtype) if array.dtype.kind == "f" else array))
+    return found
+
+
+def build(framework: Any, source: str) -> Any:
+    return eval(f"nn.{source}", {"nn": framework.nn, "lib": framework})
+
+
+def flatten(results: Any) -> list[Any]:
+    """The tensors of a result, however they are nested."""
+    if results is None:
+        return []
+    if isinstance(results, dict):
+        return [t for part in results.values() for t in flatten(part)]
+    if isinstance(results, (tuple, list)):
+        return [t for part in results for t in flatten(part)]
+    return [results]
+
+
+def given_tensors(framework: Any, inputs: list[np.ndarray], strided: bool) -> tuple[list[Any], list[Any]]:
+    """Leaves, and the inputs made from them: the same numbers, if `strided` not in order in memory."""
+    leaves, given = [], []
+    for array in inputs:
+        order = tuple(range(array.ndim))[::-1]
+        leaf = framework.tensor(np.ascontiguousarray(array.T) if strided else np.array(array))
+        if array.dtype.kind == "f":
+            leaf.requires_grad_()
+            given.append((leaf.permute(order) if strided and array.ndim else leaf) * 1)
+        else:
+            given.append(leaf.permute(order) if strided and array.ndim else leaf)
+        leaves.append(leaf)
+    return leaves, given
+
+
+def send_back(framework: Any, results: list[Any]) -> None:
+    """A backward pass with upstream gradients that are all different."""
+    total = 0.0
+    for i, y in enumerate(results):
+        if y.requires_grad:
+            upstream = np.cos(np.arange(y.numel()) + i).reshape(tuple(y.shape))
+            total = total + (y * framework.tensor(upstream).to(y.dtype)).sum()
+    if not isinstance(total, float):
+        total.backward()
+
+
+def called(framework: Any, layer: Any, case: Case, given: list[Any]) -> list[Any]:
+    if not case.call:
+        return flatten(layer(*given))
+    names = dict(zip(NAMES, given))
+    return flatten(eval(case.call, {"layer": layer, "lib": framework, "nn": framework.nn, **names}))
+
+
+def run_module(framework: Any, layer: Any, case: Case, dtype: str, strided: bool) -> dict[str, Any]:
+    """Everything that can be seen of a layer at work, by name."""
+    seen: dict[str, Any] = {}
+    for mode in case.modes:
+        layer.train(mode == "train")
+        for turn in range(2 if mode == "train" else 1):
+            layer.zero_grad()
+            leaves, given = given_tensors(framework, arrays(case, dtype), strided)
+            results = called(framework, layer, case, given)
+            send_back(framework, results)
+            where = f"{mode} {turn}"
+            seen.update({f"{where} result {i}": y for i, y in enumerate(results)})
+            seen.update({f"{where} gradient of {NAMES[i]}": leaf.grad for i, leaf in enumerate(leaves)})
+            seen.update({f"{where} gradient of {name}": p.grad for name, p in layer.named_parameters()})
+    seen.update({f"buffer {name}": buffer for name, buffer in layer.named_buffers()})
+    return {name: None if t is None else t.detach().numpy() for name, t in seen.items()}
+
+
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any], dtype: str, factor: float) -> None:
+    assert list(ours) == list(theirs)
+    for name, wanted in theirs.items():
+        found = ours[name]
+        if wanted is None or found is None:
+            # A gradient that is nowhere used: zeros and None say the same.
+            rest = wanted if found is None else found
+            assert rest is None or not np.any(rest), f"{name}: {found} instead of {wanted}"
+            continue
+        assert found.dtype == wanted.dtype and found.shape == wanted.shape, f"{name}: {found.dtype} {found.shape}"
+        if wanted.dtype.kind not in "fc":
+            np.testing.assert_array_equal(found, wanted, err_msg=name)
+            continue
+        allowed = TOLERANCE[dtype] * factor
+        size = np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0)
+        np.testing.assert_allclose(found, wanted, rtol=allowed, atol=allowed * max(size, 1e-3), err_msg=name)
+
+
+def same_weights(case: Case) -> tuple[Any, Any]:
+    """The module in both frameworks, ours with PyTorch's weights."""
+    torch = pytest.importorskip("torch")
+    theirs, ours = build(torch, case.source), build(chainrule, case.source)
+    if any(type(p).__name__.startswith("Uninitialized") for p in theirs.parameters()):
+        x = arrays(case, "float32")
+        called(torch, theirs, case, [torch.tensor(a) for a in x])
+        called(chainrule, ours, case, [chainrule.tensor(a) for a in x])
+    forms = [
+        {name: (tuple(t.shape), str(t.dtype).split(".")[-1]) for name, t in module.state_dict().items()}
+        for module in (ours, theirs)
+    ]
+    assert forms[0] == forms[1]
+    assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
+    ours.load_state_dict({name: chainrule.tensor(t.numpy()) for name, t in theirs.state_dict().items()})
+    return ours, theirs
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("case", TABLES.modules, ids=str)
+def test_module_is_pytorch_s(case: Case) -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = same_weights(case)
+    if case.printed:
+        assert repr(ours) == repr(theirs)
+    for dtype in case.only:
+        for strided in (False, True):
+            mine = copy.deepcopy(ours).to(dtype)
+            other = copy.deepcopy(theirs).to(getattr(torch, dtype))
+            seen = [run_module(f, m, case, dtype, strided) for f, m in ((chainrule, mine), (torch, other))]
+            assert_same(*seen, dtype, case.tolerance)
+
+
+def run_function(framework: Any, case: Case, dtype: str, strided: bool) -> dict[str, Any]:
+    leaves, given = given_tensors(framework, arrays(case, dtype), strided)
+    names = {"f": framework.nn.functional, "lib": framework, **dict(zip(NAMES, given))}
+    results = flatten(eval(f"f.{case.source}", names))
+    send_back(framework, results)
+    seen = {f"result {i}": y for i, y in enumerate(results)}
+    seen.update({f"gradient of {name}": leaf.grad for name, leaf in zip(NAMES, leaves)})
+    return {name: None if t is None else t.detach().numpy() for name, t in seen.items()}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("case", TABLES.functions, ids=str)
+def test_function_is_pytorch_s(case: Case) -> None:
+    torch = pytest.importorskip("torch")
+    for dtype in case.only:
+        for strided in (False, True):
+            seen = [run_function(f, case, dtype, strided) for f in (chainrule, torch)]
+            assert_same(*seen, dtype, case.tolerance)
+
+
+def shaken(layer: Any) -> Any:
+    """The layer with parameters that are small random numbers: none is special, as zeros and ones are."""
+    random = np.random.default_rng(1)
+    with chainrule.no_grad():
+        for p in layer.parameters():
+            p += chainrule.tensor(random.standard_normal(tuple(p.shape)) * 0.1).to(p.dtype)
+    return layer
+
+
+def entries(case: Case) -> int:
+    """How many numbers a case can be differentiated by."""
+    return sum(a.size for a in arrays(case, "float64") if a.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("case", [c for c in TABLES.modules if c.second and entries(c) <= SMALL], ids=str)
+def test_second_derivatives_of_modules(case: Case) -> None:
+    layer = build(chainrule, case.source)
+    inputs = arrays(case, "float64")
+    if any(type(p).__name__.startswith("Uninitialized") for p in layer.parameters()):
+        called(
+            chainrule,
+            layer,
+            case,
+            [chainrule.tensor(a.astype("float32") if a.dtype.kind == "f" else a) for a in inputs],
+        )
+    layer = shaken(layer.double())
+    layer.train("train" in case.modes)
+    if sum(p.numel() for p in layer.parameters()) > SMALL:
+        for p in layer.parameters():
+            p.requires_grad_(False)
+    parameters = {name: p for name, p in layer.named_parameters() if p.requires_grad}
+    numbers = [i for i, a in enumerate(inputs) if a.dtype.kind == "f" and a.size]
+    tensors = [chainrule.tensor(inputs[i], requires_grad=True) for i in numbers]
+
+    class Called(chainrule.nn.Module):
+        """So that `call` sees the layer with the parameters in question."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, given: Any) -> Any:
+            results = called(chainrule, self.layer, case, given)
+            return tuple(y for y in results if y.dtype.is_floating_point)
+
+    outer = Called()
+
+    def function(*values: Any) -> Any:
+        given = [chainrule.tensor(a) for a in inputs]
+        for i, value in zip(numbers, values):
+            given[i] = value * 1  # times 1: a leaf cannot be written in place
+        named = {f"layer.{name}": value for name, value in zip(parameters, values[len(numbers) :], strict=True)}
+        return chainrule.func.functional_call(outer, named, (given,))
+
+    if tensors or parameters:
+        assert autograd.gradgradcheck(function, (*tensors, *parameters.values()), atol=1e-4)
+
+
+@pytest.mark.parametrize("case", [c for c in TABLES.functions if c.second and entries(c) <= SMALL], ids=str)
+def test_second_derivatives_of_functions(case: Case) -> None:
+    inputs = arrays(case, "float64")
+    numbers = [i for i, a in enumerate(inputs) if a.dtype.kind == "f" and a.size]
+    if not numbers:
+        return
+
+    def function(*values: Any) -> Any:
+        given = [chainrule.tensor(a) for a in inputs]
+        for i, value in zip(numbers, values, strict=True):
+            given[i] = value * 1  # times 1: a leaf cannot be written in place
+        names = {"f": chainrule.nn.functional, "lib": chainrule, **dict(zip(NAMES, given))}
+        return tuple(y for y in flatten(eval(f"f.{case.source}", names)) if y.dtype.is_floating_point)
+
+    tensors = [chainrule.tensor(inputs[i], requires_grad=True) for i in numbers]
+    assert autograd.gradgradcheck(function, tuple(tensors), atol=1e-4)
+
+
+def rounded(case: Case) -> Case:
+    """The same case with numbers that float16 can hold, so that both computations begin at the same place."""
+    inputs = [a.astype("float16").astype("float64") if a.dtype.kind == "f" else a for a in arrays(case, "float64")]
+    return Case(case.source, inputs, case.call, case.modes[-1:])
+
+
+def assert_close_in_half(exact: dict[str, Any], half: dict[str, Any]) -> None:
+    for name, wanted in exact.items():
+        if wanted is None or wanted.dtype.kind != "f":
+            continue
+        found = half[name]
+        assert str(found.dtype) == "float16" and np.isfinite(found).all(), f"{name}: {found}"
+        size = max(np.abs(wanted).max(initial=0.0), 0.1)
+        np.testing.assert_allclose(found.astype("float64"), wanted, rtol=2e-2, atol=2e-2 * size, err_msg=name)
+
+
+@pytest.mark.parametrize("case", [c for c in TABLES.modules if c.half], ids=str)
+def test_modules_in_float16(case: Case) -> None:
+    layer = build(chainrule, case.source)
+    case = rounded(case)
+    if any(type(p).__name__.startswith("Uninitialized") for p in layer.parameters()):
+        called(
+            chainrule,
+            layer,
+            case,
+            [chainrule.tensor(a.astype("float32") if a.dtype.kind == "f" else a) for a in case.inputs],
+        )
+    layer = layer.half()
+    exact = run_module(chainrule, copy.deepcopy(layer).double(), case, "float64", False)
+    assert_close_in_half(exact, run_module(chainrule, layer, case, "float16", False))
+
+
+@pytest.mark.parametrize("case", [c for c in TABLES.functions if c.half], ids=str)
+def test_functions_in_float16(case: Case) -> None:
+    case = rounded(case)
+    exact = run_function(chainrule, case, "float64", False)
+    assert_close_in_half(exact, run_function(chainrule, case, "float16", False))
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("case", TABLES.refused, ids=str)
+def test_what_pytorch_refuses_is_refused(case: Refused) -> None:
+    torch = pytest.importorskip("torch")
+    for framework in (chainrule, torch):
+        given = [framework.tensor(a) for a in arrays(case, "float32")]
+        names = {"nn": framework.nn, "f": framework.nn.functional, "lib": framework, **dict(zip(NAMES, given))}
+        if framework is chainrule:
+            with pytest.raises((chainrule.ChainruleError, ValueError, TypeError), match=case.says) as caught:
+                eval(case.source, names)
+            last = caught.traceback[-1].path
+            assert "chainrule" in str(last), f"the error comes from {last}"
+        elif case.by_pytorch:
+            with pytest.raises((RuntimeError, ValueError, IndexError, TypeError, AssertionError, NotImplementedError)):
+                eval(case.source, names)
+
+
+#: Arguments of PyTorch that are not taken, for the reason on docs/differences.md.
+LEFT_OUT = {"size_average", "reduce"}
+
+
+def settings(thing: Any) -> dict[str, Any]:
+    """The arguments and their defaults, without those we leave out."""
+    found = inspect.signature(thing).parameters
+    return {
+        name: parameter.default
+        for name, parameter in found.items()
+        if name not in LEFT_OUT and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
+def compared_names(cases: list[Case]) -> list[str]:
+    return sorted({case.source.split("(")[0] for case in cases})
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "name",
+    [f"nn.{n}" for n in compared_names(TABLES.modules)]
+    + [f"nn.functional.{n}" for n in compared_names(TABLES.functions)],
+)
+def test_arguments_and_defaults_are_pytorch_s(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for framework in (chainrule, torch):
+        thing: Any = framework
+        for part in name.split("."):
+            thing = getattr(thing, part)
+        try:
+            found.append(settings(thing))
+        except (ValueError, TypeError):
+            return  # written in C++ there: its docstring has the signature, the cases use it
+    ours, theirs = found
+    if not theirs or "args" in theirs:
+        return
+    assert list(ours)[: len(theirs)] == list(theirs)
+    for argument, default in theirs.items():
+        mine = ours[argument]
+        assert mine == default or (mine is None and default is False) or str(mine) == str(default), argument
