@@ -1,0 +1,7 @@
+"""Tools around models, under PyTorch's names."""
+
+from chainrule.nn.utils import rnn
+
+__all__ = [
+    "rnn",
+]
