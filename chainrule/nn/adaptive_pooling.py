@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
-from chainrule.nn.axis_map import AxisMap, map_axes
+from chainrule.nn.axis_map import AxisMap, map_axes, map_axis
 from chainrule.nn.conv import batched
 from chainrule.nn.module import Module
-from chainrule.primitives.window import MaxPool
+from chainrule.primitives.window import MaxPool, WindowSum
 from chainrule.tensor import Tensor
 
 
@@ -21,6 +22,10 @@ def window_bounds(size: int, out: int) -> list[tuple[int, int]]:
     [(0, 3), (2, 5), (4, 7)]
     """
     return [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+
+
+#: Up to so many entries a window's sum is faster by slices than by a reshape.
+_FEW = 64
 
 
 def _prepared(input: Tensor, output_size: Any, dimensions: int, operation: str) -> tuple[Tensor, bool, tuple[int, ...]]:
@@ -42,19 +47,23 @@ def _prepared(input: Tensor, output_size: Any, dimensions: int, operation: str) 
 
 
 def adaptive_mean(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """The means of the windows of (N, C, …). Separable: first means along one dimension, then of these along the next.
+    """The means of the windows of (N, C, …).
 
-    Windows of one size that do not overlap are a reshape and a mean, others a sparse matrix.
+    Windows of one size that do not overlap are sums of strided slices, or if they are large a reshape and a mean along
+    one dimension after the other. Others are a sparse matrix for each dimension.
     """
     whole = [axis for axis, out in enumerate(sizes, 2) if out == 1]
     x = x.mean(whole, keepdim=True) if whole else x
+    inside = tuple(x.shape[2:])
+    kernel = tuple(n // out for n, out in zip(inside, sizes, strict=True))
+    if all(n % out == 0 for n, out in zip(inside, sizes, strict=True)) and 1 < math.prod(kernel) <= _FEW:
+        return WindowSum.apply(x, kernel=kernel, stride=kernel, dilation=(1,) * len(sizes)) / math.prod(kernel)
     uneven = {}
-    for axis, out in enumerate(sizes, 2):
-        size = x.shape[axis]
-        if size % out:
-            uneven[axis] = _means(size, out)
-        elif size != out:
-            x = x.unflatten(axis, (out, size // out)).mean(axis + 1)
+    for axis, (n, out) in enumerate(zip(inside, sizes, strict=True), 2):
+        if n % out:
+            uneven[axis] = _means(n, out)
+        elif n != out:
+            x = x.unflatten(axis, (out, n // out)).mean(axis + 1)
     return map_axes(x, uneven)
 
 
@@ -112,13 +121,15 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _equal_windows(size: int, out: int) -> tuple[int, Tensor | None]:
-    """The windows made equally long by repeating the last entry, which changes no maximum: length, places (None: as
-    they are)."""
+def _equal_windows(size: int, out: int) -> tuple[int, AxisMap | None, Tensor]:
+    """The windows made equally long by repeating the last entry, which changes no maximum.
+
+    Their length, the map that makes them (None: they are so already) and the places that it reads.
+    """
     bounds = window_bounds(size, out)
     longest = max(end - start for start, end in bounds)
     places = [min(start + k, end - 1) for start, end in bounds for k in range(longest)]
-    return longest, tensor(places) if size % out else None
+    return longest, AxisMap([{place: 1.0} for place in places], size) if size % out else None, tensor(places)
 
 
 def _adaptive_max_pool(dimensions: int, input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
@@ -129,23 +140,20 @@ def _adaptive_max_pool(dimensions: int, input: Tensor, output_size: Any) -> tupl
         values, indices = (t.reshape(*x.shape[:2], *sizes) for t in (values, indices))
     else:
         windows = [_equal_windows(n, out) for n, out in zip(inside, sizes, strict=True)]
-        for axis, (_, places) in enumerate(windows, 2):
-            x = x if places is None else x.index_select(axis, places)
-        kernel = tuple(length for length, _ in windows)
+        for axis, (_, repeating, _) in enumerate(windows, 2):
+            x = x if repeating is None else map_axis(x, axis, repeating)
+        kernel = tuple(length for length, _, _ in windows)
         values, indices = MaxPool.apply(x, kernel=kernel, stride=kernel, dilation=(1,) * dimensions)
-        if any(places is not None for _, places in windows):
-            indices = _places_before(indices, tuple(x.shape[2:]), inside, [places for _, places in windows])
+        if tuple(x.shape[2:]) != inside:
+            indices = _places_before(indices, tuple(x.shape[2:]), inside, [places for _, _, places in windows])
     return (values.squeeze(0), indices.squeeze(0)) if alone else (values, indices)
 
 
-def _places_before(
-    indices: Tensor, repeated: tuple[int, ...], inside: tuple[int, ...], places: list[Tensor | None]
-) -> Tensor:
+def _places_before(indices: Tensor, repeated: tuple[int, ...], inside: tuple[int, ...], places: list[Tensor]) -> Tensor:
     """Places in the flattened input with repeated entries as places in the flattened input itself."""
     result, scale = indices * 0, 1
     for extent, own, table in reversed(list(zip(repeated, inside, places, strict=True))):
-        along = indices % extent
-        result = result + (along if table is None else table[along]) * scale
+        result = result + table[indices % extent] * scale
         indices, scale = indices // extent, scale * own
     return result
 
@@ -312,3 +320,79 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """
 
     dimensions = 3
+
+
+class GlobalAvgPool1d(AdaptiveAvgPool1d):
+    """The mean of each sequence: (N, C, L) to (N, C, 1).
+
+    >>> import chainrule
+    >>> GlobalAvgPool1d()(chainrule.tensor([[[1.0, 2.0, 6.0]]]))
+    tensor([[[3.]]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class GlobalAvgPool2d(AdaptiveAvgPool2d):
+    """The mean of each feature map: (N, C, H, W) to (N, C, 1, 1). `AdaptiveAvgPool2d(1)` by its usual name.
+
+    A classifier behind it needs C inputs, whatever the size of the image. PyTorch has no class of this name.
+
+    Source: Lin, Chen and Yan, "Network in network", 2014.
+
+    >>> import chainrule
+    >>> GlobalAvgPool2d()(chainrule.ones(2, 512, 7, 7)).shape
+    Size([2, 512, 1, 1])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class GlobalAvgPool3d(AdaptiveAvgPool3d):
+    """The mean of each volume: (N, C, D, H, W) to (N, C, 1, 1, 1).
+
+    >>> import chainrule
+    >>> GlobalAvgPool3d()(chainrule.ones(2, 4, 3, 3, 3)).shape
+    Size([2, 4, 1, 1, 1])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class GlobalMaxPool1d(AdaptiveMaxPool1d):
+    """The largest entry of each sequence: (N, C, L) to (N, C, 1).
+
+    >>> import chainrule
+    >>> GlobalMaxPool1d()(chainrule.tensor([[[1.0, 2.0, 6.0]]]))
+    tensor([[[6.]]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class GlobalMaxPool2d(AdaptiveMaxPool2d):
+    """The largest entry of each feature map: (N, C, H, W) to (N, C, 1, 1). `AdaptiveMaxPool2d(1)` by its usual name.
+
+    >>> import chainrule
+    >>> GlobalMaxPool2d()(chainrule.ones(2, 512, 7, 7)).shape
+    Size([2, 512, 1, 1])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
+class GlobalMaxPool3d(AdaptiveMaxPool3d):
+    """The largest entry of each volume: (N, C, D, H, W) to (N, C, 1, 1, 1).
+
+    >>> import chainrule
+    >>> GlobalMaxPool3d()(chainrule.ones(2, 4, 3, 3, 3)).shape
+    Size([2, 4, 1, 1, 1])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)

@@ -85,9 +85,7 @@ def grid_sample(
     _check_grid(input, grid, mode, padding_mode)
     inside = tuple(input.shape[2:])
     # The grid names the last dimension of the image first.
-    places = [
-        _in_pixels(grid[..., -1 - axis], extent, bool(align_corners)) for axis, extent in enumerate(inside)
-    ]
+    places = [_in_pixels(grid[..., -1 - axis], extent, bool(align_corners)) for axis, extent in enumerate(inside)]
     if mode != "bicubic":
         places = [_moved_inside(p, n, padding_mode, bool(align_corners)) for p, n in zip(places, inside, strict=True)]
     neighbours = [_NEIGHBOURS[mode](place) for place in places]
