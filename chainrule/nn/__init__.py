@@ -1,6 +1,6 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
-from chainrule.nn import functional, init
+from chainrule.nn import functional, init, kernels
 from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
@@ -19,6 +19,7 @@ from chainrule.nn.adaptive_pooling import (
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
 from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from chainrule.nn.convolution_matrix import convolution_matrix
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
@@ -26,7 +27,9 @@ from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from chainrule.nn.tokens import Tokens
 from chainrule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from chainrule.tensor import Parameter
 
@@ -78,14 +81,20 @@ __all__ = [
     "Parameter",
     "ParameterList",
     "ReLU",
+    "ReceptiveField",
     "Sequential",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Tokens",
     "Unflatten",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
+    "convolution_matrix",
     "functional",
     "init",
+    "kernels",
+    "output_size",
+    "receptive_field",
 ]
