@@ -65,8 +65,8 @@ class ConvNet(nn.Module):
                 size = size if pool is None else nn.output_size(size, 2, stride=2)
             except ShapeError:
                 raise ShapeError(
-                    f"images of {image_size}×{image_size} are too small for {len(channels)} convolutions: before number "
-                    f"{number} {size}×{size} is left. Use fewer, or larger images."
+                    f"images of {image_size}×{image_size} are too small for {len(channels)} convolutions: {size}×"
+                    f"{size} is left before number {number}. Use fewer, or larger images."
                 ) from None
             features += [nn.Conv2d(before, after, kernel_size, padding=padding), act()]
             features += [] if pool is None else [pool(2)]

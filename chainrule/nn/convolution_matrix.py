@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -60,9 +61,7 @@ def convolution_matrix(
     if sparse:
         return _sparse(weight, rows, columns, entries, shape)
     values = weight.reshape(-1).index_select(0, make(entries))
-    return (
-        zeros(math.prod(shape), dtype=weight.dtype).index_put((make(rows * shape[1] + columns),), values).reshape(shape)
-    )
+    return zeros(*shape, dtype=weight.dtype).index_put((make(rows), make(columns)), values)
 
 
 def _places(
@@ -94,7 +93,7 @@ def _places(
 
 def _sparse(weight: Tensor, rows: np.ndarray, columns: np.ndarray, entries: np.ndarray, shape: tuple[int, int]) -> Any:
     try:
-        from scipy.sparse import csr_array
+        csr_array = importlib.import_module("scipy.sparse").csr_array
     except ImportError:
         raise ImportError("convolution_matrix(sparse=True) needs SciPy: pip install scipy.") from None
     return csr_array((weight.detach().numpy().reshape(-1)[entries], (rows, columns)), shape=shape)

@@ -156,9 +156,8 @@ def initialize_(conv: Conv2d, *layers: HandmadeConv2d) -> Conv2d:
     kernels = [matrix for layer in layers for matrix in layer.matrices]
     sizes = {tuple(kernel.shape) for kernel in kernels}
     if len(kernels) > conv.weight.shape[0] or sizes - {tuple(conv.weight.shape[2:])}:
-        raise ShapeError(
-            f"initialize_: {len(kernels)} kernels of {sorted(sizes)} for a weight {tuple(conv.weight.shape)}."
-        )
+        wanted = tuple(conv.weight.shape)
+        raise ShapeError(f"initialize_: {len(kernels)} kernels of {sorted(sizes)} do not fit into a weight {wanted}.")
     with no_grad():
         for i, kernel in enumerate(kernels):
             conv.weight[i] = kernel.to(conv.weight.dtype) / conv.weight.shape[1]
@@ -179,9 +178,8 @@ def identity(size: int = 3, **options: Any) -> HandmadeConv2d:
     True
     """
     middle = _odd(size) // 2
-    return HandmadeConv2d(
-        [[[float(i == j == middle) for j in range(size)] for i in range(size)]], "identity", **options
-    )
+    matrix = [[float(i == j == middle) for j in range(size)] for i in range(size)]
+    return HandmadeConv2d([matrix], "identity", **options)
 
 
 def laplacian(neighbours: int = 8, **options: Any) -> HandmadeConv2d:
@@ -283,7 +281,7 @@ def gaussian_blur(size: int = 3, sigma: float | None = None, **options: Any) -> 
     """
     middle = _odd(size) // 2
     if sigma is None:
-        row = [math.comb(size - 1, i) for i in range(size)]
+        row = [float(math.comb(size - 1, i)) for i in range(size)]
     elif sigma > 0:
         row = [math.exp(-((i - middle) ** 2) / (2 * sigma**2)) for i in range(size)]
     else:

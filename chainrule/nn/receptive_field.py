@@ -10,6 +10,7 @@ from chainrule.errors import ShapeError
 from chainrule.nn.conv import ConvolutionBase
 from chainrule.nn.linear import Flatten, Linear
 from chainrule.nn.module import Module
+from chainrule.nn.unpooling import MaxUnpool
 from chainrule.primitives.contraction import window_count
 
 
@@ -28,10 +29,9 @@ def output_size(
     sizes = _tuple(size)
     if padding == "same":
         return size
-    settings = [
-        _tuple(setting, len(sizes)) for setting in (kernel_size, stride, 0 if padding == "valid" else padding, dilation)
-    ]
-    found = tuple(_windows(n, *window, ceil_mode) for n, *window in zip(sizes, *settings, strict=True))
+    around = 0 if padding == "valid" else padding
+    settings = [_tuple(setting, len(sizes)) for setting in (kernel_size, stride, around, dilation)]
+    found = tuple(_windows(n, k, s, p, d, ceil_mode) for n, k, s, p, d in zip(sizes, *settings, strict=True))
     if any(extent < 1 for extent in found):
         raise ShapeError(f"output_size: a window of {kernel_size} (dilation {dilation}) does not fit into {size}.")
     return found if isinstance(size, (tuple, list)) else found[0]
@@ -63,8 +63,9 @@ def receptive_field(layers: Iterable[Any] | Module) -> list[ReceptiveField]:
     layers: pairs (kernel, stride), triples (kernel, stride, dilation), or modules; a container counts as its layers, in
     order. r = r + (k − 1)·d·j and j = j·s, starting from r = j = 1. Modules without a window (activations,
     normalisation, dropout) change nothing; after a linear layer, a Flatten, or global pooling the field is all of
-    the input, ∞. The field is that of one dimension; kernels are square. Transposed convolutions, upsampling and
-    branches are not followed. Raises ShapeError for these and for kernels that are not square.
+    the input, ∞. The field is that of one dimension; kernels are square. Raises ShapeError for kernels that are not,
+    and for transposed convolutions, unpooling and upsampling. A module with parts counts as its parts in their order,
+    which is what it does only if it has no branches.
 
     Source: E 4.2.6, I III.3.
 
@@ -92,22 +93,19 @@ def _windows_of(layers: Iterable[Any] | Module) -> Iterator[tuple[float, int, in
             yield _window_of(layer)
 
 
-def _flat(layers: Iterable[Any] | Module) -> Iterator[Any]:
+def _flat(layers: Any) -> Iterator[Any]:
     """Containers opened."""
     if isinstance(layers, Module):
-        children = list(layers.children())
-        if children:
-            yield from (leaf for child in children for leaf in _flat(child))
-        else:
-            yield layers
-        return
-    for layer in layers:
-        yield from _flat(layer) if isinstance(layer, Module) else [layer]
+        parts = list(layers.children())
+        yield from (leaf for part in parts for leaf in _flat(part)) if parts else [layers]
+    else:
+        for layer in layers:
+            yield from _flat(layer) if isinstance(layer, Module) else [layer]
 
 
 def _window_of(layer: Module) -> tuple[int, int, int]:
-    transposed = isinstance(layer, ConvolutionBase) and layer.transposed
-    if transposed or hasattr(layer, "scale_factor") or hasattr(layer, "output_size"):
+    widens = isinstance(layer, MaxUnpool) or (isinstance(layer, ConvolutionBase) and layer.transposed)
+    if widens or hasattr(layer, "scale_factor") or hasattr(layer, "output_size"):
         raise ShapeError(f"receptive_field: {type(layer).__name__} is not followed; give (kernel, stride) pairs.")
     if not hasattr(layer, "kernel_size"):
         return 1, 1, 1

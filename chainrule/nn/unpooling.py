@@ -139,8 +139,8 @@ def max_unpool3d(
     return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
-class _MaxUnpool(Module):
-    """What the unpooling layers share."""
+class MaxUnpool(Module):
+    """What the unpooling layers of every dimension share."""
 
     dimensions = 0
 
@@ -159,7 +159,7 @@ class _MaxUnpool(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class MaxUnpool1d(_MaxUnpool):
+class MaxUnpool1d(MaxUnpool):
     """`MaxPool1d` undone as far as possible; see `functional.max_unpool2d`.
 
     >>> import chainrule
@@ -171,7 +171,7 @@ class MaxUnpool1d(_MaxUnpool):
     dimensions = 1
 
 
-class MaxUnpool2d(_MaxUnpool):
+class MaxUnpool2d(MaxUnpool):
     """`MaxPool2d` undone as far as possible; arguments as `functional.max_unpool2d`.
 
     >>> import chainrule
@@ -183,7 +183,7 @@ class MaxUnpool2d(_MaxUnpool):
     dimensions = 2
 
 
-class MaxUnpool3d(_MaxUnpool):
+class MaxUnpool3d(MaxUnpool):
     """`MaxPool3d` undone as far as possible; see `functional.max_unpool2d`.
 
     >>> import chainrule
