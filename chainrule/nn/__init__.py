@@ -1,6 +1,6 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
-from chainrule.nn import functional, init, utils
+from chainrule.nn import functional, init, penalty, utils
 from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
@@ -47,5 +47,6 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "penalty",
     "utils",
 ]
