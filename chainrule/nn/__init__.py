@@ -1,7 +1,6 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
-from chainrule.nn import functional, init, utils
-from chainrule.nn import functional, init, kernels
+from chainrule.nn import functional, init, kernels, penalty, utils
 from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
@@ -28,9 +27,9 @@ from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
 from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
-from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.tokens import Tokens
 from chainrule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
@@ -55,14 +54,10 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
-    "GRU",
-    "GRUCell",
-    "Identity",
-    "L1Loss",
-    "LSTM",
-    "LSTMCell",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GRU",
+    "GRUCell",
     "GlobalAvgPool1d",
     "GlobalAvgPool2d",
     "GlobalAvgPool3d",
@@ -74,6 +69,8 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTM",
+    "LSTMCell",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -107,8 +104,9 @@ __all__ = [
     "convolution_matrix",
     "functional",
     "init",
-    "utils",
     "kernels",
     "output_size",
+    "penalty",
     "receptive_field",
+    "utils",
 ]
