@@ -9,6 +9,7 @@ LEFT_OUT = {
     "nn.DataParallel": "for several GPUs; chainrule runs on the cores of one machine",
     "nn.NLLLoss2d": "an old name; NLLLoss takes images",
     "nn.factory_kwargs": _INTERNAL,
+    "nn.SyncBatchNorm": "for several processes; in one it is BatchNorm",
     "nn.functional.assert_int_or_pair": _INTERNAL,
     "nn.functional.boolean_dispatch": _INTERNAL,
     "nn.functional.handle_torch_function": _INTERNAL,
