@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from chainrule.cell import Handle
 from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning
@@ -47,7 +47,7 @@ class Module:
 
     training: bool
     #: Whether `forward` does something else in training than in evaluation.
-    differs_in_training: ClassVar[bool] = False
+    differs_in_training: bool = False
 
     def __init__(self) -> None:
         fields = self.__dict__

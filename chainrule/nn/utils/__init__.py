@@ -1,5 +1,6 @@
-"""What is done to the parameters and gradients of whole models, under PyTorch's names."""
+"""What is done to the parameters, gradients and inputs of whole models, under PyTorch's names."""
 
+from chainrule.nn.utils import rnn
 from chainrule.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -17,6 +18,7 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "rnn",
     "skip_init",
     "vector_to_parameters",
 ]
