@@ -2,7 +2,6 @@
 
 from chainrule.nn.utils import rnn
 from chainrule.nn.utils.clip_grad import (
-    clip_grad_norm,
     clip_grad_norm_,
     clip_grad_value_,
     clip_grads_with_norm_,
@@ -12,7 +11,6 @@ from chainrule.nn.utils.convert_parameters import parameters_to_vector, vector_t
 from chainrule.nn.utils.init import skip_init
 
 __all__ = [
-    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
