@@ -27,3 +27,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if skipped and exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"\nCI is set, so the {skipped} skipped below fail this run.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test begins with the same random numbers, whatever ran before it."""
+    import chainrule
+
+    chainrule.manual_seed(0)

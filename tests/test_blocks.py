@@ -162,3 +162,30 @@ def test_function_with_the_wrong_number_of_gradients() -> None:
     x = chainrule.ones(1, requires_grad=True)
     with pytest.raises(chainrule.GradientError, match="1 gradients; forward takes 2"):
         Forgetful.apply(x, x).sum().backward()
+
+
+@chainrule.block
+def polar(r: Any, angle: Any) -> Any:
+    return r * angle.cos(), r * angle.sin()
+
+
+@polar.gradient
+def _(g: Any, angle: Any, output: Any) -> Any:
+    (x, y), (g_x, g_y) = output, g
+    return g_x * angle.cos() + g_y * angle.sin(), g_y * x - g_x * y
+
+
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1)])
+def test_a_block_may_have_several_results(used: tuple[int, ...]) -> None:
+    r, angle = (chainrule.tensor([a, 1.5], dtype=float64, requires_grad=True) for a in (2.0, 0.3))
+    x, y = polar(r, angle)
+    assert x.grad_fn is y.grad_fn and list(x.grad_fn.saved) == ["angle", "output"]
+
+    def function(r: Any, angle: Any) -> Any:
+        return tuple(polar(r, angle)[i] for i in used)
+
+    assert autograd.gradcheck(function, (r, angle)) and autograd.gradgradcheck(function, (r, angle))
+    parts = chainrule.autograd.grad(sum(y.sum() for y in polar.parts(r, angle)), [r, angle])
+    whole = chainrule.autograd.grad(sum(y.sum() for y in polar(r, angle)), [r, angle])
+    for a, b in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-14)

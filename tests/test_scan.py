@@ -9,6 +9,8 @@ import pytest
 
 import chainrule
 from chainrule import autograd
+from chainrule.primitives.contraction import MatMul
+from chainrule.primitives.shape import Permute
 
 float64 = chainrule.float64
 
@@ -153,3 +155,63 @@ def test_writing_to_a_tensor_from_outside_is_refused_and_undone() -> None:
     with pytest.raises(chainrule.TraceError, match="carry"):
         chainrule.scan(step, chainrule.zeros(1), chainrule.ones(2, 3))
     assert outside.tolist() == [0, 0, 0]
+
+
+CONSTANTS = {
+    "used twice": lambda h, x, W, b: (h @ W + x @ W + b).tanh(),
+    "transposed and as it is": lambda h, x, W, b: (h @ W.T + x @ W + b).tanh(),
+    "two times transposed": lambda h, x, W, b: (h @ W.T).tanh() @ W.T + b.reshape(1, 3),
+    "a part of it": lambda h, x, W, b: (h @ W[:, :3] + x * W[0, 0] + b[None]).tanh(),
+    "elementwise": lambda h, x, W, b: (h * W.sum(0) + x * b * b).tanh(),
+    "linear in nothing else": lambda h, x, W, b: h + W.sum() + b,
+    "with batches of products": lambda h, x, W, b: (h[:, None, :] @ W.expand(2, 3, 3) @ W).squeeze(1).tanh() + x * b,
+    "weights times weights": lambda h, x, W, b: (h @ (W @ W)).tanh() + b,
+    "a convolution": lambda h, x, W, b: (
+        chainrule.nn.functional.conv1d(h[:, None] + x[:, None], W.unsqueeze(1), padding=1)[:, 0] * b
+    ),
+    "through log_softmax": lambda h, x, W, b: (h @ W.log_softmax(0) + b).tanh() * x,
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_gradients_of_constants_are_those_of_the_python_loop(name: str, reverse: bool) -> None:
+    body = CONSTANTS[name]
+    W, b, xs, h0 = draw(3, 3), draw(3, seed=1), draw(4, 2, 3, seed=2), draw(2, 3, seed=3)
+    results = []
+    for loop in (chainrule.scan, unrolled):
+        h, ys = loop(lambda h, x: (body(h, x, W, b),) * 2, h0, xs, reverse=reverse)
+        first = autograd.grad((h**2).sum() + (ys**3).sum(), [W, b, xs, h0], create_graph=True, allow_unused=True)
+        first = [g for g in first if g is not None]
+        second = autograd.grad(sum((g * g).sum() for g in first), [W, b, h0])
+        results.append([ys, *first, *second])
+    assert len(results[0]) == len(results[1])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(np.asarray(ours.detach()), np.asarray(theirs.detach()), rtol=1e-9, atol=1e-10)
+
+
+def test_the_gradient_of_a_weight_is_one_product_over_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    evaluate = MatMul.evaluate
+
+    def watched(x: Any, y: Any) -> Any:
+        seen.append((*x.shape, y.shape[-1]))
+        return evaluate(x, y)
+
+    monkeypatch.setattr(MatMul, "evaluate", staticmethod(watched))
+    W, b, xs = draw(5, 5), draw(5, seed=1), draw(7, 2, 5, seed=2)
+    h, _ = chainrule.scan(lambda h, x: ((h @ W.T + x + b).tanh(), None), chainrule.zeros(2, 5, dtype=float64), xs)
+    h.sum().backward()
+    steps = [(2, 5, 5)] * 14  # seven forwards, seven backwards to h
+    assert sorted(seen) == sorted([*steps, (5, 14, 5)]), "and one for the weight over 7 · 2 rows"
+
+
+def test_what_only_rearranges_constants_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    W, xs = draw(5, 5), draw(7, 2, 5, seed=2)
+    turned = []
+    evaluate = Permute.evaluate
+    monkeypatch.setattr(
+        Permute, "evaluate", staticmethod(lambda x, *, order: turned.append(x.shape) or evaluate(x, order=order))
+    )
+    chainrule.scan(lambda h, x: ((h @ W.T + x).tanh(), None), chainrule.zeros(2, 5, dtype=float64), xs)
+    assert turned == [(5, 5)]

@@ -10,7 +10,8 @@
 
 Without the second part a block's operations are recorded as usual, under its name (`features.0/sigmoid`). With it
 the block is one record: only what the rule names is kept. The rule's names are read as a primitive's are: `g`, any
-argument of the block, `output`. It gives one gradient, or a tuple with one for each tensor argument.
+argument of the block, `output`. It gives one gradient, or a tuple with one for each tensor argument. A block with
+several results returns a tuple of tensors; its rule gets tuples for `g` and `output`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 from chainrule.autodiff.tape import Record
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
-from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule, unpack
+from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule, zeros_of
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 
@@ -35,7 +36,7 @@ P = ParamSpec("P")
 class Block(Generic[P]):
     """A function of tensors and settings that the reader sees as one node; made by :func:`block`."""
 
-    def __init__(self, function: Callable[P, Tensor]) -> None:
+    def __init__(self, function: Callable[P, Any]) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = getattr(function, "__name__", "block").strip("_")
@@ -52,14 +53,14 @@ class Block(Generic[P]):
             raise TypeError(f"block {self.name}: the gradient names {strange}; it may name {sorted(known)}.")
         return rule
 
-    def parts(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def parts(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """The block opened: the same result, every operation of it recorded, the hand-derived gradient unused."""
         return self.function(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Compute the block and record it as one node (or, without a gradient of its own, under one name)."""
         state = current_state()
         before, path = state.gradients, state.path
@@ -73,7 +74,7 @@ class Block(Generic[P]):
             state.gradients, state.path = before, path
         return self._recorded(output, args, kwargs)
 
-    def _recorded(self, output: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+    def _recorded(self, output: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         assert self.rule is not None
         given: dict[str, Any] = dict(zip(self.arguments, args, strict=False))
         if kwargs or len(args) < len(self.arguments):
@@ -91,19 +92,21 @@ class Block(Generic[P]):
         if not any(sources):
             return output
         saved: dict[str, Any] = {}
-        array = output.value.array
+        several = isinstance(output, tuple)
+        arrays = [y.value.array for y in (output if several else (output,))]
         for name in self.rule.names:
             if name == "output":
-                saved[name] = array
+                saved[name] = arrays
             elif name != "g":
                 saved[name] = values[name] if name in values else given[name]
-        record = Record(self, {}, sources, saved, [(array.shape, array.dtype)])
-        return Primitive.make_tensor(Value(array, (record, 0)))
+        record = Record(self, {}, sources, saved, [(array.shape, array.dtype) for array in arrays])
+        results = [Primitive.make_tensor(Value(array, (record, i))) for i, array in enumerate(arrays)]
+        return tuple(results) if several else results[0]
 
     def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> Sequence[Tensor | None]:
         """Apply the hand-derived gradient."""
         assert self.rule is not None
-        known = unpack(record, upstream, ("output",))
+        known = self._named(record, upstream)
         answer = self.rule.function(*[known[name] for name in self.rule.names])
         if not isinstance(answer, tuple):
             answer = (answer, *[None] * (len(wanted) - 1))
@@ -113,8 +116,17 @@ class Block(Generic[P]):
             )
         return answer
 
+    def _named(self, record: Record, upstream: list[Tensor | None]) -> dict[str, Any]:
+        """Everything the rule can name, as Tensors."""
+        make = Primitive.make_tensor
+        known = {name: make(x) if isinstance(x, Value) else x for name, x in (record.saved or {}).items()}
+        g = tuple([zeros_of(form) if x is None else x for x, form in zip(upstream, record.forms, strict=True)])
+        output = tuple([make(Value(array, (record, i))) for i, array in enumerate(known.get("output", ()))])
+        one = len(g) == 1
+        return {**known, "g": g[0] if one else g, "output": output[0] if one and output else output}
 
-def block(function: Callable[P, Tensor]) -> Block[P]:
+
+def block(function: Callable[P, Any]) -> Block[P]:
     """Make a composite of tensor operations one node with a name (a decorator).
 
     >>> import chainrule

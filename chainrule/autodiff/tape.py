@@ -131,6 +131,7 @@ def backpropagate(
     *,
     keep_graph: bool = False,
     differentiable: bool = False,
+    stop: bool = False,
 ) -> list[Tensor | None]:
     """Carry gradients from the roots back along the tape.
 
@@ -139,6 +140,7 @@ def backpropagate(
         wanted: the sources whose gradients are returned; None collects into the leaves (`tensor.grad`) instead.
         keep_graph: keep what the records saved, so that the walk can be repeated.
         differentiable: record the walk itself, so that its results can be differentiated again.
+        stop: take the wanted sources as independent: what one of them was computed from gets nothing through it.
 
     Returns:
         For each wanted source its gradient, None where the roots do not depend on it; [] without `wanted`.
@@ -158,6 +160,7 @@ def backpropagate(
 
     useful = None if wanted is None else _nodes_towards(wanted, [source for source, _ in roots])
     found: dict[Source, Tensor] = {}
+    ends = set(wanted or ())
     state = current_state()
     before = state.gradients, state.path
     state.gradients = differentiable
@@ -172,6 +175,10 @@ def backpropagate(
                 _show_to_hooks(node, gradients)
             if useful is not None:
                 found.update({(node, position): gradient for position, gradient in gradients.items()})
+                if stop:
+                    gradients = {p: gradient for p, gradient in gradients.items() if (node, p) not in ends}
+                    if not gradients:
+                        continue
             if isinstance(node, Record):
                 state.path = node.path
                 onward = [source is not None and (useful is None or source[0] in useful) for source in node.sources]

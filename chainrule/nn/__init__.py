@@ -1,6 +1,6 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
-from chainrule.nn import functional, init, kernels
+from chainrule.nn import functional, init, kernels, penalty, utils
 from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
@@ -28,6 +28,8 @@ from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
+from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
+from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.tokens import Tokens
 from chainrule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
@@ -54,6 +56,8 @@ __all__ = [
     "Flatten",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GRU",
+    "GRUCell",
     "GlobalAvgPool1d",
     "GlobalAvgPool2d",
     "GlobalAvgPool3d",
@@ -65,6 +69,8 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTM",
+    "LSTMCell",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -80,6 +86,10 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "ParameterList",
+    "RNN",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "ReLU",
     "ReceptiveField",
     "Sequential",
@@ -96,5 +106,7 @@ __all__ = [
     "init",
     "kernels",
     "output_size",
+    "penalty",
     "receptive_field",
+    "utils",
 ]

@@ -5,7 +5,8 @@
 The body is a noted :class:`Graph`, its captures made explicit as constants. Its gradient is a loop of the same kind
 that runs backwards over *residuals*: the values of each step that the gradient of the body needs. Where they come
 from: when a gradient is wanted the body is noted together with its own backward pass; what that backward pass uses
-of the forward pass is stacked over time by the forward loop.
+of the forward pass is stacked over time by the forward loop. The gradients of the constants are summed over time
+after the loop, where that can be done by one large operation (`time_sum.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from chainrule.autodiff.tape import Record, backpropagate
 from chainrule.errors import ShapeError, TraceError
 from chainrule.primitives.primitive import Primitive, zeros_of
+from chainrule.primitives.time_sum import TimeSums
 from chainrule.primitives.trace import Equation, Graph, Trace, replay, tracing
 from chainrule.primitives.value import Array, Form, Symbol, Value
 from chainrule.state import current_state
@@ -39,6 +41,7 @@ class Backward(NamedTuple):
         residuals: the symbols of the forward pass that it uses, which the loop stacks.
         constants: the symbols of the constants, in their order.
         made: constants that gradient rules made, such as an identity matrix: their symbols and values.
+        sums: how the gradients of the constants are summed over time.
     """
 
     equations: Sequence[Equation]
@@ -47,6 +50,7 @@ class Backward(NamedTuple):
     residuals: Sequence[Symbol]
     constants: Sequence[Symbol]
     made: Sequence[tuple[Symbol, Value]]
+    sums: TimeSums
 
 
 class Scan(Primitive):
@@ -95,9 +99,7 @@ class Scan(Primitive):
 
     @classmethod
     def pull_back(cls, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:
-        """The loop backwards: its carries are the carries' gradients and the running sums for the constants."""
-        from chainrule.functions.creation import zeros
-
+        """The loop backwards: its carries are the carries' gradients and what is added up for the constants."""
         saved, p = record.saved or {}, record.parameters
         backward: Backward = p["backward"]
         carries, sequences = p["carries"], p["sequences"]
@@ -107,37 +109,38 @@ class Scan(Primitive):
             return cls._pull_back_through_residuals(record, upstream, wanted)
         constants = [make(value) for value in saved["inputs"][carries + sequences :]]
         residuals = [make(Value(a, (record, i) if a.dtype.kind not in "iub" else None)) for i, a in saved["residuals"]]
-        forms = record.forms[:ordinary]
-        coming = [zeros_of(form) if g is None else g for g, form in zip(upstream, forms, strict=False)]
-        given = backward.downstream[carries + sequences :]
-        sums = [zeros(*c.shape, dtype=c.dtype) for c, d in zip(constants, given, strict=True) if d is not None]
+        coming = [
+            zeros_of(form) if g is None else g for g, form in zip(upstream, record.forms[:ordinary], strict=False)
+        ]
+        # What the step reads of each t, and what it has to stack and to add up for the constants' gradients.
+        read = dict(
+            zip([*backward.upstream[carries:], *backward.residuals], [*coming[carries:], *residuals], strict=True)
+        )
+        stacked = [symbol for symbol in backward.sums.stacked if symbol not in read]
+        added = list(backward.sums.added)
+        by_row = backward.downstream[carries : carries + sequences]
 
         def step(carry: list[Tensor], rows: list[Tensor], captured: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             known = dict(zip(backward.constants, captured, strict=True))
             known.update((symbol, make(value)) for symbol, value in backward.made)
-            known.update(zip(backward.upstream, [*carry[:carries], *rows[: len(coming) - carries]], strict=True))
-            known.update(zip(backward.residuals, rows[len(coming) - carries :], strict=True))
+            known.update(zip(backward.upstream[:carries], carry, strict=False))
+            known.update(zip(read, rows, strict=True))
             replay(backward.equations, known)
-            down = [_find(d, known) for d in backward.downstream]
+            down = [_find(d, known) for d in backward.downstream[:carries]]
             new = [
-                zeros(*c.shape, dtype=c.dtype) if d is None else d for d, c in zip(down[:carries], carry, strict=False)
+                zeros_of((c.shape, c.value.array.dtype)) if d is None else d for d, c in zip(down, carry, strict=False)
             ]
-            added = [d for d in down[carries + sequences :] if d is not None]
-            totals = [total + d for total, d in zip(carry[carries:], added, strict=True)]
-            return [*new, *totals], [d for d in down[carries : carries + sequences] if d is not None]
+            totals = [total + known[d] for total, d in zip(carry[carries:], added, strict=True)]
+            made = [_find(d, known) for d in by_row if d is not None]
+            return [*new, *totals], [*made, *[known[symbol] for symbol in stacked]]  # type: ignore[list-item]
 
-        final, rows = loop(
-            step,
-            [*coming[:carries], *sums],
-            [*coming[carries:], *residuals],
-            constants,
-            p["length"],
-            not p["reverse"],
-        )
-        answers, totals = iter(rows), iter(final[carries:])
-        by_row = [None if d is None else next(answers) for d in backward.downstream[carries : carries + sequences]]
-        by_constant = [None if d is None else next(totals) for d in given]
-        return [*final[:carries], *by_row, *by_constant]
+        start = [*coming[:carries], *[zeros_of((d.shape, d.dtype)) for d in added]]
+        final, rows = loop(step, start, list(read.values()), constants, p["length"], not p["reverse"])
+        answers = iter(rows)
+        gradients = [*final[:carries], *[None if d is None else next(answers) for d in by_row]]
+        stacks = {**read, **dict(zip(stacked, answers, strict=True))}
+        sums = dict(zip(added, final[carries:], strict=True))
+        return [*gradients, *[None if total is None else total(stacks, sums) for total in backward.sums.totals]]
 
     @classmethod
     def _pull_back_through_residuals(
@@ -162,7 +165,8 @@ class Scan(Primitive):
         results = zip([*final, *stacked], upstream, strict=True)
         roots = [(y.value.source, g) for y, g in results if g is not None and y.value.source is not None]
         asked = [source for source, is_wanted in zip(record.sources, wanted, strict=True) if is_wanted]
-        found = iter(backpropagate(roots, asked, keep_graph=differentiable, differentiable=differentiable))  # type: ignore[arg-type]
+        keep = {"keep_graph": differentiable, "differentiable": differentiable}
+        found = iter(backpropagate(roots, asked, stop=True, **keep))  # type: ignore[arg-type]
         return [next(found) if is_wanted else None for is_wanted in wanted]
 
 
@@ -190,12 +194,14 @@ def loop(
         new_carry, ys = _run_once(trace, step, tensors)
         _check_carry(carry, new_carry)
         results = [trace.lift([t.value])[0] for t in (*new_carry, *ys)]
-        captured = list(trace.captures.values())
-        inputs = [*carry_in, *rows_in, *given_in, *[inside for _, inside in captured]]
-        outside = [*carry, *rows, *constants, *[Primitive.make_tensor(value) for value, _ in captured]]
+    captured = [(Primitive.make_tensor(outer), inside) for outer, inside in trace.captures.values()]
+    captured += _hoist(trace, [*zip(constants, given_in, strict=True), *captured], results)
+    inputs = [*carry_in, *rows_in, *given_in, *[inside for _, inside in captured]]
+    outside = [*carry, *rows, *constants, *[outer for outer, _ in captured]]
+    with tracing(trace):
         wanted = differentiate and any(t.requires_grad for t in outside)
         forward = list(trace.equations)
-        backward = _note_backward(trace, inputs, results, len(carry) + len(rows)) if wanted else None
+        backward = _note_backward(trace, inputs, results, len(carry) + len(rows), length) if wanted else None
     outputs = [value.array for value in results]
     residuals = list(backward.residuals) if backward else []
     body = Graph([value.array for value in inputs], forward, [*outputs, *residuals])
@@ -209,6 +215,26 @@ def loop(
         backward=backward,
     )
     return list(answer[: len(carry)]), list(answer[len(carry) : len(outputs)])
+
+
+def _hoist(trace: Trace, constants: Sequence[tuple[Tensor, Value]], results: list[Value]) -> list[tuple[Tensor, Value]]:
+    """Take out of the body what only rearranges constants, such as a weight's transpose: it is done once, outside.
+
+    Otherwise each step would do it again, and the loop would stack its result for the backward pass. The answer
+    pairs what was made outside with what stands for it in the body, as further constants.
+    """
+    known = {inside.array: outer for outer, inside in constants}
+    moved: list[Equation] = []
+    still = set(known)
+    for e in trace.equations:
+        if e.primitive.moves and e.primitive is not Scan and all(x in still for x in e.inputs if isinstance(x, Symbol)):
+            moved.append(e)
+            still.update(e.outputs)
+    trace.equations = [e for e in trace.equations if e.outputs[0] not in still]
+    used = {x for e in trace.equations for x in e.inputs if isinstance(x, Symbol)} | {v.array for v in results}
+    moved = [e for e in Graph([], moved, [s for e in moved for s in e.outputs if s in used]).equations]
+    replay(moved, known)
+    return [(known[s], trace.value_of(s)) for e in moved for s in e.outputs if s in used]
 
 
 class OutsideWritesError(TraceError):
@@ -249,7 +275,7 @@ def _check_carry(carry: list[Tensor], new: list[Tensor]) -> None:
             )
 
 
-def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], varying: int) -> Backward:
+def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], varying: int, length: int) -> Backward:
     """Note the backward pass of the body after its forward pass, and see what it uses of it."""
     first, known = len(trace.equations), set(trace.captures)
     upstream = [trace.new_input(v.array.shape, v.array.dtype, False) for v in results]
@@ -259,7 +285,7 @@ def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], vary
         if value.source is not None
     ]
     leaves = [value.source for value in inputs if value.source is not None]
-    gradients = iter(backpropagate(roots, leaves, keep_graph=True))
+    gradients = iter(backpropagate(roots, leaves, keep_graph=True, stop=True))
     found = [None if value.source is None else next(gradients) for value in inputs]
     downstream = [None if gradient is None else gradient.value.array for gradient in found]
     new = [(inside.array, outside) for key, (outside, inside) in trace.captures.items() if key not in known]
@@ -269,5 +295,6 @@ def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], vary
     used = [x for e in trace.equations[first:] for x in e.inputs] + downstream
     symbols = dict.fromkeys(x for x in used if isinstance(x, Symbol))  # each once, in order
     residuals = [x for x in symbols if x not in made and x not in constants]
-    needed = Graph([], trace.equations[first:], [x for x in downstream if x is not None])
-    return Backward(needed.equations, [g.array for g in upstream], downstream, residuals, constants, new)
+    needed = Graph([], trace.equations[first:], [x for x in downstream if x is not None]).equations
+    sums = TimeSums(needed, downstream[varying:], {*constants, *[symbol for symbol, _ in new]}, length)
+    return Backward(needed, [g.array for g in upstream], downstream, residuals, constants, new, sums)

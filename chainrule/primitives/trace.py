@@ -49,14 +49,20 @@ class Trace:
     def __init__(self) -> None:
         self.equations: list[Equation] = []
         self.captures: dict[int, tuple[Value, Value]] = {}
-        self._own: set[Symbol] = set()
+        self._own: dict[Symbol, Value | None] = {}
         self._writes: dict[int, tuple[weakref.ref[TensorCell], Value]] = {}
 
     def new_input(self, shape: tuple[int, ...], dtype: Any, differentiable: bool) -> Value:
         """A symbol that stands for an input; with a leaf where its gradient will be asked for."""
         symbol = Symbol(shape, dtype)
-        self._own.add(symbol)
-        return Value(symbol, (Leaf(), 0) if differentiable else None)
+        value = self._own[symbol] = Value(symbol, (Leaf(), 0) if differentiable else None)
+        return value
+
+    def value_of(self, symbol: Symbol) -> Value:
+        """The value of a symbol that an application has used, with where it came from on the tape."""
+        value = self._own[symbol]
+        assert value is not None, "nothing has used this symbol"
+        return value
 
     def lift(self, values: list[Value]) -> list[Value]:
         """The inputs of an application as this trace knows them: outside values become captures."""
@@ -66,6 +72,8 @@ class Trace:
         array = value.array
         if isinstance(array, Symbol):
             if array in self._own:
+                if value.source is not None or self._own[array] is None:
+                    self._own[array] = value
                 return value
         elif array.size == 1 and value.source is None:
             return value
@@ -98,7 +106,7 @@ class Trace:
         """Note one application and give symbols for its results: one, or a list of them, as the forms are."""
         several = type(forms) is list
         outputs = [Symbol(*form) for form in (forms if several else [forms])]
-        self._own.update(outputs)
+        self._own.update(dict.fromkeys(outputs))
         inputs = tuple(value.array for value in values)
         equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, current_state().path)
         self.equations.append(equation)
