@@ -21,8 +21,6 @@ LEFT_OUT = {
     "nn.functional.grouped_mm": "for the experts of sparse models on GPUs",
     "nn.functional.scaled_grouped_mm": _NO_QUANTISATION,
     "nn.functional.scaled_mm": _NO_QUANTISATION,
-    "nn.functional.upsample_bilinear": "an old name; interpolate(mode='bilinear', align_corners=True)",
-    "nn.functional.upsample_nearest": "an old name; interpolate(mode='nearest')",
     "nn.init.constant": "an old name; constant_",
     "nn.init.dirac": "an old name; dirac_",
     "nn.init.eye": "an old name; eye_",
