@@ -6,6 +6,7 @@ _NO_QUANTISATION = "no quantised or 8-bit scaled tensors here"
 #: Name → reason.
 LEFT_OUT = {
     "nn.Container": "PyTorch's own word for an old base class; use Module",
+    "nn.CrossMapLRN2d": "an older LocalResponseNorm; PyTorch's sums a channel too many in the middle",
     "nn.DataParallel": "for several GPUs; chainrule runs on the cores of one machine",
     "nn.NLLLoss2d": "an old name; NLLLoss takes images",
     "nn.factory_kwargs": _INTERNAL,

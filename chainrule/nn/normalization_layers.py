@@ -367,15 +367,3 @@ class LocalResponseNorm(Module):
     def extra_repr(self) -> str:
         """The settings."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
-
-
-class CrossMapLRN2d(LocalResponseNorm):
-    """`LocalResponseNorm` under its older name, for images (N, C, H, W).
-
-    >>> import chainrule
-    >>> CrossMapLRN2d(2)(chainrule.ones(1, 3, 4, 4)).shape
-    Size([1, 3, 4, 4])
-    """
-
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
-        super().__init__(size, alpha, beta, k)

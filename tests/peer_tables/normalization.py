@@ -57,7 +57,6 @@ MODULES = [
     Case("LocalResponseNorm(2)", [(2, 3, 4)]),
     Case("LocalResponseNorm(3, alpha=0.5, beta=0.3, k=2.0)", [(2, 5, 3, 2)]),
     Case("LocalResponseNorm(5)", [(1, 2, 3, 2)]),
-    Case("CrossMapLRN2d(3, alpha=0.5)", [(2, 4, 3, 2)]),
     *[Case(f"{name}(0.3)", [(2, 3, 4)], modes=("eval",)) for name in ("Dropout", "Dropout1d", "AlphaDropout")],
     Case("Dropout(0.5, True)", [(3,)], modes=("eval",)),
     Case("Dropout2d(0.3, inplace=True)", [(2, 3, 4, 2)], modes=("eval",)),
