@@ -59,7 +59,9 @@ PROBLEMS: dict[str, tuple[Callable[..., Any], list[np.ndarray], dict[str, Any]]]
 }
 
 
-def closure_for(lib: Any, function: Callable[..., Any], optimizer: Any, parameters: list[Any], losses: list[float]) -> Any:
+def closure_for(
+    lib: Any, function: Callable[..., Any], optimizer: Any, parameters: list[Any], losses: list[float]
+) -> Any:
     def closure() -> Any:
         optimizer.zero_grad()
         loss = function(lib, *parameters)

@@ -133,7 +133,7 @@ class LBFGS(Optimizer):
 
 
 class _Run:
-    """One call of `step`. What later calls need is in `state`, under PyTorch's names:
+    """One call of `step`; what later calls need is in `state`, under PyTorch's names.
 
     d, t: direction and length of the last step; prev_flat_grad, prev_loss: gradient and loss before it; old_stps,
     old_dirs, ro: the pairs s, y and 1/(y·s), oldest first; H_diag: the scale of the first guess; n_iter, func_evals.

@@ -58,8 +58,8 @@ def strong_wolfe(
         evaluate: gives the Trial at a step length.
         start: the trial at t = 0; its slope is negative, for otherwise the direction does not lead down.
         first: the step length to try first.
-        size: the largest entry of the direction; a bracket that moves no parameter by `tolerance_change` ends the search.
-        tolerance_change: see `size`.
+        size: the largest entry of the direction.
+        tolerance_change: a bracket across which no parameter moves by more ends the search.
         max_iterations: how many times either phase may try again, together.
 
     >>> import chainrule
