@@ -69,8 +69,8 @@ def strong_wolfe(
     1.0
     """
     search = _LineSearch(evaluate, start, max_iterations)
-    bracket = search.bracket(first)
-    best = bracket[0] if len(bracket) == 1 else search.zoom(bracket[0], bracket[1], size, tolerance_change)
+    low, high = search.bracket(first)
+    best = low if low is high else search.zoom(low, high, size, tolerance_change)
     return Search(best, search.evaluations)
 
 
@@ -94,28 +94,26 @@ class _LineSearch:
     def is_flat(self, trial: Trial) -> bool:
         return abs(trial.slope) <= -CURVATURE * self.start.slope
 
-    def bracket(self, first: float) -> list[Trial]:
-        """One trial that is accepted, or two with an acceptable step between them."""
+    def bracket(self, first: float) -> tuple[Trial, Trial]:
+        """Two trials, the better first, with an acceptable step between them; twice the same if it is accepted."""
         before, now = self.start, self.at(first)
         tries = 0
         while self.left > 0:
             if not self.decreases(now) or (tries > 1 and now.loss >= before.loss):
-                return [before, now]
+                return before, now
             if self.is_flat(now):
-                return [now]
+                return now, now
             if now.slope >= 0:
-                return [before, now]
+                return (now, before) if now.loss < before.loss else (before, now)
             longer = cubic_minimum(before, now, now.t + 0.01 * (now.t - before.t), now.t * 10)
             before, now = now, self.at(longer)
             tries, self.left = tries + 1, self.left - 1
-        return [self.start, now]
+        return (now, now) if now.loss < self.start.loss else (self.start, self.start)
 
     def zoom(self, low: Trial, high: Trial, size: float, tolerance_change: float) -> Trial:
-        """Shrink the bracket between two trials until a step in it is accepted; else its lower end."""
+        """Shrink the bracket until a step in it is accepted; else its lower end, which decreases enough."""
         near_an_end = False  # whether the last try was close to an end of the bracket
         while self.left > 0:
-            if high.loss < low.loss:
-                low, high = high, low
             left, right = min(low.t, high.t), max(low.t, high.t)
             if (right - left) * size < tolerance_change:
                 break
@@ -130,7 +128,7 @@ class _LineSearch:
             if trial.slope * (high.t - low.t) >= 0:
                 high = low
             low = trial
-        return high if high.loss < low.loss else low
+        return low
 
 
 def _away_from_the_ends(t: float, left: float, right: float, again: bool) -> tuple[float, bool]:
