@@ -4,6 +4,7 @@ from chainrule.functions.activation import sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
 from chainrule.nn.activation import log_softmax, relu, softmax
+from chainrule.nn.attention import scaled_dot_product_attention
 from chainrule.nn.conv import conv1d, conv2d, conv3d
 from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from chainrule.nn.dropout import dropout
@@ -35,6 +36,7 @@ __all__ = [
     "one_hot",
     "pad",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "softmax",
     "tanh",
