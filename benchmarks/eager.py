@@ -158,6 +158,9 @@ def main() -> None:
         for name, competitors in rows():
             apart = rows is training_rows
             found = compare_apart(competitors) if apart else compare(competitors, options.seconds)
+            if apart:
+                for competitor in competitors.values():
+                    competitor.close()
             peer = list(competitors)[1]
             ours, theirs = found.milliseconds["chainrule"], found.milliseconds[peer]
             table.add_row(name, _readable(ours), f"{peer} {_readable(theirs)}", f"{found.ratio[peer]:.2f}")

@@ -329,6 +329,8 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
     tensor(5.)
     """
     _need_floating(input, "norm")
+    if input.dtype.itemsize == 2:  # the powers of halves overflow where their norm does not
+        return norm(input.float(), p, dim, keepdim).to(input.dtype)
     if p in ("fro", 2):
         return _root(sum(input * input, dim, keepdim))
     if isinstance(p, str):

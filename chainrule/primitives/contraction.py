@@ -121,16 +121,42 @@ def offsets(kernel: Shape, stride: Shape, dilation: Shape, out: Shape) -> list[A
     ]
 
 
-def _columns(x: Array, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, out: Shape, groups: int) -> Array:
-    """All windows as a matrix per group: (groups, C/groups · kernel, N · out)."""
-    n, channels = x.shape[:2]
-    padded = pad_spatial(x, padding).swapaxes(0, 1)
-    if math.prod(kernel) == 1 and all(s == 1 for s in stride):
-        return padded.reshape(groups, channels // groups, n * math.prod(padded.shape[2:]))
-    columns = np.empty((channels, math.prod(kernel), n, *out), x.dtype)
-    for k, place in enumerate(offsets(kernel, stride, dilation, out)):
-        columns[:, k] = padded[place]
-    return columns.reshape(groups, channels // groups * math.prod(kernel), n * math.prod(out))
+#: Columns are written for some images at a time, so that they stay in the cache: about this many bytes.
+_CHUNK = 2**21
+
+
+def _chunks(count: int, bytes_each: int, least: int = 0) -> list[slice]:
+    """The images in groups whose columns take about `_CHUNK` bytes (or `least`, if that is more)."""
+    size = max(1, max(_CHUNK, least) // max(bytes_each, 1))
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+class _Columns:
+    """All windows of some images as a matrix for each group: (groups, C/groups · kernel, images · out)."""
+
+    def __init__(self, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, out: Shape, groups: int) -> None:
+        self.padding, self.groups, self.kernel = padding, groups, math.prod(kernel)
+        self.out = out
+        self.places = offsets(kernel, stride, dilation, out)
+        self.as_it_is = self.kernel == 1 and all(s == 1 for s in stride)
+        self.buffer: Array | None = None
+
+    def bytes_each(self, x: Array) -> int:
+        """How much the columns of one image take."""
+        return int(x.shape[1] * self.kernel * math.prod(self.out) * x.itemsize)
+
+    def of(self, x: Array) -> Array:
+        """The columns of some images; the memory is used again by the next call."""
+        n, channels = x.shape[:2]
+        shape = self.groups, channels // self.groups * self.kernel, n * math.prod(self.out)
+        padded = pad_spatial(x, self.padding).swapaxes(0, 1)
+        if self.as_it_is:
+            return padded.reshape(shape)
+        if self.buffer is None or self.buffer.shape[2] != n:
+            self.buffer = np.empty((channels, self.kernel, n, *self.out), x.dtype)
+        for k, place in enumerate(self.places):
+            self.buffer[:, k] = padded[place]
+        return self.buffer.reshape(shape)
 
 
 def _channels_first(y: Array, groups: int) -> Array:
@@ -153,9 +179,13 @@ class Convolution(Primitive):
     @staticmethod
     def evaluate(x: Array, w: Array, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Array:
         out = _check_convolution(x, w, stride, padding, dilation, groups)
-        columns = _columns(x, w.shape[2:], stride, padding, dilation, out, groups)
-        y = np.matmul(w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:])), columns)
-        return np.ascontiguousarray(y.reshape(w.shape[0], x.shape[0], *out).swapaxes(0, 1))
+        columns = _Columns(w.shape[2:], stride, padding, dilation, out, groups)
+        weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
+        y = np.empty((x.shape[0], w.shape[0], *out), x.dtype)
+        for images in _chunks(x.shape[0], columns.bytes_each(x)):
+            product = np.matmul(weight, columns.of(x[images]))
+            y[images] = product.reshape(w.shape[0], len(x[images]), *out).swapaxes(0, 1)
+        return y
 
     @staticmethod
     def grad_x(
@@ -207,15 +237,19 @@ class ConvolutionTranspose(Primitive):
     def evaluate(
         y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
     ) -> Array:
-        kernel, out = w.shape[2:], y.shape[2:]
-        weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
-        columns = np.matmul(weight.swapaxes(1, 2), _channels_first(y, groups))
-        columns = columns.reshape(w.shape[1] * groups, math.prod(kernel), y.shape[0], *out)
+        kernel, out, channels = w.shape[2:], y.shape[2:], w.shape[1] * groups
+        weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:])).swapaxes(1, 2)
+        places = offsets(kernel, stride, dilation, out)
         padded_size = [s + 2 * p for s, p in zip(size, padding, strict=True)]
-        padded = np.zeros((columns.shape[0], y.shape[0], *padded_size), y.dtype)
-        for k, place in enumerate(offsets(kernel, stride, dilation, out)):
-            padded[place] += columns[:, k]
-        return np.ascontiguousarray(padded[inside(size, padding)].swapaxes(0, 1))
+        x = np.empty((y.shape[0], channels, *size), y.dtype)
+        for images in _chunks(y.shape[0], channels * math.prod((*kernel, *out)) * y.itemsize):
+            columns = np.matmul(weight, _channels_first(y[images], groups))
+            columns = columns.reshape(channels, len(places), len(y[images]), *out)
+            padded = np.zeros((channels, columns.shape[2], *padded_size), y.dtype)
+            for k, place in enumerate(places):
+                padded[place] += columns[:, k]
+            x[images] = padded[inside(size, padding)].swapaxes(0, 1)
+        return x
 
     @staticmethod
     def grad_y(g: Tensor, w: Tensor, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Tensor:
@@ -259,8 +293,11 @@ class ConvolutionWeight(Primitive):
     def evaluate(
         x: Array, y: Array, *, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
     ) -> Array:
-        columns = _columns(x, kernel, stride, padding, dilation, y.shape[2:], groups)
-        w = np.matmul(_channels_first(y, groups), columns.swapaxes(1, 2))
+        columns = _Columns(kernel, stride, padding, dilation, y.shape[2:], groups)
+        w = np.zeros((groups, y.shape[1] // groups, x.shape[1] // groups * math.prod(kernel)), x.dtype)
+        # Each chunk's product is added to w, so it should be no smaller than w.
+        for images in _chunks(x.shape[0], columns.bytes_each(x), w.nbytes):
+            w += np.matmul(_channels_first(y[images], groups), columns.of(x[images]).swapaxes(1, 2))
         return w.reshape(y.shape[1], x.shape[1] // groups, *kernel)
 
     @staticmethod

@@ -35,3 +35,11 @@ REFUSED = [
     Refused("f.linear(x, y)", [(5, 5), (3, 4)], r"got \(5, 5\), expects \(…, 4\)"),
     Refused("nn.Linear(4, 3)(x)", [(5, 5)], r"got \(5, 5\), expects \(…, 4\)"),
 ]
+
+TESTED = {
+    "nn.Module": "tests/test_nn_module.py",
+    "nn.Parameter": "tests/test_nn_module.py",
+    "nn.ModuleList": "tests/test_nn_containers.py",
+    "nn.ModuleDict": "tests/test_nn_containers.py",
+    "nn.ParameterList": "tests/test_nn_containers.py",
+}

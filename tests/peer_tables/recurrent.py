@@ -81,3 +81,21 @@ REFUSED = [
     Refused("nn.utils.rnn.pack_padded_sequence(x, lib.tensor([3, 0]))", [(3, 2)], r"1 … 3"),
     Refused("nn.utils.rnn.pack_padded_sequence(x, lib.tensor([3]))", [(3, 2)], "2 numbers"),
 ]
+
+TESTED = {
+    "nn.RNNBase": "tests/peer_tables/recurrent.py through RNN, LSTM and GRU",
+    "nn.RNNCellBase": "tests/peer_tables/recurrent.py through its cells",
+    **{
+        f"nn.utils.rnn.{name}": "tests/test_recurrent.py"
+        for name in (
+            "PackedSequence",
+            "invert_permutation",
+            "pack_padded_sequence",
+            "pack_sequence",
+            "pad_packed_sequence",
+            "pad_sequence",
+            "unpack_sequence",
+            "unpad_sequence",
+        )
+    },
+}

@@ -264,6 +264,26 @@ def test_i_vi_1_recurrence_by_hand() -> None:
         assert chainrule.autograd.grad(last, start)[0].item() == pytest.approx(eigenvalue**20)
 
 
+def test_i_vi_1_parameters_of_recurrent_layers() -> None:
+    """I VI.1: M·M + D·M + M parameters, 91 for D = 5 and M = 7; with PyTorch's second bias 98. The LSTM: 4 times that."""
+    for kind, factor in ((nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)):
+        layer = kind(5, 7)
+        count = sum(p.numel() for p in layer.parameters())
+        one_bias = count - layer.bias_hh_l0.numel()
+        assert (one_bias, count) == (factor * 91, factor * 98)
+    assert 4 * 91 == 364 and 4 * 98 == 392
+
+
+def test_i_vi_1_a_layer_s_gradient_through_time() -> None:
+    """I VI.1: the same two steps by `nn.RNN` with the identity: ∂o/∂W_h = W_o·(W_h·h₀ + h₁) for one unit."""
+    layer = nn.RNN(1, 1, nonlinearity="identity", dtype=float64)
+    x, h0, W_o = chainrule.randn(2, 1, 1, dtype=float64), chainrule.randn(1, 1, 1, dtype=float64), 1.7
+    outputs, last = layer(x, h0)
+    (W_o * last).sum().backward()
+    W_h, h1 = layer.weight_hh_l0.item(), outputs[0].item()
+    assert layer.weight_hh_l0.grad.item() == pytest.approx(W_o * (W_h * h0.item() + h1))
+
+
 def test_i_vii_1_affine_square_sum() -> None:
     """I VII.1.d: X = [[0, 1], [2, 3]], W = 1, L = Σ(XW)²; and f = 2X, g = Σ gives 2."""
     X, W = chainrule.tensor([[0.0, 1.0], [2.0, 3.0]], requires_grad=True), chainrule.ones(2, 2, requires_grad=True)

@@ -1,0 +1,21 @@
+"""Initialisation and what is done to gradients and parameters: compared with PyTorch in tests of their own."""
+
+_INIT = "tests/test_init.py"
+_UTILITIES = "tests/test_gradient_utilities.py"
+
+TESTED = {
+    **{
+        f"nn.init.{name}": _INIT
+        for name in (
+            "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+            "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+        )
+    },
+    **{
+        f"nn.utils.{name}": _UTILITIES
+        for name in (
+            "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm",
+            "parameters_to_vector", "skip_init", "vector_to_parameters",
+        )
+    },
+}  # fmt: skip
