@@ -26,6 +26,7 @@ from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
+from chainrule.nn.multihead import MultiheadAttention
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
@@ -83,6 +84,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ParameterList",

@@ -64,15 +64,32 @@ def scaled_dot_product_attention(
     if enable_gqa:
         k, v = _shared_heads(q, k), _shared_heads(q, v)
     q, k, v = _same_batch(q, k, v)
-    factor = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
     if is_causal and attn_mask is not None:
         raise ShapeError("is_causal takes no attn_mask beside it; put both into one mask.")
     bias = None if attn_mask is None else _bias(attn_mask, q, k)
+    return attend(q, k, v, bias, dropout_p, is_causal, scale)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    bias: Tensor | None = None,
+    dropout_p: float = 0.0,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """The same without checks, and with a bias and the causal mask together; dimensions in front are equal."""
+    factor = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
+    shape = (*q.value.array.shape[:-1], k.value.array.shape[-2])
     if dropout_p == 0:
-        return Attention.apply(q, k, v, *([] if bias is None else [bias]), scale=factor, causal=is_causal)[0]
-    if is_causal:
-        bias = _bias(ones(q.shape[-2], k.shape[-2], dtype="bool").tril(), q, k)
-    return dropout(attention_weights(q, k, bias, factor), dropout_p) @ v
+        given = () if bias is None else (expand_to(bias, shape),)
+        return Attention.apply(q, k, v, *given, scale=factor, causal=causal)[0]
+    if causal:
+        triangle = forbid(~causal_mask(*shape[-2:]), q.dtype)
+        bias = triangle if bias is None else bias + triangle
+    full_bias = None if bias is None else expand_to(bias, shape)
+    return dropout(attention_weights(q, k, full_bias, factor), dropout_p) @ v
 
 
 def _check_types(q: Tensor, k: Tensor, v: Tensor) -> None:
@@ -104,7 +121,7 @@ def _same_batch(*parts: Tensor) -> tuple[Tensor, ...]:
 
 
 def _bias(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
-    """What is added to the scores: (…, L, S), in the type of the query."""
+    """What is added to the scores: broadcasts to (…, L, S), in the type of the query."""
     shape = (*q.value.array.shape[:-1], k.value.array.shape[-2])
     given = need_tensor(mask, "attn_mask").value.array.shape
     if common_shape([given, shape]) != shape:
@@ -113,7 +130,7 @@ def _bias(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
         mask = forbid(~mask, q.dtype)
     elif mask.dtype != q.dtype:
         raise DTypeError(f"attn_mask is boolean or of the query's type {q.dtype}, got {mask.dtype}; convert it.")
-    return expand_to(mask, shape)
+    return mask
 
 
 def forbid(forbidden: Tensor, dtype: Any) -> Tensor:

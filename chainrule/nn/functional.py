@@ -4,7 +4,6 @@ from chainrule.functions.activation import sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
 from chainrule.nn.activation import log_softmax, relu, softmax
-from chainrule.nn.attention import scaled_dot_product_attention
 from chainrule.nn.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -16,6 +15,7 @@ from chainrule.nn.adaptive_pooling import (
     adaptive_max_pool3d,
     adaptive_max_pool3d_with_indices,
 )
+from chainrule.nn.attention import scaled_dot_product_attention
 from chainrule.nn.conv import conv1d, conv2d, conv3d
 from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from chainrule.nn.dropout import dropout
@@ -29,6 +29,7 @@ from chainrule.nn.grid_sampling import affine_grid, grid_sample
 from chainrule.nn.linear import linear
 from chainrule.nn.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from chainrule.nn.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
+from chainrule.nn.multihead import multi_head_attention_forward
 from chainrule.nn.padding import pad
 from chainrule.nn.pooling import (
     avg_pool1d,
@@ -88,6 +89,7 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
     "one_hot",
     "pad",

@@ -192,8 +192,8 @@ class Attention(_Together):
 class AttentionGradient(_Together):
     """The gradients of attention in q, k and v, from the gradient g of its result.
 
-    With the weights P = exp(scale·q·kᵀ + bias − logsumexp − rest) the gradient of the scores is D = P⊙(g·vᵀ − shift), where
-    `shift` is, for each row, the sum of g⊙output; then q̄ = scale·D·k, k̄ = scale·Dᵀ·q, v̄ = Pᵀ·g.
+    With the weights P = exp(scale·q·kᵀ + bias − logsumexp − rest) the gradient of the scores is D = P⊙(g·vᵀ − shift),
+    where `shift` is, for each row, the sum of g⊙output; then q̄ = scale·D·k, k̄ = scale·Dᵀ·q, v̄ = Pᵀ·g.
     """
 
     latex = r"s D k,\; s D^{\top} q,\; P^{\top} g"

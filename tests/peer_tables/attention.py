@@ -57,6 +57,75 @@ FUNCTIONS = [
     Case("scaled_dot_product_attention(x, y, z, dropout_p=1.0)", _three),
 ]
 
+_self = [(3, 2, 4)]
+_cross = [(3, 2, 4), (5, 2, 4)]
+_padding = booleans(2, 5, seed=5)
+_padding[:, 0] = False
+_allowed = booleans(3, 5, seed=6)
+_allowed[:, 1] = False
+_per_head = booleans(4, 3, 5, seed=7)
+_per_head[..., 2] = False
+_causal = np.triu(np.ones((3, 3), bool), 1)
+
+MODULES = [
+    Case("MultiheadAttention(4, 2)", _self, "layer(x, x, x)"),
+    Case("MultiheadAttention(4, 2)", _cross, "layer(x, y, y)"),
+    Case("MultiheadAttention(6, 3)", [(2, 1, 6), (4, 1, 6), (4, 1, 6)]),
+    Case("MultiheadAttention(4, 1, bias=False)", _cross, "layer(x, y, y)"),
+    Case("MultiheadAttention(4, 4, batch_first=True)", [(2, 3, 4), (2, 5, 4)], "layer(x, y, y)"),
+    Case("MultiheadAttention(4, 2, batch_first=True)", [(2, 3, 4)], "layer(x, x, x, need_weights=False)"),
+    Case("MultiheadAttention(4, 2)", [(3, 4), (5, 4)], "layer(x, y, y)"),
+    Case("MultiheadAttention(4, 2, batch_first=True)", [(3, 4)], "layer(x, x, x, average_attn_weights=False)"),
+    Case("MultiheadAttention(4, 2)", [(3, 0, 4)], "layer(x, x, x)"),
+    Case("MultiheadAttention(4, 2)", [(1, 1, 4)], "layer(x, x, x)"),
+    Case("MultiheadAttention(4, 2, kdim=3, vdim=5)", [(3, 2, 4), (5, 2, 3), (5, 2, 5)]),
+    Case("MultiheadAttention(4, 2, vdim=3, bias=False)", [(3, 2, 4), (5, 2, 4), (5, 2, 3)]),
+    Case("MultiheadAttention(4, 2, kdim=3)", [(3, 4), (5, 3), (5, 4)], "layer(x, y, z, need_weights=False)"),
+    Case("MultiheadAttention(4, 2, add_bias_kv=True)", _cross, "layer(x, y, y)"),
+    Case("MultiheadAttention(4, 2, add_zero_attn=True)", _cross, "layer(x, y, y)"),
+    Case("MultiheadAttention(4, 2, dropout=0.5)", _cross, "layer(x, y, y)", modes=("eval",)),
+    Case("MultiheadAttention(4, 2, dropout=0.5)", _cross, "layer(x, y, y, need_weights=False)", modes=("eval",)),
+    *[
+        Case(
+            f"MultiheadAttention(4, 2{options})", [*_cross, *masks], f"layer(x, y, y, need_weights={weights}, {names})"
+        )
+        for options in ("", ", add_bias_kv=True, add_zero_attn=True")
+        for weights in (False, True)
+        for names, masks in [
+            ("key_padding_mask=z", [_padding]),
+            ("attn_mask=z", [_allowed]),
+            ("attn_mask=z", [_per_head]),
+            ("attn_mask=z", [(3, 5)]),
+            ("attn_mask=z", [(4, 3, 5)]),
+            ("attn_mask=z, key_padding_mask=u", [_allowed, _padding]),
+            ("attn_mask=z, key_padding_mask=u", [(4, 3, 5), (2, 5)]),
+            ("average_attn_weights=False, attn_mask=z", [_allowed]),
+        ]
+    ],
+    Case("MultiheadAttention(4, 2)", [*_self, _causal], "layer(x, x, x, attn_mask=y, is_causal=True)"),
+    Case("MultiheadAttention(4, 2)", [*_self, _causal], "layer(x, x, x, None, False, y, is_causal=True)"),
+    Case(
+        "MultiheadAttention(4, 2)",
+        [*_self, _causal, booleans(2, 3, seed=8) & (np.arange(3) > 0)],
+        "layer(x, x, x, z, False, y, is_causal=True)",
+    ),
+    Case(
+        "MultiheadAttention(4, 2)",
+        [(3, 4), _per_head[:2, :, :3], np.array([False, True, False])],
+        "layer(x, x, x, key_padding_mask=z, attn_mask=y)",
+    ),
+    Case("MultiheadAttention(4, 2)", [(3, 4), (5, 4), _per_head[:2], (5,)], "layer(x, y, y, u, attn_mask=z)"),
+]
+
+_weights = "x, y, y, 4, 2, z, u, None, None, False, 0.5, v, w"
+FUNCTIONS += [
+    Case(f"multi_head_attention_forward({_weights}, training=False)", [*_cross, (12, 4), (12,), (4, 4), (4,)]),
+    Case(
+        "multi_head_attention_forward(x, x, x, 4, 2, y, None, None, None, True, 0.0, z, None, static_k=u, static_v=v)",
+        [(3, 2, 4), (12, 4), (4, 4), (4, 6, 2), (4, 6, 2)],
+    ),
+]
+
 REFUSED = [
     Refused("f.scaled_dot_product_attention(x, y, z)", [(5,), (3, 5), (3, 3)], r"\(5,\)"),
     Refused("f.scaled_dot_product_attention(x, y, z)", [(2, 5), (3, 6), (3, 3)], r"\(3, 6\)"),
@@ -73,4 +142,18 @@ REFUSED = [
     Refused(
         "f.scaled_dot_product_attention(x, y, y, enable_gqa=True)", [(2, 6, 4, 5), (2, 4, 3, 5)], r"\(2, 4, 3, 5\)"
     ),
+    Refused("nn.MultiheadAttention(4, 3)", [], "embed_dim=4"),
+    Refused("nn.MultiheadAttention(0, 1)", [], "embed_dim=0"),
+    Refused("nn.MultiheadAttention(4, 2)(x, x, x)", [(3, 2, 5)], r"\(3, 2, 5\)"),
+    Refused("nn.MultiheadAttention(4, 2)(x, y, y)", [(3, 2, 4), (5, 3, 4)], r"\(5, 3, 4\)"),
+    Refused("nn.MultiheadAttention(4, 2)(x, y, y)", [(3, 2, 4), (5, 4)], r"\(5, 4\)"),
+    Refused("nn.MultiheadAttention(4, 2)(x, x, y)", [(3, 2, 4), (5, 2, 4)], r"\(5, 2, 4\)"),
+    Refused("nn.MultiheadAttention(4, 2)(x, y, y)", [(3, 2, 4), (5, 2, 3)], r"expects \(…, 4\)"),
+    Refused("nn.MultiheadAttention(4, 2)(x, x, x, attn_mask=y)", [(3, 2, 4), (3, 4)], r"attn_mask.*\(3, 4\).*\(3, 3\)"),
+    Refused("nn.MultiheadAttention(4, 2)(x, x, x, attn_mask=y)", [(3, 2, 4), (2, 3, 3)], r"\(4, 3, 3\)"),
+    Refused(
+        "nn.MultiheadAttention(4, 2)(x, x, x, y > 0)", [(3, 2, 4), (3, 2)], r"key_padding_mask.*\(3, 2\).*\(2, 3\)"
+    ),
+    Refused("nn.MultiheadAttention(4, 2)(x, x, x, y.int())", [(3, 2, 4), (2, 3)], "int32"),
+    Refused("nn.MultiheadAttention(4, 2)(x, x, x, is_causal=True)", [(3, 2, 4)], "is_causal"),
 ]
