@@ -16,6 +16,7 @@ from chainrule.nn.adaptive_pooling import (
     GlobalMaxPool2d,
     GlobalMaxPool3d,
 )
+from chainrule.nn.causal_attention import CausalSelfAttention, KeyValueCache
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
 from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -28,6 +29,7 @@ from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
 from chainrule.nn.multihead import MultiheadAttention
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from chainrule.nn.positions import LearnedPositions, SinusoidalPositions
 from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
 from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
@@ -46,6 +48,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "CausalSelfAttention",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -66,12 +69,14 @@ __all__ = [
     "GlobalMaxPool2d",
     "GlobalMaxPool3d",
     "Identity",
+    "KeyValueCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "LSTM",
     "LSTMCell",
+    "LearnedPositions",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -96,6 +101,7 @@ __all__ = [
     "ReceptiveField",
     "Sequential",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Tanh",
     "Tokens",

@@ -15,7 +15,7 @@ from chainrule.nn.adaptive_pooling import (
     adaptive_max_pool3d,
     adaptive_max_pool3d_with_indices,
 )
-from chainrule.nn.attention import scaled_dot_product_attention
+from chainrule.nn.attention import causal_mask, scaled_dot_product_attention
 from chainrule.nn.conv import conv1d, conv2d, conv3d
 from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from chainrule.nn.dropout import dropout
@@ -42,6 +42,7 @@ from chainrule.nn.pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
+from chainrule.nn.positions import sinusoidal_positions
 from chainrule.nn.resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
 from chainrule.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
@@ -59,6 +60,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "causal_mask",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -96,6 +98,7 @@ __all__ = [
     "relu",
     "scaled_dot_product_attention",
     "sigmoid",
+    "sinusoidal_positions",
     "softmax",
     "tanh",
     "upsample",

@@ -72,11 +72,11 @@ def multi_head_attention_forward(
     batched = _check_inputs(query, key, value, embed_dim_to_check, num_heads)
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
     inputs = [x.transpose(0, 1) if batched else x.unsqueeze(0) for x in (query, key, value)]
-    q, k, v = _projected(inputs, in_proj_weight, separate, in_proj_bias)
+    q, k, v = project(inputs, in_proj_weight, separate, in_proj_bias)
     length = k.shape[1]
     if bias_k is not None or bias_v is not None:
         k, v = _with_learned(k, v, bias_k, bias_v, static_k, static_v)
-    q, k, v = (_split_heads(x, num_heads) for x in (q, k, v))
+    q, k, v = (split_heads(x, num_heads) for x in (q, k, v))
     k, v = _static(static_k, k), _static(static_v, v)
     if add_zero_attn:
         nothing = zeros(*k.shape[:2], 1, k.shape[-1], dtype=k.dtype)
@@ -122,7 +122,7 @@ def _check_inputs(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num
     return q.ndim == 3
 
 
-def _projected(
+def project(
     inputs: list[Tensor],
     in_proj_weight: Tensor | None,
     separate: tuple[Tensor | None, ...] | None,
@@ -151,7 +151,7 @@ def _with_learned(
     return tuple(cat([x, b.expand(x.shape[0], 1, x.shape[2])], 1) for x, b in ((k, bias_k), (v, bias_v)))  # type: ignore[return-value]
 
 
-def _split_heads(x: Tensor, heads: int) -> Tensor:
+def split_heads(x: Tensor, heads: int) -> Tensor:
     """(N, L, E) as (N, h, L, E/h)."""
     n, length, features = x.shape
     return x.reshape(n, length, heads, features // heads).transpose(1, 2)
