@@ -35,6 +35,8 @@ from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
 from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.tokens import Tokens
+from chainrule.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from chainrule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from chainrule.tensor import Parameter
 
@@ -105,6 +107,11 @@ __all__ = [
     "Softmax",
     "Tanh",
     "Tokens",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Upsample",
     "UpsamplingBilinear2d",

@@ -10,10 +10,8 @@ import math
 from typing import Any
 
 from chainrule.autodiff.block import block
-from chainrule.dtypes import FloatLimits
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions import elementwise
-from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import full, ones, zeros
 from chainrule.functions.indexing import tril, triu
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
@@ -158,10 +156,11 @@ def attention_weights(query: Tensor, key: Tensor, bias: Tensor | None, scale: fl
         scores = scores + bias
     if not scores.value.array.shape[-1]:
         return scores
-    lowest = FloatLimits(scores.dtype).min
-    # The shift is finite also where all scores are −∞; then all exponentials are 0. Else their sum is at least 1.
-    shifted = elementwise.exp(scores - maximum(scores.detach().amax(-1, keepdim=True), lowest))
-    return shifted / maximum(shifted.sum(-1, keepdim=True), 1)
+    largest = scores.detach().amax(-1, keepdim=True)
+    # Where everything is forbidden the largest is −∞; without a shift all exponentials are 0, and so is their sum.
+    shifted = elementwise.exp(scores - largest.masked_fill(largest == -math.inf, 0))
+    total = shifted.sum(-1, keepdim=True)
+    return shifted / total.masked_fill(total == 0, 1)
 
 
 @attention_weights.gradient

@@ -64,7 +64,7 @@ class KeyValueCache(NamedTuple):
         return KeyValueCache(*both, self.length + new)
 
     def readable(self, queries: int) -> Tensor:
-        """True where one of the last `queries` tokens may read an entry, its own and those before: (queries, capacity)."""
+        """True where the last `queries` tokens may read: up to their own entry. (queries, capacity)."""
         own = self.length - queries + arange(queries)
         return arange(self.keys.shape[2]) <= own.unsqueeze(1)
 
@@ -73,8 +73,8 @@ class CausalSelfAttention(MultiheadAttention):
     """Multi-head attention in which each token reads itself and those before it, as a language model needs.
 
     Shapes: input (N, L, embed_dim) or (L, embed_dim), result the same. Parameters have the names and initial values of
-    `MultiheadAttention`'s, so weights travel. PyTorch has no such module; the same is `MultiheadAttention` with a causal
-    mask.
+    `MultiheadAttention`'s, so weights travel. PyTorch has no such module; `MultiheadAttention` with a causal mask
+    computes the same.
 
     `forward(input, cache)` goes on from a cache: it takes only the tokens that are new, and answers with their results
     and the cache that holds them too. Token by token this gives what the whole sequence at once would.

@@ -117,6 +117,88 @@ MODULES = [
     Case("MultiheadAttention(4, 2)", [(3, 4), (5, 4), _per_head[:2], (5,)], "layer(x, y, y, u, attn_mask=z)"),
 ]
 
+_layer = "4, 2, 6, dropout=0.0"
+_square = [[True, False, False], [False, True, False], [True, True, False]]
+_masks = [
+    ("src_mask=y", [np.array(_square)]),
+    ("src_mask=y", [_forbidding(3, 3)]),
+    ("src_mask=y", [_per_head[..., :3]]),
+    ("src_key_padding_mask=y", [_padding[:, :3]]),
+    ("src_mask=y, src_key_padding_mask=z", [np.array(_square), _padding[:, :3]]),
+    ("src_mask=y, is_causal=True", [_causal]),
+]
+_stacks = "nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0), 2", "nn.TransformerDecoderLayer(4, 2, 6, dropout=0.0), 2"
+_both = [(3, 2, 4), (5, 2, 4)]
+
+MODULES += [
+    *[
+        Case(f"TransformerEncoderLayer({_layer}{options})", [(3, 2, 4)])
+        for options in (
+            "",
+            ", norm_first=True",
+            ", batch_first=True",
+            ", bias=False",
+            ", layer_norm_eps=0.1",
+            ", activation='gelu'",
+            ", activation=lib.tanh",
+            ", activation=nn.GELU()",
+            ", activation=nn.functional.gelu, norm_first=True",
+        )
+    ],
+    Case("TransformerEncoderLayer(4, 2)", [(3, 2, 4)], modes=("eval",)),
+    Case(f"TransformerEncoderLayer({_layer})", [(3, 4)]),
+    Case(f"TransformerEncoderLayer({_layer}, batch_first=True)", [(3, 4)]),
+    Case(f"TransformerEncoderLayer({_layer})", [(1, 1, 4)]),
+    *[
+        # The second derivative of what is −∞ in a mask of numbers is nobody's business.
+        Case(f"TransformerEncoderLayer({_layer})", [(3, 2, 4), *given], f"layer(x, {names})", second=False)
+        for names, given in _masks
+    ],
+    *[
+        Case(f"TransformerDecoderLayer({_layer}{options})", _both)
+        for options in ("", ", norm_first=True", ", bias=False", ", activation='gelu'", ", layer_norm_eps=0.1")
+    ],
+    Case(f"TransformerDecoderLayer({_layer}, batch_first=True)", [(2, 3, 4), (2, 5, 4)]),
+    Case(f"TransformerDecoderLayer({_layer})", [(3, 4), (5, 4)]),
+    Case("TransformerDecoderLayer(4, 2)", _both, modes=("eval",), half=False),  # one of 2048 ReLUs is at its kink
+    *[
+        Case(f"TransformerDecoderLayer({_layer})", [*_both, *given], f"layer(x, y, {names})")
+        for names, given in [
+            ("tgt_mask=z", [_causal]),
+            ("tgt_mask=z, tgt_is_causal=True", [_causal]),
+            ("memory_mask=z", [_allowed]),
+            ("tgt_key_padding_mask=z, memory_key_padding_mask=u", [_padding[:, :3], _padding]),
+            ("tgt_mask=z, memory_mask=u", [_causal, (3, 5)]),
+        ]
+    ],
+    Case(f"TransformerEncoder({_stacks[0]})", [(3, 2, 4)]),
+    Case(f"TransformerEncoder({_stacks[0]}, norm=nn.LayerNorm(4))", [(3, 2, 4)]),
+    Case(f"TransformerEncoder({_stacks[0]}, enable_nested_tensor=False, mask_check=False)", [(3, 4)]),
+    Case(f"TransformerEncoder({_stacks[0]})", [(3, 2, 4), _causal * 1.0], "layer(x, mask=y)"),
+    Case(
+        f"TransformerEncoder({_stacks[0]})",
+        [(3, 2, 4), _causal, _padding[:, :3]],
+        "layer(x, y, z, is_causal=True)",
+    ),
+    Case(f"TransformerDecoder({_stacks[1]})", _both),
+    Case(f"TransformerDecoder({_stacks[1]}, nn.LayerNorm(4))", [*_both, _causal], "layer(x, y, z, tgt_is_causal=True)"),
+    Case("Transformer(4, 2, 1, 1, 6, dropout=0.0)", _both, "layer(y, x)"),
+    Case("Transformer(4, 2, 2, 1, 6, dropout=0.0, norm_first=True, batch_first=True)", [(2, 5, 4), (2, 3, 4)]),
+    Case("Transformer(4, 2, 1, 2, 6, dropout=0.0, bias=False, activation='gelu')", [(5, 4), (3, 4)]),
+    Case("Transformer(4, 2, 1, 1, 6)", _both, "layer(y, x)", modes=("eval",)),
+    Case(
+        "Transformer(4, 2, 1, 1, 6, dropout=0.0)",
+        [*_both, _causal, _padding, _padding[:, :3]],
+        "layer(y, x, tgt_mask=z, src_key_padding_mask=u, tgt_key_padding_mask=v, memory_key_padding_mask=u)",
+    ),
+    Case("Transformer(4, 2, 1, 1, 6, custom_encoder=nn.Linear(4, 4))", _both, "layer.encoder(x)"),
+    Case(
+        "Transformer(4, 2, 1, 1, 6, dropout=0.0)",
+        [(3, 2, 4)],
+        "layer(x, x, tgt_mask=layer.generate_square_subsequent_mask(3, dtype=x.dtype))",
+    ),
+]
+
 _weights = "x, y, y, 4, 2, z, u, None, None, False, 0.5, v, w"
 FUNCTIONS += [
     Case(f"multi_head_attention_forward({_weights}, training=False)", [*_cross, (12, 4), (12,), (4, 4), (4,)]),
@@ -156,4 +238,8 @@ REFUSED = [
     ),
     Refused("nn.MultiheadAttention(4, 2)(x, x, x, y.int())", [(3, 2, 4), (2, 3)], "int32"),
     Refused("nn.MultiheadAttention(4, 2)(x, x, x, is_causal=True)", [(3, 2, 4)], "is_causal"),
+    Refused("nn.TransformerEncoderLayer(4, 2, activation='swish')", [], "'swish'"),
+    Refused("nn.TransformerDecoderLayer(4, 3)", [], "num_heads=3"),
+    Refused("nn.Transformer(4, 2, 1, 1, 6)(x, y)", [(3, 2, 4), (3, 3, 4)], r"\(3, 3, 4\)"),
+    Refused("nn.Transformer(4, 2, 1, 1, 6)(x, x)", [(3, 2, 5)], r"\(3, 2, 5\)"),
 ]
