@@ -21,13 +21,33 @@ from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequen
 from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
 from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.convolution_matrix import convolution_matrix
-from chainrule.nn.dropout import Dropout
+from chainrule.nn.dropout import (
+    AlphaDropout,
+    ClassicDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
 from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
 from chainrule.nn.multihead import MultiheadAttention
+from chainrule.nn.normalization_layers import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from chainrule.nn.positions import LearnedPositions, SinusoidalPositions
 from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
@@ -47,10 +67,15 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "CausalSelfAttention",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "ClassicDropout",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -59,6 +84,10 @@ __all__ = [
     "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
     "Flatten",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
@@ -70,8 +99,12 @@ __all__ = [
     "GlobalMaxPool1d",
     "GlobalMaxPool2d",
     "GlobalMaxPool3d",
+    "GroupNorm",
     "Identity",
     "KeyValueCache",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -79,7 +112,9 @@ __all__ = [
     "LSTM",
     "LSTMCell",
     "LearnedPositions",
+    "LayerNorm",
     "Linear",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MSELoss",
     "MaxPool1d",
@@ -95,6 +130,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "ParameterList",
+    "RMSNorm",
     "RNN",
     "RNNBase",
     "RNNCell",

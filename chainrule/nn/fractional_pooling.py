@@ -69,7 +69,8 @@ def _starts(sample: Tensor, size: int, out: int, kernel: int) -> Tensor:
         return last
     alpha = (size - kernel) / (out - 1)
     first = sample.unsqueeze(-1)
-    inner = ((arange(out - 1).to(sample.dtype) + first) * alpha).long() - (first * alpha).long()
+    first = first.float() if first.dtype.itemsize < 4 else first  # halves cannot say where in a large image
+    inner = ((arange(out - 1).to(first.dtype) + first) * alpha).long() - (first * alpha).long()
     return cat([inner, last], -1)
 
 

@@ -18,7 +18,15 @@ from chainrule.nn.adaptive_pooling import (
 from chainrule.nn.attention import causal_mask, scaled_dot_product_attention
 from chainrule.nn.conv import conv1d, conv2d, conv3d
 from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from chainrule.nn.dropout import dropout
+from chainrule.nn.dropout import (
+    alpha_dropout,
+    classic_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from chainrule.nn.fractional_pooling import (
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
@@ -30,6 +38,7 @@ from chainrule.nn.linear import linear
 from chainrule.nn.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from chainrule.nn.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from chainrule.nn.multihead import multi_head_attention_forward
+from chainrule.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from chainrule.nn.padding import pad
 from chainrule.nn.pooling import (
     avg_pool1d,
@@ -57,10 +66,13 @@ __all__ = [
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
     "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
     "causal_mask",
+    "batch_norm",
+    "classic_dropout",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -69,14 +81,22 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
     "fractional_max_pool3d_with_indices",
     "grid_sample",
+    "group_norm",
+    "instance_norm",
     "interpolate",
     "l1_loss",
+    "layer_norm",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "lp_pool1d",
     "lp_pool2d",
@@ -97,6 +117,7 @@ __all__ = [
     "pad",
     "relu",
     "scaled_dot_product_attention",
+    "rms_norm",
     "sigmoid",
     "sinusoidal_positions",
     "softmax",

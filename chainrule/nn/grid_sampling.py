@@ -83,6 +83,8 @@ def grid_sample(
     tensor([[[[2.0000, 2.5000]]]])
     """
     _check_grid(input, grid, mode, padding_mode)
+    if input.dtype.itemsize < 4:  # halves cannot say where in a large image
+        return grid_sample(input.float(), grid.float(), mode, padding_mode, align_corners).to(input.dtype)
     inside = tuple(input.shape[2:])
     # The grid names the last dimension of the image first.
     places = [_in_pixels(grid[..., -1 - axis], extent, bool(align_corners)) for axis, extent in enumerate(inside)]

@@ -6,7 +6,10 @@ from tests.peer_tables import Case, Refused, probabilities
 
 
 def places(*shape: int, among: int) -> np.ndarray:
-    """For each sample and channel of (N, C, …) different places below `among`."""
+    """For each sample and channel of (N, C, …) different places below `among`.
+
+    To unpooling they are given `contiguous`, because PyTorch's gradient refuses others.
+    """
     random = np.random.default_rng(0)
     rows = [random.permutation(among)[: int(np.prod(shape[2:]))] for _ in range(shape[0] * shape[1])]
     return np.array(rows, np.int64).reshape(shape)
@@ -117,25 +120,21 @@ MODULES = [
         "FractionalMaxPool2d(2, 3, _random_samples=lib.tensor([[[0.1, 0.9], [0.5, 0.3]]]))",
         [(1, 2, 6, 7)],
         only=("float32",),
-        half=False,
     ),
     Case(
         "FractionalMaxPool2d(2, output_ratio=(0.5, 0.9), return_indices=True, _random_samples=lib.tensor([[[0.6, 0.2]]]))",
         [(1, 6, 7)],
         only=("float32",),
-        half=False,
     ),
     Case(
         "FractionalMaxPool3d(2, (2, 2, 4), return_indices=True, _random_samples=lib.tensor([[[0.1, 0.9, 0.4]]]))",
         [(1, 1, 4, 5, 6)],
         only=("float32",),
-        half=False,
     ),
     Case(
         "FractionalMaxPool3d(1, output_ratio=0.5, _random_samples=lib.tensor([[[0.1, 0.9, 0.4], [0.7, 0.1, 0.99]]]))",
         [(2, 4, 5, 6)],
         only=("float32",),
-        half=False,
     ),
 ]
 
@@ -169,27 +168,22 @@ FUNCTIONS = [
     Case(
         "fractional_max_pool2d(x, 3, (2, 4), return_indices=True, _random_samples=y.detach())",
         [(2, 2, 6, 7), probabilities(2, 2, 2)],
-        half=False,
     ),
     Case(
         "fractional_max_pool2d(x, 2, output_ratio=(0.5, 0.6), _random_samples=y.detach())",
         [(2, 5, 7), probabilities(1, 2, 2)],
-        half=False,
     ),
     Case(
         "fractional_max_pool2d_with_indices(x, (2, 3), (1, 2), _random_samples=y.detach())",
         [(1, 2, 4, 5), probabilities(1, 2, 2)],
-        half=False,
     ),
     Case(
         "fractional_max_pool3d(x, 2, (2, 3, 4), _random_samples=y.detach())",
         [(1, 2, 4, 5, 6), probabilities(1, 2, 3)],
-        half=False,
     ),
     Case(
         "fractional_max_pool3d_with_indices(x, (1, 2, 3), 2, _random_samples=y.detach())",
         [(2, 4, 5, 6), probabilities(1, 2, 3)],
-        half=False,
     ),
 ]
 
