@@ -12,7 +12,7 @@ from chainrule.nn.attention import square_subsequent_mask
 from chainrule.nn.container import ModuleList
 from chainrule.nn.init import xavier_uniform_
 from chainrule.nn.module import Module
-from chainrule.nn.normalization import LayerNorm
+from chainrule.nn.normalization_layers import LayerNorm
 from chainrule.nn.transformer_layers import Activation, TransformerDecoderLayer, TransformerEncoderLayer
 from chainrule.tensor import Tensor
 

@@ -11,7 +11,7 @@ from chainrule.nn.dropout import Dropout
 from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module
 from chainrule.nn.multihead import MultiheadAttention
-from chainrule.nn.normalization import LayerNorm
+from chainrule.nn.normalization_layers import LayerNorm
 from chainrule.tensor import Tensor
 
 Activation = str | Callable[[Tensor], Tensor]

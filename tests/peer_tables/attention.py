@@ -162,7 +162,10 @@ MODULES += [
     Case(f"TransformerDecoderLayer({_layer})", [(3, 4), (5, 4)]),
     Case("TransformerDecoderLayer(4, 2)", _both, modes=("eval",), half=False),  # one of 2048 ReLUs is at its kink
     *[
-        Case(f"TransformerDecoderLayer({_layer})", [*_both, *given], f"layer(x, y, {names})")
+        # In float16 one gradient that nearly cancels goes through three normalisations of four numbers.
+        Case(
+            f"TransformerDecoderLayer({_layer})", [*_both, *given], f"layer(x, y, {names})", half="causal" not in names
+        )
         for names, given in [
             ("tgt_mask=z", [_causal]),
             ("tgt_mask=z, tgt_is_causal=True", [_causal]),
