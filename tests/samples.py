@@ -130,6 +130,28 @@ def folded() -> list[Sample]:
     ]
 
 
+def attended(kind: str) -> list[Sample]:
+    """Attention and its gradient: more or fewer keys than queries, none, causal or not, with and without a bias."""
+    cases = [
+        ((3, 2), (4, 2), 3, False, False), ((2, 3, 2), (2, 4, 2), 1, True, False), ((4, 2), (2, 2), 2, True, False),
+        ((1, 2, 2, 3), (1, 2, 3, 3), 2, False, True), ((3, 2), (3, 2), 2, True, True), ((1, 1), (1, 1), 1, False, False),
+        ((0, 3, 2), (0, 2, 2), 2, False, False), ((2, 0, 2), (2, 3, 2), 2, False, False), ((2, 0), (3, 0), 2, True, False),
+    ]  # fmt: skip
+    samples = []
+    for q_shape, k_shape, width, causal, biased in cases:
+        q, k, v = numbers(*q_shape), numbers(*k_shape, seed=1), numbers(*k_shape[:-1], width, seed=2)
+        bias = (numbers(*q_shape[:-1], k_shape[-2], seed=3),) if biased else ()
+        settings = {"scale": 0.7, "causal": causal}
+        if kind == "forward":
+            samples.append(Sample((q, k, v, *bias), settings))
+            continue
+        g, rows = numbers(*q_shape[:-1], width, seed=4), q_shape[:-1]
+        # Any row sums: the formula is to be right whether or not they belong to the scores.
+        given = (g, q, k, v, numbers(*rows, seed=5, signs=False), numbers(*rows, seed=6), numbers(*rows, seed=7))
+        samples.append(Sample((*given, *bias), settings))
+    return samples
+
+
 _all = Range(None, None, None)
 _places = np.array([[2, 0], [1, 2]])
 KEYS: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [
@@ -239,6 +261,8 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample((numbers(3, 2).T, numbers(4, 3).T[::-1])),
         Sample((np.broadcast_to(numbers(2, 3), (4, 2, 3)), numbers(4, 3, 2)[::-1])),
     ],
+    "Attention": attended("forward"),
+    "AttentionGradient": attended("backward"),
     "Convolution": convolved("forward"),
     "ConvolutionTranspose": convolved("transpose"),
     "ConvolutionWeight": convolved("weight"),
@@ -264,6 +288,7 @@ _only: dict[tuple[str, ...], tuple[str, ...]] = {
     FLOATS: (
         "Divide", "Arctan2", "Power", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan",
         "Tanh", "Erf", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
+        "Attention", "AttentionGradient",
     ),
     FLOATS[:2]: ("Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
     FLOATS + INTEGERS: (

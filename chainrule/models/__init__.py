@@ -10,9 +10,22 @@ from chainrule.models.convnet import ConvNet
 from chainrule.models.lenet5 import LeNet5
 from chainrule.models.linear_regression import elastic_net, lasso, least_squares, ridge
 from chainrule.models.mlp import MLP
+from chainrule.models.transformer import DecoderTransformer, EncoderDecoderTransformer
 from chainrule.nn.module import Module
 
-__all__ = ["ConvNet", "LeNet5", "MLP", "create", "elastic_net", "lasso", "least_squares", "names", "ridge"]
+__all__ = [
+    "ConvNet",
+    "DecoderTransformer",
+    "EncoderDecoderTransformer",
+    "LeNet5",
+    "MLP",
+    "create",
+    "elastic_net",
+    "lasso",
+    "least_squares",
+    "names",
+    "ridge",
+]
 
 _MODELS: dict[str, Callable[..., Module]] = {"convnet": ConvNet, "lenet5": LeNet5, "mlp": MLP}
 

@@ -16,6 +16,7 @@ from chainrule.nn.adaptive_pooling import (
     GlobalMaxPool2d,
     GlobalMaxPool3d,
 )
+from chainrule.nn.causal_attention import CausalSelfAttention, KeyValueCache
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
 from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -35,6 +36,7 @@ from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from chainrule.nn.module import Module
+from chainrule.nn.multihead import MultiheadAttention
 from chainrule.nn.normalization_layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -48,11 +50,14 @@ from chainrule.nn.normalization_layers import (
     RMSNorm,
 )
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from chainrule.nn.positions import LearnedPositions, SinusoidalPositions
 from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
 from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.tokens import Tokens
+from chainrule.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 from chainrule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from chainrule.tensor import Parameter
 
@@ -67,6 +72,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "CausalSelfAttention",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -96,6 +102,7 @@ __all__ = [
     "GlobalMaxPool3d",
     "GroupNorm",
     "Identity",
+    "KeyValueCache",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
@@ -105,6 +112,7 @@ __all__ = [
     "LPPool3d",
     "LSTM",
     "LSTMCell",
+    "LearnedPositions",
     "LayerNorm",
     "Linear",
     "LocalResponseNorm",
@@ -119,6 +127,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ParameterList",
@@ -131,9 +140,15 @@ __all__ = [
     "ReceptiveField",
     "Sequential",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Tanh",
     "Tokens",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Upsample",
     "UpsamplingBilinear2d",

@@ -15,6 +15,7 @@ from chainrule.nn.adaptive_pooling import (
     adaptive_max_pool3d,
     adaptive_max_pool3d_with_indices,
 )
+from chainrule.nn.attention import causal_mask, scaled_dot_product_attention
 from chainrule.nn.conv import conv1d, conv2d, conv3d
 from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from chainrule.nn.dropout import (
@@ -36,6 +37,7 @@ from chainrule.nn.grid_sampling import affine_grid, grid_sample
 from chainrule.nn.linear import linear
 from chainrule.nn.loss import cross_entropy, l1_loss, mse_loss, nll_loss
 from chainrule.nn.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
+from chainrule.nn.multihead import multi_head_attention_forward
 from chainrule.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from chainrule.nn.padding import pad
 from chainrule.nn.pooling import (
@@ -49,6 +51,7 @@ from chainrule.nn.pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )
+from chainrule.nn.positions import sinusoidal_positions
 from chainrule.nn.resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
 from chainrule.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
@@ -67,6 +70,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "causal_mask",
     "batch_norm",
     "classic_dropout",
     "conv1d",
@@ -107,12 +111,15 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
     "one_hot",
     "pad",
     "relu",
+    "scaled_dot_product_attention",
     "rms_norm",
     "sigmoid",
+    "sinusoidal_positions",
     "softmax",
     "tanh",
     "upsample",

@@ -4,6 +4,7 @@ Random draws (`primitives.random`) and `primitives.linear_algebra` are loaded, a
 """
 
 from chainrule.primitives import (
+    attention,
     contraction,
     control,
     elementwise,
@@ -16,6 +17,7 @@ from chainrule.primitives.primitive import Primitive, registry
 
 __all__ = [
     "Primitive",
+    "attention",
     "contraction",
     "control",
     "elementwise",

@@ -231,7 +231,8 @@ def _hoist(trace: Trace, constants: Sequence[tuple[Tensor, Value]], results: lis
             moved.append(e)
             still.update(e.outputs)
     trace.equations = [e for e in trace.equations if e.outputs[0] not in still]
-    used = {x for e in trace.equations for x in e.inputs if isinstance(x, Symbol)} | {v.array for v in results}
+    ends = [*[x for e in trace.equations for x in e.inputs], *[value.array for value in results]]
+    used = {x for x in ends if isinstance(x, Symbol)}
     moved = [e for e in Graph([], moved, [s for e in moved for s in e.outputs if s in used]).equations]
     replay(moved, known)
     return [(known[s], trace.value_of(s)) for e in moved for s in e.outputs if s in used]
