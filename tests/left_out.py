@@ -6,9 +6,11 @@ _NO_QUANTISATION = "no quantised or 8-bit scaled tensors here"
 #: Name → reason.
 LEFT_OUT = {
     "nn.Container": "PyTorch's own word for an old base class; use Module",
+    "nn.CrossMapLRN2d": "an older LocalResponseNorm; PyTorch's sums a channel too many in the middle",
     "nn.DataParallel": "for several GPUs; chainrule runs on the cores of one machine",
     "nn.NLLLoss2d": "an old name; NLLLoss takes images",
     "nn.factory_kwargs": _INTERNAL,
+    "nn.SyncBatchNorm": "for several processes; in one it is BatchNorm",
     "nn.functional.assert_int_or_pair": _INTERNAL,
     "nn.functional.boolean_dispatch": _INTERNAL,
     "nn.functional.handle_torch_function": _INTERNAL,
@@ -20,8 +22,6 @@ LEFT_OUT = {
     "nn.functional.grouped_mm": "for the experts of sparse models on GPUs",
     "nn.functional.scaled_grouped_mm": _NO_QUANTISATION,
     "nn.functional.scaled_mm": _NO_QUANTISATION,
-    "nn.functional.upsample_bilinear": "an old name; interpolate(mode='bilinear', align_corners=True)",
-    "nn.functional.upsample_nearest": "an old name; interpolate(mode='nearest')",
     "nn.init.constant": "an old name; constant_",
     "nn.init.dirac": "an old name; dirac_",
     "nn.init.eye": "an old name; eye_",

@@ -171,7 +171,8 @@ def polar(r: Any, angle: Any) -> Any:
 
 @polar.gradient
 def _(g: Any, angle: Any, output: Any) -> Any:
-    (x, y), (g_x, g_y) = output, g
+    x, y = output
+    g_x, g_y = (chainrule.zeros_like(x) if part is None else part for part in g)
     return g_x * angle.cos() + g_y * angle.sin(), g_y * x - g_x * y
 
 

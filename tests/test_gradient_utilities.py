@@ -125,7 +125,6 @@ def test_gradients_keep_their_cells_and_generators_work() -> None:
     total = utils.clip_grad_norm_(model.parameters(), 1.0)
     assert all(p.grad is cell for p, cell in zip(model.parameters(), cells, strict=True))
     assert not total.requires_grad and all(not cell.requires_grad for cell in cells)
-    assert utils.clip_grad_norm is utils.clip_grad_norm_
     with pytest.warns(UserWarning, match="the generator of parameters was empty"):
         assert utils.clip_grad_norm_((p for p in []), 1.0).item() == 0
     with warnings.catch_warnings():
@@ -260,7 +259,7 @@ def test_a_module_without_initialisation() -> None:
 def test_arguments_are_pytorch_s() -> None:
     torch = pytest.importorskip("torch")
     for name in ("clip_grad_norm_", "clip_grads_with_norm_", "clip_grad_value_", "get_total_norm", "skip_init",
-                 "parameters_to_vector", "vector_to_parameters", "clip_grad_norm"):  # fmt: skip
+                 "parameters_to_vector", "vector_to_parameters"):  # fmt: skip
         ours, theirs = (
             [(p.name, p.default) for p in inspect.signature(getattr(f.nn.utils, name)).parameters.values()]
             for f in (chainrule, torch)

@@ -188,9 +188,6 @@ def test_every_filler_of_pytorch_is_here_with_its_arguments() -> None:
         mine = inspect.signature(ours[name]).parameters
         wanted = inspect.signature(theirs).parameters
         assert [(p.name, p.default) for p in mine.values()] == [(p.name, p.default) for p in wanted.values()], name
-    for old in ("uniform", "normal", "constant", "eye", "dirac", "sparse", "orthogonal", "xavier_uniform",
-                "xavier_normal", "kaiming_uniform", "kaiming_normal"):  # fmt: skip
-        assert getattr(init, old) is getattr(init, f"{old}_")
     weight = torch.empty(16, 6, 5, 5)
     assert init._calculate_fan_in_and_fan_out(chainrule.empty(16, 6, 5, 5)) == (
         torch.nn.init._calculate_fan_in_and_fan_out(weight)

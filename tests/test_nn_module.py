@@ -370,3 +370,39 @@ def test_threads_do_not_see_each_other_s_paths() -> None:
     for thread in threads:
         thread.join()
     assert seen == [set()] * 4
+
+
+@pytest.mark.peer
+def test_backward_pre_hooks_are_pytorch_s() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for framework in (chainrule, torch):
+        model = framework.nn.Sequential(framework.nn.Tanh(), framework.nn.Identity())
+        seen: list[Any] = []
+        model[0].register_full_backward_pre_hook(lambda m, g, seen=seen: seen.append(g[0].tolist()))
+        last = model[0].register_full_backward_pre_hook(lambda m, g: (g[0] * 2,))
+        model[0].register_full_backward_pre_hook(lambda m, g: (g[0] + 1,), prepend=True)
+        model[0].register_full_backward_hook(lambda m, gi, go, seen=seen: seen.append((gi[0].tolist(), go[0].tolist())))
+        for _ in range(2):
+            x = framework.tensor([0.5, -1.0], dtype=framework.float64, requires_grad=True)
+            (model(x) * framework.tensor([1.0, 3.0], dtype=framework.float64)).sum().backward()
+            seen.append(x.grad.tolist())
+            last.remove()
+        found.append(seen)
+    assert len(found[0]) == len(found[1]) == 6
+    for ours, theirs in zip(*found, strict=True):
+        assert str(ours) == str(theirs) or ours == pytest.approx(theirs)
+
+
+def test_a_part_can_be_put_anywhere() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ModuleDict({"a": nn.ReLU()}))
+    model.set_submodule("1.a", nn.Tanh())
+    model.set_submodule("1.b", nn.Sigmoid())
+    assert repr(model[1]["a"]) == "Tanh()" and repr(model[1]["b"]) == "Sigmoid()"
+    with pytest.raises(AttributeError, match="no part 'c'"):
+        model.set_submodule("1.c", nn.Tanh(), strict=True)
+    with pytest.raises(AttributeError, match="no part '7'"):
+        model.set_submodule("7.c", nn.Tanh())
+    with pytest.raises(ValueError, match="path"):
+        model.set_submodule("", nn.Tanh())
+    assert model.type(chainrule.float64)[0].weight.dtype is chainrule.float64 and model.to_empty(device="cpu") is model

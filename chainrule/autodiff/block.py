@@ -11,7 +11,8 @@
 Without the second part a block's operations are recorded as usual, under its name (`features.0/sigmoid`). With it
 the block is one record: only what the rule names is kept. The rule's names are read as a primitive's are: `g`, any
 argument of the block, `output`. It gives one gradient, or a tuple with one for each tensor argument. A block with
-several results returns a tuple of tensors; its rule gets tuples for `g` and `output`.
+several results returns a tuple of tensors; its rule gets tuples for `g` and `output`, and in `g` None for a result
+whose gradient is zero because nothing used it (a result that exists for the rule's own sake, most times).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 from chainrule.autodiff.tape import Record
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
-from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule, zeros_of
+from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 
@@ -120,10 +121,11 @@ class Block(Generic[P]):
         """Everything the rule can name, as Tensors."""
         make = Primitive.make_tensor
         known = {name: make(x) if isinstance(x, Value) else x for name, x in (record.saved or {}).items()}
-        g = tuple([zeros_of(form) if x is None else x for x, form in zip(upstream, record.forms, strict=True)])
         output = tuple([make(Value(array, (record, i))) for i, array in enumerate(known.get("output", ()))])
-        one = len(g) == 1
-        return {**known, "g": g[0] if one else g, "output": output[0] if one and output else output}
+        one = len(upstream) == 1
+        known["g"] = upstream[0] if one else tuple(upstream)
+        known["output"] = output[0] if one and output else output
+        return known
 
 
 def block(function: Callable[P, Any]) -> Block[P]:

@@ -30,7 +30,8 @@ class OptimizerName(enum.StrEnum):
 
 def train(
     model: Annotated[
-        str, typer.Argument(help="What to train: [bold]lenet5[/], or [bold]mlp[/] with 128 hidden units.")
+        str,
+        typer.Argument(help="What to train: [bold]lenet5[/], [bold]convnet[/], or [bold]mlp[/] with 128 hidden units."),
     ],
     data: Annotated[str, typer.Option(help="What to learn from: [bold]digits[/], 1,797 handwritten ones.")] = "digits",
     epochs: Annotated[
@@ -60,7 +61,7 @@ def train(
             min=0,
             max=8,
             help="Move each training image by up to so many pixels, anew in each epoch. [dim]default: 2 of 32 "
-            "(lenet5), 0 of 8 (mlp)[/]",
+            "(lenet5, convnet), 0 of 8 (mlp)[/]",
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,

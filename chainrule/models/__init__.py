@@ -6,13 +6,15 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+from chainrule.models.convnet import ConvNet
 from chainrule.models.lenet5 import LeNet5
+from chainrule.models.linear_regression import elastic_net, lasso, least_squares, ridge
 from chainrule.models.mlp import MLP
 from chainrule.nn.module import Module
 
-__all__ = ["MLP", "LeNet5", "create", "names"]
+__all__ = ["ConvNet", "LeNet5", "MLP", "create", "elastic_net", "lasso", "least_squares", "names", "ridge"]
 
-_MODELS: dict[str, Callable[..., Module]] = {"lenet5": LeNet5, "mlp": MLP}
+_MODELS: dict[str, Callable[..., Module]] = {"convnet": ConvNet, "lenet5": LeNet5, "mlp": MLP}
 
 
 def names() -> list[str]:

@@ -41,7 +41,8 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             args, kwargs = changed
         elif changed is not None:
             args = changed if isinstance(changed, tuple) else (changed,)
-    watch = BackwardWatch(module) if module._backward_hooks and current_state().gradients else None
+    watched = module._backward_hooks or module._backward_pre_hooks
+    watch = BackwardWatch(module) if watched and current_state().gradients else None
     output = module.forward(*(args if watch is None else watch.enter(args)), **kwargs)
     for hook in list(module._forward_hooks.values()):
         seen = (args, kwargs, output) if hook.with_kwargs else (args, output)
@@ -89,10 +90,14 @@ class BackwardWatch:
             whole: list[Any] = [None] * len(outputs)
             for place, gradient in zip(places, gradients, strict=True):
                 whole[place] = gradient
+            for hook in list(self.module._backward_pre_hooks.values()):
+                changed = hook.function(self.module, tuple(whole))
+                if changed is not None:
+                    whole = list(changed) if isinstance(changed, tuple) else [changed]
             self.grad_output = tuple(whole)
             if not self.inputs_wanted:  # nothing will come back through the inputs, so this is the time
                 self._tell((None,))
-            return gradients
+            return tuple(whole[place] for place in places)
 
         for place, y in zip(places, _through(look, [outputs[i] for i in places]), strict=True):
             outputs[place] = y

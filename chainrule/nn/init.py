@@ -22,6 +22,28 @@ from chainrule.nn.truncated_normal import truncated_normal
 from chainrule.random import Generator, rand, randn
 from chainrule.tensor import Tensor
 
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "fan_in_and_out",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "skip_filling",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 P = ParamSpec("P")
 
 _filling: ContextVar[bool] = ContextVar("filling", default=True)
@@ -415,10 +437,3 @@ def default_weight_and_bias(weight: Tensor, bias: Tensor | None, fan_in: int | N
     uniform_(weight, -bound, bound)
     if bias is not None:
         uniform_(bias, -bound, bound)
-
-
-# PyTorch's old names, without the underscore, for programs of that age.
-uniform, normal, constant, eye, dirac = uniform_, normal_, constant_, eye_, dirac_
-sparse, orthogonal = sparse_, orthogonal_
-xavier_uniform, xavier_normal = xavier_uniform_, xavier_normal_
-kaiming_uniform, kaiming_normal = kaiming_uniform_, kaiming_normal_

@@ -59,6 +59,7 @@ class Module:
         fields["_forward_hooks"] = {}
         fields["_forward_pre_hooks"] = {}
         fields["_backward_hooks"] = {}
+        fields["_backward_pre_hooks"] = {}
         fields["_paths"] = (-1, {})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -78,7 +79,7 @@ class Module:
                     self._remind_of_eval()
             state.path = state.paths.get(id(self), state.path)
             state.module = type(self).__name__
-            if not self._forward_pre_hooks and not self._forward_hooks and not self._backward_hooks:
+            if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks):
                 return self.forward(*args, **kwargs)
             return call_with_hooks(self, args, kwargs)
         finally:
@@ -144,6 +145,20 @@ class Module:
         [0.0, 3.0] [3.0, 3.0]
         """
         return add_hook(self._backward_hooks, Hook(hook), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(module, grad_output)` when gradients arrive at the module's results, before they go through it.
+
+        What the hook returns (if anything) replaces `grad_output`, a tuple with one gradient for each result.
+
+        >>> import chainrule
+        >>> layer = chainrule.nn.ReLU()
+        >>> handle = layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
+        >>> x = chainrule.tensor([-1.0, 1.0], requires_grad=True)
+        >>> layer(x).sum().backward(); x.grad
+        tensor([ 0., 10.])
+        """
+        return add_hook(self._backward_pre_hooks, Hook(hook), prepend)
 
     # ----------------------------------------------------------------------------------- attributes
 
@@ -306,6 +321,26 @@ class Module:
             module = module._modules[name]
         return module
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a dotted path; with `strict` only where there is one already.
+
+        Raises ValueError for an empty path, AttributeError where the module that is to hold it (or, with `strict`,
+        the place) is missing.
+
+        >>> from chainrule import nn
+        >>> model = nn.Sequential(nn.Sequential(nn.ReLU()))
+        >>> model.set_submodule("0.0", nn.Tanh())
+        >>> model.get_submodule("0.0")
+        Tanh()
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError(f"set_submodule needs the path of a part, got {target!r}.")
+        holder = self.get_submodule(path)
+        if strict:
+            self.get_submodule(target)
+        setattr(holder, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted name. Raises AttributeError where there is none."""
         return self._get("_parameters", "parameter", target)
@@ -392,6 +427,14 @@ class Module:
     def bfloat16(self) -> Self:
         """To bfloat16."""
         return self.to("bfloat16")
+
+    def type(self, dst_type: Any) -> Self:
+        """To a data type, as `to`."""
+        return self.to(dst_type)
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """The module itself: its tensors are on the CPU already. Raises ValueError for another device."""
+        return self.to(device)
 
     def cpu(self) -> Self:
         """The module itself: everything is on the CPU."""

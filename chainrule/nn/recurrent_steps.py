@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 from chainrule.autodiff.block import block
 from chainrule.functions import activation, elementwise
-from chainrule.functions.creation import tensor
+from chainrule.functions.creation import tensor, zeros_like
 from chainrule.functions.shape import cat
 from chainrule.tensor import Tensor
+
+#: The gradients of a step's results, None for those that nothing used.
+Gradients = tuple[Tensor | None, ...]
 
 #: What a simple recurrent network may do to its sums. PyTorch has the first two.
 NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -48,13 +51,15 @@ def lstm_step(sums: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @lstm_step.gradient
-def _(g: tuple[Tensor, Tensor, Tensor], c: Tensor, output: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    g_h, g_c, g_gates = g  # to the gates only when this rule, which uses them, is itself differentiated
+def _(g: Gradients, c: Tensor, output: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     _, new_c, gates = output
+    g_h, g_c = (zeros_like(new_c) if x is None else x for x in g[:2])
     i, f, candidate, o = gates.chunk(4, 1)
     bent = new_c.tanh()
     to_c = g_c + g_h * o * (1 - bent * bent)
-    to_gates = cat([to_c * candidate, to_c * c, to_c * i, g_h * bent], 1) + g_gates
+    to_gates = cat([to_c * candidate, to_c * c, to_c * i, g_h * bent], 1)
+    if g[2] is not None:  # when this rule, which uses the gates, is itself differentiated
+        to_gates = to_gates + g[2]
     # σ′ = σ(1 − σ) and tanh′ = (1 − tanh)(1 + tanh): one formula with 0 or 1 in the second factor.
     is_tanh = 2 * _half_except_g(c) - 1
     return to_gates * ((1 - gates) * (gates + is_tanh)), to_c * f
@@ -88,12 +93,11 @@ def gru_step(input_sums: Tensor, state_sums: Tensor, h: Tensor) -> tuple[Tensor,
 
 @gru_step.gradient
 def _(
-    g: tuple[Tensor, Tensor, Tensor, Tensor],
-    state_sums: Tensor,
-    h: Tensor,
-    output: tuple[Tensor, Tensor, Tensor, Tensor],
+    g: Gradients, state_sums: Tensor, h: Tensor, output: tuple[Tensor, Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    (g_h, g_r, g_z, g_n), (_, r, z, n) = g, output  # the last three as at the LSTM's gates
+    _, r, z, n = output
+    g_h = zeros_like(h) if g[0] is None else g[0]
+    g_r, g_z, g_n = (0.0 if x is None else x for x in g[1:])  # as at the LSTM's gates
     to_n = (g_h * (1 - z) + g_n) * (1 - n * n)
     to_z = (g_h * (h - n) + g_z) * (z * (1 - z))
     to_r = (to_n * state_sums.chunk(3, 1)[2] + g_r) * (r * (1 - r))

@@ -56,6 +56,9 @@ def fill_key(key: Key, arrays: tuple[Array, ...]) -> Key:
 
 def indexed_shape(shape: Shape, key: Key, arrays: tuple[Any, ...]) -> Shape:
     """The shape of x[key], found on an array that takes no memory. Raises IndexRangeError for places outside."""
+    axis = len(key) - 1
+    if len(arrays) == 1 and axis < len(shape) and key[-1] is ARRAY and all(k == (None, None, None) for k in key[:-1]):
+        return (*shape[:axis], *arrays[0].shape, *shape[axis + 1 :])  # the most usual one, without the detour
     # Entries are irrelevant for the shape, so symbols and arrays alike are replaced by zeros.
     places = tuple(np.broadcast_to(np.zeros((), np.int64), a.shape) for a in arrays)
     model = np.broadcast_to(np.zeros((), np.int8), shape)

@@ -201,7 +201,7 @@ class Eigh(Primitive):
 
     @staticmethod
     def grad_a(g_w: Tensor, g_v: Tensor, w: Tensor, v: Tensor) -> Tensor:
-        inner = _inverse_differences(w) * (v.mT @ g_v) + _diagonal(g_w)
+        inner = _over_differences(v.mT @ g_v, w) + _diagonal(g_w)
         gradient = v @ inner @ v.mT
         return (gradient + gradient.mT) / 2
 
@@ -230,16 +230,16 @@ class SVD(Primitive):
     @staticmethod
     def grad_a(g_u: Tensor, g_s: Tensor, g_vh: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
         # Source: J. Townsend, "Differentiating the singular value decomposition", 2016.
-        f = _inverse_differences(s * s)
-        row, column = s.unsqueeze(-2), s.unsqueeze(-1)
+        row, column, squares = s.unsqueeze(-2), s.unsqueeze(-1), s * s
         in_u, in_v = u.mT @ g_u, vh @ g_vh.mT
-        inner = f * (in_u - in_u.mT) * row + column * (f * (in_v - in_v.mT)) + _diagonal(g_s)
+        turned_u, turned_v = _over_differences(in_u - in_u.mT, squares), _over_differences(in_v - in_v.mT, squares)
+        inner = turned_u * row + column * turned_v + _diagonal(g_s)
         gradient = u @ inner @ vh
         m, k, n = u.shape[-2], s.shape[-1], vh.shape[-1]
         if m > k:
-            gradient = gradient + ((g_u - u @ in_u) / row) @ vh
+            gradient = gradient + _quotient(g_u - u @ in_u, row) @ vh
         if n > k:
-            gradient = gradient + (u / row) @ (g_vh - in_v.mT @ vh)
+            gradient = gradient + u @ _quotient(g_vh - in_v.mT @ vh, column)
         return gradient
 
 
@@ -250,10 +250,13 @@ def _diagonal(vector: Tensor) -> Tensor:
     return vector.unsqueeze(-1) * eye(vector.shape[-1], dtype=vector.dtype)
 
 
-def _inverse_differences(x: Tensor) -> Tensor:
-    """F with F[i, j] = 1/(x[j] − x[i]) and 0 on the diagonal."""
+def _over_differences(matrix: Tensor, x: Tensor) -> Tensor:
+    """F with F[i, j] = matrix[i, j]/(x[j] − x[i]) and 0 on the diagonal."""
     from chainrule.functions.creation import eye
 
-    identity = eye(x.shape[-1], dtype=x.dtype)
-    differences = x.unsqueeze(-2) - x.unsqueeze(-1) + identity
-    return differences.reciprocal() - identity
+    return _quotient(matrix * (1 - eye(x.shape[-1], dtype=x.dtype)), x.unsqueeze(-2) - x.unsqueeze(-1))
+
+
+def _quotient(x: Tensor, y: Tensor) -> Tensor:
+    """x/y, and 0 where both are 0: vectors in whose gradient nobody is interested may belong to equal or no values."""
+    return x / y.masked_fill((x == 0) & (y == 0), 1)

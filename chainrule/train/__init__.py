@@ -1,5 +1,6 @@
 """Training: the loop, evaluation, run folders and weights files."""
 
+from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loop import DivergedError, Scores, evaluate, train_epoch
 from chainrule.train.run import Run, new_run_path
@@ -7,6 +8,7 @@ from chainrule.train.weights import load_weights, read_weights, save_weights
 
 __all__ = [
     "DivergedError",
+    "EarlyStopping",
     "Run",
     "Scores",
     "evaluate",

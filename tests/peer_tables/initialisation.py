@@ -14,7 +14,7 @@ TESTED = {
     **{
         f"nn.utils.{name}": _UTILITIES
         for name in (
-            "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm",
+            "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm",
             "parameters_to_vector", "skip_init", "vector_to_parameters",
         )
     },

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import nn, optim
+from chainrule import models, nn, optim
 from chainrule.autograd import functional
 
 F = nn.functional
@@ -83,6 +83,17 @@ def test_i_ii_3_one_hot_cross_entropy() -> None:
     labels = y.argmax(1)
     assert nn.NLLLoss()(predicted.log(), labels).item() == pytest.approx(0.1095, abs=1e-4)
     assert F.cross_entropy(predicted.log().clamp(min=-1e4), labels).item() == pytest.approx(0.1095, abs=1e-4)
+
+
+def test_i_ii_4_linear_regression_in_one_step() -> None:
+    """I II.4: W = (XᵀX)⁻¹XᵀY. II.8 1a: XᵀX of 100 features is small and adds up over the parts of any data set."""
+    X, Y = chainrule.randn(1000, 100, dtype=float64), chainrule.randn(1000, 1, dtype=float64)
+    G, c = chainrule.zeros(100, 100, dtype=float64), chainrule.zeros(100, 1, dtype=float64)
+    for a, b in zip(X.split(64), Y.split(64), strict=True):
+        G, c = G + a.T @ a, c + a.T @ b
+    streamed = chainrule.linalg.solve(G, c)
+    assert close(models.least_squares(X, Y, bias=False).weight, streamed.T)
+    assert close(chainrule.linalg.inv(X.T @ X) @ X.T @ Y, streamed)
 
 
 def test_i_ii_6_one_training_step() -> None:
@@ -195,6 +206,32 @@ def test_i_iv_1_f_adam_s_first_step() -> None:
     optim.Adam([p], lr=0.1).step()
     assert close(p, [-0.1, -0.1, 0.1], 1e-6)
     assert (1 - 0.9) / math.sqrt(1 - 0.999) == pytest.approx(3.16, abs=5e-3)
+
+
+def test_i_iv_2_d_penalties_and_their_gradients() -> None:
+    """I IV.2.d: λΣ|θ| and ½λΣθ², whose gradient adds λθ to the loss's; L1 makes zeros, L2 small numbers."""
+    theta = chainrule.tensor([3.0, -4.0, 0.5], dtype=float64, requires_grad=True)
+    assert nn.penalty.l1_penalty(theta, 0.1).item() == pytest.approx(0.75)
+    assert nn.penalty.l2_penalty(theta, 0.1).item() == pytest.approx(0.5 * 0.1 * 25.25)
+    (loss,) = chainrule.autograd.grad((theta**3).sum(), theta)
+    (whole,) = chainrule.autograd.grad((theta**3).sum() + nn.penalty.l2_penalty(theta, 0.1), theta)
+    assert close(whole, loss + 0.1 * theta.detach())
+    X = chainrule.randn(50, 6, dtype=float64, generator=chainrule.Generator(0))
+    Y = X[:, 0] * 2 + 0.1 * chainrule.randn(50, dtype=float64, generator=chainrule.Generator(1))
+    sparse, small = models.lasso(X, Y, 0.5).weight[0], models.ridge(X, Y, 25.0).weight[0]
+    assert (sparse == 0).tolist() == [False, True, True, True, True, True]
+    assert not (small == 0).any() and small.norm().item() < models.least_squares(X, Y).weight.norm().item()
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8])
+def test_i_iv_2_d_dropout_on_a_linear_layer(keep: float) -> None:
+    """I IV.2.d: the mean over all 2ⁿ masks, each with its probability, is the layer on p_keep·x; inverted, on x."""
+    layer, x = nn.Linear(6, 3).double(), chainrule.randn(6, dtype=float64)
+    masks = chainrule.tensor(list(itertools.product([0.0, 1.0], repeat=6)), dtype=float64)
+    chances = (masks * keep + (1 - masks) * (1 - keep)).prod(1)
+    assert len(masks) == 64 and chances.sum().item() == pytest.approx(1)
+    assert close(chances @ layer(masks * x), layer(keep * x).detach())
+    assert close(chances @ layer(masks * x / keep), layer(x).detach())
 
 
 @pytest.mark.parametrize(("name", "same"), [("SGD", True), ("Adam", False)])

@@ -105,9 +105,6 @@ def clip_grad_norm_(
     return total
 
 
-clip_grad_norm = clip_grad_norm_  # PyTorch's old name
-
-
 @no_grad()
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Bring every entry of every gradient into [−clip_value, clip_value], in place. This may turn the direction.
