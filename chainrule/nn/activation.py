@@ -134,3 +134,24 @@ class LogSoftmax(Module):
     def extra_repr(self) -> str:
         """The dimension."""
         return f"dim={self.dim}"
+
+
+class GELU(Module):
+    """x·Φ(x), entry by entry; arguments as `functional.gelu`.
+
+    >>> import chainrule
+    >>> GELU()(chainrule.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8413])
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return activation.gelu(need_tensor(input, "gelu"), self.approximate)
+
+    def extra_repr(self) -> str:
+        """Which form."""
+        return f"approximate={self.approximate!r}"
