@@ -1,5 +1,6 @@
-"""Optimisers: how parameters follow their gradients."""
+"""Optimisers: how parameters follow their gradients. Learning-rate schedules are in `lr_scheduler`."""
 
+from chainrule.optim import lr_scheduler, swa_utils
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
@@ -11,6 +12,7 @@ from chainrule.optim.muon import Muon
 from chainrule.optim.nadam import NAdam
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.radam import RAdam
+from chainrule.optim.range_test import RangeTest, learning_rate_range_test
 from chainrule.optim.rmsprop import RMSprop
 from chainrule.optim.rprop import Rprop
 from chainrule.optim.sgd import SGD
@@ -21,4 +23,5 @@ __all__ = [
     "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
     "Adafactor", "Lion", "Muon",
     "Optimizer",
+    "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
 ]  # fmt: skip
