@@ -148,7 +148,8 @@ def _remember(model: Module, optimizer: Optimizer) -> Callable[[], None]:
             module.training = training
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             set_number(group, "lr", rate)
-        optimizer.state = dict(state)
+        optimizer.state.clear()
+        optimizer.state.update(state)
         optimizer.stepped = stepped
         set_rng_state(generator)
 

@@ -177,8 +177,8 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
     finally:
         for module, momentum in momenta.items():
             module.momentum = momentum
-        for module, training in modes:
-            module.training = training
+        for part, training in modes:
+            part.training = training
 
 
 class SWALR(LRScheduler):
