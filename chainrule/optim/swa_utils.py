@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.errors import EvaluationWarning
 from chainrule.functions.creation import tensor
 from chainrule.nn.module import Module
 from chainrule.nn.normalization_layers import _BatchNorm
@@ -171,9 +173,11 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
         for module in momenta:
             module.reset_running_stats()
             module.momentum = None
-        for batch in loader:
-            x = batch[0] if isinstance(batch, (list, tuple)) else batch
-            model(x if device is None else x.to(device))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EvaluationWarning)  # in training mode without gradients, and it is meant
+            for batch in loader:
+                x = batch[0] if isinstance(batch, (list, tuple)) else batch
+                model(x if device is None else x.to(device))
     finally:
         for module, momentum in momenta.items():
             module.momentum = momentum
