@@ -1,6 +1,7 @@
-"""Optimisers: how parameters follow their gradients."""
+"""Optimisers: how parameters follow their gradients. Learning-rate schedules are in `lr_scheduler`."""
 
 from chainrule.optim import convergence, curvature, landscapes
+from chainrule.optim import lr_scheduler, swa_utils
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
@@ -15,6 +16,7 @@ from chainrule.optim.newton import Newton
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.perturbed import PerturbedGradientDescent
 from chainrule.optim.radam import RAdam
+from chainrule.optim.range_test import RangeTest, learning_rate_range_test
 from chainrule.optim.rmsprop import RMSprop
 from chainrule.optim.root_finding import Root, newton_raphson
 from chainrule.optim.rprop import Rprop
@@ -46,3 +48,5 @@ __all__ = [
     "landscapes",
     "newton_raphson",
 ]
+    "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
+]  # fmt: skip
