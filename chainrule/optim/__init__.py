@@ -49,4 +49,12 @@ __all__ = [
     "newton_raphson",
 ]
     "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
+    "SGD", "ASGD", "Rprop",
+    "Adagrad", "RMSprop", "Adadelta",
+    "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
+    "Adafactor", "Lion", "Muon",
+    "LBFGS", "Newton", "PerturbedGradientDescent",
+    "Optimizer",
+    "newton_raphson", "Root",
+    "convergence", "curvature", "landscapes",
 ]  # fmt: skip

@@ -287,6 +287,8 @@ def _own_copy(entry: Any) -> Any:
 
 def _own_entry(name: str, entry: Any, parameter: Tensor) -> Any:
     """An entry of a saved state for a parameter, in its data type; what goes with time keeps its own."""
+    if isinstance(entry, list):  # the history of L-BFGS
+        return [_own_entry(name, part, parameter) for part in entry]
     own = _own_copy(entry)
     if name == "step":  # some save it as a Python number
         number = clock_number(float(own))
