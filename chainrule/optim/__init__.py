@@ -1,7 +1,6 @@
 """Optimisers: how parameters follow their gradients. Learning-rate schedules are in `lr_scheduler`."""
 
-from chainrule.optim import convergence, curvature, landscapes
-from chainrule.optim import lr_scheduler, swa_utils
+from chainrule.optim import convergence, curvature, landscapes, lr_scheduler, swa_utils
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
@@ -40,21 +39,15 @@ __all__ = [
     "PerturbedGradientDescent",
     "RAdam",
     "RMSprop",
+    "RangeTest",
     "Root",
     "Rprop",
     "SGD",
     "convergence",
     "curvature",
     "landscapes",
+    "learning_rate_range_test",
+    "lr_scheduler",
     "newton_raphson",
+    "swa_utils",
 ]
-    "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
-    "SGD", "ASGD", "Rprop",
-    "Adagrad", "RMSprop", "Adadelta",
-    "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
-    "Adafactor", "Lion", "Muon",
-    "LBFGS", "Newton", "PerturbedGradientDescent",
-    "Optimizer",
-    "newton_raphson", "Root",
-    "convergence", "curvature", "landscapes",
-]  # fmt: skip
