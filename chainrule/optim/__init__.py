@@ -1,7 +1,6 @@
 """Optimisers: how parameters follow their gradients. Learning-rate schedules are in `lr_scheduler`."""
 
-from chainrule.optim import convergence, curvature, landscapes
-from chainrule.optim import lr_scheduler, swa_utils
+from chainrule.optim import convergence, curvature, landscapes, lr_scheduler, swa_utils
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
@@ -23,32 +22,6 @@ from chainrule.optim.rprop import Rprop
 from chainrule.optim.sgd import SGD
 
 __all__ = [
-    "AMSGrad",
-    "ASGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "LBFGS",
-    "Lion",
-    "Muon",
-    "NAdam",
-    "Newton",
-    "Optimizer",
-    "PerturbedGradientDescent",
-    "RAdam",
-    "RMSprop",
-    "Root",
-    "Rprop",
-    "SGD",
-    "convergence",
-    "curvature",
-    "landscapes",
-    "newton_raphson",
-]
-    "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
     "SGD", "ASGD", "Rprop",
     "Adagrad", "RMSprop", "Adadelta",
     "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
@@ -56,5 +29,6 @@ __all__ = [
     "LBFGS", "Newton", "PerturbedGradientDescent",
     "Optimizer",
     "newton_raphson", "Root",
+    "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
     "convergence", "curvature", "landscapes",
 ]  # fmt: skip
