@@ -51,13 +51,3 @@ __all__ = [
     "newton_raphson",
     "swa_utils",
 ]
-    "SGD", "ASGD", "Rprop",
-    "Adagrad", "RMSprop", "Adadelta",
-    "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
-    "Adafactor", "Lion", "Muon",
-    "LBFGS", "Newton", "PerturbedGradientDescent",
-    "Optimizer",
-    "newton_raphson", "Root",
-    "lr_scheduler", "swa_utils", "learning_rate_range_test", "RangeTest",
-    "convergence", "curvature", "landscapes",
-]  # fmt: skip
