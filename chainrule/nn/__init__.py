@@ -1,7 +1,7 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
 from chainrule.nn import functional, init, kernels, penalty, utils
-from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from chainrule.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -30,6 +30,7 @@ from chainrule.nn.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
+from chainrule.nn.embedding import Embedding
 from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
@@ -71,10 +72,10 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
-    "CausalSelfAttention",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "CausalSelfAttention",
     "ClassicDropout",
     "Conv1d",
     "Conv2d",
@@ -87,10 +88,12 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GELU",
     "GRU",
     "GRUCell",
     "GlobalAvgPool1d",
@@ -101,18 +104,18 @@ __all__ = [
     "GlobalMaxPool3d",
     "GroupNorm",
     "Identity",
-    "KeyValueCache",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KeyValueCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "LSTM",
     "LSTMCell",
-    "LearnedPositions",
     "LayerNorm",
+    "LearnedPositions",
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",

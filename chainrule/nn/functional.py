@@ -3,7 +3,7 @@
 from chainrule.functions.activation import sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
-from chainrule.nn.activation import log_softmax, relu, softmax
+from chainrule.nn.activation import gelu, log_softmax, relu, softmax
 from chainrule.nn.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -27,6 +27,7 @@ from chainrule.nn.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from chainrule.nn.embedding import embedding
 from chainrule.nn.fractional_pooling import (
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
@@ -70,8 +71,8 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
-    "causal_mask",
     "batch_norm",
+    "causal_mask",
     "classic_dropout",
     "conv1d",
     "conv2d",
@@ -84,11 +85,13 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "embedding",
     "feature_alpha_dropout",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
     "fractional_max_pool3d_with_indices",
+    "gelu",
     "grid_sample",
     "group_norm",
     "instance_norm",
@@ -116,8 +119,8 @@ __all__ = [
     "one_hot",
     "pad",
     "relu",
-    "scaled_dot_product_attention",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "sinusoidal_positions",
     "softmax",

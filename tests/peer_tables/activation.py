@@ -1,6 +1,6 @@
 """Activations."""
 
-from tests.peer_tables import Case
+from tests.peer_tables import Case, Refused
 
 MODULES = [
     Case("ReLU()", [(3, 4)]),
@@ -17,4 +17,14 @@ MODULES = [
     Case("Softmax(dim=-2)", [(2, 3, 4)]),
     Case("LogSoftmax(dim=1)", [(3, 4)]),
     Case("Softmax(1)", [(0, 4)]),
+    Case("GELU()", [(3, 4)]),
+    Case("GELU('tanh')", [(3, 4)]),
 ]
+
+FUNCTIONS = [
+    Case("gelu(x)", [(0, 3)]),
+    Case("gelu(x)", [()]),
+    Case("gelu(x, approximate='tanh')", [(2, 3)]),
+]
+
+REFUSED = [Refused("f.gelu(x, approximate='sigmoid')", [(2,)], "'sigmoid'")]
