@@ -291,7 +291,7 @@ if TYPE_CHECKING:
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = ("autograd", "data", "explain", "func", "linalg", "models", "nn", "optim", "train", "utils")
 _LATER = {
-    "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "slogdet"),
+    "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "matrix_exp", "slogdet"),
     "chainrule.printing": ("set_printoptions",),
     "chainrule.random": (
         "Generator",

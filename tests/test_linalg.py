@@ -58,7 +58,7 @@ CALLS = [
     "L.matrix_norm(T, -2)", "L.matrix_norm(T, 1)", "L.matrix_norm(T, -1)", "L.matrix_norm(T, float('inf'))",
     "L.matrix_norm(T, float('-inf'), keepdim=True)", "L.vector_norm(T)", "L.vector_norm(T, 1, dim=-1)",
     "L.vector_norm(T, 3, dim=-2, keepdim=True)", "L.vector_norm(T, float('inf'))", "L.norm(T)", "L.norm(T[0], 2)",
-    "L.cond(A)", "L.matrix_power(A, 3)", "L.matrix_power(A, -1)", "L.multi_dot([T[0], A[0], A[1]])",
+    "L.cond(A)", "L.matrix_exp(A)", "L.matrix_exp(A * 0)", "L.matrix_exp(A * 7 - A.mT * 7)", "L.matrix_exp(A * 1e-9)", "L.matrix_power(A, 3)", "L.matrix_power(A, -1)", "L.multi_dot([T[0], A[0], A[1]])",
     "L.solve_triangular(A, B, upper=True)", "L.solve_triangular(A, B, upper=False, unitriangular=True)",
     "L.lstsq(T, T[..., :1]).solution", "L.cross(A, A.mT)", "L.diagonal(A, offset=1)", "L.matrix_rank(T)",
     "L.eigh(A + A.mT)[1][..., :1].abs()", "L.svd(T, full_matrices=False)[0][..., :1].abs()",

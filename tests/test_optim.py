@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from typing import Any
 
@@ -11,47 +12,80 @@ import pytest
 
 import chainrule
 from chainrule import nn, optim
-
-OPTIONS: list[tuple[str, dict[str, Any]]] = [
-    ("SGD", {"lr": 0.05}), ("SGD", {"lr": 0.05, "momentum": 0.9}), ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
-    ("SGD", {"lr": 0.02, "momentum": 0.8, "dampening": 0.3}), ("SGD", {"lr": 0.05, "weight_decay": 0.1}),
-    ("SGD", {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}), ("SGD", {"lr": 0.01, "maximize": True}),
-    ("SGD", {"lr": 0.02, "momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1, "maximize": True}), ("SGD", {"lr": 0.0, "momentum": 0.9}),
-    ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "maximize": True}), ("SGD", {"lr": 0.05, "dampening": 0.5}),
-    ("Adam", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1, "maximize": True}), ("Adam", {"lr": 0.02, "betas": (0.0, 0.0)}),
-    ("Adam", {"lr": 0.05, "betas": (0.9, 0.5), "eps": 0.1, "amsgrad": True}), ("AdamW", {"lr": 0.05, "weight_decay": 0.0}),
-    ("AdamW", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1, "maximize": True, "betas": (0.7, 0.8)}),
-    ("Adam", {}), ("Adam", {"lr": 0.05}), ("Adam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3}),
-    ("Adam", {"lr": 0.05, "weight_decay": 0.1}), ("Adam", {"lr": 0.05, "amsgrad": True}), ("Adam", {"lr": 0.01, "maximize": True}),
-    ("AdamW", {"lr": 0.05}), ("AdamW", {"lr": 0.05, "weight_decay": 0.2, "amsgrad": True}), ("AdamW", {"lr": 0.01, "maximize": True}),
-]  # fmt: skip
+from tests.optimiser_cases import CASES, OPTIONS
 
 random = np.random.default_rng(0)
 START = {name: random.standard_normal(shape) * 0.5 for name, shape in [("a", (4, 3)), ("b", (3,)), ("c", (3, 2))]}
 INPUTS, TARGETS = random.standard_normal((50, 8, 4)), random.standard_normal((50, 8, 2))
 
 
-def trajectory(framework: Any, name: str, settings: dict[str, Any], steps: int = 50) -> np.ndarray:
-    """All parameters after each step, on a small network with a new batch in every step."""
+def train(framework: Any, name: str, settings: dict[str, Any], steps: int = 50) -> tuple[np.ndarray, Any]:
+    """All parameters after each step, on a small network with a new batch in every step; and the optimiser."""
     parameters = {n: framework.tensor(v.copy(), requires_grad=True) for n, v in START.items()}
-    optimizer = getattr(framework.optim, name)(list(parameters.values()), **settings)
+    learned = [p for p in parameters.values() if name != "Muon" or p.ndim == 2]
+    optimizer = getattr(framework.optim, name)(learned, **settings)
     path = []
     for x, y in zip(INPUTS[:steps], TARGETS[:steps], strict=True):
         optimizer.zero_grad()
         hidden = framework.tanh(framework.tensor(x) @ parameters["a"] + parameters["b"])
         ((hidden @ parameters["c"] - framework.tensor(y)) ** 2).mean().backward()
         optimizer.step()
-        path.append(np.concatenate([p.detach().numpy().ravel() for p in parameters.values()]))
-    return np.array(path)
+        path.append(np.concatenate([p.detach().numpy().ravel() for p in learned]))
+    return np.array(path), optimizer
+
+
+def without_rounding(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's Muon rounds to bfloat16 inside; ours does not, so for comparing neither does."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())
+
+
+def plain(thing: Any) -> Any:
+    """A state as numbers, lists and arrays, of either framework."""
+    if isinstance(thing, dict):
+        return {key: plain(entry) for key, entry in thing.items()}
+    if isinstance(thing, (list, tuple)):
+        return [plain(entry) for entry in thing]
+    return thing.detach().numpy() if hasattr(thing, "detach") else thing
+
+
+def assert_same_state(found: Any, wanted: Any, where: str = "") -> None:
+    """Same names, shapes, types; values to rounding."""
+    assert type(found) is type(wanted), where
+    if isinstance(wanted, dict):
+        assert set(found) == set(wanted), where
+        for key in wanted:
+            assert_same_state(found[key], wanted[key], f"{where}.{key}")
+    elif isinstance(wanted, list):
+        assert len(found) == len(wanted), where
+        for i, pair in enumerate(zip(found, wanted, strict=True)):
+            assert_same_state(*pair, f"{where}.{i}")
+    elif isinstance(wanted, np.ndarray):
+        assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype), where
+        np.testing.assert_allclose(found, wanted, rtol=1e-9 if wanted.dtype == np.float64 else 1e-6, atol=1e-9)
+    else:
+        assert found == wanted, where
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize(("name", "settings"), OPTIONS)
-def test_trajectory_is_pytorch_s(name: str, settings: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_trajectory_is_pytorch_s(name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty steps, and afterwards the whole state_dict: names, settings, shapes, types, values."""
     torch = pytest.importorskip("torch")
-    np.testing.assert_allclose(
-        trajectory(chainrule, name, settings), trajectory(torch, name, settings), rtol=1e-9, atol=1e-9
-    )
+    without_rounding(torch, monkeypatch)
+    (ours, mine), (theirs, other) = train(chainrule, name, settings), train(torch, name, settings)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    assert_same_state(plain(mine.state_dict()), plain(other.state_dict()))
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", OPTIONS)
+def test_arguments_are_pytorch_s(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    forms = []
+    for framework in (chainrule, torch):
+        given = inspect.signature(getattr(framework.optim, name)).parameters.values()
+        forms.append([(p.name, p.default, p.kind) for p in given])
+    assert forms[0] == forms[1]
 
 
 @pytest.mark.peer
@@ -259,7 +293,7 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
 
 def test_groups_are_added_later_and_checked() -> None:
     p, q = chainrule.ones(1, requires_grad=True), chainrule.ones(1, requires_grad=True)
-    optimizer = optim.Adam([("p", p)], lr=0.1)
+    optimizer = optim.Adam([p], lr=0.1)
     optimizer.add_param_group({"params": q, "lr": 0.5})
     (p + q).sum().backward()
     optimizer.step()

@@ -11,10 +11,12 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.functions import reduction
 from chainrule.functions.creation import eye, make
+from chainrule.functions.logic import where
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
 from chainrule.functions.shape import cat
 from chainrule.functions.shape import diagonal as _diagonal_of
 from chainrule.primitives import linear_algebra as primitives
+from chainrule.primitives.value import Symbol
 from chainrule.tensor import Tensor
 
 
@@ -322,6 +324,38 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     while n:
         result = result @ square if n & 1 else result
         square, n = square @ square if n > 1 else square, n >> 1
+    return result
+
+
+def matrix_exp(A: Tensor) -> Tensor:
+    """eᴬ = I + A + A²/2! + … of square matrices (…, n, n); a rotation if A is skew-symmetric.
+
+    Scaled to a norm of at most 1, where the series ends soon, then squared as often as it was halved:
+    eᴬ = (e^(A/2ˢ))^(2ˢ). Source: Moler and Van Loan, "Nineteen dubious ways to compute the exponential of a matrix",
+    2003, method 3.
+
+    >>> import chainrule
+    >>> matrix_exp(chainrule.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    need_tensor(A, "matrix_exp")
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise ShapeError(f"matrix_exp takes square matrices (…, n, n), got {tuple(A.shape)}.")
+    if not A.numel():
+        return A * 1
+    most, terms = 24, 18 if A.dtype.itemsize == 8 else 11
+    norm = A.detach().abs().sum(-2).amax(-1).unsqueeze(-1).unsqueeze(-1)
+    squarings = norm.log2().ceil().clamp(0, most)
+    if not isinstance(squarings.value.array, Symbol):  # where the numbers are known, no step is done in vain
+        most = int(np.nan_to_num(np.asarray(squarings, np.float64)).max())
+    scaled = A / squarings.exp2()
+    identity = expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape))
+    result = identity
+    for k in range(terms, 0, -1):
+        result = identity + scaled @ result / k
+    for i in range(most):
+        result = where(squarings > i, result @ result, result)
     return result
 
 

@@ -31,6 +31,7 @@ from chainrule.nn.dropout import (
     FeatureAlphaDropout,
 )
 from chainrule.nn.embedding import Embedding
+from chainrule.nn.fold_batch_norm import fold_batch_norm
 from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
 from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
@@ -156,6 +157,7 @@ __all__ = [
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
     "convolution_matrix",
+    "fold_batch_norm",
     "functional",
     "init",
     "kernels",

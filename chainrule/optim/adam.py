@@ -1,13 +1,14 @@
-"""Adam, with AMSGrad and decoupled weight decay (AdamW)."""
+"""Adam, with decoupled weight decay (AdamW), and AMSGrad in both of its forms."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
+from chainrule.dtypes import DType
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import zeros_like
-from chainrule.optim.optimizer import Optimizer, check_not_negative, keep
+from chainrule.optim.clock import bias_corrections, clock_number, next_step, of_step
+from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, write
 from chainrule.tensor import Tensor
 
 
@@ -26,24 +27,27 @@ def adam(
     first: Tensor,
     second: Tensor,
     largest: Tensor | None,
-    step: float,
+    step: Tensor,
     *,
-    lr: float,
+    lr: float | Tensor,
     betas: tuple[float, float],
-    eps: float,
+    eps: float | Tensor,
     weight_decay: float = 0.0,
     decoupled: bool = False,
+    corrected: bool = True,
 ) -> AdamStep:
     """Step t = 1, 2, … as a pure function.
 
         g ← g + λ·θ                       coupled weight decay, or θ ← θ − η·λ·θ if decoupled (AdamW)
         m ← β₁·m + (1 − β₁)·g             first moment: the mean of the gradient
         v ← β₂·v + (1 − β₂)·g²            second moment, not centred
-        m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)   because both start at 0
-        θ ← θ − η·m̂/(√v̂ + ε)
+        m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)   because both start at 0; m̂ = m, v̂ = v if not `corrected`
+        θ ← θ − η·m̂/(√v̂ + ε)             computed as θ − ηₜ·m/(√v + εₜ), which spares two passes over memory:
+                                          ηₜ = η·√(1 − β₂ᵗ)/(1 − β₁ᵗ), εₜ = ε·√(1 − β₂ᵗ)
 
     AMSGrad takes the largest v so far instead of v. Sources: Kingma and Ba 2015; Loshchilov and Hutter 2019
-    (AdamW); Reddi, Kale and Kumar 2018 (AMSGrad). ε stands outside of the root, as in the paper and in PyTorch.
+    (AdamW); Reddi, Kale and Kumar 2018 (AMSGrad). ε stands outside of the root, as in the paper and in PyTorch; where
+    it is written √(v̂ + ε) another ε is meant.
     """
     beta1, beta2 = betas
     if weight_decay and decoupled:
@@ -54,8 +58,20 @@ def adam(
     second = second * beta2 + gradient * gradient * (1 - beta2)
     if largest is not None:
         largest = maximum(largest, second)
-    spread = (second if largest is None else largest).sqrt() / math.sqrt(1 - beta2**step) + eps
-    return AdamStep(parameter - first / spread * (lr / (1 - beta1**step)), first, second, largest)
+    if corrected:
+        lr, eps = _corrected(step, lr, eps, beta1, beta2, parameter.dtype)
+    spread = (second if largest is None else largest).sqrt() + eps
+    return AdamStep(parameter - first / spread * lr, first, second, largest)
+
+
+@of_step
+def _corrected(
+    step: Tensor, lr: float | Tensor, eps: float, beta1: float, beta2: float, dtype: DType
+) -> tuple[Tensor, ...]:
+    """ηₜ and εₜ, into which the corrections of both moments go."""
+    first, second = bias_corrections(step, beta1, beta2)
+    root = second.sqrt()
+    return (lr * root / first).to(dtype), (eps * root).to(dtype)
 
 
 class Adam(Optimizer):
@@ -69,8 +85,10 @@ class Adam(Optimizer):
         betas: β₁ and β₂ in [0, 1): how long the means remember.
         eps: ε, above 0, keeps the division finite.
         weight_decay: λ, coupled (added to the gradient); see AdamW for the decoupled form.
-        amsgrad: use the largest second moment so far.
+        amsgrad: use the largest second moment so far; with bias correction, as PyTorch does. AMSGrad is without.
         maximize: climb instead of descending.
+        differentiable: record the step, so that what it gives can be differentiated.
+        decoupled_weight_decay: decay the parameter instead of the gradient: AdamW.
         foreach, capturable, fused: taken and ignored; they choose between PyTorch's implementations of one rule.
 
     Raises ValueError for settings out of their range.
@@ -82,49 +100,48 @@ class Adam(Optimizer):
     tensor([0.9000], requires_grad=True)
     """
 
-    decoupled = False
+    corrected = True
 
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
-        maximize: bool = False,
         foreach: bool | None = None,
+        maximize: bool = False,
         capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         check_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
-        if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
-            raise ValueError(f"betas are two numbers in [0, 1), got {betas}.")
+        check_betas(betas)
         settings = {
             "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-            "maximize": maximize,
+            "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
+            "fused": fused, "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
         super().__init__(params, settings)
 
+    def initial_state(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
+        """Both moments 0 before the first step."""
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
+        return {"step": clock_number(0.0), **{name: zeros_like(parameter) for name in names}}
+
     def update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Apply the rule to one parameter."""
-        if not state:
-            state["step"] = 0.0
-            state["exp_avg"] = zeros_like(parameter)
-            state["exp_avg_sq"] = zeros_like(parameter)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = zeros_like(parameter)
-        state["step"] = float(state["step"]) + 1
         largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
-        settings = {name: group[name] for name in ("lr", "betas", "eps", "weight_decay")}
-        moments = state["exp_avg"], state["exp_avg_sq"], largest
-        result = adam(parameter, gradient, *moments, state["step"], decoupled=self.decoupled, **settings)
-        parameter.assign(result.parameter)
-        keep(state, "exp_avg", result.first)
-        keep(state, "exp_avg_sq", result.second)
-        if result.largest is not None:
-            keep(state, "max_exp_avg_sq", result.largest)
+        result = adam(
+            parameter, gradient, state["exp_avg"], state["exp_avg_sq"], largest, next_step(state),
+            lr=group["lr"], betas=group["betas"], eps=group["eps"], weight_decay=group["weight_decay"],
+            decoupled=group["decoupled_weight_decay"], corrected=self.corrected,
+        )  # fmt: skip
+        moments = {"exp_avg": result.first, "exp_avg_sq": result.second, "max_exp_avg_sq": result.largest}
+        write(parameter, result.parameter, state, moments)
 
 
 class AdamW(Adam):
@@ -139,12 +156,10 @@ class AdamW(Adam):
     tensor([0.8500], requires_grad=True)
     """
 
-    decoupled = True
-
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
@@ -153,6 +168,47 @@ class AdamW(Adam):
         maximize: bool = False,
         foreach: bool | None = None,
         capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize, capturable=capturable,
+            differentiable=differentiable, fused=fused, decoupled_weight_decay=True,
+        )  # fmt: skip
+
+
+class AMSGrad(Adam):
+    """AMSGrad as it was published: Adam with the largest second moment so far, and without bias correction.
+
+        m ← β₁·m + (1 − β₁)·g
+        v ← β₂·v + (1 − β₂)·g²
+        v̂ ← max(v̂, v)
+        θ ← θ − η·m/(√v̂ + ε)
+
+    PyTorch has only `Adam(…, amsgrad=True)`, which corrects the bias of both moments: its first step is η in every
+    coordinate, here it is η·(1 − β₁)/√(1 − β₂), about 3.2·η with the usual betas. Arguments as Adam's. Source: Reddi,
+    Kale and Kumar, "On the convergence of Adam and beyond", 2018.
+
+    >>> import chainrule
+    >>> w = chainrule.tensor([1.0], requires_grad=True)
+    >>> optimizer = AMSGrad([w], lr=0.1)
+    >>> (w ** 2).sum().backward(); optimizer.step(); w
+    tensor([0.6838], requires_grad=True)
+    """
+
+    corrected = False
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad=True, maximize=maximize, differentiable=differentiable
+        )

@@ -1,32 +1,47 @@
-"""What all optimisers share: parameter groups, state, saving and loading. The rules are in files of their own."""
+"""What all optimisers share: parameter groups, state, hooks, saving, loading. The rules have files of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chainrule.autodiff.mode import enable_grad, no_grad
-from chainrule.cell import TensorCell
+import numpy as np
+
+from chainrule.autodiff.mode import enable_grad, set_grad_enabled
+from chainrule.cell import Handle, TensorCell
 from chainrule.errors import CheckpointError, GradientError
+from chainrule.functions.creation import tensor
+from chainrule.nn.hooks import Hook, add_hook
 from chainrule.nn.module import clear_gradient
+from chainrule.optim.clock import clock_number, shared_number
 from chainrule.primitives.value import Value
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
+
+#: Entries of the state that go with time. They keep their data type, whatever the parameter's is.
+TIMES = frozenset({"step", "eta", "mu", "mu_product"})
 
 
 class Optimizer:
-    """The base of all optimisers. A subclass gives the defaults and `update`, the rule for one parameter.
+    """The base of all optimisers. A subclass gives the defaults, `initial_state` and `update`, the rule.
 
     Attributes:
-        param_groups: dictionaries with "params" and the settings for them; change a setting (`group["lr"]`) freely.
-        state: for each parameter what the rule remembers.
+        param_groups: dictionaries with "params" and the settings for them; change a setting (`group["lr"]`) freely. A
+            learning rate may be a tensor of one number too: it is read anew in every step.
+        state: for each parameter what the rule remembers: tensors that stay the same cells from step to step.
+        stepped: whether a step has been taken; learning-rate schedules warn if not.
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
+        self.stepped = False
+        self._hooks: dict[str, dict[int, Hook]] = {}
         if isinstance(params, TensorCell):
             raise TypeError("an optimiser takes a list of parameters (or groups), got a single tensor; use [tensor].")
+        if defaults.get("fused") and (defaults.get("foreach") or defaults.get("differentiable")):
+            raise RuntimeError("fused=True goes neither with foreach=True nor with differentiable=True.")
         groups = list(params)
         if not groups:
             raise ValueError("the optimiser got no parameters; is model.parameters() exhausted, or the model empty?")
@@ -35,24 +50,44 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
+    # ------------------------------------------------------------------------------------- parameters
+
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; what is not set follows the defaults.
 
-        Raises ValueError for a parameter that stands somewhere already, TypeError for what is no tensor,
-        GradientError for tensors that were computed from others.
+        Parameters may come with names, as from `named_parameters()`; the names are kept in `group["param_names"]`.
+
+        Raises ValueError for a parameter that stands somewhere already and for names that only some have, TypeError
+        for what is no tensor, GradientError for tensors that were computed from others.
         """
         if not isinstance(group, dict):
             raise TypeError(f'a parameter group is a dictionary with "params", got {type(group).__name__}.')
         if "params" not in group:
             raise ValueError(f'a parameter group is a dictionary with "params", got {", ".join(group) or "nothing"}.')
-        params = group["params"]
-        params = [params] if isinstance(params, TensorCell) else list(params)
-        params = [p[1] if isinstance(p, tuple) else p for p in params]  # named_parameters() works too
+        if isinstance(group["params"], set):
+            raise TypeError("the parameters of a group are a list: in a set their order changes from run to run.")
+        given = [group["params"]] if isinstance(group["params"], TensorCell) else list(group["params"])
+        named = [p for p in given if isinstance(p, tuple)]
+        params = [p[1] if isinstance(p, tuple) else p for p in given]
+        others = [other for other in self.param_groups if ("param_names" in other) != bool(named)]
+        if (named and len(named) != len(given)) or others:
+            raise ValueError("either all parameters of an optimiser come with names, or none does.")
+        self._check_parameters(params)
+        names = {"param_names": [name for name, _ in named]} if named else {}
+        complete = {"params": params, **names, **self.defaults, **{k: v for k, v in group.items() if k != "params"}}
+        rate = complete.get("lr")
+        if isinstance(rate, Tensor):
+            if rate.numel() != 1:
+                raise ValueError(f"lr is one number, got a tensor of shape {tuple(rate.shape)}.")
+            complete["lr"] = rate.reshape(()) if rate.ndim else rate  # a view: it follows the tensor that was given
+        self.param_groups.append(complete)
+
+    def _check_parameters(self, params: list[Any]) -> None:
         known = {id(p) for other in self.param_groups for p in other["params"]}
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimisers update tensors, got {type(p).__name__}.")
-            if not p.is_leaf:
+            if not p.is_leaf and not self.defaults.get("differentiable"):
                 raise GradientError("optimisers update leaves; this tensor was computed from others (detach() it).")
             if id(p) in known:
                 raise ValueError(
@@ -60,7 +95,6 @@ class Optimizer:
                     "be updated twice in every step."
                 )
             known.add(id(p))
-        self.param_groups.append({**self.defaults, **group, "params": params})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients (or fill them with zeros); without it the next backward pass adds to them."""
@@ -68,26 +102,59 @@ class Optimizer:
             for p in group["params"]:
                 clear_gradient(p, set_to_none)
 
+    # ------------------------------------------------------------------------------------------- a step
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. A closure computes the loss first and is answered with it."""
+        arguments: tuple[Any, ...] = (self,) if closure is None else (self, closure)
+        settings: dict[str, Any] = {}
+        for hook in self._hooks_for("step_pre"):
+            changed = hook.function(self, arguments, settings)
+            if changed is not None:
+                if not (isinstance(changed, tuple) and len(changed) == 2):
+                    raise RuntimeError(f"a step pre-hook gives None or (args, kwargs), got {changed!r:.60}.")
+                arguments, settings = changed
+        self.stepped = True
+        loss = self.take_step(*arguments[1:], **settings)
+        for hook in self._hooks_for("step_post"):
+            hook.function(self, arguments, settings)
+        return loss
+
+    def take_step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """The step itself, between the hooks: the rule for one parameter after the other."""
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        with set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
+                climbing = group.get("maximize", False)
                 for p in group["params"]:
-                    if p.grad is not None:
-                        gradient = -p.grad if group["maximize"] else p.grad
-                        self.update(p, gradient, self.state.setdefault(p, {}), group)
+                    gradient = p.grad
+                    if gradient is None:
+                        continue
+                    state = self.state.get(p)
+                    if state is None:
+                        state = self.state[p] = self.initial_state(p, group)
+                    self.update(p, -gradient if climbing else gradient, state, group)
+                    if not state:
+                        del self.state[p]
         return loss
+
+    def initial_state(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
+        """What the rule remembers of a parameter before its first step; nothing, if an optimiser does not say."""
+        return {}
 
     def update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """The rule for one parameter; every optimiser says it."""
         raise TypeError(f"{type(self).__name__} does not define update(parameter, gradient, state, group).")
 
+    # ----------------------------------------------------------------------------------- saving, loading
+
     def state_dict(self) -> dict[str, Any]:
         """The state and settings, parameters numbered in order, in PyTorch's form."""
+        for hook in self._hooks_for("state_dict_pre"):
+            hook.function(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
@@ -96,13 +163,33 @@ class Optimizer:
             settings = {name: value for name, value in group.items() if name != "params"}
             groups.append({**settings, "params": [numbers[id(p)] for p in group["params"]]})
         state = {numbers[id(p)]: dict(entries) for p, entries in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        result: dict[str, Any] = {"state": state, "param_groups": groups}
+        for hook in self._hooks_for("state_dict_post"):
+            changed = hook.function(self, result)
+            result = result if changed is None else changed
+        return result
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state, in each parameter's data type.
+        """Go on from a saved state, ours or PyTorch's, in each parameter's data type.
 
         Raises CheckpointError if this is no optimiser's state, or its groups have other sizes.
         """
+        state_dict = dict(state_dict)
+        for hook in self._hooks_for("load_state_dict_pre"):
+            changed = hook.function(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        by_number = self._match(state_dict)
+        self.state = {}
+        for number, entries in state_dict["state"].items():
+            p = by_number[int(number)]
+            self.state[p] = {name: _own_entry(name, entry, p) for name, entry in entries.items()}
+        for group, old in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({name: _own_copy(value) for name, value in old.items() if name != "params"})
+        for hook in self._hooks_for("load_state_dict_post"):
+            hook.function(self)
+
+    def _match(self, state_dict: dict[str, Any]) -> dict[int, Tensor]:
+        """The parameters by their numbers in a saved state, which is checked; nothing is changed yet."""
         if not {"state", "param_groups"} <= set(state_dict):
             raise CheckpointError(
                 f'an optimiser\'s state has the entries "state" and "param_groups", got {list(state_dict)[:4]}. '
@@ -118,12 +205,46 @@ class Optimizer:
         unknown = [number for number in state_dict["state"] if int(number) not in by_number]
         if unknown:
             raise CheckpointError(f"the saved state is of parameter {unknown[0]}, which no group of it has.")
-        self.state = {}
-        for number, entries in state_dict["state"].items():
-            p = by_number[int(number)]
-            self.state[p] = {name: _own_copy(entry, p) for name, entry in entries.items()}
-        for group, old in zip(self.param_groups, saved, strict=True):
-            group.update({name: value for name, value in old.items() if name != "params"})
+        return by_number
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles come without hooks: these belong to the object they were registered with."""
+        return {**self.__dict__, "_hooks": {}}
+
+    # ------------------------------------------------------------------------------------------- hooks
+
+    def _hooks_for(self, kind: str) -> list[Hook]:
+        return list(self._hooks[kind].values()) if kind in self._hooks else []
+
+    def _register(self, kind: str, hook: Callable[..., Any], first: bool = False) -> Handle:
+        return add_hook(self._hooks.setdefault(kind, {}), Hook(hook), first)
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may answer with other (args, kwargs).
+
+        `args` starts with the optimiser itself, as in PyTorch.
+        """
+        return self._register("step_pre", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., None]) -> Handle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return self._register("step_post", hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., None], prepend: bool = False) -> Handle:
+        """Call `hook(optimizer)` before `state_dict` collects."""
+        return self._register("state_dict_pre", hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(optimizer, state_dict)` with what was collected; it may answer with another."""
+        return self._register("state_dict_post", hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call `hook(optimizer, state_dict)` with a shallow copy before loading; it may answer with another."""
+        return self._register("load_state_dict_pre", hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., None], prepend: bool = False) -> Handle:
+        """Call `hook(optimizer)` after loading."""
+        return self._register("load_state_dict_post", hook, prepend)
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -133,28 +254,59 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+def write(parameter: Tensor, new: Tensor, state: dict[str, Any], entries: Mapping[str, Tensor | None]) -> None:
+    """Put what a rule gave into the parameter and the state; entries that are None are not remembered."""
+    parameter.assign(new)
+    for name, entry in entries.items():
+        if entry is not None:
+            keep(state, name, entry)
+
+
 def keep(state: dict[str, Any], name: str, new: Tensor) -> None:
     """Remember a tensor under a name: the cell stays the same from step to step, its value changes.
 
     The first time a cell of the state's own is made: `new` may be the gradient's, which the next backward pass or
     `zero_grad` writes to.
     """
-    if name in state:
-        state[name].set_value(Value(new.value.array))
-    else:
+    if name not in state:
         state[name] = new.detach_copy()
+    elif current_state().gradients:
+        state[name].assign(new)  # with its history
+    else:
+        value = new.value  # one without a history may be shared, so that `of_step` knows it again
+        state[name].set_value(value if value.source is None else Value(value.array))
 
 
-def _own_copy(entry: Any, parameter: Tensor) -> Any:
-    """A tensor of the state as a cell of its own; those of the parameter's shape take its data type."""
-    if not isinstance(entry, Tensor):
-        return entry
-    own = entry.detach_copy()
-    return own.to(parameter.dtype) if own.shape == parameter.shape and own.dtype.is_floating_point else own
+def _own_copy(entry: Any) -> Any:
+    """A tensor, ours or another library's, as a cell of its own; anything else as it is."""
+    if isinstance(entry, Tensor):
+        return entry.detach_copy()
+    return tensor(np.asarray(entry)) if hasattr(entry, "__array__") else entry
 
 
-def check_not_negative(**settings: float) -> None:
+def _own_entry(name: str, entry: Any, parameter: Tensor) -> Any:
+    """An entry of a saved state for a parameter, in its data type; what goes with time keeps its own."""
+    own = _own_copy(entry)
+    if name == "step":  # some save it as a Python number
+        number = clock_number(float(own))
+        if isinstance(own, Tensor) and own.dtype is not number.dtype:
+            number.set_value(shared_number(float(own), own.dtype))
+        return number
+    if isinstance(own, Tensor) and name not in TIMES and own.dtype.is_floating_point:
+        return own.to(parameter.dtype)
+    return own
+
+
+def check_not_negative(**settings: Any) -> None:
     """Raise a ValueError for a setting that is negative."""
     for name, value in settings.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"{name} is one number, got a tensor of shape {tuple(value.shape)}.")
         if not value >= 0.0:
             raise ValueError(f"{name} is not negative, got {value}.")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Raise a ValueError unless these are two numbers in [0, 1)."""
+    if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+        raise ValueError(f"betas are two numbers in [0, 1), got {betas}.")

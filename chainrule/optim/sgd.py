@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from chainrule.optim.optimizer import Optimizer, check_not_negative, keep
+from chainrule.functions.creation import zeros_like
+from chainrule.optim.optimizer import Optimizer, check_not_negative, write
 from chainrule.tensor import Tensor
 
 
@@ -20,10 +21,10 @@ def sgd(
     gradient: Tensor,
     velocity: Tensor | None,
     *,
-    lr: float,
+    lr: float | Tensor,
     momentum: float = 0.0,
     dampening: float = 0.0,
-    weight_decay: float = 0.0,
+    weight_decay: float | Tensor = 0.0,
     nesterov: bool = False,
 ) -> SGDStep:
     """One step as a pure function.
@@ -33,7 +34,9 @@ def sgd(
         θ ← θ − η·v, or θ − η·(g + μ·v)     plain, or Nesterov's
 
     Source: Sutskever et al., "On the importance of initialization and momentum", 2013. As in PyTorch the learning
-    rate η stands outside of the velocity; forms with it inside differ once η changes.
+    rate η stands outside of the velocity; forms with it inside (v ← μ·v + η·g, θ ← θ − v) differ once η changes.
+    Nesterov's method is often written with the gradient at the look-ahead point θ − μ·v; these θ here *are* the
+    look-ahead points, which is why an ordinary gradient will do.
 
     >>> import chainrule
     >>> sgd(chainrule.tensor([1.0]), chainrule.tensor([2.0]), None, lr=0.1).parameter
@@ -59,6 +62,7 @@ class SGD(Optimizer):
         weight_decay: λ, the strength of the L2 penalty ½λ‖θ‖².
         nesterov: look ahead; needs momentum and no dampening.
         maximize: climb instead of descending.
+        differentiable: record the step, so that what it gives can be differentiated.
         foreach, fused: taken and ignored; they choose between PyTorch's implementations of one and the same rule.
 
     Raises ValueError for settings out of their range.
@@ -73,14 +77,15 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
@@ -88,14 +93,21 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs a momentum above 0 and no dampening.")
         settings = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-            "nesterov": nesterov, "maximize": maximize,
+            "nesterov": nesterov, "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
+            "fused": fused,
         }  # fmt: skip
         super().__init__(params, settings)
 
+    def initial_state(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
+        """No velocity. With dampening there is nothing yet: the first gradient counts in full, whatever τ is."""
+        if not group["momentum"] or group["dampening"]:
+            return {}
+        return {"momentum_buffer": zeros_like(parameter)}
+
     def update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Apply the rule to one parameter."""
-        settings = {name: group[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov")}
-        step = sgd(parameter, gradient, state.get("momentum_buffer"), **settings)
-        parameter.assign(step.parameter)
-        if step.velocity is not None:
-            keep(state, "momentum_buffer", step.velocity)
+        result = sgd(
+            parameter, gradient, state.get("momentum_buffer"), lr=group["lr"], momentum=group["momentum"],
+            dampening=group["dampening"], weight_decay=group["weight_decay"], nesterov=group["nesterov"],
+        )  # fmt: skip
+        write(parameter, result.parameter, state, {"momentum_buffer": result.velocity})

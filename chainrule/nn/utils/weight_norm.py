@@ -1,0 +1,101 @@
+"""Weight normalisation: length and direction of a weight as parameters of their own.
+
+    W = g · V/‖V‖        with a norm for each slice along `dim` (or one for all, dim=None)
+
+Source: Salimans and Kingma, "Weight normalization", 2016.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.nn.module import Module
+from chainrule.nn.utils.parametrize import register_parametrization
+from chainrule.tensor import Parameter, Tensor
+
+
+def norm_except_dim(v: Tensor, dim: int | None) -> Tensor:
+    """The length of each slice of a tensor along `dim`, in a shape that broadcasts against it."""
+    if dim is None or dim == -1:
+        return (v * v).sum().sqrt()
+    others = tuple(axis for axis in range(v.ndim) if axis != dim % v.ndim)
+    return (v * v).sum(others, keepdim=True).sqrt() if others else v.abs()
+
+
+class _WeightNorm(Module):
+    """g · V/‖V‖ of the originals g and V."""
+
+    def __init__(self, dim: int | None = 0) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, g: Tensor, v: Tensor) -> Tensor:
+        """The weight."""
+        return v * (g / norm_except_dim(v, self.dim))
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The lengths, and the weight itself as the direction."""
+        return norm_except_dim(weight, self.dim), weight
+
+
+def parametrize_by_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
+    """Length and direction of a weight as parameters, `original0` and `original1`; the answer is `module`.
+
+    >>> from chainrule import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(20, 40))
+    >>> layer.parametrizations.weight.original0.shape, layer.parametrizations.weight.original1.shape
+    (Size([40, 1]), Size([40, 20]))
+    """
+    return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
+
+
+def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
+    """The older form: parameters `weight_g` and `weight_v`, the weight made anew before each forward.
+
+    `nn.utils.parametrizations.weight_norm` does the same and can be combined with other parametrizations.
+
+    >>> from chainrule import nn
+    >>> sorted(name for name, _ in weight_norm(nn.Linear(2, 3)).named_parameters())
+    ['bias', 'weight_g', 'weight_v']
+    """
+    if f"{name}_g" in module._parameters:
+        raise ValueError(f"{name!r} of {type(module).__name__} has weight normalisation already.")
+    weight = _take_parameter(module, name)
+    module.register_parameter(f"{name}_g", Parameter(norm_except_dim(weight.detach(), dim).detach_copy()))
+    module.register_parameter(f"{name}_v", Parameter(weight.detach_copy()))
+
+    def compute(module: Any, args: Any = ()) -> None:
+        v, g = getattr(module, f"{name}_v"), getattr(module, f"{name}_g")
+        setattr(module, name, v * (g / norm_except_dim(v, dim)))
+
+    compute(module)
+    handle = module.register_forward_pre_hook(compute)
+    module.__dict__.setdefault("_weight_norms", {})[name] = handle
+    return module
+
+
+def _take_parameter(module: Module, name: str) -> Tensor:
+    """Take a parameter out of a module."""
+    weight = module._parameters.get(name)
+    if weight is None:
+        raise ValueError(f"{type(module).__name__} has no parameter {name!r}; it has {', '.join(module._parameters)}.")
+    delattr(module, name)
+    return weight
+
+
+def remove_weight_norm(module: Module, name: str = "weight") -> Module:
+    """Make the weight an ordinary parameter again; the answer is `module`. Raises ValueError if it is one.
+
+    >>> from chainrule import nn
+    >>> sorted(name for name, _ in remove_weight_norm(weight_norm(nn.Linear(2, 3))).named_parameters())
+    ['bias', 'weight']
+    """
+    handle = module.__dict__.get("_weight_norms", {}).pop(name, None)
+    if handle is None:
+        raise ValueError(f"{name!r} of {type(module).__name__} has no weight normalisation.")
+    handle.remove()
+    value = getattr(module, name).detach_copy()
+    for ending in ("", "_g", "_v"):
+        delattr(module, name + ending)
+    module.register_parameter(name, Parameter(value))
+    return module
