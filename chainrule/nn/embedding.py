@@ -183,5 +183,6 @@ class Embedding(Module):
         """
         if need_tensor(embeddings, "from_pretrained").ndim != 2:
             raise ShapeError(f"embeddings are (vocabulary, features), got {tuple(embeddings.shape)}.")
-        settings = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
-        return cls(*embeddings.shape, *settings, _weight=embeddings, _freeze=freeze)
+        words, features = embeddings.shape
+        settings = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze
+        return cls(words, features, *settings)

@@ -26,17 +26,15 @@ __all__ = [
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
-from chainrule.optim.adam import Adam, AdamW, AMSGrad
+from chainrule.optim.adam import AMSGrad
 from chainrule.optim.adamax import Adamax
 from chainrule.optim.asgd import ASGD
 from chainrule.optim.lion import Lion
 from chainrule.optim.muon import Muon
 from chainrule.optim.nadam import NAdam
-from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.radam import RAdam
 from chainrule.optim.rmsprop import RMSprop
 from chainrule.optim.rprop import Rprop
-from chainrule.optim.sgd import SGD
 
 __all__ = [
     "SGD", "ASGD", "Rprop",
