@@ -119,15 +119,6 @@ def test_lbfgs_goes_pytorch_s_way(name: str, settings: dict[str, Any], search: s
         assert a.state_dict()["state"][0][entry] == b.state_dict()["state"][0][entry]
 
 
-def in_chainrule(thing: Any) -> Any:
-    """A state of PyTorch's with our tensors."""
-    if isinstance(thing, dict):
-        return {name: in_chainrule(entry) for name, entry in thing.items()}
-    if isinstance(thing, list):
-        return [in_chainrule(entry) for entry in thing]
-    return chainrule.tensor(thing.detach().numpy()) if hasattr(thing, "detach") else thing
-
-
 @pytest.mark.peer
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -143,7 +134,7 @@ def test_each_lbfgs_step_is_pytorch_s(name: str, settings: dict[str, Any], searc
         ours = [chainrule.tensor(p.detach().numpy(), requires_grad=True) for p in theirs]
         a = optim.LBFGS(ours, **settings)
         if i:
-            a.load_state_dict(in_chainrule(b.state_dict()))
+            a.load_state_dict(b.state_dict())
         losses: dict[Any, list[float]] = {chainrule: [], torch: []}
         a.step(closure_for(chainrule, function, a, ours, losses[chainrule]))
         b.step(closure_for(torch, function, b, theirs, losses[torch]))
@@ -454,6 +445,26 @@ def test_newton_raphson_doubles_the_digits() -> None:
         for n in (1, 2)
     ]
     assert errors[1] == pytest.approx(errors[0] ** 2 / (2 * 2**0.5), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "Newton", "PerturbedGradientDescent"])
+def test_hooks_run_around_a_step(name: str) -> None:
+    x = chainrule.ones(2, requires_grad=True)
+    optimizer = getattr(optim, name)([x])
+    calls = []
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+
+    def closure() -> Any:
+        calls.append("loss")
+        loss = (x * x).sum()
+        if name != "Newton":
+            optimizer.zero_grad()
+            loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 2 and optimizer.stepped
+    assert calls[0] == "before" and calls[-1] == "after" and "loss" in calls
 
 
 # ------------------------------------------------------------------------------------ perturbed gradient descent

@@ -30,7 +30,7 @@ from chainrule.nn.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
-from chainrule.nn.embedding import Embedding
+from chainrule.nn.embedding import Embedding, EmbeddingBag
 from chainrule.nn.fold_batch_norm import fold_batch_norm
 from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
@@ -90,6 +90,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "FractionalMaxPool2d",

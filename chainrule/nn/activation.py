@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from chainrule.autodiff.block import block
 from chainrule.functions import activation, elementwise
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.module import Module
@@ -21,37 +19,6 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """
     x = need_tensor(input, "relu")
     return x.relu_() if inplace else activation.relu(x)
-
-
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """x·Φ(x), where Φ is the standard normal distribution function; with "tanh" an approximation of it.
-
-        gelu(x) = ½·x·(1 + erf(x/√2))        ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
-
-    The approximation differs by less than 5e-4. Raises ValueError for another name. Source: Hendrycks and Gimpel,
-    "Gaussian error linear units", 2016.
-
-    >>> import chainrule
-    >>> gelu(chainrule.tensor([-1.0, 0.0, 1.0]))
-    tensor([-0.1587,  0.0000,  0.8413])
-    """
-    x = need_tensor(input, "gelu")
-    if approximate == "none":
-        return _gelu(x)
-    if approximate == "tanh":
-        return x * (elementwise.tanh((x + 0.044715 * x * x * x) * math.sqrt(2 / math.pi)) + 1) * 0.5
-    raise ValueError(f"approximate is 'none' or 'tanh', got {approximate!r}.")
-
-
-@block
-def _gelu(input: Tensor) -> Tensor:
-    return input * (elementwise.erf(input * math.sqrt(0.5)) + 1) * 0.5
-
-
-@_gelu.gradient
-def _(g: Tensor, input: Tensor) -> Tensor:
-    density = elementwise.exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
-    return g * ((elementwise.erf(input * math.sqrt(0.5)) + 1) * 0.5 + input * density)
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -99,27 +66,6 @@ class ReLU(Module):
     def extra_repr(self) -> str:
         """Whether in place."""
         return "inplace=True" if self.inplace else ""
-
-
-class GELU(Module):
-    """x·Φ(x), entry by entry: as ReLU far from 0, smooth near it; `approximate` as in `functional.gelu`.
-
-    >>> import chainrule
-    >>> GELU()(chainrule.tensor([1.0]))
-    tensor([0.8413])
-    """
-
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        self.approximate = approximate
-
-    def forward(self, input: Tensor) -> Tensor:
-        """See the class."""
-        return gelu(input, self.approximate)
-
-    def extra_repr(self) -> str:
-        """Which formula."""
-        return f"approximate={self.approximate!r}"
 
 
 class Tanh(Module):
@@ -188,3 +134,24 @@ class LogSoftmax(Module):
     def extra_repr(self) -> str:
         """The dimension."""
         return f"dim={self.dim}"
+
+
+class GELU(Module):
+    """x·Φ(x), entry by entry; arguments as `functional.gelu`.
+
+    >>> import chainrule
+    >>> GELU()(chainrule.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8413])
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return activation.gelu(need_tensor(input, "gelu"), self.approximate)
+
+    def extra_repr(self) -> str:
+        """Which form."""
+        return f"approximate={self.approximate!r}"

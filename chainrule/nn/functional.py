@@ -1,9 +1,9 @@
 """The functions under the layers, under PyTorch's names."""
 
-from chainrule.functions.activation import sigmoid
+from chainrule.functions.activation import gelu, sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
-from chainrule.nn.activation import gelu, log_softmax, relu, softmax
+from chainrule.nn.activation import log_softmax, relu, softmax
 from chainrule.nn.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -27,7 +27,7 @@ from chainrule.nn.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
-from chainrule.nn.embedding import embedding
+from chainrule.nn.embedding import embedding, embedding_bag
 from chainrule.nn.fractional_pooling import (
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
@@ -86,6 +86,7 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",

@@ -23,8 +23,7 @@ def read_activation(activation: Activation) -> Callable[[Tensor], Tensor]:
         return activation
     if activation not in ("relu", "gelu"):
         raise ValueError(f"activation is 'relu', 'gelu' or a function, got {activation!r}.")
-    found: Callable[[Tensor], Tensor] = getattr(functional, activation)
-    return found
+    return getattr(functional, activation)
 
 
 class TransformerEncoderLayer(Module):

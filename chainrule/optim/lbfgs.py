@@ -109,7 +109,7 @@ class LBFGS(Optimizer):
         super().add_param_group(group)
 
     @no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def take_step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Up to `max_iter` steps; the answer is the loss before the first. Raises TypeError without a closure."""
         if closure is None:
             raise TypeError("LBFGS computes the loss many times in a step: optimizer.step(closure).")
@@ -124,12 +124,6 @@ class LBFGS(Optimizer):
             if not moved or run.evaluations >= group["max_eval"] or run.stands_still():
                 break
         return answer
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state, with its history in the parameters' data type."""
-        super().load_state_dict(state_dict)
-        for parameter, entries in self.state.items():
-            entries.update({name: _own(entry, parameter) for name, entry in entries.items()})
 
 
 class _Run:
@@ -216,10 +210,3 @@ class _Run:
         state, tolerance = self.state, self.group["tolerance_change"]
         moved = float((state["d"] * state["t"]).abs().max())
         return moved <= tolerance or abs(self.loss - state["prev_loss"]) < tolerance
-
-
-def _own(entry: Any, parameter: Tensor) -> Any:
-    """An entry of a saved state in the parameter's data type, lists of them too."""
-    if isinstance(entry, list):
-        return [_own(part, parameter) for part in entry]
-    return entry.detach_copy().to(parameter.dtype) if isinstance(entry, Tensor) else entry

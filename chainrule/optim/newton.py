@@ -78,7 +78,7 @@ class Newton(Optimizer):
         super().add_param_group(group)
 
     @no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def take_step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the answer is the loss before. Raises TypeError without a closure."""
         if closure is None:
             raise TypeError("Newton's method needs the loss as a function of the parameters: optimizer.step(closure).")

@@ -99,7 +99,7 @@ class PerturbedGradientDescent(Optimizer):
         return self.state.setdefault(self.param_groups[0]["params"][0], {})
 
     @no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def take_step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step down, or a kick; the answer is the closure's. Once finished, nothing moves."""
         loss = None
         if closure is not None:
