@@ -387,3 +387,9 @@ def test_a_schedule_of_one_s_own() -> None:
     o = optimiser(chainrule)
     assert [rates[0] for rates in follow(o, Halving(o), 2)] == [0.1, 0.05, 0.025]
     assert "does not say" in Halving(o).satisfies_robbins_monro().reason
+
+
+def test_the_page_of_optimisers_is_new() -> None:
+    from docs.make import optimisers
+
+    assert optimisers.PAGE.read_text(encoding="utf-8") == optimisers.page(), "python -m docs.make.optimisers"
