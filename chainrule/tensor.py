@@ -66,6 +66,26 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
+class Buffer(Tensor):
+    """A tensor that a module keeps but does not learn: assigning one to an attribute registers it as a buffer.
+
+    `persistent` says whether it is part of the `state_dict`.
+
+    >>> import chainrule
+    >>> layer = chainrule.nn.Identity()
+    >>> layer.count = chainrule.nn.Buffer(chainrule.zeros(2))
+    >>> list(layer.state_dict())
+    ['count']
+    """
+
+    persistent: bool
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        given = () if data is None else data
+        self._value = Value(given.value.array) if isinstance(given, Tensor) else Tensor(given)._value
+        self.persistent = persistent
+
+
 def _make_tensor(value: Value) -> Tensor:
     tensor = Tensor.__new__(Tensor)
     tensor._value = value

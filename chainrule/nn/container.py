@@ -231,6 +231,112 @@ class ParameterList(Module):
         return ", ".join(str(tuple(parameter.shape)) for parameter in self)
 
 
+class ParameterDict(Module):
+    """Parameters by name, registered. Plain tensors become parameters; anything else is kept as it is.
+
+    >>> import chainrule
+    >>> weights = ParameterDict({"left": chainrule.ones(2), "right": chainrule.zeros(3)})
+    >>> list(weights.state_dict()), weights["left"].requires_grad
+    (['left', 'right'], True)
+    """
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__()
+        self.__dict__["_keys"] = {}
+        if parameters is not None:
+            self.update(parameters)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._keys))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._keys:
+            raise KeyError(f"there is no parameter {key!r}; there are {', '.join(map(repr, self._keys)) or 'none'}.")
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._keys[key] = None
+        setattr(self, key, _as_parameter(value))
+
+    def __delitem__(self, key: str) -> None:
+        self.pop(key)
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ior__(self, other: ParameterDict) -> Self:
+        self.update(other)
+        return self
+
+    def copy(self) -> ParameterDict:
+        """Another dictionary with the same parameters."""
+        return ParameterDict(dict(self.items()))
+
+    def clear(self) -> None:
+        """Take out all."""
+        for key in list(self._keys):
+            del self[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter of that name, or `default`."""
+        return getattr(self, key) if key in self._keys else default
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The parameter of that name, which is `default` from now on if there was none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """A new dictionary with these names, all of them `default`."""
+        return ParameterDict(dict.fromkeys(keys, default))
+
+    def pop(self, key: str) -> Any:
+        """Take a parameter out and return it."""
+        value = self[key]
+        del self._keys[key]
+        delattr(self, key)
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last one out and return it with its name."""
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._keys.keys()
+
+    def values(self) -> Iterable[Any]:
+        """The parameters."""
+        return [self[key] for key in self]
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Names and parameters."""
+        return [(key, self[key]) for key in self]
+
+    def update(self, parameters: Any) -> None:
+        """Add or replace several, from a dictionary or pairs."""
+        pairs = parameters.items() if isinstance(parameters, (Mapping, ParameterDict)) else parameters
+        for key, value in pairs:
+            self[key] = value
+
+    def extra_repr(self) -> str:
+        """The shapes."""
+        return ", ".join(f"{key}: {tuple(value.shape)}" for key, value in self.items() if isinstance(value, Tensor))
+
+
 def _as_parameter(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 

@@ -16,8 +16,10 @@ from chainrule.nn.adaptive_pooling import (
     adaptive_max_pool3d_with_indices,
 )
 from chainrule.nn.attention import causal_mask, scaled_dot_product_attention
+from chainrule.nn.bilinear import bilinear
 from chainrule.nn.conv import conv1d, conv2d, conv3d
 from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from chainrule.nn.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from chainrule.nn.dropout import (
     alpha_dropout,
     classic_dropout,
@@ -69,6 +71,7 @@ from chainrule.nn.pooling import (
     max_pool3d_with_indices,
 )
 from chainrule.nn.positions import sinusoidal_positions
+from chainrule.nn.rearrange import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from chainrule.nn.resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
 from chainrule.nn.smooth_activation import (
     celu,
@@ -105,9 +108,11 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "causal_mask",
     "celu",
     "celu_",
+    "channel_shuffle",
     "classic_dropout",
     "conv1d",
     "conv2d",
@@ -115,6 +120,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "dropout1d",
@@ -125,6 +131,7 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
@@ -165,8 +172,13 @@ __all__ = [
     "mse_loss",
     "multi_head_attention_forward",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
@@ -189,6 +201,7 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "threshold_",
+    "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",

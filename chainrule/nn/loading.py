@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import tensor
+from chainrule.nn.uninitialized import materialize_from
 from chainrule.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class IncompatibleKeys(NamedTuple):
 
 def load_state(module: Module, state_dict: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """See `Module.load_state_dict`."""
+    materialize_from(module, state_dict)
     own = module.state_dict()
     missing = [name for name in own if name not in state_dict]
     unexpected = [name for name in state_dict if name not in own]

@@ -14,7 +14,7 @@ from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
 from chainrule.nn.loading import IncompatibleKeys, load_state
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
-from chainrule.tensor import Parameter, Tensor
+from chainrule.tensor import Buffer, Parameter, Tensor
 
 
 class _Structure:
@@ -164,7 +164,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__
-        if isinstance(value, (Parameter, Module)) and "_parameters" not in fields:
+        if isinstance(value, (Parameter, Buffer, Module)) and "_parameters" not in fields:
             raise ChainruleError(
                 f"{type(self).__name__}.{name} was assigned before the module was set up; call super().__init__() "
                 "first in __init__."
@@ -175,6 +175,9 @@ class Module:
         elif isinstance(value, Module):
             self._forget(name, "_modules")
             self.add_module(name, value)
+        elif isinstance(value, Buffer):
+            self._forget(name, "_buffers")
+            self.register_buffer(name, value, value.persistent)
         elif "_parameters" in fields and name in fields["_parameters"]:
             if value is not None:
                 raise TypeError(f"{type(self).__name__}.{name} is a parameter; assign an nn.Parameter or None to it.")

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from chainrule.errors import ShapeError
 from chainrule.functions import shape
+from chainrule.functions.creation import zeros_like
 from chainrule.functions.promotion import need_tensor
+from chainrule.random import randn
 from chainrule.tensor import Tensor
 
 Part = Callable[[Tensor, int, int], Tensor]
@@ -16,7 +18,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     """Entries added around: `pad` lists (before, after) for the last dimension, then the one before it, and so on.
 
     mode: "constant" (`value`, 0 unless given; negative numbers cut off), "reflect" (mirrored at the edge, which is
-    not repeated), "replicate" (the edge repeated) or "circular" (from the other end).
+    not repeated), "replicate" (the edge repeated), "circular" (from the other end) or "random" (standard normal
+    numbers, drawn anew each time; PyTorch has no such mode).
 
     Raises ShapeError where there are more pairs than dimensions, or a dimension is too short to be mirrored or
     wrapped so far; ValueError for another mode.
@@ -31,8 +34,11 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     x = need_tensor(input, "pad")
     if mode == "constant":
         return shape.pad(x, pad, value=value)
+    if mode == "random":
+        around = shape.pad(zeros_like(x.detach()), pad, value=1.0)
+        return shape.pad(x, pad) + around * randn(tuple(around.shape)).to(x.dtype)
     if mode not in _MODES:
-        raise ValueError(f"pad: mode is 'constant', {', '.join(map(repr, _MODES))}, got {mode!r}.")
+        raise ValueError(f"pad: mode is 'constant', {', '.join(map(repr, _MODES))} or 'random', got {mode!r}.")
     if len(pad) % 2 or len(pad) // 2 > x.ndim or any(n < 0 for n in pad):
         raise ShapeError(f"pad: {tuple(pad)} must hold a pair ≥ 0 for each of at most {x.ndim} dimensions.")
     before_part, after_part, reserve = _MODES[mode]

@@ -86,9 +86,9 @@ def parametrize_by_spectrum(
     >>> import chainrule
     >>> from chainrule import nn
     >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(20, 40))
-    >>> for _ in range(20):
+    >>> for _ in range(200):
     ...     weight = layer.weight
-    >>> bool(abs(chainrule.linalg.svdvals(weight)[0] - 1) < 1e-2)
+    >>> bool(abs(chainrule.linalg.svdvals(weight)[0] - 1) < 0.1)
     True
     """
     weight = getattr(module, name, None)

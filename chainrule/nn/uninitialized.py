@@ -1,0 +1,72 @@
+"""Parameters and buffers whose shape is not known yet. A lazy module makes them, its first input gives them a shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.functions.creation import zeros
+from chainrule.primitives.value import Value
+from chainrule.tensor import Buffer, Parameter, Tensor
+
+if TYPE_CHECKING:
+    from chainrule.nn.module import Module
+
+
+class _Uninitialized(Tensor):
+    """What both share."""
+
+    _kind: dict[str, Any]
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary one of this shape, filled with zeros. The object stays the same, so optimisers keep it."""
+        kind = {"device": device or self._kind["device"], "dtype": dtype or self._kind["dtype"]}
+        self._value = Value(zeros(tuple(shape), **kind).value.array, self._value.source)
+        object.__setattr__(self, "__class__", Parameter if isinstance(self, Parameter) else Tensor)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(_Uninitialized, Parameter):
+    """A parameter whose shape is not known yet; `materialize(shape)` makes it an ordinary one.
+
+    >>> p = UninitializedParameter()
+    >>> p
+    <UninitializedParameter>
+    >>> p.materialize((2, 3)); p.shape
+    Size([2, 3])
+    """
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        Parameter.__init__(self, zeros(0, device=device, dtype=dtype), requires_grad)
+        self._kind = {"device": device, "dtype": self.dtype}
+
+
+class UninitializedBuffer(_Uninitialized, Buffer):
+    """A buffer whose shape is not known yet; `materialize(shape)` makes it an ordinary one.
+
+    >>> b = UninitializedBuffer()
+    >>> b.materialize((2,)); b
+    tensor([0., 0.])
+    """
+
+    def __init__(
+        self, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> None:
+        Buffer.__init__(self, zeros(0, device=device, dtype=dtype), persistent=persistent)
+        self._kind = {"device": device, "dtype": self.dtype}
+
+
+def is_uninitialized(thing: Any) -> bool:
+    """Whether it is a parameter or buffer without a shape."""
+    return isinstance(thing, _Uninitialized)
+
+
+def materialize_from(module: Module, state_dict: Mapping[str, Any]) -> None:
+    """Give uninitialised parameters and buffers the shapes of saved ones."""
+    for name, entry in [*module.named_parameters(), *module.named_buffers()]:
+        if isinstance(entry, _Uninitialized) and name in state_dict:
+            entry.materialize(np.shape(state_dict[name]))
