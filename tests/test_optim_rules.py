@@ -12,6 +12,8 @@ import pytest
 
 import chainrule
 from chainrule import autograd, optim
+from chainrule.optim.adam import adam
+from chainrule.optim.fused_adam import PIECE
 from chainrule.optim.muon import orthogonalised
 from chainrule.primitives.trace import Trace, tracing
 from tests.optimiser_cases import CASES, OPTIONS
@@ -194,6 +196,40 @@ def test_derivatives_of_steps_are_pytorch_s(name: str) -> None:
         (p**2).sum().backward()
         found.append(start.grad.numpy())
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "settings", [*OPTIONS["Adam"], {"weight_decay": 0.1, "decoupled_weight_decay": True, "amsgrad": True}]
+)
+def test_adam_in_one_pass_is_adam(settings: dict[str, Any], dtype: str) -> None:
+    """Large parameters are updated piece by piece; the readable rule gives the same bits."""
+    random = np.random.default_rng(0)
+    shape = (3, PIECE // 2 + 7)
+    for framework_settings in (settings, {**settings, "lr": chainrule.tensor(0.03)}):
+        p = chainrule.tensor(random.standard_normal(shape).astype(dtype), requires_grad=True)
+        optimizer = optim.Adam([p], **framework_settings)
+        group = optimizer.param_groups[0]
+        theta, moments = p.detach().clone(), [chainrule.zeros_like(p), chainrule.zeros_like(p)]
+        largest = chainrule.zeros_like(p) if group["amsgrad"] else None
+        for i in range(3):
+            p.grad = chainrule.tensor(random.standard_normal(shape).astype(dtype) * 10.0 ** (-3 * i))
+            if i == 2:
+                p.grad[0, :3] = chainrule.tensor([float("inf"), float("nan"), 0.0], dtype=p.dtype)
+            gradient = -p.grad if group["maximize"] else p.grad
+            with chainrule.no_grad():
+                result = adam(
+                    theta, gradient, *moments, largest, chainrule.tensor(i + 1.0), lr=group["lr"], betas=group["betas"],
+                    eps=group["eps"], weight_decay=group["weight_decay"], decoupled=group["decoupled_weight_decay"],
+                )  # fmt: skip
+            theta, moments, largest = result.parameter, [result.first, result.second], result.largest
+            optimizer.step()
+            state = optimizer.state[p]
+            np.testing.assert_array_equal(p.detach().numpy(), theta.numpy())
+            np.testing.assert_array_equal(state["exp_avg"].numpy(), result.first.numpy())
+            np.testing.assert_array_equal(state["exp_avg_sq"].numpy(), result.second.numpy())
+            if largest is not None:
+                np.testing.assert_array_equal(state["max_exp_avg_sq"].numpy(), largest.numpy())
 
 
 def program(optimizer: Any, p: Any) -> list[tuple[Any, ...]]:

@@ -8,7 +8,11 @@ from chainrule.dtypes import DType
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import zeros_like
 from chainrule.optim.clock import bias_corrections, clock_number, next_step, of_step
+from chainrule.optim.fused_adam import AdamNumbers, fused_adam, may_fuse
 from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, write
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Value
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 
@@ -74,6 +78,34 @@ def _corrected(
     return (lr * root / first).to(dtype), (eps * root).to(dtype)
 
 
+def _adam_in_one_pass(
+    parameter: Tensor,
+    gradient: Tensor,
+    first: Tensor,
+    second: Tensor,
+    largest: Tensor | None,
+    step: Tensor,
+    *,
+    lr: float | Tensor,
+    betas: tuple[float, float],
+    eps: float | Tensor,
+    weight_decay: float,
+    decoupled: bool,
+    corrected: bool,
+) -> AdamStep:
+    """What `adam` gives, for large tensors, to the last bit."""
+    shrink = float(1 - lr * weight_decay) if weight_decay and decoupled else None
+    if corrected:
+        lr, eps = _corrected(step, lr, eps, *betas, parameter.dtype)
+    numbers = AdamNumbers(float(betas[0]), float(betas[1]), float(lr), float(eps), weight_decay, shrink)
+    tensors = parameter, gradient, first, second, largest
+    arrays: list[Any] = [None if tensor is None else tensor.value.array for tensor in tensors]
+    quietly: Any = current_state().quiet.run
+    results: list[Any] = quietly(fused_adam, *arrays, numbers)
+    new: list[Any] = [None if array is None else Primitive.make_tensor(Value(array)) for array in results]
+    return AdamStep(*new)
+
+
 class Adam(Optimizer):
     """Adam: every coordinate gets a step of its own, the mean gradient over the root of its mean square.
 
@@ -135,10 +167,11 @@ class Adam(Optimizer):
     def update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Apply the rule to one parameter."""
         largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
-        result = adam(
-            parameter, gradient, state["exp_avg"], state["exp_avg_sq"], largest, next_step(state),
-            lr=group["lr"], betas=group["betas"], eps=group["eps"], weight_decay=group["weight_decay"],
-            decoupled=group["decoupled_weight_decay"], corrected=self.corrected,
+        tensors = parameter, gradient, state["exp_avg"], state["exp_avg_sq"], largest
+        rule = _adam_in_one_pass if may_fuse(tensors) else adam
+        result = rule(
+            *tensors, next_step(state), lr=group["lr"], betas=group["betas"], eps=group["eps"],
+            weight_decay=group["weight_decay"], decoupled=group["decoupled_weight_decay"], corrected=self.corrected,
         )  # fmt: skip
         moments = {"exp_avg": result.first, "exp_avg_sq": result.second, "max_exp_avg_sq": result.largest}
         write(parameter, result.parameter, state, moments)

@@ -53,6 +53,12 @@ whether Σ αₙ = ∞ (any distance can be travelled) and Σ αₙ² < ∞ (the
 | --- | --- | --- |
 """
 
+#: The order of the page.
+ORDER = [
+    "SGD", "ASGD", "Rprop", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
+    "Adafactor", "Lion", "Muon",
+]  # fmt: skip
+
 #: One of each for the table.
 EXAMPLES = [
     "LambdaLR(o, lambda n: 1.0)", "MultiplicativeLR(o, lambda n: 1.0)", "StepLR(o, 30)", "MultiStepLR(o, [30, 60])",
@@ -92,7 +98,7 @@ def source(rule: Any) -> str:
 def rules() -> list[tuple[type, Any]]:
     """The classes that have a rule, and the rule: the function that has the name of the file."""
     found = []
-    for name in optim.__all__:
+    for name in sorted(optim.__all__, key=lambda name: ORDER.index(name) if name in ORDER else -1):
         kind = getattr(optim, name)
         if isinstance(kind, type) and issubclass(kind, optim.Optimizer) and kind.update is not optim.Optimizer.update:
             module = sys.modules[kind.__module__]
