@@ -245,8 +245,8 @@ class TensorCell:
     def grad(self) -> Any:
         """The gradient collected by `backward`, a tensor of the same shape, or None."""
         source = self.value.source
-        if source is not None and isinstance(source[0], Record):
-            return (source[0].kept or {}).get(source[1])
+        if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
+            return source[0].kept[source[1]]  # type: ignore[index]
         return None if self._leaf is None else self._leaf.gradient
 
     @grad.setter
@@ -256,6 +256,10 @@ class TensorCell:
                 f"the gradient of a {self.dtype} tensor of shape {tuple(self.shape)} cannot be "
                 f"{gradient.dtype} {tuple(gradient.shape)}."
             )
+        source = self.value.source
+        if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
+            source[0].kept[source[1]] = gradient  # type: ignore[index]
+            return
         if self._leaf is None:
             if gradient is None:
                 return

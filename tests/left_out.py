@@ -38,6 +38,4 @@ LEFT_OUT = {
     "nn.utils.convert_conv3d_weight_memory_format": "how entries lie in memory is nobody's concern here",
     "optim.SparseAdam": "for sparse gradients; gradients here are dense",
     "optim.swap_in_optimizer_params_and_state": _INTERNAL,
-    "optim.swa_utils.get_ema_multi_avg_fn": "PyTorch's fused form of get_ema_avg_fn for the GPU",
-    "optim.swa_utils.get_swa_multi_avg_fn": "PyTorch's fused form of get_swa_avg_fn for the GPU",
 }

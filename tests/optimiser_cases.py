@@ -1,4 +1,4 @@
-"""Every optimiser with every option, for tests/test_optim.py and the list of what is compared with PyTorch."""
+"""Every optimiser and every schedule with every option: for tests, and for the list of what is compared."""
 
 from __future__ import annotations
 
@@ -75,3 +75,36 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 CASES = [(name, settings) for name, cases in OPTIONS.items() for settings in cases]
+
+#: Schedules of an optimiser `o` with two groups, as text that is evaluated in both frameworks.
+SCHEDULES = [
+    "LambdaLR(o, lambda n: 0.9**n)", "LambdaLR(o, [lambda n: 1 / (n + 1), lambda n: 0.5 + n])",
+    "MultiplicativeLR(o, lambda n: 0.95)", "MultiplicativeLR(o, [lambda n: 0.95, lambda n: 1 + 1 / (n + 1)])",
+    "StepLR(o, 7)", "StepLR(o, step_size=1, gamma=0.8)", "StepLR(o, 100, 0.5)",
+    "MultiStepLR(o, [3, 30, 10])", "MultiStepLR(o, [5, 5, 20], gamma=0.5)", "MultiStepLR(o, [])",
+    "ConstantLR(o)", "ConstantLR(o, factor=0.5, total_iters=20)", "ConstantLR(o, 1.0, 4)",
+    "LinearLR(o)", "LinearLR(o, start_factor=0.1, total_iters=30)", "LinearLR(o, 1.0, end_factor=0.0, total_iters=40)",
+    "LinearLR(o, 0.7, 0.2, 11)", "ExponentialLR(o, 0.9)", "ExponentialLR(o, gamma=1.02)",
+    "PolynomialLR(o)", "PolynomialLR(o, total_iters=30, power=2.5)", "PolynomialLR(o, 80, 0.5)",
+    "CosineAnnealingLR(o, 10)", "CosineAnnealingLR(o, T_max=60, eta_min=0.001)", "CosineAnnealingLR(o, 1)",
+    "CosineAnnealingLR(o, 7, 0.05)",
+    "CosineAnnealingWarmRestarts(o, 10)", "CosineAnnealingWarmRestarts(o, 4, T_mult=2)",
+    "CosineAnnealingWarmRestarts(o, T_0=3, T_mult=3, eta_min=0.01)",
+    "CyclicLR(o, 0.01, 0.1, step_size_up=7)", "CyclicLR(o, 0.01, [0.1, 0.5], 5, 9, mode='triangular2')",
+    "CyclicLR(o, [0.0, 0.1], 0.5, 6, mode='exp_range', gamma=0.97)",
+    "CyclicLR(o, 0.01, 0.1, 6, scale_fn=lambda x: 1 / x, base_momentum=0.5, max_momentum=0.99)",
+    "CyclicLR(o, 0.01, 0.1, 6, scale_fn=lambda x: 0.99**x, scale_mode='iterations', cycle_momentum=False)",
+    "OneCycleLR(o, 0.5, total_steps=60)", "OneCycleLR(o, [0.5, 0.1], epochs=6, steps_per_epoch=11)",
+    "OneCycleLR(o, 0.5, 60, pct_start=0.2, anneal_strategy='linear', div_factor=10.0, final_div_factor=100.0)",
+    "OneCycleLR(o, 0.5, 60, three_phase=True)", "OneCycleLR(o, 0.5, 60, cycle_momentum=False)",
+    "OneCycleLR(o, 0.5, 60, three_phase=True, anneal_strategy='linear', base_momentum=0.6, max_momentum=[0.8, 0.9])",
+    "SequentialLR(o, [ConstantLR(o, 0.1, 20), ExponentialLR(o, 0.9)], [20])",
+    "SequentialLR(o, [LinearLR(o, 0.1, total_iters=10), CosineAnnealingLR(o, 50)], milestones=[10])",
+    "SequentialLR(o, [StepLR(o, 3), PolynomialLR(o, 20), MultiStepLR(o, [4])], [15, 40])",
+    "SequentialLR(o, [ExponentialLR(o, 0.9), CosineAnnealingWarmRestarts(o, 5, 2)], [12])",
+    "SequentialLR(o, [LambdaLR(o, lambda n: 1 + n), StepLR(o, 4)], [1])", "SequentialLR(o, [StepLR(o, 4)], [])",
+    "ChainedScheduler([ConstantLR(o, 0.1, 20), ExponentialLR(o, 0.9)])",
+    "ChainedScheduler([LinearLR(o), StepLR(o, 9), CosineAnnealingLR(o, 25)], optimizer=o)",
+    "ChainedScheduler([MultiplicativeLR(o, lambda n: 0.99), PolynomialLR(o, 70)])",
+    "SWALR(o, 0.05)", "SWALR(o, [0.05, 0.2], anneal_epochs=25, anneal_strategy='linear')", "SWALR(o, 0.5, 0)",
+]  # fmt: skip

@@ -225,6 +225,23 @@ def test_heads_by_hand() -> None:
     np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=1e-10)
 
 
+@pytest.mark.parametrize("options", [{}, {"add_bias_kv": True}, {"add_zero_attn": True}, {"dropout": 0.5}])
+def test_the_hint_that_a_mask_is_causal_changes_nothing(options: dict[str, Any]) -> None:
+    layer, x = nn.MultiheadAttention(4, 2, **options).double(), randn(5, 3, 4)
+    mask, padding = ~functional.causal_mask(5), chainrule.tensor([[False, True, False, True, False]] * 3)
+    for more in (
+        {},
+        {"key_padding_mask": padding},
+        {"need_weights": False},
+        {"need_weights": False, "key_padding_mask": padding},
+    ):
+        found = []
+        for hint in (False, True):
+            chainrule.manual_seed(0)
+            found.append(layer(x, x, x, attn_mask=mask, is_causal=hint, **more)[0].detach().numpy())
+        np.testing.assert_allclose(*found, atol=1e-12)
+
+
 @given(st.permutations(range(6)))
 def test_without_positions_self_attention_is_permutation_equivariant(order: list[int]) -> None:
     chainrule.manual_seed(1)

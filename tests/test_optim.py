@@ -116,9 +116,12 @@ def test_a_model_in_groups_follows_pytorch_s(name: str) -> None:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("shape", [(), (0,), (1, 1)])
-def test_parameters_of_any_shape(shape: tuple[int, ...]) -> None:
+def test_parameters_of_any_shape(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    for name in ("SGD", "Adam", "AdamW"):
+    without_rounding(torch, monkeypatch)
+    for name in OPTIONS:
+        if (name == "Muon" and len(shape) != 2) or (name == "Adafactor" and shape == (0,)):
+            continue  # Muon takes matrices; PyTorch's Adafactor divides by the number of entries
         found = []
         for framework in (chainrule, torch):
             p = framework.ones(shape, dtype=framework.float64).requires_grad_()
@@ -134,12 +137,8 @@ def test_parameters_of_any_shape(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [
-        ("SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True}),
-        ("SGD", {"lr": 0.02}),
-        ("Adam", {"lr": 0.05, "amsgrad": True}),
-        ("AdamW", {"lr": 0.05, "weight_decay": 0.1}),
-    ],
+    [("SGD", {"lr": 0.02, "dampening": 0.5, "momentum": 0.9}), ("Lion", {"lr": 0.1}), ("AMSGrad", {})]
+    + [(name, settings) for name, cases in OPTIONS.items() for settings in cases[:4] if name != "Muon"],
 )
 def test_state_travels(name: str, settings: dict[str, Any]) -> None:
     model = nn.Linear(3, 2)
@@ -267,6 +266,21 @@ def test_misuse() -> None:
         (lambda: optim.SGD(["p"], lr=0.1), TypeError),
         (lambda: optim.SGD([{"parameters": [p]}], lr=0.1), ValueError),
         (lambda: optim.Adam([p], betas=(0.9, 0.9, 0.9)), ValueError),
+        (lambda: optim.SGD([{"params": {p}}]), TypeError),
+        (lambda: optim.Adam([p], fused=True, foreach=True), RuntimeError),
+        (lambda: optim.SGD([p], fused=True, differentiable=True), RuntimeError),
+        (lambda: optim.Adadelta([p], rho=1.5), ValueError),
+        (lambda: optim.Rprop([p], etas=(1.5, 2.0)), ValueError),
+        (lambda: optim.RMSprop([p], alpha=-1), ValueError),
+        (lambda: optim.Adagrad([p], lr_decay=-1), ValueError),
+        (lambda: optim.NAdam([p], momentum_decay=-1), ValueError),
+        (lambda: optim.Adafactor([p], d=0.5), ValueError),
+        (lambda: optim.Adafactor([p], beta2_decay=0.1), ValueError),
+        (lambda: optim.Muon([p]), chainrule.ShapeError),
+        (lambda: optim.Adafactor([p], eps=(None, -1.0)), ValueError),
+        (lambda: optim.Lion([p], lr=-1), ValueError),
+        (lambda: optim.Muon([chainrule.eye(2)], adjust_lr_fn="x"), ValueError),
+        (lambda: optim.Muon([chainrule.eye(2)], ns_steps=100), ValueError),
     ]:
         with pytest.raises(kind):
             wrong()
@@ -320,6 +334,68 @@ def test_the_closure_has_gradients_even_where_they_are_off() -> None:
         assert optimizer.step(closure).item() == 1 and p.item() == 0.5
     assert optimizer.step() is None and optimizer.step(lambda: 5) == 5
     assert p.is_leaf and p.requires_grad and p.grad.is_leaf
+
+
+def test_hooks_see_and_change_steps_and_states() -> None:
+    p = chainrule.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5, momentum=0.5)
+    seen: list[Any] = []
+    handles = [
+        optimizer.register_step_pre_hook(lambda o, args, kwargs: seen.append(("before", len(args), kwargs))),
+        optimizer.register_step_post_hook(lambda o, args, kwargs: seen.append(("after", o is optimizer))),
+        optimizer.register_state_dict_pre_hook(lambda o: seen.append("saving")),
+        optimizer.register_state_dict_post_hook(lambda o, saved: {**saved, "extra": 1}),
+        optimizer.register_load_state_dict_pre_hook(lambda o, saved: {k: v for k, v in saved.items() if k != "extra"}),
+        optimizer.register_load_state_dict_post_hook(lambda o: seen.append("loaded")),
+    ]
+    p.grad = chainrule.ones(1)
+    optimizer.step()
+    assert optimizer.step(lambda: 7) == 7
+    saved = optimizer.state_dict()
+    assert saved["extra"] == 1
+    optimizer.load_state_dict(saved)
+    assert seen == [("before", 1, {}), ("after", True), ("before", 2, {}), ("after", True), "saving", "loaded"]
+    assert copy.deepcopy(optimizer).state_dict().keys() == {"state", "param_groups"}
+    for handle in handles:
+        handle.remove()
+    optimizer.step()
+    assert len(seen) == 6
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: ((o, lambda: 8), {}))
+    assert optimizer.step() == 8
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: 3)
+    with pytest.raises(RuntimeError, match="got 3"):
+        optimizer.step()
+
+
+@pytest.mark.peer
+def test_names_of_parameters_are_kept() -> None:
+    torch = pytest.importorskip("torch")
+    states = []
+    for framework in (chainrule, torch):
+        model = framework.nn.Linear(2, 2)
+        optimizer = framework.optim.SGD(model.named_parameters(), lr=0.1)
+        extra = framework.ones(1, requires_grad=True)
+        for wrong in ({"params": [extra]}, {"params": [("x", extra), framework.ones(1, requires_grad=True)]}):
+            with pytest.raises(ValueError, match="with"):
+                optimizer.add_param_group(wrong)
+        optimizer.add_param_group({"params": [("extra", extra)], "lr": 0.5})
+        states.append(optimizer.state_dict())
+        other = framework.optim.SGD([("a", model.weight), ("b", model.bias)], lr=0.3)
+        other.load_state_dict({"state": {}, "param_groups": states[-1]["param_groups"][:1]})
+        assert other.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert states[0] == states[1] and states[0]["param_groups"][1]["param_names"] == ["extra"]
+
+
+def test_old_states_with_counts_that_are_numbers() -> None:
+    p = chainrule.ones(1, requires_grad=True)
+    optimizer = optim.Adam([p])
+    p.grad = chainrule.ones(1)
+    optimizer.step()
+    saved = optimizer.state_dict()
+    saved["state"][0] = {**saved["state"][0], "step": 4}
+    optimizer.load_state_dict(saved)
+    optimizer.step()
+    assert optimizer.state[p]["step"].item() == 5 and optimizer.state[p]["step"].dtype is chainrule.float32
 
 
 def test_printing_names_the_settings() -> None:

@@ -79,7 +79,9 @@ def test_initial_values_of_the_decoder() -> None:
         values = model.get_parameter(name).detach().numpy().ravel()
         assert stats.kstest(values, stats.norm(0, deviation).cdf).pvalue > 1e-3, name
     assert not any(p.any() for name, p in model.named_parameters() if name.endswith("bias"))
-    loss = nn.functional.cross_entropy(model(tokens(4, 12, vocabulary=200)).flatten(0, 1), tokens(48, vocabulary=200, seed=1))
+    loss = nn.functional.cross_entropy(
+        model(tokens(4, 12, vocabulary=200)).flatten(0, 1), tokens(48, vocabulary=200, seed=1)
+    )
     assert loss.item() == pytest.approx(math.log(200), rel=0.01)  # all words alike at first
 
 

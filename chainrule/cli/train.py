@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,7 +136,8 @@ class _Training:
         self.train_batches = data.DataLoader(self.splits.train, config["batch_size"], shuffle=True)
         self.validation_batches = data.DataLoader(self.splits.validation, 256)
         self.test_batches = data.DataLoader(self.splits.test, 256)
-        self.steps_done = 0
+        steps = config["epochs"] * len(self.train_batches)
+        self.schedule = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=steps)
 
     def run(self, output: Path | None) -> int:
         """Train, test, and fill the folder. Gives the exit code."""
@@ -185,7 +185,7 @@ class _Training:
 
                 def after_batch(count: int, means: Scores, advance: Progress = advance) -> None:
                     advance(count, means)
-                    self._lower_learning_rate()
+                    self.schedule.step()
                     stop_if_asked()
 
                 trained = train_epoch(self.model, self._shifted_batches(), self.loss, self.optimizer, after_batch)
@@ -199,12 +199,6 @@ class _Training:
 
         for images, labels in self.train_batches:
             yield random_shift(images, self.config["shift"]), labels
-
-    def _lower_learning_rate(self) -> None:
-        self.steps_done += 1
-        share = self.steps_done / (self.config["epochs"] * len(self.train_batches))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config["learning_rate"] * (1 + math.cos(math.pi * share)) / 2
 
     def _finish(self, run: Run, outcome: dict[str, Any]) -> None:
         """Test the best weights, write what is left to write, and say where it is."""

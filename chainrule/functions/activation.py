@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.block import block
 from chainrule.functions.arithmetic import maximum
-from chainrule.functions.elementwise import exp, reciprocal
+from chainrule.functions.elementwise import erfc, exp, reciprocal, tanh
+from chainrule.functions.logic import where
 from chainrule.functions.promotion import as_floating, cast
 
 if TYPE_CHECKING:
@@ -92,3 +94,51 @@ def _log_softmax(input: Tensor, dim: int) -> Tensor:
 @_log_softmax.gradient
 def _(g: Tensor, output: Tensor, dim: int) -> Tensor:
     return g - exp(output) * g.sum(dim, keepdim=True)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x·Φ(x), where Φ is the standard normal distribution: ReLU with a soft edge.
+
+    `approximate`: "none" (by erf), or "tanh" for ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), which differs by less than
+    0.0005. Raises ValueError for another word. Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+
+    >>> import chainrule
+    >>> chainrule.nn.functional.gelu(chainrule.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.1587,  0.0000,  0.8413])
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}.")
+    return _gelu(input) if approximate == "none" else _gelu_by_tanh(input)
+
+
+@block
+def _gelu(input: Tensor) -> Tensor:
+    return input * _normal_distribution(input)
+
+
+@_gelu.gradient
+def _(g: Tensor, input: Tensor) -> Tensor:
+    density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
+    return g * (_normal_distribution(input) + input * density)
+
+
+def _normal_distribution(x: Tensor) -> Tensor:
+    """Φ(x) = ½·erfc(−x/√2), which does not cancel far to the left."""
+    return erfc(x * -math.sqrt(0.5)) * 0.5
+
+
+@block
+def _gelu_by_tanh(input: Tensor) -> Tensor:
+    return input * ((tanh(_inner(input)) + 1) * 0.5)
+
+
+@_gelu_by_tanh.gradient
+def _(g: Tensor, input: Tensor) -> Tensor:
+    bent = tanh(_inner(input))
+    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * (input * input))
+    # Where tanh is ±1 its slope is 0, however large the other factors are.
+    return g * ((1 + bent) * 0.5 + where(bent.abs() < 1, input * slope, 0.0) * ((1 - bent * bent) * 0.5))
+
+
+def _inner(x: Tensor) -> Tensor:
+    return (x + 0.044715 * (x * x * x)) * math.sqrt(2 / math.pi)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.activation import softmax
-from chainrule.functions.creation import full, tensor
+from chainrule.functions.creation import full
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import cat
 from chainrule.nn.init import normal_
@@ -33,6 +35,18 @@ def _need_tokens(tokens: Tensor, what: str) -> Tensor:
     if tokens.ndim != 2:
         raise ShapeError(f"{what} are (batch, length), got {tuple(tokens.shape)}; unsqueeze(0) makes a batch of one.")
     return tokens
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode inside, as before outside."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 class DecoderBlock(nn.Module):
@@ -168,14 +182,13 @@ class DecoderTransformer(nn.Module):
                 f"a prompt of {tokens.shape[1]} tokens and {steps} steps do not fit: there must be one at least, and "
                 f"{self.context} (the context) at most."
             )
-        training = self.training
-        self.eval()
-        caches, new = self.empty_caches(tokens.shape[0]), tokens
-        for _ in range(steps):
-            scores, caches = self.continued(new, caches)  # type: ignore[assignment]
-            new = _draw(scores[:, -1], temperature, top_k, generator)
-            tokens = cat([tokens, new], 1)
-        self.train(training)
+        caches: Any = self.empty_caches(tokens.shape[0])
+        new = tokens
+        with _evaluating(self):
+            for _ in range(steps):
+                scores, caches = self.continued(new, caches)
+                new = _draw(scores[:, -1], temperature, top_k, generator)
+                tokens = cat([tokens, new], 1)
         return tokens
 
 
@@ -268,12 +281,10 @@ class EncoderDecoderTransformer(nn.Module):
         >>> model.generate(chainrule.tensor([[1, 2, 3]]), steps=4).shape
         Size([1, 4])
         """
-        training = self.training
-        self.eval()
-        memory = self.encode(source, source_padding)
-        tokens = full((source.shape[0], 1), start, dtype=tensor(0).dtype)
-        for _ in range(steps):
-            scores = self.decode(tokens, memory, source_padding)[:, -1]
-            tokens = cat([tokens, scores.argmax(-1, keepdim=True)], 1)
-        self.train(training)
+        tokens = full((source.shape[0], 1), start, dtype="int64")
+        with _evaluating(self):
+            memory = self.encode(source, source_padding)
+            for _ in range(steps):
+                scores = self.decode(tokens, memory, source_padding)[:, -1]
+                tokens = cat([tokens, scores.argmax(-1, keepdim=True)], 1)
         return tokens[:, 1:]

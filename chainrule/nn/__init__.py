@@ -1,7 +1,7 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
 from chainrule.nn import functional, init, kernels, penalty, utils
-from chainrule.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from chainrule.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -30,6 +30,7 @@ from chainrule.nn.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
+from chainrule.nn.embedding import Embedding, EmbeddingBag
 from chainrule.nn.fold_batch_norm import fold_batch_norm
 from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
@@ -49,12 +50,39 @@ from chainrule.nn.normalization_layers import (
     LocalResponseNorm,
     RMSNorm,
 )
+from chainrule.nn.piecewise import (
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    PReLU,
+    ReLU6,
+    RReLU,
+    Softshrink,
+    Threshold,
+)
 from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from chainrule.nn.positions import LearnedPositions, SinusoidalPositions
 from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
 from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
 from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from chainrule.nn.smooth_activation import (
+    CELU,
+    ELU,
+    GLU,
+    SELU,
+    LogSigmoid,
+    Maxout,
+    Mish,
+    SiLU,
+    Softmax2d,
+    Softmin,
+    Softplus,
+    Softsign,
+    Tanhshrink,
+)
 from chainrule.nn.tokens import Tokens
 from chainrule.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
 from chainrule.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
@@ -72,10 +100,11 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
-    "CausalSelfAttention",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "CELU",
+    "CausalSelfAttention",
     "ClassicDropout",
     "Conv1d",
     "Conv2d",
@@ -88,10 +117,15 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "ELU",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GELU",
+    "GLU",
     "GRU",
     "GRUCell",
     "GlobalAvgPool1d",
@@ -101,21 +135,27 @@ __all__ = [
     "GlobalMaxPool2d",
     "GlobalMaxPool3d",
     "GroupNorm",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "Identity",
-    "KeyValueCache",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KeyValueCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "LSTM",
     "LSTMCell",
-    "LearnedPositions",
     "LayerNorm",
+    "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LocalResponseNorm",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MaxPool1d",
@@ -124,11 +164,14 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "Maxout",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
+    "PReLU",
     "Parameter",
     "ParameterList",
     "RMSNorm",
@@ -136,13 +179,24 @@ __all__ = [
     "RNNBase",
     "RNNCell",
     "RNNCellBase",
+    "RReLU",
     "ReLU",
+    "ReLU6",
     "ReceptiveField",
+    "SELU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "SinusoidalPositions",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "Tokens",
     "Transformer",
     "TransformerDecoder",

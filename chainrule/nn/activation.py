@@ -21,7 +21,12 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return x.relu_() if inplace else activation.relu(x)
 
 
-def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+def relu_(input: Tensor) -> Tensor:
+    """`relu` in place."""
+    return relu(input, True)
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """eˣ / Σ eˣ along `dim`; without `dim` along 1, or 0 for tensors of 0, 1 or 3 dimensions, as in PyTorch.
 
     >>> import chainrule
@@ -32,7 +37,7 @@ def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
     return activation.softmax(x, _usual_dimension(x) if dim is None else dim, dtype=dtype)
 
 
-def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """ln softmax(x), computed without the probabilities; `dim` as in `softmax`.
 
     >>> import chainrule
@@ -134,3 +139,24 @@ class LogSoftmax(Module):
     def extra_repr(self) -> str:
         """The dimension."""
         return f"dim={self.dim}"
+
+
+class GELU(Module):
+    """x·Φ(x), entry by entry; arguments as `functional.gelu`.
+
+    >>> import chainrule
+    >>> GELU()(chainrule.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.8413])
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See the class."""
+        return activation.gelu(need_tensor(input, "gelu"), self.approximate)
+
+    def extra_repr(self) -> str:
+        """Which form."""
+        return f"approximate={self.approximate!r}"

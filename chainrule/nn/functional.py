@@ -1,9 +1,9 @@
 """The functions under the layers, under PyTorch's names."""
 
-from chainrule.functions.activation import sigmoid
+from chainrule.functions.activation import gelu, sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
-from chainrule.nn.activation import log_softmax, relu, softmax
+from chainrule.nn.activation import log_softmax, relu, relu_, softmax
 from chainrule.nn.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -27,6 +27,7 @@ from chainrule.nn.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from chainrule.nn.embedding import embedding, embedding_bag
 from chainrule.nn.fractional_pooling import (
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
@@ -40,6 +41,22 @@ from chainrule.nn.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from chainrule.nn.multihead import multi_head_attention_forward
 from chainrule.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
 from chainrule.nn.padding import pad
+from chainrule.nn.piecewise import (
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    prelu,
+    relu6,
+    rrelu,
+    rrelu_,
+    softshrink,
+    threshold,
+    threshold_,
+)
 from chainrule.nn.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -53,6 +70,23 @@ from chainrule.nn.pooling import (
 )
 from chainrule.nn.positions import sinusoidal_positions
 from chainrule.nn.resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
+from chainrule.nn.smooth_activation import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    glu,
+    gumbel_softmax,
+    logsigmoid,
+    mish,
+    selu,
+    selu_,
+    silu,
+    softmin,
+    softplus,
+    softsign,
+    tanhshrink,
+)
 from chainrule.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 __all__ = [
@@ -70,8 +104,10 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
-    "causal_mask",
     "batch_norm",
+    "causal_mask",
+    "celu",
+    "celu_",
     "classic_dropout",
     "conv1d",
     "conv2d",
@@ -84,20 +120,35 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "elu",
+    "elu_",
+    "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
     "fractional_max_pool3d_with_indices",
+    "gelu",
+    "glu",
     "grid_sample",
     "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hardtanh_",
     "instance_norm",
     "interpolate",
     "l1_loss",
     "layer_norm",
+    "leaky_relu",
+    "leaky_relu_",
     "linear",
     "local_response_norm",
     "log_softmax",
+    "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
@@ -110,18 +161,34 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
     "mse_loss",
     "multi_head_attention_forward",
     "nll_loss",
     "one_hot",
     "pad",
+    "prelu",
     "relu",
-    "scaled_dot_product_attention",
+    "relu6",
+    "relu_",
     "rms_norm",
+    "rrelu",
+    "rrelu_",
+    "scaled_dot_product_attention",
+    "selu",
+    "selu_",
     "sigmoid",
+    "silu",
     "sinusoidal_positions",
     "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",

@@ -1,6 +1,6 @@
-"""Optimisers: how parameters follow their gradients."""
+"""Optimisers: how parameters follow their gradients. Learning-rate schedules are in `lr_scheduler`."""
 
-from chainrule.optim import convergence, curvature, landscapes
+from chainrule.optim import convergence, curvature, landscapes, lr_scheduler, swa_utils
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adagrad
@@ -15,18 +15,39 @@ from chainrule.optim.newton import Newton
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.perturbed import PerturbedGradientDescent
 from chainrule.optim.radam import RAdam
+from chainrule.optim.range_test import RangeTest, learning_rate_range_test
 from chainrule.optim.rmsprop import RMSprop
 from chainrule.optim.root_finding import Root, newton_raphson
 from chainrule.optim.rprop import Rprop
 from chainrule.optim.sgd import SGD
 
 __all__ = [
-    "SGD", "ASGD", "Rprop",
-    "Adagrad", "RMSprop", "Adadelta",
-    "Adam", "AdamW", "AMSGrad", "Adamax", "NAdam", "RAdam",
-    "Adafactor", "Lion", "Muon",
-    "LBFGS", "Newton", "PerturbedGradientDescent",
+    "AMSGrad",
+    "ASGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "LBFGS",
+    "Lion",
+    "Muon",
+    "NAdam",
+    "Newton",
     "Optimizer",
-    "newton_raphson", "Root",
-    "convergence", "curvature", "landscapes",
-]  # fmt: skip
+    "PerturbedGradientDescent",
+    "RAdam",
+    "RMSprop",
+    "RangeTest",
+    "Root",
+    "Rprop",
+    "SGD",
+    "convergence",
+    "curvature",
+    "landscapes",
+    "learning_rate_range_test",
+    "lr_scheduler",
+    "newton_raphson",
+    "swa_utils",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         self.stepped = False
         self._hooks: dict[str, dict[int, Hook]] = {}
@@ -134,7 +135,7 @@ class Optimizer:
                     if gradient is None:
                         continue
                     state = self.state.get(p)
-                    if state is None:
+                    if not state:
                         state = self.state[p] = self.initial_state(p, group)
                     self.update(p, -gradient if climbing else gradient, state, group)
                     if not state:
@@ -179,7 +180,7 @@ class Optimizer:
             changed = hook.function(self, state_dict)
             state_dict = state_dict if changed is None else changed
         by_number = self._match(state_dict)
-        self.state = {}
+        self.state = defaultdict(dict)
         for number, entries in state_dict["state"].items():
             p = by_number[int(number)]
             self.state[p] = {name: _own_entry(name, entry, p) for name, entry in entries.items()}

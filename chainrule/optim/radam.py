@@ -60,12 +60,13 @@ def radam(
 
 @of_step
 def _rates(step: Tensor, lr: float | Tensor, beta1: float, beta2: float, dtype: DType) -> tuple[Tensor, ...]:
-    """Whether ρₜ > 5, η/(1 − β₁ᵗ), and that times r·√(1 − β₂ᵗ), which is NaN for small ρₜ and not used then."""
+    """Whether ρₜ > 5, η/(1 − β₁ᵗ), and that times r·√(1 − β₂ᵗ), which is not used for small ρₜ."""
     t = step.double()
     correction1, correction2 = bias_corrections(step, beta1, beta2)
     limit = 2 / (1 - beta2) - 1
     length = limit - 2 * t * beta2**t / correction2
-    rectified = ((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)).sqrt()
+    squared = (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+    rectified = squared.clamp(min=0).sqrt()  # a NaN would come back through derivatives, though not used
     plain = lr / correction1
     return length > 5, plain.to(dtype), (plain * rectified * correction2.sqrt()).to(dtype)
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _float32 = np.dtype(np.float32)
 #: Entries of the matrix of weights that one tile holds: half a megabyte of float32.
 TILE = 2**17
-#: Rows of one tile. With a causal mask fewer, since a tile reads no key behind its last row.
-ROWS, CAUSAL_ROWS = 256, 64
+#: Rows of one tile. With a causal mask a tile reads no key behind its last row, so fewer rows save work; and products
+#: of more rows are of the size for which BLAS wakes its other threads and waits for them, many times over.
+ROWS = 64
 
 
 class _Tiles:
@@ -43,7 +44,7 @@ class _Tiles:
         self.scale = q.dtype.type(scale)
         self.causal = causal
         self.bias = _flat(bias[0] if bias[0].strides[-2] else bias[0][..., :1, :]) if bias else None
-        self.height = max(1, min(self.rows, CAUSAL_ROWS if causal else ROWS, TILE // max(self.keys, 1)))
+        self.height = max(1, min(self.rows, ROWS, TILE // max(self.keys, 1)))
         self.depth = max(1, TILE // max(self.height * self.keys, 1))
 
     def samples(self) -> Iterator[slice]:

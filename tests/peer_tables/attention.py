@@ -67,7 +67,9 @@ _per_head = booleans(4, 3, 5, seed=7)
 _per_head[..., 2] = False
 _causal = np.triu(np.ones((3, 3), bool), 1)
 
+# The first case of each layer is a larger one: its initial values are compared over many copies, and few are enough then.
 MODULES = [
+    Case("MultiheadAttention(32, 4)", [(3, 2, 32)], "layer(x, x, x)"),
     Case("MultiheadAttention(4, 2)", _self, "layer(x, x, x)"),
     Case("MultiheadAttention(4, 2)", _cross, "layer(x, y, y)"),
     Case("MultiheadAttention(6, 3)", [(2, 1, 6), (4, 1, 6), (4, 1, 6)]),
@@ -131,6 +133,14 @@ _stacks = "nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0), 2", "nn.Transformer
 _both = [(3, 2, 4), (5, 2, 4)]
 
 MODULES += [
+    Case("TransformerEncoderLayer(32, 4, 32, dropout=0.0)", [(3, 2, 32)]),
+    Case("TransformerDecoderLayer(32, 4, 32, dropout=0.0)", [(3, 2, 32), (2, 2, 32)]),
+    Case(
+        "TransformerEncoder(nn.TransformerEncoderLayer(32, 4, 32, dropout=0.0), 1, enable_nested_tensor=False)",
+        [(3, 2, 32)],
+    ),
+    Case("TransformerDecoder(nn.TransformerDecoderLayer(32, 4, 32, dropout=0.0), 1)", [(3, 2, 32), (2, 2, 32)]),
+    Case("Transformer(32, 4, 1, 1, 32, dropout=0.0, batch_first=True)", [(2, 3, 32), (2, 2, 32)]),
     *[
         Case(f"TransformerEncoderLayer({_layer}{options})", [(3, 2, 4)])
         for options in (

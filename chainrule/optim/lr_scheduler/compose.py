@@ -33,6 +33,12 @@ class _Composed(LRScheduler):
             if part.optimizer is not (optimizer or schedulers[0].optimizer):
                 raise ValueError(f"{name}: the schedule at place {i} acts on another optimiser.")
 
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Begin as a part of another schedule, at its milestone."""
+        for group in self.optimizer.param_groups:
+            set_number(group, "lr", float(group["initial_lr"]))
+        self._initial_step()
+
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimiser, and the states of all parts."""
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
@@ -77,12 +83,16 @@ class SequentialLR(_Composed):
         self.optimizer = optimizer
         self._schedulers = schedulers
         self._milestones = milestones
-        self.last_epoch = last_epoch + 1
         # Each part has set its first rate when it was made: that is undone, and the first part starts again.
         for group in optimizer.param_groups:
             set_number(group, "lr", float(group["initial_lr"]))
         _step_back(self)
-        first = schedulers[bisect_right(milestones, 0)]
+        self._initial_step()
+        self.last_epoch = last_epoch + 1
+
+    def _initial_step(self) -> None:
+        self.last_epoch = 0
+        first = self._schedulers[bisect_right(self._milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
@@ -124,6 +134,11 @@ class ChainedScheduler(_Composed):
         self._check_parts(schedulers, optimizer)
         self.optimizer = schedulers[0].optimizer
         self._schedulers = list(schedulers)
+        self._last_lr = self.current_rates()
+
+    def _initial_step(self) -> None:
+        for part in self._schedulers:
+            part._initial_step()
         self._last_lr = self.current_rates()
 
     def step(self) -> None:  # type: ignore[override]

@@ -87,6 +87,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.T_mult = T_mult
         self.eta_min = eta_min
         self.T_cur: float = last_epoch
+        if last_epoch > 0:
+            self._find_round(last_epoch)
         super().__init__(optimizer, last_epoch)
 
     def rates(self) -> list[float]:

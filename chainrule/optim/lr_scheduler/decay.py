@@ -311,7 +311,7 @@ class RobbinsMonro(Multiplying):
     >>> optimizer.step(); schedule.step(); schedule.get_last_lr()
     [0.25]
     >>> schedule.satisfies_robbins_monro()
-    True: the rate falls like 1/n^1.0: Σα = ∞ and Σα² < ∞
+    True: the rate falls like 1/n^1: Σα = ∞ and Σα² < ∞
     """
 
     def __init__(self, optimizer: Optimizer, b: float = 1.0, power: float = 1.0, last_epoch: int = -1) -> None:
@@ -336,4 +336,4 @@ class RobbinsMonro(Multiplying):
         """A power of n."""
         if not self.power:
             return level(1.0, "the rate is η₀")
-        return Tail("power", f"the rate falls like 1/n^{self.power}", self.power)
+        return Tail("power", f"the rate falls like 1/n^{self.power:g}", self.power)

@@ -60,11 +60,14 @@ class Verdict:
         }  # fmt: skip
         self.sum_diverges, self.squares_converge = known[tail.kind]
         if self.sum_diverges is None:
-            self.reason = f"{tail.why}: neither sum is known"
+            sums = "neither sum is known"
+        elif self:
+            sums = "Σα = ∞ and Σα² < ∞"
+        elif self.sum_diverges:
+            sums = "Σα² = ∞, the noise does not die out"
         else:
-            first = "Σα = ∞" if self.sum_diverges else "Σα is finite"
-            second = "Σα² < ∞" if self.squares_converge else "Σα² = ∞"
-            self.reason = f"{tail.why}: {first} {'and' if self else 'but'} {second}"
+            sums = "Σα is finite, only a bounded distance can be travelled"
+        self.reason = f"{tail.why}: {sums}"
 
     def __bool__(self) -> bool:
         return bool(self.sum_diverges and self.squares_converge)
