@@ -131,10 +131,12 @@ def _wavy_hessian(x: Sequence[float]) -> list[list[float]]:
 
 
 #: A round bowl: the easy case. β = 2, condition number 2.
-BOWL = quadratic([1.0, 2.0], "quadratic bowl", start=(-2.0, 1.8))
+BOWL = quadratic([1.0, 2.0], "quadratic bowl", start=(-2.0, 1.8))._replace(formula="½·x² + y²")
 
 #: A long, narrow valley along the first axis: condition number 50. Plain descent swings across it.
-RAVINE = quadratic([1.0, 50.0], "ravine", start=(-2.2, 0.8))._replace(box=(-2.5, 1.0, -1.0, 1.0))
+RAVINE = quadratic([1.0, 50.0], "ravine", start=(-2.2, 0.8))._replace(
+    formula="½·x² + 25·y²", box=(-2.5, 1.0, -1.0, 1.0)
+)
 
 #: A bent valley with a nearly flat floor (Rosenbrock, 1960): condition number 2508 at the minimum.
 ROSENBROCK = Landscape(

@@ -234,6 +234,28 @@ def test_i_iv_2_d_dropout_on_a_linear_layer(keep: float) -> None:
     assert close(chances @ layer(masks * x / keep), layer(x).detach())
 
 
+def test_i_iv_1_g_newton() -> None:
+    """I IV.1.g: x − f/f′ for a root; x − f′/f″ for a minimum is the same on the derivative; θ − H⁻¹∇L for a matrix."""
+
+    def f(x: Any) -> Any:
+        return x**4 - 3 * x**2 + x
+
+    root = optim.newton_raphson(chainrule.func.grad(f), chainrule.tensor(1.0, dtype=float64))
+    x = chainrule.tensor(1.0, dtype=float64, requires_grad=True)
+    newton = optim.Newton([x], adaptive=False)
+    for _ in range(root.steps):
+        slope, bend = 4 * x.item() ** 3 - 6 * x.item() + 1, 12 * x.item() ** 2 - 6
+        expected = x.item() - slope / bend
+        newton.step(lambda: f(x))
+        assert x.item() == pytest.approx(expected, rel=1e-14)
+    assert x.item() == pytest.approx(root.x.item(), rel=1e-14) and bend > 0
+    theta = chainrule.randn(2, 3, dtype=float64).requires_grad_()
+    A = chainrule.randn(6, 6, dtype=float64)
+    H = A @ A.T + chainrule.eye(6, dtype=float64)
+    optim.Newton([theta]).step(lambda: theta.reshape(-1) @ H @ theta.reshape(-1) / 2 - theta.sum())
+    assert close(theta.detach().reshape(-1), chainrule.linalg.solve(H, chainrule.ones(6, dtype=float64)), 1e-8)
+
+
 @pytest.mark.parametrize(("name", "same"), [("SGD", True), ("Adam", False)])
 def test_i_iv_2_d_penalty_against_decoupled_decay(name: str, same: bool) -> None:
     """I IV.2.d: ½λ‖θ‖² in the loss is weight decay under SGD; Adam rescales it, and decoupled decay differs."""
