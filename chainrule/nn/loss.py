@@ -33,7 +33,8 @@ def reduce(losses: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"reduction is 'none', 'mean' or 'sum', got {reduction!r}.")
 
 
-def _same_shape(input: Tensor, target: Tensor) -> None:
+def same_shape(input: Tensor, target: Tensor) -> None:
+    """Raise a ShapeError unless prediction and target have one shape: nothing broadcasts in a loss."""
     need_tensor(input, "a loss")
     need_tensor(target, "a loss")
     if input.shape == target.shape:
@@ -49,27 +50,52 @@ def _same_shape(input: Tensor, target: Tensor) -> None:
     )
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """The losses of all residuals times their weights, reduced; the mean is over the weights' sum."""
+    if weight is None:
+        return reduce(losses, reduction)
+    same_shape(losses, weight)
+    total = losses * weight
+    return total.sum() / weight.sum() if reduction == "mean" else reduce(total, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input − target)², averaged over all entries (not over samples alone) or summed.
+
+    Under Gaussian noise of fixed variance it is the negative log-likelihood but for constants.
 
     >>> import chainrule
     >>> mse_loss(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    _same_shape(input, target)
+    same_shape(input, target)
+    if reduction == "mean" and weight is None and input.dtype == target.dtype:
+        return _mean_square(input, target)
     difference = input - target
-    return reduce(difference * difference, reduction)
+    return weighted(difference * difference, weight, reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+@block
+def _mean_square(input: Tensor, target: Tensor) -> Tensor:
+    difference = input - target
+    return (difference * difference).mean()
+
+
+@_mean_square.gradient
+def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
+    to_input = (input - target) * (g * (2 / max(input.numel(), 1)))
+    return to_input, -to_input if target.requires_grad else None
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input − target|, averaged over all entries or summed.
 
     >>> import chainrule
     >>> l1_loss(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    _same_shape(input, target)
-    return reduce(elementwise.abs(input - target), reduction)
+    same_shape(input, target)
+    return weighted(elementwise.abs(input - target), weight, reduction)
 
 
 # ----------------------------------------------------------------------------------------- classification
@@ -239,7 +265,7 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
     return activation.softmax(input, 1).scatter_add(1, places, -y) * (g / max(target.numel(), 1)), None
 
 
-class _Loss(Module):
+class Loss(Module):
     """What all losses share: how the losses of the residuals are reduced."""
 
     def __init__(self, reduction: str = "mean") -> None:
@@ -248,7 +274,7 @@ class _Loss(Module):
         self.reduction = reduction
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """The mean squared error (1/n) Σ (ŷ − y)² over all n entries; "sum" and "none" as `reduction`.
 
     >>> import chainrule
@@ -261,7 +287,7 @@ class MSELoss(_Loss):
         return mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """The mean absolute error (1/n) Σ |ŷ − y| over all n entries.
 
     >>> import chainrule
@@ -274,7 +300,7 @@ class L1Loss(_Loss):
         return l1_loss(input, target, self.reduction)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """The negative log-likelihood, for models that end in LogSoftmax; arguments as `functional.nll_loss`.
 
     >>> import chainrule
@@ -292,7 +318,7 @@ class NLLLoss(_Loss):
         return nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """The cross-entropy −Σ p·ln softmax(x), from scores (logits); arguments as `functional.cross_entropy`.
 
     >>> import chainrule

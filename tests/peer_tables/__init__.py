@@ -40,6 +40,7 @@ class Case:
         tolerance: a factor on how far results may be apart, with a reason in a comment beside the case.
         only: other types than float32 and float64 to compare in.
         printed: whether the printed form must be PyTorch's.
+        fixed: the names of inputs that want no gradient: weights and signs, which PyTorch does not differentiate.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Case:
     tolerance: float = 1.0
     only: tuple[str, ...] = ("float32", "float64")
     printed: bool = True
+    fixed: str = ""
 
     def __str__(self) -> str:
         shapes = ", ".join(str(tuple(x.shape) if isinstance(x, np.ndarray) else x) for x in self.inputs)

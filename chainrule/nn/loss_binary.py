@@ -1,0 +1,190 @@
+"""Losses of yes and no: from probabilities, from scores, and with margins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.autodiff.block import block
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions import activation
+from chainrule.functions.elementwise import exp, log1p
+from chainrule.functions.promotion import common_shape
+from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.tensor import Tensor
+
+
+def _rescaled(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """The losses times a weight that broadcasts to them; the mean is over their number."""
+    if weight is not None:
+        if common_shape([tuple(losses.shape), tuple(weight.shape)]) != tuple(losses.shape):
+            raise ShapeError(f"a weight {tuple(weight.shape)} does not broadcast to losses {tuple(losses.shape)}.")
+        losses = losses * weight
+    return reduce(losses, reduction)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """−(t·ln p + (1 − t)·ln(1 − p)) from probabilities p in [0, 1]; logarithms are cut off at −100.
+
+    So p = 0 for t = 1 costs 100, not infinity, and has a gradient. From scores use
+    `binary_cross_entropy_with_logits`, which loses no digits. Raises ShapeError unless both have one shape, ValueError
+    for probabilities outside of [0, 1] (scores, most likely).
+
+    >>> import chainrule
+    >>> binary_cross_entropy(chainrule.tensor([0.5, 1.0]), chainrule.tensor([1.0, 1.0]), reduction="none")
+    tensor([0.6931, 0.0000])
+    """
+    same_shape(input, target)
+    array = input.value.array
+    if isinstance(array, np.ndarray) and array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise ValueError(
+            f"binary_cross_entropy takes probabilities in [0, 1], got numbers from {array.min():.4g} to "
+            f"{array.max():.4g}. For scores use binary_cross_entropy_with_logits."
+        )
+    return _rescaled(_cross_entropy_of_probabilities(input, target), weight, reduction)
+
+
+@block
+def _cross_entropy_of_probabilities(p: Tensor, t: Tensor) -> Tensor:
+    yes, no = p.log().clamp(min=-100), log1p(-p).clamp(min=-100)
+    return (t - 1) * no - t * yes
+
+
+@_cross_entropy_of_probabilities.gradient
+def _(g: Tensor, p: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+    # (p − t)/(p(1 − p)), with the denominator kept from 0 as the logarithms are.
+    to_p = g * (p - t) / (p * (1 - p)).clamp(min=1e-12 if p.dtype.itemsize > 2 else 1e-4)
+    to_t = g * (log1p(-p).clamp(min=-100) - p.log().clamp(min=-100)) if t.requires_grad else None
+    return to_p, to_t
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """The binary cross-entropy of p = σ(x) from scores x: max(x, 0) − x·t + ln(1 + e^−|x|).
+
+    `pos_weight` w weighs the positive targets: −(w·t·ln p + (1 − t)·ln(1 − p)); it broadcasts (one for each class), as
+    `weight` does, which weighs all. Exact for any score. Raises ShapeError unless scores and targets have one shape.
+
+    >>> import chainrule
+    >>> scores, targets = chainrule.tensor([1000.0, 0.0]), chainrule.tensor([0.0, 1.0])
+    >>> binary_cross_entropy_with_logits(scores, targets, reduction="none")
+    tensor([1000.0000,    0.6931])
+    """
+    same_shape(input, target)
+    if pos_weight is None:
+        return _rescaled(_cross_entropy_of_scores(input, target), weight, reduction)
+    factor = (pos_weight - 1) * target + 1
+    return _rescaled((1 - target) * input - factor * _log_sigmoid(input), weight, reduction)
+
+
+@block
+def _cross_entropy_of_scores(x: Tensor, t: Tensor) -> Tensor:
+    return x.clamp(min=0) - x * t + log1p(exp(-x.abs()))
+
+
+@_cross_entropy_of_scores.gradient
+def _(g: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+    return g * (activation.sigmoid(x) - t), -(g * x) if t.requires_grad else None
+
+
+def _log_sigmoid(x: Tensor) -> Tensor:
+    from chainrule.nn.smooth_activation import logsigmoid
+
+    return logsigmoid(x)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """ln(1 + e^(−t·x)) for targets t of −1 and 1: logistic regression on signs.
+
+    >>> import chainrule
+    >>> soft_margin_loss(chainrule.tensor([0.0]), chainrule.tensor([-1.0]))
+    tensor(0.6931)
+    """
+    same_shape(input, target)
+    return reduce(-_log_sigmoid(target * input), reduction)
+
+
+def hinge_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """max(0, 1 − t·x) for targets t of −1 and 1: what a support vector machine minimises. PyTorch has no such function.
+
+    >>> import chainrule
+    >>> hinge_loss(chainrule.tensor([0.5, 3.0]), chainrule.tensor([1.0, 1.0]), reduction="none")
+    tensor([0.5000, 0.0000])
+    """
+    same_shape(input, target)
+    return reduce((1 - target * input).clamp(min=0), reduction)
+
+
+class BCELoss(Loss):
+    """The binary cross-entropy from probabilities; arguments as `functional.binary_cross_entropy`.
+
+    >>> import chainrule
+    >>> BCELoss()(chainrule.tensor([0.5]), chainrule.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Probabilities and targets in [0, 1], of one shape."""
+        return binary_cross_entropy(input, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(Loss):
+    """The binary cross-entropy from scores; arguments as `functional.binary_cross_entropy_with_logits`.
+
+    >>> import chainrule
+    >>> BCEWithLogitsLoss()(chainrule.tensor([0.0]), chainrule.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores and targets in [0, 1], of one shape."""
+        return binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+
+
+class SoftMarginLoss(Loss):
+    """ln(1 + e^(−t·x)) for targets of −1 and 1.
+
+    >>> import chainrule
+    >>> SoftMarginLoss()(chainrule.tensor([0.0]), chainrule.tensor([-1.0]))
+    tensor(0.6931)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores and signs, of one shape."""
+        return soft_margin_loss(input, target, self.reduction)
+
+
+class HingeLoss(Loss):
+    """max(0, 1 − t·x) for targets of −1 and 1; see `functional.hinge_loss`.
+
+    >>> import chainrule
+    >>> HingeLoss()(chainrule.tensor([0.5]), chainrule.tensor([1.0]))
+    tensor(0.5000)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Scores and signs, of one shape."""
+        return hinge_loss(input, target, self.reduction)
+
+
+def check_labels_are_whole(target: Tensor, name: str) -> None:
+    """Raise a DTypeError for labels that are no integers."""
+    if target.value.array.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: labels are integers, got {target.dtype}; convert them with .long().")

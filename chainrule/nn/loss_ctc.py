@@ -1,0 +1,156 @@
+"""Connectionist temporal classification: the likelihood of a label sequence, summed over all its alignments.
+
+At each time step a network says a label or a blank. Said labels are read by joining repetitions and dropping blanks:
+"a a – a b" reads "aab". The likelihood of a target is the sum over everything that reads so, by a recursion over time
+on the target with a blank around every label, in logarithms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.control import scan
+from chainrule.functions.creation import arange, tensor, zeros
+from chainrule.functions.indexing import gather
+from chainrule.functions.logic import where
+from chainrule.functions.promotion import need_tensor
+from chainrule.functions.shape import cat, pad, stack
+from chainrule.nn.loss import Loss, reduce
+from chainrule.tensor import Tensor
+
+#: ln 0, as a number that can be subtracted from itself: no path.
+NEVER = -1e30
+
+
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Tensor:
+    """−ln P(target) of each sequence, over all alignments.
+
+    log_probs: (T, N, C) log-probabilities of each step, or (T, C); targets: (N, S) padded, or all of them one after the
+    other, without the label `blank`; lengths: (N,) each. "mean" divides each loss by its target's length first.
+    A target that no alignment fits (too long for its input) costs infinity, or 0 with `zero_infinity`.
+
+    Raises ShapeError where lengths and shapes do not fit, IndexRangeError for labels that are no classes.
+    Source: Graves et al., "Connectionist temporal classification", 2006.
+
+    >>> import chainrule
+    >>> steps = chainrule.full((2, 1, 3), 1 / 3).log()      # "a a", "a –" and "– a" read "a": 3/9
+    >>> ctc_loss(steps, chainrule.tensor([[1]]), [2], [1])
+    tensor(1.0986)
+    """
+    x = need_tensor(log_probs, "ctc_loss")
+    if x.ndim not in (2, 3):
+        raise ShapeError(f"ctc_loss takes (T, N, C) or (T, C), got {tuple(x.shape)}.")
+    if not x.dtype.is_floating_point:
+        raise DTypeError(f"ctc_loss takes log-probabilities, got {x.dtype}.")
+    alone, dtype = x.ndim == 2, x.dtype
+    x = x.unsqueeze(1) if alone else x
+    x = x.float() if dtype.itemsize == 2 else x  # halves cannot hold the sums of many steps
+    steps, batch, classes = x.shape
+    in_lengths, out_lengths = (_lengths(n, batch, "ctc_loss") for n in (input_lengths, target_lengths))
+    if in_lengths.max(initial=0) > steps or in_lengths.min(initial=0) < 0 or out_lengths.min(initial=0) < 0:
+        raise ShapeError(f"input_lengths lie in 0 … {steps}, target_lengths are not negative.")
+    labels = _padded(targets, out_lengths, classes, blank)
+    losses = -_log_likelihood(x, labels, tensor(in_lengths), tensor(out_lengths), blank)
+    impossible = losses > -NEVER / 2
+    bound = losses.new_full((), 0.0 if zero_infinity else float("inf"))
+    losses = where(impossible, bound, losses)
+    if reduction == "mean":
+        counts = tensor(out_lengths).clamp(min=1).to(losses.dtype)
+        return (losses / counts).mean().to(dtype)
+    return reduce(losses.squeeze(0) if alone else losses, reduction).to(dtype)
+
+
+def _lengths(lengths: Any, batch: int, name: str) -> Any:
+    """The lengths as an array: they shape the computation, so they are read at once."""
+    found = np.asarray(lengths.detach() if isinstance(lengths, Tensor) else lengths).reshape(-1)
+    if found.shape != (batch,):
+        raise ShapeError(f"{name}: one length for each of {batch} sequences, got {found.shape[0]}.")
+    return found.astype(np.int64)
+
+
+def _padded(targets: Tensor, lengths: Any, classes: int, blank: int) -> Tensor:
+    """(N, S): every target, with anything behind its end."""
+    array = np.asarray(targets.detach())
+    longest = int(lengths.max(initial=0))
+    table = np.zeros((len(lengths), longest), np.int64)
+    if array.ndim == 1:
+        if array.size < lengths.sum():
+            raise ShapeError(f"the targets have {array.size} labels, target_lengths add up to {lengths.sum()}.")
+        ends = np.cumsum(lengths)
+        for row, end, length in zip(table, ends, lengths, strict=True):
+            row[:length] = array[end - length : end]
+    else:
+        if array.shape[0] != len(lengths) or array.shape[1] < longest:
+            raise ShapeError(f"targets {array.shape} do not hold {len(lengths)} sequences of up to {longest} labels.")
+        table[:] = array[:, :longest]
+    inside = np.arange(longest)[None] < lengths[:, None]
+    if ((table < 0) | (table >= classes))[inside].any():
+        raise IndexRangeError(f"labels are classes 0 … {classes - 1}, got {table[inside].tolist()}.")
+    return tensor(np.where(inside, table, blank))
+
+
+def _log_likelihood(x: Tensor, labels: Tensor, in_lengths: Tensor, out_lengths: Tensor, blank: int) -> Tensor:
+    """ln P of each target: the forward recursion αₜ(s) = (αₜ₋₁(s) + αₜ₋₁(s−1) [+ αₜ₋₁(s−2)])·yₜ(s) in logarithms."""
+    batch, count = labels.shape
+    blanks = labels * 0 + blank
+    states = stack([blanks, labels], 2).flatten(1)  # blank, a, blank, b, …
+    states = cat([states, zeros(batch, 1, dtype="int64") + blank], 1)
+    width = 2 * count + 1
+    # A label may be reached without the blank before it, unless it repeats the label before that.
+    before = pad(states, [2, 0])[:, :width]
+    may_skip = (states != blank) & (states != before) & (arange(width) >= 2)
+    start = where(arange(width) < 1, x.new_zeros(()), x.new_full((), NEVER)).expand(batch, width)
+    emitted = gather(x, 2, states.unsqueeze(0).expand(x.shape[0], batch, width))
+    time = arange(x.shape[0])
+    never = x.new_full((), NEVER)
+
+    def step(alpha: Tensor, row: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
+        said, t = row
+        one = pad(alpha, [1, 0], value=NEVER)[:, :width]
+        two = where(may_skip, pad(alpha, [2, 0], value=NEVER)[:, :width], never)
+        # At the first step the states are entered: the blank and the first label.
+        reached = where(t == 0, where(arange(width) < 2, x.new_zeros(()), never), _log_sum(alpha, one, two))
+        new = (reached + said).clamp(min=NEVER)
+        return where((t < in_lengths).unsqueeze(1), new, alpha), None
+
+    final, _ = scan(step, start, (emitted, time))
+    last = (2 * out_lengths).unsqueeze(1)
+    ends = gather(final, 1, last).squeeze(1), gather(final, 1, (last - 1).clamp(min=0)).squeeze(1)
+    second = where(out_lengths > 0, ends[1], never)
+    return _log_sum(ends[0], second, never.expand(batch))
+
+
+def _log_sum(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """ln(eᵃ + eᵇ + eᶜ)."""
+    most = a.maximum(b).maximum(c).detach()
+    return ((a - most).exp() + (b - most).exp() + (c - most).exp()).log() + most
+
+
+class CTCLoss(Loss):
+    """The likelihood of label sequences over all alignments; arguments as `functional.ctc_loss`.
+
+    >>> import chainrule
+    >>> CTCLoss()(chainrule.full((2, 1, 3), 1 / 3).log(), chainrule.tensor([[1]]), [2], [1])
+    tensor(1.0986)
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
+        """Log-probabilities (T, N, C), targets (N, S), and the length of each."""
+        return ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )
