@@ -103,9 +103,10 @@ def range_of(source: str) -> str:
         y = layer(chainrule.cat([near, chainrule.tensor([-1e9, 1e9], dtype="float64")])).numpy()
 
     def read(end: float) -> str:
-        return "∞" if abs(end) > 1e6 else f"{abs(end):.3g}" if abs(end) > 1e-6 else "0"
+        size = "∞" if abs(end) > 1e6 else f"{abs(end):.3g}"
+        return "0" if abs(end) < 1e-6 else f"−{size}" if end < 0 else size
 
-    return f"{'−' * (y.min() < -1e-6)}{read(y.min())} … {'−' * (y.max() < -1e-6)}{read(y.max())}"
+    return f"{read(y.min())} … {read(y.max())}"
 
 
 def page() -> str:
