@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.block import block
 from chainrule.functions.arithmetic import maximum
-from chainrule.functions.elementwise import erfc, exp, reciprocal, tanh
+from chainrule.functions.elementwise import erf, exp, reciprocal, tanh
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import as_floating, cast
 
@@ -108,23 +108,23 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}.")
-    return _gelu(input) if approximate == "none" else _gelu_by_tanh(input)
+    return _gelu(input)[0] if approximate == "none" else _gelu_by_tanh(input)
 
 
 @block
-def _gelu(input: Tensor) -> Tensor:
-    return input * _normal_distribution(input)
+def _gelu(input: Tensor) -> tuple[Tensor, Tensor]:
+    """x·Φ(x), and Φ(x) = ½·(1 + erf(x/√2)) for the gradient."""
+    below = erf(input * math.sqrt(0.5)) * 0.5 + 0.5
+    return input * below, below
 
 
 @_gelu.gradient
-def _(g: Tensor, input: Tensor) -> Tensor:
+def _(g: tuple[Tensor | None, Tensor | None], input: Tensor, output: tuple[Tensor, Tensor]) -> Tensor | None:
     density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
-    return g * (_normal_distribution(input) + input * density)
-
-
-def _normal_distribution(x: Tensor) -> Tensor:
-    """Φ(x) = ½·erfc(−x/√2), which does not cancel far to the left."""
-    return erfc(x * -math.sqrt(0.5)) * 0.5
+    to_input = None if g[0] is None else g[0] * (output[1] + input * density)
+    if g[1] is not None:  # when this rule, which uses Φ, is itself differentiated
+        to_input = g[1] * density if to_input is None else to_input + g[1] * density
+    return to_input
 
 
 @block

@@ -64,12 +64,33 @@ _LARGE = (  # |x| > 4: erfc x = e^(−x²)/x·(1/√π − P(1/x²)/(x²·Q(1/x�
 )
 
 
+#: |x| ≤ 4 in float32: erf x ≈ x·P(x²)/Q(x²), highest power first. Fitted by least squares on the relative error, which
+#: is below 8e-8; beyond 4 erf is 1 to the last bit.
+_SINGLE = (
+    (
+        1.9099658743471082e-08,
+        -1.922286401168094e-06,
+        1.4342863869387656e-04,
+        3.8422306533902884e-03,
+        5.106419324874878e-02,
+        2.0374728739261627e-01,
+        1.1283791065216064,
+    ),
+    (9.841687278822064e-04, 1.4661021530628204e-02, 1.1656185984611511e-01, 5.138983726501465e-01, 1.0),
+)
+
+#: So many entries at a time: what is computed on the way stays in the cache.
+_CHUNK = 16384
+
+
 def erf(x: Array) -> Array:
-    """erf x, computed in float64 and returned in the type of x.
+    """erf x in the type of x: in float64 to the last bits, in float32 and halves to about 4e-7.
 
     >>> float(erf(np.array(0.5)))
     0.5204998778130465
     """
+    if x.dtype.itemsize <= 4:
+        return _erf_in_single(x)
     exact = np.asarray(x, dtype=np.float64)
     size = np.abs(exact)
     result = np.array(np.sign(exact))  # right to the last bit beyond 6, and NaN stays NaN
@@ -83,6 +104,28 @@ def erf(x: Array) -> Array:
     tail = (1.0 / np.sqrt(np.pi) - _ratio(_LARGE, 1.0 / (y * y)) / (y * y)) / y
     result[large] *= 1.0 - np.exp(-y * y) * tail
     return result.astype(x.dtype)
+
+
+def _erf_in_single(x: Array) -> Array:
+    flat = np.ascontiguousarray(x, dtype=np.float32).reshape(-1)
+    result = np.empty_like(flat)
+    for i in range(0, flat.size, _CHUNK):
+        part, y = flat[i : i + _CHUNK], result[i : i + _CHUNK]
+        np.clip(part, -4, 4, out=y)
+        square = y * y
+        below = np.full_like(square, _SINGLE[1][0])
+        for coefficient in _SINGLE[1][1:]:
+            below *= square
+            below += np.float32(coefficient)
+        above = np.full_like(square, _SINGLE[0][0])
+        for coefficient in _SINGLE[0][1:]:
+            above *= square
+            above += np.float32(coefficient)
+        y *= above
+        y /= below
+        np.clip(y, -1, 1, out=y)
+        y[np.abs(part) >= 4] = np.sign(part[np.abs(part) >= 4])
+    return result.reshape(x.shape).astype(x.dtype, copy=False)
 
 
 def _ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
