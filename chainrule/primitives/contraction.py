@@ -123,11 +123,14 @@ def offsets(kernel: Shape, stride: Shape, dilation: Shape, out: Shape) -> list[A
 
 #: Columns are written for some images at a time, so that they stay in the cache: about this many bytes.
 _CHUNK = 2**21
+#: With a weight of fewer entries than this, a product of so few columns costs more to start than the cache saves.
+_SMALL_WEIGHT, _LARGE_CHUNK = 2**14, 2**24
 
 
-def _chunks(count: int, bytes_each: int, least: int = 0) -> list[slice]:
+def _chunks(count: int, bytes_each: int, weight: Array, least: int = 0) -> list[slice]:
     """The images in groups whose columns take about `_CHUNK` bytes (or `least`, if that is more)."""
-    size = max(1, max(_CHUNK, least) // max(bytes_each, 1))
+    chunk = _LARGE_CHUNK if weight.size < _SMALL_WEIGHT else _CHUNK
+    size = max(1, max(chunk, least) // max(bytes_each, 1))
     return [slice(i, min(i + size, count)) for i in range(0, count, size)]
 
 
@@ -182,7 +185,7 @@ class Convolution(Primitive):
         columns = _Columns(w.shape[2:], stride, padding, dilation, out, groups)
         weight = w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
         y = np.empty((x.shape[0], w.shape[0], *out), x.dtype)
-        for images in _chunks(x.shape[0], columns.bytes_each(x)):
+        for images in _chunks(x.shape[0], columns.bytes_each(x), w):
             product = np.matmul(weight, columns.of(x[images]))
             y[images] = product.reshape(w.shape[0], len(x[images]), *out).swapaxes(0, 1)
         return y
@@ -242,7 +245,7 @@ class ConvolutionTranspose(Primitive):
         places = offsets(kernel, stride, dilation, out)
         padded_size = [s + 2 * p for s, p in zip(size, padding, strict=True)]
         x = np.empty((y.shape[0], channels, *size), y.dtype)
-        for images in _chunks(y.shape[0], channels * math.prod((*kernel, *out)) * y.itemsize):
+        for images in _chunks(y.shape[0], channels * math.prod((*kernel, *out)) * y.itemsize, w):
             columns = np.matmul(weight, _channels_first(y[images], groups))
             columns = columns.reshape(channels, len(places), len(y[images]), *out)
             padded = np.zeros((channels, columns.shape[2], *padded_size), y.dtype)
@@ -296,7 +299,7 @@ class ConvolutionWeight(Primitive):
         columns = _Columns(kernel, stride, padding, dilation, y.shape[2:], groups)
         w = np.zeros((groups, y.shape[1] // groups, x.shape[1] // groups * math.prod(kernel)), x.dtype)
         # Each chunk's product is added to w, so it should be no smaller than w.
-        for images in _chunks(x.shape[0], columns.bytes_each(x), w.nbytes):
+        for images in _chunks(x.shape[0], columns.bytes_each(x), w, w.nbytes):
             w += np.matmul(_channels_first(y[images], groups), columns.of(x[images]).swapaxes(1, 2))
         return w.reshape(y.shape[1], x.shape[1] // groups, *kernel)
 

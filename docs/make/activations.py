@@ -140,8 +140,8 @@ def page() -> str:
         "- max(αx, x) is the leaky ReLU for α ≤ 1 only; in general it is x for x > 0 and αx else.",
         "- Clipping gradients helps against exploding ones. Against vanishing ones, which saturation makes, help other",
         "  activations, normalisation, shortcuts and initialisation.",
-        "- Softmax does not change when one number is added to all scores; chainrule subtracts the largest one, so that",
-        "  nothing overflows.",
+        "- Softmax does not change when one number is added to all scores; chainrule subtracts the largest one, so",
+        "  that nothing overflows.",
         "",
     ]
     return "\n".join(lines)
