@@ -69,6 +69,7 @@ from chainrule.nn.loss_margin import (
 )
 from chainrule.nn.loss_regression import HuberLoss, SmoothL1Loss
 from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
+from chainrule.nn.maxout import Maxout
 from chainrule.nn.module import Module
 from chainrule.nn.multihead import MultiheadAttention
 from chainrule.nn.normalization_layers import (
@@ -128,7 +129,6 @@ from chainrule.nn.smooth_activation import (
     GLU,
     SELU,
     LogSigmoid,
-    Maxout,
     Mish,
     SiLU,
     Softmax2d,

@@ -93,8 +93,8 @@ class LazyLinear(LazyModule, Linear):
         return {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
 
 
-class _LazyConv(LazyModule):
-    """What the lazy convolutions share."""
+class _LazyWindow(LazyModule):
+    """What lazy convolutions and transposed convolutions share."""
 
     def shapes(self, input: Tensor) -> dict[str, tuple[int, ...]]:
         """The channels are `in_channels`."""
@@ -110,8 +110,70 @@ class _LazyConv(LazyModule):
         return {"weight": (first, second // layer.groups, *layer.kernel_size), "bias": (out,)}
 
 
+class _LazyConv(_LazyWindow):
+    """What the lazy convolutions share."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        window = (kernel_size, stride, padding, dilation, groups, bias, padding_mode)
+        _ordinary_init(self, 0, out_channels, *window, device, dtype)
+        self._make_lazy(device, dtype)
+
+
+class _LazyConvTranspose(_LazyWindow):
+    """What the lazy transposed convolutions share."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        window = (kernel_size, stride, padding, output_padding, groups, bias, dilation, padding_mode)
+        _ordinary_init(self, 0, out_channels, *window, device, dtype)
+        self._make_lazy(device, dtype)
+
+
+def _ordinary_init(layer: Any, *args: Any, **kwargs: Any) -> None:
+    """Set a lazy layer up as the ordinary one, which stands behind it in its bases."""
+    layer.ordinary.__init__(layer, *args, **kwargs)
+
+
 class _LazyNorm(LazyModule):
     """What the lazy norms share."""
+
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        _ordinary_init(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self._make_lazy(device, dtype)
 
     def shapes(self, input: Tensor) -> dict[str, tuple[int, ...]]:
         """The channels are `num_features`."""
@@ -133,24 +195,6 @@ class LazyConv1d(_LazyConv, Conv1d):
 
     ordinary = Conv1d
 
-    def __init__(
-        self,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        Conv1d.__init__(
-            self, 0, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
-        )
-        self._make_lazy(device, dtype)
-
 
 class LazyConv2d(_LazyConv, Conv2d):
     """`Conv2d` whose `in_channels` are those of the first input.
@@ -162,24 +206,6 @@ class LazyConv2d(_LazyConv, Conv2d):
     """
 
     ordinary = Conv2d
-
-    def __init__(
-        self,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        Conv2d.__init__(
-            self, 0, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
-        )
-        self._make_lazy(device, dtype)
 
 
 class LazyConv3d(_LazyConv, Conv3d):
@@ -193,26 +219,8 @@ class LazyConv3d(_LazyConv, Conv3d):
 
     ordinary = Conv3d
 
-    def __init__(
-        self,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        Conv3d.__init__(
-            self, 0, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
-        )
-        self._make_lazy(device, dtype)
 
-
-class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
     """`ConvTranspose1d` whose `in_channels` are those of the first input.
 
     >>> import chainrule
@@ -223,28 +231,8 @@ class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
 
     ordinary = ConvTranspose1d
 
-    def __init__(
-        self,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        ConvTranspose1d.__init__(
-            self, 0, out_channels, kernel_size, stride, padding, output_padding, groups, bias,
-            dilation, padding_mode, device, dtype,
-        )  # fmt: skip
-        self._make_lazy(device, dtype)
 
-
-class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     """`ConvTranspose2d` whose `in_channels` are those of the first input.
 
     >>> import chainrule
@@ -255,28 +243,8 @@ class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
 
     ordinary = ConvTranspose2d
 
-    def __init__(
-        self,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        ConvTranspose2d.__init__(
-            self, 0, out_channels, kernel_size, stride, padding, output_padding, groups, bias,
-            dilation, padding_mode, device, dtype,
-        )  # fmt: skip
-        self._make_lazy(device, dtype)
 
-
-class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
     """`ConvTranspose3d` whose `in_channels` are those of the first input.
 
     >>> import chainrule
@@ -286,26 +254,6 @@ class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
     """
 
     ordinary = ConvTranspose3d
-
-    def __init__(
-        self,
-        out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Any = 1,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        ConvTranspose3d.__init__(
-            self, 0, out_channels, kernel_size, stride, padding, output_padding, groups, bias,
-            dilation, padding_mode, device, dtype,
-        )  # fmt: skip
-        self._make_lazy(device, dtype)
 
 
 class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
@@ -319,20 +267,6 @@ class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
 
     ordinary = BatchNorm1d
 
-    def __init__(
-        self,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        BatchNorm1d.__init__(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._make_lazy(device, dtype)
-
 
 class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """`BatchNorm2d` whose `num_features` are the channels of the first input.
@@ -344,20 +278,6 @@ class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """
 
     ordinary = BatchNorm2d
-
-    def __init__(
-        self,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        BatchNorm2d.__init__(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._make_lazy(device, dtype)
 
 
 class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
@@ -371,20 +291,6 @@ class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
 
     ordinary = BatchNorm3d
 
-    def __init__(
-        self,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        BatchNorm3d.__init__(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._make_lazy(device, dtype)
-
 
 class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """`InstanceNorm1d` whose `num_features` are the channels of the first input.
@@ -396,20 +302,6 @@ class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """
 
     ordinary = InstanceNorm1d
-
-    def __init__(
-        self,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        InstanceNorm1d.__init__(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._make_lazy(device, dtype)
 
 
 class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
@@ -423,20 +315,6 @@ class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
 
     ordinary = InstanceNorm2d
 
-    def __init__(
-        self,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        InstanceNorm2d.__init__(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._make_lazy(device, dtype)
-
 
 class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """`InstanceNorm3d` whose `num_features` are the channels of the first input.
@@ -448,17 +326,3 @@ class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """
 
     ordinary = InstanceNorm3d
-
-    def __init__(
-        self,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        InstanceNorm3d.__init__(self, 0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self._make_lazy(device, dtype)

@@ -12,7 +12,6 @@ from chainrule.functions.elementwise import exp, expm1, log1p, tanh
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.dropout import SELU_LIMIT
-from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module
 from chainrule.nn.piecewise import placed
 from chainrule.random import rand
@@ -467,39 +466,3 @@ class Softmax2d(Module):
         if need_tensor(input, "Softmax2d").ndim not in (3, 4):
             raise ShapeError(f"takes (N, C, H, W) or (C, H, W), got {tuple(input.shape)}.")
         return activation.softmax(input, -3)
-
-
-class Maxout(Module):
-    """The largest of several affine functions, for each output: y = max over k of (W_k·x + b_k).
-
-    A learned activation: with enough pieces any convex function. Input (…, in_features), output (…, out_features);
-    `pieces` times the parameters of a linear layer. PyTorch has no such layer.
-    Source: Goodfellow et al., "Maxout networks", 2013.
-
-    >>> import chainrule
-    >>> Maxout(5, 3, pieces=4)(chainrule.ones(2, 5)).shape
-    Size([2, 3])
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        pieces: int = 2,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        if pieces < 1:
-            raise ValueError(f"maxout has at least one piece, got {pieces}.")
-        self.in_features, self.out_features, self.pieces = in_features, out_features, pieces
-        self.linear = Linear(in_features, out_features * pieces, bias, device, dtype)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """See the class."""
-        return self.linear(input).unflatten(-1, (self.out_features, self.pieces)).amax(-1)
-
-    def extra_repr(self) -> str:
-        """How many pieces."""
-        return f"pieces={self.pieces}"

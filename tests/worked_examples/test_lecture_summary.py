@@ -300,6 +300,35 @@ def test_i_iv_4_equal_weights_stay_equal() -> None:
     )
 
 
+@pytest.mark.parametrize(("layer", "shape"), [
+    (nn.BatchNorm2d(6), (1, 6, 1, 1)), (nn.LayerNorm((6, 5, 4)), (3, 1, 1, 1)), (nn.InstanceNorm2d(6), (3, 6, 1, 1)),
+    (nn.GroupNorm(2, 6), (3, 2, 1, 1)),
+])  # fmt: skip
+def test_i_iv_2_e_over_what_each_norm_takes_its_statistics(layer: Any, shape: tuple[int, ...]) -> None:
+    """I IV.2.e, E 4.5: of (N, C, H, W) one mean and variance for each entry of the given shape, all with mean 0, 1."""
+    x = chainrule.randn(3, 6, 5, 4) * 3 + 2
+    groups = layer(x).detach().numpy().reshape(3, shape[1], -1, 20) if shape[1] == 2 else layer(x).detach().numpy()
+    axes = tuple(i for i, extent in enumerate(shape) if extent == 1) if shape[1] != 2 else (2, 3)
+    means, variances = groups.mean(axes), groups.var(axes)
+    assert means.size == np.prod(shape)
+    np.testing.assert_allclose(means, 0, atol=1e-5)
+    np.testing.assert_allclose(variances, 1, atol=1e-3)
+
+
+def test_i_iv_5_the_gradients_of_batch_norm() -> None:
+    """I IV.5: ∂L/∂γ = Σ dout·x̂, ∂L/∂β = Σ dout, ∂L/∂x = γ/√(σ² + ε)·(dout − mean dout − x̂·mean(dout·x̂))."""
+    layer, x = nn.BatchNorm1d(4, dtype=float64), chainrule.randn(7, 4, dtype=float64).requires_grad_()
+    layer.weight.data.copy_(chainrule.randn(4, dtype=float64))
+    dout = chainrule.randn(7, 4, dtype=float64)
+    layer(x).backward(dout)
+    d, data = dout.numpy(), x.detach().numpy()
+    spread = np.sqrt(data.var(0) + layer.eps)
+    normed = (data - data.mean(0)) / spread
+    assert close(layer.weight.grad, (d * normed).sum(0)) and close(layer.bias.grad, d.sum(0))
+    by_hand = layer.weight.detach().numpy() / spread * (d - d.mean(0) - normed * (d * normed).mean(0))
+    assert close(x.grad, by_hand)
+
+
 def test_i_v_4_v_6_residual_block_and_pooling_that_keeps_the_size() -> None:
     """I V.4: the Jacobian of x + F(x) is I + J_F; V.6: max pooling 3/1/1 keeps the size."""
     W, x = chainrule.randn(4, 4, dtype=float64), chainrule.randn(4, dtype=float64)
