@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.block import block
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.functions import activation
 from chainrule.functions.elementwise import exp, log1p
 from chainrule.functions.promotion import common_shape
 from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
 
 
@@ -82,7 +83,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         return _rescaled(_cross_entropy_of_scores(input, target), weight, reduction)
     factor = (pos_weight - 1) * target + 1
-    return _rescaled((1 - target) * input - factor * _log_sigmoid(input), weight, reduction)
+    return _rescaled((1 - target) * input - factor * logsigmoid(input), weight, reduction)
 
 
 @block
@@ -95,12 +96,6 @@ def _(g: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
     return g * (activation.sigmoid(x) - t), -(g * x) if t.requires_grad else None
 
 
-def _log_sigmoid(x: Tensor) -> Tensor:
-    from chainrule.nn.smooth_activation import logsigmoid
-
-    return logsigmoid(x)
-
-
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """ln(1 + e^(−t·x)) for targets t of −1 and 1: logistic regression on signs.
 
@@ -109,7 +104,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> 
     tensor(0.6931)
     """
     same_shape(input, target)
-    return reduce(-_log_sigmoid(target * input), reduction)
+    return reduce(-logsigmoid(target * input), reduction)
 
 
 def hinge_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -182,9 +177,3 @@ class HingeLoss(Loss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and signs, of one shape."""
         return hinge_loss(input, target, self.reduction)
-
-
-def check_labels_are_whole(target: Tensor, name: str) -> None:
-    """Raise a DTypeError for labels that are no integers."""
-    if target.value.array.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: labels are integers, got {target.dtype}; convert them with .long().")

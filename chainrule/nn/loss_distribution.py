@@ -14,6 +14,7 @@ from chainrule.functions.indexing import gather
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
 from chainrule.tensor import Tensor
 
 
@@ -175,8 +176,6 @@ def elbo_terms(
     >>> elbo_terms(x, x, latent, latent)
     (tensor(0.), tensor(0.))
     """
-    from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
-
     same_shape(reconstruction, target)
     samples = max(target.shape[0], 1)
     if likelihood == "gaussian":

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import IndexRangeError, ShapeError
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.indexing import gather, one_hot
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.distance import PairwiseDistance, pairwise_distance
 from chainrule.nn.loss import Loss, reduce, same_shape
-from chainrule.nn.loss_binary import check_labels_are_whole
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
 
@@ -92,7 +91,7 @@ def multi_margin_loss(
     x, y = need_tensor(input, "multi_margin_loss"), need_tensor(target, "multi_margin_loss")
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p is 1 or 2, got {p}.")
-    check_labels_are_whole(y, "multi_margin_loss")
+    _check_whole(y, "multi_margin_loss")
     alone = x.ndim == 1
     rows, labels = (x.unsqueeze(0), y.reshape(1)) if alone else (x, y)
     if x.ndim not in (1, 2) or tuple(labels.shape) != (rows.shape[0],):
@@ -121,7 +120,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     tensor(0.8500)
     """
     same_shape(input, target)
-    check_labels_are_whole(target, "multilabel_margin_loss")
+    _check_whole(target, "multilabel_margin_loss")
     if input.ndim not in (1, 2):
         raise ShapeError(f"multilabel_margin_loss takes (N, C) or (C,), got {tuple(input.shape)}.")
     rows, labels = (input.unsqueeze(0), target.unsqueeze(0)) if input.ndim == 1 else (input, target)
@@ -209,6 +208,12 @@ def triplet_margin_with_distance_loss(
     if swap:
         far = far.minimum(distance(positive, negative))
     return reduce((near - far + margin).clamp(min=0), reduction)
+
+
+def _check_whole(target: Tensor, name: str) -> None:
+    """Raise a DTypeError for labels that are no integers."""
+    if target.value.array.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: labels are integers, got {target.dtype}; convert them with .long().")
 
 
 def _check_range(labels: Tensor, classes: int, least: int) -> None:

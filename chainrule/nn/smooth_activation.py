@@ -11,6 +11,7 @@ from chainrule.functions.creation import zeros_like
 from chainrule.functions.elementwise import exp, expm1, log1p, tanh
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
+from chainrule.nn.activation import softmax
 from chainrule.nn.dropout import SELU_LIMIT
 from chainrule.nn.module import Module
 from chainrule.nn.piecewise import placed
@@ -237,8 +238,6 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     >>> softmin(chainrule.tensor([0.0, 1000.0]), 0)
     tensor([1., 0.])
     """
-    from chainrule.nn.activation import softmax
-
     return softmax(-need_tensor(input, "softmin"), dim, dtype=dtype)
 
 
