@@ -79,7 +79,6 @@ from chainrule.functions.arithmetic import (
     xlogy,
 )
 from chainrule.functions.contraction import addmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot
-from chainrule.functions.control import scan
 from chainrule.functions.creation import (
     arange,
     as_tensor,
@@ -266,7 +265,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from chainrule import autograd, data, func, linalg, models, nn, optim, train, utils
-    from chainrule.functions.linalg import cross, det, inverse, logdet, slogdet
+    from chainrule.functions.control import scan
+    from chainrule.functions.linalg import cross, det, inverse, logdet, matrix_exp, slogdet
     from chainrule.printing import set_printoptions
     from chainrule.random import (
         Generator,
@@ -291,6 +291,7 @@ if TYPE_CHECKING:
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = ("autograd", "data", "explain", "func", "linalg", "models", "nn", "optim", "train", "utils")
 _LATER = {
+    "chainrule.functions.control": ("scan",),
     "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "matrix_exp", "slogdet"),
     "chainrule.printing": ("set_printoptions",),
     "chainrule.random": (

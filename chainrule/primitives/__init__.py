@@ -1,12 +1,11 @@
 """What can be computed: one small class per operation, with its shape rule, its meaning in NumPy and its gradient.
 
-Random draws (`primitives.random`), `primitives.linear_algebra` and `primitives.attention` are loaded, and registered,
-when first used.
+Random draws (`primitives.random`), `primitives.linear_algebra`, `primitives.attention` and the loop
+(`primitives.control`) are loaded, and registered, when first used.
 """
 
 from chainrule.primitives import (
     contraction,
-    control,
     elementwise,
     indexing,
     reduction,
@@ -18,7 +17,6 @@ from chainrule.primitives.primitive import Primitive, registry
 __all__ = [
     "Primitive",
     "contraction",
-    "control",
     "elementwise",
     "indexing",
     "reduction",
