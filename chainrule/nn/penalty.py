@@ -171,7 +171,7 @@ class Penalty(Module):
 
     def forward(self, parameters: Parameters) -> Tensor:
         """The penalty of a model's weights, or of these parameters."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say its penalty.")
 
     def extra_repr(self) -> str:
         """The strength."""
