@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import ones
+from chainrule.functions.creation import tensor
 from chainrule.functions.linalg import vector_norm
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.module import Module
@@ -49,7 +51,7 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
         raise ShapeError(f"pdist takes rows (N, D), got {tuple(x.shape)}.")
     if not p >= 0:
         raise ValueError(f"pdist: p is not negative, got {p}.")
-    first, second = ones(x.shape[0], x.shape[0]).triu(1).nonzero(as_tuple=True)
+    first, second = (tensor(places) for places in np.triu_indices(x.shape[0], 1))  # by the size alone
     return vector_norm(x.index_select(0, first) - x.index_select(0, second), p, dim=-1)
 
 

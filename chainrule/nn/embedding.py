@@ -144,7 +144,7 @@ def embedding_bag(
     vectors = embedding(words, weight, padding, max_norm, norm_type, scale_grad_by_freq, sparse)
     counts = words.new_ones(tuple(words.shape)) if padding is None else (words != padding).long()
     if mode == "max":
-        return _largest(vectors, counts, bag, bags)
+        return _largest(vectors, counts, bag, bags, x.shape[1] if x.ndim == 2 else None)
     factors = counts.to(vectors.dtype)
     if per_sample_weights is not None:
         factors = factors * per_sample_weights.reshape(-1)
@@ -181,10 +181,14 @@ def _rise(offsets: Any, words: int) -> bool:
     return bool(offsets[0] == 0 and offsets[-1] <= words and (np.diff(offsets) >= 0).all())
 
 
-def _largest(vectors: Tensor, counts: Tensor, bag: Tensor, bags: int) -> Tensor:
-    """The largest entries of each bag, with bags filled up to the size of the largest one."""
+def _largest(vectors: Tensor, counts: Tensor, bag: Tensor, bags: int, longest: int | None) -> Tensor:
+    """The largest entries of each bag, with bags filled up to the size of the largest one.
+
+    With offsets that size is read off their numbers, which is not possible while tracing.
+    """
     sizes = bag.new_zeros(bags).index_add(0, bag, bag.new_ones(tuple(bag.shape)))
-    longest = int(sizes.max()) if bags and bag.shape[0] else 0
+    if longest is None:
+        longest = int(sizes.max()) if bags and bag.shape[0] else 0
     if not longest:
         return vectors.new_zeros((bags, vectors.shape[1]))
     place = arange(bag.shape[0]) - (sizes.cumsum(0) - sizes).index_select(0, bag)
