@@ -212,6 +212,90 @@ def test_a_weighted_sum_names_its_parts() -> None:
     assert repr(total) == "WeightedSum(kl=0.5, style=2.0)"
     with pytest.raises(KeyError, match="kl"):
         total(fit=x, style=x)
+    with pytest.raises(chainrule.ShapeError, match=r"loss kl has shape \(3,\)"):
+        total(fit=x, style=x, kl=chainrule.ones(3))
+
+
+def test_the_gradient_penalty_of_a_flat_critic_in_halves() -> None:
+    """Where the critic is flat the root of the squares has no slope; the gradient is 0 there, not NaN."""
+    for dtype in ("float16", "float32", "float64"):
+        critic = nn.Linear(2, 1).to(dtype)
+        with chainrule.no_grad():
+            critic.weight *= 0
+        penalty = F.gradient_penalty(critic, chainrule.ones(4, 2).to(dtype), chainrule.zeros(4, 2).to(dtype))
+        assert str(penalty.dtype) == f"chainrule.{dtype}" and penalty.item() == pytest.approx(1, abs=1e-5)
+        assert slope(penalty, critic.weight).tolist() == [[0, 0]]
+    samples = chainrule.ones(4)  # one number each
+    assert F.gradient_penalty(lambda x: 3 * x, samples, samples * 0).item() == pytest.approx(4)
+
+
+def test_weighted_scores_keep_their_digits() -> None:
+    """float32 against log1p(e^x) of Python: a small loss must not be what is left of two large numbers."""
+    x = chainrule.tensor([-12.0, -20.0, 12.0, 20.0], requires_grad=True)
+    t = chainrule.tensor([0.0, 0.0, 1.0, 1.0])
+    losses = F.binary_cross_entropy_with_logits(x, t, pos_weight=chainrule.tensor(2.0), reduction="none")
+    small = [math.log1p(math.exp(-12)), math.log1p(math.exp(-20))]
+    np.testing.assert_allclose(losses.detach().numpy(), [*small, 2 * small[0], 2 * small[1]], rtol=1e-5)
+    slopes = slope(losses.sum(), x).numpy()[:2]
+    np.testing.assert_allclose(slopes, [1 / (1 + math.exp(12)), 1 / (1 + math.exp(20))], rtol=1e-5)
+
+
+BLOCKS = ["mse_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits"]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_gradient_has_the_type_of_its_tensor(name: str) -> None:
+    """Losses with hand-derived gradients, float32 against float64: each side gets its own type back."""
+    x = chainrule.tensor([0.3, 0.6], requires_grad=True)
+    t = chainrule.tensor([0.5, 0.1], dtype=float64, requires_grad=True)
+    found = autograd.grad(getattr(F, name)(x, t), [x, t])
+    assert [g.dtype for g in found] == [chainrule.float32, float64]
+
+
+def test_negative_probabilities_are_no_numbers() -> None:
+    assert F.kl_div(chainrule.tensor([-1.0]), chainrule.tensor([-0.5])).isnan()
+
+
+def test_ctc_s_gradient_is_its_derivative_for_any_numbers() -> None:
+    """Also for log-probabilities that do not add up to 1, where PyTorch's is another: by difference quotients."""
+    x = chainrule.randn(5, 2, 4, dtype=float64, requires_grad=True)
+    targets = chainrule.tensor([[1, 1], [2, 3]])
+    assert autograd.gradcheck(lambda x: F.ctc_loss(x, targets, [5, 4], [2, 2], reduction="sum"), (x,))
+    assert autograd.gradgradcheck(lambda x: F.ctc_loss(x, targets, [5, 4], [2, 2], reduction="sum"), (x,))
+
+
+def test_an_adaptive_softmax_computes_only_the_clusters_that_occur() -> None:
+    """Samples pass through the layers of their label's cluster alone; noted for `scan`, the result is the same."""
+    layer = nn.AdaptiveLogSoftmaxWithLoss(8, 12, [3, 7], dtype=float64)
+    x = chainrule.randn(2, 5, 8, dtype=float64)
+    labels = chainrule.tensor([[0, 8, 2, 11, 1], [0, 5, 6, 4, 9]])
+    seen: list[tuple[int, int]] = []
+    for i, cluster in enumerate(layer.tail):
+        cluster.register_forward_hook(lambda m, given, result, i=i: seen.append((i, given[0].shape[0])))
+    alone = [layer(a, b).output for a, b in zip(x, labels, strict=True)]
+    assert seen == [(1, 2), (0, 3), (1, 1)]
+    _, noted = chainrule.scan(lambda c, row: (c, layer(*row).output), chainrule.zeros(1), (x, labels))
+    np.testing.assert_allclose(noted.detach().numpy(), chainrule.stack(alone).detach().numpy(), rtol=1e-12)
+
+
+OWN = [
+    ("gaussian_kl(x, x, y)", [(4,), (4, 1)], "other_mean"),
+    ("gaussian_kl(x, x, 0.0, y)", [(4,), (4, 1)], "other_log_variance"),
+    ("gaussian_kl(x, y)", [(4,), (4, 1)], "log_variance"),
+    ("elbo_terms(x, x, y, y)", [(4, 3), (5, 2)], "not of one batch"),
+    ("gradient_penalty(lib.nn.Linear(2, 1), x, y)", [(4, 2), (5, 2)], "generated ones"),
+    ("gaussian_log_likelihood(x, y)", [(4,), (4, 1)], r"squeeze\(-1\)"),
+    ("hinge_loss(x, y)", [(4,), (4, 1)], r"squeeze\(-1\)"),
+    ("categorical_log_likelihood(x, lib.tensor([0, 5]))", [(2, 3)], r"label 5 at \[1\]"),
+    ("categorical_log_likelihood(x, lib.tensor([0.0, 1.0]))", [(2, 3)], r"\.long\(\)"),
+]
+
+
+@pytest.mark.parametrize(("source", "shapes", "says"), OWN)
+def test_our_own_losses_refuse_to_broadcast_too(source: str, shapes: Any, says: str) -> None:
+    names = dict(zip("xy", (chainrule.ones(*s) for s in shapes), strict=False))
+    with pytest.raises(chainrule.errors.ChainruleError, match=says):
+        eval(f"f.{source}", {"f": F, "lib": chainrule, **names})
 
 
 @pytest.mark.parametrize("by", ["kl", "squares"])

@@ -33,8 +33,8 @@ def reduce(losses: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"reduction is 'none', 'mean' or 'sum', got {reduction!r}.")
 
 
-def same_shape(input: Tensor, target: Tensor) -> None:
-    """Raise a ShapeError unless prediction and target have one shape: nothing broadcasts in a loss."""
+def same_shape(input: Tensor, target: Tensor, first: str = "prediction", second: str = "target") -> None:
+    """Raise a ShapeError unless both have one shape: nothing broadcasts in a loss. The names are for the message."""
     need_tensor(input, "a loss")
     need_tensor(target, "a loss")
     if input.shape == target.shape:
@@ -42,10 +42,10 @@ def same_shape(input: Tensor, target: Tensor) -> None:
     got, wanted = tuple(input.shape), tuple(target.shape)
     mend = ""
     if [n for n in got if n != 1] == [n for n in wanted if n != 1]:
-        longer = "prediction" if len(got) > len(wanted) else "target"
+        longer = first if len(got) > len(wanted) else second
         mend = f" Use squeeze(-1) on the {longer} (or unsqueeze(-1) on the other)."
     raise ShapeError(
-        f"the prediction has shape {got}, the target {wanted}; they would broadcast to something else than a "
+        f"the {first} has shape {got}, the {second} {wanted}; they would broadcast to something else than a "
         f"comparison one by one.{mend}"
     )
 
@@ -54,7 +54,7 @@ def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """The losses of all residuals times their weights, reduced; the mean is over the weights' sum."""
     if weight is None:
         return reduce(losses, reduction)
-    same_shape(losses, weight)
+    same_shape(losses, weight, "loss", "weight")
     total = losses * weight
     return total.sum() / weight.sum() if reduction == "mean" else reduce(total, reduction)
 
@@ -101,7 +101,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tens
 # ----------------------------------------------------------------------------------------- classification
 
 
-def _check_labels(input: Tensor, target: Tensor, ignore_index: int) -> None:
+def check_labels(input: Tensor, target: Tensor, ignore_index: int = -100) -> None:
     """Labels are integers of the shape of the scores without the classes, each a class or `ignore_index`."""
     classes = input.shape[0] if input.ndim == 1 else input.shape[1]
     if not input.dtype.is_floating_point:
@@ -155,7 +155,7 @@ def nll_loss(
     """
     need_tensor(input, "nll_loss")
     need_tensor(target, "nll_loss")
-    _check_labels(input, target, ignore_index)
+    check_labels(input, target, ignore_index)
     _check_weight(input, weight)
     counts = target != ignore_index
     labels = target.long().masked_fill(~counts, 0)
@@ -202,7 +202,7 @@ def cross_entropy(
             raise DTypeError(f"ignore_index={ignore_index} names a label, but these targets are probabilities.")
         return _with_probabilities(input, target, weight, reduction, label_smoothing, classes_at)
     if input.ndim > 1 and weight is None and not label_smoothing and reduction == "mean":
-        _check_labels(input, target, ignore_index)
+        check_labels(input, target, ignore_index)
         if not _is_ignored(target, ignore_index):
             return _mean_cross_entropy(input, target)
     log_probabilities = activation.log_softmax(input, classes_at)

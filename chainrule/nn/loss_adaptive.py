@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import IndexRangeError, ShapeError
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions import activation
-from chainrule.functions.indexing import gather
+from chainrule.functions.indexing import gather, nonzero
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import cat
@@ -33,7 +33,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     the others; each cluster has a smaller layer of its own, of in_features/div_valueⁱ hidden features.
 
     Input (N, in_features) with labels (N,), or (in_features,) with one; answers (output, loss). Raises ValueError for
-    cutoffs that do not rise below `n_classes`, IndexRangeError for a label that is no class.
+    cutoffs that do not rise below `n_classes`, IndexRangeError for a label that is no class, DTypeError for labels
+    that are no integers.
 
     Source: Grave et al., "Efficient softmax approximation for GPUs", 2017.
 
@@ -83,6 +84,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         x, y = need_tensor(input, "AdaptiveLogSoftmaxWithLoss"), need_tensor(target, "AdaptiveLogSoftmaxWithLoss")
         if x.ndim not in (1, 2) or tuple(y.shape) != tuple(x.shape[:-1]):
             raise ShapeError(f"takes (N, features) and labels (N,), got {tuple(x.shape)} and {tuple(y.shape)}.")
+        if y.dtype.is_floating_point:
+            raise DTypeError(f"labels are integers, got {y.dtype}; convert them with .long().")
         array = y.value.array
         if isinstance(array, np.ndarray) and array.size and not 0 <= array.min() <= array.max() < self.n_classes:
             raise IndexRangeError(f"labels are classes 0 … {self.n_classes - 1}, got {array.min()} … {array.max()}.")
@@ -90,14 +93,27 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         head = activation.log_softmax(self.head(rows), 1)
         place = labels.clamp(max=self.shortlist_size - 1)
         output = gather(head, 1, place.unsqueeze(1)).squeeze(1)
-        for i, layers in enumerate(self.tail):
-            low, high = self.cutoffs[i], self.cutoffs[i + 1]
-            inside = (labels >= low) & (labels < high)
-            within = gather(
-                activation.log_softmax(layers(rows), 1), 1, (labels - low).clamp(0, high - low - 1).unsqueeze(1)
-            )
-            output = where(inside, head[:, self.shortlist_size + i] + within.squeeze(1), output)
+        for i in range(self.n_clusters):
+            output = self._with_cluster(i, rows, labels, head, output)
         return AdaptiveResult(output if x.ndim == 2 else output.squeeze(0), -output.mean())
+
+    def _with_cluster(self, i: int, rows: Tensor, labels: Tensor, head: Tensor, output: Tensor) -> Tensor:
+        """The output with the samples whose label is in cluster i put in; only they pass through its layers."""
+        low, high = self.cutoffs[i], self.cutoffs[i + 1]
+        inside = (labels >= low) & (labels < high)
+        if not isinstance(inside.value.array, np.ndarray):
+            # While tracing nobody knows which samples these are: all pass, and the others' results are not used.
+            within = self._within(i, rows, (labels - low).clamp(0, high - low - 1))
+            return where(inside, head[:, self.shortlist_size + i] + within, output)
+        chosen = nonzero(inside).squeeze(1)
+        if not chosen.numel():
+            return output
+        within = self._within(i, rows[chosen], labels[chosen] - low)
+        return output.index_copy(0, chosen, head[chosen, self.shortlist_size + i] + within)
+
+    def _within(self, i: int, rows: Tensor, labels: Tensor) -> Tensor:
+        """The log-probabilities of labels among the classes of cluster i."""
+        return gather(activation.log_softmax(self.tail[i](rows), 1), 1, labels.unsqueeze(1)).squeeze(1)
 
     def log_prob(self, input: Tensor) -> Tensor:
         """The log-probabilities of all classes: (N, in_features) to (N, n_classes)."""

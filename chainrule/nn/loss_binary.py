@@ -10,7 +10,7 @@ from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
 from chainrule.functions.elementwise import exp, log1p
-from chainrule.functions.promotion import common_shape
+from chainrule.functions.promotion import common_shape, promote
 from chainrule.nn.loss import Loss, reduce, same_shape
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
@@ -19,10 +19,15 @@ from chainrule.tensor import Tensor
 def _rescaled(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """The losses times a weight that broadcasts to them; the mean is over their number."""
     if weight is not None:
-        if common_shape([tuple(losses.shape), tuple(weight.shape)]) != tuple(losses.shape):
-            raise ShapeError(f"a weight {tuple(weight.shape)} does not broadcast to losses {tuple(losses.shape)}.")
+        fits_losses(weight, losses, "weight")
         losses = losses * weight
     return reduce(losses, reduction)
+
+
+def fits_losses(weight: Tensor, losses: Tensor, name: str) -> None:
+    """Raise a ShapeError unless the weight broadcasts to the losses: it may repeat itself, never them."""
+    if common_shape([tuple(losses.shape), tuple(weight.shape)]) != tuple(losses.shape):
+        raise ShapeError(f"a {name} {tuple(weight.shape)} does not broadcast to losses {tuple(losses.shape)}.")
 
 
 def binary_cross_entropy(
@@ -45,7 +50,7 @@ def binary_cross_entropy(
             f"binary_cross_entropy takes probabilities in [0, 1], got numbers from {array.min():.4g} to "
             f"{array.max():.4g}. For scores use binary_cross_entropy_with_logits."
         )
-    return _rescaled(_cross_entropy_of_probabilities(input, target), weight, reduction)
+    return _rescaled(_cross_entropy_of_probabilities(*promote(input, target)), weight, reduction)
 
 
 @block
@@ -80,10 +85,13 @@ def binary_cross_entropy_with_logits(
     tensor([1000.0000,    0.6931])
     """
     same_shape(input, target)
+    losses = _cross_entropy_of_scores(*promote(input, target))
     if pos_weight is None:
-        return _rescaled(_cross_entropy_of_scores(input, target), weight, reduction)
-    factor = (pos_weight - 1) * target + 1
-    return _rescaled((1 - target) * input - factor * logsigmoid(input), weight, reduction)
+        return _rescaled(losses, weight, reduction)
+    fits_losses(pos_weight, input, "pos_weight")
+    # Not (1 − t)·x − (1 + (w − 1)·t)·ln σ(x): there a small loss would be the difference of two large numbers.
+    more = (1 - pos_weight) * target * logsigmoid(input)
+    return _rescaled(losses + more, weight, reduction)
 
 
 @block

@@ -40,7 +40,9 @@ def ctc_loss(
     other, without the label `blank`; lengths: (N,) each. "mean" divides each loss by its target's length first.
     A target that no alignment fits (too long for its input) costs infinity, or 0 with `zero_infinity`.
 
-    Raises ShapeError where lengths and shapes do not fit, IndexRangeError for labels that are no classes.
+    The gradient is that of this formula in `log_probs`: for each class −(the share of it in the target's alignments).
+
+    Raises ShapeError where lengths and shapes do not fit, IndexRangeError for labels that are no classes or the blank.
     Source: Graves et al., "Connectionist temporal classification", 2006.
 
     >>> import chainrule
@@ -60,6 +62,8 @@ def ctc_loss(
     in_lengths, out_lengths = (_lengths(n, batch, "ctc_loss") for n in (input_lengths, target_lengths))
     if in_lengths.max(initial=0) > steps or in_lengths.min(initial=0) < 0 or out_lengths.min(initial=0) < 0:
         raise ShapeError(f"input_lengths lie in 0 … {steps}, target_lengths are not negative.")
+    if not 0 <= blank < classes:
+        raise IndexRangeError(f"blank is one of the {classes} classes 0 … {classes - 1}, got {blank}.")
     labels = _padded(targets, out_lengths, classes, blank)
     losses = -_log_likelihood(x, labels, tensor(in_lengths), tensor(out_lengths), blank)
     impossible = losses > -NEVER / 2
@@ -85,7 +89,7 @@ def _padded(targets: Tensor, lengths: Any, classes: int, blank: int) -> Tensor:
     longest = int(lengths.max(initial=0))
     table = np.zeros((len(lengths), longest), np.int64)
     if array.ndim == 1:
-        if array.size < lengths.sum():
+        if array.size != lengths.sum():
             raise ShapeError(f"the targets have {array.size} labels, target_lengths add up to {lengths.sum()}.")
         ends = np.cumsum(lengths)
         for row, end, length in zip(table, ends, lengths, strict=True):
@@ -97,6 +101,11 @@ def _padded(targets: Tensor, lengths: Any, classes: int, blank: int) -> Tensor:
     inside = np.arange(longest)[None] < lengths[:, None]
     if ((table < 0) | (table >= classes))[inside].any():
         raise IndexRangeError(f"labels are classes 0 … {classes - 1}, got {table[inside].tolist()}.")
+    if (table == blank)[inside].any():
+        raise IndexRangeError(
+            f"a target has the label {blank}, which is the blank: it is what is between labels, never one of them. "
+            "Number the classes from 1, or choose another `blank`."
+        )
     return tensor(np.where(inside, table, blank))
 
 

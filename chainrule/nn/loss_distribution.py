@@ -13,7 +13,7 @@ from chainrule.functions.elementwise import exp
 from chainrule.functions.indexing import gather
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
-from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss import Loss, check_labels, reduce, same_shape
 from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
 from chainrule.tensor import Tensor
 
@@ -33,8 +33,8 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     if log_target:
         losses = exp(target) * (target - input)
     else:
-        positive = target > 0
-        safe = where(positive, target, target.new_ones(()))  # ln 1 where t is 0, so that no gradient is 0·∞
+        # ln 1 where t is 0, so that no gradient is 0·∞. A negative t is no probability: its logarithm says so by NaN.
+        safe = where(target != 0, target, target.new_ones(()))
         losses = target * (safe.log() - input)
     if reduction == "batchmean":
         return losses.sum() / (input.shape[0] if input.ndim else 1)
@@ -75,7 +75,7 @@ def gaussian_nll_loss(
     if isinstance(array, np.ndarray) and array.size and array.min() < 0:
         raise ValueError(f"gaussian_nll_loss: variances are not negative, got {array.min():.4g}.")
     # Held at eps in value only, so that too small a variance can grow.
-    held = variance + (variance.detach().clamp(min=eps) - variance.detach())
+    held = where(variance < eps, variance - variance.detach() + eps, variance)
     losses = 0.5 * (held.log() + (input - target) ** 2 / held)
     return reduce(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
@@ -135,6 +135,7 @@ def categorical_log_likelihood(input: Tensor, target: Tensor) -> Tensor:
     x = need_tensor(input, "categorical_log_likelihood")
     if x.ndim != 2 or tuple(target.shape) != (x.shape[0],):
         raise ShapeError(f"takes scores (N, C) and labels (N,), got {tuple(x.shape)} and {tuple(target.shape)}.")
+    check_labels(x, target)
     return gather(activation.log_softmax(x, 1), 1, target.long().unsqueeze(1)).sum()
 
 
@@ -147,13 +148,17 @@ def gaussian_kl(
     """KL(N(μ, σ²) ‖ N(μ′, σ′²)) entry by entry: ½·[(σ² + (μ − μ′)²)/σ′² − 1 + ln σ′² − ln σ²].
 
     Against the standard normal unless another is given: the regulariser of a variational autoencoder. Never negative.
+    All tensors have one shape; the other's may be single numbers. Raises ShapeError otherwise.
     Source: Kingma and Welling, "Auto-encoding variational Bayes", 2014; T 4, I V.10.
 
     >>> import chainrule
     >>> gaussian_kl(chainrule.tensor([0.0, 1.0]), chainrule.tensor([0.0, 0.0]))
     tensor([0.0000, 0.5000])
     """
-    same_shape(mean, log_variance)
+    same_shape(mean, log_variance, "mean", "log_variance")
+    for name, given in (("other_mean", other_mean), ("other_log_variance", other_log_variance)):
+        if isinstance(given, Tensor) and given.ndim:
+            same_shape(mean, given, "mean", name)
     other = other_log_variance
     if not isinstance(other, Tensor):
         other = log_variance.new_full((), other)
@@ -169,14 +174,19 @@ def elbo_terms(
 
     reconstruction: what the decoder gives for the target, (N, …): means for "gaussian" (variance 1, without its
     constant), scores for "bernoulli". mean, log_variance: (N, D), of the latent's q. Raises ValueError for another
-    likelihood. Source: Kingma and Welling, 2014; T 4, I V.10.
+    likelihood, ShapeError for batches of different sizes. Source: Kingma and Welling, 2014; T 4, I V.10.
 
     >>> import chainrule
     >>> x, latent = chainrule.ones(2, 3), chainrule.zeros(2, 4)
     >>> elbo_terms(x, x, latent, latent)
     (tensor(0.), tensor(0.))
     """
-    same_shape(reconstruction, target)
+    same_shape(reconstruction, target, "reconstruction", "target")
+    if not target.ndim or not mean.ndim or target.shape[0] != mean.shape[0]:
+        raise ShapeError(
+            f"elbo_terms: targets {tuple(target.shape)} and latent means {tuple(mean.shape)} are not of one batch: "
+            "both begin with the number of samples N."
+        )
     samples = max(target.shape[0], 1)
     if likelihood == "gaussian":
         fit = ((reconstruction - target) ** 2).sum() * 0.5

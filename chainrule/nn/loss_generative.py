@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from chainrule.autodiff.gradient import grad
+from chainrule.errors import ShapeError
 from chainrule.nn.loss import same_shape
 from chainrule.nn.module import Module
 from chainrule.nn.smooth_activation import logsigmoid
@@ -79,19 +80,21 @@ def gradient_penalty(
     >>> bool(abs(penalty - (D.weight.norm() - 1) ** 2) < 1e-5)
     True
     """
-    same_shape(real, generated)
+    same_shape(real, generated, "batch of real samples", "batch of generated ones")
     share = rand(real.shape[0], *[1] * (real.ndim - 1)).to(real.dtype)
     between = (real.detach() * share + generated.detach() * (1 - share)).detach_copy().requires_grad_()
     (slope,) = grad(discriminator(between).sum(), [between], create_graph=True)
-    steepness = ((slope * slope).flatten(1).sum(1) + 1e-12).sqrt()
-    return ((steepness - length) ** 2).mean()
+    slope = slope.float() if slope.dtype.itemsize == 2 else slope  # halves round 1e-12 to 0, where √ has no slope
+    steepness = ((slope * slope).unsqueeze(-1).flatten(1).sum(1) + 1e-12).sqrt()
+    return ((steepness - length) ** 2).mean().to(real.dtype)
 
 
 class WeightedSum(Module):
     """The sum of several losses, each times its weight; the parts of the last call are kept by name.
 
     Call it with the parts as keyword arguments; a name without a weight counts 1. `parts` has their values (before
-    weighing, detached), for a log. Raises KeyError for a weight whose part is missing.
+    weighing, detached), for a log. Raises KeyError for a weight whose part is missing, ShapeError for a part that is
+    no single number.
 
     >>> import chainrule
     >>> total = WeightedSum(kl=0.5)
@@ -113,6 +116,11 @@ class WeightedSum(Module):
             raise KeyError(
                 f"no loss was given for {', '.join(missing) or 'anything'}; got {', '.join(parts) or 'none'}."
             )
+        for name, part in parts.items():
+            if part.ndim:
+                raise ShapeError(
+                    f"the loss {name} has shape {tuple(part.shape)}; each part is one number: mean or sum."
+                )
         self.parts = {name: part.detach() for name, part in parts.items()}
         terms = [part * self.weights.get(name, 1.0) for name, part in parts.items()]
         total = terms[0]

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.activation import relu
+from chainrule.functions.creation import zeros
 from chainrule.functions.indexing import gather, one_hot
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.distance import PairwiseDistance, pairwise_distance
 from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss_binary import fits_losses
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
 
@@ -100,7 +103,7 @@ def multi_margin_loss(
     if weight is not None and tuple(weight.shape) != (rows.shape[1],):
         raise ShapeError(f"weight has one entry for each of {rows.shape[1]} classes, got {tuple(weight.shape)}.")
     places = labels.long().unsqueeze(1)
-    short = (margin - gather(rows, 1, places) + rows).clamp(min=0)
+    short = relu(margin - gather(rows, 1, places) + rows)
     short = short if p == 1 else short * short
     if weight is not None:
         short = short * weight[labels.long()].unsqueeze(1)
@@ -128,10 +131,13 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     _check_range(labels, classes, -1)
     counts = (labels < 0).long().cumsum(1) == 0  # up to the first −1
     safe = labels.long().clamp(min=0)
-    right = (one_hot(safe, classes) * counts.long().unsqueeze(2)).amax(1) if classes else labels
-    # Every listed label against every class that is not listed.
+    right = zeros(*rows.shape, dtype="int64").scatter_add(1, safe, counts.long())
+    # Every listed label against every class that is not listed; as far as any list goes, if that is known.
+    listed = counts.value.array
+    longest = int(listed.sum(1).max(initial=0)) if isinstance(listed, np.ndarray) else classes
+    safe, counts = safe[:, :longest], counts[:, :longest]
     scores = gather(rows, 1, safe)
-    short = (1 - (scores.unsqueeze(2) - rows.unsqueeze(1))).clamp(min=0)
+    short = relu(1 - (scores.unsqueeze(2) - rows.unsqueeze(1)))
     matters = counts.unsqueeze(2) & (right == 0).unsqueeze(1)
     losses = where(matters, short, short.new_zeros(())).sum((1, 2)) / classes
     return reduce(losses.squeeze(0) if input.ndim == 1 else losses, reduction)
@@ -151,6 +157,7 @@ def multilabel_soft_margin_loss(
     same_shape(input, target)
     losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
+        fits_losses(weight, losses, "weight")
         losses = losses * weight
     return reduce(losses.mean(-1), reduction)
 
@@ -201,13 +208,19 @@ def triplet_margin_with_distance_loss(
     >>> triplet_margin_with_distance_loss(a, b, c, distance_function=lambda x, y: (x - y).abs().sum(1))
     tensor(0.5000)
     """
-    same_shape(anchor, positive)
-    same_shape(anchor, negative)
+    _check_margin(margin, "triplet_margin_loss")
+    same_shape(anchor, positive, "anchor", "positive")
+    same_shape(anchor, negative, "anchor", "negative")
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))
     return reduce((near - far + margin).clamp(min=0), reduction)
+
+
+def _check_margin(margin: float, name: str) -> None:
+    if not margin > 0:
+        raise ValueError(f"{name}: the margin is above 0, got {margin}.")
 
 
 def _check_whole(target: Tensor, name: str) -> None:
@@ -343,8 +356,7 @@ class TripletMarginLoss(Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        if margin <= 0:
-            raise ValueError(f"TripletMarginLoss: the margin is above 0, got {margin}.")
+        _check_margin(margin, "TripletMarginLoss")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -371,8 +383,7 @@ class TripletMarginWithDistanceLoss(Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        if margin <= 0:
-            raise ValueError(f"TripletMarginWithDistanceLoss: the margin is above 0, got {margin}.")
+        _check_margin(margin, "TripletMarginWithDistanceLoss")
         self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 

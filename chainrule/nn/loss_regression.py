@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chainrule.functions.logic import where
+from chainrule.autodiff.block import block
+from chainrule.functions.promotion import promote
 from chainrule.nn.loss import Loss, reduce, same_shape
 from chainrule.tensor import Tensor
 
@@ -19,11 +20,10 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     same_shape(input, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta is not negative, got {beta}.")
-    distance = (input - target).abs()
     if beta == 0:
-        return reduce(distance, reduction)
-    near = distance * distance * (0.5 / beta)
-    return reduce(where(distance < beta, near, distance - 0.5 * beta), reduction)
+        return reduce((input - target).abs(), reduction)
+    x, t = promote(input, target)
+    return reduce(_held_square(x, t, beta, beta), reduction)
 
 
 def huber_loss(
@@ -41,12 +41,27 @@ def huber_loss(
     same_shape(input, target)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta is above 0, got {delta}.")
-    distance = (input - target).abs()
-    losses = where(distance <= delta, distance * distance * 0.5, (distance - 0.5 * delta) * delta)
+    x, t = promote(input, target)
+    losses = _held_square(x, t, delta, 1.0)
     if weight is not None:
-        same_shape(losses, weight)
+        same_shape(losses, weight, "loss", "weight")
         losses = losses * weight
     return reduce(losses, reduction)
+
+
+@block
+def _held_square(input: Tensor, target: Tensor, bound: float, divisor: float) -> Tensor:
+    """c·(d − c/2) / divisor, where c is d held to ±bound: both pieces in one formula, without a choice by entry."""
+    difference = input - target
+    held = difference.clamp(-bound, bound)
+    return (held if divisor == 1 else held / divisor) * (difference - 0.5 * held)
+
+
+@_held_square.gradient
+def _(g: Tensor, input: Tensor, target: Tensor, bound: float, divisor: float) -> tuple[Tensor, Tensor | None]:
+    held = (input - target).clamp(-bound, bound)
+    to_input = g * (held if divisor == 1 else held / divisor)
+    return to_input, -to_input if target.requires_grad else None
 
 
 class SmoothL1Loss(Loss):

@@ -11,6 +11,10 @@ P = probabilities(4, 3)
 LISTS = np.array([[2, 0, -1, 1], [1, -1, 3, 0], [-1, 0, 1, 2], [3, 2, 1, 0]])
 SOFT = np.random.default_rng(0).dirichlet(np.ones(3), 4)
 PIXELS = labels(2, 4, 2, classes=3, seed=1)
+SOFT_PIXELS = np.moveaxis(np.random.default_rng(1).dirichlet(np.ones(3), (2, 4, 2)), -1, 1)
+WEIGHT = np.array([1.0, 2.0, 0.5])
+AT = np.array([0.0, 1.0, 2.0])
+FAR = np.array([1e4, -1e4, 0.25, -3.0])
 
 
 def each(function: str, inputs: list, **options: object) -> list[Case]:  # type: ignore[type-arg]
@@ -71,7 +75,53 @@ FUNCTIONS = [
     *each("gaussian_nll_loss(x, y, 0.7, …)", [(4, 3), (4, 3)]),
     *each("poisson_nll_loss(x, y, …)", [(4, 3), np.arange(12.0).reshape(4, 3)], fixed="y"),
     *each("poisson_nll_loss(x, y, False, True, eps=1e-3, …)", [P, np.arange(12.0).reshape(4, 3)], fixed="y"),
+    # At the margin exactly, at equal scores, at a difference of exactly δ.
+    *each("margin_ranking_loss(x, y, z, …)", [AT, AT, np.array([1.0, -1.0, 1.0])], fixed="z", second=False),
+    *each("hinge_embedding_loss(x, y, …)", [AT, np.array([-1.0, -1.0, 1.0])], fixed="y", second=False),
+    *each("multi_margin_loss(x, y, …)", [AT, np.array(1)], second=False),
+    *each("multilabel_margin_loss(x, y, …)", [AT, np.array([1, 1, -1])], second=False),
+    *each("smooth_l1_loss(x, y, …)", [AT, AT[::-1].copy()], second=False),
+    *each("huber_loss(x, y, …)", [AT, AT[::-1].copy()], second=False),
+    *each("smooth_l1_loss(x, y, …)", [FAR, np.zeros(4)]),
+    *each("huber_loss(x, y, …, delta=2.0)", [FAR, np.zeros(4)]),
+    *each(
+        "gaussian_nll_loss(x, y, z, …)", [(3,), (3,), np.array([np.inf, 1e-3, 4.0])], half=False, second=False
+    ),  # inf
+    *each(
+        "binary_cross_entropy_with_logits(x, y, …, pos_weight=z)",
+        [FAR / 500, np.array([0.0, 0, 1, 1]), np.array(0.3)],
+        fixed="z",
+    ),
     *each("cross_entropy(x, y, …)", [(4, 3), labels(4, classes=3)]),
+    *each("cross_entropy(x, y, …)", [(4, 3), labels(4, classes=3).astype("uint8")]),
+    *each("cross_entropy(x, y, …)", [(3,), np.array(2)]),
+    *each("cross_entropy(x, y, …)", [(3,), SOFT[0]]),
+    *each("cross_entropy(x.contiguous(), y, …)", [(2, 3, 4, 2), PIXELS]),
+    *each("cross_entropy(x.contiguous(), y.contiguous(), …)", [(2, 3, 4, 2), SOFT_PIXELS]),
+    *each("cross_entropy(x, y, z, …)", [(4, 3), SOFT, WEIGHT], fixed="z"),
+    *each("cross_entropy(x, y, z, label_smoothing=0.3, …)", [(4, 3), SOFT, WEIGHT], fixed="z"),
+    *each("cross_entropy(x, y, z, label_smoothing=0.3, …)", [(4, 3), labels(4, classes=3), WEIGHT], fixed="z"),
+    *each("cross_entropy(x, y, z, label_smoothing=0.3, …)", [(3,), np.array(2), WEIGHT], fixed="z"),
+    *each(
+        "cross_entropy(x.contiguous(), y, z, ignore_index=1, label_smoothing=0.1, …)",
+        [(2, 3, 4, 2), PIXELS, WEIGHT],
+        fixed="z",
+    ),
+    *each(
+        "cross_entropy(x.contiguous(), y.contiguous(), z, label_smoothing=0.1, …)",
+        [(2, 3, 4, 2), SOFT_PIXELS, WEIGHT],
+        fixed="z",
+    ),
+    *each("cross_entropy(x, y, label_smoothing=1.0, …)", [(4, 3), labels(4, classes=3)]),
+    *each("cross_entropy(x, y, ignore_index=-1, …)", [(4, 3), SOFT]),
+    # The mean of nothing is NaN, which neither float16 nor a difference quotient can be compared with.
+    *each("cross_entropy(x, y, …)", [(4, 3), np.full(4, -100)], half=False, second=False),
+    *each("nll_loss(x, y, …)", [(4, 3), np.full(4, -100)], half=False, second=False),
+    *each("cross_entropy(x, y, …)", [(0, 3), np.zeros(0, int)], half=False, second=False),
+    *each("nll_loss(x, y, …)", [(0, 3), np.zeros(0, int)], half=False, second=False),
+    *each("mse_loss(x, y, …)", [(0, 3), (0, 3)], half=False, second=False),
+    *each("nll_loss(x, y, …)", [(3,), np.array(2)]),
+    *each("nll_loss(x, y, z, ignore_index=1, …)", [(4, 3), labels(4, classes=3), WEIGHT], fixed="z"),
     *each("cross_entropy(x, y, …, label_smoothing=0.2)", [(4, 3), SOFT]),
     *each(
         "cross_entropy(x.contiguous(), y, z, ignore_index=1, …)",
@@ -112,6 +162,20 @@ MODULES = [
     *module("HuberLoss(delta=0.5", PAIR),
     *module("BCELoss(", [P, YES]),
     *module("BCEWithLogitsLoss(", [(4, 3), YES]),
+    Case(
+        "CrossEntropyLoss(weight=lib.tensor([1.0, 2.0, 0.5]))",
+        [(4, 3), labels(4, classes=3)],
+        only=("float32",),
+        half=False,
+        second=False,
+    ),
+    Case(
+        "NLLLoss(weight=lib.tensor([1.0, 2.0, 0.5]))",
+        [(4, 3), labels(4, classes=3)],
+        only=("float32",),
+        half=False,
+        second=False,
+    ),
     Case("BCEWithLogitsLoss(pos_weight=lib.ones(3) * 2)", [(4, 3), YES], only=("float32",), half=False, second=False),
     *module("SoftMarginLoss(", [(4, 3), signs(4, 3)], fixed="y"),
     *module("HingeEmbeddingLoss(", [P, signs(4, 3)], fixed="y"),
@@ -148,6 +212,41 @@ REFUSED = [
         for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy_with_logits",
                      "soft_margin_loss", "hinge_embedding_loss", "kl_div", "poisson_nll_loss", "multilabel_soft_margin_loss")
     ],
+    *[
+        Refused(source, inputs, says, by_pytorch=False)
+        for source, inputs, says in [
+            ("f.mse_loss(x, y)", [(2, 3), (2,)], r"\(2, 3\), the target \(2,\); they would broadcast"),
+            ("f.l1_loss(x, y)", [(2, 1), (2,)], r"squeeze\(-1\) on the prediction"),
+            ("f.l1_loss(x, y)", [(2,), (2, 1)], r"squeeze\(-1\) on the target"),
+            ("f.mse_loss(x, x, weight=y)", [(4,), (4, 1)], "the loss has shape.*on the weight"),
+            ("f.binary_cross_entropy_with_logits(x, x, pos_weight=y)", [(1, 3), (4, 3)], r"pos_weight \(4, 3\)"),
+            ("f.multilabel_soft_margin_loss(x, x, y)", [(1, 3), (4, 3)], r"weight \(4, 3\)"),
+        ]
+    ],
+    Refused("f.cross_entropy(x, lib.tensor([0, 3]))", [(2, 3)], r"label 3 at \[1\] is none of the 3 classes 0 … 2"),
+    Refused("f.cross_entropy(x, lib.tensor([3, 1]))", [(2, 3)], "Do the labels begin at 1"),
+    Refused("f.cross_entropy(x, lib.tensor([0, -1]))", [(2, 3)], "label -1 at"),
+    Refused("f.nll_loss(x, lib.tensor([0, 3]))", [(2, 3)], "label 3"),
+    Refused("f.cross_entropy(x, lib.tensor([0, 7]), ignore_index=0)", [(2, 3)], "label 7"),
+    Refused("f.cross_entropy(x, lib.tensor([0.0, 1.0]))", [(2, 3)], r"float32 targets.*\.long\(\)"),
+    Refused("f.nll_loss(x, x)", [(2, 3)], r"\.long\(\)"),
+    Refused("f.cross_entropy(x, lib.tensor([True, False]))", [(2, 3)], "bool"),
+    Refused("f.cross_entropy(x.long(), lib.tensor([0, 1]))", [(2, 3)], r"\.float\(\)"),
+    Refused("f.cross_entropy(x, lib.tensor([[0], [1]]))", [(2, 3)], r"take labels \(2,\), got \(2, 1\)\. squeeze"),
+    Refused("f.cross_entropy(x, x.long())", [(2, 3)], "one-hot"),
+    Refused("f.cross_entropy(x, lib.tensor([0]))", [(2, 3)], r"\(2,\), got \(1,\)"),
+    Refused("f.cross_entropy(x, lib.tensor([0, 1]), weight=lib.ones(2))", [(2, 3)], r"3 classes, got shape \(2,\)"),
+    Refused("f.cross_entropy(x, x.softmax(1), weight=lib.ones(2))", [(2, 3)], "3 classes"),
+    Refused("f.cross_entropy(x, x.softmax(1), ignore_index=1)", [(2, 3)], "ignore_index=1"),
+    Refused("f.cross_entropy(x, lib.tensor([0, 1]), label_smoothing=1.5)", [(2, 3)], "label_smoothing"),
+    Refused("f.cross_entropy(x, lib.tensor([0, 1]), reduction='average')", [(2, 3)], "'average'"),
+    Refused("f.mse_loss(x, x, reduction='average')", [(2, 3)], "'average'"),
+    Refused("f.mse_loss([1.0], x)", [(2, 3)], "list", by_pytorch=False),  # PyTorch: a list has no attribute 'size'
+    Refused("f.triplet_margin_loss(x, x, x, margin=-1.0)", [(2, 3)], "above 0"),
+    Refused("f.ctc_loss(x, lib.tensor([1, 2, 1]), lib.tensor([4]), lib.tensor([2]))", [(4, 1, 3)], "3 labels.*add up to 2"),
+    Refused("f.ctc_loss(x, lib.tensor([[1, 0]]), lib.tensor([4]), lib.tensor([2]))", [(4, 1, 3)], "is the blank", by_pytorch=False),
+    Refused("f.ctc_loss(x, lib.tensor([[1, 2]]), lib.tensor([4]), lib.tensor([2]), 7)", [(4, 1, 3)], "0 … 2, got 7"),
+    Refused("nn.AdaptiveLogSoftmaxWithLoss(8, 10, [5])(x, lib.tensor([1.5, 2.0]))", [(2, 8)], r"\.long\(\)"),
     Refused("f.binary_cross_entropy(x * 0, y)", _BROADCAST, r"squeeze\(-1\)"),
     Refused("f.binary_cross_entropy(x * 9, y)", [(5,), (5,)], "with_logits"),
     Refused("f.gaussian_nll_loss(x, y, z)", [(4, 3), (4, 3), (3,)], r"\(3,\)"),
