@@ -93,7 +93,7 @@ def _draw_shapes(axes: Any) -> None:
         axes.contour(a, b, size, levels=[1.0], colors=colour, linewidths=2)
         axes.plot(a[best], b[best], "o", color=colour, label=f"least loss with {name} ≤ 1")
     axes.plot(0.9, 1.9, "k+", label="least loss")
-    axes.set(title="Corners make zeros", xlabel="w₁", ylabel="w₂", aspect="equal")
+    axes.set(title="Corners make zeros", xlabel="w₁", ylabel="w₂", aspect="equal", xlim=(-3.2, 5), ylim=(-3, 3.4))
     axes.axhline(0, color="0.5", lw=0.5)
     axes.axvline(0, color="0.5", lw=0.5)
     axes.legend(loc="lower right")
