@@ -6,9 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.block import block
-from chainrule.functions.arithmetic import maximum
+from chainrule.functions.arithmetic import clamp, maximum
 from chainrule.functions.elementwise import erf, exp, reciprocal, tanh
-from chainrule.functions.logic import where
 from chainrule.functions.promotion import as_floating, cast
 
 if TYPE_CHECKING:
@@ -134,10 +133,12 @@ def _gelu_by_tanh(input: Tensor) -> Tensor:
 
 @_gelu_by_tanh.gradient
 def _(g: Tensor, input: Tensor) -> Tensor:
-    bent = tanh(_inner(input))
-    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * (input * input))
-    # Where tanh is ±1 its slope is 0, however large the other factors are.
-    return g * ((1 + bent) * 0.5 + where(bent.abs() < 1, input * slope, 0.0) * ((1 - bent * bent) * 0.5))
+    # Beyond ±10 tanh is ±1 in every type and its slope 0. Powers of larger numbers would overflow in float16, and
+    # ∞·0 is NaN, in the derivative of this rule too.
+    near = clamp(input, -10.0, 10.0)
+    bent = tanh(_inner(near))
+    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * (near * near))
+    return g * ((1 + bent) * 0.5 + near * slope * ((1 - bent * bent) * 0.5))
 
 
 def _inner(x: Tensor) -> Tensor:

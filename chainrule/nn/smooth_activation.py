@@ -209,7 +209,8 @@ def _mish(x: Tensor) -> Tensor:
 @_mish.gradient
 def _(g: Tensor, x: Tensor) -> Tensor:
     bent = tanh(_softplus(x))
-    return g * (bent + x * activation.sigmoid(x) * (1 - bent * bent))
+    # Above 50 the last factor is 0 in every type; the derivative of this rule must not meet ∞·0 (NaN) in float16.
+    return g * (bent + x.clamp(max=50.0) * activation.sigmoid(x) * (1 - bent * bent))
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

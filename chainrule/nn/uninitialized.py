@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any, TypeGuard
 
 from chainrule.functions.creation import zeros
 from chainrule.primitives.value import Value
 from chainrule.tensor import Buffer, Parameter, Tensor
-
-if TYPE_CHECKING:
-    from chainrule.nn.module import Module
 
 
 class _Uninitialized(Tensor):
@@ -25,6 +19,10 @@ class _Uninitialized(Tensor):
         kind = {"device": device or self._kind["device"], "dtype": dtype or self._kind["dtype"]}
         self._value = Value(zeros(tuple(shape), **kind).value.array, self._value.source)
         object.__setattr__(self, "__class__", Parameter if isinstance(self, Parameter) else Tensor)
+
+    def detach(self) -> Tensor:
+        """Itself: there are no values yet. So a state_dict says that the shape is not known."""
+        return self
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -60,13 +58,6 @@ class UninitializedBuffer(_Uninitialized, Buffer):
         self._kind = {"device": device, "dtype": self.dtype}
 
 
-def is_uninitialized(thing: Any) -> bool:
+def is_uninitialized(thing: Any) -> TypeGuard[_Uninitialized]:
     """Whether it is a parameter or buffer without a shape."""
     return isinstance(thing, _Uninitialized)
-
-
-def materialize_from(module: Module, state_dict: Mapping[str, Any]) -> None:
-    """Give uninitialised parameters and buffers the shapes of saved ones."""
-    for name, entry in [*module.named_parameters(), *module.named_buffers()]:
-        if isinstance(entry, _Uninitialized) and name in state_dict:
-            entry.materialize(np.shape(state_dict[name]))

@@ -15,6 +15,8 @@ from chainrule import nn
 
 DOCS = Path(__file__).parents[1]
 SPAN = 6.0
+#: How far saturation is looked for: what begins at the edge of the drawing is said in the table too.
+REACH = 10.0
 #: A slope below this in size counts as saturated: the gradient that goes through is a twentieth or less.
 FLAT = 0.05
 
@@ -64,31 +66,33 @@ OTHERS = {
 }
 
 
-def curve(source: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def curve(
+    source: str, span: float = SPAN, count: int = 1201
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Places, values and slopes."""
     layer = eval(f"nn.{source}", {"nn": nn}).eval().double()
-    x = chainrule.linspace(-SPAN, SPAN, 1201, dtype="float64").requires_grad_()
+    x = chainrule.linspace(-span, span, count, dtype="float64").requires_grad_()
     y = layer(x)
     (slope,) = chainrule.autograd.grad(y.sum(), x)
     return x.detach().numpy(), y.detach().numpy(), slope.numpy()
 
 
 def flat_ranges(source: str) -> list[tuple[float, float]]:
-    """The intervals within ±SPAN where the slope is below FLAT in size, at least a quarter wide."""
-    x, _, slope = curve(source)
+    """The intervals within ±REACH where the slope is below FLAT in size; not single points, such as a kink."""
+    x, _, slope = curve(source, REACH, 20_001)
     flat = np.abs(slope) < FLAT
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flat, [0]]).astype(int)))
     spans = [(float(x[a]), float(x[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    return [(a, b) for a, b in spans if b - a >= 0.25]
+    return [(a, b) for a, b in spans if b - a >= 0.01]
 
 
 def words(source: str) -> str:
     """Where it saturates, in words."""
     parts = []
     for low, high in flat_ranges(source):
-        if low <= -SPAN:
+        if low <= -REACH:
             parts.append(f"x < {high:.2g}")
-        elif high >= SPAN:
+        elif high >= REACH:
             parts.append(f"x > {low:.2g}")
         else:
             parts.append(f"{low:.2g} < x < {high:.2g}")
