@@ -1,0 +1,537 @@
+"""From a nest to LLVM's language: loops, vectors along one axis, and the scalar rest at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.compiler.native.code import Code, Lanes
+from chainrule.compiler.native import elementary
+from chainrule.compiler.nest import REDUCTIONS, Nest, Node, Operand
+from chainrule.compiler.views import Buffer
+
+#: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
+PART = 2**14
+
+
+class Slot(NamedTuple):
+    """Stands among a kernel's numbers for the base slot of a buffer, until memory has been planned."""
+
+    buffer: Buffer
+
+
+class Offset(NamedTuple):
+    """Stands for a byte offset in a buffer's base slot."""
+
+    buffer: Buffer
+    bytes: int
+
+
+class Check(NamedTuple):
+    """Stands for the number under which a failed check of an index is reported."""
+
+    path: str
+
+
+class Kernel(NamedTuple):
+    """Code and what it is called with.
+
+    Attributes:
+        code: the text of the function, which knows no sizes and no addresses; equal texts are one function.
+        numbers: extents, strides and addresses for this use of it.
+        parts: how many pieces of work it has.
+    """
+
+    code: Code
+    numbers: list[Any]
+    parts: int
+
+
+class Shape(NamedTuple):
+    """How the grid is walked: axes joined where memory allows it, and in which order.
+
+    Attributes:
+        outer: kept axes, from outside to inside, each a tuple of joined grid axes (their extents multiplied).
+        reduced: reduced axes likewise.
+        vector: the axis along which vectors lie, the last of `outer` or of `reduced`; None for a single place.
+    """
+
+    extents: dict[int, int]
+    outer: tuple[int, ...]
+    reduced: tuple[int, ...]
+    vector: int | None
+
+
+def walk(nest: Nest) -> Shape:
+    """Choose the order of the loops by how the operands lie in memory, and join axes that follow without a gap."""
+    operands = nest.operands()
+    weight = {axis: _closeness(operands, axis) for axis in range(len(nest.extents))}
+    live = [axis for axis, extent in enumerate(nest.extents) if extent != 1]
+    outer = sorted((a for a in live if a not in nest.reduced), key=lambda a: weight[a], reverse=True)
+    reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
+    extents = dict(enumerate(nest.extents))
+    fixed = {node.detail for node in nest.nodes if node.op == "position"}
+    fixed |= {guard.axis for operand in operands for guard in operand.guards}
+    if any(node.op == "Argmax" for node in nest.nodes):
+        fixed |= set(reduced)
+        reduced = sorted(reduced)  # the position counts in the order of the dimensions
+    outer, reduced = _join(outer, operands, extents, fixed), _join(reduced, operands, extents, fixed)
+    last = [axes[-1] for axes in (outer, reduced) if axes]
+    vector = min(last, key=lambda a: (_misfit(operands, a), a in nest.reduced), default=None)
+    return Shape(extents, tuple(outer), tuple(reduced), vector)
+
+
+def _closeness(operands: Sequence[Operand], axis: int) -> tuple[float, int]:
+    steps = [abs(o.strides.get(axis, 0)) for o in operands if o.strides.get(axis, 0)]
+    return (float(np.mean(np.log2(steps))) if steps else 64.0, -axis)
+
+
+def _misfit(operands: Sequence[Operand], axis: int) -> int:
+    """How many operands are neither constant nor contiguous along an axis."""
+    return sum(o.strides.get(axis, 0) not in (0, 1) for o in operands)
+
+
+def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int], fixed: set[int]) -> list[int]:
+    joined: list[int] = []
+    for axis in axes:
+        if joined and axis not in fixed and joined[-1] not in fixed:
+            before = joined[-1]
+            if all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands):
+                extents[axis] *= extents[before]
+                joined[-1] = axis
+                continue
+        joined.append(axis)
+    return joined
+
+
+class Emitter:
+    """Writes the function of one nest."""
+
+    def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
+        nest.drop_unused()
+        self.nest = nest
+        self.shape = walk(nest)
+        self.operands = nest.operands()
+        self.slots = {id(operand): i for i, operand in enumerate(self.operands)}
+        self.numbers: list[Any] = []
+        self.vector = self.shape.vector
+        self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] or [32])
+        self.strip = self.vector is not None and self.vector not in nest.reduced
+        self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
+        self.status = self.check = ""
+        self._stage()
+
+    # ------------------------------------------------------------------------------------- planning
+
+    def _stage(self) -> None:
+        """For each node the number of walks along the reduced axes that must be over before it is known."""
+        self.stage: dict[int, int] = {}
+        for node in self.nest.nodes:
+            stage = max((self.stage[id(x)] for x in node.inputs), default=0)
+            self.stage[id(node)] = stage + (node.op in REDUCTIONS)
+        self.stages = max(self.stage.values(), default=0)
+
+    def number(self, value: Any) -> str:
+        """A number the code reads from its arguments."""
+        index = len(self.numbers)
+        self.numbers.append(value)
+        return self.code.load("i64", self.code.at("%n", "i64", str(index)))
+
+    def mul(self, x: str, y: str) -> str:
+        """x · y."""
+        return y if x == "1" else x if y == "1" else self.code.op(f"mul i64 {x}, {y}")
+
+    def add(self, x: str, y: str) -> str:
+        """x + y."""
+        return y if x == "0" else x if y == "0" else self.code.op(f"add i64 {x}, {y}")
+
+    # ------------------------------------------------------------------------------------- the function
+
+    def emit(self) -> Kernel:
+        """Write the function that does one part."""
+        code, shape = self.code, self.shape
+        self.extent = {axis: self.number(shape.extents[axis]) for axis in (*shape.outer, *shape.reduced)}
+        self.stride = {
+            (id(o), axis): self.number(o.strides[axis] * o.dtype.itemsize)
+            for o in self.operands
+            for axis in (*shape.outer, *shape.reduced)
+            if o.strides.get(axis, 0) and not (axis == self.vector and abs(o.strides[axis]) == 1)
+        }
+        base = {}
+        for o in self.operands:
+            slot, offset = self.number(Slot(o.buffer)), self.number(Offset(o.buffer, o.offset * o.dtype.itemsize))
+            memory = code.load("ptr", code.at("%bases", "ptr", slot))
+            base[id(o)] = code.op(f"getelementptr i8, ptr {memory}, i64 {offset}")
+        if any(node.op == "load" and node.detail.terms for node in self.nest.nodes):
+            self.status, self.check = code.load("ptr", "%bases"), self.number(Check(self.nest.path))
+        self.term_numbers = {
+            (id(o), i): (self.number(t.extent), self.number(t.stride * o.dtype.itemsize))
+            for o in self.operands
+            for i, t in enumerate(o.terms)
+        }
+        self.guard_numbers = {
+            (id(o), i): (self.number(g.low), self.number(g.high)) for o in self.operands for i, g in enumerate(o.guards)
+        }
+        rows = [axis for axis in shape.outer if axis != self.vector]
+        per_row, per_part, parts = self._partition(rows)
+        row_parts = self.number(parts[0])
+        rows_each, columns_each = self.number(per_row), self.number(per_part)
+        row = code.op(f"urem i64 %part, {row_parts}")
+        column = code.op(f"udiv i64 %part, {row_parts}")
+        total = self.number(math.prod(shape.extents[a] for a in rows))
+        first = self.mul(row, rows_each)
+        last = code.call("i64", "llvm.smin.i64", ("i64", self.add(first, rows_each)), ("i64", total))
+        if self.strip:
+            assert self.vector is not None
+            low = self.mul(column, columns_each)
+            high = code.call(
+                "i64", "llvm.smin.i64", ("i64", self.add(low, columns_each)), ("i64", self.extent[self.vector])
+            )
+        else:
+            low = high = "0"
+        self.scopes: list[dict[int, str]] = [{}]
+        self.at = [base]
+        self.index: dict[int, str] = {}
+        self._evaluate(lambda node: not node.axes and self.stage[id(node)] == 0, 1)
+        with code.loop(first, last) as loop:
+            self._enter(rows, self._decompose(loop.index, rows))
+            kept = frozenset(rows)
+            self._evaluate(lambda node: node.axes <= kept and self.stage[id(node)] == 0, 1)
+            if self.strip:
+                self._strip(low, high)
+            else:
+                self._stages(1)
+            self._leave()
+        code.do("ret void")
+        return Kernel(code, self.numbers, parts[0] * parts[1])
+
+    def _partition(self, rows: Sequence[int]) -> tuple[int, int, tuple[int, int]]:
+        """Rows per part, columns per part, and how many parts there are of each."""
+        extents = self.shape.extents
+        total = math.prod(extents[a] for a in rows)
+        width = extents[self.vector] if self.strip and self.vector is not None else 1
+        depth = math.prod(extents[a] for a in self.shape.reduced)
+        if 0 in (total, width):
+            return 1, 1, (0, 0)
+        if width * depth >= 2 * PART and self.strip:
+            columns = max(64, PART // max(depth, 1) // 64 * 64)
+            return 1, columns, (total, -(-width // columns))
+        each = max(1, PART // max(width * depth, 1))
+        return each, width, (-(-total // each), 1)
+
+    def _decompose(self, place: str, axes: Sequence[int]) -> dict[int, str]:
+        """The index along each axis from the number of the row."""
+        index = {}
+        for i, axis in enumerate(reversed(axes)):
+            if i == len(axes) - 1:
+                index[axis] = place
+            else:
+                index[axis] = self.code.op(f"urem i64 {place}, {self.extent[axis]}")
+                place = self.code.op(f"udiv i64 {place}, {self.extent[axis]}")
+        return index
+
+    def _enter(self, axes: Sequence[int], index: dict[int, str]) -> None:
+        """Go into a loop: all addresses move along with its indices."""
+        pointers = dict(self.at[-1])
+        for o in self.operands:
+            moves = [self.mul(index[a], self.stride[id(o), a]) for a in axes if (id(o), a) in self.stride]
+            if moves:
+                move = moves[0]
+                for other in moves[1:]:
+                    move = self.add(move, other)
+                pointers[id(o)] = self.code.op(f"getelementptr i8, ptr {pointers[id(o)]}, i64 {move}")
+        self.at.append(pointers)
+        self.index = {**self.index, **index}
+        self.scopes.append({})
+
+    def _leave(self) -> None:
+        self.at.pop()
+        self.scopes.pop()
+
+    def _strip(self, low: str, high: str) -> None:
+        """Vectors along the kept vector axis, then the rest one by one."""
+        assert self.vector is not None
+        outside = self.nest.reduced
+        for start, stop, lanes in self._pieces(low, high):
+            with self.code.loop(start, stop, str(lanes)) as loop:
+                self._enter([], {self.vector: loop.index})
+                self._evaluate(lambda node: not node.axes & outside and self.stage[id(node)] == 0, lanes)
+                self._stages(lanes)
+                self._leave()
+
+    def _pieces(self, low: str, high: str) -> list[tuple[str, str, int]]:
+        """A range as (start, stop, lanes): whole vectors and the rest."""
+        if self.lanes == 1:
+            return [(low, high, 1)]
+        width = high if low == "0" else self.code.op(f"sub i64 {high}, {low}")
+        whole = self.add(low, self.code.op(f"and i64 {width}, {-self.lanes}"))
+        return [(low, whole, self.lanes), (whole, high, 1)]
+
+    def _stages(self, lanes: int) -> None:
+        """Walk along the reduced axes as often as values wait for the result of the walk before."""
+        outside = self.nest.reduced
+        for stage in range(self.stages + 1):
+            reductions = [n for n in self.nest.nodes if n.op in REDUCTIONS and self.stage[id(n)] == stage + 1]
+            stores = [s for s in self.nest.stores if self._inner(s) and self._store_stage(s) == stage]
+            if reductions or stores:
+                self._reduce(reductions, stores, lanes)
+            after = stage + 1
+            self._evaluate(lambda node, s=after: not node.axes & outside and self.stage[id(node)] == s, lanes)  # type: ignore[misc]
+        for store in self.nest.stores:
+            if not self._inner(store):
+                self._store(store, lanes)
+
+    def _inner(self, store: tuple[Node, Operand]) -> bool:
+        node, operand = store
+        axes = node.axes.union(*(t.index.axes for t in operand.terms)) | {a for a, s in operand.strides.items() if s}
+        return bool(axes & self.nest.reduced)
+
+    def _store_stage(self, store: tuple[Node, Operand]) -> int:
+        return max(self.stage[id(node)] for node in (store[0], *(t.index for t in store[1].terms)))
+
+    # ------------------------------------------------------------------------------------- reductions
+
+    def _reduce(self, reductions: list[Node], stores: list[tuple[Node, Operand]], lanes: int) -> None:
+        """One walk along the reduced axes; what it adds up is then known in the scope around it."""
+        wide = not self.strip and self.vector is not None
+        widths = [self.lanes, 1] if wide and self.lanes > 1 else [1 if wide else lanes]
+        start = [[item for n in reductions for item in self._start(n, self._width(n.inputs[0], w))] for w in widths]
+        results = self._loops(list(self.shape.reduced), reductions, stores, start, widths)
+        for i, node in enumerate(reductions):
+            count = self._places(node)
+            values = results[0][count * i : count * (i + 1)] if count == 1 else self._pick(results[0], reductions, i)
+            if len(widths) == 2:
+                whole = self._across(node, values, self.lanes)
+                values = self._combine(node, whole, self._pick(results[1], reductions, i), 1)
+            self.scopes[-1][id(node)] = values[-1]
+
+    def _places(self, node: Node) -> int:
+        return 2 if node.op == "Argmax" else 1
+
+    def _pick(self, values: Sequence[str], reductions: Sequence[Node], i: int) -> list[str]:
+        first = sum(self._places(node) for node in reductions[:i])
+        return list(values[first : first + self._places(reductions[i])])
+
+    def _loops(
+        self, axes: list[int], reductions: list[Node], stores: Any, start: list[list[tuple[str, str]]], widths: list[int]
+    ) -> list[list[str]]:
+        """The loops along the reduced axes, outermost first; answers what was accumulated, for each width."""
+        if not axes:
+            return [self._turn(reductions, stores, [v for _, v in start[0]], widths[0])]
+        axis, code = axes[0], self.code
+        if axis == self.vector:
+            results = []
+            for (low, high, lanes), carried in zip(self._pieces("0", self.extent[axis]), start, strict=True):
+                with code.loop(low, high, str(lanes), carried) as loop:
+                    self._enter([], {axis: loop.index})
+                    loop.next = self._turn(reductions, stores, loop.carried, lanes)
+                    self._leave()
+                results.append(loop.carried)
+            return results
+        flat = [item for group in start for item in group]
+        with code.loop("0", self.extent[axis], "1", flat) as loop:
+            self._enter([axis], {axis: loop.index})
+            inside, position = [], 0
+            for group in start:
+                held = loop.carried[position : position + len(group)]
+                inside.append([(kind, value) for (kind, _), value in zip(group, held, strict=True)])
+                position += len(group)
+            loop.next = [value for group in self._loops(axes[1:], reductions, stores, inside, widths) for value in group]
+            self._leave()
+        answer, position = [], 0
+        for group in start:
+            answer.append(loop.carried[position : position + len(group)])
+            position += len(group)
+        return answer
+
+    def _turn(self, reductions: list[Node], stores: Any, carried: Sequence[str], lanes: int) -> list[str]:
+        """What is done at one place: evaluate, accumulate, store."""
+        self.scopes.append({})
+        following: list[str] = []
+        for i, node in enumerate(reductions):
+            width = self._width(node.inputs[0], lanes)
+            new = [self._value(node.inputs[0], lanes)]
+            if node.op == "Argmax":
+                new.insert(0, self._flat_position(width))
+                new.reverse()
+            following += self._combine(node, self._pick(carried, reductions, i), new, width)
+        for store in stores:
+            self._store(store, lanes)
+        self.scopes.pop()
+        return following
+
+    def _start(self, node: Node, lanes: int) -> list[tuple[str, str]]:
+        """What a reduction starts from: (type, value)."""
+        dtype = node.inputs[0].dtype if node.op in ("Amax", "Argmax") else node.dtype
+        kind = elementary.register(dtype, lanes)
+        if node.op in ("Sum", "Product"):
+            return [(kind.text, kind.splat(node.op == "Product"))]
+        lowest = kind.splat(elementary.lowest(dtype))
+        if node.op == "Amax":
+            return [(kind.text, lowest)]
+        return [(kind.text, lowest), (Lanes("i64", lanes).text, Lanes("i64", lanes).splat(2**62))]
+
+    def _flat_position(self, lanes: int) -> str:
+        """Where this place is among the reduced ones, counted in row-major order."""
+        position = "0"
+        for axis in sorted(self.nest.reduced):
+            if self.shape.extents[axis] == 1:
+                continue
+            position = self.add(self.mul(position, self.extent[axis]), self.index[axis])
+        kind = Lanes("i64", lanes)
+        spread = self.code.spread(kind, position)
+        if lanes > 1 and not self.strip:
+            return self.code.op(f"add {kind.text} {spread}, {elementary.count(kind)}")
+        return spread
+
+    def _combine(self, node: Node, x: list[str], y: list[str], lanes: int) -> list[str]:
+        """Two partial results of a reduction as one."""
+        code = self.code
+        if node.op == "Argmax":
+            return elementary.later_or_larger(code, elementary.register(node.inputs[0].dtype, lanes), x, y)
+        name = {"Sum": "Add", "Product": "Multiply", "Amax": "Maximum"}[node.op]
+        return [elementary.apply(code, name, node.dtype, lanes, [x[0], y[0]])]
+
+    def _across(self, node: Node, values: list[str], lanes: int) -> list[str]:
+        """All lanes of a partial result as one: halves are combined until one lane is left."""
+        dtypes = [node.inputs[0].dtype, np.dtype(np.int64)] if node.op == "Argmax" else [node.dtype]
+        while lanes > 1:
+            half = lanes // 2
+            parts: list[list[str]] = [[], []]
+            for value, dtype in zip(values, dtypes, strict=True):
+                kind = elementary.register(dtype, lanes)
+                for side in (0, 1):
+                    mask = ", ".join(f"i32 {side * half + i}" for i in range(half))
+                    parts[side].append(
+                        self.code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{half} x i32> <{mask}>")
+                    )
+            values, lanes = self._combine(node, parts[0], parts[1], half), half
+            return values
+
+    # ------------------------------------------------------------------------------------- values
+
+    def _evaluate(self, chosen: Callable[[Node], bool], lanes: int) -> None:
+        """Compute here, once, what the loops further inside will use."""
+        for node in self.nest.nodes:
+            if chosen(node) and node.op not in REDUCTIONS and node.op != "constant" and self._known(node) is None:
+                self._value(node, lanes)
+
+    def _known(self, node: Node) -> str | None:
+        for scope in reversed(self.scopes):
+            if id(node) in scope:
+                return scope[id(node)]
+        return None
+
+    def _width(self, node: Node, lanes: int) -> int:
+        return lanes if self.vector in node.axes else 1
+
+    def _value(self, node: Node, lanes: int) -> str:
+        known = self._known(node)
+        if known is None:
+            known = self.scopes[-1][id(node)] = self._compute(node, lanes)
+        return known
+
+    def _fit(self, node: Node, lanes: int, width: int) -> str:
+        """The value with so many lanes: what does not vary along the vector is the same in all."""
+        if node.op == "constant":
+            return elementary.register(node.dtype, width).splat(node.detail)
+        value = self._value(node, lanes)
+        if self._width(node, lanes) == width:
+            return value
+        kind = elementary.register(node.dtype, width)
+        one = self.code.op(f"extractelement <1 x {kind.element}> {value}, i64 0")
+        return self.code.spread(kind, one)
+
+    def _compute(self, node: Node, lanes: int) -> str:
+        width = self._width(node, lanes)
+        if node.op == "constant":
+            return elementary.register(node.dtype, width).splat(node.detail)
+        if node.op == "load":
+            return self._load(node, lanes, width)
+        if node.op == "position":
+            return self._position(node, width)
+        inputs = [self._fit(x, lanes, width) for x in node.inputs]
+        if node.op == "Cast":
+            return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
+        return elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
+
+    def _position(self, node: Node, width: int) -> str:
+        kind = Lanes("i64", width)
+        value = self.code.spread(kind, self.index[node.detail])
+        if width > 1:
+            value = self.code.op(f"add {kind.text} {value}, {elementary.count(kind)}")
+        return elementary.cast(self.code, np.dtype(np.int64), node.dtype, width, value)
+
+    # ------------------------------------------------------------------------------------- memory
+
+    def _load(self, node: Node, lanes: int, width: int) -> str:
+        operand: Operand = node.detail
+        place = self._place(operand, lanes, width)
+        mask = self._guard(operand, width)
+        other = elementary.register(operand.dtype, width).splat(operand.constant)
+        return elementary.load(self.code, operand.dtype, width, place, mask, other)
+
+    def _store(self, store: tuple[Node, Operand], lanes: int) -> None:
+        node, operand = store
+        moving = bool(operand.strides.get(self.vector, 0)) if self.vector is not None else False
+        moving = moving or any(self.vector in term.index.axes for term in operand.terms)
+        width = lanes if moving else 1
+        value = self._fit(node, lanes, width)
+        elementary.store(self.code, operand.dtype, width, self._place(operand, lanes, width), value)
+
+    def _place(self, operand: Operand, lanes: int, width: int) -> elementary.Place:
+        """The address of an operand's entries: one, and the distance from lane to lane."""
+        code, size = self.code, operand.dtype.itemsize
+        address = self.at[-1][id(operand)]
+        step, vector_terms = "0", []
+        for i, term in enumerate(operand.terms):
+            extent, stride = self.term_numbers[id(operand), i]
+            index = self._checked(term.index, extent, lanes)
+            if self._width(term.index, lanes) == 1:
+                one = code.op(f"extractelement <1 x i64> {index}, i64 0")
+                address = code.op(f"getelementptr i8, ptr {address}, i64 {self.mul(one, stride)}")
+            else:
+                vector_terms.append((index, stride))
+        along = operand.strides.get(self.vector, 0) if self.vector is not None else 0
+        if along:
+            assert self.vector is not None
+            if abs(along) == 1:
+                step = str(along * size)
+                move = self.mul(self.index[self.vector], step)
+            else:
+                step = self.stride[id(operand), self.vector]
+                move = self.mul(self.index[self.vector], step)
+            address = code.op(f"getelementptr i8, ptr {address}, i64 {move}")
+        if width == 1 and vector_terms:
+            for index, stride in vector_terms:
+                one = code.op(f"extractelement <1 x i64> {index}, i64 0")
+                address = code.op(f"getelementptr i8, ptr {address}, i64 {self.mul(one, stride)}")
+            vector_terms = []
+        return elementary.Place(address, step if width > 1 else "0", tuple(vector_terms))
+
+    def _checked(self, index: Node, extent: str, lanes: int) -> str:
+        """An index from memory: counted from the end if negative; outside of the range it sets the error word."""
+        key = (id(index), extent)
+        for scope in reversed(self.scopes):
+            if key in scope:  # type: ignore[comparison-overlap]
+                return scope[key]  # type: ignore[index]
+        code, width = self.code, self._width(index, lanes)
+        value = elementary.cast(code, index.dtype, np.dtype(np.int64), width, self._value(index, lanes))
+        checked = elementary.checked_index(code, value, extent, width, self.status, self.check)
+        self.scopes[-1][key] = checked  # type: ignore[index]
+        return checked
+
+    def _guard(self, operand: Operand, width: int) -> str:
+        """A mask of the lanes for which memory holds an entry; "" if it is all of them."""
+        mask, kind = "", Lanes("i64", width)
+        for i, guard in enumerate(operand.guards):
+            index = self.code.spread(kind, self.index[guard.axis])
+            if guard.axis == self.vector and width > 1:
+                index = self.code.op(f"add {kind.text} {index}, {elementary.count(kind)}")
+            for limit, test in zip(self.guard_numbers[id(operand), i], ("sge", "slt"), strict=True):
+                holds = self.code.op(f"icmp {test} {kind.text} {index}, {self.code.spread(kind, limit)}")
+                mask = holds if not mask else self.code.op(f"and <{width} x i1> {mask}, {holds}")
+        return mask

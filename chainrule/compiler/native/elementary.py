@@ -1,0 +1,179 @@
+"""What the loops are filled with: entries of every data type in registers and in memory, and one operation at a time.
+
+Booleans are `i1` in registers and a byte in memory. Everything else is in registers what it is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from chainrule.compiler.native.code import Code, Lanes
+from chainrule.primitives.value import DataType
+
+ELEMENTS = {
+    "float32": "float", "float64": "double", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
+    "uint8": "i8", "bool": "i1",
+}  # fmt: skip
+
+
+def register(dtype: DataType, lanes: int) -> Lanes:
+    """The vector type that holds entries of a data type.
+
+    >>> register(np.dtype(np.float32), 16).text
+    '<16 x float>'
+    """
+    return Lanes(ELEMENTS[dtype.name], lanes)
+
+
+def lowest(dtype: DataType) -> float:
+    """What every entry is at least: where a search for the largest starts."""
+    if dtype.kind == "f":
+        return float("-inf")
+    return 0 if dtype.kind == "b" else int(np.iinfo(dtype).min)
+
+
+def count(kind: Lanes) -> str:
+    """0, 1, 2, … in the lanes."""
+    return "<" + ", ".join(f"{kind.element} {i}" for i in range(kind.count)) + ">"
+
+
+class Place(NamedTuple):
+    """Where the entries of a vector are.
+
+    Attributes:
+        address: of the first lane.
+        step: bytes from lane to lane: a constant (the size of an entry, its negative, 0 for one entry) or a name.
+        terms: further (index vector, stride in bytes) by which each lane moves.
+    """
+
+    address: str
+    step: str
+    terms: tuple[tuple[str, str], ...]
+
+
+def _addresses(code: Code, place: Place, lanes: int) -> str:
+    """One address for each lane."""
+    kind = Lanes("i64", lanes)
+    move = code.op(f"mul {kind.text} {count(kind)}, {code.spread(kind, place.step)}")
+    for index, stride in place.terms:
+        move = code.op(f"add {kind.text} {move}, {code.op(f'mul {kind.text} {index}, {code.spread(kind, stride)}')}")
+    return code.op(f"getelementptr i8, ptr {place.address}, {kind.text} {move}")
+
+
+def load(code: Code, dtype: DataType, lanes: int, place: Place, mask: str, other: str) -> str:
+    """Read a vector; lanes that the mask leaves out are `other`."""
+    boolean, size = dtype == np.bool_, dtype.itemsize
+    kind = Lanes("i8", lanes) if boolean else register(dtype, lanes)
+    if boolean and mask:
+        other = kind.splat(other == register(dtype, lanes).splat(1))
+    ones = Lanes("i1", lanes).splat(1)
+    if lanes == 1 or (not place.terms and place.step in (str(size), str(-size))):
+        backwards = lanes > 1 and place.step == str(-size)
+        address = place.address
+        if backwards:
+            address = code.op(f"getelementptr i8, ptr {address}, i64 {-size * (lanes - 1)}")
+            mask = mask and _reverse(code, Lanes("i1", lanes), mask)
+        if mask:
+            value = code.call(
+                kind.text, f"llvm.masked.load.{kind.mangled}.p0",
+                ("ptr", address), ("i32", str(size)), (f"<{lanes} x i1>", mask), (kind.text, other),
+            )  # fmt: skip
+        else:
+            value = code.load(kind.text, address, size)
+        value = _reverse(code, kind, value) if backwards else value
+    else:
+        value = code.call(
+            kind.text, f"llvm.masked.gather.{kind.mangled}.v{lanes}p0",
+            (f"<{lanes} x ptr>", _addresses(code, place, lanes)), ("i32", str(size)),
+            (f"<{lanes} x i1>", mask or ones), (kind.text, other if mask else "poison"),
+        )  # fmt: skip
+    return code.op(f"icmp ne {kind.text} {value}, zeroinitializer") if boolean else value
+
+
+def _reverse(code: Code, kind: Lanes, value: str) -> str:
+    order = ", ".join(f"i32 {i}" for i in reversed(range(kind.count)))
+    return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{kind.count} x i32> <{order}>")
+
+
+def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str) -> None:
+    """Write a vector."""
+    kind, size = register(dtype, lanes), dtype.itemsize
+    if dtype == np.bool_:
+        kind = kind.of("i8")
+        value = code.op(f"zext <{lanes} x i1> {value} to {kind.text}")
+    if lanes == 1 or (not place.terms and place.step == str(size)):
+        code.store(kind.text, value, place.address, size)
+        return
+    code.call(
+        "void", f"llvm.masked.scatter.{kind.mangled}.v{lanes}p0",
+        (kind.text, value), (f"<{lanes} x ptr>", _addresses(code, place, lanes)), ("i32", str(size)),
+        (f"<{lanes} x i1>", Lanes("i1", lanes).splat(1)),
+    )  # fmt: skip
+
+
+def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, check: str) -> str:
+    """An index, counted from the end if negative; outside of the extent the error word is set and 0 taken."""
+    kind = Lanes("i64", lanes)
+    limit = code.spread(kind, extent)
+    negative = code.op(f"icmp slt {kind.text} {value}, zeroinitializer")
+    wrapped = code.op(f"add {kind.text} {value}, {limit}")
+    value = code.op(f"select <{lanes} x i1> {negative}, {kind.text} {wrapped}, {kind.text} {value}")
+    outside = code.op(f"icmp uge {kind.text} {value}, {limit}")
+    wrong = code.call("i1", f"llvm.vector.reduce.or.v{lanes}i1", (f"<{lanes} x i1>", outside))
+    with code.when(wrong):
+        code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
+    return code.op(f"select <{lanes} x i1> {outside}, {kind.text} zeroinitializer, {kind.text} {value}")
+
+
+def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str]) -> list[str]:
+    """Of two (value, position) the larger; of equals the earlier; a NaN counts as the largest."""
+    bits = f"<{kind.count} x i1>"
+    place = Lanes("i64", kind.count).text
+    before = code.op(f"icmp slt {place} {y[1]}, {x[1]}")
+    if kind.element in ("float", "double"):
+        larger = code.op(f"fcmp ogt {kind.text} {y[0]}, {x[0]}")
+        equal = code.op(f"fcmp oeq {kind.text} {y[0]}, {x[0]}")
+        nan_x, nan_y = (code.op(f"fcmp uno {kind.text} {v[0]}, {v[0]}") for v in (x, y))
+        number_x = code.op(f"fcmp ord {kind.text} {x[0]}, {x[0]}")
+        only_y = code.op(f"and {bits} {nan_y}, {number_x}")
+        larger = code.op(f"or {bits} {larger}, {only_y}")
+        equal = code.op(f"or {bits} {equal}, {code.op(f'and {bits} {nan_x}, {nan_y}')}")
+    else:
+        larger = code.op(f"icmp sgt {kind.text} {y[0]}, {x[0]}")
+        equal = code.op(f"icmp eq {kind.text} {y[0]}, {x[0]}")
+    take = code.op(f"or {bits} {larger}, {code.op(f'and {bits} {equal}, {before}')}")
+    value = code.op(f"select {bits} {take}, {kind.text} {y[0]}, {kind.text} {x[0]}")
+    return [value, code.op(f"select {bits} {take}, {place} {y[1]}, {place} {x[1]}")]
+
+
+def apply(code: Code, op: str, dtype: DataType, lanes: int, inputs: Sequence[str]) -> str:
+    """One elementwise primitive on vectors; `dtype` is that of its (last) argument."""
+    from chainrule.compiler.native.vector_math import FUNCTIONS
+
+    return FUNCTIONS[op](code, register(dtype, lanes), *inputs)
+
+
+def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str) -> str:
+    """Entries of one data type as another; towards integers the fraction is cut off, too large ones saturate."""
+    if source == target:
+        return value
+    old, new = register(source, lanes), register(target, lanes)
+    convert = f"{old.text} {value} to {new.text}"
+    if target == np.bool_:
+        test = "fcmp une" if source.kind == "f" else "icmp ne"
+        return code.op(f"{test} {old.text} {value}, zeroinitializer")
+    if source.kind == "f" and target.kind == "f":
+        return code.op(f"{'fpext' if new.bits > old.bits else 'fptrunc'} {convert}")
+    if target.kind == "f":
+        return code.op(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {convert}")
+    if source.kind == "f":
+        name = "fptosi" if target.kind == "i" else "fptoui"
+        return code.call(new.text, f"llvm.{name}.sat.{new.mangled}.{old.mangled}", (old.text, value))
+    if new.bits == old.bits:
+        return value
+    if new.bits < old.bits:
+        return code.op(f"trunc {convert}")
+    return code.op(f"{'sext' if source.kind == 'i' else 'zext'} {convert}")

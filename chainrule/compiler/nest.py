@@ -1,0 +1,137 @@
+"""A nest: one loop over a grid of places that computes several values at once.
+
+Fused elementwise work becomes a nest without reduced axes; a row's softmax is a nest whose columns are reduced and
+then walked again; the gradient of a bias is one whose rows are reduced. Every value knows along which axes of the
+grid it varies; what varies along fewer axes is computed further outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from chainrule.compiler.views import Buffer
+from chainrule.primitives.value import DataType
+
+#: Reductions: the operations whose result no longer varies along the reduced axes.
+REDUCTIONS = frozenset({"Sum", "Product", "Amax", "Argmax"})
+
+
+class Guard(NamedTuple):
+    """Along an axis, memory holds entries only at low ≤ index < high; elsewhere the operand is a constant."""
+
+    axis: int
+    low: int
+    high: int
+
+
+class Term(NamedTuple):
+    """An index found in another value: the address moves by index · stride. It counts from the end if negative."""
+
+    index: Node
+    extent: int
+    stride: int
+
+
+@dataclass(eq=False)
+class Operand:
+    """Where a nest reads or writes: a buffer, and a stride for each axis along which the place moves."""
+
+    buffer: Buffer
+    offset: int
+    strides: dict[int, int]
+    guards: tuple[Guard, ...] = ()
+    constant: float = 0
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def dtype(self) -> DataType:
+        """The data type of the entries."""
+        return self.buffer.dtype
+
+
+@dataclass(eq=False)
+class Node:
+    """One value within a nest.
+
+    Attributes:
+        op: a primitive's name, or "load", "constant", "position" (of an axis), "block" (what a contraction made).
+        inputs: the values it is made of.
+        axes: along which axes of the nest it varies.
+        detail: the operand of a load, the number of a constant, the axis of a position, settings otherwise.
+    """
+
+    op: str
+    inputs: tuple[Node, ...]
+    dtype: DataType
+    axes: frozenset[int]
+    detail: Any = None
+
+
+@dataclass(eq=False)
+class Nest:
+    """The grid, the values computed on it, and which of them are written where.
+
+    Attributes:
+        extents: of the axes.
+        reduced: the axes that reductions walk along.
+        nodes: the values, each after those it is made of.
+        stores: what is written to memory.
+        chunk: if not 0, the grid's first reduced axis is cut into pieces of so many, reduced each for itself; the
+            results get one axis more, `split`.
+        path: the module path of what it computes, for messages and profiles.
+    """
+
+    extents: list[int] = field(default_factory=list)
+    reduced: frozenset[int] = frozenset()
+    nodes: list[Node] = field(default_factory=list)
+    stores: list[tuple[Node, Operand]] = field(default_factory=list)
+    path: str = ""
+    title: str = ""
+
+    def add(self, op: str, inputs: Sequence[Node], dtype: DataType, detail: Any = None) -> Node:
+        """A value that varies along the axes of what it is made of."""
+        axes = frozenset[int]().union(*(node.axes for node in inputs))
+        if op in REDUCTIONS:
+            axes -= self.reduced
+        return self.append(Node(op, tuple(inputs), dtype, axes, detail))
+
+    def append(self, node: Node) -> Node:
+        """Put a value behind the others."""
+        self.nodes.append(node)
+        return node
+
+    def load(self, operand: Operand) -> Node:
+        """A value read from memory."""
+        axes = {axis for axis, stride in operand.strides.items() if stride and self.extents[axis] != 1}
+        axes |= {guard.axis for guard in operand.guards}
+        for term in operand.terms:
+            axes |= term.index.axes
+        inputs = tuple(term.index for term in operand.terms)
+        return self.append(Node("load", inputs, operand.dtype, frozenset(axes), operand))
+
+    def constant(self, value: Any, dtype: DataType) -> Node:
+        """A number."""
+        return self.append(Node("constant", (), dtype, frozenset(), value))
+
+    def position(self, axis: int, dtype: DataType) -> Node:
+        """The index along an axis."""
+        return self.append(Node("position", (), dtype, frozenset([axis]), axis))
+
+    def operands(self) -> list[Operand]:
+        """All places it reads and writes, in a fixed order."""
+        loads = [node.detail for node in self.nodes if node.op == "load"]
+        return [*loads, *(operand for _, operand in self.stores)]
+
+    def drop_unused(self) -> None:
+        """Forget values that no store needs."""
+        needed = {id(node) for node, _ in self.stores}
+        for _, operand in self.stores:
+            needed |= {id(term.index) for term in operand.terms}
+        kept = []
+        for node in reversed(self.nodes):
+            if id(node) in needed:
+                kept.append(node)
+                needed |= {id(x) for x in node.inputs}
+        self.nodes = kept[::-1]
