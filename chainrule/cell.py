@@ -247,7 +247,12 @@ class TensorCell:
         source = self.value.source
         if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
             return source[0].kept[source[1]]  # type: ignore[index]
-        return None if self._leaf is None else self._leaf.gradient
+        if self._leaf is None:
+            return None
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_gradient(self._leaf, "read")
+        return self._leaf.gradient
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
@@ -264,6 +269,9 @@ class TensorCell:
             if gradient is None:
                 return
             self._leaf = Leaf()
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_gradient(self._leaf, "set")
         self._leaf.gradient = gradient
 
     def retain_grad(self) -> None:

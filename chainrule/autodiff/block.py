@@ -85,10 +85,12 @@ class Block(Generic[P]):
                 **given,
                 **kwargs,
             }
-        lift = current_state().trace
-        values = {name: thing.value for name, thing in given.items() if isinstance(thing, TensorCell)}
-        if lift is not None:
-            values = dict(zip(values, lift.lift(list(values.values())), strict=True))
+        trace = current_state().trace
+        tensors: dict[str, Any] = {name: thing for name, thing in given.items() if isinstance(thing, TensorCell)}
+        if trace is None:
+            values = {name: tensor.value for name, tensor in tensors.items()}
+        else:
+            values = dict(zip(tensors, trace.lift_tensors(tuple(tensors.values())), strict=True))
         sources = tuple([value.source for value in values.values()])
         if not any(sources):
             return output

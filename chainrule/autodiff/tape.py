@@ -75,6 +75,9 @@ class Leaf(Node):
 
     def collect(self, gradient: Tensor, differentiable: bool) -> None:
         """Add to what has been collected. A differentiable sum is a new tensor; otherwise the same cell goes on."""
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_gradient(self, "add")
         if self.gradient is None:
             self.gradient = gradient if differentiable else gradient.detach_copy()
         elif differentiable:

@@ -15,6 +15,8 @@ from chainrule.compiler.views import Buffer
 
 #: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
 PART = 2**14
+#: The axis that counts the pieces of a split reduction.
+PIECE = -1
 
 
 class Slot(NamedTuple):
@@ -68,18 +70,25 @@ class Shape(NamedTuple):
 def walk(nest: Nest) -> Shape:
     """Choose the order of the loops by how the operands lie in memory, and join axes that follow without a gap."""
     operands = nest.operands()
-    weight = {axis: _closeness(operands, axis) for axis in range(len(nest.extents))}
-    live = [axis for axis, extent in enumerate(nest.extents) if extent != 1]
+    extents, split = dict(enumerate(nest.extents)), nest.split
+    if split is not None:
+        extents[PIECE] = -(-extents[split[0]] // split[1])
+        extents[split[0]] = split[1]
+    weight = {axis: _closeness(operands, axis) for axis in extents}
+    live = [axis for axis, extent in extents.items() if extent != 1 or axis == PIECE]
     outer = sorted((a for a in live if a not in nest.reduced), key=lambda a: weight[a], reverse=True)
     reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
-    extents = dict(enumerate(nest.extents))
-    fixed = {node.detail for node in nest.nodes if node.op == "position"}
+    fixed = {PIECE, split[0]} if split else set()
+    fixed |= {node.detail for node in nest.nodes if node.op == "position"}
     fixed |= {guard.axis for operand in operands for guard in operand.guards}
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)
         reduced = sorted(reduced)  # the position counts in the order of the dimensions
+    if split is not None:
+        outer.remove(PIECE)
+        outer.insert(0, PIECE)
     outer, reduced = _join(outer, operands, extents, fixed), _join(reduced, operands, extents, fixed)
-    last = [axes[-1] for axes in (outer, reduced) if axes]
+    last = [axes[-1] for axes in (outer, reduced) if axes and axes[-1] != PIECE]
     vector = min(last, key=lambda a: (_misfit(operands, a), a in nest.reduced), default=None)
     return Shape(extents, tuple(outer), tuple(reduced), vector)
 
@@ -107,12 +116,24 @@ def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int],
     return joined
 
 
+def _cut(nest: Nest, axis: int, chunk: int) -> None:
+    """Walk a split axis by pieces: what moves along it moves from piece to piece too."""
+    for operand in nest.operands():
+        if operand.strides.get(axis):
+            operand.strides[PIECE] = operand.strides[axis] * chunk
+    for node in nest.nodes:
+        if axis in node.axes:
+            node.axes |= {PIECE}
+
+
 class Emitter:
     """Writes the function of one nest."""
 
     def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
         nest.drop_unused()
         self.nest = nest
+        if nest.split is not None:
+            _cut(nest, *nest.split)
         self.shape = walk(nest)
         self.operands = nest.operands()
         self.slots = {id(operand): i for i, operand in enumerate(self.operands)}
@@ -151,7 +172,31 @@ class Emitter:
     # ------------------------------------------------------------------------------------- the function
 
     def emit(self) -> Kernel:
-        """Write the function that does one part."""
+        """Write the function that does one part of the grid."""
+        code, shape = self.code, self.shape
+        base = self._prepare()
+        rows = [axis for axis in shape.outer if axis != self.vector]
+        per_row, per_part, parts = self._partition(rows)
+        row_parts = self.number(parts[0])
+        rows_each, columns_each = self.number(per_row), self.number(per_part)
+        row = code.op(f"urem i64 %part, {row_parts}")
+        column = code.op(f"udiv i64 %part, {row_parts}")
+        total = self.number(math.prod(shape.extents[a] for a in rows))
+        first = self.mul(row, rows_each)
+        last = code.call("i64", "llvm.smin.i64", ("i64", self.add(first, rows_each)), ("i64", total))
+        low = high = "0"
+        if self.strip:
+            assert self.vector is not None
+            low = self.mul(column, columns_each)
+            high = code.call(
+                "i64", "llvm.smin.i64", ("i64", self.add(low, columns_each)), ("i64", self.extent[self.vector])
+            )
+        self._rows(rows, first, last, low, high, base)
+        code.do("ret void")
+        return Kernel(code, self.numbers, parts[0] * parts[1])
+
+    def _prepare(self) -> dict[int, str]:
+        """Read all numbers the loops need; the answer is where each operand begins."""
         code, shape = self.code, self.shape
         self.extent = {axis: self.number(shape.extents[axis]) for axis in (*shape.outer, *shape.reduced)}
         self.stride = {
@@ -175,29 +220,24 @@ class Emitter:
         self.guard_numbers = {
             (id(o), i): (self.number(g.low), self.number(g.high)) for o in self.operands for i, g in enumerate(o.guards)
         }
-        rows = [axis for axis in shape.outer if axis != self.vector]
-        per_row, per_part, parts = self._partition(rows)
-        row_parts = self.number(parts[0])
-        rows_each, columns_each = self.number(per_row), self.number(per_part)
-        row = code.op(f"urem i64 %part, {row_parts}")
-        column = code.op(f"udiv i64 %part, {row_parts}")
-        total = self.number(math.prod(shape.extents[a] for a in rows))
-        first = self.mul(row, rows_each)
-        last = code.call("i64", "llvm.smin.i64", ("i64", self.add(first, rows_each)), ("i64", total))
-        if self.strip:
-            assert self.vector is not None
-            low = self.mul(column, columns_each)
-            high = code.call(
-                "i64", "llvm.smin.i64", ("i64", self.add(low, columns_each)), ("i64", self.extent[self.vector])
-            )
-        else:
-            low = high = "0"
+        return base
+
+    def _rows(self, rows: Sequence[int], first: str, last: str, low: str, high: str, base: dict[int, str]) -> None:
+        """The loop over rows of the grid, from `first` to `last`; along the vector from `low` to `high`."""
         self.scopes: list[dict[int, str]] = [{}]
         self.at = [base]
         self.index: dict[int, str] = {}
         self._evaluate(lambda node: not node.axes and self.stage[id(node)] == 0, 1)
-        with code.loop(first, last) as loop:
+        if self.nest.split is not None:
+            piece_length, whole = self.number(self.nest.split[1]), self.number(self.nest.extents[self.nest.split[0]])
+        with self.code.loop(first, last) as loop:
+            self.row = loop.index
             self._enter(rows, self._decompose(loop.index, rows))
+            if self.nest.split is not None:
+                axis = self.nest.split[0]
+                self.piece = self.mul(self.index[PIECE], piece_length)
+                left = self.code.op(f"sub i64 {whole}, {self.piece}")
+                self.extent[axis] = self.code.call("i64", "llvm.smin.i64", ("i64", piece_length), ("i64", left))
             kept = frozenset(rows)
             self._evaluate(lambda node: node.axes <= kept and self.stage[id(node)] == 0, 1)
             if self.strip:
@@ -205,8 +245,28 @@ class Emitter:
             else:
                 self._stages(1)
             self._leave()
-        code.do("ret void")
-        return Kernel(code, self.numbers, parts[0] * parts[1])
+
+    def emit_block(self, rows: Sequence[int], column: int) -> Kernel:
+        """Write the function that finishes a block of a contraction's result.
+
+        Its rows are numbered through the axes `rows`; its columns lie along the vector. The block itself has its
+        rows `%ld` bytes apart.
+        """
+        head = ["%n", "%bases", "%block"]
+        numbers = ["%first", "%count", "%low", "%columns", "%ld"]
+        self.code = Code("void", self.code.name, [("ptr", x) for x in head] + [("i64", x) for x in numbers])
+        self.vector, self.strip = column, True
+        rows = [axis for axis in rows if self.nest.extents[axis] != 1]
+        extents = dict(enumerate(self.nest.extents))
+        if self.nest.operands_along(PIECE):
+            rows = [PIECE, *rows]
+            extents[PIECE] = 0
+        self.shape = Shape(extents, (*rows, column), (), column)
+        base = self._prepare()
+        last = self.add("%first", "%count")
+        self._rows(rows, "%first", last, "%low", self.add("%low", "%columns"), base)
+        self.code.do("ret void")
+        return Kernel(self.code, self.numbers, 0)
 
     def _partition(self, rows: Sequence[int]) -> tuple[int, int, tuple[int, int]]:
         """Rows per part, columns per part, and how many parts there are of each."""
@@ -409,7 +469,7 @@ class Emitter:
                         self.code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{half} x i32> <{mask}>")
                     )
             values, lanes = self._combine(node, parts[0], parts[1], half), half
-            return values
+        return values
 
     # ------------------------------------------------------------------------------------- values
 
@@ -453,14 +513,25 @@ class Emitter:
             return self._load(node, lanes, width)
         if node.op == "position":
             return self._position(node, width)
+        if node.op == "block":
+            return self._block(node, width)
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
         if node.op == "Cast":
             return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
         return elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
 
+    def _block(self, node: Node, width: int) -> str:
+        """What a contraction made, from its block."""
+        code, size = self.code, node.dtype.itemsize
+        row = code.op(f"sub i64 {self.row}, %first")
+        column = code.op(f"sub i64 {self.index.get(self.vector, '%low')}, %low")  # type: ignore[arg-type]
+        place = self.add(self.mul(row, "%ld"), self.mul(column, str(size)))
+        address = code.op(f"getelementptr i8, ptr %block, i64 {place}")
+        return code.load(elementary.register(node.dtype, width).text, address, size)
+
     def _position(self, node: Node, width: int) -> str:
         kind = Lanes("i64", width)
-        value = self.code.spread(kind, self.index[node.detail])
+        value = self.code.spread(kind, self._absolute(node.detail))
         if width > 1:
             value = self.code.op(f"add {kind.text} {value}, {elementary.count(kind)}")
         return elementary.cast(self.code, np.dtype(np.int64), node.dtype, width, value)
@@ -524,11 +595,17 @@ class Emitter:
         self.scopes[-1][key] = checked  # type: ignore[index]
         return checked
 
+    def _absolute(self, axis: int) -> str:
+        """The index along an axis, counted from the start of the whole grid."""
+        if self.nest.split is not None and axis == self.nest.split[0]:
+            return self.add(self.piece, self.index[axis])
+        return self.index.get(axis, "0")
+
     def _guard(self, operand: Operand, width: int) -> str:
         """A mask of the lanes for which memory holds an entry; "" if it is all of them."""
         mask, kind = "", Lanes("i64", width)
         for i, guard in enumerate(operand.guards):
-            index = self.code.spread(kind, self.index[guard.axis])
+            index = self.code.spread(kind, self._absolute(guard.axis))
             if guard.axis == self.vector and width > 1:
                 index = self.code.op(f"add {kind.text} {index}, {elementary.count(kind)}")
             for limit, test in zip(self.guard_numbers[id(operand), i], ("sge", "slt"), strict=True):

@@ -78,8 +78,8 @@ class Nest:
         reduced: the axes that reductions walk along.
         nodes: the values, each after those it is made of.
         stores: what is written to memory.
-        chunk: if not 0, the grid's first reduced axis is cut into pieces of so many, reduced each for itself; the
-            results get one axis more, `split`.
+        split: a reduced axis that is cut, and the length of the pieces. Each is reduced for itself; where the results
+            are written, the operand has a stride for axis −1, the number of the piece.
         path: the module path of what it computes, for messages and profiles.
     """
 
@@ -87,6 +87,7 @@ class Nest:
     reduced: frozenset[int] = frozenset()
     nodes: list[Node] = field(default_factory=list)
     stores: list[tuple[Node, Operand]] = field(default_factory=list)
+    split: tuple[int, int] | None = None
     path: str = ""
     title: str = ""
 
@@ -123,6 +124,10 @@ class Nest:
         """All places it reads and writes, in a fixed order."""
         loads = [node.detail for node in self.nodes if node.op == "load"]
         return [*loads, *(operand for _, operand in self.stores)]
+
+    def operands_along(self, axis: int) -> list[Operand]:
+        """Those operands that move along an axis."""
+        return [operand for operand in self.operands() if operand.strides.get(axis)]
 
     def drop_unused(self) -> None:
         """Forget values that no store needs."""

@@ -102,10 +102,11 @@ class Primitive:
         Returns:
             A Tensor, or a tuple of Tensors where the primitive has several outputs.
         """
-        values = [x._value if x._base is None else x.value for x in inputs]
         state = current_state()
-        if state.trace is not None:
-            values = state.trace.lift(values)
+        if state.trace is None:
+            values = [x._value if x._base is None else x.value for x in inputs]
+        else:
+            values = state.trace.lift_tensors(inputs)
         arrays = [value.array for value in values]
         forms = cls.shape(*arrays, **parameters)
         several = type(forms) is list

@@ -47,6 +47,7 @@ class Trace:
     """The equations noted so far, the values captured from outside, and the cells that were written to."""
 
     def __init__(self) -> None:
+        self.outer = current_state().trace
         self.equations: list[Equation] = []
         self.captures: dict[int, tuple[Value, Value]] = {}
         self._own: dict[Symbol, Value | None] = {}
@@ -63,6 +64,24 @@ class Trace:
         value = self._own[symbol]
         assert value is not None, "nothing has used this symbol"
         return value
+
+    def adopt(self, cell: TensorCell) -> None:
+        """See a cell from outside for the first time. A trace within another leaves that to the outer one."""
+        if self.outer is not None:
+            self.outer.adopt(cell)
+
+    def lift_tensors(self, tensors: Sequence[TensorCell]) -> list[Value]:
+        """The values of tensors as this trace knows them."""
+        for tensor in tensors:
+            root = tensor if tensor._base is None else tensor._base
+            if not isinstance(root._value.array, Symbol):
+                self.adopt(root)
+        return self.lift([tensor.value for tensor in tensors])
+
+    def note_gradient(self, leaf: Leaf, event: str) -> None:
+        """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"); the outermost trace wants to know."""
+        if self.outer is not None:
+            self.outer.note_gradient(leaf, event)
 
     def lift(self, values: list[Value]) -> list[Value]:
         """The inputs of an application as this trace knows them: outside values become captures."""

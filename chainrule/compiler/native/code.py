@@ -135,6 +135,10 @@ class Code:
             return ""
         return self.op(text)
 
+    def whole(self, name: str, x: object, y: object) -> str:
+        """An operation on two i64: `add`, `mul`, `udiv`, …"""
+        return self.op(f"{name} i64 {x}, {y}")
+
     def at(self, base: str, element: str, index: str) -> str:
         """The address of base[index]."""
         return self.op(f"getelementptr {element}, ptr {base}, i64 {index}")

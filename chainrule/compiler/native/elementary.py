@@ -15,7 +15,7 @@ from chainrule.primitives.value import DataType
 
 ELEMENTS = {
     "float32": "float", "float64": "double", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
-    "uint8": "i8", "bool": "i1",
+    "bool": "i1",
 }  # fmt: skip
 
 

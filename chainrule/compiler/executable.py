@@ -1,0 +1,263 @@
+"""A compiled program: its table of calls, its memory, and how a call of the Python function becomes a run of it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.compiler.emit_nest import Check, Emitter, Offset, Slot
+from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_shape
+from chainrule.compiler.fuse import Group, Lowering
+from chainrule.compiler.native.code import Code, Lanes
+from chainrule.compiler.native.elementary import ELEMENTS
+from chainrule.compiler.plan import SLACK, epochs, in_order, place_buffers
+from chainrule.compiler.run.cache import cached_code
+from chainrule.compiler.run.driver import BARRIER, CALL_WORDS, STOP
+from chainrule.compiler.run.machine import Library, compile_text, vector_bits
+from chainrule.compiler.run.pool import aligned, run_calls
+from chainrule.compiler.views import View
+from chainrule.errors import IndexRangeError
+from chainrule.primitives.primitive import evaluate
+from chainrule.primitives.value import Array
+
+#: Programs of fewer operations than this run on one thread: waking others would take longer.
+SMALL = 2_000_000
+
+
+class Function(NamedTuple):
+    """Stands among a kernel's numbers for the address of a function."""
+
+    name: str
+
+
+class Table(NamedTuple):
+    """Stands among a kernel's numbers for the address of other numbers."""
+
+    numbers: int
+
+
+class Call(NamedTuple):
+    """One call of the table: the function, which numbers it gets, how many parts, and what it is."""
+
+    function: str
+    numbers: int
+    parts: int
+    group: Group
+
+
+def _named(code: Code) -> tuple[str, str]:
+    """The code under a name made from its contents: equal code is one function."""
+    text = code.text()
+    name = "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
+    return name, text.replace("@kernel(", f"@{name}(", 1)
+
+
+class Builder:
+    """Collects the functions and numbers of all kernels."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, str] = {}
+        self.declared: set[str] = set()
+        self.numbers: list[list[Any]] = []
+        self.scratch = 4096
+        self.checks: list[str] = []
+
+    def add(self, code: Code) -> str:
+        """Take in a function; the answer is its name."""
+        if code.name == "kernel":
+            name, text = _named(code)
+        else:
+            name, text = code.name, code.text()
+        if name not in self.functions:
+            self.functions[name] = text
+            self.declared |= code.intrinsics
+        return name
+
+    def add_numbers(self, numbers: Sequence[Any]) -> int:
+        """Take in numbers; the answer is their place."""
+        self.numbers.append(list(numbers))
+        return len(self.numbers) - 1
+
+    def kernel(self, group: Group) -> Call:
+        """The call of a group."""
+        emitter = Emitter(group.nest, "kernel", vector_bits())
+        if group.product is None:
+            kernel = emitter.emit()
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
+        product = group.product
+        finish = emitter.emit_block(product.row_axes, product.column_axis)
+        name = self.add(finish.code)
+        element = ELEMENTS[product.a[0].dtype.name]
+        rows, vectors, lanes = tile_shape(vector_bits(), product.columns, element)
+        kind = Lanes(element, lanes)
+        self.add(emit_tile(product.mode, rows, vectors, kind))
+        walk = self.add(Walk(product.mode, rows, vectors, kind).emit())
+        numbers, parts, scratch = numbers_of(
+            product, Function(name), Table(self.add_numbers(finish.numbers)), vector_bits(), element
+        )
+        self.scratch = max(self.scratch, scratch)
+        return Call(walk, self.add_numbers(numbers), parts, group)
+
+    def check(self, path: str) -> int:
+        """The number under which a failed check is reported."""
+        if path not in self.checks:
+            self.checks.append(path)
+        return self.checks.index(path) + 1
+
+    def text(self) -> str:
+        """All functions as one module."""
+        declared = sorted(self.declared)
+        return "\n".join([*declared, *(self.functions[name] for name in sorted(self.functions))])
+
+
+@functools.lru_cache(maxsize=256)
+def _library(text: str) -> Library:
+    return Library(cached_code(text, compile_text))
+
+
+class Executable:
+    """What a lowering became. `buffers` outside of the arena get their addresses before each run."""
+
+    def __init__(self, at: Lowering) -> None:
+        self.groups = in_order([g for g in at.groups if g.call is not None or g.nest.stores])
+        self.when = epochs(self.groups)
+        offsets, size = place_buffers(self.groups, self.when, at.buffers)
+        self.arena_bytes = size
+        self.arena = aligned(size + SLACK, 4096 if size > 2**16 else 64)
+        outside = sorted({b for g in self.groups for b in g.reads | g.writes if b not in offsets}, key=id)
+        self.slots = {buffer: i + 2 for i, buffer in enumerate(outside)}
+        self.offsets = offsets
+        self.status = aligned(64).view(np.int64)
+        self.bases = np.zeros(len(outside) + 2, np.int64)
+        self.bases[0], self.bases[1] = self.status.ctypes.data, self.arena.ctypes.data
+        self.held: list[Any] = []
+        for buffer, slot in self.slots.items():
+            if isinstance(buffer.origin, np.ndarray):
+                self.held.append(padded_copy(buffer.origin))
+                self.bases[slot] = self.held[-1].ctypes.data
+        self._assemble()
+
+    def _assemble(self) -> None:
+        """Emit all kernels, compile what is new, and write the table."""
+        builder = Builder()
+        self.builder = builder
+        self.calls = [None if g.call is not None else builder.kernel(g) for g in self.groups]
+        self.text = builder.text()
+        self.library = _library(self.text) if any(self.calls) else None
+        resolved: list[Array] = [np.zeros(max(len(n), 1), np.int64) for n in builder.numbers]
+        for array, numbers in zip(resolved, builder.numbers, strict=True):
+            for i, number in enumerate(numbers):
+                array[i] = self._resolve(number, resolved, builder)
+        self.resolved = resolved
+        self.table = aligned(max(len(self.calls), 1) * CALL_WORDS * 8).view(np.int64)
+        operations = 0
+        for i, (call, group) in enumerate(zip(self.calls, self.groups, strict=True)):
+            if call is None:
+                continue
+            flags = 0
+            if i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
+                flags = BARRIER
+            assert self.library is not None
+            row = [self.library.address(call.function), resolved[call.numbers].ctypes.data, call.parts, flags]
+            self.table[i * CALL_WORDS : i * CALL_WORDS + 4] = row
+            operations += estimated_operations(group)
+        self._stop_after_checks()
+        self.small = operations < SMALL
+        self.segments = self._find_segments()
+
+    def _stop_after_checks(self) -> None:
+        """The last barrier before anything outside is written is where a failed check ends the program."""
+        checking = [i for i, g in enumerate(self.groups) if g.checks]
+        if not checking:
+            return
+        end = checking[-1]
+        while not self.table[end * CALL_WORDS + 3] & BARRIER and end + 1 < len(self.groups):
+            end += 1
+        self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
+
+    def _resolve(self, number: Any, resolved: list[Array], builder: Builder) -> int:
+        if isinstance(number, Slot):
+            return self.slots.get(number.buffer, 1)
+        if isinstance(number, Offset):
+            return self.offsets.get(number.buffer, 0) + number.bytes
+        if isinstance(number, Check):
+            return builder.check(number.path)
+        if isinstance(number, Function):
+            assert self.library is not None
+            return self.library.address(number.name)
+        if isinstance(number, Table):
+            return int(resolved[number.numbers].ctypes.data)
+        return int(number)
+
+    def _find_segments(self) -> list[tuple[int, int, Any]]:
+        """Native stretches (start, stop, None) and, between them, operations that NumPy does."""
+        segments: list[tuple[int, int, Any]] = []
+        for native, run in itertools.groupby(enumerate(self.groups), key=lambda pair: pair[1].call is None):
+            indices = [i for i, _ in run]
+            if native:
+                segments.append((indices[0], indices[-1] + 1, None))
+            else:
+                segments += [(i, i + 1, self.groups[i].call) for i in indices]
+        return segments
+
+    # ------------------------------------------------------------------------------------- running
+
+    def address(self, view: View) -> int:
+        """Where a view begins."""
+        slot = self.slots.get(view.buffer, 1)
+        return int(self.bases[slot]) + self.offsets.get(view.buffer, 0) + view.offset * view.dtype.itemsize
+
+    def array(self, view: View) -> Array:
+        """The entries of a view as they are now, as a NumPy array on the same memory."""
+        strides = [s * view.dtype.itemsize for s in view.strides]
+        span = [(n - 1) * s for n, s in zip(view.shape, strides, strict=True)]
+        low = sum(s for s in span if s < 0)
+        size = sum(abs(s) for s in span) + view.dtype.itemsize
+        raw = (ctypes.c_char * max(size, 1)).from_address(self.address(view) + low)
+        return np.ndarray(view.shape, view.dtype, raw, -low, strides)
+
+    def run(self, profile: Array | None = None) -> None:
+        """Run the program on what the bases point to now. Raises IndexRangeError if an index was out of range."""
+        self.status[:] = 0
+        address = 0 if profile is None else int(profile.ctypes.data)
+        for start, stop, call in self.segments:
+            if call is None:
+                run_calls(
+                    self.table, start, stop, self.bases, self.builder.scratch, small=self.small, profile=address
+                )
+                if self.status[0]:
+                    path = self.builder.checks[int(self.status[0]) - 1]
+                    raise IndexRangeError(
+                        f"{path + ': ' if path else ''}an index or label is out of range. Nothing was changed."
+                    )
+            else:
+                self._call_numpy(*call)
+
+    def _call_numpy(self, equation: Any, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        arrays = [self.array(view) for view in inputs]
+        result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)
+        parts = result if isinstance(equation.forms, list) else [result]
+        for view, part in zip(outputs, parts, strict=True):
+            self.array(view)[...] = part
+
+
+def padded_copy(array: Array) -> Array:
+    """The entries in aligned memory with room behind them, in the same order."""
+    memory = aligned(array.nbytes + SLACK)
+    copy = memory[: array.nbytes].view(array.dtype).reshape(array.shape) if array.nbytes else np.zeros_like(array)
+    copy[...] = array
+    return copy
+
+
+def estimated_operations(group: Group) -> int:
+    """About how much work a kernel is: what its contraction multiplies, and a few operations for each entry."""
+    size = 1
+    for extent in group.nest.extents:
+        size *= extent
+    return size * 4 + (group.product.operations if group.product is not None else 0)

@@ -1,0 +1,146 @@
+"""What shaped a trace without being a tensor: training mode, settings of layers and optimisers, plain numbers.
+
+The function's surroundings are searched for modules, optimisers, numbers and names; each becomes a fact. Before every
+run the facts are compared: a few dozen dictionary look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+_PLAIN = (bool, int, float, str, bytes, type(None), tuple)
+_MISSING = object()
+
+
+class Facts:
+    """Entries of dictionaries that must be what they were."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[dict[Any, Any], Any, Any, str]] = []
+        self.wanted: list[tuple[Any, bool, str]] = []
+
+    def add(self, where: dict[Any, Any], key: Any, title: str) -> None:
+        """From now on this entry is a fact."""
+        self.entries.append((where, key, where.get(key, _MISSING), title))
+
+    def hold(self) -> bool:
+        """Whether all is as it was."""
+        for where, key, value, _ in self.entries:
+            now = where.get(key, _MISSING)
+            if now is not value and (type(now) is not type(value) or not isinstance(now, _PLAIN) or now != value):
+                return False
+        return all((tensor._value.source is None) == fixed for tensor, fixed, _ in self.wanted)
+
+    def change(self) -> str:
+        """What is no longer as it was, in words; "" if nothing."""
+        for where, key, value, title in self.entries:
+            now = where.get(key, _MISSING)
+            if now is not value and (type(now) is not type(value) or not isinstance(now, _PLAIN) or now != value):
+                return f"{title} was {value!r:.60} and is {now!r:.60}"
+        for tensor, fixed, title in self.wanted:
+            if (tensor._value.source is None) != fixed:
+                return f"requires_grad of {title} changed"
+        return ""
+
+
+def facts_of(function: Callable[..., Any]) -> Facts:
+    """The facts around a function: what it refers to by name, in its closure, in its defaults, or is bound to."""
+    facts, seen = Facts(), set[int]()
+    bound = getattr(function, "__self__", None)
+    if bound is not None:
+        _visit(bound, type(bound).__name__, facts, seen, 0)
+    plain = getattr(function, "__func__", function)
+    if not hasattr(plain, "__code__"):
+        _visit(plain, type(plain).__name__, facts, seen, 0)
+        return facts
+    names = _names(plain.__code__)
+    for name in names:
+        if name in plain.__globals__:
+            _fact(plain.__globals__, name, name, facts, seen, 0)
+    for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
+        try:
+            content = cell.cell_contents
+        except ValueError:
+            continue
+        _visit(content, name, facts, seen, 0)
+        if isinstance(content, _PLAIN):
+            facts.entries.append((_CellView(cell), "cell_contents", content, name))  # type: ignore[arg-type]
+    for i, default in enumerate(plain.__defaults__ or ()):
+        _visit(default, f"default {i}", facts, seen, 0)
+    return facts
+
+
+class _CellView:
+    """A closure's variable, read as a dictionary with one entry."""
+
+    def __init__(self, cell: Any) -> None:
+        self.cell = cell
+
+    def get(self, key: str, default: Any) -> Any:
+        """What the variable holds."""
+        try:
+            return self.cell.cell_contents
+        except ValueError:
+            return default
+
+
+def _names(code: CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _names(constant)
+    return names
+
+
+def _fact(where: dict[Any, Any], key: Any, title: str, facts: Facts, seen: set[int], depth: int) -> None:
+    content = where[key]
+    if isinstance(content, _PLAIN):
+        facts.add(where, key, title)
+    _visit(content, title, facts, seen, depth)
+
+
+def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int) -> None:
+    """Look for facts in modules, optimisers, functions and containers, not deeper than a few steps."""
+    from chainrule.cell import TensorCell
+    from chainrule.nn.module import Module
+    from chainrule.optim.optimizer import Optimizer
+
+    if id(thing) in seen or depth > 4 or isinstance(thing, _PLAIN) or isinstance(thing, type):
+        return
+    seen.add(id(thing))
+    if isinstance(thing, TensorCell):
+        facts.wanted.append((thing, thing._value.source is None, title))
+    elif isinstance(thing, Module):
+        _visit_module(thing, title, facts, seen)
+    elif isinstance(thing, Optimizer):
+        for i, group in enumerate(thing.param_groups):
+            for name in group:
+                if name not in ("lr", "params", "param_names", "initial_lr"):
+                    facts.add(group, name, f"{title}.param_groups[{i}][{name!r}]")
+    elif isinstance(thing, list):
+        for i, part in enumerate(thing[:1000]):
+            _visit(part, f"{title}[{i}]", facts, seen, depth + 1)
+    elif isinstance(thing, dict):
+        for key in list(thing)[:1000]:
+            _fact(thing, key, f"{title}[{key!r}]", facts, seen, depth + 1)
+    elif hasattr(thing, "__code__") and hasattr(thing, "__globals__"):
+        if not getattr(thing, "__module__", "").startswith("chainrule."):
+            inner = facts_of(thing)
+            facts.entries += inner.entries
+            facts.wanted += inner.wanted
+
+
+def _visit_module(module: Any, title: str, facts: Facts, seen: set[int]) -> None:
+    for name, part in module.named_modules():
+        seen.add(id(part))
+        path = f"{title}.{name}" if name else title
+        for key, value in part.__dict__.items():
+            if isinstance(value, _PLAIN):
+                facts.add(part.__dict__, key, f"{path}.{key}")
+        for key, tensor in part.named_parameters(recurse=False):
+            facts.wanted.append((tensor, tensor._value.source is None, f"{path}.{key}"))
+        for group in ("_modules", "_parameters", "_buffers"):
+            for key in part.__dict__.get(group, {}):
+                facts.add(part.__dict__[group], key, f"{path}.{key}")

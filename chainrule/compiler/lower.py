@@ -1,0 +1,138 @@
+"""From equations to groups: which layouts are wished for, the walk, and what must be written in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule.compiler import contract, moves  # noqa: F401  (they register their rules)
+from chainrule.compiler.contract import halo_of
+from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
+from chainrule.compiler.moves import RULES
+from chainrule.compiler.native.vector_math import FUNCTIONS
+from chainrule.compiler.nest import Operand
+from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
+from chainrule.primitives.trace import Equation
+from chainrule.primitives.value import Shape, Symbol
+
+ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
+_CONVOLUTIONS = frozenset({"Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
+
+
+class Write:
+    """A place outside of the arena that must hold a value in the end."""
+
+    def __init__(self, value: Any, view: View) -> None:
+        self.value, self.view = value, view
+
+
+def wished_orders(equations: Sequence[Equation], cells: Sequence[Symbol]) -> dict[Any, Shape]:
+    """In which order of dimensions cells, and what is combined with them entry by entry, should lie in memory.
+
+    Weights of convolutions lie as (kernel…, channels in, channels out), so that neither they nor their gradients have
+    to be rearranged; other cells are row-major.
+    """
+    leader: dict[Any, Any] = {}
+
+    def find(x: Any) -> Any:
+        while leader.get(x, x) is not x:
+            x = leader[x]
+        return x
+
+    orders: dict[Any, Shape] = {}
+    for e in equations:
+        symbols = [x for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)]
+        if e.primitive.name in ELEMENTWISE:
+            for other in symbols[1:]:
+                if other.shape == symbols[0].shape:
+                    leader[find(other)] = find(symbols[0])
+    for e in equations:
+        if e.primitive.name in _CONVOLUTIONS and e.parameters.get("groups", 1) == 1:
+            w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
+            if isinstance(w, Symbol):
+                orders[find(w)] = (*range(2, len(w.shape)), 1, 0)
+    wishes: dict[Any, Shape] = {}
+    touched = {find(cell) for cell in cells}
+    members = {x for e in equations for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)} | set(cells)
+    for x in members:
+        root = find(x)
+        if root in orders:
+            wishes[x] = orders[root]
+        elif root in touched:
+            wishes[x] = tuple(range(len(x.shape)))
+    return wishes
+
+
+def lower(
+    equations: Sequence[Equation], inputs: Sequence[tuple[Symbol, View]], writes: Sequence[Write], wishes: dict[Any, Shape]
+) -> Lowering:
+    """Build the groups. Inputs are in memory already; writes come last."""
+    halos: dict[Any, Shape] = {}
+    for e in equations:
+        if e.primitive.name in _CONVOLUTIONS:
+            for value, halo in halo_of(e):
+                if isinstance(value, Symbol) and any(halo):
+                    old = halos.get(value, (0,) * len(halo))
+                    halos[value] = tuple(max(a, b) for a, b in zip(old, halo, strict=True))
+    at = Lowering(ELEMENTWISE, halos)
+    at.wishes = wishes
+    for symbol, view in inputs:
+        at.places[symbol] = Memory(view)
+    at.run(equations, RULES)
+    _write_all(at, writes)
+    return at
+
+
+def state_view(buffer: Buffer, shape: Shape, order: Shape | None) -> View:
+    """How a cell lies in the memory that a program keeps for it."""
+    return View(buffer, shape, row_major(shape) if order is None else ordered_strides(shape, order))
+
+
+def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
+    """Write results and changed cells: where it is computed, if everybody has read the old value by then.
+
+    Nothing is written to a cell before all indices have been checked, so an error leaves every cell as it was.
+    """
+    for write in writes:
+        place = at.place(write.value)
+        if isinstance(place, Inside) and _direct(at, place, write.view):
+            group = place.group
+            strides = {a: write.view.strides[d] for d, a in enumerate(place.axes) if a is not None}
+            group.nest.stores.append((place.node, Operand(write.view.buffer, write.view.offset, strides)))
+            at.wait(group, _before(at, group, write.view.buffer))
+            at.written(group, write.view.buffer)
+        elif isinstance(place, Memory) and place.view == write.view:
+            continue
+        else:
+            at.memory(write.value)
+            write.view.buffer.name = "late"
+    for write in writes:
+        if write.view.buffer.name != "late":
+            continue
+        before = list(at.groups)
+        at.into(write.value, write.view)
+        at.wait(at.groups[-1], before)
+
+
+def _before(at: Lowering, group: Group, buffer: Buffer) -> list[Group]:
+    """Who must have run before a group may write to a buffer outside: its readers, and everybody who checks."""
+    return [g for g in at.groups if g is not group and (buffer in g.reads or g.checks)]
+
+
+def _direct(at: Lowering, place: Inside, view: View) -> bool:
+    group = place.group
+    if isinstance(place, Constant) or group.nest.split is not None:
+        return False
+    covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
+    if not covered or group.checks or at.writers.get(view.buffer):
+        return False
+    if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
+        return False
+    strides = {a: view.strides[d] for d, a in enumerate(place.axes) if a is not None and view.shape[d] != 1}
+    for node in group.nest.nodes:  # what the group itself reads there, it must read entry for entry
+        if node.op == "load" and node.detail.buffer is view.buffer:
+            if {a: s for a, s in node.detail.strides.items() if s} != strides or node.detail.offset != view.offset:
+                return False
+            if node.detail.terms or node.detail.guards:
+                return False
+    return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])

@@ -1,0 +1,306 @@
+"""Lowering what moves entries, and reductions: most of it is another view of the same memory.
+
+Each rule takes the lowering and an equation, and answers whether it could say the operation natively.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.fuse import Constant, Gather, Inside, Lowering, Memory
+from chainrule.primitives.indexing import ARRAY, Range
+from chainrule.primitives.trace import Equation
+from chainrule.primitives.value import Shape, Symbol
+
+Rule = Callable[[Lowering, Equation], bool]
+RULES: dict[str, Rule] = {}
+
+
+def rule(function: Rule) -> Rule:
+    """Register a rule under the primitive's name, which its own name ends with."""
+    RULES[function.__name__.removeprefix("lower_")] = function
+    return function
+
+
+# ------------------------------------------------------------------------------------- other views
+
+
+@rule
+def lower_Broadcast(at: Lowering, e: Equation) -> bool:
+    """Repeated dimensions: the value does not vary along them."""
+    place, to = at.place(e.inputs[0]), e.parameters["to"]
+    (z,) = e.outputs
+    if isinstance(place, Constant):
+        at.places[z] = place._replace(shape=to)
+    elif isinstance(place, Inside):
+        new = len(to) - len(place.shape)
+        at.places[z] = replace(place, axes=(None,) * new + place.axes, shape=to)
+    else:
+        new = len(to) - len(place.shape)
+        guards = tuple((d + new, low, high) for d, low, high in place.guards)
+        gathers = tuple(g._replace(dims=tuple(d + new for d in g.dims)) for g in place.gathers)
+        at.places[z] = replace(place, view=place.view.broadcast(to), guards=guards, gathers=gathers)
+    return True
+
+
+@rule
+def lower_Permute(at: Lowering, e: Equation) -> bool:
+    """Another order of the dimensions."""
+    place, order = at.place(e.inputs[0]), e.parameters["order"]
+    (z,) = e.outputs
+    if isinstance(place, Constant):
+        at.places[z] = place._replace(shape=z.shape)
+    elif isinstance(place, Inside):
+        at.places[z] = replace(place, axes=tuple(place.axes[i] for i in order), shape=z.shape)
+    else:
+        back = {old: new for new, old in enumerate(order)}
+        guards = tuple((back[d], low, high) for d, low, high in place.guards)
+        gathers = tuple(g._replace(dims=tuple(back[d] for d in g.dims)) for g in place.gathers)
+        at.places[z] = replace(place, view=place.view.permute(order), guards=guards, gathers=gathers)
+    return True
+
+
+@rule
+def lower_Reshape(at: Lowering, e: Equation) -> bool:
+    """Dimensions of one entry come and go for nothing; others are split and joined in memory."""
+    (x,), (z,), to = e.inputs, e.outputs, e.parameters["to"]
+    place = at.place(x)
+    if isinstance(place, Constant):
+        at.places[z] = place._replace(shape=to)
+        return True
+    old = [d for d, extent in enumerate(place.shape) if extent != 1]
+    new = [d for d, extent in enumerate(to) if extent != 1]
+    same = [place.shape[d] for d in old] == [to[d] for d in new]
+    if same and isinstance(place, Inside):
+        axes: list[int | None] = [None] * len(to)
+        for a, b in zip(old, new, strict=True):
+            axes[b] = place.axes[a]
+        at.places[z] = replace(place, axes=tuple(axes), shape=to)
+        return True
+    memory = at.memory(x)
+    if same and not memory.plain:
+        back = dict(zip(old, new, strict=True))
+        strides = [0] * len(to)
+        for a, b in back.items():
+            strides[b] = memory.view.strides[a]
+        view = replace(memory.view, shape=to, strides=tuple(strides))
+        if all(d in back for d, _, _ in memory.guards) and all(d in back for g in memory.gathers for d in g.dims):
+            guards = tuple((back[d], low, high) for d, low, high in memory.guards)
+            gathers = tuple(g._replace(dims=tuple(back[d] for d in g.dims)) for g in memory.gathers)
+            at.places[z] = replace(memory, view=view, guards=guards, gathers=gathers)
+            return True
+    walked = memory.view.reshape(to) if memory.plain else None
+    if walked is None:
+        walked = at.copy(x).view.reshape(to)
+        assert walked is not None, "memory without gaps takes every shape"
+    at.places[z] = Memory(walked)
+    return True
+
+
+@rule
+def lower_Flip(at: Lowering, e: Equation) -> bool:
+    """Negative strides."""
+    (x,), (z,) = e.inputs, e.outputs
+    place = at.place(x)
+    if isinstance(place, Constant):
+        at.places[z] = place
+    else:
+        at.places[z] = Memory(at.plain(x).flip(e.parameters["axes"]))
+    return True
+
+
+@rule
+def lower_Windows(at: Lowering, e: Equation) -> bool:
+    """Overlapping windows are strides too."""
+    at.places[e.outputs[0]] = Memory(at.plain(e.inputs[0]).windows(**e.parameters))
+    return True
+
+
+@rule
+def lower_Pad(at: Lowering, e: Equation) -> bool:
+    """What was added is not in memory: a guard knows where memory ends."""
+    (x,), (z,), p = e.inputs, e.outputs, e.parameters
+    view, offset = at.plain(x), 0
+    guards = []
+    for d, (before, after, extent) in enumerate(zip(p["before"], p["after"], view.shape, strict=True)):
+        offset -= before * view.strides[d]
+        if before > 0 or after > 0:
+            guards.append((d, max(before, 0), before + extent))
+    moved = replace(view, shape=z.shape, offset=view.offset + offset)
+    at.places[z] = Memory(moved, tuple(guards), p["constant"])
+    return True
+
+
+# ------------------------------------------------------------------------------------- indexing
+
+
+@rule
+def lower_Index(at: Lowering, e: Equation) -> bool:
+    """Slices are views; arrays of indices move the place by what they hold."""
+    x, *places = e.inputs
+    (z,), key = e.outputs, e.parameters["key"]
+    if any(isinstance(part, bool | np.bool_) for part in key):
+        return False
+    if not places:
+        at.places[z] = Memory(at.plain(x).index(key))
+        return True
+    memory = _gathered(at, x, places, key)
+    if memory is None or memory.shape != z.shape:
+        return False
+    at.places[z] = memory
+    return True
+
+
+def _gathered(at: Lowering, x: Any, places: list[Any], key: tuple[Any, ...]) -> Memory | None:
+    """x[key] with arrays of indices: slices first, then each array takes the place of its dimension."""
+    key = key if Ellipsis in key else (*key, Ellipsis)
+    if any(isinstance(part, int | np.integer) for part in key):
+        return None  # next to arrays an integer counts as one of them
+    marks = [i for i, part in enumerate(key) if part is ARRAY]
+    if marks != list(range(marks[0], marks[-1] + 1)):
+        return None
+    every = Range(None, None, None)
+    view = at.plain(x).index(tuple(every if part is ARRAY else part for part in key))
+    rest = len(view.shape) - sum(part is not Ellipsis for part in key)
+    first = sum(rest if part is Ellipsis else 1 for part in key[: marks[0]])
+    joint = np.broadcast_shapes(*(p.shape for p in places))
+    shape = (*view.shape[:first], *joint, *view.shape[first + len(marks) :])
+    strides = (*view.strides[:first], *(0,) * len(joint), *view.strides[first + len(marks) :])
+    gathers = []
+    for i, place in enumerate(places):
+        skip = len(joint) - len(place.shape)
+        dims = tuple(first + skip + d for d in range(len(place.shape)))
+        if any(place.shape[d] == 1 != joint[skip + d] for d in range(len(place.shape))):
+            return None
+        extent, stride = view.shape[first + i], view.strides[first + i]
+        gathers.append(Gather(place if isinstance(place, Symbol) else _held(at, place), dims, extent, stride))
+    return Memory(replace(view, shape=shape, strides=strides), gathers=tuple(gathers))
+
+
+def _held(at: Lowering, array: Any) -> Any:
+    """A literal array as something that places know."""
+    symbol = Symbol(array.shape, array.dtype)
+    at.places[symbol] = at.place(array)
+    return symbol
+
+
+@rule
+def lower_IndexUpdate(at: Lowering, e: Equation) -> bool:
+    """A copy with a part written over."""
+    base, new, *places = e.inputs
+    if places or any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
+        return False
+    memory = at.copy(base)
+    at.into(new, memory.view.index(e.parameters["key"]))
+    at.places[e.outputs[0]] = memory
+    return True
+
+
+@rule
+def lower_IndexAdd(at: Lowering, e: Equation) -> bool:
+    """A copy with something added to a part."""
+    base, new, *places = e.inputs
+    if places or any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
+        return False
+    memory = at.copy(base)
+    zero = at.place(base)
+    empty = isinstance(zero, Constant) and zero.value == 0
+    at.into(new, memory.view.index(e.parameters["key"]), add=not empty)
+    at.places[e.outputs[0]] = memory
+    return True
+
+
+@rule
+def lower_Concatenate(at: Lowering, e: Equation) -> bool:
+    """Every part is written to its place."""
+    (z,), axis = e.outputs, e.parameters["axis"]
+    dims = list(range(len(z.shape)))
+    order = dims
+    for x in e.inputs:
+        place = at.place(x)
+        if isinstance(place, Memory) and math.prod(place.shape) > 1:
+            order = sorted(dims, key=lambda d: -abs(place.view.strides[d]))  # noqa: B023
+            break
+    halo = at.halos.get(z, ())
+    view = at.allocate(z.shape, z.dtype, dims, order, halo)
+    start = 0
+    for x in e.inputs:
+        stop = start + x.shape[axis]
+        at.into(x, view.index((*(Range(None, None, None),) * axis, Range(start, stop, None))))
+        start = stop
+    at.places[z] = Memory(view)
+    return True
+
+
+# ------------------------------------------------------------------------------------- reductions
+
+
+@rule
+def lower_Sum(at: Lowering, e: Equation) -> bool:
+    """A reduction."""
+    (x,), (z,) = e.inputs, e.outputs
+    at.reduce(e.primitive.name, x, _axes(e, len(x.shape)), z, z.dtype)
+    return True
+
+
+RULES["Amax"] = RULES["Product"] = RULES["Argmax"] = lower_Sum
+
+
+def _axes(e: Equation, rank: int) -> Shape:
+    return (e.parameters["axis"] % rank,) if "axis" in e.parameters else tuple(e.parameters["axes"])
+
+
+@rule
+def lower_WindowSum(at: Lowering, e: Equation) -> bool:
+    """The sum over the last dimensions of the windows."""
+    (x,), (z,) = e.inputs, e.outputs
+    windows = _windows(at, x, e)
+    at.reduce("Sum", windows, tuple(range(len(z.shape), len(windows.shape))), z, z.dtype)
+    return True
+
+
+def _windows(at: Lowering, x: Any, e: Equation) -> Symbol:
+    view = at.plain(x).windows(**e.parameters)
+    windows = Symbol(view.shape, view.dtype)
+    at.places[windows] = Memory(view)
+    return windows
+
+
+@rule
+def lower_MaxPool(at: Lowering, e: Equation) -> bool:
+    """The largest of every window, and where in the image it stands, from where in the window it does."""
+    (x,), (values, indices) = e.inputs, e.outputs
+    kernel, stride, dilation = (e.parameters[name] for name in ("kernel", "stride", "dilation"))
+    windows = _windows(at, x, e)
+    inner = tuple(range(len(values.shape), len(windows.shape)))
+    at.reduce("Amax", windows, inner, values, values.dtype)
+    chosen = Symbol(values.shape, indices.dtype)
+    at.reduce("Argmax", windows, inner, chosen, indices.dtype)
+    group = at.places[values].group  # type: ignore[union-attr]
+    place = at.places[chosen]
+    assert isinstance(place, Inside)
+    if place.group is not group:
+        group = place.group
+    nest, integer = group.nest, indices.dtype
+
+    def number(value: int) -> Any:
+        return nest.constant(value, integer)
+
+    position, rest, step = number(0), place.node, 1
+    size = x.shape[2:]
+    for d in reversed(range(len(kernel))):
+        within = rest if d == 0 else nest.add("Remainder", [rest, number(kernel[d])], integer)
+        rest = rest if d == 0 else nest.add("FloorDivide", [rest, number(kernel[d])], integer)
+        axis = place.axes[2 + d]
+        at_d = number(0) if axis is None else nest.position(axis, integer)
+        corner = nest.add("Multiply", [at_d, number(stride[d])], integer)
+        here = nest.add("Add", [corner, nest.add("Multiply", [within, number(dilation[d])], integer)], integer)
+        position = nest.add("Add", [position, nest.add("Multiply", [here, number(step)], integer)], integer)
+        step *= size[d]
+    at.places[indices] = replace(place, node=position)
+    return True

@@ -1,0 +1,71 @@
+"""The bridge to LLVM: text in, machine code out, and functions that Python can call.
+
+llvmlite brings LLVM in its wheel, so no compiler has to be installed.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+
+@functools.cache
+def llvm() -> Any:
+    """The bindings, ready for every target LLVM knows; imported when first needed."""
+    import llvmlite.binding as binding
+
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    return binding
+
+
+@functools.cache
+def host() -> tuple[str, str, str]:
+    """Triple, processor and features of this machine."""
+    binding = llvm()
+    features: str = binding.get_host_cpu_features().flatten()
+    return binding.get_default_triple(), binding.get_host_cpu_name(), features
+
+
+@functools.cache
+def vector_bits() -> int:
+    """The widest vectors of this machine, in bits."""
+    features = host()[2].split(",")
+    if "+avx512f" in features and "+avx512vl" in features:
+        return 512
+    return 256 if "+avx2" in features and "+fma" in features else 128
+
+
+@functools.cache
+def target_machine(triple: str = "", processor: str = "", features: str = "") -> Any:
+    """What turns LLVM's language into machine code; for this machine, if no other is named."""
+    if not triple:
+        triple, processor, features = host()
+    target = llvm().Target.from_triple(triple)
+    return target.create_target_machine(cpu=processor, features=features, opt=2, reloc="pic", codemodel="small")
+
+
+def compile_text(text: str, machine: Any = None) -> bytes:
+    """Machine code of a module, as an object file. Raises RuntimeError where the text is not LLVM's language."""
+    module = llvm().parse_assembly(text)
+    module.verify()
+    code: bytes = (machine or target_machine()).emit_object(module)
+    return code
+
+
+class Library:
+    """Machine code loaded into this process."""
+
+    def __init__(self, code: bytes) -> None:
+        binding = llvm()
+        binding.load_library_permanently("")
+        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target_machine())
+        self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Where a function begins. Raises KeyError if there is none of this name."""
+        address: int = self._engine.get_function_address(name)
+        if not address:
+            raise KeyError(name)
+        return address

@@ -1,0 +1,300 @@
+"""`compile`: a Python function of tensors becomes one native program for each way in which it is called.
+
+The first call traces the function, compiles what it did, and runs that; later calls bind the new arguments and the
+cells and run it again. What shaped the trace without being a tensor is remembered as facts; when one of them has
+changed, the function is traced anew, and the log says why.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.autodiff.tape import Leaf
+from chainrule.cell import TensorCell
+from chainrule.compiler.executable import Executable, padded_copy
+from chainrule.compiler.facts import Facts, facts_of
+from chainrule.compiler.lower import Write, lower, state_view, wished_orders
+from chainrule.compiler.plan import SLACK
+from chainrule.compiler.run.pool import aligned
+from chainrule.compiler.simplify import simplify
+from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
+from chainrule.compiler.views import Buffer, View, row_major
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Symbol, Value
+
+log = logging.getLogger("chainrule.compile")
+
+
+class State:
+    """The memory a program keeps for a cell, and the value that shows it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.memory = np.zeros(0, np.uint8)
+        self.array: Array = np.zeros(0)
+        self.value: Value | None = None
+
+    def renew(self) -> None:
+        """Take fresh memory: somebody else still looks at the old."""
+        size = self.view.buffer.bytes
+        self.memory = aligned(size + SLACK)
+        entries = self.memory[:size].view(self.view.dtype)
+        strides = [s * self.view.dtype.itemsize for s in self.view.strides]
+        self.array = np.ndarray(self.view.shape, self.view.dtype, entries, 0, strides)
+        self.value = None
+
+
+class Compiled:
+    """One program: the traced step, compiled, and how to run it."""
+
+    def __init__(self, call: Callable[[list[Any]], list[Any]], arguments: list[Any]) -> None:
+        started = time.perf_counter()
+        self.program = trace_step(call, arguments)
+        traced = time.perf_counter()
+        self._lower()
+        self.seconds = traced - started, time.perf_counter() - traced
+
+    def _lower(self) -> None:
+        program = self.program
+        ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in program.gradients if x is not None)]
+        equations, ends = simplify(program.equations, ends)
+        self.equations = equations
+        used = {x for e in equations for x in e.inputs if isinstance(x, Symbol)} | {
+            x for x in ends if isinstance(x, Symbol)
+        }
+        answer = iter(ends)
+        results = [next(answer) for _ in program.results]
+        writes = [(origin, next(answer)) for origin, _ in program.writes]
+        gradients = [(leaf, None if x is None else next(answer)) for leaf, x in program.gradients]
+        cells = [s for s, origin in program.inputs if isinstance(origin, Cell | Gradient)]
+        wishes = wished_orders(equations, cells)
+        self.states: dict[int, tuple[Any, State]] = {}
+        self.arguments: list[tuple[int, Buffer]] = []
+        self.settings: list[tuple[Setting, Buffer]] = []
+        inputs = []
+        for symbol, origin in program.inputs:
+            if symbol not in used and not any(_same(origin, o) for o, _ in writes):
+                continue
+            inputs.append((symbol, self._input(symbol, origin, wishes)))
+        targets = [Write(x, self._state(origin, x, wishes)) for origin, x in writes if not isinstance(origin, Argument)]
+        self.gradients: list[tuple[Leaf, State | None]] = []
+        for leaf, x in gradients:
+            state = None
+            if x is not None:
+                view = self._state(Gradient(leaf), x, wishes)
+                targets.append(Write(x, view))
+                state = self.states[id(leaf)][1]
+            self.gradients.append((leaf, state))
+        self.outputs: list[tuple[View, int | None]] = []
+        returned = [(x, None) for x in results] + [(x, o.number) for o, x in writes if isinstance(o, Argument)]
+        for x, number in returned:
+            view = View(Buffer(x.dtype, max(x.size, 1), "output"), tuple(x.shape), row_major(tuple(x.shape)))
+            self.outputs.append((view, number))
+            targets.append(Write(x, view))
+        self.written = {id(t.view.buffer) for t in targets}
+        self.lowering = lower(equations, inputs, targets, wishes)
+        self.executable = Executable(self.lowering)
+
+    def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
+        if isinstance(origin, Argument):
+            buffer = Buffer(symbol.dtype, symbol.size, origin)
+            self.arguments.append((origin.number, buffer))
+            return View(buffer, symbol.shape, row_major(symbol.shape))
+        if isinstance(origin, Setting):
+            buffer = Buffer(symbol.dtype, 1, origin)
+            self.settings.append((origin, buffer))
+            return View(buffer, (), ())
+        return self._state(origin, symbol, wishes)
+
+    def _state(self, origin: Any, x: Any, wishes: dict[Any, Any]) -> View:
+        key = id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf)
+        if key not in self.states:
+            view = state_view(Buffer(x.dtype, x.size, origin), tuple(x.shape), wishes.get(x))
+            self.states[key] = origin, State(view)
+        return self.states[key][1].view
+
+    # ------------------------------------------------------------------------------------- running
+
+    def fits(self) -> bool:
+        """Whether gradients are there, or missing, as they were when the step was traced."""
+        return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty)
+
+    def run(self, arguments: list[Any]) -> list[Any]:
+        """Run the program on these arguments and the cells as they are now."""
+        ex = self.executable
+        slots, bases, keep = ex.slots, ex.bases, []
+        for number, buffer in self.arguments:
+            if buffer in slots:
+                array = _readable(arguments[number].value.array)
+                keep.append(array)
+                bases[slots[buffer]] = array.ctypes.data
+        for (where, name), buffer in self.settings:
+            if buffer in slots:
+                array = np.array([float(where[name])])
+                keep.append(array)
+                bases[slots[buffer]] = array.ctypes.data
+        for origin, state in self.states.values():
+            self._bind(origin, state)
+            if state.view.buffer in slots:
+                bases[slots[state.view.buffer]] = state.array.ctypes.data
+        fresh = []
+        for view, _ in self.outputs:
+            memory = aligned(view.buffer.bytes + SLACK)
+            fresh.append(memory[: view.buffer.bytes].view(view.dtype)[: max(int(np.prod(view.shape)), 0)].reshape(view.shape))
+            if view.buffer in slots:
+                bases[slots[view.buffer]] = memory.ctypes.data
+        ex.run()
+        return self._deliver(arguments, fresh)
+
+    def _bind(self, origin: Any, state: State) -> None:
+        """Bring a cell's value into the program's memory, unless it is there already."""
+        tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+        held = None if tensor is None else tensor._value
+        if held is not None and held is state.value:
+            if id(state.view.buffer) not in self.written or _alone(state):
+                return
+        array = None if held is None else held.array
+        state.renew()
+        if array is not None:
+            state.array[...] = array
+            if isinstance(origin, Cell):
+                state.value = Value(state.array, held.source)  # type: ignore[union-attr]
+                tensor._value = state.value
+
+    def _deliver(self, arguments: list[Any], fresh: list[Array]) -> list[Any]:
+        """Show the new values: cells hold them already, results and gradients become tensors."""
+        for leaf, state in self.gradients:
+            if state is None:
+                leaf.gradient = None
+            elif leaf.gradient is None or leaf.gradient._value is not state.value:
+                state.value = Value(state.array)
+                if leaf.gradient is None:
+                    leaf.gradient = Primitive.make_tensor(state.value)
+                else:
+                    leaf.gradient.set_value(state.value)
+        results = []
+        for (_, number), array in zip(self.outputs, fresh, strict=True):
+            if number is None:
+                results.append(Primitive.make_tensor(Value(array)))
+            else:
+                arguments[number].set_value(Value(array, arguments[number].value.source))
+        return results
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Cell) and isinstance(b, Cell):
+        return a.tensor is b.tensor
+    return isinstance(a, Gradient) and isinstance(b, Gradient) and a.leaf is b.leaf
+
+
+def _alone(state: State) -> bool:
+    """Whether nobody but the cell and the program holds the value or looks at its array."""
+    import sys
+
+    return sys.getrefcount(state.value) <= 3 and sys.getrefcount(state.array) <= 3
+
+
+def _readable(array: Array) -> Array:
+    """The entries row by row; copied if reading a vector beyond the end could leave the memory page."""
+    array = np.ascontiguousarray(array)
+    end = array.ctypes.data + array.nbytes
+    return array if -end % 4096 >= 128 else padded_copy(array)
+
+
+def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
+
+    The step is written as always; nothing in it has to change:
+
+        @chainrule.compile
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+    Tensors from outside (parameters, running statistics, the optimiser's memory, random states) are read anew in every
+    call and changed in place. Gradients are gone after the step unless it leaves them for the next one. A Python
+    branch on a tensor's value cannot be compiled and raises a TraceError.
+
+    >>> import chainrule
+    >>> double = chainrule.compile(lambda x: x * 2)
+    >>> double(chainrule.tensor([1.0, 2.0]))
+    tensor([2., 4.])
+    """
+    programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        leaves: list[Any] = []
+        form = _take_apart((args, kwargs), leaves)
+        key = form, tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves)
+        known = programs.setdefault(key, [])
+        for facts, compiled, shape in known:
+            if facts.hold() and compiled.fits():
+                return _put_together(shape[0], compiled.run(leaves))
+        if known:
+            log.info("%s is compiled again: %s", run.__name__, known[-1][0].change() or "a gradient came or went")
+        elif programs and len(programs) > 1:
+            log.info("%s is compiled again: arguments of another form, %s", run.__name__, key[1])
+        shape: list[Any] = []
+
+        def call(stand_ins: list[Any]) -> list[Any]:
+            again, named = _put_together(form, stand_ins)
+            answer: list[Any] = []
+            shape[:] = [_take_apart(function(*again, **named), answer)]
+            return answer
+
+        compiled = Compiled(call, leaves)
+        known.append((facts_of(function), compiled, shape))
+        return _put_together(shape[0], compiled.run(leaves))
+
+    run.programs = programs  # type: ignore[attr-defined]
+    return run
+
+
+class _Place:
+    """Stands in a structure where a tensor is."""
+
+    def __repr__(self) -> str:
+        return "tensor"
+
+
+_PLACE = _Place()
+
+
+def _take_apart(thing: Any, leaves: list[Any]) -> Any:
+    """A structure with its tensors taken out: hashable, so that equal forms are found again."""
+    if isinstance(thing, TensorCell):
+        leaves.append(thing)
+        return _PLACE
+    if isinstance(thing, tuple | list):
+        return type(thing), tuple(_take_apart(x, leaves) for x in thing)
+    if isinstance(thing, dict):
+        return dict, tuple((name, _take_apart(x, leaves)) for name, x in thing.items())
+    return None, thing
+
+
+def _put_together(form: Any, leaves: list[Any]) -> Any:
+    """The structure with tensors in it again."""
+    remaining = iter(leaves)
+
+    def build(form: Any) -> Any:
+        if form is _PLACE:
+            return next(remaining)
+        kind, content = form
+        if kind is None:
+            return content
+        if kind is dict:
+            return {name: build(x) for name, x in content}
+        parts = [build(x) for x in content]
+        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+
+    return build(form)

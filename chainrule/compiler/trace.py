@@ -1,0 +1,241 @@
+"""Tracing a step: the Python function runs once, on symbols, and leaves the equations of all that it computes.
+
+Every tensor that existed before is a *cell*: an input of the program, and an output if the step changed it. While the
+trace runs, a cell that is touched holds a symbol, so its views follow by themselves; afterwards it holds its old value
+again. A tensor that was made by the step and is gone at its end was a constant.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.autodiff.tape import Leaf
+from chainrule.cell import TensorCell
+from chainrule.errors import TraceError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import Equation, Trace, tracing
+from chainrule.primitives.value import Symbol, Value
+from chainrule.state import current_state
+
+
+class Cell(NamedTuple):
+    """The origin of an input: a tensor that lives outside of the step."""
+
+    tensor: Any
+
+
+class Gradient(NamedTuple):
+    """The origin of an input: what a leaf has collected before the step."""
+
+    leaf: Leaf
+
+
+class Argument(NamedTuple):
+    """The origin of an input: a tensor among the step's arguments, by its number."""
+
+    number: int
+
+
+class Setting(NamedTuple):
+    """The origin of an input: a number in a dictionary, such as a parameter group's learning rate."""
+
+    where: dict[str, Any]
+    name: str
+
+
+Origin = Cell | Gradient | Argument | Setting
+
+
+class Program(NamedTuple):
+    """What a trace found.
+
+    Attributes:
+        equations: in the order in which they were noted.
+        inputs: symbols and where they come from.
+        results: symbols or arrays that the function returned, in the order of its structure.
+        writes: what each changed origin holds afterwards.
+        gradients: what each leaf has collected afterwards: a symbol or array, or None.
+        empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
+    """
+
+    equations: list[Equation]
+    inputs: list[tuple[Symbol, Origin]]
+    results: list[Any]
+    writes: list[tuple[Origin, Any]]
+    gradients: list[tuple[Leaf, Any]]
+    empty: list[tuple[Leaf, bool]]
+
+    def __repr__(self) -> str:
+        lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
+        return "\n".join([*lines, *map(repr, self.equations), f"return {self.results!r}"])
+
+
+class _Adopted(NamedTuple):
+    cell: weakref.ref[TensorCell]
+    before: Value
+    inside: Value | None
+
+
+class StepTrace(Trace):
+    """A trace that knows cells. See the text of this file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adopted: list[_Adopted] = []
+        self.known: dict[int, int] = {}
+        self.origins: dict[Symbol, Origin] = {}
+        self.leaves: dict[Leaf, tuple[Any, str]] = {}
+        self.last_event: dict[Leaf, str] = {}
+        self.settings: dict[tuple[int, str], Any] = {}
+        self.gradient_of: dict[int, Leaf] = {}
+
+    def adopt(self, cell: TensorCell) -> None:
+        """From now on the cell holds a symbol."""
+        before = cell._value
+        if isinstance(before.array, Symbol):
+            return
+        symbol = Symbol(before.array.shape, before.array.dtype)
+        inside = self._own[symbol] = Value(symbol, before.source)
+        self.adopted.append(_Adopted(weakref.ref(cell), before, inside))
+        leaf = self.gradient_of.get(id(cell))
+        self.origins[symbol] = Gradient(leaf) if leaf is not None else Cell(None)
+        cell._value = inside
+
+    def note_write(self, cell: TensorCell) -> None:
+        """A cell gets another value; if it was not known yet, remember what it holds now."""
+        if not isinstance(cell._value.array, Symbol):
+            self.adopted.append(_Adopted(weakref.ref(cell), cell._value, None))
+
+    def note_gradient(self, leaf: Leaf, event: str) -> None:
+        """Remember what a leaf had collected before the step, and what happened to it last."""
+        if leaf not in self.leaves:
+            self.leaves[leaf] = leaf.gradient, event
+            if leaf.gradient is not None:
+                self.gradient_of[id(leaf.gradient)] = leaf
+        self.last_event[leaf] = event
+
+    def setting(self, where: dict[str, Any], name: str) -> Any:
+        """A number that may change from call to call without a new program, as a 0-d tensor."""
+        key = id(where), name
+        if key not in self.settings:
+            symbol = Symbol((), np.dtype(np.float64))
+            value = self._own[symbol] = Value(symbol)
+            self.origins[symbol] = Setting(where, name)
+            self.settings[key] = Primitive.make_tensor(value)
+        return self.settings[key]
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Compute for real in between: all cells hold their old values meanwhile."""
+        state = current_state()
+        current = [(cell, cell._value) for a in self.adopted if (cell := a.cell()) is not None]
+        for a in reversed(self.adopted):
+            cell = a.cell()
+            if cell is not None:
+                cell._value = a.before
+        trace, state.trace = state.trace, None
+        try:
+            yield
+        finally:
+            state.trace = trace
+            for cell, value in current:
+                cell._value = value
+
+    # ------------------------------------------------------------------------------------- the end
+
+    def finish(self, results: list[Any]) -> Program:
+        """All that the step did, after the cells hold their old values again."""
+        answers = [self.lift_tensors([tensor])[0].array for tensor in results]
+        writes, constants = self._restore()
+        gradients, empty = self._restore_gradients(writes)
+        equations = [_filled(e, constants) for e in self.equations]
+        inputs = [(s, o) for s, o in self.origins.items() if s not in constants]
+        final = [(origin, constants.get(x, x) if isinstance(x, Symbol) else x) for origin, x in writes]
+        answers = [constants.get(x, x) if isinstance(x, Symbol) else x for x in answers]
+        held = [(leaf, constants.get(x, x) if isinstance(x, Symbol) else x) for leaf, x in gradients]
+        return Program(equations, inputs, answers, final, held, empty)
+
+    def _restore(self) -> tuple[list[tuple[Origin, Any]], dict[Symbol, Any]]:
+        """Give cells their old values; the answer is what they were to hold, and which inputs were constants."""
+        writes: list[tuple[Origin, Any]] = []
+        constants: dict[Symbol, Any] = {}
+        seen: set[int] = set()
+        for a in self.adopted:
+            cell = a.cell()
+            if cell is None:
+                if a.inside is not None:
+                    constants[a.inside.array] = a.before.array
+                continue
+            if a.inside is not None and isinstance(self.origins[a.inside.array], Cell):
+                self.origins[a.inside.array] = Cell(cell)
+            if id(cell) in seen:
+                continue
+            seen.add(id(cell))
+            origin = self.origins[a.inside.array] if a.inside is not None else self._origin(cell)
+            if cell._value is not a.inside and cell._value is not a.before:
+                writes.append((origin, cell._value.array))
+            cell._value = a.before
+        return writes, constants
+
+    def _origin(self, cell: Any) -> Origin:
+        leaf = self.gradient_of.get(id(cell))
+        return Gradient(leaf) if leaf is not None else Cell(cell)
+
+    def _restore_gradients(self, writes: list[Any]) -> tuple[list[tuple[Leaf, Any]], list[tuple[Leaf, bool]]]:
+        """What leaves have collected. A gradient that was only read since it was made is of no use any more."""
+        gradients: list[tuple[Leaf, Any]] = []
+        empty = []
+        changed = {origin.leaf: x for origin, x in writes if isinstance(origin, Gradient)}
+        for leaf, (before, first) in self.leaves.items():
+            after = leaf.gradient
+            leaf.gradient = before
+            if first != "set":
+                empty.append((leaf, before is None))
+            if after is None:
+                gradients.append((leaf, None))
+            elif after is not before or leaf in changed:
+                dead = self.last_event[leaf] == "read"
+                value = changed[leaf] if leaf in changed and after is before else after._value.array
+                gradients.append((leaf, None if dead else value))
+        writes[:] = [w for w in writes if not isinstance(w[0], Gradient)]
+        return gradients, empty
+
+
+def _filled(equation: Equation, constants: dict[Symbol, Any]) -> Equation:
+    """The equation with constants in place of the symbols that stood for them."""
+    inputs = tuple(constants.get(x, x) if isinstance(x, Symbol) else x for x in equation.inputs)
+    return equation._replace(inputs=inputs)
+
+
+def trace_step(function: Callable[[list[Any]], list[Any]], arguments: list[Any]) -> Program:
+    """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns."""
+    if current_state().trace is not None:
+        raise TraceError("a compiled function was called while another is being traced; call the plain one instead.")
+    trace = StepTrace()
+    stand_ins = []
+    for i, argument in enumerate(arguments):
+        value = argument.value
+        symbol = Symbol(value.array.shape, value.array.dtype)
+        inside = trace._own[symbol] = Value(symbol, value.source)
+        trace.origins[symbol] = Argument(i)
+        stand_in = Primitive.make_tensor(inside)
+        stand_in._leaf = argument._leaf
+        stand_ins.append(stand_in)
+    before = [stand_in._value for stand_in in stand_ins]
+    try:
+        with tracing(trace):
+            results = function(stand_ins)
+            program = trace.finish(results)
+    except BaseException:
+        trace._restore()
+        trace._restore_gradients([])
+        raise
+    for i, (stand_in, value) in enumerate(zip(stand_ins, before, strict=True)):
+        if stand_in._value is not value:
+            program.writes.append((Argument(i), stand_in._value.array))
+    return program
