@@ -239,6 +239,26 @@ class Executable:
             else:
                 self._call_numpy(*call)
 
+    def describe(self, i: int) -> str:
+        """A kernel in a line: what it computes, its shape, and the module path."""
+        group = self.groups[i]
+        if group.call is not None:
+            return f"{group.call[0].primitive.name} in NumPy  {group.call[0].path}"
+        ops = [n.op for n in group.nest.nodes if n.op not in ("load", "constant", "block")]
+        shape = "×".join(map(str, group.nest.extents))
+        reduced = f" reducing {sorted(group.nest.reduced)}" if group.nest.reduced else ""
+        product = ""
+        if group.product is not None:
+            p = group.product
+            rows, depth = 1, p.run[0]
+            for n, *_ in (*p.batch, *p.rows):
+                rows *= n
+            for n, *_ in p.segments:
+                depth *= n
+            product = f"product {rows}×{p.columns}×{depth} {p.mode} splits {p.splits} → "
+        listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
+        return f"{product}[{shape}]{reduced} {listed}  {group.nest.path}"
+
     def _call_numpy(self, equation: Any, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         arrays = [self.array(view) for view in inputs]
         result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +133,7 @@ class Lowering:
         self.borders: dict[Buffer, Shape] = {}
         self.copies: dict[Any, View] = {}
         self.wishes: dict[Any, Shape] = {}
+        self.literals: list[Array] = []
         self.path = ""
 
     # ------------------------------------------------------------------------------------- where values are
@@ -148,6 +149,7 @@ class Lowering:
             array = np.ascontiguousarray(x)
             known = Memory(View(Buffer(x.dtype, x.size, array, name="literal"), x.shape, row_major(x.shape)))
             self.places[id(x)] = known
+            self.literals.append(x)  # as long as it lives nothing else has its identity
         return known
 
     def new_buffer(self, dtype: DataType, size: int, name: str = "") -> Buffer:
@@ -400,8 +402,29 @@ class Lowering:
             group, dims = self.new_group(inputs, shape)
         nodes = [self.node(group, x, dims) for x in inputs]
         node = group.nest.add(op, nodes, dtype, detail)
-        axes = tuple(a if a in node.axes or (a is not None and group.nest.extents[a] == 1) else None for a in dims)
+        axes = tuple(a if a in node.axes else None for a in dims)
         self.places[output] = Inside(group, node, axes, tuple(shape))
+
+    def broadcast(self, x: Any, output: Symbol) -> None:
+        """A value repeated to the shape of another: it does not vary along new dimensions."""
+        place, to = self.place(x), tuple(output.shape)
+        new = len(to) - len(place.shape)
+        if isinstance(place, Constant):
+            self.places[output] = place._replace(shape=to)
+        elif isinstance(place, Inside):
+            stretched = zip(place.axes, place.shape, strict=True)
+            axes = tuple(None if extent == 1 else axis for axis, extent in stretched)
+            self.places[output] = replace(place, axes=(None,) * new + axes, shape=to)
+        else:
+            guards = tuple((d + new, low, high) for d, low, high in place.guards)
+            gathers = tuple(g._replace(dims=tuple(d + new for d in g.dims)) for g in place.gathers)
+            self.places[output] = replace(place, view=place.view.broadcast(to), guards=guards, gathers=gathers)
+
+    def full(self, number: Any, like: Symbol) -> Symbol:
+        """A constant of the shape and data type of a value."""
+        symbol = Symbol(like.shape, like.dtype)
+        self.places[symbol] = Constant(like.dtype.type(number), like.shape, like.dtype)
+        return symbol
 
     # ------------------------------------------------------------------------------------- reductions
 

@@ -33,18 +33,7 @@ def rule(function: Rule) -> Rule:
 @rule
 def lower_Broadcast(at: Lowering, e: Equation) -> bool:
     """Repeated dimensions: the value does not vary along them."""
-    place, to = at.place(e.inputs[0]), e.parameters["to"]
-    (z,) = e.outputs
-    if isinstance(place, Constant):
-        at.places[z] = place._replace(shape=to)
-    elif isinstance(place, Inside):
-        new = len(to) - len(place.shape)
-        at.places[z] = replace(place, axes=(None,) * new + place.axes, shape=to)
-    else:
-        new = len(to) - len(place.shape)
-        guards = tuple((d + new, low, high) for d, low, high in place.guards)
-        gathers = tuple(g._replace(dims=tuple(d + new for d in g.dims)) for g in place.gathers)
-        at.places[z] = replace(place, view=place.view.broadcast(to), guards=guards, gathers=gathers)
+    at.broadcast(e.inputs[0], e.outputs[0])
     return True
 
 
@@ -172,14 +161,19 @@ def _gathered(at: Lowering, x: Any, places: list[Any], key: tuple[Any, ...]) -> 
     shape = (*view.shape[:first], *joint, *view.shape[first + len(marks) :])
     strides = (*view.strides[:first], *(0,) * len(joint), *view.strides[first + len(marks) :])
     gathers = []
+    moving = list(strides)
     for i, place in enumerate(places):
+        count = _is_count(place)
+        if count is not None and place.size <= view.shape[first + i]:
+            moving[first + len(joint) - len(place.shape) + count] += view.strides[first + i]
+            continue
         skip = len(joint) - len(place.shape)
         dims = tuple(first + skip + d for d in range(len(place.shape)))
         if any(place.shape[d] == 1 != joint[skip + d] for d in range(len(place.shape))):
             return None
         extent, stride = view.shape[first + i], view.strides[first + i]
         gathers.append(Gather(place if isinstance(place, Symbol) else _held(at, place), dims, extent, stride))
-    return Memory(replace(view, shape=shape, strides=strides), gathers=tuple(gathers))
+    return Memory(replace(view, shape=shape, strides=tuple(moving)), gathers=tuple(gathers))
 
 
 def _held(at: Lowering, array: Any) -> Any:
@@ -201,10 +195,68 @@ def lower_IndexUpdate(at: Lowering, e: Equation) -> bool:
     return True
 
 
+def _is_count(x: Any) -> int | None:
+    """The one dimension along which a literal counts 0, 1, 2, …; None if it does not."""
+    if isinstance(x, Symbol) or x.size < 1 or max(x.shape, default=1) != x.size:
+        return None
+    if not np.array_equal(x.reshape(-1), np.arange(x.size)):
+        return None
+    return max(range(len(x.shape)), key=lambda d: x.shape[d], default=0)
+
+
+def _one_per_row(at: Lowering, e: Equation) -> bool:
+    """z[i, …, p[i, …], …] += y[i, …]: all arrays but one count their dimension, so every row gets one entry.
+
+    Computed for all entries: where the index along the chosen dimension is p, y is added.
+    """
+    base, new, *places = e.inputs
+    (z,) = e.outputs
+    if any(part is not ARRAY for part in e.parameters["key"]) or len(places) != len(z.shape):
+        return False
+    chosen = [i for i, p in enumerate(places) if isinstance(p, Symbol)]
+    if len(chosen) != 1 or new.shape[chosen[0]] != 1 or any(len(p.shape) != len(z.shape) for p in places):
+        return False
+    (axis,) = chosen
+    if any(p.size != z.shape[i] or _is_count(p) is None for i, p in enumerate(places) if i != axis):
+        return False
+    if any(p.shape[i] != p.size for i, p in enumerate(places) if i != axis):
+        return False
+    count = np.arange(z.shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(z.shape))])
+    place = _wrapped(at, places[axis], z.shape[axis])
+
+    def spread(x: Any) -> Symbol:
+        wide = Symbol(z.shape, x.dtype)
+        at.broadcast(x, wide)
+        return wide
+
+    here, picked, zero = Symbol(z.shape, np.dtype(np.bool_)), Symbol(z.shape, z.dtype), np.zeros((), z.dtype)
+    at.map("Equal", [spread(place), spread(count)], here, z.shape, here.dtype)
+    at.map("Where", [here, spread(new), spread(zero)], picked, z.shape, z.dtype)
+    start = at.place(base)
+    if isinstance(start, Constant) and start.value == 0:
+        at.places[z] = at.places[picked]
+    else:
+        at.map("Add", [base, picked], z, z.shape, z.dtype)
+    return True
+
+
+def _wrapped(at: Lowering, index: Symbol, extent: int) -> Symbol:
+    """Indices that count from the end as ones that count from the start."""
+    shape = index.shape
+    negative = Symbol(shape, np.dtype(np.bool_))
+    moved, answer = Symbol(shape, index.dtype), Symbol(shape, index.dtype)
+    at.map("Less", [index, at.full(0, index)], negative, shape, negative.dtype)
+    at.map("Add", [index, at.full(extent, index)], moved, shape, index.dtype)
+    at.map("Where", [negative, moved, index], answer, shape, index.dtype)
+    return answer
+
+
 @rule
 def lower_IndexAdd(at: Lowering, e: Equation) -> bool:
     """A copy with something added to a part."""
     base, new, *places = e.inputs
+    if places and _one_per_row(at, e):
+        return True
     if places or any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
         return False
     memory = at.copy(base)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -195,9 +196,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _alone(state: State) -> bool:
     """Whether nobody but the cell and the program holds the value or looks at its array."""
-    import sys
-
-    return sys.getrefcount(state.value) <= 3 and sys.getrefcount(state.array) <= 3
+    # The value: the state, the cell, the caller's variable, the count itself. The array: state, value, the count.
+    return sys.getrefcount(state.value) <= 4 and sys.getrefcount(state.array) <= 3
 
 
 def _readable(array: Array) -> Array:
