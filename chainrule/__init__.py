@@ -265,6 +265,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from chainrule import autograd, data, func, linalg, models, nn, optim, train, utils
+    from chainrule.compiler.run.pool import get_num_threads, set_num_threads
+    from chainrule.compiler.step import compile
     from chainrule.functions.control import scan
     from chainrule.functions.linalg import cross, det, inverse, logdet, matrix_exp, slogdet
     from chainrule.printing import set_printoptions
@@ -291,6 +293,8 @@ if TYPE_CHECKING:
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = ("autograd", "data", "explain", "func", "linalg", "models", "nn", "optim", "train", "utils")
 _LATER = {
+    "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
+    "chainrule.compiler.step": ("compile",),
     "chainrule.functions.control": ("scan",),
     "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "matrix_exp", "slogdet"),
     "chainrule.printing": ("set_printoptions",),

@@ -108,7 +108,7 @@ def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int],
     for axis in axes:
         if joined and axis not in fixed and joined[-1] not in fixed:
             before = joined[-1]
-            if all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands):
+            if extents[axis] and extents[before] and all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands):
                 extents[axis] *= extents[before]
                 joined[-1] = axis
                 continue
@@ -143,6 +143,7 @@ class Emitter:
         self.strip = self.vector is not None and self.vector not in nest.reduced
         self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
         self.status = self.check = ""
+        self.has_block = False
         self._stage()
 
     # ------------------------------------------------------------------------------------- planning
@@ -256,6 +257,7 @@ class Emitter:
         numbers = ["%first", "%count", "%low", "%columns", "%ld"]
         self.code = Code("void", self.code.name, [("ptr", x) for x in head] + [("i64", x) for x in numbers])
         self.vector, self.strip = column, True
+        self.has_block = not any(n.op == "block" and n.axes for n in self.nest.nodes)
         rows = [axis for axis in rows if self.nest.extents[axis] != 1]
         extents = dict(enumerate(self.nest.extents))
         if self.nest.operands_along(PIECE):
@@ -361,8 +363,7 @@ class Emitter:
         start = [[item for n in reductions for item in self._start(n, self._width(n.inputs[0], w))] for w in widths]
         results = self._loops(list(self.shape.reduced), reductions, stores, start, widths)
         for i, node in enumerate(reductions):
-            count = self._places(node)
-            values = results[0][count * i : count * (i + 1)] if count == 1 else self._pick(results[0], reductions, i)
+            values = self._pick(results[0], reductions, i)
             if len(widths) == 2:
                 whole = self._across(node, values, self.lanes)
                 values = self._combine(node, whole, self._pick(results[1], reductions, i), 1)
@@ -476,8 +477,13 @@ class Emitter:
     def _evaluate(self, chosen: Callable[[Node], bool], lanes: int) -> None:
         """Compute here, once, what the loops further inside will use."""
         for node in self.nest.nodes:
-            if chosen(node) and node.op not in REDUCTIONS and node.op != "constant" and self._known(node) is None:
+            if node.op in REDUCTIONS or node.op in ("constant", "block"):
+                continue
+            if chosen(node) and self._known(node) is None and not self._waits_for_block(node):
                 self._value(node, lanes)
+
+    def _waits_for_block(self, node: Node) -> bool:
+        return self.has_block and (node.op == "block" or any(self._waits_for_block(x) for x in node.inputs))
 
     def _known(self, node: Node) -> str | None:
         for scope in reversed(self.scopes):
@@ -497,7 +503,7 @@ class Emitter:
     def _fit(self, node: Node, lanes: int, width: int) -> str:
         """The value with so many lanes: what does not vary along the vector is the same in all."""
         if node.op == "constant":
-            return elementary.register(node.dtype, width).splat(node.detail)
+            return elementary.splat(node.dtype, width, node.detail)
         value = self._value(node, lanes)
         if self._width(node, lanes) == width:
             return value
@@ -508,7 +514,7 @@ class Emitter:
     def _compute(self, node: Node, lanes: int) -> str:
         width = self._width(node, lanes)
         if node.op == "constant":
-            return elementary.register(node.dtype, width).splat(node.detail)
+            return elementary.splat(node.dtype, width, node.detail)
         if node.op == "load":
             return self._load(node, lanes, width)
         if node.op == "position":
@@ -542,7 +548,7 @@ class Emitter:
         operand: Operand = node.detail
         place = self._place(operand, lanes, width)
         mask = self._guard(operand, width)
-        other = elementary.register(operand.dtype, width).splat(operand.constant)
+        other = elementary.splat(operand.dtype, width, operand.constant)
         return elementary.load(self.code, operand.dtype, width, place, mask, other)
 
     def _store(self, store: tuple[Node, Operand], lanes: int) -> None:

@@ -125,7 +125,7 @@ class Executable:
     """What a lowering became. `buffers` outside of the arena get their addresses before each run."""
 
     def __init__(self, at: Lowering) -> None:
-        self.groups = in_order([g for g in at.groups if g.call is not None or g.nest.stores])
+        self.groups = in_order([g for g in at.groups if g.call is not None or _does_something(g)])
         self.when = epochs(self.groups)
         offsets, size = place_buffers(self.groups, self.when, at.buffers)
         self.arena_bytes = size
@@ -265,6 +265,12 @@ class Executable:
         parts = result if isinstance(equation.forms, list) else [result]
         for view, part in zip(outputs, parts, strict=True):
             self.array(view)[...] = part
+
+
+def _does_something(group: Group) -> bool:
+    """Whether it writes anything: nothing at all is written along an axis without entries."""
+    kept = [extent for axis, extent in enumerate(group.nest.extents) if axis not in group.nest.reduced]
+    return bool(group.nest.stores) and 0 not in kept
 
 
 def padded_copy(array: Array) -> Array:

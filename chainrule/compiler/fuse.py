@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.compiler.native.elementary import ELEMENTS
+from chainrule.compiler.native.elementary import COMPUTED
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
 from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
 from chainrule.primitives.primitive import evaluate
@@ -346,6 +346,9 @@ class Lowering:
                 if axis is not None and dims[d] not in (None, axis):
                     return None
                 dims[d] = axis if axis is not None else dims[d]
+        used = [axis for axis in dims if axis is not None]
+        if len(used) != len(set(used)):
+            return None  # a row against a column of the same loop
         for place in outside:
             if not self._reachable(group, place):
                 return None
@@ -449,6 +452,10 @@ class Lowering:
             if op == "Sum" and node.dtype != dtype:
                 node = nest.add("Cast", [node], dtype)
             node = nest.add(op, [node], dtype)
+        elif op == "Argmax":
+            node = nest.constant(0, dtype)
+        elif node.dtype != dtype:
+            node = nest.add("Cast", [node], dtype)
         if repeated != 1:
             node = self._repeat(nest, op, node, repeated, dtype)
         answer = tuple(dims[d] if d in live else None for d in kept)
@@ -461,8 +468,6 @@ class Lowering:
             return nest.add("Multiply", [node, nest.constant(count, dtype)], dtype)
         if op == "Product":
             return nest.add("Power", [node, nest.constant(count, dtype)], dtype)
-        if op == "Argmax":
-            return nest.constant(0, dtype)
         return node
 
     def _reducing_group(self, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]]:
@@ -550,7 +555,7 @@ class Lowering:
     def native(self, equation: Equation) -> bool:
         """Whether all data types can be in registers."""
         values = [*equation.inputs, *equation.outputs]
-        return all(x.dtype.name in ELEMENTS for x in values)
+        return all(x.dtype.name in COMPUTED for x in values)
 
     def run(self, equations: Sequence[Equation], rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
         """Lower all equations in order. A rule answers whether it could; if not, NumPy does it."""

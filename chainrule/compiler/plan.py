@@ -17,7 +17,8 @@ ALIGNMENT, SLACK = 64, 256
 
 def in_order(groups: Sequence[Group]) -> list[Group]:
     """Every group behind those it waits for; otherwise as they were made."""
-    done, ordered = 0, []
+    here = sum(group.bit for group in groups)
+    done, ordered = ~here, []
     waiting = list(groups)
     while waiting:
         rest = []

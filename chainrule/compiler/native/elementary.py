@@ -6,17 +6,21 @@ Booleans are `i1` in registers and a byte in memory. Everything else is in regis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.primitives.value import DataType
 
-ELEMENTS = {
+#: The types that native code computes with, as LLVM calls them.
+COMPUTED = {
     "float32": "float", "float64": "double", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
     "bool": "i1",
 }  # fmt: skip
+#: Types that native code only moves: as whole numbers of their size.
+MOVED = {"float16": "i16", "bfloat16": "i16", "uint8": "i8"}
+ELEMENTS = {**COMPUTED, **MOVED}
 
 
 def register(dtype: DataType, lanes: int) -> Lanes:
@@ -26,6 +30,13 @@ def register(dtype: DataType, lanes: int) -> Lanes:
     '<16 x float>'
     """
     return Lanes(ELEMENTS[dtype.name], lanes)
+
+
+def splat(dtype: DataType, lanes: int, value: Any) -> str:
+    """The same number in every lane."""
+    if dtype.name in MOVED:
+        value = np.asarray(value).astype(dtype).reshape(1).view(f"i{dtype.itemsize}")[0]
+    return register(dtype, lanes).splat(value)
 
 
 def lowest(dtype: DataType) -> float:
