@@ -111,6 +111,9 @@ class TensorCell:
     def array(self) -> np.ndarray[Any, Any]:
         """The entries as a NumPy array that must not be written to; a TraceError while tracing."""
         array = self.value.array
+        trace = current_state().trace
+        if trace is not None:
+            array = trace.numbers_of(self)
         if isinstance(array, Symbol):
             refuse_symbol(array, "this operation")
         return array

@@ -210,7 +210,7 @@ def _bordered(at: Lowering, x: Any, low: Sequence[int], high: Sequence[int]) -> 
         return memory.view
     if memory.plain and not any(wanted) and (memory.view.strides[1] == 1 or memory.shape[1] == 1):
         return memory.view
-    key = (x, wanted)
+    key = (at.key(x), wanted)
     if key not in at.copies:
         shape = memory.shape
         view = at.allocate(shape, x.dtype, range(len(shape)), [0, *range(2, len(shape)), 1], wanted)
@@ -258,7 +258,7 @@ def _weight(at: Lowering, w: Any, order: Shape) -> View:
     moved = view.permute(order)
     if moved.strides[-1] == 1 or moved.shape[-1] == 1:
         return moved
-    key = (w, order)
+    key = (at.key(w), order)
     if key not in at.copies:
         at.copies[key] = at.copy(w, order).view
     return at.copies[key].permute(order)

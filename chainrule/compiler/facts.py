@@ -6,12 +6,15 @@ run the facts are compared: a few dozen dictionary look-ups.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 _PLAIN = (bool, int, float, str, bytes, type(None), tuple)
 _MISSING = object()
+#: Functions of these are not searched for facts of the user's.
+_LIBRARIES = frozenset({"chainrule", "numpy", "scipy", "matplotlib", "pytest", "_pytest"})
 
 
 class Facts:
@@ -47,29 +50,33 @@ class Facts:
 
 def facts_of(function: Callable[..., Any]) -> Facts:
     """The facts around a function: what it refers to by name, in its closure, in its defaults, or is bound to."""
-    facts, seen = Facts(), set[int]()
+    facts = Facts()
+    _visit_function(function, facts, set(), 0)
+    return facts
+
+
+def _visit_function(function: Callable[..., Any], facts: Facts, seen: set[int], depth: int) -> None:
     bound = getattr(function, "__self__", None)
     if bound is not None:
-        _visit(bound, type(bound).__name__, facts, seen, 0)
+        _visit(bound, type(bound).__name__, facts, seen, depth)
     plain = getattr(function, "__func__", function)
     if not hasattr(plain, "__code__"):
-        _visit(plain, type(plain).__name__, facts, seen, 0)
-        return facts
+        _visit(plain, type(plain).__name__, facts, seen, depth)
+        return
     names = _names(plain.__code__)
     for name in names:
         if name in plain.__globals__:
-            _fact(plain.__globals__, name, name, facts, seen, 0)
+            _fact(plain.__globals__, name, name, facts, seen, depth)
     for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
         try:
             content = cell.cell_contents
         except ValueError:
             continue
-        _visit(content, name, facts, seen, 0)
+        _visit(content, name, facts, seen, depth)
         if isinstance(content, _PLAIN):
             facts.entries.append((_CellView(cell), "cell_contents", content, name))  # type: ignore[arg-type]
     for i, default in enumerate(plain.__defaults__ or ()):
-        _visit(default, f"default {i}", facts, seen, 0)
-    return facts
+        _visit(default, f"default {i}", facts, seen, depth)
 
 
 class _CellView:
@@ -126,10 +133,9 @@ def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int) -> 
         for key in list(thing)[:1000]:
             _fact(thing, key, f"{title}[{key!r}]", facts, seen, depth + 1)
     elif hasattr(thing, "__code__") and hasattr(thing, "__globals__"):
-        if not getattr(thing, "__module__", "").startswith("chainrule."):
-            inner = facts_of(thing)
-            facts.entries += inner.entries
-            facts.wanted += inner.wanted
+        home = str(getattr(thing, "__module__", "")).split(".")[0]
+        if home not in _LIBRARIES and home not in sys.stdlib_module_names:
+            _visit_function(thing, facts, seen, depth + 1)
 
 
 def _visit_module(module: Any, title: str, facts: Facts, seen: set[int]) -> None:

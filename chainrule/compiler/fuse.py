@@ -152,6 +152,13 @@ class Lowering:
             self.literals.append(x)  # as long as it lives nothing else has its identity
         return known
 
+    def key(self, x: Any) -> Any:
+        """What a value is known by: arrays in equations by their identity."""
+        if isinstance(x, Symbol):
+            return x
+        self.literals.append(x)
+        return id(x)
+
     def new_buffer(self, dtype: DataType, size: int, name: str = "") -> Buffer:
         """Memory in the arena."""
         buffer = Buffer(dtype, size, name=name)
@@ -298,7 +305,7 @@ class Lowering:
             return group.nest.constant(place.value, place.dtype)
         if isinstance(place, Inside) and place.group is group:
             return place.node
-        key = x if isinstance(x, Symbol) else id(x)
+        key = self.key(x)
         if key in group.loaded and tuple(group.loaded[key][1]) == self._varying(self.memory(x), dims):
             return group.loaded[key][0]
         memory = self.memory(x)
@@ -332,7 +339,7 @@ class Lowering:
         outside = []
         for x in inputs:
             place = self.place(x)
-            key = x if isinstance(x, Symbol) else id(x)
+            key = self.key(x)
             if isinstance(place, Constant):
                 continue
             if isinstance(place, Inside) and place.group is group:
@@ -473,8 +480,9 @@ class Lowering:
     def _reducing_group(self, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]]:
         """The group that computes x, if it can reduce these dimensions; otherwise a new one."""
         place = self.place(x)
-        if isinstance(place, Memory) and self.groups and x in self.groups[-1].loaded:
-            group, axes = self.groups[-1], self.groups[-1].loaded[x][1]
+        key = self.key(x)
+        if isinstance(place, Memory) and self.groups and key in self.groups[-1].loaded:
+            group, axes = self.groups[-1], self.groups[-1].loaded[key][1]
             if group.open and group.product is None and group.nest.reduced == {axes[d] for d in real}:
                 return group, list(axes)
         if isinstance(place, Inside) and place.group.open and place.group.product is None:
@@ -553,9 +561,9 @@ class Lowering:
         group.call = (equation, inputs, outputs)
 
     def native(self, equation: Equation) -> bool:
-        """Whether all data types can be in registers."""
+        """Whether all data types can be in registers, and there is anything to compute."""
         values = [*equation.inputs, *equation.outputs]
-        return all(x.dtype.name in COMPUTED for x in values)
+        return all(x.dtype.name in COMPUTED and x.size for x in values)
 
     def run(self, equations: Sequence[Equation], rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
         """Lower all equations in order. A rule answers whether it could; if not, NumPy does it."""

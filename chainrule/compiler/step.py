@@ -123,8 +123,10 @@ class Compiled:
     # ------------------------------------------------------------------------------------- running
 
     def fits(self) -> bool:
-        """Whether gradients are there, or missing, as they were when the step was traced."""
-        return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty)
+        """Whether gradients are there, or missing, and numbers that Python read are what they were."""
+        return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty) and all(
+            cell.value is value for cell, value in self.program.numbers
+        )
 
     def run(self, arguments: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now."""

@@ -61,6 +61,7 @@ class Program(NamedTuple):
         writes: what each changed origin holds afterwards.
         gradients: what each leaf has collected afterwards: a symbol or array, or None.
         empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
+        numbers: tensors from outside whose numbers Python read, with the values they had.
     """
 
     equations: list[Equation]
@@ -69,6 +70,7 @@ class Program(NamedTuple):
     writes: list[tuple[Origin, Any]]
     gradients: list[tuple[Leaf, Any]]
     empty: list[tuple[Leaf, bool]]
+    numbers: list[tuple[Any, Value]]
 
     def __repr__(self) -> str:
         lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
@@ -93,6 +95,7 @@ class StepTrace(Trace):
         self.last_event: dict[Leaf, str] = {}
         self.settings: dict[tuple[int, str], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
+        self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
     def adopt(self, cell: TensorCell) -> None:
         """From now on the cell holds a symbol."""
@@ -118,6 +121,18 @@ class StepTrace(Trace):
             if leaf.gradient is not None:
                 self.gradient_of[id(leaf.gradient)] = leaf
         self.last_event[leaf] = event
+
+    def numbers_of(self, cell: TensorCell) -> Any:
+        """Python reads a tensor's numbers. If it comes from outside, the program holds for these numbers only."""
+        array = cell.value.array
+        if isinstance(array, Symbol):
+            for a in self.adopted:
+                if a.inside is not None and a.inside.array is array and isinstance(self.origins[array], Cell):
+                    self.numbers.append((a.cell, a.before))
+                    return a.before.array
+            return array
+        self.numbers.append((weakref.ref(cell), cell.value))
+        return array
 
     def setting(self, where: dict[str, Any], name: str) -> Any:
         """A number that may change from call to call without a new program, as a 0-d tensor."""
@@ -158,7 +173,8 @@ class StepTrace(Trace):
         final = [(origin, constants.get(x, x) if isinstance(x, Symbol) else x) for origin, x in writes]
         answers = [constants.get(x, x) if isinstance(x, Symbol) else x for x in answers]
         held = [(leaf, constants.get(x, x) if isinstance(x, Symbol) else x) for leaf, x in gradients]
-        return Program(equations, inputs, answers, final, held, empty)
+        numbers = [(cell, value) for reference, value in self.numbers if (cell := reference()) is not None]
+        return Program(equations, inputs, answers, final, held, empty, numbers)
 
     def _restore(self) -> tuple[list[tuple[Origin, Any]], dict[Symbol, Any]]:
         """Give cells their old values; the answer is what they were to hold, and which inputs were constants."""

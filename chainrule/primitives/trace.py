@@ -83,6 +83,10 @@ class Trace:
         if self.outer is not None:
             self.outer.note_gradient(leaf, event)
 
+    def numbers_of(self, cell: TensorCell) -> Any:
+        """Python reads the numbers of a tensor: its array, or its symbol. The outermost trace wants to know."""
+        return cell.value.array if self.outer is None else self.outer.numbers_of(cell)
+
     def lift(self, values: list[Value]) -> list[Value]:
         """The inputs of an application as this trace knows them: outside values become captures."""
         return [self._lift_one(value) for value in values]
