@@ -357,7 +357,11 @@ class TensorCell:
 
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""
-        return Primitive.make_tensor(Value(self.value.array))
+        copy = Primitive.make_tensor(Value(self.value.array))
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_made(copy)
+        return copy
 
     # ------------------------------------------------------------------------------------- Python's protocols
 

@@ -133,6 +133,6 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
         if node.op == "load" and node.detail.buffer is view.buffer:
             if {a: s for a, s in node.detail.strides.items() if s} != strides or node.detail.offset != view.offset:
                 return False
-            if node.detail.terms or node.detail.guards:
-                return False
+            if node.detail.terms or node.detail.guards or node.axes & group.nest.reduced:
+                return False  # a walk along reduced axes may come again and would read what was written
     return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
+from chainrule.errors import TraceError
 from chainrule.compiler.executable import Executable, padded_copy
 from chainrule.compiler.facts import Facts, facts_of
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
@@ -165,7 +166,8 @@ class Compiled:
         array = None if held is None else held.array
         state.renew()
         if array is not None:
-            state.array[...] = array
+            if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
+                state.array[...] = array
             if isinstance(origin, Cell):
                 state.value = Value(state.array, held.source)  # type: ignore[union-attr]
                 tensor._value = state.value
@@ -232,6 +234,7 @@ def compile(function: Callable[..., Any]) -> Callable[..., Any]:
     tensor([2., 4.])
     """
     programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
+    left: list[Any] = []
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -255,6 +258,14 @@ def compile(function: Callable[..., Any]) -> Callable[..., Any]:
             return answer
 
         compiled = Compiled(call, leaves)
+        if compiled.program.leaves_behind:
+            left.append(form)
+            if left.count(form) > 2:
+                raise TraceError(
+                    f"{run.__name__} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
+                    "compiled step is not Python any more: return them, or write into tensors that exist already."
+                )
+            return _put_together(shape[0], compiled.run(leaves))
         known.append((facts_of(function), compiled, shape))
         return _put_together(shape[0], compiled.run(leaves))
 

@@ -62,6 +62,7 @@ class Program(NamedTuple):
         gradients: what each leaf has collected afterwards: a symbol or array, or None.
         empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
         numbers: tensors from outside whose numbers Python read, with the values they had.
+        leaves_behind: the step made tensors that outlive it (an optimiser's memory); it runs once in this form.
     """
 
     equations: list[Equation]
@@ -71,6 +72,7 @@ class Program(NamedTuple):
     gradients: list[tuple[Leaf, Any]]
     empty: list[tuple[Leaf, bool]]
     numbers: list[tuple[Any, Value]]
+    leaves_behind: bool
 
     def __repr__(self) -> str:
         lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
@@ -95,6 +97,7 @@ class StepTrace(Trace):
         self.last_event: dict[Leaf, str] = {}
         self.settings: dict[tuple[int, str], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
+        self.made: list[weakref.ref[TensorCell]] = []
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
     def adopt(self, cell: TensorCell) -> None:
@@ -134,6 +137,16 @@ class StepTrace(Trace):
         self.numbers.append((weakref.ref(cell), cell.value))
         return array
 
+    def note_made(self, tensor: TensorCell) -> None:
+        """Remember a tensor that the step made, without keeping it."""
+        self.made.append(weakref.ref(tensor))
+
+    def left_behind(self, known: list[Any]) -> list[Any]:
+        """Tensors of the step that somebody still holds now, besides its results."""
+        kept = {id(t) for t in known}
+        alive = [t for reference in self.made if (t := reference()) is not None]
+        return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
+
     def setting(self, where: dict[str, Any], name: str) -> Any:
         """A number that may change from call to call without a new program, as a 0-d tensor."""
         key = id(where), name
@@ -168,13 +181,14 @@ class StepTrace(Trace):
         answers = [self.lift_tensors([tensor])[0].array for tensor in results]
         writes, constants = self._restore()
         gradients, empty = self._restore_gradients(writes)
+        left = [(Cell(tensor), tensor._value.array) for tensor in self.left_behind(results)]
         equations = [_filled(e, constants) for e in self.equations]
         inputs = [(s, o) for s, o in self.origins.items() if s not in constants]
-        final = [(origin, constants.get(x, x) if isinstance(x, Symbol) else x) for origin, x in writes]
+        final = [(o, constants.get(x, x) if isinstance(x, Symbol) else x) for o, x in (*writes, *left)]
         answers = [constants.get(x, x) if isinstance(x, Symbol) else x for x in answers]
         held = [(leaf, constants.get(x, x) if isinstance(x, Symbol) else x) for leaf, x in gradients]
         numbers = [(cell, value) for reference, value in self.numbers if (cell := reference()) is not None]
-        return Program(equations, inputs, answers, final, held, empty, numbers)
+        return Program(equations, inputs, answers, final, held, empty, numbers, bool(left))
 
     def _restore(self) -> tuple[list[tuple[Origin, Any]], dict[Symbol, Any]]:
         """Give cells their old values; the answer is what they were to hold, and which inputs were constants."""

@@ -15,9 +15,20 @@ from chainrule.functions.creation import tensor
 from chainrule.nn.hooks import Hook, add_hook
 from chainrule.nn.module import clear_gradient
 from chainrule.optim.clock import clock_number, shared_number
+from chainrule.primitives.trace import outside_of_trace
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
+
+
+
+def traced_settings(group: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a group; in a traced step the learning rate is an input of the program."""
+    trace = current_state().trace
+    if trace is None or not isinstance(group.get("lr"), (int, float)):
+        return group
+    return {**group, "lr": trace.setting(group, "lr")}
+
 
 #: Entries of the state that go with time. They keep their data type, whatever the parameter's is.
 TIMES = frozenset({"step", "eta", "mu", "mu_product"})
@@ -129,15 +140,16 @@ class Optimizer:
                 loss = closure()
         with set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
-                climbing = group.get("maximize", False)
+                climbing, settings = group.get("maximize", False), traced_settings(group)
                 for p in group["params"]:
                     gradient = p.grad
                     if gradient is None:
                         continue
                     state = self.state.get(p)
                     if not state:
-                        state = self.state[p] = self.initial_state(p, group)
-                    self.update(p, -gradient if climbing else gradient, state, group)
+                        with outside_of_trace():  # so that the first step and the second are one program
+                            state = self.state[p] = self.initial_state(p, group)
+                    self.update(p, -gradient if climbing else gradient, state, settings)
                     if not state:
                         del self.state[p]
         return loss

@@ -123,11 +123,18 @@ class Primitive:
                     record = cls._record(values, parameters, result, forms)
                     break
         if not several:
-            return Primitive.make_tensor(Value(result, None if record is None else (record, 0)))
-        return tuple(
+            made = Primitive.make_tensor(Value(result, None if record is None else (record, 0)))
+            if state.trace is not None:
+                state.trace.note_made(made)
+            return made
+        parts = tuple(
             Primitive.make_tensor(Value(part, (record, i) if record and form[1].kind not in "iub" else None))
             for i, (part, form) in enumerate(zip(result, forms, strict=True))
         )
+        if state.trace is not None:
+            for made in parts:
+                state.trace.note_made(made)
+        return parts
 
     #: Wraps a Value in a Tensor; set by chainrule.tensor, the one knot between primitives and tensors.
     make_tensor: ClassVar[Callable[[Value], Tensor]]

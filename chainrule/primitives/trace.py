@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.tape import Leaf
@@ -78,6 +78,21 @@ class Trace:
                 self.adopt(root)
         return self.lift([tensor.value for tensor in tensors])
 
+    def setting(self, where: dict[str, Any], name: str) -> Any:
+        """A number that may change from run to run: itself, unless the outermost trace makes it an input."""
+        return where[name] if self.outer is None else self.outer.setting(where, name)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Compute for real in between, on what was there before; only the outermost trace can."""
+        with self.outer.suspended() if self.outer is not None else nullcontext():
+            yield
+
+    def note_made(self, tensor: TensorCell) -> None:
+        """A tensor was made; the outermost trace wants to know which of them outlive it."""
+        if self.outer is not None:
+            self.outer.note_made(tensor)
+
     def note_gradient(self, leaf: Leaf, event: str) -> None:
         """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"); the outermost trace wants to know."""
         if self.outer is not None:
@@ -134,6 +149,12 @@ class Trace:
         equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, current_state().path)
         self.equations.append(equation)
         return outputs if several else outputs[0]
+
+
+def outside_of_trace() -> Any:
+    """What is computed within this context is not part of a traced step but done at once, before it."""
+    trace = current_state().trace
+    return nullcontext() if trace is None else trace.suspended()
 
 
 @contextmanager
