@@ -10,7 +10,9 @@ from chainrule.models.convnet import ConvNet
 from chainrule.models.lenet5 import LeNet5
 from chainrule.models.linear_regression import elastic_net, lasso, least_squares, ridge
 from chainrule.models.mlp import MLP
+from chainrule.models.resnet import ResNet, resnet18
 from chainrule.models.transformer import DecoderTransformer, EncoderDecoderTransformer
+from chainrule.models.unet import UNet
 from chainrule.nn.module import Module
 
 __all__ = [
@@ -19,15 +21,24 @@ __all__ = [
     "EncoderDecoderTransformer",
     "LeNet5",
     "MLP",
+    "ResNet",
+    "UNet",
     "create",
     "elastic_net",
     "lasso",
     "least_squares",
     "names",
+    "resnet18",
     "ridge",
 ]
 
-_MODELS: dict[str, Callable[..., Module]] = {"convnet": ConvNet, "lenet5": LeNet5, "mlp": MLP}
+_MODELS: dict[str, Callable[..., Module]] = {
+    "convnet": ConvNet,
+    "lenet5": LeNet5,
+    "mlp": MLP,
+    "resnet18": resnet18,
+    "unet": UNet,
+}
 
 
 def names() -> list[str]:
