@@ -265,11 +265,11 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, vector_bits: 
     segments = math.prod(n for n, *_ in product.segments)
     run, a_step, b_step = product.run
     batch = math.prod(n for n, *_ in product.batch)
-    depth = -(-segments // product.splits) * run
-    tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, depth, rows)
+    tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
-    run_block = run if run <= DEPTH * 3 // 2 else -(-run // -(-run // DEPTH))
-    segment_block = max(1, DEPTH // run) if run_block == run else 1
+    deep = DEPTH if product.mode == "rows" else DEPTH // 2
+    run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
+    segment_block = max(1, deep // run) if run_block == run else 1
     pad = {"batch": _padded(product.batch, 2, 3), "row": _padded(product.rows, 4, 2), "segment": _padded(product.segments, 4, 3)}
     if product.mode == "columns":
         pad["row"] = _padded(product.rows[:-1], 3, 2) + [(1, 0)]
@@ -296,16 +296,21 @@ def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
     return [(1, *(0,) * (width - 1))] * (count - len(dims)) + list(dims)
 
 
-def _blocks(tiles: int, panels: int, others: int, depth: int, rows: int) -> tuple[int, int]:
-    """Tiles and panels of one part: small enough that a part's result stays in the cache and work can be shared."""
-    goal = 12 if others == 1 else max(1, 12 // others)
-    panels_each = min(panels, 8)
-    tiles_each = max(1, min(tiles, 4096 // (rows * panels_each)))
-    while -(-tiles // tiles_each) * -(-panels // panels_each) < goal:
-        if tiles_each > 4 or (panels_each == 1 and tiles_each > 1):
-            tiles_each = -(-tiles_each // 2)
-        elif panels_each > 1:
-            panels_each = -(-panels_each // 2)
-        else:
-            break
-    return tiles_each, panels_each
+def _blocks(tiles: int, panels: int, others: int, mode: str) -> tuple[int, int]:
+    """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
+
+    The choice looks at 2, 4 and 8 threads at once: the partition must not depend on their number.
+    """
+    many, wide = (12, 16) if mode == "rows" else (28, 4)
+    best: tuple[float, int, int] = (math.inf, 1, 1)
+    for panels_each in {min(panels, p) for p in (1, 2, 4, 8, wide)}:
+        if panels_each > wide:
+            continue
+        for tiles_each in range(1, min(tiles, many) + 1):
+            parts = others * -(-tiles // tiles_each) * -(-panels // panels_each)
+            work = tiles_each * panels_each
+            # A part costs its tiles, finding its way (about as much as half a tile), and reading its rows and columns.
+            each = work + 0.5 + 0.15 * (tiles_each + panels_each)
+            cost = sum(threads * -(-parts // threads) * each for threads in (2, 4, 8)) + parts * each
+            best = min(best, (cost, -tiles_each, -panels_each))
+    return -best[1], -best[2]
