@@ -68,7 +68,7 @@ def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: S
     axes = frozenset(d for d, extent in enumerate(shape) if extent != 1)
     block = nest.append(Node("block", (), dtype, axes))
     if product.splits == 1:
-        at.places[output] = Inside(group, block, tuple(d if d in axes else None for d in range(len(shape))), shape)
+        at.put(output, Inside(group, block, tuple(d if d in axes else None for d in range(len(shape))), shape))
         return
     group.open = False
     view = at.allocate((product.splits, *shape), dtype, range(len(shape) + 1), [0, *(d + 1 for d in order)], ())
@@ -78,7 +78,7 @@ def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: S
     total = at.group(Nest([*shape, product.splits], frozenset([len(shape)])), order=list(order))
     part = at.load(total, Memory(view.permute((*range(1, len(shape) + 1), 0))), list(range(len(shape) + 1)))
     answer = tuple(d if d in axes else None for d in range(len(shape)))
-    at.places[output] = Inside(total, total.nest.add("Sum", [part], dtype), answer, shape)
+    at.put(output, Inside(total, total.nest.add("Sum", [part], dtype), answer, shape))
 
 
 # ------------------------------------------------------------------------------------- matrix product

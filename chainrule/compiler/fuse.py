@@ -94,6 +94,7 @@ class Group:
         call: for operations without native code: the equation, its inputs and outputs in memory.
         needs: bits of the groups that must have run before, their needs included.
         loaded: what the nest has read: for each symbol the value and its axes.
+        values: the symbols it computes.
         order: the axes from far apart to close together in memory, for what will be written.
         open: whether other operations may join.
         checks: whether it checks indices.
@@ -108,6 +109,7 @@ class Group:
     needs: int = 0
     loaded: dict[Any, tuple[Node, tuple[int | None, ...]]] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
     open: bool = True
     checks: bool = False
     parallel_writes: bool = False
@@ -404,6 +406,7 @@ class Lowering:
 
     def map(self, op: str, inputs: Sequence[Any], output: Any, shape: Shape, dtype: DataType, detail: Any = None) -> None:
         """An elementwise operation."""
+        self.merge(inputs)
         for group in self.candidates(inputs):
             dims = self.axes_in(group, inputs, shape)
             if dims is not None:
@@ -413,7 +416,12 @@ class Lowering:
         nodes = [self.node(group, x, dims) for x in inputs]
         node = group.nest.add(op, nodes, dtype, detail)
         axes = tuple(a if a in node.axes else None for a in dims)
-        self.places[output] = Inside(group, node, axes, tuple(shape))
+        self.put(output, Inside(group, node, axes, tuple(shape)))
+
+    def put(self, x: Any, place: Inside) -> None:
+        """Say that a group computes a value."""
+        self.places[x] = place
+        place.group.values.append(x)
 
     def broadcast(self, x: Any, output: Symbol) -> None:
         """A value repeated to the shape of another: it does not vary along new dimensions."""
@@ -424,7 +432,7 @@ class Lowering:
         elif isinstance(place, Inside):
             stretched = zip(place.axes, place.shape, strict=True)
             axes = tuple(None if extent == 1 else axis for axis, extent in stretched)
-            self.places[output] = replace(place, axes=(None,) * new + axes, shape=to)
+            self.put(output, replace(place, axes=(None,) * new + axes, shape=to))
         else:
             guards = tuple((d + new, low, high) for d, low, high in place.guards)
             gathers = tuple(g._replace(dims=tuple(d + new for d in g.dims)) for g in place.gathers)
@@ -435,6 +443,57 @@ class Lowering:
         symbol = Symbol(like.shape, like.dtype)
         self.places[symbol] = Constant(like.dtype.type(number), like.shape, like.dtype)
         return symbol
+
+    # ------------------------------------------------------------------------------------- merging
+
+    def merge(self, inputs: Sequence[Any]) -> None:
+        """If two groups compute the arguments of an operation and neither waits for the other, make them one."""
+        inside = [(x, p) for x in inputs if isinstance(p := self.place(x), Inside) and p.group.open]
+        while len({p.group.number for _, p in inside}) > 1:
+            last = max(inside, key=lambda pair: (pair[1].group.product is not None, pair[1].group.number))[1]
+            other = next(p for _, p in inside if p.group is not last.group)
+            if not self._merge_two(other, last):
+                return
+            inside = [(x, p) for x, _ in inside if isinstance(p := self.place(x), Inside)]
+
+    def _merge_two(self, one: Inside, into: Inside) -> bool:
+        """Move all of one group into the other, if their loops are the same."""
+        a, b = one.group, into.group
+        if a.needs & b.bit or b.needs & a.bit or a.product is not None or a.nest.split or b.nest.split:
+            return False
+        if len(a.nest.nodes) + len(b.nest.nodes) > FULL:
+            return False
+        axes = {x: y for x, y in zip(one.axes, into.axes, strict=True) if x is not None and y is not None}
+        live = [axis for axis, extent in enumerate(a.nest.extents) if extent != 1]
+        if any(axis not in axes for axis in live) or len(set(axes.values())) != len(axes):
+            return False
+        if any(a.nest.extents[x] != b.nest.extents[y] for x, y in axes.items()):
+            return False
+        if a.nest.reduced and (b.product is not None or {axes.get(x) for x in a.nest.reduced} != set(b.nest.reduced)):
+            return False
+        self._move(a, b, axes)
+        return True
+
+    def _move(self, a: Group, b: Group, axes: dict[int, int]) -> None:
+        b.nest.take_in(a.nest, axes)
+        for x in a.values:
+            place = self.places[x]
+            if isinstance(place, Inside) and place.group is a:
+                moved = tuple(None if axis is None else axes.get(axis) for axis in place.axes)
+                self.put(x, replace(place, group=b, axes=moved))
+        for key, (node, known) in a.loaded.items():
+            b.loaded.setdefault(key, (node, tuple(None if axis is None else axes.get(axis) for axis in known)))
+        for buffer in a.writes:
+            self.writers[buffer] = [b if g is a else g for g in self.writers[buffer]]
+        b.reads |= a.reads
+        b.writes |= a.writes
+        b.checks |= a.checks
+        b.parallel_writes |= a.parallel_writes
+        more = a.needs | b.needs
+        for group in self.groups:
+            if group is b or group.needs & (a.bit | b.bit):
+                group.needs |= more | (0 if group is b else b.bit)
+        a.open, a.nest, a.values = False, Nest(), []
 
     # ------------------------------------------------------------------------------------- reductions
 
@@ -466,7 +525,7 @@ class Lowering:
         if repeated != 1:
             node = self._repeat(nest, op, node, repeated, dtype)
         answer = tuple(dims[d] if d in live else None for d in kept)
-        self.places[output] = Inside(group, node, answer, shape)
+        self.put(output, Inside(group, node, answer, shape))
         if real:
             self._maybe_split(group, node, answer, shape, output, op)
 
@@ -523,7 +582,7 @@ class Lowering:
         part = self.load(second, moved, list(range(len(shape) + 1)))
         total = second.nest.add(op, [part], node.dtype)
         answer = tuple(d if d in varying else None for d in range(len(shape)))
-        self.places[output] = Inside(second, total, answer, shape)
+        self.put(output, Inside(second, total, answer, shape))
 
     # ------------------------------------------------------------------------------------- other
 

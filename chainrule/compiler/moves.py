@@ -45,7 +45,7 @@ def lower_Permute(at: Lowering, e: Equation) -> bool:
     if isinstance(place, Constant):
         at.places[z] = place._replace(shape=z.shape)
     elif isinstance(place, Inside):
-        at.places[z] = replace(place, axes=tuple(place.axes[i] for i in order), shape=z.shape)
+        at.put(z, replace(place, axes=tuple(place.axes[i] for i in order), shape=z.shape))
     else:
         back = {old: new for new, old in enumerate(order)}
         guards = tuple((back[d], low, high) for d, low, high in place.guards)
@@ -69,7 +69,7 @@ def lower_Reshape(at: Lowering, e: Equation) -> bool:
         axes: list[int | None] = [None] * len(to)
         for a, b in zip(old, new, strict=True):
             axes[b] = place.axes[a]
-        at.places[z] = replace(place, axes=tuple(axes), shape=to)
+        at.put(z, replace(place, axes=tuple(axes), shape=to))
         return True
     memory = at.memory(x)
     if same and not memory.plain:
@@ -234,7 +234,9 @@ def _one_per_row(at: Lowering, e: Equation) -> bool:
     at.map("Where", [here, spread(new), spread(zero)], picked, z.shape, z.dtype)
     start = at.place(base)
     if isinstance(start, Constant) and start.value == 0:
-        at.places[z] = at.places[picked]
+        place = at.places[picked]
+        assert isinstance(place, Inside)
+        at.put(z, place)
     else:
         at.map("Add", [base, picked], z, z.shape, z.dtype)
     return True
@@ -354,5 +356,5 @@ def lower_MaxPool(at: Lowering, e: Equation) -> bool:
         here = nest.add("Add", [corner, nest.add("Multiply", [within, number(dilation[d])], integer)], integer)
         position = nest.add("Add", [position, nest.add("Multiply", [here, number(step)], integer)], integer)
         step *= size[d]
-    at.places[indices] = replace(place, node=position)
+    at.put(indices, replace(place, node=position))
     return True

@@ -120,6 +120,18 @@ class Nest:
         """The index along an axis."""
         return self.append(Node("position", (), dtype, frozenset([axis]), axis))
 
+    def take_in(self, other: Nest, axes: dict[int, int]) -> None:
+        """All of another nest, whose axes are these of ours; its values come first, for ours may be made of them."""
+        for node in other.nodes:
+            node.axes = frozenset(axes[axis] for axis in node.axes)
+            if node.op == "position":
+                node.detail = axes[node.detail]
+        for operand in other.operands():
+            operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
+            operand.guards = tuple(guard._replace(axis=axes[guard.axis]) for guard in operand.guards)
+        self.nodes = [*other.nodes, *self.nodes]
+        self.stores += other.stores
+
     def operands(self) -> list[Operand]:
         """All places it reads and writes, in a fixed order."""
         loads = [node.detail for node in self.nodes if node.op == "load"]
