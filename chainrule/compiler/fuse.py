@@ -467,6 +467,8 @@ class Lowering:
         live = [axis for axis, extent in enumerate(a.nest.extents) if extent != 1]
         if any(axis not in axes for axis in live) or len(set(axes.values())) != len(axes):
             return False
+        if {axes[axis] for axis in live} != {axis for axis, extent in enumerate(b.nest.extents) if extent != 1}:
+            return False  # what is computed once would be computed at every place
         if any(a.nest.extents[x] != b.nest.extents[y] for x, y in axes.items()):
             return False
         if a.nest.reduced and (b.product is not None or {axes.get(x) for x in a.nest.reduced} != set(b.nest.reduced)):

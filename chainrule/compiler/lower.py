@@ -129,10 +129,14 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
     if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
         return False
     strides = {a: view.strides[d] for d, a in enumerate(place.axes) if a is not None and view.shape[d] != 1}
+    kept = {a for a, n in enumerate(group.nest.extents) if n != 1} - group.nest.reduced
+    once = kept <= set(strides)
     for node in group.nest.nodes:  # what the group itself reads there, it must read entry for entry
         if node.op == "load" and node.detail.buffer is view.buffer:
             if {a: s for a, s in node.detail.strides.items() if s} != strides or node.detail.offset != view.offset:
                 return False
+            if not once:
+                return False  # written again and again, it would be read when it is new already
             if node.detail.terms or node.detail.guards or node.axes & group.nest.reduced:
                 return False  # a walk along reduced axes may come again and would read what was written
     return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])
