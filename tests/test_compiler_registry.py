@@ -46,7 +46,12 @@ def test_compiled_is_eager(name: str, single: bool) -> None:
         a, b = have.numpy(), want.numpy()
         if a.dtype.kind == "f":
             scale = np.max(np.abs(b[np.isfinite(b)]), initial=1.0)
-            np.testing.assert_allclose(a, b, rtol=1e-10 if not single else 2e-5, atol=scale * (1e-12 if not single else 1e-5),
-                                       err_msg=f"result {i}")
+            np.testing.assert_allclose(
+                a,
+                b,
+                rtol=1e-10 if not single else 2e-5,
+                atol=scale * (1e-12 if not single else 1e-5),
+                err_msg=f"result {i}",
+            )
         else:
             np.testing.assert_array_equal(a, b, err_msg=f"result {i}")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chainrule.compiler.fuse import Group, Inside, Lowering, Memory
+from chainrule.compiler.fuse import Inside, Lowering, Memory
 from chainrule.compiler.moves import rule
 from chainrule.compiler.nest import Nest, Node, Operand
 from chainrule.compiler.views import Buffer, View
@@ -298,9 +298,7 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     else:
         rows.append((channels, 1))
     walk = [(g.shape[0], image.strides[0], upstream.strides[0])]
-    walk += [
-        (g.shape[2 + d], image.strides[2 + d] * stride[d], upstream.strides[2 + d]) for d in range(n)
-    ]
+    walk += [(g.shape[2 + d], image.strides[2 + d] * stride[d], upstream.strides[2 + d]) for d in range(n)]
     *segments, run = walk
     if len(rows) > 4 or len(segments) > 4:
         return False

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native import elementary
+from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.nest import REDUCTIONS, Nest, Node, Operand
 from chainrule.compiler.views import Buffer
 
@@ -88,7 +88,13 @@ def walk(nest: Nest) -> Shape:
         outer.remove(PIECE)
         outer.insert(0, PIECE)
     outer, reduced = _join(outer, operands, extents, fixed), _join(reduced, operands, extents, fixed)
-    last = [axes[-1] for axes in (outer, reduced) if axes and axes[-1] != PIECE]
+    if nest.sequential:
+        reduced = sorted(reduced)
+    last = [
+        axes[-1]
+        for axes in (outer, reduced)
+        if axes and axes[-1] != PIECE and not (nest.sequential and axes is reduced)
+    ]
     vector = min(last, key=lambda a: (_misfit(operands, a), a in nest.reduced), default=None)
     return Shape(extents, tuple(outer), tuple(reduced), vector)
 
@@ -108,7 +114,11 @@ def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int],
     for axis in axes:
         if joined and axis not in fixed and joined[-1] not in fixed:
             before = joined[-1]
-            if extents[axis] and extents[before] and all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands):
+            if (
+                extents[axis]
+                and extents[before]
+                and all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands)
+            ):
                 extents[axis] *= extents[before]
                 joined[-1] = axis
                 continue
@@ -377,7 +387,12 @@ class Emitter:
         return list(values[first : first + self._places(reductions[i])])
 
     def _loops(
-        self, axes: list[int], reductions: list[Node], stores: Any, start: list[list[tuple[str, str]]], widths: list[int]
+        self,
+        axes: list[int],
+        reductions: list[Node],
+        stores: Any,
+        start: list[list[tuple[str, str]]],
+        widths: list[int],
     ) -> list[list[str]]:
         """The loops along the reduced axes, outermost first; answers what was accumulated, for each width."""
         if not axes:
@@ -400,7 +415,9 @@ class Emitter:
                 held = loop.carried[position : position + len(group)]
                 inside.append([(kind, value) for (kind, _), value in zip(group, held, strict=True)])
                 position += len(group)
-            loop.next = [value for group in self._loops(axes[1:], reductions, stores, inside, widths) for value in group]
+            loop.next = [
+                value for group in self._loops(axes[1:], reductions, stores, inside, widths) for value in group
+            ]
             self._leave()
         answer, position = [], 0
         for group in start:

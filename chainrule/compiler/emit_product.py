@@ -17,13 +17,55 @@ from chainrule.compiler.native.code import Code, Lanes
 #: Steps along k that one pass over a block takes: the vectors of B then stay in the first cache.
 DEPTH = 256
 
-FIELDS = (
-    "a_slot a_offset b_slot b_offset batch0 batch1 batch_a0 batch_a1 batch_b0 batch_b1 "
-    "row1 row2 row3 a_row0 a_row1 a_row2 a_row3 rows run_rows runs tiles_per_run "
-    "segment1 segment2 segment3 a_segment0 a_segment1 a_segment2 a_segment3 "
-    "b_segment0 b_segment1 b_segment2 b_segment3 segments segment_block run run_block a_step b_step "
-    "columns panels tiles_each panels_each row_parts column_parts splits finish finish_numbers"
-).split()
+FIELDS = [
+    "a_slot",
+    "a_offset",
+    "b_slot",
+    "b_offset",
+    "batch0",
+    "batch1",
+    "batch_a0",
+    "batch_a1",
+    "batch_b0",
+    "batch_b1",
+    "row1",
+    "row2",
+    "row3",
+    "a_row0",
+    "a_row1",
+    "a_row2",
+    "a_row3",
+    "rows",
+    "run_rows",
+    "runs",
+    "tiles_per_run",
+    "segment1",
+    "segment2",
+    "segment3",
+    "a_segment0",
+    "a_segment1",
+    "a_segment2",
+    "a_segment3",
+    "b_segment0",
+    "b_segment1",
+    "b_segment2",
+    "b_segment3",
+    "segments",
+    "segment_block",
+    "run",
+    "run_block",
+    "a_step",
+    "b_step",
+    "columns",
+    "panels",
+    "tiles_each",
+    "panels_each",
+    "row_parts",
+    "column_parts",
+    "splits",
+    "finish",
+    "finish_numbers",
+]
 
 
 def tile_shape(vector_bits: int, columns: int, element: str) -> tuple[int, int, int]:
@@ -56,7 +98,9 @@ def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
         a = code.op(f"getelementptr i8, ptr %a, i64 {a_offset}") if mode == "columns" else ""
         with code.loop("0", "%run", carried=[(vector, x) for x in segment.carried]) as k:
             here = code.op(f"getelementptr i8, ptr {b}, i64 {code.op(f'mul i64 {k.index}, %b_step')}")
-            row_b = [code.load(vector, code.at(here, lanes.element, str(j * lanes.count)), size) for j in range(vectors)]
+            row_b = [
+                code.load(vector, code.at(here, lanes.element, str(j * lanes.count)), size) for j in range(vectors)
+            ]
             if mode == "rows":
                 move = code.op(f"add i64 {a_offset}, {code.op(f'mul i64 {k.index}, {size}')}")
             else:
@@ -190,9 +234,7 @@ class Walk:
                 move = self.add(move, self.mul(tile, self.rows * self.size))
                 code.store("ptr", code.at(self.a, "i8", move), code.at(self.addresses, "ptr", loop.index))
         with code.loop("0", self.segments) as loop:
-            digits = self.digits(
-                self.add(self.first_segment, loop.index), n["segment1"], n["segment2"], n["segment3"]
-            )
+            digits = self.digits(self.add(self.first_segment, loop.index), n["segment1"], n["segment2"], n["segment3"])
             pair = code.op(f"shl i64 {loop.index}, 1")
             code.store("i64", self.offset(digits, "a_segment"), code.at(self.table, "i64", pair))
             code.store("i64", self.offset(digits, "b_segment"), code.at(self.table, "i64", self.add(pair, "1")))
@@ -253,7 +295,9 @@ class Walk:
             hand(self.add(self.mul(run, n["run_rows"]), start), count, block)
 
 
-def numbers_of(product: Product, finish: Any, finish_numbers: Any, vector_bits: int, element: str) -> tuple[list[Any], int, int]:
+def numbers_of(
+    product: Product, finish: Any, finish_numbers: Any, vector_bits: int, element: str
+) -> tuple[list[Any], int, int]:
     """The arguments of a contraction's walk, the number of its parts, and the scratch memory a part takes."""
     rows, vectors, lanes = tile_shape(vector_bits, product.columns, element)
     size = 4 if element == "float" else 8
@@ -270,7 +314,11 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, vector_bits: 
     deep = DEPTH if product.mode == "rows" else DEPTH // 2
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
     segment_block = max(1, deep // run) if run_block == run else 1
-    pad = {"batch": _padded(product.batch, 2, 3), "row": _padded(product.rows, 4, 2), "segment": _padded(product.segments, 4, 3)}
+    pad = {
+        "batch": _padded(product.batch, 2, 3),
+        "row": _padded(product.rows, 4, 2),
+        "segment": _padded(product.segments, 4, 3),
+    }
     if product.mode == "columns":
         pad["row"] = _padded(product.rows[:-1], 3, 2) + [(1, 0)]
     n: dict[str, Any] = {

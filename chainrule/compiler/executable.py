@@ -228,9 +228,7 @@ class Executable:
         address = 0 if profile is None else int(profile.ctypes.data)
         for start, stop, call in self.segments:
             if call is None:
-                run_calls(
-                    self.table, start, stop, self.bases, self.builder.scratch, small=self.small, profile=address
-                )
+                run_calls(self.table, start, stop, self.bases, self.builder.scratch, small=self.small, profile=address)
                 if self.status[0]:
                     path = self.builder.checks[int(self.status[0]) - 1]
                     raise IndexRangeError(

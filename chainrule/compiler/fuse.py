@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.compiler.native.elementary import COMPUTED
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
-from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
+from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
@@ -288,7 +288,8 @@ class Lowering:
         node = self.node(group, x, tuple(range(len(view.shape))))
         target = Operand(view.buffer, view.offset, dict(enumerate(view.strides)))
         if add:
-            node = nest.add("Add", [nest.load(target), node], view.dtype)
+            there = Operand(view.buffer, view.offset, dict(enumerate(view.strides)))
+            node = nest.add("Add", [nest.load(there), node], view.dtype)
         nest.stores.append((node, target))
         self.written(group, view.buffer)
 
@@ -404,7 +405,9 @@ class Lowering:
         group.order = best[1]
         return group, list(range(len(shape)))
 
-    def map(self, op: str, inputs: Sequence[Any], output: Any, shape: Shape, dtype: DataType, detail: Any = None) -> None:
+    def map(
+        self, op: str, inputs: Sequence[Any], output: Any, shape: Shape, dtype: DataType, detail: Any = None
+    ) -> None:
         """An elementwise operation."""
         self.merge(inputs)
         for group in self.candidates(inputs):

@@ -64,7 +64,10 @@ def wished_orders(equations: Sequence[Equation], cells: Sequence[Symbol]) -> dic
 
 
 def lower(
-    equations: Sequence[Equation], inputs: Sequence[tuple[Symbol, View]], writes: Sequence[Write], wishes: dict[Any, Shape]
+    equations: Sequence[Equation],
+    inputs: Sequence[tuple[Symbol, View]],
+    writes: Sequence[Write],
+    wishes: dict[Any, Shape],
 ) -> Lowering:
     """Build the groups. Inputs are in memory already; writes come last."""
     halos: dict[Any, Shape] = {}

@@ -163,7 +163,7 @@ def _gathered(at: Lowering, x: Any, places: list[Any], key: tuple[Any, ...]) -> 
     gathers = []
     moving = list(strides)
     for i, place in enumerate(places):
-        count = _is_count(place)
+        count = is_count(place)
         if count is not None and place.size <= view.shape[first + i]:
             moving[first + len(joint) - len(place.shape) + count] += view.strides[first + i]
             continue
@@ -195,7 +195,7 @@ def lower_IndexUpdate(at: Lowering, e: Equation) -> bool:
     return True
 
 
-def _is_count(x: Any) -> int | None:
+def is_count(x: Any) -> int | None:
     """The one dimension along which a literal counts 0, 1, 2, …; None if it does not."""
     if isinstance(x, Symbol) or x.size < 1 or max(x.shape, default=1) != x.size:
         return None
@@ -217,7 +217,7 @@ def _one_per_row(at: Lowering, e: Equation) -> bool:
     if len(chosen) != 1 or new.shape[chosen[0]] != 1 or any(len(p.shape) != len(z.shape) for p in places):
         return False
     (axis,) = chosen
-    if any(p.size != z.shape[i] or _is_count(p) is None for i, p in enumerate(places) if i != axis):
+    if any(p.size != z.shape[i] or is_count(p) is None for i, p in enumerate(places) if i != axis):
         return False
     if any(p.shape[i] != p.size for i, p in enumerate(places) if i != axis):
         return False
@@ -257,9 +257,11 @@ def _wrapped(at: Lowering, index: Symbol, extent: int) -> Symbol:
 def lower_IndexAdd(at: Lowering, e: Equation) -> bool:
     """A copy with something added to a part."""
     base, new, *places = e.inputs
-    if places and _one_per_row(at, e):
-        return True
-    if places or any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
+    if places:
+        from chainrule.compiler.scatter import scatter_add
+
+        return _one_per_row(at, e) or scatter_add(at, e)
+    if any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
         return False
     memory = at.copy(base)
     zero = at.place(base)
@@ -278,7 +280,7 @@ def lower_Concatenate(at: Lowering, e: Equation) -> bool:
     for x in e.inputs:
         place = at.place(x)
         if isinstance(place, Memory) and math.prod(place.shape) > 1:
-            order = sorted(dims, key=lambda d: -abs(place.view.strides[d]))  # noqa: B023
+            order = sorted(dims, key=lambda d: -abs(place.view.strides[d]))
             break
     halo = at.halos.get(z, ())
     view = at.allocate(z.shape, z.dtype, dims, order, halo)

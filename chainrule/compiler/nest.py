@@ -80,6 +80,8 @@ class Nest:
         stores: what is written to memory.
         split: a reduced axis that is cut, and the length of the pieces. Each is reduced for itself; where the results
             are written, the operand has a stride for axis −1, the number of the piece.
+        sequential: the reduced axes are walked in order and vectors never lie along them, because what is written at
+            one place may be read at the next.
         path: the module path of what it computes, for messages and profiles.
     """
 
@@ -88,6 +90,7 @@ class Nest:
     nodes: list[Node] = field(default_factory=list)
     stores: list[tuple[Node, Operand]] = field(default_factory=list)
     split: tuple[int, int] | None = None
+    sequential: bool = False
     path: str = ""
     title: str = ""
 

@@ -51,7 +51,9 @@ def epochs(groups: Sequence[Group]) -> list[int]:
     return answer
 
 
-def place_buffers(groups: Sequence[Group], when: Sequence[int], buffers: Sequence[Buffer]) -> tuple[dict[Buffer, int], int]:
+def place_buffers(
+    groups: Sequence[Group], when: Sequence[int], buffers: Sequence[Buffer]
+) -> tuple[dict[Buffer, int], int]:
     """The byte offset of each buffer in the arena, and the arena's size. Large ones first, each at its lowest place."""
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
@@ -64,7 +66,9 @@ def place_buffers(groups: Sequence[Group], when: Sequence[int], buffers: Sequenc
     total = 0
     for buffer in sorted((b for b in buffers if b in first), key=lambda b: -b.bytes):
         size = -(-(buffer.bytes + SLACK) // ALIGNMENT) * ALIGNMENT
-        taken = sorted((start, end) for start, end, begin, stop in placed if begin <= last[buffer] and stop >= first[buffer])
+        taken = sorted(
+            (start, end) for start, end, begin, stop in placed if begin <= last[buffer] and stop >= first[buffer]
+        )
         offset = 0
         for start, end in taken:
             if start - offset >= size:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives.elementwise import Multiply
-from chainrule.primitives.shape import Broadcast, Permute, Reshape
+from chainrule.primitives.shape import Broadcast, Permute
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Symbol
 

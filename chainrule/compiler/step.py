@@ -18,8 +18,8 @@ import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
-from chainrule.errors import TraceError
 from chainrule.compiler.executable import Executable, padded_copy
+from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
@@ -27,6 +27,7 @@ from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
 from chainrule.compiler.views import Buffer, View, row_major
+from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Symbol, Value
 
@@ -65,7 +66,7 @@ class Compiled:
     def _lower(self) -> None:
         program = self.program
         ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in program.gradients if x is not None)]
-        equations, ends = simplify(program.equations, ends)
+        equations, ends = simplify(expand(program.equations), ends)
         self.equations = equations
         used = {x for e in equations for x in e.inputs if isinstance(x, Symbol)} | {
             x for x in ends if isinstance(x, Symbol)
@@ -150,7 +151,9 @@ class Compiled:
         fresh = []
         for view, _ in self.outputs:
             memory = aligned(view.buffer.bytes + SLACK)
-            fresh.append(memory[: view.buffer.bytes].view(view.dtype)[: max(int(np.prod(view.shape)), 0)].reshape(view.shape))
+            fresh.append(
+                memory[: view.buffer.bytes].view(view.dtype)[: max(int(np.prod(view.shape)), 0)].reshape(view.shape)
+            )
             if view.buffer in slots:
                 bases[slots[view.buffer]] = memory.ctypes.data
         ex.run()

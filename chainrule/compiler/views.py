@@ -74,9 +74,7 @@ class View:
         """Every window of the last dimensions; the place within the window comes last."""
         first = len(self.shape) - len(kernel)
         spatial, size = self.strides[first:], self.shape[first:]
-        out = tuple(
-            (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation, strict=True)
-        )
+        out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation, strict=True))
         strides = (
             *self.strides[:first],
             *(step * s for step, s in zip(spatial, stride, strict=True)),

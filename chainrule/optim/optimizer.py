@@ -21,7 +21,6 @@ from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 
-
 def traced_settings(group: dict[str, Any]) -> dict[str, Any]:
     """The settings of a group; in a traced step the learning rate is an input of the program."""
     trace = current_state().trace

@@ -185,9 +185,7 @@ class Code:
         self.do(f"br i1 {condition}, label %{then}, label %{otherwise}")
 
     @contextmanager
-    def loop(
-        self, start: str, stop: str, step: str = "1", carried: Sequence[tuple[str, str]] = ()
-    ) -> Iterator[Loop]:
+    def loop(self, start: str, stop: str, step: str = "1", carried: Sequence[tuple[str, str]] = ()) -> Iterator[Loop]:
         """for index = start; index < stop; index += step. `carried` are the (type, first value) of what goes round."""
         head, body, done = self.label("head"), self.label("body"), self.label("done")
         before = self._block

@@ -61,8 +61,8 @@ def _safe(path: Path) -> Path | None:
 def _circumstances() -> str:
     import llvmlite
 
-    from chainrule.compiler.run.machine import host
     from chainrule import __version__
+    from chainrule.compiler.run.machine import host
 
     return "\n".join([FORMAT, __version__, llvmlite.__version__, *host()])
 

@@ -141,10 +141,7 @@ def _barrier() -> Code:
 def _walk() -> Code:
     """What every thread does: all calls of the table, its share of each."""
     code = Code("void", "walk", [("ptr", "%pool"), ("i64", "%thread")])
-    n = {
-        name: code.load("i64", _field(code, name))
-        for name in ("threads", "count", "scratch_bytes")
-    }
+    n = {name: code.load("i64", _field(code, name)) for name in ("threads", "count", "scratch_bytes")}
     table, bases, shares, scratch, profile = (
         code.load("ptr", _field(code, name)) for name in ("table", "bases", "shares", "scratch", "profile")
     )

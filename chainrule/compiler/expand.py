@@ -1,0 +1,104 @@
+"""Primitives that are formulas of others: replaced by these before anything else happens.
+
+A formula is Tensor code; it is traced once for each use. Attention is written out with its matrix of weights where
+that is small enough to stay in the caches; longer sequences keep the primitive, which works tile by tile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chainrule.functions.arithmetic import maximum
+from chainrule.functions.logic import isfinite, where
+from chainrule.primitives.attention import _after, _weights
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import Equation, Trace, tracing
+from chainrule.primitives.value import Symbol
+from chainrule.state import current_state
+from chainrule.tensor import Tensor
+
+#: The largest matrix of weights, in bytes, that is written out.
+LARGEST = 2**26
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor, scale: float, causal: bool) -> tuple[Tensor, ...]:
+    """The result, the logarithm of each row's sum, and what rounding took from it."""
+    scores = (q * scale) @ k.mT
+    for b in bias:
+        scores = scores + b
+    if causal:
+        scores = scores.masked_fill(_after(q, k), -math.inf)
+    largest = scores.amax(-1, keepdim=True)
+    largest = largest.masked_fill(largest == -math.inf, 0)
+    weights = (scores - largest).exp()
+    total = weights.sum(-1, keepdim=True)
+    output = (weights @ v) / maximum(total, total * 0 + 1)
+    logarithm = total.log()
+    sums = largest + logarithm
+    rest = where(isfinite(sums), (largest - sums) + logarithm, sums * 0)
+    rest = rest.masked_fill(~isfinite(sums), 0)
+    return output, sums.squeeze(-1), rest.squeeze(-1)
+
+
+def attention_gradient(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, logsumexp: Tensor, rest: Tensor, shift: Tensor, *bias: Tensor,
+    scale: float, causal: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """The gradients of q, k and v; see the primitive's own text."""
+    weights = _weights(q, k, logsumexp, rest, bias, scale, causal)
+    to_scores = weights * (g @ v.mT - shift.unsqueeze(-1))
+    return (to_scores @ k) * scale, (to_scores.mT @ q) * scale, weights.mT @ g
+
+
+def _small(equation: Equation) -> bool:
+    """Whether the matrix of weights is small."""
+    q, k = equation.inputs[0], equation.inputs[1]
+    if equation.primitive.name == "AttentionGradient":
+        q, k = equation.inputs[1], equation.inputs[2]
+    rows = math.prod(q.shape[:-1])
+    return rows * k.shape[-2] * q.dtype.itemsize <= LARGEST and q.dtype.itemsize > 2 and rows * k.size > 0
+
+
+FORMULAS: dict[str, tuple[Callable[[Equation], bool], Callable[..., Any]]] = {
+    "Attention": (_small, attention),
+    "AttentionGradient": (_small, attention_gradient),
+}
+
+
+def expand(equations: Sequence[Equation]) -> list[Equation]:
+    """All equations, those with a formula written out."""
+    expanded: list[Equation] = []
+    for equation in equations:
+        known = FORMULAS.get(equation.primitive.name)
+        if known is None or not known[0](equation):
+            expanded.append(equation)
+        else:
+            expanded += _written_out(equation, known[1])
+    return expanded
+
+
+def _written_out(equation: Equation, formula: Callable[..., Any]) -> list[Equation]:
+    """The equations of a formula, ending in the symbols of the equation it replaces."""
+    trace, state = Trace(), current_state()
+    gradients, state.gradients = state.gradients, False
+    path, state.path = state.path, equation.path
+    try:
+        with tracing(trace):
+            inside = [trace.new_input(x.shape, x.dtype, False) for x in equation.inputs]
+            results = formula(*[Primitive.make_tensor(value) for value in inside], **equation.parameters)
+            ends = [trace.lift([t.value])[0].array for t in results]
+    finally:
+        state.gradients, state.path = gradients, path
+    names: dict[Any, Any] = {v.array: x for v, x in zip(inside, equation.inputs, strict=True)}
+    names.update({value.array: outside.array for outside, value in trace.captures.values()})
+    names.update(zip(ends, equation.outputs, strict=True))
+
+    def named(x: Any) -> Any:
+        return names.get(x, x) if isinstance(x, Symbol) else x
+
+    return [
+        e._replace(inputs=tuple(named(x) for x in e.inputs), outputs=tuple(named(x) for x in e.outputs))
+        for e in trace.equations
+    ]
