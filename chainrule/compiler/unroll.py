@@ -1,0 +1,73 @@
+"""Loops with a carry, written out step by step.
+
+Every step has the same kernels, so they are compiled once; what grows with the length is the table of calls. What a
+step reads of a sequence is a view of it, and what it stacks is written to its place at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.compiler.fuse import Inside, Lowering, Memory
+from chainrule.compiler.moves import RULES, rule
+from chainrule.compiler.simplify import simplify
+from chainrule.compiler.views import View
+from chainrule.primitives.trace import Equation
+from chainrule.primitives.value import Symbol
+
+#: Longer loops (steps times operations) are left to NumPy: their table would take too long to make.
+LONGEST = 30_000
+
+
+@rule
+def lower_Scan(at: Lowering, e: Equation) -> bool:
+    """All steps, one after the other."""
+    p = e.parameters
+    body, carries, sequences, length = p["body"], p["carries"], p["sequences"], p["length"]
+    if length * len(body.equations) > LONGEST or length == 0:
+        return False
+    equations, ends = simplify(body.equations, body.outputs)
+    carry = list(e.inputs[:carries])
+    rows = [at.plain(x) for x in e.inputs[carries : carries + sequences]]
+    constants = list(e.inputs[carries + sequences :])
+    stacks = [_stack(at, symbol) for symbol in e.outputs[carries:]]
+    for t in reversed(range(length)) if p["reverse"] else range(length):
+        here = [_row(at, view, t) for view in rows]
+        known = dict(zip(body.inputs, [*carry, *here, *constants], strict=True))
+        copies = [_copied(equation, known) for equation in equations]
+        at.run(copies, RULES)
+        results = [known.get(x, x) if isinstance(x, Symbol) else x for x in ends]
+        carry = results[:carries]
+        for stack, x in zip(stacks, results[carries:], strict=True):
+            at.into(x, stack.index((t,)))
+    for symbol, x in zip(e.outputs[:carries], carry, strict=True):
+        place = at.place(x)
+        if isinstance(place, Inside):
+            at.put(symbol, place)
+        else:
+            at.places[symbol] = place
+    for symbol, stack in zip(e.outputs[carries:], stacks, strict=True):
+        at.places[symbol] = Memory(stack)
+    return True
+
+
+def _row(at: Lowering, view: View, t: int) -> Symbol:
+    """One step of a sequence as a value."""
+    part = view.index((t,))
+    symbol = Symbol(part.shape, part.dtype)
+    at.places[symbol] = Memory(part)
+    return symbol
+
+
+def _stack(at: Lowering, symbol: Symbol) -> View:
+    """Memory for what all steps give, step after step."""
+    dims = list(range(len(symbol.shape)))
+    return at.allocate(symbol.shape, symbol.dtype, dims, dims, ())
+
+
+def _copied(equation: Equation, known: dict[Any, Any]) -> Equation:
+    """The equation for one step: new symbols for its results."""
+    inputs = tuple(known.get(x, x) if isinstance(x, Symbol) else x for x in equation.inputs)
+    outputs = tuple(Symbol(x.shape, x.dtype) for x in equation.outputs)
+    known.update(zip(equation.outputs, outputs, strict=True))
+    return equation._replace(inputs=inputs, outputs=outputs)
