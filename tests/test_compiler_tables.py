@@ -44,11 +44,20 @@ def seen(case: Case, results: list[Any], leaves: list[Any], parameters: list[Any
     return [*[y.detach() for y in results], *gradients]
 
 
-def assert_close(compiled: list[Any], eager: list[Any], labels: list[str], allowed: float) -> None:
+def assert_close(
+    compiled: list[Any], eager: list[Any], labels: list[str], allowed: float, exact: list[Any] | None = None
+) -> None:
+    """Entry by entry; where a float64 result is given, an error as large as three times eager's is allowed too."""
     assert len(compiled) == len(eager)
-    for have, want, label in zip(compiled, eager, labels, strict=True):
+    for i, (have, want, label) in enumerate(zip(compiled, eager, labels, strict=True)):
         assert (have.dtype, have.shape) == (want.dtype, want.shape), label
         a, b = have.numpy(), want.numpy()
+        if exact is not None and b.dtype.kind == "f":
+            reference = exact[i].numpy()
+            error = np.nanmax(np.abs(b - reference), initial=0.0)
+            size = np.nanmax(np.abs(reference[np.isfinite(reference)]), initial=1e-3)
+            if np.nanmax(np.abs(a - reference), initial=0.0) <= 3 * error + 2e-5 * size:
+                continue
         if b.dtype.kind not in "fc":
             np.testing.assert_array_equal(a, b, err_msg=label)
             continue
@@ -60,13 +69,15 @@ def assert_close(compiled: list[Any], eager: list[Any], labels: list[str], allow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("cases", batches(list(TABLES.modules)))
 def test_modules(cases: list[Case], dtype: str) -> None:
-    layers, inputs = [], []
+    layers, inputs, doubles = [], [], []
     for case in cases:
         layer = build(chainrule, case.source)
         if is_lazy(layer):
             called(chainrule, layer, case, [chainrule.tensor(a) for a in arrays(case, "float32")])
         layers.append(layer.to(dtype).train("train" in case.modes))
         inputs.append([chainrule.tensor(a) for a in arrays(case, dtype)])
+        doubles.append([t.double() if t.dtype.is_floating_point else t for t in inputs[-1]])
+    precise = [copy.deepcopy(layer).double() for layer in layers]
     whole = [[t if not t.dtype.is_floating_point else None for t in given] for given in inputs]
     others = copy.deepcopy(layers)
     labels: list[str] = []
@@ -90,7 +101,9 @@ def test_modules(cases: list[Case], dtype: str) -> None:
     compiled_step = chainrule.compile(lambda inputs: step(others, inputs))
     compiled = [compiled_step(inputs) for _ in range(2)][-1]
     allowed = 1e-10 if dtype == "float64" else 5e-5
-    assert_close(compiled, eager, labels, allowed)
+    chainrule.manual_seed(5)
+    exact = [step(precise, doubles) for _ in range(2)][-1] if dtype == "float32" else None
+    assert_close(compiled, eager, labels, allowed, exact)
     for case, ours, theirs in zip(cases, others, layers, strict=True):
         buffers = list(theirs.buffers())
         assert_close(list(ours.buffers()), buffers, [str(case)] * len(buffers), allowed)

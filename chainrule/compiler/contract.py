@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chainrule.compiler.fuse import Inside, Lowering, Memory
+from chainrule.compiler.fuse import FEW_CHANNELS, Inside, Lowering, Memory, image_order
 from chainrule.compiler.moves import rule
 from chainrule.compiler.nest import Nest, Node, Operand
 from chainrule.compiler.views import Buffer, View
@@ -201,19 +201,23 @@ def _reach(e: Equation, d: int) -> tuple[int, int]:
     return low, high
 
 
-def _bordered(at: Lowering, x: Any, low: Sequence[int], high: Sequence[int]) -> View:
-    """A value in memory with its channels last and at least so many zeros around it."""
+def _bordered(at: Lowering, x: Any, low: Sequence[int], high: Sequence[int], channels_last: bool = False) -> View:
+    """An image in memory, in its best order, with at least so many zeros around it."""
     wanted = tuple(max(a, b) for a, b in zip(low, high, strict=True))
     memory = at.memory(x)
-    have = at.borders.get(memory.view.buffer) if memory.plain else None
+    order = image_order(memory.shape)
+    if channels_last:
+        order = [0, *range(2, len(memory.shape)), 1]
+    right = memory.plain and (memory.view.strides[order[-1]] == 1 or memory.shape[1] == 1)
+    have = at.borders.get(memory.view.buffer) if right else None
     if have is not None and all(h >= w for h, w in zip(have, wanted, strict=True)):
         return memory.view
-    if memory.plain and not any(wanted) and (memory.view.strides[1] == 1 or memory.shape[1] == 1):
+    if right and not any(wanted):
         return memory.view
-    key = (at.key(x), wanted)
+    key = (at.key(x), wanted, channels_last)
     if key not in at.copies:
         shape = memory.shape
-        view = at.allocate(shape, x.dtype, range(len(shape)), [0, *range(2, len(shape)), 1], wanted)
+        view = at.allocate(shape, x.dtype, range(len(shape)), order, wanted)
         at.into(x, view)
         at.copies[key] = view
     return at.copies[key]
@@ -237,6 +241,12 @@ def lower_Convolution(at: Lowering, e: Equation) -> bool:
     n = len(y.shape) - 2
     stride, padding, dilation = _settings(e, n)
     image = _bordered(at, x, padding, padding)
+    if w.shape[0] < FEW_CHANNELS:
+        offset = image.offset - sum(p * image.strides[2 + d] for d, p in enumerate(padding))
+        size = tuple(s + 2 * p for s, p in zip(image.shape[2:], padding, strict=True))
+        windows = replace(image, shape=(*image.shape[:2], *size), offset=offset)
+        _direct(at, windows.windows(tuple(w.shape[2:]), stride, dilation), at.plain(w), y)
+        return True
     weight = _weight(at, w, (*range(2, n + 2), 1, 0))  # (kernel…, c, o), o contiguous
     rows = [(y.shape[0], image.strides[0])]
     rows += [(y.shape[2 + d], image.strides[2 + d] * stride[d]) for d in range(n)]
@@ -250,6 +260,28 @@ def lower_Convolution(at: Lowering, e: Equation) -> bool:
     )
     contract(at, product, y, y.shape, [*axes, 1])
     return True
+
+
+def _direct(at: Lowering, windows: View, w: View, y: Symbol) -> None:
+    """y[n, o, p…] = Σ_c Σ_k windows[n, c, p…, k…] · w[o, c, k…] as a nest whose vectors lie along the pixels."""
+    n = len(y.shape) - 2
+    out, kernel = windows.shape[2 : 2 + n], windows.shape[2 + n :]
+    shape = (y.shape[0], y.shape[1], windows.shape[1], *out, *kernel)
+    none = 0
+    image = replace(windows, shape=shape, strides=(windows.strides[0], none, *windows.strides[1:]))
+    weight = replace(w, shape=shape, strides=(none, w.strides[0], w.strides[1], *(none,) * n, *w.strides[2:]))
+    _sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)), y)
+
+
+def _sum_of_products(at: Lowering, x: View, y: View, axes: Shape, z: Symbol) -> None:
+    """z = Σ x·y over some dimensions of two views of one shape."""
+    first, second, product = (Symbol(x.shape, x.dtype) for _ in range(3))
+    at.places[first], at.places[second] = Memory(x), Memory(y)
+    at.map("Multiply", [first, second], product, x.shape, x.dtype)
+    place = at.places[product]
+    assert isinstance(place, Inside)
+    place.group.order = list(range(len(x.shape)))
+    at.reduce("Sum", product, axes, z, z.dtype)
 
 
 def _weight(at: Lowering, w: Any, order: Shape) -> View:
@@ -272,6 +304,11 @@ def _kernel_walk(
     steps = [(kernel[d], image.strides[2 + d] * dilation[d], weight.strides[d]) for d in range(n)]
     run = (channels, 1, weight.strides[n])
     last = steps[-1]
+    if channels != 1 and image.strides[1] != 1 and last[1] == 1:  # pixels last: the run is a row of the kernel
+        steps = [(channels, image.strides[1], weight.strides[n]), *steps]
+        return [s for s in steps[:-1] if s[0] != 1], (last[0], 1, last[2])
+    if channels != 1 and image.strides[1] != 1:
+        return [s for s in [(channels, image.strides[1], weight.strides[n]), *steps] if s[0] != 1], (1, 1, 0)
     if channels == 1 or (last[1] == channels and last[2] == channels * run[2]):
         if channels != 1 or last[1] == 1:
             run = (kernel[-1] * channels, 1, last[2] if channels == 1 else run[2])
@@ -287,9 +324,12 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     (x, g), (w,) = e.inputs, e.outputs
     n = len(g.shape) - 2
     stride, padding, dilation = _settings(e, n)
-    image = _bordered(at, x, padding, padding)
-    upstream = _bordered(at, g, (0,) * n, (0,) * n)
     kernel, channels = w.shape[2:], w.shape[1]
+    if w.shape[0] < FEW_CHANNELS:
+        _direct_weight(at, _bordered(at, x, padding, padding), g, w, e)
+        return True
+    image = _bordered(at, x, padding, padding, channels_last=True)
+    upstream = _bordered(at, g, (0,) * n, (0,) * n)
     rows = [(kernel[d], image.strides[2 + d] * dilation[d]) for d in range(n)]
     if channels == 1 and rows[-1][1] == 1:
         pass
@@ -313,6 +353,33 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     return True
 
 
+def _direct_weight(at: Lowering, image: View, g: Any, w: Symbol, e: Equation) -> None:
+    """w[o, c, k…] = Σ_n Σ_p windows[n, c, p…, k…] · g[n, o, p…] with vectors along the pixels."""
+    n = len(g.shape) - 2
+    stride, padding, dilation = _settings(e, n)
+    offset = image.offset - sum(p * image.strides[2 + d] for d, p in enumerate(padding))
+    size = tuple(s + 2 * p for s, p in zip(image.shape[2:], padding, strict=True))
+    padded = replace(image, shape=(*image.shape[:2], *size), offset=offset)
+    windows = padded.windows(tuple(w.shape[2:]), stride, dilation)
+    upstream = _pixels_last(at, g)
+    shape = (w.shape[0], w.shape[1], *w.shape[2:], g.shape[0], *g.shape[2:])
+    ws, us, none = windows.strides, upstream.strides, (0,) * n
+    x = replace(windows, shape=shape, strides=(0, ws[1], *ws[2 + n :], ws[0], *ws[2 : 2 + n]))
+    y = replace(upstream, shape=shape, strides=(us[1], 0, *none, us[0], *us[2:]))
+    _sum_of_products(at, x, y, tuple(range(2 + n, 3 + 2 * n)), w)
+
+
+def _pixels_last(at: Lowering, x: Any) -> View:
+    """A value in memory whose last dimension is contiguous."""
+    view = at.plain(x)
+    if view.strides[-1] == 1:
+        return view
+    key = (at.key(x), "pixels")
+    if key not in at.copies:
+        at.copies[key] = at.copy(x).view
+    return at.copies[key]
+
+
 @rule
 def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
     """For each phase of the stride a convolution of its own, with the kernel's entries that meet it, backwards."""
@@ -324,6 +391,9 @@ def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
     if any(d != 1 and s != 1 for d, s in zip(dilation, stride, strict=True)) or n + 1 > 4:
         return False
     reach = [_reach(e, d) for d in range(n)]
+    if w.shape[1] <= 3 and all(s == 1 for s in stride):
+        _direct_transpose(at, e, reach)
+        return True
     image = _bordered(at, y, [r[0] for r in reach], [r[1] for r in reach])
     if all(s == 1 for s in stride):
         product = _phase(at, e, image, (0,) * n)
@@ -336,6 +406,34 @@ def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
         _write_phase(at, e, image, view, place)
     at.places[x] = Memory(view)
     return True
+
+
+def _direct_transpose(at: Lowering, e: Equation, reach: list[tuple[int, int]]) -> None:
+    """x[n, c, i…] = Σ_o Σ_k y[n, o, i + padding − k·dilation] · w[o, c, k…] with vectors along the pixels."""
+    (y, w), (x,) = e.inputs, e.outputs
+    n = len(y.shape) - 2
+    _, padding, dilation = _settings(e, n)
+    border = tuple(max(r) for r in reach)
+    key = (at.key(y), "pixels", border)
+    if key not in at.copies:
+        view = at.allocate(y.shape, y.dtype, range(n + 2), range(n + 2), ())
+        if any(border):
+            full = tuple(s + 2 * b for s, b in zip(y.shape[2:], border, strict=True))
+            whole = at.allocate((*y.shape[:2], *full), y.dtype, range(n + 2), range(n + 2), ())
+            inner = whole.offset + sum(b * s for b, s in zip(border, whole.strides[2:], strict=True))
+            view = replace(whole, shape=tuple(y.shape), offset=inner)
+            at.clear_border(view, (0, 0, *border))
+        at.into(y, view)
+        at.copies[key] = view
+    view = at.copies[key]
+    offset = view.offset + sum(padding[d] * view.strides[2 + d] for d in range(n))
+    spatial = tuple(view.strides[2:])
+    back = tuple(-s * d for s, d in zip(spatial, dilation, strict=True))
+    shape = (*x.shape[:2], w.shape[0], *x.shape[2:], *w.shape[2:])
+    image = replace(view, shape=shape, strides=(view.strides[0], 0, view.strides[1], *spatial, *back), offset=offset)
+    v = at.plain(w)
+    weight = replace(v, shape=shape, strides=(0, v.strides[1], v.strides[0], *(0,) * n, *v.strides[2:]))
+    _sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)), x)
 
 
 def _phases(stride: Shape, size: Shape) -> list[Shape]:

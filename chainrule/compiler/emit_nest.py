@@ -95,7 +95,7 @@ def walk(nest: Nest) -> Shape:
         for axes in (outer, reduced)
         if axes and axes[-1] != PIECE and not (nest.sequential and axes is reduced)
     ]
-    vector = min(last, key=lambda a: (_misfit(operands, a), a in nest.reduced), default=None)
+    vector = min(last, key=lambda a: (extents[a] < 8, _misfit(operands, a), a in nest.reduced), default=None)
     return Shape(extents, tuple(outer), tuple(reduced), vector)
 
 
@@ -152,7 +152,7 @@ class Emitter:
         self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] or [32])
         self.strip = self.vector is not None and self.vector not in nest.reduced
         self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
-        self.status = self.check = ""
+        self.status = self.check = self.mask = ""
         self.has_block = False
         self._stage()
 
@@ -324,23 +324,30 @@ class Emitter:
         self.scopes.pop()
 
     def _strip(self, low: str, high: str) -> None:
-        """Vectors along the kept vector axis, then the rest one by one."""
+        """Vectors along the kept vector axis."""
         assert self.vector is not None
         outside = self.nest.reduced
-        for start, stop, lanes in self._pieces(low, high):
-            with self.code.loop(start, stop, str(lanes)) as loop:
+        for start, masked in self._pieces(low, high):
+            with self.code.loop(start, high if masked else self.whole, str(self.lanes)) as loop:
+                self._mask_rest(loop.index, high, masked)
                 self._enter([], {self.vector: loop.index})
-                self._evaluate(lambda node: not node.axes & outside and self.stage[id(node)] == 0, lanes)
-                self._stages(lanes)
+                self._evaluate(lambda node: not node.axes & outside and self.stage[id(node)] == 0, self.lanes)
+                self._stages(self.lanes)
                 self._leave()
+            self.mask = ""
 
-    def _pieces(self, low: str, high: str) -> list[tuple[str, str, int]]:
-        """A range as (start, stop, lanes): whole vectors and the rest."""
-        if self.lanes == 1:
-            return [(low, high, 1)]
+    def _pieces(self, low: str, high: str) -> list[tuple[str, bool]]:
+        """A range as (start, masked): whole vectors, and the rest as one vector with some of its lanes masked out."""
         width = high if low == "0" else self.code.op(f"sub i64 {high}, {low}")
-        whole = self.add(low, self.code.op(f"and i64 {width}, {-self.lanes}"))
-        return [(low, whole, self.lanes), (whole, high, 1)]
+        self.whole = self.add(low, self.code.op(f"and i64 {width}, {-self.lanes}"))
+        return [(low, False), (self.whole, True)]
+
+    def _mask_rest(self, index: str, high: str, masked: bool) -> None:
+        if masked:
+            left = self.code.op(f"sub i64 {high}, {index}")
+            kind = Lanes("i32", self.lanes)
+            limit = self.code.spread(kind, self.code.op(f"trunc i64 {left} to i32"))
+            self.mask = self.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {limit}")
 
     def _stages(self, lanes: int) -> None:
         """Walk along the reduced axes as often as values wait for the result of the walk before."""
@@ -369,14 +376,13 @@ class Emitter:
     def _reduce(self, reductions: list[Node], stores: list[tuple[Node, Operand]], lanes: int) -> None:
         """One walk along the reduced axes; what it adds up is then known in the scope around it."""
         wide = not self.strip and self.vector is not None
-        widths = [self.lanes, 1] if wide and self.lanes > 1 else [1 if wide else lanes]
-        start = [[item for n in reductions for item in self._start(n, self._width(n.inputs[0], w))] for w in widths]
-        results = self._loops(list(self.shape.reduced), reductions, stores, start, widths)
+        lanes = self.lanes if wide else lanes
+        start = [item for node in reductions for item in self._start(node, self._width(node.inputs[0], lanes))]
+        results = self._loops(list(self.shape.reduced), reductions, stores, start, lanes)
         for i, node in enumerate(reductions):
-            values = self._pick(results[0], reductions, i)
-            if len(widths) == 2:
-                whole = self._across(node, values, self.lanes)
-                values = self._combine(node, whole, self._pick(results[1], reductions, i), 1)
+            values = self._pick(results, reductions, i)
+            if wide:
+                values = self._across(node, values, lanes)
             self.scopes[-1][id(node)] = values[-1]
 
     def _places(self, node: Node) -> int:
@@ -387,43 +393,29 @@ class Emitter:
         return list(values[first : first + self._places(reductions[i])])
 
     def _loops(
-        self,
-        axes: list[int],
-        reductions: list[Node],
-        stores: Any,
-        start: list[list[tuple[str, str]]],
-        widths: list[int],
-    ) -> list[list[str]]:
-        """The loops along the reduced axes, outermost first; answers what was accumulated, for each width."""
+        self, axes: list[int], reductions: list[Node], stores: Any, start: list[tuple[str, str]], lanes: int
+    ) -> list[str]:
+        """The loops along the reduced axes, outermost first; answers what was accumulated."""
         if not axes:
-            return [self._turn(reductions, stores, [v for _, v in start[0]], widths[0])]
+            return self._turn(reductions, stores, [value for _, value in start], lanes)
         axis, code = axes[0], self.code
+        kinds = [kind for kind, _ in start]
         if axis == self.vector:
-            results = []
-            for (low, high, lanes), carried in zip(self._pieces("0", self.extent[axis]), start, strict=True):
-                with code.loop(low, high, str(lanes), carried) as loop:
+            for low, masked in self._pieces("0", self.extent[axis]):
+                with code.loop(low, self.extent[axis] if masked else self.whole, str(lanes), start) as loop:
+                    self._mask_rest(loop.index, self.extent[axis], masked)
                     self._enter([], {axis: loop.index})
                     loop.next = self._turn(reductions, stores, loop.carried, lanes)
                     self._leave()
-                results.append(loop.carried)
-            return results
-        flat = [item for group in start for item in group]
-        with code.loop("0", self.extent[axis], "1", flat) as loop:
+                self.mask = ""
+                start = list(zip(kinds, loop.carried, strict=True))
+            return loop.carried
+        with code.loop("0", self.extent[axis], "1", start) as loop:
             self._enter([axis], {axis: loop.index})
-            inside, position = [], 0
-            for group in start:
-                held = loop.carried[position : position + len(group)]
-                inside.append([(kind, value) for (kind, _), value in zip(group, held, strict=True)])
-                position += len(group)
-            loop.next = [
-                value for group in self._loops(axes[1:], reductions, stores, inside, widths) for value in group
-            ]
+            held = list(zip(kinds, loop.carried, strict=True))
+            loop.next = self._loops(axes[1:], reductions, stores, held, lanes)
             self._leave()
-        answer, position = [], 0
-        for group in start:
-            answer.append(loop.carried[position : position + len(group)])
-            position += len(group)
-        return answer
+        return loop.carried
 
     def _turn(self, reductions: list[Node], stores: Any, carried: Sequence[str], lanes: int) -> list[str]:
         """What is done at one place: evaluate, accumulate, store."""
@@ -431,15 +423,43 @@ class Emitter:
         following: list[str] = []
         for i, node in enumerate(reductions):
             width = self._width(node.inputs[0], lanes)
+            if self._adds_products(node):
+                factors = [self._fit(x, lanes, width) for x in node.inputs[0].inputs]
+                following.append(self._fused(node, factors, self._pick(carried, reductions, i)[0], width))
+                continue
             new = [self._value(node.inputs[0], lanes)]
             if node.op == "Argmax":
-                new.insert(0, self._flat_position(width))
-                new.reverse()
+                new.append(self._flat_position(width))
+            if self.mask and not self.strip and width > 1:
+                neutral = self._start(node, width)
+                new = [
+                    self.code.op(f"select <{width} x i1> {self.mask}, {kind} {value}, {kind} {nothing}")
+                    for value, (kind, nothing) in zip(new, neutral, strict=True)
+                ]
             following += self._combine(node, self._pick(carried, reductions, i), new, width)
         for store in stores:
             self._store(store, lanes)
         self.scopes.pop()
         return following
+
+    def _adds_products(self, node: Node) -> bool:
+        """Whether it is a sum of products that nothing else needs: multiplied and added in one instruction."""
+        product = node.inputs[0]
+        return (
+            node.op == "Sum"
+            and product.op == "Multiply"
+            and node.dtype.kind == "f"
+            and self._known(product) is None
+            and sum(product is x for n in self.nest.nodes for x in n.inputs) == 1
+            and all(product is not n for n, _ in self.nest.stores)
+        )
+
+    def _fused(self, node: Node, factors: list[str], total: str, width: int) -> str:
+        kind = elementary.register(node.dtype, width)
+        answer = self.code.call(kind.text, f"llvm.fma.{kind.mangled}", *[(kind.text, x) for x in (*factors, total)])
+        if self.mask and not self.strip and width > 1:
+            return self.code.op(f"select <{width} x i1> {self.mask}, {kind.text} {answer}, {kind.text} {total}")
+        return answer
 
     def _start(self, node: Node, lanes: int) -> list[tuple[str, str]]:
         """What a reduction starts from: (type, value)."""
@@ -565,6 +585,8 @@ class Emitter:
         operand: Operand = node.detail
         place = self._place(operand, lanes, width)
         mask = self._guard(operand, width)
+        if self.mask and width > 1:
+            mask = self.code.op(f"and <{width} x i1> {mask}, {self.mask}") if mask else self.mask
         other = elementary.splat(operand.dtype, width, operand.constant)
         return elementary.load(self.code, operand.dtype, width, place, mask, other)
 
@@ -573,8 +595,11 @@ class Emitter:
         moving = bool(operand.strides.get(self.vector, 0)) if self.vector is not None else False
         moving = moving or any(self.vector in term.index.axes for term in operand.terms)
         width = lanes if moving else 1
+        if width == 1 and self._width(node, lanes) > 1:
+            raise AssertionError("a value varies along the vector and its place does not")
         value = self._fit(node, lanes, width)
-        elementary.store(self.code, operand.dtype, width, self._place(operand, lanes, width), value)
+        mask = self.mask if width > 1 else ""
+        elementary.store(self.code, operand.dtype, width, self._place(operand, lanes, width), value, mask)
 
     def _place(self, operand: Operand, lanes: int, width: int) -> elementary.Place:
         """The address of an operand's entries: one, and the distance from lane to lane."""
@@ -614,7 +639,8 @@ class Emitter:
                 return scope[key]  # type: ignore[index]
         code, width = self.code, self._width(index, lanes)
         value = elementary.cast(code, index.dtype, np.dtype(np.int64), width, self._value(index, lanes))
-        checked = elementary.checked_index(code, value, extent, width, self.status, self.check)
+        mask = self.mask if width > 1 else ""
+        checked = elementary.checked_index(code, value, extent, width, self.status, self.check, mask)
         self.scopes[-1][key] = checked  # type: ignore[index]
         return checked
 

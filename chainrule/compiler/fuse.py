@@ -28,6 +28,8 @@ from chainrule.primitives.value import Array, DataType, Shape, Symbol
 _index = np.dtype(np.int64)
 #: A group with more values than this is full: its loop would run out of registers.
 FULL = 80
+#: Fewer channels than this leave most of a vector empty, so vectors lie along the pixels.
+FEW_CHANNELS = 12
 
 
 class Constant(NamedTuple):
@@ -232,6 +234,8 @@ class Lowering:
         dims = [d for d, axis in enumerate(axes) if axis is not None and place.shape[d] != 1]
         rank = {axis: i for i, axis in enumerate(group.order)}
         order = sorted(dims, key=lambda d: rank.get(axes[d], d))  # type: ignore[arg-type]
+        if any(halo):
+            order = image_order(place.shape)
         view = self.allocate(place.shape, place.node.dtype, dims, order, halo)
         strides = {axes[d]: view.strides[d] for d in dims}
         group.nest.stores.append((place.node, Operand(view.buffer, view.offset, strides)))  # type: ignore[arg-type]
@@ -242,7 +246,7 @@ class Lowering:
         """A view of new memory: stride 0 along dimensions not named, a border of zeros around the last ones."""
         border = (0,) * (len(shape) - len(halo)) + tuple(halo)
         if any(border):
-            order = [0, *range(2, len(shape)), 1]  # what is convolved has its channels last
+            order = list(order) if len(order) == len(shape) and order[-1] in (1, len(shape) - 1) else image_order(shape)
             dims = list(range(len(shape)))
         full = [extent + 2 * b if d in dims else 1 for d, (extent, b) in enumerate(zip(shape, border, strict=True))]
         packed = row_major(tuple(full[d] for d in order))
@@ -253,10 +257,10 @@ class Lowering:
         view = View(buffer, tuple(shape), tuple(strides), sum(b * s for b, s in zip(border, strides, strict=True)))
         if any(border):
             self.borders[buffer] = tuple(halo)
-            self._clear_border(view, border)
+            self.clear_border(view, border)
         return view
 
-    def _clear_border(self, view: View, border: Shape) -> None:
+    def clear_border(self, view: View, border: Shape) -> None:
         """Zeros all around: along each bordered dimension a slab before and one behind."""
         inner = {d for d, b in enumerate(border) if not b}
         for dim, width in enumerate(border):
@@ -656,6 +660,12 @@ class Lowering:
         value = evaluate(equation.primitive, arrays, equation.parameters, ((), output.dtype))
         self.places[output] = Constant(value[()], output.shape, output.dtype)
         return True
+
+
+def image_order(shape: Shape) -> list[int]:
+    """How what is convolved lies in memory: channels last, or pixels last if the channels would not fill a vector."""
+    pixels = list(range(2, len(shape)))
+    return [0, *pixels, 1] if shape[1] >= FEW_CHANNELS else [0, 1, *pixels]
 
 
 def _live_dims(memory: Memory) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiler.fuse import Constant, Gather, Inside, Lowering, Memory
+from chainrule.compiler.fuse import Constant, Gather, Inside, Lowering, Memory, image_order
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
@@ -283,7 +283,7 @@ def lower_Concatenate(at: Lowering, e: Equation) -> bool:
             order = sorted(dims, key=lambda d: -abs(place.view.strides[d]))
             break
     halo = at.halos.get(z, ())
-    view = at.allocate(z.shape, z.dtype, dims, order, halo)
+    view = at.allocate(z.shape, z.dtype, dims, image_order(z.shape) if any(halo) else order, halo)
     start = 0
     for x in e.inputs:
         stop = start + x.shape[axis]

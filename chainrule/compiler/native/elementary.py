@@ -109,23 +109,30 @@ def _reverse(code: Code, kind: Lanes, value: str) -> str:
     return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{kind.count} x i32> <{order}>")
 
 
-def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str) -> None:
-    """Write a vector."""
+def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str, mask: str = "") -> None:
+    """Write a vector, or those lanes of it that the mask names."""
     kind, size = register(dtype, lanes), dtype.itemsize
     if dtype == np.bool_:
         kind = kind.of("i8")
         value = code.op(f"zext <{lanes} x i1> {value} to {kind.text}")
+    bits = f"<{lanes} x i1>"
     if lanes == 1 or (not place.terms and place.step == str(size)):
-        code.store(kind.text, value, place.address, size)
+        if not mask:
+            code.store(kind.text, value, place.address, size)
+            return
+        code.call(
+            "void", f"llvm.masked.store.{kind.mangled}.p0",
+            (kind.text, value), ("ptr", place.address), ("i32", str(size)), (bits, mask),
+        )  # fmt: skip
         return
     code.call(
         "void", f"llvm.masked.scatter.{kind.mangled}.v{lanes}p0",
         (kind.text, value), (f"<{lanes} x ptr>", _addresses(code, place, lanes)), ("i32", str(size)),
-        (f"<{lanes} x i1>", Lanes("i1", lanes).splat(1)),
+        (bits, mask or Lanes("i1", lanes).splat(1)),
     )  # fmt: skip
 
 
-def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, check: str) -> str:
+def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, check: str, mask: str = "") -> str:
     """An index, counted from the end if negative; outside of the extent the error word is set and 0 taken."""
     kind = Lanes("i64", lanes)
     limit = code.spread(kind, extent)
@@ -133,6 +140,8 @@ def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, 
     wrapped = code.op(f"add {kind.text} {value}, {limit}")
     value = code.op(f"select <{lanes} x i1> {negative}, {kind.text} {wrapped}, {kind.text} {value}")
     outside = code.op(f"icmp uge {kind.text} {value}, {limit}")
+    if mask:
+        outside = code.op(f"and <{lanes} x i1> {outside}, {mask}")
     wrong = code.call("i1", f"llvm.vector.reduce.or.v{lanes}i1", (f"<{lanes} x i1>", outside))
     with code.when(wrong):
         code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
