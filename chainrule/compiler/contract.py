@@ -110,7 +110,8 @@ def _cost(a: View, b: View, at: Lowering, z: Symbol, turned: bool = False) -> fl
     """What an orientation costs, in entries moved: packing, and vectors that are not full."""
     n = b.shape[-1]
     size = math.prod(z.shape)
-    waste = (-n % 16) / n * size * a.shape[-1] / 128
+    m = a.shape[-2]
+    waste = ((-n % 16) / n + (-m % 14) / m) * size * a.shape[-1] / 128
     pack = 0.0 if b.strides[-1] == 1 or n == 1 else math.prod(b.shape)
     pack += 0 if 1 in a.strides[-2:] else math.prod(a.shape)
     wish = at.wishes.get(z)
@@ -162,7 +163,7 @@ def _split(product: Product) -> None:
             product.segments = [(depth // piece, product.run[1] * piece, product.run[2] * piece)]
             product.run = (piece, *product.run[1:])
     count = math.prod(n for n, *_ in product.segments)
-    if depth >= 1024 and tiles <= 192 and count > 1:
+    if count > 1 and ((depth >= 8192 and tiles <= 192) or (depth >= 1024 and tiles < 12)):
         wanted = 8 if tiles <= 96 else 4
         product.splits = max(1, min(count, wanted, depth // 512))
         product.splits = -(-count // -(-count // product.splits))

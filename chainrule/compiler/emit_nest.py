@@ -136,6 +136,22 @@ def _cut(nest: Nest, axis: int, chunk: int) -> None:
             node.axes |= {PIECE}
 
 
+def _turn_inside_out(nest: Nest) -> None:
+    """A transposing copy: walk along what is read in the innermost loop, for one vector of what is written.
+
+    Otherwise every cache line that is read would have left the cache before its next entry is asked for.
+    """
+    loads = [node.detail for node in nest.nodes if node.op == "load"]
+    if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(n.op == "block" for n in nest.nodes):
+        return
+    (source,), (_, target) = loads, nest.stores[0]
+    read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]
+    written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]
+    if len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
+        if not source.terms and not source.guards and not target.terms:
+            nest.reduced, nest.sequential = frozenset(read), True
+
+
 class Emitter:
     """Writes the function of one nest."""
 
@@ -144,6 +160,7 @@ class Emitter:
         self.nest = nest
         if nest.split is not None:
             _cut(nest, *nest.split)
+        _turn_inside_out(nest)
         self.shape = walk(nest)
         self.operands = nest.operands()
         self.slots = {id(operand): i for i, operand in enumerate(self.operands)}

@@ -60,7 +60,41 @@ def wished_orders(equations: Sequence[Equation], cells: Sequence[Symbol]) -> dic
             wishes[x] = orders[root]
         elif root in touched:
             wishes[x] = tuple(range(len(x.shape)))
+    _wish_for_loops(equations, wishes)
     return wishes
+
+
+def _wish_for_loops(equations: Sequence[Equation], wishes: dict[Any, Shape]) -> None:
+    """What a loop adds to the products of its steps should lie as these do: the samples closest together.
+
+    A step's product h·Wᵀ is computed as W·hᵀ, whose rows are the weight's: nothing has to be rearranged in any step.
+    """
+    made_by = {symbol: e for e in equations for symbol in e.outputs}
+    for e in equations:
+        if e.primitive.name != "Scan":
+            continue
+        body, carries = e.parameters["body"], e.parameters["carries"]
+        shapes = {x.outputs[0].shape for x in body.equations if x.primitive.name == "MatMul"}
+        for row, x in zip(body.inputs[carries:], e.inputs[carries:], strict=False):
+            if len(row.shape) == 2 and row.shape in shapes and isinstance(x, Symbol) and row.shape[0] >= 16:
+                _wish_back(x, made_by, wishes)
+
+
+def _wish_back(x: Any, made_by: dict[Any, Equation], wishes: dict[Any, Shape]) -> None:
+    """Follow a value to the product it comes from and wish that product turned."""
+    for _ in range(20):
+        e = made_by.get(x)
+        if e is None:
+            return
+        if e.primitive.name == "MatMul" and len(x.shape) == 2:
+            wishes[x] = (1, 0)
+            return
+        if e.primitive.name not in ELEMENTWISE and e.primitive.name != "Reshape":
+            return
+        larger = [y for y in e.inputs if isinstance(y, Symbol) and y.size == x.size and y in made_by]
+        if not larger:
+            return
+        x = next((y for y in larger if made_by[y].primitive.name != "Broadcast"), larger[0])
 
 
 def lower(
