@@ -310,10 +310,10 @@ def _kernel_walk(
         return [s for s in steps[:-1] if s[0] != 1], (last[0], 1, last[2])
     if channels != 1 and image.strides[1] != 1:
         return [s for s in [(channels, image.strides[1], weight.strides[n]), *steps] if s[0] != 1], (1, 1, 0)
-    if channels == 1 or (last[1] == channels and last[2] == channels * run[2]):
-        if channels != 1 or last[1] == 1:
-            run = (kernel[-1] * channels, 1, last[2] if channels == 1 else run[2])
-            steps = steps[:-1]
+    joined = last[1] == 1 if channels == 1 else last[1] == channels and last[2] == channels * run[2]
+    if joined:
+        run = (kernel[-1] * channels, 1, last[2] if channels == 1 else run[2])
+        steps = steps[:-1]
     return [s for s in steps if s[0] != 1], run
 
 
@@ -388,11 +388,11 @@ def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
         return False
     (y, w), (x,) = e.inputs, e.outputs
     n = len(y.shape) - 2
-    stride, padding, dilation = _settings(e, n)
+    stride, _, dilation = _settings(e, n)
     if any(d != 1 and s != 1 for d, s in zip(dilation, stride, strict=True)) or n + 1 > 4:
         return False
     reach = [_reach(e, d) for d in range(n)]
-    if w.shape[1] <= 3 and all(s == 1 for s in stride):
+    if w.shape[1] < FEW_CHANNELS and all(s == 1 for s in stride):
         _direct_transpose(at, e, reach)
         return True
     image = _bordered(at, y, [r[0] for r in reach], [r[1] for r in reach])

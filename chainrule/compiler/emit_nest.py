@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from chainrule.compiler.views import Buffer
 
 #: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
 PART = 2**14
+#: So many sums go side by side where a loop does little else.
+WAYS = 4
 #: The axis that counts the pieces of a split reduction.
 PIECE = -1
 
@@ -147,9 +150,9 @@ def _turn_inside_out(nest: Nest) -> None:
     (source,), (_, target) = loads, nest.stores[0]
     read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]
     written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]
-    if len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
-        if not source.terms and not source.guards and not target.terms:
-            nest.reduced, nest.sequential = frozenset(read), True
+    plain = not source.terms and not source.guards and not target.terms
+    if plain and len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
+        nest.reduced, nest.sequential = frozenset(read), True
 
 
 class Emitter:
@@ -171,6 +174,7 @@ class Emitter:
         self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
         self.status = self.check = self.mask = ""
         self.has_block = False
+        self.side_by_side: int | None = None
         self._stage()
 
     # ------------------------------------------------------------------------------------- planning
@@ -382,22 +386,32 @@ class Emitter:
 
     def _inner(self, store: tuple[Node, Operand]) -> bool:
         node, operand = store
-        axes = node.axes.union(*(t.index.axes for t in operand.terms)) | {a for a, s in operand.strides.items() if s}
+        axes = node.axes.union(*(t.place.axes for t in operand.terms)) | {a for a, s in operand.strides.items() if s}
         return bool(axes & self.nest.reduced)
 
     def _store_stage(self, store: tuple[Node, Operand]) -> int:
-        return max(self.stage[id(node)] for node in (store[0], *(t.index for t in store[1].terms)))
+        return max(self.stage[id(node)] for node in (store[0], *(t.place for t in store[1].terms)))
 
     # ------------------------------------------------------------------------------------- reductions
 
     def _reduce(self, reductions: list[Node], stores: list[tuple[Node, Operand]], lanes: int) -> None:
-        """One walk along the reduced axes; what it adds up is then known in the scope around it."""
+        """One walk along the reduced axes; what it adds up is then known in the scope around it.
+
+        A sum waits some cycles for the one before it. So where little else is done, several sums go side by side.
+        """
         wide = not self.strip and self.vector is not None
         lanes = self.lanes if wide else lanes
+        axes = list(self.shape.reduced)
+        plain = [axis for axis in axes if axis != self.vector]
+        light = len(self.nest.nodes) <= 8 and not stores and not self.nest.sequential
+        self.side_by_side = plain[-1] if plain and light and self.shape.extents[plain[-1]] > 1 else None
         start = [item for node in reductions for item in self._start(node, self._width(node.inputs[0], lanes))]
-        results = self._loops(list(self.shape.reduced), reductions, stores, start, lanes)
+        sets = self._loops(axes, reductions, stores, [start] * (WAYS if self.side_by_side is not None else 1), lanes)
         for i, node in enumerate(reductions):
-            values = self._pick(results, reductions, i)
+            partial = [self._pick(values, reductions, i) for values in sets]
+            values, width = partial[0], self._width(node.inputs[0], lanes)
+            for other in partial[1:]:
+                values = self._combine(node, values, other, width)
             if wide:
                 values = self._across(node, values, lanes)
             self.scopes[-1][id(node)] = values[-1]
@@ -410,29 +424,65 @@ class Emitter:
         return list(values[first : first + self._places(reductions[i])])
 
     def _loops(
-        self, axes: list[int], reductions: list[Node], stores: Any, start: list[tuple[str, str]], lanes: int
-    ) -> list[str]:
-        """The loops along the reduced axes, outermost first; answers what was accumulated."""
+        self, axes: list[int], reductions: list[Node], stores: Any, sets: list[list[tuple[str, str]]], lanes: int
+    ) -> list[list[str]]:
+        """The loops along the reduced axes, outermost first; answers what was accumulated, for each set of sums."""
         if not axes:
-            return self._turn(reductions, stores, [value for _, value in start], lanes)
-        axis, code = axes[0], self.code
-        kinds = [kind for kind, _ in start]
+            return [self._turn(reductions, stores, [value for _, value in sets[0]], lanes)]
+        axis = axes[0]
         if axis == self.vector:
-            for low, masked in self._pieces("0", self.extent[axis]):
-                with code.loop(low, self.extent[axis] if masked else self.whole, str(lanes), start) as loop:
-                    self._mask_rest(loop.index, self.extent[axis], masked)
-                    self._enter([], {axis: loop.index})
-                    loop.next = self._turn(reductions, stores, loop.carried, lanes)
+            return [self._vector_loop(axis, reductions, stores, sets[0], lanes)]
+        if axis == self.side_by_side and len(sets) > 1:
+            extent = self.extent[axis]
+            whole = self.code.op(f"and i64 {extent}, {-WAYS}")
+            with self._carrying("0", whole, WAYS, sets) as (loop, held):
+                following = []
+                for way, values in enumerate(held):
+                    index = self.add(loop.index, str(way))
+                    self._enter([axis], {axis: index})
+                    following += self._loops(axes[1:], reductions, stores, [values], lanes)
                     self._leave()
-                self.mask = ""
-                start = list(zip(kinds, loop.carried, strict=True))
-            return loop.carried
-        with code.loop("0", self.extent[axis], "1", start) as loop:
+                loop.next = [value for values in following for value in values]
+            sets = self._typed(sets, loop.carried)
+            with self._carrying(whole, extent, 1, sets[:1]) as (loop, held):
+                self._enter([axis], {axis: loop.index})
+                loop.next = self._loops(axes[1:], reductions, stores, held, lanes)[0]
+                self._leave()
+            return [list(loop.carried), *[[value for _, value in values] for values in sets[1:]]]
+        with self._carrying("0", self.extent[axis], 1, sets) as (loop, held):
             self._enter([axis], {axis: loop.index})
-            held = list(zip(kinds, loop.carried, strict=True))
-            loop.next = self._loops(axes[1:], reductions, stores, held, lanes)
+            loop.next = [x for values in self._loops(axes[1:], reductions, stores, held, lanes) for x in values]
             self._leave()
-        return loop.carried
+        return [[value for _, value in values] for values in self._typed(sets, loop.carried)]
+
+    @contextmanager
+    def _carrying(self, low: str, high: str, step: int, sets: list[list[tuple[str, str]]]) -> Iterator[Any]:
+        """A loop that carries all sets of sums."""
+        with self.code.loop(low, high, str(step), [item for values in sets for item in values]) as loop:
+            yield loop, self._typed(sets, loop.carried)
+
+    def _typed(self, sets: list[list[tuple[str, str]]], values: Sequence[str]) -> list[list[tuple[str, str]]]:
+        """New values in place of the old ones, with their types."""
+        new = iter(values)
+        return [[(kind, next(new)) for kind, _ in old] for old in sets]
+
+    def _vector_loop(
+        self, axis: int, reductions: list[Node], stores: Any, start: list[tuple[str, str]], lanes: int
+    ) -> list[str]:
+        """The innermost loop, where vectors lie along a reduced axis."""
+        kinds = [kind for kind, _ in start]
+        values: list[str] = []
+        for low, masked in self._pieces("0", self.extent[axis]):
+            stop = self.extent[axis] if masked else self.whole
+            with self.code.loop(low, stop, str(lanes), start) as loop:
+                self._mask_rest(loop.index, self.extent[axis], masked)
+                self._enter([], {axis: loop.index})
+                loop.next = self._turn(reductions, stores, loop.carried, lanes)
+                self._leave()
+            self.mask = ""
+            values = list(loop.carried)
+            start = list(zip(kinds, values, strict=True))
+        return values
 
     def _turn(self, reductions: list[Node], stores: Any, carried: Sequence[str], lanes: int) -> list[str]:
         """What is done at one place: evaluate, accumulate, store."""
@@ -610,7 +660,7 @@ class Emitter:
     def _store(self, store: tuple[Node, Operand], lanes: int) -> None:
         node, operand = store
         moving = bool(operand.strides.get(self.vector, 0)) if self.vector is not None else False
-        moving = moving or any(self.vector in term.index.axes for term in operand.terms)
+        moving = moving or any(self.vector in term.place.axes for term in operand.terms)
         width = lanes if moving else 1
         if width == 1 and self._width(node, lanes) > 1:
             raise AssertionError("a value varies along the vector and its place does not")
@@ -625,8 +675,8 @@ class Emitter:
         step, vector_terms = "0", []
         for i, term in enumerate(operand.terms):
             extent, stride = self.term_numbers[id(operand), i]
-            index = self._checked(term.index, extent, lanes)
-            if self._width(term.index, lanes) == 1:
+            index = self._checked(term.place, extent, lanes)
+            if self._width(term.place, lanes) == 1:
                 one = code.op(f"extractelement <1 x i64> {index}, i64 0")
                 address = code.op(f"getelementptr i8, ptr {address}, i64 {self.mul(one, stride)}")
             else:

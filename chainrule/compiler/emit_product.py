@@ -99,7 +99,7 @@ def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
         with code.loop("0", "%run", carried=[(vector, x) for x in segment.carried]) as k:
             here = code.op(f"getelementptr i8, ptr {b}, i64 {code.op(f'mul i64 {k.index}, %b_step')}")
             row_b = [
-                code.load(vector, code.at(here, lanes.element, str(j * lanes.count)), size) for j in range(vectors)
+                code.load(vector, code.at(here, lanes.element, str(j * lanes.lanes)), size) for j in range(vectors)
             ]
             if mode == "rows":
                 move = code.op(f"add i64 {a_offset}, {code.op(f'mul i64 {k.index}, {size}')}")
@@ -127,7 +127,7 @@ def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
         for i in range(rows):
             row = code.op(f"getelementptr i8, ptr %c, i64 {code.op(f'mul i64 %c_row, {i}')}")
             for j in range(vectors):
-                place, value = code.at(row, lanes.element, str(j * lanes.count)), segment.carried[i * vectors + j]
+                place, value = code.at(row, lanes.element, str(j * lanes.lanes)), segment.carried[i * vectors + j]
                 if label == add:
                     value = code.op(f"fadd {vector} {value}, {code.load(vector, place, size)}")
                 code.store(vector, value, place, size)
@@ -214,7 +214,7 @@ class Walk:
         self.addresses = "%scratch"
         self.table = self._behind("%scratch", self.mul(count, 8))
         self.block = self._behind(self.table, self.mul(self.segments, 16))
-        self.block_row = self.mul(self.panels, self.vectors * self.lanes.count * self.size)
+        self.block_row = self.mul(self.panels, self.vectors * self.lanes.lanes * self.size)
 
     def _behind(self, place: str, size: str) -> str:
         whole = self.code.op(f"and i64 {self.add(size, '63')}, -64")
@@ -251,7 +251,7 @@ class Walk:
                 again = code.op(f"icmp ne i64 {started}, 0")
                 a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
                 with code.loop("0", self.panels) as panel, code.loop("0", self.tiles) as tile:
-                    width = self.vectors * self.lanes.count * self.size
+                    width = self.vectors * self.lanes.lanes * self.size
                     column = self.mul(self.add(self.first_panel, panel.index), width)
                     b = code.at(self.b, "i8", self.add(column, b_move))
                     place = self.add(
@@ -272,8 +272,8 @@ class Walk:
         code, n = self.code, self.n
         finish = code.op(f"inttoptr i64 {n['finish']} to ptr")
         numbers = code.op(f"inttoptr i64 {n['finish_numbers']} to ptr")
-        column = self.mul(self.first_panel, self.vectors * self.lanes.count)
-        columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.vectors * self.lanes.count))
+        column = self.mul(self.first_panel, self.vectors * self.lanes.lanes)
+        columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.vectors * self.lanes.lanes))
         before = self.mul(outermost, n["rows"])
 
         def hand(row: str, count: str, block: str) -> None:
@@ -320,7 +320,7 @@ def numbers_of(
         "segment": _padded(product.segments, 4, 3),
     }
     if product.mode == "columns":
-        pad["row"] = _padded(product.rows[:-1], 3, 2) + [(1, 0)]
+        pad["row"] = [*_padded(product.rows[:-1], 3, 2), (1, 0)]
     n: dict[str, Any] = {
         "a_slot": Slot(product.a[0]), "a_offset": Offset(product.a[0], product.a[1] * size),
         "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * size),

@@ -137,6 +137,7 @@ class Executable:
         self.bases = np.zeros(len(outside) + 2, np.int64)
         self.bases[0], self.bases[1] = self.status.ctypes.data, self.arena.ctypes.data
         self.held: list[Any] = []
+        self.watch: Array | None = None
         for buffer, slot in self.slots.items():
             if isinstance(buffer.origin, np.ndarray):
                 self.held.append(padded_copy(buffer.origin))
@@ -220,12 +221,12 @@ class Executable:
         low = sum(s for s in span if s < 0)
         size = sum(abs(s) for s in span) + view.dtype.itemsize
         raw = (ctypes.c_char * max(size, 1)).from_address(self.address(view) + low)
-        return np.ndarray(view.shape, view.dtype, raw, -low, strides)
+        return np.ndarray(view.shape, view.dtype, raw, -low, strides)  # type: ignore[arg-type]
 
-    def run(self, profile: Array | None = None) -> None:
+    def run(self) -> None:
         """Run the program on what the bases point to now. Raises IndexRangeError if an index was out of range."""
         self.status[:] = 0
-        address = 0 if profile is None else int(profile.ctypes.data)
+        address = 0 if self.watch is None else int(self.watch.ctypes.data)
         for start, stop, call in self.segments:
             if call is None:
                 run_calls(self.table, start, stop, self.bases, self.builder.scratch, small=self.small, profile=address)

@@ -114,7 +114,7 @@ def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int) -> 
     from chainrule.nn.module import Module
     from chainrule.optim.optimizer import Optimizer
 
-    if id(thing) in seen or depth > 4 or isinstance(thing, _PLAIN) or isinstance(thing, type):
+    if id(thing) in seen or depth > 4 or isinstance(thing, (*_PLAIN, type)):
         return
     seen.add(id(thing))
     if isinstance(thing, TensorCell):

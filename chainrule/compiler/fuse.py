@@ -557,14 +557,9 @@ class Lowering:
             wanted = frozenset(place.axes[d] for d in real)
             have = place.group.nest.reduced
             everywhere = have <= frozenset(a for a in place.axes if a is not None)
-            if not real or have == wanted or (not have and self._can_reduce(place.group, wanted)):
-                if everywhere:
-                    return place.group, list(place.axes)
+            if everywhere and (not real or have in (wanted, frozenset())):
+                return place.group, list(place.axes)
         return self.new_group([x], place.shape)
-
-    def _can_reduce(self, group: Group, axes: frozenset[Any]) -> bool:
-        """Whether enough independent work is left when the axes are reduced, or the reduction is small."""
-        return True
 
     def _maybe_split(
         self, group: Group, node: Node, axes: tuple[int | None, ...], shape: Shape, output: Any, op: str
@@ -577,7 +572,6 @@ class Lowering:
         if split is None:
             return
         nest.split = split
-        group.open = group.open and True
         axis, chunk = split
         pieces = -(-nest.extents[axis] // chunk)
         varying = [d for d, a in enumerate(axes) if a is not None and shape[d] != 1]

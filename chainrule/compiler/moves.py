@@ -222,7 +222,7 @@ def _one_per_row(at: Lowering, e: Equation) -> bool:
     if any(p.shape[i] != p.size for i, p in enumerate(places) if i != axis):
         return False
     count = np.arange(z.shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(z.shape))])
-    place = _wrapped(at, places[axis], z.shape[axis])
+    start_at = _wrapped(at, places[axis], z.shape[axis])
 
     def spread(x: Any) -> Symbol:
         wide = Symbol(z.shape, x.dtype)
@@ -230,7 +230,7 @@ def _one_per_row(at: Lowering, e: Equation) -> bool:
         return wide
 
     here, picked, zero = Symbol(z.shape, np.dtype(np.bool_)), Symbol(z.shape, z.dtype), np.zeros((), z.dtype)
-    at.map("Equal", [spread(place), spread(count)], here, z.shape, here.dtype)
+    at.map("Equal", [spread(start_at), spread(count)], here, z.shape, here.dtype)
     at.map("Where", [here, spread(new), spread(zero)], picked, z.shape, z.dtype)
     start = at.place(base)
     if isinstance(start, Constant) and start.value == 0:

@@ -29,7 +29,7 @@ class Guard(NamedTuple):
 class Term(NamedTuple):
     """An index found in another value: the address moves by index · stride. It counts from the end if negative."""
 
-    index: Node
+    place: Node
     extent: int
     stride: int
 
@@ -111,8 +111,8 @@ class Nest:
         axes = {axis for axis, stride in operand.strides.items() if stride and self.extents[axis] != 1}
         axes |= {guard.axis for guard in operand.guards}
         for term in operand.terms:
-            axes |= term.index.axes
-        inputs = tuple(term.index for term in operand.terms)
+            axes |= term.place.axes
+        inputs = tuple(term.place for term in operand.terms)
         return self.append(Node("load", inputs, operand.dtype, frozenset(axes), operand))
 
     def constant(self, value: Any, dtype: DataType) -> Node:
@@ -148,7 +148,7 @@ class Nest:
         """Forget values that no store needs."""
         needed = {id(node) for node, _ in self.stores}
         for _, operand in self.stores:
-            needed |= {id(term.index) for term in operand.terms}
+            needed |= {id(term.place) for term in operand.terms}
         kept = []
         for node in reversed(self.nodes):
             if id(node) in needed:

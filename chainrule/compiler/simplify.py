@@ -62,7 +62,7 @@ class Simplifier:
     def number(self, x: Any) -> float | None:
         """The number that a value is everywhere, if it is one."""
         if not isinstance(x, Symbol):
-            return x.reshape(-1)[0] if x.size == 1 else None  # type: ignore[no-any-return]
+            return x.reshape(-1)[0] if x.size == 1 else None
         broadcast = self.maker(x, "Broadcast") or self.maker(x, "Reshape")
         return self.number(broadcast.inputs[0]) if broadcast else None
 

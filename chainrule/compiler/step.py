@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
+from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
@@ -30,6 +32,7 @@ from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
 
@@ -122,6 +125,24 @@ class Compiled:
             self.states[key] = origin, State(view)
         return self.states[key][1].view
 
+    def size_and_seconds(self) -> tuple[int, float, float]:
+        """How many kernels it has, and how long tracing and compiling took."""
+        return len(self.executable.groups), *self.seconds
+
+    def explain(self) -> str:
+        """The program in words: each kernel's loops, operations and module; what NumPy computes is marked."""
+        ex = self.executable
+        lines = [
+            f"{len(ex.groups)} kernels in {max(ex.when, default=-1) + 1} stages, "
+            f"{len(ex.builder.functions)} functions, "
+            f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
+        ]
+        lines += [f"{stage:4d}  {ex.describe(i)}" for i, stage in enumerate(ex.when)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return repr(self.program._replace(equations=self.equations))
+
     # ------------------------------------------------------------------------------------- running
 
     def fits(self) -> bool:
@@ -163,9 +184,9 @@ class Compiled:
         """Bring a cell's value into the program's memory, unless it is there already."""
         tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
         held = None if tensor is None else tensor._value
-        if held is not None and held is state.value:
-            if id(state.view.buffer) not in self.written or _alone(state):
-                return
+        untouched = held is not None and held is state.value
+        if untouched and (id(state.view.buffer) not in self.written or _alone(state)):
+            return
         array = None if held is None else held.array
         state.renew()
         if array is not None:
@@ -214,7 +235,99 @@ def _readable(array: Array) -> Array:
     return array if -end % 4096 >= 128 else padded_copy(array)
 
 
-def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+class CompiledFunction:
+    """What `compile` makes of a function: it is called as the function is.
+
+    Attributes:
+        programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__name__ = self.name
+        self.programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
+        self._once: list[Any] = []
+        self._lock = threading.RLock()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method: compiled for each instance anew, since the instance is part of what shapes the trace."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program for arguments like these; the first time, make it."""
+        if current_state().trace is not None:
+            return self.function(*args, **kwargs)  # within another compiled function it is part of that one
+        leaves: list[Any] = []
+        form = _take_apart((args, kwargs), leaves)
+        key = (
+            form,
+            tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves),
+            current_state().gradients,
+        )
+        with self._lock:  # a program has one memory
+            known = self.programs.setdefault(key, [])
+            for facts, compiled, shape in known:
+                if facts.hold() and compiled.fits():
+                    return _put_together(shape[0], compiled.run(leaves))
+            self._explain_why(key, known)
+            return self._compile(form, key, leaves)
+
+    def _explain_why(self, key: Any, known: list[tuple[Facts, Compiled, Any]]) -> None:
+        if known:
+            why = known[-1][0].change() or "a gradient came or went, or numbers that Python read are others"
+            log.info("%s is compiled again: %s.", self.name, why)
+        elif len(self.programs) > 1:
+            log.info("%s is compiled again: arguments of another form, %s.", self.name, key[1])
+
+    def _compile(self, form: Any, key: Any, leaves: list[Any]) -> Any:
+        shape: list[Any] = []
+
+        def call(stand_ins: list[Any]) -> list[Any]:
+            again, named = _put_together(form, stand_ins)
+            answer: list[Any] = []
+            shape[:] = [_take_apart(self.function(*again, **named), answer)]
+            return answer
+
+        compiled = Compiled(call, leaves)
+        log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
+        if not compiled.program.leaves_behind:
+            self.programs[key].append((facts_of(self.function), compiled, shape))
+        else:
+            self._once.append(form)
+            if self._once.count(form) > 2:
+                raise TraceError(
+                    f"{self.name} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
+                    "compiled step is not Python any more: return them, or write into tensors that exist already."
+                )
+        return _put_together(shape[0], compiled.run(leaves))
+
+    @property
+    def program(self) -> Compiled:
+        """The program made last. Raises TraceError if the function has not been called yet."""
+        made = [compiled for known in self.programs.values() for _, compiled, _ in known]
+        if not made:
+            raise TraceError(f"{self.name} has no program yet: the first call makes it.")
+        return made[-1]
+
+    def explain(self) -> str:
+        """What the last program does, one kernel in a line; see :meth:`Compiled.explain`."""
+        return self.program.explain()
+
+    def profile(self, *args: Any, runs: int = 10, **kwargs: Any) -> Profile:
+        """Run the step some times with these arguments and measure each kernel. The runs count: a step trains."""
+        self(*args, **kwargs)
+        executable = self.program.executable
+        return measure(executable, lambda: self(*args, **kwargs), runs)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.name}>"
+
+
+def compile(function: Callable[..., Any]) -> CompiledFunction:
     """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
 
     The step is written as always; nothing in it has to change:
@@ -228,52 +341,19 @@ def compile(function: Callable[..., Any]) -> Callable[..., Any]:
             return loss
 
     Tensors from outside (parameters, running statistics, the optimiser's memory, random states) are read anew in every
-    call and changed in place. Gradients are gone after the step unless it leaves them for the next one. A Python
-    branch on a tensor's value cannot be compiled and raises a TraceError.
+    call and changed in place. The learning rate is read anew too. Training mode, settings and other plain values around
+    the function are remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level
+    INFO) says why. Gradients are gone after the step unless it leaves them for the next one. Results are detached.
+
+    A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
+    of range raises an IndexRangeError, and nothing has been changed then.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
-    left: list[Any] = []
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        leaves: list[Any] = []
-        form = _take_apart((args, kwargs), leaves)
-        key = form, tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves)
-        known = programs.setdefault(key, [])
-        for facts, compiled, shape in known:
-            if facts.hold() and compiled.fits():
-                return _put_together(shape[0], compiled.run(leaves))
-        if known:
-            log.info("%s is compiled again: %s", run.__name__, known[-1][0].change() or "a gradient came or went")
-        elif programs and len(programs) > 1:
-            log.info("%s is compiled again: arguments of another form, %s", run.__name__, key[1])
-        shape: list[Any] = []
-
-        def call(stand_ins: list[Any]) -> list[Any]:
-            again, named = _put_together(form, stand_ins)
-            answer: list[Any] = []
-            shape[:] = [_take_apart(function(*again, **named), answer)]
-            return answer
-
-        compiled = Compiled(call, leaves)
-        if compiled.program.leaves_behind:
-            left.append(form)
-            if left.count(form) > 2:
-                raise TraceError(
-                    f"{run.__name__} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
-                    "compiled step is not Python any more: return them, or write into tensors that exist already."
-                )
-            return _put_together(shape[0], compiled.run(leaves))
-        known.append((facts_of(function), compiled, shape))
-        return _put_together(shape[0], compiled.run(leaves))
-
-    run.programs = programs  # type: ignore[attr-defined]
-    return run
+    return CompiledFunction(function)
 
 
 class _Place:

@@ -39,7 +39,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class View:
-    """The entries of a value in a buffer: entry (i, j, …) is at offset + i·strides[0] + j·strides[1] + …"""
+    """The entries of a value in a buffer: entry (i, j, …) is at offset + i·strides[0] + j·strides[1] and so on."""
 
     buffer: Buffer
     shape: Shape
@@ -85,7 +85,9 @@ class View:
     def index(self, key: tuple[Any, ...]) -> View:
         """x[key] for integers, ranges, None and Ellipsis."""
         named = sum(part is not None and part is not Ellipsis for part in key)
-        shape, strides, offset, axis = [], [], self.offset, 0
+        shape: list[int] = []
+        strides: list[int] = []
+        offset, axis = self.offset, 0
         for part in key if Ellipsis in key else (*key, Ellipsis):
             if part is Ellipsis:
                 rest = len(self.shape) - named

@@ -74,4 +74,4 @@ class UNet(nn.Module):
         x = self.bottom(x)
         for grow, block in zip(self.grow, self.up, strict=True):
             x = block(cat([seen.pop(), grow(x)], 1))
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)

@@ -94,7 +94,7 @@ class Trace:
             self.outer.note_made(tensor)
 
     def note_gradient(self, leaf: Leaf, event: str) -> None:
-        """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"); the outermost trace wants to know."""
+        """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"): the outermost trace is told."""
         if self.outer is not None:
             self.outer.note_gradient(leaf, event)
 

@@ -32,17 +32,17 @@ class Lanes(NamedTuple):
     """
 
     element: str
-    count: int
+    lanes: int
 
     @property
     def text(self) -> str:
         """The type as LLVM writes it."""
-        return f"<{self.count} x {self.element}>"
+        return f"<{self.lanes} x {self.element}>"
 
     @property
     def mangled(self) -> str:
         """The type as it stands in the names of intrinsics."""
-        return f"v{self.count}{MANGLED[self.element]}"
+        return f"v{self.lanes}{MANGLED[self.element]}"
 
     @property
     def bits(self) -> int:
@@ -51,7 +51,7 @@ class Lanes(NamedTuple):
 
     def of(self, element: str) -> Lanes:
         """As many lanes of another element type."""
-        return Lanes(element, self.count)
+        return Lanes(element, self.lanes)
 
     def splat(self, value: float) -> str:
         """A constant with the same number in every lane."""
@@ -136,7 +136,7 @@ class Code:
         return self.op(text)
 
     def whole(self, name: str, x: object, y: object) -> str:
-        """An operation on two i64: `add`, `mul`, `udiv`, …"""
+        """An operation on two i64, such as `add`, `mul` or `udiv`."""
         return self.op(f"{name} i64 {x}, {y}")
 
     def at(self, base: str, element: str, index: str) -> str:
@@ -154,9 +154,9 @@ class Code:
     def spread(self, lanes: Lanes, value: str) -> str:
         """One number in every lane."""
         one = self.op(f"insertelement {lanes.text} poison, {lanes.element} {value}, i64 0")
-        if lanes.count == 1:
+        if lanes.lanes == 1:
             return one
-        return self.op(f"shufflevector {lanes.text} {one}, {lanes.text} poison, <{lanes.count} x i32> zeroinitializer")
+        return self.op(f"shufflevector {lanes.text} {one}, {lanes.text} poison, <{lanes.lanes} x i32> zeroinitializer")
 
     # ------------------------------------------------------------------------------------- control
 

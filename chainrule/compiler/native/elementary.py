@@ -48,7 +48,7 @@ def lowest(dtype: DataType) -> float:
 
 def count(kind: Lanes) -> str:
     """0, 1, 2, … in the lanes."""
-    return "<" + ", ".join(f"{kind.element} {i}" for i in range(kind.count)) + ">"
+    return "<" + ", ".join(f"{kind.element} {i}" for i in range(kind.lanes)) + ">"
 
 
 class Place(NamedTuple):
@@ -105,8 +105,8 @@ def load(code: Code, dtype: DataType, lanes: int, place: Place, mask: str, other
 
 
 def _reverse(code: Code, kind: Lanes, value: str) -> str:
-    order = ", ".join(f"i32 {i}" for i in reversed(range(kind.count)))
-    return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{kind.count} x i32> <{order}>")
+    order = ", ".join(f"i32 {i}" for i in reversed(range(kind.lanes)))
+    return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{kind.lanes} x i32> <{order}>")
 
 
 def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str, mask: str = "") -> None:
@@ -150,8 +150,8 @@ def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, 
 
 def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str]) -> list[str]:
     """Of two (value, position) the larger; of equals the earlier; a NaN counts as the largest."""
-    bits = f"<{kind.count} x i1>"
-    place = Lanes("i64", kind.count).text
+    bits = f"<{kind.lanes} x i1>"
+    place = Lanes("i64", kind.lanes).text
     before = code.op(f"icmp slt {place} {y[1]}, {x[1]}")
     if kind.element in ("float", "double"):
         larger = code.op(f"fcmp ogt {kind.text} {y[0]}, {x[0]}")

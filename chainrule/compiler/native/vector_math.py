@@ -21,7 +21,7 @@ def _real(lanes: Lanes) -> bool:
 
 
 def _bits(lanes: Lanes) -> str:
-    return f"<{lanes.count} x i1>"
+    return f"<{lanes.lanes} x i1>"
 
 
 def _instruction(real: str, whole: str, boolean: str) -> Function:

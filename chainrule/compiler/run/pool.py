@@ -138,9 +138,15 @@ atexit.register(lambda: _pool.close())
 
 
 def run_calls(
-    table: np.ndarray[Any, Any], start: int, stop: int, bases: np.ndarray[Any, Any], scratch: int, *, small: bool = False,
+    table: np.ndarray[Any, Any],
+    start: int,
+    stop: int,
+    bases: np.ndarray[Any, Any],
+    scratch: int,
+    *,
+    small: bool = False,
     profile: int = 0,
-) -> None:  # fmt: skip
+) -> None:
     """Run a stretch of a table of calls, on all threads unless it is small or they are busy."""
     pool = _pool
     if pool.busy.acquire(blocking=False):
