@@ -69,6 +69,14 @@ def train(
         Path | None,
         typer.Option(help="The run's folder. [dim]default: runs/<time>-<model>-<data>[/]", rich_help_panel=OUTPUT),
     ] = None,
+    eager: Annotated[
+        bool,
+        typer.Option(
+            "--eager",
+            help="Compute operation by operation instead of compiling the step.",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.", rich_help_panel=OUTPUT)] = False,
 ) -> int:
     """Train a model and test it on data that it never saw.
@@ -100,7 +108,7 @@ def train(
         "learning_rate": rate, "schedule": "cosine", "momentum": momentum, "weight_decay": weight_decay,
         "shift": image_size(model) // 16 if shift is None else shift, "seed": seed,
     }  # fmt: skip
-    return _Training(config, quiet).run(output)
+    return _Training(config, quiet, eager).run(output)
 
 
 def image_size(model: str) -> int:
@@ -111,11 +119,12 @@ def image_size(model: str) -> int:
 class _Training:
     """One run of the command: what is trained, on what, how."""
 
-    def __init__(self, config: dict[str, Any], quiet: bool) -> None:
+    def __init__(self, config: dict[str, Any], quiet: bool, eager: bool) -> None:
         import rich.console
 
         import chainrule
         from chainrule import data, models, nn, optim
+        from chainrule.train import evaluation_step, training_step
 
         self.config = config
         self.console = rich.console.Console(quiet=quiet)
@@ -133,6 +142,10 @@ class _Training:
         else:
             self.optimizer = optim.SGD(parameters, lr=rate, momentum=config["momentum"], weight_decay=decay)
         self.loss = nn.CrossEntropyLoss()
+        self.step = training_step(self.model, self.loss, self.optimizer)
+        self.evaluation = evaluation_step(self.model, self.loss)
+        if not eager:
+            self.step, self.evaluation = chainrule.compile(self.step), chainrule.compile(self.evaluation)
         self.train_batches = data.DataLoader(self.splits.train, config["batch_size"], shuffle=True)
         self.validation_batches = data.DataLoader(self.splits.validation, 256)
         self.test_batches = data.DataLoader(self.splits.test, 256)
@@ -188,8 +201,9 @@ class _Training:
                     self.schedule.step()
                     stop_if_asked()
 
-                trained = train_epoch(self.model, self._shifted_batches(), self.loss, self.optimizer, after_batch)
-                validation = evaluate(self.model, self.validation_batches, self.loss)
+                batches = self._shifted_batches()
+                trained = train_epoch(self.model, batches, self.loss, self.optimizer, after_batch, self.step)
+                validation = evaluate(self.model, self.validation_batches, self.loss, self.evaluation)
             seconds = time.perf_counter() - start
             best = run.record(epoch, trained, validation, seconds, self.model)
             table.print_row(epoch, trained, validation, seconds, best)
@@ -208,7 +222,7 @@ class _Training:
 
         if run.rows:
             run.load_best(self.model)
-            test = evaluate(self.model, self.test_batches, self.loss)
+            test = evaluate(self.model, self.test_batches, self.loss, self.evaluation)
             validation = run.rows[run.best_epoch - 1]["validation_accuracy"]
             outcome |= {"validation_accuracy": validation, "test_accuracy": test.accuracy, "test_loss": test.loss}
             count = len(self.splits.test)

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import hashlib
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -238,26 +239,6 @@ class Executable:
             else:
                 self._call_numpy(*call)
 
-    def describe(self, i: int) -> str:
-        """A kernel in a line: what it computes, its shape, and the module path."""
-        group = self.groups[i]
-        if group.call is not None:
-            return f"{group.call[0].primitive.name} in NumPy  {group.call[0].path}"
-        ops = [n.op for n in group.nest.nodes if n.op not in ("load", "constant", "block")]
-        shape = "×".join(map(str, group.nest.extents))
-        reduced = f" reducing {sorted(group.nest.reduced)}" if group.nest.reduced else ""
-        product = ""
-        if group.product is not None:
-            p = group.product
-            rows, depth = 1, p.run[0]
-            for n, *_ in (*p.batch, *p.rows):
-                rows *= n
-            for n, *_ in p.segments:
-                depth *= n
-            product = f"product {rows}×{p.columns}×{depth} {p.mode} splits {p.splits} → "
-        listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
-        return f"{product}[{shape}]{reduced} {listed}  {group.nest.path}"
-
     def _call_numpy(self, equation: Any, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         arrays = [self.array(view) for view in inputs]
         result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)
@@ -270,6 +251,24 @@ def _does_something(group: Group) -> bool:
     """Whether it writes anything: nothing at all is written along an axis without entries."""
     kept = [extent for axis, extent in enumerate(group.nest.extents) if axis not in group.nest.reduced]
     return bool(group.nest.stores) and 0 not in kept
+
+
+def describe(group: Group) -> str:
+    """A kernel in a line: what it computes, its loops, and the module path."""
+    if group.call is not None:
+        return f"{group.call[0].primitive.name} in NumPy  {group.call[0].path}".rstrip()
+    ops = [n.op for n in group.nest.nodes if n.op not in ("load", "constant", "block")]
+    shape = "×".join(map(str, group.nest.extents))
+    reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""
+    product = ""
+    if group.product is not None:
+        p = group.product
+        rows = math.prod(n for n, *_ in (*p.batch, *p.rows))
+        depth = p.run[0] * math.prod(n for n, *_ in p.segments)
+        pieces = f" in {p.splits} sums" if p.splits > 1 else ""
+        product = f"product {rows}×{p.columns}×{depth}{pieces} → "
+    listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
+    return f"{product}[{shape}]{reduced} {listed or 'copy'}  {group.nest.path}".rstrip()
 
 
 def padded_copy(array: Array) -> Array:

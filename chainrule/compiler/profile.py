@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.compiler.executable import Executable
+from chainrule.compiler.executable import Executable, describe
 from chainrule.compiler.run.machine import Library, compile_text
 
 
@@ -73,5 +73,5 @@ def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profil
         spent = counts[i] / cycles_per_second() / runs
         operations = group.product.operations if group.product is not None else 0
         touched = sum(buffer.bytes for buffer in group.reads | group.writes)
-        rows.append(Row(spent, operations, touched, call.parts if call else 0, executable.describe(i)))
+        rows.append(Row(spent, operations, touched, call.parts if call else 0, describe(group)))
     return Profile(seconds, sorted(rows, reverse=True))

@@ -19,7 +19,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
-from chainrule.compiler.executable import Executable, padded_copy
+from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
@@ -54,6 +54,10 @@ class State:
         strides = [s * self.view.dtype.itemsize for s in self.view.strides]
         self.array = np.ndarray(self.view.shape, self.view.dtype, entries, 0, strides)
         self.value = None
+        # Every view of the array refers to the memory at the bottom, so its count tells who looks.
+        self.owner: Array = self.memory.base  # type: ignore[assignment]
+        del entries
+        self.holders = sys.getrefcount(self.owner)
 
 
 class Compiled:
@@ -137,7 +141,7 @@ class Compiled:
             f"{len(ex.builder.functions)} functions, "
             f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
         ]
-        lines += [f"{stage:4d}  {ex.describe(i)}" for i, stage in enumerate(ex.when)]
+        lines += [f"{stage:4d}  {describe(group)}" for stage, group in zip(ex.when, ex.groups, strict=True)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -224,8 +228,10 @@ def _same(a: Any, b: Any) -> bool:
 
 def _alone(state: State) -> bool:
     """Whether nobody but the cell and the program holds the value or looks at its array."""
-    # The value: the state, the cell, the caller's variable, the count itself. The array: state, value, the count.
-    return sys.getrefcount(state.value) <= 4 and sys.getrefcount(state.array) <= 3
+    # The value is held by the state, the cell, the caller's variable and the count itself; the array by the state, the
+    # value and the count.
+    held = sys.getrefcount(state.value), sys.getrefcount(state.array), sys.getrefcount(state.owner)
+    return held[0] <= 4 and held[1] <= 3 and held[2] <= state.holders
 
 
 def _readable(array: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.interruption import hold_interrupts
-from chainrule.train.loop import DivergedError, Scores, evaluate, train_epoch
+from chainrule.train.loop import DivergedError, Scores, evaluate, evaluation_step, train_epoch, training_step
 from chainrule.train.run import Run, new_run_path
 from chainrule.train.weights import load_weights, read_weights, save_weights
 
@@ -12,10 +12,12 @@ __all__ = [
     "Run",
     "Scores",
     "evaluate",
+    "evaluation_step",
     "hold_interrupts",
     "load_weights",
     "new_run_path",
     "read_weights",
     "save_weights",
     "train_epoch",
+    "training_step",
 ]

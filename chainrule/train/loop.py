@@ -13,6 +13,8 @@ from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+#: What is done with a batch: inputs and labels in, loss and scores out.
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 #: Called after each batch with the number of samples in it and the means so far in this epoch.
 Progress = Callable[[int, "Scores"], None]
 
@@ -46,25 +48,61 @@ class _Sums:
         return Scores(self.loss / self.count, self.right / self.count)
 
 
+def training_step(model: Module, loss_function: Loss, optimizer: Optimizer) -> Step:
+    """One step against the gradient as a function of a batch, ready for `chainrule.compile`.
+
+    >>> import chainrule
+    >>> model = chainrule.nn.Linear(2, 3)
+    >>> optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+    >>> step = chainrule.compile(training_step(model, chainrule.nn.CrossEntropyLoss(), optimizer))
+    >>> loss, scores = step(chainrule.zeros(4, 2), chainrule.tensor([0, 1, 2, 0]))
+    >>> scores.shape
+    Size([4, 3])
+    """
+
+    def step(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        optimizer.zero_grad()
+        scores = model(inputs)
+        loss = loss_function(scores, labels)
+        loss.backward()
+        optimizer.step()
+        return loss, scores
+
+    return step
+
+
+def evaluation_step(model: Module, loss_function: Loss) -> Step:
+    """Loss and scores of a batch as a function of it, ready for `chainrule.compile`."""
+
+    def step(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        scores = model(inputs)
+        return loss_function(scores, labels), scores
+
+    return step
+
+
 def train_epoch(
-    model: Module, batches: Any, loss_function: Loss, optimizer: Optimizer, progress: Progress | None = None
+    model: Module,
+    batches: Any,
+    loss_function: Loss,
+    optimizer: Optimizer,
+    progress: Progress | None = None,
+    step: Step | None = None,
 ) -> Scores:
     """Show the model every batch once, and after each take a step against the gradient.
 
     `batches` gives pairs (inputs, labels): inputs (N, …), labels (N,) int64. The model gives scores (N, classes), and
-    the loss function their mean loss per sample. `progress` may raise to stop between two steps.
+    the loss function their mean loss per sample. `progress` may raise to stop between two steps. `step` is what is done
+    with a batch, if not the plain `training_step`: for instance that one compiled.
 
     Returns the means over the epoch, taken while the model was changing. Raises DivergedError if the loss becomes
     NaN or infinite; the step that made it so has been taken, none after it.
     """
     model.train()
     sums = _Sums()
+    step = step or training_step(model, loss_function, optimizer)
     for inputs, labels in batches:
-        optimizer.zero_grad()
-        scores = model(inputs)
-        loss = loss_function(scores, labels)
-        loss.backward()
-        optimizer.step()
+        loss, scores = step(inputs, labels)
         number = loss.item()
         if not math.isfinite(number):
             raise DivergedError(
@@ -77,20 +115,21 @@ def train_epoch(
     return sums.means()
 
 
-def evaluate(model: Module, batches: Any, loss_function: Loss) -> Scores:
+def evaluate(model: Module, batches: Any, loss_function: Loss, step: Step | None = None) -> Scores:
     """Loss and accuracy over all batches, exactly, in evaluation mode and without recording.
 
-    Exactly: a smaller last batch counts for as many samples as it has. The arguments are those of `train_epoch`. Every
-    module is put back into the mode it was in.
+    Exactly: a smaller last batch counts for as many samples as it has. The arguments are those of `train_epoch`; `step`
+    may be `evaluation_step` compiled. Every module is put back into the mode it was in.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     sums = _Sums()
+    step = step or evaluation_step(model, loss_function)
     try:
         with no_grad():
             for inputs, labels in batches:
-                scores = model(inputs)
-                sums.add(loss_function(scores, labels).item(), scores, labels)
+                loss, scores = step(inputs, labels)
+                sums.add(loss.item(), scores, labels)
     finally:
         for module, training in modes:
             module.training = training

@@ -1,0 +1,235 @@
+"""The page docs/compiler.md: one small network on its way from Python to machine code.
+
+`python -m docs.make.compiler` writes it; every box shows what the compiler really made, for 512-bit vectors.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import chainrule
+from chainrule import nn
+from chainrule.compiler import executable as executables
+from chainrule.compiler.emit_nest import Emitter
+from chainrule.compiler.expand import expand
+from chainrule.compiler.lower import Write, lower, state_view, wished_orders
+from chainrule.compiler.plan import epochs, in_order, place_buffers
+from chainrule.compiler.run.machine import compile_text, target_machine
+from chainrule.compiler.simplify import simplify
+from chainrule.compiler.trace import Argument, Cell, Program, trace_step
+from chainrule.compiler.views import Buffer, View, row_major
+from chainrule.nn import functional as F
+from chainrule.primitives.value import Symbol
+
+PAGE = Path(__file__).parents[1] / "compiler.md"
+
+CODE = """\
+model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+
+@chainrule.compile
+def step(x, y):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss
+"""
+
+
+def traced() -> Program:
+    """The step of the page, traced for a batch of 16."""
+    chainrule.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(arguments: list[Any]) -> list[Any]:
+        x, y = arguments
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return [loss]
+
+    return trace_step(step, [chainrule.zeros(16, 64), chainrule.zeros(16, dtype=chainrule.int64)])
+
+
+def lowered(program: Program) -> Any:
+    """The groups of the simplified program."""
+    ends = [*program.results, *(x for _, x in program.writes)]
+    equations, ends = simplify(expand(program.equations), ends)
+    cells = [s for s, origin in program.inputs if isinstance(origin, Cell)]
+    wishes = wished_orders(equations, cells)
+    views: dict[int, View] = {}
+    inputs: list[tuple[Symbol, View]] = []
+    for symbol, origin in program.inputs:
+        view = state_view(Buffer(symbol.dtype, symbol.size, origin), symbol.shape, wishes.get(symbol))
+        inputs.append((symbol, view))
+        if isinstance(origin, Cell):
+            views[id(origin.tensor)] = view
+    targets = [Write(ends[0], View(Buffer(ends[0].dtype, 1, Argument(-1)), (), row_major(())))]
+    targets += [
+        Write(x, views[id(origin.tensor)])
+        for (origin, _), x in zip(program.writes, ends[1:], strict=True)
+        if isinstance(origin, Cell)
+    ]
+    return equations, lower(equations, inputs, targets, wishes)
+
+
+def numbered(equations: list[Any]) -> str:
+    """Equations with names for their values, so that one sees what goes where."""
+    names: dict[Any, str] = {}
+
+    def name(x: Any) -> str:
+        if not isinstance(x, Symbol):
+            return f"{x.reshape(-1)[0]:g}" if x.size == 1 else f"array{list(x.shape)}"
+        return names.setdefault(x, f"v{len(names)}")
+
+    lines = []
+    for e in equations:
+        inputs = ", ".join(name(x) for x in e.inputs)
+        outputs = ", ".join(f"{name(x)}: {x!r}" for x in e.outputs)
+        lines.append(f"{outputs} = {e.primitive.name}({inputs})" + (f"  # {e.path}" if e.path else ""))
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """The whole page."""
+    program = traced()
+    equations, at = lowered(program)
+    groups = in_order([g for g in at.groups if g.call is not None or g.nest.stores])
+    when = epochs(groups)
+    _, size = place_buffers(groups, when, at.buffers)
+    described = [executables.describe(group) for group in groups]
+    table = "\n".join(f"{stage:3d}  {line}" for stage, line in zip(when, described, strict=True))
+    chosen = next(g for g, line in zip(groups, described, strict=True) if "Maximum" in line)
+    emitter = Emitter(chosen.nest, "finish", 512)
+    kernel = emitter.emit_block(chosen.product.row_axes, chosen.product.column_axis)
+    text = "\n".join([*sorted(kernel.code.intrinsics), kernel.code.text()])
+    assembly = assembled(text)
+    forward = [e for e in equations if e.path in ("0", "1", "2", "1/relu")]
+    return TEMPLATE.format(
+        code=CODE.strip(),
+        traced=len(program.equations),
+        simplified=len(equations),
+        forward=numbered(forward),
+        kernels=len(groups),
+        stages=max(when) + 1,
+        table=table,
+        arena=size,
+        llvm=text.strip(),
+        assembly=assembly,
+    )
+
+
+def assembled(text: str) -> str:
+    """The inner loop as a processor with AVX-512 runs it."""
+    machine = target_machine("x86_64-unknown-linux-gnu", "x86-64-v4", "")
+    from chainrule.compiler.run.machine import llvm
+
+    module = llvm().parse_assembly(text)
+    lines = machine.emit_assembly(module).splitlines()
+    kept = [line.split("#")[0].rstrip().replace("\t", "    ") for line in lines]
+    kept = [line for line in kept if line and not re.match(r"\s*\.(?!LBB)", line)]
+    vector = [i for i, line in enumerate(kept) if "vmaxps" in line or "vmovups" in line]
+    first = max(i for i in range(vector[0]) if kept[i].startswith(".LBB"))
+    last = next(i for i in range(vector[0], len(kept)) if re.match(r"\s+j[a-z]+ ", kept[i]))
+    return "\n".join(kept[first : last + 1])
+
+
+TEMPLATE = """\
+# From Python to machine code
+
+*Made by `python -m docs.make.compiler`: every box shows what the compiler really makes, for 512-bit vectors.*
+
+A training step is Python code that computes with tensors. `chainrule.compile` runs it once without numbers, looks at
+what it does, and makes one native program of it. This page follows a small step through all stages.
+
+```python
+{code}
+```
+
+## 1. Tracing (`compiler/trace.py`)
+
+The step runs on *symbols*, which have a shape and a data type and no entries. Every primitive that it applies is noted
+as an equation: {traced} of them, the forward pass, the backward pass and the update in one list, because the gradient
+rules and the optimiser are tensor code like any other. Tensors from outside are found when they are touched: parameters
+become inputs, and outputs too, since the step changes them. The learning rate is an input; changing it needs no new
+program. Whatever else shaped the trace (training mode, a plain number in a closure) is remembered as a *fact* and
+compared before each run (`compiler/facts.py`).
+
+## 2. Simplifying (`compiler/expand.py`, `compiler/simplify.py`)
+
+Transposes of transposes cancel, casts to the same type vanish, equal equations are one, what nothing uses is dropped:
+{simplified} equations are left. Those of the two linear layers and the ReLU, forward and backward:
+
+```
+{forward}
+```
+
+## 3. Fusing (`compiler/fuse.py`, `compiler/moves.py`, `compiler/contract.py`)
+
+A value is a constant, or in memory, or *inside* a kernel. Moving entries (transposing, broadcasting, slicing) computes
+nothing: it is another view of the same memory, `compiler/views.py`. Elementwise operations join the kernel that makes
+one of their arguments, if no circle arises; so bias and ReLU are done with a product's result while it is still in the
+cache, and the update of a weight where its gradient is made. A reduction joins what makes its entries; what follows it
+row by row joins as well and walks the row again. Contractions choose which of their two sides lies along the vector, so
+that little has to be rearranged. The result: {kernels} kernels in {stages} stages, with a barrier between stages.
+
+```
+{table}
+```
+
+## 4. Planning (`compiler/plan.py`)
+
+Each kernel comes behind those whose results it reads, and whoever writes to a parameter behind all who read its old
+value and behind every check of a label: an error changes nothing. A buffer's memory is used again when its last reader
+is done. Here the arena has {arena} bytes.
+
+## 5. Emitting (`compiler/emit_nest.py`, `compiler/emit_product.py`, `compiler/native/`)
+
+Kernels are written in LLVM's language as text. A kernel knows no sizes and no addresses: extents, strides and offsets
+are numbers that it reads, so layers of the same structure share one function. Vectors lie along one axis; the rest at
+its end is one more vector, some of whose lanes are masked out. Contractions are two fixed functions for each data type:
+a register tile (14 rows × 2 vectors of the result stay in registers while it runs along k) and the walk over blocks
+around it, which hands every finished block to the nest behind it. This is such a nest, bias and ReLU of the first
+layer:
+
+```llvm
+{llvm}
+```
+
+LLVM, which llvmlite brings along, turns the text into machine code. The loop over whole vectors, on a processor with
+AVX-512: the row's bias in every lane of one register, 16 entries of the block in another, added, compared with 0,
+written.
+
+```asm
+{assembly}
+```
+
+Machine code is kept on disk under the hash of its text and of the processor (`compiler/run/cache.py`), with a checksum,
+in a directory that only its owner can write to; the next start finds it there.
+
+## 6. Running (`compiler/run/`)
+
+The program is a table: a function's address, the address of its numbers, how many *parts* its work has. Every thread
+walks the same table (`run/driver.py`), takes its share of the parts of each call, helps with the others' when it is
+done, and waits at the barrier. Which thread does a part changes nothing about its result, so results are the same bits
+for any number of threads. Workers sleep while nothing is to be done (`run/pool.py`). Parameters live in memory that the
+program keeps; the tensors show it, and if somebody still looks at an old value, the program moves to fresh memory.
+
+An operation without native code is done by its NumPy meaning between two stretches of the table;
+`step.explain()` prints the list above for any step and marks these. `step.profile(x, y)` runs it and says where the
+time goes.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
