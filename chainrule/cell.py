@@ -18,7 +18,7 @@ from chainrule.autodiff.tape import Hook, Leaf, Record, backpropagate
 from chainrule.dtypes import DType, from_numpy_dtype
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.trace import refuse_symbol
+from chainrule.primitives.trace import refuse_symbol, settled
 from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
 
@@ -114,6 +114,8 @@ class TensorCell:
         trace = current_state().trace
         if trace is not None:
             array = trace.numbers_of(self)
+        elif isinstance(array, Symbol) and settled([self]):
+            array = self.value.array
         if isinstance(array, Symbol):
             refuse_symbol(array, "this operation")
         return array
@@ -148,6 +150,8 @@ class TensorCell:
         trace = current_state().trace
         if trace is not None:
             trace.note_write(self)
+        elif isinstance(self._value.array, Symbol):
+            settled([self])
         self._base, self._steps, self._seen = None, (), None
         self._value = value
 
@@ -175,6 +179,8 @@ class TensorCell:
         source, state = self._value.source, current_state()
         if state.trace is not None:
             state.trace.note_write(self)
+        elif isinstance(self._value.array, Symbol):
+            settled([self])
         if not state.gradients:
             self._value = Value(new.value.array, source)
             return

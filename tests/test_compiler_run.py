@@ -88,6 +88,32 @@ def test_wrong_labels_change_nothing() -> None:
     assert np.isfinite(step(x, y).item())
 
 
+def test_a_thread_waits_for_another_that_traces_with_its_tensor():
+    shared = chainrule.ones(3)
+    done: list[Any] = []
+
+    def read_and_write() -> None:
+        done.append((shared * 2).tolist())
+        done.append(shared.tolist())
+        shared.add_(1)
+        done.append(shared.tolist())
+
+    other = threading.Thread(target=read_and_write)
+
+    @chainrule.compile
+    def step() -> Any:
+        answer = shared + 1  # from here on the tensor holds a symbol
+        if other.ident is None:
+            other.start()
+        other.join(0.1)
+        return answer
+
+    assert step().tolist() in ([2, 2, 2], [3, 3, 3])  # the other may come before the first run or after it
+    other.join()
+    assert done == [[2, 2, 2], [1, 1, 1], [2, 2, 2]]
+    assert step().tolist() == [3, 3, 3]
+
+
 def test_two_programs_from_two_threads() -> None:
     def work(results: list[Any], seed: int) -> None:
         model = network(seed)
@@ -245,6 +271,21 @@ def test_leaving_tensors_behind_is_refused() -> None:
     with pytest.raises(chainrule.TraceError, match="leaves tensors behind"):
         run(x)
     assert kept[0].tolist() == [2.0, 2.0, 2.0]
+
+
+def test_programs_come_and_go() -> None:
+    """Loading and freeing machine code many times, in an order of its own."""
+    from chainrule.compiler.run.machine import Library, compile_text
+
+    code = [compile_text(f"define i64 @f() {{ ret i64 {i} }}") for i in range(5)]
+    held: list[Any] = []
+    for i in range(60):
+        held.append(Library(code[i % 5]))
+        assert held[-1].address("f")
+        if i % 3 == 2:
+            del held[0]
+    with pytest.raises(KeyError):
+        held[0].address("g")
 
 
 SCRIPT = """

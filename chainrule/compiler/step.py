@@ -31,6 +31,7 @@ from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_st
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
@@ -161,7 +162,7 @@ class Compiled:
         slots, bases, keep = ex.slots, ex.bases, []
         for number, buffer in self.arguments:
             if buffer in slots:
-                array = _readable(arguments[number].value.array)
+                array = _readable(arguments[number].array)
                 keep.append(array)
                 bases[slots[buffer]] = array.ctypes.data
         for (where, name), buffer in self.settings:
@@ -187,6 +188,8 @@ class Compiled:
     def _bind(self, origin: Any, state: State) -> None:
         """Bring a cell's value into the program's memory, unless it is there already."""
         tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+        if tensor is not None and isinstance(tensor._value.array, Symbol):
+            settled([tensor])  # another thread is tracing with it
         held = None if tensor is None else tensor._value
         untouched = held is not None and held is state.value
         if untouched and (id(state.view.buffer) not in self.written or _alone(state)):

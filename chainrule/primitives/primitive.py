@@ -33,7 +33,8 @@ import numpy as np
 
 from chainrule.autodiff.tape import Record
 from chainrule.errors import ShapeError
-from chainrule.primitives.value import Array, DataType, Form, Value
+from chainrule.primitives.trace import settled
+from chainrule.primitives.value import Array, DataType, Form, Symbol, Value
 from chainrule.state import current_state
 
 if TYPE_CHECKING:
@@ -113,7 +114,13 @@ class Primitive:
         if state.trace is not None:
             result = state.trace.note(cls, values, parameters, forms)
         else:
-            result = evaluate(cls, arrays, parameters, forms)
+            try:
+                result = evaluate(cls, arrays, parameters, forms)
+            except Exception:
+                # Another thread is tracing with a tensor of ours, or not any more.
+                if any(isinstance(array, Symbol) for array in arrays) and settled(inputs):
+                    return cls.apply(*inputs, **parameters)
+                raise
             if state.observer is not None:
                 state.observer(cls, arrays, result)
         record = None

@@ -7,6 +7,7 @@ made explicit as a *capture*: an input of the noted graph. Single numbers stay i
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -157,16 +158,27 @@ def outside_of_trace() -> Any:
     return nullcontext() if trace is None else trace.suspended()
 
 
+#: While a thread traces a step, tensors that it shares with other threads hold its symbols: one thread at a time.
+_one_thread_traces = threading.RLock()
+
+
 @contextmanager
 def tracing(trace: Trace) -> Iterator[Trace]:
     """Note everything that this thread computes within the block, instead of evaluating it."""
     state = current_state()
-    before = state.trace
-    state.trace = trace
-    try:
-        yield trace
-    finally:
-        state.trace = before
+    with _one_thread_traces:
+        before = state.trace
+        state.trace = trace
+        try:
+            yield trace
+        finally:
+            state.trace = before
+
+
+def settled(tensors: Sequence[TensorCell]) -> bool:
+    """Wait until no other thread traces; whether the tensors hold arrays then."""
+    with _one_thread_traces:
+        return not any(isinstance(tensor.value.array, Symbol) for tensor in tensors)
 
 
 class Graph:

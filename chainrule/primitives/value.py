@@ -38,6 +38,9 @@ class Symbol:
             size *= extent
         return size
 
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise TypeError(f"a symbol {self!r} has no entries")
+
     def __repr__(self) -> str:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 

@@ -16,7 +16,7 @@ from chainrule.compiler.emit_nest import Emitter
 from chainrule.compiler.expand import expand
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import epochs, in_order, place_buffers
-from chainrule.compiler.run.machine import compile_text, target_machine
+from chainrule.compiler.run.machine import target_machine
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.trace import Argument, Cell, Program, trace_step
 from chainrule.compiler.views import Buffer, View, row_major

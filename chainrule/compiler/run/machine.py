@@ -36,9 +36,11 @@ def vector_bits() -> int:
     return 256 if "+avx2" in features and "+fma" in features else 128
 
 
-@functools.cache
 def target_machine(triple: str = "", processor: str = "", features: str = "") -> Any:
-    """What turns LLVM's language into machine code; for this machine, if no other is named."""
+    """What turns LLVM's language into machine code; for this machine, if no other is named.
+
+    A new one each time: whoever loads code takes it over and frees it.
+    """
     if not triple:
         triple, processor, features = host()
     target = llvm().Target.from_triple(triple)

@@ -1,0 +1,160 @@
+"""Measure all workloads: see `benchmarks/steps/__init__.py`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.steps.worker import FRAMEWORKS
+from benchmarks.steps.workloads import WORKLOADS
+
+#: One core's multiply–adds reach 267 GFLOP/s here and two cores' 530 (a register tile in the first cache).
+PEAK = 530e9
+
+
+class Worker:
+    """A framework's process. It is stopped while others are measured, so that its idle threads do not disturb them."""
+
+    def __init__(self, workload: str, framework: str, path: Path) -> None:
+        self.framework = framework
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.steps.worker", workload, framework, str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+        )  # fmt: skip
+        self._read()
+        self.seconds: list[float] = []
+
+    def _read(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        while line and line[0] not in '["-0123456789':
+            line = self.process.stdout.readline()
+        if not line:
+            self.log.seek(0)
+            raise RuntimeError(self.log.read()[-2000:])
+        return json.loads(line)
+
+    def ask(self, question: str) -> Any:
+        """Wake it, ask, and stop it again."""
+        assert self.process.stdin is not None
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.process.stdin.write(question + "\n")
+        self.process.stdin.flush()
+        answer = self._read()
+        os.kill(self.process.pid, signal.SIGSTOP)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+
+def weights_and_batch(workload: str, path: Path) -> None:
+    """Write the weights that all start from, and the batch, into a file."""
+    import chainrule
+
+    chainrule.manual_seed(0)
+    model = WORKLOADS[workload].model()
+    x, y = WORKLOADS[workload].batch(np.random.default_rng(0))
+    arrays = {name: t.numpy() for name, t in model.state_dict().items()}
+    np.savez(path, **arrays, **{"batch.x": x, "batch.y": y})
+
+
+def measure(workload: str, frameworks: list[str], rounds: int, console: Console) -> dict[str, Any]:
+    """All frameworks on one workload."""
+    workers: list[Worker] = []
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "start.npz"
+        weights_and_batch(workload, path)
+        for framework in frameworks:
+            try:
+                worker = Worker(workload, framework, path)
+                first, loss = worker.ask("first")
+                losses = [loss, *worker.ask("losses 4")]
+            except (RuntimeError, BrokenPipeError) as error:
+                reason = str(error).strip().splitlines() or ["ended"]
+                console.print(f"{workload}: {framework} left out: {reason[-1][:150]}")
+                continue
+            workers.append(worker)
+            result[framework] = {"first": first, "losses": losses}
+        for worker in workers:
+            pilot = statistics.median(worker.ask("run 5"))
+            result[worker.framework]["burst"] = max(3, min(100, int(0.3 / pilot)))
+        for _ in range(rounds):
+            for worker in workers:
+                burst = result[worker.framework]["burst"]
+                worker.ask("run 2")  # after being stopped
+                worker.seconds += worker.ask(f"run {burst}")
+        for worker in workers:
+            row = result[worker.framework]
+            row["milliseconds"] = statistics.median(worker.seconds) * 1e3
+            row["fastest"] = min(worker.seconds) * 1e3
+            row["memory"] = worker.ask("memory")
+            worker.close()
+    _check_losses(workload, result, console)
+    return result
+
+
+def _check_losses(workload: str, result: dict[str, Any], console: Console) -> None:
+    reference = next(iter(result.values()))["losses"]
+    for framework, row in result.items():
+        row["agrees"] = bool(np.allclose(row["losses"], reference, rtol=2e-3, atol=2e-4))
+        if not row["agrees"]:
+            console.print(f"{workload}: {framework} computes other losses: {row['losses']} against {reference}")
+
+
+def table_of(results: dict[str, Any]) -> Table:
+    """All figures."""
+    table = Table("workload", "framework", "ms", "ms, best", "times ours", "share of floor", "first step, s", "MB")
+    for workload, rows in results.items():
+        floor = WORKLOADS[workload].operations / PEAK * 1e3
+        ours = rows.get("chainrule", {}).get("milliseconds")
+        for framework, row in rows.items():
+            ratio = f"{row['milliseconds'] / ours:.2f}" if ours else ""
+            table.add_row(
+                f"{workload} (floor {floor:.2f} ms)", framework, f"{row['milliseconds']:.2f}", f"{row['fastest']:.2f}",
+                ratio, f"{floor / row['milliseconds']:.0%}", f"{row['first']:.2f}", f"{row['memory']:.0f}",
+            )  # fmt: skip
+        table.add_section()
+    return table
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(WORKLOADS), help="workloads, separated by commas")
+    parser.add_argument("--frameworks", default=",".join(FRAMEWORKS), help="frameworks, separated by commas")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    console = Console()
+    results: dict[str, Any] = {}
+    for workload in options.only.split(","):
+        frameworks = options.frameworks.split(",")
+        if workload not in ("lenet", "resnet18", "unet"):
+            frameworks = [f for f in frameworks if f != "torch channels last"]
+        results[workload] = measure(workload, frameworks, options.rounds, console)
+        console.print(f"{workload} done")
+    console.print(table_of(results))
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
