@@ -95,7 +95,7 @@ class Builder:
         finish = emitter.emit_block(product.row_axes, product.column_axis)
         name = self.add(finish.code)
         element = ELEMENTS[product.a[0].dtype.name]
-        rows, vectors, lanes = tile_shape(vector_bits(), product.columns, element)
+        rows, vectors, lanes = tile_shape(vector_bits(), product, element)
         kind = Lanes(element, lanes)
         self.add(emit_tile(product.mode, rows, vectors, kind))
         walk = self.add(Walk(product.mode, rows, vectors, kind).emit())

@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.compiler.native.elementary import COMPUTED
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
-from chainrule.compiler.views import Buffer, View, row_major
+from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
 from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
@@ -249,14 +249,11 @@ class Lowering:
             order = list(order) if len(order) == len(shape) and order[-1] in (1, len(shape) - 1) else image_order(shape)
             dims = list(range(len(shape)))
         full = [extent + 2 * b if d in dims else 1 for d, (extent, b) in enumerate(zip(shape, border, strict=True))]
-        packed = row_major(tuple(full[d] for d in order))
-        strides = [0] * len(shape)
-        for d, stride in zip(order, packed, strict=True):
-            strides[d] = stride
-        buffer = self.new_buffer(dtype, math.prod(full))
-        view = View(buffer, tuple(shape), tuple(strides), sum(b * s for b, s in zip(border, strides, strict=True)))
+        strides, size = ordered_strides(tuple(full), order, dtype.itemsize)
+        offset = sum(b * s for b, s in zip(border, strides, strict=True))
+        view = View(self.new_buffer(dtype, size), tuple(shape), strides, offset)
         if any(border):
-            self.borders[buffer] = tuple(halo)
+            self.borders[view.buffer] = tuple(halo)
             self.clear_border(view, border)
         return view
 

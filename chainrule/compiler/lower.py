@@ -11,7 +11,7 @@ from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES
 from chainrule.compiler.native.vector_math import FUNCTIONS
 from chainrule.compiler.nest import Operand
-from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
+from chainrule.compiler.views import Buffer, View, ordered_strides
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
 
@@ -120,9 +120,11 @@ def lower(
     return at
 
 
-def state_view(buffer: Buffer, shape: Shape, order: Shape | None) -> View:
+def state_view(x: Any, origin: Any, order: Shape | None) -> View:
     """How a cell lies in the memory that a program keeps for it."""
-    return View(buffer, shape, row_major(shape) if order is None else ordered_strides(shape, order))
+    shape = tuple(x.shape)
+    strides, size = ordered_strides(shape, order or range(len(shape)), x.dtype.itemsize)
+    return View(Buffer(x.dtype, size, origin), shape, strides)
 
 
 def _write_all(at: Lowering, writes: Sequence[Write]) -> None:

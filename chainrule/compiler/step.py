@@ -126,7 +126,7 @@ class Compiled:
     def _state(self, origin: Any, x: Any, wishes: dict[Any, Any]) -> View:
         key = id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf)
         if key not in self.states:
-            view = state_view(Buffer(x.dtype, x.size, origin), tuple(x.shape), wishes.get(x))
+            view = state_view(x, origin, wishes.get(x))
             self.states[key] = origin, State(view)
         return self.states[key][1].view
 
