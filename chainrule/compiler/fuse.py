@@ -137,6 +137,7 @@ class Lowering:
         self.borders: dict[Buffer, Shape] = {}
         self.copies: dict[Any, View] = {}
         self.wishes: dict[Any, Shape] = {}
+        self.homes: dict[Any, View] = {}
         self.literals: list[Array] = []
         self.path = ""
 
@@ -222,11 +223,27 @@ class Lowering:
             array = np.full((), place.value, place.dtype)
             view = View(Buffer(place.dtype, 1, array, name="constant"), (), ())
             return Memory(view.broadcast(place.shape))
-        memory = self.store_inside(place, self.halos.get(x, ()))
+        home = self.homes.get(x)
+        if home is not None and x not in self.halos and self._suits(place, home):
+            self.into(x, home)
+            memory = Memory(home)
+        else:
+            memory = self.store_inside(place, self.halos.get(x, ()))
         self.places[x] = memory
         # The group itself still has it at hand.
         place.group.loaded.setdefault(x, (place.node, place.axes))
         return memory
+
+    def lies_at(self, x: Any, view: View) -> bool:
+        """Whether a value is in memory just there."""
+        place = self.place(x)
+        return isinstance(place, Memory) and place.plain and place.view == view
+
+    def _suits(self, place: Inside, home: View) -> bool:
+        """Whether a group may write a value where it must be in the end, and walks in the order it lies there."""
+        axes = [place.axes[d] for d in sorted(range(len(home.shape)), key=lambda d: -home.strides[d])]
+        rank = [place.group.order.index(axis) for axis in axes if axis in place.group.order]
+        return self._may_store(place, home) and rank == sorted(rank)
 
     def store_inside(self, place: Inside, halo: Shape = ()) -> Memory:
         """Let the group write a value it computes: its varying dimensions, in the order the group likes."""

@@ -30,16 +30,23 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
     carry = list(e.inputs[:carries])
     rows = [at.plain(x) for x in e.inputs[carries : carries + sequences]]
     constants = list(e.inputs[carries + sequences :])
-    stacks = [_stack(at, symbol) for symbol in e.outputs[carries:]]
+    made: dict[Any, View] = {}  # what two sequences share is stacked once
+    stacks = [
+        made[x] if isinstance(x, Symbol) and x in made else made.setdefault(x, _stack(at, symbol))
+        for symbol, x in zip(e.outputs[carries:], ends[carries:], strict=True)
+    ]
     for t in reversed(range(length)) if p["reverse"] else range(length):
         here = [_row(at, view, t) for view in rows]
         known = dict(zip(body.inputs, [*carry, *here, *constants], strict=True))
         copies = [_copied(equation, known) for equation in equations]
-        at.run(copies, RULES)
         results = [known.get(x, x) if isinstance(x, Symbol) else x for x in ends]
         carry = results[:carries]
-        for stack, x in zip(stacks, results[carries:], strict=True):
-            at.into(x, stack.index((t,)))
+        ends_here = [(x, stack.index((t,))) for stack, x in zip(stacks, results[carries:], strict=True)]
+        at.homes.update((x, view) for x, view in ends_here if isinstance(x, Symbol) and x not in at.places)
+        at.run(copies, RULES)
+        for x, view in ends_here:
+            if not at.lies_at(x, view):
+                at.into(x, view)
     for symbol, x in zip(e.outputs[:carries], carry, strict=True):
         place = at.place(x)
         if isinstance(place, Inside):
