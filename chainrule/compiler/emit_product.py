@@ -14,8 +14,10 @@ from chainrule.compiler.contract import Product
 from chainrule.compiler.emit_nest import Offset, Slot
 from chainrule.compiler.native.code import Code, Lanes
 
-#: Steps along k that one pass over a block takes: the vectors of B then stay in the first cache.
-DEPTH = 256
+#: Steps along k that one pass over a block takes, where A is read along k: fewer passes add to the sums less often.
+DEPTH = 640
+#: And where A is read across k: what the panels of a part share of A stays in the second cache (in entries).
+SHARED, LEAST_DEPTH, MOST_DEPTH = 2**15, 128, 256
 #: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
 AHEAD = 10
 
@@ -321,7 +323,7 @@ def numbers_of(
     batch = math.prod(n for n, *_ in product.batch)
     tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
-    deep = DEPTH if product.mode == "rows" else DEPTH // 2
+    deep = DEPTH if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
     segment_block = max(1, deep // run) if run_block == run else 1
     pad = {
