@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,19 @@ def test_wrong_labels_change_nothing() -> None:
     later = [t.numpy() for p in model.parameters() for t in optimizer.state[p].values()]
     assert all(np.array_equal(a, b) for a, b in zip(moments, later, strict=True))
     assert np.isfinite(step(x, y).item())
+
+
+def test_results_are_freed_when_nobody_holds_them():
+    double = chainrule.compile(lambda x: {"twice": [x * 2, (x + 1, x)]})
+    x = chainrule.ones(3)
+    double(x)
+    gc.collect()
+    gc.disable()
+    try:
+        result = weakref.ref(double(x)["twice"][0])
+        assert result() is None
+    finally:
+        gc.enable()
 
 
 def test_a_thread_waits_for_another_that_traces_with_its_tensor():

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.compiler.native import elementary
 from chainrule.compiler.native.code import Code, Lanes
+from chainrule.compiler.native.draws import DRAWS, draw
 from chainrule.compiler.nest import REDUCTIONS, Nest, Node, Operand
 from chainrule.compiler.views import Buffer
 
@@ -695,6 +696,8 @@ class Emitter:
         if node.op == "block":
             return self._block(node, width)
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
+        if node.op in DRAWS:
+            return draw(self.code, node.op, node.dtype, node.detail, width, inputs)
         if node.op == "Cast":
             return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
         return elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)

@@ -338,8 +338,8 @@ def numbers_of(
         "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * size),
         "rows": total, "run_rows": run_rows, "runs": runs, "tiles_per_run": tiles, "segments": segments,
         "segment_block": segment_block, "run": run, "run_block": max(run_block, 1), "a_step": a_step * size,
-        "b_step": b_step * size, "columns": product.columns, "panels": panels, "row_parts": row_parts, "column_parts": column_parts, "splits": product.splits,
-        "finish": finish, "finish_numbers": finish_numbers,
+        "b_step": b_step * size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
+        "column_parts": column_parts, "splits": product.splits, "finish": finish, "finish_numbers": finish_numbers,
     }  # fmt: skip
     for name, dims in pad.items():
         for i, (extent, *strides) in enumerate(dims):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.compiler import contract, moves, unroll  # noqa: F401  (they register their rules)
+from chainrule.compiler import contract, draws, moves, unroll  # noqa: F401  (they register their rules)
 from chainrule.compiler.contract import halo_of
 from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -387,19 +387,15 @@ def _take_apart(thing: Any, leaves: list[Any]) -> Any:
     return None, thing
 
 
-def _put_together(form: Any, leaves: list[Any]) -> Any:
+def _put_together(form: Any, leaves: Iterable[Any]) -> Any:
     """The structure with tensors in it again."""
     remaining = iter(leaves)
-
-    def build(form: Any) -> Any:
-        if form is _PLACE:
-            return next(remaining)
-        kind, content = form
-        if kind is None:
-            return content
-        if kind is dict:
-            return {name: build(x) for name, x in content}
-        parts = [build(x) for x in content]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-
-    return build(form)
+    if form is _PLACE:
+        return next(remaining)
+    kind, content = form
+    if kind is None:
+        return content
+    if kind is dict:
+        return {name: _put_together(x, remaining) for name, x in content}
+    parts = [_put_together(x, remaining) for x in content]
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

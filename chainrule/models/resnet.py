@@ -94,7 +94,7 @@ class ResNet(nn.Module):
     Convolutions start with He's normal numbers for the fan-out. Source: He et al., "Deep residual learning for image
     recognition", 2016.
 
-    Raises ValueError for an unknown stem, ShapeError for images too small.
+    Raises ValueError for an unknown stem or other than four stages, ShapeError for what is not a batch of images.
 
     >>> import chainrule
     >>> model = ResNet(BasicBlock, [1, 1, 1, 1], num_classes=7, stem="cifar")
@@ -114,6 +114,8 @@ class ResNet(nn.Module):
         super().__init__()
         if stem not in ("imagenet", "cifar"):
             raise ValueError(f'the stem is "imagenet" or "cifar", got {stem!r}.')
+        if len(layers) != 4 or min(layers) < 1:
+            raise ValueError(f"a residual network has four stages of at least one block each, got {list(layers)}.")
         large = stem == "imagenet"
         self.conv1 = nn.Conv2d(in_channels, 64, *((7, 2, 3) if large else (3, 1, 1)), bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -141,7 +143,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scores for a batch of images."""
         if x.ndim != 4 or x.shape[1] != self.conv1.in_channels:
-            raise ShapeError(f"ResNet takes images (N, {self.conv1.in_channels}, H, W), got {tuple(x.shape)}.")
+            raise ShapeError(f"takes images (N, {self.conv1.in_channels}, H, W), got {tuple(x.shape)}.")
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             x = getattr(self, f"layer{stage}")(x)
