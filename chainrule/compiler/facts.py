@@ -7,7 +7,7 @@ run the facts are compared: a few dozen dictionary look-ups.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from types import CodeType
 from typing import Any
 
@@ -23,6 +23,7 @@ class Facts:
     def __init__(self) -> None:
         self.entries: list[tuple[dict[Any, Any], Any, Any, str]] = []
         self.wanted: list[tuple[Any, bool, str]] = []
+        self.settings: set[tuple[int, str]] = set()
 
     def add(self, where: dict[Any, Any], key: Any, title: str) -> None:
         """From now on this entry is a fact."""
@@ -36,6 +37,16 @@ class Facts:
                 return False
         return all((tensor._value.source is None) == fixed for tensor, fixed, _ in self.wanted)
 
+    def changed_settings(self) -> set[tuple[int, str]]:
+        """Which numbers among the optimisers' settings are no longer what they were: (the group's identity, name)."""
+        return {
+            (id(where), key)
+            for where, key, value, _ in self.entries
+            if (id(where), key) in self.settings
+            and where.get(key) != value
+            and all(type(x) in (int, float) for v in (value, where.get(key)) for x in (v if type(v) is tuple else (v,)))
+        }
+
     def change(self) -> str:
         """What is no longer as it was, in words; "" if nothing."""
         for where, key, value, title in self.entries:
@@ -48,10 +59,14 @@ class Facts:
         return ""
 
 
-def facts_of(function: Callable[..., Any]) -> Facts:
-    """The facts around a function: what it refers to by name, in its closure, in its defaults, or is bound to."""
+def facts_of(function: Callable[..., Any], moving: Set[tuple[int, str]] = frozenset()) -> Facts:
+    """The facts around a function: what it refers to by name, in its closure, in its defaults, or is bound to.
+
+    Settings in `moving` are inputs of the program and no facts.
+    """
     facts = Facts()
     _visit_function(function, facts, set(), 0)
+    facts.entries = [entry for entry in facts.entries if (id(entry[0]), entry[1]) not in moving]
     return facts
 
 
@@ -126,6 +141,7 @@ def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int) -> 
             for name in group:
                 if name not in ("lr", "params", "param_names", "initial_lr"):
                     facts.add(group, name, f"{title}.param_groups[{i}][{name!r}]")
+                    facts.settings.add((id(group), name))
     elif isinstance(thing, list):
         for i, part in enumerate(thing[:1000]):
             _visit(part, f"{title}[{i}]", facts, seen, depth + 1)

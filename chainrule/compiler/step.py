@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,11 @@ class State:
 class Compiled:
     """One program: the traced step, compiled, and how to run it."""
 
-    def __init__(self, call: Callable[[list[Any]], list[Any]], arguments: list[Any]) -> None:
+    def __init__(
+        self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]]
+    ) -> None:
         started = time.perf_counter()
-        self.program = trace_step(call, arguments)
+        self.program = trace_step(call, arguments, moving)
         traced = time.perf_counter()
         self._lower()
         self.seconds = traced - started, time.perf_counter() - traced
@@ -165,9 +167,9 @@ class Compiled:
                 array = _readable(arguments[number].array)
                 keep.append(array)
                 bases[slots[buffer]] = array.ctypes.data
-        for (where, name), buffer in self.settings:
+        for setting, buffer in self.settings:
             if buffer in slots:
-                array = np.array([float(where[name])])
+                array = np.array([setting.number()])
                 keep.append(array)
                 bases[slots[buffer]] = array.ctypes.data
         for origin, state in self.states.values():
@@ -260,6 +262,7 @@ class CompiledFunction:
         self.__name__ = self.name
         self.programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
         self._once: list[Any] = []
+        self._moving: set[tuple[int, str]] = set()
         self._lock = threading.RLock()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -287,6 +290,7 @@ class CompiledFunction:
 
     def _explain_why(self, key: Any, known: list[tuple[Facts, Compiled, Any]]) -> None:
         if known:
+            self._moving |= known[-1][0].changed_settings()
             why = known[-1][0].change() or "a gradient came or went, or numbers that Python read are others"
             log.info("%s is compiled again: %s.", self.name, why)
         elif len(self.programs) > 1:
@@ -301,10 +305,16 @@ class CompiledFunction:
             shape[:] = [_take_apart(self.function(*again, **named), answer)]
             return answer
 
-        compiled = Compiled(call, leaves)
+        try:
+            compiled = Compiled(call, leaves, self._moving)
+        except TraceError:
+            if not self._moving:
+                raise
+            self._moving.clear()  # a rule decides by one of them in Python: each of its values gets a program
+            compiled = Compiled(call, leaves, self._moving)
         log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
         if not compiled.program.leaves_behind:
-            self.programs[key].append((facts_of(self.function), compiled, shape))
+            self.programs[key].append((facts_of(self.function, self._moving), compiled, shape))
         else:
             self._once.append(form)
             if self._once.count(form) > 2:
@@ -350,9 +360,10 @@ def compile(function: Callable[..., Any]) -> CompiledFunction:
             return loss
 
     Tensors from outside (parameters, running statistics, the optimiser's memory, random states) are read anew in every
-    call and changed in place. The learning rate is read anew too. Training mode, settings and other plain values around
-    the function are remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level
-    INFO) says why. Gradients are gone after the step unless it leaves them for the next one. Results are detached.
+    call and changed in place. The learning rate is read anew too, and so is any other setting of an optimiser once it
+    has changed (a schedule's momentum). Training mode, settings and other plain values around the function are
+    remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level INFO) says why.
+    Gradients are gone after the step unless it leaves them for the next one. Results are detached.
 
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
     of range raises an IndexRangeError, and nothing has been changed then.

@@ -79,9 +79,9 @@ class Trace:
                 self.adopt(root)
         return self.lift([tensor.value for tensor in tensors])
 
-    def setting(self, where: dict[str, Any], name: str) -> Any:
-        """A number that may change from run to run: itself, unless the outermost trace makes it an input."""
-        return where[name] if self.outer is None else self.outer.setting(where, name)
+    def settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The settings of an optimiser's group; the outermost trace makes inputs of those that change between runs."""
+        return group if self.outer is None else self.outer.settings(group)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
