@@ -13,12 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Set
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
+from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
@@ -65,8 +66,9 @@ class Compiled:
     """One program: the traced step, compiled, and how to run it."""
 
     def __init__(
-        self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]]
+        self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]], debug: bool
     ) -> None:
+        self.debug = debug
         started = time.perf_counter()
         self.program = trace_step(call, arguments, moving)
         traced = time.perf_counter()
@@ -112,6 +114,8 @@ class Compiled:
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
         self.lowering = lower(equations, inputs, targets, wishes)
+        if self.debug:
+            check_bounds(self.lowering.groups)
         self.executable = Executable(self.lowering)
 
     def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
@@ -184,8 +188,33 @@ class Compiled:
             )
             if view.buffer in slots:
                 bases[slots[view.buffer]] = memory.ctypes.data
-        ex.run()
+        if self.debug:
+            self._run_watched(arguments, fresh)
+        else:
+            ex.run()
         return self._deliver(arguments, fresh)
+
+    def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
+        """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
+        states = [state for _, state in self.states.values()]
+        before = [state.array.copy() for state in states]
+        known = {symbol: self._input_array(origin, arguments).copy() for symbol, origin in self.program.inputs}
+        self.executable.run()
+        if all_finite([*fresh, *(state.array for state in states)]):
+            return
+        for state, array in zip(states, before, strict=True):
+            state.array[...] = array
+        blame(self.equations, known)
+        self.executable.run()
+
+    def _input_array(self, origin: Any, arguments: list[Any]) -> Array:
+        """What an input of the program is now."""
+        if isinstance(origin, Argument):
+            return np.asarray(arguments[origin.number].array)
+        if isinstance(origin, Setting):
+            return np.array(origin.number())
+        state = self.states.get(id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf))
+        return np.zeros(0) if state is None else state[1].array
 
     def _bind(self, origin: Any, state: State) -> None:
         """Bring a cell's value into the program's memory, unless it is there already."""
@@ -253,10 +282,11 @@ class CompiledFunction:
         programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], debug: bool = False) -> None:
         if not callable(function):
             raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
         self.function = function
+        self.debug = debug
         self.name = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = getattr(function, "__doc__", None)
         self.__name__ = self.name
@@ -306,12 +336,12 @@ class CompiledFunction:
             return answer
 
         try:
-            compiled = Compiled(call, leaves, self._moving)
+            compiled = Compiled(call, leaves, self._moving, self.debug)
         except TraceError:
             if not self._moving:
                 raise
             self._moving.clear()  # a rule decides by one of them in Python: each of its values gets a program
-            compiled = Compiled(call, leaves, self._moving)
+            compiled = Compiled(call, leaves, self._moving, self.debug)
         log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
         if not compiled.program.leaves_behind:
             self.programs[key].append((facts_of(self.function, self._moving), compiled, shape))
@@ -346,7 +376,15 @@ class CompiledFunction:
         return f"<compiled {self.name}>"
 
 
-def compile(function: Callable[..., Any]) -> CompiledFunction:
+@overload
+def compile(function: Callable[..., Any], *, debug: bool = False) -> CompiledFunction: ...
+
+
+@overload
+def compile(*, debug: bool = False) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
+
+
+def compile(function: Callable[..., Any] | None = None, *, debug: bool = False) -> Any:
     """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
 
     The step is written as always; nothing in it has to change:
@@ -368,12 +406,16 @@ def compile(function: Callable[..., Any]) -> CompiledFunction:
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
     of range raises an IndexRangeError, and nothing has been changed then.
 
+    With `debug=True` the program is checked before it runs (a BoundsError means a mistake in the compiler), and a step
+    that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
+    has been changed then either. That copies all state in every run: it is for searching.
+
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    return CompiledFunction(function)
+    return functools.partial(CompiledFunction, debug=debug) if function is None else CompiledFunction(function, debug)
 
 
 class _Place:
