@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.compiler.native.elementary import COMPUTED
+from chainrule.compiler.native.elementary import is_computed
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
 from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
 from chainrule.primitives.primitive import evaluate
@@ -138,6 +138,7 @@ class Lowering:
         self.copies: dict[Any, View] = {}
         self.wishes: dict[Any, Shape] = {}
         self.homes: dict[Any, View] = {}
+        self.checked: set[tuple[Any, int]] = set()
         self.literals: list[Array] = []
         self.path = ""
 
@@ -349,10 +350,17 @@ class Lowering:
         for gather in memory.gathers:
             index = self.node(group, gather.symbol, [dims[d] for d in gather.dims])
             terms.append(Term(index, gather.extent, gather.stride))
-            group.checks = True
+            self.look_up(group, gather.symbol, gather.extent)
         self.read(group, memory.view.buffer)
         operand = Operand(memory.view.buffer, memory.view.offset, strides, guards, memory.constant, tuple(terms))
         return group.nest.load(operand)
+
+    def look_up(self, group: Group, index: Any, extent: int) -> None:
+        """The group uses an index. The first that does must have run before anything outside is written."""
+        known = (self.key(index), extent)
+        if known not in self.checked:
+            group.checks = True
+            self.checked.add(known)
 
     def axes_in(self, group: Group, inputs: Sequence[Any], shape: Shape) -> list[int | None] | None:
         """The group's axis for each dimension of an elementwise result; None if it cannot be computed there."""
@@ -639,7 +647,7 @@ class Lowering:
     def native(self, equation: Equation) -> bool:
         """Whether all data types can be in registers, and there is anything to compute."""
         values = [*equation.inputs, *equation.outputs]
-        return all(x.dtype.name in COMPUTED and x.size for x in values)
+        return all(is_computed(x.dtype) and x.size for x in values)
 
     def run(self, equations: Sequence[Equation], rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
         """Lower all equations in order. A rule answers whether it could; if not, NumPy does it."""
