@@ -56,8 +56,9 @@ def epochs(groups: Sequence[Group]) -> list[int]:
     shared: set[Buffer] = set()
     for group in groups:
         apart = shared if group.parallel_writes else set[Buffer]()
-        conflict = group.reads & writes or group.writes & reads or group.writes & (writes - apart)
-        conflict = conflict or (checks and any(buffer.origin is not None for buffer in group.writes))
+        conflict = bool(group.reads & writes or group.writes & reads or group.writes & (writes - apart))
+        if checks and any(buffer.origin is not None for buffer in group.writes):
+            conflict = True
         if conflict or group.call is not None or (answer and groups[len(answer) - 1].call is not None):
             now, reads, writes, shared, checks = now + 1, set(), set(), set(), False
         checks |= group.checks
