@@ -7,6 +7,18 @@ need not be in memory at all; it is written there when something outside of the 
 An elementwise operation joins the group that computes one of its arguments, if the loops agree and no circle arises:
 nothing that the group would then read may itself wait for the group. Reductions join the group that makes what they
 reduce; what follows a row's reduction can join as well and walks along the row again.
+
+Four operations and two reductions are one kernel here, and what follows a product is done on its block:
+
+>>> import chainrule
+>>> softmax = chainrule.compile(lambda x: x.softmax(1))
+>>> _ = softmax(chainrule.ones(6, 8)); print(softmax.explain())
+1 kernels in 1 stages, 1 functions, 0.0 MB of working memory, on one thread
+   0  [6×8] over [1] Amax Subtract Exp Sum Divide  /softmax
+>>> layer = chainrule.compile(lambda x, w: (x @ w).relu())
+>>> _ = layer(chainrule.ones(6, 8), chainrule.ones(8, 5)); print(layer.explain())
+1 kernels in 1 stages, 3 functions, 0.0 MB of working memory, on one thread
+   0  product 6×5×8 → [6×5] Maximum
 """
 
 from __future__ import annotations

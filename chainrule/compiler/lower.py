@@ -1,4 +1,16 @@
-"""From equations to groups: which layouts are wished for, the walk, and what must be written in the end."""
+"""From equations to groups: which layouts are wished for, the walk, and what must be written in the end.
+
+A convolution's weight, (out, in, height, width) to the user, lies as (height, width, in, out) in a program's memory:
+
+>>> import chainrule
+>>> from chainrule.compiler.trace import trace_step
+>>> w = chainrule.ones(16, 12, 3, 3)
+>>> convolve = chainrule.nn.functional.conv2d
+>>> program = trace_step(lambda tensors: [convolve(tensors[0], w)], [chainrule.ones(1, 12, 8, 8)])
+>>> cells = [symbol for symbol, origin in program.inputs if symbol.shape == w.shape]
+>>> wished_orders(program.equations, cells)[cells[0]]
+(2, 3, 1, 0)
+"""
 
 from __future__ import annotations
 

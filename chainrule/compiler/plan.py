@@ -2,6 +2,13 @@
 
 Kernels that do not touch what others between two barriers write need no order among themselves. A buffer's memory is
 free again when a barrier separates its last use from the next owner's first.
+
+Five products in a row need room for two results, not for four:
+
+>>> import chainrule
+>>> chain = chainrule.compile(lambda x: x @ x @ x @ x @ x @ x)
+>>> _ = chain(chainrule.ones(512, 512)); 2**20 < chain.program.executable.arena_bytes < 2.2 * 2**20
+True
 """
 
 from __future__ import annotations
