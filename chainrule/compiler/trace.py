@@ -149,8 +149,8 @@ class StepTrace(Trace):
         self.made.append(weakref.ref(tensor))
 
     def left_behind(self, known: list[Any]) -> list[Any]:
-        """Tensors of the step that somebody still holds now, besides its results."""
-        kept = {id(t) for t in known}
+        """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
+        kept = {id(part) for t in known for part in (t, t._base)}
         alive = [t for reference in self.made if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
 
