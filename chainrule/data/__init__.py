@@ -23,6 +23,8 @@ from chainrule.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from chainrule.data.scaling import MinMax, Standardise
+from chainrule.data.split import grouped_split, stratified_split
 from chainrule.data.worker_info import get_worker_info
 
 __all__ = [
@@ -33,11 +35,13 @@ __all__ = [
     "Dataset",
     "IterableDataset",
     "MapDataset",
+    "MinMax",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
     "Splits",
     "StackDataset",
+    "Standardise",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
@@ -46,8 +50,10 @@ __all__ = [
     "default_convert",
     "digits",
     "get_worker_info",
+    "grouped_split",
     "load",
     "names",
     "random_shift",
     "random_split",
+    "stratified_split",
 ]

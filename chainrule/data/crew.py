@@ -106,6 +106,11 @@ class Crew:
             raise _raised(worker, message)
         return message
 
+    def check_alive(self) -> None:
+        """Raise a WorkerError if the workers were ended."""
+        if self.closed:
+            raise WorkerError("the workers of this pass are gone, after an error; begin another pass.")
+
     def close(self) -> None:
         """End the workers. Doing it twice does no harm."""
         self.closed = True

@@ -229,16 +229,27 @@ class ConcatDataset(Dataset):
             raise IndexRangeError(f"a data set of {len(self)} samples has no sample {_outside(listed, len(self))}.")
         listed = np.where(listed < 0, listed + len(self), listed)
         parts = np.searchsorted(self.cumulative_sizes, listed, side="right")
+        where = {part: np.flatnonzero(parts == part) for part in np.unique(parts).tolist()}
         starts = [0, *self.cumulative_sizes]
-        pieces = [read_batch(self.datasets[part], listed[parts == part] - starts[part]) for part in np.unique(parts)]
+        pieces = [read_batch(self.datasets[part], listed[there] - starts[part]) for part, there in where.items()]
         if len(pieces) == 1:
             return pieces[0]
         leaves = [tensors_of(piece) for piece in pieces]
         if not all(leaves) or len({len(found) for found in leaves}) > 1:
             return default_collate([self[place] for place in listed.tolist()])  # there is more in it than tensors
-        back = make(np.argsort(np.argsort(parts, kind="stable")))
-        joined = iter([cat(list(same))[back] for same in zip(*leaves)])
+        joined = iter([_interleaved(same, list(where.values())) for same in zip(*leaves)])
         return map_tensors(lambda _: next(joined), pieces[0])
+
+
+def _interleaved(pieces: Sequence[Tensor], where: list[np.ndarray]) -> Tensor:
+    """The rows of all pieces, each at its place in the batch."""
+    first = pieces[0]
+    if any(x.requires_grad or x.dtype is not first.dtype or x.shape[1:] != first.shape[1:] for x in pieces):
+        return cat(list(pieces))[make(np.argsort(np.concatenate(where)))]
+    batch = np.empty((sum(map(len, where)), *first.shape[1:]), first.dtype.numpy)
+    for x, there in zip(pieces, where):
+        batch[there] = x.array
+    return make(batch)
 
 
 class StackDataset(Dataset):

@@ -103,6 +103,7 @@ class WorkerPass:
         position = self._position
         if position.finished:
             raise StopIteration
+        self._crew.check_alive()
         position.batches += 1
         answer = self._next_answer()
         if answer is END:
