@@ -165,7 +165,7 @@ def _fixed(space: Space) -> dict[str, Any]:
 
 
 def _study(
-    storage: Any, name: str, method: str, pruner: str, direction: str, seed: int, space: Space, points: int
+    storage: Any, name: str, method: str, pruner: str, direction: Any, seed: int, space: Space, points: int
 ) -> Any:
     try:
         import optuna
@@ -181,7 +181,7 @@ def _study(
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "grid": lambda: optuna.samplers.GridSampler(grid_of(space, points), seed=seed),
     }
-    pruners = {
+    pruners: dict[str, Any] = {
         "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1),
         "halving": optuna.pruners.SuccessiveHalvingPruner,
         "hyperband": optuna.pruners.HyperbandPruner,
