@@ -291,7 +291,7 @@ if TYPE_CHECKING:
     )
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
-_PARTS = ("autograd", "data", "explain", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_PARTS = ("autograd", "data", "explain", "func", "linalg", "metrics", "models", "nn", "optim", "train", "utils")
 _LATER = {
     "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
     "chainrule.compiler.step": ("compile",),
