@@ -130,7 +130,7 @@ def _read_safetensors(file: IO[bytes], path: Path | None) -> tuple[dict[str, np.
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return {name: _array(entry) for name, entry in deserialize(content)}, header.get("__metadata__") or {}
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"this safetensors file is damaged: {error}.") from None
+        raise CheckpointError(f"it cannot be read as a safetensors file: {error}.") from None
 
 
 #: The format's names of data types that NumPy calls otherwise than by a letter and a size.
@@ -176,7 +176,5 @@ def _checksum(structure: Any, arrays: Mapping[str, np.ndarray]) -> int:
     for name in sorted(arrays):
         array = arrays[name]
         checksum = zlib.crc32(f"{name} {array.dtype.name} {array.shape}".encode(), checksum)
-        checksum = zlib.crc32(array.reshape(-1).view(np.uint8), checksum)
+        checksum = zlib.crc32(array.reshape(-1).view(np.uint8).data, checksum)
     return checksum
-
-
