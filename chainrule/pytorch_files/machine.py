@@ -66,7 +66,7 @@ class Machine:
             if opcode.name == "STOP":
                 break
             self.step(opcode.name, argument)
-        (result,) = self.stack
+        (result,) = self.pop(len(self.stack))
         return result
 
     def step(self, name: str, argument: Any) -> None:
@@ -80,14 +80,14 @@ class Machine:
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             self.stack.append(self.memo[argument])
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = self.stack[-1]
+            self.memo[argument] = self.top(object)
         elif name == "MEMOIZE":
-            self.memo[len(self.memo)] = self.stack[-1]
+            self.memo[len(self.memo)] = self.top(object)
         elif name == "BINPERSID":
-            self.stack.append(self.storage(self.stack.pop()))
+            self.stack.append(self.storage(*self.pop(1)))
         elif name in ("POP", "DUP"):
-            top = self.stack.pop()
-            self.stack += [top, top] if name == "DUP" else []
+            top = self.pop(1)
+            self.stack += [*top, *top] if name == "DUP" else []
         elif name in ("GLOBAL", "STACK_GLOBAL"):
             module, thing = argument.split(" ", 1) if name == "GLOBAL" else self.pop(2)
             self.stack.append(self.find(module, thing))
@@ -127,6 +127,8 @@ class Machine:
     def top(self, kind: type) -> Any:
         """What is on top of the stack, which must be of a kind."""
         thing = self.stack[-1]
+        if thing is _MARK:
+            raise CheckpointError("the file takes more from the stack than it has put there.")
         if not isinstance(thing, kind):
             raise CheckpointError(f"the file fills a {type(thing).__name__} as if it were a {kind.__name__}.")
         return thing
