@@ -289,6 +289,7 @@ if TYPE_CHECKING:
         seed,
         set_rng_state,
     )
+    from chainrule.serialization import load, save
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = ("autograd", "data", "explain", "func", "linalg", "metrics", "models", "nn", "optim", "train", "utils")
@@ -317,6 +318,7 @@ _LATER = {
         "seed",
         "set_rng_state",
     ),
+    "chainrule.serialization": ("load", "save"),
 }
 
 
