@@ -60,7 +60,7 @@ class Trouble(Numbers):
         return place
 
 
-class Picky(Exception):
+class PickyError(Exception):
     """An exception that does not take one message."""
 
     def __init__(self, code: int, *, place: str) -> None:
@@ -68,7 +68,7 @@ class Picky(Exception):
 
 
 def picky(message: str) -> Exception:
-    return Picky(7, place=message)
+    return PickyError(7, place=message)
 
 
 class Stream(IterableDataset):
@@ -110,6 +110,10 @@ def fail_to_begin(worker: int) -> None:
 
 def pairs(batch: list[Any]) -> Any:
     return [(sample, chainrule.rand(1)) for sample in batch]
+
+
+def unsendable(batch: list[Any]) -> Any:
+    return (sample for sample in batch)
 
 
 KILL = int(getattr(signal, "SIGKILL", signal.SIGTERM))
