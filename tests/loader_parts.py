@@ -112,4 +112,8 @@ def pairs(batch: list[Any]) -> Any:
     return [(sample, chainrule.rand(1)) for sample in batch]
 
 
+def unsendable(batch: list[Any]) -> Any:
+    return (sample for sample in batch)
+
+
 KILL = int(getattr(signal, "SIGKILL", signal.SIGTERM))

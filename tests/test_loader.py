@@ -165,9 +165,6 @@ def test_streams_with_workers_take_turns_and_resume() -> None:
 
 
 def test_a_stream_that_is_not_shared_comes_once_from_each_worker() -> None:
-    class Ends:
-        pass
-
     loader = DataLoader(parts.Stream(3, shared=False), None, num_workers=2)
     assert len(loader) == 3
     assert sorted(number for number, _ in loader) == [0, 0, 1, 1, 2, 2]
@@ -291,7 +288,7 @@ def test_trouble_at_the_start() -> None:
     with pytest.raises(TypeError, match="cannot send its data set to a worker.*lambda"):
         list(DataLoader(tensors(), 2, num_workers=1, collate_fn=lambda batch: batch))
     with pytest.raises(TypeError, match="in worker 0"):  # a batch that cannot be pickled
-        list(DataLoader(tensors(), 2, num_workers=1, collate_fn=iter))
+        list(DataLoader(tensors(), 2, num_workers=1, collate_fn=parts.unsendable))
     assert not multiprocessing.active_children()
 
 

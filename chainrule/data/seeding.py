@@ -8,9 +8,10 @@ same after an interruption as without one.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import numpy as np
 
 from chainrule.random import default_generator
 
@@ -31,11 +32,10 @@ def mixed_seed(seed: int, *numbers: int) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Start the streams of this seed: chainrule's default generator, Python's `random`, NumPy's if it is loaded."""
+    """Start the streams of this seed: chainrule's default generator, Python's `random`, NumPy's."""
     default_generator.manual_seed(seed)
     random.seed(seed)
-    if "numpy.random" in sys.modules:  # NumPy loads it when it is first asked for
-        sys.modules["numpy.random"].seed(seed % 2**32)
+    np.random.seed(seed % 2**32)
 
 
 @contextmanager
@@ -51,8 +51,7 @@ def seeded(seed: int | None) -> Iterator[None]:
         yield
         return
     ours, first_seed, python = default_generator.get_state(), default_generator.initial_seed(), random.getstate()
-    numpy = sys.modules.get("numpy.random")
-    numpys = numpy.get_state() if numpy else None
+    numpys = np.random.get_state()
     seed_everything(seed)
     try:
         yield
@@ -60,5 +59,4 @@ def seeded(seed: int | None) -> Iterator[None]:
         default_generator.manual_seed(first_seed)  # what `initial_seed` says
         default_generator.set_state(ours)
         random.setstate(python)
-        if numpy:
-            numpy.set_state(numpys)
+        np.random.set_state(numpys)

@@ -122,7 +122,7 @@ def work(requests: Connection, results: Connection) -> None:
 
 
 def _begin(setup: SetUp, seed: int | None) -> None:
-    own_seed = mixed_seed(seed or 0, setup.identity)
+    own_seed = mixed_seed(seed or 0, setup.identity) >> 1  # fits int64, so it may be put into a tensor
     worker_info.set_worker_info(worker_info.WorkerInfo(setup.identity, setup.workers, own_seed, setup.reader.dataset))
     if setup.worker_init_fn is not None:
         seed_everything(own_seed)
