@@ -82,8 +82,8 @@ def _parse(content: bytearray, place: str, max_bytes: int) -> np.ndarray:
     start = file.tell()
     if dtype.hasobject or not dtype.itemsize:
         raise DataError(
-            f"{place}: values of type {dtype!s}. Python objects are stored as pickles, which can run any code when read; "
-            "save the data as numbers or fixed-length strings instead."
+            f"{place}: values of type {dtype!s}. Python objects are stored as pickles, which can run any code "
+            "when read; save the data as numbers or fixed-length strings instead."
         )
     if any(length < 0 for length in shape) or len(shape) > 64:
         raise DataError(f"{place}: the header announces the shape {shape}.")

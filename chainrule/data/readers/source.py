@@ -52,7 +52,7 @@ def read_bytes(path: FilePath, max_bytes: int = MAX_BYTES) -> bytearray:
 def too_large(path: FilePath, max_bytes: int, place: str = "") -> DataError:
     """The error for a file that decodes to more than is allowed."""
     return DataError(
-        f"{path}{place}: more than {max_bytes:,} bytes when decoded. If the file is meant to be so large, raise max_bytes."
+        f"{path}{place}: more than {max_bytes:,} bytes when decoded. If it is meant to be so large, raise max_bytes."
     )
 
 

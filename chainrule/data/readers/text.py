@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,7 +82,7 @@ class Vocabulary:
 
 
 class _Tokens(Vocabulary):
-    """A vocabulary that is a list of strings."""
+    """A vocabulary that is a list of strings, the entry's number being its place."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.tokens = list(tokens)
@@ -94,13 +95,16 @@ class _Tokens(Vocabulary):
         return len(self.tokens)
 
     def decode(self, numbers: Iterable[int]) -> str:
+        """The pieces put together. Raises DataError for a number outside 0 to len − 1."""
         return "".join(self.tokens[number] for number in self._check(numbers))
 
     def content(self) -> dict[str, Any]:
+        """What a file must hold to bring this vocabulary back."""
         return {"tokens": self.tokens}
 
     @classmethod
     def from_content(cls, content: dict[str, Any], place: str) -> Vocabulary:
+        """The vocabulary that a file holds."""
         tokens = content.get("tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise DataError(f"{place}: 'tokens' is not a list of strings.")
@@ -127,6 +131,7 @@ class Characters(_Tokens):
 
     @classmethod
     def from_content(cls, content: dict[str, Any], place: str) -> Vocabulary:
+        """The vocabulary that a file holds."""
         vocabulary = super().from_content(content, place)
         if any(len(token) != 1 for token in content["tokens"]):
             raise DataError(f"{place}: a vocabulary of characters has an entry that is not one character.")
@@ -163,17 +168,21 @@ class Words(_Tokens):
     def from_text(cls, text: str, max_size: int | None = None, min_count: int = 1) -> Words:
         """The words that occur at least `min_count` times, of these the `max_size` − 1 most frequent, sorted."""
         counts = Counter(_PIECES.findall(text))
-        frequent = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))
+        frequent = sorted(
+            (word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word)
+        )
         return cls([cls.UNKNOWN, *sorted(frequent[: None if max_size is None else max(max_size - 1, 0)])])
 
     @classmethod
     def from_content(cls, content: dict[str, Any], place: str) -> Vocabulary:
+        """The vocabulary that a file holds."""
         vocabulary = super().from_content(content, place)
         if content["tokens"][:1] != [cls.UNKNOWN]:
             raise DataError(f"{place}: the first entry of a vocabulary of words is {cls.UNKNOWN!r}.")
         return vocabulary
 
     def encode(self, text: str) -> np.ndarray:
+        """The number of each word, 0 where it is unknown."""
         return np.array([self.numbers.get(word, 0) for word in _PIECES.findall(text)], np.int64)
 
 
@@ -203,7 +212,9 @@ class BytePairs(Vocabulary):
         self.pieces = [bytes([value]) for value in range(256)]
         for number, (left, right) in enumerate(self.merges, start=256):
             if not (0 <= left < number and 0 <= right < number):
-                raise DataError(f"merge {number - 256} joins {left} and {right}; expected numbers from 0 to {number - 1}.")
+                raise DataError(
+                    f"merge {number - 256} joins {left} and {right}; expected numbers from 0 to {number - 1}."
+                )
             if len(self.pieces[left]) + len(self.pieces[right]) > _MAX_PIECE_BYTES:
                 raise DataError(f"merge {number - 256} makes a piece of more than {_MAX_PIECE_BYTES} bytes.")
             self.pieces.append(self.pieces[left] + self.pieces[right])
@@ -224,6 +235,7 @@ class BytePairs(Vocabulary):
         return len(self.pieces)
 
     def encode(self, text: str) -> np.ndarray:
+        """The numbers of the text's pieces. Raises DataError for half a surrogate pair."""
         known: dict[str, list[int]] = {}
         numbers: list[int] = []
         for word in _PIECES.findall(text):
@@ -235,7 +247,7 @@ class BytePairs(Vocabulary):
     def _encode_word(self, word: list[int]) -> list[int]:
         last = len(self.merges)
         while len(word) > 1:
-            first = min(self._rank.get(pair, last) for pair in zip(word, word[1:]))
+            first = min(self._rank.get(pair, last) for pair in pairwise(word))
             if first == last:
                 break
             word = _replace(word, self.merges[first], 256 + first)
@@ -246,10 +258,12 @@ class BytePairs(Vocabulary):
         return b"".join(self.pieces[number] for number in self._check(numbers)).decode("utf-8", errors="replace")
 
     def content(self) -> dict[str, Any]:
+        """What a file must hold to bring this vocabulary back."""
         return {"merges": self.merges}
 
     @classmethod
     def from_content(cls, content: dict[str, Any], place: str) -> Vocabulary:
+        """The vocabulary that a file holds."""
         merges = content.get("merges")
         if not isinstance(merges, list) or not all(
             isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair) for pair in merges
@@ -303,7 +317,7 @@ def _train(words: list[list[int]], counts: list[int], merges: int) -> list[tuple
     places: dict[tuple[int, int], set[int]] = {}
 
     def add(index: int, sign: int) -> None:
-        for pair in zip(words[index], words[index][1:]):
+        for pair in pairwise(words[index]):
             frequency[pair] += sign * counts[index]
             places.setdefault(pair, set()).add(index)
 
