@@ -19,7 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from chainrule.data.readers.source import FilePath
 from chainrule.errors import DataError
@@ -134,14 +134,8 @@ def _zip_members(file: IO[bytes], place: str, _: bytes, max_bytes: int) -> Itera
 
 
 def _tar_members(file: IO[bytes], place: str, beginning: bytes, max_bytes: int) -> Iterator[Member | None]:
-    if beginning[:2] == b"\x1f\x8b":
-        file = gzip.GzipFile(fileobj=file)
-    elif beginning == b"\xfd7zXZ\0":
-        file = lzma.LZMAFile(file)
-    elif beginning[:3] == b"BZh":
-        file = bz2.BZ2File(file)
     # Headers of 512 bytes, and padding, come on top of the content.
-    stream = _Limited(file, max_bytes + max_bytes // 4 + _CHUNK, place, max_bytes)
+    stream = _Limited(_decompressed(file, beginning), max_bytes + max_bytes // 4 + _CHUNK, place, max_bytes)
     with tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             archive.members.clear()  # type: ignore[attr-defined]  # else it remembers every one
@@ -160,6 +154,14 @@ def _tar_members(file: IO[bytes], place: str, beginning: bytes, max_bytes: int) 
             raise DataError(f"{place} is damaged or cut short at byte {stream.position:,} of what is inside.")
         while stream.read(_CHUNK):
             pass
+
+
+def _decompressed(file: IO[bytes], beginning: bytes) -> IO[bytes]:
+    if beginning[:2] == b"\x1f\x8b":
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+    if beginning == b"\xfd7zXZ\0":
+        return lzma.LZMAFile(file)
+    return bz2.BZ2File(file) if beginning[:3] == b"BZh" else file
 
 
 def _safe_name(name: str, place: str) -> str:

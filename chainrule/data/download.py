@@ -71,8 +71,8 @@ def download(
         except (OSError, http.client.HTTPException, ValueError) as error:
             failures.append(_describe(url, error))
     raise DataError(
-        f"{path.name} could not be downloaded. {' '.join(failures)} Without a connection, get the file by other means and "
-        f"put it at {path}."
+        f"{path.name} could not be downloaded. {' '.join(failures)} Without a connection, get the file by other "
+        f"means and put it at {path}."
     )
 
 

@@ -68,7 +68,7 @@ def read_arrays(path: FilePath, max_bytes: int = MAX_BYTES) -> dict[str, np.ndar
 
 
 def _parse(content: bytearray, place: str, max_bytes: int) -> np.ndarray:
-    file = io.BytesIO(content)
+    file = io.BytesIO(content[:_HEADER_BYTES])
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):

@@ -150,7 +150,7 @@ def _without_missing(
             columns = {**columns, name: np.where(gone, column[~gone].mean(), column)}
         else:
             raise DataError(
-                f"{where(int(gone.argmax()))}, column {name!r}: the value is missing ({int(gone.sum()):,} in this column). "
+                f"{where(int(gone.argmax()))}, column {name!r}: the value is missing ({int(gone.sum()):,} here). "
                 "missing='drop' leaves out such rows; missing='mean' takes the column's mean, of numbers."
             )
     if not present.any():

@@ -188,7 +188,7 @@ def _check_widths(lines: list[int], block: list[list[str]], width: int, path: Fi
     for line, row in zip(lines, block):
         if len(row) != width:
             raise DataError(
-                f"{path}, line {line:,}: {len(row):,} field{'s' * (len(row) != 1)}, but the first line has {width:,}. A "
+                f"{path}, line {line:,}: {len(row):,} fields, but the first line has {width:,}. A "
                 "field that has the delimiter in it must stand in quotation marks."
             )
 
