@@ -7,10 +7,7 @@ its final name only when it is complete.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import os
 import shutil
 import stat
@@ -157,6 +154,10 @@ def _tar_members(file: IO[bytes], place: str, beginning: bytes, max_bytes: int) 
 
 
 def _decompressed(file: IO[bytes], beginning: bytes) -> IO[bytes]:
+    import bz2  # only here: with few archives, and not in every build of Python
+    import gzip
+    import lzma
+
     if beginning[:2] == b"\x1f\x8b":
         return cast(IO[bytes], gzip.GzipFile(fileobj=file))
     if beginning == b"\xfd7zXZ\0":

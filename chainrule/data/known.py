@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.cifar import load_cifar_arrays
 from chainrule.data.dataset import TensorDataset
 from chainrule.data.images import resize_images
-from chainrule.data.mnist import CLASSES, load_mnist_arrays
 from chainrule.data.optdigits import load_digits_arrays, split_digits
-from chainrule.data.readers.source import FilePath
-from chainrule.data.readers.text import Characters, Vocabulary
-from chainrule.data.shakespeare import load_shakespeare_text
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, make
 from chainrule.tensor import Tensor
+
+if TYPE_CHECKING:
+    from chainrule.data.readers.source import FilePath
+    from chainrule.data.readers.text import Vocabulary
 
 _BLOCK = 256  # images at a time: what is computed from them stays in the processor's cache
 
@@ -64,12 +63,17 @@ def digits(size: int = 32, seed: int = 0) -> Splits:
     return Splits(sets[0], sets[1], sets[2], mean, std, classes=10, names=[str(digit) for digit in range(10)])
 
 
+# The modules below are imported when they are used: archives and downloads bring a good part of Python's library along.
+
+
 def _digits(size: int | None, seed: int, root: FilePath | None, download: bool) -> Splits:
     return digits(8 if size is None else size, seed)
 
 
 def _mnist(name: str) -> Callable[..., Splits]:
     def load_it(size: int | None, seed: int, root: FilePath | None, download: bool) -> Splits:
+        from chainrule.data.mnist import CLASSES, load_mnist_arrays
+
         images, labels = load_mnist_arrays(name, True, root, download)
         test_images, test_labels = load_mnist_arrays(name, False, root, download)
         return _divide(images[:, None], labels, test_images[:, None], test_labels, size, seed, CLASSES[name])
@@ -79,6 +83,8 @@ def _mnist(name: str) -> Callable[..., Splits]:
 
 def _cifar(classes: int) -> Callable[..., Splits]:
     def load_it(size: int | None, seed: int, root: FilePath | None, download: bool) -> Splits:
+        from chainrule.data.cifar import load_cifar_arrays
+
         images, labels, names = load_cifar_arrays(classes, True, root, download)
         test_images, test_labels, _ = load_cifar_arrays(classes, False, root, download)
         return _divide(images, labels, test_images, test_labels, size, seed, names)
@@ -91,6 +97,9 @@ def _shakespeare(size: int | None, seed: int, root: FilePath | None, download: b
 
     The first 80 % of the text are for training, 10 % for validation, the last 10 % for testing. `seed` plays no part.
     """
+    from chainrule.data.readers.text import Characters
+    from chainrule.data.shakespeare import load_shakespeare_text
+
     length = 64 if size is None else size
     text = load_shakespeare_text(root, download)
     vocabulary = Characters.from_text(text)
@@ -165,12 +174,12 @@ def _divide(
         images, test_images = resize_images(images, size), resize_images(test_images, size)
     chosen, held_out = stratified_split(labels, (0.9, 0.1), seed)
     mean, std = _statistics(images, chosen)
+    everything = np.arange(len(test_labels))
+    parts = ((images, labels, chosen), (images, labels, held_out), (test_images, test_labels, everything))
     sets = [
         TensorDataset(make(_standardise(source, rows, mean, std)), from_numpy(targets[rows]))
-        for source, targets, rows in (
-            (images, labels, chosen), (images, labels, held_out), (test_images, test_labels, np.arange(len(test_labels))),
-        )
-    ]  # fmt: skip
+        for source, targets, rows in parts
+    ]
     grey = len(mean) == 1
     scales: list[Any] = [float(x[0]) if grey else from_numpy(x.astype(np.float32)[:, None, None]) for x in (mean, std)]
     return Splits(sets[0], sets[1], sets[2], scales[0], scales[1], len(names), names)

@@ -111,16 +111,17 @@ def read_parquet(path: FilePath, *, max_bytes: int = MAX_TABLE_BYTES, **options:
         file = pyarrow.parquet.ParquetFile(source, read_dictionary=texts)
         if file.metadata.num_rows * max(len(schema), 1) * 8 > max_bytes:
             raise too_large(path, max_bytes, f": {file.metadata.num_rows:,} rows of {len(schema):,} columns")
-        content = file.read()
-        columns = [
-            _from_arrow(content.column(number), schema.field(number).name, path) for number in range(len(schema))
+        kept = [name for name in schema.names if name not in chosen.ignore]
+        content = file.read(columns=kept)
+        columns: list[Column] = [
+            _from_arrow(content.column(name), name, path) if name in kept else [] for name in schema.names
         ]
     except DataError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is no Parquet file, or is damaged: {reason}") from error
-    if not content.num_rows:
+    if not file.metadata.num_rows:
         raise DataError(f"{path} has no rows.")
 
     def where(row: int) -> str:
@@ -131,12 +132,15 @@ def read_parquet(path: FilePath, *, max_bytes: int = MAX_TABLE_BYTES, **options:
 
 def from_frame(frame: Any, *, max_bytes: int = MAX_TABLE_BYTES, **options: Any) -> Table:
     """A table from a pandas data frame; options and errors as `read_csv`, rows called by their index."""
+    chosen = Options(**options)
     names = [str(name) for name in frame.columns]
     columns: list[Column] = []
     for number in range(len(names)):
         series = frame.iloc[:, number]
         kind = getattr(series.dtype, "kind", "O")
-        if kind in "biuf":
+        if names[number] in chosen.ignore:
+            columns.append([])
+        elif kind in "biuf":
             columns.append(series.to_numpy(dtype=np.float64, na_value=np.nan))
         elif kind in "Mmc":
             raise DataError(
@@ -151,7 +155,7 @@ def from_frame(frame: Any, *, max_bytes: int = MAX_TABLE_BYTES, **options: Any) 
     def where(row: int) -> str:
         return f"the data frame, row {frame.index[row]!r}"
 
-    return assemble("the data frame", names, columns, where, Options(**options), max_bytes)
+    return assemble("the data frame", names, columns, where, chosen, max_bytes)
 
 
 def _rows(text: str, path: FilePath, delimiter: str) -> Iterator[tuple[int, list[str]]]:
