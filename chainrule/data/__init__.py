@@ -1,4 +1,4 @@
-"""Data: sets of samples, batches of them, and the digits that come with the package."""
+"""Data: sets of samples, batches of them, readers of files, and known data sets by name."""
 
 from chainrule.data.augment import random_shift
 from chainrule.data.collate import default_collate, default_convert
