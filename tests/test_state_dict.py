@@ -38,20 +38,24 @@ def test_hooks_are_called_as_pytorch_calls_them() -> None:
         model, heard = small(framework), []
         for name, part in model.named_modules():
             part.register_state_dict_pre_hook(
-                lambda m, prefix, keep, n=name: heard.append((n, "save_pre", prefix, keep))
+                lambda m, prefix, keep, n=name, heard=heard: heard.append((n, "save_pre", prefix, keep))
             )
             part.register_state_dict_post_hook(
-                lambda m, state, prefix, _, n=name: heard.append((n, "save_post", list(state), prefix))
+                lambda m, state, prefix, _, n=name, heard=heard: heard.append((n, "save_post", list(state), prefix))
             )
-            part.register_load_state_dict_post_hook(lambda m, keys, n=name: heard.append((n, "load_post", *keys)))
+            part.register_load_state_dict_post_hook(
+                lambda m, keys, n=name, heard=heard: heard.append((n, "load_post", *keys))
+            )
         state = model.state_dict(prefix="a.", keep_vars=True)
         model.load_state_dict({name[2:]: value for name, value in state.items()} | {"other": 1}, strict=False)
         told.append(heard)
         seen: list[str] = []
+
+        def keep_prefix(m: Any, state: Any, prefix: str, *rest: Any, seen: list[str] = seen) -> None:
+            seen.append(prefix)
+
         for part in model.modules():
-            part.register_load_state_dict_pre_hook(
-                lambda m, state, prefix, meta, strict, missing, unexpected, errors: seen.append(prefix)
-            )
+            part.register_load_state_dict_pre_hook(keep_prefix)
         model.load_state_dict({name[2:]: value for name, value in state.items()})
         told[-1].append(seen)
     assert told[0] == told[1]

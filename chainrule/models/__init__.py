@@ -13,7 +13,7 @@ from chainrule.models.linear_regression import elastic_net, lasso, least_squares
 from chainrule.models.mlp import MLP
 from chainrule.models.normal_equations import NormalEquations, streamed_least_squares
 from chainrule.models.pca import pca
-from chainrule.models.resnet import ResNet, resnet18
+from chainrule.models.resnet import ResNet, resnet10, resnet18
 from chainrule.models.transformer import DecoderTransformer, EncoderDecoderTransformer
 from chainrule.models.unet import UNet
 from chainrule.nn.module import Module
@@ -35,6 +35,7 @@ __all__ = [
     "least_squares",
     "names",
     "pca",
+    "resnet10",
     "resnet18",
     "ridge",
     "streamed_least_squares",
@@ -44,6 +45,7 @@ _MODELS: dict[str, Callable[..., Module]] = {
     "convnet": ConvNet,
     "lenet5": LeNet5,
     "mlp": MLP,
+    "resnet10": resnet10,
     "resnet18": resnet18,
     "unet": UNet,
 }
