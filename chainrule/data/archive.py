@@ -107,10 +107,8 @@ def members(
                     yield member
     except DataError:
         raise
-    except Exception as error:  # two formats and four decompressors have many ways to say "damaged"
-        raise DataError(
-            f"{archive!s} is no zip or tar archive, or is damaged ({error or type(error).__name__})."
-        ) from error
+    except Exception as error:
+        raise _damaged(str(archive), error) from error
 
 
 def _zip_members(file: IO[bytes], place: str, _: bytes, max_bytes: int) -> Iterator[Member | None]:
@@ -144,7 +142,8 @@ def _tar_members(file: IO[bytes], place: str, beginning: bytes, max_bytes: int) 
                 raise DataError(f"{place}, {member.name!r}: a link or a device; only files and folders are unpacked.")
             content = archive.extractfile(member)
             assert content is not None
-            yield Member(name, content)
+            limited = _Limited(content, member.size, f"{place}, {member.name!r}", max_bytes)
+            yield Member(name, io.BufferedReader(limited, _CHUNK))
         # tarfile takes a damaged header for the end; the true end is a block of zeros. What follows is read too, since
         # the checksum of the compression stands behind everything.
         if stream.latest != bytes(tarfile.BLOCKSIZE):
@@ -173,6 +172,11 @@ def _safe_name(name: str, place: str) -> str:
             return name
         raise DataError(f"{place}: the member {name!r} would be unpacked outside of the folder.")
     return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _damaged(place: str, error: Exception) -> DataError:
+    """The error for an archive that something failed to read: two formats and four decompressors have many ways."""
+    return DataError(f"{place} is no zip or tar archive, or is damaged ({error or type(error).__name__}).")
 
 
 class _Limited(io.RawIOBase):
@@ -208,7 +212,12 @@ class _Limited(io.RawIOBase):
             return self.latest[-1:] + (self.read(size - 1) if size != 1 else b"")
         if size < 0 or size > self._AT_ONCE:
             raise DataError(f"{self.place}, byte {self.position:,}: a header that claims to be {size:,} bytes long.")
-        content = self.source.read(size)
+        try:
+            content = self.source.read(size)
+        except DataError:
+            raise
+        except Exception as error:
+            raise _damaged(self.place, error) from error
         self.position += len(content)
         if self.position > self.limit:
             raise DataError(
