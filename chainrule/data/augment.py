@@ -1,10 +1,10 @@
-"""Augmentation: new training images from old ones, by changes that leave the label true."""
+"""Augmentation by shifts alone; all else that changes images is in `chainrule.data.transforms`."""
 
 from __future__ import annotations
 
+from chainrule.data.transforms.geometry import crop
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import arange
-from chainrule.functions.shape import pad
+from chainrule.functions.shape import cat
 from chainrule.random import Generator, randint
 from chainrule.tensor import Tensor
 
@@ -20,8 +20,10 @@ def random_shift(images: Tensor, pixels: int, generator: Generator | None = None
     """
     if images.ndim != 4:
         raise ShapeError(f"random_shift takes a batch of images (N, C, H, W), got {tuple(images.shape)}.")
-    count, _, height, width = images.shape
-    wider = pad(images, (pixels,) * 4, value=float(images.min().item()))
-    down, right = (randint(0, 2 * pixels + 1, (count, 1), generator=generator) for _ in range(2))
-    rows, columns = (arange(height) + down).unsqueeze(2), (arange(width) + right).unsqueeze(1)
-    return wider[arange(count).reshape(-1, 1, 1), :, rows, columns].permute(0, 3, 1, 2)
+    count, channels, height, width = images.shape
+    lowest = images.min()
+    beside = lowest.expand(count, channels, height, pixels)
+    above = lowest.expand(count, channels, pixels, width + 2 * pixels)
+    wider = cat([above, cat([beside, images, beside], 3), above], 2)
+    down, right = (randint(0, 2 * pixels + 1, (count,), generator=generator) for _ in range(2))
+    return crop(wider, down, right, height, width)
