@@ -12,7 +12,7 @@ from chainrule.data.transforms.images import need_image, on_pixels, on_unit_rang
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.functions import shape
-from chainrule.functions.creation import arange, ones, tensor, zeros
+from chainrule.functions.creation import arange, ones, ones_like, tensor, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.shape import stack
 from chainrule.nn.conv import conv2d
@@ -222,7 +222,7 @@ def equalize(img: Any) -> Any:
 
     >>> import chainrule
     >>> equalize(chainrule.tensor([[[10, 10, 10, 20]]], dtype=chainrule.uint8))
-    tensor([[[ 10,  10,  10,  20]]], dtype=chainrule.uint8)
+    tensor([[[10, 10, 10, 20]]], dtype=chainrule.uint8)
     """
     return on_unit_range(img, lambda x: _equalized((x * 255).round().long()).to(x.dtype) / 255)
 
@@ -230,17 +230,13 @@ def equalize(img: Any) -> Any:
 def _equalized(levels: Tensor) -> Tensor:
     n, c, h, w = levels.shape
     planes = levels.reshape(n * c, h * w)
-    first = arange(n * c).unsqueeze(1) * 256
-    counts = zeros(n * c * 256, dtype=as_dtype(int)).index_add(
-        0, (planes + first).reshape(-1), ones(n * c * h * w, dtype=as_dtype(int))
-    )
-    counts = counts.reshape(n * c, 256)
+    counts = zeros(n * c, 256, dtype=as_dtype(int)).scatter_add(1, planes, ones_like(planes))
     brightest = counts.gather(1, planes.amax(1, keepdim=True))
     step = (h * w - brightest) // 255
     darker = counts.cumsum(1) - counts
     safe = where(step == 0, 1, step)
     table = where(step == 0, arange(256), ((darker + step // 2) // safe).clamp(0, 255))
-    return table.reshape(-1)[(planes + first).reshape(-1)].reshape(n, c, h, w)
+    return table.gather(1, planes).reshape(n, c, h, w)
 
 
 def erase(img: Tensor, i: Any, j: Any, h: Any, w: Any, v: Any, inplace: bool = False) -> Tensor:

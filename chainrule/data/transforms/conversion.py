@@ -127,6 +127,8 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
 def convert_image_dtype(image: Any, dtype: Any = "float32") -> Tensor:
     """Another type with the range that goes with it: white is 1 in floats and 255 in uint8.
 
+    Between integers levels are joined or spread by powers of two.
+
     >>> import chainrule
     >>> convert_image_dtype(chainrule.tensor([[[0.0, 0.2, 1.0]]]), chainrule.uint8)
     tensor([[[  0,  51, 255]]], dtype=chainrule.uint8)
@@ -138,9 +140,14 @@ def convert_image_dtype(image: Any, dtype: Any = "float32") -> Tensor:
         return x.to(wanted)
     if wanted.is_floating_point:
         return x.to(wanted) / largest_level(x)
-    top = float(np.iinfo(wanted.numpy).max)
-    unit = x if x.dtype.is_floating_point else x.to("float64") / largest_level(x)
-    return (unit.double().clamp(0, 1) * top).round().to(wanted)
+    top = int(np.iinfo(wanted.numpy).max)
+    if x.dtype.is_floating_point:
+        limit = float(top) if wanted.itemsize < 8 else 2.0**63 - 1024  # the largest that float64 can tell from 2⁶³
+        return (x.double().clamp(0, 1) * top).round().clamp(0, limit).to(wanted)
+    levels = int(largest_level(x)) + 1 if x.dtype.itemsize < 8 else 2**63
+    if levels <= top + 1:
+        return x.to(wanted) * ((top + 1) // levels)
+    return (x // (levels // (top + 1))).to(wanted)
 
 
 def to_dtype(inpt: Any, dtype: Any = "float32", scale: bool = False) -> Tensor:

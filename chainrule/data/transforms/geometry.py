@@ -72,8 +72,7 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
     (tensor([[[0, 0, 1, 2, 3, 0, 0]]]), tensor([[[2, 1, 1, 2, 3, 3, 2]]]))
     """
     left, top, right, bottom = margins(padding)
-    if padding_mode != "constant" and padding_mode not in _SOURCES:
-        raise ValueError(f"padding_mode is 'constant', {', '.join(map(repr, _SOURCES))}, got {padding_mode!r}.")
+    need_padding_mode(padding_mode)
 
     def padded(x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -85,6 +84,12 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
         return x.index_select(-2, rows).index_select(-1, _sources(width, left, right, padding_mode))
 
     return on_pixels(img, padded)
+
+
+def need_padding_mode(mode: str) -> None:
+    """ValueError for a mode that `pad` does not know."""
+    if mode != "constant" and mode not in _SOURCES:
+        raise ValueError(f"padding_mode is 'constant', {', '.join(map(repr, _SOURCES))}; got {mode!r}.")
 
 
 def _with_colour(x: Tensor, sides: tuple[int, int, int, int], fill: Any) -> Tensor:

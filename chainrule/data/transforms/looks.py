@@ -108,7 +108,7 @@ def _mixed(x: Tensor, factors: dict[str, Tensor], whose: Tensor) -> Tensor:
         if name != "brightness":
             assert grey is not None
             other = where(now, grey if name == "saturation" else grey.mean((-3, -2, -1), keepdim=True), other)
-    return where(ratio == 1, x, blend(x, other, ratio)) if isinstance(ratio, Tensor) else x
+    return blend(x, other, ratio)  # with ratio 1 where none has its turn
 
 
 class Grayscale(Transform):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.data.transforms import geometry
-from chainrule.data.transforms.geometry import RESIZING, centre, margins, pair, resized_size
+from chainrule.data.transforms.geometry import RESIZING, centre, margins, need_padding_mode, pair, resized_size
 from chainrule.data.transforms.images import InterpolationMode, mode_name
 from chainrule.data.transforms.sample import Sample
 from chainrule.data.transforms.transform import RandomTransform, Transform
@@ -87,6 +87,7 @@ class Pad(Transform):
     def __init__(self, padding: Any, fill: Any = 0, padding_mode: str = "constant") -> None:
         super().__init__()
         margins(padding)
+        need_padding_mode(padding_mode)
         self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
 
     def change_images(self, images: Tensor, settings: Any) -> Tensor:
@@ -156,6 +157,7 @@ class RandomCrop(Transform):
         self.size = pair(size)
         if padding is not None:
             margins(padding)
+        need_padding_mode(padding_mode)
         self.padding, self.pad_if_needed, self.fill, self.padding_mode = padding, pad_if_needed, fill, padding_mode
 
     def change(self, sample: Sample) -> Sample:

@@ -106,7 +106,7 @@ def chosen(flags: Tensor, yes: Sample, no: Sample, who: Any) -> Sample:
     if tuple(yes.images.shape) != tuple(no.images.shape):
         raise ShapeError(
             f"{type(who).__name__}: the images of a batch have one size, but some would have "
-            f"{tuple(yes.images.shape)[1:]} and some {tuple(no.images.shape)[1:]}; use what keeps the size, or do it to all."
+            f"{tuple(yes.images.shape)[1:]} and some {tuple(no.images.shape)[1:]}; use what keeps the size."
         )
 
     def choose(a: Tensor, b: Tensor) -> Tensor:
