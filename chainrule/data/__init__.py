@@ -1,6 +1,5 @@
 """Data: sets of samples, batches of them, readers of files, and known data sets by name."""
 
-from chainrule.data.augment import random_flip, random_shift
 from chainrule.data.collate import default_collate, default_convert
 from chainrule.data.dataset import (
     ChainDataset,
@@ -53,8 +52,6 @@ __all__ = [
     "grouped_split",
     "load",
     "names",
-    "random_flip",
-    "random_shift",
     "random_split",
     "stratified_split",
 ]
