@@ -264,7 +264,7 @@ from chainrule.dtypes import bool_ as bool  # isort: skip
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from chainrule import autograd, data, func, linalg, models, nn, optim, train, utils
+    from chainrule import autograd, data, func, linalg, models, nn, optim, train, transfer, utils
     from chainrule.compiler.run.pool import get_num_threads, set_num_threads
     from chainrule.compiler.step import compile
     from chainrule.functions.control import scan
@@ -292,7 +292,10 @@ if TYPE_CHECKING:
     from chainrule.serialization import load, save
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
-_PARTS = ("autograd", "data", "explain", "func", "linalg", "metrics", "models", "nn", "optim", "train", "utils")
+_PARTS = (
+    "autograd", "data", "explain", "func", "linalg", "metrics", "models", "nn", "optim", "train", "transfer", "utils",
+    "vision",
+)  # fmt: skip
 _LATER = {
     "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
     "chainrule.compiler.step": ("compile",),
