@@ -28,7 +28,7 @@ from chainrule.train.loop import DivergedError, evaluation_mode, evaluation_step
 
 
 class Batch(NamedTuple):
-    """A training batch after its step.
+    """A training batch after its step, or a batch of validation.
 
     Attributes:
         inputs, targets: what the loader gave.
@@ -123,6 +123,7 @@ class Trainer:
         self._loader: Any = None
         self._position: Any = None
         self._skip = 0
+        self._validating = False
 
     # ------------------------------------------------------------------------------------- training
 
@@ -134,7 +135,7 @@ class Trainer:
         Ctrl-C and SIGTERM stop after the current batch, when nothing is half done, by KeyboardInterrupt; callbacks'
         `on_fit_end` is called in any case.
         """
-        self.stopped = ""
+        self.stopped, self._validating = "", False
         self._loader = train
         if self._position is not None:
             self._loader_call("load_state_dict", self._position)
@@ -169,7 +170,9 @@ class Trainer:
         row |= self._figures("train")
         row["samples_per_second"] = (self._sums.count - before) / max(seconds, 1e-9)
         if validation is not None:
+            self._validating = True
             row |= {f"validation_{name}": value for name, value in self.evaluate(validation).items()}
+            self._validating = False
         row["seconds"] = time.perf_counter() - start
         self.epoch, self.step = self.epoch + 1, 0
         self._step_schedule_after_epoch(row)
@@ -194,13 +197,14 @@ class Trainer:
     def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
         loss, output = self._training(inputs, targets, last)
         number = loss.item()
+        size = len(targets)
         if not math.isfinite(number):
+            self._call("on_divergence", Batch(inputs, targets, number, output, size))
             raise DivergedError(
                 f"the loss is {number} in batch {self.step + 1} of epoch {self.epoch + 1}. Try a smaller learning "
                 "rate, look for NaN in the data, clip gradients; `chainrule.compile(step, debug=True)` names the first "
                 "operation that made it."
             )
-        size = len(targets)
         self._sums.add(number, size)
         for metric in self.metrics:
             metric.update(output, targets)
@@ -250,9 +254,12 @@ class Trainer:
         with evaluation_mode(self.model), no_grad():
             for inputs, targets in loader:
                 loss, output = self._evaluation(inputs, targets)
-                sums.add(loss.item(), len(targets))
+                batch = Batch(inputs, targets, loss.item(), output, len(targets))
+                sums.add(batch.loss, batch.size)
                 for metric in self.metrics:
                     metric.update(output, targets)
+                if self._validating:
+                    self._call("on_validation_batch", batch)
         answer = {"loss": sums.mean(), **{metric.name: metric.compute() for metric in self.metrics}}
         for metric, state in zip(self.metrics, states, strict=True):
             metric.load_state(state)

@@ -35,6 +35,12 @@ class Callback:
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         """After each training batch; the step has been taken."""
 
+    def on_divergence(self, trainer: Trainer, batch: Batch) -> None:
+        """After a batch whose loss is NaN or infinite, before `fit` raises DivergedError."""
+
+    def on_validation_batch(self, trainer: Trainer, batch: Batch) -> None:
+        """After each batch of the validation data; nothing is learned from it."""
+
     def on_epoch_end(self, trainer: Trainer, row: dict[str, Any]) -> None:
         """After validation. `row` is the epoch's line of figures; what is added to it is logged too."""
 
