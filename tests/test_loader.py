@@ -131,18 +131,16 @@ def test_batches_do_not_depend_on_workers_and_resume_with_them(name: str, worker
     chainrule.manual_seed(3)
     loader = LOADERS[name](num_workers=workers, persistent_workers=True)
     assert [plain(batch) for _ in range(2) for batch in loader] == wanted
-    chainrule.manual_seed(3)
-    broken = iter(loader)
-    first = [plain(next(broken)) for _ in range(2)]
-    state = loader.state_dict()
-    chainrule.manual_seed(17)
-    later = LOADERS[name](num_workers=2 if name == "random data" else 0)
-    later.load_state_dict(state)
-    loader.load_state_dict(state)  # the batches that were asked for and not taken are thrown away
-    rest = [plain(batch) for _ in range(2) for batch in later]
-    assert first + rest == wanted
-    later.load_state_dict(state)
-    assert plain(next(iter(loader))) == wanted[2]
+    local = LOADERS[name]()
+    for stop in range(len(alone) + 1):
+        chainrule.manual_seed(3)
+        begun = iter(loader)
+        first = [plain(next(begun)) for _ in range(stop)]
+        state = loader.state_dict()
+        for later in (loader, local):  # batches that were asked for and not taken are thrown away
+            chainrule.manual_seed(17)
+            later.load_state_dict(state)
+            assert first + [plain(batch) for _ in range(2) for batch in later] == wanted, f"from batch {stop} on"
 
 
 def test_streams_with_workers_take_turns_and_resume() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import signal
@@ -18,6 +19,9 @@ from chainrule.errors import ChainruleError
 
 #: Seconds that workers have for what they are doing before they are ended by force.
 GRACE = 1.0
+
+#: How much may wait in the pipe from or to a worker.
+PIPE_BYTES = 2**20
 
 
 class WorkerError(ChainruleError, RuntimeError):
@@ -164,11 +168,21 @@ def _pack_setup(setup: SetUp) -> list[Any]:
 def _start(identity: int, context: Any) -> _Member:
     theirs, requests = context.Pipe(duplex=False)
     results, other = context.Pipe(duplex=False)
+    for end in (requests, results):
+        _widen(end)
     process = context.Process(target=work, args=(theirs, other), name=f"DataLoader-{identity}", daemon=True)
     process.start()
     theirs.close()  # so that the pipes end when the worker does
     other.close()
     return _Member(process, requests, results)
+
+
+def _widen(pipe: Connection) -> None:
+    """Let more bytes wait in a pipe where the system can: large batches then take fewer switches of processes."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _end(members: list[_Member]) -> None:
