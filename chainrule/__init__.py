@@ -14,6 +14,8 @@ from chainrule.tensor import Parameter, Tensor  # first: the function `tensor` b
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from chainrule.cell import Size
+from chainrule.devices import Device as device
+from chainrule.devices import get_default_device, set_default_device
 from chainrule.dtypes import (
     DType,
     bfloat16,
@@ -45,6 +47,7 @@ from chainrule.errors import (
     ChainruleError,
     CheckpointError,
     DataError,
+    DeviceError,
     DTypeError,
     EvaluationWarning,
     GradientError,
@@ -264,7 +267,24 @@ from chainrule.dtypes import bool_ as bool  # isort: skip
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from chainrule import autograd, data, func, linalg, models, nn, optim, train, utils
+    from chainrule import (
+        accelerator,
+        amp,
+        autograd,
+        backends,
+        cuda,
+        data,
+        func,
+        linalg,
+        models,
+        mps,
+        nn,
+        optim,
+        train,
+        utils,
+        xpu,
+    )
+    from chainrule.amp import GradScaler, autocast
     from chainrule.compiler.run.pool import get_num_threads, set_num_threads
     from chainrule.compiler.step import compile
     from chainrule.functions.control import scan
@@ -291,8 +311,12 @@ if TYPE_CHECKING:
     )
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
-_PARTS = ("autograd", "data", "explain", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_PARTS = (
+    "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "models", "mps", "nn",
+    "optim", "train", "utils", "xpu",
+)  # fmt: skip
 _LATER = {
+    "chainrule.amp": ("GradScaler", "autocast"),
     "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
     "chainrule.compiler.step": ("compile",),
     "chainrule.functions.control": ("scan",),

@@ -382,7 +382,9 @@ x.nelement()
 x.itemsize
 x.nbytes
 x.is_contiguous()
-x.device.type if lib.__name__ == 'torch' else x.device
+x.device.type
+str(x.device)
+repr(x.device)
 x.T
 x.mT
 hash(x) == hash(x)
