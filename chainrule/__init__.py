@@ -287,6 +287,12 @@ if TYPE_CHECKING:
     from chainrule.amp import GradScaler, autocast
     from chainrule.compiler.run.pool import get_num_threads, set_num_threads
     from chainrule.compiler.step import compile
+    from chainrule.exactness import (
+        are_deterministic_algorithms_enabled,
+        get_float32_matmul_precision,
+        set_float32_matmul_precision,
+        use_deterministic_algorithms,
+    )
     from chainrule.functions.control import scan
     from chainrule.functions.linalg import cross, det, inverse, logdet, matrix_exp, slogdet
     from chainrule.printing import set_printoptions
@@ -319,6 +325,12 @@ _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),
     "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
     "chainrule.compiler.step": ("compile",),
+    "chainrule.exactness": (
+        "are_deterministic_algorithms_enabled",
+        "get_float32_matmul_precision",
+        "set_float32_matmul_precision",
+        "use_deterministic_algorithms",
+    ),
     "chainrule.functions.control": ("scan",),
     "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "matrix_exp", "slogdet"),
     "chainrule.printing": ("set_printoptions",),
