@@ -62,20 +62,30 @@ from chainrule.functions.arithmetic import (
     addcmul,
     atan2,
     clamp,
+    clamp_max,
+    clamp_min,
     clip,
+    copysign,
     div,
     divide,
+    float_power,
     floor_divide,
+    fmax,
+    fmin,
     fmod,
+    heaviside,
     hypot,
+    ldexp,
     lerp,
     logaddexp,
+    logaddexp2,
     maximum,
     minimum,
     mul,
     multiply,
     pow,
     remainder,
+    rsub,
     sub,
     subtract,
     true_divide,
@@ -127,6 +137,7 @@ from chainrule.functions.elementwise import (
     logit,
     neg,
     negative,
+    positive,
     rad2deg,
     reciprocal,
     round,
@@ -134,6 +145,7 @@ from chainrule.functions.elementwise import (
     sign,
     signbit,
     sin,
+    sinc,
     sinh,
     sqrt,
     square,
@@ -146,6 +158,9 @@ from chainrule.functions.indexing import (
     bincount,
     gather,
     index_add,
+    index_copy,
+    index_fill,
+    index_put,
     index_select,
     masked_select,
     nonzero,
@@ -174,6 +189,8 @@ from chainrule.functions.logic import (
     isfinite,
     isinf,
     isnan,
+    isneginf,
+    isposinf,
     le,
     logical_and,
     logical_not,
@@ -294,7 +311,100 @@ if TYPE_CHECKING:
         use_deterministic_algorithms,
     )
     from chainrule.functions.control import scan
-    from chainrule.functions.linalg import cross, det, inverse, logdet, matrix_exp, slogdet
+    from chainrule.functions.joining import (
+        atleast_1d,
+        atleast_2d,
+        atleast_3d,
+        block_diag,
+        cartesian_prod,
+        column_stack,
+        combinations,
+        diagflat,
+        dsplit,
+        dstack,
+        hsplit,
+        rot90,
+        tensor_split,
+        vsplit,
+    )
+    from chainrule.functions.linalg import (
+        chain_matmul,
+        cholesky,
+        cross,
+        det,
+        inverse,
+        logdet,
+        matrix_exp,
+        matrix_power,
+        slogdet,
+    )
+    from chainrule.functions.products import (
+        addbmm,
+        addmv,
+        addr,
+        baddbmm,
+        kron,
+        vander,
+    )
+    from chainrule.functions.scattering import (
+        diagonal_scatter,
+        masked_scatter,
+        scatter_reduce,
+        select_scatter,
+        slice_scatter,
+    )
+    from chainrule.functions.searching import (
+        bucketize,
+        histc,
+        histogram,
+        isin,
+        kthvalue,
+        mode,
+        msort,
+        nanmedian,
+        searchsorted,
+        unique_consecutive,
+    )
+    from chainrule.functions.second_names import (
+        adjoint,
+        arccos,
+        arccosh,
+        arcsin,
+        arcsinh,
+        arctan,
+        arctan2,
+        arctanh,
+        conj,
+        conj_physical,
+        fix,
+        ger,
+        greater,
+        greater_equal,
+        is_complex,
+        is_nonzero,
+        is_same_size,
+        is_signed,
+        isreal,
+        less,
+        less_equal,
+        not_equal,
+        real,
+        resolve_conj,
+        resolve_neg,
+        row_stack,
+        sgn,
+        vdot,
+    )
+    from chainrule.functions.statistics import (
+        cdist,
+        corrcoef,
+        cov,
+        cumulative_trapezoid,
+        dist,
+        logcumsumexp,
+        renorm,
+        trapezoid,
+    )
     from chainrule.printing import set_printoptions
     from chainrule.random import (
         Generator,
@@ -322,36 +432,34 @@ _PARTS = (
     "optim", "train", "utils", "xpu",
 )  # fmt: skip
 _LATER = {
-    "chainrule.amp": ("GradScaler", "autocast"),
-    "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
-    "chainrule.compiler.step": ("compile",),
+    "chainrule.amp": "GradScaler autocast",
+    "chainrule.compiler.run.pool": "get_num_threads set_num_threads",
+    "chainrule.compiler.step": "compile",
     "chainrule.exactness": (
-        "are_deterministic_algorithms_enabled",
-        "get_float32_matmul_precision",
-        "set_float32_matmul_precision",
-        "use_deterministic_algorithms",
+        "are_deterministic_algorithms_enabled get_float32_matmul_precision set_float32_matmul_precision "
+        "use_deterministic_algorithms"
     ),
-    "chainrule.functions.control": ("scan",),
-    "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "matrix_exp", "slogdet"),
-    "chainrule.printing": ("set_printoptions",),
+    "chainrule.functions.control": "scan",
+    "chainrule.functions.joining": (
+        "atleast_1d atleast_2d atleast_3d block_diag cartesian_prod column_stack combinations diagflat dsplit "
+        "dstack hsplit rot90 tensor_split vsplit"
+    ),
+    "chainrule.functions.linalg": ("chain_matmul cholesky cross det inverse logdet matrix_exp matrix_power slogdet"),
+    "chainrule.functions.products": "addbmm addmv addr baddbmm kron vander",
+    "chainrule.functions.scattering": ("diagonal_scatter masked_scatter scatter_reduce select_scatter slice_scatter"),
+    "chainrule.functions.searching": (
+        "bucketize histc histogram isin kthvalue mode msort nanmedian searchsorted unique_consecutive"
+    ),
+    "chainrule.functions.second_names": (
+        "adjoint arccos arccosh arcsin arcsinh arctan arctan2 arctanh conj conj_physical fix ger greater "
+        "greater_equal is_complex is_nonzero is_same_size is_signed isreal less less_equal not_equal real "
+        "resolve_conj resolve_neg row_stack sgn vdot"
+    ),
+    "chainrule.functions.statistics": ("cdist corrcoef cov cumulative_trapezoid dist logcumsumexp renorm trapezoid"),
+    "chainrule.printing": "set_printoptions",
     "chainrule.random": (
-        "Generator",
-        "bernoulli",
-        "default_generator",
-        "get_rng_state",
-        "initial_seed",
-        "manual_seed",
-        "multinomial",
-        "normal",
-        "rand",
-        "rand_like",
-        "randint",
-        "randint_like",
-        "randn",
-        "randn_like",
-        "randperm",
-        "seed",
-        "set_rng_state",
+        "Generator bernoulli default_generator get_rng_state initial_seed manual_seed multinomial normal rand "
+        "rand_like randint randint_like randn randn_like randperm seed set_rng_state"
     ),
 }
 
@@ -360,7 +468,7 @@ def __getattr__(name: str) -> object:
     if name in _PARTS:
         return importlib.import_module(f"chainrule.{name}")
     for module, names in _LATER.items():
-        if name in names:
+        if name in names.split():
             found = globals()[name] = getattr(importlib.import_module(module), name)
             return found
     raise AttributeError(f"chainrule has no {name!r}")

@@ -14,11 +14,12 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
+from chainrule.functions.further_methods import FurtherMethods
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 
 
-class Tensor(methods.Methods, methods.Conversions, TensorCell):
+class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
     """An n-dimensional array of one data type that knows how it was computed.
 
     Tensors are made by `chainrule.tensor`, `zeros`, `randn`, …; operations on them make others. With

@@ -195,7 +195,7 @@ def test_a_compiled_module_learns_as_the_module_does_and_evaluates_natively() ->
     with chainrule.no_grad():
         np.testing.assert_allclose(compiled(x).numpy(), models[0](x).numpy(), rtol=1e-5, atol=1e-6)
     assert "product" in compiled.explain()
-    assert [name for name, _ in compiled.named_parameters()][0] == "_orig_mod.0.weight"
+    assert next(name for name, _ in compiled.named_parameters()) == "_orig_mod.0.weight"
     assert compiled._orig_mod is models[1] and chainrule.compile(models[0], disable=True) is models[0]
     twin = copy.deepcopy(compiled)
     with chainrule.no_grad():
