@@ -37,6 +37,7 @@ from chainrule.dtypes import (
     short,
     uint8,
 )
+from chainrule.dtypes import DType as dtype
 from chainrule.dtypes import FloatLimits as finfo
 from chainrule.dtypes import IntegerLimits as iinfo
 
@@ -106,6 +107,7 @@ from chainrule.functions.creation import (
     logspace,
     ones,
     ones_like,
+    scalar_tensor,
     tensor,
     zeros,
     zeros_like,
@@ -282,6 +284,7 @@ from chainrule.functions.shape import (
 from chainrule.dtypes import bool_ as bool  # isort: skip
 
 __version__ = "0.1.0"
+newaxis = None
 
 if TYPE_CHECKING:
     from chainrule import (
@@ -364,6 +367,7 @@ if TYPE_CHECKING:
         nanmedian,
         searchsorted,
         unique_consecutive,
+        unravel_index,
     )
     from chainrule.functions.second_names import (
         adjoint,
@@ -376,6 +380,7 @@ if TYPE_CHECKING:
         arctanh,
         conj,
         conj_physical,
+        fill,
         fix,
         ger,
         greater,
@@ -404,6 +409,7 @@ if TYPE_CHECKING:
         logcumsumexp,
         renorm,
         trapezoid,
+        trapz,
     )
     from chainrule.printing import set_printoptions
     from chainrule.random import (
@@ -448,14 +454,16 @@ _LATER = {
     "chainrule.functions.products": "addbmm addmv addr baddbmm kron vander",
     "chainrule.functions.scattering": ("diagonal_scatter masked_scatter scatter_reduce select_scatter slice_scatter"),
     "chainrule.functions.searching": (
-        "bucketize histc histogram isin kthvalue mode msort nanmedian searchsorted unique_consecutive"
+        "bucketize histc histogram isin kthvalue mode msort nanmedian searchsorted unique_consecutive unravel_index"
     ),
     "chainrule.functions.second_names": (
-        "adjoint arccos arccosh arcsin arcsinh arctan arctan2 arctanh conj conj_physical fix ger greater "
+        "adjoint arccos arccosh arcsin arcsinh arctan arctan2 arctanh conj conj_physical fill fix ger greater "
         "greater_equal is_complex is_nonzero is_same_size is_signed isreal less less_equal not_equal real "
         "resolve_conj resolve_neg row_stack sgn vdot"
     ),
-    "chainrule.functions.statistics": ("cdist corrcoef cov cumulative_trapezoid dist logcumsumexp renorm trapezoid"),
+    "chainrule.functions.statistics": (
+        "cdist corrcoef cov cumulative_trapezoid dist logcumsumexp renorm trapezoid trapz"
+    ),
     "chainrule.printing": "set_printoptions",
     "chainrule.random": (
         "Generator bernoulli default_generator get_rng_state initial_seed manual_seed multinomial normal rand "
@@ -471,4 +479,10 @@ def __getattr__(name: str) -> object:
         if name in names.split():
             found = globals()[name] = getattr(importlib.import_module(module), name)
             return found
-    raise AttributeError(f"chainrule has no {name!r}")
+    from chainrule.absent_names import refuse
+
+    refuse("", name, __dir__())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PARTS, *(there for names in _LATER.values() for there in names.split())})

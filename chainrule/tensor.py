@@ -7,7 +7,7 @@ makes them the methods of a tensor. This is where they meet.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -48,6 +48,16 @@ class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
 
     def __hash__(self) -> int:
         return id(self)
+
+    if not TYPE_CHECKING:  # a type checker would take every name then
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what to use instead of a method that is not there."""
+            if not name.startswith("_"):
+                from chainrule.absent_names import refuse
+
+                refuse("Tensor", name, dir(type(self)))
+            raise AttributeError(f"Tensor has no {name!r}")
 
 
 class Parameter(Tensor):

@@ -249,6 +249,17 @@ def logspace(
     return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)))
 
 
+def scalar_tensor(s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A 0-d tensor of a number, in the default floating-point type.
+
+    >>> scalar_tensor(3)
+    tensor(3.)
+    """
+    return full(
+        (), s, dtype=get_default_dtype() if dtype is None else dtype, device=device, requires_grad=requires_grad
+    )
+
+
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix n×n, or its n×m piece.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.creation import arange, as_tensor, make
+from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.promotion import as_floating
 from chainrule.functions.reduction import ValuesAndIndices, argmax, axis_of, cummax, sort
 
@@ -206,3 +206,14 @@ def histogram(
     weights = None if weight is None else weight.array.reshape(-1)
     counts, edges = np.histogram(array, edges, weights=weights, density=density)
     return Histogram(make(np.asarray(counts, array.dtype)), make(np.asarray(edges, array.dtype)))
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The places in a tensor of this shape that places in the flattened tensor are: one tensor for each dimension.
+
+    >>> import chainrule
+    >>> chainrule.unravel_index(chainrule.tensor([0, 5]), (2, 3))
+    (tensor([0, 1]), tensor([0, 2]))
+    """
+    extents = read_shape((shape,), "unravel_index")
+    return tuple(make(np.asarray(places, np.int64)) for places in np.unravel_index(indices.array, extents))

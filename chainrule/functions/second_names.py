@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions import arithmetic, contraction, elementwise, logic, shape
@@ -25,6 +25,16 @@ def adjoint(input: Tensor) -> Tensor:
     Size([3, 2])
     """
     return input.mT
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """The number everywhere, in the shape and type of the input.
+
+    >>> import chainrule
+    >>> chainrule.fill(chainrule.zeros(2), 3)
+    tensor([3., 3.])
+    """
+    return input.clone().fill_(value)
 
 
 def is_complex(input: Tensor) -> bool:

@@ -115,6 +115,9 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     return _areas(y, x, dx, axis).sum(axis)
 
 
+trapz = trapezoid
+
+
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The integral up to each place but the first; see `trapezoid`.
 
