@@ -411,6 +411,18 @@ if TYPE_CHECKING:
         trapezoid,
         trapz,
     )
+    from chainrule.functions.typed_constructors import (
+        BFloat16Tensor,
+        BoolTensor,
+        ByteTensor,
+        CharTensor,
+        DoubleTensor,
+        FloatTensor,
+        HalfTensor,
+        IntTensor,
+        LongTensor,
+        ShortTensor,
+    )
     from chainrule.printing import set_printoptions
     from chainrule.random import (
         Generator,
@@ -438,36 +450,137 @@ _PARTS = (
     "optim", "train", "utils", "xpu",
 )  # fmt: skip
 _LATER = {
-    "chainrule.amp": "GradScaler autocast",
-    "chainrule.compiler.run.pool": "get_num_threads set_num_threads",
-    "chainrule.compiler.step": "compile",
-    "chainrule.exactness": (
-        "are_deterministic_algorithms_enabled get_float32_matmul_precision set_float32_matmul_precision "
-        "use_deterministic_algorithms"
-    ),
-    "chainrule.functions.control": "scan",
-    "chainrule.functions.joining": (
-        "atleast_1d atleast_2d atleast_3d block_diag cartesian_prod column_stack combinations diagflat dsplit "
-        "dstack hsplit rot90 tensor_split vsplit"
-    ),
-    "chainrule.functions.linalg": ("chain_matmul cholesky cross det inverse logdet matrix_exp matrix_power slogdet"),
-    "chainrule.functions.products": "addbmm addmv addr baddbmm kron vander",
-    "chainrule.functions.scattering": ("diagonal_scatter masked_scatter scatter_reduce select_scatter slice_scatter"),
-    "chainrule.functions.searching": (
-        "bucketize histc histogram isin kthvalue mode msort nanmedian searchsorted unique_consecutive unravel_index"
-    ),
-    "chainrule.functions.second_names": (
-        "adjoint arccos arccosh arcsin arcsinh arctan arctan2 arctanh conj conj_physical fill fix ger greater "
-        "greater_equal is_complex is_nonzero is_same_size is_signed isreal less less_equal not_equal real "
-        "resolve_conj resolve_neg row_stack sgn vdot"
-    ),
-    "chainrule.functions.statistics": (
-        "cdist corrcoef cov cumulative_trapezoid dist logcumsumexp renorm trapezoid trapz"
-    ),
-    "chainrule.printing": "set_printoptions",
+    "chainrule.amp": ("GradScaler", "autocast"),
+    "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
+    "chainrule.compiler.step": ("compile",),
+    "chainrule.exactness": [
+        "are_deterministic_algorithms_enabled",
+        "get_float32_matmul_precision",
+        "set_float32_matmul_precision",
+        "use_deterministic_algorithms",
+    ],
+    "chainrule.functions.control": ("scan",),
+    "chainrule.functions.joining": [
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "block_diag",
+        "cartesian_prod",
+        "column_stack",
+        "combinations",
+        "diagflat",
+        "dsplit",
+        "dstack",
+        "hsplit",
+        "rot90",
+        "tensor_split",
+        "vsplit",
+    ],
+    "chainrule.functions.linalg": [
+        "chain_matmul",
+        "cholesky",
+        "cross",
+        "det",
+        "inverse",
+        "logdet",
+        "matrix_exp",
+        "matrix_power",
+        "slogdet",
+    ],
+    "chainrule.functions.products": ["addbmm", "addmv", "addr", "baddbmm", "kron", "vander"],
+    "chainrule.functions.scattering": [
+        "diagonal_scatter",
+        "masked_scatter",
+        "scatter_reduce",
+        "select_scatter",
+        "slice_scatter",
+    ],
+    "chainrule.functions.searching": [
+        "bucketize",
+        "histc",
+        "histogram",
+        "isin",
+        "kthvalue",
+        "mode",
+        "msort",
+        "nanmedian",
+        "searchsorted",
+        "unique_consecutive",
+        "unravel_index",
+    ],
+    "chainrule.functions.second_names": [
+        "adjoint",
+        "arccos",
+        "arccosh",
+        "arcsin",
+        "arcsinh",
+        "arctan",
+        "arctan2",
+        "arctanh",
+        "conj",
+        "conj_physical",
+        "fill",
+        "fix",
+        "ger",
+        "greater",
+        "greater_equal",
+        "is_complex",
+        "is_nonzero",
+        "is_same_size",
+        "is_signed",
+        "isreal",
+        "less",
+        "less_equal",
+        "not_equal",
+        "real",
+        "resolve_conj",
+        "resolve_neg",
+        "row_stack",
+        "sgn",
+        "vdot",
+    ],
+    "chainrule.functions.statistics": [
+        "cdist",
+        "corrcoef",
+        "cov",
+        "cumulative_trapezoid",
+        "dist",
+        "logcumsumexp",
+        "renorm",
+        "trapezoid",
+        "trapz",
+    ],
+    "chainrule.functions.typed_constructors": [
+        "BFloat16Tensor",
+        "BoolTensor",
+        "ByteTensor",
+        "CharTensor",
+        "DoubleTensor",
+        "FloatTensor",
+        "HalfTensor",
+        "IntTensor",
+        "LongTensor",
+        "ShortTensor",
+    ],
+    "chainrule.printing": ("set_printoptions",),
     "chainrule.random": (
-        "Generator bernoulli default_generator get_rng_state initial_seed manual_seed multinomial normal rand "
-        "rand_like randint randint_like randn randn_like randperm seed set_rng_state"
+        "Generator",
+        "bernoulli",
+        "default_generator",
+        "get_rng_state",
+        "initial_seed",
+        "manual_seed",
+        "multinomial",
+        "normal",
+        "rand",
+        "rand_like",
+        "randint",
+        "randint_like",
+        "randn",
+        "randn_like",
+        "randperm",
+        "seed",
+        "set_rng_state",
     ),
 }
 
@@ -476,7 +589,7 @@ def __getattr__(name: str) -> object:
     if name in _PARTS:
         return importlib.import_module(f"chainrule.{name}")
     for module, names in _LATER.items():
-        if name in names.split():
+        if name in names:
             found = globals()[name] = getattr(importlib.import_module(module), name)
             return found
     from chainrule.absent_names import refuse
@@ -485,4 +598,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PARTS, *(there for names in _LATER.values() for there in names.split())})
+    return sorted({*globals(), *_PARTS, *(there for names in _LATER.values() for there in names)})

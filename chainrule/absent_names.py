@@ -20,7 +20,6 @@ _INTERNAL = "a part of PyTorch's own machinery, not for users"
 _SCRIPT = "use chainrule.compile, which makes a native program of a Python function"
 _SPECIAL = "not there yet; SciPy's scipy.special has it for NumPy arrays, without gradients"
 _LINEAR = "use chainrule.linalg"
-_TYPES = "use tensor(data, dtype=chainrule.float32), or zeros(2, 3, dtype=…) for a shape"
 _AUTOCAST = "amp.autocast changes nothing here, so there is nothing to ask or to set"
 _STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
 _WHOLE = "not for integers yet; use NumPy's and tensor(…)"
@@ -261,8 +260,6 @@ def reason(area: str, name: str) -> str:
     if area in ("", "Tensor"):
         if name.endswith("Storage") or name == "StorageBase":
             return _STORAGE
-        if name.endswith("Tensor"):
-            return _TYPES
         for beginning, why in _BEGINNINGS.items():
             if name.startswith(beginning):
                 return why

@@ -82,6 +82,10 @@ def ours(name: str) -> Any:
     return thing
 
 
+#: The tests whose tables are lines of Python, run in both frameworks.
+_EXPRESSIONS = ("functions", "more_functions", "dtypes", "shapes", "indexing", "views")
+
+
 def compared() -> dict[str, str]:
     """For each name what compares it with PyTorch."""
     found = tables()
@@ -95,7 +99,8 @@ def compared() -> dict[str, str]:
 def _compared_in_expressions() -> dict[str, str]:
     """The functions and methods that stand in an expression of some table of expressions, by any of their names."""
     found: dict[int, str] = {}
-    for file in sorted(Path(__file__).parent.glob("test_peer_*.py")):
+    here = Path(__file__).parent
+    for file in sorted(here / f"test_peer_{kind}.py" for kind in _EXPRESSIONS):
         text = file.read_text(encoding="utf-8")
         used = [getattr(chainrule, name, None) for name in re.findall(r"\blib\.([a-zA-Z_]\w*)", text)]
         used += [getattr(chainrule.Tensor, name, None) for name in re.findall(r"(?<=[xyz)\]])\.([a-zA-Z_]\w*)", text)]

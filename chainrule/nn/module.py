@@ -477,7 +477,7 @@ class Module:
 
         >>> import chainrule
         >>> chainrule.nn.Linear(2, 1).load_state_dict({"weight": chainrule.ones(1, 2), "bias": chainrule.zeros(1)})
-        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        <All keys matched successfully>
         """
         return load_state(self, state_dict, strict)
 
