@@ -443,11 +443,12 @@ if TYPE_CHECKING:
         seed,
         set_rng_state,
     )
+    from chainrule.serialization import load, save
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
-    "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "models", "mps", "nn",
-    "optim", "train", "utils", "xpu",
+    "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "metrics", "models", "mps", "nn",
+    "optim", "train", "utils", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),
@@ -582,6 +583,7 @@ _LATER = {
         "seed",
         "set_rng_state",
     ),
+    "chainrule.serialization": ("load", "save"),
 }
 
 

@@ -227,15 +227,13 @@ _BEGINNINGS = {
     "legacy_contiguous": _MEMORY,
     "prepare_multiprocessing": _INTERNAL,
     "profiler_": _INTERNAL,
-    "load": "use chainrule.train.load_weights, or load_state_dict",
-    "save": "use chainrule.train.save_weights",
     "get_autocast": _AUTOCAST,
     "set_autocast": _AUTOCAST,
     "is_autocast": _AUTOCAST,
 }
 
 #: Where else a name may be found, in this order.
-_PLACES = ("nn.functional", "nn", "", "linalg", "optim", "optim.lr_scheduler", "autograd", "func")
+_PLACES = ("nn.functional", "nn", "", "linalg", "optim", "optim.lr_scheduler", "autograd", "func", "utils.data")
 
 
 @cache

@@ -10,7 +10,6 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from tests.peer_tables import tables
 #: The parts of PyTorch whose names must all have a status; "" is the top level.
 AREAS = (
     "", "Tensor", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "nn.utils.parametrize", "nn.utils.parametrizations",
-    "optim", "optim.lr_scheduler", "optim.swa_utils", *(("utils.data",) if find_spec("chainrule.utils.data") else ()),
+    "optim", "optim.lr_scheduler", "optim.swa_utils", "utils.data",
 )  # fmt: skip
 
 #: Where PyTorch's modules have no list of their public names: what is imported there from elsewhere.
