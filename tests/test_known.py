@@ -89,7 +89,7 @@ def test_cifar10_of_jpeg_files(monkeypatch: pytest.MonkeyPatch, empty_cache: Pat
     assert np.bincount(test_labels).tolist() == [1000] * 10 and test_images.shape == (10_000, 3, 32, 32)
     splits = data.load("cifar10")
     assert [len(part) for part in splits[:3]] == [45_000, 5_000, 10_000] and splits.names == CIFAR10_CLASSES
-    x, y = splits.train.tensors
+    x, _ = splits.train.tensors
     channels = x.numpy().transpose(1, 0, 2, 3).reshape(3, -1)
     assert np.abs(channels.mean(1, dtype=np.float64)).max() < 1e-5
     assert np.abs(channels.std(1, dtype=np.float64) - 1).max() < 1e-5

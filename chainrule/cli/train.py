@@ -252,11 +252,18 @@ class _Training:
             table.print_row(epoch, trained, validation, seconds, best)
 
     def _shifted_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        from chainrule.data import random_flip, random_shift
+        from chainrule.data.transforms import Compose, RandomCrop, RandomHorizontalFlip
 
+        shape = self.splits.train[0][0].shape
+        black = [-mean / std for mean, std in zip(self.splits.mean, self.splits.std, strict=True)]
+        parts: list[Any] = []
+        if self.config["shift"]:
+            parts.append(RandomCrop(shape[-1], padding=self.config["shift"], fill=black))
+        if self.config["flip"]:
+            parts.append(RandomHorizontalFlip())
+        change = Compose(parts)
         for images, labels in self.train_batches:
-            moved = random_shift(images, self.config["shift"]) if self.config["shift"] else images
-            yield random_flip(moved) if self.config["flip"] else moved, labels
+            yield change(images), labels
 
     def _finish(self, run: Run, outcome: dict[str, Any]) -> None:
         """Test the best weights, write what is left to write, and say where it is."""

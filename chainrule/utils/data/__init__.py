@@ -1,5 +1,8 @@
 """`torch.utils.data`'s names for what `chainrule.data` does."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.data.collate import default_collate, default_convert
 from chainrule.data.dataset import (
     ChainDataset,
@@ -42,3 +45,6 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("utils.data", globals())
