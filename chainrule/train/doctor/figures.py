@@ -33,7 +33,7 @@ def diagnose(run: str | Path | Sequence[Mapping[str, Any]]) -> list[Finding]:
         path = Path(run)
         kept = path / "doctor.json"
         findings = read_findings(kept) if kept.exists() else []
-        rows = _read(path)
+        rows = _read(path) if not findings or (path / "metrics.csv").exists() else []  # it ended in the first epoch
     else:
         rows = [dict(row) for row in run]
     known = {finding.condition for finding in findings}
