@@ -14,7 +14,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.data import DataLoader, TensorDataset
-from chainrule.train import Callback, DivergedError, EarlyStopping, Trainer, WeightAveraging
+from chainrule.train import Callback, DivergedError, EarlyStopping, RangeFinder, Recorder, Trainer, WeightAveraging
 
 
 class Right:
@@ -260,3 +260,93 @@ def test_augmentation_is_part_of_the_compiled_step(tmp_path: Path) -> None:
     t = trainer(transform=noise)
     t.fit(DataLoader(data(), 10), DataLoader(data(1), 10), epochs=2)
     assert len(seen) <= 2  # traced, not called for each of the ten batches
+
+
+def test_bfloat16_sums_small_updates_in_float32() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = chainrule.optim.SGD(model.parameters(), lr=1e-3)
+    trainer = Trainer(model, lambda output, _: output.mean(), optimizer, precision="bfloat16")
+    batches = [(chainrule.ones(1, 1), chainrule.zeros(1))] * 10
+    trainer.fit(batches, epochs=10)
+    assert model.weight.dtype is chainrule.bfloat16
+    assert model.weight.item() == pytest.approx(0.9, abs=2**-8), "100 steps of 0.001, each below half a unit"
+    plain = nn.Linear(1, 1, bias=False).bfloat16()
+    nn.init.ones_(plain.weight)
+    rule = chainrule.optim.SGD(plain.parameters(), lr=1e-3)
+    for _ in range(100):
+        plain(chainrule.ones(1, 1).bfloat16()).mean().backward()
+        rule.step()
+        rule.zero_grad()
+    assert plain.weight.item() == 1.0, "without masters nothing moves"
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_bfloat16_learns_and_goes_on_bit_for_bit(compile: bool) -> None:
+    def trainer() -> Trainer:
+        chainrule.manual_seed(1)
+        model = network()
+        optimizer = chainrule.optim.Adam(model.parameters(), lr=1e-2)
+        return Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], precision="bfloat16",
+                       clip_norm=1.0, compile=compile)  # fmt: skip
+
+    whole = trainer()
+    history = whole.fit(DataLoader(data(), 10, shuffle=True), DataLoader(data(1), 50), epochs=6)
+    assert history[-1]["validation_accuracy"] > 0.8
+    assert whole.model[1].running_mean.dtype is chainrule.float32
+    first = trainer()
+    first.fit(DataLoader(data(), 10, shuffle=True), DataLoader(data(1), 50), epochs=3)
+    state = first.state_dict()
+    second = trainer()
+    second.load_state_dict(state)
+    second.fit(DataLoader(data(), 10, shuffle=True), DataLoader(data(1), 50), epochs=6)
+    for name, value in whole.model.state_dict().items():
+        assert chainrule.equal(value, second.model.state_dict()[name]), name
+    other = Trainer(network(), nn.CrossEntropyLoss(), chainrule.optim.Adam(network().parameters()))
+    with pytest.raises(chainrule.CheckpointError, match="bfloat16"):
+        other.load_state_dict({**state, "metrics": []})
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_the_range_finder_sets_a_rate_that_learns(scheduled: bool) -> None:
+    model = nn.Linear(4, 2)  # without noise: where that is larger than what is learned, no test finds a rate
+    optimizer = chainrule.optim.SGD(model.parameters(), lr=1e-8)
+    schedule = chainrule.optim.lr_scheduler.warmup_cosine(optimizer, 5, 50) if scheduled else None
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    finder, losses = RangeFinder(steps=60), []
+
+    class Look(Callback):
+        def on_fit_start(self, trainer: Any) -> None:
+            assert all(chainrule.equal(before[n], v) for n, v in trainer.model.state_dict().items()), "put back"
+
+        def on_batch_end(self, trainer: Any, batch: Any) -> None:
+            losses.append(float(optimizer.param_groups[0]["lr"]))
+
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, schedule=schedule, callbacks=[finder, Look()])
+    history = trainer.fit(DataLoader(data(), 50), epochs=50)
+    assert finder.found is not None and finder.found.suggestion is not None
+    assert max(losses) == pytest.approx(finder.found.suggestion) and history[-1]["train_loss"] < 0.5
+    if scheduled:
+        assert losses[0] < max(losses) > losses[-1]
+    cycle = chainrule.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=10)
+    with pytest.raises(ValueError, match="OneCycleLR has rates of its own"):
+        Trainer(model, nn.CrossEntropyLoss(), optimizer, schedule=cycle, callbacks=[RangeFinder()]).fit([])
+
+
+def test_the_recorder_keeps_few_points(monkeypatch: Any) -> None:
+    from chainrule.train.callbacks import recorder
+
+    monkeypatch.setattr(recorder, "MOST", 20)
+    model, recorded = nn.Linear(2, 1), Recorder()
+    optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+    trainer = Trainer(model, nn.MSELoss(), optimizer, callbacks=[recorded], gradient_norm=True, compile=False)
+    x, y = chainrule.randn(4, 2), chainrule.randn(4, 1)
+    model(x).sub(y).square().mean().backward()
+    norm = sum(float(p.grad.square().sum()) for p in model.parameters()) ** 0.5
+    optimizer.zero_grad()
+    trainer.fit([(x, y)] * 100)
+    places, values = recorded.series["gradient norm"]
+    assert len(places) <= 20 and places == list(range(places[0], 101, places[0]))
+    first = Recorder()
+    Trainer(model, nn.MSELoss(), optimizer, callbacks=[first], gradient_norm=True).fit([(x, y)])
+    assert first.series["gradient norm"][1][0] < norm and values[0] < norm, "it fell while it learned"

@@ -1,6 +1,15 @@
 """Training: the loop, the trainer with its callbacks, evaluation, run folders and weights files."""
 
-from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, ProgressBar, TensorBoardLog, WeightAveraging
+from chainrule.train.callbacks import (
+    Callback,
+    Checkpoints,
+    CSVLog,
+    ProgressBar,
+    RangeFinder,
+    Recorder,
+    TensorBoardLog,
+    WeightAveraging,
+)
 from chainrule.train.doctor import Doctor, Finding, diagnose, format_findings, mode_collapse, overfit_one_batch
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.interruption import hold_interrupts
@@ -27,6 +36,8 @@ __all__ = [
     "EarlyStopping",
     "Finding",
     "ProgressBar",
+    "RangeFinder",
+    "Recorder",
     "Run",
     "Scores",
     "TensorBoardLog",

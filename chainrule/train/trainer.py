@@ -22,9 +22,10 @@ from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
+from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.interruption import hold_interrupts
-from chainrule.train.loop import DivergedError, evaluation_mode, evaluation_step
+from chainrule.train.loop import DivergedError, evaluation_mode
 
 
 class Batch(NamedTuple):
@@ -65,6 +66,8 @@ class Trainer:
         clip_norm: the gradients' norm is at most so much.
         clip_value: each entry of the gradients is at most so large.
         accumulate: take a step after so many batches, with the mean of their gradients.
+        precision: "float32", or "bfloat16": parameters, activations and gradients are stored in bfloat16 and updates
+            summed in float32, see :class:`chainrule.train.bfloat16.BFloat16`. It saves memory, not time.
         gradient_norm: measure the gradients' norm in each step; callbacks find it in their `Batch`.
         compile: make native programs of the training and the evaluation step.
 
@@ -104,6 +107,7 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
+        precision: str = "float32",
         gradient_norm: bool = False,
         compile: bool = True,
     ) -> None:
@@ -118,8 +122,11 @@ class Trainer:
         self.transform = transform
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
         self.gradient_norm = gradient_norm
+        if precision not in ("float32", "bfloat16"):
+            raise ValueError(f'precision is "float32" or "bfloat16", got {precision!r}.')
+        self.halves = BFloat16(model, optimizer) if precision == "bfloat16" else None
         self._training: Any = self._training_step
-        self._evaluation: Any = evaluation_step(model, loss)
+        self._evaluation: Any = self._evaluation_step
         if compile:
             from chainrule.compiler.step import compile as compiled
 
@@ -224,22 +231,37 @@ class Trainer:
 
     def _training_step(self, inputs: Any, targets: Any, last: bool) -> tuple[Tensor, Any, Tensor | None]:
         """Forward and backward; with the last batch of several, clip and take the step."""
-        output = self.model(inputs if self.transform is None else self.transform(inputs))
+        output = self._forward(inputs if self.transform is None else self.transform(inputs))
         loss = self.loss(output, targets)
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
         return loss, output, self._take_step() if last else None
 
+    def _evaluation_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
+        output = self._forward(inputs)
+        return self.loss(output, targets), output
+
+    def _forward(self, inputs: Any) -> Any:
+        """The model's outputs, in float32 whatever the precision within."""
+        if self.halves is None:
+            return self.model(inputs)
+        return self.halves.outputs(self.model(self.halves.inputs(inputs)))
+
     def _take_step(self) -> Tensor | None:
         """Clip, step, and forget the gradients; the answer is their norm before, if it was measured."""
         norm = None
+        if self.halves is not None:
+            self.halves.gather()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         if self.clip_norm is not None:
-            norm = clip_grad_norm_(self.model.parameters(), self.clip_norm)
+            norm = clip_grad_norm_(parameters, self.clip_norm)
         elif self.gradient_norm:
-            norm = get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+            norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.clip_value is not None:
-            clip_grad_value_(self.model.parameters(), self.clip_value)
+            clip_grad_value_(parameters, self.clip_value)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.halves is not None:
+            self.halves.spread()
         return norm
 
     def _step_schedule_after_epoch(self, row: dict[str, Any]) -> None:
@@ -284,7 +306,7 @@ class Trainer:
         outputs = []
         with evaluation_mode(self.model), no_grad():
             for batch in loader:
-                outputs.append(self.model(batch[0] if isinstance(batch, tuple | list) else batch))
+                outputs.append(self._forward(batch[0] if isinstance(batch, tuple | list) else batch))
         return cat(outputs)
 
     def _figures(self, split: str) -> dict[str, Any]:
@@ -299,6 +321,7 @@ class Trainer:
         """
         return {
             "model": dict(self.model.state_dict()),
+            "masters": {} if self.halves is None else self.halves.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "gradients": self._gradients(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
@@ -326,6 +349,10 @@ class Trainer:
         if (state["schedule"] is None) != (self.schedule is None):
             raise CheckpointError("one of the checkpoint and the trainer has a schedule, the other has none.")
         self.model.load_state_dict(state["model"])
+        if bool(state["masters"]) != (self.halves is not None):
+            raise CheckpointError("one of the checkpoint and the trainer is in bfloat16, the other is not.")
+        if self.halves is not None:
+            self.halves.load_state_dict(state["masters"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name, parameter in self.model.named_parameters():
             parameter.grad = state["gradients"].get(name)

@@ -5,6 +5,7 @@ from chainrule.train.callbacks.callback import Callback
 from chainrule.train.callbacks.checkpoints import Checkpoints
 from chainrule.train.callbacks.logs import CSVLog, TensorBoardLog
 from chainrule.train.callbacks.progress import ProgressBar, best_epoch
+from chainrule.train.callbacks.range_finder import RangeFinder
 from chainrule.train.callbacks.recorder import Recorder
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Callback",
     "Checkpoints",
     "ProgressBar",
+    "RangeFinder",
     "Recorder",
     "TensorBoardLog",
     "WeightAveraging",
