@@ -116,6 +116,7 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
         (["train", "decoder"], "decoder does not classify images"),
         (["train", "--config", "none.toml"], "none.toml cannot be read"),
         (["train", "--resume", "none"], "none holds no run"),
+        (["train", "--resume", "none", "--epochs", "3"], "goes on with the settings of none"),
         (["train", "--data", "none.csv"], "there is no file none.csv"),
         (["evaluate", "none"], "none holds no run"),
         (["predict", "none", "x.png"], "none holds no run"),

@@ -221,22 +221,25 @@ def train(
     """
     from chainrule.tasks.settings import Settings, read_settings
 
-    if resume is not None:
-        return _train(None, resume, quiet, doctor)
-    settings = Settings() if config is None else read_settings(config)
+    root = None if data_root is None else str(data_root)
     chosen: dict[str, Any] = {
-        "model": model, "data": data, "data_root": None if data_root is None else str(data_root), "target": target,
+        "model": model, "data": data, "data_root": root, "target": target,
         "classify": classify, "ignore": tuple(ignore) if ignore else None, "missing": missing, "size": size,
         "length": length, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer and optimizer.value,
         "learning_rate": learning_rate, "schedule": schedule and schedule.value, "momentum": momentum,
         "weight_decay": weight_decay, "clip_norm": clip_norm, "patience": patience, "shift": shift, "flip": flip,
         "seed": seed, "compile": False if eager else None,
     }  # fmt: skip
-    settings = settings.changed(**{name: value for name, value in chosen.items() if value is not None})
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if resume is not None:
+        if set(given) - {"data_root"} or set_ or config or output:
+            raise ValueError(f"--resume goes on with the settings of {resume}; others cannot be given with it.")
+        return _train(None, resume, quiet, doctor, root)
+    settings = (Settings() if config is None else read_settings(config)).changed(**given)
     return _train(settings.changed(**parse_changes(set_ or [])), output, quiet, doctor)
 
 
-def _train(settings: Any, path: Path | None, quiet: bool, watch: bool) -> int:
+def _train(settings: Any, path: Path | None, quiet: bool, watch: bool, data_root: str | None = None) -> int:
     import rich.console
 
     from chainrule.tasks.run import new_run_path, train_run
@@ -248,7 +251,7 @@ def _train(settings: Any, path: Path | None, quiet: bool, watch: bool) -> int:
         path = new_run_path("runs", f"{settings.model}-{data}" if settings.model else data)
     outcome = train_run(
         settings, path, [ProgressBar(console)], doctor=Doctor(console=console, quiet=quiet) if watch else None,
-        introduce=lambda run: _introduce(run, console),
+        introduce=lambda run: _introduce(run, console), data_root=data_root,
     )  # fmt: skip
     _conclude(outcome, path, console, result)
     return {"interrupted": 130, "diverged": 1}.get(outcome.status, 0)

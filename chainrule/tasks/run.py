@@ -103,7 +103,7 @@ def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doct
 
 def train_run(
     settings: Settings | None, path: str | Path, callbacks: Sequence[Callback] = (), *, doctor: Doctor | None = None,
-    introduce: Any = None,
+    introduce: Any = None, data_root: str | None = None,
 ) -> Outcome:  # fmt: skip
     """Train from settings into a new folder; or, without settings, go on with the run that the folder holds.
 
@@ -113,12 +113,14 @@ def train_run(
         callbacks: further ones for the trainer, such as a `ProgressBar`.
         doctor: watches, and writes its findings to doctor.json.
         introduce: called with the `Prepared` run before training begins.
+        data_root: where known data are now, for a run that is continued.
 
     Raises FileExistsError if the folder holds a run already, DataError if it should and does not.
     """
     path = Path(path)
     resumed = settings is None
     settings = read_settings(_need_run(path)) if settings is None else settings
+    settings = settings if data_root is None else settings.changed(data_root=data_root)
     if not resumed and (path / "config.json").exists():
         raise FileExistsError(
             f"{path} holds a run already; choose another folder, or go on with it by --resume {path}."
