@@ -52,6 +52,7 @@ class _Policy(Transform):
         for name in CHANGES:
             parts = [k / span * most.get(name, 0.0) for k in range(span + 1)]
             parts = [8 - round(v) for v in parts] if name == "posterize" else parts
+            parts = [int(v) for v in parts] if name.startswith("move") else parts
             table.append([255 - v for v in parts] if name == "solarize" else parts)
         strengths = tensor(table, dtype="float64")
         signed = tensor([name in _SIGNED for name in CHANGES])
