@@ -744,6 +744,24 @@ def test_policies_do_what_they_drew() -> None:
             np.testing.assert_allclose(results[i].numpy(), expected.numpy(), atol=1e-5, err_msg=change)
 
 
+def test_the_gradient_of_crops_goes_where_the_pixels_came_from() -> None:
+    """Against plain slices, image by image; and the gradient's gradient is the cut itself."""
+    x = images(5, h=9, w=8).requires_grad_()
+    top, left = chainrule.tensor([0, 4, 2, 1, 3]), chainrule.tensor([2, 0, 1, 2, 0])
+    weights = images(5, h=5, w=6, seed=2)
+    parts = F.crop(x, top, left, 5, 6)
+    expected = np.zeros(tuple(x.shape), np.float32)
+    for i, (a, b) in enumerate(zip(top.tolist(), left.tolist(), strict=True)):
+        assert np.array_equal(parts[i].detach().numpy(), x[i, :, a : a + 5, b : b + 6].detach().numpy())
+        expected[i, :, a : a + 5, b : b + 6] = weights[i].numpy()
+    w = weights.requires_grad_()
+    (gradient,) = chainrule.autograd.grad((parts * w).sum(), x, create_graph=True)
+    assert np.array_equal(gradient.detach().numpy(), expected)
+    other = images(5, h=9, w=8, seed=3)
+    (back,) = chainrule.autograd.grad((gradient * other).sum(), w)
+    assert np.array_equal(back.numpy(), F.crop(other, top, left, 5, 6).numpy())
+
+
 def test_perspective_corners_move_inwards() -> None:
     start, end = T.RandomPerspective(0.5, p=1.0).draw(chainrule.zeros(500, 1, 20, 30))
     inwards = np.abs((end - start).numpy())
