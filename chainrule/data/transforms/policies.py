@@ -66,7 +66,7 @@ class _Policy(Transform):
 
     def change_images(self, images: Tensor, settings: Rounds) -> Tensor:
         """Round by round."""
-        size = tuple(images.shape)[-2:]
+        size = images.shape[-2], images.shape[-1]
 
         def changed(x: Tensor) -> Tensor:
             for which, strength in settings:
@@ -78,7 +78,7 @@ class _Policy(Transform):
 
     def change_mask(self, mask: Tensor, settings: Rounds) -> Tensor:
         """By those changes that move something."""
-        size = tuple(mask.shape)[-2:]
+        size = mask.shape[-2], mask.shape[-1]
 
         def changed(x: Tensor) -> Tensor:
             for which, strength in settings:
