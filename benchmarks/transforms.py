@@ -60,9 +60,8 @@ def main() -> None:
         if name == next(iter(CHAINS)):
             runs["pillow"] = one_by_one(pictures)
         times = compare(runs, seconds=2.0).milliseconds
-        print(
-            f"| {name} | {' | '.join(f'{times[k]:.2f}' if k in times else '' for k in ('eager', 'compiled', 'pillow'))} |"
-        )
+        cells = (f"{times[kind]:.2f}" if kind in times else "" for kind in ("eager", "compiled", "pillow"))
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
