@@ -16,6 +16,7 @@ import chainrule
 from chainrule.data import transforms as T
 from chainrule.data.transforms import functional as F
 from chainrule.data.transforms.mixing import beta_draws
+from chainrule.data.transforms.policies import CHANGES as NAMES_OF_CHANGES
 
 
 def images(n: int = 4, c: int = 3, h: int = 12, w: int = 10, seed: int = 1) -> Any:
@@ -51,6 +52,8 @@ EVERY: dict[str, tuple[Any, bool]] = {
     "GaussianBlur": (T.GaussianBlur(5), True),
     "GaussianNoise": (T.GaussianNoise(), True),
     "RandomErasing": (T.RandomErasing(value="random"), True),
+    "RandAugment": (T.RandAugment(), True),
+    "TrivialAugmentWide": (T.TrivialAugmentWide(), True),
     "Normalize": (T.Normalize([0.5] * 3, [0.25] * 3), True),
     "Lambda": (T.Lambda(lambda x: x * 0.5), True),
     "Identity": (T.Identity(), True),
@@ -337,6 +340,7 @@ MOVES: dict[str, Any] = {
     "RandomApply": T.RandomApply([T.RandomRotation(30), T.RandomHorizontalFlip()]),
     "RandomChoice": T.RandomChoice([T.RandomVerticalFlip(1.0), T.RandomRotation((90, 90))]),
     "RandomOrder": T.RandomOrder([T.RandomHorizontalFlip(), T.RandomRotation((90, 90))]),
+    "RandAugment": T.RandAugment(interpolation="bilinear", num_ops=1, magnitude=3),
     "ColorJitter": T.ColorJitter((0.9, 1.0)),
 }
 
@@ -709,6 +713,55 @@ def test_random_parameters_are_distributed_as_said() -> None:
     assert stats.kstest(factors["hue"].numpy(), "uniform", (-0.5, 1.0)).statistic < 0.04
 
 
+def test_policies_do_what_they_drew() -> None:
+    """Image by image against the single functions, for all fourteen changes and both signs."""
+    x = images(600, h=14, w=16)
+    for policy in (T.RandAugment(1, 20), T.TrivialAugmentWide()):
+        ((which, strength),) = policy.draw(x)
+        results = policy.change_images(x, [(which, strength)])
+        assert stats.chisquare(np.bincount(which.numpy(), minlength=14)).pvalue > 0.001
+        signed = strength.numpy()[(which >= 1).numpy() & (which <= 9).numpy()]
+        assert (signed > 0).sum() > 100 < (signed < 0).sum()
+        for i in range(80):
+            change, m = NAMES_OF_CHANGES[int(which[i])], strength[i].item()
+            shear = math.degrees(math.atan(m))
+            expected = {
+                "identity": lambda v, m, s: v,
+                "shear x": lambda v, m, s: F.affine(v, 0, (0, 0), 1.0, (s, 0), center=(0, 0)),
+                "shear y": lambda v, m, s: F.affine(v, 0, (0, 0), 1.0, (0, s), center=(0, 0)),
+                "move x": lambda v, m, s: F.affine(v, 0, (m, 0), 1.0, 0),
+                "move y": lambda v, m, s: F.affine(v, 0, (0, m), 1.0, 0),
+                "rotate": lambda v, m, s: F.rotate(v, m),
+                "brightness": lambda v, m, s: F.adjust_brightness(v, 1 + m),
+                "saturation": lambda v, m, s: F.adjust_saturation(v, 1 + m),
+                "contrast": lambda v, m, s: F.adjust_contrast(v, 1 + m),
+                "sharpness": lambda v, m, s: F.adjust_sharpness(v, 1 + m),
+                "posterize": lambda v, m, s: F.posterize(v, round(m)),
+                "solarize": lambda v, m, s: F.solarize(v, m / 255),
+                "autocontrast": lambda v, m, s: F.autocontrast(v),
+                "equalize": lambda v, m, s: F.equalize(v),
+            }[change](x[i], m, shear)
+            np.testing.assert_allclose(results[i].numpy(), expected.numpy(), atol=1e-5, err_msg=change)
+
+
+def test_the_gradient_of_crops_goes_where_the_pixels_came_from() -> None:
+    """Against plain slices, image by image; and the gradient's gradient is the cut itself."""
+    x = images(5, h=9, w=8).requires_grad_()
+    top, left = chainrule.tensor([0, 4, 2, 1, 3]), chainrule.tensor([2, 0, 1, 2, 0])
+    weights = images(5, h=5, w=6, seed=2)
+    parts = F.crop(x, top, left, 5, 6)
+    expected = np.zeros(tuple(x.shape), np.float32)
+    for i, (a, b) in enumerate(zip(top.tolist(), left.tolist(), strict=True)):
+        assert np.array_equal(parts[i].detach().numpy(), x[i, :, a : a + 5, b : b + 6].detach().numpy())
+        expected[i, :, a : a + 5, b : b + 6] = weights[i].numpy()
+    w = weights.requires_grad_()
+    (gradient,) = chainrule.autograd.grad((parts * w).sum(), x, create_graph=True)
+    assert np.array_equal(gradient.detach().numpy(), expected)
+    other = images(5, h=9, w=8, seed=3)
+    (back,) = chainrule.autograd.grad((gradient * other).sum(), w)
+    assert np.array_equal(back.numpy(), F.crop(other, top, left, 5, 6).numpy())
+
+
 def test_perspective_corners_move_inwards() -> None:
     start, end = T.RandomPerspective(0.5, p=1.0).draw(chainrule.zeros(500, 1, 20, 30))
     inwards = np.abs((end - start).numpy())
@@ -813,6 +866,8 @@ def test_arguments_are_pytorch_visions() -> None:
         "Normalize": "mean, std, inplace=False", "LinearTransformation": "transformation_matrix, mean_vector",
         "ToTensor": "", "PILToTensor": "", "ToPILImage": "mode=None", "ConvertImageDtype": "dtype",
         "FiveCrop": "size", "TenCrop": "size, vertical_flip=False", "RandomApply": "transforms, p=0.5",
+        "RandAugment": "num_ops=2, magnitude=9, num_magnitude_bins=31, interpolation=NEAREST, fill=None",
+        "TrivialAugmentWide": "num_magnitude_bins=31, interpolation=NEAREST, fill=None",
         "RandomOrder": "transforms", "RandomChoice": "transforms, p=None",
     }  # fmt: skip
     for name, arguments in expected.items():
@@ -890,6 +945,9 @@ def test_arguments_are_pytorch_visions() -> None:
         (lambda: T.MixUp(alpha=0), "alpha"),
         (lambda: T.LinearTransformation(chainrule.eye(3), chainrule.ones(4)), "4 × 4"),
         (lambda: T.Lambda(3), "function"),
+        (lambda: T.RandAugment(magnitude=31), "magnitude"),
+        (lambda: T.RandAugment(num_ops=-1), "num_ops"),
+        (lambda: T.TrivialAugmentWide(1), "num_magnitude_bins"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call: Any, message: str) -> None:
@@ -906,3 +964,17 @@ def test_printing() -> None:
     )
     for transform, _ in EVERY.values():
         assert repr(transform).startswith(type(transform).__name__ + "(")
+
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+def test_the_page_names_every_transform_and_is_up_to_date() -> None:
+    from docs.make import transforms as making
+
+    rows = [*making.MOVED, *making.LOOKS, *making.MIXED, *making.COMBINED]
+    classes = {name for name in T.__all__ if name[0].isupper()} - {"Transform", "InterpolationMode"}
+    assert {row.name for row in rows} == classes
+    written = (making.DOCS / "transforms.md").read_text(encoding="utf-8")
+    assert written == making.page(), "make it again: python -m docs.make.transforms"
+    assert all(len(making.shown(row)) >= 4 for row in (*making.MOVED[:5], *making.MIXED))

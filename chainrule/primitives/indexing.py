@@ -59,11 +59,13 @@ def indexed_shape(shape: Shape, key: Key, arrays: tuple[Any, ...]) -> Shape:
     axis = len(key) - 1
     if len(arrays) == 1 and axis < len(shape) and key[-1] is ARRAY and all(k == (None, None, None) for k in key[:-1]):
         return (*shape[:axis], *arrays[0].shape, *shape[axis + 1 :])  # the most usual one, without the detour
-    # Entries are irrelevant for the shape, so symbols and arrays alike are replaced by zeros.
+    # Entries are irrelevant for the shape, so symbols and arrays alike are replaced by zeros. Dimensions behind those
+    # that the key names stay, so the model can do without them: what is read from it is a copy, and may be large.
+    named = len(shape) if any(part is None or part is Ellipsis for part in key) else len(key)
     places = tuple(np.broadcast_to(np.zeros((), np.int64), a.shape) for a in arrays)
-    model = np.broadcast_to(np.zeros((), np.int8), shape)
+    model = np.broadcast_to(np.zeros((), np.int8), shape[:named])
     try:
-        return model[fill_key(key, places)].shape
+        return (*model[fill_key(key, places)].shape, *shape[named:])
     except IndexError as error:
         if any(extent == 0 for extent in shape) and all(0 in a.shape or isinstance(a, Symbol) for a in arrays):
             raise IndexRangeError(f"shape {shape}: {error}.") from None

@@ -54,6 +54,7 @@ from chainrule.data.transforms.moves import (
     Resize,
     TenCrop,
 )
+from chainrule.data.transforms.policies import RandAugment, TrivialAugmentWide
 from chainrule.data.transforms.transform import Transform
 from chainrule.data.transforms.turns import ElasticTransform, RandomAffine, RandomPerspective, RandomRotation
 
@@ -66,7 +67,7 @@ __all__ = [
     # pixels look different
     "ColorJitter", "Grayscale", "RandomGrayscale", "RandomInvert", "RandomPosterize", "RandomSolarize",
     "RandomAdjustSharpness", "RandomAutocontrast", "RandomEqualize", "GaussianBlur", "GaussianNoise", "RandomErasing",
-    "Normalize", "LinearTransformation",
+    "RandAugment", "TrivialAugmentWide", "Normalize", "LinearTransformation",
     # other forms
     "ToTensor", "PILToTensor", "ToImage", "ToPILImage", "ConvertImageDtype", "ToDtype", "InterpolationMode",
     # several images

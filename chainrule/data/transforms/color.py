@@ -172,20 +172,20 @@ def invert(img: Any) -> Any:
     return on_unit_range(img, lambda x: 1 - x)
 
 
-def posterize(img: Any, bits: int) -> Any:
-    """Only the `bits` highest of each byte's eight; floats count in 255ths.
+def posterize(img: Any, bits: Any) -> Any:
+    """Only the `bits` highest of each byte's eight; floats count in 255ths. For a batch perhaps a tensor (N,).
 
     >>> import chainrule
     >>> posterize(chainrule.tensor([[[100, 200]]], dtype=chainrule.uint8), 2)
     tensor([[[ 64, 192]]], dtype=chainrule.uint8)
     """
-    if bits not in range(9):
+    if not isinstance(bits, Tensor) and bits not in range(9):
         raise ValueError(f"bits is a whole number from 0 to 8, got {bits!r}.")
-    step = 2 ** (8 - bits)
+    step = per_image(2.0 ** (8 - bits))
     return on_unit_range(img, lambda x: ((x * 255).round() / step).floor() * step / 255)
 
 
-def solarize(img: Any, threshold: float) -> Any:
+def solarize(img: Any, threshold: Any) -> Any:
     """The negative of all that is at least `threshold`, which counts as the image does: to 1, or to 255 in bytes.
 
     >>> import chainrule
@@ -194,7 +194,7 @@ def solarize(img: Any, threshold: float) -> Any:
     """
 
     def solarized(x: Tensor) -> Tensor:
-        return where(x >= threshold, invert(x), x)
+        return where(x >= per_image(threshold), invert(x), x)
 
     return on_pixels(img, solarized)
 

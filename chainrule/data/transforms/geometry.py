@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chainrule.autodiff.block import block
 from chainrule.data.transforms.images import get_dimensions, mode_name, on_floats, on_pixels, per_image
 from chainrule.errors import ShapeError
 from chainrule.functions import shape
 from chainrule.functions.creation import arange, as_tensor, tensor
 from chainrule.functions.logic import where
 from chainrule.nn.resampling import interpolate
+from chainrule.primitives.window import Windows
 from chainrule.tensor import Tensor
 
 #: What resizing takes.
@@ -134,7 +136,7 @@ def crop(img: Any, top: Any, left: Any, height: int, width: int) -> Any:
 
     def cropped(x: Tensor) -> Tensor:
         if isinstance(top, Tensor) or isinstance(left, Tensor):
-            return _read_lines(x, _lines(top, height, x), _lines(left, width, x))
+            return _cut(x, _numbers(top, x), _numbers(left, x), height, width)
         inside = x[..., max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
         above, before = min(max(-top, 0), height), min(max(-left, 0), width)
         below, behind = height - above - inside.shape[-2], width - before - inside.shape[-1]
@@ -145,10 +147,25 @@ def crop(img: Any, top: Any, left: Any, height: int, width: int) -> Any:
     return on_pixels(img, cropped)
 
 
-def _lines(first: Any, count: int, x: Tensor) -> Tensor:
-    """For each image (N, count): `count` lines from `first` on."""
-    first = first if isinstance(first, Tensor) else as_tensor(first).expand(x.shape[0])
-    return first.reshape(-1, 1) + arange(count)
+def _numbers(value: Any, x: Tensor) -> Tensor:
+    """(N,): one for each image."""
+    return value if isinstance(value, Tensor) else as_tensor(value).expand(x.shape[0])
+
+
+@block
+def _cut(x: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
+    """All parts of this size are windows, which take no memory; of each image's windows one is copied."""
+    windows = Windows.apply(x, kernel=(height, width), stride=(1, 1), dilation=(1, 1))
+    return windows[arange(x.shape[0]), :, top, left]
+
+
+@_cut.gradient
+def _(g: Tensor, x: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> tuple[Tensor, None, None]:
+    """The way back is a cut as well: from the part with zeros around."""
+    h, w = x.shape[-2:]
+    down, right = h - height, w - width
+    wide = shape.pad(g, (right, right, down, down))
+    return _cut(wide, down - top, right - left, h, w), None, None
 
 
 def _read_lines(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
