@@ -90,6 +90,39 @@ def test_wrong_labels_change_nothing() -> None:
     assert np.isfinite(step(x, y).item())
 
 
+class Learner:
+    """A step as a method, as many write it: what shapes it are attributes of the object."""
+
+    def __init__(self) -> None:
+        self.model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+        self.scale = 1.0
+        self.calls = 0
+
+    def step(self, x: Any) -> Any:
+        """Twice or not."""
+        return self.scaled(self.model(x))
+
+    def scaled(self, x: Any) -> Any:
+        """Part of the step."""
+        return x * self.scale
+
+
+def test_attributes_of_the_object_whose_method_is_compiled_are_facts() -> None:
+    learner = Learner()
+    step = chainrule.compile(learner.step)
+    x = chainrule.ones(50, 2)
+    assert (step(x) == 0).any()
+    learner.model.eval()
+    plain = learner.model(x)
+    assert chainrule.allclose(step(x), plain)
+    learner.scale = 3.0
+    assert chainrule.allclose(step(x), 3 * plain)
+    made = sum(len(found) for found in step.programs.values())
+    learner.calls = 5  # nothing that the step looks at
+    step(x)
+    assert made == sum(len(found) for found in step.programs.values()) == 3
+
+
 class Unlucky(nn.Module):
     """Takes a logarithm of what may be negative."""
 

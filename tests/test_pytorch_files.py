@@ -18,7 +18,10 @@ import chainrule
 from chainrule import nn, optim
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:invalid escape:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:invalid escape:DeprecationWarning"),
+]
 
 FORMATS = [(True, 2), (True, 4), (True, 5), (False, 2), (False, 4)]
 
@@ -79,8 +82,15 @@ PLAIN: dict[Any, Any] = {
 def test_tensors_and_plain_values_come_as_they_were(new: bool, protocol: int) -> None:
     assert_same(read(written(tensors(), new, protocol)), tensors())
     assert_same(read(written(PLAIN, new, protocol)), PLAIN)
-    others = read(written([torch.Size([2, 3]), torch.float16, torch.device("cpu"), collections.defaultdict(list, a=1)], new, protocol))
-    assert others == [chainrule.zeros(2, 3).shape, chainrule.float16, "cpu", {"a": 1}] and type(others[0]).__name__ == "Size"
+    others = read(
+        written(
+            [torch.Size([2, 3]), torch.float16, torch.device("cpu"), collections.defaultdict(list, a=1)], new, protocol
+        )
+    )
+    assert (
+        others == [chainrule.zeros(2, 3).shape, chainrule.float16, "cpu", {"a": 1}]
+        and type(others[0]).__name__ == "Size"
+    )
 
 
 MODELS: list[Any] = [
@@ -196,7 +206,9 @@ class Evil:
         (Path("x"), "pathlib"),
     ],
 )
-def test_everything_else_is_refused_by_name(thing: Any, named: str, new: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_else_is_refused_by_name(
+    thing: Any, named: str, new: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(chainrule.CheckpointError, match=named):
         read(written(thing, new))
@@ -221,7 +233,11 @@ def test_other_files_say_what_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("new", [True, False])
 def test_cut_and_damaged_files_give_one_kind_of_error(new: bool) -> None:
     """Every cut is an error; every flipped byte an error or the same structure. The zip format has checksums, the old none."""
-    thing = {"a": torch.arange(6.0).reshape(2, 3).T, "b": [1, "two", torch.nn.Parameter(torch.ones(2))], "c": (None, 2.5)}
+    thing = {
+        "a": torch.arange(6.0).reshape(2, 3).T,
+        "b": [1, "two", torch.nn.Parameter(torch.ones(2))],
+        "c": (None, 2.5),
+    }
     whole = written(thing, new)
     for length in range(0, len(whole) - 1, max(1, len(whole) // 300)):
         with pytest.raises(chainrule.CheckpointError):
@@ -257,7 +273,9 @@ def tensor_pickle(count: Any, offset: Any, size: Any, stride: Any, key: str = "s
     def packed(value: Any) -> bytes:
         return pickle.dumps(value, 2)[2:-1].replace(b"q\x00", b"").replace(b"q\x01", b"")
 
-    identity = b"(" + packed("storage") + b"ctorch\nFloatStorage\n" + packed(key) + packed("cpu") + packed(count) + b"tQ"
+    identity = (
+        b"(" + packed("storage") + b"ctorch\nFloatStorage\n" + packed(key) + packed("cpu") + packed(count) + b"tQ"
+    )
     call = b"ctorch._utils\n_rebuild_tensor_v2\n(" + identity + packed(offset) + packed(size) + packed(stride)
     return b"\x80\x02" + call + b"\x89)tR."
 

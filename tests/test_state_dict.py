@@ -37,15 +37,25 @@ def test_hooks_are_called_as_pytorch_calls_them() -> None:
     for framework in (chainrule, torch):
         model, heard = small(framework), []
         for name, part in model.named_modules():
-            part.register_state_dict_pre_hook(lambda m, prefix, keep, n=name: heard.append((n, "save_pre", prefix, keep)))
-            part.register_state_dict_post_hook(lambda m, state, prefix, _, n=name: heard.append((n, "save_post", list(state), prefix)))
-            part.register_load_state_dict_post_hook(lambda m, keys, n=name: heard.append((n, "load_post", *keys)))
+            part.register_state_dict_pre_hook(
+                lambda m, prefix, keep, n=name, heard=heard: heard.append((n, "save_pre", prefix, keep))
+            )
+            part.register_state_dict_post_hook(
+                lambda m, state, prefix, _, n=name, heard=heard: heard.append((n, "save_post", list(state), prefix))
+            )
+            part.register_load_state_dict_post_hook(
+                lambda m, keys, n=name, heard=heard: heard.append((n, "load_post", *keys))
+            )
         state = model.state_dict(prefix="a.", keep_vars=True)
         model.load_state_dict({name[2:]: value for name, value in state.items()} | {"other": 1}, strict=False)
         told.append(heard)
         seen: list[str] = []
+
+        def keep_prefix(m: Any, state: Any, prefix: str, *rest: Any, seen: list[str] = seen) -> None:
+            seen.append(prefix)
+
         for part in model.modules():
-            part.register_load_state_dict_pre_hook(lambda m, state, prefix, meta, strict, missing, unexpected, errors: seen.append(prefix))
+            part.register_load_state_dict_pre_hook(keep_prefix)
         model.load_state_dict({name[2:]: value for name, value in state.items()})
         told[-1].append(seen)
     assert told[0] == told[1]
@@ -71,7 +81,9 @@ def test_hooks_change_what_is_saved_and_loaded() -> None:
         model.load_state_dict(given)
         assert "0.kernel" in given and model[0].weight[0, 0].item() == 4
 
-        def complain(module: Any, state: Any, prefix: str, meta: Any, strict: bool, missing: Any, unexpected: Any, errors: Any) -> None:
+        def complain(
+            module: Any, state: Any, prefix: str, meta: Any, strict: bool, missing: Any, unexpected: Any, errors: Any
+        ) -> None:
             errors.append("too old")
 
         handle = model[1].register_load_state_dict_pre_hook(complain)
@@ -121,7 +133,9 @@ def test_extra_state() -> None:
             framework.nn.Linear(2, 2).get_extra_state()
         with pytest.raises((RuntimeError, chainrule.ChainruleError)):
             framework.nn.Linear(2, 2).set_extra_state(None)
-    assert [tuple(part) if isinstance(part, tuple) else part for part in found[0]] == [tuple(part) if isinstance(part, tuple) else part for part in found[1]]
+    assert [tuple(part) if isinstance(part, tuple) else part for part in found[0]] == [
+        tuple(part) if isinstance(part, tuple) else part for part in found[1]
+    ]
 
 
 @pytest.mark.peer
@@ -138,7 +152,16 @@ def test_assigning() -> None:
         model.load_state_dict(state, assign=True)
         after = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         found.append(
-            {name: (str(t.dtype).split(".")[1], t.requires_grad, t is before.get(name), t is state[name], type(t).__name__) for name, t in after.items()}
+            {
+                name: (
+                    str(t.dtype).split(".")[1],
+                    t.requires_grad,
+                    t is before.get(name),
+                    t is state[name],
+                    type(t).__name__,
+                )
+                for name, t in after.items()
+            }
         )
         with pytest.raises(RuntimeError, match=r"0\.weight"):
             model.load_state_dict({**state, "0.weight": framework.ones(1, 1)}, assign=True)

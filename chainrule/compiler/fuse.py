@@ -264,6 +264,8 @@ class Lowering:
         dims = [d for d, axis in enumerate(axes) if axis is not None and place.shape[d] != 1]
         rank = {axis: i for i, axis in enumerate(group.order)}
         order = sorted(dims, key=lambda d: rank.get(axes[d], d))  # type: ignore[arg-type]
+        if any(axis is None and extent != 1 for axis, extent in zip(axes, place.shape, strict=True)):
+            halo = ()  # what is the same everywhere is stored once, and that has no border
         if any(halo):
             order = image_order(place.shape)
         view = self.allocate(place.shape, place.node.dtype, dims, order, halo)

@@ -144,6 +144,11 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
 
     Nothing is written to a cell before all indices have been checked, so an error leaves every cell as it was.
     """
+    written = {write.view.buffer for write in writes}
+    for write in writes:
+        place = at.place(write.value)
+        if isinstance(place, Memory) and place.view.buffer in written and place.view != write.view:
+            at.places[at.key(write.value)] = at.copy(write.value)  # what another cell holds, before that one changes
     for write in writes:
         place = at.place(write.value)
         if isinstance(place, Inside) and _direct(at, place, write.view):

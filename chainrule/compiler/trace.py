@@ -104,6 +104,7 @@ class StepTrace(Trace):
         self.last_event: dict[Leaf, str] = {}
         self.inputs: dict[tuple[int, str, int | None], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
+        self.inner: set[Leaf] = set()
         self.made: list[weakref.ref[TensorCell]] = []
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
@@ -124,8 +125,14 @@ class StepTrace(Trace):
         if not isinstance(cell._value.array, Symbol):
             self.adopted.append(_Adopted(weakref.ref(cell), cell._value, None))
 
+    def note_leaf(self, leaf: Leaf) -> None:
+        """A leaf was made by the step; what it collects is the step's own."""
+        self.inner.add(leaf)
+
     def note_gradient(self, leaf: Leaf, event: str) -> None:
         """Remember what a leaf had collected before the step, and what happened to it last."""
+        if leaf in self.inner:
+            return
         if leaf not in self.leaves:
             self.leaves[leaf] = leaf.gradient, event
             if leaf.gradient is not None:
@@ -151,6 +158,7 @@ class StepTrace(Trace):
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
         kept = {id(part) for t in known for part in (t, t._base)}
+        kept |= {id(leaf.gradient) for leaf in self.inner}
         alive = [t for reference in self.made if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
 

@@ -400,7 +400,8 @@ class Module(StateDictMethods):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Convert floating-point parameters, their gradients and buffers to a data type, in place.
 
-        Integers stay what they are. "cpu" is the only device. Raises DTypeError for a type that is no floating point.
+        Integers stay what they are. Raises DTypeError for a type that is no floating point, and DeviceError for any
+        device but "cpu".
 
         >>> import chainrule
         >>> chainrule.nn.Linear(2, 1).to(chainrule.float64).weight.dtype
@@ -438,7 +439,7 @@ class Module(StateDictMethods):
         return self.to(dst_type)
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """The module itself: its tensors are on the CPU already. Raises ValueError for another device."""
+        """The module itself: its tensors are on the CPU already. Raises DeviceError for another one."""
         return self.to(device)
 
     def cpu(self) -> Self:
@@ -446,8 +447,8 @@ class Module(StateDictMethods):
         return self
 
     def cuda(self, device: Any = None) -> Self:
-        """Raises ValueError: there is no other device than the CPU."""
-        return self.to("cuda")
+        """Raises DeviceError: there is no other device than the CPU."""
+        return self.to("cuda" if device is None else device)
 
     # ----------------------------------------------------------------------------------- printing, copying
 

@@ -61,7 +61,7 @@ class StateDictMethods:
 
         >>> import chainrule
         >>> chainrule.nn.Linear(2, 1).load_state_dict({"weight": chainrule.ones(1, 2), "bias": chainrule.zeros(1)})
-        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        <All keys matched successfully>
         """
         return load_state(self, state_dict, strict, assign)
 
@@ -114,7 +114,7 @@ class StateDictMethods:
         >>> layer = chainrule.nn.Linear(2, 1, bias=False)
         >>> handle = layer.register_load_state_dict_pre_hook(rename)
         >>> layer.load_state_dict({"kernel": chainrule.ones(1, 2)})
-        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        <All keys matched successfully>
         """
         return self._add_state_hook("load_pre", hook)
 

@@ -94,6 +94,11 @@ class Trace:
         if self.outer is not None:
             self.outer.note_made(tensor)
 
+    def note_leaf(self, leaf: Leaf) -> None:
+        """A leaf was made: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_leaf(leaf)
+
     def note_gradient(self, leaf: Leaf, event: str) -> None:
         """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"): the outermost trace is told."""
         if self.outer is not None:

@@ -67,8 +67,8 @@ def advise(
         return Advice("head", 0.0, reason)
     if small:
         reason = (
-            "Low-level features fit, high-level ones do not: keep the early layers frozen, train the later ones and the "
-            "head. Augment, and stop early: there is little data."
+            "Low-level features fit, high-level ones do not: keep the early layers frozen, train the later ones and "
+            "the head. Augment, and stop early: there is little data."
         )
         return Advice("later layers", 0.1, reason)
     if alike:

@@ -25,7 +25,8 @@ def freeze(
         names: paths of parts or names of parameters.
         predicate: asked with the dotted name of every parameter and buffer.
 
-    At most one of the three; none means everything. A parameter with several names is meant by any of them. Raises ValueError for more than one, or if nothing is selected.
+    At most one of the three; none means everything. A parameter with several names is meant by any of
+    them. Raises ValueError for more than one, or if nothing is selected.
 
     >>> from chainrule import nn
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
