@@ -1,9 +1,9 @@
-"""Few labels for many digits: how much does an autoencoder on the unlabelled digits help the classifier?
+"""How much an autoencoder on all digits helps a classifier that has labels for few of them.
 
-1,258 digits of 8×8 pixels, of which only some have labels. Without pre-training a small network learns from these alone.
-With it, the network's first layers have learned before to reconstruct all 1,258, noise taken out. Accuracy is on 359
-digits that neither has seen. A seed chooses the split, the labels and the initial weights; one alone says little with so
-few labels, so there are several.
+1,258 digits of 8×8 pixels, of which only some have labels. Without pre-training a small network learns from these
+alone. With it, the network's first layers have learned before to reconstruct all 1,258, noise taken out. Accuracy is on
+359 digits that neither has seen. A seed chooses the split, the labels and the initial weights; one alone says little
+with so few labels, so there are several.
 
     python examples/few_labels.py
     python examples/few_labels.py --seeds 3 --labels 1 10 --figure few_labels.png
@@ -23,10 +23,12 @@ STEPS = 600  # of the classifier, however many labels there are
 
 
 def make_encoder() -> nn.Module:
+    """Two layers, from an image to its code."""
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, CODE), nn.ReLU())
 
 
 def make_decoder() -> nn.Module:
+    """Two layers, from a code to an image."""
     return nn.Sequential(nn.Linear(CODE, 128), nn.ReLU(), nn.Linear(128, 64), nn.Unflatten(1, (1, 8, 8)))
 
 
@@ -38,6 +40,7 @@ def choose(labels: chainrule.Tensor, per_class: int) -> chainrule.Tensor:
 
 
 def accuracy(model: nn.Module, images: chainrule.Tensor, labels: chainrule.Tensor) -> float:
+    """The share of images whose label is found."""
     with chainrule.no_grad():
         return (model(images).argmax(1) == labels).float().mean().item()
 
@@ -86,8 +89,9 @@ def draw(path: str, numbers: list[int], rows: list[list[tuple[float, float]]]) -
 
 
 def main() -> None:
+    """Print a table, and draw it if wished."""
     parser = argparse.ArgumentParser(description="Few labels, with and without pre-training.")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--labels", type=int, nargs="+", default=[1, 3, 10, 30, 100], help="labels for each digit")
     parser.add_argument("--epochs", type=int, default=60, help="of the autoencoder")
     parser.add_argument("--figure", help="where to draw the accuracies")

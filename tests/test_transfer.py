@@ -73,7 +73,12 @@ def test_the_report_names_everything_and_the_rest_stays() -> None:
     assert set(report.loaded) == set(before) - {"0.bias", "7.weight", "7.bias"}
     for name in before:
         assert np.array_equal(after[name], given[name].numpy() if name in report.loaded else before[name]), name
-    for words in ("loaded 13 of 16", r"7\.weight, given \(10, 16\), the model's \(3, 16\)", "missing: 0.bias", "8.weight"):
+    for words in (
+        "loaded 13 of 16",
+        r"7\.weight, given \(10, 16\), the model's \(3, 16\)",
+        "missing: 0.bias",
+        "8.weight",
+    ):
         assert re.search(words, str(report))
 
 
@@ -260,7 +265,9 @@ def test_a_frozen_encoder_stays_in_the_second_step() -> None:
     assert model.head.out_features == 2
 
 
-def test_the_example_says_what_the_page_says(capsys: pytest.CaptureFixture[str], monkeypatch: Any, tmp_path: Any) -> None:
+def test_the_example_says_what_the_page_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: Any, tmp_path: Any
+) -> None:
     figure = tmp_path / "few.png"
     arguments = ["few_labels.py", "--seeds", "1", "--labels", "3", "--epochs", "20", "--figure", str(figure)]
     monkeypatch.setattr("sys.argv", arguments)
