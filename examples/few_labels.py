@@ -91,7 +91,7 @@ def draw(path: str, numbers: list[int], rows: list[list[tuple[float, float]]]) -
 def main() -> None:
     """Print a table, and draw it if wished."""
     parser = argparse.ArgumentParser(description="Few labels, with and without pre-training.")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--labels", type=int, nargs="+", default=[1, 3, 10, 30, 100], help="labels for each digit")
     parser.add_argument("--epochs", type=int, default=60, help="of the autoencoder")
     parser.add_argument("--figure", help="where to draw the accuracies")
