@@ -127,8 +127,9 @@ def _read_safetensors(file: IO[bytes], path: Path | None) -> tuple[dict[str, np.
             with safe_open(path, framework="np") as opened:
                 return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
         content = file.read()
+        arrays = {name: _array(entry) for name, entry in deserialize(content)}  # refuses what Python's reader might not
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        return {name: _array(entry) for name, entry in deserialize(content)}, header.get("__metadata__") or {}
+        return arrays, header.get("__metadata__") or {}
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"it cannot be read as a safetensors file: {error}.") from None
 
@@ -153,11 +154,11 @@ def _from_safetensors(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
         raise CheckpointError(f"the description of what was saved is damaged: {error}.") from None
     if version != _VERSION:
         raise CheckpointError(f"the file has version {version!r} of chainrule's format; known is {_VERSION}.")
-    if checksum != _checksum(structure, arrays):
-        raise CheckpointError("the file is damaged: its entries do not have the checksum that was written with them.")
     try:
+        if checksum != _checksum(structure, arrays):
+            raise CheckpointError("the file is damaged: its entries do not have the checksum that was written with it.")
         return unpack(structure, arrays)
-    except (PackError, DTypeError, ValueError, TypeError, LookupError) as error:
+    except (PackError, DTypeError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise CheckpointError(f"the description of what was saved is damaged: {error}.") from None
 
 
