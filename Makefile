@@ -10,14 +10,15 @@ ARGUMENTS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test check format bench develop clean
+.PHONY: help train test check format bench bench-kernels bench-eager develop clean
 
 help:
 	@echo 'make train    train LeNet-5 on real handwritten digits'
 	@echo 'make test     run the tests (those against PyTorch too, where it is installed)'
 	@echo 'make check    formatting, lint and types; changes nothing'
 	@echo 'make format   mend what ruff can mend'
-	@echo 'make bench    measure against PyTorch (installs it)'
+	@echo 'make bench    measure training steps against PyTorch and JAX (installs both in .venv-bench);'
+	@echo '              bench-kernels: products and loops; bench-eager: single operations'
 	@echo 'make develop  install everything a contributor needs, PyTorch included'
 	@echo 'make clean    remove .venv and caches; keeps runs/'
 
@@ -41,8 +42,16 @@ format: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/installed-peer
-	$(VENV)/bin/python -m benchmarks.eager $(ARGUMENTS)
+# The peers get an environment of their own, with JAX too.
+BENCH := .venv-bench
+bench: $(BENCH)/installed
+	$(BENCH)/bin/python -m benchmarks.steps $(ARGUMENTS)
+
+bench-kernels: $(BENCH)/installed
+	$(BENCH)/bin/python -m benchmarks.kernels $(ARGUMENTS)
+
+bench-eager: $(BENCH)/installed
+	$(BENCH)/bin/python -m benchmarks.eager $(ARGUMENTS)
 
 develop: $(VENV)/installed-test $(VENV)/installed-peer $(VENV)/installed-dev
 
@@ -56,6 +65,11 @@ $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@ $(VENV)/installed-core
 
+$(BENCH)/installed: pyproject.toml
+	@$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo 'chainrule needs Python 3.11 or newer; there is no $(PYTHON) here.' >&2; exit 1; }
@@ -66,5 +80,5 @@ $(VENV)/bin/python:
 	  echo 'Could not make $(VENV). On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

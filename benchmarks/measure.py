@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -66,13 +68,16 @@ class Apart:
     def seconds(self, what: str = "go") -> float:
         """Let it run once, and answer with the time of one call; `what` names it to `serve_many`."""
         assert self.process.stdin and self.process.stdout
-        time.sleep(0.1)  # the threads of the one before spin on for a while, and would take a core
+        os.kill(self.process.pid, signal.SIGCONT)
         self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        answer = float(self.process.stdout.readline())
+        os.kill(self.process.pid, signal.SIGSTOP)  # idle threads spin for a while, and would take a core
+        return answer
 
     def close(self) -> None:
         """Let the process end."""
+        os.kill(self.process.pid, signal.SIGCONT)
         self.process.communicate()
 
 
@@ -94,7 +99,7 @@ def serve_many(make: Callable[[str], Callable[[], object]]) -> None:
             function = make(name)
             for _ in range(3):
                 function()
-            calls = max(1, min(50, int(0.02 / max(_time(function, 1), 1e-9))))
+            calls = max(1, min(500, int(0.1 / max(_time(function, 1), 1e-9))))
         function()
         print(_time(function, calls), flush=True)
 

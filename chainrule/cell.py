@@ -234,7 +234,7 @@ class TensorCell:
             if not self.dtype.is_floating_point:
                 raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}.")
             if self._leaf is None:
-                self._leaf = Leaf()
+                self._leaf = _new_leaf()
             self.set_value(Value(value.array, (self._leaf, 0)))
         return self
 
@@ -277,7 +277,7 @@ class TensorCell:
         if self._leaf is None:
             if gradient is None:
                 return
-            self._leaf = Leaf()
+            self._leaf = _new_leaf()
         trace = current_state().trace
         if trace is not None:
             trace.note_gradient(self._leaf, "set")
@@ -388,6 +388,14 @@ class TensorCell:
         refuse_symbol(self.value.array, "pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
         return _restore, (type(self), self.value.array, self.requires_grad, self.grad, extras)
+
+
+def _new_leaf() -> Leaf:
+    leaf = Leaf()
+    trace = current_state().trace
+    if trace is not None:
+        trace.note_leaf(leaf)
+    return leaf
 
 
 _CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf"})

@@ -71,3 +71,32 @@ def test_learning_rate_is_an_input() -> None:
     step(t)
     np.testing.assert_array_equal(ps[0].detach().numpy(), before)
     assert sum(len(found) for found in step.programs.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {"momentum": 0.9, "nesterov": True}),
+        ("Adam", {}),
+        ("AdamW", {}),
+        ("NAdam", {}),
+        ("RMSprop", {"momentum": 0.5}),
+        ("Lion", {}),
+    ],
+)
+def test_a_schedule_of_momentum_needs_no_new_programs(name: str, options: dict[str, Any]) -> None:
+    """One cycle moves the learning rate, and the momentum or β₁ the other way."""
+    both = []
+    for compiled in (False, True):
+        ps = parameters(0)
+        optimizer = getattr(chainrule.optim, name)(ps, lr=0.01, **options)
+        schedule = chainrule.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=12)
+        step = chainrule.compile(step_of(optimizer, ps)) if compiled else step_of(optimizer, ps)
+        for i in range(12):
+            step(chainrule.tensor(0.1 * i, dtype=chainrule.float64))
+            if i < 11:
+                schedule.step()
+        both.append(ps)
+    for p, q in zip(*both, strict=True):
+        np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=1e-9, atol=1e-9)
+    assert sum(len(found) for found in step.programs.values()) <= 2

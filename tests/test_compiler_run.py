@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,107 @@ def test_wrong_labels_change_nothing() -> None:
     later = [t.numpy() for p in model.parameters() for t in optimizer.state[p].values()]
     assert all(np.array_equal(a, b) for a, b in zip(moments, later, strict=True))
     assert np.isfinite(step(x, y).item())
+
+
+class Learner:
+    """A step as a method, as many write it: what shapes it are attributes of the object."""
+
+    def __init__(self) -> None:
+        self.model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+        self.scale = 1.0
+        self.calls = 0
+
+    def step(self, x: Any) -> Any:
+        """Twice or not."""
+        return self.scaled(self.model(x))
+
+    def scaled(self, x: Any) -> Any:
+        """Part of the step."""
+        return x * self.scale
+
+
+def test_attributes_of_the_object_whose_method_is_compiled_are_facts() -> None:
+    learner = Learner()
+    step = chainrule.compile(learner.step)
+    x = chainrule.ones(50, 2)
+    assert (step(x) == 0).any()
+    learner.model.eval()
+    plain = learner.model(x)
+    assert chainrule.allclose(step(x), plain)
+    learner.scale = 3.0
+    assert chainrule.allclose(step(x), 3 * plain)
+    made = sum(len(found) for found in step.programs.values())
+    learner.calls = 5  # nothing that the step looks at
+    step(x)
+    assert made == sum(len(found) for found in step.programs.values()) == 3
+
+
+class Unlucky(nn.Module):
+    """Takes a logarithm of what may be negative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(chainrule.ones(3))
+
+    def forward(self, x: Any) -> Any:
+        """log(w·x), which is no number for negative x."""
+        return (self.weight * x).log()
+
+
+def test_debug_names_what_made_the_first_nan() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), Unlucky(), nn.ReLU())
+    with chainrule.no_grad():
+        model[0].weight.copy_(chainrule.eye(3))
+        model[0].bias.zero_()
+    optimizer = chainrule.optim.Adam(model.parameters(), lr=0.1)
+
+    @chainrule.compile(debug=True)
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = model(x).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(chainrule.ones(2, 3))
+    before = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(chainrule.autograd.AnomalyError, match=r"^1: Log made nan in 2 of 6 entries"):
+        step(chainrule.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, -2.0]]))
+    assert all(chainrule.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert np.isfinite(step(chainrule.ones(2, 3)).item())
+
+
+def test_debug_lets_infinities_pass_that_were_there() -> None:
+    double = chainrule.compile(lambda x: x * 2, debug=True)
+    assert double(chainrule.tensor([1.0, float("inf")])).tolist() == [2.0, float("inf")]
+
+
+def test_debug_finds_kernels_that_leave_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.compiler import step as module
+    from chainrule.compiler.debug import BoundsError
+
+    def misplaced(*arguments: Any) -> Any:
+        lowering = lower(*arguments)
+        lowering.groups[0].nest.operands()[0].offset += 1
+        return lowering
+
+    lower = module.lower
+    monkeypatch.setattr(module, "lower", misplaced)
+    with pytest.raises(BoundsError, match="touches entries 1 to 3 of a buffer of 3"):
+        chainrule.compile(lambda x: x * 2, debug=True)(chainrule.ones(3))
+
+
+def test_results_are_freed_when_nobody_holds_them():
+    double = chainrule.compile(lambda x: {"twice": [x * 2, (x + 1, x)]})
+    x = chainrule.ones(3)
+    double(x)
+    gc.collect()
+    gc.disable()
+    try:
+        result = weakref.ref(double(x)["twice"][0])
+        assert result() is None
+    finally:
+        gc.enable()
 
 
 def test_a_thread_waits_for_another_that_traces_with_its_tensor():

@@ -31,7 +31,7 @@ class detect_anomaly:  # noqa: N801  (PyTorch's name)
     def __enter__(self) -> Self:
         state = current_state()
         self._before = state.observer
-        state.observer = _watch
+        state.observer = watch
         return self
 
     def __exit__(
@@ -40,9 +40,10 @@ class detect_anomaly:  # noqa: N801  (PyTorch's name)
         current_state().observer = self._before
 
 
-def _watch(primitive: Any, inputs: list[Any], result: Any) -> None:
+def watch(primitive: Any, inputs: list[Any], result: Any) -> None:
+    """Raise AnomalyError if a result has a NaN or infinity and no input has."""
     for array in result if isinstance(result, list) else [result]:
-        if _is_finite(array) or not all(_is_finite(x) for x in inputs):
+        if is_finite(array) or not all(is_finite(x) for x in inputs):
             continue
         places = np.argwhere(~np.isfinite(array))
         first = places[0].tolist()
@@ -54,5 +55,6 @@ def _watch(primitive: Any, inputs: list[Any], result: Any) -> None:
         )
 
 
-def _is_finite(array: Any) -> bool:
+def is_finite(array: Any) -> bool:
+    """Whether no entry is a NaN or an infinity; whole numbers never are."""
     return array.dtype.kind in "iub" or bool(np.isfinite(array).all())

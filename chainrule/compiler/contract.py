@@ -7,6 +7,14 @@ contiguously (mode "rows") or i does (mode "columns"). Rows are up to four dimen
 outer part, the *segments*, and an inner *run* of evenly spaced steps. A convolution is the product whose A is the
 image itself: row i is a pixel, a segment is a row of the kernel, and the run is (column of the kernel, channel), which
 lies contiguously when channels come last. So no matrix of windows is ever written.
+
+The product of a 3×3 convolution: 2·36 pixels, 16 channels out, 9·16 entries to sum over.
+
+>>> import chainrule
+>>> convolve = chainrule.compile(lambda x, w: chainrule.nn.functional.conv2d(x, w, padding=1))
+>>> _ = convolve(chainrule.ones(2, 16, 6, 6), chainrule.ones(16, 16, 3, 3))
+>>> print(convolve.explain().splitlines()[-1])
+   2  product 72×16×144 → [2×16×6×6] copy
 """
 
 from __future__ import annotations

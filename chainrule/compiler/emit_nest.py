@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.compiler.native import elementary
 from chainrule.compiler.native.code import Code, Lanes
+from chainrule.compiler.native.draws import DRAWS, draw
 from chainrule.compiler.nest import REDUCTIONS, Nest, Node, Operand
 from chainrule.compiler.views import Buffer
 
@@ -20,6 +21,8 @@ PART = 2**14
 WAYS = 4
 #: The axis that counts the pieces of a split reduction.
 PIECE = -1
+#: The axis within a bundle: neighbouring places of a kept axis whose sums go side by side and share what they read.
+BUNDLED = -2
 
 
 class Slot(NamedTuple):
@@ -139,6 +142,45 @@ def _cut(nest: Nest, axis: int, chunk: int) -> None:
             node.axes |= {PIECE}
 
 
+def bundle(nest: Nest, shape: Shape) -> int:
+    """Bundle neighbouring places of a kept axis, if their sums read the same entries; answers how many, or 0.
+
+    In y[c, w] = Σ_k a[c, k] · x[k, w] six c at a time read every x once instead of six times.
+    """
+    inner = [node for node in nest.nodes if node.op == "load" and node.axes & nest.reduced]
+    depth = math.prod(shape.extents[a] for a in shape.reduced)
+    reductions = [node for node in nest.nodes if node.op in REDUCTIONS]
+    operands = nest.operands()
+    if (
+        len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or len(nest.nodes) > 12 or depth < 16
+        or nest.sequential or any(o.terms or o.guards for o in operands)
+        or any(node.op in ("position", "block") for node in nest.nodes)
+        or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
+    ):  # fmt: skip
+        return 0
+    best = max(
+        ((_shared(inner, axis, shape.vector), count, axis) for axis in shape.outer if axis not in (shape.vector, PIECE)
+         and (count := next((n for n in (8, 7, 6, 5, 4) if shape.extents[axis] % n == 0), 0))),
+        default=(0, 0, 0),
+    )  # fmt: skip
+    shared, count, axis = best
+    if not shared:
+        return 0
+    for operand in operands:
+        if stride := operand.strides.get(axis, 0):
+            operand.strides[axis], operand.strides[BUNDLED] = stride * count, stride
+    for node in nest.nodes:
+        if axis in node.axes:
+            node.axes |= {BUNDLED}
+    shape.extents[axis] //= count
+    return count
+
+
+def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:
+    """How much reading neighbours along an axis share: vectors count more than single entries."""
+    return sum(2 if vector in node.axes else 1 for node in loads if axis not in node.axes)
+
+
 def _turn_inside_out(nest: Nest) -> None:
     """A transposing copy: walk along what is read in the innermost loop, for one vector of what is written.
 
@@ -165,6 +207,7 @@ class Emitter:
             _cut(nest, *nest.split)
         _turn_inside_out(nest)
         self.shape = walk(nest)
+        self.bundle = bundle(nest, self.shape)
         self.operands = nest.operands()
         self.slots = {id(operand): i for i, operand in enumerate(self.operands)}
         self.numbers: list[Any] = []
@@ -234,7 +277,7 @@ class Emitter:
         self.stride = {
             (id(o), axis): self.number(o.strides[axis] * o.dtype.itemsize)
             for o in self.operands
-            for axis in (*shape.outer, *shape.reduced)
+            for axis in (*shape.outer, *shape.reduced, BUNDLED)
             if o.strides.get(axis, 0) and not (axis == self.vector and abs(o.strides[axis]) == 1)
         }
         base = {}
@@ -306,7 +349,7 @@ class Emitter:
         extents = self.shape.extents
         total = math.prod(extents[a] for a in rows)
         width = extents[self.vector] if self.strip and self.vector is not None else 1
-        depth = math.prod(extents[a] for a in self.shape.reduced)
+        depth = math.prod(extents[a] for a in self.shape.reduced) * (self.bundle or 1)
         if 0 in (total, width):
             return 1, 1, (0, 0)
         if width * depth >= 2 * PART and self.strip:
@@ -347,7 +390,7 @@ class Emitter:
     def _strip(self, low: str, high: str) -> None:
         """Vectors along the kept vector axis."""
         assert self.vector is not None
-        outside = self.nest.reduced
+        outside = self.nest.reduced | {BUNDLED}
         for start, masked in self._pieces(low, high):
             with self.code.loop(start, high if masked else self.whole, str(self.lanes)) as loop:
                 self._mask_rest(loop.index, high, masked)
@@ -372,6 +415,9 @@ class Emitter:
 
     def _stages(self, lanes: int) -> None:
         """Walk along the reduced axes as often as values wait for the result of the walk before."""
+        if self.bundle:
+            self._bundled(lanes)
+            return
         outside = self.nest.reduced
         for stage in range(self.stages + 1):
             reductions = [n for n in self.nest.nodes if n.op in REDUCTIONS and self.stage[id(n)] == stage + 1]
@@ -383,6 +429,21 @@ class Emitter:
         for store in self.nest.stores:
             if not self._inner(store):
                 self._store(store, lanes)
+
+    def _bundled(self, lanes: int) -> None:
+        """One walk along the reduced axes for all places of a bundle; then each place is finished."""
+        (reduction,) = (node for node in self.nest.nodes if node.op in REDUCTIONS)
+        wide = not self.strip and self.vector is not None
+        width = self._width(reduction.inputs[0], self.lanes if wide else lanes)
+        sums = [self._start(reduction, width)] * self.bundle
+        found = self._loops(list(self.shape.reduced), [reduction], [], sums, self.lanes if wide else lanes)
+        for place, values in enumerate(found):
+            self._enter([BUNDLED], {BUNDLED: str(place)})
+            self.scopes[-1][id(reduction)] = (self._across(reduction, values, self.lanes) if wide else values)[-1]
+            self._evaluate(lambda node: not node.axes & self.nest.reduced, lanes)
+            for store in self.nest.stores:
+                self._store(store, lanes)
+            self._leave()
 
     def _inner(self, store: tuple[Node, Operand]) -> bool:
         node, operand = store
@@ -428,10 +489,10 @@ class Emitter:
     ) -> list[list[str]]:
         """The loops along the reduced axes, outermost first; answers what was accumulated, for each set of sums."""
         if not axes:
-            return [self._turn(reductions, stores, [value for _, value in sets[0]], lanes)]
+            return self._turns(reductions, stores, sets, lanes)
         axis = axes[0]
         if axis == self.vector:
-            return [self._vector_loop(axis, reductions, stores, sets[0], lanes)]
+            return self._vector_loop(axis, reductions, stores, sets, lanes)
         if axis == self.side_by_side and len(sets) > 1:
             extent = self.extent[axis]
             whole = self.code.op(f"and i64 {extent}, {-WAYS}")
@@ -467,22 +528,31 @@ class Emitter:
         return [[(kind, next(new)) for kind, _ in old] for old in sets]
 
     def _vector_loop(
-        self, axis: int, reductions: list[Node], stores: Any, start: list[tuple[str, str]], lanes: int
-    ) -> list[str]:
+        self, axis: int, reductions: list[Node], stores: Any, sets: list[list[tuple[str, str]]], lanes: int
+    ) -> list[list[str]]:
         """The innermost loop, where vectors lie along a reduced axis."""
-        kinds = [kind for kind, _ in start]
-        values: list[str] = []
         for low, masked in self._pieces("0", self.extent[axis]):
-            stop = self.extent[axis] if masked else self.whole
-            with self.code.loop(low, stop, str(lanes), start) as loop:
+            with self._carrying(low, self.extent[axis] if masked else self.whole, lanes, sets) as (loop, held):
                 self._mask_rest(loop.index, self.extent[axis], masked)
                 self._enter([], {axis: loop.index})
-                loop.next = self._turn(reductions, stores, loop.carried, lanes)
+                loop.next = [x for values in self._turns(reductions, stores, held, lanes) for x in values]
                 self._leave()
             self.mask = ""
-            values = list(loop.carried)
-            start = list(zip(kinds, values, strict=True))
-        return values
+            sets = self._typed(sets, loop.carried)
+        return [[value for _, value in values] for values in sets]
+
+    def _turns(
+        self, reductions: list[Node], stores: Any, sets: list[list[tuple[str, str]]], lanes: int
+    ) -> list[list[str]]:
+        """What is done at one place, or at all places of a bundle."""
+        if not self.bundle:
+            return [self._turn(reductions, stores, [value for _, value in sets[0]], lanes)]
+        following = []
+        for place, values in enumerate(sets):
+            self._enter([BUNDLED], {BUNDLED: str(place)})
+            following.append(self._turn(reductions, stores, [value for _, value in values], lanes))
+            self._leave()
+        return following
 
     def _turn(self, reductions: list[Node], stores: Any, carried: Sequence[str], lanes: int) -> list[str]:
         """What is done at one place: evaluate, accumulate, store."""
@@ -626,6 +696,8 @@ class Emitter:
         if node.op == "block":
             return self._block(node, width)
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
+        if node.op in DRAWS:
+            return draw(self.code, node.op, node.dtype, node.detail, width, inputs)
         if node.op == "Cast":
             return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
         return elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)

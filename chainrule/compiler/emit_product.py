@@ -14,8 +14,12 @@ from chainrule.compiler.contract import Product
 from chainrule.compiler.emit_nest import Offset, Slot
 from chainrule.compiler.native.code import Code, Lanes
 
-#: Steps along k that one pass over a block takes: the vectors of B then stay in the first cache.
-DEPTH = 256
+#: Steps along k that one pass over a block takes, where A is read along k: fewer passes add to the sums less often.
+DEPTH = 640
+#: And where A is read across k: what the panels of a part share of A stays in the second cache (in entries).
+SHARED, LEAST_DEPTH, MOST_DEPTH = 2**15, 128, 256
+#: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
+AHEAD = 10
 
 FIELDS = [
     "a_slot",
@@ -58,8 +62,6 @@ FIELDS = [
     "b_step",
     "columns",
     "panels",
-    "tiles_each",
-    "panels_each",
     "row_parts",
     "column_parts",
     "splits",
@@ -68,14 +70,18 @@ FIELDS = [
 ]
 
 
-def tile_shape(vector_bits: int, columns: int, element: str) -> tuple[int, int, int]:
-    """Rows, vectors and lanes of the register tile."""
+#: Rows of a tile of two vectors for which the registers last, by the bits of a vector.
+MOST_ROWS = {512: 14, 256: 6, 128: 8}
+
+
+def tile_shape(vector_bits: int, product: Product, element: str) -> tuple[int, int, int]:
+    """Rows, vectors and lanes of the register tile: all tiles of a run of rows are about equally full."""
     lanes = vector_bits // (32 if element == "float" else 64)
-    if vector_bits == 512:
-        return (14, 2, lanes) if columns > lanes else (28, 1, lanes)
-    if vector_bits == 256:
-        return (6, 2, lanes) if columns > lanes else (12, 1, lanes)
-    return (8, 2, lanes) if columns > lanes else (16, 1, lanes)
+    vectors = 2 if product.columns > lanes else 1
+    most = MOST_ROWS[vector_bits] * (3 - vectors)
+    extents = [n for n, _ in product.rows]
+    run = extents[-1] if product.mode == "columns" else math.prod(extents)
+    return -(-run // -(-run // most)), vectors, lanes
 
 
 def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
@@ -98,6 +104,10 @@ def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
         a = code.op(f"getelementptr i8, ptr %a, i64 {a_offset}") if mode == "columns" else ""
         with code.loop("0", "%run", carried=[(vector, x) for x in segment.carried]) as k:
             here = code.op(f"getelementptr i8, ptr {b}, i64 {code.op(f'mul i64 {k.index}, %b_step')}")
+            ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 %b_step, {AHEAD}')}")
+            for j in range(vectors):
+                place = code.at(ahead, lanes.element, str(j * lanes.lanes))
+                code.call("void", "llvm.prefetch.p0", ("ptr", place), ("i32", "0"), ("i32", "3"), ("i32", "1"))
             row_b = [
                 code.load(vector, code.at(here, lanes.element, str(j * lanes.lanes)), size) for j in range(vectors)
             ]
@@ -174,6 +184,12 @@ class Walk:
             x = self.code.op(f"udiv i64 {x}, {base}")
         return [x, *reversed(answer)]
 
+    def share(self, count: str, part: str, parts: str) -> tuple[str, str]:
+        """The first thing of a part, and how many it has, when things are dealt out evenly."""
+        first = self.code.op(f"udiv i64 {self.mul(count, part)}, {parts}")
+        behind = self.code.op(f"udiv i64 {self.mul(count, self.add(part, '1'))}, {parts}")
+        return first, self.sub(behind, first)
+
     def offset(self, digits: list[str], name: str) -> str:
         """Σ digit · stride."""
         return self.add(*[self.mul(digit, self.n[f"{name}{i}"]) for i, digit in enumerate(digits)])
@@ -187,13 +203,9 @@ class Walk:
         batch_digits = self.digits(batch, n["batch1"])
         self.a = self._base("a", self.offset(batch_digits, "batch_a"))
         self.b = self._base("b", self.offset(batch_digits, "batch_b"))
-        self.first_tile = self.mul(row_part, n["tiles_each"])
-        self.tiles = self.sub(
-            self.least(self.add(self.first_tile, n["tiles_each"]), self.mul(n["tiles_per_run"], n["runs"])),
-            self.first_tile,
-        )
-        self.first_panel = self.mul(column_part, n["panels_each"])
-        self.panels = self.sub(self.least(self.add(self.first_panel, n["panels_each"]), n["panels"]), self.first_panel)
+        tiles = self.mul(n["tiles_per_run"], n["runs"])
+        self.first_tile, self.tiles = self.share(tiles, row_part, n["row_parts"])
+        self.first_panel, self.panels = self.share(n["panels"], column_part, n["column_parts"])
         each = code.op(f"udiv i64 {self.sub(self.add(n['segments'], n['splits']), 1)}, {n['splits']}")
         self.first_segment = self.mul(split, each)
         self.segments = self.sub(self.least(self.add(self.first_segment, each), n["segments"]), self.first_segment)
@@ -299,7 +311,7 @@ def numbers_of(
     product: Product, finish: Any, finish_numbers: Any, vector_bits: int, element: str
 ) -> tuple[list[Any], int, int]:
     """The arguments of a contraction's walk, the number of its parts, and the scratch memory a part takes."""
-    rows, vectors, lanes = tile_shape(vector_bits, product.columns, element)
+    rows, vectors, lanes = tile_shape(vector_bits, product, element)
     size = 4 if element == "float" else 8
     total = math.prod(n for n, _ in product.rows)
     run_rows = product.rows[-1][0] if product.mode == "columns" else total
@@ -311,7 +323,7 @@ def numbers_of(
     batch = math.prod(n for n, *_ in product.batch)
     tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
-    deep = DEPTH if product.mode == "rows" else DEPTH // 2
+    deep = DEPTH if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
     segment_block = max(1, deep // run) if run_block == run else 1
     pad = {
@@ -326,9 +338,8 @@ def numbers_of(
         "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * size),
         "rows": total, "run_rows": run_rows, "runs": runs, "tiles_per_run": tiles, "segments": segments,
         "segment_block": segment_block, "run": run, "run_block": max(run_block, 1), "a_step": a_step * size,
-        "b_step": b_step * size, "columns": product.columns, "panels": panels, "tiles_each": tiles_each,
-        "panels_each": panels_each, "row_parts": row_parts, "column_parts": column_parts, "splits": product.splits,
-        "finish": finish, "finish_numbers": finish_numbers,
+        "b_step": b_step * size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
+        "column_parts": column_parts, "splits": product.splits, "finish": finish, "finish_numbers": finish_numbers,
     }  # fmt: skip
     for name, dims in pad.items():
         for i, (extent, *strides) in enumerate(dims):
@@ -336,7 +347,8 @@ def numbers_of(
             for which, stride in zip("ab", strides, strict=False):
                 n[f"{which}_{name}{i}" if name != "batch" else f"batch_{which}{i}"] = stride * size
     parts = batch * row_parts * column_parts * product.splits
-    scratch = (tiles_each * rows + 16) * 8 + segments * 16 + tiles_each * rows * panels_each * vectors * lanes * size
+    block = tiles_each * rows * panels_each * vectors * lanes * size
+    scratch = (tiles_each * rows + 16) * 8 + segments * 16 + block
     return [n[name] for name in FIELDS], parts, scratch + 256
 
 
@@ -355,10 +367,10 @@ def _blocks(tiles: int, panels: int, others: int, mode: str) -> tuple[int, int]:
         if panels_each > wide:
             continue
         for tiles_each in range(1, min(tiles, many) + 1):
-            parts = others * -(-tiles // tiles_each) * -(-panels // panels_each)
-            work = tiles_each * panels_each
+            high, wide_parts = -(-tiles // tiles_each), -(-panels // panels_each)
+            parts, rows, columns = others * high * wide_parts, tiles / high, panels / wide_parts
             # A part costs its tiles, finding its way (about as much as half a tile), and reading its rows and columns.
-            each = work + 0.5 + 0.15 * (tiles_each + panels_each)
+            each = rows * columns + 0.5 + 0.15 * (rows + columns)
             cost = sum(threads * -(-parts // threads) * each for threads in (2, 4, 8)) + parts * each
             best = min(best, (cost, -tiles_each, -panels_each))
     return -best[1], -best[2]

@@ -95,7 +95,7 @@ class Builder:
         finish = emitter.emit_block(product.row_axes, product.column_axis)
         name = self.add(finish.code)
         element = ELEMENTS[product.a[0].dtype.name]
-        rows, vectors, lanes = tile_shape(vector_bits(), product.columns, element)
+        rows, vectors, lanes = tile_shape(vector_bits(), product, element)
         kind = Lanes(element, lanes)
         self.add(emit_tile(product.mode, rows, vectors, kind))
         walk = self.add(Walk(product.mode, rows, vectors, kind).emit())
@@ -221,7 +221,7 @@ class Executable:
         span = [(n - 1) * s for n, s in zip(view.shape, strides, strict=True)]
         low = sum(s for s in span if s < 0)
         size = sum(abs(s) for s in span) + view.dtype.itemsize
-        raw = (ctypes.c_char * max(size, 1)).from_address(self.address(view) + low)
+        raw = _bytes(max(size, 1)).from_address(self.address(view) + low)
         return np.ndarray(view.shape, view.dtype, raw, -low, strides)  # type: ignore[arg-type]
 
     def run(self) -> None:
@@ -245,6 +245,10 @@ class Executable:
         parts = result if isinstance(equation.forms, list) else [result]
         for view, part in zip(outputs, parts, strict=True):
             self.array(view)[...] = part
+
+
+#: The type of so many bytes. Each is a class, and classes are expensive to make.
+_bytes = functools.lru_cache(maxsize=1024)(ctypes.c_char.__mul__)
 
 
 def _does_something(group: Group) -> bool:

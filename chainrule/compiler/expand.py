@@ -2,6 +2,16 @@
 
 A formula is Tensor code; it is traced once for each use. Attention is written out with its matrix of weights where
 that is small enough to stay in the caches; longer sequences keep the primitive, which works tile by tile.
+
+>>> import chainrule
+>>> from chainrule.compiler.trace import trace_step
+>>> q = chainrule.ones(1, 2, 6, 8)
+>>> attend = chainrule.nn.functional.scaled_dot_product_attention
+>>> before = trace_step(lambda tensors: [attend(*tensors)], [q, q, q]).equations
+>>> [e.primitive.name for e in before]
+['Attention']
+>>> [e.primitive.name for e in expand(before)][:3]
+['Broadcast', 'Multiply', 'Permute']
 """
 
 from __future__ import annotations

@@ -6,13 +6,16 @@ run the facts are compared: a few dozen dictionary look-ups.
 
 from __future__ import annotations
 
+import dis
 import sys
-from collections.abc import Callable
-from types import CodeType
+from collections.abc import Callable, Set
+from types import CodeType, ModuleType
 from typing import Any
 
 _PLAIN = (bool, int, float, str, bytes, type(None), tuple)
 _MISSING = object()
+#: What code reads: names, and of each the attributes that it reads in turn.
+Reads = dict[str, "Reads"]
 #: Functions of these are not searched for facts of the user's.
 _LIBRARIES = frozenset({"chainrule", "numpy", "scipy", "matplotlib", "pytest", "_pytest"})
 
@@ -23,6 +26,7 @@ class Facts:
     def __init__(self) -> None:
         self.entries: list[tuple[dict[Any, Any], Any, Any, str]] = []
         self.wanted: list[tuple[Any, bool, str]] = []
+        self.settings: set[tuple[int, str]] = set()
 
     def add(self, where: dict[Any, Any], key: Any, title: str) -> None:
         """From now on this entry is a fact."""
@@ -36,6 +40,16 @@ class Facts:
                 return False
         return all((tensor._value.source is None) == fixed for tensor, fixed, _ in self.wanted)
 
+    def changed_settings(self) -> set[tuple[int, str]]:
+        """Which numbers among the optimisers' settings are no longer what they were: (the group's identity, name)."""
+        return {
+            (id(where), key)
+            for where, key, value, _ in self.entries
+            if (id(where), key) in self.settings
+            and where.get(key) != value
+            and all(type(x) in (int, float) for v in (value, where.get(key)) for x in (v if type(v) is tuple else (v,)))
+        }
+
     def change(self) -> str:
         """What is no longer as it was, in words; "" if nothing."""
         for where, key, value, title in self.entries:
@@ -48,35 +62,39 @@ class Facts:
         return ""
 
 
-def facts_of(function: Callable[..., Any]) -> Facts:
-    """The facts around a function: what it refers to by name, in its closure, in its defaults, or is bound to."""
+def facts_of(function: Callable[..., Any], moving: Set[tuple[int, str]] = frozenset()) -> Facts:
+    """The facts around a function: what it refers to by name, in its closure, in its defaults, or is bound to.
+
+    Settings in `moving` are inputs of the program and no facts.
+    """
     facts = Facts()
     _visit_function(function, facts, set(), 0)
+    facts.entries = [entry for entry in facts.entries if (id(entry[0]), entry[1]) not in moving]
     return facts
 
 
 def _visit_function(function: Callable[..., Any], facts: Facts, seen: set[int], depth: int) -> None:
     bound = getattr(function, "__self__", None)
-    if bound is not None:
-        _visit(bound, type(bound).__name__, facts, seen, depth)
     plain = getattr(function, "__func__", function)
     if not hasattr(plain, "__code__"):
-        _visit(plain, type(plain).__name__, facts, seen, depth)
+        _visit(plain, type(plain).__name__, facts, seen, depth, {})
         return
-    names = _names(plain.__code__)
-    for name in names:
+    reads = _reads(plain.__code__)
+    if bound is not None and plain.__code__.co_varnames:
+        _visit(bound, type(bound).__name__, facts, seen, depth, reads.get(plain.__code__.co_varnames[0], {}))
+    for name in reads:
         if name in plain.__globals__:
-            _fact(plain.__globals__, name, name, facts, seen, depth)
+            _fact(plain.__globals__, name, name, facts, seen, depth, reads[name])
     for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
         try:
             content = cell.cell_contents
         except ValueError:
             continue
-        _visit(content, name, facts, seen, depth)
+        _visit(content, name, facts, seen, depth, reads.get(name, {}))
         if isinstance(content, _PLAIN):
             facts.entries.append((_CellView(cell), "cell_contents", content, name))  # type: ignore[arg-type]
     for i, default in enumerate(plain.__defaults__ or ()):
-        _visit(default, f"default {i}", facts, seen, depth)
+        _visit(default, f"default {i}", facts, seen, depth, {})
 
 
 class _CellView:
@@ -93,28 +111,51 @@ class _CellView:
             return default
 
 
-def _names(code: CodeType) -> set[str]:
-    names = set(code.co_names)
+def _reads(code: CodeType) -> Reads:
+    """The variables that code reads, each with the attributes that it reads of them, and so on.
+
+    `self.model(x) * self.settings.scale` gives {"self": {"model": {}, "settings": {"scale": {}}}, "x": {}}.
+    """
+    reads: Reads = {}
+    here: Reads | None = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and here is not None:
+            here = here.setdefault(instruction.argval, {})
+        elif instruction.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME")):
+            named = instruction.argval
+            for name in named if isinstance(named, tuple) else (named,):
+                here = reads.setdefault(name, {})
+        elif instruction.opname not in ("CACHE", "PUSH_NULL"):
+            here = None
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names |= _names(constant)
-    return names
+            for name, parts in _reads(constant).items():
+                _join(reads.setdefault(name, {}), parts)
+    return reads
 
 
-def _fact(where: dict[Any, Any], key: Any, title: str, facts: Facts, seen: set[int], depth: int) -> None:
+def _join(reads: Reads, more: Reads) -> None:
+    for name, parts in more.items():
+        _join(reads.setdefault(name, {}), parts)
+
+
+def _fact(where: dict[Any, Any], key: Any, title: str, facts: Facts, seen: set[int], depth: int, reads: Reads) -> None:
     content = where[key]
     if isinstance(content, _PLAIN):
         facts.add(where, key, title)
-    _visit(content, title, facts, seen, depth)
+    _visit(content, title, facts, seen, depth, reads)
 
 
-def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int) -> None:
-    """Look for facts in modules, optimisers, functions and containers, not deeper than a few steps."""
+def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int, reads: Reads) -> None:
+    """Look for facts in modules, optimisers, functions, containers and objects, not deeper than a few steps.
+
+    `reads` is what the function's code reads of this thing: of other objects only such attributes count.
+    """
     from chainrule.cell import TensorCell
     from chainrule.nn.module import Module
     from chainrule.optim.optimizer import Optimizer
 
-    if id(thing) in seen or depth > 4 or isinstance(thing, (*_PLAIN, type)):
+    if id(thing) in seen or depth > 4 or isinstance(thing, (*_PLAIN, type, ModuleType)):
         return
     seen.add(id(thing))
     if isinstance(thing, TensorCell):
@@ -126,16 +167,39 @@ def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int) -> 
             for name in group:
                 if name not in ("lr", "params", "param_names", "initial_lr"):
                     facts.add(group, name, f"{title}.param_groups[{i}][{name!r}]")
+                    facts.settings.add((id(group), name))
     elif isinstance(thing, list):
         for i, part in enumerate(thing[:1000]):
-            _visit(part, f"{title}[{i}]", facts, seen, depth + 1)
+            _visit(part, f"{title}[{i}]", facts, seen, depth + 1, reads)
     elif isinstance(thing, dict):
         for key in list(thing)[:1000]:
-            _fact(thing, key, f"{title}[{key!r}]", facts, seen, depth + 1)
+            _fact(thing, key, f"{title}[{key!r}]", facts, seen, depth + 1, reads)
     elif hasattr(thing, "__code__") and hasattr(thing, "__globals__"):
-        home = str(getattr(thing, "__module__", "")).split(".")[0]
-        if home not in _LIBRARIES and home not in sys.stdlib_module_names:
+        if not _is_library(thing):
             _visit_function(thing, facts, seen, depth + 1)
+    elif not _is_library(type(thing)):
+        _visit_object(thing, title, facts, seen, depth + 1, reads)
+
+
+def _visit_object(thing: Any, title: str, facts: Facts, seen: set[int], depth: int, reads: Reads) -> None:
+    """The attributes of somebody's object that the code reads, also in the methods that it calls."""
+    attributes = getattr(thing, "__dict__", {})
+    for name, parts in reads.items():
+        if name in attributes:
+            _fact(attributes, name, f"{title}.{name}", facts, seen, depth, parts)
+            continue
+        code = getattr(getattr(type(thing), name, None), "__code__", None)
+        if code is not None and code.co_varnames and id(code) not in seen and depth <= 8:
+            seen.add(id(code))
+            within = _reads(code).get(code.co_varnames[0], {})
+            _visit_object(thing, title, facts, seen, depth + 1, within)
+
+
+def _is_library(thing: Any) -> bool:
+    """Whether it is nobody's own: from Python or a library. The trainer stands for a function of the user's."""
+    home = str(getattr(thing, "__module__", ""))
+    root = home.split(".")[0]
+    return (root in _LIBRARIES or root in sys.stdlib_module_names) and home != "chainrule.train.trainer"
 
 
 def _visit_module(module: Any, title: str, facts: Facts, seen: set[int]) -> None:

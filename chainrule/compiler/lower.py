@@ -1,17 +1,29 @@
-"""From equations to groups: which layouts are wished for, the walk, and what must be written in the end."""
+"""From equations to groups: which layouts are wished for, the walk, and what must be written in the end.
+
+A convolution's weight, (out, in, height, width) to the user, lies as (height, width, in, out) in a program's memory:
+
+>>> import chainrule
+>>> from chainrule.compiler.trace import trace_step
+>>> w = chainrule.ones(16, 12, 3, 3)
+>>> convolve = chainrule.nn.functional.conv2d
+>>> program = trace_step(lambda tensors: [convolve(tensors[0], w)], [chainrule.ones(1, 12, 8, 8)])
+>>> cells = [symbol for symbol, origin in program.inputs if symbol.shape == w.shape]
+>>> wished_orders(program.equations, cells)[cells[0]]
+(2, 3, 1, 0)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.compiler import contract, moves, unroll  # noqa: F401  (they register their rules)
+from chainrule.compiler import contract, draws, moves, unroll  # noqa: F401  (they register their rules)
 from chainrule.compiler.contract import halo_of
 from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES
 from chainrule.compiler.native.vector_math import FUNCTIONS
 from chainrule.compiler.nest import Operand
-from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
+from chainrule.compiler.views import Buffer, View, ordered_strides
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
 
@@ -120,9 +132,11 @@ def lower(
     return at
 
 
-def state_view(buffer: Buffer, shape: Shape, order: Shape | None) -> View:
+def state_view(x: Any, origin: Any, order: Shape | None) -> View:
     """How a cell lies in the memory that a program keeps for it."""
-    return View(buffer, shape, row_major(shape) if order is None else ordered_strides(shape, order))
+    shape = tuple(x.shape)
+    strides, size = ordered_strides(shape, order or range(len(shape)), x.dtype.itemsize)
+    return View(Buffer(x.dtype, size, origin), shape, strides)
 
 
 def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
@@ -130,6 +144,11 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
 
     Nothing is written to a cell before all indices have been checked, so an error leaves every cell as it was.
     """
+    written = {write.view.buffer for write in writes}
+    for write in writes:
+        place = at.place(write.value)
+        if isinstance(place, Memory) and place.view.buffer in written and place.view != write.view:
+            at.places[at.key(write.value)] = at.copy(write.value)  # what another cell holds, before that one changes
     for write in writes:
         place = at.place(write.value)
         if isinstance(place, Inside) and _direct(at, place, write.view):

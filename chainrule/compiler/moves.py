@@ -114,6 +114,10 @@ def lower_Windows(at: Lowering, e: Equation) -> bool:
 def lower_Pad(at: Lowering, e: Equation) -> bool:
     """What was added is not in memory: a guard knows where memory ends."""
     (x,), (z,), p = e.inputs, e.outputs, e.parameters
+    for before, extent, wanted in zip(p["before"], x.shape, z.shape, strict=True):
+        if wanted == 1 and not 0 <= -before < extent:  # along such a dimension there is no axis that could be guarded
+            at.places[z] = Constant(z.dtype.type(p["constant"]), tuple(z.shape), z.dtype)
+            return True
     view, offset = at.plain(x), 0
     guards = []
     for d, (before, after, extent) in enumerate(zip(p["before"], p["after"], view.shape, strict=True)):
@@ -197,7 +201,7 @@ def lower_IndexUpdate(at: Lowering, e: Equation) -> bool:
 
 def is_count(x: Any) -> int | None:
     """The one dimension along which a literal counts 0, 1, 2, …; None if it does not."""
-    if isinstance(x, Symbol) or x.size < 1 or max(x.shape, default=1) != x.size:
+    if isinstance(x, Symbol) or x.size < 2 or max(x.shape) != x.size:  # a single 0 is a place, not a count
         return None
     if not np.array_equal(x.reshape(-1), np.arange(x.size)):
         return None

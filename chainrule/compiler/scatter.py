@@ -45,13 +45,14 @@ def scatter_add(at: Lowering, e: Equation) -> bool:
     memory = _start(at, base, z, dims, source.strides)
     nest = Nest(list(new.shape), frozenset(d for d in range(len(new.shape)) if d not in dims.values()))
     nest.sequential = True
-    group = at.group(nest, open=False, checks=True)
+    group = at.group(nest, open=False)
     everywhere = list(range(len(new.shape)))
     value = at.load(group, Memory(source), everywhere)
     view = memory.view
     indices = []
     for dim, place in terms:
         skip = first + joint - len(place.shape)
+        at.look_up(group, place, z.shape[dim])
         if any(place.shape[d] == 1 != new.shape[skip + d] for d in range(len(place.shape))):
             wide = Symbol(tuple(new.shape[skip : first + joint]), place.dtype)
             at.broadcast(place, wide)

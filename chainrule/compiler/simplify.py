@@ -2,6 +2,15 @@
 
 Each rule looks at one equation whose inputs have been simplified already. Equal equations are one; what nothing uses
 is dropped at the end.
+
+>>> import chainrule
+>>> from chainrule.compiler.trace import trace_step
+>>> program = trace_step(lambda tensors: [tensors[0].T.T * 1 + tensors[0] / 1], [chainrule.ones(2, 3)])
+>>> [e.primitive.name for e in program.equations]
+['Permute', 'Permute', 'Broadcast', 'Multiply', 'Broadcast', 'Divide', 'Add']
+>>> equations, _ = simplify(program.equations, program.results)
+>>> [e.primitive.name for e in equations]
+['Add']
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
+from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
@@ -64,9 +65,12 @@ class State:
 class Compiled:
     """One program: the traced step, compiled, and how to run it."""
 
-    def __init__(self, call: Callable[[list[Any]], list[Any]], arguments: list[Any]) -> None:
+    def __init__(
+        self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]], debug: bool
+    ) -> None:
+        self.debug = debug
         started = time.perf_counter()
-        self.program = trace_step(call, arguments)
+        self.program = trace_step(call, arguments, moving)
         traced = time.perf_counter()
         self._lower()
         self.seconds = traced - started, time.perf_counter() - traced
@@ -110,6 +114,8 @@ class Compiled:
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
         self.lowering = lower(equations, inputs, targets, wishes)
+        if self.debug:
+            check_bounds(self.lowering.groups)
         self.executable = Executable(self.lowering)
 
     def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
@@ -126,7 +132,7 @@ class Compiled:
     def _state(self, origin: Any, x: Any, wishes: dict[Any, Any]) -> View:
         key = id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf)
         if key not in self.states:
-            view = state_view(Buffer(x.dtype, x.size, origin), tuple(x.shape), wishes.get(x))
+            view = state_view(x, origin, wishes.get(x))
             self.states[key] = origin, State(view)
         return self.states[key][1].view
 
@@ -165,9 +171,9 @@ class Compiled:
                 array = _readable(arguments[number].array)
                 keep.append(array)
                 bases[slots[buffer]] = array.ctypes.data
-        for (where, name), buffer in self.settings:
+        for setting, buffer in self.settings:
             if buffer in slots:
-                array = np.array([float(where[name])])
+                array = np.array([setting.number()])
                 keep.append(array)
                 bases[slots[buffer]] = array.ctypes.data
         for origin, state in self.states.values():
@@ -182,8 +188,33 @@ class Compiled:
             )
             if view.buffer in slots:
                 bases[slots[view.buffer]] = memory.ctypes.data
-        ex.run()
+        if self.debug:
+            self._run_watched(arguments, fresh)
+        else:
+            ex.run()
         return self._deliver(arguments, fresh)
+
+    def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
+        """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
+        states = [state for _, state in self.states.values()]
+        before = [state.array.copy() for state in states]
+        known = {symbol: self._input_array(origin, arguments).copy() for symbol, origin in self.program.inputs}
+        self.executable.run()
+        if all_finite([*fresh, *(state.array for state in states)]):
+            return
+        for state, array in zip(states, before, strict=True):
+            state.array[...] = array
+        blame(self.equations, known)
+        self.executable.run()
+
+    def _input_array(self, origin: Any, arguments: list[Any]) -> Array:
+        """What an input of the program is now."""
+        if isinstance(origin, Argument):
+            return np.asarray(arguments[origin.number].array)
+        if isinstance(origin, Setting):
+            return np.array(origin.number())
+        state = self.states.get(id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf))
+        return np.zeros(0) if state is None else state[1].array
 
     def _bind(self, origin: Any, state: State) -> None:
         """Bring a cell's value into the program's memory, unless it is there already."""
@@ -251,15 +282,17 @@ class CompiledFunction:
         programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], debug: bool = False) -> None:
         if not callable(function):
             raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
         self.function = function
+        self.debug = debug
         self.name = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = getattr(function, "__doc__", None)
         self.__name__ = self.name
         self.programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
         self._once: list[Any] = []
+        self._moving: set[tuple[int, str]] = set()
         self._lock = threading.RLock()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -287,6 +320,7 @@ class CompiledFunction:
 
     def _explain_why(self, key: Any, known: list[tuple[Facts, Compiled, Any]]) -> None:
         if known:
+            self._moving |= known[-1][0].changed_settings()
             why = known[-1][0].change() or "a gradient came or went, or numbers that Python read are others"
             log.info("%s is compiled again: %s.", self.name, why)
         elif len(self.programs) > 1:
@@ -301,10 +335,16 @@ class CompiledFunction:
             shape[:] = [_take_apart(self.function(*again, **named), answer)]
             return answer
 
-        compiled = Compiled(call, leaves)
+        try:
+            compiled = Compiled(call, leaves, self._moving, self.debug)
+        except TraceError:
+            if not self._moving:
+                raise
+            self._moving.clear()  # a rule decides by one of them in Python: each of its values gets a program
+            compiled = Compiled(call, leaves, self._moving, self.debug)
         log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
         if not compiled.program.leaves_behind:
-            self.programs[key].append((facts_of(self.function), compiled, shape))
+            self.programs[key].append((facts_of(self.function, self._moving), compiled, shape))
         else:
             self._once.append(form)
             if self._once.count(form) > 2:
@@ -332,11 +372,23 @@ class CompiledFunction:
         executable = self.program.executable
         return measure(executable, lambda: self(*args, **kwargs), runs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledFunction, (self.function, self.debug)  # a copy makes programs of its own
+
     def __repr__(self) -> str:
         return f"<compiled {self.name}>"
 
 
-def compile(function: Callable[..., Any]) -> CompiledFunction:
+def compile(
+    function: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str = "inductor",
+    mode: str | None = None,
+    debug: bool = False,
+    disable: bool = False,
+) -> Any:
     """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
 
     The step is written as always; nothing in it has to change:
@@ -350,19 +402,36 @@ def compile(function: Callable[..., Any]) -> CompiledFunction:
             return loss
 
     Tensors from outside (parameters, running statistics, the optimiser's memory, random states) are read anew in every
-    call and changed in place. The learning rate is read anew too. Training mode, settings and other plain values around
-    the function are remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level
-    INFO) says why. Gradients are gone after the step unless it leaves them for the next one. Results are detached.
+    call and changed in place. The learning rate is read anew too, and so is any other setting of an optimiser once it
+    has changed (a schedule's momentum). Training mode, settings and other plain values around the function are
+    remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level INFO) says why.
+    Gradients are gone after the step unless it leaves them for the next one. Results are detached.
 
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
     of range raises an IndexRangeError, and nothing has been changed then.
+
+    With `debug=True` the program is checked before it runs (a BoundsError means a mistake in the compiler), and a step
+    that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
+    has been changed then either. That copies all state in every run: it is for searching.
+
+    A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
+    module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
+    `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since there is one way to compile, always the whole
+    function, for each size anew.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    return CompiledFunction(function)
+    if function is None:
+        return functools.partial(compile, debug=debug, disable=disable)
+    if disable:
+        return function
+    from chainrule.compiler.module import CompiledModule
+    from chainrule.nn.module import Module
+
+    return CompiledModule(function, debug) if isinstance(function, Module) else CompiledFunction(function, debug)
 
 
 class _Place:
@@ -387,19 +456,15 @@ def _take_apart(thing: Any, leaves: list[Any]) -> Any:
     return None, thing
 
 
-def _put_together(form: Any, leaves: list[Any]) -> Any:
+def _put_together(form: Any, leaves: Iterable[Any]) -> Any:
     """The structure with tensors in it again."""
     remaining = iter(leaves)
-
-    def build(form: Any) -> Any:
-        if form is _PLACE:
-            return next(remaining)
-        kind, content = form
-        if kind is None:
-            return content
-        if kind is dict:
-            return {name: build(x) for name, x in content}
-        parts = [build(x) for x in content]
-        return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
-
-    return build(form)
+    if form is _PLACE:
+        return next(remaining)
+    kind, content = form
+    if kind is None:
+        return content
+    if kind is dict:
+        return {name: _put_together(x, remaining) for name, x in content}
+    parts = [_put_together(x, remaining) for x in content]
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

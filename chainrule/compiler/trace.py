@@ -8,7 +8,7 @@ again. A tensor that was made by the step and is gone at its end was a constant.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -42,10 +42,16 @@ class Argument(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """The origin of an input: a number in a dictionary, such as a parameter group's learning rate."""
+    """The origin of an input: a setting of an optimiser's group, or one of the numbers in it (β₁ and β₂)."""
 
-    where: dict[str, Any]
+    group: dict[str, Any]
     name: str
+    position: int | None = None
+
+    def number(self) -> float:
+        """What it is now."""
+        value = self.group[self.name]
+        return float(value if self.position is None else value[self.position])
 
 
 Origin = Cell | Gradient | Argument | Setting
@@ -88,15 +94,17 @@ class _Adopted(NamedTuple):
 class StepTrace(Trace):
     """A trace that knows cells. See the text of this file."""
 
-    def __init__(self) -> None:
+    def __init__(self, moving: Set[tuple[int, str]] = frozenset()) -> None:
         super().__init__()
+        self.moving = moving
         self.adopted: list[_Adopted] = []
         self.known: dict[int, int] = {}
         self.origins: dict[Symbol, Origin] = {}
         self.leaves: dict[Leaf, tuple[Any, str]] = {}
         self.last_event: dict[Leaf, str] = {}
-        self.settings: dict[tuple[int, str], Any] = {}
+        self.inputs: dict[tuple[int, str, int | None], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
+        self.inner: set[Leaf] = set()
         self.made: list[weakref.ref[TensorCell]] = []
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
@@ -117,8 +125,14 @@ class StepTrace(Trace):
         if not isinstance(cell._value.array, Symbol):
             self.adopted.append(_Adopted(weakref.ref(cell), cell._value, None))
 
+    def note_leaf(self, leaf: Leaf) -> None:
+        """A leaf was made by the step; what it collects is the step's own."""
+        self.inner.add(leaf)
+
     def note_gradient(self, leaf: Leaf, event: str) -> None:
         """Remember what a leaf had collected before the step, and what happened to it last."""
+        if leaf in self.inner:
+            return
         if leaf not in self.leaves:
             self.leaves[leaf] = leaf.gradient, event
             if leaf.gradient is not None:
@@ -142,20 +156,32 @@ class StepTrace(Trace):
         self.made.append(weakref.ref(tensor))
 
     def left_behind(self, known: list[Any]) -> list[Any]:
-        """Tensors of the step that somebody still holds now, besides its results."""
-        kept = {id(t) for t in known}
+        """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
+        kept = {id(part) for t in known for part in (t, t._base)}
+        kept |= {id(leaf.gradient) for leaf in self.inner}
         alive = [t for reference in self.made if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
 
-    def setting(self, where: dict[str, Any], name: str) -> Any:
-        """A number that may change from call to call without a new program, as a 0-d tensor."""
-        key = id(where), name
-        if key not in self.settings:
+    def settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""
+        answer = dict(group)
+        for name, value in group.items():
+            if name != "lr" and (id(group), name) not in self.moving:
+                continue
+            if isinstance(value, tuple):
+                answer[name] = tuple([self._setting(Setting(group, name, i)) for i in range(len(value))])
+            elif isinstance(value, int | float):
+                answer[name] = self._setting(Setting(group, name))
+        return answer
+
+    def _setting(self, origin: Setting) -> Any:
+        key = id(origin.group), origin.name, origin.position
+        if key not in self.inputs:
             symbol = Symbol((), np.dtype(np.float64))
             value = self._own[symbol] = Value(symbol)
-            self.origins[symbol] = Setting(where, name)
-            self.settings[key] = Primitive.make_tensor(value)
-        return self.settings[key]
+            self.origins[symbol] = origin
+            self.inputs[key] = Primitive.make_tensor(value)
+        return self.inputs[key]
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -242,11 +268,16 @@ def _filled(equation: Equation, constants: dict[Symbol, Any]) -> Equation:
     return equation._replace(inputs=inputs)
 
 
-def trace_step(function: Callable[[list[Any]], list[Any]], arguments: list[Any]) -> Program:
-    """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns."""
+def trace_step(
+    function: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]] = frozenset()
+) -> Program:
+    """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns.
+
+    `moving` names settings of optimisers, (the group's identity, name), that become inputs as the learning rate does.
+    """
     if current_state().trace is not None:
         raise TraceError("a compiled function was called while another is being traced; call the plain one instead.")
-    trace = StepTrace()
+    trace = StepTrace(moving)
     stand_ins = []
     for i, argument in enumerate(arguments):
         value = argument.value

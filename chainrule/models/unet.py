@@ -38,7 +38,7 @@ class UNet(nn.Module):
     As in the paper, but with padding, so that the output is as large as the input, and batch normalisation. Source:
     Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image segmentation", 2015.
 
-    Raises ShapeError for sizes that cannot be halved `depth` times.
+    Raises ValueError for a depth below 1, ShapeError for sizes that cannot be halved `depth` times.
 
     >>> import chainrule
     >>> UNet(3, 2, base=4, depth=2)(chainrule.zeros(1, 3, 8, 12)).shape
@@ -47,6 +47,8 @@ class UNet(nn.Module):
 
     def __init__(self, in_channels: int = 3, num_classes: int = 2, base: int = 16, depth: int = 3) -> None:
         super().__init__()
+        if depth < 1:
+            raise ValueError(f"the depth of a U-Net is at least 1, got {depth}.")
         self.in_channels, self.depth = in_channels, depth
         channels = [base * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
@@ -63,7 +65,7 @@ class UNet(nn.Module):
         step = 2**self.depth
         if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2] % step or x.shape[3] % step:
             raise ShapeError(
-                f"UNet of depth {self.depth} takes images (N, {self.in_channels}, H, W) with H and W multiples of "
+                f"with depth {self.depth} takes images (N, {self.in_channels}, H, W) with H and W multiples of "
                 f"{step}, got {tuple(x.shape)}; pad or crop them."
             )
         seen = []

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from chainrule.functions.creation import zeros_like
 from chainrule.optim.clock import clock_number, next_step
-from chainrule.optim.optimizer import Optimizer, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -40,7 +40,7 @@ def adadelta(
     Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012, where η = 1. Here ε belongs inside of the roots:
     it is what the first change starts from.
     """
-    if weight_decay:
+    if is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     square = square * rho + gradient * gradient * (1 - rho)
     delta = (change + eps).sqrt() / (square + eps).sqrt() * gradient

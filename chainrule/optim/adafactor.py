@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from chainrule.dtypes import FloatLimits
 from chainrule.functions.creation import zeros, zeros_like
 from chainrule.optim.clock import clock_number, next_step
-from chainrule.optim.optimizer import Optimizer, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -50,7 +50,7 @@ def adafactor(
     smallest, least = FloatLimits(parameter.dtype).eps if eps[0] is None else eps[0], eps[1]
     share = t**beta2_decay
     rate = _root_mean_square(parameter).clamp(min=least) * (1 / t.sqrt()).clamp(max=lr)
-    if weight_decay:
+    if is_on(weight_decay):
         parameter = parameter * (1 - lr * weight_decay)
     square = gradient * gradient
     if row is not None and column is not None:

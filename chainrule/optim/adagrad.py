@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from chainrule.dtypes import DType
 from chainrule.functions.creation import full_like
 from chainrule.optim.clock import clock_number, next_step, of_step
-from chainrule.optim.optimizer import Optimizer, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -38,7 +38,7 @@ def adagrad(
     Source: Duchi, Hazan and Singer, "Adaptive subgradient methods", 2011. ε stands outside of the root, as in PyTorch;
     with it inside, √(s + ε), an ε of 1e-8 acts like one of 1e-4 here.
     """
-    if weight_decay:
+    if is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     total = total + gradient * gradient
     if lr_decay:

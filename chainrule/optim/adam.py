@@ -9,7 +9,7 @@ from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import zeros_like
 from chainrule.optim.clock import bias_corrections, clock_number, next_step, of_step
 from chainrule.optim.fused_adam import AdamNumbers, fused_adam, may_fuse
-from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, is_on, write
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
@@ -54,9 +54,9 @@ def adam(
     it is written √(v̂ + ε) another ε is meant.
     """
     beta1, beta2 = betas
-    if weight_decay and decoupled:
+    if is_on(weight_decay) and decoupled:
         parameter = parameter * (1 - lr * weight_decay)
-    elif weight_decay:
+    elif is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     first = first * beta1 + gradient * (1 - beta1)
     second = second * beta2 + gradient * gradient * (1 - beta2)

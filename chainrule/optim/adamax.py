@@ -8,7 +8,7 @@ from chainrule.dtypes import DType
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import zeros_like
 from chainrule.optim.clock import clock_number, next_step, of_step
-from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -43,7 +43,7 @@ def adamax(
     a gradient of 0 does not divide by 0.
     """
     beta1, beta2 = betas
-    if weight_decay:
+    if is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     first = first * beta1 + gradient * (1 - beta1)
     largest = maximum(largest * beta2, gradient.abs() + eps)

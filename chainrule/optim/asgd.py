@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.logic import where
 from chainrule.optim.clock import clock_number, next_step, of_step
-from chainrule.optim.optimizer import Optimizer, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -43,7 +43,7 @@ def asgd(
 
     Source: Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992. κ is `lambd`.
     """
-    if weight_decay:
+    if is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     parameter = parameter * (1 - lambd * eta.double()) - gradient * eta
     mean = where(mu == 1, parameter, mean + (parameter - mean) * mu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from chainrule.functions.creation import zeros_like
-from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -35,7 +35,7 @@ def lion(
     """
     beta1, beta2 = betas
     direction = (mean * beta1 + gradient * (1 - beta1)).sign()
-    if weight_decay:
+    if is_on(weight_decay):
         direction = direction + parameter * weight_decay
     return LionStep(parameter - direction * lr, mean * beta2 + gradient * (1 - beta2))
 

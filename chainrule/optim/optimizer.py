@@ -21,12 +21,9 @@ from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 
-def traced_settings(group: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a group; in a traced step the learning rate is an input of the program."""
-    trace = current_state().trace
-    if trace is None or not isinstance(group.get("lr"), (int, float)):
-        return group
-    return {**group, "lr": trace.setting(group, "lr")}
+def is_on(setting: float | Tensor) -> bool:
+    """Whether a setting that is 0 when not wanted is wanted. A tensor is: its number may change."""
+    return isinstance(setting, Tensor) or bool(setting)
 
 
 #: Entries of the state that go with time. They keep their data type, whatever the parameter's is.
@@ -139,7 +136,8 @@ class Optimizer:
                 loss = closure()
         with set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
-                climbing, settings = group.get("maximize", False), traced_settings(group)
+                trace = current_state().trace
+                climbing, settings = group.get("maximize", False), group if trace is None else trace.settings(group)
                 for p in group["params"]:
                     gradient = p.grad
                     if gradient is None:

@@ -8,7 +8,7 @@ from chainrule.dtypes import DType
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.logic import where
 from chainrule.optim.clock import bias_corrections, clock_number, next_step, of_step
-from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -46,9 +46,9 @@ def radam(
     so we, 5).
     """
     beta1, beta2 = betas
-    if weight_decay and decoupled:
+    if is_on(weight_decay) and decoupled:
         parameter = parameter * (1 - lr * weight_decay)
-    elif weight_decay:
+    elif is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     first = first * beta1 + gradient * (1 - beta1)
     second = second * beta2 + gradient * gradient * (1 - beta2)

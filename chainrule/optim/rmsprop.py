@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from chainrule.functions.creation import zeros_like
 from chainrule.optim.clock import clock_number, next_step
-from chainrule.optim.optimizer import Optimizer, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -43,7 +43,7 @@ def rmsprop(
     stands outside of the root, as in PyTorch. The mean has no bias correction, so the first steps are about
     η/√(1 − α), ten times η. A decay of 0.9 and η = 0.001 are often given as usual; PyTorch's are 0.99 and 0.01.
     """
-    if weight_decay:
+    if is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
     square = square * alpha + gradient * gradient * (1 - alpha)
     if mean is None:
@@ -106,7 +106,7 @@ class RMSprop(Optimizer):
     def initial_state(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
         """All means and the velocity 0."""
         names = ["square_avg"]
-        if group["momentum"] > 0:
+        if is_on(group["momentum"]):
             names.append("momentum_buffer")
         if group["centered"]:
             names.append("grad_avg")
@@ -116,7 +116,7 @@ class RMSprop(Optimizer):
         """Apply the rule to one parameter."""
         next_step(state)
         mean = state["grad_avg"] if group["centered"] else None
-        velocity = state["momentum_buffer"] if group["momentum"] > 0 else None
+        velocity = state["momentum_buffer"] if is_on(group["momentum"]) else None
         settings = {name: group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")}
         result = rmsprop(parameter, gradient, state["square_avg"], mean, velocity, **settings)
         entries = {"square_avg": result.square, "momentum_buffer": result.velocity, "grad_avg": result.mean}

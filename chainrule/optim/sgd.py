@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from chainrule.functions.creation import zeros_like
-from chainrule.optim.optimizer import Optimizer, check_not_negative, write
+from chainrule.optim.optimizer import Optimizer, check_not_negative, is_on, write
 from chainrule.tensor import Tensor
 
 
@@ -42,9 +42,9 @@ def sgd(
     >>> sgd(chainrule.tensor([1.0]), chainrule.tensor([2.0]), None, lr=0.1).parameter
     tensor([0.8000])
     """
-    if weight_decay:
+    if is_on(weight_decay):
         gradient = gradient + parameter * weight_decay
-    if not momentum:
+    if not is_on(momentum):
         return SGDStep(parameter - gradient * lr, None)
     velocity = gradient if velocity is None else velocity * momentum + gradient * (1 - dampening)
     direction = gradient + velocity * momentum if nesterov else velocity

@@ -79,9 +79,9 @@ class Trace:
                 self.adopt(root)
         return self.lift([tensor.value for tensor in tensors])
 
-    def setting(self, where: dict[str, Any], name: str) -> Any:
-        """A number that may change from run to run: itself, unless the outermost trace makes it an input."""
-        return where[name] if self.outer is None else self.outer.setting(where, name)
+    def settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The settings of an optimiser's group; the outermost trace makes inputs of those that change between runs."""
+        return group if self.outer is None else self.outer.settings(group)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -93,6 +93,11 @@ class Trace:
         """A tensor was made; the outermost trace wants to know which of them outlive it."""
         if self.outer is not None:
             self.outer.note_made(tensor)
+
+    def note_leaf(self, leaf: Leaf) -> None:
+        """A leaf was made: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_leaf(leaf)
 
     def note_gradient(self, leaf: Leaf, event: str) -> None:
         """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"): the outermost trace is told."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.nn.module import Module
+from chainrule.train.callbacks.callback import Callback
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Trainer
 
 
-class EarlyStopping:
+class EarlyStopping(Callback):
     """Says when to stop, and keeps the weights of the best epoch until then.
+
+    In a `Trainer`'s callbacks it watches the figure `monitor`, stops, and puts the best weights back; in a loop of your
+    own you call it.
 
     After each epoch call it with the validation score and the model; it answers whether to stop. A score is better if
     it beats the best one by more than `min_delta`; after more than `patience` epochs in a row without a better one it
@@ -22,6 +29,7 @@ class EarlyStopping:
         patience: how many epochs without improvement are borne.
         min_delta: how much better counts as better; not negative.
         mode: "min" for losses, "max" for accuracies.
+        monitor: the trainer's figure to watch, by default "validation_loss" where there is one, else "train_loss".
 
     Attributes:
         best: the best score so far.
@@ -39,7 +47,9 @@ class EarlyStopping:
     (0.7, 2)
     """
 
-    def __init__(self, patience: int = 5, min_delta: float = 0.0, mode: str = "min") -> None:
+    def __init__(
+        self, patience: int = 5, min_delta: float = 0.0, mode: str = "min", monitor: str | None = None
+    ) -> None:
         if patience < 0 or not min_delta >= 0:
             raise ValueError(f"patience and min_delta are not negative, got {patience} and {min_delta}.")
         if mode not in ("min", "max"):
@@ -47,6 +57,7 @@ class EarlyStopping:
         self.patience = patience
         self.min_delta = min_delta
         self.mode = mode
+        self.monitor = monitor
         self.best = math.inf if mode == "min" else -math.inf
         self.best_epoch = 0
         self.waited = 0
@@ -66,3 +77,25 @@ class EarlyStopping:
         """Put weights and buffers of the best epoch back into the model. Before there is one nothing happens."""
         if self._weights:
             model.load_state_dict(self._weights)
+
+    def on_epoch_end(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        """Take note of a trainer's epoch. Raises KeyError if it has no such figure."""
+        name = self.monitor or ("validation_loss" if "validation_loss" in row else "train_loss")
+        if name not in row:
+            raise KeyError(f"EarlyStopping monitors {name!r}, but the epoch's figures are {', '.join(row)}.")
+        if self(float(row[name]), trainer.model):
+            trainer.stop(f"{name} has not improved for {self.waited} epochs; the best was {self.best:.6g}.")
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """If it was this that stopped training: put the best weights back."""
+        if trainer.stopped and self.waited > self.patience:
+            self.restore(trainer.model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score, when it was, and its weights."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited, "weights": dict(self._weights)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
+        self._weights = dict(state["weights"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from chainrule.autodiff.mode import no_grad
@@ -121,16 +122,31 @@ def evaluate(model: Module, batches: Any, loss_function: Loss, step: Step | None
     Exactly: a smaller last batch counts for as many samples as it has. The arguments are those of `train_epoch`; `step`
     may be `evaluation_step` compiled. Every module is put back into the mode it was in.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     sums = _Sums()
     step = step or evaluation_step(model, loss_function)
+    with evaluation_mode(model), no_grad():
+        for inputs, labels in batches:
+            loss, scores = step(inputs, labels)
+            sums.add(loss.item(), scores, labels)
+    return sums.means()
+
+
+@contextmanager
+def evaluation_mode(model: Module) -> Iterator[None]:
+    """Within this block the model is in evaluation mode; then every module is put back into the mode it was in.
+
+    >>> import chainrule
+    >>> model = chainrule.nn.Dropout()
+    >>> with evaluation_mode(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        with no_grad():
-            for inputs, labels in batches:
-                loss, scores = step(inputs, labels)
-                sums.add(loss.item(), scores, labels)
+        yield
     finally:
         for module, training in modes:
             module.training = training
-    return sums.means()

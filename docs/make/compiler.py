@@ -65,7 +65,7 @@ def lowered(program: Program) -> Any:
     views: dict[int, View] = {}
     inputs: list[tuple[Symbol, View]] = []
     for symbol, origin in program.inputs:
-        view = state_view(Buffer(symbol.dtype, symbol.size, origin), symbol.shape, wishes.get(symbol))
+        view = state_view(symbol, origin, wishes.get(symbol))
         inputs.append((symbol, view))
         if isinstance(origin, Cell):
             views[id(origin.tensor)] = view

@@ -5,6 +5,7 @@ Booleans are `i1` in registers and a byte in memory. Everything else is in regis
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,13 @@ MOVED = {"float16": "i16", "bfloat16": "i16", "uint8": "i8"}
 ELEMENTS = {**COMPUTED, **MOVED}
 
 
+@functools.cache
+def is_computed(dtype: DataType) -> bool:
+    """Whether native code computes with a data type."""
+    return dtype.name in COMPUTED
+
+
+@functools.lru_cache(maxsize=256)  # the names of data types are slow to ask for
 def register(dtype: DataType, lanes: int) -> Lanes:
     """The vector type that holds entries of a data type.
 

@@ -1,8 +1,9 @@
 """The elementwise primitives on whole vectors: branch-free, so that they can stand in the middle of any loop.
 
 Each function gets the code, the vector type and the names of its arguments, and answers the name of its result. The
-exponential and what is made of it, the logarithm and the error function are ours; rarer functions are LLVM's
-intrinsics, which become calls of the C library, entry by entry. Infinities, NaN and −0 behave as in NumPy.
+exponential and what is made of it, the logarithm and the error function are ours, each within two units in the last
+place; rarer functions are LLVM's intrinsics, which become calls of the C library, entry by entry. Infinities, NaN and
+−0 behave as in NumPy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 
 from chainrule.compiler.native.code import Code, Lanes
-from chainrule.primitives.error_function import _LARGE, _MIDDLE, _SINGLE, _SMALL
 
 Function = Callable[..., str]
 
@@ -73,9 +73,18 @@ def _comparison(real: str, whole: str) -> Function:
 
 
 def polynomial(code: Code, lanes: Lanes, x: str, coefficients: Sequence[float]) -> str:
-    """Horner's rule, highest power first."""
-    value = lanes.splat(coefficients[0])
-    for coefficient in coefficients[1:]:
+    """Horner's rule, highest power first; a long one's high powers, even and odd, do not wait for each other."""
+    high, low = coefficients[:-3], coefficients[-3:]
+    if len(high) < 7:
+        return _horner(code, lanes, x, lanes.splat(high[0]), [*high[1:], *low])
+    square = times(code, lanes, x, x)
+    halves = high[::-2][::-1], high[-2::-2][::-1]
+    even, odd = (_horner(code, lanes, square, lanes.splat(half[0]), half[1:]) for half in halves)
+    return _horner(code, lanes, x, fma(code, lanes, odd, x, even), low)
+
+
+def _horner(code: Code, lanes: Lanes, x: str, value: str, coefficients: Sequence[float]) -> str:
+    for coefficient in coefficients:
         value = fma(code, lanes, value, x, lanes.splat(coefficient))
     return value
 
@@ -242,35 +251,55 @@ def _power_of_two(code: Code, lanes: Lanes, real: Real, n: str) -> str:
     return code.op(f"bitcast {kind.text} {shifted} to {lanes.text}")
 
 
+def _at_most(code: Code, lanes: Lanes, x: str, high: float) -> str:
+    """x or a bound; NaN stays."""
+    return select(code, lanes, compare(code, lanes, "ogt", x, lanes.splat(high)), lanes.splat(high), x)
+
+
 def _clamped(code: Code, lanes: Lanes, x: str, low: float, high: float) -> str:
     """x within a range; NaN stays."""
     x = select(code, lanes, compare(code, lanes, "olt", x, lanes.splat(low)), lanes.splat(low), x)
-    return select(code, lanes, compare(code, lanes, "ogt", x, lanes.splat(high)), lanes.splat(high), x)
+    return _at_most(code, lanes, x, high)
+
+
+def _exponential_of_rest(code: Code, lanes: Lanes, real: Real, r: str) -> str:
+    """eʳ for |r| ≤ ln 2/2 by its series."""
+    return polynomial(code, lanes, r, [1 / math.factorial(k) for k in reversed(range(real.terms + 1))])
 
 
 def exponential(code: Code, lanes: Lanes, x: str) -> str:
     """eˣ = 2ⁿ·eʳ; the power is applied in two halves, so that results near 0 and infinity come out right."""
     real = Real(lanes)
     n, r = _reduced(code, lanes, real, _clamped(code, lanes, x, real.smallest, real.largest))
-    value = polynomial(code, lanes, r, [1 / math.factorial(k) for k in reversed(range(real.terms + 1))])
+    value = _exponential_of_rest(code, lanes, real, r)
     half = code.op(f"ashr {real.whole.text} {n}, {real.whole.splat(1)}")
     rest = code.op(f"sub {real.whole.text} {n}, {half}")
     value = times(code, lanes, value, _power_of_two(code, lanes, real, half))
     return times(code, lanes, value, _power_of_two(code, lanes, real, rest))
 
 
-def exponential_less_one(code: Code, lanes: Lanes, x: str) -> str:
-    """eˣ − 1 = 2ⁿ·(eʳ − 1) + (2ⁿ − 1), exact for small x."""
+def _moderate_exponential(code: Code, lanes: Lanes, x: str) -> str:
+    """eˣ where that is a normal number: one multiplication applies the power."""
     real = Real(lanes)
+    n, r = _reduced(code, lanes, real, x)
+    return times(code, lanes, _exponential_of_rest(code, lanes, real, r), _power_of_two(code, lanes, real, n))
+
+
+def exponential_less_one(code: Code, lanes: Lanes, x: str) -> str:
+    """eˣ − 1 = 2ⁿ·((1 − 2⁻ⁿ) + r + (eʳ − 1 − r)), exact for small x."""
+    real = Real(lanes)
+    kind = real.whole
     bounded = _clamped(code, lanes, x, -2.0 * real.bits, real.largest)
     n, r = _reduced(code, lanes, real, bounded)
     series = [1 / math.factorial(k) for k in reversed(range(2, real.terms + 2))]
-    square = times(code, lanes, r, r)
-    value = fma(code, lanes, square, polynomial(code, lanes, r, series), r)
-    # 2ⁿ = 2·2ⁿ⁻¹: so that n = 128 is no overflow on the way.
-    less = code.op(f"sub {real.whole.text} {n}, {real.whole.splat(1)}")
-    half = _power_of_two(code, lanes, real, less)
-    value = fma(code, lanes, half, value, minus(code, lanes, half, lanes.splat(0.5)))
+    # 2ⁿ = 2·2ⁿ⁻¹: so that n = 128 is no overflow on the way. From its bits those of 2¹⁻ⁿ; 0 for the largest n.
+    half = _power_of_two(code, lanes, real, code.op(f"sub {kind.text} {n}, {kind.splat(1)}"))
+    bits = code.op(f"bitcast {lanes.text} {half} to {kind.text}")
+    inverse = code.op(f"sub {kind.text} {kind.splat(2 * real.bias << real.bits)}, {bits}")
+    inverse = code.op(f"bitcast {kind.text} {inverse} to {lanes.text}")
+    linear = plus(code, lanes, fma(code, lanes, inverse, lanes.splat(-0.5), lanes.splat(1)), r)
+    value = fma(code, lanes, times(code, lanes, r, r), polynomial(code, lanes, r, series), linear)
+    value = times(code, lanes, half, value)
     value = plus(code, lanes, value, value)
     same = compare(code, lanes, "oeq", x, "zeroinitializer")
     return select(code, lanes, same, x, value)
@@ -330,11 +359,43 @@ def logarithm_of_one_more(code: Code, lanes: Lanes, x: str) -> str:
     return select(code, lanes, fine, value, lanes.splat(math.nan))
 
 
+#: tanh x ≈ x + x³·P(x²) for |x| ≤ 0.55, highest power first. Found by Remez's algorithm in decimal arithmetic, as the
+#: tables of erf are: tests/polynomial_fits.py. The errors of tanh and of erf near 0 are relative to x, before rounding.
+_TANH_NEAR = {
+    "float": (  # error 2^-29.9
+        -0.006282488324371163,
+        0.02107776894831459,
+        -0.05385386064331604,
+        0.1333260171586866,
+        -0.33333318047012583,
+    ),
+    "double": (  # error 2^-55.5
+        5.109015690687057e-05,
+        -0.00021040568543647707,
+        0.0005792029385355805,
+        -0.0014532400046045715,
+        0.003591724637171233,
+        -0.008863195150675933,
+        0.02186948602592318,
+        -0.053968253878366165,
+        0.13333333333173727,
+        -0.3333333333333235,
+    ),
+}
+
+
 def tangent(code: Code, lanes: Lanes, x: str) -> str:
-    """tanh x = m/(m + 2) with m = e^(2|x|) − 1, and the sign of x."""
-    size = _clamped(code, lanes, absolute(code, lanes, x), 0.0, 22.0)
-    m = exponential_less_one(code, lanes, plus(code, lanes, size, size))
-    return copy_sign(code, lanes, over(code, lanes, m, plus(code, lanes, m, lanes.splat(2))), x)
+    """tanh |x| = 1 − 2/(e^(2|x|) + 1) where that is above ½, below it by a polynomial; with the sign of x."""
+    size = absolute(code, lanes, x)
+    square = times(code, lanes, size, size)
+    series = polynomial(code, lanes, square, _TANH_NEAR[lanes.element])
+    near = fma(code, lanes, times(code, lanes, size, square), series, size)
+    bounded = _at_most(code, lanes, size, 20.0)
+    power = _moderate_exponential(code, lanes, plus(code, lanes, bounded, bounded))
+    part = over(code, lanes, lanes.splat(2), plus(code, lanes, power, lanes.splat(1)))
+    far = minus(code, lanes, lanes.splat(1), part)
+    small = compare(code, lanes, "olt", size, lanes.splat(0.55))
+    return copy_sign(code, lanes, select(code, lanes, small, near, far), x)
 
 
 def power(code: Code, lanes: Lanes, x: str, y: str) -> str:
@@ -354,32 +415,80 @@ def power(code: Code, lanes: Lanes, x: str, y: str) -> str:
 # ------------------------------------------------------------------------------------- error function
 
 
-def _ratio(code: Code, lanes: Lanes, x: str, tables: tuple[tuple[float, ...], tuple[float, ...]]) -> str:
-    return over(code, lanes, *[polynomial(code, lanes, x, table) for table in tables])
+#: erf x ≈ x + x·P(x²) for |x| ≤ 1.125 in float, 1.25 in double.
+_ERF_NEAR = {
+    "float": (  # error 2^-27.4
+        7.070640186251445e-05,
+        -0.0007767186477980483,
+        0.0051601830813223625,
+        -0.026838887922669277,
+        0.11283230844657974,
+        -0.3761259547975646,
+        0.12837916159857163,
+    ),
+    "double": (  # error 2^-60.1
+        -3.2797956037644445e-12,
+        7.955094200913054e-11,
+        -1.18963746050363e-09,
+        1.4736092029215763e-08,
+        -1.635691965748055e-07,
+        1.646132237625925e-06,
+        -1.4925600629170325e-05,
+        0.000120553307996426,
+        -0.0008548326958337122,
+        0.005223977624181917,
+        -0.026866170644985015,
+        0.1128379167095424,
+        -0.3761263890318373,
+        0.1283791670955126,
+    ),
+}
+
+#: erf x ≈ 1 − P(x)⁸ from there to where erf x is 1 to the last bit: 4 in float, 6 in double.
+_ERF_FAR = {
+    "float": (  # error 2^-27.2
+        0.00016262299038762807,
+        -0.0026077708427258988,
+        0.01353401010687202,
+        -0.012772471339007004,
+        -0.05965308790807897,
+        -0.14623595006681891,
+        1.001153243556798,
+    ),
+    "double": (  # error 2^-56.9
+        8.630945350434297e-13,
+        -3.9447824939107605e-11,
+        8.046726641807547e-10,
+        -9.371650526941801e-09,
+        6.518426971223024e-08,
+        -2.4413650344880245e-07,
+        1.7915049578015092e-07,
+        2.611656813561217e-06,
+        -1.827039352938725e-05,
+        0.00012407874765506832,
+        -0.0005729229833396108,
+        0.00025896634807805104,
+        0.006526280780461168,
+        -0.002050325577670808,
+        -0.06964640650138317,
+        -0.1410433390946453,
+        0.999999522867637,
+    ),
+}
 
 
 def error_function(code: Code, lanes: Lanes, x: str) -> str:
-    """erf x by the approximations that the primitive itself uses."""
-    if lanes.element == "float":
-        y = _clamped(code, lanes, x, -4.0, 4.0)
-        square = times(code, lanes, y, y)
-        value = times(code, lanes, y, _ratio(code, lanes, square, _SINGLE))
-        value = _clamped(code, lanes, value, -1.0, 1.0)
-        far = compare(code, lanes, "oge", absolute(code, lanes, x), lanes.splat(4))
-        return select(code, lanes, far, copy_sign(code, lanes, lanes.splat(1), x), value)
-    size = _clamped(code, lanes, absolute(code, lanes, x), 0.0, 8.0)
-    square = times(code, lanes, size, size)
-    near = times(code, lanes, size, _ratio(code, lanes, square, _SMALL))
-    bell = exponential(code, lanes, negate(code, lanes, square))
-    middle = minus(code, lanes, lanes.splat(1), times(code, lanes, bell, _ratio(code, lanes, size, _MIDDLE)))
-    inverse = over(code, lanes, lanes.splat(1), square)
-    tail = times(code, lanes, inverse, _ratio(code, lanes, inverse, _LARGE))
-    tail = over(code, lanes, minus(code, lanes, lanes.splat(1 / math.sqrt(math.pi)), tail), size)
-    large = minus(code, lanes, lanes.splat(1), times(code, lanes, bell, tail))
-    value = select(code, lanes, compare(code, lanes, "ogt", size, lanes.splat(4)), large, middle)
-    value = select(code, lanes, compare(code, lanes, "ole", size, lanes.splat(0.46875)), near, value)
-    value = select(code, lanes, compare(code, lanes, "uno", x, x), x, value)
-    return copy_sign(code, lanes, value, x)
+    """erf x by polynomials: of x² near 0, and for the eighth root of 1 − erf x beyond; with the sign of x."""
+    border, end = (1.125, 4.0) if lanes.element == "float" else (1.25, 6.0)
+    size = _at_most(code, lanes, absolute(code, lanes, x), end)
+    series = polynomial(code, lanes, times(code, lanes, size, size), _ERF_NEAR[lanes.element])
+    near = fma(code, lanes, size, series, size)
+    root = polynomial(code, lanes, size, _ERF_FAR[lanes.element])
+    square = times(code, lanes, root, root)
+    fourth = times(code, lanes, square, square)
+    far = fma(code, lanes, negate(code, lanes, fourth), fourth, lanes.splat(1))
+    small = compare(code, lanes, "olt", size, lanes.splat(border))
+    return copy_sign(code, lanes, select(code, lanes, small, near, far), x)
 
 
 #: For each elementwise primitive the function that writes it.

@@ -1,0 +1,9 @@
+"""What can be done around training: stop early, save, log, average weights, show progress."""
+
+from chainrule.train.callbacks.averaging import WeightAveraging
+from chainrule.train.callbacks.callback import Callback
+from chainrule.train.callbacks.checkpoints import Checkpoints
+from chainrule.train.callbacks.logs import CSVLog, TensorBoardLog
+from chainrule.train.callbacks.progress import ProgressBar
+
+__all__ = ["CSVLog", "Callback", "Checkpoints", "ProgressBar", "TensorBoardLog", "WeightAveraging"]

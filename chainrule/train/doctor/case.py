@@ -1,0 +1,84 @@
+"""Everything that is known about a training run that is being watched, or of which only the figures are left."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrule.train.doctor.chance import constant_loss
+from chainrule.train.doctor.seen import Seen
+
+#: How many losses of batches are remembered.
+REMEMBERED = 100
+
+
+@dataclass
+class Case:
+    """What the rules may read.
+
+    Attributes:
+        model: None where only figures are left.
+        loss_function: None where it is not known.
+        clipped: whether gradients are clipped before the step.
+        fresh: whether training begins, or goes on from before.
+        epoch: the epoch that runs, counted from 1; 0 before the first.
+        step: batches seen in all.
+        first_loss: of the very first batch, before any step; NaN where it is not known.
+        losses: of the last batches.
+        rows: a dictionary of figures for each epoch.
+        train: what was seen of the training data.
+        validation: what was seen of the validation data.
+        in_evaluation: the loss of some training samples in evaluation mode after each epoch; NaN where not measured.
+        moved: how far the weights are from where they began, relative to their size; NaN where not known.
+    """
+
+    model: Any = None
+    loss_function: Any = None
+    clipped: bool = False
+    fresh: bool = True
+    epoch: int = 0
+    step: int = 0
+    first_loss: float = math.nan
+    losses: list[float] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    train: Seen = field(default_factory=Seen)
+    validation: Seen = field(default_factory=Seen)
+    in_evaluation: list[float] = field(default_factory=list)
+    moved: float = math.nan
+    baseline: float = math.nan
+
+    def add_loss(self, loss: float) -> None:
+        """Remember the loss of a batch."""
+        self.step += 1
+        if self.step == 1 and self.fresh:
+            self.first_loss = loss
+        self.losses = [*self.losses[1 - REMEMBERED :], loss]
+
+    def figures(self, name: str) -> list[float]:
+        """One figure over the epochs, such as "validation_loss"; empty unless every epoch has it."""
+        values = [row.get(name) for row in self.rows]
+        return [float(value) for value in values if value is not None] if None not in values else []
+
+    def constant_loss(self) -> float:
+        """The loss of the best answer that is always the same, as far as the targets seen tell; NaN if unknown."""
+        if math.isnan(self.baseline):
+            self.baseline = constant_loss(self.loss_function, self.train)
+        return self.baseline
+
+    def succeeds(self) -> bool:
+        """Whether the share of right answers in training, if known, is high: then a loss is not too large."""
+        accuracy = self.figures("train_accuracy")
+        return bool(accuracy) and accuracy[-1] >= 0.9
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is needed to go on, without the data."""
+        return {
+            "step": self.step, "first_loss": self.first_loss, "losses": list(self.losses), "baseline": self.baseline,
+            "in_evaluation": list(self.in_evaluation),
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        for name, value in state.items():
+            setattr(self, name, list(value) if isinstance(value, list | tuple) else value)

@@ -1,0 +1,98 @@
+"""What can go wrong with gradients on their way back: they vanish, or explode."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.train.doctor.case import Case
+from chainrule.train.doctor.finding import Finding
+from chainrule.train.doctor.look import Look
+from chainrule.train.doctor.rule import Rule
+
+
+class Vanishing(Rule):
+    """The first layers get hardly any gradient."""
+
+    condition = "vanishing gradients"
+    shows = (
+        "In a model of at least 4 layers, the gradient of a layer in the first third, relative to its weights, is less "
+        "than a thousandth of the median in the last third; in two looks in a row."
+    )
+    cause = (
+        "On the way back the gradient is multiplied, layer after layer, by derivatives below 1 (σ′ is at most 1/4) and "
+        "by small weights, and shrinks exponentially: layers near the input hardly learn."
+    )
+    remedies = (
+        "use ReLU or a relative of it instead of sigmoid and tanh",
+        "normalise between layers (batch or layer normalisation)",
+        "add skip connections",
+        "initialise for the activation (Xavier for tanh and sigmoid, Kaiming for ReLU)",
+        "clipping does not help: it only makes gradients smaller (ERRATA to II.2.e)",
+    )
+    source = "I II.2.e, IV.2.b"
+
+    def at_look(self, case: Case, look: Look) -> Finding | None:
+        """Compare the first third of the layers with the last."""
+        layers = look.layers
+        third = len(layers) // 3 or 1
+        if len(layers) < 4:
+            return None
+        last = float(np.median([layer.relative for layer in layers[-third:]]))
+        first = min(layers[:third], key=lambda layer: layer.relative)
+        if not self.twice("seen", bool(0 < first.relative < 1e-3 * last)):
+            return None
+        small = tuple(layer.path for layer in layers if layer.relative < 1e-2 * last)
+        return self.found(
+            case,
+            f"in batch {case.step} the gradient of {first.path} is {first.relative:.2g} of its weights, of the last "
+            f"layers {last:.2g}: a factor of {last / first.relative:.2g} over {len(layers)} layers.",
+            small,
+        )
+
+
+class Exploding(Rule):
+    """Gradients are huge, or grow on their way back."""
+
+    condition = "exploding gradients"
+    severity = "fault"
+    shows = (
+        "A gradient is NaN or infinite though the loss is finite; or, in two looks in a row and without clipping, a "
+        "layer's gradient is more than 100 times as large as its weights, or that of the first layers more than 1000 "
+        "times that of the last, relative to their weights."
+    )
+    cause = (
+        "On the way back the gradient is multiplied again and again by factors above 1: weights drawn too large, "
+        "activations that grow for want of normalisation, the same matrix in every time step of a recurrent network, "
+        "or inputs or targets of a huge scale. Steps become too large, and training diverges."
+    )
+    remedies = (
+        "clip gradients: Trainer(clip_norm=1.0), or nn.utils.clip_grad_norm_",
+        "initialise for the activation (Kaiming, Xavier)",
+        "normalise between layers; normalise inputs and targets",
+        "a smaller learning rate; LSTM or GRU instead of a plain RNN",
+    )
+    source = "I IV.2.b, VI.1; II.7 3f"
+
+    def at_look(self, case: Case, look: Look) -> Finding | None:
+        """Look at every layer's gradient."""
+        if look.unfinished and np.isfinite(look.loss):
+            evidence = f"in batch {case.step} the loss is {look.loss:.3g}, but gradients are NaN or infinite."
+            return self.found(case, evidence, tuple(look.unfinished))
+        layers = look.layers
+        if case.clipped or not layers:
+            return None
+        largest = max(layers, key=lambda layer: layer.relative)
+        huge = largest.relative > 100
+        last = float(np.median([layer.relative for layer in layers[-(len(layers) // 3 or 1) :]]))
+        grows = (
+            len(layers) >= 4 and last > 0 and max(layer.relative for layer in layers[: len(layers) // 3]) > 1e3 * last
+        )
+        if not self.twice("seen", bool(huge or grows)):
+            return None
+        return self.found(
+            case,
+            f"in batch {case.step} the gradient of {largest.path} is {largest.relative:.3g} times as large as its "
+            f"weights, that of the last layers {last:.3g} times.",
+            tuple(layer.path for layer in layers if layer.relative > max(largest.relative / 100, last))
+            or (largest.path,),
+        )

@@ -1,0 +1,102 @@
+"""Findings to be read: in the terminal, as Markdown, and as a file that keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chainrule.train.doctor.finding import SEVERITIES, Finding
+from chainrule.train.files import write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.panel import Panel
+
+NOTHING = "Nothing wrong was found."
+_STYLES = {"note": "cyan", "warning": "yellow", "fault": "red"}
+_MOST_PATHS = 8
+
+
+def format_findings(findings: Sequence[Finding], markdown: bool = False) -> Group | str:
+    """Findings, the worst first: something for Rich to print, or Markdown.
+
+    >>> finding = Finding("overfitting", "warning", "Validation is best in epoch 4.", "Too large.", ("dropout",), 9)
+    >>> print(format_findings([finding], markdown=True))
+    ### overfitting (warning, epoch 9)
+    <BLANKLINE>
+    Validation is best in epoch 4.
+    <BLANKLINE>
+    Likely cause: Too large.
+    <BLANKLINE>
+    Try:
+    - dropout
+    """
+    from rich.console import Group
+
+    ordered = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+    if markdown:
+        return "\n\n".join(_as_markdown(finding) for finding in ordered) or NOTHING
+    return Group(*(_as_panel(finding) for finding in ordered)) if ordered else Group(NOTHING)
+
+
+def print_finding(finding: Finding, console: Console | None = None) -> None:
+    """Print one, to the console given or to Rich's own."""
+    from rich.console import Console
+
+    (console or Console()).print(_as_panel(finding))
+
+
+def _as_markdown(finding: Finding) -> str:
+    parts = [f"### {finding.condition} ({finding.severity}, {_when(finding)})", _sentence(finding.evidence)]
+    parts += [f"Where: {_where(finding, '`')}"] if finding.paths else []
+    parts += [f"Likely cause: {finding.cause}", "Try:\n" + "\n".join(f"- {remedy}" for remedy in finding.remedies)]
+    return "\n\n".join(parts)
+
+
+def _as_panel(finding: Finding) -> Panel:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    text = Text(_sentence(finding.evidence))
+    if finding.paths:
+        text.append("\nwhere  ", "bold").append(_where(finding))
+    text.append("\ncause  ", "bold").append(finding.cause)
+    for i, remedy in enumerate(finding.remedies):
+        text.append("\ntry    " if not i else "\n       ", "bold").append(remedy)
+    title = f"{finding.condition} · {finding.severity} · {_when(finding)}"
+    return Panel(text, title=title, title_align="left", border_style=_STYLES[finding.severity])
+
+
+def _when(finding: Finding) -> str:
+    return f"epoch {finding.epoch}" if finding.epoch else "at the start"
+
+
+def _where(finding: Finding, quote: str = "") -> str:
+    shown = [f"{quote}{path or 'the model itself'}{quote}" for path in finding.paths[:_MOST_PATHS]]
+    more = len(finding.paths) - _MOST_PATHS
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def write_findings(findings: Sequence[Finding], path: str | Path) -> None:
+    """Write them to a JSON file, which is whole at every moment."""
+    text = json.dumps([finding.to_json() for finding in findings], indent=2, ensure_ascii=False) + "\n"
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_findings(path: str | Path) -> list[Finding]:
+    """What `write_findings` wrote.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "doctor.json"
+    >>> write_findings([Finding("leakage", "fault", "2 of 9", "duplicates", ())], path)
+    >>> read_findings(path)[0].condition
+    'leakage'
+    """
+    return [Finding.from_json(saved) for saved in json.loads(Path(path).read_text(encoding="utf-8"))]

@@ -1,0 +1,384 @@
+"""The trainer: one call that trains, validates, logs, saves, and goes on where it was interrupted.
+
+It is a convenience: every part of it (steps, evaluation, metrics, callbacks, checkpoints) is public and can be used in
+a loop of one's own.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from chainrule.autodiff.mode import no_grad
+from chainrule.errors import CheckpointError
+from chainrule.functions.shape import cat
+from chainrule.nn.module import Module
+from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_
+from chainrule.optim.optimizer import Optimizer
+from chainrule.random import default_generator
+from chainrule.tensor import Tensor
+from chainrule.train.callbacks.callback import Callback
+from chainrule.train.interruption import hold_interrupts
+from chainrule.train.loop import DivergedError, evaluation_mode, evaluation_step
+
+
+class Batch(NamedTuple):
+    """A training batch after its step, or a batch of validation.
+
+    Attributes:
+        inputs, targets: what the loader gave.
+        loss: the mean loss, before the step.
+        output: what the model gave, detached.
+        size: how many samples.
+    """
+
+    inputs: Any
+    targets: Any
+    loss: float
+    output: Any
+    size: int
+
+
+class Trainer:
+    """Trains a model: `Trainer(model, loss, optimizer).fit(train, validation, epochs=10)`.
+
+    A loader is anything that gives pairs (inputs, targets) each time it is walked through, such as a `DataLoader`. The
+    loss takes (output, targets) and gives the mean over the batch.
+
+    Args:
+        model: gives outputs for inputs.
+        loss: `loss(output, targets)`, a module or function.
+        optimizer: holds the model's parameters.
+        metrics: names or objects of `chainrule.metrics`, measured exactly over whole epochs.
+        schedule: a learning-rate schedule; stepped after every batch, or as `schedule_every` says.
+        schedule_every: "batch" or "epoch". `ReduceLROnPlateau` is given the validation loss after each epoch.
+        callbacks: called at the moments of :class:`Callback`, in order; those that save come last.
+        transform: applied to the inputs of each training batch (augmentation), within the step.
+        clip_norm: the gradients' norm is at most so much.
+        clip_value: each entry of the gradients is at most so large.
+        accumulate: take a step after so many batches, with the mean of their gradients.
+        compile: make native programs of the training and the evaluation step.
+
+    Attributes:
+        epoch: epochs finished.
+        step: batches seen within the epoch that is running.
+        steps: batches seen in all.
+        history: a dictionary of figures for each finished epoch.
+        stopped: why training ended early; "" if it did not.
+
+    Raises ValueError for settings out of range, DivergedError from `fit` if the loss becomes NaN or infinite.
+
+    >>> import chainrule
+    >>> from chainrule.data import DataLoader, TensorDataset
+    >>> x = chainrule.randn(64, 2); data = TensorDataset(x, (x.sum(1) > 0).long())
+    >>> model = chainrule.nn.Linear(2, 2)
+    >>> optimizer = chainrule.optim.Adam(model.parameters(), lr=0.1)
+    >>> trainer = Trainer(model, chainrule.nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"])
+    >>> history = trainer.fit(DataLoader(data, 16, shuffle=True), DataLoader(data, 64), epochs=5)
+    >>> history[-1]["validation_accuracy"] > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Callable[[Any, Any], Tensor],
+        optimizer: Optimizer,
+        *,
+        metrics: Sequence[Any] = (),
+        schedule: Any = None,
+        schedule_every: str = "batch",
+        callbacks: Sequence[Callback] = (),
+        transform: Callable[[Any], Any] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        compile: bool = True,
+    ) -> None:
+        if schedule_every not in ("batch", "epoch"):
+            raise ValueError(f'schedule_every is "batch" or "epoch", got {schedule_every!r}.')
+        if accumulate < 1:
+            raise ValueError(f"gradients are accumulated over at least 1 batch, got {accumulate}.")
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.metrics = [_metric(m) for m in metrics]
+        self.schedule, self.schedule_every = schedule, schedule_every
+        self.callbacks = list(callbacks)
+        self.transform = transform
+        self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
+        self._training: Any = self._training_step
+        self._evaluation: Any = evaluation_step(model, loss)
+        if compile:
+            from chainrule.compiler.step import compile as compiled
+
+            self._training, self._evaluation = compiled(self._training), compiled(self._evaluation)
+        self.epoch = self.step = self.steps = 0
+        self.history: list[dict[str, Any]] = []
+        self.stopped = ""
+        self._sums = _LossSum()
+        self._loader: Any = None
+        self._position: Any = None
+        self._skip = 0
+        self._validating = False
+
+    # ------------------------------------------------------------------------------------- training
+
+    def fit(
+        self, train: Iterable[Any], validation: Iterable[Any] | None = None, *, epochs: int = 1
+    ) -> list[dict[str, Any]]:
+        """Train until `epochs` epochs are done in all, and answer with the history.
+
+        Ctrl-C and SIGTERM stop after the current batch, when nothing is half done, by KeyboardInterrupt; callbacks'
+        `on_fit_end` is called in any case.
+        """
+        self.stopped, self._validating = "", False
+        self._loader = train
+        if self._position is not None:
+            self._loader_call("load_state_dict", self._position)
+            self._position = None
+        self._call("on_fit_start")
+        try:
+            with _interrupts_held() as stop_if_asked:
+                while self.epoch < epochs and not self.stopped:
+                    self._run_epoch(train, validation, stop_if_asked)
+        finally:
+            self._call("on_fit_end")
+        return self.history
+
+    def _run_epoch(self, train: Any, validation: Any, stop_if_asked: Callable[[], None]) -> None:
+        start = time.perf_counter()
+        before = self._sums.count
+        if self.step == 0:
+            self._sums = _LossSum()
+            before = 0
+            for metric in self.metrics:
+                metric.reset()
+        self.model.train()
+        self._call("on_epoch_start")
+        for inputs, targets, last in self._with_ends(train):
+            batch = self._train_batch(inputs, targets, last)
+            self._call("on_batch_end", batch)
+            stop_if_asked()
+            if self.stopped:
+                break
+        seconds = time.perf_counter() - start
+        row: dict[str, Any] = {"epoch": self.epoch + 1, "learning_rate": float(self.optimizer.param_groups[0]["lr"])}
+        row |= self._figures("train")
+        row["samples_per_second"] = (self._sums.count - before) / max(seconds, 1e-9)
+        if validation is not None:
+            self._validating = True
+            row |= {f"validation_{name}": value for name, value in self.evaluate(validation).items()}
+            self._validating = False
+        row["seconds"] = time.perf_counter() - start
+        self.epoch, self.step = self.epoch + 1, 0
+        self._step_schedule_after_epoch(row)
+        self.history.append(row)
+        self._call("on_epoch_end", row)
+
+    def _with_ends(self, loader: Any) -> Iterator[tuple[Any, Any, bool]]:
+        """The batches that are left of the epoch, each with whether a step of the optimiser follows it."""
+        total = len(loader) if hasattr(loader, "__len__") else None
+        batches = iter(loader)
+        if self._skip:  # resumed, and the loader cannot go to a place by itself
+            for _ in range(self._skip):
+                next(batches, None)
+            self._skip = 0
+        count = self.step
+        for inputs, targets in batches:
+            count += 1
+            yield inputs, targets, count % self.accumulate == 0 or count == total
+        if count % self.accumulate and total is None:  # the end came unforeseen: a step with what there is
+            self._take_step()
+
+    def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
+        loss, output = self._training(inputs, targets, last)
+        number = loss.item()
+        size = len(targets)
+        if not math.isfinite(number):
+            self._call("on_divergence", Batch(inputs, targets, number, output, size))
+            raise DivergedError(
+                f"the loss is {number} in batch {self.step + 1} of epoch {self.epoch + 1}. Try a smaller learning "
+                "rate, look for NaN in the data, clip gradients; `chainrule.compile(step, debug=True)` names the first "
+                "operation that made it."
+            )
+        self._sums.add(number, size)
+        for metric in self.metrics:
+            metric.update(output, targets)
+        self.step += 1
+        self.steps += 1
+        if last and self.schedule is not None and self.schedule_every == "batch" and not _is_plateau(self.schedule):
+            self.schedule.step()
+        return Batch(inputs, targets, number, output, size)
+
+    def _training_step(self, inputs: Any, targets: Any, last: bool) -> tuple[Tensor, Any]:
+        """Forward and backward; with the last batch of several, clip and take the step."""
+        output = self.model(inputs if self.transform is None else self.transform(inputs))
+        loss = self.loss(output, targets)
+        (loss if self.accumulate == 1 else loss / self.accumulate).backward()
+        if last:
+            self._take_step()
+        return loss, output
+
+    def _take_step(self) -> None:
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        if self.clip_value is not None:
+            clip_grad_value_(self.model.parameters(), self.clip_value)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _step_schedule_after_epoch(self, row: dict[str, Any]) -> None:
+        if self.schedule is None:
+            return
+        if _is_plateau(self.schedule):
+            self.schedule.step(row.get("validation_loss", row["train_loss"]))
+        elif self.schedule_every == "epoch":
+            self.schedule.step()
+
+    def stop(self, reason: str) -> None:
+        """End training after the current moment; callbacks call it."""
+        self.stopped = reason
+
+    # ------------------------------------------------------------------------------------- measuring
+
+    def evaluate(self, loader: Iterable[Any]) -> dict[str, Any]:
+        """Loss and metrics over a whole loader, in evaluation mode: {"loss": …, "accuracy": …}."""
+        states = [metric.state() for metric in self.metrics]
+        for metric in self.metrics:
+            metric.reset()
+        sums = _LossSum()
+        with evaluation_mode(self.model), no_grad():
+            for inputs, targets in loader:
+                loss, output = self._evaluation(inputs, targets)
+                batch = Batch(inputs, targets, loss.item(), output, len(targets))
+                sums.add(batch.loss, batch.size)
+                for metric in self.metrics:
+                    metric.update(output, targets)
+                if self._validating:
+                    self._call("on_validation_batch", batch)
+        answer = {"loss": sums.mean(), **{metric.name: metric.compute() for metric in self.metrics}}
+        for metric, state in zip(self.metrics, states, strict=True):
+            metric.load_state(state)
+        return answer
+
+    def predict(self, loader: Iterable[Any]) -> Tensor:
+        """The model's outputs for all inputs, in order, in evaluation mode.
+
+        The loader gives inputs, or tuples that begin with them.
+        """
+        outputs = []
+        with evaluation_mode(self.model), no_grad():
+            for batch in loader:
+                outputs.append(self.model(batch[0] if isinstance(batch, tuple | list) else batch))
+        return cat(outputs)
+
+    def _figures(self, split: str) -> dict[str, Any]:
+        return {f"{split}_loss": self._sums.mean(), **{f"{split}_{m.name}": m.compute() for m in self.metrics}}
+
+    # ------------------------------------------------------------------------------------- saving, resuming
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how training goes on: a run resumed from it continues bit for bit.
+
+        The loader's position is in it if the loader has a `state_dict`, as `DataLoader` has.
+        """
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "gradients": self._gradients(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "loader": self._loader_call("state_dict") if self.step else None,
+            "generator": default_generator.get_state(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "steps": self.steps,
+            "history": self.history,
+            "loss": [self._sums.total, self._sums.count],
+            "metrics": [metric.state() for metric in self.metrics],
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave, with the same model, optimiser, metrics and callbacks as then.
+
+        Raises CheckpointError if these are others.
+        """
+        for what, here in (("metrics", self.metrics), ("callbacks", self.callbacks)):
+            if len(state[what]) != len(here):
+                raise CheckpointError(f"the checkpoint has {len(state[what])} {what}, the trainer {len(here)}.")
+        if (state["schedule"] is None) != (self.schedule is None):
+            raise CheckpointError("one of the checkpoint and the trainer has a schedule, the other has none.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, parameter in self.model.named_parameters():
+            parameter.grad = state["gradients"].get(name)
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        default_generator.set_state(state["generator"])
+        self.epoch, self.step, self.steps = state["epoch"], state["step"], state["steps"]
+        self.history = list(state["history"])
+        self._sums = _LossSum(*state["loss"])
+        for metric, saved in zip(self.metrics, state["metrics"], strict=True):
+            metric.load_state(saved)
+        for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.load_state_dict(saved)
+        self._position = state["loader"]
+        self._skip = self.step if state["loader"] is None else 0
+
+    def resume(self, file: str | Path) -> None:
+        """Go on from a checkpoint file; see :class:`chainrule.train.Checkpoints`."""
+        from chainrule.serialization import load
+
+        self.load_state_dict(load(file))
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """Gradients that wait for the step they belong to, while several batches are accumulated."""
+        named = self.model.named_parameters()
+        return {name: p.grad.detach() for name, p in named if p.grad is not None}
+
+    def _loader_call(self, name: str, *arguments: Any) -> Any:
+        method = getattr(self._loader, name, None)
+        return None if method is None else method(*arguments)
+
+    def _call(self, moment: str, *arguments: Any) -> None:
+        for callback in sorted(self.callbacks, key=lambda c: c.last):
+            getattr(callback, moment)(self, *arguments)
+
+
+class _LossSum:
+    """The sum of losses over samples: a smaller batch counts for as many as it has."""
+
+    def __init__(self, total: float = 0.0, count: int = 0) -> None:
+        self.total, self.count = total, count
+
+    def add(self, mean: float, size: int) -> None:
+        self.total += mean * size
+        self.count += size
+
+    def mean(self) -> float:
+        return self.total / self.count if self.count else math.nan
+
+
+def _interrupts_held() -> Any:
+    """Signals reach the main thread only; elsewhere there is nothing to hold."""
+    if threading.current_thread() is threading.main_thread():
+        return hold_interrupts()
+    return nullcontext(lambda: None)
+
+
+def _metric(metric: Any) -> Any:
+    if not isinstance(metric, str):
+        return metric
+    import chainrule.metrics
+
+    return chainrule.metrics.get(metric)
+
+
+def _is_plateau(schedule: Any) -> bool:
+    from chainrule.optim.lr_scheduler import ReduceLROnPlateau
+
+    return isinstance(schedule, ReduceLROnPlateau)
