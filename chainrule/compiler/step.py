@@ -132,7 +132,7 @@ class Compiled:
     def _state(self, origin: Any, x: Any, wishes: dict[Any, Any]) -> View:
         key = id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf)
         if key not in self.states:
-            view = state_view(x, origin, wishes.get(x))
+            view = state_view(x, origin, wishes.get(x) if isinstance(x, Symbol) else None)
             self.states[key] = origin, State(view)
         return self.states[key][1].view
 

@@ -257,11 +257,11 @@ class Methods:
 
     @data.setter
     def data(self: Any, new: Any) -> None:
-        self.set_value(Value(new.value.array, self.value.source))
+        self.set_value(Value(new.shared_array(), self.value.source))
 
     def detach_(self: Any) -> Tensor:
         """Cut this tensor off from the computation that made it, in place."""
-        self.set_value(Value(self.value.array))
+        self.set_value(Value(self.shared_array()))
         return self
 
     # ----------------------------------------------------------------------------- new from old
