@@ -12,6 +12,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.errors import TraceError
 
 Step = Callable[["Outside", Any], Any]
 
@@ -204,3 +205,23 @@ def test_what_a_step_makes_is_not_kept_by_its_program() -> None:
     run(x)
     assert len(run.program.program.inputs) == 1
     assert not run.program.states
+
+
+def test_an_argument_that_is_a_view_is_changed_in_its_base() -> None:
+    base = chainrule.zeros(2, 3)
+    run = chainrule.compile(lambda x: x.add_(1.0))
+    run(base[1])
+    run(base[:, 0])
+    assert base.tolist() == [[1, 0, 0], [2, 1, 1]]
+
+
+def test_what_is_changed_and_used_twice_is_refused() -> None:
+    p = chainrule.ones(3)
+    both = chainrule.compile(lambda x, y: x.add_(1) * y)
+    for pair in ((p, p), (p[:2], p[1:])):
+        with pytest.raises(TraceError, match="changes argument 0 in place, and uses the same tensor"):
+            both(*pair)
+    with pytest.raises(TraceError, match="or from outside"):
+        chainrule.compile(lambda x: x.add_(1) * p)(p)
+    assert p.tolist() == [1, 1, 1]
+    assert chainrule.compile(lambda x, y: x * y + p)(p, p).tolist() == [2, 2, 2]

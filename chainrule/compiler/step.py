@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.mode import no_grad
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
 from chainrule.compiler.debug import all_finite, blame, check_bounds
@@ -113,6 +114,7 @@ class Compiled:
             self.outputs.append((view, number))
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
+        self.changed = [origin.number for origin, _ in writes if isinstance(origin, Argument)]
         self.lowering = lower(equations, inputs, targets, wishes)
         if self.debug:
             check_bounds(self.lowering.groups)
@@ -164,6 +166,8 @@ class Compiled:
 
     def run(self, arguments: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now."""
+        if self.changed:
+            self._refuse_shared(arguments)
         ex = self.executable
         slots, bases, keep = ex.slots, ex.bases, []
         for number, buffer in self.arguments:
@@ -193,6 +197,16 @@ class Compiled:
         else:
             ex.run()
         return self._deliver(arguments, fresh)
+
+    def _refuse_shared(self, arguments: list[Any]) -> None:
+        """Arguments are changed behind the run, so nothing else that the step uses may be the same tensor."""
+        roots = [id(t if t._base is None else t._base) for t in arguments]
+        for number in self.changed:
+            if roots.count(roots[number]) > 1 or roots[number] in self.states:
+                raise TraceError(
+                    f"the step changes argument {number} in place, and uses the same tensor (or a view of it) as "
+                    "another argument or from outside. Pass a clone(), or let the step use it in one of these ways only."
+                )
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
         """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
@@ -250,8 +264,17 @@ class Compiled:
             if number is None:
                 results.append(Primitive.make_tensor(Value(array)))
             else:
-                arguments[number].set_value(Value(array, arguments[number].value.source))
+                _change(arguments[number], array)
         return results
+
+
+def _change(argument: Any, array: Array) -> None:
+    """Give an argument the numbers that the step has left in it; what it is a view of gets them too."""
+    if argument._base is None:
+        argument.set_value(Value(array, argument.value.source))
+        return
+    with no_grad():
+        argument.assign(Primitive.make_tensor(Value(array)))
 
 
 def _same(a: Any, b: Any) -> bool:
