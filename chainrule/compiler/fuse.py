@@ -699,9 +699,9 @@ def image_order(shape: Shape) -> list[int]:
 
 
 def _live_dims(memory: Memory) -> list[int]:
-    """The dimensions along which a value in memory varies."""
+    """The dimensions along which a value in memory varies; one that was looked up at one place may be repeated."""
     guarded = {d for d, _, _ in memory.guards}
-    gathered = {d for g in memory.gathers for d in g.dims}
+    gathered = {d for g in memory.gathers for d, n in zip(g.dims, g.symbol.shape, strict=True) if n != 1}
     return [
         d
         for d, (extent, stride) in enumerate(zip(memory.view.shape, memory.view.strides, strict=True))

@@ -205,7 +205,7 @@ class Compiled:
             if roots.count(roots[number]) > 1 or roots[number] in self.states:
                 raise TraceError(
                     f"the step changes argument {number} in place, and uses the same tensor (or a view of it) as "
-                    "another argument or from outside. Pass a clone(), or let the step use it in one of these ways only."
+                    "another argument or from outside. Pass a clone(), or use it in one of these ways only."
                 )
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:

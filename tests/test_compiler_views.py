@@ -1,4 +1,4 @@
-"""An image in a program's memory has zeros around it; a part of it, or another view of it, has its own border."""
+"""Views of what lies in a program's memory: parts of images with a border of zeros, and repeated look-ups."""
 
 from __future__ import annotations
 
@@ -56,4 +56,32 @@ def test_a_view_of_a_convolved_image_is_convolved(name: str, padding: tuple[int,
         return y, z, w.grad, u.grad
 
     for have, want in zip(chainrule.compile(step)(x), step(x), strict=True):
+        np.testing.assert_allclose(have.detach().numpy(), want.detach().numpy(), rtol=1e-10, atol=1e-10)
+
+
+#: What looks up rows at one place only, or at one place along a dimension, and repeats them.
+LOOK_UPS: dict[str, tuple[tuple[int, ...], Callable[[Any, Any], Any]]] = {
+    "one entry": ((1,), lambda x, i: x[0].index_select(0, i).expand(2, 16)),
+    "one row": ((1,), lambda x, i: x.index_select(0, i).expand(5, 16)),
+    "one column": ((1,), lambda x, i: x[:, i].expand(8, 16)),
+    "one row for each": ((3, 1), lambda x, i: x[i].expand(3, 16, 16)),
+    "gathered": ((8, 1), lambda x, i: x.gather(1, i).expand(8, 16)),
+    "embedded": ((1, 2), lambda x, i: F.embedding(i, x).expand(4, 2, 16)),
+    "two indices": ((1, 3), lambda x, i: x[i, i].expand(16, 3)),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+def test_a_repeated_look_up(name: str) -> None:
+    shape, look_up = LOOK_UPS[name]
+    x, index = numbers(8, 16), chainrule.tensor(np.random.default_rng(1).integers(0, 8, shape))
+
+    def step(x: Any, i: Any) -> Any:
+        x = x.detach().requires_grad_()
+        v = look_up(x, i)
+        rows, columns = v.softmax(-1), v.log_softmax(0)
+        (rows * columns + v.sum(0) + v.amax(-1, keepdim=True) + v.argmax(-1, keepdim=True)).sum().backward()
+        return rows, columns, v.sum(), v.argmax(-1), v.argmax(0), v.prod(-1), v @ v.mT, v.cos(), x.grad
+
+    for have, want in zip(chainrule.compile(step)(x, index), step(x, index), strict=True):
         np.testing.assert_allclose(have.detach().numpy(), want.detach().numpy(), rtol=1e-10, atol=1e-10)
