@@ -202,3 +202,16 @@ def test_a_compiled_module_learns_as_the_module_does_and_evaluates_natively() ->
         twin._orig_mod[0].weight.zero_()
         assert compiled._orig_mod[0].weight.abs().sum() > 0
         twin(x)
+
+
+def test_lazy_layers_become_ordinary_ones_in_the_first_compiled_step() -> None:
+    def trained(change: Callable[[Any], Any]) -> list[Any]:
+        chainrule.manual_seed(3)
+        model = nn.Sequential(nn.LazyLinear(5), nn.LazyBatchNorm1d(), nn.Tanh(), nn.LazyLinear(4)).double()
+        optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        step = change(descent(model, optimizer))
+        losses = [step(*batch()).item() for _ in range(4)]
+        return [losses, *(t.numpy() for t in model.state_dict().values())]
+
+    for have, want in zip(trained(chainrule.compile), trained(lambda step: step), strict=True):
+        np.testing.assert_allclose(have, want, rtol=1e-10, atol=1e-12)
