@@ -379,7 +379,8 @@ class TensorCell:
             raise GradientError("only leaves can be deep-copied; detach() the result of a computation first.")
         if id(self) in memo:
             return memo[id(self)]
-        twin = memo[id(self)] = _restore(type(self), self.value.array, self.requires_grad)
+        twin = memo[id(self)] = _restore(type(self), self.shared_array(), self.requires_grad)
+        note_made(twin)
         if self.grad is not None:
             twin.grad = copy.deepcopy(self.grad, memo)
         _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))

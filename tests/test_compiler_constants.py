@@ -5,6 +5,7 @@ Each step runs several times, compiled and eager, and somebody changes the tenso
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +128,14 @@ def another_tensors_data(at: Outside, x: Any) -> Any:
     return at.a * 2
 
 
+def a_deep_copy(at: Outside, x: Any) -> Any:
+    twin = copy.deepcopy(at.p)
+    (twin * twin * x).sum().backward()
+    with chainrule.no_grad():
+        at.p.sub_(twin.grad, alpha=0.1)
+    return twin, twin.grad
+
+
 def a_detached_copy(at: Outside, x: Any) -> Any:
     w = at.a.detach().requires_grad_()
     (w * w * x).sum().backward()
@@ -176,7 +185,7 @@ STEPS: list[Step] = [
     a_filled_tensor_that_is_only_read, a_tensor_that_is_read_then_filled, a_filled_base_of_a_view,
     a_new_tensor_that_is_written_and_returned, a_new_tensor_as_it_is, a_view_of_a_new_tensor, a_new_leaf,
     a_new_parameter_and_buffer, a_tensor_made_at_the_first_call, a_table_made_at_the_first_call, another_tensors_data,
-    a_detached_copy, a_detached_view_that_is_filled, a_leaf_for_a_while, gradients_of_zeros, a_filled_gradient,
+    a_deep_copy, a_detached_copy, a_detached_view_that_is_filled, a_leaf_for_a_while, gradients_of_zeros, a_filled_gradient,
     a_new_gradient, numbers_of_a_filled_tensor,
 ]  # fmt: skip
 
