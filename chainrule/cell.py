@@ -115,6 +115,10 @@ class TensorCell:
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """The entries as a NumPy array that must not be written to; a TraceError while tracing."""
+        return self.array_for("this operation")
+
+    def array_for(self, purpose: str) -> np.ndarray[Any, Any]:
+        """The entries for Python to look at. A trace of a tensor from outside then holds for these numbers only."""
         array = self.value.array
         trace = current_state().trace
         if trace is not None:
@@ -122,7 +126,7 @@ class TensorCell:
         elif isinstance(array, Symbol) and settled([self]):
             array = self.value.array
         if isinstance(array, Symbol):
-            refuse_symbol(array, "this operation")
+            refuse_symbol(array, purpose)
         return array
 
     @property
@@ -389,9 +393,9 @@ class TensorCell:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if not self.is_leaf:
             raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
-        refuse_symbol(self.value.array, "pickling")
+        array = self.array_for("pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
-        return _restore, (type(self), self.value.array, self.requires_grad, self.grad, extras)
+        return _restore, (type(self), array, self.requires_grad, self.grad, extras)
 
 
 def note_made(tensor: TensorCell) -> None:

@@ -38,6 +38,8 @@ from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
+#: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
+KEPT = 32
 
 
 class State:
@@ -161,7 +163,7 @@ class Compiled:
     def fits(self) -> bool:
         """Whether gradients are there, or missing, and numbers that Python read are what they were."""
         return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty) and all(
-            cell.value is value for cell, value in self.program.numbers
+            _holds(cell.value, value) for cell, value in self.program.numbers
         )
 
     def run(self, arguments: list[Any]) -> list[Any]:
@@ -277,6 +279,16 @@ def _change(argument: Any, array: Array) -> None:
         argument.assign(Primitive.make_tensor(Value(array)))
 
 
+def _holds(now: Value, value: Value) -> bool:
+    """Whether a value is this one, or has the same bits."""
+    if now is value:
+        return True
+    a, b = now.array, value.array
+    if not isinstance(a, np.ndarray) or (a.shape, a.dtype) != (b.shape, b.dtype):
+        return False
+    return a.tobytes() == b.tobytes()
+
+
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, Cell) and isinstance(b, Cell):
         return a.tensor is b.tensor
@@ -368,6 +380,7 @@ class CompiledFunction:
         log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
         if not compiled.program.leaves_behind:
             self.programs[key].append((facts_of(self.function, self._moving), compiled, shape))
+            del self.programs[key][:-KEPT]
         else:
             self._once.append(form)
             if self._once.count(form) > 2:
