@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,10 @@ class State:
         self.owner: Array = self.memory.base  # type: ignore[assignment]
         del entries
         self.holders = sys.getrefcount(self.owner)
+
+
+class _OtherFormError(Exception):
+    """A tensor outside has another shape or data type than when the program was made."""
 
 
 class Compiled:
@@ -242,6 +247,8 @@ class Compiled:
         if untouched and (id(state.view.buffer) not in self.written or _alone(state)):
             return
         array = None if held is None else held.array
+        if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
+            raise _OtherFormError
         state.renew()
         if array is not None:
             if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
@@ -349,14 +356,15 @@ class CompiledFunction:
             known = self.programs.setdefault(key, [])
             for facts, compiled, shape in known:
                 if facts.hold() and compiled.fits():
-                    return _put_together(shape[0], compiled.run(leaves))
+                    with suppress(_OtherFormError):  # nothing has run yet
+                        return _put_together(shape[0], compiled.run(leaves))
             self._explain_why(key, known)
             return self._compile(form, key, leaves)
 
     def _explain_why(self, key: Any, known: list[tuple[Facts, Compiled, Any]]) -> None:
         if known:
             self._moving |= known[-1][0].changed_settings()
-            why = known[-1][0].change() or "a gradient came or went, or numbers that Python read are others"
+            why = known[-1][0].change() or "a gradient came or went, numbers that Python read are others, or a shape"
             log.info("%s is compiled again: %s.", self.name, why)
         elif len(self.programs) > 1:
             log.info("%s is compiled again: arguments of another form, %s.", self.name, key[1])
