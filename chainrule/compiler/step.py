@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,6 @@ import numpy as np
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.autodiff.tape import Leaf
-from chainrule.cell import TensorCell
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
@@ -30,6 +29,7 @@ from chainrule.compiler.plan import SLACK
 from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.simplify import simplify
+from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
@@ -346,7 +346,7 @@ class CompiledFunction:
         if current_state().trace is not None:
             return self.function(*args, **kwargs)  # within another compiled function it is part of that one
         leaves: list[Any] = []
-        form = _take_apart((args, kwargs), leaves)
+        form = take_apart((args, kwargs), leaves)
         key = (
             form,
             tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves),
@@ -357,7 +357,7 @@ class CompiledFunction:
             for facts, compiled, shape in known:
                 if facts.hold() and compiled.fits():
                     with suppress(_OtherFormError):  # nothing has run yet
-                        return _put_together(shape[0], compiled.run(leaves))
+                        return put_together(shape[0], compiled.run(leaves))
             self._explain_why(key, known)
             return self._compile(form, key, leaves)
 
@@ -373,9 +373,9 @@ class CompiledFunction:
         shape: list[Any] = []
 
         def call(stand_ins: list[Any]) -> list[Any]:
-            again, named = _put_together(form, stand_ins)
+            again, named = put_together(form, stand_ins)
             answer: list[Any] = []
-            shape[:] = [_take_apart(self.function(*again, **named), answer)]
+            shape[:] = [take_apart(self.function(*again, **named), answer)]
             return answer
 
         try:
@@ -396,7 +396,7 @@ class CompiledFunction:
                     f"{self.name} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
                     "compiled step is not Python any more: return them, or write into tensors that exist already."
                 )
-        return _put_together(shape[0], compiled.run(leaves))
+        return put_together(shape[0], compiled.run(leaves))
 
     @property
     def program(self) -> Compiled:
@@ -476,39 +476,3 @@ def compile(
     from chainrule.nn.module import Module
 
     return CompiledModule(function, debug) if isinstance(function, Module) else CompiledFunction(function, debug)
-
-
-class _Place:
-    """Stands in a structure where a tensor is."""
-
-    def __repr__(self) -> str:
-        return "tensor"
-
-
-_PLACE = _Place()
-
-
-def _take_apart(thing: Any, leaves: list[Any]) -> Any:
-    """A structure with its tensors taken out: hashable, so that equal forms are found again."""
-    if isinstance(thing, TensorCell):
-        leaves.append(thing)
-        return _PLACE
-    if isinstance(thing, tuple | list):
-        return type(thing), tuple(_take_apart(x, leaves) for x in thing)
-    if isinstance(thing, dict):
-        return dict, tuple((name, _take_apart(x, leaves)) for name, x in thing.items())
-    return None, thing
-
-
-def _put_together(form: Any, leaves: Iterable[Any]) -> Any:
-    """The structure with tensors in it again."""
-    remaining = iter(leaves)
-    if form is _PLACE:
-        return next(remaining)
-    kind, content = form
-    if kind is None:
-        return content
-    if kind is dict:
-        return {name: _put_together(x, remaining) for name, x in content}
-    parts = [_put_together(x, remaining) for x in content]
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
