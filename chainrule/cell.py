@@ -94,6 +94,11 @@ class TensorCell:
             self._follow_base()
         return self._value
 
+    def shared_array(self) -> Any:
+        """The entries, to be put into another cell. A trace has to know whose they are, so it sees a symbol."""
+        trace = current_state().trace
+        return self.value.array if trace is None else trace.lift_tensors([self])[0].array
+
     def _follow_base(self) -> None:
         state = current_state()
         before = state.gradients
@@ -101,7 +106,7 @@ class TensorCell:
         for step in self._steps:
             state.gradients = step.differentiable and before
             if step.primitive is None:
-                tensor = Primitive.make_tensor(Value(tensor.value.array))
+                tensor = Primitive.make_tensor(Value(tensor.shared_array()))
             else:
                 tensor = step.primitive.apply(tensor, **step.parameters)
         state.gradients = before
@@ -110,6 +115,10 @@ class TensorCell:
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """The entries as a NumPy array that must not be written to; a TraceError while tracing."""
+        return self.array_for("this operation")
+
+    def array_for(self, purpose: str) -> np.ndarray[Any, Any]:
+        """The entries for Python to look at. A trace of a tensor from outside then holds for these numbers only."""
         array = self.value.array
         trace = current_state().trace
         if trace is not None:
@@ -117,7 +126,7 @@ class TensorCell:
         elif isinstance(array, Symbol) and settled([self]):
             array = self.value.array
         if isinstance(array, Symbol):
-            refuse_symbol(array, "this operation")
+            refuse_symbol(array, purpose)
         return array
 
     @property
@@ -235,7 +244,7 @@ class TensorCell:
                 raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}.")
             if self._leaf is None:
                 self._leaf = _new_leaf()
-            self.set_value(Value(value.array, (self._leaf, 0)))
+            self.set_value(Value(self.shared_array(), (self._leaf, 0)))
         return self
 
     @property
@@ -363,10 +372,8 @@ class TensorCell:
 
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""
-        copy = Primitive.make_tensor(Value(self.value.array))
-        trace = current_state().trace
-        if trace is not None:
-            trace.note_made(copy)
+        copy = Primitive.make_tensor(Value(self.shared_array()))
+        note_made(copy)
         return copy
 
     # ------------------------------------------------------------------------------------- Python's protocols
@@ -376,7 +383,8 @@ class TensorCell:
             raise GradientError("only leaves can be deep-copied; detach() the result of a computation first.")
         if id(self) in memo:
             return memo[id(self)]
-        twin = memo[id(self)] = _restore(type(self), self.value.array, self.requires_grad)
+        twin = memo[id(self)] = _restore(type(self), self.shared_array(), self.requires_grad)
+        note_made(twin)
         if self.grad is not None:
             twin.grad = copy.deepcopy(self.grad, memo)
         _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))
@@ -385,9 +393,16 @@ class TensorCell:
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if not self.is_leaf:
             raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
-        refuse_symbol(self.value.array, "pickling")
+        array = self.array_for("pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
-        return _restore, (type(self), self.value.array, self.requires_grad, self.grad, extras)
+        return _restore, (type(self), array, self.requires_grad, self.grad, extras)
+
+
+def note_made(tensor: TensorCell) -> None:
+    """Tell a trace that the step it follows has made this tensor, not from others by an operation."""
+    trace = current_state().trace
+    if trace is not None:
+        trace.note_made(tensor)
 
 
 def _new_leaf() -> Leaf:

@@ -75,7 +75,7 @@ class Generator:
         """Go on from a state that `get_state` gave."""
         if tuple(state.shape) != (3,) or state.dtype is not as_dtype(int):
             raise ShapeError(f"a generator's state is int64 of shape (3,), got {state.dtype} {tuple(state.shape)}.")
-        self.state.set_value(Value(state.value.array))
+        self.state.set_value(Value(state.shared_array()))
 
     def draw(self, primitive: Any, blocks: int, **parameters: Any) -> Tensor:
         """Apply a random primitive to the state, and move the state on."""

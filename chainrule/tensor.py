@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from chainrule.cell import TensorCell
+from chainrule.cell import TensorCell, note_made
 from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
 from chainrule.functions.further_methods import FurtherMethods
@@ -39,6 +39,7 @@ class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
     def __init__(self, data: Any = ()) -> None:
         """Like `chainrule.tensor(data)` in the default floating-point type (the legacy constructor)."""
         self._value = Value(np.array(data, dtype=get_default_dtype().numpy))
+        note_made(self)
 
     def __repr__(self) -> str:
         return methods.describe(self)
@@ -70,7 +71,8 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
-        self._value = Value(data.value.array) if isinstance(data, Tensor) else Tensor(data)._value
+        self._value = Value(data.shared_array()) if isinstance(data, Tensor) else Tensor(data)._value
+        note_made(self)
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
@@ -93,8 +95,9 @@ class Buffer(Tensor):
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         given = () if data is None else data
-        self._value = Value(given.value.array) if isinstance(given, Tensor) else Tensor(given)._value
+        self._value = Value(given.shared_array()) if isinstance(given, Tensor) else Tensor(given)._value
         self.persistent = persistent
+        note_made(self)
 
 
 def _make_tensor(value: Value) -> Tensor:

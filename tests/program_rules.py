@@ -346,3 +346,26 @@ def part_changed_in_place(m: Maker) -> str:
         f"{part}.add_(0.5)", f"{part}.mul_(-0.5)", f"{part}.copy_({m.like(())})", f"{part}.fill_(0.25)", f"{part}.sin_()",
         f"{x}.mT[{m.number(0, 1)}:].tanh_()", f"{x}.flatten()[::3].zero_()", f"{x}.diagonal().add_(1.0)",
     ])  # fmt: skip
+
+
+@rule(1.5, moves=True)
+def made_inside(m: Maker) -> str:
+    """A tensor that the program itself makes, for others to write into."""
+    shape = m.shape() if m.chance(0.5) else m.shape_of(m.floats())
+    kind = f"dtype=chainrule.{m.dtype}"
+    return m.choose([
+        f"chainrule.zeros({shape}, {kind})", f"chainrule.ones({shape}, {kind})", f"chainrule.full({shape}, 0.5, {kind})",
+        f"chainrule.zeros_like({m.floats()})", f"{m.floats()}.new_zeros({shape})", f"{m.floats()}.new_full({shape}, 2.0)",
+        f"chainrule.linspace(-1, 1, {m.number(1, 20)}, {kind})", f"chainrule.arange({m.number(1, 20)})",
+    ])  # fmt: skip
+
+
+@rule(1)
+def memory_changed(m: Maker) -> str:
+    """A tensor outside that holds something from one call to the next, or is overwritten in each."""
+    x = m.floats()
+    p = m.memory(f"chainrule.ones({m.shape_of(x)}, dtype=chainrule.{m.dtype})")
+    return m.choose([
+        f"{p}.mul_(0.5).add_({x}.detach())", f"{p}.zero_().add_({x}.detach())", f"{p}.fill_(0.5)", f"{p}.copy_({x}.detach())",
+        f"{p}.lerp_({x}.detach(), 0.25)", f"{p}.detach().fill_(1.5)",
+    ])  # fmt: skip

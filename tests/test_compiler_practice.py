@@ -202,3 +202,44 @@ def test_a_compiled_module_learns_as_the_module_does_and_evaluates_natively() ->
         twin._orig_mod[0].weight.zero_()
         assert compiled._orig_mod[0].weight.abs().sum() > 0
         twin(x)
+
+
+def test_lazy_layers_become_ordinary_ones_in_the_first_compiled_step() -> None:
+    def trained(change: Callable[[Any], Any]) -> list[Any]:
+        chainrule.manual_seed(3)
+        model = nn.Sequential(nn.LazyLinear(5), nn.LazyBatchNorm1d(), nn.Tanh(), nn.LazyLinear(4)).double()
+        optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        step = change(descent(model, optimizer))
+        losses = [step(*batch()).item() for _ in range(4)]
+        return [losses, *(t.numpy() for t in model.state_dict().values())]
+
+    for have, want in zip(trained(chainrule.compile), trained(lambda step: step), strict=True):
+        np.testing.assert_allclose(have, want, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("average", ["mean", "fading", "own"])
+def test_weights_are_averaged_within_a_compiled_step(average: str) -> None:
+    swa = chainrule.optim.swa_utils
+    settings: dict[str, dict[str, Any]] = {
+        "mean": {}, "fading": {"multi_avg_fn": swa.get_ema_multi_avg_fn(0.8)},
+        "own": {"avg_fn": lambda old, new, n: (old * n + new) / (n + 1)},
+    }  # fmt: skip
+
+    def trained(change: Callable[[Any], Any]) -> list[Any]:
+        model = network()
+        averaged = swa.AveragedModel(model, **settings[average])
+        optimizer = chainrule.optim.SGD(model.parameters(), lr=0.5)
+        train = descent(model, optimizer)
+
+        def both(x: Any, y: Any) -> Any:
+            loss = train(x, y)
+            averaged.update_parameters(model)
+            return loss
+
+        step = change(both)
+        losses = [step(*batch()).item() for _ in range(5)]
+        assert all(len(programs) == 1 for programs in getattr(step, "programs", {}).values())
+        return [losses, *(t.numpy() for t in averaged.state_dict().values())]
+
+    for have, want in zip(trained(chainrule.compile), trained(lambda step: step), strict=True):
+        np.testing.assert_allclose(have, want, rtol=1e-10, atol=1e-12)

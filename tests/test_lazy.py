@@ -63,6 +63,8 @@ def test_weights_that_are_refused_leave_a_lazy_layer_as_it_was() -> None:
 def test_lazy_layers_in_another_type() -> None:
     layer = nn.LazyLinear(3, dtype=chainrule.float64)
     assert layer(chainrule.ones(2, 5, dtype=chainrule.float64)).dtype is chainrule.float64
+    layers = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d()).double()
+    assert layers(chainrule.ones(2, 5, dtype=chainrule.float64)).dtype is chainrule.float64
 
 
 def test_a_buffer_is_registered_by_assignment() -> None:

@@ -43,6 +43,30 @@ def test_erf_in_float64() -> None:
     assert math.copysign(1, erf(np.array([-0.0]))[0]) == -1
 
 
+def test_erf_in_float32() -> None:
+    """Within two units in the last place, and so is a compiled function, which uses the same polynomials."""
+    kind = np.finfo(np.float32)
+    edges = [
+        0.0,
+        kind.smallest_subnormal,
+        kind.tiny,
+        1.125,
+        np.nextafter(np.float32(1.125), 2),
+        3.92,
+        4.0,
+        kind.max,
+        math.inf,
+    ]
+    size = np.concatenate([np.geomspace(1e-38, 6, 40_000), np.linspace(0.4, 4.1, 100_001), edges]).astype(np.float32)
+    x = np.concatenate([-size, size])
+    eager, exact = chainrule.tensor(x).erf().numpy(), scipy.special.erf(x.astype(np.float64))
+    assert (np.abs(eager - exact) <= 2 * np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)).all()
+    assert np.array_equal(np.signbit(eager), np.signbit(x))
+    compiled = chainrule.compile(lambda t: t.erf())(chainrule.tensor(x)).numpy()
+    assert (np.abs(eager - compiled) <= 2 * np.spacing(np.abs(eager))).all()
+    assert math.isnan(erf(np.array([NAN], np.float32))[0])
+
+
 @pytest.mark.parametrize("constant", [False, True], ids=["random", "constant"])
 @pytest.mark.parametrize(
     ("shape", "axes"),

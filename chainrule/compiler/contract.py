@@ -27,7 +27,7 @@ from typing import Any
 from chainrule.compiler.fuse import FEW_CHANNELS, Inside, Lowering, Memory, image_order
 from chainrule.compiler.moves import rule
 from chainrule.compiler.nest import Nest, Node, Operand
-from chainrule.compiler.views import Buffer, View
+from chainrule.compiler.views import Buffer, View, whole_images
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
 
@@ -218,10 +218,7 @@ def _bordered(at: Lowering, x: Any, low: Sequence[int], high: Sequence[int], cha
     if channels_last:
         order = [0, *range(2, len(memory.shape)), 1]
     right = memory.plain and (memory.view.strides[order[-1]] == 1 or memory.shape[1] == 1)
-    have = at.borders.get(memory.view.buffer) if right else None
-    if have is not None and all(h >= w for h, w in zip(have, wanted, strict=True)):
-        return memory.view
-    if right and not any(wanted):
+    if right and (not any(wanted) or _has_border(at, memory.view, wanted)):
         return memory.view
     key = (at.key(x), wanted, channels_last)
     if key not in at.copies:
@@ -230,6 +227,12 @@ def _bordered(at: Lowering, x: Any, low: Sequence[int], high: Sequence[int], cha
         at.into(x, view)
         at.copies[key] = view
     return at.copies[key]
+
+
+def _has_border(at: Lowering, view: View, wanted: Shape) -> bool:
+    """Whether at least so many zeros lie around each image: what is around a part of it is the rest of it."""
+    image, have = at.borders.get(view.buffer, (view, ()))
+    return bool(have) and whole_images(view, image) and all(h >= w for h, w in zip(have, wanted, strict=True))
 
 
 def _convolvable(e: Equation) -> bool:

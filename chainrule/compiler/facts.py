@@ -91,7 +91,7 @@ def _visit_function(function: Callable[..., Any], facts: Facts, seen: set[int], 
         except ValueError:
             continue
         _visit(content, name, facts, seen, depth, reads.get(name, {}))
-        if isinstance(content, _PLAIN):
+        if _is_told_apart(content):
             facts.entries.append((_CellView(cell), "cell_contents", content, name))  # type: ignore[arg-type]
     for i, default in enumerate(plain.__defaults__ or ()):
         _visit(default, f"default {i}", facts, seen, depth, {})
@@ -109,6 +109,29 @@ class _CellView:
             return self.cell.cell_contents
         except ValueError:
             return default
+
+
+class _ListView(dict[Any, Any]):
+    """A list, read as a dictionary of its entries and its length."""
+
+    def __init__(self, entries: list[Any]) -> None:
+        super().__init__()
+        self.entries = entries
+
+    def __getitem__(self, key: Any) -> Any:
+        return len(self.entries) if key == "length" else self.entries[key]
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """One entry, or the length."""
+        return self[key] if key == "length" or key < len(self.entries) else default
+
+
+def _is_told_apart(content: Any) -> bool:
+    """Whether it matters which one a variable holds: a number or a name, a tensor or a module."""
+    from chainrule.cell import TensorCell
+    from chainrule.nn.module import Module
+
+    return isinstance(content, (*_PLAIN, TensorCell, Module))
 
 
 def _reads(code: CodeType) -> Reads:
@@ -141,7 +164,7 @@ def _join(reads: Reads, more: Reads) -> None:
 
 def _fact(where: dict[Any, Any], key: Any, title: str, facts: Facts, seen: set[int], depth: int, reads: Reads) -> None:
     content = where[key]
-    if isinstance(content, _PLAIN):
+    if _is_told_apart(content):
         facts.add(where, key, title)
     _visit(content, title, facts, seen, depth, reads)
 
@@ -169,8 +192,10 @@ def _visit(thing: Any, title: str, facts: Facts, seen: set[int], depth: int, rea
                     facts.add(group, name, f"{title}.param_groups[{i}][{name!r}]")
                     facts.settings.add((id(group), name))
     elif isinstance(thing, list):
-        for i, part in enumerate(thing[:1000]):
-            _visit(part, f"{title}[{i}]", facts, seen, depth + 1, reads)
+        entries = _ListView(thing)
+        facts.add(entries, "length", f"len({title})")
+        for i in range(min(len(thing), 1000)):
+            _fact(entries, i, f"{title}[{i}]", facts, seen, depth + 1, reads)
     elif isinstance(thing, dict):
         for key in list(thing)[:1000]:
             _fact(thing, key, f"{title}[{key!r}]", facts, seen, depth + 1, reads)

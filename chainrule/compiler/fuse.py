@@ -146,7 +146,7 @@ class Lowering:
         self.places: dict[Any, Constant | Memory | Inside] = {}
         self.writers: dict[Buffer, list[Group]] = {}
         self.buffers: list[Buffer] = []
-        self.borders: dict[Buffer, Shape] = {}
+        self.borders: dict[Buffer, tuple[View, Shape]] = {}
         self.copies: dict[Any, View] = {}
         self.wishes: dict[Any, Shape] = {}
         self.homes: dict[Any, View] = {}
@@ -285,7 +285,7 @@ class Lowering:
         offset = sum(b * s for b, s in zip(border, strides, strict=True))
         view = View(self.new_buffer(dtype, size), tuple(shape), strides, offset)
         if any(border):
-            self.borders[view.buffer] = tuple(halo)
+            self.borders[view.buffer] = view, tuple(halo)
             self.clear_border(view, border)
         return view
 
@@ -699,9 +699,9 @@ def image_order(shape: Shape) -> list[int]:
 
 
 def _live_dims(memory: Memory) -> list[int]:
-    """The dimensions along which a value in memory varies."""
+    """The dimensions along which a value in memory varies; one that was looked up at one place may be repeated."""
     guarded = {d for d, _, _ in memory.guards}
-    gathered = {d for g in memory.gathers for d in g.dims}
+    gathered = {d for g in memory.gathers for d, n in zip(g.dims, g.symbol.shape, strict=True) if n != 1}
     return [
         d
         for d, (extent, stride) in enumerate(zip(memory.view.shape, memory.view.strides, strict=True))

@@ -158,7 +158,7 @@ def _fold_literal(at: Simplifier, e: Equation) -> Any:
     x = e.inputs[0]
     if isinstance(x, Symbol) or e.primitive is Broadcast:
         return None
-    return np.ascontiguousarray(e.primitive.evaluate(x, **e.parameters))
+    return np.asarray(e.primitive.evaluate(x, **e.parameters), order="C")
 
 
 RULES: dict[str, Sequence[Callable[[Simplifier, Equation], Any]]] = {

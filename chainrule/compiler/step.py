@@ -12,13 +12,14 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.mode import no_grad
 from chainrule.autodiff.tape import Leaf
-from chainrule.cell import TensorCell
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
@@ -28,6 +29,7 @@ from chainrule.compiler.plan import SLACK
 from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.simplify import simplify
+from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
@@ -37,6 +39,8 @@ from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
+#: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
+KEPT = 32
 
 
 class State:
@@ -60,6 +64,10 @@ class State:
         self.owner: Array = self.memory.base  # type: ignore[assignment]
         del entries
         self.holders = sys.getrefcount(self.owner)
+
+
+class _OtherFormError(Exception):
+    """A tensor outside has another shape or data type than when the program was made."""
 
 
 class Compiled:
@@ -113,6 +121,7 @@ class Compiled:
             self.outputs.append((view, number))
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
+        self.changed = [origin.number for origin, _ in writes if isinstance(origin, Argument)]
         self.lowering = lower(equations, inputs, targets, wishes)
         if self.debug:
             check_bounds(self.lowering.groups)
@@ -132,7 +141,7 @@ class Compiled:
     def _state(self, origin: Any, x: Any, wishes: dict[Any, Any]) -> View:
         key = id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf)
         if key not in self.states:
-            view = state_view(x, origin, wishes.get(x))
+            view = state_view(x, origin, wishes.get(x) if isinstance(x, Symbol) else None)
             self.states[key] = origin, State(view)
         return self.states[key][1].view
 
@@ -159,11 +168,13 @@ class Compiled:
     def fits(self) -> bool:
         """Whether gradients are there, or missing, and numbers that Python read are what they were."""
         return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty) and all(
-            cell.value is value for cell, value in self.program.numbers
+            _holds(cell.value, value) for cell, value in self.program.numbers
         )
 
     def run(self, arguments: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now."""
+        if self.changed:
+            self._refuse_shared(arguments)
         ex = self.executable
         slots, bases, keep = ex.slots, ex.bases, []
         for number, buffer in self.arguments:
@@ -193,6 +204,16 @@ class Compiled:
         else:
             ex.run()
         return self._deliver(arguments, fresh)
+
+    def _refuse_shared(self, arguments: list[Any]) -> None:
+        """Arguments are changed behind the run, so nothing else that the step uses may be the same tensor."""
+        roots = [id(t if t._base is None else t._base) for t in arguments]
+        for number in self.changed:
+            if roots.count(roots[number]) > 1 or roots[number] in self.states:
+                raise TraceError(
+                    f"the step changes argument {number} in place, and uses the same tensor (or a view of it) as "
+                    "another argument or from outside. Pass a clone(), or use it in one of these ways only."
+                )
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
         """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
@@ -226,6 +247,8 @@ class Compiled:
         if untouched and (id(state.view.buffer) not in self.written or _alone(state)):
             return
         array = None if held is None else held.array
+        if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
+            raise _OtherFormError
         state.renew()
         if array is not None:
             if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
@@ -250,8 +273,27 @@ class Compiled:
             if number is None:
                 results.append(Primitive.make_tensor(Value(array)))
             else:
-                arguments[number].set_value(Value(array, arguments[number].value.source))
+                _change(arguments[number], array)
         return results
+
+
+def _change(argument: Any, array: Array) -> None:
+    """Give an argument the numbers that the step has left in it; what it is a view of gets them too."""
+    if argument._base is None:
+        argument.set_value(Value(array, argument.value.source))
+        return
+    with no_grad():
+        argument.assign(Primitive.make_tensor(Value(array)))
+
+
+def _holds(now: Value, value: Value) -> bool:
+    """Whether a value is this one, or has the same bits."""
+    if now is value:
+        return True
+    a, b = now.array, value.array
+    if not isinstance(a, np.ndarray) or (a.shape, a.dtype) != (b.shape, b.dtype):
+        return False
+    return a.tobytes() == b.tobytes()
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -304,7 +346,7 @@ class CompiledFunction:
         if current_state().trace is not None:
             return self.function(*args, **kwargs)  # within another compiled function it is part of that one
         leaves: list[Any] = []
-        form = _take_apart((args, kwargs), leaves)
+        form = take_apart((args, kwargs), leaves)
         key = (
             form,
             tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves),
@@ -314,14 +356,15 @@ class CompiledFunction:
             known = self.programs.setdefault(key, [])
             for facts, compiled, shape in known:
                 if facts.hold() and compiled.fits():
-                    return _put_together(shape[0], compiled.run(leaves))
+                    with suppress(_OtherFormError):  # nothing has run yet
+                        return put_together(shape[0], compiled.run(leaves))
             self._explain_why(key, known)
             return self._compile(form, key, leaves)
 
     def _explain_why(self, key: Any, known: list[tuple[Facts, Compiled, Any]]) -> None:
         if known:
             self._moving |= known[-1][0].changed_settings()
-            why = known[-1][0].change() or "a gradient came or went, or numbers that Python read are others"
+            why = known[-1][0].change() or "a gradient came or went, numbers that Python read are others, or a shape"
             log.info("%s is compiled again: %s.", self.name, why)
         elif len(self.programs) > 1:
             log.info("%s is compiled again: arguments of another form, %s.", self.name, key[1])
@@ -330,9 +373,9 @@ class CompiledFunction:
         shape: list[Any] = []
 
         def call(stand_ins: list[Any]) -> list[Any]:
-            again, named = _put_together(form, stand_ins)
+            again, named = put_together(form, stand_ins)
             answer: list[Any] = []
-            shape[:] = [_take_apart(self.function(*again, **named), answer)]
+            shape[:] = [take_apart(self.function(*again, **named), answer)]
             return answer
 
         try:
@@ -345,6 +388,7 @@ class CompiledFunction:
         log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
         if not compiled.program.leaves_behind:
             self.programs[key].append((facts_of(self.function, self._moving), compiled, shape))
+            del self.programs[key][:-KEPT]
         else:
             self._once.append(form)
             if self._once.count(form) > 2:
@@ -352,7 +396,7 @@ class CompiledFunction:
                     f"{self.name} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
                     "compiled step is not Python any more: return them, or write into tensors that exist already."
                 )
-        return _put_together(shape[0], compiled.run(leaves))
+        return put_together(shape[0], compiled.run(leaves))
 
     @property
     def program(self) -> Compiled:
@@ -432,39 +476,3 @@ def compile(
     from chainrule.nn.module import Module
 
     return CompiledModule(function, debug) if isinstance(function, Module) else CompiledFunction(function, debug)
-
-
-class _Place:
-    """Stands in a structure where a tensor is."""
-
-    def __repr__(self) -> str:
-        return "tensor"
-
-
-_PLACE = _Place()
-
-
-def _take_apart(thing: Any, leaves: list[Any]) -> Any:
-    """A structure with its tensors taken out: hashable, so that equal forms are found again."""
-    if isinstance(thing, TensorCell):
-        leaves.append(thing)
-        return _PLACE
-    if isinstance(thing, tuple | list):
-        return type(thing), tuple(_take_apart(x, leaves) for x in thing)
-    if isinstance(thing, dict):
-        return dict, tuple((name, _take_apart(x, leaves)) for name, x in thing.items())
-    return None, thing
-
-
-def _put_together(form: Any, leaves: Iterable[Any]) -> Any:
-    """The structure with tensors in it again."""
-    remaining = iter(leaves)
-    if form is _PLACE:
-        return next(remaining)
-    kind, content = form
-    if kind is None:
-        return content
-    if kind is dict:
-        return {name: _put_together(x, remaining) for name, x in content}
-    parts = [_put_together(x, remaining) for x in content]
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

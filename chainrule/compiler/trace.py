@@ -2,7 +2,7 @@
 
 Every tensor that existed before is a *cell*: an input of the program, and an output if the step changed it. While the
 trace runs, a cell that is touched holds a symbol, so its views follow by themselves; afterwards it holds its old value
-again. A tensor that was made by the step and is gone at its end was a constant.
+again. An array that the step itself puts into a cell (`zeros`, `fill_`) is a constant, the same in every run.
 """
 
 from __future__ import annotations
@@ -98,14 +98,15 @@ class StepTrace(Trace):
         super().__init__()
         self.moving = moving
         self.adopted: list[_Adopted] = []
-        self.known: dict[int, int] = {}
+        self.known: dict[int, weakref.ref[TensorCell]] = {}
+        self.constants: dict[Symbol, Any] = {}
         self.origins: dict[Symbol, Origin] = {}
         self.leaves: dict[Leaf, tuple[Any, str]] = {}
         self.last_event: dict[Leaf, str] = {}
         self.inputs: dict[tuple[int, str, int | None], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
         self.inner: set[Leaf] = set()
-        self.made: list[weakref.ref[TensorCell]] = []
+        self.made: dict[int, weakref.ref[TensorCell]] = {}
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
     def adopt(self, cell: TensorCell) -> None:
@@ -114,16 +115,33 @@ class StepTrace(Trace):
         if isinstance(before.array, Symbol):
             return
         symbol = Symbol(before.array.shape, before.array.dtype)
-        inside = self._own[symbol] = Value(symbol, before.source)
-        self.adopted.append(_Adopted(weakref.ref(cell), before, inside))
+        inside = cell._value = self._own[symbol] = Value(symbol, before.source)
+        if _is_in(self.known, cell):  # the step has put this array there itself
+            self.constants[symbol] = before.array
+            return
+        self._remember(cell, before, inside)
         leaf = self.gradient_of.get(id(cell))
         self.origins[symbol] = Gradient(leaf) if leaf is not None else Cell(None)
-        cell._value = inside
+
+    def _remember(self, cell: TensorCell, before: Value, inside: Value | None) -> None:
+        self.known[id(cell)] = weakref.ref(cell)
+        self.adopted.append(_Adopted(self.known[id(cell)], before, inside))
+
+    def new_argument(self, number: int, argument: TensorCell) -> Any:
+        """What stands for an argument: a tensor of its own that holds a symbol."""
+        value = argument.value
+        symbol = Symbol(value.array.shape, value.array.dtype)
+        self._own[symbol] = Value(symbol, value.source)
+        self.origins[symbol] = Argument(number)
+        stand_in = Primitive.make_tensor(self.value_of(symbol))
+        stand_in._leaf = argument._leaf
+        self.known[id(stand_in)] = weakref.ref(stand_in)
+        return stand_in
 
     def note_write(self, cell: TensorCell) -> None:
         """A cell gets another value; if it was not known yet, remember what it holds now."""
-        if not isinstance(cell._value.array, Symbol):
-            self.adopted.append(_Adopted(weakref.ref(cell), cell._value, None))
+        if not isinstance(cell._value.array, Symbol) and not _is_in(self.known, cell):
+            self._remember(cell, cell._value, None)
 
     def note_leaf(self, leaf: Leaf) -> None:
         """A leaf was made by the step; what it collects is the step's own."""
@@ -147,19 +165,19 @@ class StepTrace(Trace):
                 if a.inside is not None and a.inside.array is array and isinstance(self.origins[array], Cell):
                     self.numbers.append((a.cell, a.before))
                     return a.before.array
-            return array
-        self.numbers.append((weakref.ref(cell), cell.value))
+            return self.constants.get(array, array)
+        if not _is_in(self.known, cell):
+            self.numbers.append((weakref.ref(cell), cell.value))
         return array
 
     def note_made(self, tensor: TensorCell) -> None:
         """Remember a tensor that the step made, without keeping it."""
-        self.made.append(weakref.ref(tensor))
+        self.made[id(tensor)] = weakref.ref(tensor)
 
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
-        kept = {id(part) for t in known for part in (t, t._base)}
-        kept |= {id(leaf.gradient) for leaf in self.inner}
-        alive = [t for reference in self.made if (t := reference()) is not None]
+        kept = _with_bases(known) | {id(leaf.gradient) for leaf in self.inner}
+        alive = [t for reference in self.made.values() if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
 
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
@@ -205,38 +223,43 @@ class StepTrace(Trace):
     def finish(self, results: list[Any]) -> Program:
         """All that the step did, after the cells hold their old values again."""
         answers = [self.lift_tensors([tensor])[0].array for tensor in results]
-        writes, constants = self._restore()
+        writes = self._restore(_with_bases(results))
         gradients, empty = self._restore_gradients(writes)
         left = [(Cell(tensor), tensor._value.array) for tensor in self.left_behind(results)]
-        equations = [_filled(e, constants) for e in self.equations]
-        inputs = [(s, o) for s, o in self.origins.items() if s not in constants]
-        final = [(o, constants.get(x, x) if isinstance(x, Symbol) else x) for o, x in (*writes, *left)]
-        answers = [constants.get(x, x) if isinstance(x, Symbol) else x for x in answers]
-        held = [(leaf, constants.get(x, x) if isinstance(x, Symbol) else x) for leaf, x in gradients]
+        equations = [e._replace(inputs=tuple(map(self.filled, e.inputs))) for e in self.equations]
+        inputs = [(s, o) for s, o in self.origins.items() if s not in self.constants]
+        final = [(o, self.filled(x)) for o, x in (*writes, *left)]
+        answers = [self.filled(x) for x in answers]
+        held = [(leaf, self.filled(x)) for leaf, x in gradients]
         numbers = [(cell, value) for reference, value in self.numbers if (cell := reference()) is not None]
         return Program(equations, inputs, answers, final, held, empty, numbers, bool(left))
 
-    def _restore(self) -> tuple[list[tuple[Origin, Any]], dict[Symbol, Any]]:
-        """Give cells their old values; the answer is what they were to hold, and which inputs were constants."""
+    def filled(self, x: Any) -> Any:
+        """What a symbol stands for, if that is a constant."""
+        return self.constants.get(x, x) if isinstance(x, Symbol) else x
+
+    def _restore(self, returned: Set[int] = frozenset()) -> list[tuple[Origin, Any]]:
+        """Give cells their old values; the answer is what they were to hold.
+
+        What a tensor of the step held at first is a constant, if the tensor is gone, returned or changed. One that
+        somebody keeps as it was made (a table made at the first call) is like one from outside.
+        """
         writes: list[tuple[Origin, Any]] = []
-        constants: dict[Symbol, Any] = {}
-        seen: set[int] = set()
         for a in self.adopted:
             cell = a.cell()
-            if cell is None:
-                if a.inside is not None:
-                    constants[a.inside.array] = a.before.array
+            changed = cell is not None and cell._value is not a.inside and cell._value is not a.before
+            of_the_step = cell is None or (_is_in(self.made, cell) and (changed or id(cell) in returned))
+            if of_the_step and a.inside is not None:
+                self.constants[a.inside.array] = a.before.array
+            if cell is None or (of_the_step and changed):
                 continue
             if a.inside is not None and isinstance(self.origins[a.inside.array], Cell):
                 self.origins[a.inside.array] = Cell(cell)
-            if id(cell) in seen:
-                continue
-            seen.add(id(cell))
             origin = self.origins[a.inside.array] if a.inside is not None else self._origin(cell)
-            if cell._value is not a.inside and cell._value is not a.before:
+            if changed:
                 writes.append((origin, cell._value.array))
             cell._value = a.before
-        return writes, constants
+        return writes
 
     def _origin(self, cell: Any) -> Origin:
         leaf = self.gradient_of.get(id(cell))
@@ -262,10 +285,15 @@ class StepTrace(Trace):
         return gradients, empty
 
 
-def _filled(equation: Equation, constants: dict[Symbol, Any]) -> Equation:
-    """The equation with constants in place of the symbols that stood for them."""
-    inputs = tuple(constants.get(x, x) if isinstance(x, Symbol) else x for x in equation.inputs)
-    return equation._replace(inputs=inputs)
+def _is_in(cells: dict[int, weakref.ref[TensorCell]], cell: TensorCell) -> bool:
+    """Whether a cell is among these. The identity alone could be that of another one, which is gone."""
+    reference = cells.get(id(cell))
+    return reference is not None and reference() is cell
+
+
+def _with_bases(tensors: list[Any]) -> set[int]:
+    """The identities of tensors and of what they are views of."""
+    return {id(part) for tensor in tensors for part in (tensor, tensor._base)}
 
 
 def trace_step(
@@ -278,15 +306,7 @@ def trace_step(
     if current_state().trace is not None:
         raise TraceError("a compiled function was called while another is being traced; call the plain one instead.")
     trace = StepTrace(moving)
-    stand_ins = []
-    for i, argument in enumerate(arguments):
-        value = argument.value
-        symbol = Symbol(value.array.shape, value.array.dtype)
-        inside = trace._own[symbol] = Value(symbol, value.source)
-        trace.origins[symbol] = Argument(i)
-        stand_in = Primitive.make_tensor(inside)
-        stand_in._leaf = argument._leaf
-        stand_ins.append(stand_in)
+    stand_ins = [trace.new_argument(i, argument) for i, argument in enumerate(arguments)]
     before = [stand_in._value for stand_in in stand_ins]
     try:
         with tracing(trace):
@@ -298,5 +318,5 @@ def trace_step(
         raise
     for i, (stand_in, value) in enumerate(zip(stand_ins, before, strict=True)):
         if stand_in._value is not value:
-            program.writes.append((Argument(i), stand_in._value.array))
+            program.writes.append((Argument(i), trace.filled(stand_in._value.array)))
     return program

@@ -199,3 +199,24 @@ def reshaped_strides(shape: Shape, strides: Shape, to: Shape) -> Shape | None:
         left //= extent
         answer.append(step * left)
     return tuple(answer)
+
+
+def whole_images(view: View, images: View) -> bool:
+    """Whether a view of images (N, C, …) of the same memory shows all pixels of those that it shows, in their order.
+
+    >>> import numpy as np
+    >>> images = View(Buffer(np.dtype(np.float32), 96), (2, 3, 4, 4), (48, 16, 4, 1))
+    >>> every, part = Range(None, None, None), Range(1, None, None)
+    >>> whole_images(images.index((part, 0)), images), whole_images(images.index((part, part)), images)
+    (False, True)
+    >>> whole_images(images.index((every, every, part)), images)
+    False
+    """
+    if view.shape[2:] != images.shape[2:] or view.strides[2:] != images.strides[2:]:
+        return False
+    rest = view.offset - images.offset
+    for stride, extent in sorted(zip(images.strides[:2], images.shape[:2], strict=True), reverse=True):
+        steps, rest = divmod(rest, stride) if stride else (0, rest)
+        if not 0 <= steps < extent:
+            return False
+    return rest == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.cell import TensorCell
+from chainrule.cell import TensorCell, note_made
 from chainrule.devices import need_cpu
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def make(array: Any, requires_grad: bool = False) -> Tensor:
     """A tensor that takes over an array which nobody else writes to."""
     tensor = Primitive.make_tensor(Value(array))
+    note_made(tensor)
     return tensor.requires_grad_() if requires_grad else tensor
 
 

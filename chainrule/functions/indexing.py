@@ -13,7 +13,6 @@ from chainrule.functions.promotion import cast, constant, expand_to
 from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import view_through
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
-from chainrule.primitives.trace import refuse_symbol
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -62,7 +61,7 @@ def _as_index(part: Any) -> Any:
     if isinstance(part, slice):
         return _range_of(part)
     if isinstance(part, TensorCell):
-        array = part.value.array
+        array = part.shared_array()
         is_point = array.dtype.kind in "iu" and not array.shape and isinstance(array, np.ndarray)
         return int(array) if is_point else part
     if part is None or part is Ellipsis:
@@ -98,10 +97,10 @@ def _places_of(index: Any) -> list[Tensor]:
     """An integer tensor as it is; a boolean mask as the places where it holds."""
     kind = index.value.array.dtype.kind
     if kind == "b":
-        refuse_symbol(index.value.array, "indexing with a mask")
+        mask = index.array_for("indexing with a mask")
         if not index.ndim:
-            return [make(np.zeros(int(index.array), np.int64))]
-        return [make(places) for places in np.nonzero(index.array)]
+            return [make(np.zeros(int(mask), np.int64))]
+        return [make(places) for places in np.nonzero(mask)]
     if kind not in "iu":
         raise IndexRangeError(f"tensors used as indices must be integers or booleans, got {index.dtype}.")
     return [index]

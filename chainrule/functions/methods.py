@@ -14,7 +14,6 @@ from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
 from chainrule.functions.creation import full_like, read_shape, zeros
 from chainrule.functions.promotion import cast
-from chainrule.primitives.trace import refuse_symbol
 from chainrule.primitives.value import Symbol, Value
 
 if TYPE_CHECKING:
@@ -143,8 +142,7 @@ class Methods:
         >>> chainrule.tensor([[2.5]]).item()
         2.5
         """
-        array = self.value.array
-        refuse_symbol(array, "item()")
+        array = self.array_for("item()")
         if array.size != 1:
             raise ShapeError(f"item() reads one number, this tensor has shape {tuple(self.shape)}; use tolist().")
         return array.astype(np.float32).item() if array.dtype.kind == "V" else array.item()
@@ -160,8 +158,7 @@ class Methods:
         return array.astype(np.float32).tolist() if array.dtype.kind == "V" else array.tolist()
 
     def __bool__(self: Any) -> bool:
-        array = self.value.array
-        refuse_symbol(array, "a Python branch (if, while, and, or)")
+        array = self.array_for("a Python branch (if, while, and, or)")
         if array.size != 1:
             raise ShapeError(
                 f"a tensor of shape {tuple(self.shape)} is neither true nor false; use .any() or .all(), "
@@ -257,11 +254,11 @@ class Methods:
 
     @data.setter
     def data(self: Any, new: Any) -> None:
-        self.set_value(Value(new.value.array, self.value.source))
+        self.set_value(Value(new.shared_array(), self.value.source))
 
     def detach_(self: Any) -> Tensor:
         """Cut this tensor off from the computation that made it, in place."""
-        self.set_value(Value(self.value.array))
+        self.set_value(Value(self.shared_array()))
         return self
 
     # ----------------------------------------------------------------------------- new from old

@@ -566,7 +566,7 @@ def detach(input: Tensor) -> Tensor:
     >>> chainrule.detach(chainrule.ones(1, requires_grad=True)).requires_grad
     False
     """
-    result = primitives.Reshape.make_tensor(Value(input.value.array))
+    result = primitives.Reshape.make_tensor(Value(input.shared_array()))
     return result.as_view_of(input, None, {})
 
 

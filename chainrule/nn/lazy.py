@@ -26,6 +26,7 @@ from chainrule.nn.normalization_layers import (
     InstanceNorm3d,
 )
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter, is_uninitialized
+from chainrule.primitives.trace import outside_of_trace
 from chainrule.tensor import Tensor
 
 
@@ -56,14 +57,19 @@ class LazyModule(Module):
         raise TypeError(f"{type(self).__name__} does not define shapes(input).")
 
     def initialize_parameters(self, input: Tensor) -> None:
-        """Give all parameters their shapes and their initial values; what was loaded keeps its values."""
+        """Give all parameters their shapes and their initial values; what was loaded keeps its values.
+
+        In a compiled step this happens before it: only once, and the program finds parameters like any others.
+        """
         fresh = self.has_uninitialized_params()
-        for name, shape in self.shapes(input).items():
-            entry = self._parameters.get(name, self._buffers.get(name))
-            if is_uninitialized(entry):
-                entry.materialize(shape)
-        if fresh:
-            self.reset_parameters()
+        shapes = self.shapes(input)
+        with outside_of_trace():
+            for name, shape in shapes.items():
+                entry = self._parameters.get(name, self._buffers.get(name))
+                if is_uninitialized(entry):
+                    entry.materialize(shape)
+            if fresh:
+                self.reset_parameters()
 
     def forward(self, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Become the ordinary layer, and do what it does."""

@@ -12,12 +12,10 @@ from chainrule.tensor import Buffer, Parameter, Tensor
 class _Uninitialized(Tensor):
     """What both share."""
 
-    _kind: dict[str, Any]
-
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Become an ordinary one of this shape, filled with zeros. The object stays the same, so optimisers keep it."""
-        kind = {"device": device or self._kind["device"], "dtype": dtype or self._kind["dtype"]}
-        self._value = Value(zeros(tuple(shape), **kind).value.array, self._value.source)
+        empty = zeros(tuple(shape), device=device, dtype=dtype or self.dtype)  # `.double()` may have come in between
+        self._value = Value(empty.value.array, self._value.source)
         object.__setattr__(self, "__class__", Parameter if isinstance(self, Parameter) else Tensor)
 
     def detach(self) -> Tensor:
@@ -40,7 +38,6 @@ class UninitializedParameter(_Uninitialized, Parameter):
 
     def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
         Parameter.__init__(self, zeros(0, device=device, dtype=dtype), requires_grad)
-        self._kind = {"device": device, "dtype": self.dtype}
 
 
 class UninitializedBuffer(_Uninitialized, Buffer):
@@ -55,7 +52,6 @@ class UninitializedBuffer(_Uninitialized, Buffer):
         self, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
     ) -> None:
         Buffer.__init__(self, zeros(0, device=device, dtype=dtype), persistent=persistent)
-        self._kind = {"device": device, "dtype": self.dtype}
 
 
 def is_uninitialized(thing: Any) -> TypeGuard[_Uninitialized]:

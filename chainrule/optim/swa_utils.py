@@ -11,11 +11,13 @@ from typing import Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import EvaluationWarning
 from chainrule.functions.creation import tensor
+from chainrule.functions.logic import where
 from chainrule.nn.module import Module
 from chainrule.nn.normalization_layers import _BatchNorm
 from chainrule.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group
 from chainrule.optim.lr_scheduler.robbins_monro import Tail
 from chainrule.optim.optimizer import Optimizer
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 #: (averaged, current, how many are in the average) → the new average.
@@ -129,17 +131,24 @@ class AveragedModel(Module):
     def update_parameters(self, model: Module) -> None:
         """Take the present weights of the model into the average."""
         averaged, current = _floating_tensors(self.module, self.use_buffers), _floating_tensors(model, self.use_buffers)
-        if self.n_averaged.item() == 0:
+        if current_state().trace is not None:  # one program for the first time and the others
+            self._average(averaged, current)
+            _copy_each(averaged, [where(self.n_averaged == 0, b, a) for a, b in zip(averaged, current, strict=True)])
+        elif self.n_averaged.item() == 0:
             _copy_each(averaged, current)
-        elif self.avg_fn is not None:
-            for old, new in zip(averaged, current, strict=True):
-                old.copy_(self.avg_fn(old, new, self.n_averaged))
         else:
-            (self.multi_avg_fn or get_swa_multi_avg_fn())(averaged, current, self.n_averaged)
+            self._average(averaged, current)
         known = {id(t) for t in averaged}
         rest = [pair for pair in zip(self.module.buffers(), model.buffers(), strict=True) if id(pair[0]) not in known]
         _copy_each([old for old, _ in rest], [new for _, new in rest])
         self.n_averaged += 1
+
+    def _average(self, averaged: list[Tensor], current: list[Tensor]) -> None:
+        if self.avg_fn is None:
+            (self.multi_avg_fn or get_swa_multi_avg_fn())(averaged, current, self.n_averaged)
+            return
+        for old, new in zip(averaged, current, strict=True):
+            old.copy_(self.avg_fn(old, new, self.n_averaged))
 
 
 def _floating_tensors(model: Module, buffers: bool) -> list[Tensor]:

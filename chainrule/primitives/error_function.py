@@ -64,27 +64,38 @@ _LARGE = (  # |x| > 4: erfc x = e^(−x²)/x·(1/√π − P(1/x²)/(x²·Q(1/x�
 )
 
 
-#: |x| ≤ 4 in float32: erf x ≈ x·P(x²)/Q(x²), highest power first. Fitted by least squares on the relative error, which
-#: is below 8e-8; beyond 4 erf is 1 to the last bit.
-_SINGLE = (
-    (
-        1.9099658743471082e-08,
-        -1.922286401168094e-06,
-        1.4342863869387656e-04,
-        3.8422306533902884e-03,
-        5.106419324874878e-02,
-        2.0374728739261627e-01,
-        1.1283791065216064,
-    ),
-    (9.841687278822064e-04, 1.4661021530628204e-02, 1.1656185984611511e-01, 5.138983726501465e-01, 1.0),
+#: In float32 erf x ≈ x + x·P(x²) for |x| ≤ BORDER, highest power first; the error is 2^-27.4 of x, before rounding.
+#: Found by Remez's algorithm, as the next: tests/polynomial_fits.py. Compiled functions use both too.
+SINGLE_NEAR = (
+    7.070640186251445e-05,
+    -0.0007767186477980483,
+    0.0051601830813223625,
+    -0.026838887922669277,
+    0.11283230844657974,
+    -0.3761259547975646,
+    0.12837916159857163,
 )
 
+#: In float32 erf x ≈ 1 − P(x)⁸ from BORDER to END, to 2^-27.2; beyond it erf is 1 to the last bit.
+SINGLE_FAR = (
+    0.00016262299038762807,
+    -0.0026077708427258988,
+    0.01353401010687202,
+    -0.012772471339007004,
+    -0.05965308790807897,
+    -0.14623595006681891,
+    1.001153243556798,
+)
+SINGLE_BORDER, SINGLE_END = 1.125, 4.0
+
+_NEAR, _FAR = (tuple(np.float32(c) for c in coefficients) for coefficients in (SINGLE_NEAR, SINGLE_FAR))
+
 #: So many entries at a time: what is computed on the way stays in the cache.
-_CHUNK = 16384
+_CHUNK = 32768
 
 
 def erf(x: Array) -> Array:
-    """erf x in the type of x: in float64 to the last bits, in float32 and halves to about 4e-7.
+    """erf x in the type of x, to the last bits.
 
     >>> float(erf(np.array(0.5)))
     0.5204998778130465
@@ -110,22 +121,32 @@ def _erf_in_single(x: Array) -> Array:
     flat = np.ascontiguousarray(x, dtype=np.float32).reshape(-1)
     result = np.empty_like(flat)
     for i in range(0, flat.size, _CHUNK):
-        part, y = flat[i : i + _CHUNK], result[i : i + _CHUNK]
-        np.clip(part, -4, 4, out=y)
-        square = y * y
-        below = np.full_like(square, _SINGLE[1][0])
-        for coefficient in _SINGLE[1][1:]:
-            below *= square
-            below += np.float32(coefficient)
-        above = np.full_like(square, _SINGLE[0][0])
-        for coefficient in _SINGLE[0][1:]:
-            above *= square
-            above += np.float32(coefficient)
-        y *= above
-        y /= below
-        np.clip(y, -1, 1, out=y)
-        y[np.abs(part) >= 4] = np.sign(part[np.abs(part) >= 4])
+        _erf_of_chunk(flat[i : i + _CHUNK], result[i : i + _CHUNK])
     return result.reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def _erf_of_chunk(x: Array, y: Array) -> None:
+    """Write erf x to y."""
+    _polynomial(_NEAR, x * x, y)
+    y *= x
+    y += x
+    size = np.abs(x)
+    far = np.flatnonzero(size > SINGLE_BORDER)
+    if far.size:
+        size = np.minimum(size.take(far), np.float32(SINGLE_END))
+        root = _polynomial(_FAR, size, np.empty_like(size))
+        for _ in range(3):
+            root *= root
+        y[far] = np.copysign(1 - root, x.take(far))
+
+
+def _polynomial(coefficients: tuple[np.float32, ...], x: Array, out: Array) -> Array:
+    np.multiply(x, coefficients[0], out=out)
+    for coefficient in coefficients[1:-1]:
+        out += coefficient
+        out *= x
+    out += coefficients[-1]
+    return out
 
 
 def _ratio(polynomials: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from chainrule.compiler.native.code import Code, Lanes
+from chainrule.primitives.error_function import SINGLE_BORDER, SINGLE_END, SINGLE_FAR, SINGLE_NEAR
 
 Function = Callable[..., str]
 
@@ -415,17 +416,9 @@ def power(code: Code, lanes: Lanes, x: str, y: str) -> str:
 # ------------------------------------------------------------------------------------- error function
 
 
-#: erf x ≈ x + x·P(x²) for |x| ≤ 1.125 in float, 1.25 in double.
+#: erf x ≈ x + x·P(x²) for |x| ≤ 1.125 in float (as eager functions compute it), 1.25 in double.
 _ERF_NEAR = {
-    "float": (  # error 2^-27.4
-        7.070640186251445e-05,
-        -0.0007767186477980483,
-        0.0051601830813223625,
-        -0.026838887922669277,
-        0.11283230844657974,
-        -0.3761259547975646,
-        0.12837916159857163,
-    ),
+    "float": SINGLE_NEAR,
     "double": (  # error 2^-60.1
         -3.2797956037644445e-12,
         7.955094200913054e-11,
@@ -446,15 +439,7 @@ _ERF_NEAR = {
 
 #: erf x ≈ 1 − P(x)⁸ from there to where erf x is 1 to the last bit: 4 in float, 6 in double.
 _ERF_FAR = {
-    "float": (  # error 2^-27.2
-        0.00016262299038762807,
-        -0.0026077708427258988,
-        0.01353401010687202,
-        -0.012772471339007004,
-        -0.05965308790807897,
-        -0.14623595006681891,
-        1.001153243556798,
-    ),
+    "float": SINGLE_FAR,
     "double": (  # error 2^-56.9
         8.630945350434297e-13,
         -3.9447824939107605e-11,
@@ -479,7 +464,7 @@ _ERF_FAR = {
 
 def error_function(code: Code, lanes: Lanes, x: str) -> str:
     """erf x by polynomials: of x² near 0, and for the eighth root of 1 − erf x beyond; with the sign of x."""
-    border, end = (1.125, 4.0) if lanes.element == "float" else (1.25, 6.0)
+    border, end = (SINGLE_BORDER, SINGLE_END) if lanes.element == "float" else (1.25, 6.0)
     size = _at_most(code, lanes, absolute(code, lanes, x), end)
     series = polynomial(code, lanes, times(code, lanes, size, size), _ERF_NEAR[lanes.element])
     near = fma(code, lanes, size, series, size)

@@ -1,0 +1,87 @@
+"""Views of what lies in a program's memory: parts of images with a border of zeros, and repeated look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule.nn import functional as F
+
+#: Views of images (2, C, 6, 6) that are convolved again, and the kernel's extents.
+VIEWS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "all": (lambda v: v, (3, 3)),
+    "one image": (lambda v: v[1:], (3, 3)),
+    "images backwards": (lambda v: v.flip(0), (3, 3)),
+    "channels backwards": (lambda v: v.flip(1), (3, 3)),
+    "without the first row": (lambda v: v[:, :, 1:], (3, 3)),
+    "without the last columns": (lambda v: v[..., :-2], (3, 3)),
+    "the first rows": (lambda v: v[:, :, :3], (3, 3)),
+    "every second row": (lambda v: v[:, :, ::2], (3, 3)),
+    "rows backwards": (lambda v: v.flip(2), (3, 3)),
+    "turned": (lambda v: v.mT, (3, 1)),
+    "one row": (lambda v: v[:, :, 0], (3,)),
+    "one column": (lambda v: v[..., 2], (3,)),
+    "one row in all places": (lambda v: v[:, :, :1].expand(2, v.shape[1], 6, 6), (3, 3)),
+    "one image for all": (lambda v: v[:1].expand(3, v.shape[1], 6, 6), (3, 3)),
+    "in one line": (lambda v: v.reshape(2, v.shape[1], 36), (3,)),
+    "another size": (lambda v: v.reshape(2, v.shape[1], 4, 9), (3, 3)),
+    "images of rows": (lambda v: v.transpose(1, 2), (3, 3)),
+}
+
+
+def numbers(*shape: int) -> Any:
+    return chainrule.tensor(np.random.default_rng(0).standard_normal(shape))
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("padding", [(1, 1), (1, 0), (2, 2)])
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_of_a_convolved_image_is_convolved(name: str, padding: tuple[int, int], channels: int) -> None:
+    view, kernel = VIEWS[name]
+    x = numbers(2, channels, 6, 6)
+    seen = view(x)
+    weights = numbers(13, channels, 3, 3), numbers(13, seen.shape[1], *kernel)
+    convolve = F.conv2d if len(kernel) == 2 else F.conv1d
+    border = tuple(k // 2 for k in kernel)
+
+    def step(x: Any) -> Any:
+        v = x.tanh()
+        w, u = (weight.detach().requires_grad_() for weight in weights)
+        y, z = F.conv2d(v, w, padding=padding), convolve(view(v), u, padding=border)
+        (y.square().sum() + z.square().sum()).backward()
+        return y, z, w.grad, u.grad
+
+    for have, want in zip(chainrule.compile(step)(x), step(x), strict=True):
+        np.testing.assert_allclose(have.detach().numpy(), want.detach().numpy(), rtol=1e-10, atol=1e-10)
+
+
+#: What looks up rows at one place only, or at one place along a dimension, and repeats them.
+LOOK_UPS: dict[str, tuple[tuple[int, ...], Callable[[Any, Any], Any]]] = {
+    "one entry": ((1,), lambda x, i: x[0].index_select(0, i).expand(2, 16)),
+    "one row": ((1,), lambda x, i: x.index_select(0, i).expand(5, 16)),
+    "one column": ((1,), lambda x, i: x[:, i].expand(8, 16)),
+    "one row for each": ((3, 1), lambda x, i: x[i].expand(3, 16, 16)),
+    "gathered": ((8, 1), lambda x, i: x.gather(1, i).expand(8, 16)),
+    "embedded": ((1, 2), lambda x, i: F.embedding(i, x).expand(4, 2, 16)),
+    "two indices": ((1, 3), lambda x, i: x[i, i].expand(16, 3)),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+def test_a_repeated_look_up(name: str) -> None:
+    shape, look_up = LOOK_UPS[name]
+    x, index = numbers(8, 16), chainrule.tensor(np.random.default_rng(1).integers(0, 8, shape))
+
+    def step(x: Any, i: Any) -> Any:
+        x = x.detach().requires_grad_()
+        v = look_up(x, i)
+        rows, columns = v.softmax(-1), v.log_softmax(0)
+        (rows * columns + v.sum(0) + v.amax(-1, keepdim=True) + v.argmax(-1, keepdim=True)).sum().backward()
+        return rows, columns, v.sum(), v.argmax(-1), v.argmax(0), v.prod(-1), v @ v.mT, v.cos(), x.grad
+
+    for have, want in zip(chainrule.compile(step)(x, index), step(x, index), strict=True):
+        np.testing.assert_allclose(have.detach().numpy(), want.detach().numpy(), rtol=1e-10, atol=1e-10)
