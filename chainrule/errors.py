@@ -59,3 +59,7 @@ class DeviceError(ChainruleError, ValueError, RuntimeError):
 
 class IndexRangeError(ChainruleError, IndexError):
     """An index or a dimension lies outside its range."""
+
+
+class DivergedError(ChainruleError, FloatingPointError):
+    """The loss is no longer a finite number."""

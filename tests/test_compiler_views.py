@@ -85,3 +85,16 @@ def test_a_repeated_look_up(name: str) -> None:
 
     for have, want in zip(chainrule.compile(step)(x, index), step(x, index), strict=True):
         np.testing.assert_allclose(have.detach().numpy(), want.detach().numpy(), rtol=1e-10, atol=1e-10)
+
+
+def test_rows_that_are_kept_apart_in_memory_are_joined_again() -> None:
+    """A sum over shapes whose rows the compiler would lie apart, walked through as one long row."""
+
+    def places(top: Any, left: Any) -> Any:
+        count, channels, side, size = 4, 3, 40, 32
+        corner = ((chainrule.arange(count) * (channels * side) + top) * side + left).reshape(-1, 1)
+        lines = (chainrule.arange(channels).reshape(-1, 1, 1) * side + chainrule.arange(size).reshape(-1, 1)) * side
+        return (corner + (lines + chainrule.arange(size)).reshape(-1)).reshape(-1)
+
+    top, left = chainrule.randint(0, 9, (4,)), chainrule.randint(0, 9, (4,))
+    assert chainrule.equal(chainrule.compile(places)(top, left), places(top, left))

@@ -260,7 +260,7 @@ def test_a_frozen_encoder_stays_in_the_second_step() -> None:
     before = values(coder)
     model, scores = transfer.classify(coder, x, labels, 2, epochs=30, lr=0.05, encoder_rate=0.0)
     assert all(np.array_equal(value, before[name]) for name, value in values(coder).items())
-    assert len(scores) == 30 and scores[-1].accuracy > 0.85 and not model.training
+    assert len(scores) == 30 and scores[-1]["train_accuracy"] > 0.85 and not model.training
     model, _ = transfer.classify(coder, x, labels, 2, epochs=1)
     assert model.head.out_features == 2
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule import optim
 from chainrule.data.loader import DataLoader
-from chainrule.errors import DataError
+from chainrule.errors import DataError, DivergedError
 from chainrule.nn.module import Module
 from chainrule.random import manual_seed
 from chainrule.tasks.kinds import load_task, restore_task
@@ -34,7 +34,6 @@ from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder, b
 from chainrule.train.doctor import Doctor
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.files import write_atomically
-from chainrule.train.loop import DivergedError
 from chainrule.train.report import Report, write_report
 from chainrule.train.trainer import Trainer
 from chainrule.train.weights import load_weights

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chainrule.errors import DivergedError
 from chainrule.tasks.run import prepare, write_json
 from chainrule.tasks.settings import Settings
 from chainrule.train.callbacks import Callback
-from chainrule.train.loop import DivergedError
 from chainrule.train.trainer import Trainer
 from chainrule.tune import Search, tune
 

@@ -23,7 +23,7 @@ from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
 from chainrule.tensor import Tensor
 from chainrule.train.classifier import classify
-from chainrule.train.loop import evaluation_mode
+from chainrule.train.evaluation import evaluation_mode
 
 
 class TableTask(Task):

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.autodiff.mode import no_grad
 from chainrule.metrics import ConfusionMatrix, FBeta, Precision, Recall
 from chainrule.nn.module import Module
-from chainrule.train.loop import evaluation_mode
+from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.report import Example
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chainrule.autodiff.mode import no_grad
-from chainrule.errors import CheckpointError
+from chainrule.errors import CheckpointError, DivergedError
 from chainrule.functions.shape import cat
 from chainrule.nn.module import Module
 from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
@@ -24,8 +24,8 @@ from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
+from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
-from chainrule.train.loop import DivergedError, evaluation_mode
 
 
 class Batch(NamedTuple):

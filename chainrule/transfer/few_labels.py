@@ -8,7 +8,7 @@ the labelled samples.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
@@ -19,7 +19,7 @@ from chainrule.nn.module import Module
 from chainrule.optim.adam import Adam
 from chainrule.random import Generator, randn_like
 from chainrule.tensor import Tensor
-from chainrule.train.loop import Scores, train_epoch
+from chainrule.train.trainer import Trainer
 from chainrule.transfer.freezing import freeze
 
 
@@ -28,7 +28,7 @@ class FewLabels(NamedTuple):
 
     model: Module
     reconstruction: list[float]
-    classification: list[Scores]
+    classification: list[dict[str, Any]]
 
 
 def pretrain(
@@ -91,7 +91,7 @@ def classify(
     lr: float = 1e-3,
     encoder_rate: float = 0.1,
     generator: Generator | None = None,
-) -> tuple[Module, list[Scores]]:
+) -> tuple[Module, list[dict[str, Any]]]:
     """Put a linear classifier on an encoder and train it on labelled samples.
 
     Args:
@@ -103,7 +103,7 @@ def classify(
         encoder_rate: the encoder's learning rate as a share of `lr`; 0 freezes it.
         generator: where the order comes from.
 
-    Returns the model, `Sequential(encoder, flatten, head)`, in evaluation mode, and the scores of each epoch.
+    Returns the model, `Sequential(encoder, flatten, head)`, in evaluation mode, and the figures of each epoch.
 
     >>> import chainrule
     >>> model, scores = classify(nn.Linear(4, 3), chainrule.randn(20, 4), chainrule.arange(20) % 2, 2, epochs=2)
@@ -121,8 +121,8 @@ def classify(
     groups = [{"params": learning, "lr": lr * encoder_rate}] if learning else []
     optimizer = Adam([*groups, {"params": list(head.parameters()), "lr": lr}])
     batches = DataLoader(TensorDataset(samples, labels), batch_size, shuffle=True, generator=generator)
-    scores = [train_epoch(model, batches, nn.CrossEntropyLoss(), optimizer) for _ in range(epochs)]
-    return model.eval(), scores
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], compile=False)
+    return model.eval(), trainer.fit(batches, epochs=epochs)
 
 
 def pretrain_then_classify(
