@@ -125,7 +125,7 @@ _REASONS: dict[str, dict[str, str]] = {
             TensorType ThroughputBenchmark TracingState TupleType Type UnionType Use Value classes classproperty cpp
             get_file_path has_lapack has_mkl has_openmp has_spectral hash_tensor import_ir_module
             import_ir_module_from_buffer library merge_type_from_type_comment ops overrides parse_ir parse_schema
-            parse_type_comment return_types serialization slice_inverse types unify_type_list""",
+            parse_type_comment return_types slice_inverse types unify_type_list""",
     },
     "Tensor": {
         _COMPLEX: "angle cdouble cfloat chalf conj_physical_ imag is_conj is_neg",
