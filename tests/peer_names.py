@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import chainrule
@@ -59,22 +61,29 @@ def peer_names(area: str) -> list[str]:
 
 
 def _top_level(torch: Any) -> list[str]:
-    """What PyTorch lists, its parts, and what belongs to it though no list has it (`channels_last`)."""
-    found = set(torch.__all__)
+    """What PyTorch lists, its parts, and what belongs to it though no list has it (`channels_last`).
+
+    Parts are found as files: which of them are loaded depends on what else has run.
+    """
+    found = set(torch.__all__) | {part.name for part in pkgutil.iter_modules(torch.__path__)}
     for name in dir(torch):
         thing = getattr(torch, name)
-        own = (
-            thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None) or type(thing).__module__
-        )
-        if not name.startswith("_") and own.split(".")[0] == "torch" and name != "torch":
+        own = getattr(thing, "__module__", None) or type(thing).__module__
+        if type(thing) is not ModuleType and own.split(".")[0] == "torch":
             found.add(name)
-    return sorted(found)
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+#: chainrule's modules at the top, loaded or not.
+_PARTS = {part.name for part in pkgutil.iter_modules(chainrule.__path__, "chainrule.")}
 
 
 def ours(name: str) -> Any:
     """The thing of that name in chainrule, or None."""
     if name in ("newaxis", "Tensor.newaxis"):
         return chainrule.Size  # there, and None
+    if f"chainrule.{name}" in _PARTS:
+        return importlib.import_module(f"chainrule.{name}")
     thing: Any = chainrule
     for part in name.lstrip(".").split("."):
         thing = getattr(thing, part, None)
