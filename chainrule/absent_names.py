@@ -115,7 +115,8 @@ _REASONS: dict[str, dict[str, str]] = {
         _INTERNAL: """
             AVG AcceleratorError AggregationType AliasDb AnyType Argument ArgumentSpec AwaitType BenchmarkConfig
             BenchmarkExecutionStats Block BoolType CallStack Capsule ClassType Code CompilationUnit
-            CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder DeepCopyMemoTable contrib nativert numa
+            CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder DeepCopyMemoTable
+            contrib nativert numa
             DeserializationStorageContext DeviceObjType DictType DisableTorchFunction DisableTorchFunctionSubclass
             DispatchKey DispatchKeySet EnumType ErrorReport ExcludeDispatchKeyGuard ExecutionPlan FatalError
             FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor InferredType
