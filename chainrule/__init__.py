@@ -450,7 +450,7 @@ if TYPE_CHECKING:
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
     "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "metrics", "models",
-    "mps", "nn", "optim", "train", "transfer", "tune", "utils", "vision", "xpu",
+    "mps", "nn", "optim", "serialization", "train", "transfer", "tune", "utils", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),
@@ -463,6 +463,7 @@ _LATER = {
         "use_deterministic_algorithms",
     ],
     "chainrule.functions.control": ("scan",),
+    "chainrule.functions.mapping": ("vmap",),
     "chainrule.functions.joining": [
         "atleast_1d",
         "atleast_2d",

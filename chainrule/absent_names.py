@@ -80,8 +80,8 @@ _REASONS: dict[str, dict[str, str]] = {
         "use nonzero": "nonzero_static",
         "use np.frexp on x.numpy()": "frexp",
         "use np.nextafter on x.numpy()": "nextafter",
-        "use a leading dimension for the batch: operations and layers take one; or a loop and stack": "vmap",
-        "use chainrule.scan for loops, and where for choices": "cond windows while_loop",
+        "use chainrule.scan for loops, and where for choices": "cond while_loop",
+        "not there: write weights with save, which makes safetensors files that other programs read": "onnx",
         "use chainrule.models, or load weights from a file": "hub package",
         "use compile(step).profile(…) or cProfile": "profiler monitor",
         "use NumPy's numpy.testing, or allclose": "testing",
@@ -116,6 +116,7 @@ _REASONS: dict[str, dict[str, str]] = {
             AVG AcceleratorError AggregationType AliasDb AnyType Argument ArgumentSpec AwaitType BenchmarkConfig
             BenchmarkExecutionStats Block BoolType CallStack Capsule ClassType Code CompilationUnit
             CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder DeepCopyMemoTable
+            contrib nativert numa
             DeserializationStorageContext DeviceObjType DictType DisableTorchFunction DisableTorchFunctionSubclass
             DispatchKey DispatchKeySet EnumType ErrorReport ExcludeDispatchKeyGuard ExecutionPlan FatalError
             FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor InferredType
@@ -125,7 +126,7 @@ _REASONS: dict[str, dict[str, str]] = {
             TensorType ThroughputBenchmark TracingState TupleType Type UnionType Use Value classes classproperty cpp
             get_file_path has_lapack has_mkl has_openmp has_spectral hash_tensor import_ir_module
             import_ir_module_from_buffer library merge_type_from_type_comment ops overrides parse_ir parse_schema
-            parse_type_comment return_types serialization slice_inverse types unify_type_list""",
+            parse_type_comment return_types slice_inverse types unify_type_list""",
     },
     "Tensor": {
         _COMPLEX: "angle cdouble cfloat chalf conj_physical_ imag is_conj is_neg",

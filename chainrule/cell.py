@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from chainrule.autodiff.tape import Hook, Leaf, Record, backpropagate
+from chainrule.autodiff.tape import Hook, Leaf, Record
 from chainrule.dtypes import DType, from_numpy_dtype
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.primitives.primitive import Primitive
@@ -354,21 +354,9 @@ class TensorCell:
         >>> x.grad
         tensor([2., 4., 6.])
         """
-        from chainrule.autodiff.gradient import upstream_of
+        from chainrule.autodiff.gradient import backward
 
-        root = upstream_of(self, gradient, "backward")
-        keep = create_graph if retain_graph is None else retain_graph
-        if inputs is None:
-            backpropagate([root], keep_graph=keep, differentiable=create_graph)
-            return
-        wanted = [inputs] if isinstance(inputs, TensorCell) else list(inputs)
-        sources = [tensor.value.source for tensor in wanted]
-        if any(source is None for source in sources):
-            raise GradientError("backward: every tensor in `inputs` must require a gradient.")
-        gradients = backpropagate([root], sources, keep_graph=keep, differentiable=create_graph)  # type: ignore[arg-type]
-        for tensor, found in zip(wanted, gradients, strict=True):
-            if found is not None and tensor._leaf is not None:
-                tensor._leaf.collect(found, create_graph)
+        backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""

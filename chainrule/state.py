@@ -25,14 +25,16 @@ class State:
         module: the class name of that module.
         paths: the path of every module in the tree that is running, by identity; None outside of all.
         trace: the trace that notes operations instead of evaluating them, if any.
+        derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
         observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
         quiet: a context in which NumPy does not warn: infinities and NaN are results here, not events. Entering it
             takes a tenth of the time of `np.errstate`.
     """
 
-    __slots__ = ("gradients", "module", "observer", "path", "paths", "quiet", "trace")
+    __slots__ = ("derivatives", "gradients", "module", "observer", "path", "paths", "quiet", "trace")
 
     def __init__(self) -> None:
+        self.derivatives = 0
         self.gradients = True
         self.path = ""
         self.module = ""

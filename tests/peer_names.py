@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import chainrule
-from chainrule.absent_names import reason
+from chainrule.absent_names import names, reason
 from tests.peer_tables import tables
 
 #: The parts of PyTorch whose names must all have a status; "" is the top level.
@@ -41,11 +43,11 @@ def peer_names(area: str) -> list[str]:
     module = importlib.import_module(f"torch.{area}".rstrip("."))
     if area == "":
         return _top_level(module)
-    names = getattr(module, "__all__", None) if area != "nn" else None
-    if names is None:
-        names = [name for name in dir(module) if not name.startswith("_")]
+    listed = getattr(module, "__all__", None) if area != "nn" else None
+    if listed is None:
+        listed = [name for name in dir(module) if not name.startswith("_")]
     found = []
-    for name in names:
+    for name in listed:
         thing = getattr(module, name)
         own = getattr(thing, "__module__", None) or ""
         if not callable(thing) or own.split(".")[0] in _IMPORTED or name.startswith("_") or name == "Tensor":
@@ -59,22 +61,29 @@ def peer_names(area: str) -> list[str]:
 
 
 def _top_level(torch: Any) -> list[str]:
-    """What PyTorch lists, its parts, and what belongs to it though no list has it (`channels_last`)."""
-    found = set(torch.__all__)
+    """What PyTorch lists, its parts, and what belongs to it though no list has it (`channels_last`).
+
+    Parts are found as files: which of them are loaded depends on what else has run.
+    """
+    found = set(torch.__all__) | {part.name for part in pkgutil.iter_modules(torch.__path__)}
     for name in dir(torch):
         thing = getattr(torch, name)
-        own = (
-            thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None) or type(thing).__module__
-        )
-        if not name.startswith("_") and own.split(".")[0] == "torch" and name != "torch":
+        own = getattr(thing, "__module__", None) or type(thing).__module__
+        if type(thing) is not ModuleType and own.split(".")[0] == "torch":
             found.add(name)
-    return sorted(found)
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+#: chainrule's modules at the top, loaded or not.
+_PARTS = {part.name for part in pkgutil.iter_modules(chainrule.__path__, "chainrule.")}
 
 
 def ours(name: str) -> Any:
     """The thing of that name in chainrule, or None."""
     if name in ("newaxis", "Tensor.newaxis"):
         return chainrule.Size  # there, and None
+    if f"chainrule.{name}" in _PARTS:
+        return importlib.import_module(f"chainrule.{name}")
     thing: Any = chainrule
     for part in name.lstrip(".").split("."):
         thing = getattr(thing, part, None)
@@ -104,9 +113,9 @@ def _compared_in_expressions() -> dict[str, str]:
         used = [getattr(chainrule, name, None) for name in re.findall(r"\blib\.([a-zA-Z_]\w*)", text)]
         used += [getattr(chainrule.Tensor, name, None) for name in re.findall(r"(?<=[xyz)\]])\.([a-zA-Z_]\w*)", text)]
         found.update({id(thing): f"compared in `tests/{file.name}`" for thing in used if thing is not None})
-    names = [(chainrule, f"{name}", name) for name in dir(chainrule)]
-    names += [(chainrule.Tensor, f"Tensor.{name}", name) for name in dir(chainrule.Tensor)]
-    return {full: found[id(getattr(owner, name))] for owner, full, name in names if id(getattr(owner, name)) in found}
+    places = [(chainrule, f"{name}", name) for name in dir(chainrule)]
+    places += [(chainrule.Tensor, f"Tensor.{name}", name) for name in dir(chainrule.Tensor)]
+    return {full: found[id(getattr(owner, name))] for owner, full, name in places if id(getattr(owner, name)) in found}
 
 
 #: Where "it is there" is status enough: flags, constants and classes stand beside the functions.
@@ -145,21 +154,38 @@ def _tabulated(found: list[Row]) -> list[str]:
 
 def _grouped(found: list[Row]) -> list[str]:
     """The names by their status, what is there first: the lists are long."""
-    groups: dict[str, list[str]] = {}
-    for row in sorted(found, key=lambda row: list(_KINDS).index(row.status.split()[0])):
-        groups.setdefault(row.status, []).append(f"`{row.name}`")
-    return [
-        part
-        for status, names in groups.items()
-        for part in (f"**{status[0].upper()}{status[1:]}**\n", ", ".join(names) + "\n")
-    ]
+    there = _groups(row for row in found if not row.status.startswith("left out"))
+    absent = _groups(row for row in found if row.status.startswith("left out"))
+    parts = [f"**{status[0].upper()}{status[1:]}**\n\n{who}\n" for status, who in sorted(there.items())]
+    parts += ["**Left out**\n", "| names | why, or what to use |", "| --- | --- |"]
+    parts += [f"| {who} | {status.removeprefix('left out: ')} |" for status, who in absent.items()]
+    return [*parts, ""]
+
+
+def _groups(found: Iterable[Row]) -> dict[str, str]:
+    """The names with one status together. One that says where to find the same name (`use nn.relu`) is one for all such."""
+    groups: dict[str, list[Row]] = {}
+    listed = {name.rpartition(".")[2] for name in names()}
+    for row in found:
+        same = r"\." + row.name.removesuffix("_copy").rstrip("_") + r"_?(?![\w.])"
+        kind = row.status if row.name in listed else re.sub(same, ".NAME", row.status)
+        groups.setdefault(kind, []).append(row)
+    return {
+        rows[0].status + (", and so on" if ".NAME" in kind and len(rows) > 1 else ""): ", ".join(
+            f"`{row.name}`" for row in rows
+        )
+        for kind, rows in groups.items()
+    }
 
 
 _KINDS = {"compared": "compared", "there": "there", "left": "left out"}
 
 
 def page() -> str:
-    """The page, in Markdown."""
+    """The page, in Markdown. Raises ValueError while some name has no status."""
+    unknown = [f"{area}.{row.name}" for area in AREAS for row in rows(area) if not row.status]
+    if unknown:
+        raise ValueError(f"names without a status: {', '.join(unknown)}")
     parts = [
         "# What PyTorch has, and where it stands here\n",
         "Made by `python -m tests.peer_names` from PyTorch 2.13's own lists of names and from the tables of the tests",
@@ -170,7 +196,7 @@ def page() -> str:
     ]
     for area in AREAS:
         found = rows(area)
-        counts = Counter(row.status.split()[0] for row in found if row.status)
+        counts = Counter(row.status.split()[0] for row in found)
         summary = ", ".join(f"{counts[word]} {text}" for word, text in _KINDS.items() if counts[word])
         parts += [f"## {'torch.' * (area != '') + (area or 'torch')}\n", f"{len(found)} names: {summary}.\n"]
         parts += _grouped(found) if area in MIXED else _tabulated(found)

@@ -40,6 +40,24 @@ class detect_anomaly:  # noqa: N801  (PyTorch's name)
         current_state().observer = self._before
 
 
+class set_detect_anomaly(detect_anomaly):  # noqa: N801  (PyTorch's name)
+    """The same watch switched on or off at once, and back again at the end of a `with` block.
+
+    >>> import chainrule
+    >>> with chainrule.autograd.set_detect_anomaly(False):
+    ...     chainrule.tensor(-1.0).log()
+    tensor(nan)
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        state = current_state()
+        self._before = state.observer
+        state.observer = watch if mode and check_nan else None
+
+    def __enter__(self) -> Self:
+        return self
+
+
 def watch(primitive: Any, inputs: list[Any], result: Any) -> None:
     """Raise AnomalyError if a result has a NaN or infinity and no input has."""
     for array in result if isinstance(result, list) else [result]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autodiff.mode import no_grad
 from chainrule.autodiff.tape import Record
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
@@ -25,6 +27,7 @@ class Context:
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
+        self.fills = True
         self._saved: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
 
@@ -35,6 +38,10 @@ class Context:
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """Say that these outputs have no gradient."""
         self._not_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether `backward` gets zeros for an output without a gradient (the default), or None."""
+        self.fills = value
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -47,7 +54,8 @@ class Function:
 
     Subclasses give two static methods, `forward(ctx, *arguments)` and `backward(ctx, *upstream)`, which returns one
     gradient (or None) for each argument of `forward`. If `backward` consists of tensor operations it can be
-    differentiated again.
+    differentiated again. Where there is a third one, `setup_context(ctx, inputs, output)`, it keeps what `backward`
+    needs, and `forward(*arguments)` only computes.
 
     >>> import chainrule
     >>> class Square(chainrule.autograd.Function):
@@ -71,6 +79,10 @@ class Function:
         raise TypeError("a Function defines forward(ctx, …).")
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep what `backward` needs, in a class whose `forward` takes no `ctx`."""
+
+    @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradient of each argument from the gradients of the outputs."""
         raise TypeError("a Function defines backward(ctx, …).")
@@ -84,7 +96,11 @@ class Function:
         context = Context(needs)
         state.gradients = False
         try:
-            answer = cls.forward(context, *args)
+            if cls.setup_context is Function.setup_context:
+                answer = cls.forward(context, *args)
+            else:
+                answer = cls.forward(*args)
+                cls.setup_context(context, args, answer)
         finally:
             state.gradients = recording
         if not recording or not any(needs):
@@ -112,7 +128,8 @@ class _Applied:
             else:
                 restored.append(None if kind == "nothing" else make(saved["inputs"][position]))
         self.context._saved = tuple(restored)
-        coming = [zeros_of(form) if g is None else g for g, form in zip(upstream, record.forms, strict=True)]
+        fills = self.context.fills
+        coming = [zeros_of(form) if g is None and fills else g for g, form in zip(upstream, record.forms, strict=True)]
         answer = self.function.backward(self.context, *coming)
         self.context._saved = ()
         answers = answer if isinstance(answer, tuple) else (answer,)
@@ -146,3 +163,36 @@ def _recorded(function: type[Function], context: Context, args: tuple[Any, ...],
         fixed = any(y is other for other in context._not_differentiable) or not y.dtype.is_floating_point
         results.append(Primitive.make_tensor(Value(y.value.array, None if fixed else (record, i))))
     return tuple(results) if isinstance(answer, tuple) else results[0]
+
+
+class _Once(Function):
+    """Gradients that cannot be differentiated: passed on with whatever they were computed from."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Any, *sources: Any) -> Any:
+        """The gradient itself."""
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Refuse."""
+        raise GradientError("a backward marked with once_differentiable is differentiated; write it in operations.")
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a `backward` that computes by other means than tensor operations: differentiating it is an error.
+
+    Without the mark a gradient by NumPy would count as a constant, and second derivatives would be silently wrong.
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: Any, *upstream: Any) -> Any:
+        sources = [x for x in (*upstream, *ctx.saved_tensors) if isinstance(x, TensorCell) and x.requires_grad]
+        with no_grad():
+            answer = backward(ctx, *upstream)
+        if not sources or not current_state().gradients:
+            return answer
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return tuple(_Once.apply(g, *sources) if isinstance(g, TensorCell) else g for g in answers)
+
+    return once

@@ -49,7 +49,10 @@ def grad(
     grad_outputs: Tensors | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """∂(Σ outputs · grad_outputs)/∂inputs, returned and not collected.
 
@@ -59,7 +62,10 @@ def grad(
         grad_outputs: the upstream gradient of each output.
         retain_graph: keep the graph for another pass (default: as `create_graph`).
         create_graph: make the results differentiable again.
+        only_inputs: taken as PyTorch has it; gradients are never collected here.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+        is_grads_batched: `grad_outputs` have a first dimension more; one gradient for each entry of it is computed.
+        materialize_grads: give zeros for an input that the outputs do not depend on, instead of an error.
 
     Raises:
         GradientError: for an input that requires no gradient or is unused.
@@ -75,57 +81,73 @@ def grad(
     for i, source in enumerate(sources):
         if source is None:
             raise GradientError(f"grad: input {i} does not require a gradient; call requires_grad_() before computing.")
+    if is_grads_batched:
+        return _batched(outs, ins, given, create_graph, allow_unused, materialize_grads)
     roots = [upstream_of(output, gradient, "grad") for output, gradient in zip(outs, given, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     gradients = backpropagate(roots, sources, keep_graph=keep, differentiable=create_graph)
+    if materialize_grads:
+        filled = [x.detach() * 0 if g is None else g for x, g in zip(ins, gradients, strict=True)]
+        return tuple(filled)
     for i, gradient in enumerate(gradients):
         if gradient is None and not allow_unused:
             raise GradientError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None.")
     return tuple(gradients)
 
 
-def _fresh(inputs: Tensors, create_graph: bool) -> tuple[Any, ...]:
+def _batched(
+    outs: tuple[Any, ...], ins: tuple[Any, ...], given: list[Any], create_graph: bool, unused: bool | None, fill: bool
+) -> tuple[Any, ...]:
+    """The gradients for each entry along the first dimension of what comes in, stacked."""
+    from chainrule.functions.shape import stack
+
+    rows = [
+        grad(outs, ins, row, True, create_graph, allow_unused=unused, materialize_grads=fill)
+        for row in zip(*given, strict=True)
+    ]
+    return tuple(None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True))
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Tensors | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Add the gradient of Σ tensors · grad_tensors to the `grad` of every leaf (or of `inputs`): one backward pass.
+
+    A single number needs no entry of `grad_tensors`, which is None there. Raises GradientError for tensors that require
+    no gradient.
+
+    >>> import chainrule
+    >>> x = chainrule.ones(2, requires_grad=True)
+    >>> chainrule.autograd.backward([x * 2, x.sum()], [chainrule.ones(2), None]); x.grad
+    tensor([3., 3.])
+    """
+    outs = _as_tuple(tensors)
+    given = [None] * len(outs) if grad_tensors is None else list(_as_tuple(grad_tensors))
+    roots = [upstream_of(output, gradient, "backward") for output, gradient in zip(outs, given, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        backpropagate(roots, keep_graph=keep, differentiable=create_graph)
+        return
+    wanted = _as_tuple(inputs)
+    sources = [tensor.value.source for tensor in wanted]
+    if any(source is None for source in sources):
+        raise GradientError("backward: every tensor in `inputs` must require a gradient.")
+    gradients = backpropagate(roots, sources, keep_graph=keep, differentiable=create_graph)
+    for tensor, found in zip(wanted, gradients, strict=True):
+        if found is not None and tensor._leaf is not None:
+            tensor._leaf.collect(found, create_graph)
+
+
+def fresh_leaves(inputs: Tensors, create_graph: bool) -> tuple[Any, ...]:
     """Inputs that require gradients: new leaves, or with `create_graph` connected to the given tensors."""
     ins = _as_tuple(inputs)
     if create_graph:
         return tuple(x.clone() if x.requires_grad else x.detach_copy().requires_grad_() for x in ins)
     return tuple(x.detach_copy().requires_grad_() for x in ins)
-
-
-def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives (value, gradient) of a scalar function by its arguments `argnums`.
-
-    >>> import chainrule
-    >>> chainrule.func.value_and_grad(lambda x: x ** 3)(chainrule.tensor(2.0))
-    (tensor(8.), tensor(12.))
-    """
-
-    def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-        chosen = [args[i] for i in numbers]
-        connected = any(x.requires_grad for x in chosen)
-        fresh = _fresh(tuple(chosen), connected)
-        arguments = list(args)
-        for i, x in zip(numbers, fresh, strict=True):
-            arguments[i] = x
-        with enable_grad():
-            value = function(*arguments, **kwargs)
-            gradients = grad(value, fresh, create_graph=connected, allow_unused=True)
-        filled = [x * 0 if g is None else g for x, g in zip(chosen, gradients, strict=True)]
-        return value if connected else value.detach(), filled[0] if isinstance(argnums, int) else tuple(filled)
-
-    return both
-
-
-def grad_of(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives the gradient of a scalar function; applied twice, the second derivative.
-
-    >>> import chainrule
-    >>> chainrule.func.grad(chainrule.func.grad(lambda x: x ** 3))(chainrule.tensor(2.0))
-    tensor(12.)
-    """
-    both = value_and_grad(function, argnums)
-    return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
 def _outputs_of(function: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[bool, tuple[Any, ...]]:
@@ -148,14 +170,14 @@ def vjp(
     >>> chainrule.autograd.functional.vjp(lambda x: x ** 2, x, chainrule.ones(2))[1]
     tensor([2., 4.])
     """
-    fresh = _fresh(inputs, create_graph)
+    fresh = fresh_leaves(inputs, create_graph)
     single, outputs = _outputs_of(function, fresh)
-    gradients = _gradients_or_zeros(outputs, fresh, None if v is None else _as_tuple(v), create_graph)
+    gradients = gradients_or_zeros(outputs, fresh, None if v is None else _as_tuple(v), create_graph)
     shown = outputs if create_graph else tuple(y.detach() for y in outputs)
     return _like(shown, single), _like(gradients, isinstance(inputs, TensorCell))
 
 
-def _gradients_or_zeros(
+def gradients_or_zeros(
     outputs: tuple[Any, ...], inputs: tuple[Any, ...], upstream: tuple[Any, ...] | None, create_graph: bool
 ) -> list[Any]:
     """Gradients, with zeros where the outputs do not depend on an input."""
@@ -190,7 +212,7 @@ def jvp(
     """
     from chainrule.functions.creation import ones_like, zeros_like
 
-    fresh = _fresh(inputs, create_graph)
+    fresh = fresh_leaves(inputs, create_graph)
     single, outputs = _outputs_of(function, fresh)
     if v is None and any(x.numel() != 1 for x in fresh):
         raise GradientError("jvp: give v, a tensor of the shape of each input, unless the inputs are single numbers.")
@@ -200,8 +222,8 @@ def jvp(
             raise ShapeError(f"jvp: the input has shape {tuple(x.shape)}, v has {tuple(direction.shape)}.")
     probes = tuple(zeros_like(y.detach()).requires_grad_() for y in outputs)
     with enable_grad():
-        pulled = _gradients_or_zeros(outputs, fresh, probes, create_graph=True)
-        products = _gradients_or_zeros(tuple(pulled), probes, directions, create_graph)
+        pulled = gradients_or_zeros(outputs, fresh, probes, create_graph=True)
+        products = gradients_or_zeros(tuple(pulled), probes, directions, create_graph)
     shown = outputs if create_graph else tuple(y.detach() for y in outputs)
     return _like(shown, single), _like(products, single)
 
@@ -219,13 +241,13 @@ def jacobian(function: Callable[..., Any], inputs: Tensors, create_graph: bool =
     """
     from chainrule.functions.shape import stack
 
-    fresh = _fresh(inputs, create_graph)
+    fresh = fresh_leaves(inputs, create_graph)
     single, outputs = _outputs_of(function, fresh)
     blocks = []
     for output in outputs:
         rows = []
-        for unit in _units(output):
-            rows.append(_gradients_or_zeros((output,), fresh, (unit,), create_graph))
+        for unit in units(output):
+            rows.append(gradients_or_zeros((output,), fresh, (unit,), create_graph))
         shape = tuple(output.shape)
         per_input = [
             stack([row[k] for row in rows]).reshape(*shape, *x.shape)
@@ -237,7 +259,7 @@ def jacobian(function: Callable[..., Any], inputs: Tensors, create_graph: bool =
     return _like(blocks, single)
 
 
-def _units(output: Any) -> Any:
+def units(output: Any) -> Any:
     """One tensor after the other with a single 1, as upstream gradients that pick one entry."""
     from chainrule.functions.creation import zeros
 
@@ -260,7 +282,7 @@ def hessian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = 
         value: Any = function(*xs)
         if value.numel() != 1:
             raise GradientError("hessian: the function must give a single number.")
-        found = _gradients_or_zeros((value.reshape(()),), xs, None, create_graph=True)
+        found = gradients_or_zeros((value.reshape(()),), xs, None, create_graph=True)
         return _like(found, isinstance(inputs, TensorCell))
 
     return jacobian(gradient, inputs, create_graph)
@@ -274,9 +296,9 @@ def hvp(function: Callable[..., Any], inputs: Tensors, v: Tensors) -> tuple[Any,
     >>> chainrule.autograd.functional.hvp(lambda x: (x ** 3).sum(), x, v)[1]
     tensor([6., 0.])
     """
-    fresh = _fresh(inputs, False)
+    fresh = fresh_leaves(inputs, False)
     _, outputs = _outputs_of(function, fresh)
     with enable_grad():
-        first = _gradients_or_zeros(outputs, fresh, None, create_graph=True)
-        second = _gradients_or_zeros(tuple(first), fresh, _as_tuple(v), create_graph=False)
+        first = gradients_or_zeros(outputs, fresh, None, create_graph=True)
+        second = gradients_or_zeros(tuple(first), fresh, _as_tuple(v), create_graph=False)
     return outputs[0].detach(), _like(second, isinstance(inputs, TensorCell))

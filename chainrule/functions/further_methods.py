@@ -133,12 +133,17 @@ class FurtherMethods:
         return self
 
     def type(self: Any, dtype: Any = None) -> Any:
-        """The tensor in another data type; without one the name of its type, "chainrule.FloatTensor"."""
-        if dtype is not None:
-            return self.to(dtype)
-        names = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long"}
-        names |= {"int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
-        return f"chainrule.{names[self.dtype.name]}Tensor"
+        """The tensor in another data type; without one the name of its type, "chainrule.FloatTensor".
+
+        dtype: a data type, or one of the older names (`LongTensor`, "chainrule.LongTensor").
+        """
+        from chainrule.functions import typed_constructors as types
+
+        if dtype is None:
+            return next(f"chainrule.{kind.__name__}" for kind in types.ALL if kind.dtype is self.dtype)
+        if isinstance(dtype, str) and dtype.endswith("Tensor"):
+            dtype = getattr(types, dtype.rpartition(".")[2])
+        return self.to(dtype.dtype if isinstance(dtype, types.TensorType) else dtype)
 
     def sum_to_size(self: Any, *size: Any) -> Tensor:
         """Summed over what broadcasting would repeat, to a shape that broadcasts to this one's.

@@ -186,7 +186,7 @@ class Methods:
         return bool(logic.eq(self, thing).any())
 
     def __format__(self: Any, spec: str) -> str:
-        if spec and self.numel() == 1:
+        if self.ndim == 0 or (spec and self.numel() == 1):
             return format(self.item(), spec)
         return format(repr(self), spec)
 

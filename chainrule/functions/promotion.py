@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.dtypes import DType, from_numpy_dtype, get_default_dtype, result_dtype, scalar_dtype
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.primitives.elementwise import Cast
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
@@ -144,6 +144,15 @@ def binary(primitive: Any, x: Any, y: Any) -> Any:
     elif type(x) in (float, int) and isinstance(y, TensorCell) and y.value.array.dtype.kind == "f":
         return primitive.apply(filled(x, y.value.array), y)
     return primitive.apply(*broadcast(*promote(x, y)))
+
+
+def written(result: Any, out: Any) -> Any:
+    """What a function with `out=` gives: its result, put into the tensor `out` if there is one."""
+    if out is None:
+        return result
+    if current_state().gradients and (result.requires_grad or out.requires_grad):
+        raise GradientError("out= records no gradient: use what the function returns, or write under no_grad.")
+    return out.assign(result)
 
 
 def broadcast(x: Any, y: Any) -> Any:

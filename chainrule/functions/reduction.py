@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -462,33 +463,60 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return _chosen(input, middle, axis, keepdim)
 
 
-def quantile(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The number below which a share q of the entries lies, between two entries by linear interpolation.
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The number below which a share q of the entries lies; of several shares, a vector q, along a new first dimension.
+
+    interpolation: what is taken between two entries: "linear", "lower", "higher", "midpoint" or "nearest".
 
     >>> import chainrule
     >>> chainrule.quantile(chainrule.tensor([0.0, 1.0, 2.0, 3.0]), 0.5)
     tensor(1.5000)
+    >>> chainrule.quantile(chainrule.tensor([0.0, 1.0, 2.0, 3.0]), chainrule.tensor([0.5, 1.0]))
+    tensor([1.5000, 3.0000])
     """
+    from chainrule.functions.shape import stack
+
     _need_floating(input, "quantile")
-    share = float(q)
-    if not 0 <= share <= 1:
-        raise ShapeError(f"quantile: q lies in [0, 1], got {share}.")
+    several = isinstance(q, TensorCell) and q.ndim > 0
+    shares = q.tolist() if several else [float(q)]
+    if not builtins.all(0 <= share <= 1 for share in shares):
+        raise ShapeError(f"quantile: q lies in [0, 1], got {shares if several else shares[0]}.")
+    if interpolation not in _BETWEEN:
+        raise ValueError(f"quantile: interpolation is one of {', '.join(_BETWEEN)}, got {interpolation!r}.")
     if not input.numel():
         raise ShapeError(f"quantile: no entries to choose from in shape {tuple(input.shape)}.")
-    if dim is None:
-        result = quantile(input.reshape(-1), share, 0)
-        return result.reshape((1,) * input.ndim) if keepdim else result
-    axis = axis_of(dim, input.ndim, "quantile")
-    x = input if input.ndim else input.reshape(1)
-    extent = x.shape[axis]
+    x = input.reshape(-1) if dim is None or not input.ndim else input
+    axis = 0 if dim is None else axis_of(dim, input.ndim, "quantile")
     ordered = sort(x, axis).values
+    found = [_entry_between(ordered, axis, share, _BETWEEN[interpolation]) for share in shares]
+    if dim is None and keepdim:
+        found = [value.reshape((1,) * input.ndim) for value in found]
+    elif not keepdim or not input.ndim:
+        found = [value.squeeze(axis) for value in found]
+    return stack(found) if several else found[0]
+
+
+#: How far from the entry below to the one above, of how far the place lies from it.
+_BETWEEN: dict[str, Callable[[float, int], float]] = {
+    "linear": lambda part, low: part,
+    "lower": lambda part, low: 0.0,
+    "higher": lambda part, low: float(part > 0),
+    "midpoint": lambda part, low: 0.5 if part else 0.0,
+    "nearest": lambda part, low: builtins.round(low + part) - low,  # halves to the even place, as PyTorch does
+}
+
+
+def _entry_between(ordered: Tensor, axis: int, share: float, between: Callable[[float, int], float]) -> Tensor:
+    """What stands at a share of sorted entries; NaN, which is sorted to the end, hides everything."""
+    extent = ordered.shape[axis]
     place = share * (extent - 1)
     low = int(place)
     below, above = ordered.narrow(axis, low, 1), ordered.narrow(axis, builtins.min(low + 1, extent - 1), 1)
-    value = below + (above - below) * (place - low)
+    value = below + (above - below) * between(place - low, low)
     last = ordered.narrow(axis, extent - 1, 1)
-    value = last.where(last.isnan(), value)
-    return value if keepdim and input.ndim else value.squeeze(axis)
+    return last.where(last.isnan(), value)
 
 
 def nansum(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.cell import Size, TensorCell
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import make, read_shape
-from chainrule.functions.promotion import cast, common_shape, promote
+from chainrule.functions.promotion import cast, common_shape, promote, written
 from chainrule.functions.reduction import axes_of, axis_of
 from chainrule.primitives import shape as primitives
 from chainrule.primitives.indexing import Index, Range
@@ -360,13 +360,15 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return view_through(Index, input, key=(*[Range(None, None, None)] * axis, int(index)))
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors one after the other along `dim`; all other extents agree.
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The tensors one after the other along `dim`; all other extents agree. With `out` the result is written there too.
 
     >>> import chainrule
     >>> chainrule.cat([chainrule.tensor([1, 2]), chainrule.tensor([3])])
     tensor([1, 2, 3])
     """
+    if out is not None:
+        return written(cat(tensors, dim), out)
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
     parts = [x for x in parts if tuple(x.shape) != (0,)]

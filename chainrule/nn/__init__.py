@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
-from chainrule.nn import functional, init, kernels, penalty, utils
+from chainrule.nn import functional, init, kernels, parameter, penalty, utils
 from chainrule.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
@@ -334,6 +334,7 @@ __all__ = [
     "init",
     "kernels",
     "output_size",
+    "parameter",
     "penalty",
     "receptive_field",
     "utils",

@@ -227,8 +227,8 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        """The shapes."""
-        return ", ".join(str(tuple(parameter.shape)) for parameter in self)
+        """The data types and shapes."""
+        return "\n".join(f"  ({i}): {_described(parameter, str(parameter.dtype))}" for i, parameter in enumerate(self))
 
 
 class ParameterDict(Module):
@@ -333,8 +333,18 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        """The shapes."""
-        return ", ".join(f"{key}: {tuple(value.shape)}" for key, value in self.items() if isinstance(value, Tensor))
+        """The data types and shapes."""
+        return "\n".join(
+            f"  ({key}): {_described(value, getattr(value, 'type', str)())}" for key, value in self.items()
+        )
+
+
+def _described(value: Any, dtype: str) -> str:
+    """A parameter as PyTorch prints it in a list or, with another word for the data type, in a dictionary."""
+    if not isinstance(value, Tensor):
+        return f"Object of type: {type(value).__name__}"
+    kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
+    return f"{kind} containing: [{dtype} of size {'x'.join(map(str, value.shape))}]"
 
 
 def _as_parameter(value: Any) -> Any:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from chainrule.functions.shape import stack
 
-def functional_call(module: Any, parameters_and_buffers: dict[str, Any], args: Any = (), kwargs: Any = None) -> Any:
+
+def functional_call(
+    module: Any, parameters_and_buffers: dict[str, Any] | Sequence[dict[str, Any]], args: Any = (), kwargs: Any = None
+) -> Any:
     """`module(*args, **kwargs)` with the named parameters and buffers replaced for this one call.
 
     Gradients flow into the replacements, so the module becomes a function of its parameters. Names are those of
     `state_dict()`; what is not named keeps its own value, except where a shared parameter is replaced under another
-    of its names. Raises KeyError for a name that the module does not have.
+    of its names. Several dictionaries, of parameters and of buffers, count as one. Raises KeyError for a name that the
+    module does not have.
 
     >>> import chainrule
     >>> layer = chainrule.nn.Linear(2, 1)
@@ -18,6 +24,8 @@ def functional_call(module: Any, parameters_and_buffers: dict[str, Any], args: A
     >>> chainrule.func.functional_call(layer, weights, chainrule.tensor([[3.0, 4.0]]))
     tensor([[7.]])
     """
+    if not isinstance(parameters_and_buffers, dict):
+        parameters_and_buffers = {name: value for part in parameters_and_buffers for name, value in part.items()}
     places: list[tuple[dict[str, Any], str, Any]] = []
     for name in parameters_and_buffers:
         owner_path, _, own_name = name.rpartition(".")
@@ -53,3 +61,30 @@ def _other_places(module: Any, places: list[tuple[dict[str, Any], str, Any]], va
         for name, entry in table.items()
         if id(entry) in replacements and (id(table), name) not in named
     ]
+
+
+def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters, buffers) of several modules of one class, each stacked along a new first dimension: for `vmap`.
+
+    >>> import chainrule
+    >>> layers = [chainrule.nn.Linear(2, 1) for _ in range(3)]
+    >>> parameters, buffers = chainrule.func.stack_module_state(layers)
+    >>> run = chainrule.vmap(lambda p, x: chainrule.func.functional_call(layers[0], p, x), in_dims=(0, None))
+    >>> run(parameters, chainrule.ones(4, 2)).shape
+    Size([3, 4, 1])
+    """
+    if not models or any(type(model) is not type(models[0]) for model in models):
+        raise ValueError(f"stack_module_state takes modules of one class, got {[type(m).__name__ for m in models]}.")
+    parameters, buffers = (
+        [dict(named) for named in kind]
+        for kind in ((model.named_parameters() for model in models), (model.named_buffers() for model in models))
+    )
+    return _stacked(parameters, leaves=True), _stacked(buffers, leaves=False)
+
+
+def _stacked(states: list[dict[str, Any]], leaves: bool) -> dict[str, Any]:
+    """Leaves: parameters of their own, which require gradients as the first module's do."""
+    return {
+        name: stack([state[name].detach() for state in states]).requires_grad_(leaves and tensor.requires_grad)
+        for name, tensor in states[0].items()
+    }

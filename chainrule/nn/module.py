@@ -167,7 +167,7 @@ class Module(StateDictMethods):
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__
         if isinstance(value, (Parameter, Buffer, Module)) and "_parameters" not in fields:
-            raise ChainruleError(
+            raise AttributeError(
                 f"{type(self).__name__}.{name} was assigned before the module was set up; call super().__init__() "
                 "first in __init__."
             )
@@ -460,9 +460,9 @@ class Module(StateDictMethods):
         parts = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
         extra = self.extra_repr()
         name = type(self).__name__
-        if not parts:
+        if not parts and "\n" not in extra:
             return f"{name}({extra})"
-        lines = "\n".join(f"  {part}" for part in ([extra] if extra else []) + parts)
+        lines = "\n".join(f"  {part}" for part in extra.splitlines() + parts)
         return f"{name}(\n{lines}\n)"
 
     def __getstate__(self) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.autodiff.gradient import grad, grad_of, hvp
+from chainrule.autodiff.gradient import grad, hvp
 from chainrule.autodiff.mode import enable_grad, no_grad
+from chainrule.autodiff.transforms import grad as grad_of
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import GradientError, ShapeError
 from chainrule.functions.creation import eye

@@ -5,6 +5,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torch.optim as optim
+import torchvision
+import torchvision.transforms as transforms
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset, random_split
 
 device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -14,7 +17,7 @@ batch_size = 8
 
 
 class ShapesDataset(Dataset):
-    """3×16×16 pictures of a shape in some colour, and the number of its class."""
+    """16×16 coloured pictures of a shape in some colour, and the number of its class."""
 
     def __init__(self, count, seed, transform=None):
         self.random = np.random.default_rng(seed)
@@ -27,30 +30,29 @@ class ShapesDataset(Dataset):
         y, x = np.abs(y - self.random.integers(6, 10)), np.abs(x - self.random.integers(6, 10))
         square = (np.maximum(x, y) < 5).astype(float)
         mask = [square, x * x + y * y < 25, (np.minimum(x, y) < 2) * square, square - (np.maximum(x, y) < 4)][label]
-        colour = self.random.uniform(0.4, 1.0, (3, 1, 1))
-        return (255 * colour * mask + self.random.uniform(0, 20, (3, 16, 16))).clip(0, 255).astype("uint8")
+        colour = self.random.uniform(0.4, 1.0, 3)
+        picture = 255 * colour * mask[:, :, None] + self.random.uniform(0, 20, (16, 16, 3))
+        return Image.fromarray(picture.clip(0, 255).astype("uint8"))
 
     def __len__(self):
         return len(self.labels)
 
     def __getitem__(self, idx):
-        image = torch.tensor(self.images[idx]).float() / 255
+        image = self.images[idx]
         if self.transform:
             image = self.transform(image)
         return image, int(self.labels[idx])
 
 
-def normalize(image):
-    mean, std = torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0.5, 0.5, 0.5])
-    return (image - mean[:, None, None]) / std[:, None, None]
-
-
-trainset, testset = ShapesDataset(96, 0, normalize), ShapesDataset(32, 1, transform=normalize)
+transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
+trainset, testset = ShapesDataset(96, 0, transform), ShapesDataset(32, 1, transform=transform)
 trainloader = DataLoader(trainset, batch_size=batch_size, shuffle=False, num_workers=0)
 testloader = torch.utils.data.DataLoader(testset, batch_size=16, shuffle=False)
 images, labels = next(iter(trainloader))
 print(f"Shape of X [N, C, H, W]: {images.shape}")
-print(f"Shape of y: {labels.shape} {str(labels.dtype).split('.')[-1]}")
+print(f"Shape of y: {labels.shape} {labels.dtype}")
+grid = torchvision.utils.make_grid(images, nrow=4) / 2 + 0.5  # unnormalize
+print("one picture of all:", np.transpose(grid.numpy(), (1, 2, 0)).shape, f"{grid.mean():.5f}")
 print(" ".join(f"{classes[labels[j]]:5s}" for j in range(batch_size)))
 
 

@@ -9,22 +9,33 @@ import torch
 import torch.backends.cudnn as cudnn
 import torch.nn as nn
 import torch.optim as optim
+from PIL import Image
 from torch.optim import lr_scheduler
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
 
 cudnn.benchmark = True
+torch.set_default_dtype(torch.float64)  # the same on every machine: nothing is equal but for rounding
 random = np.random.default_rng(7)
 device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
-def textures(count, kinds):
-    """1×10×10 waves of several directions, with noise."""
-    labels = random.integers(0, len(kinds), count)
+data_transforms = {
+    "train": transforms.Compose([transforms.Grayscale(), transforms.ToTensor(), transforms.Normalize([0.5], [0.25])]),
+    "val": transforms.Compose([transforms.Grayscale(), transforms.ToTensor(), transforms.Normalize([0.5], [0.25])]),
+}
+
+
+def textures(folder, count, kinds):
+    """10×10 pictures of waves of several directions, with noise, in one folder for each direction."""
     y, x = np.mgrid[:10, :10]
-    angle = np.array(kinds)[labels][:, None, None]
-    phase = random.uniform(0, 2 * np.pi, (count, 1, 1))
-    waves = np.sin(x * np.cos(angle) + y * np.sin(angle) + phase) + random.normal(0, 0.2, (count, 10, 10))
-    return TensorDataset(torch.tensor(waves[:, None], dtype=torch.float32), torch.from_numpy(labels))
+    for kind in kinds:
+        os.makedirs(f"{folder}/direction{kind}")
+        for number in range(count // len(kinds)):
+            wave = np.sin(x * np.cos(kind) + y * np.sin(kind) + random.uniform(0, 2 * np.pi))
+            grey = 128 + 64 * (wave + random.normal(0, 0.2, (10, 10)))
+            picture = Image.fromarray(grey.clip(0, 255).astype("uint8"))
+            picture.save(f"{folder}/direction{kind}/{number:03}.png")
 
 
 def conv3x3(planes_in, planes):
@@ -103,10 +114,19 @@ def train_model(model, criterion, optimizer, scheduler, dataloaders, num_epochs=
     return model
 
 
-def loaders(kinds):
+def loaders(data_dir, kinds):
+    for phase, count in (("train", 64), ("val", 32)):
+        textures(os.path.join(data_dir, phase), count, kinds)
+    image_datasets = {
+        phase: datasets.ImageFolder(os.path.join(data_dir, phase), data_transforms[phase]) for phase in ["train", "val"]
+    }
+    print({phase: len(images) for phase, images in image_datasets.items()}, image_datasets["train"].classes)
+    order = random.permutation(len(image_datasets["train"])).tolist()
     return {
-        phase: DataLoader(textures(count, kinds), batch_size=16, shuffle=False, pin_memory=torch.cuda.is_available())
-        for phase, count in (("train", 64), ("val", 32))
+        phase: DataLoader(
+            images, batch_size=16, sampler=order if phase == "train" else None, pin_memory=torch.cuda.is_available()
+        )
+        for phase, images in image_datasets.items()
     }
 
 
@@ -115,10 +135,10 @@ pretrained = SmallResNet(3).to(device)
 pretrained.apply(lambda module: start(module) if not list(module.children()) else None)
 optimizer = optim.Adam(pretrained.parameters(), lr=0.01)
 scheduler = lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.1)
-pretrained = train_model(pretrained, criterion, optimizer, scheduler, loaders([0.0, 1.0, 2.0]), num_epochs=3)
+pretrained = train_model(pretrained, criterion, optimizer, scheduler, loaders("waves", [0.0, 1.0, 2.0]), num_epochs=3)
 torch.save({"model": pretrained.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}, "pretrained.pt")
 
-new_task = loaders([0.5, 2.5])
+new_task = loaders("other", [0.5, 2.5])
 for fixed in (False, True):
     checkpoint = torch.load("pretrained.pt", map_location=device)
     print("from epoch", checkpoint["epoch"], "with", len(checkpoint["optimizer"]["state"]), "states")

@@ -39,7 +39,7 @@ class LRScheduler:
     #: Whether `rates` sets them without looking at those in use, so that what other schedules did is lost.
     absolute = False
     _is_initial = False
-    _within_step = False
+    _get_lr_called_within_step = False
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = check_optimizer(optimizer)
@@ -79,7 +79,7 @@ class LRScheduler:
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        self._within_step = True
+        self._get_lr_called_within_step = True
         try:
             if epoch is None:
                 self.last_epoch += 1
@@ -88,7 +88,7 @@ class LRScheduler:
                 self.last_epoch = epoch
                 rates = self.closed_form() or self.get_lr()
         finally:
-            self._within_step = False
+            self._get_lr_called_within_step = False
         self._set_rates(rates)
 
     def _set_rates(self, rates: list[float]) -> None:
@@ -108,7 +108,7 @@ class LRScheduler:
 
     def get_lr(self) -> list[float]:
         """Compute the rates for `last_epoch`, mostly from those in use; `step` calls this."""
-        if not self._within_step:
+        if not self._get_lr_called_within_step:
             warnings.warn(_GET_LR, UserWarning, stacklevel=2)
         return self.rates()
 
