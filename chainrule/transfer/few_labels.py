@@ -122,7 +122,8 @@ def classify(
     optimizer = Adam([*groups, {"params": list(head.parameters()), "lr": lr}])
     batches = DataLoader(TensorDataset(samples, labels), batch_size, shuffle=True, generator=generator)
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], compile=False)
-    return model.eval(), trainer.fit(batches, epochs=epochs)
+    figures = trainer.fit(batches, epochs=epochs)
+    return model.eval(), figures
 
 
 def pretrain_then_classify(
