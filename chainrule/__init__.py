@@ -14,6 +14,8 @@ from chainrule.tensor import Parameter, Tensor  # first: the function `tensor` b
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from chainrule.cell import Size
+from chainrule.devices import Device as device
+from chainrule.devices import get_default_device, set_default_device
 from chainrule.dtypes import (
     DType,
     bfloat16,
@@ -35,6 +37,7 @@ from chainrule.dtypes import (
     short,
     uint8,
 )
+from chainrule.dtypes import DType as dtype
 from chainrule.dtypes import FloatLimits as finfo
 from chainrule.dtypes import IntegerLimits as iinfo
 
@@ -45,6 +48,7 @@ from chainrule.errors import (
     ChainruleError,
     CheckpointError,
     DataError,
+    DeviceError,
     DTypeError,
     EvaluationWarning,
     GradientError,
@@ -59,20 +63,30 @@ from chainrule.functions.arithmetic import (
     addcmul,
     atan2,
     clamp,
+    clamp_max,
+    clamp_min,
     clip,
+    copysign,
     div,
     divide,
+    float_power,
     floor_divide,
+    fmax,
+    fmin,
     fmod,
+    heaviside,
     hypot,
+    ldexp,
     lerp,
     logaddexp,
+    logaddexp2,
     maximum,
     minimum,
     mul,
     multiply,
     pow,
     remainder,
+    rsub,
     sub,
     subtract,
     true_divide,
@@ -93,6 +107,7 @@ from chainrule.functions.creation import (
     logspace,
     ones,
     ones_like,
+    scalar_tensor,
     tensor,
     zeros,
     zeros_like,
@@ -124,6 +139,7 @@ from chainrule.functions.elementwise import (
     logit,
     neg,
     negative,
+    positive,
     rad2deg,
     reciprocal,
     round,
@@ -131,6 +147,7 @@ from chainrule.functions.elementwise import (
     sign,
     signbit,
     sin,
+    sinc,
     sinh,
     sqrt,
     square,
@@ -143,6 +160,9 @@ from chainrule.functions.indexing import (
     bincount,
     gather,
     index_add,
+    index_copy,
+    index_fill,
+    index_put,
     index_select,
     masked_select,
     nonzero,
@@ -171,6 +191,8 @@ from chainrule.functions.logic import (
     isfinite,
     isinf,
     isnan,
+    isneginf,
+    isposinf,
     le,
     logical_and,
     logical_not,
@@ -262,13 +284,147 @@ from chainrule.functions.shape import (
 from chainrule.dtypes import bool_ as bool  # isort: skip
 
 __version__ = "0.1.0"
+newaxis = None
 
 if TYPE_CHECKING:
-    from chainrule import autograd, data, func, linalg, models, nn, optim, train, utils
+    from chainrule import (
+        accelerator,
+        amp,
+        autograd,
+        backends,
+        cuda,
+        data,
+        func,
+        linalg,
+        models,
+        mps,
+        nn,
+        optim,
+        train,
+        transfer,
+        utils,
+        vision,
+        xpu,
+    )
+    from chainrule.amp import GradScaler, autocast
     from chainrule.compiler.run.pool import get_num_threads, set_num_threads
     from chainrule.compiler.step import compile
+    from chainrule.exactness import (
+        are_deterministic_algorithms_enabled,
+        get_float32_matmul_precision,
+        set_float32_matmul_precision,
+        use_deterministic_algorithms,
+    )
     from chainrule.functions.control import scan
-    from chainrule.functions.linalg import cross, det, inverse, logdet, matrix_exp, slogdet
+    from chainrule.functions.joining import (
+        atleast_1d,
+        atleast_2d,
+        atleast_3d,
+        block_diag,
+        cartesian_prod,
+        column_stack,
+        combinations,
+        diagflat,
+        dsplit,
+        dstack,
+        hsplit,
+        rot90,
+        tensor_split,
+        vsplit,
+    )
+    from chainrule.functions.linalg import (
+        chain_matmul,
+        cholesky,
+        cross,
+        det,
+        inverse,
+        logdet,
+        matrix_exp,
+        matrix_power,
+        slogdet,
+    )
+    from chainrule.functions.products import (
+        addbmm,
+        addmv,
+        addr,
+        baddbmm,
+        kron,
+        vander,
+    )
+    from chainrule.functions.scattering import (
+        diagonal_scatter,
+        masked_scatter,
+        scatter_reduce,
+        select_scatter,
+        slice_scatter,
+    )
+    from chainrule.functions.searching import (
+        bucketize,
+        histc,
+        histogram,
+        isin,
+        kthvalue,
+        mode,
+        msort,
+        nanmedian,
+        searchsorted,
+        unique_consecutive,
+        unravel_index,
+    )
+    from chainrule.functions.second_names import (
+        adjoint,
+        arccos,
+        arccosh,
+        arcsin,
+        arcsinh,
+        arctan,
+        arctan2,
+        arctanh,
+        conj,
+        conj_physical,
+        fill,
+        fix,
+        ger,
+        greater,
+        greater_equal,
+        is_complex,
+        is_nonzero,
+        is_same_size,
+        is_signed,
+        isreal,
+        less,
+        less_equal,
+        not_equal,
+        real,
+        resolve_conj,
+        resolve_neg,
+        row_stack,
+        sgn,
+        vdot,
+    )
+    from chainrule.functions.statistics import (
+        cdist,
+        corrcoef,
+        cov,
+        cumulative_trapezoid,
+        dist,
+        logcumsumexp,
+        renorm,
+        trapezoid,
+        trapz,
+    )
+    from chainrule.functions.typed_constructors import (
+        BFloat16Tensor,
+        BoolTensor,
+        ByteTensor,
+        CharTensor,
+        DoubleTensor,
+        FloatTensor,
+        HalfTensor,
+        IntTensor,
+        LongTensor,
+        ShortTensor,
+    )
     from chainrule.printing import set_printoptions
     from chainrule.random import (
         Generator,
@@ -289,14 +445,126 @@ if TYPE_CHECKING:
         seed,
         set_rng_state,
     )
+    from chainrule.serialization import load, save
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
-_PARTS = ("autograd", "data", "explain", "func", "linalg", "models", "nn", "optim", "train", "utils")
+_PARTS = (
+    "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "metrics", "models",
+    "mps", "nn", "optim", "train", "transfer", "tune", "utils", "vision", "xpu",
+)  # fmt: skip
 _LATER = {
+    "chainrule.amp": ("GradScaler", "autocast"),
     "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
     "chainrule.compiler.step": ("compile",),
+    "chainrule.exactness": [
+        "are_deterministic_algorithms_enabled",
+        "get_float32_matmul_precision",
+        "set_float32_matmul_precision",
+        "use_deterministic_algorithms",
+    ],
     "chainrule.functions.control": ("scan",),
-    "chainrule.functions.linalg": ("cross", "det", "inverse", "logdet", "matrix_exp", "slogdet"),
+    "chainrule.functions.joining": [
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "block_diag",
+        "cartesian_prod",
+        "column_stack",
+        "combinations",
+        "diagflat",
+        "dsplit",
+        "dstack",
+        "hsplit",
+        "rot90",
+        "tensor_split",
+        "vsplit",
+    ],
+    "chainrule.functions.linalg": [
+        "chain_matmul",
+        "cholesky",
+        "cross",
+        "det",
+        "inverse",
+        "logdet",
+        "matrix_exp",
+        "matrix_power",
+        "slogdet",
+    ],
+    "chainrule.functions.products": ["addbmm", "addmv", "addr", "baddbmm", "kron", "vander"],
+    "chainrule.functions.scattering": [
+        "diagonal_scatter",
+        "masked_scatter",
+        "scatter_reduce",
+        "select_scatter",
+        "slice_scatter",
+    ],
+    "chainrule.functions.searching": [
+        "bucketize",
+        "histc",
+        "histogram",
+        "isin",
+        "kthvalue",
+        "mode",
+        "msort",
+        "nanmedian",
+        "searchsorted",
+        "unique_consecutive",
+        "unravel_index",
+    ],
+    "chainrule.functions.second_names": [
+        "adjoint",
+        "arccos",
+        "arccosh",
+        "arcsin",
+        "arcsinh",
+        "arctan",
+        "arctan2",
+        "arctanh",
+        "conj",
+        "conj_physical",
+        "fill",
+        "fix",
+        "ger",
+        "greater",
+        "greater_equal",
+        "is_complex",
+        "is_nonzero",
+        "is_same_size",
+        "is_signed",
+        "isreal",
+        "less",
+        "less_equal",
+        "not_equal",
+        "real",
+        "resolve_conj",
+        "resolve_neg",
+        "row_stack",
+        "sgn",
+        "vdot",
+    ],
+    "chainrule.functions.statistics": [
+        "cdist",
+        "corrcoef",
+        "cov",
+        "cumulative_trapezoid",
+        "dist",
+        "logcumsumexp",
+        "renorm",
+        "trapezoid",
+        "trapz",
+    ],
+    "chainrule.functions.typed_constructors": [
+        "BFloat16Tensor",
+        "BoolTensor",
+        "ByteTensor",
+        "CharTensor",
+        "DoubleTensor",
+        "FloatTensor",
+        "HalfTensor",
+        "IntTensor",
+        "LongTensor",
+        "ShortTensor",
+    ],
     "chainrule.printing": ("set_printoptions",),
     "chainrule.random": (
         "Generator",
@@ -317,6 +585,7 @@ _LATER = {
         "seed",
         "set_rng_state",
     ),
+    "chainrule.serialization": ("load", "save"),
 }
 
 
@@ -327,4 +596,10 @@ def __getattr__(name: str) -> object:
         if name in names:
             found = globals()[name] = getattr(importlib.import_module(module), name)
             return found
-    raise AttributeError(f"chainrule has no {name!r}")
+    from chainrule.absent_names import refuse
+
+    refuse("", name, __dir__())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PARTS, *(there for names in _LATER.values() for there in names)})

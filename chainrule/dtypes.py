@@ -110,6 +110,19 @@ def as_dtype(dtype: Any) -> DType:
         raise DTypeError(f"{dtype!r} is not a data type; use one of {', '.join(map(repr, _ALL))}.") from None
 
 
+def is_name(name: str) -> bool:
+    """Whether this names a data type: "float32", and NumPy's "single".
+
+    >>> is_name("float64"), is_name("cpu")
+    (True, False)
+    """
+    try:
+        as_dtype(name)
+    except DTypeError:
+        return False
+    return True
+
+
 _default = float32
 
 

@@ -53,5 +53,9 @@ class CheckpointError(ChainruleError, RuntimeError):
     """Saved weights do not fit the model: missing, unexpected or wrongly shaped entries, or a damaged file."""
 
 
+class DeviceError(ChainruleError, ValueError, RuntimeError):
+    """Tensors are asked to be where they cannot be: on a device other than the CPU."""
+
+
 class IndexRangeError(ChainruleError, IndexError):
     """An index or a dimension lies outside its range."""

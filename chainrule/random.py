@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU, Device, need_cpu
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.creation import make, need_cpu, read_shape
+from chainrule.functions.creation import make, read_shape
 from chainrule.primitives import philox
 from chainrule.primitives import random as primitives
 from chainrule.primitives.value import Value
@@ -36,9 +37,13 @@ class Generator:
     True
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self._seed = seed
-        self.state: Tensor = make(primitives.write_state(0, seed % 2**64))
+    def __init__(self, seed: Any = 0, device: Any = None) -> None:
+        """`Generator(3)` starts with that seed; `Generator("cpu")` is PyTorch's form."""
+        if not hasattr(seed, "__index__"):
+            seed, device = 0, seed
+        need_cpu(device)
+        self._seed: int = seed.__index__()
+        self.state: Tensor = make(primitives.write_state(0, self._seed % 2**64))
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of this seed from its beginning. Any integer; it counts modulo 2⁶⁴."""
@@ -52,6 +57,11 @@ class Generator:
         """Start a stream that nobody can foresee, and return its seed."""
         self.manual_seed(int.from_bytes(os.urandom(8)) >> 1)
         return self._seed
+
+    @property
+    def device(self) -> Device:
+        """Where the numbers are made: on the CPU."""
+        return CPU
 
     def initial_seed(self) -> int:
         """The seed given last."""

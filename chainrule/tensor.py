@@ -7,18 +7,19 @@ makes them the methods of a tensor. This is where they meet.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
+from chainrule.functions.further_methods import FurtherMethods
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 
 
-class Tensor(methods.Methods, methods.Conversions, TensorCell):
+class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
     """An n-dimensional array of one data type that knows how it was computed.
 
     Tensors are made by `chainrule.tensor`, `zeros`, `randn`, …; operations on them make others. With
@@ -47,6 +48,16 @@ class Tensor(methods.Methods, methods.Conversions, TensorCell):
 
     def __hash__(self) -> int:
         return id(self)
+
+    if not TYPE_CHECKING:  # a type checker would take every name then
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what to use instead of a method that is not there."""
+            if not name.startswith("_"):
+                from chainrule.absent_names import refuse
+
+                refuse("Tensor", name, dir(type(self)))
+            raise AttributeError(f"Tensor has no {name!r}")
 
 
 class Parameter(Tensor):

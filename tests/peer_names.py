@@ -1,4 +1,4 @@
-"""Every public name of PyTorch's `nn` and `optim`, with what becomes of it here: the page docs/pytorch.md.
+"""Every public name of PyTorch, its tensors, `nn`, `optim` and `utils.data`, with what becomes of it: docs/pytorch.md.
 
 `python -m tests.peer_names` writes it (PyTorch must be installed); `tests/test_peer_names.py` fails while a name has no status or the page is old.
 """
@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import chainrule
-from tests.left_out import LEFT_OUT
+from chainrule.absent_names import reason
 from tests.peer_tables import tables
 
-#: The parts of PyTorch whose names must all have a status.
+#: The parts of PyTorch whose names must all have a status; "" is the top level.
 AREAS = (
-    "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "nn.utils.parametrize", "nn.utils.parametrizations",
-    "optim", "optim.lr_scheduler", "optim.swa_utils",
+    "", "Tensor", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "nn.utils.parametrize", "nn.utils.parametrizations",
+    "optim", "optim.lr_scheduler", "optim.swa_utils", "utils.data",
 )  # fmt: skip
 
 #: Where PyTorch's modules have no list of their public names: what is imported there from elsewhere.
@@ -34,7 +36,11 @@ class Row(NamedTuple):
 
 def peer_names(area: str) -> list[str]:
     """What PyTorch offers in one of its parts, without what it only imports for itself."""
-    module = importlib.import_module(f"torch.{area}")
+    if area == "Tensor":
+        return sorted(name for name in dir(importlib.import_module("torch").Tensor) if not name.startswith("_"))
+    module = importlib.import_module(f"torch.{area}".rstrip("."))
+    if area == "":
+        return _top_level(module)
     names = getattr(module, "__all__", None) if area != "nn" else None
     if names is None:
         names = [name for name in dir(module) if not name.startswith("_")]
@@ -42,7 +48,7 @@ def peer_names(area: str) -> list[str]:
     for name in names:
         thing = getattr(module, name)
         own = getattr(thing, "__module__", None) or ""
-        if not callable(thing) or own.split(".")[0] in _IMPORTED or name == "Tensor":
+        if not callable(thing) or own.split(".")[0] in _IMPORTED or name.startswith("_") or name == "Tensor":
             continue
         if inspect.isclass(thing) and area in ("nn.functional", "nn.init"):
             continue
@@ -52,12 +58,31 @@ def peer_names(area: str) -> list[str]:
     return sorted(found)
 
 
+def _top_level(torch: Any) -> list[str]:
+    """What PyTorch lists, its parts, and what belongs to it though no list has it (`channels_last`)."""
+    found = set(torch.__all__)
+    for name in dir(torch):
+        thing = getattr(torch, name)
+        own = (
+            thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None) or type(thing).__module__
+        )
+        if not name.startswith("_") and own.split(".")[0] == "torch" and name != "torch":
+            found.add(name)
+    return sorted(found)
+
+
 def ours(name: str) -> Any:
     """The thing of that name in chainrule, or None."""
+    if name in ("newaxis", "Tensor.newaxis"):
+        return chainrule.Size  # there, and None
     thing: Any = chainrule
-    for part in name.split("."):
+    for part in name.lstrip(".").split("."):
         thing = getattr(thing, part, None)
     return thing
+
+
+#: The tests whose tables are lines of Python, run in both frameworks.
+_EXPRESSIONS = ("functions", "more_functions", "dtypes", "shapes", "indexing", "views")
 
 
 def compared() -> dict[str, str]:
@@ -66,7 +91,26 @@ def compared() -> dict[str, str]:
     modules = Counter(f"nn.{case.source.split('(')[0]}" for case in found.modules)
     functions = Counter(f"nn.functional.{case.source.split('(')[0]}" for case in found.functions)
     counted = {name: f"compared in {count} case{'s' * (count > 1)}" for name, count in (modules + functions).items()}
-    return {**counted, **{name: f"compared in `{place}`" for name, place in found.tested.items()}}
+    elsewhere = {name: f"compared in `{place}`" for name, place in found.tested.items()}
+    return {**_compared_in_expressions(), **counted, **elsewhere}
+
+
+def _compared_in_expressions() -> dict[str, str]:
+    """The functions and methods that stand in an expression of some table of expressions, by any of their names."""
+    found: dict[int, str] = {}
+    here = Path(__file__).parent
+    for file in sorted(here / f"test_peer_{kind}.py" for kind in _EXPRESSIONS):
+        text = file.read_text(encoding="utf-8")
+        used = [getattr(chainrule, name, None) for name in re.findall(r"\blib\.([a-zA-Z_]\w*)", text)]
+        used += [getattr(chainrule.Tensor, name, None) for name in re.findall(r"(?<=[xyz)\]])\.([a-zA-Z_]\w*)", text)]
+        found.update({id(thing): f"compared in `tests/{file.name}`" for thing in used if thing is not None})
+    names = [(chainrule, f"{name}", name) for name in dir(chainrule)]
+    names += [(chainrule.Tensor, f"Tensor.{name}", name) for name in dir(chainrule.Tensor)]
+    return {full: found[id(getattr(owner, name))] for owner, full, name in names if id(getattr(owner, name)) in found}
+
+
+#: Where "it is there" is status enough: flags, constants and classes stand beside the functions.
+MIXED = ("", "Tensor", "utils.data")
 
 
 def rows(area: str) -> list[Row]:
@@ -74,18 +118,19 @@ def rows(area: str) -> list[Row]:
     known = compared()
     result = []
     for name in peer_names(area):
-        full = f"{area}.{name}"
-        if full in LEFT_OUT and ours(full) is None:
-            result.append(Row(name, f"left out: {LEFT_OUT[full]}"))
-        elif ours(full) is None:
-            result.append(Row(name, ""))
+        full = f"{area}.{name}".lstrip(".")
+        why = reason(area, name) if ours(full) is None else ""
+        if ours(full) is not None:
+            result.append(Row(name, known.get(full, "there" if area in MIXED else "")))
         else:
-            result.append(Row(name, known.get(full, "")))
+            result.append(Row(name, f"left out: {why}" if why else ""))
     return result
 
 
 def own_names(area: str) -> Iterator[Row]:
     """What chainrule adds to a part: its name and the first line of its docstring."""
+    if area in ("", "Tensor"):
+        return
     theirs = set(dir(importlib.import_module(f"torch.{area}")))
     module = importlib.import_module(f"chainrule.{area}")
     for name in sorted(getattr(module, "__all__", [])):
@@ -94,19 +139,41 @@ def own_names(area: str) -> Iterator[Row]:
             yield Row(name, (inspect.getdoc(thing) or "").split("\n")[0])
 
 
+def _tabulated(found: list[Row]) -> list[str]:
+    return ["| name | status |", "| --- | --- |", *[f"| `{row.name}` | {row.status} |" for row in found], ""]
+
+
+def _grouped(found: list[Row]) -> list[str]:
+    """The names by their status, what is there first: the lists are long."""
+    groups: dict[str, list[str]] = {}
+    for row in sorted(found, key=lambda row: list(_KINDS).index(row.status.split()[0])):
+        groups.setdefault(row.status, []).append(f"`{row.name}`")
+    return [
+        part
+        for status, names in groups.items()
+        for part in (f"**{status[0].upper()}{status[1:]}**\n", ", ".join(names) + "\n")
+    ]
+
+
+_KINDS = {"compared": "compared", "there": "there", "left": "left out"}
+
+
 def page() -> str:
     """The page, in Markdown."""
     parts = [
         "# What PyTorch has, and where it stands here\n",
         "Made by `python -m tests.peer_names` from PyTorch 2.13's own lists of names and from the tables of the tests",
         "(`tests/peer_tables`). “Compared” means: the same text runs in both frameworks, and arguments, defaults,",
-        "outputs, gradients, state, training and evaluation are the same, in float32 and float64.\n",
+        "outputs, gradients, state, training and evaluation are the same, in float32 and float64. “There” means that the",
+        "name exists and other tests use it. What is left out says why, or what to write instead; so does the",
+        "AttributeError when such a name is used.\n",
     ]
     for area in AREAS:
         found = rows(area)
-        compared_here = sum(row.status.startswith("compared") for row in found)
-        parts += [f"## torch.{area}\n", f"{compared_here} of {len(found)} names compared.\n"]
-        parts += ["| name | status |", "| --- | --- |", *[f"| `{row.name}` | {row.status} |" for row in found], ""]
+        counts = Counter(row.status.split()[0] for row in found if row.status)
+        summary = ", ".join(f"{counts[word]} {text}" for word, text in _KINDS.items() if counts[word])
+        parts += [f"## {'torch.' * (area != '') + (area or 'torch')}\n", f"{len(found)} names: {summary}.\n"]
+        parts += _grouped(found) if area in MIXED else _tabulated(found)
         mine = list(own_names(area))
         if mine:
             parts += [f"Only here, in `chainrule.{area}`:\n", "| name | what it is |", "| --- | --- |"]

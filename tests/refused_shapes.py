@@ -9,7 +9,7 @@ from chainrule.primitives.indexing import ARRAY, Range
 #: Primitives that take an input of any shape.
 ANY_SHAPE = {
     "Negate", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan", "Tanh", "Erf", "Absolute",
-    "Sign", "Floor", "Round", "BitwiseNot", "Cast", "Sum", "Product", "CumulativeSum", "Sort", "Flip",
+    "Sign", "Floor", "Round", "BitwiseNot", "Cast", "Sum", "Product", "CumulativeSum", "CumulativeArgmax", "Sort", "Flip",
     "RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance",
 }  # fmt: skip
 

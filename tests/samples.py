@@ -207,6 +207,9 @@ SAMPLES: dict[str, list[Sample]] = {
     "Cast": [Sample((x,), {"dtype": np.dtype(np.float64)}) for x in layouts()],
     **{name: reduced(empty=name != "Amax") for name in ("Sum", "Product", "Amax")},
     "Argmax": [Sample((x,), {"axis": axis}) for x, axis in along() if x.shape[axis]],
+    "CumulativeArgmax": [
+        Sample((x,), {"axis": axis, "largest": largest}) for x, axis in along() for largest in (True, False)
+    ],
     "CumulativeSum": [Sample((x,), {"axis": axis}) for x, axis in along()],
     "Sort": [Sample((x,), {"axis": axis, "descending": d}) for x, axis in along() for d in (False, True)],
     "Broadcast": [

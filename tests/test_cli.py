@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
     [
         (
             ["train", "lenet6"],
-            "no model 'lenet6'; there are convnet, lenet5, mlp, resnet18, unet. Did you mean lenet5?",
+            "no model 'lenet6'; there are convnet, lenet5, mlp, resnet10, resnet18, unet. Did you mean lenet5?",
         ),
         (["train", "lenet5", "--data", "digit"], "Did you mean digits?"),
         (["train", "lenet5", "--epochs", "0"], "--epochs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -175,3 +176,29 @@ def test_evaluation_folds_batch_normalisation() -> None:
     assert len(products) == convolutions
     assert all("Multiply Add" in line for line in products)
     assert not any("bn" in line and line.count("×") == 3 for line in compiled.explain().splitlines())
+
+
+def test_a_compiled_module_learns_as_the_module_does_and_evaluates_natively() -> None:
+    models = [nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    compiled = chainrule.compile(models[1], mode="reduce-overhead", fullgraph=True)
+    x, y = chainrule.randn(6, 3), chainrule.randint(0, 2, (6,))
+    for model in (models[0], compiled):
+        optimizer = chainrule.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    compiled.eval()
+    assert not models[1].training
+    models[0].eval()
+    with chainrule.no_grad():
+        np.testing.assert_allclose(compiled(x).numpy(), models[0](x).numpy(), rtol=1e-5, atol=1e-6)
+    assert "product" in compiled.explain()
+    assert next(name for name, _ in compiled.named_parameters()) == "_orig_mod.0.weight"
+    assert compiled._orig_mod is models[1] and chainrule.compile(models[0], disable=True) is models[0]
+    twin = copy.deepcopy(compiled)
+    with chainrule.no_grad():
+        twin._orig_mod[0].weight.zero_()
+        assert compiled._orig_mod[0].weight.abs().sum() > 0
+        twin(x)

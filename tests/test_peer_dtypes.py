@@ -382,7 +382,16 @@ x.nelement()
 x.itemsize
 x.nbytes
 x.is_contiguous()
-x.device.type if lib.__name__ == 'torch' else x.device
+x.device.type
+lib.LongTensor([1, 2])
+lib.FloatTensor([[1, 2], [3, 4]])
+lib.FloatTensor(np.ones((2, 3), "float32")).dtype
+lib.DoubleTensor(2, 3).shape
+lib.BoolTensor([True, False])
+lib.ByteTensor([1])
+lib.IntTensor((1, 2))
+str(x.device)
+repr(x.device)
 x.T
 x.mT
 hash(x) == hash(x)

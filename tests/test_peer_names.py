@@ -1,4 +1,4 @@
-"""No name of PyTorch's `nn` and `optim` is without a status, and the page that lists them is up to date."""
+"""No public name of PyTorch is without a status, and the page that lists them is up to date."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.left_out import LEFT_OUT
+import chainrule
+from chainrule.absent_names import names
 
 pytestmark = pytest.mark.peer
 torch = pytest.importorskip("torch")
@@ -15,17 +16,41 @@ from tests import peer_names  # noqa: E402  (it imports PyTorch's modules)
 
 
 @pytest.mark.parametrize("area", peer_names.AREAS)
-def test_every_name_is_compared_or_left_out_with_a_reason(area: str) -> None:
+def test_every_name_is_there_or_left_out_with_a_reason(area: str) -> None:
     missing = [row.name for row in peer_names.rows(area) if not row.status]
-    assert not missing, f"torch.{area}: neither compared in tests/peer_tables nor in tests/left_out.py"
+    assert not missing, f"torch.{area}: neither compared in tests/peer_tables nor in chainrule/absent_names.py"
 
 
-def test_no_reason_is_given_for_what_is_there() -> None:
-    there = [name for name in LEFT_OUT if peer_names.ours(name) is not None]
-    unknown = [
-        name for name in LEFT_OUT if name.rpartition(".")[2] not in peer_names.peer_names(name.rpartition(".")[0])
-    ]
+def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> None:
+    there = [name for name in names() if peer_names.ours(name) is not None]
+    unknown = [n for n in names() if n.rpartition(".")[2] not in peer_names.peer_names(n.rpartition(".")[0])]
     assert not there and not unknown
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "says"),
+    [
+        (chainrule, "sparse_coo_tensor", "tensors are dense"),
+        (chainrule, "conv2d", "use nn.functional.conv2d"),
+        (chainrule, "abs_", r"x\.abs_"),
+        (chainrule, "soft_max", "did you mean softmax"),
+        (chainrule.nn, "SyncBatchNorm", "several processes"),
+        (chainrule.nn, "Liner", "did you mean Linear"),
+        (chainrule.nn, "relu", "use nn.functional.relu"),
+        (chainrule.nn.functional, "Softmax", "use nn.Softmax"),
+        (chainrule.nn.init, "xavier_uniform", "xavier_uniform_"),
+        (chainrule.optim, "SparseAdam", "dense"),
+        (chainrule.optim, "Adm", "did you mean Adam"),
+        (chainrule.ones(1), "to_sparse", "tensors are dense"),
+        (chainrule.ones(1), "unsqueeze_", "without the underscore"),
+        (chainrule.ones(1), "nunpy", "did you mean numpy"),
+    ],
+    ids=str,
+)
+def test_an_absent_name_says_what_to_use(owner: object, name: str, says: str) -> None:
+    with pytest.raises(AttributeError, match=says):
+        getattr(owner, name)
+    assert not hasattr(owner, name)
 
 
 def test_the_page_is_up_to_date() -> None:

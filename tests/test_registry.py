@@ -26,7 +26,7 @@ from tests.samples import ALL_TYPES, FLOATS, SAMPLES, TYPES, Sample
 CASES = [pytest.param(name, sample, id=f"{name}-{i}") for name in SAMPLES for i, sample in enumerate(SAMPLES[name])]
 #: Floating-point arguments without a gradient, and why.
 WITHOUT_GRADIENT = {
-    "Equal": "a comparison", "Less": "a comparison", "LessEqual": "a comparison", "Argmax": "a place",
+    "Equal": "a comparison", "Less": "a comparison", "LessEqual": "a comparison", "Argmax": "a place", "CumulativeArgmax": "a place",
     "BitwiseAnd": "integers only", "BitwiseOr": "integers only", "BitwiseXor": "integers only",
     "BitwiseNot": "integers only", "RandomUniform": "the state is integers", "RandomNormal": "the state is integers",
     "RandomIntegers": "the state is integers", "RandomPermutation": "the state is integers",

@@ -30,9 +30,25 @@ class OptimizerName(enum.StrEnum):
 def train(
     model: Annotated[
         str,
-        typer.Argument(help="What to train: [bold]lenet5[/], [bold]convnet[/], or [bold]mlp[/] with 128 hidden units."),
+        typer.Argument(
+            help="What to train: [bold]lenet5[/], [bold]convnet[/], [bold]resnet10[/], [bold]resnet18[/], or "
+            "[bold]mlp[/] with 128 hidden units."
+        ),
     ],
-    data: Annotated[str, typer.Option(help="What to learn from: [bold]digits[/], 1,797 handwritten ones.")] = "digits",
+    data: Annotated[
+        str,
+        typer.Option(
+            help="What to learn from: [bold]digits[/] (1,797 handwritten ones, always there), [bold]mnist[/], "
+            "[bold]fashion-mnist[/], [bold]cifar10[/] or [bold]cifar100[/]."
+        ),
+    ] = "digits",
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CHAINRULE_DATA",
+            help="The folder with the data's files. [dim]default: a cache folder, where they are downloaded to[/]",
+        ),
+    ] = None,
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the training data.", rich_help_panel=OPTIMIZATION)
     ] = 30,
@@ -59,8 +75,15 @@ def train(
         typer.Option(
             min=0,
             max=8,
-            help="Move each training image by up to so many pixels, anew in each epoch. [dim]default: 2 of 32 "
-            "(lenet5, convnet), 0 of 8 (mlp)[/]",
+            help="Move each training image by up to so many pixels, anew in each epoch. [dim]default: 2, for colour "
+            "images 4, for mlp 0[/]",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            help="Turn half of the training images left to right. [dim]default: colour images only[/]",
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,
@@ -90,6 +113,8 @@ def train(
 
       chainrule train lenet5 --data digits
       chainrule train mlp --epochs 10 --optimizer sgd --lr 0.1 --output runs/mine
+      chainrule train lenet5 --data mnist --epochs 5
+      chainrule train resnet10 --data cifar10 --epochs 2 --batch-size 128
 
     [bold]What comes out[/], in the run's folder
 
@@ -99,6 +124,7 @@ def train(
       weights.safetensors  the weights of the best epoch
       last.safetensors     the weights at the end
       summary.json         the test accuracy
+      report.html          all of it on one page, with confusions and examples
     """
     rate = learning_rate if learning_rate is not None else {"adam": 2e-3, "sgd": 0.05}[optimizer.value]
     if not rate > 0 or rate == float("inf"):
@@ -106,20 +132,33 @@ def train(
     config = {
         "model": model, "data": data, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer.value,
         "learning_rate": rate, "schedule": "cosine", "momentum": momentum, "weight_decay": weight_decay,
-        "shift": image_size(model) // 16 if shift is None else shift, "seed": seed,
+        "shift": shift, "flip": flip, "seed": seed,
     }  # fmt: skip
-    return _Training(config, quiet, eager).run(output)
+    return _Training(config, quiet, eager, data_root).run(output)
 
 
-def image_size(model: str) -> int:
-    """The side of the images that a model is trained on: the original 8 for the MLP, 32 for convolutions."""
-    return 8 if model == "mlp" else 32
+def image_size(model: str, data: str) -> int | None:
+    """The side that images are resized to: the digits' 8 pixels become 32 for convolutions, others stay as they are."""
+    return 32 if data == "digits" and model != "mlp" else None
+
+
+def model_options(model: str, shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+    """The constructor's options for images of a shape (C, H, W)."""
+    channels, height, width = shape
+    if model == "mlp":
+        return {"sizes": [channels * height * width, 128, classes]}
+    options: dict[str, Any] = {"num_classes": classes, "in_channels": channels}
+    if model in ("lenet5", "convnet"):
+        options["image_size"] = height
+    elif model == "resnet18":
+        options["stem"] = "cifar"
+    return options
 
 
 class _Training:
     """One run of the command: what is trained, on what, how."""
 
-    def __init__(self, config: dict[str, Any], quiet: bool, eager: bool) -> None:
+    def __init__(self, config: dict[str, Any], quiet: bool, eager: bool, root: Path | None) -> None:
         import rich.console
 
         import chainrule
@@ -130,12 +169,16 @@ class _Training:
         self.console = rich.console.Console(quiet=quiet)
         self.result = rich.console.Console()
         chainrule.manual_seed(config["seed"])
-        size = image_size(config["model"])
-        self.splits = data.load(config["data"], size=size)
-        options: dict[str, Any] = {"num_classes": self.splits.classes}
-        if config["model"] == "mlp":
-            options = {"sizes": [size**2, 128, self.splits.classes]}
-        self.model = models.create(config["model"], **options)
+        if config["model"] == "unet" or config["data"] == "shakespeare":
+            raise ValueError("this command trains classifiers of images; U-Nets and texts are trained from Python.")
+        self.splits = data.load(config["data"], size=image_size(config["model"], config["data"]), root=root)
+        shape = tuple(self.splits.train[0][0].shape)
+        colour, plain = shape[0] == 3, config["model"] == "mlp"
+        if config["shift"] is None:
+            config["shift"] = 0 if plain else 4 if colour else 2
+        if config["flip"] is None:
+            config["flip"] = colour and not plain
+        self.model = models.create(config["model"], **model_options(config["model"], shape, self.splits.classes))
         parameters, rate, decay = self.model.parameters(), config["learning_rate"], config["weight_decay"]
         if config["optimizer"] == "adam":
             self.optimizer: optim.Optimizer = optim.Adam(parameters, lr=rate, weight_decay=decay)
@@ -209,10 +252,18 @@ class _Training:
             table.print_row(epoch, trained, validation, seconds, best)
 
     def _shifted_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        from chainrule.data import random_shift
+        from chainrule.data.transforms import Compose, RandomCrop, RandomHorizontalFlip
 
+        shape = self.splits.train[0][0].shape
+        black = [-mean / std for mean, std in zip(self.splits.mean, self.splits.std, strict=True)]
+        parts: list[Any] = []
+        if self.config["shift"]:
+            parts.append(RandomCrop(shape[-1], padding=self.config["shift"], fill=black))
+        if self.config["flip"]:
+            parts.append(RandomHorizontalFlip())
+        change = Compose(parts)
         for images, labels in self.train_batches:
-            yield random_shift(images, self.config["shift"]), labels
+            yield change(images), labels
 
     def _finish(self, run: Run, outcome: dict[str, Any]) -> None:
         """Test the best weights, write what is left to write, and say where it is."""
@@ -232,7 +283,22 @@ class _Training:
                 f"{test.accuracy:.4f}[/] ({round(test.accuracy * count)} of {count})"
             )
         run.finish(outcome)
+        if run.rows:
+            self._report(run, outcome)
         self._say(f"Run: {escape(str(run.path))}")  # brackets in a name are no markup
+
+    def _report(self, run: Run, outcome: dict[str, Any]) -> None:
+        from chainrule.train.classifier import classify
+        from chainrule.train.report import Report, write_report
+
+        names = list(self.splits.names) or [str(i) for i in range(self.splits.classes)]
+        results = classify(self.model, self.test_batches, names, self.splits.mean, self.splits.std)
+        numbers = {name.replace("_", " "): value for name, value in outcome.items() if name != "reason"}
+        report = Report(
+            f"{self.config['model']} on {self.config['data']}", run.rows, {"best epoch": run.best_epoch, **numbers},
+            self.config, (results.confusion, names), results.per_class, results.worst, results.best,
+        )  # fmt: skip
+        write_report(report, run.path / "report.html")
 
     def _say(self, text: str) -> None:
         self.result.print(text, soft_wrap=True, highlight=False)

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Set
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -372,19 +372,23 @@ class CompiledFunction:
         executable = self.program.executable
         return measure(executable, lambda: self(*args, **kwargs), runs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledFunction, (self.function, self.debug)  # a copy makes programs of its own
+
     def __repr__(self) -> str:
         return f"<compiled {self.name}>"
 
 
-@overload
-def compile(function: Callable[..., Any], *, debug: bool = False) -> CompiledFunction: ...
-
-
-@overload
-def compile(*, debug: bool = False) -> Callable[[Callable[..., Any]], CompiledFunction]: ...
-
-
-def compile(function: Callable[..., Any] | None = None, *, debug: bool = False) -> Any:
+def compile(
+    function: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str = "inductor",
+    mode: str | None = None,
+    debug: bool = False,
+    disable: bool = False,
+) -> Any:
     """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
 
     The step is written as always; nothing in it has to change:
@@ -410,12 +414,24 @@ def compile(function: Callable[..., Any] | None = None, *, debug: bool = False) 
     that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
     has been changed then either. That copies all state in every run: it is for searching.
 
+    A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
+    module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
+    `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since there is one way to compile, always the whole
+    function, for each size anew.
+
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    return functools.partial(CompiledFunction, debug=debug) if function is None else CompiledFunction(function, debug)
+    if function is None:
+        return functools.partial(compile, debug=debug, disable=disable)
+    if disable:
+        return function
+    from chainrule.compiler.module import CompiledModule
+    from chainrule.nn.module import Module
+
+    return CompiledModule(function, debug) if isinstance(function, Module) else CompiledFunction(function, debug)
 
 
 class _Place:

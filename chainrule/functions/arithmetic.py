@@ -353,3 +353,89 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     """
     x, over, under = promote(input, tensor1, tensor2)
     return add(x, div(over, under), alpha=value)
+
+
+def clamp_min(input: Tensor, min: Operand) -> Tensor:
+    """Entries below `min` become `min`."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Tensor, max: Operand) -> Tensor:
+    """Entries above `max` become `max`."""
+    return clamp(input, max=max)
+
+
+def fmax(input: Operand, other: Operand) -> Tensor:
+    """The larger of two, and the other one where one is NaN.
+
+    >>> import chainrule
+    >>> chainrule.fmax(chainrule.tensor([1.0, float("nan")]), chainrule.tensor([2.0, 3.0]))
+    tensor([2., 3.])
+    """
+    x, y = promote(input, other)
+    return where((x >= y) | isnan(y), x, y)
+
+
+def fmin(input: Operand, other: Operand) -> Tensor:
+    """The smaller of two, and the other one where one is NaN.
+
+    >>> import chainrule
+    >>> chainrule.fmin(chainrule.tensor([1.0, float("nan")]), chainrule.tensor([2.0, 3.0]))
+    tensor([1., 3.])
+    """
+    x, y = promote(input, other)
+    return where((x <= y) | isnan(y), x, y)
+
+
+def copysign(input: Operand, other: Operand) -> Tensor:
+    """|input| with the sign of `other`, of −0 too.
+
+    >>> import chainrule
+    >>> chainrule.copysign(chainrule.tensor([1.0, 2.0]), chainrule.tensor([-3.0, 0.0]))
+    tensor([-1.,  2.])
+    """
+    x, y = (as_floating(z) for z in promote(input, other))
+    return x.abs() * where(y.signbit(), -1.0, 1.0).to(x.dtype)
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, and `values` at 0.
+
+    >>> import chainrule
+    >>> chainrule.heaviside(chainrule.tensor([-1.0, 0.0, 2.0]), chainrule.tensor(0.5))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    x, y = promote(input, values)
+    return where(isnan(x), x, where(x == 0, y, (x > 0).to(x.dtype))).detach()
+
+
+def ldexp(input: Operand, other: Operand) -> Tensor:
+    """input · 2 to the power of `other`.
+
+    >>> import chainrule
+    >>> chainrule.ldexp(chainrule.tensor([1.5]), chainrule.tensor([3]))
+    tensor([12.])
+    """
+    return mul(input, pow(2.0, other))
+
+
+def logaddexp2(input: Operand, other: Operand) -> Tensor:
+    """log₂(2ˣ + 2ʸ) without overflow.
+
+    >>> import chainrule
+    >>> chainrule.logaddexp2(chainrule.tensor([3.0]), chainrule.tensor([3.0]))
+    tensor([4.])
+    """
+    x, y = promote(input, other)
+    return logaddexp(x * math.log(2), y * math.log(2)) / math.log(2)
+
+
+def float_power(input: Operand, exponent: Operand) -> Tensor:
+    """input to the power of `exponent`, computed in float64.
+
+    >>> import chainrule
+    >>> chainrule.float_power(chainrule.tensor([2]), -1)
+    tensor([0.5000], dtype=chainrule.float64)
+    """
+    x, y = promote(input, exponent)
+    return pow(x.double(), y.double())

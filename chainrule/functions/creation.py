@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import need_cpu
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import need_tensor
@@ -18,12 +19,6 @@ from chainrule.primitives.value import Shape, Value
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
-
-
-def need_cpu(device: Any) -> None:
-    """Raise a ValueError for any device but "cpu" (or None, no matter which)."""
-    if device is not None and str(device).split(":")[0] != "cpu":
-        raise ValueError(f"there is no device {str(device)!r}; chainrule computes on the CPU.")
 
 
 def make(array: Any, requires_grad: bool = False) -> Tensor:
@@ -252,6 +247,17 @@ def logspace(
     """
     exponents = linspace(start, end, steps, dtype="float64", device=device).array
     return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)))
+
+
+def scalar_tensor(s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A 0-d tensor of a number, in the default floating-point type.
+
+    >>> scalar_tensor(3)
+    tensor(3.)
+    """
+    return full(
+        (), s, dtype=get_default_dtype() if dtype is None else dtype, device=device, requires_grad=requires_grad
+    )
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

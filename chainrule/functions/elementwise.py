@@ -425,3 +425,16 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
 
 negative, absolute = neg, abs
+
+
+def sinc(input: Tensor) -> Tensor:
+    """sin(πx) / (πx), and 1 at 0.
+
+    >>> import chainrule
+    >>> chainrule.sinc(chainrule.tensor([0.0, 0.5, 1.0])).round(decimals=4).abs()
+    tensor([1.0000, 0.6366, 0.0000])
+    """
+    x = as_floating(input)
+    nothing = x == 0
+    angle = where(nothing, 1.0, x) * math.pi
+    return where(nothing, 1 - x * x * (math.pi**2 / 6), sin(angle) / angle)

@@ -198,18 +198,19 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     >>> chainrule.zeros(3).index_add(0, chainrule.tensor([0, 0]), chainrule.ones(2))
     tensor([2., 0., 0.])
     """
-    _need_same_dtype(input, source, "index_add")
+    need_same_dtype(input, source, "index_add")
     source = cast(source * alpha, source.value.array.dtype) if alpha != 1 else source
     return IndexAdd.apply(input, source, _vector(input, dim, index, "index_add"), key=_at(input, dim, "index_add"))
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """The tensor with the slices of `source` put at the listed places along `dim`."""
-    _need_same_dtype(input, source, "index_copy")
+    need_same_dtype(input, source, "index_copy")
     return IndexUpdate.apply(input, source, _vector(input, dim, index, "index_copy"), key=_at(input, dim, "index_copy"))
 
 
-def _need_same_dtype(input: Tensor, source: Tensor, operation: str) -> None:
+def need_same_dtype(input: Tensor, source: Tensor, operation: str) -> None:
+    """Raise a DTypeError unless both hold the same data type: what is written must not be converted silently."""
     if input.value.array.dtype != source.value.array.dtype:
         raise DTypeError(
             f"{operation}: a {input.dtype} tensor takes entries of its own type, not {source.dtype}; "
@@ -324,7 +325,7 @@ def scatter(
 def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any, operation: str) -> Tensor:
     key, places = _grid(input, dim, index, operation)
     if isinstance(src, TensorCell):
-        _need_same_dtype(input, src, operation)  # type: ignore[arg-type]
+        need_same_dtype(input, src, operation)  # type: ignore[arg-type]
         if src.ndim != index.ndim or any(a < b for a, b in zip(src.shape, index.shape, strict=True)):
             raise ShapeError(f"{operation}: src {tuple(src.shape)} is smaller than the index {tuple(index.shape)}.")
         src = src[tuple(slice(0, extent) for extent in index.shape)]  # type: ignore[index]

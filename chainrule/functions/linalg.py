@@ -374,6 +374,13 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     return result
 
 
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of matrices in the cheapest order: `multi_dot` under an older name."""
+    if any(A.ndim != 2 for A in matrices):
+        raise ShapeError(f"chain_matmul takes matrices, got shapes {[tuple(A.shape) for A in matrices]}.")
+    return multi_dot(matrices) if len(matrices) > 1 else matrices[0]
+
+
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """X with A·X = B for triangular A, of which only that triangle is read.
 

@@ -287,3 +287,23 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     x = masked_fill(input, isnan(input), nan)
     x = masked_fill(x, eq(x, math.inf), largest if posinf is None else posinf)
     return masked_fill(x, eq(x, -math.inf), -largest if neginf is None else neginf)
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """Whether each entry is +∞.
+
+    >>> import chainrule
+    >>> chainrule.isposinf(chainrule.tensor([float("inf"), -float("inf")]))
+    tensor([ True, False])
+    """
+    return eq(input, float("inf"))
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """Whether each entry is −∞.
+
+    >>> import chainrule
+    >>> chainrule.isneginf(chainrule.tensor([float("inf"), -float("inf")]))
+    tensor([False,  True])
+    """
+    return eq(input, -float("inf"))

@@ -9,9 +9,10 @@ import numpy as np
 
 from chainrule import dtypes
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU, Device, need_cpu
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
-from chainrule.functions.creation import full_like, need_cpu, read_shape, zeros
+from chainrule.functions.creation import full_like, read_shape, zeros
 from chainrule.functions.promotion import cast
 from chainrule.primitives.trace import refuse_symbol
 from chainrule.primitives.value import Symbol, Value
@@ -78,9 +79,9 @@ class Methods:
         for wish in args:
             if isinstance(wish, TensorCell):
                 dtype = wish.dtype
-            elif isinstance(wish, bool) or str(wish).startswith("cpu"):
+            elif wish is None or isinstance(wish, bool | Device):
                 continue
-            elif isinstance(wish, str) and wish.split(":")[0] in ("cuda", "mps", "xpu", "meta"):
+            elif isinstance(wish, str) and not dtypes.is_name(wish):
                 need_cpu(wish)
             else:
                 dtype = wish
@@ -94,6 +95,25 @@ class Methods:
     def cpu(self: Any) -> Tensor:
         """The tensor itself: everything is on the CPU."""
         return self
+
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
+        """Raises DeviceError: there is no other device than the CPU."""
+        return self.to("cuda" if device is None else device)
+
+    def get_device(self: Any) -> int:
+        """−1: the number of the device, which the CPU does not have."""
+        return -1
+
+    def pin_memory(self: Any) -> Tensor:
+        """The tensor itself: memory need not be held in place for copies to another device."""
+        return self
+
+    def share_memory_(self: Any) -> Tensor:
+        """The tensor itself: threads share all memory, and other processes get copies."""
+        return self
+
+    is_cpu, is_cuda, is_mps, is_xpu, is_meta = True, False, False, False, False
+    is_sparse, is_quantized, is_nested = False, False, False
 
     # ------------------------------------------------------------------------------- out of tensors
 
@@ -212,9 +232,9 @@ class Methods:
         return True
 
     @property
-    def device(self: Any) -> str:
-        """Where the entries are: "cpu"."""
-        return "cpu"
+    def device(self: Any) -> Device:
+        """Where the entries are: on the CPU."""
+        return CPU
 
     @property
     def T(self: Any) -> Tensor:

@@ -17,9 +17,8 @@ from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.arithmetic import maximum, minimum
 from chainrule.functions.promotion import as_floating, cast, constant
 from chainrule.primitives import reduction as primitives
-from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Concatenate
-from chainrule.primitives.value import Shape, Value
+from chainrule.primitives.value import Shape
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -396,7 +395,7 @@ def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     >>> chainrule.cummax(chainrule.tensor([1, 3, 2]), 0).values
     tensor([1, 3, 3])
     """
-    return _running(input, dim, np.greater_equal, "cummax")
+    return _running(input, dim, True, "cummax")
 
 
 def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
@@ -406,22 +405,14 @@ def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
     >>> chainrule.cummin(chainrule.tensor([2, 1, 3]), 0).values
     tensor([2, 1, 1])
     """
-    return _running(input, dim, np.less_equal, "cummin")
+    return _running(input, dim, False, "cummin")
 
 
-def _running(input: Tensor, dim: int, better: Any, operation: str) -> ValuesAndIndices:
+def _running(input: Tensor, dim: int, largest: bool, operation: str) -> ValuesAndIndices:
     axis = axis_of(dim, input.ndim, operation)
     if not input.ndim:
         return ValuesAndIndices(input.clone(), constant(0, np.dtype(np.int64)))
-    array = np.moveaxis(input.array, axis, 0)
-    places = np.zeros(array.shape, np.int64)
-    best = array[:1].copy()
-    for i in range(1, len(array)):
-        # NaN beats all, and is never beaten but by the next NaN.
-        wins = (better(array[i], best[0]) & (best[0] == best[0])) | (array[i] != array[i])
-        best[0] = np.where(wins, array[i], best[0])
-        places[i] = np.where(wins, i, places[i - 1])
-    indices = Primitive.make_tensor(Value(np.moveaxis(places, 0, axis)))
+    indices = primitives.CumulativeArgmax.apply(input, axis=axis, largest=largest)
     return ValuesAndIndices(input.gather(axis, indices), indices)
 
 

@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+from chainrule.models.clustering import choose_k, kmeans
 from chainrule.models.convnet import ConvNet
 from chainrule.models.lenet5 import LeNet5
 from chainrule.models.linear_regression import elastic_net, lasso, least_squares, ridge
 from chainrule.models.mlp import MLP
-from chainrule.models.resnet import ResNet, resnet18
+from chainrule.models.normal_equations import NormalEquations, streamed_least_squares
+from chainrule.models.pca import pca
+from chainrule.models.resnet import ResNet, resnet10, resnet18
 from chainrule.models.transformer import DecoderTransformer, EncoderDecoderTransformer
 from chainrule.models.unet import UNet
 from chainrule.nn.module import Module
@@ -21,21 +24,28 @@ __all__ = [
     "EncoderDecoderTransformer",
     "LeNet5",
     "MLP",
+    "NormalEquations",
     "ResNet",
     "UNet",
+    "choose_k",
     "create",
     "elastic_net",
+    "kmeans",
     "lasso",
     "least_squares",
     "names",
+    "pca",
+    "resnet10",
     "resnet18",
     "ridge",
+    "streamed_least_squares",
 ]
 
 _MODELS: dict[str, Callable[..., Module]] = {
     "convnet": ConvNet,
     "lenet5": LeNet5,
     "mlp": MLP,
+    "resnet10": resnet10,
     "resnet18": resnet18,
     "unet": UNet,
 }

@@ -79,7 +79,7 @@ def shortcut(in_channels: int, channels: int, stride: int) -> nn.Sequential | No
 class ResNet(nn.Module):
     """A stem, four stages of residual blocks, the mean over all pixels, and a linear layer.
 
-    Input (N, in_channels, H, W), output (N, num_classes) scores (logits). Stage s has 64·2ˢ channels (times the
+    Input (N, in_channels, H, W), output (N, num_classes) scores (logits). Stage s has width·2ˢ channels (times the
     block's expansion); all but the first halve the size. Layer names are torchvision's.
 
     Args:
@@ -89,6 +89,7 @@ class ResNet(nn.Module):
         in_channels: 3 for colour.
         stem: "imagenet", a 7×7 convolution of stride 2 and 3×3 max pooling of stride 2; or "cifar", a 3×3
             convolution that keeps the size, for images of about 32×32.
+        width: channels of the stem and the first stage.
         zero_init_residual: start the last normalisation of each block at 0, so that blocks begin as identities.
 
     Convolutions start with He's normal numbers for the fan-out. Source: He et al., "Deep residual learning for image
@@ -110,6 +111,7 @@ class ResNet(nn.Module):
         in_channels: int = 3,
         stem: str = "imagenet",
         zero_init_residual: bool = False,
+        width: int = 64,
     ) -> None:
         super().__init__()
         if stem not in ("imagenet", "cifar"):
@@ -117,18 +119,18 @@ class ResNet(nn.Module):
         if len(layers) != 4 or min(layers) < 1:
             raise ValueError(f"a residual network has four stages of at least one block each, got {list(layers)}.")
         large = stem == "imagenet"
-        self.conv1 = nn.Conv2d(in_channels, 64, *((7, 2, 3) if large else (3, 1, 1)), bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(in_channels, width, *((7, 2, 3) if large else (3, 1, 1)), bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
-        width = 64
+        before = width
         for stage, count in enumerate(layers, 1):
-            channels, blocks = 32 * 2**stage, []
+            channels, blocks = width * 2 ** (stage - 1), []
             for i in range(count):
-                blocks.append(block(width, channels, 2 if stage > 1 and i == 0 else 1))
-                width = channels * block.expansion
+                blocks.append(block(before, channels, 2 if stage > 1 and i == 0 else 1))
+                before = channels * block.expansion
             setattr(self, f"layer{stage}", nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(width, num_classes)
+        self.fc = nn.Linear(before, num_classes)
         self._start(zero_init_residual)
 
     def _start(self, zero_init_residual: bool) -> None:
@@ -160,3 +162,14 @@ def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:
     11173962
     """
     return ResNet(BasicBlock, [2, 2, 2, 2], num_classes, **options)
+
+
+def resnet10(num_classes: int = 10, **options: Any) -> ResNet:
+    """A small residual network for images of about 32×32: one basic block in each stage, of 32 to 256 channels.
+
+    Options are :class:`ResNet`'s; the stem is "cifar" and the width 32 unless given.
+
+    >>> sum(p.numel() for p in resnet10().parameters())
+    1228970
+    """
+    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes, **{"stem": "cifar", "width": 32, **options})

@@ -1,5 +1,8 @@
 """Layers, losses and what they are made of, under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.nn import functional, init, kernels, penalty, utils
 from chainrule.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
@@ -335,3 +338,6 @@ __all__ = [
     "receptive_field",
     "utils",
 ]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("nn", globals())

@@ -1,5 +1,8 @@
 """The functions under the layers, under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.functions.activation import gelu, sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
@@ -259,3 +262,6 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("nn.functional", globals())

@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from chainrule.absent_names import teller
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
 from chainrule.functions import creation
@@ -437,3 +438,7 @@ def default_weight_and_bias(weight: Tensor, bias: Tensor | None, fan_in: int | N
     uniform_(weight, -bound, bound)
     if bias is not None:
         uniform_(bias, -bound, bound)
+
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("nn.init", globals())

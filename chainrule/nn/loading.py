@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,13 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import tensor
 from chainrule.nn.uninitialized import is_uninitialized
-from chainrule.tensor import Tensor
+from chainrule.tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
     from chainrule.nn.module import Module
+
+#: The name of what `get_extra_state` answers, after the module's path.
+EXTRA_STATE = "_extra_state"
 
 
 class IncompatibleKeys(NamedTuple):
@@ -23,24 +27,107 @@ class IncompatibleKeys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
-def load_state(module: Module, state_dict: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
+
+class _Place(NamedTuple):
+    """Where an entry of the state stands: the table of a module that holds it, and what is there now."""
+
+    table: dict[str, Any]
+    key: str
+    entry: Tensor
+
+
+def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
     """See `Module.load_state_dict`."""
-    own = module.state_dict()
-    missing = [name for name in own if name not in state_dict]
-    unexpected = [name for name in state_dict if name not in own]
-    given = {name: _as_tensor(name, state_dict[name]) for name in own if name in state_dict}
-    problems = [text for name, new in given.items() if (text := _misfit(name, new, own[name]))]
-    if strict and missing:
-        problems.append(f"missing: {', '.join(missing)}")
-    if strict and unexpected:
-        problems.append(f"unexpected: {', '.join(unexpected)}")
-    if problems:
-        raise CheckpointError(f"these weights do not fit {type(module).__name__}: {'; '.join(problems)}.")
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"load_state_dict takes a dictionary, got {_kind(state_dict)}; chainrule.load reads a file.")
+    state, keys = OrderedDict(state_dict), IncompatibleKeys([], [])
+    problems: list[str] = []
+    for path, part in _parts(module):
+        for hook in part._hooks_for("load_pre"):
+            hook.function(part, state, path, {}, strict, keys.missing_keys, keys.unexpected_keys, problems)
+    places, extra = _places(module), _extra_states(module)
+    keys.missing_keys.extend(name for name in (*places, *extra) if name not in state)
+    keys.unexpected_keys.extend(name for name in state if name not in places and name not in extra)
+    given = {name: _as_tensor(name, state[name]) for name in places if name in state}
+    problems += [text for name, new in given.items() if (text := _misfit(name, new, places[name].entry))]
+    after = [(part, hook) for part in _from_below(module) for hook in part._hooks_for("load_post")]
+    _refuse(module, problems, None if after else keys, strict)
+    before = [(place, place.entry.value) for place in places.values()]
     with no_grad():
         for name, new in given.items():
-            _copy(new, own[name])
-    return IncompatibleKeys(missing, unexpected)
+            (_assign if assign else _copy)(new, places[name])
+    for name in extra:
+        if name in state:
+            extra[name].set_extra_state(state[name])
+    for part, hook in after:  # they may say that some names do not matter
+        hook.function(part, keys)
+    try:
+        _refuse(module, [], keys, strict)
+    except CheckpointError:
+        for place, value in before:
+            place.table[place.key] = place.entry
+            place.entry.set_value(value)
+        raise
+    return keys
+
+
+def _refuse(module: Module, problems: list[str], keys: IncompatibleKeys | None, strict: bool) -> None:
+    """Raise a CheckpointError if there is anything to complain about."""
+    if strict and keys and keys.missing_keys:
+        problems = [*problems, f"missing: {', '.join(keys.missing_keys)}"]
+    if strict and keys and keys.unexpected_keys:
+        problems = [*problems, f"unexpected: {', '.join(map(str, keys.unexpected_keys))}"]
+    if problems:
+        raise CheckpointError(f"these weights do not fit {type(module).__name__}: {'; '.join(problems)}.")
+
+
+# ------------------------------------------------------------------------------- what a module has
+
+
+def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All modules with the prefixes of their entries; one that stands in several places comes as often."""
+    yield prefix, module
+    for name, part in module.named_children():
+        yield from _parts(part, f"{prefix}{name}.")
+
+
+def _from_below(module: Any) -> Iterator[Any]:
+    """All modules, parts before what they are parts of."""
+    for part in module.children():
+        yield from _from_below(part)
+    yield module
+
+
+def _places(module: Any) -> dict[str, _Place]:
+    """All parameters and saved buffers by name, whatever hooks make of the `state_dict`."""
+    return {
+        prefix + key: _Place(table, key, entry)
+        for prefix, part in _parts(module)
+        for table in (part._parameters, part._buffers)
+        for key, entry in table.items()
+        if entry is not None and key not in part._not_saved
+    }
+
+
+def has_extra_state(module: Any, method: str) -> bool:
+    """Whether a module's class defines `get_extra_state` or `set_extra_state` itself."""
+    from chainrule.nn.module import Module
+
+    return getattr(type(module), method) is not getattr(Module, method)
+
+
+def _extra_states(module: Any) -> dict[str, Any]:
+    return {
+        f"{prefix}{EXTRA_STATE}": part for prefix, part in _parts(module) if has_extra_state(part, "set_extra_state")
+    }
+
+
+# -------------------------------------------------------------------------------------- one entry
 
 
 def _misfit(name: str, new: Tensor, own: Tensor) -> str:
@@ -55,12 +142,21 @@ def _misfit(name: str, new: Tensor, own: Tensor) -> str:
     return f"{name} has shape {tuple(new.shape)}, the model's has {tuple(own.shape)}"
 
 
-def _copy(new: Tensor, own: Tensor) -> None:
+def _copy(new: Tensor, place: _Place) -> None:
+    own = place.entry
     if is_uninitialized(new):
         return  # neither has values
     if is_uninitialized(own):
         own.materialize(new.shape)
     own.copy_(new)
+
+
+def _assign(new: Tensor, place: _Place) -> None:
+    """Put the given tensor itself in the place. A parameter stays one, and wants a gradient if it did."""
+    if isinstance(place.entry, Parameter) and not is_uninitialized(new):
+        wanted = place.entry.requires_grad
+        new = new.requires_grad_(wanted) if isinstance(new, Parameter) else Parameter(new, wanted)
+    place.table[place.key] = new
 
 
 def _as_tensor(name: str, thing: Any) -> Tensor:
@@ -69,4 +165,8 @@ def _as_tensor(name: str, thing: Any) -> Tensor:
     try:
         return tensor(np.asarray(thing))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"the weights have no array under {name}, but {type(thing).__name__}: {error}") from None
+        raise CheckpointError(f"the weights have no array under {name}, but {_kind(thing)}: {error}") from None
+
+
+def _kind(thing: Any) -> str:
+    return type(thing).__name__

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from chainrule.cell import Handle
 from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning
 from chainrule.functions.creation import zeros
 from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
-from chainrule.nn.loading import IncompatibleKeys, load_state
+from chainrule.nn.state_dict import StateDictMethods
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
 from chainrule.tensor import Buffer, Parameter, Tensor
@@ -23,7 +22,7 @@ class _Structure:
     version = 0
 
 
-class Module:
+class Module(StateDictMethods):
     """The base of all layers and models.
 
     A subclass makes its parts in `__init__` (after `super().__init__()`) and says in `forward` what it computes.
@@ -48,6 +47,8 @@ class Module:
     training: bool
     #: Whether `forward` does something else in training than in evaluation.
     differs_in_training: bool = False
+    #: Whether `train()` passes this module by, as one whose statistics are frozen (`chainrule.transfer.freeze`).
+    stays_in_evaluation: bool = False
 
     def __init__(self) -> None:
         fields = self.__dict__
@@ -60,6 +61,7 @@ class Module:
         fields["_forward_pre_hooks"] = {}
         fields["_backward_hooks"] = {}
         fields["_backward_pre_hooks"] = {}
+        fields["_state_dict_hooks"] = {}
         fields["_paths"] = (-1, {})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -377,7 +379,7 @@ class Module:
         if not isinstance(mode, bool):
             raise ValueError(f"train(mode) takes True or False, got {mode!r}.")
         for module in self.modules():
-            module.__dict__["training"] = mode
+            module.__dict__["training"] = mode and not module.stays_in_evaluation
         return self
 
     def eval(self) -> Self:
@@ -398,7 +400,8 @@ class Module:
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Convert floating-point parameters, their gradients and buffers to a data type, in place.
 
-        Integers stay what they are. "cpu" is the only device. Raises DTypeError for a type that is no floating point.
+        Integers stay what they are. Raises DTypeError for a type that is no floating point, and DeviceError for any
+        device but "cpu".
 
         >>> import chainrule
         >>> chainrule.nn.Linear(2, 1).to(chainrule.float64).weight.dtype
@@ -436,7 +439,7 @@ class Module:
         return self.to(dst_type)
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """The module itself: its tensors are on the CPU already. Raises ValueError for another device."""
+        """The module itself: its tensors are on the CPU already. Raises DeviceError for another one."""
         return self.to(device)
 
     def cpu(self) -> Self:
@@ -444,41 +447,8 @@ class Module:
         return self
 
     def cuda(self, device: Any = None) -> Self:
-        """Raises ValueError: there is no other device than the CPU."""
-        return self.to("cuda")
-
-    # ----------------------------------------------------------------------------------- state
-
-    def state_dict(
-        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> OrderedDict[str, Tensor]:
-        """All parameters and saved buffers by their dotted names, as PyTorch names them.
-
-        They are detached (unless `keep_vars`) but follow the module: `copy.deepcopy` it to keep the values of now.
-
-        >>> import chainrule
-        >>> list(chainrule.nn.Linear(2, 1).state_dict())
-        ['weight', 'bias']
-        """
-        state: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
-        for name, entry in [*self._parameters.items(), *self._buffers.items()]:
-            if entry is not None and name not in self._not_saved:
-                state[prefix + name] = entry if keep_vars else entry.detach()
-        for name, module in self.named_children():
-            module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return state
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Copy values into the parameters and buffers of the same names, in their data types.
-
-        Values are tensors or whatever NumPy reads as an array. Nothing is changed unless everything fits. Raises
-        CheckpointError for wrong shapes, and (if `strict`) for missing and unexpected names.
-
-        >>> import chainrule
-        >>> chainrule.nn.Linear(2, 1).load_state_dict({"weight": chainrule.ones(1, 2), "bias": chainrule.zeros(1)})
-        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
-        """
-        return load_state(self, state_dict, strict)
+        """Raises DeviceError: there is no other device than the CPU."""
+        return self.to("cuda" if device is None else device)
 
     # ----------------------------------------------------------------------------------- printing, copying
 

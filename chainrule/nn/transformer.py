@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from chainrule.devices import need_cpu
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import need_cpu
 from chainrule.nn.activation import relu
 from chainrule.nn.attention import square_subsequent_mask
 from chainrule.nn.container import ModuleList

@@ -1,5 +1,8 @@
 """Optimisers: how parameters follow their gradients. Learning-rate schedules are in `lr_scheduler`."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.optim import convergence, curvature, landscapes, lr_scheduler, swa_utils
 from chainrule.optim.adadelta import Adadelta
 from chainrule.optim.adafactor import Adafactor
@@ -51,3 +54,6 @@ __all__ = [
     "newton_raphson",
     "swa_utils",
 ]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("optim", globals())

@@ -181,6 +181,23 @@ class CumulativeSum(Primitive):
         return g.flip(axis).cumsum(axis).flip(axis)
 
 
+class CumulativeArgmax(Primitive):
+    """z_i = where the largest (or smallest) of x_0 … x_i stands along one axis: the last of equals; a NaN beats all."""
+
+    latex = r"\arg\max_{j \le i} x_j"
+
+    @staticmethod
+    def shape(x: Array, *, axis: int, largest: bool) -> Form:
+        return x.shape, _index
+
+    @staticmethod
+    def evaluate(x: Array, *, axis: int, largest: bool) -> Array:
+        best = (np.maximum if largest else np.minimum).accumulate(x, axis=axis)
+        places = np.arange(x.shape[axis]).reshape([-1 if d == axis else 1 for d in range(x.ndim)])
+        new = (x == best) | (x != x)
+        return np.maximum.accumulate(np.where(new, places, 0), axis=axis)
+
+
 class Sort(Primitive):
     """values = x in order along one axis, indices = where each came from; equal ones keep their order, NaN is last."""
 

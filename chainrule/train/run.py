@@ -6,6 +6,7 @@ weights.safetensors   the weights of the epoch with the best validation accuracy
 last.safetensors      the weights after the last epoch, or when the run was interrupted
 curves.png            loss and accuracy by epoch
 summary.json          the result, once there is one
+report.html           all of it on one page
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Trainer:
         metrics: names or objects of `chainrule.metrics`, measured exactly over whole epochs.
         schedule: a learning-rate schedule; stepped after every batch, or as `schedule_every` says.
         schedule_every: "batch" or "epoch". `ReduceLROnPlateau` is given the validation loss after each epoch.
-        callbacks: called at the moments of :class:`Callback`, in order.
+        callbacks: called at the moments of :class:`Callback`, in order; those that save come last.
         transform: applied to the inputs of each training batch (augmentation), within the step.
         clip_norm: the gradients' norm is at most so much.
         clip_value: each entry of the gradients is at most so large.
@@ -345,7 +345,7 @@ class Trainer:
         return None if method is None else method(*arguments)
 
     def _call(self, moment: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
+        for callback in sorted(self.callbacks, key=lambda c: c.last):
             getattr(callback, moment)(self, *arguments)
 
 

@@ -1,16 +1,13 @@
-"""Weights in files: safetensors, which holds arrays and their names and nothing that could be executed."""
+"""Weights in files: a module's `state_dict()`, saved and loaded by `chainrule.save` and `chainrule.load`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from chainrule.errors import CheckpointError, DTypeError
-from chainrule.functions.creation import from_numpy
+from chainrule.errors import CheckpointError
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor
-from chainrule.train.files import write_atomically
+from chainrule.serialization import load, save
 
 
 def save_weights(module: Module, path: str | Path) -> None:
@@ -21,25 +18,21 @@ def save_weights(module: Module, path: str | Path) -> None:
     >>> save_weights(chainrule.nn.Linear(2, 1), path)
     >>> load_weights(chainrule.nn.Linear(2, 1), path)
     """
-    from safetensors.numpy import save
-
-    arrays = {name: np.asarray(tensor.array, order="C") for name, tensor in module.state_dict().items()}
-    content = save(arrays)  # not `save_file`, whose files only their owner may read
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    save(module.state_dict(), path)
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors in a safetensors file by name. Raises CheckpointError for a file that is missing or damaged.
+def read_weights(path: str | Path) -> dict[str, Any]:
+    """The weights in a file by name: one of ours, of another program's safetensors, or of PyTorch's.
 
-    Every type that tensors have comes back as it was saved, bfloat16 too.
+    Raises CheckpointError for a file that is missing or damaged, or that holds no dictionary.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        return {name: from_numpy(array) for name, array in load_file(path).items()}
-    except (OSError, SafetensorError, DTypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read as a safetensors file: {error}.") from None
+        weights = load(path)
+    except (OSError, CheckpointError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"{path} holds no weights by name, but a {type(weights).__name__}.")
+    return weights
 
 
 def load_weights(module: Module, path: str | Path, strict: bool = True) -> None:

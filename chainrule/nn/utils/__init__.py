@@ -1,5 +1,8 @@
 """What is done to the parameters, gradients and inputs of whole models, under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.nn.utils import parametrizations, parametrize, rnn
 from chainrule.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from chainrule.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
@@ -33,3 +36,6 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("nn.utils", globals())

@@ -6,6 +6,9 @@ for epoch in range(epochs):
     schedule.step()
 """
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.optim.lr_scheduler.base import LRScheduler
 from chainrule.optim.lr_scheduler.compose import ChainedScheduler, SequentialLR, warmup_cosine
 from chainrule.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
@@ -29,3 +32,6 @@ __all__ = [
     "PolynomialLR", "RobbinsMonro", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR",
     "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler", "warmup_cosine", "Verdict",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("optim.lr_scheduler", globals())

@@ -15,11 +15,16 @@ class Callback:
     free to be read, and `trainer.stop("reason")` ends training after the current moment. What a callback remembers
     must be in `state_dict`, so that a run that was interrupted can go on.
 
+    Attributes:
+        last: whether it is called after all others, as what saves them must be.
+
     >>> class Count(Callback):
     ...     batches = 0
     ...     def on_batch_end(self, trainer, batch):
     ...         self.batches += 1
     """
+
+    last: bool = False
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first epoch, or the first after resuming."""

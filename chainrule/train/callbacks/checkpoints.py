@@ -47,6 +47,8 @@ class Checkpoints(Callback):
     (True, 2)
     """
 
+    last = True
+
     def __init__(
         self,
         folder: str | Path,

@@ -20,8 +20,8 @@ class TooLarge(Rule):
     severity = "fault"
     shows = (
         "The loss becomes NaN or infinite on sound data; or the median loss of the last 20 batches is more than one "
-        "and a half times the first; or, over 6 epochs, the training loss rose in a third of them or more, by more than "
-        "a tenth of its first value on average, and has not halved."
+        "and a half times the first; or, over 6 epochs, the training loss rose in a third of them or more, by more "
+        "than a tenth of its first value on average, and has not halved."
     )
     cause = (
         "Steps are so large that they leap over the valley and land higher on the other side: the loss oscillates, or "

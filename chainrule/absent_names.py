@@ -1,0 +1,319 @@
+"""What PyTorch has and chainrule has not: why, and what to write instead.
+
+An AttributeError says it when such a name is used, and the page docs/pytorch.md lists it; a test holds the table
+against PyTorch's own lists of names.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
+
+_COMPLEX = "tensors hold real numbers; keep real and imaginary parts along a dimension of size 2"
+_SPARSE = "tensors are dense; multiply by a mask, or look rows up with nn.functional.embedding"
+_QUANTISED = "no quantised tensors; the data types are listed in chainrule.dtypes"
+_MEMORY = "how entries lie in memory is nobody's concern here; leave it out"
+_DEVICE = "chainrule computes on the CPU; leave it out"
+_INTERNAL = "a part of PyTorch's own machinery, not for users"
+_SCRIPT = "use chainrule.compile, which makes a native program of a Python function"
+_SPECIAL = "not there yet; SciPy's scipy.special has it for NumPy arrays, without gradients"
+_LINEAR = "use chainrule.linalg"
+_AUTOCAST = "amp.autocast changes nothing here, so there is nothing to ask or to set"
+_STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
+_WHOLE = "not for integers yet; use NumPy's and tensor(…)"
+_ONE_PROCESS = "one process on one machine; threads are used by themselves (set_num_threads)"
+_CHUNKS = (
+    "cross_entropy(linear(x, W), y) is the same numbers; its chunks save memory alone, and have no second derivative"
+)
+
+#: For each part: a reason, and the names (separated by spaces) that it holds for. "" is the top level.
+_REASONS: dict[str, dict[str, str]] = {
+    "": {
+        _COMPLEX: """
+            angle cdouble cfloat chalf complex complex128 complex32 complex64 imag is_conj is_neg polar
+            view_as_complex view_as_real""",
+        _SPARSE: """
+            dsmm hsmm hspmm saddmm smm sparse sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo
+            sparse_coo_tensor sparse_csc_tensor sparse_csr sparse_csr_tensor spmm sspaddmm""",
+        _QUANTISED: """
+            dequantize empty_quantized int_repr qint32 qint8 qscheme quantization quint2x4 quint4x2 quint8 ao bit
+            bits16 bits1x8 bits2x4 bits4x2 bits8 choose_qparams_optimized""",
+        "the types are float16, bfloat16, float32, float64, int8 to int64, uint8 and bool": """
+            float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3
+            int4 int5 int6 int7 uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7""",
+        _MEMORY: """
+            as_strided as_strided_scatter channels_last channels_last_3d contiguous_format empty_permuted
+            empty_strided layout memory_format preserve_format strided""",
+        _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
+        "use x.get_device(), or x.device": "get_device",
+        _SCRIPT: "compiled_with_cxx11_abi export fx jit",
+        "use set_default_dtype": "set_default_tensor_type",
+        _STORAGE: "is_storage storage",
+        _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
+        _ONE_PROCESS: "distributed multiprocessing is_distributed futures fork wait Future get_num_interop_threads "
+        "set_num_interop_threads init_num_threads thread_safe_generator",
+        _SPECIAL: "digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma special",
+        _WHOLE: "bitwise_left_shift bitwise_right_shift gcd lcm",
+        "not there yet; NumPy's fft and scipy.signal work on x.numpy(), without gradients": """
+            bartlett_window blackman_window fft hamming_window hann_window istft kaiser_window signal stft""",
+        "not there yet; SciPy's scipy.stats and NumPy draw such numbers": "binomial poisson quasirandom",
+        "not there yet; write the log-density out, and draw with normal, bernoulli or multinomial": "distributions",
+        "use linalg.solve_triangular": "triangular_solve",
+        "use linalg.pinv": "pinverse",
+        "use linalg.qr": "qr geqrf",
+        "use linalg.svd, which gives Vᵀ instead of V": "svd",
+        "use linalg.svd and keep the first columns": "pca_lowrank svd_lowrank",
+        "use linalg.eigh for symmetric matrices": "lobpcg",
+        "use linalg.matrix_norm": "frobenius_norm nuclear_norm norm_except_dim",
+        "use linalg.solve": "cholesky_inverse cholesky_solve lu lu_solve lu_unpack orgqr ormqr",
+        "use diff, or autograd.grad for derivatives": "gradient",
+        "use quantile(x[~x.isnan()], q)": "nanquantile",
+        "use histogram for each column": "histogramdd",
+        "use index_put, scatter or x[…] = …": "put",
+        "use scatter_reduce": "index_reduce segment_reduce",
+        "use as_tensor": "from_dlpack to_dlpack",
+        "use from_numpy(np.frombuffer(…))": "frombuffer",
+        "use from_numpy(np.memmap(…))": "from_file",
+        "use arange, which leaves the end out as Python's range does": "range",
+        "use nonzero": "nonzero_static",
+        "use np.frexp on x.numpy()": "frexp",
+        "use np.nextafter on x.numpy()": "nextafter",
+        "use a leading dimension for the batch: operations and layers take one; or a loop and stack": "vmap",
+        "use chainrule.scan for loops, and where for choices": "cond windows while_loop",
+        "use chainrule.models, or load weights from a file": "hub package",
+        "use compile(step).profile(…) or cProfile": "profiler monitor",
+        "use NumPy's numpy.testing, or allclose": "testing",
+        "use autograd.detect_anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
+        "results are always repeatable": "get_deterministic_debug_mode set_deterministic_debug_mode "
+        "is_deterministic_algorithms_warn_only_enabled",
+        "use type(x).__name__ or x.dtype": "typename",
+        "use nested lists and padding: nn.utils.rnn.pad_sequence": "nested masked",
+        "use chainrule.__version__": "torch_version version",
+        "use nn.ModuleDict": "ModuleDict",
+        "use nn.ParameterDict": "ParameterDict",
+        "use nn.Buffer": "BufferDict",
+        "use nn.LSTM": "lstm rnn_relu rnn_tanh gru",
+        "use nn.LSTMCell, nn.GRUCell or nn.RNNCell": "lstm_cell gru_cell rnn_relu_cell rnn_tanh_cell",
+        "use nn.functional.pad": "constant_pad_nd",
+        "use x.clone()": "alias_copy",
+        "use x[…].clone()": "slice_copy",
+        "use nn.functional.dropout2d": "feature_dropout feature_dropout_",
+        "use conv1d of the permuted tensor": "conv_tbc",
+        "use x * scale, or Embedding(max_norm=…)": "embedding_renorm_",
+        "use nn.functional.conv2d and the like": "convolution",
+        "use nn.functional.grid_sample": "grid_sampler grid_sampler_2d grid_sampler_3d",
+        "use nn.functional.affine_grid": "affine_grid_generator",
+        "use nn.functional": "functional",
+        "use nn.functional.max_pool1d(…, return_indices=True)": "max_pool1d_with_indices",
+        "Python's warnings decide": "set_warn_always is_warn_always_enabled",
+        "denormal numbers stay what they are": "set_flush_denormal",
+        "inference_mode is no_grad here": "is_inference is_inference_mode_enabled",
+        "use split, chunk and split with sizes": "unsafe_chunk unsafe_split unsafe_split_with_sizes",
+        "use chainrule.linalg.norm": "native_norm",
+        _INTERNAL: """
+            AVG AcceleratorError AggregationType AliasDb AnyType Argument ArgumentSpec AwaitType BenchmarkConfig
+            BenchmarkExecutionStats Block BoolType CallStack Capsule ClassType Code CompilationUnit
+            CompleteArgumentSpec ComplexType ConcreteModuleType ConcreteModuleTypeBuilder DeepCopyMemoTable
+            DeserializationStorageContext DeviceObjType DictType DisableTorchFunction DisableTorchFunctionSubclass
+            DispatchKey DispatchKeySet EnumType ErrorReport ExcludeDispatchKeyGuard ExecutionPlan FatalError
+            FileCheck FloatType FunctionSchema FutureType Gradient Graph GraphExecutorState IODescriptor InferredType
+            IntType InterfaceType JITException ListType LiteScriptModule LockingLogger LoggerBase Node NoneType
+            NoopLogger NumberType OperatorInfo OptionalType OutOfMemoryError PyObjectType PyTorchFileReader
+            PyTorchFileWriter RRefType SUM SerializationStorageContext StaticModule StreamObjType StringType Tag
+            TensorType ThroughputBenchmark TracingState TupleType Type UnionType Use Value classes classproperty cpp
+            get_file_path has_lapack has_mkl has_openmp has_spectral hash_tensor import_ir_module
+            import_ir_module_from_buffer library merge_type_from_type_comment ops overrides parse_ir parse_schema
+            parse_type_comment return_types serialization slice_inverse types unify_type_list""",
+    },
+    "Tensor": {
+        _COMPLEX: "angle cdouble cfloat chalf conj_physical_ imag is_conj is_neg",
+        _SPARSE: """
+            ccol_indices coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr row_indices
+            smm sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm to_dense to_sparse
+            to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
+        _QUANTISED: "dequantize int_repr qscheme",
+        _MEMORY: """
+            as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to layout
+            new_empty_strided storage_offset""",
+        _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan is_xla mtia record_stream to_mkldnn xpu",
+        _STORAGE: "set_ storage storage_type untyped_storage",
+        "a tensor keeps its shape in place; write x = x.squeeze(…) and so on, without the underscore": """
+            squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_""",
+        "a tensor keeps its size; make a new one": "resize resize_ resize_as resize_as_ resize_as_sparse_",
+        "write it with tensor operations, or on x.numpy()": "apply_ map_ map2_",
+        "tensors have no subclasses with rules of their own": "as_subclass module_load",
+        _WHOLE: """
+            bitwise_left_shift bitwise_left_shift_ bitwise_right_shift bitwise_right_shift_ gcd gcd_ lcm lcm_""",
+        _SPECIAL: """
+            digamma digamma_ erfinv erfinv_ i0 i0_ igamma igamma_ igammac igammac_ lgamma lgamma_ mvlgamma mvlgamma_
+            polygamma polygamma_""",
+        _LINEAR: """
+            cholesky_inverse cholesky_solve eig geqrf lstsq lu lu_solve orgqr ormqr pinverse qr solve svd symeig
+            triangular_solve""",
+        "not there yet; scipy.signal works on x.numpy(), without gradients": "istft stft",
+        "use quantile(x[~x.isnan()], q)": "nanquantile",
+        "use nn.functional.prelu": "prelu",
+        "use nn.functional.hardshrink": "hardshrink",
+        "use index_put, scatter or x[…] = …": "index put",
+        "use scatter_reduce": "index_reduce index_reduce_",
+        "use np.frexp on x.numpy()": "frexp",
+        "use np.nextafter on x.numpy()": "nextafter nextafter_",
+        "use nonzero": "nonzero_static",
+        "use narrow(…).clone()": "narrow_copy",
+        "use new_zeros, new_full or new_tensor": "new",
+        "use nn.utils.rnn.pad_sequence": "to_padded_tensor",
+        "use split and chunk": "unsafe_chunk unsafe_split unsafe_split_with_sizes",
+        "gradients have the type of their tensor": "grad_dtype",
+        "use a loss that is multiplied by the reward": "reinforce",
+        "under no_grad nothing is recorded": "volatile",
+        _ONE_PROCESS: "is_distributed",
+        _INTERNAL: "hash_tensor name output_nr slice_inverse",
+    },
+    "nn": {
+        "PyTorch's own word for an old base class; use Module": "Container",
+        "an older LocalResponseNorm; PyTorch's sums a channel too many in the middle": "CrossMapLRN2d",
+        "for several GPUs; chainrule runs on the cores of one machine": "DataParallel",
+        _CHUNKS: "LinearCrossEntropyLoss LinearCrossEntropyOptions",
+        "an old name; NLLLoss takes images": "NLLLoss2d",
+        _INTERNAL: "factory_kwargs",
+        "for several processes; in one it is BatchNorm": "SyncBatchNorm",
+    },
+    "nn.functional": {
+        _CHUNKS: "linear_cross_entropy",
+        _INTERNAL: """
+            assert_int_or_pair boolean_dispatch handle_torch_function has_torch_function has_torch_function_unary
+            has_torch_function_variadic native_channel_shuffle""",
+        "a layout (time, batch, channels) of one old model family; conv1d of the permuted tensor": "conv_tbc",
+        "for the experts of sparse models on GPUs": "grouped_mm",
+        "no quantised or 8-bit scaled tensors here": "scaled_grouped_mm scaled_mm",
+    },
+    "nn.utils": {
+        "an old name; clip_grad_norm_": "clip_grad_norm",
+        _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format",
+    },
+    "optim": {
+        "for sparse gradients; gradients here are dense, so Adam": "SparseAdam",
+        _INTERNAL: "swap_in_optimizer_params_and_state",
+    },
+    "utils.data": {
+        "for several processes on several machines; chainrule runs on one": "DistributedSampler",
+        "use Dataset and IterableDataset": """
+            DFIterDataPipe DataChunk IterDataPipe MapDataPipe functional_datapipe guaranteed_datapipes_determinism
+            non_deterministic""",
+        _INTERNAL: "argument_validation runtime_validation runtime_validation_disabled",
+    },
+}  # fmt: skip
+
+#: Beginnings of names, at the top level and of tensors' methods.
+_BEGINNINGS = {
+    "Script": _SCRIPT,
+    "Sym": _INTERNAL,
+    "sym_": _INTERNAL,
+    "cudnn_": _INTERNAL,
+    "miopen_": _INTERNAL,
+    "mkldnn_": _INTERNAL,
+    "native_": _INTERNAL,
+    "batch_norm_": _INTERNAL,
+    "fbgemm_": _QUANTISED,
+    "quantize": _QUANTISED,
+    "fake_quantize": _QUANTISED,
+    "fused_moving_avg_obs": _QUANTISED,
+    "q_": _QUANTISED,
+    "per_": _QUANTISED,
+    "sparse_": _SPARSE,
+    "jagged": "use nested lists and padding: nn.utils.rnn.pad_sequence",
+    "legacy_contiguous": _MEMORY,
+    "prepare_multiprocessing": _INTERNAL,
+    "profiler_": _INTERNAL,
+    "get_autocast": _AUTOCAST,
+    "set_autocast": _AUTOCAST,
+    "is_autocast": _AUTOCAST,
+}
+
+#: Where else a name may be found, in this order.
+_PLACES = ("nn.functional", "nn", "", "linalg", "optim", "optim.lr_scheduler", "autograd", "func", "utils.data")
+
+
+@cache
+def _table(area: str) -> dict[str, str]:
+    return {name: reason for reason, names in _REASONS.get(area, {}).items() for name in names.split()}
+
+
+def names() -> list[str]:
+    """All names that the table lists one by one, as "nn.SyncBatchNorm"."""
+    return [f"{area}.{name}".lstrip(".") for area in _REASONS for name in _table(area)]
+
+
+def reason(area: str, name: str) -> str:
+    """Why a name of PyTorch is not in a part of chainrule, or what to use; "" if nothing is known about it.
+
+    >>> reason("", "conv2d"), reason("nn", "SyncBatchNorm")
+    ('use nn.functional.conv2d', 'for several processes; in one it is BatchNorm')
+    """
+    known = _table(area).get(name)
+    if known is not None:
+        return known
+    if area in ("", "Tensor"):
+        if name.endswith("Storage") or name == "StorageBase":
+            return _STORAGE
+        for beginning, why in _BEGINNINGS.items():
+            if name.startswith(beginning):
+                return why
+    return _elsewhere(area, name)
+
+
+def _elsewhere(area: str, name: str) -> str:
+    """Where the name is instead: a method, another part, or the same without PyTorch's endings."""
+    from chainrule.tensor import Tensor
+
+    if area == "" and hasattr(Tensor, name):
+        return f"it is a method, x.{name}(…)"
+    if area == "" and name in _table("Tensor"):
+        return _table("Tensor")[name]
+    if area == "" and name.endswith("_copy"):
+        known = name.removesuffix("_copy")
+        return f"use x.{known}(…).clone()" if hasattr(Tensor, known) else reason("", known) or reason("Tensor", known)
+    for place in _PLACES:
+        if place != area and _has(place, name):
+            return f"use {place or 'chainrule'}.{name}"
+    if name.endswith("_") and _has("nn.functional", name.removesuffix("_")):
+        return f"use x = nn.functional.{name.removesuffix('_')}(x)"
+    if area == "nn.init" and _has(area, f"{name}_"):
+        return f"an old name; {name}_"
+    return ""
+
+
+def _has(area: str, name: str) -> bool:
+    if name.startswith("_"):
+        return False
+    module = importlib.import_module(f"chainrule.{area}".rstrip("."))
+    return name in vars(module) or name in (getattr(module, "__all__", None) or ())
+
+
+def refuse(area: str, name: str, there: Any) -> NoReturn:
+    """Raise the AttributeError for a name that is not there: a reason, or names that look like it.
+
+    there: the names that could have been meant.
+    """
+    what = "a tensor" if area == "Tensor" else f"chainrule.{area}".rstrip(".")
+    found = "" if name.startswith("_") else reason(area, name)
+    if not found and not name.startswith("_"):
+        import difflib
+
+        near = difflib.get_close_matches(name, [n for n in there if not n.startswith("_")], 3, 0.7)
+        found = f"did you mean {' or '.join(near)}?" if near else ""
+    raise AttributeError(f"{what} has no {name!r}{': ' if found else ''}{found}")
+
+
+def teller(area: str, there: dict[str, Any]) -> Callable[[str], NoReturn]:
+    """What a part's `__getattr__` is: it raises the AttributeError for a name that the part does not have.
+
+    there: the part's own names, `globals()`.
+    """
+
+    def tell(name: str) -> NoReturn:
+        refuse(area, name, there)
+
+    return tell

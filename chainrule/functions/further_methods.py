@@ -1,0 +1,197 @@
+"""The less common functions as methods, and what only such methods do. Mixed into Tensor beside `methods.Methods`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from chainrule.errors import ShapeError
+from chainrule.functions import (
+    arithmetic,
+    elementwise,
+    joining,
+    logic,
+    products,
+    reduction,
+    scattering,
+    searching,
+    second_names,
+    shape,
+    statistics,
+)
+from chainrule.functions.creation import read_shape
+from chainrule.functions.methods import in_place
+from chainrule.functions.promotion import common_shape
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def _uniform(like: Any, generator: Any) -> Any:
+    from chainrule.random import rand_like
+
+    return rand_like(like, generator=generator)
+
+
+def _later(name: str) -> Callable[..., Any]:
+    """A function of linear algebra as a method; that part is loaded when it is first used."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from chainrule.functions import linalg
+
+        return getattr(linalg, name)(self, *args, **kwargs)
+
+    method.__name__, method.__doc__ = name, f"See `linalg.{name}`."
+    return method
+
+
+class FurtherMethods:
+    """What scripts use now and then."""
+
+    tensor_split, hsplit, vsplit, dsplit = joining.tensor_split, joining.hsplit, joining.vsplit, joining.dsplit
+    split_with_sizes, rot90, diagflat, unfold = shape.split, joining.rot90, joining.diagflat, joining.unfold
+    kthvalue, mode, nanmedian, msort = searching.kthvalue, searching.mode, searching.nanmedian, searching.msort
+    unique_consecutive, histc, histogram = searching.unique_consecutive, searching.histc, searching.histogram
+    cov, corrcoef, dist, renorm = statistics.cov, statistics.corrcoef, statistics.dist, statistics.renorm
+    logcumsumexp = statistics.logcumsumexp
+    addmv, addr, baddbmm, addbmm = products.addmv, products.addr, products.baddbmm, products.addbmm
+    kron = products.kron
+    select_scatter, slice_scatter = scattering.select_scatter, scattering.slice_scatter
+    diagonal_scatter, masked_scatter = scattering.diagonal_scatter, scattering.masked_scatter
+    scatter_reduce = scattering.scatter_reduce
+    det, slogdet, logdet, inverse = _later("det"), _later("slogdet"), _later("logdet"), _later("inv")
+    matrix_exp, cross = _later("matrix_exp"), _later("cross")
+    cholesky, matrix_power = _later("cholesky"), _later("matrix_power")
+    clamp_min, clamp_max, fmax, fmin = arithmetic.clamp_min, arithmetic.clamp_max, arithmetic.fmax, arithmetic.fmin
+    copysign, heaviside, ldexp = arithmetic.copysign, arithmetic.heaviside, arithmetic.ldexp
+    logaddexp2, float_power = arithmetic.logaddexp2, arithmetic.float_power
+    sinc, positive = elementwise.sinc, elementwise.positive
+    isposinf, isneginf, isreal = logic.isposinf, logic.isneginf, second_names.isreal
+    arcsin, arccos, arctan = elementwise.asin, elementwise.acos, elementwise.atan
+    arcsinh, arccosh, arctanh = elementwise.asinh, elementwise.acosh, elementwise.atanh
+    arctan2, fix, sgn = arithmetic.atan2, elementwise.trunc, elementwise.sign
+    greater, greater_equal, less, less_equal = logic.gt, logic.ge, logic.lt, logic.le
+    not_equal, ger, vdot = logic.ne, second_names.ger, second_names.vdot
+    adjoint, is_complex, is_signed = second_names.adjoint, second_names.is_complex, second_names.is_signed
+    is_nonzero, is_same_size = second_names.is_nonzero, second_names.is_same_size
+    conj, conj_physical = second_names.conj, second_names.conj_physical
+    resolve_conj, resolve_neg = second_names.resolve_conj, second_names.resolve_neg
+
+    arcsin_, arccos_, arctan_, arctan2_ = (in_place(f) for f in (arcsin, arccos, arctan, arctan2))
+    asinh_, acosh_, atanh_ = (in_place(f) for f in (elementwise.asinh, elementwise.acosh, elementwise.atanh))
+    arcsinh_, arccosh_, arctanh_ = asinh_, acosh_, atanh_
+    clamp_min_, clamp_max_, copysign_ = (in_place(f) for f in (clamp_min, clamp_max, copysign))
+    heaviside_, ldexp_, float_power_ = (in_place(f) for f in (heaviside, ldexp, float_power))
+    fix_, sgn_, sinc_ = (in_place(f) for f in (fix, sgn, sinc))
+    greater_, greater_equal_, less_, less_equal_ = (in_place(f) for f in (greater, greater_equal, less, less_equal))
+    not_equal_, addmv_, addr_ = (in_place(f) for f in (not_equal, addmv, addr))
+    baddbmm_, addbmm_, renorm_ = (in_place(f) for f in (baddbmm, addbmm, renorm))
+    masked_scatter_, scatter_reduce_ = (in_place(f) for f in (masked_scatter, scatter_reduce))
+    absolute_, negative_, erfc_ = (in_place(f) for f in (elementwise.abs, elementwise.neg, elementwise.erfc))
+    deg2rad_, rad2deg_, logit_ = (in_place(f) for f in (elementwise.deg2rad, elementwise.rad2deg, elementwise.logit))
+    divide_, multiply_, subtract_, true_divide_ = (
+        in_place(f) for f in (arithmetic.div, arithmetic.mul, arithmetic.sub, arithmetic.div)
+    )
+    hypot_, xlogy_, cumprod_ = (in_place(f) for f in (arithmetic.hypot, arithmetic.xlogy, reduction.cumprod))
+
+    def bernoulli(self: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
+        """1 with the probability that stands in each entry, else 0; see `chainrule.bernoulli`."""
+        from chainrule.random import bernoulli
+
+        return bernoulli(self, p, generator=generator)
+
+    def multinomial(self: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+        """Indices drawn with probability proportional to the entries; see `chainrule.multinomial`."""
+        from chainrule.random import multinomial
+
+        return multinomial(self, num_samples, replacement, generator=generator)
+
+    def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with waiting times of rate lambd, in place: −ln(1 − u) / lambd."""
+        return self.assign(-(-_uniform(self, generator)).log1p() / lambd)
+
+    def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with numbers of Cauchy's distribution, in place: median + sigma · tan(π(u − ½))."""
+        return self.assign(((_uniform(self, generator) - 0.5) * math.pi).tan() * sigma + median)
+
+    def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Tensor:
+        """Fill with numbers whose logarithm is normal with this mean and standard deviation, in place."""
+        return self.normal_(mean, std, generator=generator).exp_()
+
+    def geometric_(self: Any, p: float, *, generator: Any = None) -> Tensor:
+        """Fill with how many trials the first success of probability p takes: 1, 2, …, in place."""
+        if not 0 < p < 1:
+            raise ValueError(f"geometric_: the probability lies in (0, 1), got {p}.")
+        u = _uniform(self.float() if self.dtype.kind < 2 else self, generator)
+        return self.assign(((-u).log1p() / math.log1p(-p)).floor().add(1).to(self.dtype))
+
+    def put_(self: Any, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+        """Write to places of the flattened tensor, in place."""
+        flat = self.reshape(-1)
+        flat.index_put_((index.reshape(-1),), source.reshape(-1), accumulate)
+        return self
+
+    def type(self: Any, dtype: Any = None) -> Any:
+        """The tensor in another data type; without one the name of its type, "chainrule.FloatTensor"."""
+        if dtype is not None:
+            return self.to(dtype)
+        names = {"float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long"}
+        names |= {"int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool"}
+        return f"chainrule.{names[self.dtype.name]}Tensor"
+
+    def sum_to_size(self: Any, *size: Any) -> Tensor:
+        """Summed over what broadcasting would repeat, to a shape that broadcasts to this one's.
+
+        >>> import chainrule
+        >>> chainrule.ones(3, 2).sum_to_size(1, 2)
+        tensor([[3., 3.]])
+        """
+        wanted = read_shape(size, "sum_to_size")
+        if common_shape([wanted, tuple(self.shape)]) != tuple(self.shape):
+            raise ShapeError(f"sum_to_size: {wanted} does not broadcast to {tuple(self.shape)}.")
+        new = self.ndim - len(wanted)
+        axes = [i for i in range(self.ndim) if i < new or (wanted[i - new] == 1 and self.shape[i] != 1)]
+        return (self.sum(axes) if axes else self).reshape(tuple(wanted))
+
+    def stride(self: Any, dim: int | None = None) -> Any:
+        """How far apart neighbours along each dimension are, in entries: row by row, whatever memory looks like."""
+        steps = tuple(math.prod(max(extent, 1) for extent in self.shape[i + 1 :]) for i in range(self.ndim))
+        return steps if dim is None else steps[dim]
+
+    def ndimension(self: Any) -> int:
+        """How many dimensions."""
+        return int(self.ndim)
+
+    def is_inference(self: Any) -> bool:
+        """False: tensors made under `inference_mode` are like others."""
+        return False
+
+    def is_pinned(self: Any) -> bool:
+        """False: memory need not be held in place."""
+        return False
+
+    def is_shared(self: Any) -> bool:
+        """False: other processes get copies."""
+        return False
+
+    @property
+    def real(self: Any) -> Tensor:
+        """The tensor itself: tensors hold real numbers."""
+        return self
+
+    @property
+    def H(self: Any) -> Tensor:
+        """A matrix transposed."""
+        return self.t()
+
+    @property
+    def mH(self: Any) -> Tensor:
+        """Each matrix transposed."""
+        return self.mT
+
+    @property
+    def retains_grad(self: Any) -> bool:
+        """Whether `retain_grad` was called on the result of an operation."""
+        source = self.value.source
+        return bool(self.grad_fn is not None and source[1] in (source[0].kept or {}))

@@ -1,0 +1,91 @@
+"""Products of matrices and vectors added to a tensor, and products of special structure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chainrule.errors import ShapeError
+from chainrule.functions.arithmetic import add
+from chainrule.functions.contraction import bmm, mv, outer
+from chainrule.functions.creation import arange
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def _joined(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
+    """beta · input + alpha · product; with beta 0 the input does not count, not even NaN in it."""
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return scaled
+    return add(input if beta == 1 else input * beta, scaled)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · input + alpha · mat @ vec.
+
+    >>> import chainrule
+    >>> chainrule.addmv(chainrule.ones(2), chainrule.eye(2), chainrule.tensor([1.0, 2.0]))
+    tensor([2., 3.])
+    """
+    return _joined(input, mv(mat, vec), beta, alpha)
+
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · input + alpha · vec1 vec2ᵀ.
+
+    >>> import chainrule
+    >>> chainrule.addr(chainrule.zeros(1, 2), chainrule.tensor([2.0]), chainrule.tensor([1.0, 3.0]))
+    tensor([[2., 6.]])
+    """
+    return _joined(input, outer(vec1, vec2), beta, alpha)
+
+
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · input + alpha · batch1 @ batch2, a product of matrices for each of the batch.
+
+    >>> import chainrule
+    >>> chainrule.baddbmm(chainrule.zeros(1, 1, 1), chainrule.ones(1, 1, 2), chainrule.ones(1, 2, 1)).item()
+    2.0
+    """
+    return _joined(input, bmm(batch1, batch2), beta, alpha)
+
+
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · input + alpha · Σ batch1 @ batch2, the products of the batch added up.
+
+    >>> import chainrule
+    >>> chainrule.addbmm(chainrule.zeros(1, 1), chainrule.ones(3, 1, 2), chainrule.ones(3, 2, 1)).item()
+    6.0
+    """
+    return _joined(input, bmm(batch1, batch2).sum(0), beta, alpha)
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: each entry of the first times all of the second, as blocks.
+
+    >>> import chainrule
+    >>> chainrule.kron(chainrule.tensor([[1, 2]]), chainrule.tensor([[1], [1]]))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    ndim = max(input.ndim, other.ndim)
+    first = (1,) * (ndim - input.ndim) + tuple(input.shape)
+    second = (1,) * (ndim - other.ndim) + tuple(other.shape)
+    x = input.reshape([extent for a in first for extent in (a, 1)])
+    y = other.reshape([extent for b in second for extent in (1, b)])
+    return (x * y).reshape([a * b for a, b in zip(first, second)])
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """The Vandermonde matrix: the powers of each entry of a vector in a row, from the highest (or from 0).
+
+    >>> import chainrule
+    >>> chainrule.vander(chainrule.tensor([2, 3]), 3)
+    tensor([[4, 2, 1],
+            [9, 3, 1]])
+    """
+    if x.ndim != 1:
+        raise ShapeError(f"vander takes a vector, got shape {tuple(x.shape)}.")
+    powers = arange(len(x) if N is None else N)
+    return x.unsqueeze(1) ** (powers if increasing else powers.flip(0))

@@ -1,0 +1,126 @@
+"""What a module saves and loads: its `state_dict`, the extra state a class may add, and the hooks around both."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chainrule.cell import Handle
+from chainrule.errors import ChainruleError
+from chainrule.nn.hooks import Hook, add_hook
+from chainrule.nn.loading import EXTRA_STATE, IncompatibleKeys, has_extra_state, load_state
+
+
+class StateDictMethods:
+    """The part of `Module` that saves and loads."""
+
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _not_saved: set[str]
+    _state_dict_hooks: dict[str, dict[int, Hook]]
+    named_children: Callable[[], Iterator[tuple[str, Any]]]
+
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Any]:
+        """All parameters and saved buffers by their dotted names, as PyTorch names them.
+
+        They are detached (unless `keep_vars`) but follow the module: `copy.deepcopy` it to keep the values of now.
+        A class with `get_extra_state` adds what that answers, under the name `_extra_state`.
+
+        >>> import chainrule
+        >>> list(chainrule.nn.Linear(2, 1).state_dict())
+        ['weight', 'bias']
+        """
+        for hook in self._hooks_for("save_pre"):
+            hook.function(self, prefix, keep_vars)
+        state: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
+        for name, entry in [*self._parameters.items(), *self._buffers.items()]:
+            if entry is not None and name not in self._not_saved:
+                state[prefix + name] = entry if keep_vars else entry.detach()
+        if has_extra_state(self, "get_extra_state"):
+            state[prefix + EXTRA_STATE] = self.get_extra_state()
+        for name, module in self.named_children():
+            module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for hook in self._hooks_for("save_post"):
+            if hook.function(self, state, prefix, {}) is not None:
+                raise ChainruleError("a state-dict hook changes the dictionary that it is given, and answers nothing.")
+        return state
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copy values into the parameters and buffers of the same names, in their data types.
+
+        Values are tensors or whatever NumPy reads as an array. With `assign` the given tensors take the place of the
+        module's own, with their data types, and an optimiser made before does not know them; whether a parameter wants
+        a gradient stays as it was. Nothing is changed unless everything fits.
+
+        Raises CheckpointError for wrong shapes, and (if `strict`) for missing and unexpected names.
+
+        >>> import chainrule
+        >>> chainrule.nn.Linear(2, 1).load_state_dict({"weight": chainrule.ones(1, 2), "bias": chainrule.zeros(1)})
+        <All keys matched successfully>
+        """
+        return load_state(self, state_dict, strict, assign)
+
+    def get_extra_state(self) -> Any:
+        """What else is to be saved of a module; a class that has something defines this and `set_extra_state`.
+
+        Anything that `chainrule.save` takes: tensors, numbers, strings, and containers of these.
+        """
+        raise ChainruleError(f"{type(self).__name__} has no extra state; a class that has some defines the method.")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what `get_extra_state` gave; called by `load_state_dict` after the tensors are there."""
+        raise ChainruleError(f"{type(self).__name__} has no extra state; a class that has some defines the method.")
+
+    # -------------------------------------------------------------------------------------- hooks
+
+    def _hooks_for(self, kind: str) -> list[Hook]:
+        return list(self._state_dict_hooks.get(kind, {}).values())
+
+    def _add_state_hook(self, kind: str, hook: Callable[..., Any]) -> Handle:
+        return add_hook(self._state_dict_hooks.setdefault(kind, {}), Hook(hook))
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` collects."""
+        return self._add_state_hook("save_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` with what was collected, to change it in place.
+
+        `local_metadata` is an empty dictionary: what is saved here has no versions.
+
+        >>> import chainrule
+        >>> layer = chainrule.nn.Linear(2, 1)
+        >>> handle = layer.register_state_dict_post_hook(lambda module, state, prefix, _: state.pop(prefix + "bias"))
+        >>> layer.register_state_dict_post_hook(lambda module, state, prefix, _: state.clear()).remove()
+        >>> handle.remove(); list(layer.state_dict())
+        ['weight', 'bias']
+        """
+        return self._add_state_hook("save_post", hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call a hook before `load_state_dict` looks for anything, for instance to rename entries of old files.
+
+        It is `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`. The
+        dictionary is a copy, so change it in place; what is added to the lists is reported with the rest.
+
+        >>> import chainrule
+        >>> def rename(module, state, prefix, *_):
+        ...     state[prefix + "weight"] = state.pop(prefix + "kernel")
+        >>> layer = chainrule.nn.Linear(2, 1, bias=False)
+        >>> handle = layer.register_load_state_dict_pre_hook(rename)
+        >>> layer.load_state_dict({"kernel": chainrule.ones(1, 2)})
+        <All keys matched successfully>
+        """
+        return self._add_state_hook("load_pre", hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, incompatible_keys)` after loading, parts first.
+
+        What it takes out of the lists `missing_keys` and `unexpected_keys` is no longer an error with `strict`.
+        """
+        return self._add_state_hook("load_post", hook)

@@ -1,0 +1,258 @@
+"""A run on one page: `report.html`, self-contained, readable on a phone and in the dark."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.train.files import write_atomically
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #f4f5f7; --line: #d8dce2; --mark: #0b62b8; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7eb; --paper: #14171b; --soft: #1e2329; --line: #363d47; --mark: #6db3f2; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
+  max-width: 70rem; padding: 1rem; }
+h1 { font-size: 1.6rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
+figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: 0.5rem; }
+figure img { width: 100%; height: auto; display: block; } figcaption { color: #333; font-size: 0.85rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+td, th { border-bottom: 1px solid var(--line); padding: 0.25rem 0.7rem; text-align: right; }
+td:first-child, th:first-child { text-align: left; }
+.numbers { display: flex; flex-wrap: wrap; gap: 1rem; }
+.numbers div { background: var(--soft); border-radius: 6px; padding: 0.6rem 1rem; }
+.numbers b { display: block; font-size: 1.3rem; color: var(--mark); }
+.finding { border-left: 4px solid var(--mark); background: var(--soft); padding: 0.5rem 1rem; margin: 0.5rem 0; }
+.examples { display: flex; flex-wrap: wrap; gap: 0.6rem; } .examples figure { width: 6.5rem; }
+.examples img { image-rendering: pixelated; } pre { background: var(--soft); padding: 0.7rem; overflow-x: auto; }
+"""
+
+
+class Example(NamedTuple):
+    """A sample to be shown: an image (H, W) or (H, W, 3) with entries in [0, 1], or a text; and what was said of it."""
+
+    content: Any
+    caption: str
+
+
+class Report(NamedTuple):
+    """What a report tells; what is empty is left out.
+
+    Attributes:
+        title: the run's name.
+        history: the trainer's figures, a dictionary for each epoch.
+        numbers: the results that matter, by name.
+        config: what was asked for, resolved.
+        confusion: counts (classes, classes), rows are the truth; with the classes' names.
+        per_class: rows of figures, each a dictionary with "class" first.
+        worst, best: examples with the largest and the smallest loss.
+        series: other curves by name: (x, y) over batches, such as the learning rate or gradient norms.
+        findings: of the doctor: (condition, evidence, cause, what to try).
+    """
+
+    title: str
+    history: Sequence[Mapping[str, Any]] = ()
+    numbers: Mapping[str, Any] = {}
+    config: Mapping[str, Any] = {}
+    confusion: tuple[Any, Sequence[str]] | None = None
+    per_class: Sequence[Mapping[str, Any]] = ()
+    worst: Sequence[Example] = ()
+    best: Sequence[Example] = ()
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {}
+    findings: Sequence[tuple[str, str, str, str]] = ()
+
+
+def write_report(report: Report, path: str | Path) -> None:
+    """Write the page, atomically. It refers to nothing outside of itself.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "report.html"
+    >>> write_report(Report("digits", numbers={"test accuracy": 0.989}), path)
+    >>> "0.989" in path.read_text(encoding="utf-8")
+    True
+    """
+    text = render(report)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def render(report: Report) -> str:
+    """The page as text."""
+    parts = [f"<h1>{_escape(report.title)}</h1>", _numbers(report.numbers)]
+    parts += [_findings(report.findings)]
+    parts += [_section("Curves", _figures(_curves(report)))]
+    if report.confusion is not None:
+        parts += [_section("Confusion", _figures([_confusion(*report.confusion)]))]
+    parts += [_section("Classes", _table(report.per_class))]
+    parts += [_section("Worst examples", _examples(report.worst)), _section("Best examples", _examples(report.best))]
+    parts += [_section("Epochs", _table(report.history))]
+    parts += [
+        _section("Configuration", f"<pre>{_escape(json.dumps(dict(report.config), indent=2, default=str))}</pre>")
+    ]
+    parts += [_section("Environment", _table([environment()]))]
+    body = "\n".join(part for part in parts if part)
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_escape(report.title)}</title><style>{STYLE}</style>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def environment() -> dict[str, str]:
+    """What the run ran on."""
+    import chainrule
+
+    return {
+        "chainrule": chainrule.__version__, "NumPy": np.__version__, "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}", "threads": str(chainrule.get_num_threads()),
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------- parts of the page
+
+
+def _escape(thing: Any) -> str:
+    return html.escape(str(thing))
+
+
+def _section(title: str, content: str) -> str:
+    return f"<h2>{title}</h2>\n{content}" if content else ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float) or getattr(value, "shape", None) == ():
+        return f"{float(value):.4g}"
+    return _escape(value)
+
+
+def _numbers(numbers: Mapping[str, Any]) -> str:
+    boxes = "".join(f"<div><b>{_shown(value)}</b>{_escape(name)}</div>" for name, value in numbers.items())
+    return f'<div class="numbers">{boxes}</div>' if boxes else ""
+
+
+def _findings(findings: Sequence[tuple[str, str, str, str]]) -> str:
+    boxes = "".join(
+        f'<div class="finding"><b>{_escape(what)}</b><br>{_escape(evidence)}<br>Likely cause: {_escape(cause)}<br>'
+        f"Try: {_escape(remedy)}</div>"
+        for what, evidence, cause, remedy in findings
+    )
+    return _section("Findings of the doctor", boxes)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    names = list(dict.fromkeys(name for row in rows for name in row if np.ndim(row[name]) == 0))
+    head = "".join(f"<th>{_escape(name.replace('_', ' '))}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{_shown(row.get(n, ''))}</td>" for n in names) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _figures(pictures: Sequence[tuple[str, bytes]]) -> str:
+    figures = "".join(
+        f'<figure><img alt="{_escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        f"<figcaption>{_escape(caption)}</figcaption></figure>"
+        for caption, png in pictures
+    )
+    return f'<div class="figures">{figures}</div>' if figures else ""
+
+
+def _examples(examples: Sequence[Example]) -> str:
+    shown = []
+    for example in examples:
+        if isinstance(example.content, str):
+            shown.append(
+                f"<figure><figcaption>{_escape(example.content)}<br>{_escape(example.caption)}</figcaption></figure>"
+            )
+            continue
+        png = base64.b64encode(_image_png(np.asarray(example.content))).decode()
+        shown.append(
+            f'<figure><img alt="{_escape(example.caption)}" src="data:image/png;base64,{png}">'
+            f"<figcaption>{_escape(example.caption)}</figcaption></figure>"
+        )
+    return f'<div class="examples">{"".join(shown)}</div>' if shown else ""
+
+
+# ------------------------------------------------------------------------------------- pictures
+
+
+def _png(draw: Callable[[Any], None], size: tuple[float, float] = (5.0, 3.4)) -> bytes:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
+    draw(figure.subplots())
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png")
+    return memory.getvalue()
+
+
+def _curves(report: Report) -> list[tuple[str, bytes]]:
+    """A picture for each figure that was measured on training and validation, and for each series."""
+    pictures = []
+    names = dict.fromkeys(
+        name.removeprefix("train_").removeprefix("validation_")
+        for row in report.history for name in row
+        if name.startswith(("train_", "validation_")) and np.ndim(row[name]) == 0
+    )  # fmt: skip
+    for name in names:
+
+        def draw(axes: Any, name: str = name) -> None:
+            for split, style in (("train", "-"), ("validation", "--")):
+                points = [(r["epoch"], float(r[f"{split}_{name}"])) for r in report.history if f"{split}_{name}" in r]
+                if points:
+                    axes.plot(*zip(*points, strict=True), style, marker=".", label=split)
+            axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+            axes.grid(alpha=0.3)
+            axes.legend()
+
+        pictures.append((f"{name.replace('_', ' ')} by epoch", _png(draw)))
+    for name, (xs, ys) in report.series.items():
+
+        def draw_series(axes: Any, name: str = name, xs: Any = xs, ys: Any = ys) -> None:
+            axes.plot(xs, ys, linewidth=1)
+            axes.set(xlabel="batch", ylabel=name)
+            axes.grid(alpha=0.3)
+            positive = [y for y in ys if y > 0]
+            if len(positive) == len(ys) > 0 and max(ys) > 30 * min(ys):
+                axes.set_yscale("log")
+
+        pictures.append((f"{name} by batch", _png(draw_series)))
+    return pictures
+
+
+def _confusion(counts: Any, names: Sequence[str]) -> tuple[str, bytes]:
+    counts = np.asarray(counts, float)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = max(3.4, 0.42 * len(names) + 1.6)
+
+    def draw(axes: Any) -> None:
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set(xlabel="predicted", ylabel="true", xticks=range(len(names)), yticks=range(len(names)))
+        axes.set_xticklabels(names, rotation=60 if max(map(len, names), default=0) > 2 else 0)
+        axes.set_yticklabels(names)
+        if len(names) <= 20:
+            for i, j in np.ndindex(counts.shape):
+                if counts[i, j]:
+                    colour = "white" if shares[i, j] > 0.6 else "black"
+                    axes.text(j, i, f"{counts[i, j]:.0f}", ha="center", va="center", fontsize=7, color=colour)
+
+    return "rows are the truth, columns what was said; the colour is the share of the row", _png(draw, (side, side))
+
+
+def _image_png(image: Any) -> bytes:
+    from PIL import Image
+
+    pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    memory = io.BytesIO()
+    Image.fromarray(pixels).save(memory, format="PNG")
+    return memory.getvalue()

@@ -1,0 +1,1 @@
+"""PyTorch-vision's names for what `chainrule.data` and `chainrule.models` do."""

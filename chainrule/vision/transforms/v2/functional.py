@@ -1,0 +1,4 @@
+"""The same functions as `chainrule.vision.transforms.functional`."""
+
+from chainrule.data.transforms.functional import *  # noqa: F403
+from chainrule.data.transforms.functional import __all__ as __all__
