@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from chainrule.train.doctor.chance import constant_loss
 from chainrule.train.doctor.seen import Seen
 
 #: How many losses of batches are remembered.
 REMEMBERED = 100
+#: A loss so many times as large as another is far above it.
+FAR = 10
 
 
 @dataclass
@@ -65,6 +69,15 @@ class Case:
         if math.isnan(self.baseline):
             self.baseline = constant_loss(self.loss_function, self.train)
         return self.baseline
+
+    def broken(self) -> tuple[str, ...]:
+        """The parameters that hold NaN or infinities."""
+        named = self.model.named_parameters() if self.model is not None else ()
+        return tuple(name for name, p in named if not np.isfinite(p.detach().value.array).all())
+
+    def grew(self) -> bool:
+        """Whether the last loss is far above the first."""
+        return len(self.losses) > 1 and self.losses[-1] > FAR * max(abs(self.losses[0]), 1e-12)
 
     def succeeds(self) -> bool:
         """Whether the share of right answers in training, if known, is high: then a loss is not too large."""

@@ -118,7 +118,7 @@ class ValidationEasier(Rule):
         else:
             train, factor = case.figures("train_loss")[1:], 0.6
         pairs = list(zip(validation, train, strict=False))[-3:]
-        if len(pairs) < 3 or not all(v < factor * t for v, t in pairs):
+        if len(pairs) < 3 or not all(v < t - (1 - factor) * abs(t) for v, t in pairs):
             return None
         shown = ", ".join(f"{v:.3g} against {t:.3g}" for v, t in pairs)
         return self.found(case, f"validation against training loss in 3 epochs: {shown}.")

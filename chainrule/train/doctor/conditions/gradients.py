@@ -56,7 +56,8 @@ class Exploding(Rule):
     condition = "exploding gradients"
     severity = "fault"
     shows = (
-        "A gradient is NaN or infinite though the loss is finite; or, in two looks in a row and without clipping, a "
+        "A gradient, or a parameter after a step, is NaN or infinite though the loss was finite and had not grown to ten "
+        "times its size; or, in two looks in a row and without clipping, a "
         "layer's gradient is more than 100 times as large as its weights, or that of the first layers more than 1000 "
         "times that of the last, relative to their weights."
     )
@@ -72,6 +73,20 @@ class Exploding(Rule):
         "a smaller learning rate; LSTM or GRU instead of a plain RNN",
     )
     source = "I IV.2.b, VI.1; II.7 3f"
+
+    def at_divergence(self, case: Case) -> Finding | None:
+        """Ask whether the step before broke the weights all at once: then its gradient was no number."""
+        broken = case.broken()
+        if not broken or not case.losses or case.grew() or case.train.bad is not None:
+            return None
+        evidence = (
+            f"the loss of batch {case.step} was {case.losses[-1]:.3g}, but its step made parameters NaN or infinite."
+        )
+        return self.found(case, evidence, broken)
+
+    def at_epoch_end(self, case: Case) -> Finding | None:
+        """The epoch's last step has not been followed by a loss yet."""
+        return self.at_divergence(case)
 
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Look at every layer's gradient."""

@@ -90,13 +90,11 @@ class InitialLoss(Rule):
     )
     cause = (
         "A new model should know nothing, and be unsure. This one is sure of something wrong: its first outputs are "
-        "large (weights drawn too wide, inputs not normalised), or the loss is summed instead of averaged, or the "
-        "output is not what the loss expects."
+        "large (weights drawn too wide, inputs not normalised), or the output is not what the loss expects."
     )
     remedies = (
         "normalise the inputs",
         "draw the last layer's weights smaller, or begin it at 0",
-        'use reduction="mean" in the loss',
         "give the loss scores, not probabilities (CrossEntropyLoss, BCEWithLogitsLoss), or log-probabilities (NLLLoss)",
     )
     source = "I II.7 3g (−log(1/C))"
