@@ -15,6 +15,8 @@ from chainrule.train.doctor.seen import Seen
 REMEMBERED = 100
 #: A loss so many times as large as another is far above it.
 FAR = 10
+#: With such a share of right answers in training, a loss is not too large.
+GOOD = 0.9
 
 
 @dataclass
@@ -80,9 +82,9 @@ class Case:
         return len(self.losses) > 1 and self.losses[-1] > FAR * max(abs(self.losses[0]), 1e-12)
 
     def succeeds(self) -> bool:
-        """Whether the share of right answers in training, if known, is high: then a loss is not too large."""
+        """Whether the share of right answers in training, if known, is high."""
         accuracy = self.figures("train_accuracy")
-        return bool(accuracy) and accuracy[-1] >= 0.9
+        return bool(accuracy) and accuracy[-1] >= GOOD
 
     def state_dict(self) -> dict[str, Any]:
         """What is needed to go on, without the data."""

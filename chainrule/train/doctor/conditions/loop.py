@@ -62,9 +62,11 @@ class ForgottenZeroGrad(Rule):
 
     condition = "forgotten zero_grad()"
     severity = "fault"
+    nearer = 0.3
     shows = (
         "In a loop of one's own, after a step has been taken, the gradients that are held are those of this batch plus "
-        "those that were held before; in two looks in a row."
+        f"those that were held before: the distance to that sum is less than {nearer} of that to this batch's own; in "
+        "two looks in a row."
     )
     cause = (
         "backward() adds to .grad, and nobody cleared it. Every step goes along the sum of all gradients since the "
@@ -83,7 +85,7 @@ class ForgottenZeroGrad(Rule):
             return None
         held, alone, before = (_joined(part, names) for part in (look.held, look.gradients, look.held_before))
         as_alone, as_sum = float(np.linalg.norm(held - alone)), float(np.linalg.norm(held - before - alone))
-        if not self.twice("seen", as_sum < 0.3 * as_alone):
+        if not self.twice("seen", as_sum < self.nearer * as_alone):
             return None
         ratio = np.linalg.norm(held) / max(float(np.linalg.norm(alone)), 1e-30)
         return self.found(

@@ -84,8 +84,9 @@ class InitialLoss(Rule):
     """The first loss is far above that of guessing."""
 
     condition = "wrong initial loss"
+    times = 1.5
     shows = (
-        "The loss of the first batch, before any step, is more than one and a half times that of a model that finds "
+        f"The loss of the first batch, before any step, is more than {times} times that of a model that finds "
         "all classes equally likely: −ln(1/C) for cross-entropy over C classes (2.30 for 10), ln 2 = 0.69 for binary."
     )
     cause = (
@@ -105,7 +106,7 @@ class InitialLoss(Rule):
             return None
         self.memory["asked"] = True
         factor = case.first_loss / look.chance if look.chance > 0 else math.nan
-        if not factor > 1.5:
+        if not factor > self.times:
             return None
         kind = kind_of(case.loss_function)
         many = kind in ("classes", "log-probabilities") and look.output is not None
