@@ -182,3 +182,12 @@ class SquareRoot(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Of what is not negative."""
         return x.abs().sqrt()
+
+
+class Amplifier(nn.Module):
+    """tanh, whose gradient comes back fifty times as large."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What is detached takes the surplus away again."""
+        y = x.tanh()
+        return 50 * y - (49 * y).detach()

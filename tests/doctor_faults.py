@@ -14,6 +14,7 @@ from tests.doctor_cases import (
     INPUTS,
     LABELS,
     SPLITS,
+    Amplifier,
     SquareRoot,
     answers,
     by_squares,
@@ -113,6 +114,7 @@ FAULTS = [
         lambda: train(filled(perceptron(64, 32, 10), 0.0)),
         r"2 of 2 weight matrices",
         ("1.weight", "3.weight"),
+        ("dying ReLU",),
     ),
     Fault("wrong initial loss", lambda: train(scaled(perceptron(64, 32, 10), 40.0, 3)), r"−ln\(1/10\) = 2\.3"),
     Fault(
@@ -167,6 +169,8 @@ FAULTS = [
         "inputs not normalised",
         lambda: train(perceptron(64, 32, 10), data=pairs(INPUTS * 255, LABELS), validation=shifted(255, 0)),
         r"mean -?\d\.\d+, standard deviation 25\d, from -207 to 471",
+        (),
+        ("wrong initial loss", "exploding gradients"),
     ),
     Fault(
         "inputs not normalised",
@@ -211,6 +215,8 @@ FAULTS = [
         "unlearnable targets",
         lambda: train(perceptron(64, 64, 10), data=pairs(INPUTS, mixed_up(LABELS)), epochs=8),
         r"best validation loss in 5 epochs is 2\.\d+; always giving the same answer costs 2\.30",
+        (),
+        ("underfitting",),
     ),
     # ------------------------------------------------------------------------------ on the way
     Fault(
@@ -224,6 +230,13 @@ FAULTS = [
         lambda: train(scaled(perceptron(64, *[64] * 5, 10), 20.0), rate=1e-4),
         r"batch 2 the gradient of \d+\.weight",
         None,
+        ("wrong initial loss",),
+    ),
+    Fault(
+        "exploding gradients",
+        lambda: train(perceptron(64, 32, 32, 32, 10, activation=Amplifier)),
+        r"batch 2 the gradient of 1\.weight is \S+ times as large as its weights, that of the last layers 0\.\d+ times",
+        ("1.weight", "3.weight"),
     ),
     Fault(
         "exploding gradients",
@@ -254,11 +267,15 @@ FAULTS = [
         "learning rate too large",
         lambda: by_squares(perceptron(5, 32, 1), regression(400), False, rule=optim.SGD, rate=30.0, epochs=5),
         r"the loss is no finite number in batch \d+ of all; it was \d",
+        (),
+        ("exploding gradients",),
     ),
     Fault(
         "learning rate too large",
         lambda: train(perceptron(64, 32, 10), rule=optim.SGD, rate=50.0),
         r"the first loss was 2\.\d+; the median of 20 up to batch \d+ is \d",
+        (),
+        ("dying ReLU",),
     ),
     Fault(
         "learning rate too small",
@@ -307,6 +324,8 @@ FAULTS = [
         "validation easier than training",
         lambda: train(perceptron(64, 32, 10), None, pairs(INPUTS, some_wrong(LABELS, 0.5)), epochs=12),
         r"in 3 epochs: (\d[\d.]+ against \d[\d.]+(, )?){3}",
+        (),
+        ("underfitting",),
     ),
     # ------------------------------------------------------------------------------ generators
     Fault(

@@ -50,7 +50,7 @@ class Doctor(Callback):
         every: look at every so many batches; a look costs about two training steps without compiler.
         console: where findings are printed when found; by default Rich's.
         quiet: print nothing.
-        path: a file (such as "run/doctor.json") that is to hold the findings; `diagnose(run)` reads it.
+        path: a file (such as "run/doctor.json") that is to hold the findings; `diagnose("run")` reads it.
 
     Attributes:
         findings: all so far.
@@ -225,6 +225,7 @@ class Doctor(Callback):
         case.train = Seen()
         case.validation = Seen()
         self._first_weights = [(p, sketch(p)) for p in model.parameters() if p.requires_grad]
+        self._write()
         if fresh:
             self._ask("at_start", case)
 
@@ -303,5 +304,8 @@ class Doctor(Callback):
         self.findings.append(finding)
         if not self.quiet:
             print_finding(finding, self._console)
+        self._write()
+
+    def _write(self) -> None:
         if self.path is not None:
             write_findings(self.findings, self.path)

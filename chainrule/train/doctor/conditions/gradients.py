@@ -108,10 +108,10 @@ class Exploding(Rule):
         )
         if not self.twice("seen", bool(huge or grows)):
             return None
+        bound = self.large if huge else max(largest.relative / self.large, last)
         return self.found(
             case,
             f"in batch {case.step} the gradient of {largest.path} is {largest.relative:.3g} times as large as its "
             f"weights, that of the last layers {last:.3g} times.",
-            tuple(layer.path for layer in layers if layer.relative > max(largest.relative / self.large, last))
-            or (largest.path,),
+            tuple(layer.path for layer in layers if layer.relative > bound),
         )

@@ -21,7 +21,7 @@ class ForgottenEval(Rule):
         "something else there (dropout, batch normalisation)."
     )
     cause = (
-        "model.eval() was not called. Dropout then drops units in evaluation, batch normalisation uses the batch's "
+        "Nobody called model.eval(). Dropout then drops units in evaluation, batch normalisation uses the batch's "
         "statistics and lets validation data into its running ones."
     )
     remedies = (
@@ -43,7 +43,7 @@ class ForgottenTrain(Rule):
     condition = "forgotten train()"
     shows = "A batch is learned from while the model, which has dropout or batch normalisation, is in evaluation mode."
     cause = (
-        "model.train() was not called after an evaluation. Dropout drops nothing, and batch normalisation keeps the "
+        "Nobody called model.train() after an evaluation. Dropout drops nothing, and batch normalisation keeps the "
         "running statistics of before."
     )
     remedies = ("call model.train() at the beginning of every epoch",)
@@ -69,8 +69,8 @@ class ForgottenZeroGrad(Rule):
         "two looks in a row."
     )
     cause = (
-        "backward() adds to .grad, and nobody cleared it. Every step goes along the sum of all gradients since the "
-        "beginning, so steps grow, and old directions never fade."
+        "What backward() computes is added to .grad, and nobody cleared it. Every step goes along the sum of all "
+        "gradients since the beginning, so steps grow, and old directions never fade."
     )
     remedies = (
         "call optimizer.zero_grad() once for every step, before backward()",
