@@ -46,6 +46,33 @@ def network(norm: bool = False, dropout: float = 0.0) -> Any:
     )
 
 
+class Rows(nn.Module):
+    """An LSTM that reads a digit row by row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(8, 32, batch_first=True), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The classes' scores after the last row."""
+        return self.out(self.lstm(x.squeeze(1))[0][:, -1])
+
+
+class Patches(nn.Module):
+    """A small vision transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, norm_first=True, activation="gelu")
+        self.embed, self.position = nn.Conv2d(1, 32, 2, 2), nn.Parameter(0.02 * chainrule.randn(1, 16, 32))
+        self.encoder, self.out = nn.TransformerEncoder(layer, 1), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The classes' scores from the mean over patches."""
+        tokens = self.embed(x).flatten(2).permute(0, 2, 1) + self.position
+        return self.out(self.encoder(tokens).mean(1))
+
+
 def filled(model: Any, value: float) -> Any:
     """All parameters of a model set to one value."""
     for parameter in model.parameters():
@@ -136,6 +163,11 @@ HEALTHY: dict[str, Callable[[], list[Finding]]] = {
     "linear regression": lambda: by_squares(nn.Linear(5, 1), regression(400), regression(200), epochs=20, rate=0.05, rule=optim.SGD),
     "two classes": lambda: train(
         perceptron(64, 16, 1), nn.BCEWithLogitsLoss(), pairs(INPUTS, answers(LABELS < 5)), False, epochs=15, rate=3e-3
+    ),
+    "LSTM": lambda: train(Rows(), epochs=8, rate=3e-3),
+    "transformer": lambda: train(Patches(), epochs=5, rate=3e-3, metrics=["accuracy"]),
+    "autoencoder": lambda: by_squares(
+        perceptron(64, 64, 16, 64, 64, end=(nn.Unflatten(1, (1, 8, 8)),)), pairs(INPUTS, INPUTS), False, epochs=20, rate=3e-3
     ),
     "clipped, accumulated": lambda: train(perceptron(64, 32, 10), epochs=20, clip_norm=1.0, accumulate=2, rate=3e-3),
 }  # fmt: skip

@@ -74,7 +74,7 @@ def test_finds_the_fault(fault: Fault) -> None:
     findings = fault.build()
     found = [finding for finding in findings if finding.condition == fault.condition]
     assert len(found) == 1, told(findings)
-    assert re.search(fault.evidence, found[0].evidence), told(found)
+    assert re.search(fault.evidence, found[0].evidence, re.IGNORECASE), told(found)
     assert found[0].paths == fault.paths if fault.paths is not None else found[0].paths[0] == "1.weight", told(found)
     besides = {finding.condition for finding in findings} - {fault.condition}
     assert besides <= set(fault.besides), told(findings)
@@ -104,7 +104,7 @@ def test_the_first_loss_is_the_first_loss() -> None:
     x, y = chainrule.tensor(INPUTS[:64]), chainrule.tensor(LABELS[:64])
     wanted = nn.functional.cross_entropy(model(x), y).item()
     evidence = one(train(model, shuffle=False, epochs=1), "wrong initial loss").evidence
-    assert f"the first loss is {wanted:.3g};" in evidence and f"{math.log(10):.3g}" in evidence
+    assert f"The first loss is {wanted:.3g};" in evidence and f"{math.log(10):.3g}" in evidence
 
 
 def test_units_die_on_the_way() -> None:
@@ -167,7 +167,7 @@ def test_one_batch_by_heart() -> None:
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     assert overfit_one_batch(model, nn.CrossEntropyLoss(), x, y) is None
     assert all((value.numpy() == before[name]).all() for name, value in model.state_dict().items()) and model.training
-    found = overfit_one_batch(model, nn.CrossEntropyLoss(), chainrule.zeros(32, 1, 8, 8), y, steps=50)
+    found = overfit_one_batch(model, nn.CrossEntropyLoss(), chainrule.zeros(32, 1, 8, 8), y, steps=20)
     assert found is not None and found.condition == "unlearnable targets" and "32 samples" in found.evidence
     constant = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softmax(1))  # of which the loss stays above 1.46
     assert overfit_one_batch(constant, nn.CrossEntropyLoss(), x, y) is not None
@@ -201,7 +201,7 @@ def trained(doctor: Doctor | None, **settings: Any) -> tuple[dict[str, Any], lis
     callbacks = [] if doctor is None else [doctor]
     trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, callbacks=callbacks, metrics=["accuracy"], **settings)
     history = trainer.fit(
-        DataLoader(SPLITS.train, 64, shuffle=True), DataLoader(SPLITS.validation, 256), epochs=3
+        DataLoader(pairs(INPUTS[:400], LABELS[:400]), 64, shuffle=True), DataLoader(SPLITS.validation, 256), epochs=3
     )  # fmt: skip
     timeless = [{k: v for k, v in row.items() if "second" not in k} for row in history]
     draws = chainrule.rand(1).item(), np.random.random(), random.random()
@@ -236,7 +236,7 @@ def test_a_generator_that_the_augmentation_knows() -> None:
     assert all((plain[0][name] == watched[0][name]).all() for name in plain[0])
 
 
-def test_a_loop_of_ones_own_is_the_same(tmp_path: Path) -> None:
+def test_a_loop_of_ones_own_is_the_same() -> None:
     def run(watched: bool) -> Any:
         chainrule.manual_seed(2)
         model = network(True, 0.5)

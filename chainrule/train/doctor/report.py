@@ -49,7 +49,7 @@ def print_finding(finding: Finding, console: Console | None = None) -> None:
 
 
 def _as_markdown(finding: Finding) -> str:
-    parts = [f"### {finding.condition} ({finding.severity}, {finding.when()})", _sentence(finding.evidence)]
+    parts = [f"### {finding.condition} ({finding.severity}, {finding.when()})", finding.evidence]
     parts += [f"Where: {finding.where('`')}"] if finding.paths else []
     parts += [f"Likely cause: {finding.cause}", "Try:\n" + "\n".join(f"- {remedy}" for remedy in finding.remedies)]
     return "\n\n".join(parts)
@@ -59,7 +59,7 @@ def _as_panel(finding: Finding) -> Panel:
     from rich.panel import Panel
     from rich.text import Text
 
-    text = Text(_sentence(finding.evidence))
+    text = Text(finding.evidence)
     if finding.paths:
         text.append("\nwhere  ", "bold").append(finding.where())
     text.append("\ncause  ", "bold").append(finding.cause)
@@ -67,10 +67,6 @@ def _as_panel(finding: Finding) -> Panel:
         text.append("\ntry    " if not i else "\n       ", "bold").append(remedy)
     title = f"{finding.condition} · {finding.severity} · {finding.when()}"
     return Panel(text, title=title, title_align="left", border_style=_STYLES[finding.severity])
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def write_findings(findings: Sequence[Finding], path: str | Path) -> None:

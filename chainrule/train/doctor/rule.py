@@ -65,7 +65,8 @@ class Rule:
         """After the last epoch. Also asked about runs of which only figures are left."""
 
     def found(self, case: Case, evidence: str, paths: tuple[str, ...] = (), severity: str = "") -> Finding:
-        """The finding, with the rule's own texts."""
+        """The finding, with the rule's own texts; `evidence` may begin with a small letter."""
+        evidence = evidence[:1].upper() + evidence[1:]
         return Finding(
             self.condition, severity or self.severity, evidence, self.cause, self.remedies, case.epoch, tuple(paths)
         )
