@@ -15,6 +15,7 @@ from chainrule.tensor import Tensor
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.doctor.case import Case
 from chainrule.train.doctor.conditions import RULES
+from chainrule.train.doctor.conditions.generalisation import ValidationEasier
 from chainrule.train.doctor.conditions.generator import ModeCollapse
 from chainrule.train.doctor.conditions.loop import ForgottenEval
 from chainrule.train.doctor.finding import Finding
@@ -47,7 +48,8 @@ class Doctor(Callback):
     draw by means of their own; the doctor knows generators that a function refers to by name.)
 
     Args:
-        every: look at every so many batches; a look costs about two training steps without compiler.
+        every: look at every so many batches. A look costs about two steps without compiler: on LeNet-5 and the digits, in
+            batches of 32, 8 ms, or six compiled steps.
         console: where findings are printed when found; by default Rich's.
         quiet: print nothing.
         path: a file (such as "run/doctor.json") that is to hold the findings; `diagnose("run")` reads it.
@@ -72,7 +74,7 @@ class Doctor(Callback):
     """
 
     def __init__(
-        self, every: int = 50, *, console: Console | None = None, quiet: bool = False, path: str | Path | None = None
+        self, every: int = 100, *, console: Console | None = None, quiet: bool = False, path: str | Path | None = None
     ) -> None:
         if every < 1:
             raise ValueError(f"the doctor looks at every so many batches, at least every 1, got {every}.")
@@ -272,10 +274,10 @@ class Doctor(Callback):
         self._ask("at_epoch_end", case)
 
     def _loss_in_evaluation(self) -> float:
-        """The loss of the samples kept, if validation looks easier than training; else it is not needed."""
+        """The loss of the samples kept, if validation looks so much easier than training that it matters."""
         case, row = self._case, self._case.rows[-1]
-        lower = row.get("validation_loss", math.inf) < row.get("train_loss", -math.inf)
-        if not lower or not self._kept or case.loss_function is None:
+        far_lower = ValidationEasier.below(row.get("validation_loss", math.inf), row.get("train_loss", -math.inf))
+        if not far_lower or not self._kept or case.loss_function is None:
             return math.nan
         return loss_in_evaluation(case.model, case.loss_function, self._kept)
 

@@ -14,7 +14,6 @@ from chainrule.train.doctor.case import Case
 from chainrule.train.doctor.conditions import RULES
 from chainrule.train.doctor.finding import Finding
 from chainrule.train.doctor.report import read_findings
-from chainrule.train.doctor.rule import Rule
 
 #: The file in a run's folder that holds the findings of a doctor that watched.
 WATCHED = "doctor.json"
@@ -63,14 +62,11 @@ def _from_figures(rows: list[Row], place: str) -> list[Finding]:
     """Ask every rule after each epoch what it would have said; one finding of each."""
     _check(rows, place)
     findings = []
-    for rule in (kind() for kind in RULES):
+    for rule in (kind() for kind in RULES if kind.from_figures):
         found: Finding | None = None
-        case = Case(rows=rows)
-        if type(rule).at_epoch_end is not Rule.at_epoch_end:
-            for count in range(1, len(rows) + 1):
-                case = Case(rows=rows[:count], epoch=int(rows[count - 1].get("epoch") or count))
-                found = found or rule.at_epoch_end(case)
-        case.epoch = int(rows[-1].get("epoch") or len(rows))
+        for count in range(1, len(rows) + 1):
+            case = Case(rows=rows[:count], epoch=int(rows[count - 1].get("epoch") or count))
+            found = found or rule.at_epoch_end(case)
         found = found or rule.at_end(case)
         findings += [found] if found else []
     return findings

@@ -15,6 +15,7 @@ class Overfitting(Rule):
     """The training loss falls, the validation loss does not any more."""
 
     condition = "overfitting"
+    from_figures = True
     fewest = 5
     rising_for, rise, part, fall = 3, 0.1, 0.05, 0.1
     staying_for, deep_fall, gap = 5, 0.3, 0.3
@@ -62,6 +63,7 @@ class Underfitting(Rule):
     """The training data are not learned."""
 
     condition = "underfitting"
+    from_figures = True
     severity = "note"
     epochs, share, share_of_first = 5, 0.5, 0.8
     shows = (
@@ -103,6 +105,7 @@ class ValidationEasier(Rule):
     """The validation loss is clearly below the training loss."""
 
     condition = "validation easier than training"
+    from_figures = True
     epochs, part, errors, part_of_figures = 3, 0.75, 4, 0.6
     shows = (
         f"In each of {epochs} epochs the validation loss is below {part} of the training loss, both measured in "
@@ -126,14 +129,17 @@ class ValidationEasier(Rule):
         """Compare three epochs."""
         validation = case.figures("validation_loss")
         if case.model is not None:
-            train, factor = (
-                case.in_evaluation,
-                min(self.part, 1 - self.errors / math.sqrt(max(case.validation.count, 1))),
-            )
+            enough = 1 - self.errors / math.sqrt(max(case.validation.count, 1))
+            train, part = case.in_evaluation, min(self.part, enough)
         else:
-            train, factor = case.figures("train_loss")[1:], self.part_of_figures
+            train, part = case.figures("train_loss")[1:], self.part_of_figures
         pairs = list(zip(validation, train, strict=False))[-self.epochs :]
-        if len(pairs) < self.epochs or not all(v < t - (1 - factor) * abs(t) for v, t in pairs):
+        if len(pairs) < self.epochs or not all(self.below(v, t, part) for v, t in pairs):
             return None
         shown = ", ".join(f"{v:.3g} against {t:.3g}" for v, t in pairs)
         return self.found(case, f"validation against training loss in {self.epochs} epochs: {shown}.")
+
+    @classmethod
+    def below(cls, validation: float, train: float, part: float | None = None) -> bool:
+        """Whether one loss is below that part of the other; both may be negative, as log-likelihoods are."""
+        return validation < train - (1 - (cls.part if part is None else part)) * abs(train)

@@ -17,6 +17,7 @@ class TooLarge(Rule):
     """The loss jumps about, grows, or ends in NaN."""
 
     condition = "learning rate too large"
+    from_figures = True
     severity = "fault"
     recent, times = 20, 1.5
     epochs, rising, height, halved = 6, 0.33, 0.1, 0.5
@@ -77,6 +78,7 @@ class TooSmall(Rule):
     """Nothing moves, though there is a gradient."""
 
     condition = "learning rate too small"
+    from_figures = True
     epochs, epochs_of_figures, moved, change, gradient, falling = 3, 5, 1e-3, 0.02, 1e-4, 0.8
     shows = (
         f"After {epochs} epochs the weights have moved by less than {moved:.1%} of their size and the training loss by "
