@@ -6,6 +6,7 @@ import io
 import math
 import random
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,9 @@ def told(findings: list[Finding]) -> list[tuple[str, str, tuple[str, ...]]]:
 # ------------------------------------------------------------------------------------- all is well
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", HEALTHY)
-def test_silent_when_all_is_well(kind: str, seed: int) -> None:
-    chainrule.manual_seed(seed)
+def test_silent_when_all_is_well(kind: str) -> None:
+    chainrule.manual_seed(0)
     assert told(HEALTHY[kind]()) == []
 
 
@@ -290,3 +290,20 @@ def test_goes_on_after_an_interruption(tmp_path: Path) -> None:
     resumed.fit(*loaders(), epochs=40)
     assert second.findings == whole.findings
     assert [finding.condition for finding in whole.findings] == ["dying ReLU", "overfitting"]
+
+
+class Uncopiable(nn.Module):
+    """A model with a part that cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.lock = nn.Linear(64, 10), threading.Lock()
+
+    def forward(self, x: chainrule.Tensor) -> chainrule.Tensor:
+        return self.layer(x.flatten(1))
+
+
+def test_training_goes_on_if_the_doctor_cannot_look() -> None:
+    with pytest.warns(UserWarning, match="cannot run a copy of Uncopiable .*lock") as warned:
+        found = train(filled(Uncopiable(), 0.5), data=pairs(INPUTS[:200], LABELS[:200]), epochs=2)
+    assert len(warned) == 1 and [finding.condition for finding in found] == ["all-equal initial weights"]

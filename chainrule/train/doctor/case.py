@@ -37,6 +37,7 @@ class Case:
         validation: what was seen of the validation data.
         in_evaluation: the loss of some training samples in evaluation mode after each epoch; NaN where not measured.
         moved: how far the weights are from where they began, relative to their size; NaN where not known.
+        baseline: what `constant_loss` found out; NaN before.
     """
 
     model: Any = None

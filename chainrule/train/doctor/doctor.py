@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -48,8 +49,8 @@ class Doctor(Callback):
     draw by means of their own; the doctor knows generators that a function refers to by name.)
 
     Args:
-        every: look at every so many batches. A look costs about two steps without compiler: on LeNet-5 and the digits, in
-            batches of 32, 8 ms, or six compiled steps.
+        every: look at every so many batches. A look costs about two steps without compiler: for LeNet-5 on the digits,
+            in batches of 32, 8 ms, or six compiled steps.
         console: where findings are printed when found; by default Rich's.
         quiet: print nothing.
         path: a file (such as "run/doctor.json") that is to hold the findings; `diagnose("run")` reads it.
@@ -87,6 +88,7 @@ class Doctor(Callback):
         self._first_weights: list[tuple[Tensor, Array]] = []
         self._kept: list[tuple[Any, Any]] = []
         self._collecting = True
+        self._blind = False
         self._held: tuple[dict[str, Array], list[Array]] = {}, []
         self._sums = {"train_loss": [0.0, 0], "validation_loss": [0.0, 0]}
 
@@ -119,7 +121,10 @@ class Doctor(Callback):
         return doctor
 
     def observe(self, loss: Tensor | float, inputs: Any, targets: Any = None) -> None:
-        """A batch was learned from: call it between `backward()` and `step()`, outside of compiled functions."""
+        """A batch was learned from: call it between `backward()` and `step()`, outside of compiled functions.
+
+        inputs, targets: what `model(inputs)` and `loss_function(output, targets)` take.
+        """
         number = float(loss.item() if isinstance(loss, Tensor) else loss)
         self._add("train_loss", number, inputs)
         if math.isfinite(number):
@@ -238,13 +243,26 @@ class Doctor(Callback):
         self._ask("at_batch", case)
         if case.step <= FIRST or case.step % self.every == 0:
             look = self._look(inputs, targets)
-            self._ask("at_look", case, look)
+            if look is not None:
+                self._ask("at_look", case, look)
         if case.step < FIRST or (case.step + 1) % self.every == 0:  # the next batch is looked at
             self._held = self._gradients_held(), [sketch(p) for p, _ in self._first_weights]
 
-    def _look(self, inputs: Any, targets: Any) -> Look:
+    def _look(self, inputs: Any, targets: Any) -> Look | None:
+        """Look closely; None if that fails: whatever a model may do to be impossible to copy, training goes on."""
         case = self._case
-        look = look_at(case.model, case.loss_function, inputs, targets, self._transform)
+        if self._blind:
+            return None
+        try:
+            look = look_at(case.model, case.loss_function, inputs, targets, self._transform)
+        except Exception as error:
+            self._blind = True
+            warnings.warn(
+                f"The doctor cannot run a copy of {type(case.model).__name__} on a batch ({type(error).__name__}: "
+                f"{error}), so what shows in activations and gradients is not found.",
+                stacklevel=2,
+            )
+            return None
         held_before, weights = self._held
         stepped = any((sketch(p) != w).any() for (p, _), w in zip(self._first_weights, weights, strict=False))
         if stepped:

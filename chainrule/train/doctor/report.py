@@ -56,15 +56,19 @@ def _as_markdown(finding: Finding) -> str:
 
 
 def _as_panel(finding: Finding) -> Panel:
+    from rich.console import Group
     from rich.panel import Panel
+    from rich.table import Table
     from rich.text import Text
 
-    text = Text(finding.evidence)
+    details = Table.grid(padding=(0, 2))
+    details.add_column(style="bold")
     if finding.paths:
-        text.append("\nwhere  ", "bold").append(finding.where())
-    text.append("\ncause  ", "bold").append(finding.cause)
+        details.add_row("where", Text(finding.where()))
+    details.add_row("cause", Text(finding.cause))
     for i, remedy in enumerate(finding.remedies):
-        text.append("\ntry    " if not i else "\n       ", "bold").append(remedy)
+        details.add_row("" if i else "try", Text(remedy))
+    text = Group(Text(finding.evidence), details)
     title = f"{finding.condition} · {finding.severity} · {finding.when()}"
     return Panel(text, title=title, title_align="left", border_style=_STYLES[finding.severity])
 

@@ -35,7 +35,7 @@ class Imbalance(Rule):
         if self.memory.get("asked") or not case.train.count:
             return None
         self.memory["asked"] = True
-        counts, unit = _counts(case)
+        counts = _counts(case)
         weighted = any(getattr(case.loss_function, name, None) is not None for name in ("weight", "pos_weight"))
         if weighted or len(counts) < 2 or sum(counts.values()) < self.samples * len(counts):
             return None
@@ -45,18 +45,18 @@ class Imbalance(Rule):
         share = counts[most] / sum(counts.values())
         return self.found(
             case,
-            f"class {most} has {counts[most]} {unit} ({share:.1%}), class {least} has {counts[least]} "
+            f"class {most} has {counts[most]} samples ({share:.1%}), class {least} has {counts[least]} "
             f"({len(counts)} classes).",
         )
 
 
-def _counts(case: Case) -> tuple[dict[int, int], str]:
+def _counts(case: Case) -> dict[int, int]:
     """How often each class came; for one yes-or-no answer, how often it was either."""
     mean, _ = case.train.target_moments()
     if kind_of(case.loss_function) in ("logits", "probabilities") and mean is not None and mean.size == 1:
         ones = round(float(mean[0]) * case.train.targets.count)
-        return {0: case.train.targets.count - ones, 1: ones}, "samples"
-    return case.train.labels, "samples"
+        return {0: case.train.targets.count - ones, 1: ones}
+    return case.train.labels
 
 
 class Unlearnable(Rule):
