@@ -116,6 +116,12 @@ FAULTS = [
         ("1.weight", "3.weight"),
         ("dying ReLU",),
     ),
+    Fault(
+        "parameters left out",
+        lambda: train(perceptron(64, 32, 10), rule=lambda parameters, lr: optim.Adam(list(parameters)[2:], lr)),
+        r"does not hold 2 of 4 parameters",
+        ("1.weight", "1.bias"),
+    ),
     Fault("wrong initial loss", lambda: train(scaled(perceptron(64, 32, 10), 40.0, 3)), r"−ln\(1/10\) = 2\.3"),
     Fault(
         "wrong initial loss",

@@ -25,7 +25,7 @@ class Case:
 
     Attributes:
         model: None where only figures are left.
-        loss_function: None where it is not known.
+        loss_function: None where it is not known; likewise the optimizer.
         clipped: whether gradients are clipped before the step.
         fresh: whether training begins, or goes on from before.
         epoch: the epoch that runs, counted from 1; 0 before the first.
@@ -42,6 +42,7 @@ class Case:
 
     model: Any = None
     loss_function: Any = None
+    optimizer: Any = None
     clipped: bool = False
     fresh: bool = True
     epoch: int = 0
@@ -77,6 +78,13 @@ class Case:
         """The parameters that hold NaN or infinities."""
         named = self.model.named_parameters() if self.model is not None else ()
         return tuple(name for name, p in named if not np.isfinite(p.detach().value.array).all())
+
+    def left_out(self) -> tuple[str, ...]:
+        """The parameters that want gradients and that the optimiser, if it is known, does not hold."""
+        if self.optimizer is None:
+            return ()
+        held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        return tuple(name for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in held)
 
     def grew(self) -> bool:
         """Whether the last loss is far above the first."""

@@ -227,7 +227,7 @@ class Doctor(Callback):
 
     def _begin(self, model: Module, loss_function: Any, optimizer: Any, *, fresh: bool) -> None:
         case = self._case
-        case.model, case.loss_function, case.fresh = model, loss_function, fresh
+        case.model, case.loss_function, case.optimizer, case.fresh = model, loss_function, optimizer, fresh
         self._collecting, self._kept = True, []
         case.train = Seen()
         case.validation = Seen()

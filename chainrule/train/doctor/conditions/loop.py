@@ -80,7 +80,8 @@ class ForgottenZeroGrad(Rule):
 
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Compare what is held with the gradient of this batch alone, and with the sum."""
-        names = [name for name in look.held if name in look.gradients and name in look.held_before]
+        usual = look.held.keys() & look.gradients.keys() & look.held_before.keys() - set(case.left_out())
+        names = [name for name in look.held if name in usual]
         if not names:
             return None
         held, alone, before = (_joined(part, names) for part in (look.held, look.gradients, look.held_before))

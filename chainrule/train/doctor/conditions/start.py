@@ -80,6 +80,31 @@ class ZeroWeights(Rule):
         return self.found(case, f"{len(paths)} of {len(weights)} weight matrices are zero.", paths)
 
 
+class LeftOut(Rule):
+    """The optimiser does not hold all parameters."""
+
+    condition = "parameters left out"
+    severity = "note"
+    shows = "A parameter that wants gradients is in no group of the optimiser at the start."
+    cause = (
+        "The optimiser was made from other parameters: from a part of the model, or before a layer was added or "
+        "replaced. What it does not hold never changes, though its gradient is computed in every step."
+    )
+    remedies = (
+        "make the optimiser from model.parameters() when the model is complete",
+        "freeze what is not to learn, by parameter.requires_grad_(False): that saves its gradient",
+    )
+    source = "E 3.6 (the optimiser's parameters), I IV.3 (fine-tuning)"
+
+    def at_start(self, case: Case) -> Finding | None:
+        """Compare the model's parameters with the optimiser's."""
+        left = case.left_out()
+        if not left:
+            return None
+        count = len(list(case.model.parameters()))
+        return self.found(case, f"the optimiser does not hold {len(left)} of {count} parameters.", left)
+
+
 class InitialLoss(Rule):
     """The first loss is far above that of guessing."""
 
