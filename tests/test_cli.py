@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 import chainrule
-from chainrule import data, models, nn, train
+from chainrule import data, models, train
 from chainrule.cli import main
+from chainrule.data.optdigits import load_digits_arrays
+from chainrule.tasks import Settings, train_run
 
 
 def command(*arguments: str) -> list[str]:
@@ -35,24 +37,27 @@ def test_a_short_run_leaves_everything(capsys: Any, tmp_path: Path) -> None:
     code, out, err = call(capsys, "train", "lenet5", "--epochs", "2", "--output", str(folder), "--seed", "4")
     assert code == 0 and not err and "test accuracy" in out and " 2/2 " in out
     config, summary = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "summary"))
-    assert config["learning_rate"] == 0.002 and config["shift"] == 2 and config["versions"]["chainrule"]
+    assert config["settings"]["learning_rate"] == 0.002 and config["settings"]["shift"] == 2
+    assert config["versions"]["chainrule"] and config["task"] == "images"
     with open(folder / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
-    with Image.open(folder / "curves.png") as picture:
-        picture.verify()
     model, splits = models.LeNet5(), data.digits()
-    train.load_weights(model, folder / "weights.safetensors")
-    test = train.evaluate(model, data.DataLoader(splits.test, 100), nn.CrossEntropyLoss())
-    assert test.accuracy == pytest.approx(summary["test_accuracy"]) and f"{test.accuracy:.4f}" in out
+    train.load_weights(model, folder / "best.safetensors")
+    images, labels = splits.test.tensors
+    right = (model(images).argmax(1) == labels).float().mean().item()
+    assert right == pytest.approx(summary["test"]["accuracy"], abs=1e-6) and f"{right:.4f}" in out
     again = tmp_path / "again"
-    call(capsys, "train", "lenet5", "--epochs", "2", "--output", str(again), "--seed", "4", "--quiet")
-    assert json.loads((again / "summary.json").read_text())["test_loss"] == summary["test_loss"], "same seed, same run"
+    call(capsys, "train", "--config", str(folder), "--output", str(again), "--quiet")
+    assert json.loads((again / "summary.json").read_text())["test"] == summary["test"], "same settings, same run"
     code, _, err = call(capsys, "train", "lenet5", "--output", str(folder))
     assert code == 2 and "holds a run already" in err
-    files = {"config.json", "metrics.csv", "curves.png", "weights.safetensors", "last.safetensors", "summary.json"}
-    assert {path.name for path in folder.iterdir()} == files
+    files = {"config.json", "facts.json", "metrics.csv", "best.safetensors", "checkpoint-000000080.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {*files, "summary.json", "report.html"}
+    page = (folder / "report.html").read_text()
+    assert all(word in page for word in ("Confusion", "Worst examples", "learning rate", "gradient norm", "seed"))
+    assert "http" not in page.replace("http-equiv", ""), "the page refers to nothing outside of itself"
 
 
 def test_quiet_says_only_the_result(capsys: Any, tmp_path: Path) -> None:
@@ -74,8 +79,9 @@ def test_without_a_folder_the_run_is_named_after_time_model_and_data(
 def test_a_diverging_run_says_what_to_try_and_where_it_is(capsys: Any, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     code, out, err = call(capsys, "train", "mlp", "--lr", "1e25", "--output", str(folder))
-    assert code == 1 and "Try a smaller learning rate" in err and err.count("\n") == 1 and f"Run: {folder}" in out
+    assert code == 1 and "Try a smaller learning" in err and err.count("\n") == 1 and f"Run: {folder}" in out
     assert json.loads((folder / "summary.json").read_text())["status"] == "diverged"
+    assert "learning rate too large" in out, "the doctor says so"
 
 
 def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path) -> None:
@@ -90,7 +96,7 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
     [
         (
             ["train", "lenet6"],
-            "no model 'lenet6'; there are convnet, lenet5, mlp, resnet10, resnet18, unet. Did you mean lenet5?",
+            "no model 'lenet6'; there are convnet, decoder, lenet5, mlp, resnet10, resnet18, unet. Did you mean lenet5?",
         ),
         (["train", "lenet5", "--data", "digit"], "Did you mean digits?"),
         (["train", "lenet5", "--epochs", "0"], "--epochs"),
@@ -104,7 +110,19 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
         (["train", "lenet5", "--output"], "--output"),
         (["--nonsense"], "--nonsense"),
         (["train", "lenet5", "mlp"], "mlp"),
-        (["train"], "model"),
+        (["train", "--set", "width"], "NAME=VALUE"),
+        (["train", "--set", "width=3"], "lenet5 has no option 'width'"),
+        (["train", "--set", "schedule=step"], "cosine, constant or onecycle"),
+        (["train", "decoder"], "decoder does not classify images"),
+        (["train", "--config", "none.toml"], "none.toml cannot be read"),
+        (["train", "--resume", "none"], "none holds no run"),
+        (["train", "--data", "none.csv"], "there is no file none.csv"),
+        (["evaluate", "none"], "none holds no run"),
+        (["predict", "none", "x.png"], "none holds no run"),
+        (["doctor", "none"], "none"),
+        (["tune"], "--vary"),
+        (["tune", "--vary", "lr=1"], "NAME=LOW..HIGH"),
+        (["data", "mnits"], "Did you mean mnist?"),
         (["trian"], "Did you mean 'train'?"),
     ],
 )
@@ -119,10 +137,10 @@ def test_wrong_input_gets_one_line_and_exit_code_2(
 
 def test_help_and_version(capsys: Any) -> None:
     assert call(capsys, "--version") == (0, f"chainrule {chainrule.__version__}\n", "")
-    for arguments in ([], ["--help"], ["train", "-h"]):
+    for arguments in ([], ["--help"], ["evaluate", "-h"], ["predict", "-h"], ["tune", "-h"], ["train", "-h"]):
         _, out, err = call(capsys, *arguments)
         assert not err and "train" in out
-    assert "Examples" in out and "weights.safetensors" in out and "--learning-rate" in out
+    assert "Examples" in out and "best.safetensors" in out and "--learning-rate" in out
 
 
 def test_a_process_of_its_own_answers_in_one_line(tmp_path: Path) -> None:
@@ -140,7 +158,7 @@ def test_importing_data_and_training_leaves_heavy_libraries_alone() -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_keeps_what_was_learned(tmp_path: Path, stop: signal.Signals) -> None:
+def test_interrupting_keeps_everything_and_resuming_goes_on(tmp_path: Path, capsys: Any, stop: signal.Signals) -> None:
     folder = tmp_path / "run"
     process = subprocess.Popen(
         command("train", "mlp", "--epochs", "10000", "--output", str(folder)),
@@ -153,39 +171,91 @@ def test_interrupting_keeps_what_was_learned(tmp_path: Path, stop: signal.Signal
     time.sleep(0.3)
     process.send_signal(stop)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and b"Interrupted" in out and b"Traceback" not in err
+    assert process.returncode == 130 and b"Interrupted" in out and b"--resume" in out and b"Traceback" not in err
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["status"] == "interrupted" and summary["epochs"] >= 1 and summary["test_accuracy"] > 0.3
-    for name in ("weights.safetensors", "last.safetensors", "curves.png", "metrics.csv"):
+    assert summary["status"] == "interrupted" and summary["epochs"] >= 1 and summary["test"]["accuracy"] > 0.3
+    for name in ("best.safetensors", "report.html", "metrics.csv"):
         assert (folder / name).stat().st_size > 0
 
 
-def test_interrupting_the_first_epoch_keeps_the_weights_so_far(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
-    shown, shift = 0, data.random_shift
+class Interrupting(train.Callback):
+    """Ctrl-C at a certain batch."""
 
-    def interrupt_at_the_third_batch(images: chainrule.Tensor, pixels: int) -> chainrule.Tensor:
-        nonlocal shown
-        shown += 1
-        if shown == 3:
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_batch_end(self, trainer: Any, batch: Any) -> None:
+        if trainer.steps == self.steps:
             signal.raise_signal(signal.SIGINT)
-        return shift(images, pixels)
-
-    monkeypatch.setattr(data, "random_shift", interrupt_at_the_third_batch)
-    code, out, err = call(capsys, "train", "mlp", "--output", str(tmp_path / "run"))
-    assert code == 130 and not err and "Interrupted after 0 of 30 epochs" in out and shown == 3
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
-    train.load_weights(models.MLP([64, 128, 10]), tmp_path / "run" / "last.safetensors")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "and Python handles Ctrl-C again"
 
 
-def test_a_wish_to_stop_does_not_cut_the_writing_short(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
-    record = train.Run.record
+@pytest.mark.parametrize("steps", [3, 40, 61])
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, capsys: Any, steps: int) -> None:
+    settings = Settings(model="mlp", epochs=2)
+    wanted = train_run(settings, tmp_path / "whole")
+    broken = train_run(settings, tmp_path / "run", [Interrupting(steps)])
+    assert broken.status == "interrupted" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    code, out, err = call(capsys, "train", "--resume", str(tmp_path / "run"))
+    assert code == 0 and not err and "going on after" in out
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["test"] == wanted.test
+    names = ("best.safetensors",)
+    assert all((tmp_path / "run" / n).read_bytes() == (tmp_path / "whole" / n).read_bytes() for n in names)
 
-    def interrupt_before_recording(self: train.Run, *arguments: Any) -> bool:
-        signal.raise_signal(signal.SIGTERM)
-        return record(self, *arguments)
 
-    monkeypatch.setattr(train.Run, "record", interrupt_before_recording)
-    code, out, _ = call(capsys, "train", "mlp", "--output", str(tmp_path / "run"))
-    assert code == 130 and "Interrupted after 1 of 30 epochs" in out
-    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 2
+def test_evaluating_and_predicting_need_only_the_folder(tmp_path: Path, capsys: Any) -> None:
+    run = str(tmp_path / "run")
+    assert call(capsys, "train", "--epochs", "3", "--output", run, "--quiet")[0] == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    code, out, _ = call(capsys, "evaluate", run, "--json")
+    assert code == 0 and json.loads(out) == pytest.approx(summary["test"], rel=1e-6)
+    code, out, _ = call(capsys, "evaluate", run, "--part", "train")
+    assert code == 0 and "train accuracy" in out
+    pictures, labels = load_digits_arrays()
+    (tmp_path / "pictures").mkdir()
+    for i in range(20):
+        image = Image.fromarray((pictures[i] * 15.9).astype("uint8"))
+        image.save(tmp_path / "pictures" / f"{i:02}.png")
+    code, out, _ = call(capsys, "predict", run, str(tmp_path / "pictures"))
+    rows = list(csv.DictReader(out.splitlines()))
+    assert len(rows) == 20 and sum(row["class"] == str(label) for row, label in zip(rows, labels)) >= 17
+    target = tmp_path / "said.json"
+    assert call(capsys, "predict", run, str(tmp_path / "pictures" / "03.png"), "--output", str(target))[0] == 0
+    assert json.loads(target.read_text())[0]["class"] == rows[3]["class"]
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    code, _, err = call(capsys, "predict", run, str(tmp_path / "broken.png"))
+    assert code == 2 and "broken.png" in err
+    code, _, err = call(capsys, "predict", run)
+    assert code == 2 and "Give files" in err
+    code, _, err = call(capsys, "evaluate", run, "--part", "tset")
+    assert code == 2 and "train, validation, test" in err
+
+
+def test_a_search_goes_on_and_says_what_mattered(tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "search"
+    arguments = ("tune", "mlp", "--epochs", "2", "--vary", "lr=1e-4..1e-1:log", "--vary", "hidden=16,32", "--output")
+    code, out, _ = call(capsys, *arguments, str(folder), "--trials", "4")
+    assert code == 0 and "best of 4 trials" in out and "learning_rate" in out
+    best = json.loads((folder / "best.json").read_text())
+    assert 1e-4 <= best["settings"]["learning_rate"] <= 1e-1 and best["validation_loss"] < 2.5
+    with Image.open(folder / "search.png") as picture:
+        picture.verify()
+    code, out, _ = call(capsys, *arguments, str(folder), "--trials", "6")
+    assert code == 0 and "best of 6 trials" in out, "the earlier four count"
+
+
+def test_the_data_command(capsys: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CHAINRULE_DATA", raising=False)
+    code, out, _ = call(capsys, "data")
+    assert code == 0 and "digits" in out and "would be downloaded" in out
+    code, out, _ = call(capsys, "data", "digits")
+    assert code == 0 and "1,258 images" in out and "[1, 32, 32]" in out
+
+
+def test_the_doctor_command(capsys: Any, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    call(capsys, "train", "mlp", "--lr", "1e25", "--output", run)
+    code, out, _ = call(capsys, "doctor", run)
+    assert code == 1 and "learning rate too large" in out
+    code, out, _ = call(capsys, "doctor", run, "--json")
+    assert code == 1 and json.loads(out)[0]["condition"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.train import Finding
 from chainrule.train.report import Example, Report, render, write_report
 
 HISTORY = [
@@ -16,9 +17,10 @@ HISTORY = [
 ]
 FULL = Report(
     "lenet5 <digits>", HISTORY, {"test accuracy": 0.98}, {"path": "</pre><script>alert(1)</script>"},
-    (np.arange(9).reshape(3, 3), ["zero", "one", "two"]), [{"class": "zero", "precision": 0.9}],
-    [Example(np.zeros((8, 8)), "3, said 8")], [Example("to be", "likely")],
-    {"learning rate": (range(50), [0.1] * 50)}, [("dying ReLU", "83 % of units", "rate too large", "a smaller one")],
+    (np.arange(9).reshape(3, 3), ["zero", "one", "two"]), ([1.0, 2.0], [1.5, 2.5]),
+    {"Classes": [{"class": "zero", "precision": 0.9}]}, [Example(np.zeros((8, 8)), "3, said 8")],
+    [Example("to be", "likely")], {"A sample": "to be <b>"}, {"learning rate": (range(50), [0.1] * 50)},
+    [Finding("dying ReLU", "warning", "83 % of units", "rate too large", ("a smaller one",))],
 )  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def test_a_full_report() -> None:
     assert "http" not in re.sub(r"data:[^\"]*", "", text)
     for title in ("Findings", "Curves", "Confusion", "Classes", "Worst examples", "Epochs", "Configuration"):
         assert title in text
-    assert checker.tags.count("img") == 5  # loss, accuracy, learning rate, confusion, one example
+    assert checker.tags.count("img") == 6  # loss, accuracy, learning rate, confusion, predictions, one example
     assert "lenet5 &lt;digits&gt;" in text
 
 

@@ -9,7 +9,10 @@ import typer
 from typer.exceptions import TyperException
 
 import chainrule
+from chainrule.cli.data import data
+from chainrule.cli.runs import doctor, evaluate, predict
 from chainrule.cli.train import train
+from chainrule.cli.tune import tune
 from chainrule.errors import ChainruleError
 
 app = typer.Typer(
@@ -38,7 +41,8 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-app.command()(train)
+for command in (train, evaluate, predict, doctor, tune, data):
+    app.command()(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -76,7 +76,7 @@ def _mnist(name: str) -> Callable[..., Splits]:
 
         images, labels = load_mnist_arrays(name, True, root, download)
         test_images, test_labels = load_mnist_arrays(name, False, root, download)
-        return _divide(images[:, None], labels, test_images[:, None], test_labels, size, seed, CLASSES[name])
+        return divide_images(images[:, None], labels, test_images[:, None], test_labels, size, seed, CLASSES[name])
 
     return load_it
 
@@ -87,7 +87,7 @@ def _cifar(classes: int) -> Callable[..., Splits]:
 
         images, labels, names = load_cifar_arrays(classes, True, root, download)
         test_images, test_labels, _ = load_cifar_arrays(classes, False, root, download)
-        return _divide(images, labels, test_images, test_labels, size, seed, names)
+        return divide_images(images, labels, test_images, test_labels, size, seed, names)
 
     return load_it
 
@@ -165,7 +165,7 @@ def load(
     return _LOADERS[name](size=size, seed=seed, root=root, download=download)
 
 
-def _divide(
+def divide_images(
     images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray,
     size: int | None, seed: int, names: Sequence[str],
 ) -> Splits:  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chainrule.models.clustering import choose_k, kmeans
@@ -27,6 +28,7 @@ __all__ = [
     "NormalEquations",
     "ResNet",
     "UNet",
+    "check_options",
     "choose_k",
     "create",
     "elastic_net",
@@ -43,6 +45,7 @@ __all__ = [
 
 _MODELS: dict[str, Callable[..., Module]] = {
     "convnet": ConvNet,
+    "decoder": DecoderTransformer,
     "lenet5": LeNet5,
     "mlp": MLP,
     "resnet10": resnet10,
@@ -61,7 +64,7 @@ def names() -> list[str]:
 
 
 def create(name: str, **options: Any) -> Module:
-    """An architecture by its name, with its constructor's options. Raises ValueError for a name that is unknown.
+    """An architecture by its name, with its constructor's options. Raises ValueError for an unknown name or option.
 
     >>> type(create("lenet5", num_classes=3)).__name__
     'LeNet5'
@@ -70,4 +73,21 @@ def create(name: str, **options: Any) -> Module:
         close = difflib.get_close_matches(name.lower(), _MODELS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise ValueError(f"there is no model {name!r}; there are {', '.join(names())}.{hint}")
+    check_options(name, _MODELS[name], options)
     return _MODELS[name](**options)
+
+
+def check_options(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise a ValueError for an option that a constructor does not have.
+
+    >>> check_options("mlp", MLP, {"size": [4, 2]})
+    Traceback (most recent call last):
+    ValueError: the model mlp has no option 'size'; it has sizes, activation.
+    """
+    parameters = list(inspect.signature(build).parameters.values())
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        parameters += inspect.signature(ResNet).parameters.values()
+    known = list(dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD))
+    for option in options:
+        if option not in known:
+            raise ValueError(f"the model {name} has no option {option!r}; it has {', '.join(known)}.")

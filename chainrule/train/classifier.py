@@ -1,16 +1,26 @@
-"""What a classifier does on a data set, sample by sample: confusions, figures for each class, extreme examples."""
+"""What a classifier does on a data set, sample by sample: confusions, figures for each class, extreme samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.metrics import ConfusionMatrix, FBeta, Precision, Recall
 from chainrule.nn.module import Module
 from chainrule.train.loop import evaluation_mode
 from chainrule.train.report import Example
+
+
+class Judged(NamedTuple):
+    """A sample, the name of its class, what the model said, and how sure it was of it (0 to 1)."""
+
+    content: np.ndarray
+    truth: str
+    said: str
+    share: float
 
 
 class ClassifierResults(NamedTuple):
@@ -22,18 +32,19 @@ class ClassifierResults(NamedTuple):
         worst, best: samples with the largest and the smallest loss.
     """
 
-    confusion: Any
+    confusion: np.ndarray
     per_class: list[dict[str, Any]]
-    worst: list[Example]
-    best: list[Example]
+    worst: list[Judged]
+    best: list[Judged]
+
+    @staticmethod
+    def examples(samples: Sequence[Judged], show: Callable[[np.ndarray], Any]) -> list[Example]:
+        """Samples for a report; `show` makes pictures of their contents."""
+        return [Example(show(s.content), f"{s.truth}, said {s.said} ({s.share:.0%})") for s in samples]
 
 
-def classify(
-    model: Module, batches: Iterable[Any], names: Sequence[str], mean: Any = 0.0, std: Any = 1.0, examples: int = 12
-) -> ClassifierResults:
-    """Let a model classify images (N, C, H, W) with labels (N,), in evaluation mode, and look at what it says.
-
-    `mean` and `std` are those that the images were standardised by, so that they can be shown.
+def classify(model: Module, batches: Iterable[Any], names: Sequence[str], examples: int = 12) -> ClassifierResults:
+    """Let a model classify samples with labels (N,), in evaluation mode, and look at what it says.
 
     >>> import chainrule
     >>> model = chainrule.nn.Sequential(chainrule.nn.Flatten(), chainrule.nn.Linear(16, 2))
@@ -41,54 +52,31 @@ def classify(
     >>> int(results.confusion.sum())
     3
     """
-    scores, labels, images = [], [], []
+    confusion = ConfusionMatrix(num_classes=len(names))
+    figures = [kind(average=None, num_classes=len(names)) for kind in (Precision, Recall, FBeta)]
+    scores, labels, contents = [], [], []
     with evaluation_mode(model), no_grad():
         for inputs, targets in batches:
-            scores.append(model(inputs).log_softmax(1).numpy())
+            output = model(inputs)
+            for metric in (confusion, *figures):
+                metric.update(output, targets)
+            scores.append(output.log_softmax(1).numpy())
             labels.append(targets.numpy())
-            images.append(np.asarray(inputs.array))
-    said, truth = np.concatenate(scores), np.concatenate(labels)
-    losses, chosen = -said[np.arange(len(truth)), truth], said.argmax(1)
-    confusion = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(confusion, (truth, chosen), 1)
-    order = np.argsort(losses, kind="stable")
-    whole = np.concatenate(images) if images[0].ndim == 4 else None
+            contents.append(np.asarray(inputs.array))
+    said, truth, samples = np.concatenate(scores), np.concatenate(labels), np.concatenate(contents)
+    order = np.argsort(-said[np.arange(len(truth)), truth], kind="stable")
 
-    def show(rows: Any) -> list[Example]:
-        if whole is None:
-            return []
+    def judged(rows: np.ndarray) -> list[Judged]:
+        chosen = said[rows].argmax(1)
         return [
-            Example(
-                _displayed(whole[i], mean, std),
-                f"{names[truth[i]]}, said {names[chosen[i]]} ({np.exp(said[i, chosen[i]]):.0%})",
-            )
-            for i in rows
+            Judged(samples[i], names[truth[i]], names[c], float(np.exp(said[i, c])))
+            for i, c in zip(rows, chosen, strict=True)
         ]
 
-    return ClassifierResults(
-        confusion, _per_class(confusion, names), show(order[::-1][:examples]), show(order[:examples])
-    )
-
-
-def _per_class(confusion: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    rows = []
-    for i, name in enumerate(names):
-        right, claimed, real = confusion[i, i], confusion[:, i].sum(), confusion[i].sum()
-        precision, recall = right / max(claimed, 1), right / max(real, 1)
-        f1 = 2 * precision * recall / (precision + recall) if right else 0.0
-        rows.append(
-            {
-                "class": name,
-                "precision": float(precision),
-                "recall": float(recall),
-                "F1": float(f1),
-                "samples": int(real),
-            }
-        )
-    return rows
-
-
-def _displayed(image: Any, mean: Any, std: Any) -> Any:
-    """Pixels in [0, 1] again: (H, W) grey or (H, W, 3)."""
-    shown = np.asarray(image) * np.asarray(std) + np.asarray(mean)
-    return shown[0] if len(shown) == 1 else np.moveaxis(shown[:3], 0, -1)
+    counts = confusion.compute().numpy()
+    columns = [np.asarray(metric.compute()).tolist() for metric in figures]
+    per_class = [
+        {"class": name, "precision": columns[0][i], "recall": columns[1][i], "F1": columns[2][i], "samples": int(n)}
+        for i, (name, n) in enumerate(zip(names, counts.sum(1), strict=True))
+    ]
+    return ClassifierResults(counts, per_class, judged(order[::-1][:examples]), judged(order[:examples]))

@@ -9,11 +9,14 @@ import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from chainrule.train.files import write_atomically
+
+if TYPE_CHECKING:
+    from chainrule.train.doctor.finding import Finding
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --soft: #f4f5f7; --line: #d8dce2; --mark: #0b62b8; }
@@ -54,10 +57,12 @@ class Report(NamedTuple):
         numbers: the results that matter, by name.
         config: what was asked for, resolved.
         confusion: counts (classes, classes), rows are the truth; with the classes' names.
-        per_class: rows of figures, each a dictionary with "class" first.
+        points: for regression the truth (N,) and what was predicted (N,).
+        tables: rows of figures by title, each a dictionary.
         worst, best: examples with the largest and the smallest loss.
+        texts: texts by title, such as one that the model wrote.
         series: other curves by name: (x, y) over batches, such as the learning rate or gradient norms.
-        findings: of the doctor: (condition, evidence, cause, what to try).
+        findings: of the doctor.
     """
 
     title: str
@@ -65,11 +70,13 @@ class Report(NamedTuple):
     numbers: Mapping[str, Any] = {}
     config: Mapping[str, Any] = {}
     confusion: tuple[Any, Sequence[str]] | None = None
-    per_class: Sequence[Mapping[str, Any]] = ()
+    points: tuple[Any, Any] | None = None
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = {}
     worst: Sequence[Example] = ()
     best: Sequence[Example] = ()
+    texts: Mapping[str, str] = {}
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {}
-    findings: Sequence[tuple[str, str, str, str]] = ()
+    findings: Sequence[Finding] = ()
 
 
 def write_report(report: Report, path: str | Path) -> None:
@@ -92,7 +99,10 @@ def render(report: Report) -> str:
     parts += [_section("Curves", _figures(_curves(report)))]
     if report.confusion is not None:
         parts += [_section("Confusion", _figures([_confusion(*report.confusion)]))]
-    parts += [_section("Classes", _table(report.per_class))]
+    if report.points is not None:
+        parts += [_section("Predictions", _figures([_points(*report.points)]))]
+    parts += [_section(title, _table(rows)) for title, rows in report.tables.items()]
+    parts += [_section(title, f"<pre>{_escape(text)}</pre>") for title, text in report.texts.items()]
     parts += [_section("Worst examples", _examples(report.worst)), _section("Best examples", _examples(report.best))]
     parts += [_section("Epochs", _table(report.history))]
     parts += [
@@ -139,13 +149,17 @@ def _numbers(numbers: Mapping[str, Any]) -> str:
     return f'<div class="numbers">{boxes}</div>' if boxes else ""
 
 
-def _findings(findings: Sequence[tuple[str, str, str, str]]) -> str:
-    boxes = "".join(
-        f'<div class="finding"><b>{_escape(what)}</b><br>{_escape(evidence)}<br>Likely cause: {_escape(cause)}<br>'
-        f"Try: {_escape(remedy)}</div>"
-        for what, evidence, cause, remedy in findings
-    )
-    return _section("Findings of the doctor", boxes)
+def _findings(findings: Sequence[Finding]) -> str:
+    boxes = []
+    for finding in findings:
+        where = f" in {', '.join(finding.paths[:8])}" if finding.paths else ""
+        tries = "".join(f"<li>{_escape(remedy)}</li>" for remedy in finding.remedies)
+        boxes.append(
+            f'<div class="finding"><b>{_escape(finding.condition)}</b> ({_escape(finding.severity)}, epoch '
+            f"{finding.epoch}{_escape(where)})<br>{_escape(finding.evidence)}<br>Likely cause: "
+            f"{_escape(finding.cause)}<br>Try:<ul>{tries}</ul></div>"
+        )
+    return _section("Findings of the doctor", "".join(boxes))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -247,6 +261,19 @@ def _confusion(counts: Any, names: Sequence[str]) -> tuple[str, bytes]:
                     axes.text(j, i, f"{counts[i, j]:.0f}", ha="center", va="center", fontsize=7, color=colour)
 
     return "rows are the truth, columns what was said; the colour is the share of the row", _png(draw, (side, side))
+
+
+def _points(truth: Any, predicted: Any) -> tuple[str, bytes]:
+    truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
+
+    def draw(axes: Any) -> None:
+        axes.plot(truth, predicted, ".", markersize=4)
+        ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+        axes.plot(ends, ends, color="gray", linewidth=1)
+        axes.set(xlabel="truth", ylabel="predicted")
+        axes.grid(alpha=0.3)
+
+    return "each dot is a row of the test data; on the line the prediction is right", _png(draw)
 
 
 def _image_png(image: Any) -> bytes:

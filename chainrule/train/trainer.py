@@ -18,7 +18,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.errors import CheckpointError
 from chainrule.functions.shape import cat
 from chainrule.nn.module import Module
-from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_
+from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
@@ -35,6 +35,8 @@ class Batch(NamedTuple):
         loss: the mean loss, before the step.
         output: what the model gave, detached.
         size: how many samples.
+        gradient_norm: the norm of all gradients before clipping, where the trainer measures it and a step was taken;
+            else NaN.
     """
 
     inputs: Any
@@ -42,6 +44,7 @@ class Batch(NamedTuple):
     loss: float
     output: Any
     size: int
+    gradient_norm: float = math.nan
 
 
 class Trainer:
@@ -62,9 +65,12 @@ class Trainer:
         clip_norm: the gradients' norm is at most so much.
         clip_value: each entry of the gradients is at most so large.
         accumulate: take a step after so many batches, with the mean of their gradients.
+        gradient_norm: measure the gradients' norm in each step; callbacks find it in their `Batch`.
         compile: make native programs of the training and the evaluation step.
 
     Attributes:
+        loader: the training data of `fit`.
+        epochs: how many epochs `fit` was asked for.
         epoch: epochs finished.
         step: batches seen within the epoch that is running.
         steps: batches seen in all.
@@ -98,6 +104,7 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
+        gradient_norm: bool = False,
         compile: bool = True,
     ) -> None:
         if schedule_every not in ("batch", "epoch"):
@@ -110,17 +117,18 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.transform = transform
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
+        self.gradient_norm = gradient_norm
         self._training: Any = self._training_step
         self._evaluation: Any = evaluation_step(model, loss)
         if compile:
             from chainrule.compiler.step import compile as compiled
 
             self._training, self._evaluation = compiled(self._training), compiled(self._evaluation)
-        self.epoch = self.step = self.steps = 0
+        self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""
         self._sums = _LossSum()
-        self._loader: Any = None
+        self.loader: Any = None
         self._position: Any = None
         self._skip = 0
         self._validating = False
@@ -136,7 +144,7 @@ class Trainer:
         `on_fit_end` is called in any case.
         """
         self.stopped, self._validating = "", False
-        self._loader = train
+        self.loader, self.epochs = train, epochs
         if self._position is not None:
             self._loader_call("load_state_dict", self._position)
             self._position = None
@@ -195,41 +203,44 @@ class Trainer:
             self._take_step()
 
     def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
-        loss, output = self._training(inputs, targets, last)
+        loss, output, norm = self._training(inputs, targets, last)
         number = loss.item()
-        size = len(targets)
+        batch = Batch(inputs, targets, number, output, len(targets), math.nan if norm is None else norm.item())
         if not math.isfinite(number):
-            self._call("on_divergence", Batch(inputs, targets, number, output, size))
+            self._call("on_divergence", batch)
             raise DivergedError(
                 f"the loss is {number} in batch {self.step + 1} of epoch {self.epoch + 1}. Try a smaller learning "
                 "rate, look for NaN in the data, clip gradients; `chainrule.compile(step, debug=True)` names the first "
                 "operation that made it."
             )
-        self._sums.add(number, size)
+        self._sums.add(number, batch.size)
         for metric in self.metrics:
             metric.update(output, targets)
         self.step += 1
         self.steps += 1
         if last and self.schedule is not None and self.schedule_every == "batch" and not _is_plateau(self.schedule):
             self.schedule.step()
-        return Batch(inputs, targets, number, output, size)
+        return batch
 
-    def _training_step(self, inputs: Any, targets: Any, last: bool) -> tuple[Tensor, Any]:
+    def _training_step(self, inputs: Any, targets: Any, last: bool) -> tuple[Tensor, Any, Tensor | None]:
         """Forward and backward; with the last batch of several, clip and take the step."""
         output = self.model(inputs if self.transform is None else self.transform(inputs))
         loss = self.loss(output, targets)
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
-        if last:
-            self._take_step()
-        return loss, output
+        return loss, output, self._take_step() if last else None
 
-    def _take_step(self) -> None:
+    def _take_step(self) -> Tensor | None:
+        """Clip, step, and forget the gradients; the answer is their norm before, if it was measured."""
+        norm = None
         if self.clip_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.clip_norm)
+            norm = clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        elif self.gradient_norm:
+            norm = get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
         if self.clip_value is not None:
             clip_grad_value_(self.model.parameters(), self.clip_value)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        return norm
 
     def _step_schedule_after_epoch(self, row: dict[str, Any]) -> None:
         if self.schedule is None:
@@ -299,17 +310,19 @@ class Trainer:
             "history": self.history,
             "loss": [self._sums.total, self._sums.count],
             "metrics": [metric.state() for metric in self.metrics],
-            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, with the same model, optimiser, metrics and callbacks as then.
+        """Go on from what `state_dict` gave, with the same model, optimiser and metrics as then.
 
-        Raises CheckpointError if these are others.
+        Callbacks are found by their class; one that was not there begins anew, one that is no longer there is left out.
+        Raises CheckpointError if the others do not fit.
         """
-        for what, here in (("metrics", self.metrics), ("callbacks", self.callbacks)):
-            if len(state[what]) != len(here):
-                raise CheckpointError(f"the checkpoint has {len(state[what])} {what}, the trainer {len(here)}.")
+        if len(state["metrics"]) != len(self.metrics):
+            raise CheckpointError(
+                f"the checkpoint has {len(state['metrics'])} metrics, the trainer {len(self.metrics)}."
+            )
         if (state["schedule"] is None) != (self.schedule is None):
             raise CheckpointError("one of the checkpoint and the trainer has a schedule, the other has none.")
         self.model.load_state_dict(state["model"])
@@ -324,8 +337,9 @@ class Trainer:
         self._sums = _LossSum(*state["loss"])
         for metric, saved in zip(self.metrics, state["metrics"], strict=True):
             metric.load_state(saved)
-        for callback, saved in zip(self.callbacks, state["callbacks"], strict=True):
-            callback.load_state_dict(saved)
+        for name, callback in self._named_callbacks():
+            if name in state["callbacks"]:
+                callback.load_state_dict(state["callbacks"][name])
         self._position = state["loader"]
         self._skip = self.step if state["loader"] is None else 0
 
@@ -335,13 +349,25 @@ class Trainer:
 
         self.load_state_dict(load(file))
 
+    def _named_callbacks(self) -> list[tuple[str, Callback]]:
+        """Each callback with its class's name, and a number behind it if there are several of a class."""
+        named: dict[str, Callback] = {}
+        for callback in self.callbacks:
+            kind, count = type(callback).__name__, 1
+            name = kind
+            while name in named:
+                count += 1
+                name = f"{kind} {count}"
+            named[name] = callback
+        return list(named.items())
+
     def _gradients(self) -> dict[str, Tensor]:
         """Gradients that wait for the step they belong to, while several batches are accumulated."""
         named = self.model.named_parameters()
         return {name: p.grad.detach() for name, p in named if p.grad is not None}
 
     def _loader_call(self, name: str, *arguments: Any) -> Any:
-        method = getattr(self._loader, name, None)
+        method = getattr(self.loader, name, None)
         return None if method is None else method(*arguments)
 
     def _call(self, moment: str, *arguments: Any) -> None:

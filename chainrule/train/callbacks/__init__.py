@@ -1,9 +1,19 @@
-"""What can be done around training: stop early, save, log, average weights, show progress."""
+"""What can be done around training: stop early, save, log, record, average weights, show progress."""
 
 from chainrule.train.callbacks.averaging import WeightAveraging
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.callbacks.checkpoints import Checkpoints
 from chainrule.train.callbacks.logs import CSVLog, TensorBoardLog
-from chainrule.train.callbacks.progress import ProgressBar
+from chainrule.train.callbacks.progress import ProgressBar, best_epoch
+from chainrule.train.callbacks.recorder import Recorder
 
-__all__ = ["CSVLog", "Callback", "Checkpoints", "ProgressBar", "TensorBoardLog", "WeightAveraging"]
+__all__ = [
+    "CSVLog",
+    "Callback",
+    "Checkpoints",
+    "ProgressBar",
+    "Recorder",
+    "TensorBoardLog",
+    "WeightAveraging",
+    "best_epoch",
+]

@@ -1,4 +1,4 @@
-"""What one sees while training: a bar for the epoch that runs, and a line for each that is done."""
+"""What one sees while training: a table with a row for each epoch, and under it a bar for the one that runs."""
 
 from __future__ import annotations
 
@@ -12,47 +12,83 @@ if TYPE_CHECKING:
 
     from chainrule.train.trainer import Batch, Trainer
 
+_WIDTH = 11  # of a column
+_LEFT_OUT = ("epoch", "learning_rate", "samples_per_second", "seconds")
+
 
 class ProgressBar(Callback):
-    """A Rich bar with epoch, batch, loss, samples a second and the time that remains; then the epoch's figures.
+    """A Rich bar with epoch, batch, loss, speed and the time that remains; then a row of the epoch's figures.
 
-    Where the output is no terminal, only the lines of figures are printed.
+    The row is marked if its validation loss (or training loss, where there is no validation) is the least so far. Where
+    the output is no terminal, only the rows are printed.
+
+    Args:
+        console: where to print; a console of Rich's own unless given.
     """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console
         self._bar: Any = None
+        self._columns: list[str] = []
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """The heading comes with the first row."""
+        from rich.console import Console
+
+        self._console = self._console or Console()
+        self._columns = []
 
     def on_epoch_start(self, trainer: Trainer) -> None:
         """Begin a bar."""
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._console = self._console or Console()
         columns = (
             TextColumn("epoch {task.fields[epoch]}"), BarColumn(bar_width=24), MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}  {task.fields[rate]} samples/s"), TimeRemainingColumn(compact=True),
         )  # fmt: skip
+        assert self._console is not None
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        total = len(trainer._loader) if hasattr(trainer._loader, "__len__") else None
+        total = len(trainer.loader) if hasattr(trainer.loader, "__len__") else None
         self._task = self._bar.add_task(
-            "", total=total, completed=trainer.step, epoch=trainer.epoch + 1, loss="", rate=""
+            "", total=total, completed=trainer.step, epoch=f"{trainer.epoch + 1}/{trainer.epochs}", loss="", rate=""
         )
-        self._started, self._seen = time.perf_counter(), 0
+        self._started, self._seen, self._shown = time.perf_counter(), 0, 0.0
         self._bar.start()
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
-        """Move it on."""
+        """Move it on, a few times a second."""
         self._seen += batch.size
-        rate = self._seen / max(time.perf_counter() - self._started, 1e-9)
-        self._bar.update(self._task, advance=1, loss=f"{batch.loss:.4f}", rate=f"{rate:,.0f}")
+        now = time.perf_counter()
+        if self._bar.disable or now - self._shown < 0.1:
+            return
+        rate = self._seen / max(now - self._started, 1e-9)
+        self._bar.update(self._task, completed=trainer.step, loss=f"{batch.loss:.4f}", rate=f"{rate:,.0f}")
+        self._shown = now
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, Any]) -> None:
         """Put the figures in its place."""
         self._close()
+        if not self._columns:
+            self._columns = [name for name, value in row.items() if isinstance(value, float) and name not in _LEFT_OUT]
+            self._print_heading()
+        place = f"{row['epoch']}/{trainer.epochs}"
+        cells = [f"{place:>9}"] + [_shown(row.get(name)) for name in self._columns]
+        cells += [f"{row['samples_per_second']:>{_WIDTH},.0f}", f"{row['seconds']:>{_WIDTH}.1f}"]
+        best = row["epoch"] == best_epoch(trainer.history)
+        self._print("".join(cells) + ("  [green]best[/]" if best else ""))
+
+    def _print_heading(self) -> None:
+        names = [name.partition("_") for name in self._columns]
+        names = [n if n[0] in ("train", "validation") else ("", "", name) for n, name in zip(names, self._columns)]
+        tops = [part.replace("train", "training") for part, _, _ in names]
+        tops = [top if i == 0 or tops[i - 1] != top else "" for i, top in enumerate(tops)]
+        first = " " * 9 + "".join(f"{top:>{_WIDTH}}" for top in tops)
+        second = f"{'epoch':>9}" + "".join(f"{_short(name):>{_WIDTH}}" for _, _, name in names)
+        self._print(f"[bold]{first.rstrip()}\n{second}{'samples/s':>{_WIDTH}}{'seconds':>{_WIDTH}}[/]")
+
+    def _print(self, text: str) -> None:
         assert self._console is not None
-        shown = [f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float)]
-        self._console.print(f"epoch {row['epoch']}: " + ", ".join(shown), highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """Take the bar away, however training ended."""
@@ -62,3 +98,19 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def best_epoch(history: list[dict[str, Any]]) -> int:
+    """The epoch with the least validation loss (or training loss, where there is no validation); 0 before the first."""
+    losses = [row.get("validation_loss", row["train_loss"]) for row in history]
+    return int(history[losses.index(min(losses))]["epoch"]) if losses else 0
+
+
+def _short(name: str) -> str:
+    return name.replace("_", " ")[: _WIDTH - 1]
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, float):
+        return " " * _WIDTH
+    return f"{value:>{_WIDTH}.4f}" if abs(value) < 1e5 else f"{value:>{_WIDTH}.4g}"

@@ -1,0 +1,294 @@
+"""A run: training from settings into a folder, going on with it, and opening it again.
+
+config.json            the settings, resolved, the kind of data and the versions
+facts.json             what was learned about the data: class names, means, a vocabulary
+metrics.csv            one row for each epoch
+best.safetensors       the weights of the epoch with the least validation loss
+checkpoint-….safetensors  all that is needed to go on
+doctor.json            what the doctor found, if anything
+summary.json           what came out
+report.html            all of it on one page
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule import optim
+from chainrule.data.loader import DataLoader
+from chainrule.errors import DataError
+from chainrule.nn.module import Module
+from chainrule.random import manual_seed
+from chainrule.tasks.kinds import load_task, restore_task
+from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
+from chainrule.tasks.task import Parts, Task
+from chainrule.tasks.text import Pieces
+from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder, best_epoch
+from chainrule.train.doctor import Doctor
+from chainrule.train.early_stopping import EarlyStopping
+from chainrule.train.files import write_atomically
+from chainrule.train.loop import DivergedError
+from chainrule.train.report import Report, write_report
+from chainrule.train.trainer import Trainer
+from chainrule.train.weights import load_weights
+
+#: Samples at once where nothing is learned.
+EVALUATION_BATCH = 256
+#: A checkpoint is written at the end of each epoch, and after so many seconds within one.
+CHECKPOINT_SECONDS = 60.0
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        status: "finished", "stopped" (early), "interrupted" or "diverged".
+        reason: why, if it did not finish.
+        best_epoch: the epoch with the least validation loss; 0 if none was finished.
+        validation, test: loss and metrics with that epoch's weights; {} if none was finished.
+        sample: what the model made, where it makes something.
+    """
+
+    status: str
+    reason: str
+    best_epoch: int
+    validation: dict[str, Any]
+    test: dict[str, Any]
+    sample: str
+
+
+class Prepared(NamedTuple):
+    """Everything that a run trains with."""
+
+    task: Task
+    parts: Parts
+    model: Module
+    trainer: Trainer
+    train: DataLoader
+    validation: DataLoader
+
+
+class OpenRun(NamedTuple):
+    """A run that was opened again: its task, and the model with the weights of the best epoch."""
+
+    path: Path
+    task: Task
+    model: Module
+
+
+def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doctor | None = None) -> Prepared:
+    """Load the data, and make the model and its trainer. Sets the seed."""
+    manual_seed(settings.seed)
+    task, parts = load_task(settings)
+    chosen = task.settings
+    model = task.build_model()
+    train = DataLoader(parts.train, chosen.batch_size, shuffle=True)
+    optimizer = _optimizer(model, chosen)
+    steps = -(-len(train) // chosen.accumulate) * int(chosen.epochs or 1)
+    trainer = Trainer(
+        model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
+        transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
+        compile=chosen.compile, gradient_norm=True,
+        callbacks=[*callbacks, *([doctor] if doctor else []), *_patience(chosen)],
+    )  # fmt: skip
+    return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
+
+
+def train_run(
+    settings: Settings | None, path: str | Path, callbacks: Sequence[Callback] = (), *, doctor: Doctor | None = None,
+    introduce: Any = None,
+) -> Outcome:  # fmt: skip
+    """Train from settings into a new folder; or, without settings, go on with the run that the folder holds.
+
+    Args:
+        settings: what is to be done; None continues from the latest checkpoint.
+        path: the folder.
+        callbacks: further ones for the trainer, such as a `ProgressBar`.
+        doctor: watches, and writes its findings to doctor.json.
+        introduce: called with the `Prepared` run before training begins.
+
+    Raises FileExistsError if the folder holds a run already, DataError if it should and does not.
+    """
+    path = Path(path)
+    resumed = settings is None
+    settings = read_settings(_need_run(path)) if settings is None else settings
+    if not resumed and (path / "config.json").exists():
+        raise FileExistsError(
+            f"{path} holds a run already; choose another folder, or go on with it by --resume {path}."
+        )
+    recorder, checkpoints = Recorder(), Checkpoints(path, keep=1, every_seconds=CHECKPOINT_SECONDS)
+    if doctor is not None:
+        doctor.path = path / "doctor.json"
+    extra = [recorder, CSVLog(path / "metrics.csv"), checkpoints]
+    run = prepare(settings, [*callbacks, *extra], doctor)
+    if resumed:
+        checkpoints.resume(run.trainer)
+    else:
+        _write_beginning(path, run.task)
+    if introduce is not None:
+        introduce(run)
+    status, reason = _fit(run, checkpoints)
+    return _finish(run, path, status, reason, recorder, doctor)
+
+
+def open_run(path: str | Path) -> OpenRun:
+    """A run's task and model, with the weights of its best epoch, for evaluating and predicting.
+
+    Raises DataError if the folder holds no run, or no epoch of it was finished.
+    """
+    path = _need_run(Path(path))
+    settings, kind, facts = (
+        read_settings(path),
+        _read_json(path / "config.json")["task"],
+        _read_json(path / "facts.json"),
+    )
+    task = restore_task(kind, settings, facts)
+    model = task.build_model()
+    if not (path / "best.safetensors").exists():
+        raise DataError(f"{path} has no weights yet: no epoch of it was finished.")
+    load_weights(model, path / "best.safetensors")
+    return OpenRun(path, task, model)
+
+
+def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = None) -> dict[str, float]:
+    """Loss and metrics of a run's best weights on a part of its data: "train", "validation" or "test".
+
+    Raises ValueError for another part, DataError if the run or its data cannot be read.
+    """
+    if part not in Parts._fields:
+        raise ValueError(f"the parts of the data are {', '.join(Parts._fields)}, got {part!r}.")
+    opened = open_run(path)
+    settings = opened.task.settings
+    _, parts = load_task(settings if data_root is None else settings.changed(data_root=data_root))
+    samples = getattr(parts, part)
+    if isinstance(samples, Pieces):
+        samples.moved = False
+    trainer = Trainer(
+        opened.model, opened.task.build_loss(), optim.SGD(opened.model.parameters(), lr=0.0),
+        metrics=opened.task.metrics(), compile=settings.compile,
+    )  # fmt: skip
+    return _plain(trainer.evaluate(DataLoader(samples, EVALUATION_BATCH)))
+
+
+def new_run_path(root: str | Path, name: str) -> Path:
+    """A folder name that says when and what, and that is not taken: `2026-01-31-093005-lenet5-digits`."""
+    stem = f"{datetime.now():%Y-%m-%d-%H%M%S}-{name}"
+    path, number = Path(root) / stem, 2
+    while path.exists():
+        path, number = Path(root) / f"{stem}-{number}", number + 1
+    return path
+
+
+# ------------------------------------------------------------------------------------- the parts of a run
+
+
+def _optimizer(model: Module, settings: Settings) -> optim.Optimizer:
+    kind = getattr(optim, OPTIMIZERS[str(settings.optimizer)])
+    options = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
+    found: optim.Optimizer = kind(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay or 0.0, **options
+    )
+    return found
+
+
+def _schedule(optimizer: optim.Optimizer, settings: Settings, steps: int) -> Any:
+    schedules = optim.lr_scheduler
+    warmup = min(round(steps * (settings.warmup or 0.0)), steps - 1)
+    if settings.schedule == "cosine":
+        return schedules.warmup_cosine(optimizer, warmup, steps)
+    if settings.schedule == "onecycle":
+        return schedules.OneCycleLR(optimizer, float(settings.learning_rate or 0), total_steps=steps + 1)
+    return schedules.LinearLR(optimizer, 0.01, total_iters=warmup) if warmup else None
+
+
+def _patience(settings: Settings) -> list[Callback]:
+    if settings.patience is None:
+        return []
+    return [EarlyStopping(patience=settings.patience)]
+
+
+def _fit(run: Prepared, checkpoints: Checkpoints) -> tuple[str, str]:
+    """Train; how it ended, and why."""
+    epochs = int(run.task.settings.epochs or 1)
+    try:
+        run.trainer.fit(run.train, run.validation, epochs=epochs)
+    except KeyboardInterrupt:
+        checkpoints.save(run.trainer)
+        return "interrupted", f"after {run.trainer.epoch} of {epochs} epochs"
+    except DivergedError as error:
+        return "diverged", str(error)
+    return ("stopped", run.trainer.stopped) if run.trainer.stopped else ("finished", "")
+
+
+def _finish(
+    run: Prepared, path: Path, status: str, reason: str, recorder: Recorder, doctor: Doctor | None
+) -> Outcome:  # fmt: skip
+    """Test the best weights, and write what is left to write."""
+    best, history = best_epoch(run.trainer.history), run.trainer.history
+    validation: dict[str, Any] = {}
+    test: dict[str, Any] = {}
+    sample, details = "", {}
+    if best:
+        load_weights(run.model, path / "best.safetensors")
+        test_batches = DataLoader(run.parts.test, EVALUATION_BATCH)
+        row = next(row for row in history if row["epoch"] == best)
+        validation = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}
+        test = _plain(run.trainer.evaluate(test_batches))
+        details = run.task.report(run.model, test_batches)
+        sample = run.task.sample(run.model)
+    outcome = Outcome(status, reason, best, _plain(validation), test, sample)
+    config = _read_json(path / "config.json")
+    write_json(path / "summary.json", {**outcome._asdict(), "epochs": len(history)})
+    numbers = {"best epoch": best, **{f"test {k.replace('_', ' ')}": v for k, v in test.items()}}
+    report = Report(
+        f"{config['settings']['model']} on {config['settings']['data']}", history, numbers if best else {}, config,
+        series=recorder.series, findings=doctor.findings if doctor else (), **details,
+    )  # fmt: skip
+    write_report(report._replace(texts={"A sample": sample} if sample else {}), path / "report.html")
+    return outcome
+
+
+def _write_beginning(path: Path, task: Task) -> None:
+    import chainrule
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--output: {error.strerror}: {path}") from None
+    versions = {"chainrule": chainrule.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    write_json(path / "facts.json", task.facts)
+    write_json(path / "config.json", {"task": task.kind, "settings": task.settings.to_json(), "versions": versions})
+
+
+def _need_run(path: Path) -> Path:
+    if not (path / "config.json").is_file():
+        raise DataError(f"{path} holds no run: there is no config.json in it.")
+    return path
+
+
+def _plain(figures: dict[str, Any]) -> dict[str, Any]:
+    """Single numbers only."""
+    return {name: float(value) for name, value in figures.items() if np.ndim(value) == 0}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds no object.")
+    return found
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, atomically."""
+    text = json.dumps(content, indent=2, default=str) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

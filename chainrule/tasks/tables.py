@@ -1,0 +1,204 @@
+"""Predicting a column of a table: a number (regression) or a class (classification)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chainrule import nn
+from chainrule.autodiff.mode import no_grad
+from chainrule.data.dataset import TensorDataset
+from chainrule.data.readers.features import Table
+from chainrule.data.readers.table import column_names, read_csv, read_parquet
+from chainrule.data.split import stratified_split
+from chainrule.errors import DataError
+from chainrule.functions.creation import from_numpy, tensor
+from chainrule.models import check_options
+from chainrule.nn.module import Module
+from chainrule.tasks.settings import Settings
+from chainrule.tasks.task import Parts, Task
+from chainrule.tensor import Tensor
+from chainrule.train.classifier import classify
+from chainrule.train.loop import evaluation_mode
+
+
+class TableTask(Task):
+    """Rows of numbers and categories, and the column that is to be predicted.
+
+    Facts: "names" of the features; "categories" of columns of texts; "classes", or None where the target is a number;
+    "mean" and "std" of the training features, by which all are standardised; "target_mean" and "target_std". The model
+    gives targets in the units of the table.
+    """
+
+    kind = "table"
+    samples = "rows"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "model": "mlp", "epochs": 100, "batch_size": 32, "optimizer": "adamw", "learning_rate": 3e-3, "warmup": 0.0,
+        "weight_decay": 0.01, "patience": 20,
+    }  # fmt: skip
+
+    @classmethod
+    def load(cls, settings: Settings) -> tuple[dict[str, Any], Parts]:
+        """80 % of the rows for training, 10 % for validation, 10 % for testing, drawn at random."""
+        table = _read(settings, settings.data)
+        if len(table) < 20:
+            raise DataError(f"{settings.data} has {len(table)} rows; to divide them at least 20 are needed.")
+        assert table.target is not None
+        labels = table.target if table.classes is not None else np.zeros(len(table), np.int64)
+        rows = stratified_split(labels, (0.8, 0.1, 0.1), settings.seed)
+        features, target = table.features[rows[0]].astype(float), table.target[rows[0]].astype(float)
+        facts = {
+            "names": table.names, "categories": table.categories, "classes": table.classes,
+            "mean": features.mean(0).tolist(), "std": _spread(features).tolist(),
+            "target_mean": float(target.mean()), "target_std": float(_spread(target)),
+            "target_values": len(np.unique(table.target)),
+        }  # fmt: skip
+        scaled = _standardised(table.features, facts)
+        parts = [TensorDataset(from_numpy(scaled[r]), from_numpy(table.target[r])) for r in rows]
+        return facts, Parts(*parts)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the target is a class."""
+        return self.facts["classes"] is not None
+
+    def build_model(self) -> Module:
+        """A perceptron between two scalings; of two hidden layers with 64 units unless told otherwise."""
+        if self.settings.model != "mlp":
+            raise ValueError(f"tables are learned by the model mlp, got {self.settings.model!r}.")
+        options = dict(self.settings.model_options)
+        hidden = options.pop("hidden", [64, 64])
+        check_options("mlp", TableModel, options)
+        return TableModel(self.facts, [hidden] if isinstance(hidden, int) else hidden, **options)
+
+    def build_loss(self) -> Callable[[Any, Any], Any]:
+        """Cross-entropy, or the squared error in units of the target's variance."""
+        if self.classifies:
+            return nn.CrossEntropyLoss(label_smoothing=self.settings.label_smoothing)
+        return StandardisedError(self.facts["target_std"])
+
+    def metrics(self) -> list[Any]:
+        """Accuracy; or R² and the mean absolute error, in the target's units."""
+        return ["accuracy"] if self.classifies else ["r2", "mae"]
+
+    def report(self, model: Module, batches: Iterable[Any]) -> dict[str, Any]:
+        """Confusions and figures for each class; or predictions against the truth."""
+        if self.classifies:
+            results = classify(model, batches, self.facts["classes"])
+            return {
+                "confusion": (results.confusion, self.facts["classes"]),
+                "tables": {"Classes": results.per_class, "Worst rows": self._rows(results.worst)},
+            }
+        pairs = []
+        with evaluation_mode(model), no_grad():
+            for inputs, targets in batches:
+                pairs.append((model(inputs).numpy(), targets.numpy()))
+        predicted, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        worst = np.argsort(-np.abs(predicted - truth))[:12]
+        rows = [
+            {"truth": float(truth[i]), "predicted": float(predicted[i]), "error": float(predicted[i] - truth[i])}
+            for i in worst
+        ]
+        return {"points": (truth, predicted), "tables": {"Worst rows": rows}}
+
+    def _rows(self, samples: Sequence[Any]) -> list[dict[str, Any]]:
+        """Samples as rows: what it was, what was said, and the first features."""
+        return [
+            {"truth": s.truth, "said": s.said, "probability": s.share}
+            | {name: float(value) for name, value in list(zip(self.facts["names"], s.content, strict=True))[:6]}
+            for s in samples
+        ]
+
+    def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        """A prediction for each row of each table."""
+        like = Table(
+            np.empty((0, len(self.facts["names"])), np.float32), self.facts["names"], None, None,
+            self.facts["categories"],
+        )  # fmt: skip
+        rows = []
+        with evaluation_mode(model), no_grad():
+            for file in inputs:
+                table = _read(self.settings, file, like)
+                outputs = model(from_numpy(_standardised(table.features, self.facts)))
+                rows += [{"file": file, "row": number, **said} for number, said in enumerate(self._say(outputs), 1)]
+        return rows
+
+    def _say(self, outputs: Tensor) -> list[dict[str, Any]]:
+        target = str(self.settings.target)
+        if not self.classifies:
+            return [{target: float(value)} for value in outputs.numpy()]
+        shares = outputs.softmax(1).numpy()
+        return [{target: self.facts["classes"][row.argmax()], "probability": float(row.max())} for row in shares]
+
+
+class TableModel(nn.Module):
+    """Standardised features (N, F) to scores (N, classes), or to numbers (N,) in the target's units.
+
+    The target's mean and standard deviation are buffers, so they are in the weights' file.
+    """
+
+    target_mean: Tensor
+    target_std: Tensor
+
+    def __init__(self, facts: dict[str, Any], hidden: Sequence[int], activation: str = "relu", dropout: float = 0.0):
+        super().__init__()
+        from chainrule.models import MLP
+
+        self.classes = None if facts["classes"] is None else len(facts["classes"])
+        for name in ("target_mean", "target_std"):
+            self.register_buffer(name, tensor(facts[name], dtype="float32"))
+        self.dropout = nn.Dropout(dropout)
+        self.network = MLP([len(facts["names"]), *hidden, self.classes or 1], activation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See the class."""
+        outputs = self.network(self.dropout(features))
+        return outputs if self.classes else outputs.squeeze(1) * self.target_std + self.target_mean
+
+
+class StandardisedError(nn.Module):
+    """The mean of ((prediction − target) / σ)², σ being the target's standard deviation; 1 for who says the mean."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """See the class; both (N,)."""
+        return ((predictions - targets) / self.std).square().mean()
+
+
+def _standardised(features: np.ndarray, facts: dict[str, Any]) -> np.ndarray:
+    """By the training rows' mean and standard deviation."""
+    return ((features - np.asarray(facts["mean"])) / np.asarray(facts["std"])).astype(np.float32)
+
+
+def _spread(values: np.ndarray) -> Any:
+    """The standard deviation; 1 where nothing varies."""
+    std = values.std(0)
+    return np.where(std > 1e-12 * np.abs(values).max(0, initial=0), std, 1.0)
+
+
+def _read(settings: Settings, file: str, like: Table | None = None) -> Table:
+    """A table: to learn from, or, with `like`, to predict, where the target may be there or not."""
+    reader = read_parquet if Path(file).name.endswith(".parquet") else read_csv
+    ignore, target = list(settings.ignore), settings.target
+    names = column_names(file)
+    if target is None:
+        raise DataError(f"which column of {file} is to be predicted? Give --target; there are {', '.join(names[:20])}.")
+    if like is not None:
+        ignore, target = [name for name in [*ignore, target] if name in names], None
+    options: dict[str, Any] = {"ignore": ignore, "missing": settings.missing, "like": like}
+    if target is not None:
+        options |= {"target": target, "target_classes": settings.classify}
+    table = reader(file, **options)
+    if like is None and table.classes is not None and len(table.classes) > len(table) // 4:
+        raise DataError(
+            f"{file}: the target {target!r} has {len(table.classes):,} different values in {len(table):,} rows: as "
+            "classes they are too many. If they are numbers, look for a text among them."
+        )
+    return dataclasses.replace(table, names=list(table.names))

@@ -1,0 +1,79 @@
+"""What differs between learning from images, tables and texts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from chainrule.data.dataset import Dataset
+from chainrule.nn.module import Module
+from chainrule.tasks.settings import Settings
+
+
+class Parts(NamedTuple):
+    """The three parts of the data: to learn from, to choose by, and to look at once, at the end."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+class Task(ABC):
+    """A kind of data, and all that training on it needs beside the data themselves.
+
+    A task is made from settings and *facts*: what was learned about the data (class names, means, a vocabulary), as a
+    dictionary that JSON can hold. The facts are kept in the run's folder, so that a model predicts without its data.
+
+    Attributes:
+        kind: its name in files.
+        defaults: values for the settings that are None.
+        settings: all filled in.
+        facts: see above.
+    """
+
+    kind: ClassVar[str]
+    defaults: ClassVar[Mapping[str, Any]]
+    #: What a sample is called in sentences, and the names of its metrics.
+    samples: ClassVar[str] = "samples"
+
+    def __init__(self, settings: Settings, facts: dict[str, Any]) -> None:
+        self.facts = facts
+        self.settings = settings.with_defaults(self.defaults_for(settings, facts))
+
+    @classmethod
+    @abstractmethod
+    def load(cls, settings: Settings) -> tuple[dict[str, Any], Parts]:
+        """The facts and the parts of the data that the settings name."""
+
+    def defaults_for(self, settings: Settings, facts: dict[str, Any]) -> dict[str, Any]:
+        """The defaults, where they depend on the data."""
+        return dict(self.defaults)
+
+    @abstractmethod
+    def build_model(self) -> Module:
+        """The model, with its first weights."""
+
+    @abstractmethod
+    def build_loss(self) -> Callable[[Any, Any], Any]:
+        """The loss function."""
+
+    def metrics(self) -> list[Any]:
+        """Metrics for the trainer."""
+        return []
+
+    def build_transform(self) -> Callable[[Any], Any] | None:
+        """What is done to each training batch (augmentation)."""
+        return None
+
+    def report(self, model: Module, batches: Iterable[Any]) -> dict[str, Any]:
+        """Fields of the `Report`: what the model does on the test data, sample by sample."""
+        return {}
+
+    def sample(self, model: Module) -> str:
+        """Something that the model made, to be shown at the end; "" where it makes nothing."""
+        return ""
+
+    @abstractmethod
+    def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        """A dictionary for each of the inputs: file names, or texts. Raises DataError for one that cannot be read."""

@@ -1,0 +1,200 @@
+"""Settings, kinds of data and runs: tables, texts, folders of images, and what their models answer."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import datasets
+from sklearn.linear_model import LogisticRegression, Ridge
+
+import chainrule
+from chainrule.errors import DataError
+from chainrule.tasks import Settings, load_task, open_run, read_settings, train_run
+from chainrule.tasks.text import Pieces
+
+# --- settings ---
+
+
+def test_settings_come_from_toml_and_from_runs(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('data = "mnist"\nbatch-size = 64\nignore = ["a"]\n[model_options]\nhidden = [8]\n')
+    settings = read_settings(file)
+    assert (settings.data, settings.batch_size, settings.ignore) == ("mnist", 64, ("a",))
+    assert settings.model_options == {"hidden": [8]} and settings.epochs is None
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"settings": settings.to_json()}))
+    assert read_settings(tmp_path) == settings == read_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("epoch = 3", "no setting 'epoch'. Did you mean epochs"),
+        ("epochs = 0", "epochs: expected at least 1, got 0"),
+        ("epochs = 1.5", "got 1.5"),
+        ("learning_rate = inf", "a finite number above 0"),
+        ("learning_rate = nan", "a finite number above 0"),
+        ('optimizer = "adams"', "adam, adamw"),
+        ("flip = 1", "true or false"),
+        ("momentum = true", "momentum"),
+        ("epochs = ", "holds no settings"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "run.toml").write_text(content)
+    with pytest.raises(ValueError, match=says):
+        read_settings(tmp_path / "run.toml")
+
+
+def test_what_is_no_setting_is_an_option_of_the_model() -> None:
+    settings = Settings(model_options={"width": 4}).changed(epochs=2, hidden=[3])
+    assert settings.epochs == 2 and settings.model_options == {"width": 4, "hidden": [3]}
+
+
+# --- tables ---
+
+
+def write_table(path: Path, name: str) -> Any:
+    """One of scikit-learn's real tables; classes by their names."""
+    found = getattr(datasets, f"load_{name}")(as_frame=True)
+    frame = found.frame
+    if hasattr(found, "target_names"):
+        frame["target"] = [found.target_names[i] for i in frame["target"]]
+    frame.to_csv(path, index=False)
+    return frame
+
+
+@pytest.mark.parametrize("name", ["diabetes", "breast_cancer", "wine", "iris"])
+def test_tables_are_learned_about_as_well_as_by_a_linear_model(tmp_path: Path, name: str) -> None:
+    frame = write_table(tmp_path / "table.csv", name)
+    settings = Settings(data=str(tmp_path / "table.csv"), target="target", seed=1)
+    task, parts = load_task(settings)
+    (x, y), (test_x, test_y) = ([part.numpy() for part in p.tensors] for p in (parts.train, parts.test))
+    assert abs(x.mean(0)).max() < 1e-5 and abs(x.std(0) - 1).max() < 1e-4
+    linear = (LogisticRegression(max_iter=1000) if task.facts["classes"] else Ridge(1.0)).fit(x, y)
+    found = train_run(settings, tmp_path / "run")
+    assert found.test.get("accuracy", found.test.get("r2", 0.0)) > linear.score(test_x, test_y) - 0.1
+    opened = open_run(tmp_path / "run")
+    rows = opened.task.predict(opened.model, [str(tmp_path / "table.csv")])
+    assert len(rows) == len(frame)
+    if task.facts["classes"]:
+        assert np.mean([row["target"] == truth for row, truth in zip(rows, frame["target"], strict=True)]) > 0.9
+    else:
+        errors = [row["target"] - truth for row, truth in zip(rows, frame["target"], strict=True)]
+        assert np.std(errors) < np.std(frame["target"])
+
+
+def test_new_rows_need_no_target_and_their_categories_keep_their_places(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    coats, weights = rng.choice(["long", "short", "wire"], 200), rng.normal(5, 2, 200)
+    prices = 10 * weights + np.where(coats == "long", 30, 0)
+    with open(tmp_path / "pets.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["number", "weight", "coat", "price"])
+        rows.writerows(zip(range(200), weights, coats, prices, strict=True))
+    settings = Settings(data=str(tmp_path / "pets.csv"), target="price", ignore=("number",), epochs=150)
+    assert train_run(settings, tmp_path / "run").test["r2"] > 0.97
+    (tmp_path / "new.csv").write_text("number,weight,coat\n1,5,wire\n2,5,long\n")
+    opened = open_run(tmp_path / "run")
+    said = [row["price"] for row in opened.task.predict(opened.model, [str(tmp_path / "new.csv")])]
+    assert said == pytest.approx([50, 80], abs=8)
+    (tmp_path / "other.csv").write_text("number,weight,coat\n1,5,curly\n")
+    with pytest.raises(DataError, match="curly"):
+        opened.task.predict(opened.model, [str(tmp_path / "other.csv")])
+
+
+def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n" + "\n".join(f"{i},{i % 3}" for i in range(40)) + "\n")
+    for settings, says in (
+        (Settings(data=str(table)), "Give --target; there are a, b"),
+        (Settings(data=str(table), target="c"), "no column 'c'"),
+        (Settings(data=str(table), target="a", classify=True), "as classes they are too many"),
+        (Settings(data=str(tmp_path / "none.csv"), target="a"), "there is no file"),
+        (Settings(data=str(table), target="b", model="lenet5"), "learned by the model mlp"),
+        (Settings(data=str(table), target="b", model_options={"depth": 3}), "no option 'depth'"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            train_run(settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    task, _ = load_task(Settings(data=str(table), target="b", classify=True))
+    assert task.facts["classes"] == ["0", "1", "2"]
+
+
+# --- texts ---
+
+
+def test_pieces_are_cut_from_everywhere_and_targets_are_one_later() -> None:
+    pieces = Pieces(np.arange(1000), 10, moved=True)
+    starts = set()
+    for _ in range(200):
+        inputs, targets = pieces.read_batch(np.asarray([0, len(pieces) - 1]))
+        assert chainrule.equal(inputs + 1, targets) and inputs.shape == (2, 10)
+        starts.add(int(inputs[0, 0]))
+        assert int(targets.max()) < 1000
+    assert starts == set(range(10))
+    fixed = Pieces(np.arange(1000), 10)
+    assert len(fixed) == 99 and fixed[98][0].tolist() == list(range(980, 990))
+
+
+def test_a_text_is_learned_and_written(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("to be or not to be, that is the question. " * 200)
+    options = {"layers": 1, "width": 32, "heads": 2}
+    settings = Settings(data=str(tmp_path / "book.txt"), length=32, epochs=25, model_options=options)
+    found = train_run(settings, tmp_path / "run")
+    assert found.test["loss"] < 0.3 < math.log(16), "its characters follow from those before"
+    opened = open_run(tmp_path / "run")
+    written = opened.task.predict(opened.model, ["to be or "], length=100, temperature=0.0)[0]["text"]
+    assert written.startswith("to be or not to be") and len(written) == 109, "longer than the context"
+    with pytest.raises(DataError, match="Z"):
+        opened.task.predict(opened.model, ["Z"])
+    (tmp_path / "short.txt").write_text("too short")
+    with pytest.raises(DataError, match="9 characters"):
+        load_task(Settings(data=str(tmp_path / "short.txt")))
+
+
+# --- folders of images ---
+
+
+def write_images(folder: Path, count: int = 20) -> None:
+    rng = np.random.default_rng(1)
+    for name, colour in (("blue", (20, 30, 200)), ("red", (220, 20, 30))):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.clip(np.asarray(colour) + rng.normal(0, 30, (14, 20, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_a_folder_of_images(tmp_path: Path, divided: bool) -> None:
+    folder = tmp_path / "pictures"
+    for part in ("train", "test") if divided else ("",):
+        write_images(folder / part)
+    settings = Settings(data=str(folder), model="convnet", size=12, epochs=4)
+    task, parts = load_task(settings)
+    assert task.facts["shape"] == [3, 12, 12] and task.facts["names"] == ["blue", "red"]
+    assert len(parts.test) == (40 if divided else 4)
+    found = train_run(settings, tmp_path / "run")
+    assert found.test["accuracy"] == 1.0
+    opened = open_run(tmp_path / "run")
+    row = opened.task.predict(opened.model, [str(next(folder.rglob("red/3.png")))])[0]
+    assert row["class"] == "red" and row["probability"] > 0.5
+
+
+def test_a_run_without_weights_or_files_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no run"):
+        open_run(tmp_path)
+    train_run(Settings(model="mlp", epochs=1), tmp_path / "run")
+    (tmp_path / "run" / "best.safetensors").unlink()
+    with pytest.raises(DataError, match="no weights yet"):
+        open_run(tmp_path / "run")
+    (tmp_path / "run" / "facts.json").write_text("[]")
+    with pytest.raises(DataError, match=r"facts\.json"):
+        open_run(tmp_path / "run")
