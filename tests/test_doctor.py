@@ -26,6 +26,7 @@ from tests.doctor_cases import (
     INPUTS,
     LABELS,
     SPLITS,
+    SquareRoot,
     filled,
     loop,
     network,
@@ -152,6 +153,30 @@ def test_a_weighted_loss_answers_imbalance() -> None:
     weight = chainrule.tensor([1.0, 12.0, *[1.0] * 8])
     conditions = [f.condition for f in train(network(), nn.CrossEntropyLoss(weight), pairs(INPUTS[kept], LABELS[kept]), False)]  # fmt: skip
     assert "class imbalance" not in conditions
+
+
+def test_steps_that_are_too_large_are_not_taken_for_gradients_that_are_no_numbers() -> None:
+    """In both the loss is NaN at once; with a step of 1e25 the weights were numbers until then."""
+    assert [f.condition for f in train(perceptron(64, 32, 10), rate=1e25)][-1] == "learning rate too large"
+
+
+def test_a_gradient_that_is_no_number_in_a_loop_of_ones_own() -> None:
+    model, loss_function = nn.Sequential(filled(nn.Linear(5, 1), 0.0), SquareRoot()), nn.MSELoss()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    doctor = Doctor.watch(model, optimizer, quiet=True)  # without the loss: it cannot run the batch again
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = loss_function(model(chainrule.ones(8, 5)), chainrule.ones(8, 1))
+        loss.backward()
+        doctor.observe(loss, chainrule.ones(8, 5), chainrule.ones(8, 1))
+        optimizer.step()
+    assert told(doctor.findings) == [
+        (
+            "exploding gradients",
+            "The loss of batch 1 was 1, but its step made parameters NaN or infinite.",
+            ("0.weight", "0.bias"),
+        )
+    ]
 
 
 def test_clipped_gradients_do_not_explode() -> None:

@@ -13,6 +13,8 @@ from chainrule.train.doctor.seen import Seen
 
 #: How many losses of batches are remembered.
 REMEMBERED = 100
+#: So many entries of a parameter are looked at after every batch.
+PEEKED = 1024
 #: A loss so many times as large as another is far above it.
 FAR = 10
 #: With such a share of right answers in training, a loss is not too large.
@@ -27,6 +29,8 @@ class Case:
         model: None where only figures are left.
         loss_function: None where it is not known; likewise the optimizer.
         clipped: whether gradients are clipped before the step.
+        after_step: whether a batch is seen after its step, as in a Trainer, or before, as in a loop of one's own.
+        spoiled: whether a gradient that is no number has been found to have broken the weights.
         fresh: whether training begins, or goes on from before.
         epoch: the epoch that runs, counted from 1; 0 before the first.
         step: batches seen in all.
@@ -44,6 +48,8 @@ class Case:
     loss_function: Any = None
     optimizer: Any = None
     clipped: bool = False
+    after_step: bool = True
+    spoiled: bool = False
     fresh: bool = True
     epoch: int = 0
     step: int = 0
@@ -78,6 +84,11 @@ class Case:
         """The parameters that hold NaN or infinities."""
         named = self.model.named_parameters() if self.model is not None else ()
         return tuple(name for name, p in named if not np.isfinite(p.detach().value.array).all())
+
+    def first_is_broken(self) -> bool:
+        """Whether the first parameter that learns, where every gradient arrives, shows NaN or infinities."""
+        first = next((p for p in self.model.parameters() if p.requires_grad), None)
+        return first is not None and not np.isfinite(first.detach().value.array.reshape(-1)[:PEEKED]).all()
 
     def left_out(self) -> tuple[str, ...]:
         """The parameters that want gradients and that the optimiser, if it is known, does not hold."""

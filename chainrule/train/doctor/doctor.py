@@ -116,7 +116,7 @@ class Doctor(Callback):
         """
         doctor = cls(**settings)
         doctor._begin(model, loss_function, optimizer, fresh=True)
-        doctor._case.epoch = 1
+        doctor._case.epoch, doctor._case.after_step = 1, False
         model.register_forward_pre_hook(doctor._watch_mode)
         return doctor
 

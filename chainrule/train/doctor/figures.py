@@ -95,9 +95,9 @@ def _from_checkpoint(path: Path) -> list[Finding]:
 
     try:
         state = load(path)
-        doctors = [callback for callback in state["callbacks"] if "findings" in callback]
+        doctors = [callback for callback in state["callbacks"].values() if "findings" in callback]
         history = state["history"]
-    except (CheckpointError, KeyError, TypeError) as error:
+    except (CheckpointError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is no checkpoint of a Trainer: {error}") from error
     if doctors:
         return [Finding.from_json(finding) for finding in doctors[0]["findings"]]

@@ -76,19 +76,23 @@ class Exploding(Rule):
     )
     source = "I IV.2.b, VI.1; II.7 3f"
 
+    def at_batch(self, case: Case) -> Finding | None:
+        """Where the step has been taken already: ask whether it broke the weights though the loss was sound."""
+        return self._broken(case) if case.after_step and case.first_is_broken() else None
+
     def at_divergence(self, case: Case) -> Finding | None:
-        """Ask whether the step before broke the weights all at once: then its gradient was no number."""
+        """In a loop of one's own this batch's step has not been taken: broken weights are the work of the last."""
+        return None if case.after_step else self._broken(case)
+
+    def _broken(self, case: Case) -> Finding | None:
         broken = case.broken()
         if not broken or not case.losses or case.grew() or case.train.bad is not None:
             return None
+        case.spoiled = True
         evidence = (
             f"the loss of batch {case.step} was {case.losses[-1]:.3g}, but its step made parameters NaN or infinite."
         )
         return self.found(case, evidence, broken)
-
-    def at_epoch_end(self, case: Case) -> Finding | None:
-        """The epoch's last step has not been followed by a loss yet."""
-        return self.at_divergence(case)
 
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Look at every layer's gradient."""

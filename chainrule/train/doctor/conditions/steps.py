@@ -68,7 +68,7 @@ class TooLarge(Rule):
 
     def at_divergence(self, case: Case) -> Finding | None:
         """The loss is not finite; if the data are, the steps were too large."""
-        if case.train.bad is not None or (case.losses and case.broken() and not case.grew()):
+        if case.train.bad is not None or case.spoiled:
             return None  # the data, or a gradient that is no number, is to blame
         before = f"it was {case.losses[-1]:.3g} one batch before" if case.losses else "it was the first batch"
         return self.found(case, f"the loss is no finite number in batch {case.step + 1} of all; {before}.")
