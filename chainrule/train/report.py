@@ -153,11 +153,11 @@ def _numbers(numbers: Mapping[str, Any]) -> str:
 def _findings(findings: Sequence[Finding]) -> str:
     boxes = []
     for finding in findings:
-        where = f" in {', '.join(finding.paths[:8])}" if finding.paths else ""
+        where = f", in {finding.where()}" if finding.paths else ""
         tries = "".join(f"<li>{_escape(remedy)}</li>" for remedy in finding.remedies)
         boxes.append(
-            f'<div class="finding"><b>{_escape(finding.condition)}</b> ({_escape(finding.severity)}, epoch '
-            f"{finding.epoch}{_escape(where)})<br>{_escape(finding.evidence)}<br>Likely cause: "
+            f'<div class="finding"><b>{_escape(finding.condition)}</b> ({_escape(finding.severity)}, '
+            f"{finding.when()}{_escape(where)})<br>{_escape(finding.evidence)}<br>Likely cause: "
             f"{_escape(finding.cause)}<br>Try:<ul>{tries}</ul></div>"
         )
     return _section("Findings of the doctor", "".join(boxes))

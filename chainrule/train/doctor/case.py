@@ -6,11 +6,19 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from chainrule.train.doctor.chance import constant_loss
 from chainrule.train.doctor.seen import Seen
 
 #: How many losses of batches are remembered.
 REMEMBERED = 100
+#: So many entries of a parameter are looked at after every batch.
+PEEKED = 1024
+#: A loss so many times as large as another is far above it.
+FAR = 10
+#: With such a share of right answers in training, a loss is not too large.
+GOOD = 0.9
 
 
 @dataclass
@@ -19,8 +27,10 @@ class Case:
 
     Attributes:
         model: None where only figures are left.
-        loss_function: None where it is not known.
+        loss_function: None where it is not known; likewise the optimizer.
         clipped: whether gradients are clipped before the step.
+        after_step: whether a batch is seen after its step, as in a Trainer, or before, as in a loop of one's own.
+        spoiled: whether a gradient that is no number has been found to have broken the weights.
         fresh: whether training begins, or goes on from before.
         epoch: the epoch that runs, counted from 1; 0 before the first.
         step: batches seen in all.
@@ -31,11 +41,15 @@ class Case:
         validation: what was seen of the validation data.
         in_evaluation: the loss of some training samples in evaluation mode after each epoch; NaN where not measured.
         moved: how far the weights are from where they began, relative to their size; NaN where not known.
+        baseline: what `constant_loss` found out; NaN before.
     """
 
     model: Any = None
     loss_function: Any = None
+    optimizer: Any = None
     clipped: bool = False
+    after_step: bool = True
+    spoiled: bool = False
     fresh: bool = True
     epoch: int = 0
     step: int = 0
@@ -66,10 +80,31 @@ class Case:
             self.baseline = constant_loss(self.loss_function, self.train)
         return self.baseline
 
+    def broken(self) -> tuple[str, ...]:
+        """The parameters that hold NaN or infinities."""
+        named = self.model.named_parameters() if self.model is not None else ()
+        return tuple(name for name, p in named if not np.isfinite(p.detach().value.array).all())
+
+    def first_is_broken(self) -> bool:
+        """Whether the first parameter that learns, where every gradient arrives, shows NaN or infinities."""
+        first = next((p for p in self.model.parameters() if p.requires_grad), None)
+        return first is not None and not np.isfinite(first.detach().value.array.reshape(-1)[:PEEKED]).all()
+
+    def left_out(self) -> tuple[str, ...]:
+        """The parameters that want gradients and that the optimiser, if it is known, does not hold."""
+        if self.optimizer is None:
+            return ()
+        held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
+        return tuple(name for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in held)
+
+    def grew(self) -> bool:
+        """Whether the last loss is far above the first."""
+        return len(self.losses) > 1 and self.losses[-1] > FAR * max(abs(self.losses[0]), 1e-12)
+
     def succeeds(self) -> bool:
-        """Whether the share of right answers in training, if known, is high: then a loss is not too large."""
+        """Whether the share of right answers in training, if known, is high."""
         accuracy = self.figures("train_accuracy")
-        return bool(accuracy) and accuracy[-1] >= 0.9
+        return bool(accuracy) and accuracy[-1] >= GOOD
 
     def state_dict(self) -> dict[str, Any]:
         """What is needed to go on, without the data."""

@@ -8,6 +8,8 @@ from typing import Any
 
 #: From what one should know to what makes training worthless.
 SEVERITIES = ("note", "warning", "fault")
+#: So many layers are named where findings are to be read.
+MOST_PATHS = 8
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,16 @@ class Finding:
     remedies: tuple[str, ...]
     epoch: int = 0
     paths: tuple[str, ...] = ()
+
+    def when(self) -> str:
+        """The epoch, to be read: "epoch 2", "at the start"."""
+        return f"epoch {self.epoch}" if self.epoch else "at the start"
+
+    def where(self, quote: str = "") -> str:
+        """The paths, to be read: "0.weight, 3.weight and 2 more"; each between quotation marks if some are given."""
+        shown = [f"{quote}{path or 'the model itself'}{quote}" for path in self.paths[:MOST_PATHS]]
+        more = len(self.paths) - MOST_PATHS
+        return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
     def to_json(self) -> dict[str, Any]:
         """As a dictionary of what JSON can hold."""

@@ -92,7 +92,7 @@ def look_at(model: Module, loss_function: Any, inputs: Any, targets: Any, transf
         for path, module in model.named_modules():
             module.register_forward_pre_hook(lambda _, __, path=path: order.append(path))
         with _watching(look):
-            output = model(*inputs) if isinstance(inputs, list) else model(inputs)
+            output = model(inputs)
         look.output = tensor_like(output)
         look.normalised_first = _first_normalises(model, order)
         if loss_function is not None:

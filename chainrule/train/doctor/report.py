@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chainrule.errors import DataError
 from chainrule.train.doctor.finding import SEVERITIES, Finding
 from chainrule.train.files import write_atomically
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 NOTHING = "Nothing wrong was found."
 _STYLES = {"note": "cyan", "warning": "yellow", "fault": "red"}
-_MOST_PATHS = 8
 
 
 def format_findings(findings: Sequence[Finding], markdown: bool = False) -> Group | str:
@@ -49,38 +49,28 @@ def print_finding(finding: Finding, console: Console | None = None) -> None:
 
 
 def _as_markdown(finding: Finding) -> str:
-    parts = [f"### {finding.condition} ({finding.severity}, {_when(finding)})", _sentence(finding.evidence)]
-    parts += [f"Where: {_where(finding, '`')}"] if finding.paths else []
+    parts = [f"### {finding.condition} ({finding.severity}, {finding.when()})", finding.evidence]
+    parts += [f"Where: {finding.where('`')}"] if finding.paths else []
     parts += [f"Likely cause: {finding.cause}", "Try:\n" + "\n".join(f"- {remedy}" for remedy in finding.remedies)]
     return "\n\n".join(parts)
 
 
 def _as_panel(finding: Finding) -> Panel:
+    from rich.console import Group
     from rich.panel import Panel
+    from rich.table import Table
     from rich.text import Text
 
-    text = Text(_sentence(finding.evidence))
+    details = Table.grid(padding=(0, 2))
+    details.add_column(style="bold")
     if finding.paths:
-        text.append("\nwhere  ", "bold").append(_where(finding))
-    text.append("\ncause  ", "bold").append(finding.cause)
+        details.add_row("where", Text(finding.where()))
+    details.add_row("cause", Text(finding.cause))
     for i, remedy in enumerate(finding.remedies):
-        text.append("\ntry    " if not i else "\n       ", "bold").append(remedy)
-    title = f"{finding.condition} · {finding.severity} · {_when(finding)}"
+        details.add_row("" if i else "try", Text(remedy))
+    text = Group(Text(finding.evidence), details)
+    title = f"{finding.condition} · {finding.severity} · {finding.when()}"
     return Panel(text, title=title, title_align="left", border_style=_STYLES[finding.severity])
-
-
-def _when(finding: Finding) -> str:
-    return f"epoch {finding.epoch}" if finding.epoch else "at the start"
-
-
-def _where(finding: Finding, quote: str = "") -> str:
-    shown = [f"{quote}{path or 'the model itself'}{quote}" for path in finding.paths[:_MOST_PATHS]]
-    more = len(finding.paths) - _MOST_PATHS
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def write_findings(findings: Sequence[Finding], path: str | Path) -> None:
@@ -91,7 +81,7 @@ def write_findings(findings: Sequence[Finding], path: str | Path) -> None:
 
 
 def read_findings(path: str | Path) -> list[Finding]:
-    """What `write_findings` wrote.
+    """What `write_findings` wrote. Raises DataError for a file that is none.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "doctor.json"
@@ -99,4 +89,7 @@ def read_findings(path: str | Path) -> list[Finding]:
     >>> read_findings(path)[0].condition
     'leakage'
     """
-    return [Finding.from_json(saved) for saved in json.loads(Path(path).read_text(encoding="utf-8"))]
+    try:
+        return [Finding.from_json(saved) for saved in json.loads(Path(path).read_text(encoding="utf-8"))]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is no file of findings, as a Doctor writes it: {error}.") from error

@@ -27,6 +27,7 @@ class Rule:
         cause: what it likely comes from.
         remedies: what to try, the most promising first.
         source: where it is described.
+        from_figures: whether it can tell from the losses of the epochs alone.
 
     Attributes:
         memory: what the rule remembers from one moment to the next: what JSON can hold, since it is saved with the run.
@@ -38,6 +39,7 @@ class Rule:
     cause: ClassVar[str] = ""
     remedies: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str] = ""
+    from_figures: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.memory: dict[str, Any] = {}
@@ -56,16 +58,17 @@ class Rule:
         """After a batch that was looked at closely."""
 
     def at_epoch_end(self, case: Case) -> Finding | None:
-        """After each epoch; `case.rows` has its figures. Also asked about runs of which only figures are left."""
+        """After each epoch; `case.rows` has its figures. With `from_figures` also where nothing else is left."""
 
     def at_divergence(self, case: Case) -> Finding | None:
         """The loss is no finite number any more; training ends."""
 
     def at_end(self, case: Case) -> Finding | None:
-        """After the last epoch. Also asked about runs of which only figures are left."""
+        """After the last epoch; as `at_epoch_end`."""
 
     def found(self, case: Case, evidence: str, paths: tuple[str, ...] = (), severity: str = "") -> Finding:
-        """The finding, with the rule's own texts."""
+        """The finding, with the rule's own texts; `evidence` may begin with a small letter."""
+        evidence = evidence[:1].upper() + evidence[1:]
         return Finding(
             self.condition, severity or self.severity, evidence, self.cause, self.remedies, case.epoch, tuple(paths)
         )

@@ -64,9 +64,8 @@ def twin(*things: Any) -> list[Any]:
         for hooks in (
             module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
         ):  # fmt: skip
-            for key in [k for k, hook in hooks.items() if isinstance(hook.function, types.FunctionType)]:
-                del hooks[key]
-            for key in [k for k, hook in hooks.items() if isinstance(hook.function, types.MethodType)]:
+            plain = types.FunctionType | types.MethodType
+            for key in [k for k, hook in hooks.items() if isinstance(hook.function, plain)]:
                 del hooks[key]
         module.zero_grad()
     return list(copies)

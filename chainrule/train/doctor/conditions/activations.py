@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chainrule.train.doctor.case import Case
 from chainrule.train.doctor.finding import Finding
-from chainrule.train.doctor.look import Look
+from chainrule.train.doctor.look import RANGES, Look
 from chainrule.train.doctor.rule import Rule
 
 
@@ -12,9 +12,10 @@ class DyingReLU(Rule):
     """Units that give zero for every sample."""
 
     condition = "dying ReLU"
+    share, looks, fewest = 0.5, 3, 4
     shows = (
-        "More than half of a layer's units (channels) behind ReLU were at 0 for every sample of the last 3 batches "
-        "looked at. (A unit at rest for some samples is what ReLU is for.)"
+        f"More than {share:.0%} of a layer's units (channels; at least {fewest}) behind ReLU were at 0 for every "
+        f"sample of the last {looks} batches looked at. (A unit at rest for some samples is what ReLU is for.)"
     )
     cause = (
         "A large step, or first weights or biases far below zero, pushed the units to where their input is negative "
@@ -37,21 +38,24 @@ class DyingReLU(Rule):
             before = before if len(before) == len(fired) else [0] * len(fired)
             now[path] = [0 if fires else count + 1 for fires, count in zip(fired.tolist(), before, strict=True)]
         self.memory["silent"] = now
-        dead = {path: sum(count >= 3 for count in counts) for path, counts in now.items()}
-        paths = tuple(path for path, counts in now.items() if len(counts) >= 4 and dead[path] > 0.5 * len(counts))
+        dead = {path: sum(count >= self.looks for count in counts) for path, counts in now.items()}
+        layers = {path: counts for path, counts in now.items() if len(counts) >= self.fewest}
+        paths = tuple(path for path, counts in layers.items() if dead[path] > self.share * len(counts))
         if not paths:
             return None
         listed = ", ".join(f"{dead[path]} of {len(now[path])} units of {path or 'the model'}" for path in paths)
-        return self.found(case, f"{listed} gave 0 for every sample of 3 batches, up to batch {case.step}.", paths)
+        evidence = f"{listed} gave 0 for every sample of {self.looks} batches, up to batch {case.step}."
+        return self.found(case, evidence, paths)
 
 
 class Saturation(Rule):
     """Sigmoids or tanhs far out, where they are flat."""
 
     condition = "saturation"
+    share = 0.8
     shows = (
-        "More than 80% of the entries of a sigmoid lie beyond ±3.5, or of a tanh beyond ±2, in two looks in a row; "
-        "the model's output itself does not count."
+        f"More than {share:.0%} of the entries that go into a sigmoid lie beyond ±{RANGES['sigmoid']:g}, or into a "
+        f"tanh beyond ±{RANGES['tanh']:g}, in two looks in a row; the model's output itself does not count."
     )
     cause = (
         "The activations get inputs that are too large: weights drawn too wide or grown by large steps, or inputs not "
@@ -69,7 +73,7 @@ class Saturation(Rule):
         """Look at the share of entries out of range."""
         shares = dict(look.saturated)
         inner = list(shares)[:-1] if _ends_in_activation(case, shares) else list(shares)
-        paths = tuple(path for path in inner if self.twice(path, shares[path] > 0.8))
+        paths = tuple(path for path in inner if self.twice(path, shares[path] > self.share))
         if not paths:
             return None
         listed = ", ".join(f"{shares[path]:.0%} of {path or 'the model'}" for path in paths)

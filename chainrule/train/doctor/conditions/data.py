@@ -45,9 +45,11 @@ class Unnormalised(Rule):
     """The scale of the inputs is far from 1."""
 
     condition = "inputs not normalised"
+    large, small, ratio, fewest = 10, 0.01, 100, 8
     shows = (
-        "What the first layer gets has a root mean square above 10 or below 0.01, or features whose spreads differ by "
-        "more than a factor of 100 — unless that layer normalises. Pixels in [0, 1] pass."
+        f"What the first layer gets has a root mean square above {large} or below {small}, or one feature spreads more "
+        f"than {ratio} times as far as the median feature, in two looks in a row — unless that layer normalises. "
+        "Pixels in [0, 1] pass."
     )
     cause = (
         "The inputs come as they were measured (pixels from 0 to 255, dollars beside metres). Large inputs make large "
@@ -70,12 +72,12 @@ class Unnormalised(Rule):
         size = float(np.sqrt(np.mean(np.square(values))))
         seen = f"mean {values.mean():.3g}, standard deviation {values.std():.3g}, from {values.min():.3g} to "
         seen += f"{values.max():.3g}"
-        wrong = bool(size > 10 or 0 < size < 0.01)
+        wrong = bool(size > self.large or 0 < size < self.small)
         evidence, paths = f"the inputs have {seen}.", ()
-        if not wrong and values.ndim == 2 and len(values) >= 8:
+        if not wrong and values.ndim == 2 and len(values) >= self.fewest:
             spread = values.std(axis=0)
             largest, usual = int(spread.argmax()), np.median(spread)
-            wrong = bool(usual > 0 and spread[largest] > 100 * usual)
+            wrong = bool(usual > 0 and spread[largest] > self.ratio * usual)
             evidence = f"feature {largest} spreads by {spread[largest]:.3g}, the median feature by {usual:.3g}."
         return self.found(case, evidence, paths) if self.twice("seen", wrong) else None
 
@@ -84,10 +86,12 @@ class Mismatch(Rule):
     """Training and validation data are distributed differently."""
 
     condition = "distribution mismatch"
+    apart, ratio, share, errors, fewest = 0.25, 2, 0.05, 6, 20
     shows = (
-        "In the first epoch, the mean of a feature or channel differs between training and validation by more than a "
-        "quarter of its standard deviation, or its mean square by a factor of 2, or a class's share by a tenth and "
-        "half — each by more than 6 standard errors."
+        f"In the first epoch, the mean of a feature or channel differs between training and validation by more than "
+        f"{apart} of its standard deviation, or its mean square by more than a factor of {ratio}, or a class's share "
+        f"by more than {share:.0%} of all samples and half of the larger share — each by more than {errors} standard "
+        f"errors, and with at least {fewest} samples on each side."
     )
     cause = (
         "The splits are drawn from different distributions: the data were not shuffled before dividing (all that came "
@@ -103,57 +107,61 @@ class Mismatch(Rule):
     def at_epoch_end(self, case: Case) -> Finding | None:
         """Compare the statistics of both splits once both were seen whole."""
         train, validation = case.train, case.validation
-        if self.memory.get("asked") or min(train.count, validation.count) < 20:
+        if self.memory.get("asked") or min(train.count, validation.count) < self.fewest:
             return None
         self.memory["asked"] = True
-        evidence = _moments_differ(train.moments, validation.moments) or _labels_differ(train, validation)
+        evidence = self._moments_differ(train.moments, validation.moments) or self._labels_differ(train, validation)
         return self.found(case, evidence) if evidence else None
 
-
-def _moments_differ(train: Moments, validation: Moments) -> str:
-    if (
-        min(train.count, validation.count) < 20
-        or train.centre is None
-        or validation.sums[0].shape != train.centre.shape
-    ):
+    def _moments_differ(self, train: Moments, validation: Moments) -> str:
+        enough = min(train.count, validation.count) >= self.fewest
+        if not enough or train.centre is None or validation.sums[0].shape != train.centre.shape:
+            return ""
+        m1, q1, m1_variance, q1_variance = train.means()
+        m2, q2, m2_variance, q2_variance = validation.means()
+        n1, n2 = train.count, validation.count
+        spread = np.sqrt(np.maximum(q1 - m1 * m1, 0)) + 1e-12
+        shift = np.abs(m1 - m2) / spread
+        sure = np.abs(m1 - m2) / np.sqrt(m1_variance / n1 + m2_variance / n2 + 1e-30)
+        shifted = np.where(sure > self.errors, shift, 0.0)
+        feature = int(shifted.argmax())
+        if shifted[feature] > self.apart:
+            means = train.centre[feature] + m1[feature], train.centre[feature] + m2[feature]
+            return (
+                f"feature or channel {feature} has mean {means[0]:.3g} in training and {means[1]:.3g} in validation, "
+                f"{shift[feature]:.2f} standard deviations apart ({(shifted > self.apart).sum()} of {len(shifted)} "
+                "differ)."
+            )
+        sure = np.abs(q1 - q2) / np.sqrt(q1_variance / n1 + q2_variance / n2 + 1e-30)
+        ratio = np.maximum(q1, q2) / (np.minimum(q1, q2) + 1e-30)
+        scaled = np.where(sure > self.errors, ratio, 1.0)
+        feature = int(scaled.argmax())
+        if scaled[feature] > self.ratio:
+            return (
+                f"feature or channel {feature} has mean square {q1[feature]:.3g} about the training mean in training "
+                f"and {q2[feature]:.3g} in validation ({(scaled > self.ratio).sum()} of {len(scaled)} differ)."
+            )
         return ""
-    m1, q1, m1_variance, q1_variance = train.means()
-    m2, q2, m2_variance, q2_variance = validation.means()
-    n1, n2 = train.count, validation.count
-    spread = np.sqrt(np.maximum(q1 - m1 * m1, 0)) + 1e-12
-    shift = np.abs(m1 - m2) / spread
-    sure = np.abs(m1 - m2) / np.sqrt(m1_variance / n1 + m2_variance / n2 + 1e-30)
-    shifted = np.where(sure > 6, shift, 0.0)
-    feature = int(shifted.argmax())
-    if shifted[feature] > 0.25:
-        means = train.centre[feature] + m1[feature], train.centre[feature] + m2[feature]
-        return (
-            f"feature or channel {feature} has mean {means[0]:.3g} in training and {means[1]:.3g} in validation, "
-            f"{shift[feature]:.2f} standard deviations apart ({int((shifted > 0.25).sum())} of {len(shifted)} differ)."
-        )
-    sure = np.abs(q1 - q2) / np.sqrt(q1_variance / n1 + q2_variance / n2 + 1e-30)
-    ratio = np.maximum(q1, q2) / (np.minimum(q1, q2) + 1e-30)
-    scaled = np.where(sure > 6, ratio, 1.0)
-    feature = int(scaled.argmax())
-    if scaled[feature] > 2:
-        return (
-            f"feature or channel {feature} has mean square {q1[feature]:.3g} about the training mean in training and "
-            f"{q2[feature]:.3g} in validation ({int((scaled > 2).sum())} of {len(scaled)} differ)."
-        )
-    return ""
 
-
-def _labels_differ(train: Seen, validation: Seen) -> str:
-    n1, n2 = sum(train.labels.values()), sum(validation.labels.values())
-    if min(n1, n2) < 20:
-        return ""
-    for label in sorted(train.labels.keys() | validation.labels.keys()):
-        p1, p2 = train.labels.get(label, 0) / n1, validation.labels.get(label, 0) / n2
-        p = (p1 * n1 + p2 * n2) / (n1 + n2)
-        error = np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2)) + 1e-12
-        if abs(p1 - p2) > max(0.1, 0.5 * max(p1, p2)) and abs(p1 - p2) > 6 * error:
-            return f"class {label} is {p1:.1%} of the training and {p2:.1%} of the validation labels."
-    return ""
+    def _labels_differ(self, train: Seen, validation: Seen) -> str:
+        n1, n2 = sum(train.labels.values()), sum(validation.labels.values())
+        if min(n1, n2) < self.fewest:
+            return ""
+        differ = {}
+        for label in sorted(train.labels.keys() | validation.labels.keys()):
+            p1, p2 = train.labels.get(label, 0) / n1, validation.labels.get(label, 0) / n2
+            p = (p1 * n1 + p2 * n2) / (n1 + n2)
+            error = np.sqrt(p * (1 - p) * (1 / n1 + 1 / n2)) + 1e-12
+            if abs(p1 - p2) > max(self.share, 0.5 * max(p1, p2), self.errors * error):
+                differ[label] = p1, p2
+        if not differ:
+            return ""
+        worst = max(differ, key=lambda label: abs(differ[label][0] - differ[label][1]))
+        p1, p2 = differ[worst]
+        return (
+            f"class {worst} is {p1:.1%} of the training and {p2:.1%} of the validation labels ({len(differ)} of "
+            f"{len(train.labels.keys() | validation.labels.keys())} classes differ)."
+        )
 
 
 class Leakage(Rule):
@@ -161,9 +169,11 @@ class Leakage(Rule):
 
     condition = "leakage"
     severity = "fault"
+    share, times, fewest = 0.01, 2, 2
     shows = (
-        "More than 1% of the validation samples are, bit for bit, in the training data too (and more than twice as "
-        "many as repeat within the training data). Augmented copies cannot be recognised."
+        f"More than {share:.0%} of the validation samples, and at least {fewest}, are bit for bit in the training data "
+        f"too (and more than {times} times the share that repeats within the training data). Augmented copies cannot "
+        "be recognised."
     )
     cause = (
         "The split was made after duplicating or augmenting, the data hold duplicates, or the wrong set was passed. "
@@ -183,7 +193,7 @@ class Leakage(Rule):
         self.memory["asked"] = True
         shared = np.isin(validation, train)
         share, usual = float(shared.mean()), _share_of_repeated(train)
-        if shared.sum() < 2 or share <= max(0.01, 2 * usual):
+        if shared.sum() < self.fewest or share <= max(self.share, self.times * usual):
             return None
         first = int(shared.argmax())
         return self.found(

@@ -16,9 +16,11 @@ class ModeCollapse(Rule):
 
     condition = "mode collapse"
     severity = "fault"
+    spread, near, fewest = 0.2, 0.1, 8
     shows = (
-        "Generated samples spread less than a fifth as far as real ones; or the nearest neighbour of a generated "
-        "sample is typically less than a tenth as far away as that of a real one (few samples, often repeated)."
+        f"Generated samples spread less than {spread} times as far as real ones; or the nearest neighbour of a "
+        f"generated sample is typically less than {near} times as far away as that of a real one (few samples, often "
+        f"repeated). Compared are at least {fewest}, by `mode_collapse(samples, real)` or `doctor.observe_generator`."
     )
     cause = (
         "The generator has found one sample, or a few, that fool the discriminator best, and makes only these: nothing "
@@ -36,11 +38,13 @@ class ModeCollapse(Rule):
         """Compare generated samples (N, …) with real ones (M, …)."""
         count = min(len(samples), len(real))
         samples, real = (x[:count].reshape(count, -1).astype(float) for x in (samples, real))
-        if count < 8:
-            raise ValueError(f"mode collapse shows in at least 8 generated and 8 real samples, got {count}.")
+        if count < self.fewest:
+            raise ValueError(
+                f"mode collapse shows in at least {self.fewest} generated and as many real samples, got {count}."
+            )
         spread = float(np.sqrt(samples.var(axis=0).sum())), float(np.sqrt(real.var(axis=0).sum()))
         near = _nearest(samples), _nearest(real)
-        if spread[0] >= 0.2 * spread[1] and near[0] >= 0.1 * near[1]:
+        if spread[0] >= self.spread * spread[1] and near[0] >= self.near * near[1]:
             return None
         return self.found(
             case,

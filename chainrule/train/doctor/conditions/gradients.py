@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.train.doctor.case import Case
+from chainrule.train.doctor.case import FAR, Case
 from chainrule.train.doctor.finding import Finding
 from chainrule.train.doctor.look import Look
 from chainrule.train.doctor.rule import Rule
@@ -14,9 +14,10 @@ class Vanishing(Rule):
     """The first layers get hardly any gradient."""
 
     condition = "vanishing gradients"
+    fewest, factor = 4, 1000
     shows = (
-        "In a model of at least 4 layers, the gradient of a layer in the first third, relative to its weights, is less "
-        "than a thousandth of the median in the last third; in two looks in a row."
+        f"In a model of at least {fewest} layers, the gradient of a layer in the first third, relative to its weights, "
+        f"is less than 1/{factor} of the median in the last third; in two looks in a row."
     )
     cause = (
         "On the way back the gradient is multiplied, layer after layer, by derivatives below 1 (σ′ is at most 1/4) and "
@@ -35,11 +36,11 @@ class Vanishing(Rule):
         """Compare the first third of the layers with the last."""
         layers = look.layers
         third = len(layers) // 3 or 1
-        if len(layers) < 4:
+        if len(layers) < self.fewest:
             return None
         last = float(np.median([layer.relative for layer in layers[-third:]]))
         first = min(layers[:third], key=lambda layer: layer.relative)
-        if not self.twice("seen", bool(0 < first.relative < 1e-3 * last)):
+        if not self.twice("seen", bool(0 < first.relative * self.factor < last)):
             return None
         small = tuple(layer.path for layer in layers if layer.relative < 1e-2 * last)
         return self.found(
@@ -55,10 +56,12 @@ class Exploding(Rule):
 
     condition = "exploding gradients"
     severity = "fault"
+    large, fewest, factor = 100, 4, 1000
     shows = (
-        "A gradient is NaN or infinite though the loss is finite; or, in two looks in a row and without clipping, a "
-        "layer's gradient is more than 100 times as large as its weights, or that of the first layers more than 1000 "
-        "times that of the last, relative to their weights."
+        "A gradient, or a parameter after a step, is NaN or infinite though the loss was finite and had not grown to "
+        f"{FAR} times its size; or, in two looks in a row and without clipping, a layer's gradient is more than "
+        f"{large} times as large as its weights, or (in a model of at least {fewest} layers) that of the first layers "
+        f"more than {factor} times that of the last, relative to their weights."
     )
     cause = (
         "On the way back the gradient is multiplied again and again by factors above 1: weights drawn too large, "
@@ -73,6 +76,24 @@ class Exploding(Rule):
     )
     source = "I IV.2.b, VI.1; II.7 3f"
 
+    def at_batch(self, case: Case) -> Finding | None:
+        """Where the step has been taken already: ask whether it broke the weights though the loss was sound."""
+        return self._broken(case) if case.after_step and case.first_is_broken() else None
+
+    def at_divergence(self, case: Case) -> Finding | None:
+        """In a loop of one's own this batch's step has not been taken: broken weights are the work of the last."""
+        return None if case.after_step else self._broken(case)
+
+    def _broken(self, case: Case) -> Finding | None:
+        broken = case.broken()
+        if not broken or not case.losses or case.grew() or case.train.bad is not None:
+            return None
+        case.spoiled = True
+        evidence = (
+            f"the loss of batch {case.step} was {case.losses[-1]:.3g}, but its step made parameters NaN or infinite."
+        )
+        return self.found(case, evidence, broken)
+
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Look at every layer's gradient."""
         if look.unfinished and np.isfinite(look.loss):
@@ -82,17 +103,19 @@ class Exploding(Rule):
         if case.clipped or not layers:
             return None
         largest = max(layers, key=lambda layer: layer.relative)
-        huge = largest.relative > 100
+        huge = largest.relative > self.large
         last = float(np.median([layer.relative for layer in layers[-(len(layers) // 3 or 1) :]]))
         grows = (
-            len(layers) >= 4 and last > 0 and max(layer.relative for layer in layers[: len(layers) // 3]) > 1e3 * last
+            len(layers) >= self.fewest
+            and last > 0
+            and max(layer.relative for layer in layers[: len(layers) // 3]) > self.factor * last
         )
         if not self.twice("seen", bool(huge or grows)):
             return None
+        bound = self.large if huge else max(largest.relative / self.large, last)
         return self.found(
             case,
             f"in batch {case.step} the gradient of {largest.path} is {largest.relative:.3g} times as large as its "
             f"weights, that of the last layers {last:.3g} times.",
-            tuple(layer.path for layer in layers if layer.relative > max(largest.relative / 100, last))
-            or (largest.path,),
+            tuple(layer.path for layer in layers if layer.relative > bound),
         )

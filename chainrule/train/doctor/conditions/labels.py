@@ -14,9 +14,10 @@ class Imbalance(Rule):
     """Some classes come far more often than others."""
 
     condition = "class imbalance"
+    times, samples = 10, 20
     shows = (
-        "Among the training labels the most frequent class comes at least 10 times as often as the rarest — unless the "
-        "loss is weighted. Asked where there are on average 20 samples of a class or more."
+        f"Among the training labels the most frequent class comes at least {times} times as often as the rarest — "
+        f"unless the loss is weighted. Asked where there are on average {samples} samples of a class or more."
     )
     cause = (
         "The data hold few samples of some classes. Always answering the large class is already right most of the "
@@ -34,28 +35,28 @@ class Imbalance(Rule):
         if self.memory.get("asked") or not case.train.count:
             return None
         self.memory["asked"] = True
-        counts, unit = _counts(case)
+        counts = _counts(case)
         weighted = any(getattr(case.loss_function, name, None) is not None for name in ("weight", "pos_weight"))
-        if weighted or len(counts) < 2 or sum(counts.values()) < 20 * len(counts):
+        if weighted or len(counts) < 2 or sum(counts.values()) < self.samples * len(counts):
             return None
         most, least = max(counts, key=lambda k: counts[k]), min(counts, key=lambda k: counts[k])
-        if counts[most] < 10 * counts[least]:
+        if counts[most] < self.times * counts[least]:
             return None
         share = counts[most] / sum(counts.values())
         return self.found(
             case,
-            f"class {most} has {counts[most]} {unit} ({share:.1%}), class {least} has {counts[least]} "
+            f"class {most} has {counts[most]} samples ({share:.1%}), class {least} has {counts[least]} "
             f"({len(counts)} classes).",
         )
 
 
-def _counts(case: Case) -> tuple[dict[int, int], str]:
+def _counts(case: Case) -> dict[int, int]:
     """How often each class came; for one yes-or-no answer, how often it was either."""
     mean, _ = case.train.target_moments()
     if kind_of(case.loss_function) in ("logits", "probabilities") and mean is not None and mean.size == 1:
         ones = round(float(mean[0]) * case.train.targets.count)
-        return {0: case.train.targets.count - ones, 1: ones}, "samples"
-    return case.train.labels, "samples"
+        return {0: case.train.targets.count - ones, 1: ones}
+    return case.train.labels
 
 
 class Unlearnable(Rule):
@@ -63,10 +64,12 @@ class Unlearnable(Rule):
 
     condition = "unlearnable targets"
     severity = "fault"
+    epochs, gain, moved = 5, 0.03, 1e-3
     shows = (
-        "After 5 epochs the validation loss (without validation: the training loss) has never come 3% below that of "
-        "the best constant answer: the entropy of the class shares, or the variance of the targets. A batch alone "
-        "shows it too: `overfit_one_batch` finds out whether the model can learn a few samples by heart."
+        f"After {epochs} epochs the validation loss (without validation: the training loss) has never come {gain:.0%} "
+        "below that of the best constant answer — the entropy of the class shares, or the variance of the targets — "
+        f"though the weights have moved by {moved:.1%} or more. A batch alone shows it too: `overfit_one_batch` finds "
+        "out whether the model can learn a few samples by heart."
     )
     cause = (
         "The targets have nothing to do with the inputs: labels were shuffled against the samples, sorted differently, "
@@ -86,10 +89,10 @@ class Unlearnable(Rule):
         losses, name = case.figures("validation_loss"), "validation"
         if not losses:
             losses, name = case.figures("train_loss"), "training"
-        if len(losses) < 5 or not math.isfinite(constant) or constant <= 0 or case.moved < 1e-3:
+        if len(losses) < self.epochs or not math.isfinite(constant) or constant <= 0 or case.moved < self.moved:
             return None
         best = min(losses)
-        if not best > 0.97 * constant:
+        if not best > (1 - self.gain) * constant:
             return None
         train = case.figures("train_loss")[-1]
         return self.found(

@@ -21,7 +21,7 @@ class ForgottenEval(Rule):
         "something else there (dropout, batch normalisation)."
     )
     cause = (
-        "model.eval() was not called. Dropout then drops units in evaluation, batch normalisation uses the batch's "
+        "Nobody called model.eval(). Dropout then drops units in evaluation, batch normalisation uses the batch's "
         "statistics and lets validation data into its running ones."
     )
     remedies = (
@@ -43,7 +43,7 @@ class ForgottenTrain(Rule):
     condition = "forgotten train()"
     shows = "A batch is learned from while the model, which has dropout or batch normalisation, is in evaluation mode."
     cause = (
-        "model.train() was not called after an evaluation. Dropout drops nothing, and batch normalisation keeps the "
+        "Nobody called model.train() after an evaluation. Dropout drops nothing, and batch normalisation keeps the "
         "running statistics of before."
     )
     remedies = ("call model.train() at the beginning of every epoch",)
@@ -62,13 +62,15 @@ class ForgottenZeroGrad(Rule):
 
     condition = "forgotten zero_grad()"
     severity = "fault"
+    nearer = 0.3
     shows = (
         "In a loop of one's own, after a step has been taken, the gradients that are held are those of this batch plus "
-        "those that were held before; in two looks in a row."
+        f"those that were held before: the distance to that sum is less than {nearer} of that to this batch's own; in "
+        "two looks in a row."
     )
     cause = (
-        "backward() adds to .grad, and nobody cleared it. Every step goes along the sum of all gradients since the "
-        "beginning, so steps grow, and old directions never fade."
+        "What backward() computes is added to .grad, and nobody cleared it. Every step goes along the sum of all "
+        "gradients since the beginning, so steps grow, and old directions never fade."
     )
     remedies = (
         "call optimizer.zero_grad() once for every step, before backward()",
@@ -78,12 +80,13 @@ class ForgottenZeroGrad(Rule):
 
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Compare what is held with the gradient of this batch alone, and with the sum."""
-        names = [name for name in look.held if name in look.gradients and name in look.held_before]
+        usual = look.held.keys() & look.gradients.keys() & look.held_before.keys() - set(case.left_out())
+        names = [name for name in look.held if name in usual]
         if not names:
             return None
         held, alone, before = (_joined(part, names) for part in (look.held, look.gradients, look.held_before))
         as_alone, as_sum = float(np.linalg.norm(held - alone)), float(np.linalg.norm(held - before - alone))
-        if not self.twice("seen", as_sum < 0.3 * as_alone):
+        if not self.twice("seen", as_sum < self.nearer * as_alone):
             return None
         ratio = np.linalg.norm(held) / max(float(np.linalg.norm(alone)), 1e-30)
         return self.found(

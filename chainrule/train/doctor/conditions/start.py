@@ -80,23 +80,47 @@ class ZeroWeights(Rule):
         return self.found(case, f"{len(paths)} of {len(weights)} weight matrices are zero.", paths)
 
 
+class LeftOut(Rule):
+    """The optimiser does not hold all parameters."""
+
+    condition = "parameters left out"
+    severity = "note"
+    shows = "A parameter that wants gradients is in no group of the optimiser at the start."
+    cause = (
+        "The optimiser was made from other parameters: from a part of the model, or before a layer was added or "
+        "replaced. What it does not hold never changes, though its gradient is computed in every step."
+    )
+    remedies = (
+        "make the optimiser from model.parameters() when the model is complete",
+        "freeze what is not to learn, by parameter.requires_grad_(False): that saves its gradient",
+    )
+    source = "E 3.6 (the optimiser's parameters), I IV.3 (fine-tuning)"
+
+    def at_start(self, case: Case) -> Finding | None:
+        """Compare the model's parameters with the optimiser's."""
+        left = case.left_out()
+        if not left:
+            return None
+        count = len(list(case.model.parameters()))
+        return self.found(case, f"the optimiser does not hold {len(left)} of {count} parameters.", left)
+
+
 class InitialLoss(Rule):
     """The first loss is far above that of guessing."""
 
     condition = "wrong initial loss"
+    times = 1.5
     shows = (
-        "The loss of the first batch, before any step, is more than one and a half times that of a model that finds "
+        f"The loss of the first batch, before any step, is more than {times} times that of a model that finds "
         "all classes equally likely: −ln(1/C) for cross-entropy over C classes (2.30 for 10), ln 2 = 0.69 for binary."
     )
     cause = (
         "A new model should know nothing, and be unsure. This one is sure of something wrong: its first outputs are "
-        "large (weights drawn too wide, inputs not normalised), or the loss is summed instead of averaged, or the "
-        "output is not what the loss expects."
+        "large (weights drawn too wide, inputs not normalised), or the output is not what the loss expects."
     )
     remedies = (
         "normalise the inputs",
         "draw the last layer's weights smaller, or begin it at 0",
-        'use reduction="mean" in the loss',
         "give the loss scores, not probabilities (CrossEntropyLoss, BCEWithLogitsLoss), or log-probabilities (NLLLoss)",
     )
     source = "I II.7 3g (−log(1/C))"
@@ -107,7 +131,7 @@ class InitialLoss(Rule):
             return None
         self.memory["asked"] = True
         factor = case.first_loss / look.chance if look.chance > 0 else math.nan
-        if not factor > 1.5:
+        if not factor > self.times:
             return None
         kind = kind_of(case.loss_function)
         many = kind in ("classes", "log-probabilities") and look.output is not None

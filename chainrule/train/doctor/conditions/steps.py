@@ -17,11 +17,14 @@ class TooLarge(Rule):
     """The loss jumps about, grows, or ends in NaN."""
 
     condition = "learning rate too large"
+    from_figures = True
     severity = "fault"
+    recent, times = 20, 1.5
+    epochs, rising, height, halved = 6, 0.33, 0.1, 0.5
     shows = (
-        "The loss becomes NaN or infinite on sound data; or the median loss of the last 20 batches is more than one "
-        "and a half times the first; or, over 6 epochs, the training loss rose in a third of them or more, by more "
-        "than a tenth of its first value on average, and has not halved."
+        f"The loss becomes NaN or infinite on sound data; or the median loss of the last {recent} batches is more than "
+        f"{times} times the first; or, over at least {epochs} epochs, the training loss rose in {rising:.0%} of them "
+        f"or more, by more than {height:.0%} of its first value on average, and is not below {halved:.0%} of it."
     )
     cause = (
         "Steps are so large that they leap over the valley and land higher on the other side: the loss oscillates, or "
@@ -37,15 +40,13 @@ class TooLarge(Rule):
 
     def at_batch(self, case: Case) -> Finding | None:
         """Compare the last losses with the first."""
-        if len(case.losses) < 20 or not case.first_loss > 0:
+        if len(case.losses) < self.recent or not case.first_loss > 0:
             return None
-        recent = float(np.median(case.losses[-20:]))
-        if not recent > 1.5 * max(case.first_loss, 1e-12):
+        recent = float(np.median(case.losses[-self.recent :]))
+        if not recent > self.times * max(case.first_loss, 1e-12):
             return None
-        return self.found(
-            case,
-            f"the first loss was {case.first_loss:.3g}; the median of 20 up to batch {case.step} is {recent:.3g}.",
-        )
+        after = f"the median of {self.recent} up to batch {case.step} is {recent:.3g}"
+        return self.found(case, f"the first loss was {case.first_loss:.3g}; {after}.")
 
     def at_epoch_end(self, case: Case) -> Finding | None:
         """Look for rises among the epochs' losses."""
@@ -53,10 +54,11 @@ class TooLarge(Rule):
         if any(not math.isfinite(loss) for loss in losses):
             number = next(i for i, loss in enumerate(losses, 1) if not math.isfinite(loss))
             return self.found(case, f"the training loss is {losses[number - 1]} in epoch {number}.")
-        if len(losses) < 6 or losses[0] <= 0:
+        if len(losses) < self.epochs or losses[0] <= 0:
             return None
         rises = [b - a for a, b in itertools.pairwise(losses) if b > a]
-        if len(rises) * 3 < len(losses) - 1 or np.mean(rises) < 0.1 * losses[0] or losses[-1] < 0.5 * losses[0]:
+        often = len(rises) >= self.rising * (len(losses) - 1)
+        if not often or np.mean(rises) < self.height * losses[0] or losses[-1] < self.halved * losses[0]:
             return None
         return self.found(
             case,
@@ -66,8 +68,8 @@ class TooLarge(Rule):
 
     def at_divergence(self, case: Case) -> Finding | None:
         """The loss is not finite; if the data are, the steps were too large."""
-        if case.train.bad is not None:
-            return None
+        if case.train.bad is not None or case.spoiled:
+            return None  # the data, or a gradient that is no number, is to blame
         before = f"it was {case.losses[-1]:.3g} one batch before" if case.losses else "it was the first batch"
         return self.found(case, f"the loss is no finite number in batch {case.step + 1} of all; {before}.")
 
@@ -76,10 +78,13 @@ class TooSmall(Rule):
     """Nothing moves, though there is a gradient."""
 
     condition = "learning rate too small"
+    from_figures = True
+    epochs, epochs_of_figures, moved, change, gradient, falling = 3, 5, 1e-3, 0.02, 1e-4, 0.8
     shows = (
-        "After 3 epochs the weights have moved by less than a thousandth of their size and the training loss by less "
-        "than 2%, though gradients arrive. From figures alone: over 5 epochs the training loss falls nearly every "
-        "time, but by less than 2% in all."
+        f"After {epochs} epochs the weights have moved by less than {moved:.1%} of their size and the training loss by "
+        f"less than {change:.0%}, though gradients arrive (more than {gradient} of a layer's weights). From figures "
+        f"alone: over {epochs_of_figures} epochs the training loss falls at least {falling:.0%} of the time, but by "
+        f"less than {change:.0%} in all."
     )
     cause = "Steps are so small that training would take very long; or the optimiser does not hold these weights."
     remedies = (
@@ -97,15 +102,18 @@ class TooSmall(Rule):
     def at_epoch_end(self, case: Case) -> Finding | None:
         """Compare weights and loss with those at the beginning."""
         losses = case.figures("train_loss")
-        if len(losses) < (3 if case.model is not None else 5) or not losses[0] > 0 or case.succeeds():
+        if (
+            len(losses) < (self.epochs if case.model is not None else self.epochs_of_figures)
+            or not losses[0] > 0
+            or case.succeeds()
+        ):
             return None
-        change = abs(losses[0] - losses[-1]) / losses[0]
-        if not change < 0.02:
+        if not abs(losses[0] - losses[-1]) < self.change * losses[0]:
             return None
         evidence = f"the training loss went from {losses[0]:.4g} to {losses[-1]:.4g} in {len(losses)} epochs"
         if case.model is not None:
-            if not (case.moved < 1e-3 and self.memory.get("gradient", 0.0) > 1e-4):
+            if not (case.moved < self.moved and self.memory.get("gradient", 0.0) > self.gradient):
                 return None
             return self.found(case, f"{evidence}, and the weights moved by {case.moved:.2g} of their size.")
         falls = sum(b < a for a, b in itertools.pairwise(losses))
-        return self.found(case, evidence + ".") if falls >= 0.8 * (len(losses) - 1) else None
+        return self.found(case, evidence + ".") if falls >= self.falling * (len(losses) - 1) else None
