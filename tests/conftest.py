@@ -17,6 +17,10 @@ settings.register_profile("explore", max_examples=1000, deadline=None, print_blo
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+# Programs that tests run as they are, and what these import.
+collect_ignore = ["scripts", "stand_in"]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run in CI (the variable CI is set) in which a test was skipped: it would have shown nothing."""

@@ -106,7 +106,11 @@ class Trace:
 
     def numbers_of(self, cell: TensorCell) -> Any:
         """Python reads the numbers of a tensor: its array, or its symbol. The outermost trace wants to know."""
-        return cell.value.array if self.outer is None else self.outer.numbers_of(cell)
+        if self.outer is not None:
+            return self.outer.numbers_of(cell)
+        array = cell.value.array
+        outside = (value.array for value, inside in self.captures.values() if inside.array is array)
+        return next(outside, array)
 
     def lift(self, values: list[Value]) -> list[Value]:
         """The inputs of an application as this trace knows them: outside values become captures."""
