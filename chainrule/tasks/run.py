@@ -5,7 +5,7 @@ facts.json             what was learned about the data: class names, means, a vo
 metrics.csv            one row for each epoch
 best.safetensors       the weights of the epoch with the least validation loss
 checkpoint-….safetensors  all that is needed to go on
-doctor.json            what the doctor found, if anything
+doctor.json            what the doctor found, [] if all was well
 summary.json           what came out
 report.html            all of it on one page
 """
