@@ -89,6 +89,8 @@ def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doct
     chosen = task.settings
     model = task.build_model()
     train = DataLoader(parts.train, chosen.batch_size, shuffle=True)
+    if doctor is not None:  # a look takes as long as a dozen compiled steps: with many batches two an epoch will do
+        doctor.every = max(doctor.every, len(train) // 2)
     optimizer = _optimizer(model, chosen)
     steps = -(-len(train) // chosen.accumulate) * int(chosen.epochs or 1)
     trainer = Trainer(
