@@ -53,7 +53,14 @@ def test_a_short_run_leaves_everything(capsys: Any, tmp_path: Path) -> None:
     assert json.loads((again / "summary.json").read_text())["test"] == summary["test"], "same settings, same run"
     code, _, err = call(capsys, "train", "lenet5", "--output", str(folder))
     assert code == 2 and "holds a run already" in err
-    files = {"config.json", "facts.json", "metrics.csv", "best.safetensors", "checkpoint-000000080.safetensors", "doctor.json"}
+    files = {
+        "config.json",
+        "facts.json",
+        "metrics.csv",
+        "best.safetensors",
+        "checkpoint-000000080.safetensors",
+        "doctor.json",
+    }
     assert {path.name for path in folder.iterdir()} == {*files, "summary.json", "report.html"}
     page = (folder / "report.html").read_text()
     assert all(word in page for word in ("Confusion", "Worst examples", "learning rate", "gradient norm", "seed"))

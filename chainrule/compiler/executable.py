@@ -17,7 +17,7 @@ from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_sh
 from chainrule.compiler.fuse import Group, Lowering
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
-from chainrule.compiler.plan import SLACK, epochs, in_order, place_buffers
+from chainrule.compiler.plan import SLACK, place_buffers, scheduled
 from chainrule.compiler.run.cache import cached_code
 from chainrule.compiler.run.driver import BARRIER, CALL_WORDS, STOP
 from chainrule.compiler.run.machine import Library, compile_text, vector_bits
@@ -126,8 +126,7 @@ class Executable:
     """What a lowering became. `buffers` outside of the arena get their addresses before each run."""
 
     def __init__(self, at: Lowering) -> None:
-        self.groups = in_order([g for g in at.groups if g.call is not None or _does_something(g)])
-        self.when = epochs(self.groups)
+        self.groups, self.when = scheduled([g for g in at.groups if g.call is not None or _does_something(g)])
         offsets, size = place_buffers(self.groups, self.when, at.buffers)
         self.arena_bytes = size
         self.arena = aligned(size + SLACK, 4096 if size > 2**16 else 64)

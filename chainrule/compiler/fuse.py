@@ -112,8 +112,8 @@ class Group:
         order: the axes from far apart to close together in memory, for what will be written.
         open: whether other operations may join.
         checks: whether it checks indices.
-        parallel_writes: others may write other entries of the same buffers at the same time.
         reads, writes: the buffers it touches.
+        apart: those of `writes` of which others may write other entries at the same time.
     """
 
     number: int
@@ -126,9 +126,9 @@ class Group:
     values: list[Any] = field(default_factory=list)
     open: bool = True
     checks: bool = False
-    parallel_writes: bool = False
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)
+    apart: set[Buffer] = field(default_factory=set)
 
     @property
     def bit(self) -> int:
@@ -214,6 +214,7 @@ class Lowering:
     def written(self, group: Group, buffer: Buffer) -> None:
         """The group writes a buffer, after those that wrote it before."""
         group.writes.add(buffer)
+        group.apart.discard(buffer)
         writers = self.writers.setdefault(buffer, [])
         if group not in writers:
             self.wait(group, writers)
@@ -221,8 +222,9 @@ class Lowering:
 
     def writes_apart(self, group: Group, buffer: Buffer) -> None:
         """The group writes entries of a buffer that no other group writes, so their order does not matter."""
+        if buffer not in group.writes:
+            group.apart.add(buffer)
         group.writes.add(buffer)
-        group.parallel_writes = True
         self.writers.setdefault(buffer, []).append(group)
 
     # ------------------------------------------------------------------------------------- into memory
@@ -308,13 +310,14 @@ class Lowering:
                 self.writes_apart(self.group(nest, open=False), view.buffer)
             inner.add(dim)  # its corners are done
 
-    def into(self, x: Any, view: View, add: bool = False) -> None:
-        """Write a value to a given place (or add it to what is there)."""
+    def into(self, x: Any, view: View, add: bool = False, apart: bool = False) -> None:
+        """Write a value to a given place (or add it to what is there). `apart`: no other group writes there."""
         place = self.place(x)
-        if isinstance(place, Inside) and not add and self._may_store(place, view):
+        written = self.writes_apart if apart else self.written
+        if isinstance(place, Inside) and not add and self._may_store(place, view, apart):
             strides = {axis: view.strides[d] for d, axis in enumerate(place.axes) if axis is not None}
             place.group.nest.stores.append((place.node, Operand(view.buffer, view.offset, strides)))
-            self.written(place.group, view.buffer)
+            written(place.group, view.buffer)
             return
         nest = Nest(list(view.shape))
         group = self.group(nest, open=False, order=_axes_by_stride(view))
@@ -324,12 +327,12 @@ class Lowering:
             there = Operand(view.buffer, view.offset, dict(enumerate(view.strides)))
             node = nest.add("Add", [nest.load(there), node], view.dtype)
         nest.stores.append((node, target))
-        self.written(group, view.buffer)
+        written(group, view.buffer)
 
-    def _may_store(self, place: Inside, view: View) -> bool:
+    def _may_store(self, place: Inside, view: View, apart: bool = False) -> bool:
         """Whether the group that computes a value can write it there: every entry gets one, and no circle arises."""
         covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
-        others = self.writers.get(view.buffer, [])
+        others = [] if apart else self.writers.get(view.buffer, [])
         return covered and all(self.could_wait(place.group, other) or other is place.group for other in others)
 
     # ------------------------------------------------------------------------------------- joining
@@ -530,10 +533,10 @@ class Lowering:
             b.loaded.setdefault(key, (node, tuple(None if axis is None else axes.get(axis) for axis in known)))
         for buffer in a.writes:
             self.writers[buffer] = [b if g is a else g for g in self.writers[buffer]]
+        b.apart = (a.apart | b.apart) - (a.writes - a.apart) - (b.writes - b.apart)
         b.reads |= a.reads
         b.writes |= a.writes
         b.checks |= a.checks
-        b.parallel_writes |= a.parallel_writes
         more = a.needs | b.needs
         for group in self.groups:
             if group is b or group.needs & (a.bit | b.bit):

@@ -294,7 +294,7 @@ def lower_Concatenate(at: Lowering, e: Equation) -> bool:
     start = 0
     for x in e.inputs:
         stop = start + x.shape[axis]
-        at.into(x, view.index((*(Range(None, None, None),) * axis, Range(start, stop, None))))
+        at.into(x, view.index((*(Range(None, None, None),) * axis, Range(start, stop, None))), apart=True)
         start = stop
     at.places[z] = Memory(view)
     return True

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chainrule.compiler.fuse import Group
 from chainrule.compiler.views import Buffer
@@ -25,6 +26,15 @@ ALIGNMENT, SLACK = 64, 256
 
 #: A group that walks over fewer places than this is small: it can run early or late without holding much memory.
 LARGE = 2**14
+#: A buffer of at most so many bytes may be held for long.
+FEW = 2**14
+
+
+def scheduled(groups: Sequence[Group]) -> tuple[list[Group], list[int]]:
+    """The groups in the order in which they run, and for each the number of barriers before it."""
+    ordered = in_order(groups)
+    timed = sorted(zip(epochs(ordered), ordered, strict=True), key=lambda pair: pair[0])
+    return [group for _, group in timed], [epoch for epoch, _ in timed]
 
 
 def in_order(groups: Sequence[Group]) -> list[Group]:
@@ -56,25 +66,59 @@ def in_order(groups: Sequence[Group]) -> list[Group]:
 def epochs(groups: Sequence[Group]) -> list[int]:
     """For each group, in order, the number of barriers before it.
 
+    A large group comes no earlier than the large ones before it. A small one that writes little comes as soon as what
+    it reads is there, so that many of them (an optimiser's step counts, norms, updates of biases) share a barrier.
     What lies outside of the arena is written behind the barrier that follows the checks of indices.
     """
     answer: list[int] = []
-    now, reads, writes, checks = 0, set[Buffer](), set[Buffer](), False
-    shared: set[Buffer] = set()
+    now, after_checks, after_call = 0, 0, 0
+    used: dict[Buffer, _Uses] = {}
     for group in groups:
-        apart = shared if group.parallel_writes else set[Buffer]()
-        conflict = bool(group.reads & writes or group.writes & reads or group.writes & (writes - apart))
-        if checks and any(buffer.origin is not None for buffer in group.writes):
-            conflict = True
-        if conflict or group.call is not None or (answer and groups[len(answer) - 1].call is not None):
-            now, reads, writes, shared, checks = now + 1, set(), set(), set(), False
-        checks |= group.checks
-        reads |= group.reads
-        writes |= group.writes
-        if group.parallel_writes:
-            shared |= group.writes
-        answer.append(now)
+        early = group.call is None and is_small(group)
+        epoch = after_call if early else now
+        if any(buffer.origin is not None for buffer in group.writes):
+            epoch = max(epoch, after_checks)
+        for buffer in group.reads:
+            if buffer in used:
+                epoch = max(epoch, used[buffer].written + 1, used[buffer].written_apart + 1)
+        for buffer in group.writes:
+            if buffer in used:
+                apart = used[buffer].written_apart + (buffer not in group.apart)
+                epoch = max(epoch, used[buffer].read + 1, used[buffer].written + 1, apart)
+        if group.call is not None:  # it runs alone
+            epoch = max([epoch, *(e + 1 for e in answer)])
+            after_call = epoch + 1
+            now = epoch + 1
+        elif not early:
+            now = epoch
+        for buffer in group.reads:
+            uses = used.setdefault(buffer, _Uses())
+            uses.read = max(uses.read, epoch)
+        for buffer in group.writes:
+            uses = used.setdefault(buffer, _Uses())
+            if buffer in group.apart:
+                uses.written_apart = max(uses.written_apart, epoch)
+            else:
+                uses.written = max(uses.written, epoch)
+        if group.checks:
+            after_checks = max(after_checks, epoch + 1)
+        answer.append(epoch)
     return answer
+
+
+@dataclass
+class _Uses:
+    """The last epochs in which a buffer was read, written whole, and written in parts that do not meet."""
+
+    read: int = -1
+    written: int = -1
+    written_apart: int = -1
+
+
+def is_small(group: Group) -> bool:
+    """Whether it can run early: it takes no time worth mentioning, and what it writes takes no memory to speak of."""
+    places = math.prod(group.nest.extents)
+    return places < LARGE and all(buffer.bytes <= FEW or buffer.origin is not None for buffer in group.writes)
 
 
 def place_buffers(

@@ -334,6 +334,7 @@ class CompiledFunction:
         self.__name__ = self.name
         self.programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
         self._once: list[Any] = []
+        self._last: Compiled | None = None
         self._moving: set[tuple[int, str]] = set()
         self._lock = threading.RLock()
 
@@ -356,6 +357,7 @@ class CompiledFunction:
             known = self.programs.setdefault(key, [])
             for facts, compiled, shape in known:
                 if facts.hold() and compiled.fits():
+                    self._last = compiled
                     with suppress(_OtherFormError):  # nothing has run yet
                         return put_together(shape[0], compiled.run(leaves))
             self._explain_why(key, known)
@@ -396,15 +398,15 @@ class CompiledFunction:
                     f"{self.name} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
                     "compiled step is not Python any more: return them, or write into tensors that exist already."
                 )
+        self._last = compiled
         return put_together(shape[0], compiled.run(leaves))
 
     @property
     def program(self) -> Compiled:
-        """The program made last. Raises TraceError if the function has not been called yet."""
-        made = [compiled for known in self.programs.values() for _, compiled, _ in known]
-        if not made:
+        """The program that ran last. Raises TraceError if the function has not been called yet."""
+        if self._last is None:
             raise TraceError(f"{self.name} has no program yet: the first call makes it.")
-        return made[-1]
+        return self._last
 
     def explain(self) -> str:
         """What the last program does, one kernel in a line; see :meth:`Compiled.explain`."""

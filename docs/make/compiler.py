@@ -15,7 +15,7 @@ from chainrule.compiler import executable as executables
 from chainrule.compiler.emit_nest import Emitter
 from chainrule.compiler.expand import expand
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
-from chainrule.compiler.plan import epochs, in_order, place_buffers
+from chainrule.compiler.plan import place_buffers, scheduled
 from chainrule.compiler.run.machine import target_machine
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.trace import Argument, Cell, Program, trace_step
@@ -99,8 +99,7 @@ def page() -> str:
     """The whole page."""
     program = traced()
     equations, at = lowered(program)
-    groups = in_order([g for g in at.groups if g.call is not None or g.nest.stores])
-    when = epochs(groups)
+    groups, when = scheduled([g for g in at.groups if g.call is not None or g.nest.stores])
     _, size = place_buffers(groups, when, at.buffers)
     described = [executables.describe(group) for group in groups]
     table = "\n".join(f"{stage:3d}  {line}" for stage, line in zip(when, described, strict=True))
