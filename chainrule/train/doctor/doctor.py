@@ -315,8 +315,11 @@ class Doctor(Callback):
         return [rule for rule in self._rules if isinstance(rule, kind) and rule.condition not in known]
 
     def _ask(self, moment: str, *arguments: Any) -> None:
-        for rule in self._open(Rule):
-            self._note(getattr(rule, moment)(*arguments))
+        """Ask the rules that have something to say at this moment, and have not found their condition yet."""
+        known = {finding.condition for finding in self.findings}
+        for rule in self._rules:
+            if getattr(type(rule), moment) is not getattr(Rule, moment) and rule.condition not in known:
+                self._note(getattr(rule, moment)(*arguments))
 
     def _note(self, finding: Finding | None) -> None:
         if finding is None:

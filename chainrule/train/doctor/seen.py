@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -49,13 +50,21 @@ def fingerprints(samples: Array) -> Array:
     """
     rows = np.ascontiguousarray(samples).reshape(len(samples), -1)
     octets = rows.view(np.uint8).reshape(len(samples), -1)
-    octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 4)))
-    words = octets.view(np.uint32).astype(np.uint64)
-    random = np.random.default_rng(17)  # its own stream, the same for every batch
-    factors = random.integers(0, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    mixed = (words + np.uint64(0x9E3779B97F4A7C15)) * factors
+    if octets.shape[1] % 4:
+        octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 4)))
+    mixed = octets.view(np.uint32).astype(np.uint64)
+    factors = _factors(mixed.shape[1])
+    mixed += np.uint64(0x9E3779B97F4A7C15)
+    mixed *= factors
     mixed ^= mixed >> np.uint64(29)
-    return (mixed * factors).sum(axis=1, dtype=np.uint64)
+    mixed *= factors
+    return mixed.sum(axis=1, dtype=np.uint64)
+
+
+@functools.lru_cache(maxsize=8)
+def _factors(count: int) -> Array:
+    """Odd random numbers, from a stream of their own: the same for every batch."""
+    return np.random.default_rng(17).integers(0, 2**63, count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
 class Moments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class TooLarge(Rule):
         """Compare the last losses with the first."""
         if len(case.losses) < self.recent or not case.first_loss > 0:
             return None
-        recent = float(np.median(case.losses[-self.recent :]))
+        recent = statistics.median(case.losses[-self.recent :])
         if not recent > self.times * max(case.first_loss, 1e-12):
             return None
         after = f"the median of {self.recent} up to batch {case.step} is {recent:.3g}"
