@@ -126,6 +126,8 @@ class Compiled:
         if self.debug:
             check_bounds(self.lowering.groups)
         self.executable = Executable(self.lowering)
+        slots = self.executable.slots
+        self.bindings = [(origin, state, slots.get(state.view.buffer)) for origin, state in self.states.values()]
 
     def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
         if isinstance(origin, Argument):
@@ -187,16 +189,13 @@ class Compiled:
                 array = np.array([setting.number()])
                 keep.append(array)
                 bases[slots[buffer]] = array.ctypes.data
-        for origin, state in self.states.values():
-            self._bind(origin, state)
-            if state.view.buffer in slots:
-                bases[slots[state.view.buffer]] = state.array.ctypes.data
+        for origin, state, slot in self.bindings:
+            if self._bind(origin, state) and slot is not None:
+                bases[slot] = state.array.ctypes.data
         fresh = []
         for view, _ in self.outputs:
             memory = aligned(view.buffer.bytes + SLACK)
-            fresh.append(
-                memory[: view.buffer.bytes].view(view.dtype)[: max(int(np.prod(view.shape)), 0)].reshape(view.shape)
-            )
+            fresh.append(np.ndarray(view.shape, view.dtype, memory))
             if view.buffer in slots:
                 bases[slots[view.buffer]] = memory.ctypes.data
         if self.debug:
@@ -237,15 +236,16 @@ class Compiled:
         state = self.states.get(id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf))
         return np.zeros(0) if state is None else state[1].array
 
-    def _bind(self, origin: Any, state: State) -> None:
-        """Bring a cell's value into the program's memory, unless it is there already."""
+    def _bind(self, origin: Any, state: State) -> bool:
+        """Bring a cell's value into the program's memory, unless it is there already; whether that memory is new."""
         tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
-        if tensor is not None and isinstance(tensor._value.array, Symbol):
-            settled([tensor])  # another thread is tracing with it
         held = None if tensor is None else tensor._value
-        untouched = held is not None and held is state.value
-        if untouched and (id(state.view.buffer) not in self.written or _alone(state)):
-            return
+        if held is not None and held is state.value:
+            if id(state.view.buffer) not in self.written or _alone(state):
+                return False
+        elif held is not None and isinstance(held.array, Symbol):
+            settled([tensor])  # another thread is tracing with it
+            held = tensor._value
         array = None if held is None else held.array
         if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
             raise _OtherFormError
@@ -256,6 +256,7 @@ class Compiled:
             if isinstance(origin, Cell):
                 state.value = Value(state.array, held.source)  # type: ignore[union-attr]
                 tensor._value = state.value
+        return True
 
     def _deliver(self, arguments: list[Any], fresh: list[Array]) -> list[Any]:
         """Show the new values: cells hold them already, results and gradients become tensors."""
