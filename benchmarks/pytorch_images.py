@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 import sys
 import time
 from pathlib import Path
@@ -24,27 +23,79 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Images(Dataset):
-    """Images (N, H, W) or (N, H, W, 3), uint8, one at a time."""
+    """Images (N, H, W) or (N, H, W, 3), uint8, one at a time, as torchvision's data sets give them."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, shift: int, flip: bool, mean: Any, std: Any) -> None:
-        self.images, self.labels, self.shift, self.flip = images, labels, shift, flip
-        self.mean, self.std = (torch.tensor(x).reshape(-1, 1, 1) for x in (mean, std))
+    def __init__(self, images: np.ndarray, labels: np.ndarray, transform: Any) -> None:
+        self.data, self.targets = torch.from_numpy(np.array(images)), torch.from_numpy(np.array(labels, np.int64))
+        self.transform = transform
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        image = Image.fromarray(self.images[index])
-        if self.shift:
-            width, height = image.size
-            image = ImageOps.expand(image, self.shift)
-            left, top = random.randint(0, 2 * self.shift), random.randint(0, 2 * self.shift)
-            image = image.crop((left, top, left + width, top + height))
-        if self.flip and random.random() < 0.5:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        pixels = torch.from_numpy(np.array(image, np.uint8, copy=True))
-        pixels = pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-        return pixels.contiguous().to(torch.float32).div(255).sub_(self.mean).div_(self.std), int(self.labels[index])
+        image, target = self.data[index], int(self.targets[index])
+        return self.transform(Image.fromarray(image.numpy())), target
+
+
+class Compose:
+    """One after the other."""
+
+    def __init__(self, *transforms: Any) -> None:
+        self.transforms = transforms
+
+    def __call__(self, image: Any) -> Any:
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+
+class Moved(nn.Module):
+    """RandomCrop with padding, of a picture."""
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self.shift = shift
+
+    def forward(self, image: Any) -> Any:
+        """A part of the padded picture, at a random place."""
+        width, height = image.size
+        image = ImageOps.expand(image, self.shift)
+        top = int(torch.randint(0, 2 * self.shift + 1, size=(1,)).item())
+        left = int(torch.randint(0, 2 * self.shift + 1, size=(1,)).item())
+        return image.crop((left, top, left + width, top + height))
+
+
+class Mirrored(nn.Module):
+    """RandomHorizontalFlip of a picture."""
+
+    def forward(self, image: Any) -> Any:
+        """Half of them turned."""
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if torch.rand(1) < 0.5 else image
+
+
+class ToTensor:
+    """A picture as numbers from 0 to 1, channels first."""
+
+    def __call__(self, picture: Any) -> torch.Tensor:
+        pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True))
+        pixels = pixels.view(picture.size[1], picture.size[0], len(picture.getbands()))
+        return pixels.permute((2, 0, 1)).contiguous().to(dtype=torch.get_default_dtype()).div(255)
+
+
+class Normalize(nn.Module):
+    """Without mean, divided by the standard deviation."""
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Of one image."""
+        image = image.clone()
+        mean, std = (torch.as_tensor(x, dtype=image.dtype, device=image.device) for x in (self.mean, self.std))
+        if (std == 0).any():
+            raise ValueError("a standard deviation is 0")
+        return image.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
 
 
 def read_mnist(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -103,17 +154,16 @@ def main() -> None:
     torch.manual_seed(0)
     if data == "mnist":
         (images, labels), (test_images, test_labels) = (read_mnist(folder, part) for part in ("train", "t10k"))
-        model, batch, shift, flip, mean, std = lenet5(), 64, 2, False, [0.1307], [0.3081]
+        model, batch, scale = lenet5(), 64, Normalize([0.1307], [0.3081])
+        augmented = Compose(ToTensor(), scale)
     else:
         (images, labels), (test_images, test_labels) = (read_cifar(folder, train) for train in (True, False))
-        model, batch, shift, flip = resnet10(), 128, 4, True
-        mean, std = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
+        model, batch, scale = resnet10(), 128, Normalize([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])
+        augmented = Compose(Moved(4), Mirrored(), ToTensor(), scale)
     count = len(images) * 9 // 10  # the rest would be for validation
     options = {"num_workers": workers, "persistent_workers": workers > 0}
-    train = DataLoader(
-        Images(images[:count], labels[:count], shift, flip, mean, std), batch, shuffle=True, **options
-    )  # fmt: skip
-    test = DataLoader(Images(test_images, test_labels, 0, False, mean, std), 256, **options)
+    train = DataLoader(Images(images[:count], labels[:count], augmented), batch, shuffle=True, **options)
+    test = DataLoader(Images(test_images, test_labels, Compose(ToTensor(), scale)), 256, **options)
     loss_function, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(train))
     speeds = []

@@ -98,3 +98,27 @@ def test_rows_that_are_kept_apart_in_memory_are_joined_again() -> None:
 
     top, left = chainrule.randint(0, 9, (4,)), chainrule.randint(0, 9, (4,))
     assert chainrule.equal(chainrule.compile(places)(top, left), places(top, left))
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda x, i, j: x[i, :, j],
+        lambda x, i, j: x[:, i, :, j],
+        lambda x, i, j: x[i, 1:, :, j],
+        lambda x, i, j: x[i, None, j],
+        lambda x, i, j: x[i, ..., j].exp(),
+    ],
+)
+def test_arrays_of_indices_with_something_between_them(look_up: Any) -> None:
+    x = chainrule.randn(4, 5, 4, 4, requires_grad=True)
+    i, j = chainrule.tensor([0, 3, 2]), chainrule.tensor([1, 1, 3])
+
+    def step(x: Any, i: Any, j: Any) -> Any:
+        found = look_up(x, i, j)
+        return found, chainrule.autograd.grad(found.square().sum(), x)[0]
+
+    compiled = chainrule.compile(step)
+    for ours, wanted in zip(compiled(x, i, j), step(x, i, j), strict=True):
+        assert chainrule.allclose(ours, wanted, rtol=1e-6)
+    assert "Index in NumPy" not in compiled.explain()

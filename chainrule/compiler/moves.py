@@ -153,17 +153,21 @@ def lower_Index(at: Lowering, e: Equation) -> bool:
 
 
 def _gathered(at: Lowering, x: Any, places: list[Any], key: tuple[Any, ...]) -> Memory | None:
-    """x[key] with arrays of indices: slices first, then each array takes the place of its dimension."""
+    """x[key] with arrays of indices: slices first, then each array takes the place of its dimension.
+
+    Arrays with something between them are NumPy's special case: what they make comes first.
+    """
     key = key if Ellipsis in key else (*key, Ellipsis)
     if any(isinstance(part, int | np.integer) for part in key):
         return None  # next to arrays an integer counts as one of them
     marks = [i for i, part in enumerate(key) if part is ARRAY]
-    if marks != list(range(marks[0], marks[-1] + 1)):
-        return None
     every = Range(None, None, None)
     view = at.plain(x).index(tuple(every if part is ARRAY else part for part in key))
     rest = len(view.shape) - sum(part is not Ellipsis for part in key)
-    first = sum(rest if part is Ellipsis else 1 for part in key[: marks[0]])
+    at_dims = [sum(rest if part is Ellipsis else 1 for part in key[:mark]) for mark in marks]
+    first = at_dims[0]
+    if marks != list(range(marks[0], marks[-1] + 1)):
+        view, first = view.permute((*at_dims, *(d for d in range(len(view.shape)) if d not in at_dims))), 0
     joint = np.broadcast_shapes(*(p.shape for p in places))
     shape = (*view.shape[:first], *joint, *view.shape[first + len(marks) :])
     strides = (*view.strides[:first], *(0,) * len(joint), *view.strides[first + len(marks) :])

@@ -6,6 +6,7 @@ a loop of one's own.
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 import time
@@ -161,6 +162,7 @@ class Trainer:
                 while self.epoch < epochs and not self.stopped:
                     self._run_epoch(train, validation, stop_if_asked)
         finally:
+            gc.unfreeze()
             self._call("on_fit_end")
         return self.history
 
@@ -176,6 +178,8 @@ class Trainer:
         self._call("on_epoch_start")
         for inputs, targets, last in self._with_ends(train):
             batch = self._train_batch(inputs, targets, last)
+            if self.step == 1:  # what is there now stays: the garbage collector need not walk over it again and again
+                gc.freeze()
             self._call("on_batch_end", batch)
             stop_if_asked()
             if self.stopped:
