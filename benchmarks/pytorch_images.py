@@ -44,6 +44,7 @@ class Compose:
         self.transforms = transforms
 
     def __call__(self, image: Any) -> Any:
+        """All of them."""
         for transform in self.transforms:
             image = transform(image)
         return image
@@ -77,6 +78,7 @@ class ToTensor:
     """A picture as numbers from 0 to 1, channels first."""
 
     def __call__(self, picture: Any) -> torch.Tensor:
+        """Of one picture."""
         pixels = torch.from_numpy(np.array(picture, np.uint8, copy=True))
         pixels = pixels.view(picture.size[1], picture.size[0], len(picture.getbands()))
         return pixels.permute((2, 0, 1)).contiguous().to(dtype=torch.get_default_dtype()).div(255)
