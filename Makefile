@@ -10,7 +10,7 @@ ARGUMENTS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help train test check format bench bench-kernels bench-eager develop clean
+.PHONY: help train test check format bench bench-kernels bench-eager bench-training develop clean
 
 help:
 	@echo 'make train    train LeNet-5 on real handwritten digits'
@@ -18,7 +18,8 @@ help:
 	@echo 'make check    formatting, lint and types; changes nothing'
 	@echo 'make format   mend what ruff can mend'
 	@echo 'make bench    measure training steps against PyTorch and JAX (installs both in .venv-bench);'
-	@echo '              bench-kernels: products and loops; bench-eager: single operations'
+	@echo '              bench-kernels: products and loops; bench-eager: single operations;'
+	@echo '              bench-training: whole runs, from files to a tested model'
 	@echo 'make develop  install everything a contributor needs, PyTorch included'
 	@echo 'make clean    remove .venv and caches; keeps runs/'
 
@@ -52,6 +53,9 @@ bench-kernels: $(BENCH)/installed
 
 bench-eager: $(BENCH)/installed
 	$(BENCH)/bin/python -m benchmarks.eager $(ARGUMENTS)
+
+bench-training: $(BENCH)/installed
+	$(BENCH)/bin/python -m benchmarks.training $(ARGUMENTS)
 
 develop: $(VENV)/installed-test $(VENV)/installed-peer $(VENV)/installed-dev
 
