@@ -94,7 +94,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Passes over the training data. [dim]default: 30 (images), 100 (tables), 8 (texts)[/]",
+            help="Passes over the training data. [dim]default: 30 (images), 100 (tables), 7 (texts)[/]",
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,

@@ -27,7 +27,7 @@ class TextTask(Task):
     kind = "text"
     samples = "pieces"
     defaults: ClassVar[Mapping[str, Any]] = {
-        "model": "decoder", "length": 128, "epochs": 8, "batch_size": 16, "optimizer": "adamw", "learning_rate": 3e-3,
+        "model": "decoder", "length": 128, "epochs": 7, "batch_size": 16, "optimizer": "adamw", "learning_rate": 3e-3,
         "warmup": 0.03, "weight_decay": 0.1, "clip_norm": 1.0,
     }  # fmt: skip
 
