@@ -13,6 +13,8 @@ from chainrule.cli.values import parse_changes
 if TYPE_CHECKING:
     from chainrule.tasks.run import Outcome, Prepared
 
+#: Settings that are said in sentences, not in the list.
+_SAID = ("data", "data_root", "model")
 OPTIMIZATION, DATA, OUTPUT = "Optimisation", "Data", "Output"
 
 
@@ -265,6 +267,8 @@ def _introduce(run: Prepared, console: Any) -> None:
         f"{settings.model}, {count:,} parameters",
         f"{settings.data}, {train:,} {task.samples} to learn from, {validation:,} to choose by, {test:,} to test on",
     ]
+    chosen = {k: v for k, v in settings.to_json().items() if k not in _SAID and v not in (None, {}, [], ())}
+    lines.append(", ".join(f"{k.replace('_', ' ')} {v}" for k, v in chosen.items()))
     values = task.facts.get("target_values", 0)
     if task.kind == "table" and task.facts["classes"] is None and values <= 20 and settings.classify is None:
         lines.append(f"{settings.target} has only {values} different numbers; --classify would make them classes")
