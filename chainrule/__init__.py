@@ -49,10 +49,12 @@ from chainrule.errors import (
     CheckpointError,
     DataError,
     DeviceError,
+    DivergedError,
     DTypeError,
     EvaluationWarning,
     GradientError,
     IndexRangeError,
+    SetUpError,
     ShapeError,
     TraceError,
 )

@@ -61,5 +61,9 @@ class IndexRangeError(ChainruleError, IndexError):
     """An index or a dimension lies outside its range."""
 
 
+class SetUpError(ChainruleError, AttributeError):
+    """A module was used before its `super().__init__()`."""
+
+
 class DivergedError(ChainruleError, FloatingPointError):
     """The loss is no longer a finite number."""

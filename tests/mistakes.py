@@ -163,7 +163,7 @@ def _collect() -> list[Mistake]:
         Mistake(
             "super().__init__() forgotten in a module",
             "class Net(nn.Module):\n    def __init__(self):\n        self.layer = nn.Linear(2, 1)\nNet()",
-            AttributeError,
+            chainrule.ChainruleError,
             ("super().__init__()",),
         ),
         Mistake(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from chainrule.cell import Handle
-from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning
+from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning, SetUpError
 from chainrule.functions.creation import zeros
 from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
 from chainrule.nn.state_dict import StateDictMethods
@@ -167,7 +167,7 @@ class Module(StateDictMethods):
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__
         if isinstance(value, (Parameter, Buffer, Module)) and "_parameters" not in fields:
-            raise AttributeError(
+            raise SetUpError(
                 f"{type(self).__name__}.{name} was assigned before the module was set up; call super().__init__() "
                 "first in __init__."
             )
