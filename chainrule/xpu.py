@@ -1,27 +1,5 @@
-"""PyTorch's namespace for Intel's GPUs, which says that there is none, so that scripts choose the CPU."""
+"""PyTorch's namespace for Intel's GPUs: there are none either, so it answers as `chainrule.mps` does."""
 
-from __future__ import annotations
+from chainrule.mps import device_count, empty_cache, is_available, manual_seed
 
 __all__ = ["device_count", "empty_cache", "is_available", "manual_seed"]
-
-
-def is_available() -> bool:
-    """False: chainrule computes on the CPU.
-
-    >>> is_available()
-    False
-    """
-    return False
-
-
-def device_count() -> int:
-    """0."""
-    return 0
-
-
-def manual_seed(seed: int) -> None:
-    """Nothing: `chainrule.manual_seed` sets the seed of all random numbers there are."""
-
-
-def empty_cache() -> None:
-    """Nothing: there is no memory of a GPU to give back."""

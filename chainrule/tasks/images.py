@@ -71,15 +71,15 @@ class ImageTask(Task):
         if name in ("unet", "decoder"):
             raise ValueError(f"{name} does not classify images; there are convnet, lenet5, mlp, resnet10 and resnet18.")
         options: dict[str, Any] = {"num_classes": classes, "in_channels": channels}
+        chosen = dict(self.settings.model_options)
         if name == "mlp":
-            hidden = self.settings.model_options.get("hidden", [128])
+            hidden = chosen.pop("hidden", [128])
             hidden = [hidden] if isinstance(hidden, int) else hidden
             options = {"sizes": [channels * height * width, *hidden, classes]}
         elif name in ("lenet5", "convnet"):
             options["image_size"] = height
         elif name == "resnet18" and height <= 64:
             options["stem"] = "cifar"
-        chosen = {key: value for key, value in self.settings.model_options.items() if key != "hidden" or name != "mlp"}
         return models.create(name, **{**options, **chosen})
 
     def build_loss(self) -> Module:

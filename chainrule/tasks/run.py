@@ -29,8 +29,7 @@ from chainrule.random import manual_seed
 from chainrule.tasks.kinds import load_task, restore_task
 from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
 from chainrule.tasks.task import Parts, Task
-from chainrule.tasks.text import Pieces
-from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder, best_epoch
+from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder
 from chainrule.train.doctor import Doctor
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.files import write_atomically
@@ -138,7 +137,7 @@ def train_run(
     if introduce is not None:
         introduce(run)
     status, reason = _fit(run, checkpoints)
-    return _finish(run, path, status, reason, recorder, doctor)
+    return _finish(run, path, status, reason, checkpoints.best_epoch, recorder, doctor)
 
 
 def open_run(path: str | Path) -> OpenRun:
@@ -169,15 +168,13 @@ def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = N
         raise ValueError(f"the parts of the data are {', '.join(Parts._fields)}, got {part!r}.")
     opened = open_run(path)
     settings = opened.task.settings
+    manual_seed(settings.seed)
     _, parts = load_task(settings if data_root is None else settings.changed(data_root=data_root))
-    samples = getattr(parts, part)
-    if isinstance(samples, Pieces):
-        samples.moved = False
     trainer = Trainer(
         opened.model, opened.task.build_loss(), optim.SGD(opened.model.parameters(), lr=0.0),
         metrics=opened.task.metrics(), compile=settings.compile,
     )  # fmt: skip
-    return _plain(trainer.evaluate(DataLoader(samples, EVALUATION_BATCH)))
+    return _plain(trainer.evaluate(DataLoader(getattr(parts, part), EVALUATION_BATCH)))
 
 
 def new_run_path(root: str | Path, name: str) -> Path:
@@ -231,10 +228,10 @@ def _fit(run: Prepared, checkpoints: Checkpoints) -> tuple[str, str]:
 
 
 def _finish(
-    run: Prepared, path: Path, status: str, reason: str, recorder: Recorder, doctor: Doctor | None
+    run: Prepared, path: Path, status: str, reason: str, best: int, recorder: Recorder, doctor: Doctor | None
 ) -> Outcome:  # fmt: skip
-    """Test the best weights, and write what is left to write."""
-    best, history = best_epoch(run.trainer.history), run.trainer.history
+    """Test the weights of the best epoch (0: there is none), and write what is left to write."""
+    history = run.trainer.history
     validation: dict[str, Any] = {}
     test: dict[str, Any] = {}
     sample, details = "", {}

@@ -175,7 +175,10 @@ def _one_of(*options: str) -> tuple[Callable[[Any], bool], str]:
     return lambda value: value in options, " or ".join((", ".join(options[:-1]), options[-1]))
 
 
-_YES_OR_NO = lambda value: isinstance(value, bool)  # noqa: E731
+def _yes_or_no(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data": (lambda value: isinstance(value, str) and value != "", "the name of a data set, or a path"),
     "model": (lambda value: isinstance(value, str), "the name of a model"),
@@ -183,7 +186,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "size": (_whole(1), "a number of pixels, at least 1"),
     "length": (_whole(1), "a number of characters, at least 1"),
     "target": (lambda value: isinstance(value, str), "the name of a column"),
-    "classify": (_YES_OR_NO, "true or false"),
+    "classify": (_yes_or_no, "true or false"),
     "ignore": (lambda value: all(isinstance(x, str) for x in value), "names of columns"),
     "missing": _one_of(*MISSING),
     "epochs": (_whole(1), "at least 1"),
@@ -198,9 +201,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "clip_norm": (_number(0, above=True), "a finite number above 0"),
     "label_smoothing": (_number(0, 0.9999), "a share from 0 to 0.9999"),
     "shift": (_whole(0), "a number of pixels, at least 0"),
-    "flip": (_YES_OR_NO, "true or false"),
+    "flip": (_yes_or_no, "true or false"),
     "patience": (_whole(1), "a number of epochs, at least 1"),
     "seed": (_whole(0), "a whole number, at least 0"),
-    "compile": (_YES_OR_NO, "true or false"),
+    "compile": (_yes_or_no, "true or false"),
 }  # fmt: skip
 _NAMES = {field.name for field in dataclasses.fields(Settings)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -201,4 +200,4 @@ def _read(settings: Settings, file: str, like: Table | None = None) -> Table:
             f"{file}: the target {target!r} has {len(table.classes):,} different values in {len(table):,} rows: as "
             "classes they are too many. If they are numbers, look for a text among them."
         )
-    return dataclasses.replace(table, names=list(table.names))
+    return table

@@ -34,7 +34,7 @@ class Task(ABC):
 
     kind: ClassVar[str]
     defaults: ClassVar[Mapping[str, Any]]
-    #: What a sample is called in sentences, and the names of its metrics.
+    #: What samples are called in sentences.
     samples: ClassVar[str] = "samples"
 
     def __init__(self, settings: Settings, facts: dict[str, Any]) -> None:

@@ -7,12 +7,11 @@ is taken.
 from __future__ import annotations
 
 import io
-import math
 import zipfile
 
 import numpy as np
 
-from chainrule.data.readers.source import MAX_BYTES, FilePath, read_bytes, too_large
+from chainrule.data.readers.source import MAX_BYTES, FilePath, check_length, read_bytes, too_large
 from chainrule.errors import DataError
 
 _HEADER_BYTES = 2**17  # more than any header that NumPy reads
@@ -87,13 +86,5 @@ def _parse(content: bytearray, place: str, max_bytes: int) -> np.ndarray:
         )
     if any(length < 0 for length in shape) or len(shape) > 64:
         raise DataError(f"{place}: the header announces the shape {shape}.")
-    if math.prod(length for length in shape if length) * dtype.itemsize > max_bytes:
-        raise too_large(place, max_bytes, f": the header announces {shape} of {dtype}")
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(content) != expected:
-        state = "is cut short" if len(content) < expected else "goes on after its last value"
-        raise DataError(
-            f"{place} {state}: {len(content):,} bytes, but the header announces {shape} of {dtype}, which makes "
-            f"{expected:,}."
-        )
+    check_length(place, len(content), 0, start, shape, dtype, max_bytes)
     return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")

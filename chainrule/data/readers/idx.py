@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import struct
 
 import numpy as np
 
-from chainrule.data.readers.source import MAX_BYTES, FilePath, read_bytes, too_large
+from chainrule.data.readers.source import MAX_BYTES, FilePath, check_length, read_bytes
 from chainrule.errors import DataError
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -53,18 +52,6 @@ def read_idx(path: FilePath, max_bytes: int = MAX_BYTES) -> np.ndarray:
     if len(content) < start:
         raise DataError(f"{path} is cut short: {len(content)} bytes, but the header alone takes {start}.")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
-    if math.prod(length for length in shape if length) * dtype.itemsize > max_bytes:
-        raise too_large(path, max_bytes, f", byte 4: the header announces {_times(shape)} of {dtype.name}")
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(content) != expected:
-        state = "is cut short" if len(content) < expected else "goes on after its last value"
-        raise DataError(
-            f"{path} {state}: {len(content):,} bytes, but the header announces {_times(shape)} of {dtype.name}, "
-            f"which makes {expected:,}."
-        )
+    check_length(str(path), len(content), 4, start, shape, dtype, max_bytes)
     values = np.frombuffer(content, dtype, offset=start).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(f"{length:,}" for length in shape) or "one value"

@@ -6,9 +6,14 @@ compressed file that is cut short or damaged, and one that grows beyond measure 
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from chainrule.errors import DataError
 
@@ -79,3 +84,18 @@ def _inflate(content: bytearray, path: FilePath, max_bytes: int) -> bytearray:
     if not stream.eof:
         raise DataError(f"{path} is cut short: the gzip compression does not end by byte {len(content):,}.")
     return bytearray().join(pieces)
+
+
+def check_length(
+    place: str, length: int, at: int, start: int, shape: Sequence[int], dtype: np.dtype[Any], max_bytes: int
+) -> None:  # fmt: skip
+    """Raise DataError unless what follows a header, from byte `start` on, is what the header announces at byte `at`."""
+    announced = f"{' × '.join(f'{n:,}' for n in shape) or 'one value'} of {dtype.name}"
+    if math.prod(n for n in shape if n) * dtype.itemsize > max_bytes:
+        raise too_large(place, max_bytes, f", byte {at}: the header announces {announced}")
+    expected = start + math.prod(shape) * dtype.itemsize
+    if length != expected:
+        state = "is cut short" if length < expected else "goes on after its last value"
+        raise DataError(
+            f"{place} {state}: {length:,} bytes, but the header announces {announced}, which makes {expected:,}."
+        )

@@ -4,7 +4,7 @@ from chainrule.train.callbacks.averaging import WeightAveraging
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.callbacks.checkpoints import Checkpoints
 from chainrule.train.callbacks.logs import CSVLog, TensorBoardLog
-from chainrule.train.callbacks.progress import ProgressBar, best_epoch
+from chainrule.train.callbacks.progress import ProgressBar
 from chainrule.train.callbacks.range_finder import RangeFinder
 from chainrule.train.callbacks.recorder import Recorder
 
@@ -17,5 +17,4 @@ __all__ = [
     "Recorder",
     "TensorBoardLog",
     "WeightAveraging",
-    "best_epoch",
 ]

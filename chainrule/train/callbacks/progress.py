@@ -74,7 +74,8 @@ class ProgressBar(Callback):
         place = f"{row['epoch']}/{trainer.epochs}"
         cells = [f"{place:>9}"] + [_shown(row.get(name)) for name in self._columns]
         cells += [f"{row['samples_per_second']:>{_WIDTH},.0f}", f"{row['seconds']:>{_WIDTH}.1f}"]
-        best = row["epoch"] == best_epoch(trainer.history)
+        losses = [row.get("validation_loss", row["train_loss"]) for row in trainer.history]
+        best = all(losses[-1] < loss for loss in losses[:-1])
         self._print("".join(cells) + ("  [green]best[/]" if best else ""))
 
     def _print_heading(self) -> None:
@@ -98,12 +99,6 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-def best_epoch(history: list[dict[str, Any]]) -> int:
-    """The epoch with the least validation loss (or training loss, where there is no validation); 0 before the first."""
-    losses = [row.get("validation_loss", row["train_loss"]) for row in history]
-    return int(history[losses.index(min(losses))]["epoch"]) if losses else 0
 
 
 def _short(name: str) -> str:
