@@ -310,7 +310,7 @@ if TYPE_CHECKING:
     )
     from chainrule.amp import GradScaler, autocast
     from chainrule.compiler.run.pool import get_num_threads, set_num_threads
-    from chainrule.compiler.step import compile
+    from chainrule.compiler.function import compile
     from chainrule.exactness import (
         are_deterministic_algorithms_enabled,
         get_float32_matmul_precision,
@@ -457,7 +457,7 @@ _PARTS = (
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),
     "chainrule.compiler.run.pool": ("get_num_threads", "set_num_threads"),
-    "chainrule.compiler.step": ("compile",),
+    "chainrule.compiler.function": ("compile",),
     "chainrule.exactness": [
         "are_deterministic_algorithms_enabled",
         "get_float32_matmul_precision",

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from chainrule.autodiff.tape import Hook, Leaf, Record
+from chainrule.changes import WatchedList, note_change
 from chainrule.dtypes import DType, from_numpy_dtype
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.primitives.primitive import Primitive
@@ -234,6 +235,8 @@ class TensorCell:
         Raises DTypeError for integers and booleans, GradientError for the result of a recorded operation.
         """
         value = self.value
+        if requires_grad is (value.source is None):
+            note_change()
         if not requires_grad:
             if not self.is_leaf:
                 raise GradientError("only leaves can stop requiring a gradient; detach() a computed tensor instead.")
@@ -321,7 +324,7 @@ class TensorCell:
         source = self.value.source
         if source is None or not isinstance(source[0], Leaf):
             raise GradientError("post-accumulate hooks belong to leaves that require a gradient.")
-        calls = source[0].after = source[0].after or []
+        calls = source[0].after = source[0].after or WatchedList()
 
         def call() -> None:
             hook(self)

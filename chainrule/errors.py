@@ -45,6 +45,10 @@ class TraceError(ChainruleError, RuntimeError):
     """A value was asked for while only shapes are known (inside `scan` bodies and compiled functions)."""
 
 
+class StaleError(TraceError):
+    """A compiled function computes something else than its program, and nothing that could be watched has changed."""
+
+
 class DataError(ChainruleError, ValueError):
     """A file or a data set is not what it claims to be. The message names the file and the place in it."""
 

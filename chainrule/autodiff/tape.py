@@ -15,6 +15,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chainrule.changes import WatchedDict
 from chainrule.errors import GradientError
 from chainrule.state import current_state
 
@@ -57,7 +58,7 @@ class Node:
         """Call `hook(gradient)` when the gradient of that result is complete; returns what removes it again."""
         if self.hooks is None:
             self.hooks = {}
-        hooks = self.hooks.setdefault(position, {})
+        hooks = self.hooks.setdefault(position, WatchedDict())
         key = next(_order)
         hooks[key] = hook
         return lambda: hooks.pop(key, None) and None

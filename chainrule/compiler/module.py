@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.compiler.profile import Profile
-from chainrule.compiler.step import CompiledFunction
+from chainrule.compiler.function import CompiledFunction
 from chainrule.nn.module import Module
 from chainrule.state import current_state
 from chainrule.tensor import tensors_in
@@ -29,11 +29,11 @@ class CompiledModule(Module):
 
     _orig_mod: Module
 
-    def __init__(self, module: Module, debug: bool = False) -> None:
+    def __init__(self, module: Module, debug: bool = False, strict: bool = False, on_stale: str = "raise") -> None:
         super().__init__()
         self._orig_mod = module
         self.training = module.training
-        self.__dict__["_compiled"] = CompiledFunction(module, debug)
+        self.__dict__["_compiled"] = CompiledFunction(module, debug, strict, on_stale)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The program's result; with gradients the module's own."""

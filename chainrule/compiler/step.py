@@ -1,19 +1,9 @@
-"""`compile`: a Python function of tensors becomes one native program for each way in which it is called.
-
-The first call traces the function, compiles what it did, and runs that; later calls bind the new arguments and the
-cells and run it again. What shaped the trace without being a tensor is remembered as facts; when one of them has
-changed, the function is traced anew, and the log says why.
-"""
+"""A traced step as a native program: how it is lowered, and how a run binds arguments and cells to its memory."""
 
 from __future__ import annotations
 
-import functools
-import logging
 import sys
-import threading
 import time
-from collections.abc import Callable, Set
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,24 +13,16 @@ from chainrule.autodiff.tape import Leaf
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
-from chainrule.compiler.facts import Facts, facts_of
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
-from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.simplify import simplify
-from chainrule.compiler.structure import put_together, take_apart
-from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
+from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
-from chainrule.state import current_state
-
-log = logging.getLogger("chainrule.compile")
-#: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
-KEPT = 32
 
 
 class State:
@@ -66,22 +48,19 @@ class State:
         self.holders = sys.getrefcount(self.owner)
 
 
-class _OtherFormError(Exception):
+class OtherFormError(Exception):
     """A tensor outside has another shape or data type than when the program was made."""
 
 
 class Compiled:
     """One program: the traced step, compiled, and how to run it."""
 
-    def __init__(
-        self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]], debug: bool
-    ) -> None:
+    def __init__(self, program: Program, debug: bool) -> None:
         self.debug = debug
+        self.program = program
         started = time.perf_counter()
-        self.program = trace_step(call, arguments, moving)
-        traced = time.perf_counter()
         self._lower()
-        self.seconds = traced - started, time.perf_counter() - traced
+        self.seconds = time.perf_counter() - started
 
     def _lower(self) -> None:
         program = self.program
@@ -147,9 +126,9 @@ class Compiled:
             self.states[key] = origin, State(view)
         return self.states[key][1].view
 
-    def size_and_seconds(self) -> tuple[int, float, float]:
-        """How many kernels it has, and how long tracing and compiling took."""
-        return len(self.executable.groups), *self.seconds
+    def size_and_seconds(self) -> tuple[int, float]:
+        """How many kernels it has, and how long compiling took."""
+        return len(self.executable.groups), self.seconds
 
     def explain(self) -> str:
         """The program in words: each kernel's loops, operations and module; what NumPy computes is marked."""
@@ -172,6 +151,11 @@ class Compiled:
         return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty) and all(
             _holds(cell.value, value) for cell, value in self.program.numbers
         )
+
+    def has_other_forms(self) -> bool:
+        """Whether a tensor outside has another shape or data type than when the program was made."""
+        cells = [(symbol, origin.tensor.value.array) for symbol, origin in self.program.inputs if isinstance(origin, Cell)]
+        return any((symbol.shape, symbol.dtype) != (array.shape, array.dtype) for symbol, array in cells)
 
     def run(self, arguments: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now."""
@@ -248,7 +232,7 @@ class Compiled:
             held = tensor._value
         array = None if held is None else held.array
         if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
-            raise _OtherFormError
+            raise OtherFormError
         state.renew()
         if array is not None:
             if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
@@ -316,166 +300,3 @@ def _readable(array: Array) -> Array:
     array = np.ascontiguousarray(array)
     end = array.ctypes.data + array.nbytes
     return array if -end % 4096 >= 128 else padded_copy(array)
-
-
-class CompiledFunction:
-    """What `compile` makes of a function: it is called as the function is.
-
-    Attributes:
-        programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
-    """
-
-    def __init__(self, function: Callable[..., Any], debug: bool = False) -> None:
-        if not callable(function):
-            raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
-        self.function = function
-        self.debug = debug
-        self.name = getattr(function, "__name__", type(function).__name__)
-        self.__doc__ = getattr(function, "__doc__", None)
-        self.__name__ = self.name
-        self.programs: dict[Any, list[tuple[Facts, Compiled, Any]]] = {}
-        self._once: list[Any] = []
-        self._last: Compiled | None = None
-        self._moving: set[tuple[int, str]] = set()
-        self._lock = threading.RLock()
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """As a method: compiled for each instance anew, since the instance is part of what shapes the trace."""
-        return self if instance is None else functools.partial(self, instance)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program for arguments like these; the first time, make it."""
-        if current_state().trace is not None:
-            return self.function(*args, **kwargs)  # within another compiled function it is part of that one
-        leaves: list[Any] = []
-        form = take_apart((args, kwargs), leaves)
-        key = (
-            form,
-            tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves),
-            current_state().gradients,
-        )
-        with self._lock:  # a program has one memory
-            known = self.programs.setdefault(key, [])
-            for facts, compiled, shape in known:
-                if facts.hold() and compiled.fits():
-                    self._last = compiled
-                    with suppress(_OtherFormError):  # nothing has run yet
-                        return put_together(shape[0], compiled.run(leaves))
-            self._explain_why(key, known)
-            return self._compile(form, key, leaves)
-
-    def _explain_why(self, key: Any, known: list[tuple[Facts, Compiled, Any]]) -> None:
-        if known:
-            self._moving |= known[-1][0].changed_settings()
-            why = known[-1][0].change() or "a gradient came or went, numbers that Python read are others, or a shape"
-            log.info("%s is compiled again: %s.", self.name, why)
-        elif len(self.programs) > 1:
-            log.info("%s is compiled again: arguments of another form, %s.", self.name, key[1])
-
-    def _compile(self, form: Any, key: Any, leaves: list[Any]) -> Any:
-        shape: list[Any] = []
-
-        def call(stand_ins: list[Any]) -> list[Any]:
-            again, named = put_together(form, stand_ins)
-            answer: list[Any] = []
-            shape[:] = [take_apart(self.function(*again, **named), answer)]
-            return answer
-
-        try:
-            compiled = Compiled(call, leaves, self._moving, self.debug)
-        except TraceError:
-            if not self._moving:
-                raise
-            self._moving.clear()  # a rule decides by one of them in Python: each of its values gets a program
-            compiled = Compiled(call, leaves, self._moving, self.debug)
-        log.info("%s: %d kernels, traced in %.2f s, compiled in %.2f s.", self.name, *compiled.size_and_seconds())
-        if not compiled.program.leaves_behind:
-            self.programs[key].append((facts_of(self.function, self._moving), compiled, shape))
-            del self.programs[key][:-KEPT]
-        else:
-            self._once.append(form)
-            if self._once.count(form) > 2:
-                raise TraceError(
-                    f"{self.name} leaves tensors behind in Python every time it runs (in an attribute, a list). A "
-                    "compiled step is not Python any more: return them, or write into tensors that exist already."
-                )
-        self._last = compiled
-        return put_together(shape[0], compiled.run(leaves))
-
-    @property
-    def program(self) -> Compiled:
-        """The program that ran last. Raises TraceError if the function has not been called yet."""
-        if self._last is None:
-            raise TraceError(f"{self.name} has no program yet: the first call makes it.")
-        return self._last
-
-    def explain(self) -> str:
-        """What the last program does, one kernel in a line; see :meth:`Compiled.explain`."""
-        return self.program.explain()
-
-    def profile(self, *args: Any, runs: int = 10, **kwargs: Any) -> Profile:
-        """Run the step some times with these arguments and measure each kernel. The runs count: a step trains."""
-        self(*args, **kwargs)
-        executable = self.program.executable
-        return measure(executable, lambda: self(*args, **kwargs), runs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CompiledFunction, (self.function, self.debug)  # a copy makes programs of its own
-
-    def __repr__(self) -> str:
-        return f"<compiled {self.name}>"
-
-
-def compile(
-    function: Any = None,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: str = "inductor",
-    mode: str | None = None,
-    debug: bool = False,
-    disable: bool = False,
-) -> Any:
-    """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
-
-    The step is written as always; nothing in it has to change:
-
-        @chainrule.compile
-        def step(x, y):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss
-
-    Tensors from outside (parameters, running statistics, the optimiser's memory, random states) are read anew in every
-    call and changed in place. The learning rate is read anew too, and so is any other setting of an optimiser once it
-    has changed (a schedule's momentum). Training mode, settings and other plain values around the function are
-    remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level INFO) says why.
-    Gradients are gone after the step unless it leaves them for the next one. Results are detached.
-
-    A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
-    of range raises an IndexRangeError, and nothing has been changed then.
-
-    With `debug=True` the program is checked before it runs (a BoundsError means a mistake in the compiler), and a step
-    that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
-    has been changed then either. That copies all state in every run: it is for searching.
-
-    A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
-    module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
-    `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since there is one way to compile, always the whole
-    function, for each size anew.
-
-    >>> import chainrule
-    >>> double = chainrule.compile(lambda x: x * 2)
-    >>> double(chainrule.tensor([1.0, 2.0]))
-    tensor([2., 4.])
-    """
-    if function is None:
-        return functools.partial(compile, debug=debug, disable=disable)
-    if disable:
-        return function
-    from chainrule.compiler.module import CompiledModule
-    from chainrule.nn.module import Module
-
-    return CompiledModule(function, debug) if isinstance(function, Module) else CompiledFunction(function, debug)

@@ -5,47 +5,127 @@
 >>> form = take_apart({"x": chainrule.ones(2), "n": 3}, leaves)
 >>> put_together(form, leaves)
 {'x': tensor([1., 1.]), 'n': 3}
+
+Arguments are taken apart further: numbers, arrays and objects go into a list of their own, with the way to each, since
+a program may hold for others too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import enum
+import types
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from chainrule.cell import TensorCell
+from chainrule.compiler.numbers import Number
+from chainrule.dtypes import DType
+
+_VALUES = (bool, str, bytes, complex, type(None), type(Ellipsis), DType, np.dtype, range, enum.Enum)
 
 
 class _Place:
     """Stands in a structure where a tensor is."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def __repr__(self) -> str:
-        return "tensor"
+        return self.name
 
 
-_PLACE = _Place()
+_PLACE = _Place("tensor")
 
 
-def take_apart(thing: Any, leaves: list[Any]) -> Any:
-    """A structure with its tensors taken out: hashable, so that equal forms are found again."""
+class _Same:
+    """A thing as part of a key: the same one or another."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Same) and other.thing is self.thing
+
+
+def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, way: tuple[Any, ...] = ()) -> Any:
+    """A structure with its tensors taken out.
+
+    Args:
+        leaves: gets the tensors.
+        others: for arguments: gets (thing, way to it) of what is no plain value. The form is hashable then, so that
+            equal forms are found again, and tells apart what Python takes for equal (1, 1.0 and True).
+        way: how this structure is reached.
+    """
     if isinstance(thing, TensorCell):
         leaves.append(thing)
         return _PLACE
-    if isinstance(thing, tuple | list):
-        return type(thing), tuple(take_apart(x, leaves) for x in thing)
-    if isinstance(thing, dict):
-        return dict, tuple((name, take_apart(x, leaves)) for name, x in thing.items())
-    return None, thing
+    kind = type(thing)
+    if kind in (list, tuple) or (isinstance(thing, tuple) and hasattr(thing, "_fields")):
+        return kind, tuple([take_apart(x, leaves, others, (*way, ("item", i))) for i, x in enumerate(thing)])
+    if kind in (dict, OrderedDict, defaultdict):
+        parts = [(_plain(k), take_apart(x, leaves, others, (*way, ("item", k)))) for k, x in thing.items()]
+        return (kind, _Same(thing.default_factory)) if kind is defaultdict else kind, tuple(parts)
+    if others is None:
+        return None, thing
+    if isinstance(thing, _VALUES):
+        return None, _plain(thing)
+    if isinstance(thing, np.generic):
+        return None, (kind, thing.tobytes(), _Same(thing.dtype), thing.item())
+    if kind is slice:
+        return "slice", tuple([take_apart(x, leaves, others, way) for x in (thing.start, thing.stop, thing.step)])
+    if kind in (set, frozenset) and all(isinstance(x, (*_VALUES, int, float)) for x in thing):
+        return kind, frozenset(map(_plain, thing))
+    others.append((thing, way))
+    if kind in (int, float):
+        return "other", kind
+    if kind is types.FunctionType:
+        return "other", _Same(thing.__code__)
+    return "other", kind if isinstance(thing, np.ndarray) or _is_an_object(thing) else _Same(thing)
 
 
-def put_together(form: Any, leaves: Iterable[Any]) -> Any:
-    """The structure with tensors in it again."""
-    remaining = iter(leaves)
+def _plain(x: Any) -> Any:
+    """A plain value with what tells it from others that are equal to it."""
+    return type(x), repr(x) if type(x) in (float, complex) else x, x
+
+
+def _is_an_object(thing: Any) -> bool:
+    """Whether another one with the same contents would do as well: no function, no class, nothing of ours."""
+    home = type(thing).__module__.partition(".")[0]
+    if callable(thing) or home in ("chainrule", "numpy") or isinstance(thing, types.ModuleType):
+        return False
+    return isinstance(thing, list | dict | set) or hasattr(thing, "__dict__") or hasattr(type(thing), "__slots__")
+
+
+def put_together(form: Any, leaves: Iterable[Any], others: Iterable[Any] = (), call: Any = ()) -> Any:
+    """The structure with tensors in it again; numbers that Python computes are computed for this call."""
+    return _put(form, iter(leaves), iter(others), call)
+
+
+def _put(form: Any, leaves: Iterator[Any], others: Iterator[Any], call: Any) -> Any:
     if form is _PLACE:
-        return next(remaining)
+        return next(leaves)
     kind, content = form
     if kind is None:
-        return content
-    if kind is dict:
-        return {name: put_together(x, remaining) for name, x in content}
-    parts = [put_together(x, remaining) for x in content]
+        if isinstance(content, Number):
+            return content.compute(call)
+        return content[-1] if type(content) is tuple and content and isinstance(content[0], type) else content
+    if kind == "other":
+        return next(others)
+    if kind == "slice":
+        return slice(*[_put(x, leaves, others, call) for x in content])
+    if kind in (set, frozenset):
+        return kind([x[-1] for x in content])
+    if kind in (dict, OrderedDict):
+        return kind((name[-1], _put(x, leaves, others, call)) for name, x in content)
+    if type(kind) is tuple:  # a dictionary with defaults
+        return defaultdict(kind[1].thing, [(name[-1], _put(x, leaves, others, call)) for name, x in content])
+    parts = [_put(x, leaves, others, call) for x in content]
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

@@ -94,9 +94,10 @@ class _Adopted(NamedTuple):
 class StepTrace(Trace):
     """A trace that knows cells. See the text of this file."""
 
-    def __init__(self, moving: Set[tuple[int, str]] = frozenset()) -> None:
+    def __init__(self, moving: Set[tuple[int, str]] = frozenset(), observer: Any = None) -> None:
         super().__init__()
-        self.moving = moving
+        self.moving, self.observer = moving, observer
+        self.arguments = 0
         self.adopted: list[_Adopted] = []
         self.known: dict[int, weakref.ref[TensorCell]] = {}
         self.constants: dict[Symbol, Any] = {}
@@ -130,6 +131,7 @@ class StepTrace(Trace):
     def new_argument(self, number: int, argument: TensorCell) -> Any:
         """What stands for an argument: a tensor of its own that holds a symbol."""
         value = argument.value
+        self.arguments = max(self.arguments, number + 1)
         symbol = Symbol(value.array.shape, value.array.dtype)
         self._own[symbol] = Value(symbol, value.source)
         self.origins[symbol] = Argument(number)
@@ -137,6 +139,14 @@ class StepTrace(Trace):
         stand_in._leaf = argument._leaf
         self.known[id(stand_in)] = weakref.ref(stand_in)
         return stand_in
+
+    def further_argument(self, tensor: TensorCell) -> Any:
+        """What stands for an input that was found while tracing: it comes behind the arguments that there are."""
+        return self.new_argument(self.arguments, tensor)
+
+    def array_input(self, array: Any) -> Any:
+        """A tensor for a NumPy array that the step finds outside, an input; None if the step has made it itself."""
+        return None if self.observer is None else self.observer.array_input(array)
 
     def note_write(self, cell: TensorCell) -> None:
         """A cell gets another value; if it was not known yet, remember what it holds now."""
@@ -297,15 +307,19 @@ def _with_bases(tensors: list[Any]) -> set[int]:
 
 
 def trace_step(
-    function: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]] = frozenset()
+    function: Callable[[list[Any]], list[Any]],
+    arguments: list[Any],
+    moving: Set[tuple[int, str]] = frozenset(),
+    observer: Any = None,
 ) -> Program:
     """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns.
 
     `moving` names settings of optimisers, (the group's identity, name), that become inputs as the learning rate does.
+    The observer is asked about NumPy arrays; what it finds may become further arguments.
     """
     if current_state().trace is not None:
         raise TraceError("a compiled function was called while another is being traced; call the plain one instead.")
-    trace = StepTrace(moving)
+    trace = StepTrace(moving, observer)
     stand_ins = [trace.new_argument(i, argument) for i, argument in enumerate(arguments)]
     before = [stand_in._value for stand_in in stand_ins]
     try:

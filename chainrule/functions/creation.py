@@ -15,6 +15,7 @@ from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtyp
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import need_tensor
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import array_input
 from chainrule.primitives.value import Shape, Value
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     if isinstance(data, TensorCell):
         array = data.array
     else:
+        if isinstance(data, np.ndarray) and (known := array_input(data)) is not None:
+            return _copy_of_input(known, dtype, requires_grad)
         if dtype is None and _holds_tensors(data):
             dtype = _joint_dtype(data)
         array = _array_of(data)
@@ -49,6 +52,13 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     wanted = from_numpy_dtype(array.dtype) if dtype is None else as_dtype(dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # too large for the type is infinite
         return make(np.array(array, dtype=wanted.numpy), requires_grad)
+
+
+def _copy_of_input(known: Any, dtype: Any, requires_grad: bool) -> Tensor:
+    """A tensor of a NumPy array that a traced step reads anew in every run."""
+    copy = known.detach_copy() if dtype is None else known.to(as_dtype(dtype)).detach_copy()
+    from_numpy_dtype(copy.value.array.dtype)
+    return copy.requires_grad_() if requires_grad else copy
 
 
 def _array_of(data: Any) -> Any:
@@ -126,7 +136,8 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}; use chainrule.tensor(…).")
     from_numpy_dtype(array.dtype)
-    return make(np.array(array))
+    known = array_input(array)
+    return make(np.array(array)) if known is None else _copy_of_input(known, None, False)
 
 
 def read_shape(size: tuple[Any, ...], what: str) -> Shape:

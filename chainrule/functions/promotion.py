@@ -14,6 +14,7 @@ from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.primitives.elementwise import Cast
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
+from chainrule.primitives.trace import array_input
 from chainrule.primitives.value import Shape, Value
 from chainrule.state import current_state
 
@@ -127,7 +128,8 @@ def _as_operand(argument: Any) -> Any:
         return argument.item()
     if isinstance(argument, np.ndarray):
         from_numpy_dtype(argument.dtype)
-        return Primitive.make_tensor(Value(argument.copy()))
+        known = array_input(argument)
+        return Primitive.make_tensor(Value(argument.copy())) if known is None else known
     raise DTypeError(f"expected a tensor or a number, got {type(argument).__name__}: {argument!r:.60}.")
 
 

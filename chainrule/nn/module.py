@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from chainrule.cell import Handle
+from chainrule.changes import WatchedDict, note_change
 from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning, SetUpError
 from chainrule.functions.creation import zeros
 from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
@@ -53,14 +54,14 @@ class Module(StateDictMethods):
     def __init__(self) -> None:
         fields = self.__dict__
         fields["training"] = True
-        fields["_parameters"] = {}
-        fields["_buffers"] = {}
+        fields["_parameters"] = WatchedDict()
+        fields["_buffers"] = WatchedDict()
         fields["_not_saved"] = set()
-        fields["_modules"] = {}
-        fields["_forward_hooks"] = {}
-        fields["_forward_pre_hooks"] = {}
-        fields["_backward_hooks"] = {}
-        fields["_backward_pre_hooks"] = {}
+        fields["_modules"] = WatchedDict()
+        fields["_forward_hooks"] = WatchedDict()
+        fields["_forward_pre_hooks"] = WatchedDict()
+        fields["_backward_hooks"] = WatchedDict()
+        fields["_backward_pre_hooks"] = WatchedDict()
         fields["_state_dict_hooks"] = {}
         fields["_paths"] = (-1, {})
 
@@ -194,6 +195,7 @@ class Module(StateDictMethods):
             fields["_modules"][name] = None
             _Structure.version += 1
         else:
+            note_change()
             super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -211,6 +213,7 @@ class Module(StateDictMethods):
                 del table[name]
                 _Structure.version += 1
                 return
+        note_change()
         super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
@@ -379,7 +382,10 @@ class Module(StateDictMethods):
         if not isinstance(mode, bool):
             raise ValueError(f"train(mode) takes True or False, got {mode!r}.")
         for module in self.modules():
-            module.__dict__["training"] = mode and not module.stays_in_evaluation
+            wanted = mode and not module.stays_in_evaluation
+            if module.__dict__.get("training") is not wanted:
+                note_change()
+                module.__dict__["training"] = wanted
         return self
 
     def eval(self) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.autodiff.mode import enable_grad, set_grad_enabled
 from chainrule.cell import Handle, TensorCell
+from chainrule.changes import Group, WatchedDict, WatchedList, note_change
 from chainrule.errors import CheckpointError, GradientError
 from chainrule.functions.creation import tensor
 from chainrule.nn.hooks import Hook, add_hook
@@ -41,9 +42,9 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        self.defaults = defaults
+        self.defaults: dict[str, Any] = WatchedDict(defaults)
         self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
-        self.param_groups: list[dict[str, Any]] = []
+        self.param_groups: list[dict[str, Any]] = WatchedList()
         self.stepped = False
         self._hooks: dict[str, dict[int, Hook]] = {}
         if isinstance(params, TensorCell):
@@ -57,6 +58,11 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "stepped":  # of which no step depends
+            note_change()
+        super().__setattr__(name, value)
 
     # ------------------------------------------------------------------------------------- parameters
 
@@ -82,7 +88,8 @@ class Optimizer:
             raise ValueError("either all parameters of an optimiser come with names, or none does.")
         self._check_parameters(params)
         names = {"param_names": [name for name, _ in named]} if named else {}
-        complete = {"params": params, **names, **self.defaults, **{k: v for k, v in group.items() if k != "params"}}
+        own = {name: value for name, value in group.items() if name != "params"}
+        complete = Group({"params": WatchedList(params), **names, **self.defaults, **own})
         rate = complete.get("lr")
         if isinstance(rate, Tensor):
             if rate.numel() != 1:
@@ -227,7 +234,7 @@ class Optimizer:
         return list(self._hooks[kind].values()) if kind in self._hooks else []
 
     def _register(self, kind: str, hook: Callable[..., Any], first: bool = False) -> Handle:
-        return add_hook(self._hooks.setdefault(kind, {}), Hook(hook), first)
+        return add_hook(self._hooks.setdefault(kind, WatchedDict()), Hook(hook), first)
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may answer with other (args, kwargs).

@@ -89,6 +89,10 @@ class Trace:
         with self.outer.suspended() if self.outer is not None else nullcontext():
             yield
 
+    def array_input(self, array: Array) -> Any:
+        """A tensor for a NumPy array from outside, so that it is read anew in every run; None where it is not one."""
+        return None if self.outer is None else self.outer.array_input(array)
+
     def note_made(self, tensor: TensorCell) -> None:
         """A tensor was made; the outermost trace wants to know which of them outlive it."""
         if self.outer is not None:
@@ -270,3 +274,9 @@ def refuse_symbol(array: Any, what: str) -> None:
             "data types, no entries. Use `where` instead of a Python branch on a tensor's value, and read numbers "
             "(`item`, `numpy`, `tolist`, print) outside of the traced function."
         )
+
+
+def array_input(array: Any) -> Any:
+    """What stands for a NumPy array that a traced step finds outside; None for any other, and outside of traces."""
+    trace = current_state().trace
+    return None if trace is None else trace.array_input(array)

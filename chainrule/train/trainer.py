@@ -29,6 +29,10 @@ from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
 
 
+#: What the steps below read counts when they are compiled, as it would in a user's code (`chainrule/compiler/observe.py`).
+__observed__ = True
+
+
 class Batch(NamedTuple):
     """A training batch after its step, or a batch of validation.
 
@@ -129,7 +133,7 @@ class Trainer:
         self._training: Any = self._training_step
         self._evaluation: Any = self._evaluation_step
         if compile:
-            from chainrule.compiler.step import compile as compiled
+            from chainrule.compiler.function import compile as compiled
 
             self._training, self._evaluation = compiled(self._training), compiled(self._evaluation)
         self.epochs = self.epoch = self.step = self.steps = 0

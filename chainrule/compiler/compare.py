@@ -1,0 +1,165 @@
+"""Whether two traces are one program: the same equations from the same inputs, and where they differ, if they do."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.numbers import Number
+from chainrule.compiler.places import Place
+from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
+from chainrule.primitives.control import Backward
+from chainrule.primitives.trace import Equation, Graph
+from chainrule.primitives.value import Symbol, Value
+
+
+class _DifferentError(Exception):
+    """Two traces differ; the text says where."""
+
+
+def difference(first: Program, second: Program) -> str:
+    """In words, where the second trace is another program than the first; "" if it is the same."""
+    try:
+        _Comparison().programs(first, second)
+    except _DifferentError as found:
+        return str(found)
+    return ""
+
+
+def same_structure(first: Any, second: Any) -> bool:
+    """Whether two forms of results, or places with what was left there, are the same."""
+    return _Comparison().alike(first, second)
+
+
+class _Comparison:
+    """Two traces, with the symbols of the first that stand for those of the second."""
+
+    def __init__(self) -> None:
+        self.names: dict[Any, Any] = {}
+
+    def programs(self, a: Program, b: Program) -> None:
+        self._length("inputs", a.inputs, b.inputs)
+        theirs = {self._key(origin): symbol for symbol, origin in b.inputs}
+        for symbol, origin in a.inputs:
+            other = theirs.get(self._key(origin))
+            if other is None or not self._same_form(symbol, other):
+                raise _DifferentError(f"an input is another one: {_origin(origin)}")
+            self.names[symbol] = other
+        for i, (x, y) in enumerate(zip(a.equations, b.equations, strict=False)):
+            self._equation(i, x, y)
+        self._length("operations", a.equations, b.equations)
+        self._length("results", a.results, b.results)
+        for x, y in zip(a.results, b.results, strict=True):
+            self._need(self.alike(x, y), "a result is another value")
+        self._ends("writes", [(self._key(o), x) for o, x in a.writes], [(self._key(o), x) for o, x in b.writes])
+        self._ends("gradients", [(id(o), x) for o, x in a.gradients], [(id(o), x) for o, x in b.gradients])
+
+    def _need(self, true: bool, text: str) -> None:
+        if not true:
+            raise _DifferentError(text)
+
+    def _length(self, what: str, a: Any, b: Any) -> None:
+        self._need(len(a) == len(b), f"it has {len(b)} {what} where it had {len(a)}")
+
+    def _key(self, origin: Any) -> Any:
+        if isinstance(origin, Cell):
+            return "cell", id(origin.tensor)
+        if isinstance(origin, Gradient):
+            return "gradient", id(origin.leaf)
+        if isinstance(origin, Setting):
+            return "setting", id(origin.group), origin.name, origin.position
+        return ("argument", origin.number) if isinstance(origin, Argument) else origin
+
+    def _ends(self, what: str, a: list[Any], b: list[Any]) -> None:
+        self._length(what, a, b)
+        theirs = dict(b)
+        for key, x in a:
+            self._need(key in theirs and self.alike(x, theirs[key]), f"{what}: another value, or another place")
+
+    def _equation(self, i: int, a: Equation, b: Equation) -> None:
+        place = f"operation {i}" + (f" in {b.path}" if b.path else "")
+        self._need(a.primitive is b.primitive, f"{place} is {b.primitive.name} where it was {a.primitive.name}")
+        self._need(len(a.inputs) == len(b.inputs), f"{place} ({b.primitive.name}) has other inputs")
+        for x, y in zip(a.inputs, b.inputs, strict=True):
+            if not self.alike(x, y):
+                numbers = isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.size == y.size == 1
+                shown = f": {y.item()} where it was {x.item()}" if numbers else ""
+                raise _DifferentError(f"{place} ({b.primitive.name}) has another input{shown}")
+        for name in a.parameters.keys() | b.parameters.keys():
+            x, y = a.parameters.get(name), b.parameters.get(name)
+            self._need(self.alike(x, y), f"{place} ({b.primitive.name}) has {name}={y!r:.60} where it had {x!r:.60}")
+        self._need(self.alike(a.forms, b.forms), f"{place} ({b.primitive.name}) has another form")
+        self.names.update(zip(a.outputs, b.outputs, strict=True))
+
+    def _same_form(self, a: Any, b: Any) -> bool:
+        return bool(a.shape == b.shape and a.dtype == b.dtype)
+
+    def alike(self, a: Any, b: Any) -> bool:
+        """Whether two values within the traces are the same, with symbols standing for each other."""
+        if isinstance(a, Symbol):
+            return self.names.get(a, a) is b
+        if a is b:
+            return True
+        if type(a) is not type(b):
+            return False
+        for kind, compare in self._COMPARISONS:
+            if isinstance(a, kind):
+                return compare(self, a, b)
+        return bool(a == b)
+
+    def _arrays(self, a: Any, b: Any) -> bool:
+        return self._same_form(a, b) and bool(a.tobytes() == b.tobytes())
+
+    def _sequences(self, a: Any, b: Any) -> bool:
+        return len(a) == len(b) and all(map(self.alike, a, b))
+
+    def _dictionaries(self, a: Any, b: Any) -> bool:
+        return list(a) == list(b) and all(self.alike(x, b[key]) for key, x in a.items())
+
+    def _graphs(self, a: Graph, b: Graph) -> bool:
+        inner = _Comparison()
+        inner.names = dict(self.names)
+        if len(a.inputs) != len(b.inputs) or len(a.equations) != len(b.equations):
+            return False
+        inner.names.update(zip(a.inputs, b.inputs, strict=True))
+        try:
+            for i, (x, y) in enumerate(zip(a.equations, b.equations, strict=True)):
+                inner._equation(i, x, y)
+        except _DifferentError:
+            return False
+        self.names.update(inner.names)
+        return inner._sequences(a.outputs, b.outputs)
+
+    def _numbers(self, a: Number, b: Number) -> bool:
+        if a.place is not None or b.place is not None:
+            return a.place is not None and b.place is not None and a.place.identity == b.place.identity
+        return a.function is b.function and self._sequences(list(a.arguments), list(b.arguments))
+
+    def _objects(self, a: Any, b: Any) -> bool:
+        return self._dictionaries(vars(a), vars(b))
+
+    _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
+        (np.ndarray, _arrays),
+        (float, lambda self, a, b: repr(a) == repr(b)),
+        (Place, lambda self, a, b: a.identity == b.identity),
+        (Number, _numbers),
+        (Graph, _graphs),
+        (Backward, lambda self, a, b: True),  # what was used of it is among the operations
+        (Value, lambda self, a, b: self.alike(a.array, b.array)),
+        ((tuple, list), _sequences),
+        (dict, _dictionaries),
+        ((types.FunctionType, type), lambda self, a, b: False),
+    ]
+
+
+def _origin(origin: Any) -> str:
+    if isinstance(origin, Setting):
+        return f"the setting {origin.name}"
+    if isinstance(origin, Argument):
+        return f"argument {origin.number}"
+    if isinstance(origin, Cell):
+        return f"a tensor of shape {tuple(origin.tensor.shape)}"
+    return "a gradient"

@@ -1,0 +1,514 @@
+"""`compile`: a Python function of tensors becomes one native program for each way in which it is called.
+
+The first call traces the function, compiles what it did, and runs that; later calls bind the new arguments and the
+cells and run it again. What the function's code read while it was traced are facts (`observe.py`, `facts.py`); when one
+of them is no longer true, the function is traced anew. If the same program comes out it is kept, otherwise the log says
+why there is another one. A number that changes becomes an input, if it only enters arithmetic.
+
+Below that lies a net (`net.py`): now and then a call is traced again although all facts hold, and compared.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.compiler.compare import difference, same_structure
+from chainrule.compiler.facts import Change, Facts
+from chainrule.compiler.net import Net, stale
+from chainrule.compiler.numbers import Number, NumberDecidesError
+from chainrule.compiler.observe import ArrayAt, Observer
+from chainrule.compiler.places import Entry, Part, Place
+from chainrule.compiler.profile import Profile, measure
+from chainrule.compiler.step import Compiled, OtherFormError
+from chainrule.compiler.structure import put_together, take_apart
+from chainrule.compiler.trace import Cell, Program, trace_step
+from chainrule.dtypes import get_default_dtype
+from chainrule.errors import TraceError
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Value
+from chainrule.state import current_state
+
+log = logging.getLogger("chainrule.compile")
+#: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
+KEPT = 32
+#: So many sets of facts are kept for one program.
+KEPT_FACTS = 8
+
+
+class Call:
+    """One call of the function: what its arguments are made of.
+
+    Attributes:
+        given: (args, kwargs), which places within arguments are read from.
+        form, leaves, others: the arguments taken apart (`structure.py`).
+        key: what a program is looked up by.
+    """
+
+    def __init__(self, args: Any, kwargs: Any) -> None:
+        self.given = args, kwargs
+        self.leaves: list[Any] = []
+        self.others: list[Any] = []
+        self.form = take_apart(self.given, self.leaves, self.others)
+        self.key = (
+            self.form,
+            tuple([(t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in self.leaves]),
+            current_state().gradients,
+            get_default_dtype(),
+        )
+
+
+class Knowledge:
+    """What is known of numbers and tensors that change from call to call.
+
+    Attributes:
+        settings: of optimisers, (the group's identity, name).
+        moving: places whose numbers and tensors are inputs, by identity.
+        deciding: places of numbers that were found to shape the program.
+        kept: what the identities belong to.
+    """
+
+    def __init__(self) -> None:
+        self.settings: set[tuple[int, str]] = set()
+        self.moving: dict[Any, Place] = {}
+        self.deciding: set[Any] = set()
+        self.kept: list[Any] = []
+
+    def copy(self) -> Knowledge:
+        """What is known now."""
+        twin = Knowledge()
+        twin.settings, twin.moving = set(self.settings), dict(self.moving)
+        twin.deciding, twin.kept = set(self.deciding), self.kept
+        return twin
+
+
+class Traced:
+    """What tracing a call gave.
+
+    Attributes:
+        program: the equations.
+        facts: what it holds for.
+        shape: the form of the results.
+        writes: places that the step leaves something at, with its form and how many tensors are in it.
+        inputs: what gives the arguments of the program behind the call's own, and the form of each.
+        observer: knows what was there before.
+        known: which numbers and tensors were inputs.
+        seconds: how long it took.
+    """
+
+    program: Program
+    facts: Facts
+    shape: Any
+    writes: list[tuple[Place, Any, int]]
+    inputs: list[tuple[Any, Any]]
+    observer: Observer
+    known: Knowledge
+    seconds: float
+
+    def same_as(self, other: Traced) -> str:
+        """In words, where this differs from another trace; "" if nowhere."""
+        found = difference(other.program, self.program)
+        if not found and not same_structure(self.shape, other.shape):
+            found = "what it returns has another form"
+        if not found and not same_structure(self.writes, other.writes):
+            found = "it leaves something else behind"
+        if not found and not same_structure([s for s, _ in self.inputs], [s for s, _ in other.inputs]):
+            found = "it reads other numbers or arrays"
+        return found
+
+
+class Variant:
+    """A program with the facts that it holds for."""
+
+    def __init__(self, traced: Traced, compiled: Compiled) -> None:
+        self.traced, self.compiled = traced, compiled
+        self.facts = [traced.facts]
+        self.net = Net(traced.seconds)
+
+    def holds(self, call: Call) -> bool:
+        """Whether the program is right for this call."""
+        if not self.compiled.fits():
+            return False
+        for i, facts in enumerate(self.facts):
+            if facts.hold(call.given):
+                if i:
+                    self.facts.insert(0, self.facts.pop(i))
+                return True
+        return False
+
+    def run(self, call: Call, traced: Traced | None = None) -> Any:
+        """Run the program. After a trace of this call it is that trace that is finished here."""
+        traced = self.traced if traced is None else traced
+        given = call.given
+        further = [_input_now(source, form, given) for source, form in traced.inputs]
+        left = [(place, _with_numbers(form, given), count) for place, form, count in traced.writes]
+        results = iter(self.compiled.run([*call.leaves, *further]))
+        answer = put_together(traced.shape, results, call=given)
+        for place, form, _ in left:
+            place.write(put_together(form, results, call=given), given)
+        return answer
+
+
+class _MisfitError(Exception):
+    """An input that the program reads is of another kind than it was."""
+
+
+def _input_now(source: Any, form: Any, call: Any) -> Any:
+    """A further argument of the program, as it is now. `form` is the type of a number, or (shape, dtype)."""
+    if isinstance(source, Number):
+        try:
+            number = source.compute(call)
+            if type(number) is not form:
+                raise _MisfitError
+            return Primitive.make_tensor(Value(np.array(float(number))))
+        except (LookupError, AttributeError, OverflowError):
+            raise _MisfitError from None
+    try:
+        found = source.read(call)
+    except (LookupError, AttributeError, ValueError):
+        raise _MisfitError from None
+    if isinstance(source, ArrayAt):
+        if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != form:
+            raise _MisfitError
+        return Primitive.make_tensor(Value(np.array(found)))
+    if not isinstance(found, TensorCell) or found.requires_grad or _form_of(found) != form:
+        raise _MisfitError
+    return found
+
+
+def _form_of(tensor: Any) -> tuple[Any, Any]:
+    array = tensor.value.array
+    return array.shape, array.dtype
+
+
+def _with_numbers(form: Any, call: Any) -> Any:
+    """A form with its numbers computed: what they are made of is written to next."""
+    if isinstance(form, tuple) and len(form) == 2 and form[0] is None and isinstance(form[1], Number):
+        return None, form[1].compute(call)
+    if isinstance(form, tuple) and len(form) == 2 and isinstance(form[1], tuple) and form[0] is not None:
+        return form[0], tuple([_with_numbers(part, call) for part in form[1]])
+    return form
+
+
+class CompiledFunction:
+    """What `compile` makes of a function: it is called as the function is.
+
+    Attributes:
+        programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
+    """
+
+    def __init__(
+        self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise"
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
+        if on_stale not in ("raise", "warn"):
+            raise ValueError(f'on_stale is "raise" or "warn", got {on_stale!r}.')
+        self.function = function
+        self.debug, self.strict, self.on_stale = debug, strict, on_stale
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__name__ = self.name
+        self.programs: dict[Any, list[Variant]] = {}
+        self._once: list[Any] = []
+        self._last: Compiled | None = None
+        self._known = Knowledge()
+        self._lock = threading.RLock()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method: the instance is an argument like others."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program for arguments like these; the first time, make it."""
+        if current_state().trace is not None:
+            return self.function(*args, **kwargs)  # within another compiled function it is part of that one
+        call = Call(args, kwargs)
+        with self._lock:  # a program has one memory
+            known = self.programs.setdefault(call.key, [])
+            for variant in reversed(known):  # the newest has the most inputs
+                if variant.holds(call):
+                    self._last = variant.compiled
+                    if variant.net.is_due(self.strict):
+                        return self._check(variant, known, call)
+                    try:
+                        return variant.net.timed(variant.run, call)
+                    except (OtherFormError, _MisfitError):
+                        pass  # nothing has run yet
+            return self._make(known, call)
+
+    # ------------------------------------------------------------------------------------- tracing
+
+    def _make(self, known: list[Variant], call: Call) -> Any:
+        """Trace this call, and run what comes out: a program that is there already, or a new one."""
+        changed = self._note_changes(known, call)
+        traced = self._trace(call, self._known)
+        try:
+            for variant in reversed(known):
+                if not traced.program.leaves_behind and not traced.same_as(variant.traced):
+                    variant.facts = [traced.facts, *variant.facts][:KEPT_FACTS]
+                    self._last = variant.compiled
+                    try:
+                        return variant.run(call, traced)
+                    except OtherFormError:
+                        pass
+            self._say_why(known, call, changed)
+            return self._compile(known, call, traced)
+        except BaseException:
+            traced.observer.roll_back()
+            raise
+
+    def _note_changes(self, known: list[Variant], call: Call) -> list[Change]:
+        """What has changed since the last program; numbers and tensors among it are inputs from now on."""
+        if not known:
+            return []
+        changed = known[-1].facts[0].changes(call.given)
+        for title, place, before, now in changed:
+            if place is None or place.identity in self._known.deciding or type(before) is not type(now):
+                continue
+            if isinstance(place, Entry) and _is_setting(place):
+                if _are_numbers(before) and _are_numbers(now):
+                    self._known.settings.add((id(place.holder), place.key))
+                    self._known.kept.append(place.holder)
+            elif type(now) in (int, float) or (
+                isinstance(now, TensorCell) and not now.requires_grad and not before.requires_grad
+            ):
+                self._known.moving[place.identity] = place
+        return changed
+
+    def _trace(self, call: Call, known: Knowledge) -> Traced:
+        """Run the function on symbols. A number that shapes the program is no input: then once more."""
+        while True:
+            observer = Observer(known.moving, known.deciding)
+            try:
+                return self._traced(call, observer, known)
+            except NumberDecidesError as found:
+                observer.roll_back()
+                for place in found.places:
+                    known.deciding.add(place.identity)
+                    known.moving.pop(place.identity, None)
+                    known.kept.append(place)
+            except BaseException as error:
+                observer.roll_back()
+                if isinstance(error, TraceError) and known.settings:
+                    known.settings.clear()  # a rule decides by one of them in Python: each value gets a program
+                    continue
+                raise
+
+    def _traced(self, call: Call, observer: Observer, known: Knowledge) -> Traced:
+        traced = Traced()
+        traced.known = known.copy()
+        started = time.perf_counter()
+        prepared = [
+            (identity, place, tensor)
+            for identity, place in known.moving.items()
+            if isinstance(tensor := _tensor_at(place, call.given), TensorCell)
+        ]
+        count = len(call.leaves)
+        written: list[tuple[Place, Any]] = []
+
+        def run(stand_ins: list[Any]) -> list[Any]:
+            observer.prepared = {identity: stand_ins[count + i] for i, (identity, _, _) in enumerate(prepared)}
+            answers: list[Any] = []
+            with observer.watching():
+                observer.enter(self.function)
+                others = [_argument(observer, thing, way) for thing, way in call.others]
+                args, kwargs = put_together(call.form, stand_ins[:count], others)
+                answer = self.function(*args, **kwargs)
+                traced.shape = take_apart(answer, answers)
+                written.extend(observer.writes())
+            traced.writes = []
+            for place, value in written:
+                before = len(answers)
+                form = take_apart(value, answers)
+                traced.writes.append((place, form, len(answers) - before))
+            return answers
+
+        arguments = [*call.leaves, *(tensor for _, _, tensor in prepared)]
+        traced.program = trace_step(run, arguments, known.settings, observer)
+        observer.rewind()
+        traced.inputs = [(place, _form_of(tensor)) for _, place, tensor in prepared]
+        for source, stand_in in observer.inputs:
+            traced.inputs.append((source, _kind_of(source, stand_in)))
+        cells = [origin.tensor for _, origin in traced.program.inputs if isinstance(origin, Cell)]
+        traced.facts = observer.found(written, cells, known.settings)
+        traced.observer = observer
+        traced.seconds = time.perf_counter() - started
+        return traced
+
+    def _compile(self, known: list[Variant], call: Call, traced: Traced) -> Any:
+        compiled = Compiled(traced.program, self.debug)
+        log.info(
+            "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
+            self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
+        )  # fmt: skip
+        variant = Variant(traced, compiled)
+        if traced.program.leaves_behind:
+            self._once.append(call.form)
+            if self._once.count(call.form) > 2:
+                raise TraceError(
+                    f"{self.name} leaves tensors behind in Python every time it runs (in a list, or in an object that it "
+                    "makes). A compiled step is not Python any more: return them, or write into tensors that exist."
+                )
+        else:
+            known.append(variant)
+            del known[:-KEPT]
+        self._last = compiled
+        return variant.run(call)
+
+    def _say_why(self, known: list[Variant], call: Call, changed: list[Change]) -> None:
+        if known:
+            why = str(changed[0]) if changed else "a gradient came or went, numbers that it read are others, or a shape"
+            log.info("%s is compiled again: %s.", self.name, why)
+        elif len(self.programs) > 1:
+            log.info("%s is compiled again: arguments of another form, %s.", self.name, call.key[1])
+
+    # ------------------------------------------------------------------------------------- the net
+
+    def _check(self, variant: Variant, known: list[Variant], call: Call) -> Any:
+        """Trace a call whose facts hold all the same, and compare; the trace takes the place of the call."""
+        traced = self._trace(call, variant.traced.known.copy())
+        try:
+            found = traced.same_as(variant.traced) if not traced.program.leaves_behind else "it leaves tensors behind"
+            if not found:
+                variant.net.agreed()
+                return variant.run(call, traced)
+            if variant.compiled.has_other_forms():  # which a run would have noticed
+                return self._compile(known, call, traced)
+            known.remove(variant)
+            stale(self.name, found, variant.net.last_agreed, warn=self.on_stale == "warn")
+            return self._compile(known, call, traced)
+        except BaseException:
+            traced.observer.roll_back()
+            raise
+
+    # ------------------------------------------------------------------------------------- asking
+
+    @property
+    def program(self) -> Compiled:
+        """The program that ran last. Raises TraceError if the function has not been called yet."""
+        if self._last is None:
+            raise TraceError(f"{self.name} has no program yet: the first call makes it.")
+        return self._last
+
+    def explain(self) -> str:
+        """What the last program does, one kernel in a line; see :meth:`Compiled.explain`."""
+        return self.program.explain()
+
+    def profile(self, *args: Any, runs: int = 10, **kwargs: Any) -> Profile:
+        """Run the step some times with these arguments and measure each kernel. The runs count: a step trains."""
+        self(*args, **kwargs)
+        executable = self.program.executable
+        return measure(executable, lambda: self(*args, **kwargs), runs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy makes programs of its own.
+        return CompiledFunction, (self.function, self.debug, self.strict, self.on_stale)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.name}>"
+
+
+def _argument(observer: Observer, thing: Any, way: Any) -> Any:
+    """What the function gets for a part of its arguments that is no tensor: a number may be one that changes."""
+    title = "argument " + "".join(f"[{key!r}]" for _, key in way[1:])
+    place = Part(None, way, title)
+    if type(thing) in (int, float):
+        return observer.read(place, thing)
+    observer.mark(thing, place if not callable(thing) or hasattr(thing, "__code__") else None)
+    observer.see(thing)
+    return thing
+
+
+def _tensor_at(place: Place, call: Any) -> Any:
+    try:
+        found = place.read(call)
+    except (LookupError, AttributeError, ValueError, TypeError):
+        return None
+    return None if isinstance(found, TensorCell) and found.requires_grad else found
+
+
+def _kind_of(source: Any, stand_in: Any) -> Any:
+    return type(source.value) if isinstance(source, Number) else _form_of(stand_in)
+
+
+def _is_setting(place: Place) -> bool:
+    from chainrule.changes import Group
+
+    return isinstance(place.holder, Group) or (type(place.holder) is dict and "params" in place.holder)
+
+
+def _are_numbers(value: Any) -> bool:
+    parts = value if type(value) is tuple else (value,)
+    return all(type(x) in (int, float) for x in parts)
+
+
+def compile(
+    function: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str = "inductor",
+    mode: str | None = None,
+    debug: bool = False,
+    disable: bool = False,
+    strict: bool = False,
+    on_stale: str = "raise",
+) -> Any:
+    """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
+
+    The step is written as always; nothing in it has to change:
+
+        @chainrule.compile
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+    Tensors from outside (parameters, running statistics, the optimiser's memory, random states) and NumPy arrays are
+    read anew in every call, the tensors changed in place. So is the learning rate, and so is any other number that has
+    been seen to change and only enters arithmetic: an argument, a setting, a global variable, an attribute. Everything
+    else that the function reads while it is traced (modes, layers, hooks, settings, the contents of containers) is
+    remembered; when it changes, the step is traced again, and the log (`chainrule.compile`, level INFO) says why there
+    is another program. Gradients are gone after the step unless it leaves them for the next one. Results are detached.
+
+    A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
+    of range raises an IndexRangeError, and nothing has been changed then.
+
+    In the calls 2, 4, 8, … of a program, later in about one percent of the time, the function is traced again and
+    compared; if another program comes out although nothing that was read has changed, this call raises a StaleError
+    before anything is written, or with `on_stale="warn"` warns and goes on with the new program. With `strict=True`, or
+    CHAINRULE_STRICT=1 in the environment, every call is compared: for searching.
+
+    With `debug=True` the program is checked before it runs (a BoundsError means a mistake in the compiler), and a step
+    that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
+    has been changed then either. That copies all state in every run: it is for searching.
+
+    A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
+    module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
+    `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since there is one way to compile, always the whole
+    function, for each size anew.
+
+    >>> import chainrule
+    >>> double = chainrule.compile(lambda x: x * 2)
+    >>> double(chainrule.tensor([1.0, 2.0]))
+    tensor([2., 4.])
+    """
+    settings = {"debug": debug, "strict": strict, "on_stale": on_stale}
+    if function is None:
+        return functools.partial(compile, disable=disable, **settings)
+    if disable:
+        return function
+    from chainrule.compiler.module import CompiledModule
+    from chainrule.nn.module import Module
+
+    kind = CompiledModule if isinstance(function, Module) else CompiledFunction
+    return kind(function, debug, strict, on_stale)

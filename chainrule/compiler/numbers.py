@@ -1,0 +1,115 @@
+"""Numbers that change from call to call, while a step is traced: what Python computes with them is computed again.
+
+A :class:`Number` stands for a number at a place (an argument, a global variable, an attribute). Arithmetic and the pure
+functions of numbers give others, which know how to compute themselves from the places; where one meets a tensor it
+becomes an input of the program. Everything else that one can do with a number (compare it, count with it, use it as an
+index) would decide what the program is: it raises :class:`NumberDecidesError`, and then each of its values gets a
+program.
+
+>>> from chainrule.compiler.places import Entry
+>>> settings = {"epoch": 3}
+>>> epoch = Number(3, [], place=Entry(settings, "epoch"))
+>>> rate = 0.1 / (1 + epoch)
+>>> settings["epoch"] = 0
+>>> rate.value, rate.compute(())
+(0.025, 0.1)
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from chainrule.compiler.places import Place
+
+
+class NumberDecidesError(BaseException):
+    """A number that was to be an input decides what is computed. No `Exception`: the user's code is not to catch it."""
+
+    def __init__(self, places: list[Place]) -> None:
+        super().__init__(", ".join(map(str, places)))
+        self.places = places
+
+
+#: Functions of numbers that are called again in every run.
+PURE: frozenset[Any] = frozenset(
+    {abs, round, float, int, min, max, pow}
+    | {f for name, f in vars(math).items() if callable(f) and not name.startswith("_")}
+    | {operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow}
+    | {operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod}
+    | {operator.ipow, operator.neg, operator.pos, operator.abs}
+)
+
+
+class Number:
+    """A number that is computed anew in every call. See the text of this file.
+
+    Attributes:
+        value: what it is in this trace.
+        places: where the numbers lie that it is made of.
+    """
+
+    __slots__ = ("arguments", "function", "place", "places", "value")
+    __array_ufunc__ = None  # NumPy arrays leave `array * number` to us
+
+    def __init__(
+        self, value: Any, arguments: Sequence[Any], function: Callable[..., Any] | None = None, place: Place | None = None
+    ) -> None:
+        self.value, self.function, self.arguments, self.place = value, function, arguments, place
+        inner = [p for a in arguments if isinstance(a, Number) for p in a.places]
+        self.places: list[Place] = [place, *inner] if place is not None else inner
+
+    def compute(self, call: Any) -> Any:
+        """What it is in a call with these arguments."""
+        if self.place is not None:
+            return self.place.read(call)
+        assert self.function is not None
+        return self.function(*[a.compute(call) if isinstance(a, Number) else a for a in self.arguments])
+
+    def decides(self, *_: Any, **__: Any) -> NoReturn:
+        """It would shape the program."""
+        raise NumberDecidesError(self.places)
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = decides  # type: ignore[assignment]
+    __index__ = __int__ = __float__ = __str__ = __format__ = __len__ = __iter__ = __contains__ = decides  # type: ignore[assignment]
+    __getitem__ = __call__ = __round__ = __trunc__ = __floor__ = __ceil__ = decides
+
+    def __repr__(self) -> str:
+        return f"Number({self.value!r})"
+
+
+def apply(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A pure function of numbers, some of which change: another such number."""
+    values = [a.value if isinstance(a, Number) else a for a in arguments]
+    if not all(type(value) in (int, float, bool) for value in values):
+        raise NumberDecidesError([p for a in arguments if isinstance(a, Number) for p in a.places])
+    return Number(function(*values), arguments, function)
+
+
+def _operation(function: Callable[..., Any], swapped: bool = False) -> Any:
+    def operate(self: Number, other: Any) -> Any:
+        if not isinstance(other, (int, float, Number)):
+            return NotImplemented
+        return apply(function, other, self) if swapped else apply(function, self, other)
+
+    return operate
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    setattr(Number, f"__{_name}__", _operation(getattr(operator, _name)))
+    setattr(Number, f"__r{_name}__", _operation(getattr(operator, _name), swapped=True))
+for _name in ("neg", "pos", "abs"):
+    setattr(Number, f"__{_name}__", lambda self, function=getattr(operator, _name): apply(function, self))
+
+
+def numbers_in(thing: Any, depth: int = 3) -> list[Number]:
+    """The changing numbers in a structure of lists, tuples and dictionaries."""
+    if isinstance(thing, Number):
+        return [thing]
+    if depth and isinstance(thing, (list, tuple)):
+        return [n for part in thing for n in numbers_in(part, depth - 1)]
+    if depth and isinstance(thing, dict):
+        return [n for part in thing.values() for n in numbers_in(part, depth - 1)]
+    return []

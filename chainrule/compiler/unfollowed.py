@@ -1,0 +1,53 @@
+"""What a traced step must not do in Python, because it would be done once and not in every run: draw, look at the clock.
+
+Each refusal names the function and says what to write.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import TraceError
+
+_CLOCKS = frozenset({"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "process_time", "now", "today",
+                     "utcnow"})  # fmt: skip
+
+
+def refuse_unfollowed(function: Any, is_outside: Callable[[Any], bool]) -> None:
+    """Raise a TraceError if this function answers something else in every call.
+
+    >>> refuse_unfollowed(random.random, lambda thing: False)
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.TraceError: random() draws once, when the step is traced, and every run would use that number. ...
+    """
+    owner = getattr(function, "__self__", None)
+    name = getattr(function, "__name__", "")
+    if _draws(owner, is_outside):
+        raise TraceError(
+            f"{name}() draws once, when the step is traced, and every run would use that number. Draw with chainrule "
+            "(rand, randn, randint, dropout: they follow its generators), or outside, and pass it as an argument."
+        )
+    if name in _CLOCKS and (getattr(owner, "__module__", "") == "datetime" or function.__module__ == "time"):
+        raise TraceError(
+            f"{name}() is read once, when the step is traced, and every run would use that time. Read the clock outside "
+            "of the compiled function."
+        )
+    if name == "input" and function.__module__ == "builtins":
+        raise TraceError("input() asks once, when the step is traced. Ask outside of the compiled function.")
+
+
+def _draws(owner: Any, is_outside: Callable[[Any], bool]) -> bool:
+    if isinstance(owner, random.Random):
+        return owner is _OF_PYTHON or is_outside(owner)
+    if isinstance(owner, np.random.RandomState):
+        return owner is _OF_NUMPY or is_outside(owner)
+    return isinstance(owner, np.random.Generator) and is_outside(owner)
+
+
+_OF_PYTHON = random.random.__self__  # type: ignore[attr-defined]
+_OF_NUMPY = np.random.rand.__self__  # type: ignore[attr-defined]
