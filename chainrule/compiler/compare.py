@@ -55,7 +55,7 @@ class _Comparison:
         for x, y in zip(a.results, b.results, strict=True):
             self._need(self.alike(x, y), "a result is another value")
         self._ends("writes", [(self._key(o), x) for o, x in a.writes], [(self._key(o), x) for o, x in b.writes])
-        self._ends("gradients", [(id(o), x) for o, x in a.gradients], [(id(o), x) for o, x in b.gradients])
+        self._ends("gradients", _gradients(a), _gradients(b))
 
     def _need(self, true: bool, text: str) -> None:
         if not true:
@@ -153,6 +153,11 @@ class _Comparison:
         (dict, _dictionaries),
         ((types.FunctionType, type), lambda self, a, b: False),
     ]
+
+
+def _gradients(program: Program) -> list[tuple[int, Any]]:
+    """What leaves have collected afterwards; that there is nothing where nothing was, is no difference."""
+    return [(id(leaf), x) for leaf, x in program.gradients if x is not None or leaf.gradient is not None]
 
 
 def _origin(origin: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -64,12 +65,17 @@ class Fact(NamedTuple):
 
 
 class Table:
-    """A dictionary or list of ours, or the class of a module, as it was."""
+    """A dictionary or list of ours, or the class of a module, as it was.
+
+    `title` says in words what an entry is, with {} for its key.
+    """
 
     def __init__(self, holder: Any, title: str, skip: frozenset[Any] = frozenset()) -> None:
         self.holder, self.title, self.skip = holder, title, skip
-        self.kind = type(holder)
         self.entries = self._now()
+        self._size = len(holder) if isinstance(holder, dict | list) else 0
+        self._keys = [key for key, _ in self.entries]
+        self._values = [value for _, value in self.entries]
 
     def _now(self) -> list[tuple[Any, Any]]:
         if isinstance(self.holder, dict):
@@ -80,11 +86,25 @@ class Table:
 
     def unchanged(self) -> bool:
         """Whether all is as it was."""
-        now = self._now()
-        if len(now) != len(self.entries):
-            return False
+        return self._is_untouched() or self._is_alike()
+
+    def _is_untouched(self) -> bool:
+        """Whether the very same things lie there: quick, and almost always so."""
+        holder = self.holder
+        if isinstance(holder, dict):
+            return (
+                len(holder) == self._size
+                and all(map(operator.is_, map(holder.get, self._keys), self._values))
+                and all(map(holder.__contains__, self._keys))
+            )
+        if isinstance(holder, list):
+            return len(holder) == self._size and all(map(operator.is_, holder, self._values))
+        return type(holder) is self._values[0]
+
+    def _is_alike(self) -> bool:
         # Keys are names, numbers or, in an optimiser's state, tensors, which are told apart by identity.
-        return all(
+        now = self._now()
+        return len(now) == len(self.entries) and all(
             (a[0] is b[0] or alike(a[0], b[0])) and (a[1] is b[1] or alike(a[1], b[1]))
             for a, b in zip(now, self.entries, strict=True)
         )
@@ -93,7 +113,7 @@ class Table:
         """What is not as it was: where in words, the key, what it was and what it is."""
         before, now = dict(self.entries), dict(self._now())
         return [
-            (f"{self.title}[{key!r}]", key, before.get(key, MISSING), now.get(key, MISSING))
+            (self.title.format(key if isinstance(key, str) else repr(key)), key, before.get(key, MISSING), now.get(key, MISSING))
             for key in dict.fromkeys(itertools.chain(before, now))
             if not alike(now.get(key, MISSING), before.get(key, MISSING))
         ]

@@ -971,22 +971,28 @@ def _tables_of(thing: Any, skip: dict[int, set[Any]]) -> list[Table]:
         for name, part in thing.named_modules():
             title = f"{type(thing).__name__}.{name}" if name else type(thing).__name__
             found.append(Table(part, f"the class of {title}"))
-            found.append(table(part.__dict__, title, *_INTERNAL))
-            found += [table(part.__dict__[t], f"{title}.{t}") for t in _TABLES if t in part.__dict__]
+            found.append(table(part.__dict__, title + ".{}", *_INTERNAL))
+            found += [table(part.__dict__[t], title + ".{}") for t in _TABLES[:3] if t in part.__dict__]
+            found += [table(part.__dict__[t], f"{title}{t} {{}}") for t in _TABLES[3:] if t in part.__dict__]
             for parameter in part._parameters.values():
                 if parameter is not None and parameter._leaf is not None and parameter._leaf.hooks:
-                    found += [table(hooks, f"{title}: hooks") for hooks in parameter._leaf.hooks.values()]
+                    found += [table(hooks, title + ": hook {}") for hooks in parameter._leaf.hooks.values()]
         return found
     title = type(thing).__name__
-    found = [table(thing.__dict__, title, "stepped"), table(thing.param_groups, f"{title}.param_groups")]
+    found = [table(thing.__dict__, title + ".{}", "stepped"), table(thing.param_groups, title + ".param_groups[{}]")]
     for i, group in enumerate(thing.param_groups):
-        moving = {"lr"} if type(group.get("lr")) in (int, float) else set()
-        found.append(table(group, f"{title}.param_groups[{i}]", *moving))
-        found.append(table(group["params"], f"{title}.param_groups[{i}]['params']"))
-    found += [table(hooks, f"{title}: {kind} hooks") for kind, hooks in thing._hooks.items()]
-    found.append(table(thing.state, f"{title}.state"))
-    found += [table(entries, f"{title}.state") for entries in thing.state.values()]
+        of_group = f"{title}.param_groups[{i}]"
+        found.append(table(group, of_group + "[{}]", *_rate_of(group)))
+        found.append(table(group["params"], of_group + ": parameter {}"))
+    found += [table(hooks, f"{title}: {kind} hook {{}}") for kind, hooks in thing._hooks.items()]
+    found.append(table(thing.state, title + ".state"))
+    found += [table(entries, title + ".state: {}") for entries in thing.state.values()]
     return found
+
+
+def _rate_of(group: Any) -> set[str]:
+    """The learning rate is read anew in every call, if it is a number."""
+    return {"lr"} if type(group.get("lr")) in (int, float) else set()
 
 
 def _plain_tables_of(thing: Any, skip: dict[int, set[Any]]) -> list[Table]:
@@ -994,11 +1000,10 @@ def _plain_tables_of(thing: Any, skip: dict[int, set[Any]]) -> list[Table]:
     found = []
     for i, group in enumerate(getattr(thing, "param_groups", ())):
         title = f"{type(thing).__name__}.param_groups[{i}]"
-        moving = {"lr"} if type(group.get("lr")) in (int, float) else set()
         if not isinstance(group, Group):
-            found.append(Table(group, title, frozenset(moving | skip.get(id(group), set()))))
+            found.append(Table(group, title + "[{}]", frozenset(_rate_of(group) | skip.get(id(group), set()))))
         if not isinstance(group["params"], WatchedList) and isinstance(group["params"], list):
-            found.append(Table(group["params"], f"{title}['params']"))
+            found.append(Table(group["params"], title + ": parameter {}"))
     return found
 
 

@@ -53,16 +53,15 @@ _codes: dict[int, tuple[CodeType, CodeType | None]] = {}
 
 def _rewrite(code: CodeType, namespace: dict[str, Any], readers: dict[str, Callable[..., Any]]) -> CodeType | None:
     lines = linecache.getlines(code.co_filename, namespace)
-    statement = _statement_at(code.co_firstlineno, "".join(lines), code.co_filename)
-    if statement is None:
+    excerpt = _excerpt(code.co_firstlineno, "".join(lines), code.co_filename)
+    if excerpt is None:
         return None
     try:
         flags = code.co_flags & _FLAGS
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a string is not callable, says the compiler
-            plain = compile(ast.Module([statement], []), code.co_filename, "exec", flags, True)
-            tree = rewritten_tree(ast.Module([statement], []))
-            changed = compile(tree, code.co_filename, "exec", flags, True)
+            plain = compile(excerpt, code.co_filename, "exec", flags, True)
+            changed = compile(rewritten_tree(excerpt), code.co_filename, "exec", flags, True)
     except (SyntaxError, ValueError, RecursionError):
         return None
     for before, after in _pairs(plain, changed):
@@ -71,8 +70,11 @@ def _rewrite(code: CodeType, namespace: dict[str, Any], readers: dict[str, Calla
     return None
 
 
-def _statement_at(line: int, source: str, filename: str) -> ast.stmt | None:
-    """The statement of a file's top level that a line is in."""
+def _excerpt(line: int, source: str, filename: str) -> ast.Module | None:
+    """The statement of a file's top level that a line is in, behind the file's imports.
+
+    Python compiles calls of what was imported differently, so these belong to it.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -83,8 +85,18 @@ def _statement_at(line: int, source: str, filename: str) -> ast.stmt | None:
         decorators = getattr(statement, "decorator_list", [])
         first = min([statement.lineno, *(d.lineno for d in decorators)])
         if first <= line <= (statement.end_lineno or first):
-            return statement
+            imports = [i for other in tree.body if other is not statement for i in _imports(other)]
+            return ast.Module([*imports, statement], [])
     return None
+
+
+def _imports(statement: ast.AST) -> Iterator[ast.stmt]:
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        if getattr(statement, "module", "") != "__future__":
+            yield statement
+    elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+        for part in ast.iter_child_nodes(statement):
+            yield from _imports(part)
 
 
 def _codes_within(code: CodeType) -> Iterator[CodeType]:
