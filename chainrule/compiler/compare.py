@@ -41,9 +41,10 @@ class _Comparison:
         self.names: dict[Any, Any] = {}
 
     def programs(self, a: Program, b: Program) -> None:
-        self._length("inputs", a.inputs, b.inputs)
-        theirs = {self._key(origin): symbol for symbol, origin in b.inputs}
-        for symbol, origin in a.inputs:
+        ours, others = _used_inputs(a), _used_inputs(b)
+        self._length("inputs", ours, others)
+        theirs = {self._key(origin): symbol for symbol, origin in others}
+        for symbol, origin in ours:
             other = theirs.get(self._key(origin))
             if other is None or not self._same_form(symbol, other):
                 raise _DifferentError(f"an input is another one: {_origin(origin)}")
@@ -153,6 +154,14 @@ class _Comparison:
         (dict, _dictionaries),
         ((types.FunctionType, type), lambda self, a, b: False),
     ]
+
+
+def _used_inputs(program: Program) -> list[tuple[Symbol, Any]]:
+    """The inputs that something depends on, or that are written to."""
+    used = {x for equation in program.equations for x in equation.inputs if isinstance(x, Symbol)}
+    ends = [*program.results, *[x for _, x in program.writes], *[x for _, x in program.gradients]]
+    used |= {x for x in ends if isinstance(x, Symbol)}
+    return [(symbol, origin) for symbol, origin in program.inputs if symbol in used]
 
 
 def _gradients(program: Program) -> list[tuple[int, Any]]:

@@ -7,22 +7,24 @@ their tables only when that has moved.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
 import operator
 import types
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.changes import Group, WatchedDict, changes
-from chainrule.compiler.places import Entry, Part, Place
+from chainrule.cell import TensorCell
+from chainrule.changes import changes
+from chainrule.compiler.places import GONE, Place
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 #: What is missing where a place was read.
 MISSING = object()
-_GONE = (LookupError, AttributeError, ValueError, TypeError)
 
 
 def alike(now: Any, value: Any) -> bool:
@@ -113,7 +115,12 @@ class Table:
         """What is not as it was: where in words, the key, what it was and what it is."""
         before, now = dict(self.entries), dict(self._now())
         return [
-            (self.title.format(key if isinstance(key, str) else repr(key)), key, before.get(key, MISSING), now.get(key, MISSING))
+            (
+                self.title.format(key if isinstance(key, str) else repr(key)),
+                key,
+                before.get(key, MISSING),
+                now.get(key, MISSING),
+            )
             for key in dict.fromkeys(itertools.chain(before, now))
             if not alike(now.get(key, MISSING), before.get(key, MISSING))
         ]
@@ -142,7 +149,7 @@ class Facts:
     """All facts of a program.
 
     Args:
-        facts: what was read at places that do not depend on the arguments, and that do.
+        facts: what was read.
         tables: what our own objects hold, looked at when one of them says that it has changed.
         plain: tables that cannot say so, looked at in every call.
         wanted: tensors, with whether they want a gradient.
@@ -151,28 +158,53 @@ class Facts:
     def __init__(
         self, facts: Iterable[Fact], tables: Iterable[Table], plain: Iterable[Table], wanted: Iterable[Any]
     ) -> None:
-        every = list(facts)
-        self.outside = [fact for fact in every if not isinstance(fact.place, Part)]
-        self.of_arguments = [fact for fact in every if isinstance(fact.place, Part)]
-        self.getters = [(*_getter(place), value) for place, value in self.outside]
+        self.facts = list(facts)
+        self._look_here()
         self.tables, self.plain = list(tables), list(plain)
         self.wanted = [(tensor, tensor.requires_grad) for tensor in wanted]
         self.count = changes.count
 
+    def _look_here(self) -> None:
+        """From now on look into the holders that the places have."""
+        self.of_arguments = [fact for fact in self.facts if fact.place.is_of_an_argument]
+        outside = [fact for fact in self.facts if not fact.place.is_of_an_argument]
+        self.getters = [(*place.getter(), value) for place, value in outside]
+
     def hold(self, call: Any) -> bool:
         """Whether all is as it was, for a call with these arguments."""
+        if not self._hold_here() and not self._hold_all_the_way(call):
+            return False
+        if self.of_arguments and not all(self._holds(fact, call) for fact in self.of_arguments):
+            return False
+        if self.plain and not all(table.unchanged() for table in self.plain):
+            return False
+        return self.count == changes.count or self._hold_closely()
+
+    def _hold_here(self) -> bool:
         try:
             for get, key, value in self.getters:
                 now = get(key)
                 if now is not value and not alike(now, value):
                     return False
-        except _GONE:
+        except GONE:
             return False
-        if self.of_arguments and not all(alike(_read(place, call), value) for place, value in self.of_arguments):
+        return True
+
+    def _hold_all_the_way(self, call: Any) -> bool:
+        """Whether all is as it was although containers or objects have been replaced by others.
+
+        Of these only what was read counts, and that has facts of its own; the new ones are looked into from now on.
+        """
+        if not all(self._holds(fact, call) for fact in self.facts if not fact.place.is_of_an_argument):
             return False
-        if self.plain and not all(table.unchanged() for table in self.plain):
-            return False
-        return self.count == changes.count or self._hold_closely()
+        self.facts = [Fact(place.moved(call), place.now(call)) for place, _ in self.facts]
+        self._look_here()
+        return True
+
+    @staticmethod
+    def _holds(fact: Fact, call: Any) -> bool:
+        now = read(fact.place, call)
+        return alike(now, fact.value) or (type(now) is type(fact.value) and is_looked_into(now))
 
     def _hold_closely(self) -> bool:
         count = changes.count
@@ -186,13 +218,12 @@ class Facts:
     def changes(self, call: Any) -> list[Change]:
         """What is no longer as it was."""
         found = []
-        for place, value in (*self.outside, *self.of_arguments):
-            now = _read(place, call)
-            if not alike(now, value):
-                found.append(Change(str(place), place, value, now))
+        for fact in self.facts:
+            if not self._holds(fact, call):
+                found.append(Change(str(fact.place), fact.place, fact.value, read(fact.place, call)))
         for table in (*self.plain, *self.tables):
             for title, key, before, now in table.changes():
-                place = Entry(table.holder, key, title) if isinstance(table.holder, WatchedDict | Group) else None
+                place = Place(table.holder, "entry", key, title) if isinstance(table.holder, dict) else None
                 found.append(Change(title, place, before, now))
         for tensor, wanted in self.wanted:
             if tensor.requires_grad is not wanted:
@@ -200,14 +231,23 @@ class Facts:
         return found
 
 
-def _getter(place: Place) -> tuple[Any, Any]:
-    getter = place.getter()
-    assert getter is not None
-    return getter
-
-
-def _read(place: Place, call: Any) -> Any:
+def read(place: Place, call: Any) -> Any:
+    """What lies at a place now, all the way from its root; MISSING if nothing does."""
     try:
-        return place.read(call)
-    except _GONE:
+        return place.now(call)
+    except GONE:
         return MISSING
+
+
+def is_looked_into(thing: Any) -> bool:
+    """Whether only what was read of it counts: a container, or an object of the user's that is no function."""
+    from chainrule.compiler.sight import is_followed_class
+    from chainrule.optim.optimizer import Optimizer
+
+    kind = type(thing)
+    if kind in (list, dict, set, OrderedDict, defaultdict, types.SimpleNamespace, argparse.Namespace):
+        return True
+    if isinstance(thing, types.ModuleType):
+        return True
+    fixed = (TensorCell, Optimizer, tuple, frozenset)
+    return is_followed_class(kind) and not callable(thing) and not isinstance(thing, fixed)

@@ -14,17 +14,18 @@ import functools
 import logging
 import threading
 import time
+import types
 from typing import Any
 
 import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.compiler.compare import difference, same_structure
-from chainrule.compiler.facts import Change, Facts
+from chainrule.compiler.facts import Change, Facts, read
 from chainrule.compiler.net import Net, stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.observe import ArrayAt, Observer
-from chainrule.compiler.places import Entry, Part, Place
+from chainrule.compiler.places import GONE, Place
 from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.step import Compiled, OtherFormError
 from chainrule.compiler.structure import put_together, take_apart
@@ -167,11 +168,11 @@ def _input_now(source: Any, form: Any, call: Any) -> Any:
             if type(number) is not form:
                 raise _MisfitError
             return Primitive.make_tensor(Value(np.array(float(number))))
-        except (LookupError, AttributeError, OverflowError):
+        except (*GONE, OverflowError):
             raise _MisfitError from None
     try:
-        found = source.read(call)
-    except (LookupError, AttributeError, ValueError):
+        found = source.now(call)
+    except GONE:
         raise _MisfitError from None
     if isinstance(source, ArrayAt):
         if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != form:
@@ -203,9 +204,7 @@ class CompiledFunction:
         programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
     """
 
-    def __init__(
-        self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise"
-    ) -> None:
+    def __init__(self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise") -> None:
         if not callable(function):
             raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
         if on_stale not in ("raise", "warn"):
@@ -272,7 +271,7 @@ class CompiledFunction:
         for title, place, before, now in changed:
             if place is None or place.identity in self._known.deciding or type(before) is not type(now):
                 continue
-            if isinstance(place, Entry) and _is_setting(place):
+            if _is_setting(place):
                 if _are_numbers(before) and _are_numbers(now):
                     self._known.settings.add((id(place.holder), place.key))
                     self._known.kept.append(place.holder)
@@ -308,7 +307,7 @@ class CompiledFunction:
         prepared = [
             (identity, place, tensor)
             for identity, place in known.moving.items()
-            if isinstance(tensor := _tensor_at(place, call.given), TensorCell)
+            if (tensor := _tensor_at(place, call.given)) is not None
         ]
         count = len(call.leaves)
         written: list[tuple[Place, Any]] = []
@@ -417,21 +416,18 @@ class CompiledFunction:
 
 def _argument(observer: Observer, thing: Any, way: Any) -> Any:
     """What the function gets for a part of its arguments that is no tensor: a number may be one that changes."""
-    title = "argument " + "".join(f"[{key!r}]" for _, key in way[1:])
-    place = Part(None, way, title)
+    place = Place(None, "argument", way, "argument " + "".join(f"[{key!r}]" for key in way[1:]))
     if type(thing) in (int, float):
         return observer.read(place, thing)
-    observer.mark(thing, place if not callable(thing) or hasattr(thing, "__code__") else None)
-    observer.see(thing)
+    observer.mark(thing, place if not callable(thing) or isinstance(thing, types.FunctionType) else None)
+    observer.everything(thing) if observer.blind else observer.see(thing)
     return thing
 
 
 def _tensor_at(place: Place, call: Any) -> Any:
-    try:
-        found = place.read(call)
-    except (LookupError, AttributeError, ValueError, TypeError):
-        return None
-    return None if isinstance(found, TensorCell) and found.requires_grad else found
+    """The tensor at a place that may be an input; None if there is none."""
+    found = read(place, call)
+    return found if isinstance(found, TensorCell) and not found.requires_grad else None
 
 
 def _kind_of(source: Any, stand_in: Any) -> Any:

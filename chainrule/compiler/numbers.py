@@ -6,9 +6,8 @@ becomes an input of the program. Everything else that one can do with a number (
 index) would decide what the program is: it raises :class:`NumberDecidesError`, and then each of its values gets a
 program.
 
->>> from chainrule.compiler.places import Entry
 >>> settings = {"epoch": 3}
->>> epoch = Number(3, [], place=Entry(settings, "epoch"))
+>>> epoch = Number(3, [], place=Place(settings, "entry", "epoch"))
 >>> rate = 0.1 / (1 + epoch)
 >>> settings["epoch"] = 0
 >>> rate.value, rate.compute(())
@@ -55,7 +54,11 @@ class Number:
     __array_ufunc__ = None  # NumPy arrays leave `array * number` to us
 
     def __init__(
-        self, value: Any, arguments: Sequence[Any], function: Callable[..., Any] | None = None, place: Place | None = None
+        self,
+        value: Any,
+        arguments: Sequence[Any],
+        function: Callable[..., Any] | None = None,
+        place: Place | None = None,
     ) -> None:
         self.value, self.function, self.arguments, self.place = value, function, arguments, place
         inner = [p for a in arguments if isinstance(a, Number) for p in a.places]
@@ -64,7 +67,7 @@ class Number:
     def compute(self, call: Any) -> Any:
         """What it is in a call with these arguments."""
         if self.place is not None:
-            return self.place.read(call)
+            return self.place.now(call)
         assert self.function is not None
         return self.function(*[a.compute(call) if isinstance(a, Number) else a for a in self.arguments])
 

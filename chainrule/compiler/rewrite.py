@@ -15,7 +15,6 @@ the user's module. A function whose source is not there, or is not what was comp
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -274,6 +273,7 @@ def _operator(node: ast.operator, in_place: bool = False) -> ast.Constant:
     return ast.Constant(_MARK + "operator." + ("i" + name.rstrip("_") if in_place else name))
 
 
+_SIGNS: dict[type, str] = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}
 _OPERATORS: dict[type, str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv", ast.Mod: "mod",
     ast.Pow: "pow", ast.LShift: "lshift", ast.RShift: "rshift", ast.BitOr: "or_", ast.BitXor: "xor", ast.BitAnd: "and_",
@@ -454,10 +454,11 @@ class _Rewriter(ast.NodeTransformer):
         return _reader("binary", _operator(node.op), left, right)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
-        operand = self.visit(node.operand)
-        if self.scope is not None:
-            operand = _reader("truth" if isinstance(node.op, ast.Not) else "contents", operand)
-        node.operand = operand
+        node.operand = self.visit(node.operand)
+        if self.scope is not None and isinstance(node.op, ast.Not):
+            node.operand = _reader("truth", node.operand)
+        elif self.scope is not None and not isinstance(node.operand, ast.Constant):
+            return _reader("unary", ast.Constant(_MARK + "operator." + _SIGNS[type(node.op)]), node.operand)
         return node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
@@ -559,4 +560,3 @@ class _Rewriter(ast.NodeTransformer):
             ast.copy_location(said[-1], node)
             ast.fix_missing_locations(said[-1])
         return said
-

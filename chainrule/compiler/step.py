@@ -154,7 +154,9 @@ class Compiled:
 
     def has_other_forms(self) -> bool:
         """Whether a tensor outside has another shape or data type than when the program was made."""
-        cells = [(symbol, origin.tensor.value.array) for symbol, origin in self.program.inputs if isinstance(origin, Cell)]
+        cells = [
+            (symbol, origin.tensor.value.array) for symbol, origin in self.program.inputs if isinstance(origin, Cell)
+        ]
         return any((symbol.shape, symbol.dtype) != (array.shape, array.dtype) for symbol, array in cells)
 
     def run(self, arguments: list[Any]) -> list[Any]:

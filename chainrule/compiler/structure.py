@@ -69,9 +69,9 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
         return _PLACE
     kind = type(thing)
     if kind in (list, tuple) or (isinstance(thing, tuple) and hasattr(thing, "_fields")):
-        return kind, tuple([take_apart(x, leaves, others, (*way, ("item", i))) for i, x in enumerate(thing)])
+        return kind, tuple([take_apart(x, leaves, others, (*way, i)) for i, x in enumerate(thing)])
     if kind in (dict, OrderedDict, defaultdict):
-        parts = [(_plain(k), take_apart(x, leaves, others, (*way, ("item", k)))) for k, x in thing.items()]
+        parts = [(_plain(k), take_apart(x, leaves, others, (*way, k))) for k, x in thing.items()]
         return (kind, _Same(thing.default_factory)) if kind is defaultdict else kind, tuple(parts)
     if others is None:
         return None, thing

@@ -17,6 +17,12 @@ _CLOCKS = frozenset({"time", "time_ns", "perf_counter", "perf_counter_ns", "mono
                      "utcnow"})  # fmt: skip
 
 
+ITERATOR = (
+    "a compiled step takes from an iterator that was there before ({0}): it would take once, when it is traced. Take "
+    "outside of the compiled function and pass what was taken as an argument."
+)
+
+
 def refuse_unfollowed(function: Any, is_outside: Callable[[Any], bool]) -> None:
     """Raise a TraceError if this function answers something else in every call.
 

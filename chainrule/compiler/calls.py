@@ -1,0 +1,220 @@
+"""Calls in a traced step: what runs the user's code is followed, what only reads is answered, what is given away counts.
+
+Python's own functions that read for the user (`getattr`, `len`, `sum`, methods of containers) are read here entry by
+entry. Of what goes into any other function that is not followed, everything counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.changes import WatchedDict
+from chainrule.compiler.facts import MISSING
+from chainrule.compiler.numbers import PURE, Number, NumberDecidesError, apply, numbers_in
+from chainrule.compiler.observe import CONTAINERS, FEW, Observer
+from chainrule.compiler.sight import is_followed, is_followed_class
+from chainrule.compiler.unfollowed import ITERATOR, refuse_unfollowed
+from chainrule.errors import TraceError
+
+_MUTATORS = frozenset(
+    {"append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem", "add",
+     "discard", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
+     "symmetric_difference_update", "__setitem__", "__delitem__"}
+)  # fmt: skip
+_ARITHMETIC = frozenset({"mul", "add", "sub", "div", "mul_", "add_", "sub_", "div_", "multiply", "subtract", "divide"})
+_WITH_TENSORS = frozenset(
+    {operator.add, operator.sub, operator.mul, operator.truediv, operator.iadd, operator.isub, operator.imul,
+     operator.itruediv}
+)  # fmt: skip
+
+
+def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The step calls something: the answer."""
+    try:
+        special = _SPECIAL.get(function)
+    except TypeError:
+        special = None
+    if special is not None:
+        return special(o, function, args, kwargs)
+    o.see(function)
+    if runs_followed_code(function):
+        return function(*args, **kwargs)
+    if numbers_in([args, kwargs]):
+        return _with_numbers(o, function, args, kwargs)
+    refuse_unfollowed(function, lambda thing: id(thing) in o.outside)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, CONTAINERS) and id(owner) in o.outside:
+        return _method_of_container(o, owner, function, args, kwargs)
+    if owner is not None and not isinstance(owner, types.ModuleType) and id(owner) in o.outside:
+        o.everything(owner)
+    ours = _is_ours(function)
+    for part in (*args, *kwargs.values()):
+        o.passed_on(part) if ours and isinstance(part, np.ndarray) else o.everything(part)
+    answer = function(*args, **kwargs)
+    if callable(answer):
+        o.see(answer)
+    return answer
+
+
+def runs_followed_code(function: Any) -> bool:
+    """Whether calling it runs Python code that is followed."""
+    from chainrule.compiler.function import CompiledFunction
+
+    if isinstance(function, types.MethodType):
+        function = function.__func__
+    if isinstance(function, types.FunctionType):
+        return is_followed(function.__globals__, function.__code__.co_filename)
+    if isinstance(function, type):
+        return is_followed_class(function)
+    if isinstance(function, functools.partial):
+        return runs_followed_code(function.func)
+    return isinstance(function, CompiledFunction) or is_followed_class(type(function))
+
+
+def _is_ours(function: Any) -> bool:
+    home = getattr(function, "__module__", None) or type(getattr(function, "__self__", None)).__module__ or ""
+    return str(home).partition(".")[0] == "chainrule"
+
+
+def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """A method of a list, dictionary or set from outside."""
+    name = function.__name__
+    if isinstance(owner, dict) and not isinstance(owner, WatchedDict):
+        if name == "get" and args:
+            found = owner.get(args[0], MISSING)
+            if found is not MISSING:
+                return o.item(owner, args[0], found)
+            o.missing(owner, args[0])
+            return function(*args, **kwargs)
+        if name in ("items", "values") and len(owner) <= FEW:
+            o.ask(tuple, owner, ": its keys", tuple(owner))
+            read = [(key, o.item(owner, key, value)) for key, value in owner.items()]
+            return read if name == "items" else [value for _, value in read]
+        if name == "keys":
+            o.ask(tuple, owner, ": its keys", tuple(owner))
+            return function(*args, **kwargs)
+    if name in _MUTATORS:
+        o.writing(owner)
+    else:
+        o.contents(owner)
+    return function(*args, **kwargs)
+
+
+# ------------------------------------------------------------------------------------------- numbers that change
+
+
+def _with_numbers(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """A function of numbers, or an operation of a tensor and a number, some of which change."""
+    if function in PURE and not kwargs and not any(isinstance(a, (list, tuple, dict)) for a in args):
+        return apply(function, *args)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, TensorCell) and function.__name__ in _ARITHMETIC and len(args) == 1 and not kwargs:
+        return function(o.input_of(args[0], owner))
+    raise _decide(args, kwargs)
+
+
+def _decide(*things: Any) -> NumberDecidesError:
+    return NumberDecidesError([place for number in numbers_in(list(things), 4) for place in number.places])
+
+
+def combined(o: Observer, function: Any, x: Any, y: Any) -> Any:
+    """An operator between two things, one of which is a number that changes."""
+    tensor = x if isinstance(x, TensorCell) else y if isinstance(y, TensorCell) else None
+    if tensor is None:
+        if not all(isinstance(z, (int, float, Number)) for z in (x, y)):
+            raise _decide(x, y)
+        return apply(function, x, y)
+    if function not in _WITH_TENSORS:
+        raise _decide(x, y)
+    return function(*[o.input_of(z, tensor) if isinstance(z, Number) else z for z in (x, y)])
+
+
+# ------------------------------------------------------------------------------------------- Python's own functions
+
+
+def _getattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    thing, name, *default = (*args,)
+    if isinstance(thing, Number):
+        thing.decides()
+    value = getattr(thing, name, MISSING)
+    if value is not MISSING:
+        return o.attribute(thing, name, value)
+    o.absent(thing, name)
+    return default[0] if default else getattr(thing, name)
+
+
+def _hasattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    there = hasattr(*args)
+    if there:
+        o.attribute(args[0], args[1], getattr(*args))
+    else:
+        o.absent(*args)
+    return there
+
+
+def _setattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    o.writing(args[0])
+    return function(*args, **kwargs)
+
+
+def _len(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    thing = args[0]
+    if isinstance(thing, Number):
+        thing.decides()
+    length = function(*args, **kwargs)
+    if id(thing) in o.outside and isinstance(thing, (*CONTAINERS, np.ndarray)):
+        o.ask(len, thing, ": its length", length)
+    return length
+
+
+def _isinstance(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    thing = args[0].value if isinstance(args[0], Number) else args[0]
+    return function(thing, *args[1:], **kwargs)
+
+
+def _vars(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    return o.attribute(args[0], "__dict__", function(*args, **kwargs))
+
+
+def _next(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    if id(args[0]) in o.outside:
+        raise TraceError(ITERATOR.format(type(args[0]).__name__))
+    return function(*args, **kwargs)
+
+
+def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Functions that walk through what they are given."""
+    for part in (*args, *kwargs.values()):
+        if callable(part):
+            o.see(part)
+    walked = [part if isinstance(part, str | bytes | Number) else o.each(part) for part in args]
+    numbers = numbers_in(walked, 1)
+    if not numbers or function in (list, tuple, zip, enumerate, reversed, map, filter):
+        return function(*walked, **kwargs)
+    if function in PURE and not kwargs and not any(isinstance(part, list) for part in walked):
+        return apply(function, *walked)
+    if function is sum and not kwargs:
+        total = walked[1] if len(walked) > 1 else 0
+        for part in walked[0]:
+            several = isinstance(total, Number) or isinstance(part, Number)
+            total = combined(o, operator.add, total, part) if several else total + part
+        return total
+    raise _decide(walked)
+
+
+def _print(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    return function(*[part.value if isinstance(part, Number) else part for part in args], **kwargs)
+
+
+_WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed)
+_SPECIAL: dict[Any, Callable[..., Any]] = {
+    getattr: _getattr, hasattr: _hasattr, setattr: _setattr, delattr: _setattr, len: _len, isinstance: _isinstance,
+    type: _isinstance, vars: _vars, next: _next, print: _print, **dict.fromkeys(_WALKERS, _walk),
+}  # fmt: skip

@@ -1,0 +1,89 @@
+"""What a traced step asks of things in passing: functions whose answers are facts, and how things are called."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.changes import WatchedDict, WatchedList
+from chainrule.compiler.facts import MISSING
+
+
+@functools.lru_cache(maxsize=4096)
+def of_class(name: str) -> Callable[[Any], Any]:
+    """What a class has under a name, itself or from those it inherits from, as it is written there."""
+
+    def look_up(kind: Any) -> Any:
+        return next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), MISSING)
+
+    return look_up
+
+
+@functools.lru_cache(maxsize=4096)
+def lacks_field(name: str) -> Callable[[Any], bool]:
+    """Whether an object has no attribute of its own of that name."""
+    return lambda thing: name not in vars(thing)
+
+
+@functools.lru_cache(maxsize=4096)
+def lacks(name: str) -> Callable[[Any], bool]:
+    """Whether an object has no attribute of that name."""
+    return lambda thing: not hasattr(thing, name)
+
+
+@functools.lru_cache(maxsize=4096)
+def lacks_item(key: Any) -> Callable[[Any], bool]:
+    """Whether a container has no such key."""
+    return lambda thing: key not in thing
+
+
+def of_contents(thing: Any) -> Callable[[Any], Any] | None:
+    """What says all that is in a container or an array; None for what says itself when it changes."""
+    if isinstance(thing, WatchedDict | WatchedList):
+        return None
+    if isinstance(thing, dict):
+        return _pairs
+    if isinstance(thing, list | tuple | deque):
+        return tuple
+    if isinstance(thing, set | frozenset):
+        return frozenset
+    return _bits if isinstance(thing, np.ndarray) else None
+
+
+def _pairs(thing: Any) -> tuple[Any, ...]:
+    return tuple(thing.items())
+
+
+def _bits(array: Any) -> tuple[Any, ...]:
+    return array.shape, array.dtype.str, array.tobytes()
+
+
+def slots_of(thing: Any) -> list[str]:
+    """The names of an object's attributes that lie in no dictionary."""
+    names: list[Any] = []
+    for base in type(thing).__mro__:
+        slots = vars(base).get("__slots__", ())
+        names += [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def attributes_of(thing: Any) -> list[str]:
+    """The names of an object's own attributes."""
+    return [*(name for name in getattr(thing, "__dict__", {}) if isinstance(name, str)), *slots_of(thing)]
+
+
+def attributes_of_class(kind: type) -> list[str]:
+    """The names that a class gives a value, which is no method and nothing of Python's own."""
+    return [
+        name for name, value in vars(kind).items()
+        if not hasattr(type(value), "__get__") and not (name.startswith("__") and name.endswith("__"))
+    ]  # fmt: skip
+
+
+def title_of(thing: Any) -> str:
+    """How to call something that has no place."""
+    return getattr(thing, "__name__", None) or f"a {type(thing).__name__}"

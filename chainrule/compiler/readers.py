@@ -1,0 +1,208 @@
+"""The functions that rewritten code calls: each read of the user's code passes one of them on its way.
+
+While no step is traced in this thread they do what the original code did.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.compiler.calls import called, combined
+from chainrule.compiler.numbers import Number, apply, numbers_in
+from chainrule.compiler.observe import CONTAINERS, Observer
+from chainrule.compiler.places import Place
+
+
+class _PerThread(threading.local):
+    observer: Observer | None = None
+
+
+_per_thread = _PerThread()
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """What this thread reads within the block is told to the observer."""
+    before, _per_thread.observer = _per_thread.observer, observer
+    try:
+        yield
+    finally:
+        _per_thread.observer = before
+
+
+def _decided(*things: Any) -> None:
+    """A number that changes must not be used like this."""
+    for thing in things:
+        for number in numbers_in(thing):
+            number.decides()
+
+
+def name(value: Any, name: str) -> Any:
+    """A global name is read."""
+    o = _per_thread.observer
+    if o is None:
+        return value
+    namespace = sys._getframe(1).f_globals
+    return o.read(Place(namespace, "entry", name, name), value) if name in namespace else value
+
+
+def variable(value: Any, name: str, shown: Any) -> Any:
+    """A variable of an enclosing function is read."""
+    o = _per_thread.observer
+    if o is None or id(shown.__closure__[0]) not in o.cells:
+        return value
+    return o.read(o.variable(shown.__closure__[0], name), value)
+
+
+def attribute(thing: Any, name: str) -> Any:
+    """An attribute is read."""
+    o = _per_thread.observer
+    if o is None:
+        return getattr(thing, name)
+    if isinstance(thing, Number):
+        thing.decides()
+    try:
+        value = getattr(thing, name)
+    except AttributeError:
+        o.absent(thing, name)
+        raise
+    return o.attribute(thing, name, value)
+
+
+def item(thing: Any, key: Any) -> Any:
+    """An item is read."""
+    o = _per_thread.observer
+    if o is None:
+        return thing[key]
+    _decided(thing if isinstance(thing, Number) else None, key)
+    o.contents(key)
+    try:
+        value = thing[key]
+    except LookupError:
+        o.missing(thing, key)
+        raise
+    return o.item(thing, key, value)
+
+
+def key(place: Any) -> Any:
+    """What stands in the brackets of something that is written to."""
+    _decided(place)
+    return place
+
+
+def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Something is called."""
+    o = _per_thread.observer
+    return function(*args, **kwargs) if o is None else called(o, function, list(args), kwargs)
+
+
+def contents(thing: Any) -> Any:
+    """Something is compared or shown: of a container all that is in it counts."""
+    o = _per_thread.observer
+    if isinstance(thing, Number):
+        thing.decides()
+    if o is not None and isinstance(thing, (*CONTAINERS, np.ndarray)):
+        o.contents(thing)
+    return thing
+
+
+def everything(thing: Any) -> Any:
+    """Something is taken apart by a `match`."""
+    o = _per_thread.observer
+    if isinstance(thing, Number):
+        thing.decides()
+    if o is not None:
+        o.everything(thing)
+    return thing
+
+
+def truth(thing: Any) -> Any:
+    """Something is asked whether it is true."""
+    o = _per_thread.observer
+    if isinstance(thing, Number):
+        thing.decides()
+    if o is not None and id(thing) in o.outside:
+        if isinstance(thing, CONTAINERS):
+            o.ask(bool, thing, ": whether it is empty", bool(thing))
+        elif isinstance(thing, np.ndarray):
+            o.contents(thing)
+    return thing
+
+
+def unary(function: Any, x: Any) -> Any:
+    """An operator with one side."""
+    if isinstance(x, Number):
+        return apply(function, x)
+    return function(contents(x))
+
+
+def binary(function: Any, x: Any, y: Any) -> Any:
+    """An operator with two sides."""
+    o = _per_thread.observer
+    if o is None:
+        return function(x, y)
+    if isinstance(x, Number) or isinstance(y, Number):
+        return combined(o, function, x, y)
+    if not isinstance(x, TensorCell) and not isinstance(y, TensorCell):
+        contents(x)
+        contents(y)
+    return function(x, y)
+
+
+def in_place(function: Any, x: Any, y: Any) -> Any:
+    """`x += y` and the like."""
+    o = _per_thread.observer
+    if o is not None and isinstance(x, (list, dict, set, deque, np.ndarray)):
+        o.writing(x)
+        contents(y)
+        return function(x, y)
+    return binary(function, x, y)
+
+
+def each(thing: Any) -> Any:
+    """Something is walked through."""
+    o = _per_thread.observer
+    if isinstance(thing, Number):
+        thing.decides()
+    return thing if o is None else o.each(thing)
+
+
+def writing(thing: Any) -> Any:
+    """An attribute or an item is about to be written."""
+    o = _per_thread.observer
+    if o is not None:
+        o.writing(thing)
+    return thing
+
+
+def assigns(name: str, shown: Any) -> None:
+    """A function that declares a variable global or nonlocal begins."""
+    o = _per_thread.observer
+    if o is None:
+        return
+    if shown is None:
+        o.assigns(Place(sys._getframe(1).f_globals, "entry", name, name))
+    elif id(shown.__closure__[0]) in o.cells:
+        o.assigns(o.variable(shown.__closure__[0], name))
+
+
+def imported(value: Any, module: str, name: str) -> None:
+    """A name was imported from a module within a function."""
+    o = _per_thread.observer
+    if o is not None and module in sys.modules:
+        o.attribute(sys.modules[module], name, value)
+
+
+READERS: dict[str, Callable[..., Any]] = {
+    f.__name__: f
+    for f in (name, variable, attribute, item, key, call, contents, everything, truth, unary, binary, in_place, each,
+              writing, assigns, imported)
+}  # fmt: skip

@@ -1,0 +1,283 @@
+"""Which functions are followed while a step is traced, and their rewriting for as long as the trace lasts.
+
+The user's functions are followed, and those of ours that stand for a user's (a module with `__observed__` in it). Each
+thing that the step gets hold of comes into sight here: if it has functions to follow, these get their rewritten code
+(`rewrite.py`) until the trace is over.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from typing import Any
+
+import numpy as np
+
+from chainrule.cell import TensorCell
+from chainrule.changes import WatchedDict
+from chainrule.compiler.facts import MISSING
+from chainrule.compiler.places import Place
+from chainrule.compiler.rewrite import rewritten
+from chainrule.dtypes import DType
+
+#: What has no parts that could change.
+ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), DType, np.generic, np.dtype, slice, range)
+_LIBRARIES = frozenset({"chainrule", "numpy", "scipy", "matplotlib", "pytest", "_pytest", "torch", "jax", "llvmlite"})
+#: Entries of a module's dictionary that are not of the user's making.
+INTERNAL = frozenset({"_paths", "_compiled", "_parameters", "_buffers", "_modules", "_not_saved"})
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def is_followed(namespace: dict[str, Any], file: str = "") -> bool:
+    """Whether functions of a module with this namespace are followed."""
+    if "__observed__" in namespace:
+        return True
+    root = str(namespace.get("__name__", "")).partition(".")[0]
+    return root not in _LIBRARIES and root not in sys.stdlib_module_names and "-packages" not in file
+
+
+@functools.lru_cache(maxsize=4096)
+def is_followed_class(kind: type) -> bool:
+    """Whether the methods of a class are followed."""
+    module = sys.modules.get(kind.__module__)
+    if module is None:
+        return kind.__module__.partition(".")[0] not in sys.stdlib_module_names
+    return is_followed(vars(module), str(getattr(module, "__file__", "")))
+
+
+def content_of(cell: Any) -> Any:
+    """What a variable of an enclosing function holds; MISSING if nothing yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+class Sight:
+    """The part of an observer that knows what has come into sight.
+
+    Attributes:
+        outside: what was there before the step, by identity, with where it was found.
+        cells: variables of enclosing functions that were there before.
+        watched: modules and optimisers, which say themselves when they change.
+        blind: whether a function without source takes part: then numbers are no inputs.
+    """
+
+    def __init__(self) -> None:
+        self.outside: dict[int, tuple[Any, Place | None]] = {}
+        self.cells: dict[int, tuple[Any, Place | None]] = {}
+        self.watched: dict[int, Any] = {}
+        self.blind = False
+        self._seen: dict[int, Any] = {}
+        self._swapped: list[tuple[types.FunctionType, types.CodeType]] = []
+
+    # What an observer adds.
+
+    def note(self, place: Place, value: Any) -> None:
+        """This lies there: a fact."""
+        raise NotImplementedError
+
+    def read(self, place: Place, value: Any, *, fixed: bool = False, counts: bool = True) -> Any:
+        """The step reads a place."""
+        raise NotImplementedError
+
+    def everything(self, thing: Any, depth: int = 0) -> None:
+        """All that can be reached from here counts."""
+        raise NotImplementedError
+
+    def go_blind(self) -> None:
+        """A function without source takes part."""
+        self.blind = True
+
+    def mark(self, thing: Any, place: Place | None) -> None:
+        """It was there before the step, at this place."""
+        if not isinstance(thing, ATOMS) and id(thing) not in self.outside:
+            self.outside[id(thing)] = thing, place
+
+    def place_of(self, thing: Any) -> Place | None:
+        """Where something outside was found; None if it is not outside, or a root without a place."""
+        known = self.outside.get(id(thing))
+        return None if known is None else known[1]
+
+    def close(self) -> None:
+        """Give all functions their own code back."""
+        for function, code in reversed(self._swapped):
+            function.__code__ = code
+        self._swapped.clear()
+
+    # --------------------------------------------------------------------------------- coming into sight
+
+    def enter(self, function: Any) -> None:
+        """Begin with the step itself."""
+        if isinstance(function, types.MethodType):
+            self.mark(function.__self__, None)
+        elif isinstance(function, functools.partial):
+            for thing in (*function.args, *function.keywords.values()):
+                self.mark(thing, None)
+        elif not isinstance(function, types.FunctionType):
+            self.mark(function, None)
+        self.see(function)
+
+    def see(self, thing: Any) -> None:
+        """Something that the step may call, or call methods of: follow its functions."""
+        if isinstance(thing, TensorCell):  # not kept: what the step has made would outlive it
+            self._see_hooks(thing)
+        elif isinstance(thing, types.MethodType):
+            self.see(thing.__func__)
+            self.see(thing.__self__)
+        if isinstance(thing, (TensorCell, types.MethodType, list, tuple, dict, set, frozenset, *ATOMS)):
+            return
+        if id(thing) in self._seen:
+            return
+        self._seen[id(thing)] = thing
+        if isinstance(thing, types.FunctionType):
+            self._see_function(thing)
+        elif isinstance(thing, type):
+            self._see_class(thing)
+        elif isinstance(thing, functools.partial):
+            for part in (thing.func, *thing.args, *thing.keywords.values()):
+                self.mark(part, None)
+                self.see(part)
+        elif isinstance(thing, property):
+            self.see(thing.fget)
+            self.see(thing.fset)
+        elif isinstance(thing, staticmethod | classmethod):
+            self.see(thing.__func__)
+        elif isinstance(thing, functools.cached_property):
+            self.see(thing.func)
+        elif not isinstance(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
+            self._see_object(thing)
+
+    def _see_function(self, function: types.FunctionType) -> None:
+        self.see(getattr(function, "__wrapped__", None))
+        contents = [content_of(cell) for cell in function.__closure__ or ()]
+        if not is_followed(function.__globals__, function.__code__.co_filename):
+            for content in contents:  # a decorator of a library's
+                if isinstance(content, types.FunctionType | functools.partial | types.MethodType):
+                    self.see(content)
+            return
+        place = self.place_of(function)
+        inside = None if place is None or not place.is_of_an_argument else place
+        for i, cell in enumerate(function.__closure__ or ()):
+            cells = inside and Place(function, "attribute", "__closure__", parent=inside)
+            self.cells[id(cell)] = cell, cells and Place(function.__closure__, "item", i, parent=cells)
+        self._see_defaults(function, inside)
+        code = rewritten(function, self.readers())
+        if code is None:
+            self._see_unreadable(function)
+        else:
+            self._swapped.append((function, function.__code__))
+            function.__code__ = code
+
+    def readers(self) -> dict[str, Any]:
+        """The functions that rewritten code calls."""
+        raise NotImplementedError
+
+    def _see_defaults(self, function: types.FunctionType, parent: Place | None) -> None:
+        for name in ("__defaults__", "__kwdefaults__"):
+            given = getattr(function, name)
+            if not given:
+                continue
+            place = Place(function, "attribute", name, f"{function.__name__}.{name}", parent)
+            self.note(place, given)
+            pairs = given.items() if isinstance(given, dict) else enumerate(given)
+            for key, part in list(pairs):
+                title = key if isinstance(key, str) else f"default {key} of {function.__name__}"
+                inner = Place(given, "item", key, title, place)
+                if isinstance(given, dict):
+                    self.read(inner, part, fixed=True)
+                self.mark(part, inner)
+                self.see(part)
+
+    def variable(self, cell: Any, name: str) -> Place:
+        """The place of a variable of an enclosing function."""
+        place = self.cells[id(cell)][1]
+        return Place(
+            cell, "variable" if place is None else "attribute", "cell_contents" if place else None, name, place
+        )
+
+    def _see_unreadable(self, function: types.FunctionType) -> None:
+        """A function without source: all that it names counts, with all that is in there."""
+        names = _names_in(function.__code__)
+        if (
+            not names & function.__globals__.keys()
+            and not function.__closure__
+            and "<" in function.__code__.co_filename
+        ):
+            return  # made by a library, as the `__init__` of a dataclass is
+        self.go_blind()
+        for name in sorted(names & function.__globals__.keys()):
+            value = function.__globals__[name]
+            self.everything(self.read(Place(function.__globals__, "entry", name, name), value, fixed=True))
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if (value := content_of(cell)) is not MISSING:
+                self.everything(self.read(self.variable(cell, name), value, fixed=True))
+
+    def _see_class(self, kind: type) -> None:
+        for base in kind.__mro__:
+            if is_followed_class(base) and (base is kind or id(base) not in self._seen):
+                self._seen[id(base)] = base
+                for value in list(vars(base).values()):
+                    functions = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
+                    if isinstance(value, functions):
+                        self.see(value)
+                    elif hasattr(type(value), "__get__") and not isinstance(value, type):
+                        self.see(type(value))  # a descriptor of the user's
+
+    def _see_object(self, thing: Any) -> None:
+        from chainrule.compiler.function import CompiledFunction
+        from chainrule.nn.module import Module
+        from chainrule.optim.optimizer import Optimizer
+
+        self._see_class(type(thing))
+        if isinstance(thing, Module):
+            self.watched[id(thing)] = thing
+            for part in thing.modules():
+                self._see_layer(part)
+        elif isinstance(thing, Optimizer):
+            self.watched[id(thing)] = thing
+            for table in thing._hooks.values():
+                self._see_hook_table(table)
+        elif isinstance(thing, CompiledFunction):
+            self.enter(thing.function)
+        elif hasattr(thing, "__wrapped__"):
+            self.see(thing.__wrapped__)
+        elif type(thing).__module__.partition(".")[0] == "chainrule" and not is_followed_class(type(thing)):
+            self.mark(thing, None)
+            self.everything(thing)
+
+    def _see_layer(self, module: Any) -> None:
+        self._seen[id(module)] = module
+        kind = type(module)
+        self._see_class(kind)
+        self.note(Place(kind, "attribute", "forward", f"{kind.__name__}.forward"), kind.forward)
+        for name, value in module.__dict__.items():
+            if name not in INTERNAL and not isinstance(value, (WatchedDict, *ATOMS)):
+                self.mark(value, Place(module, "field", name, f"{kind.__name__}.{name}"))
+                self.see(value)
+        for name in HOOKS:
+            self._see_hook_table(module.__dict__.get(name, {}))
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                self._see_hooks(parameter)
+
+    def _see_hook_table(self, table: Any) -> None:
+        for hook in table.values():
+            self.see(getattr(hook, "function", hook))
+
+    def _see_hooks(self, tensor: Any) -> None:
+        leaf = tensor._leaf
+        if leaf is not None:
+            for table in (leaf.hooks or {}).values():
+                self._see_hook_table(table)
+            for call in leaf.after or ():
+                self.see(call)
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names_in(constant)
+    return names
