@@ -58,6 +58,14 @@ class WatchedDict(dict[Any, Any]):
     update = _watched(dict.update)
 
 
+class State(WatchedDict):
+    """What an optimiser remembers of each parameter: a dictionary for each, which is there when it is asked for."""
+
+    def __missing__(self, parameter: Any) -> WatchedDict:
+        entries = self[parameter] = WatchedDict()
+        return entries
+
+
 class WatchedList(list[Any]):
     """A list whose changes are noted."""
 

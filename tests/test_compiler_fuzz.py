@@ -80,8 +80,8 @@ def labelled(program: Program, part: tuple[Any, Any, Any], results: Sequence[Any
 def spoil_memory(function: Any) -> None:
     """Fill a compiled function's working memory with NaN, so that nothing left there by the last call is of use."""
     for known in getattr(function, "programs", {}).values():
-        for _, compiled, _ in known:
-            compiled.executable.arena.fill(255)
+        for variant in known:
+            variant.compiled.executable.arena.fill(255)
 
 
 def difference(have: Any, want: Any, single: bool) -> str | None:

@@ -164,6 +164,12 @@ def _used_inputs(program: Program) -> list[tuple[Symbol, Any]]:
     return [(symbol, origin) for symbol, origin in program.inputs if symbol in used]
 
 
+def arguments_used(program: Program) -> set[int]:
+    """The numbers of the arguments that something depends on, or that are written to."""
+    written = {origin.number for origin, _ in program.writes if isinstance(origin, Argument)}
+    return written | {origin.number for _, origin in _used_inputs(program) if isinstance(origin, Argument)}
+
+
 def _gradients(program: Program) -> list[tuple[int, Any]]:
     """What leaves have collected afterwards; that there is nothing where nothing was, is no difference."""
     return [(id(leaf), x) for leaf, x in program.gradients if x is not None or leaf.gradient is not None]

@@ -8,6 +8,7 @@ their tables only when that has moved.
 from __future__ import annotations
 
 import argparse
+import enum
 import functools
 import itertools
 import operator
@@ -60,10 +61,15 @@ def alike(now: Any, value: Any) -> bool:
 
 
 class Fact(NamedTuple):
-    """What lay at a place."""
+    """What lay at a place.
+
+    Attributes:
+        looked_into: another thing of its type may lie there too: what was read of it has facts of its own.
+    """
 
     place: Place
     value: Any
+    looked_into: bool = False
 
 
 class Table:
@@ -168,7 +174,7 @@ class Facts:
         """From now on look into the holders that the places have."""
         self.of_arguments = [fact for fact in self.facts if fact.place.is_of_an_argument]
         outside = [fact for fact in self.facts if not fact.place.is_of_an_argument]
-        self.getters = [(*place.getter(), value) for place, value in outside]
+        self.getters = [(*fact.place.getter(), fact.value) for fact in outside]
 
     def hold(self, call: Any) -> bool:
         """Whether all is as it was, for a call with these arguments."""
@@ -197,14 +203,14 @@ class Facts:
         """
         if not all(self._holds(fact, call) for fact in self.facts if not fact.place.is_of_an_argument):
             return False
-        self.facts = [Fact(place.moved(call), place.now(call)) for place, _ in self.facts]
+        self.facts = [Fact(place.moved(call), place.now(call), looked_into) for place, _, looked_into in self.facts]
         self._look_here()
         return True
 
     @staticmethod
     def _holds(fact: Fact, call: Any) -> bool:
         now = read(fact.place, call)
-        return alike(now, fact.value) or (type(now) is type(fact.value) and is_looked_into(now))
+        return alike(now, fact.value) or (fact.looked_into and type(now) is type(fact.value))
 
     def _hold_closely(self) -> bool:
         count = changes.count
@@ -249,5 +255,5 @@ def is_looked_into(thing: Any) -> bool:
         return True
     if isinstance(thing, types.ModuleType):
         return True
-    fixed = (TensorCell, Optimizer, tuple, frozenset)
+    fixed = (TensorCell, Optimizer, tuple, frozenset, enum.Enum)
     return is_followed_class(kind) and not callable(thing) and not isinstance(thing, fixed)

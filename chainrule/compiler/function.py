@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.compiler.compare import difference, same_structure
+from chainrule.compiler.compare import arguments_used, difference, same_structure
 from chainrule.compiler.facts import Change, Facts, read
 from chainrule.compiler.net import Net, stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
@@ -119,7 +119,8 @@ class Traced:
             found = "what it returns has another form"
         if not found and not same_structure(self.writes, other.writes):
             found = "it leaves something else behind"
-        if not found and not same_structure([s for s, _ in self.inputs], [s for s, _ in other.inputs]):
+        ours, others = ([s for s, _ in inputs if s is not None] for inputs in (self.inputs, other.inputs))
+        if not found and not same_structure(ours, others):
             found = "it reads other numbers or arrays"
         return found
 
@@ -156,12 +157,17 @@ class Variant:
         return answer
 
 
+_NOTHING = Value(np.zeros(()))
+
+
 class _MisfitError(Exception):
     """An input that the program reads is of another kind than it was."""
 
 
 def _input_now(source: Any, form: Any, call: Any) -> Any:
     """A further argument of the program, as it is now. `form` is the type of a number, or (shape, dtype)."""
+    if source is None:  # nothing comes of it
+        return Primitive.make_tensor(_NOTHING)
     if isinstance(source, Number):
         try:
             number = source.compute(call)
@@ -332,9 +338,10 @@ class CompiledFunction:
         arguments = [*call.leaves, *(tensor for _, _, tensor in prepared)]
         traced.program = trace_step(run, arguments, known.settings, observer)
         observer.rewind()
-        traced.inputs = [(place, _form_of(tensor)) for _, place, tensor in prepared]
-        for source, stand_in in observer.inputs:
-            traced.inputs.append((source, _kind_of(source, stand_in)))
+        sources = [(place, _form_of(tensor)) for _, place, tensor in prepared]
+        sources += [(source, _kind_of(source, stand_in)) for source, stand_in in observer.inputs]
+        used = arguments_used(traced.program)
+        traced.inputs = [pair if count + i in used else (None, None) for i, pair in enumerate(sources)]
         cells = [origin.tensor for _, origin in traced.program.inputs if isinstance(origin, Cell)]
         traced.facts = observer.found(written, cells, known.settings)
         traced.observer = observer

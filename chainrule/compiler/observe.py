@@ -20,7 +20,7 @@ from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler import questions
 from chainrule.compiler.befores import Before, SlotsBefore, VariableBefore, Write
-from chainrule.compiler.facts import MISSING, Fact, Facts, alike
+from chainrule.compiler.facts import MISSING, Fact, Facts, alike, is_looked_into
 from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import ATOMS, Sight, is_followed, is_followed_class
@@ -139,7 +139,7 @@ class Observer(Sight):
                 return self.read(Place(thing, "attribute", name, title, self.place_of(thing)), value)
             self.see(value)
             return value
-        self._note_class_attribute(thing, name)
+        self._note_class_attribute(thing, name, value)
         if isinstance(thing, Module):
             return self._attribute_of_layer(thing, name, value)
         if id(thing) not in self.outside:
@@ -161,7 +161,7 @@ class Observer(Sight):
             self.mark(value, None)
         return value
 
-    def _note_class_attribute(self, thing: Any, name: str) -> None:
+    def _note_class_attribute(self, thing: Any, name: str, value: Any) -> None:
         """What the class gives for a name is a fact too: a method, a property, a value for all."""
         kind = type(thing)
         found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), MISSING)
@@ -172,6 +172,8 @@ class Observer(Sight):
         title = f"{kind.__name__}.{name}"
         if isinstance(found, types.FunctionType) or not hasattr(type(found), "__get__"):
             self.note(Place(kind, "attribute", name, title), found)
+            if found is value:
+                self.mark(value, Place(kind, "attribute", name, title))
         else:
             self.note(Place(kind, "answer", questions.of_class(name), title), found)
 
@@ -199,8 +201,11 @@ class Observer(Sight):
             return value
         if isinstance(of_class, types.MemberDescriptorType):  # a slot
             return self.read(Place(thing, "attribute", name, title, place), value)
-        if hasattr(type(of_class), "__set__"):  # a property: what its function reads are the facts
-            self.mark(value, None)
+        if hasattr(type(of_class), "__set__"):
+            getter = getattr(of_class, "fget", None)
+            if isinstance(of_class, property) and not _is_followed_function(getter):
+                return self.read(Place(thing, "attribute", name, title, place), value)
+            self.mark(value, None)  # what the property's function reads are the facts
             self.see(value)
             return value
         if isinstance(fields, dict) and name in fields:
@@ -442,7 +447,7 @@ class Observer(Sight):
         places = {place.identity for place, _ in written}
         given = {identity for identity, thing in self.stand_ins.items() if thing is not self.reads[identity].value}
         facts = [
-            fact for identity, fact in self.reads.items()
+            self._with_way(fact) for identity, fact in self.reads.items()
             if identity not in given and (identity in self._facts or identity in places)
         ]  # fmt: skip
         skip: dict[int, set[Any]] = {}
@@ -454,6 +459,19 @@ class Observer(Sight):
         tables = [table for thing in self.watched.values() for table in tables_of(thing, skip)]
         plain = [table for thing in self.watched.values() for table in plain_tables_of(thing, skip)]
         return Facts(facts, tables, plain, cells)
+
+
+    def _with_way(self, fact: Fact) -> Fact:
+        """A fact, with whether another thing may lie there: if all that was read of it is known by this way to it."""
+        place = self.place_of(fact.value)
+        same_way = place is not None and place.identity == fact.place.identity
+        return fact._replace(looked_into=same_way and is_looked_into(fact.value))
+
+
+def _is_followed_function(function: Any) -> bool:
+    return isinstance(function, types.FunctionType) and is_followed(
+        function.__globals__, function.__code__.co_filename
+    )
 
 
 class ArrayAt:

@@ -73,7 +73,9 @@ def slots_of(thing: Any) -> list[str]:
 
 def attributes_of(thing: Any) -> list[str]:
     """The names of an object's own attributes."""
-    return [*(name for name in getattr(thing, "__dict__", {}) if isinstance(name, str)), *slots_of(thing)]
+    fields = getattr(thing, "__dict__", None)
+    own = [name for name in fields if isinstance(name, str)] if isinstance(fields, dict) else []
+    return [*own, *slots_of(thing)]
 
 
 def attributes_of_class(kind: type) -> list[str]:

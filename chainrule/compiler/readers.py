@@ -54,6 +54,14 @@ def name(value: Any, name: str) -> Any:
     return o.read(Place(namespace, "entry", name, name), value) if name in namespace else value
 
 
+def namespace(names: Any) -> Any:
+    """The dictionary of all global names is asked for."""
+    o = _per_thread.observer
+    if o is not None:
+        o.mark(names, None)
+    return names
+
+
 def variable(value: Any, name: str, shown: Any) -> Any:
     """A variable of an enclosing function is read."""
     o = _per_thread.observer
@@ -203,6 +211,6 @@ def imported(value: Any, module: str, name: str) -> None:
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, variable, attribute, item, key, call, contents, everything, truth, unary, binary, in_place, each,
+    for f in (name, namespace, variable, attribute, item, key, call, contents, everything, truth, unary, binary, in_place, each,
               writing, assigns, imported)
 }  # fmt: skip

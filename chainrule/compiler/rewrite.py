@@ -424,7 +424,8 @@ class _Rewriter(ast.NodeTransformer):
         if self.scope is None or (isinstance(node.func, ast.Name) and node.func.id in _OF_THE_FRAME):
             node.func = node.func if self.scope is not None else self.visit(node.func)
             node.args, node.keywords = arguments, keywords
-            return node
+            named = self.scope is not None and node.func.id == "globals"  # type: ignore[attr-defined]
+            return _reader("namespace", node) if named else node
         return ast.Call(ast.Constant(_MARK + "call"), [self.visit(node.func), *arguments], keywords)
 
     def visit_keyword(self, node: ast.keyword) -> Any:

@@ -26,6 +26,7 @@ ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), DTyp
 _LIBRARIES = frozenset({"chainrule", "numpy", "scipy", "matplotlib", "pytest", "_pytest", "torch", "jax", "llvmlite"})
 #: Entries of a module's dictionary that are not of the user's making.
 INTERNAL = frozenset({"_paths", "_compiled", "_parameters", "_buffers", "_modules", "_not_saved"})
+_MACHINERY = frozenset({"compiler", "autodiff", "primitives", "state", "cell", "random"})
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -44,6 +45,12 @@ def is_followed_class(kind: type) -> bool:
     if module is None:
         return kind.__module__.partition(".")[0] not in sys.stdlib_module_names
     return is_followed(vars(module), str(getattr(module, "__file__", "")))
+
+
+def _is_a_setting_of_ours(kind: type) -> bool:
+    """Whether objects of a class of ours may hold what a step depends on, and do not say when it changes."""
+    root, _, part = kind.__module__.partition(".")
+    return root == "chainrule" and not is_followed_class(kind) and part.partition(".")[0] not in _MACHINERY
 
 
 def content_of(cell: Any) -> Any:
@@ -200,11 +207,7 @@ class Sight:
     def _see_unreadable(self, function: types.FunctionType) -> None:
         """A function without source: all that it names counts, with all that is in there."""
         names = _names_in(function.__code__)
-        if (
-            not names & function.__globals__.keys()
-            and not function.__closure__
-            and "<" in function.__code__.co_filename
-        ):
+        if function.__name__.startswith("__") and function.__code__.co_filename == "<string>":
             return  # made by a library, as the `__init__` of a dataclass is
         self.go_blind()
         for name in sorted(names & function.__globals__.keys()):
@@ -243,7 +246,7 @@ class Sight:
             self.enter(thing.function)
         elif hasattr(thing, "__wrapped__"):
             self.see(thing.__wrapped__)
-        elif type(thing).__module__.partition(".")[0] == "chainrule" and not is_followed_class(type(thing)):
+        elif _is_a_setting_of_ours(type(thing)):
             self.mark(thing, None)
             self.everything(thing)
 

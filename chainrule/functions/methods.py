@@ -158,13 +158,12 @@ class Methods:
         return array.astype(np.float32).tolist() if array.dtype.kind == "V" else array.tolist()
 
     def __bool__(self: Any) -> bool:
-        array = self.array_for("a Python branch (if, while, and, or)")
-        if array.size != 1:
+        if self.value.array.size != 1:
             raise ShapeError(
                 f"a tensor of shape {tuple(self.shape)} is neither true nor false; use .any() or .all(), "
                 "and & or | instead of `and` and `or`."
             )
-        return bool(array.item())
+        return bool(self.array_for("a Python branch (if, while, and, or)").item())
 
     def __float__(self: Any) -> float:
         return float(self.item())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from chainrule.autodiff.mode import enable_grad, set_grad_enabled
 from chainrule.cell import Handle, TensorCell
-from chainrule.changes import Group, WatchedDict, WatchedList, note_change
+from chainrule.changes import Group, State, WatchedDict, WatchedList, note_change
 from chainrule.errors import CheckpointError, GradientError
 from chainrule.functions.creation import tensor
 from chainrule.nn.hooks import Hook, add_hook
@@ -43,7 +42,7 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults: dict[str, Any] = WatchedDict(defaults)
-        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.state: dict[Tensor, dict[str, Any]] = State()
         self.param_groups: list[dict[str, Any]] = WatchedList()
         self.stepped = False
         self._hooks: dict[str, dict[int, Hook]] = {}
@@ -152,7 +151,7 @@ class Optimizer:
                     state = self.state.get(p)
                     if not state:
                         with outside_of_trace():  # so that the first step and the second are one program
-                            state = self.state[p] = self.initial_state(p, group)
+                            state = self.state[p] = WatchedDict(self.initial_state(p, group))
                     self.update(p, -gradient if climbing else gradient, state, settings)
                     if not state:
                         del self.state[p]
@@ -196,10 +195,10 @@ class Optimizer:
             changed = hook.function(self, state_dict)
             state_dict = state_dict if changed is None else changed
         by_number = self._match(state_dict)
-        self.state = defaultdict(dict)
+        self.state = State()
         for number, entries in state_dict["state"].items():
             p = by_number[int(number)]
-            self.state[p] = {name: _own_entry(name, entry, p) for name, entry in entries.items()}
+            self.state[p] = WatchedDict({name: _own_entry(name, entry, p) for name, entry in entries.items()})
         for group, old in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({name: _own_copy(value) for name, value in old.items() if name != "params"})
         for hook in self._hooks_for("load_state_dict_post"):
