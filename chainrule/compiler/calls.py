@@ -1,4 +1,4 @@
-"""Calls in a traced step: what runs the user's code is followed, what only reads is answered, what is given away counts.
+"""Calls in a traced step: what runs the user's code is followed, what reads is answered, what is given away counts.
 
 Python's own functions that read for the user (`getattr`, `len`, `sum`, methods of containers) are read here entry by
 entry. Of what goes into any other function that is not followed, everything counts.
@@ -19,6 +19,7 @@ from chainrule.changes import WatchedDict
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import PURE, Number, NumberDecidesError, apply, numbers_in
 from chainrule.compiler.observe import CONTAINERS, FEW, Observer
+from chainrule.compiler.places import Place
 from chainrule.compiler.sight import is_followed, is_followed_class
 from chainrule.compiler.unfollowed import ITERATOR, refuse_unfollowed
 from chainrule.errors import TraceError
@@ -44,6 +45,8 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     if special is not None:
         return special(o, function, args, kwargs)
     o.see(function)
+    if isinstance(function, functools.partial) and type(function) is functools.partial:
+        return _call_partial(o, function, args, kwargs)
     if runs_followed_code(function):
         return function(*args, **kwargs)
     if numbers_in([args, kwargs]):
@@ -61,6 +64,18 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     if callable(answer):
         o.see(answer)
     return answer
+
+
+def _call_partial(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """What a partial calls, with the arguments it has read like others."""
+    place = o.place_of(function)
+    first, named = list(function.args), dict(function.keywords)
+    if id(function) in o.outside:
+        given = Place(function, "attribute", "args", f"{place or 'a partial'}.args", place)
+        first = [o.read(Place(function.args, "item", i, f"{given}[{i}]", given), x) for i, x in enumerate(first)]
+        given = Place(function, "attribute", "keywords", f"{place or 'a partial'}.keywords", place)
+        named = {k: o.read(Place(function.keywords, "entry", k, f"{given}[{k!r}]", given), x) for k, x in named.items()}
+    return called(o, function.func, [*first, *args], {**named, **kwargs})
 
 
 def runs_followed_code(function: Any) -> bool:
@@ -204,7 +219,7 @@ def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -
         total = walked[1] if len(walked) > 1 else 0
         for part in walked[0]:
             several = isinstance(total, Number) or isinstance(part, Number)
-            total = combined(o, operator.add, total, part) if several else total + part
+            total = combined(o, operator.add, total, part) if several else operator.add(total, part)
         return total
     raise _decide(walked)
 

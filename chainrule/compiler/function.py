@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.compiler.calls import called
 from chainrule.compiler.compare import arguments_used, difference, same_structure
 from chainrule.compiler.facts import Change, Facts, read
 from chainrule.compiler.net import Net, stale
@@ -325,7 +326,7 @@ class CompiledFunction:
                 observer.enter(self.function)
                 others = [_argument(observer, thing, way) for thing, way in call.others]
                 args, kwargs = put_together(call.form, stand_ins[:count], others)
-                answer = self.function(*args, **kwargs)
+                answer = called(observer, self.function, list(args), kwargs)
                 traced.shape = take_apart(answer, answers)
                 written.extend(observer.writes())
             traced.writes = []

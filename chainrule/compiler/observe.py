@@ -102,7 +102,7 @@ class Observer(Sight):
         With `fixed` it gets the value itself, whatever else is known of the place. What does not count by itself is
         of an object that says when it changes; it counts if the step writes there too.
         """
-        if isinstance(value, Number) or self._is_written(place):
+        if isinstance(value, Number) or self._is_written(place) or _is_made_by_the_step(value):
             return value
         identity = place.identity
         self.reads.setdefault(identity, Fact(place, value))
@@ -114,6 +114,8 @@ class Observer(Sight):
         if counts:
             self._facts.add(identity)
         self.mark(value, place)
+        if isinstance(value, types.MethodType):
+            self.mark(value.__self__, Place(value, "attribute", "__self__", str(place), place))
         self.see(value)
         return value
 
@@ -170,6 +172,8 @@ class Observer(Sight):
         if not any(is_followed_class(base) for base in kind.__mro__):
             return
         title = f"{kind.__name__}.{name}"
+        if id(thing) in self.outside:
+            self.ask(type, thing, ": its class", kind)
         if isinstance(found, types.FunctionType) or not hasattr(type(found), "__get__"):
             self.note(Place(kind, "attribute", name, title), found)
             if found is value:
@@ -296,7 +300,7 @@ class Observer(Sight):
             if is_followed_class(thing):
                 for name in questions.attributes_of_class(thing):
                     self.everything(self.attribute(thing, name, getattr(thing, name)), depth + 1)
-        elif id(thing) in self.outside and not isinstance(thing, types.FunctionType | types.BuiltinFunctionType):
+        elif id(thing) in self.outside and not isinstance(thing, types.BuiltinFunctionType):
             if isinstance(thing, types.ModuleType) and not is_followed(
                 vars(thing), getattr(thing, "__file__", "") or ""
             ):
@@ -305,7 +309,7 @@ class Observer(Sight):
                 value = getattr(thing, name, MISSING)
                 if value is not MISSING:
                     self.everything(self.attribute(thing, name, value), depth + 1)
-            if not isinstance(thing, types.ModuleType):
+            if not isinstance(thing, types.ModuleType | types.FunctionType):
                 self.everything(type(thing), depth + 1)
 
     def each(self, thing: Any) -> Any:
@@ -460,7 +464,6 @@ class Observer(Sight):
         plain = [table for thing in self.watched.values() for table in plain_tables_of(thing, skip)]
         return Facts(facts, tables, plain, cells)
 
-
     def _with_way(self, fact: Fact) -> Fact:
         """A fact, with whether another thing may lie there: if all that was read of it is known by this way to it."""
         place = self.place_of(fact.value)
@@ -469,9 +472,16 @@ class Observer(Sight):
 
 
 def _is_followed_function(function: Any) -> bool:
-    return isinstance(function, types.FunctionType) and is_followed(
-        function.__globals__, function.__code__.co_filename
-    )
+    return isinstance(function, types.FunctionType) and is_followed(function.__globals__, function.__code__.co_filename)
+
+
+def _is_made_by_the_step(value: Any) -> bool:
+    if not isinstance(value, TensorCell):
+        return False
+    trace = current_state().trace
+    while trace is not None and trace.outer is not None:
+        trace = trace.outer
+    return trace is not None and trace.has_made(value)
 
 
 class ArrayAt:

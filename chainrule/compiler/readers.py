@@ -19,6 +19,7 @@ from chainrule.compiler.calls import called, combined
 from chainrule.compiler.numbers import Number, apply, numbers_in
 from chainrule.compiler.observe import CONTAINERS, Observer
 from chainrule.compiler.places import Place
+from chainrule.compiler.sight import is_followed_class
 
 
 class _PerThread(threading.local):
@@ -119,7 +120,14 @@ def contents(thing: Any) -> Any:
         thing.decides()
     if o is not None and isinstance(thing, (*CONTAINERS, np.ndarray)):
         o.contents(thing)
+    elif o is not None and id(thing) in o.outside and _is_compared_by_others(type(thing)):
+        o.everything(thing)
     return thing
+
+
+def _is_compared_by_others(kind: type) -> bool:
+    """Whether what compares and shows such objects is no code that is followed."""
+    return hasattr(kind, "__dataclass_fields__") or not is_followed_class(kind)
 
 
 def everything(thing: Any) -> Any:

@@ -117,14 +117,11 @@ class Sight:
 
     def enter(self, function: Any) -> None:
         """Begin with the step itself."""
-        if isinstance(function, types.MethodType):
-            self.mark(function.__self__, None)
-        elif isinstance(function, functools.partial):
-            for thing in (*function.args, *function.keywords.values()):
-                self.mark(thing, None)
-        elif not isinstance(function, types.FunctionType):
-            self.mark(function, None)
+        owner = function.__self__ if isinstance(function, types.MethodType) else function
+        self.mark(owner, None)
         self.see(function)
+        if self.blind:
+            self.everything(owner)
 
     def see(self, thing: Any) -> None:
         """Something that the step may call, or call methods of: follow its functions."""
@@ -143,9 +140,7 @@ class Sight:
         elif isinstance(thing, type):
             self._see_class(thing)
         elif isinstance(thing, functools.partial):
-            for part in (thing.func, *thing.args, *thing.keywords.values()):
-                self.mark(part, None)
-                self.see(part)
+            self._see_partial(thing)
         elif isinstance(thing, property):
             self.see(thing.fget)
             self.see(thing.fset)
@@ -155,6 +150,21 @@ class Sight:
             self.see(thing.func)
         elif not isinstance(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
             self._see_object(thing)
+
+    def _see_partial(self, thing: Any) -> None:
+        """A function with some of its arguments: these are parts of it."""
+        place = self.place_of(thing)
+        self.see(thing.func)
+        for name, parts in (("args", enumerate(thing.args)), ("keywords", thing.keywords.items())):
+            given = Place(thing, "attribute", name, f"{place or 'a partial'}.{name}", place)
+            if name == "keywords":
+                self.note(Place(thing.keywords, "answer", tuple, f"the names of {given}", given), tuple(thing.keywords))
+            for key, part in list(parts):
+                how = "item" if name == "args" else "entry"
+                inner = Place(getattr(thing, name), how, key, f"{given}[{key!r}]", given)
+                self.read(inner, part, fixed=True)
+                if self.blind:
+                    self.everything(part)
 
     def _see_function(self, function: types.FunctionType) -> None:
         self.see(getattr(function, "__wrapped__", None))
@@ -169,13 +179,13 @@ class Sight:
         for i, cell in enumerate(function.__closure__ or ()):
             cells = inside and Place(function, "attribute", "__closure__", parent=inside)
             self.cells[id(cell)] = cell, cells and Place(function.__closure__, "item", i, parent=cells)
-        self._see_defaults(function, inside)
         code = rewritten(function, self.readers())
         if code is None:
             self._see_unreadable(function)
         else:
             self._swapped.append((function, function.__code__))
             function.__code__ = code
+        self._see_defaults(function, inside)
 
     def readers(self) -> dict[str, Any]:
         """The functions that rewritten code calls."""
@@ -195,7 +205,7 @@ class Sight:
                 if isinstance(given, dict):
                     self.read(inner, part, fixed=True)
                 self.mark(part, inner)
-                self.see(part)
+                self.everything(part) if self.blind else self.see(part)
 
     def variable(self, cell: Any, name: str) -> Place:
         """The place of a variable of an enclosing function."""

@@ -140,6 +140,10 @@ class StepTrace(Trace):
         self.known[id(stand_in)] = weakref.ref(stand_in)
         return stand_in
 
+    def has_made(self, tensor: TensorCell) -> bool:
+        """Whether the step has made this tensor."""
+        return _is_in(self.made, tensor)
+
     def further_argument(self, tensor: TensorCell) -> Any:
         """What stands for an input that was found while tracing: it comes behind the arguments that there are."""
         return self.new_argument(self.arguments, tensor)

@@ -93,6 +93,14 @@ class Trace:
         """A tensor for a NumPy array from outside, so that it is read anew in every run; None where it is not one."""
         return None if self.outer is None else self.outer.array_input(array)
 
+    def has_made(self, tensor: TensorCell) -> bool:
+        """Whether the traced step has made this tensor; only the outermost trace knows."""
+        return False
+
+    def further_argument(self, tensor: TensorCell) -> Any:
+        """What stands for a further input; only the outermost trace has such."""
+        raise TraceError("only the trace of a compiled step can take further inputs.")
+
     def note_made(self, tensor: TensorCell) -> None:
         """A tensor was made; the outermost trace wants to know which of them outlive it."""
         if self.outer is not None:
