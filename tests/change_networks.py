@@ -279,11 +279,14 @@ def rebound(random: Random) -> tuple[str, list[str], int | None]:
         where, (made, h) = "attribute", STATES["attribute"]
     body = random.choice(COUNTED if counted else REBOUND).replace("{h}", h)
     blocks = ["holder = Holder()\n" + made.replace("{a}", first), f"def step(x):\n    {body}", "run = prepare(step)"]
-    blocks += ["call(run, X)", "call(run, X * 2)", f"call(lambda: {h})"]
+    look = [f"call(lambda: {h})"]
+    if body.endswith("+= 1\n    return x"):
+        look = []  # a counter that the computation never reads may differ
+    blocks += ["call(run, X)", "call(run, X * 2)", *look]
     change = random.choice(
         (f"{h} = {first}", f"{h} = {first}", "pass", f"{h} = {h} * 1", f"{h} = {first} + 1", f"{h} = chainrule.ones(1)")
     )
-    blocks += [change, *["call(run, X)"] * random.choice((2, 3, 4)), f"call(lambda: {h})"]
+    blocks += [change, *["call(run, X)"] * random.choice((2, 3, 4)), *look]
     return f"{where} / {body!r} / {change}", blocks, None
 
 
@@ -295,7 +298,7 @@ def counting(random: Random) -> tuple[str, list[str], int | None]:
             "n += 1\n        return x * n",
             "y = x + n\n        n = n * 2\n        return y",
             "n = n * 0.5 + x\n        return n * 2",
-            "n += 1\n        return x",
+            "n += 1\n        return x - n",
         )
     )
     first = random.choice(("1", "2.0", "chainrule.ones(3)"))
@@ -309,6 +312,7 @@ def counting(random: Random) -> tuple[str, list[str], int | None]:
             .replace("return n", "return self.n")
             .replace("x + n", "x + self.n")
             .replace("x * n", "x * self.n")
+            .replace("x - n", "x - self.n")
         )
         kind = random.choice(("Task", "Task(nn.Module)"))
         start = "super().__init__()\n        " if "Module" in kind else ""
