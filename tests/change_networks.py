@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from tests.changes import Case
+from tests.changes import Case, drawn_style
 
 CLASSES = """\
 class Holder:
@@ -190,6 +190,7 @@ def training(random: Random) -> tuple[str, list[str], int | None]:
     order = random.choice((
         "{o}.zero_grad()\n    loss = ({m}(x) + extra).square().mean()\n    loss.backward()\n    {o}.step()\n    extra.grad = None\n    return loss",
         "loss = ({m}(x) + extra).square().mean()\n    {o}.zero_grad()\n    loss.backward()\n    nn.utils.clip_grad_norm_({m}.parameters(), 1.0)\n    {o}.step()\n    {o}.zero_grad()\n    extra.grad = None\n    return loss",
+        "loss = ({m}(x) + extra).square().mean()\n    loss.backward()\n    {o}.step()\n    extra.grad = None\n    return loss",
     ))  # fmt: skip
     body = order.replace("{m}", m.read).replace("{o}", o.read)
     step = f"def step({listed('x', m.given, o.given)}):\n    {body}"
@@ -228,6 +229,9 @@ def schedule(random: Random) -> tuple[str, list[str], int | None]:
         ("s.step()", "s.step()", "g['lr'] *= 0.75", "g['lr'] = 1 / len(met)", "g['weight_decay'] = 0.01 * len(met)")
     )
     body = f"{o.read}.zero_grad()\n    loss = {m.read}(x).square().mean()\n    loss.backward()\n    {o.read}.step()\n    return loss"
+    within = random.random() < 0.15
+    if within:
+        body, change = body.replace("    return", "    s.step()\n    return"), "pass"
     blocks = [
         m.made,
         o.made,
@@ -238,7 +242,7 @@ def schedule(random: Random) -> tuple[str, list[str], int | None]:
     for _ in range(6):
         blocks += [f"call(run, {listed('X', m.given, o.given)})", f"met.append(1)\n{change}"]
     blocks.append(f"call(lambda: list({m.read}.parameters()))")
-    return f"{first} / {made} / {change}", blocks, 3 if "weight_decay" in change else 2
+    return f"{first} / {made} / {change}", blocks, None if within else 3 if "weight_decay" in change else 2
 
 
 STATES = {
@@ -442,5 +446,5 @@ def network_case(number: int, random: Random) -> Case:
     """A scenario."""
     name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     title, blocks, programs = SCENARIOS[name](random)
-    style = random.choice(("file",) * 6 + ("notebook",) * 3 + ("bare",))
+    style = drawn_style(random)
     return Case(number, f"{name}: {title}", CLASSES, tuple(blocks), style, random.random() < 0.5, programs)

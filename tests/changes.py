@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ LISTED = {
     "tensors left behind in Python": r"leaves tensors behind in Python",
     "one tensor as argument and from outside": r"changes argument \d+ in place",
     "something that cannot be followed": r"cannot be followed|cannot follow",
-    "the net": r"(traced|compiled) again|no longer|differ",
+    "the net": r"^StaleError: ",
 }
 
 
@@ -91,6 +92,11 @@ class Case(NamedTuple):
         return f"{HEAD}\n{self.classes}\n\ndef scenario(prepare, call):\n{body}\n{FOOT}"
 
 
+def drawn_style(random: Random) -> str:
+    """Where the source of a case lies; few have none."""
+    return random.choices(("file", "notebook", "bare"), (70, 27, 3))[0]
+
+
 class Outcome(NamedTuple):
     """What a case gave: for each call a plain description of its result or its error; and how many programs."""
 
@@ -123,7 +129,7 @@ def outcome(case: Case, folder: Path, compiled: bool) -> Outcome:
             result = run(*given, **named)
         except chainrule.errors.TraceError as error:
             if compiled:
-                traced = str(error)
+                traced = f"{type(error).__name__}: {error}"
                 raise _EndError from None
             raise
         except Exception as error:

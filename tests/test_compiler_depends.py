@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import functools
 import operator
+import os
 import types
 from collections.abc import Callable
 from typing import Any
@@ -257,6 +258,38 @@ def test_containment_truth_and_length() -> None:
     waiting.clear()
     counted.pop()
     assert step(X).tolist() == [101, 102, 103]
+
+
+def test_objects_within_objects() -> None:
+    outer = Plain(Plain(2.0))
+    pair = (outer.scale, 1.0)
+    step = chainrule.compile(lambda x: x * outer.scale.scale + pair[0].scale)
+    assert step(X).tolist() == [4, 6, 8]
+    outer.scale.scale = 3.0
+    assert step(X).tolist() == [6, 9, 12]
+    outer.scale = Plain(5.0)
+    assert step(X).tolist() == [8, 13, 18]
+    pair = (outer.scale,)  # type: ignore[assignment]
+    assert step(X).tolist() == [10, 15, 20]
+
+
+def test_dictionaries_are_walked_in_their_order() -> None:
+    named: dict[str, float] = {"a": 2.0}
+    step = chainrule.compile(lambda x: sum(x * v * 10**i for i, v in enumerate(named.values())) + len(list(named)))
+    assert step(X).tolist() == [3, 5, 7]
+    named["b"] = 3.0
+    assert step(X).tolist() == [34, 66, 98]
+    named["a"] = named.pop("a")
+    assert step(X).tolist() == [25, 48, 71]
+    del named["b"]
+    assert step(X).tolist() == [3, 5, 7]
+
+
+def test_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = chainrule.compile(lambda x: x * float(os.environ["CHAINRULE_TEST_FACTOR"]))
+    for factor in ("2", "3", "2"):
+        monkeypatch.setenv("CHAINRULE_TEST_FACTOR", factor)
+        assert step(X).tolist() == [float(factor), 2 * float(factor), 3 * float(factor)]
 
 
 class Mode(enum.Enum):

@@ -151,6 +151,23 @@ def test_a_class_attribute_of_a_module() -> None:
 
 
 @found
+def test_an_attribute_of_a_module_that_comes_and_goes(prepare: Any) -> None:
+    class Boosted(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * getattr(self, "boost", 1.0) + hasattr(self, "shift")
+
+    net = Boosted()
+    run = prepare(net)
+    assert run() == [1, 2, 3]
+    net.boost = 3.0
+    assert run() == [3, 6, 9]
+    net.shift = None
+    assert run() == [4, 7, 10]
+    del net.boost
+    assert run() == [2, 3, 4]
+
+
+@found
 def test_the_mode_of_layers_that_are_not_registered(prepare: Any) -> None:
     net = Lists()
     run = prepare(net)
