@@ -44,6 +44,8 @@ def normalised():
     return nn.Sequential(nn.Unflatten(0, (3, 1)), nn.BatchNorm1d(1), nn.Flatten(0), nn.Linear(3, 3))
 """
 
+#: Networks compute in float64, so that rounding that grows over steps is no difference.
+DOUBLE = "chainrule.set_default_dtype(chainrule.float64)\nD = X.double()"
 #: Where the step finds a thing: what puts it there, how the step and how we read it, how another is put there, what calls give.
 FOUND = {
     "variable": ("{n} = {a}", "{n}", "{n} = {a}", ""),
@@ -162,8 +164,8 @@ def network(random: Random) -> tuple[str, list[str], int | None]:
         "return chainrule.func.functional_call({m}, {k: t * 2 for k, t in {m}.named_parameters()}, (x,))", "return [{m}(x), sum(p.sum() for p in {m}.parameters())]",
         "return {m}(x.to(next({m}.parameters()).dtype))",
     ))  # fmt: skip
-    blocks = [m.made, f"def step({listed('x', m.given)}):\n    {body.replace('{m}', m.read)}", "run = prepare(step)"]
-    call = f"call(run, {listed('X', m.given)})"
+    blocks = [DOUBLE, m.made, f"def step({listed('x', m.given)}):\n    {body.replace('{m}', m.read)}", "run = prepare(step)"]
+    call = f"call(run, {listed('D', m.given)})"
     blocks.append(call)
     programs, titles = 1, []
     for _ in range(random.choice((1, 1, 2, 3))):
@@ -196,6 +198,7 @@ def training(random: Random) -> tuple[str, list[str], int | None]:
     step = f"def step({listed('x', m.given, o.given)}):\n    {body}"
     group = f"g = {o.read}.param_groups[0]"
     blocks = [
+        DOUBLE,
         m.made,
         "extra = nn.Parameter(chainrule.zeros(3))",
         o.made,
@@ -203,7 +206,7 @@ def training(random: Random) -> tuple[str, list[str], int | None]:
         step,
         "run = prepare(step)",
     ]
-    call = f"call(run, {listed('X', m.given, o.given)})"
+    call = f"call(run, {listed('D', m.given, o.given)})"
     state = f"call(lambda: [[p for p in {m.read}.parameters()], extra])"
     blocks += [call] * random.choice((1, 2))
     titles = []
@@ -233,6 +236,7 @@ def schedule(random: Random) -> tuple[str, list[str], int | None]:
     if within:
         body, change = body.replace("    return", "    s.step()\n    return"), "pass"
     blocks = [
+        DOUBLE,
         m.made,
         o.made,
         f"s = {made.replace('{o}', o.read)}\ng = {o.read}.param_groups[0]\nmet = []",
@@ -240,7 +244,7 @@ def schedule(random: Random) -> tuple[str, list[str], int | None]:
         "run = prepare(step)",
     ]
     for _ in range(6):
-        blocks += [f"call(run, {listed('X', m.given, o.given)})", f"met.append(1)\n{change}"]
+        blocks += [f"call(run, {listed('D', m.given, o.given)})", f"met.append(1)\n{change}"]
     blocks.append(f"call(lambda: list({m.read}.parameters()))")
     return f"{first} / {made} / {change}", blocks, None if within else 3 if "weight_decay" in change else 2
 

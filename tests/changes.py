@@ -220,7 +220,7 @@ def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
     if a.dtype.kind in "biuOSU":
         return bool((a == b).all())
     wide = a.astype(np.float64), b.astype(np.float64)
-    relative = {8: 1e-12, 4: 2e-6, 2: 1e-2}[a.dtype.itemsize]
+    relative = {8: 1e-9, 4: 2e-6, 2: 1e-2}[a.dtype.itemsize]
     close = np.allclose(*wide, rtol=relative, atol=relative, equal_nan=True)
     zeros = (wide[0] == 0) & (wide[1] == 0)
     return close and bool((np.signbit(wide[0]) == np.signbit(wide[1]))[zeros].all())
