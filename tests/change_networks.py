@@ -164,7 +164,12 @@ def network(random: Random) -> tuple[str, list[str], int | None]:
         "return chainrule.func.functional_call({m}, {k: t * 2 for k, t in {m}.named_parameters()}, (x,))", "return [{m}(x), sum(p.sum() for p in {m}.parameters())]",
         "return {m}(x.to(next({m}.parameters()).dtype))",
     ))  # fmt: skip
-    blocks = [DOUBLE, m.made, f"def step({listed('x', m.given)}):\n    {body.replace('{m}', m.read)}", "run = prepare(step)"]
+    blocks = [
+        DOUBLE,
+        m.made,
+        f"def step({listed('x', m.given)}):\n    {body.replace('{m}', m.read)}",
+        "run = prepare(step)",
+    ]
     call = f"call(run, {listed('D', m.given)})"
     blocks.append(call)
     programs, titles = 1, []
