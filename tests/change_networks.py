@@ -127,7 +127,7 @@ OPTIMISERS = {
 }  # fmt: skip
 ANY_OPTIMISER = (
     "g['lr'] = 0.5", "g['lr'] = 0.0", "g['lr'] = 1", "{o}.param_groups[0] = dict(g, lr=0.25)", "g['params'] = g['params'][:1]", "{o}.add_param_group({'params': [extra], 'lr': 0.3})", "{o}.load_state_dict(saved)",
-    "saved = copy.deepcopy({o}.state_dict())", "{o}.state.clear()", "handle = {o}.register_step_pre_hook(lambda *given: extra.data.mul_(0.5) and None)", "{o}.zero_grad()", "{o}.state_dict()", "g['other'] = 5",
+    "saved = copy.deepcopy({o}.state_dict())", "{o}.state.clear()", "handle = {o}.register_step_pre_hook(lambda *given: (extra.data.mul_(0.5), None)[1])", "{o}.zero_grad()", "{o}.state_dict()", "g['other'] = 5",
     "g.update(lr=0.125)", "g['params'][0].requires_grad_(False)", "g['params'].pop()", "{o}.param_groups.append(dict(g, params=[extra]))", "extra.data.fill_(2)",
 )  # fmt: skip
 OTHER_OPTIMISERS = (
