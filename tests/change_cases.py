@@ -8,7 +8,7 @@ from tests import change_objects  # noqa: F401  (it enters its kinds)
 from tests.change_networks import network_case
 from tests.change_places import PLACES, READERS, Place, fits, statement, step_source
 from tests.change_values import KINDS, Kind, Use
-from tests.changes import Case, States
+from tests.changes import Case, States, drawn_style
 
 #: How a value is changed between calls.
 PATTERNS = {
@@ -58,6 +58,8 @@ class Change:
         self.only_within &= text.startswith(("{v}", "del {v}", "np.", "vars", "setattr", "object", "with"))
         self.mutations += 1
         self.mutated = self.mutations
+        if "requires_grad" in text:
+            self.form = (self.form, text)
 
     def remove(self) -> None:
         """The value is taken away; reading it is an error."""
@@ -155,7 +157,7 @@ def value_case(number: int, random: Random) -> Case:
     change.call(random.choice((1, 1, 2)))
     follow(pattern, change)
     title = f"{name} / {where} / {reader} / {pattern} / {use.lines!r}"
-    style = random.choice(("file",) * 6 + ("notebook",) * 3 + ("bare",))
+    style = drawn_style(random)
     return Case(
         number, title, kind.classes, tuple(change.blocks), style, random.random() < 0.5, change.states.programs()
     )

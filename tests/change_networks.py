@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from tests.changes import Case
+from tests.changes import Case, drawn_style
 
 CLASSES = """\
 class Holder:
@@ -44,6 +44,8 @@ def normalised():
     return nn.Sequential(nn.Unflatten(0, (3, 1)), nn.BatchNorm1d(1), nn.Flatten(0), nn.Linear(3, 3))
 """
 
+#: Networks compute in float64, so that rounding that grows over steps is no difference.
+DOUBLE = "chainrule.set_default_dtype(chainrule.float64)\nD = X.double()"
 #: Where the step finds a thing: what puts it there, how the step and how we read it, how another is put there, what calls give.
 FOUND = {
     "variable": ("{n} = {a}", "{n}", "{n} = {a}", ""),
@@ -125,7 +127,7 @@ OPTIMISERS = {
 }  # fmt: skip
 ANY_OPTIMISER = (
     "g['lr'] = 0.5", "g['lr'] = 0.0", "g['lr'] = 1", "{o}.param_groups[0] = dict(g, lr=0.25)", "g['params'] = g['params'][:1]", "{o}.add_param_group({'params': [extra], 'lr': 0.3})", "{o}.load_state_dict(saved)",
-    "saved = copy.deepcopy({o}.state_dict())", "{o}.state.clear()", "handle = {o}.register_step_pre_hook(lambda *given: extra.data.mul_(0.5) and None)", "{o}.zero_grad()", "{o}.state_dict()", "g['other'] = 5",
+    "saved = copy.deepcopy({o}.state_dict())", "{o}.state.clear()", "handle = {o}.register_step_pre_hook(lambda *given: (extra.data.mul_(0.5), None)[1])", "{o}.zero_grad()", "{o}.state_dict()", "g['other'] = 5",
     "g.update(lr=0.125)", "g['params'][0].requires_grad_(False)", "g['params'].pop()", "{o}.param_groups.append(dict(g, params=[extra]))", "extra.data.fill_(2)",
 )  # fmt: skip
 OTHER_OPTIMISERS = (
@@ -162,8 +164,13 @@ def network(random: Random) -> tuple[str, list[str], int | None]:
         "return chainrule.func.functional_call({m}, {k: t * 2 for k, t in {m}.named_parameters()}, (x,))", "return [{m}(x), sum(p.sum() for p in {m}.parameters())]",
         "return {m}(x.to(next({m}.parameters()).dtype))",
     ))  # fmt: skip
-    blocks = [m.made, f"def step({listed('x', m.given)}):\n    {body.replace('{m}', m.read)}", "run = prepare(step)"]
-    call = f"call(run, {listed('X', m.given)})"
+    blocks = [
+        DOUBLE,
+        m.made,
+        f"def step({listed('x', m.given)}):\n    {body.replace('{m}', m.read)}",
+        "run = prepare(step)",
+    ]
+    call = f"call(run, {listed('D', m.given)})"
     blocks.append(call)
     programs, titles = 1, []
     for _ in range(random.choice((1, 1, 2, 3))):
@@ -190,11 +197,13 @@ def training(random: Random) -> tuple[str, list[str], int | None]:
     order = random.choice((
         "{o}.zero_grad()\n    loss = ({m}(x) + extra).square().mean()\n    loss.backward()\n    {o}.step()\n    extra.grad = None\n    return loss",
         "loss = ({m}(x) + extra).square().mean()\n    {o}.zero_grad()\n    loss.backward()\n    nn.utils.clip_grad_norm_({m}.parameters(), 1.0)\n    {o}.step()\n    {o}.zero_grad()\n    extra.grad = None\n    return loss",
+        "loss = ({m}(x) + extra).square().mean()\n    loss.backward()\n    {o}.step()\n    extra.grad = None\n    return loss",
     ))  # fmt: skip
     body = order.replace("{m}", m.read).replace("{o}", o.read)
     step = f"def step({listed('x', m.given, o.given)}):\n    {body}"
     group = f"g = {o.read}.param_groups[0]"
     blocks = [
+        DOUBLE,
         m.made,
         "extra = nn.Parameter(chainrule.zeros(3))",
         o.made,
@@ -202,7 +211,7 @@ def training(random: Random) -> tuple[str, list[str], int | None]:
         step,
         "run = prepare(step)",
     ]
-    call = f"call(run, {listed('X', m.given, o.given)})"
+    call = f"call(run, {listed('D', m.given, o.given)})"
     state = f"call(lambda: [[p for p in {m.read}.parameters()], extra])"
     blocks += [call] * random.choice((1, 2))
     titles = []
@@ -228,7 +237,11 @@ def schedule(random: Random) -> tuple[str, list[str], int | None]:
         ("s.step()", "s.step()", "g['lr'] *= 0.75", "g['lr'] = 1 / len(met)", "g['weight_decay'] = 0.01 * len(met)")
     )
     body = f"{o.read}.zero_grad()\n    loss = {m.read}(x).square().mean()\n    loss.backward()\n    {o.read}.step()\n    return loss"
+    within = random.random() < 0.15
+    if within:
+        body, change = body.replace("    return", "    s.step()\n    return"), "pass"
     blocks = [
+        DOUBLE,
         m.made,
         o.made,
         f"s = {made.replace('{o}', o.read)}\ng = {o.read}.param_groups[0]\nmet = []",
@@ -236,9 +249,9 @@ def schedule(random: Random) -> tuple[str, list[str], int | None]:
         "run = prepare(step)",
     ]
     for _ in range(6):
-        blocks += [f"call(run, {listed('X', m.given, o.given)})", f"met.append(1)\n{change}"]
+        blocks += [f"call(run, {listed('D', m.given, o.given)})", f"met.append(1)\n{change}"]
     blocks.append(f"call(lambda: list({m.read}.parameters()))")
-    return f"{first} / {made} / {change}", blocks, 3 if "weight_decay" in change else 2
+    return f"{first} / {made} / {change}", blocks, None if within else 3 if "weight_decay" in change else 2
 
 
 STATES = {
@@ -279,11 +292,14 @@ def rebound(random: Random) -> tuple[str, list[str], int | None]:
         where, (made, h) = "attribute", STATES["attribute"]
     body = random.choice(COUNTED if counted else REBOUND).replace("{h}", h)
     blocks = ["holder = Holder()\n" + made.replace("{a}", first), f"def step(x):\n    {body}", "run = prepare(step)"]
-    blocks += ["call(run, X)", "call(run, X * 2)", f"call(lambda: {h})"]
+    look = [f"call(lambda: {h})"]
+    if body.endswith("+= 1\n    return x"):
+        look = []  # a counter that the computation never reads may differ
+    blocks += ["call(run, X)", "call(run, X * 2)", *look]
     change = random.choice(
         (f"{h} = {first}", f"{h} = {first}", "pass", f"{h} = {h} * 1", f"{h} = {first} + 1", f"{h} = chainrule.ones(1)")
     )
-    blocks += [change, *["call(run, X)"] * random.choice((2, 3, 4)), f"call(lambda: {h})"]
+    blocks += [change, *["call(run, X)"] * random.choice((2, 3, 4)), *look]
     return f"{where} / {body!r} / {change}", blocks, None
 
 
@@ -295,7 +311,7 @@ def counting(random: Random) -> tuple[str, list[str], int | None]:
             "n += 1\n        return x * n",
             "y = x + n\n        n = n * 2\n        return y",
             "n = n * 0.5 + x\n        return n * 2",
-            "n += 1\n        return x",
+            "n += 1\n        return x - n",
         )
     )
     first = random.choice(("1", "2.0", "chainrule.ones(3)"))
@@ -309,6 +325,7 @@ def counting(random: Random) -> tuple[str, list[str], int | None]:
             .replace("return n", "return self.n")
             .replace("x + n", "x + self.n")
             .replace("x * n", "x * self.n")
+            .replace("x - n", "x - self.n")
         )
         kind = random.choice(("Task", "Task(nn.Module)"))
         start = "super().__init__()\n        " if "Module" in kind else ""
@@ -438,5 +455,5 @@ def network_case(number: int, random: Random) -> Case:
     """A scenario."""
     name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     title, blocks, programs = SCENARIOS[name](random)
-    style = random.choice(("file",) * 6 + ("notebook",) * 3 + ("bare",))
+    style = drawn_style(random)
     return Case(number, f"{name}: {title}", CLASSES, tuple(blocks), style, random.random() < 0.5, programs)

@@ -99,6 +99,7 @@ KINDS["float"] = Kind(
     ("2.0", "3.5", "0.0", "-0.0", "float('nan')", "float('inf')", "-1.5", "0.1"),
     ("2", "True", "np.float64(2.0)", "np.float32(0.1)", "None", "'2.0'", "fractions.Fraction(1, 2)"),
     reads(
+        "r = x.add(x, alpha={v})", "r = x.lerp(x + 1, {v})",
         "r = x * 2 if {v} > 2.5 else x", "r = x.clamp(max={v})", "r = x * math.copysign(1.0, {v})", "r = x * math.isnan({v})",
         "r = F.leaky_relu(-x, {v})", "r = x.pow({v})", "r = (x > {v}) * 1.0", "r = x * isinstance({v}, float)", "r = x * len(repr({v}))",
         "r = x * round({v}) if {v} == 2.0 else x", "r = x * {{2.0: 5.0}}.get({v}, 7.0)", "r = x * int({v} == {v})", "r = x * ({v} or 4.0)",
@@ -107,8 +108,8 @@ KINDS["float"] = Kind(
     )
     + sums(
         "r = x * {v}", "r = x + {v}", "r = {v} - x", "r = {v} / x", "r = x * {v} + {v}", "r = x * (1 - {v})", "r = chainrule.tensor([1, 2, 3]) * {v}",
-        "r = x.double() * {v}", "r = x.add(x, alpha={v})", "r = x.half() * {v}", "r = -(x * 0) * {v}", "w = x.detach().requires_grad_()\n(w.square() * {v}).sum().backward()\nr = w.grad",
-        "r = x.lerp(x + 1, {v})", "r = (x * {v}).relu()",
+        "r = x.double() * {v}", "r = x.half() * {v}", "r = -(x * 0) * {v}", "w = x.detach().requires_grad_()\n(w.square() * {v}).sum().backward()\nr = w.grad",
+        "r = (x * {v}).relu()",
     ),
 )  # fmt: skip
 
@@ -249,7 +250,7 @@ KINDS["numpy number"] = Kind(
     ("np.float32(2.0)", "np.float32(3.5)", "np.float32(-0.0)", "np.float32(0.1)"), ("np.float64(2.0)", "np.int64(2)", "2.0", "np.bool_(True)", "np.float16(2.0)", "np.array(3.0)"),
     (
         *reads("r = x * 2 if {v} > 2.5 else x", "r = x * isinstance({v}, np.floating)", "r = x[int({v}) - 2:]", "r = x * {v}.dtype.itemsize", "r = x.clamp(max=float({v}))", "r = x * round(float({v}))"),
-        *sums("r = x * {v}", "r = x + {v}", "r = {v} * x", "r = x * float({v})", "r = x.double() / ({v} + 3)"),
+        *reads("r = x * {v}", "r = x + {v}", "r = {v} * x", "r = x * float({v})", "r = x.double() / ({v} + 3)"),
     ),
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,9 +51,11 @@ print(outcome(chainrule.compile))
 LISTED = {
     "numbers of a tensor that are not known while tracing": r"needs the numbers of a tensor",
     "tensors left behind in Python": r"leaves tensors behind in Python",
-    "one tensor as argument and from outside": r"changes argument \d+ in place",
+    "one tensor as argument and from outside": r"\bargument \d+\b",
+    "the data of one tensor given to another": r"makes x and y share memory",
+    "a schedule within the step": r"a schedule counts in Python",
     "something that cannot be followed": r"cannot be followed|cannot follow",
-    "the net": r"(traced|compiled) again|no longer|differ",
+    "the net": r"^StaleError: ",
 }
 
 
@@ -91,6 +94,11 @@ class Case(NamedTuple):
         return f"{HEAD}\n{self.classes}\n\ndef scenario(prepare, call):\n{body}\n{FOOT}"
 
 
+def drawn_style(random: Random) -> str:
+    """Where the source of a case lies; few have none."""
+    return random.choices(("file", "notebook", "bare"), (70, 27, 3))[0]
+
+
 class Outcome(NamedTuple):
     """What a case gave: for each call a plain description of its result or its error; and how many programs."""
 
@@ -122,10 +130,10 @@ def outcome(case: Case, folder: Path, compiled: bool) -> Outcome:
         try:
             result = run(*given, **named)
         except chainrule.errors.TraceError as error:
-            if compiled:
-                traced = str(error)
+            if any(run is function for function in made):
+                traced = f"{type(error).__name__}: {error}"
                 raise _EndError from None
-            raise
+            calls.append((type(error).__name__, without_addresses(error)))  # a symbol has escaped from a trace
         except Exception as error:
             calls.append((type(error).__name__, without_addresses(error)))
         else:
@@ -214,7 +222,7 @@ def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
     if a.dtype.kind in "biuOSU":
         return bool((a == b).all())
     wide = a.astype(np.float64), b.astype(np.float64)
-    relative = {8: 1e-12, 4: 2e-6, 2: 1e-2}[a.dtype.itemsize]
+    relative = {8: 1e-9, 4: 2e-6, 2: 1e-2}[a.dtype.itemsize]
     close = np.allclose(*wide, rtol=relative, atol=relative, equal_nan=True)
     zeros = (wide[0] == 0) & (wide[1] == 0)
     return close and bool((np.signbit(wide[0]) == np.signbit(wide[1]))[zeros].all())

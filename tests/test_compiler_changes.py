@@ -107,7 +107,7 @@ def test_needless_programs_and_unlisted_errors_are_found(monkeypatch: pytest.Mon
     monkeypatch.setattr(chainrule, "compile", Wasteful)
     assert judge(SIMPLE, tmp_path) == Verdict("programs", "3 programs, 2 are enough")
     monkeypatch.setattr(chainrule, "compile", Refusing)
-    assert judge(SIMPLE, tmp_path) == Verdict("unlisted", "no")
+    assert judge(SIMPLE, tmp_path) == Verdict("unlisted", "TraceError: no")
 
 
 def test_types_shapes_and_the_sign_of_zero_count(tmp_path: Path) -> None:

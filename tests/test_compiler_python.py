@@ -1,0 +1,132 @@
+"""Watching what a step reads changes nothing of what its code does: every form of Python, read before and after a change."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import chainrule
+from tests.changes import plain, programs_of, same
+from tests.python_forms import FORMS, Form, Plain
+
+X = chainrule.tensor([1.0, 2.0, 3.0])
+
+
+def outcomes(make: Callable[[], Form], prepare: Callable[[Any], Any]) -> list[Any]:
+    """Three calls with changes between."""
+    step, change = make()
+    run, found = prepare(step), []
+    for _ in range(3):
+        try:
+            found.append(plain(run(X)))
+        except Exception as error:
+            found.append((type(error).__name__, str(error)))
+        change()
+    return found
+
+
+@pytest.mark.parametrize("make", FORMS, ids=lambda make: make.__name__)
+def test_python_does_what_it_does(make: Callable[[], Form]) -> None:
+    expected = outcomes(make, lambda step: step)
+    assert len({repr(found) for found in expected}) > 1  # the change matters
+    have = outcomes(make, chainrule.compile)
+    assert all(map(same, have, expected)), f"{have} instead of {expected}"
+
+
+@pytest.mark.parametrize("make", FORMS, ids=lambda make: make.__name__)
+def test_without_changes_there_is_one_program(make: Callable[[], Form]) -> None:
+    step, _ = make()
+    run = chainrule.compile(step)
+    first = plain(run(X))
+    assert all(same(plain(run(X)), first) for _ in range(4))
+    assert programs_of(run) == 1
+
+
+# ------------------------------------------------------------------------------------- what is left as it was
+
+
+def test_functions_are_what_they_were() -> None:
+    at = Plain(scale=2.0)
+
+    def helper(x: Any, more: float = 1.0, *, last: float = 0.0) -> Any:
+        """Help."""
+        return x * at.scale + more + last
+
+    def step(x: Any) -> Any:
+        return helper(x, last=1.0)
+
+    code, source, cells = helper.__code__, inspect.getsource(helper), helper.__closure__
+    run = chainrule.compile(step)
+    run(X)
+    assert helper.__code__ is code and helper.__closure__ is cells and inspect.getsource(helper) == source
+    assert helper.__doc__ == "Help." and helper.__defaults__ == (1.0,) and helper.__kwdefaults__ == {"last": 0.0}
+    assert helper(X).tolist() == [3, 5, 7]
+
+
+def test_a_traceback_names_the_users_lines() -> None:
+    def helper(x: Any) -> Any:
+        if x.shape[0] == 3:
+            raise ValueError("too short")  # the line
+        return x
+
+    def step(x: Any) -> Any:
+        return helper(x)
+
+    with pytest.raises(ValueError, match="too short") as caught:
+        chainrule.compile(step)(X)
+    frames = [frame for frame in traceback.extract_tb(caught.tb) if frame.filename == __file__]
+    assert [frame.name for frame in frames][-2:] == ["step", "helper"]
+    assert frames[-1].line == 'raise ValueError("too short")  # the line'
+
+
+def test_an_error_in_the_first_call_leaves_nothing_behind() -> None:
+    at, total = Plain(scale=None), chainrule.zeros(3)
+
+    def step(x: Any) -> Any:
+        total.add_(x)
+        return x * at.scale
+
+    run = chainrule.compile(step)
+    with pytest.raises(TypeError, match="NoneType"):
+        run(X)
+    assert total.tolist() == [0, 0, 0]
+    at.scale = 2.0
+    assert run(X).tolist() == [2, 4, 6] and total.tolist() == [1, 2, 3]
+
+
+def test_what_changes_but_decides_nothing_keeps_the_program() -> None:
+    items = [1, 2, 3]
+    run = chainrule.compile(lambda x: x * 2 if len(items) > 2 else -x)
+    for _ in range(5):
+        assert run(X).tolist() == [2, 4, 6]
+        items.append(0)
+    assert programs_of(run) == 1
+
+
+def test_steps_traced_in_several_threads_at_once() -> None:
+    """A helper that all use; each thread's step reads settings of its own."""
+    failures: list[str] = []
+
+    def helper(x: Any, settings: Any) -> Any:
+        return x * settings.scale + sum(settings.items)
+
+    def work(number: int) -> None:
+        settings = Plain(scale=float(number), items=[1.0])
+        run = chainrule.compile(lambda x: helper(x, settings))
+        for i in range(10):
+            expected = [number * v + sum(settings.items) for v in (1.0, 2.0, 3.0)]
+            if run(X).tolist() != expected:
+                failures.append(f"thread {number}, call {i}")
+            settings.items.append(float(i))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
