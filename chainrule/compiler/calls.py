@@ -49,6 +49,9 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         return _call_partial(o, function, args, kwargs)
     if runs_followed_code(function):
         return function(*args, **kwargs)
+    ours = _is_ours(function)
+    if ours:  # what is in a list or a tuple may be inputs
+        args = [_walked(o, part) for part in args]
     if numbers_in([args, kwargs]):
         return _with_numbers(o, function, args, kwargs)
     refuse_unfollowed(function, lambda thing: id(thing) in o.outside)
@@ -57,7 +60,6 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         return _method_of_container(o, owner, function, args, kwargs)
     if owner is not None and not isinstance(owner, types.ModuleType) and id(owner) in o.outside:
         o.everything(owner)
-    ours = _is_ours(function)
     for part in (*args, *kwargs.values()):
         o.passed_on(part) if ours and isinstance(part, np.ndarray) else o.everything(part)
     answer = function(*args, **kwargs)
@@ -91,6 +93,10 @@ def runs_followed_code(function: Any) -> bool:
     if isinstance(function, functools.partial):
         return runs_followed_code(function.func)
     return isinstance(function, CompiledFunction) or is_followed_class(type(function))
+
+
+def _walked(o: Observer, part: Any) -> Any:
+    return type(part)(o.each(part)) if type(part) in (list, tuple) and id(part) in o.outside else part
 
 
 def _is_ours(function: Any) -> bool:
@@ -207,7 +213,9 @@ def _next(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -
 def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Functions that walk through what they are given."""
     for part in (*args, *kwargs.values()):
-        if callable(part):
+        if isinstance(part, functools.partial):
+            o.everything(part)
+        elif callable(part):
             o.see(part)
     walked = [part if isinstance(part, str | bytes | Number) else o.each(part) for part in args]
     numbers = numbers_in(walked, 1)

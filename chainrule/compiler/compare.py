@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.numbers import Number
+from chainrule.compiler.observe import ArrayAt
 from chainrule.compiler.places import Place
 from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
 from chainrule.primitives.control import Backward
@@ -146,6 +147,7 @@ class _Comparison:
         (np.ndarray, _arrays),
         (float, lambda self, a, b: repr(a) == repr(b)),
         (Place, lambda self, a, b: a.identity == b.identity),
+        (ArrayAt, lambda self, a, b: a.array is b.array or (a.place is not None and self.alike(a.place, b.place))),
         (Number, _numbers),
         (Graph, _graphs),
         (Backward, lambda self, a, b: True),  # what was used of it is among the operations

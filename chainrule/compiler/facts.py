@@ -23,6 +23,10 @@ from chainrule.cell import TensorCell
 from chainrule.changes import changes
 from chainrule.compiler.places import GONE, Place
 
+#: Containers of which only what was read counts, as of objects of the user's. Of an array that is its form.
+_LOOKED_INTO = frozenset(
+    {list, tuple, dict, set, OrderedDict, defaultdict, types.SimpleNamespace, argparse.Namespace, np.ndarray}
+)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 #: What is missing where a place was read.
 MISSING = object()
@@ -251,7 +255,7 @@ def is_looked_into(thing: Any) -> bool:
     from chainrule.optim.optimizer import Optimizer
 
     kind = type(thing)
-    if kind in (list, dict, set, OrderedDict, defaultdict, types.SimpleNamespace, argparse.Namespace):
+    if kind in _LOOKED_INTO:
         return True
     if isinstance(thing, types.ModuleType):
         return True

@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 import types
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ from chainrule.state import current_state
 log = logging.getLogger("chainrule.compile")
 #: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
 KEPT = 32
+#: From so many programs on a step that counts in Python and decides by the count is refused.
+CROWDED = 8
 #: So many sets of facts are kept for one program.
 KEPT_FACTS = 8
 
@@ -82,6 +85,13 @@ class Knowledge:
         self.deciding: set[Any] = set()
         self.kept: list[Any] = []
 
+    def decide(self, places: list[Place]) -> None:
+        """The numbers at these places shape the program."""
+        for place in places:
+            self.deciding.add(place.identity)
+            self.moving.pop(place.identity, None)
+            self.kept.append(place)
+
     def copy(self) -> Knowledge:
         """What is known now."""
         twin = Knowledge()
@@ -113,6 +123,10 @@ class Traced:
     known: Knowledge
     seconds: float
 
+    def further(self, call: Call) -> list[Any]:
+        """The arguments of the program behind the call's own, as they are now."""
+        return [_input_now(source, form, call.given) for source, form in self.inputs]
+
     def same_as(self, other: Traced) -> str:
         """In words, where this differs from another trace; "" if nowhere."""
         found = difference(other.program, self.program)
@@ -134,22 +148,23 @@ class Variant:
         self.facts = [traced.facts]
         self.net = Net(traced.seconds)
 
-    def holds(self, call: Call) -> bool:
-        """Whether the program is right for this call."""
+    def holds(self, call: Call) -> list[Any] | None:
+        """If the program is right for this call, its arguments behind the call's own; None if it is not."""
         if not self.compiled.fits():
-            return False
+            return None
         for i, facts in enumerate(self.facts):
             if facts.hold(call.given):
                 if i:
                     self.facts.insert(0, self.facts.pop(i))
-                return True
-        return False
+                try:
+                    return self.traced.further(call)
+                except _MisfitError:
+                    return None
+        return None
 
-    def run(self, call: Call, traced: Traced | None = None) -> Any:
+    def run(self, call: Call, traced: Traced, further: list[Any]) -> Any:
         """Run the program. After a trace of this call it is that trace that is finished here."""
-        traced = self.traced if traced is None else traced
         given = call.given
-        further = [_input_now(source, form, given) for source, form in traced.inputs]
         left = [(place, _with_numbers(form, given), count) for place, form, count in traced.writes]
         results = iter(self.compiled.run([*call.leaves, *further]))
         answer = put_together(traced.shape, results, call=given)
@@ -239,14 +254,13 @@ class CompiledFunction:
         with self._lock:  # a program has one memory
             known = self.programs.setdefault(call.key, [])
             for variant in reversed(known):  # the newest has the most inputs
-                if variant.holds(call):
+                further = variant.holds(call)
+                if further is not None:
                     self._last = variant.compiled
                     if variant.net.is_due(self.strict):
                         return self._check(variant, known, call)
-                    try:
-                        return variant.net.timed(variant.run, call)
-                    except (OtherFormError, _MisfitError):
-                        pass  # nothing has run yet
+                    with suppress(OtherFormError):  # nothing has run yet
+                        return variant.net.timed(variant.run, call, variant.traced, further)
             return self._make(known, call)
 
     # ------------------------------------------------------------------------------------- tracing
@@ -261,7 +275,7 @@ class CompiledFunction:
                     variant.facts = [traced.facts, *variant.facts][:KEPT_FACTS]
                     self._last = variant.compiled
                     try:
-                        return variant.run(call, traced)
+                        return variant.run(call, traced, traced.further(call))
                     except OtherFormError:
                         pass
             self._say_why(known, call, changed)
@@ -291,21 +305,21 @@ class CompiledFunction:
     def _trace(self, call: Call, known: Knowledge) -> Traced:
         """Run the function on symbols. A number that shapes the program is no input: then once more."""
         while True:
-            observer = Observer(known.moving, known.deciding)
+            crowded = len(self.programs.get(call.key, ())) >= CROWDED
+            observer = Observer(known.moving, known.deciding, crowded)
             try:
                 return self._traced(call, observer, known)
             except NumberDecidesError as found:
                 observer.roll_back()
-                for place in found.places:
-                    known.deciding.add(place.identity)
-                    known.moving.pop(place.identity, None)
-                    known.kept.append(place)
+                known.decide(found.places)
             except BaseException as error:
                 observer.roll_back()
                 if isinstance(error, TraceError) and known.settings:
                     known.settings.clear()  # a rule decides by one of them in Python: each value gets a program
-                    continue
-                raise
+                elif isinstance(error, Exception) and (given := observer.numbers_given()):
+                    known.decide(given)  # Python itself was handed one of them (by `__index__`, say)
+                else:
+                    raise
 
     def _traced(self, call: Call, observer: Observer, known: Knowledge) -> Traced:
         traced = Traced()
@@ -367,7 +381,7 @@ class CompiledFunction:
             known.append(variant)
             del known[:-KEPT]
         self._last = compiled
-        return variant.run(call)
+        return variant.run(call, traced, traced.further(call))
 
     def _say_why(self, known: list[Variant], call: Call, changed: list[Change]) -> None:
         if known:
@@ -385,7 +399,7 @@ class CompiledFunction:
             found = traced.same_as(variant.traced) if not traced.program.leaves_behind else "it leaves tensors behind"
             if not found:
                 variant.net.agreed()
-                return variant.run(call, traced)
+                return variant.run(call, traced, traced.further(call))
             if variant.compiled.has_other_forms():  # which a run would have noticed
                 return self._compile(known, call, traced)
             known.remove(variant)

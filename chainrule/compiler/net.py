@@ -41,11 +41,11 @@ class Net:
             return self.calls & (self.calls - 1) == 0
         return self._ran * SHARE > self._cost
 
-    def timed(self, run: Callable[[Any], Any], call: Any) -> Any:
+    def timed(self, run: Callable[..., Any], *arguments: Any) -> Any:
         """Run the program and count its time."""
         started = time.perf_counter()
         try:
-            return run(call)
+            return run(*arguments)
         finally:
             self._ran += time.perf_counter() - started
 

@@ -67,7 +67,10 @@ class Number:
     def compute(self, call: Any) -> Any:
         """What it is in a call with these arguments."""
         if self.place is not None:
-            return self.place.now(call)
+            value = self.place.now(call)
+            if type(value) is not type(self.value):
+                raise LookupError(f"{self.place} is no longer a {type(self.value).__name__}")
+            return value
         assert self.function is not None
         return self.function(*[a.compute(call) if isinstance(a, Number) else a for a in self.arguments])
 

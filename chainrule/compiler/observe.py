@@ -8,6 +8,7 @@ and what the step makes itself are nobody's facts.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -45,6 +46,7 @@ class Observer(Sight):
     Args:
         moving: places whose numbers and tensors are inputs.
         deciding: places of numbers that were found to shape the program, by identity.
+        crowded: there are many programs already: a number that decides and that the step itself changes is refused.
 
     Attributes:
         reads: what was read, by the place's identity.
@@ -53,9 +55,9 @@ class Observer(Sight):
         stand_ins: what the step got for numbers and tensors that are inputs, by the place's identity.
     """
 
-    def __init__(self, moving: dict[Any, Place], deciding: set[Any]) -> None:
+    def __init__(self, moving: dict[Any, Place], deciding: set[Any], crowded: bool = False) -> None:
         super().__init__()
-        self.moving, self.deciding = moving, deciding
+        self.moving, self.deciding, self.crowded = moving, deciding, crowded
         self.reads: dict[Any, Fact] = {}
         self.inputs: list[tuple[Any, Any]] = []
         self.prepared: dict[Any, Any] = {}
@@ -84,9 +86,24 @@ class Observer(Sight):
     def go_blind(self) -> None:
         """Code that is not followed could do anything with a number, so none is an input."""
         super().go_blind()
-        given = [self.reads[i].place for i, thing in self.stand_ins.items() if isinstance(thing, Number)]
-        if given:
+        if given := self.numbers_given():
             raise NumberDecidesError(given)
+
+    def numbers_given(self) -> list[Place]:
+        """The places of numbers for which the step got stand-ins."""
+        return [self.reads[i].place for i, thing in self.stand_ins.items() if isinstance(thing, Number)]
+
+    def is_made_by_the_step(self, thing: Any) -> bool:
+        """Whether the step has made this tensor, or this module."""
+        from chainrule.nn.module import Module
+
+        trace = current_state().trace
+        while trace is not None and trace.outer is not None:
+            trace = trace.outer
+        if trace is None:
+            return False
+        tensors = thing.parameters() if isinstance(thing, Module) else [thing] if isinstance(thing, TensorCell) else ()
+        return any(map(trace.has_made, tensors))
 
     # --------------------------------------------------------------------------------- reading
 
@@ -102,7 +119,7 @@ class Observer(Sight):
         With `fixed` it gets the value itself, whatever else is known of the place. What does not count by itself is
         of an object that says when it changes; it counts if the step writes there too.
         """
-        if isinstance(value, Number) or self._is_written(place) or _is_made_by_the_step(value):
+        if isinstance(value, Number) or self._is_written(place) or self.is_made_by_the_step(value):
             return value
         identity = place.identity
         self.reads.setdefault(identity, Fact(place, value))
@@ -114,8 +131,6 @@ class Observer(Sight):
         if counts:
             self._facts.add(identity)
         self.mark(value, place)
-        if isinstance(value, types.MethodType):
-            self.mark(value.__self__, Place(value, "attribute", "__self__", str(place), place))
         self.see(value)
         return value
 
@@ -181,6 +196,12 @@ class Observer(Sight):
         else:
             self.note(Place(kind, "answer", questions.of_class(name), title), found)
 
+    def _note_in_class(self, kind: type, name: str, value: Any) -> None:
+        if not (name.startswith("__") and name.endswith("__")) or isinstance(value, types.FunctionType):
+            place = Place(kind, "answer", questions.of_class(name), f"{kind.__name__}.{name}")
+            self.note(place, value)
+            self.mark(value, place)
+
     def _attribute_of_layer(self, module: Any, name: str, value: Any) -> Any:
         """Modules say when they change, so what is read of one counts only if the step writes there too."""
         self.see(module)
@@ -232,16 +253,10 @@ class Observer(Sight):
         """The step reads an item."""
         if id(thing) not in self.outside or isinstance(thing, TensorCell):
             return value
-        if isinstance(thing, np.ndarray) or (isinstance(thing, list) and isinstance(key, slice)):
+        if isinstance(thing, np.ndarray) or (isinstance(thing, list | tuple) and isinstance(key, slice)):
             self.contents(thing)
             return value
-        if isinstance(thing, tuple):  # which cannot change, but what is in it can
-            self.mark(value, self._entry(thing, key) if type(key) is int else None)
-            if type(key) is int and type(value) in (int, float):
-                return self.read(self._entry(thing, key), value, counts=False)
-            self.see(value)
-            return value
-        if is_followed_class(type(thing)) and not isinstance(thing, list | dict):
+        if is_followed_class(type(thing)) and not isinstance(thing, list | tuple | dict):
             return value  # its own method has read
         try:
             hash(key)
@@ -273,7 +288,7 @@ class Observer(Sight):
         question = questions.of_contents(thing)
         if question is None or (before is not None and before.changed()):
             return
-        if not isinstance(thing, tuple | frozenset):
+        if not isinstance(thing, frozenset):
             self.ask(question, thing, "", question(thing))
         if isinstance(thing, np.ndarray):
             return
@@ -297,9 +312,15 @@ class Observer(Sight):
                 for part in list(thing.values() if isinstance(thing, dict) else thing):
                     self.everything(part, depth + 1)
         elif isinstance(thing, type):
-            if is_followed_class(thing):
-                for name in questions.attributes_of_class(thing):
-                    self.everything(self.attribute(thing, name, getattr(thing, name)), depth + 1)
+            for base in thing.__mro__ if is_followed_class(thing) else ():
+                if is_followed_class(base):
+                    for name, value in list(vars(base).items()):
+                        self._note_in_class(base, name, value)
+                        self.everything(value, depth + 1)
+        elif isinstance(thing, functools.partial) and id(thing) in self.outside:
+            for part in (*thing.args, *thing.keywords.values()):
+                self.everything(part, depth + 1)
+            self.ask(questions.of_partial, thing, "", questions.of_partial(thing))
         elif id(thing) in self.outside and not isinstance(thing, types.BuiltinFunctionType):
             if isinstance(thing, types.ModuleType) and not is_followed(
                 vars(thing), getattr(thing, "__file__", "") or ""
@@ -308,7 +329,9 @@ class Observer(Sight):
             for name in questions.attributes_of(thing):
                 value = getattr(thing, name, MISSING)
                 if value is not MISSING:
-                    self.everything(self.attribute(thing, name, value), depth + 1)
+                    title = f"{self.place_of(thing) or questions.title_of(thing)}.{name}"
+                    self.read(Place(thing, "attribute", name, title, self.place_of(thing)), value, fixed=True)
+                    self.everything(value, depth + 1)
             if not isinstance(thing, types.ModuleType | types.FunctionType):
                 self.everything(type(thing), depth + 1)
 
@@ -322,8 +345,7 @@ class Observer(Sight):
                 self.see(part)
             return thing
         if type(thing) in (list, tuple) and len(thing) <= FEW:
-            if type(thing) is list:
-                self.ask(len, thing, ": its length", len(thing))
+            self.ask(len, thing, ": its length", len(thing))
             return [self.item(thing, i, value) for i, value in enumerate(thing)]
         if isinstance(thing, dict):
             self.ask(tuple, thing, ": its keys", tuple(thing))
@@ -421,7 +443,8 @@ class Observer(Sight):
         left = [write for before in self._befores.values() for write in before.writes()]
         for place, value in left:
             known = self.reads.get(place.identity)
-            if place.identity in self.deciding and known is not None and not alike(value, known.value):
+            decides = self.crowded and place.identity in self.deciding
+            if decides and known is not None and not alike(value, known.value):
                 raise TraceError(
                     f"{place} is changed by the step itself in Python, and decides what it computes, so every call would "
                     "be another program. Count outside of the compiled function, or in a tensor."
@@ -473,15 +496,6 @@ class Observer(Sight):
 
 def _is_followed_function(function: Any) -> bool:
     return isinstance(function, types.FunctionType) and is_followed(function.__globals__, function.__code__.co_filename)
-
-
-def _is_made_by_the_step(value: Any) -> bool:
-    if not isinstance(value, TensorCell):
-        return False
-    trace = current_state().trace
-    while trace is not None and trace.outer is not None:
-        trace = trace.outer
-    return trace is not None and trace.has_made(value)
 
 
 class ArrayAt:

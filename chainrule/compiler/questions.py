@@ -58,6 +58,11 @@ def _pairs(thing: Any) -> tuple[Any, ...]:
     return tuple(thing.items())
 
 
+def of_partial(thing: Any) -> tuple[Any, ...]:
+    """What a partial calls with what."""
+    return thing.func, thing.args, *thing.keywords.items()
+
+
 def _bits(array: Any) -> tuple[Any, ...]:
     return array.shape, array.dtype.str, array.tobytes()
 

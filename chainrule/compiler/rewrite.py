@@ -46,6 +46,13 @@ def rewritten(function: FunctionType, readers: dict[str, Callable[..., Any]]) ->
     return known[1]
 
 
+def is_rewritten(function: Any) -> bool:
+    """Whether a function was made by rewritten code, and so is rewritten itself."""
+    return isinstance(function, FunctionType) and id(function.__code__) in _rewritten
+
+
+#: All that was rewritten, by identity.
+_rewritten: dict[int, CodeType] = {}
 #: By the identity of the original code, which is kept with it.
 _codes: dict[int, tuple[CodeType, CodeType | None]] = {}
 
@@ -136,7 +143,9 @@ def _with_readers(code: CodeType, readers: dict[str, Callable[..., Any]]) -> Cod
             return _function_named(c.removeprefix(_MARK), readers)
         return c
 
-    return code.replace(co_consts=tuple(map(constant, code.co_consts)))
+    made = code.replace(co_consts=tuple(map(constant, code.co_consts)))
+    _rewritten[id(made)] = made
+    return made
 
 
 def _function_named(name: str, readers: dict[str, Callable[..., Any]]) -> Any:

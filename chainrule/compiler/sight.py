@@ -18,7 +18,7 @@ from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.places import Place
-from chainrule.compiler.rewrite import rewritten
+from chainrule.compiler.rewrite import is_rewritten, rewritten
 from chainrule.dtypes import DType
 
 #: What has no parts that could change.
@@ -26,6 +26,7 @@ ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), DTyp
 _LIBRARIES = frozenset({"chainrule", "numpy", "scipy", "matplotlib", "pytest", "_pytest", "torch", "jax", "llvmlite"})
 #: Entries of a module's dictionary that are not of the user's making.
 INTERNAL = frozenset({"_paths", "_compiled", "_parameters", "_buffers", "_modules", "_not_saved"})
+_MADE_BY_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _MACHINERY = frozenset({"compiler", "autodiff", "primitives", "state", "cell", "random"})
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -41,6 +42,8 @@ def is_followed(namespace: dict[str, Any], file: str = "") -> bool:
 @functools.lru_cache(maxsize=4096)
 def is_followed_class(kind: type) -> bool:
     """Whether the methods of a class are followed."""
+    if kind.__module__ == "builtins":  # a class that was made where there is no name of a module
+        return bool(kind.__flags__ & _MADE_BY_PYTHON)
     module = sys.modules.get(kind.__module__)
     if module is None:
         return kind.__module__.partition(".")[0] not in sys.stdlib_module_names
@@ -93,14 +96,21 @@ class Sight:
         """All that can be reached from here counts."""
         raise NotImplementedError
 
+    def is_made_by_the_step(self, thing: Any) -> bool:
+        """Whether the step has made this tensor, or this module."""
+        raise NotImplementedError
+
     def go_blind(self) -> None:
         """A function without source takes part."""
         self.blind = True
 
     def mark(self, thing: Any, place: Place | None) -> None:
         """It was there before the step, at this place."""
-        if not isinstance(thing, ATOMS) and id(thing) not in self.outside:
-            self.outside[id(thing)] = thing, place
+        if isinstance(thing, ATOMS) or id(thing) in self.outside:
+            return
+        self.outside[id(thing)] = thing, place
+        if isinstance(thing, types.MethodType):
+            self.mark(thing.__self__, Place(thing, "attribute", "__self__", str(place or thing.__name__), place))
 
     def place_of(self, thing: Any) -> Place | None:
         """Where something outside was found; None if it is not outside, or a root without a place."""
@@ -132,7 +142,10 @@ class Sight:
             self.see(thing.__self__)
         if isinstance(thing, (TensorCell, types.MethodType, list, tuple, dict, set, frozenset, *ATOMS)):
             return
-        if id(thing) in self._seen:
+        if id(thing) in self._seen or isinstance(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
+            return
+        if is_rewritten(thing) or self.is_made_by_the_step(thing):
+            self._see_class(type(thing))  # not kept either
             return
         self._seen[id(thing)] = thing
         if isinstance(thing, types.FunctionType):
@@ -148,7 +161,7 @@ class Sight:
             self.see(thing.__func__)
         elif isinstance(thing, functools.cached_property):
             self.see(thing.func)
-        elif not isinstance(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
+        else:
             self._see_object(thing)
 
     def _see_partial(self, thing: Any) -> None:
@@ -161,10 +174,8 @@ class Sight:
                 self.note(Place(thing.keywords, "answer", tuple, f"the names of {given}", given), tuple(thing.keywords))
             for key, part in list(parts):
                 how = "item" if name == "args" else "entry"
-                inner = Place(getattr(thing, name), how, key, f"{given}[{key!r}]", given)
-                self.read(inner, part, fixed=True)
-                if self.blind:
-                    self.everything(part)
+                self.mark(part, Place(getattr(thing, name), how, key, f"{given}[{key!r}]", given))
+                self.see(part)
 
     def _see_function(self, function: types.FunctionType) -> None:
         self.see(getattr(function, "__wrapped__", None))
@@ -179,6 +190,7 @@ class Sight:
         for i, cell in enumerate(function.__closure__ or ()):
             cells = inside and Place(function, "attribute", "__closure__", parent=inside)
             self.cells[id(cell)] = cell, cells and Place(function.__closure__, "item", i, parent=cells)
+        self.note(Place(function, "attribute", "__code__", f"the code of {function.__name__}", inside), function.__code__)
         code = rewritten(function, self.readers())
         if code is None:
             self._see_unreadable(function)

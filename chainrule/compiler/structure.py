@@ -55,6 +55,21 @@ class _Same:
         return isinstance(other, _Same) and other.thing is self.thing
 
 
+class _Unequal:
+    """A thing that is handed through and does not count in a key: what does stands beside it."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, _Unequal)
+
+
 def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, way: tuple[Any, ...] = ()) -> Any:
     """A structure with its tensors taken out.
 
@@ -78,7 +93,7 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
     if isinstance(thing, _VALUES):
         return None, _plain(thing)
     if isinstance(thing, np.generic):
-        return None, (kind, thing.tobytes(), _Same(thing.dtype), thing.item())
+        return None, (kind, thing.tobytes(), _Same(thing.dtype), _Unequal(thing))
     if kind is slice:
         return "slice", tuple([take_apart(x, leaves, others, way) for x in (thing.start, thing.stop, thing.step)])
     if kind in (set, frozenset) and all(isinstance(x, (*_VALUES, int, float)) for x in thing):
@@ -116,7 +131,8 @@ def _put(form: Any, leaves: Iterator[Any], others: Iterator[Any], call: Any) -> 
     if kind is None:
         if isinstance(content, Number):
             return content.compute(call)
-        return content[-1] if type(content) is tuple and content and isinstance(content[0], type) else content
+        plain = content[-1] if type(content) is tuple and content and isinstance(content[0], type) else content
+        return plain.thing if isinstance(plain, _Unequal) else plain
     if kind == "other":
         return next(others)
     if kind == "slice":
