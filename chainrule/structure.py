@@ -121,7 +121,7 @@ _MAPPINGS: dict[type, str] = {dict: "dict", OrderedDict: "OrderedDict", Counter:
 
 def _cell_of(tensor: Tensor) -> Any:
     """What two tensors have in common that are always equal: one is the other, or the other's `detach()`."""
-    plain = tensor._base is not None and all(step.primitive is None for step in tensor._steps)
+    plain = tensor._base is not None and not tensor._own and all(step.primitive is None for step in tensor._steps)
     return tensor._base if plain else tensor
 
 

@@ -83,7 +83,7 @@ class Leaf(Node):
         elif differentiable:
             self.gradient = self.gradient + gradient
         else:
-            self.gradient.set_value((self.gradient + gradient).value)
+            self.gradient.put_value((self.gradient + gradient).value)
         for call in self.after or ():
             call()
 

@@ -28,6 +28,7 @@ from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.run.pool import aligned
+from chainrule.compiler.sharing import Plan, Returned, better_plan, repeated, same_roots, view_of
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
@@ -78,10 +79,35 @@ class Compiled:
     ) -> None:
         self.debug = debug
         started = time.perf_counter()
-        self.program = trace_step(call, arguments, moving)
+        self._trace(call, arguments, moving)
         traced = time.perf_counter()
         self._lower()
         self.seconds = traced - started, time.perf_counter() - traced
+
+    def _trace(
+        self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]]
+    ) -> None:
+        """Trace the step, and again if it turns out to write into memory that its tensors share."""
+        plan: Plan | None = Plan()
+        while plan is not None:
+            self.plan, given = plan, [*arguments, *plan.hidden_roots(arguments)]
+            self.program = trace_step(call, given, moving, plan)
+            self.changed = self.program.changed()
+            plan = better_plan(plan, arguments, given, self.changed, *self.program.cells())
+        touched, written = self.program.cells()
+        self.kept_apart = touched if self.changed else written
+        self.itself = [(number, arguments[number]) for number in sorted(self.plan.itself)]
+        self.pattern = same_roots(arguments)
+        self.joined = [(number, arguments[number]._steps) for group in self.plan.joined for number in group]
+        self.forms = [
+            (origin.tensor, origin.tensor._value.array.shape, origin.tensor._value.array.dtype)
+            for origin, x in self.program.writes
+            if isinstance(origin, Cell) and not _same_form(origin.tensor._value.array, x)
+        ]
+        returned = self.program.returned
+        simple = [place.origin for place in returned] == list(range(len(self.program.results)))
+        others = self.program.wanted or self.program.grown or self.program.given
+        self.plain = simple and not others and all(place.steps is None for place in returned)
 
     def _lower(self) -> None:
         program = self.program
@@ -105,7 +131,10 @@ class Compiled:
             if symbol not in used and not any(_same(origin, o) for o, _ in writes):
                 continue
             inputs.append((symbol, self._input(symbol, origin, wishes)))
-        targets = [Write(x, self._state(origin, x, wishes)) for origin, x in writes if not isinstance(origin, Argument)]
+        reshaped = {id(tensor) for tensor, _, _ in self.forms}
+        apart = [(o, x) for o, x in writes if isinstance(o, Argument) or (type(o) is Cell and id(o.tensor) in reshaped)]
+        here = [(o, x) for o, x in writes if isinstance(o, Cell) and id(o.tensor) not in reshaped]
+        targets = [Write(x, self._state(origin, x, wishes)) for origin, x in here]
         self.gradients: list[tuple[Leaf, State | None]] = []
         for leaf, x in gradients:
             state = None
@@ -114,14 +143,14 @@ class Compiled:
                 targets.append(Write(x, view))
                 state = self.states[id(leaf)][1]
             self.gradients.append((leaf, state))
-        self.outputs: list[tuple[View, int | None]] = []
-        returned = [(x, None) for x in results] + [(x, o.number) for o, x in writes if isinstance(o, Argument)]
-        for x, number in returned:
+        self.outputs: list[tuple[View, Argument | Cell | None]] = []
+        for origin, x in [*[(None, x) for x in results], *apart]:
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), tuple(x.shape), row_major(tuple(x.shape)))
-            self.outputs.append((view, number))
+            self.outputs.append((view, origin))  # type: ignore[arg-type]
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
-        self.changed = [origin.number for origin, _ in writes if isinstance(origin, Argument)]
+        added = set(self.program.added)
+        self.replaced = {id(leaf) for leaf, state in self.gradients if state is not None and leaf not in added}
         self.lowering = lower(equations, inputs, targets, wishes)
         if self.debug:
             check_bounds(self.lowering.groups)
@@ -167,16 +196,42 @@ class Compiled:
 
     # ------------------------------------------------------------------------------------- running
 
-    def fits(self) -> bool:
-        """Whether gradients are there, or missing, and numbers that Python read are what they were."""
-        return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty) and all(
-            _holds(cell.value, value) for cell, value in self.program.numbers
+    def fits(self, arguments: list[Any]) -> bool:
+        """Whether all is as the program takes it to be.
+
+        Gradients are there, or missing; numbers that Python read are what they were; and arguments share memory with
+        each other and with tensors outside as they did.
+        """
+        program = self.program
+        return (
+            all((leaf.gradient is None) == empty for leaf, empty in program.empty)
+            and all(_holds(cell.value, value) for cell, value in program.numbers)
+            and all(view._base is base and view._steps is steps for view, base, steps in program.views)
+            and all(leaf.gradient is gradient for leaf, gradient in program.held)
+            and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self.forms)
+            and self._shares_as_before(arguments)
         )
+
+    def _shares_as_before(self, arguments: list[Any]) -> bool:
+        apart = self.kept_apart
+        if self.itself:
+            if any(arguments[number] is not tensor for number, tensor in self.itself):
+                return False
+            arguments = [t for number, t in enumerate(arguments) if number not in self.plan.itself]
+        if apart:
+            for tensor in arguments:
+                if id(tensor if tensor._base is None else tensor.root) in apart:
+                    return False
+        if self.changed:
+            return same_roots(arguments) == self.pattern and all(
+                arguments[n]._steps == steps for n, steps in self.joined
+            )
+        return True
 
     def run(self, arguments: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now."""
-        if self.changed:
-            self._refuse_shared(arguments)
+        if self.program.added or self.changed:
+            arguments = self._complete(arguments)
         ex = self.executable
         slots, bases, keep = ex.slots, ex.bases, []
         for number, buffer in self.arguments:
@@ -204,15 +259,18 @@ class Compiled:
             ex.run()
         return self._deliver(arguments, fresh)
 
-    def _refuse_shared(self, arguments: list[Any]) -> None:
-        """Arguments are changed behind the run, so nothing else that the step uses may be the same tensor."""
-        roots = [id(t if t._base is None else t._base) for t in arguments]
-        for number in self.changed:
-            if roots.count(roots[number]) > 1 or roots[number] in self.states:
+    def _complete(self, arguments: list[Any]) -> list[Any]:
+        """The arguments, and the tensors that joined ones are parts of; or a TraceError that says what cannot be."""
+        gradients = {id(leaf.gradient) for leaf in self.program.added}
+        for number, argument in enumerate(arguments):
+            if id(argument.root) in gradients:
                 raise TraceError(
-                    f"the step changes argument {number} in place, and uses the same tensor (or a view of it) as "
-                    "another argument or from outside. Pass a clone(), or use it in one of these ways only."
+                    f"argument {number} is a gradient (or a view of one) to which the step adds. Pass a clone() of it, or "
+                    "clear the gradient in the step first."
                 )
+            if number in self.program.exchanged and argument._base is not None:
+                raise TraceError(f"the step exchanges the data of argument {number}, which is a view. Pass a clone().")
+        return [*arguments, *self.plan.hidden_roots(arguments)]
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
         """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
@@ -238,14 +296,23 @@ class Compiled:
 
     def _bind(self, origin: Any, state: State) -> bool:
         """Bring a cell's value into the program's memory, unless it is there already; whether that memory is new."""
-        tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+        cell = type(origin) is Cell
+        tensor = origin.tensor if cell else origin.leaf.gradient
         held = None if tensor is None else tensor._value
+        replaced = not cell and id(origin.leaf) in self.replaced
         if held is not None and held is state.value:
-            if id(state.view.buffer) not in self.written or _alone(state):
+            if id(state.view.buffer) not in self.written or (
+                _alone(state) and not (replaced and sys.getrefcount(tensor) > _HELD)
+            ):
                 return False
         elif held is not None and isinstance(held.array, Symbol):
             settled([tensor])  # another thread is tracing with it
             held = tensor._value
+        if replaced:
+            state.renew()
+            return True
+        if tensor is not None and tensor._base is not None:
+            raise _OtherFormError  # it has become a view
         array = None if held is None else held.array
         if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
             raise _OtherFormError
@@ -265,17 +332,60 @@ class Compiled:
                 leaf.gradient = None
             elif leaf.gradient is None or leaf.gradient._value is not state.value:
                 state.value = Value(state.array)
-                if leaf.gradient is None:
+                if leaf.gradient is None or id(leaf) in self.replaced:
                     leaf.gradient = Primitive.make_tensor(state.value)
                 else:
                     leaf.gradient.set_value(state.value)
         results = []
-        for (_, number), array in zip(self.outputs, fresh, strict=True):
-            if number is None:
+        for (_, origin), array in zip(self.outputs, fresh, strict=True):
+            if origin is None:
                 results.append(Primitive.make_tensor(Value(array)))
             else:
-                _change(arguments[number], array)
-        return results
+                _change(_find(origin, arguments), array)
+        return results if self.plain else self._deliver_others(arguments, results)
+
+    def _deliver_others(self, arguments: list[Any], made: list[Any]) -> list[Any]:
+        """Results that were there before, or are views; gradients and leaves that the step has rearranged."""
+        known: dict[int, Any] = {}
+
+        def fetch(place: Returned) -> Any:
+            if id(place) not in known:
+                base = made[place.origin] if isinstance(place.origin, int) else _find(place.origin, arguments)
+                known[id(place)] = base if place.steps is None else view_of(base, place.steps)
+            return known[id(place)]
+
+        for origin, wanted in self.program.wanted:
+            _find(origin, arguments).requires_grad_(wanted)
+        for origin, number in self.program.grown:
+            _find(origin, arguments).grad = made[number]
+        for leaf, place in self.program.given:
+            leaf.gradient = fetch(place)
+        return [fetch(place) for place in self.program.returned]
+
+
+def _find(origin: Any, arguments: list[Any]) -> Any:
+    """The tensor that an origin names."""
+    if isinstance(origin, Argument):
+        return arguments[origin.number]
+    return origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+
+
+class _Holder:
+    """Counts how often a tensor is held that nobody but one attribute and one variable holds."""
+
+    def __init__(self) -> None:
+        self.gradient = object()
+
+    def count(self) -> int:
+        tensor = self.gradient
+        return sys.getrefcount(tensor)
+
+
+_HELD = _Holder().count()
+
+
+def _same_form(a: Any, b: Any) -> bool:
+    return tuple(a.shape) == tuple(b.shape) and a.dtype == b.dtype
 
 
 def _change(argument: Any, array: Array) -> None:
@@ -353,11 +463,12 @@ class CompiledFunction:
             form,
             tuple((t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in leaves),
             current_state().gradients,
+            repeated(leaves),
         )
         with self._lock:  # a program has one memory
             known = self.programs.setdefault(key, [])
             for facts, compiled, shape in known:
-                if facts.hold() and compiled.fits():
+                if facts.hold() and compiled.fits(leaves):
                     self._last = compiled
                     with suppress(_OtherFormError):  # nothing has run yet
                         return put_together(shape[0], compiled.run(leaves))

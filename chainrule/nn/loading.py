@@ -71,7 +71,7 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
     except CheckpointError:
         for place, value in before:
             place.table[place.key] = place.entry
-            place.entry.set_value(value)
+            place.entry.put_value(value)
         raise
     return keys
 

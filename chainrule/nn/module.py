@@ -479,7 +479,7 @@ def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
         parameter.grad = None
     elif parameter.grad is not None:
         nothing = zeros(tuple(parameter.shape), dtype=parameter.dtype)
-        parameter.grad.set_value(Value(nothing.value.array))
+        parameter.grad.put_value(Value(nothing.value.array))
 
 
 def _describe(entry: Any) -> str:

@@ -74,7 +74,7 @@ class Trace:
     def lift_tensors(self, tensors: Sequence[TensorCell]) -> list[Value]:
         """The values of tensors as this trace knows them."""
         for tensor in tensors:
-            root = tensor if tensor._base is None else tensor._base
+            root = tensor if tensor._base is None else tensor.root
             if not isinstance(root._value.array, Symbol):
                 self.adopt(root)
         return self.lift([tensor.value for tensor in tensors])
@@ -93,6 +93,25 @@ class Trace:
         """A tensor was made; the outermost trace wants to know which of them outlive it."""
         if self.outer is not None:
             self.outer.note_made(tensor)
+
+    def note_view(self, view: TensorCell) -> None:
+        """A view was made: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_view(view)
+
+    def made_here(self, tensor: TensorCell) -> bool:
+        """Whether the traced code has made this tensor; the outermost trace knows."""
+        return self.outer is not None and self.outer.made_here(tensor)
+
+    def check_exchange(self, tensor: TensorCell, new: TensorCell) -> None:
+        """`tensor.data = new` on a tensor from outside: the outermost trace says whether it can follow that."""
+        if self.outer is not None:
+            self.outer.check_exchange(tensor, new)
+
+    def note_leaf_change(self, tensor: TensorCell) -> None:
+        """A tensor is about to require a gradient, or to do so no longer: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_leaf_change(tensor)
 
     def note_leaf(self, leaf: Leaf) -> None:
         """A leaf was made: the outermost trace is told."""
