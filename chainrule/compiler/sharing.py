@@ -37,6 +37,10 @@ class Plan(NamedTuple):
         return [root for root in roots if all(root is not argument for argument in arguments)]
 
 
+#: Every argument has a stand-in of its own.
+APART = Plan()
+
+
 class Returned(NamedTuple):
     """A result that is found when the program has run.
 
@@ -104,9 +108,7 @@ def better_plan(
         group = tuple(number for number, other in enumerate(roots) if other == root)
         if root in written or (root in touched and root in moved):
             itself |= set(group)
-        elif root in moved and len({id(arguments[number]) for number in group}) > 1:
-            joined.append(group)
-        elif group in plan.joined:
+        elif (root in moved and len({id(arguments[number]) for number in group}) > 1) or group in plan.joined:
             joined.append(group)
     better = Plan(frozenset(itself), tuple(group for group in joined if not itself & set(group)))
     return None if better == plan else better

@@ -28,7 +28,7 @@ from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.run.pool import aligned
-from chainrule.compiler.sharing import Plan, Returned, better_plan, repeated, same_roots, view_of
+from chainrule.compiler.sharing import APART, Plan, Returned, better_plan, repeated, same_roots, view_of
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
@@ -88,7 +88,7 @@ class Compiled:
         self, call: Callable[[list[Any]], list[Any]], arguments: list[Any], moving: Set[tuple[int, str]]
     ) -> None:
         """Trace the step, and again if it turns out to write into memory that its tensors share."""
-        plan: Plan | None = Plan()
+        plan: Plan | None = APART
         while plan is not None:
             self.plan, given = plan, [*arguments, *plan.hidden_roots(arguments)]
             self.program = trace_step(call, given, moving, plan)
@@ -265,8 +265,8 @@ class Compiled:
         for number, argument in enumerate(arguments):
             if id(argument.root) in gradients:
                 raise TraceError(
-                    f"argument {number} is a gradient (or a view of one) to which the step adds. Pass a clone() of it, or "
-                    "clear the gradient in the step first."
+                    f"argument {number} is a gradient (or a view of one) to which the step adds. Pass a clone() of it, "
+                    "or clear the gradient in the step first."
                 )
             if number in self.program.exchanged and argument._base is not None:
                 raise TraceError(f"the step exchanges the data of argument {number}, which is a view. Pass a clone().")

@@ -8,6 +8,7 @@ Which tensors share memory is said by `sharing.py`.
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -18,7 +19,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
-from chainrule.compiler.sharing import Plan, Returned, check_joined, repeated, steps_to
+from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Equation, Trace, tracing
@@ -283,8 +284,22 @@ class StepTrace(Trace):
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
         kept = _with_bases(known) | {id(leaf.gradient) for leaf in self.inner}
+        if self._alive(kept):
+            gc.collect()  # what is in a cycle of references is held by nobody else
+        return self._alive(kept)
+
+    def _alive(self, kept: set[int]) -> list[Any]:
         alive = [t for reference in self.made.values() if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
+
+    def _forget_tape(self, results: list[Any]) -> None:
+        """Let go of the tape of the step: tensors that only it holds (a checkpoint's arguments) are not left behind."""
+        self._own.clear()
+        for result in results:
+            tensor = result
+            while tensor is not None and not (id(tensor) in self.stand_ins or self.from_outside(tensor)):
+                tensor._value, tensor._seen = Value(tensor._value.array), None
+                tensor = tensor._base
 
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""
@@ -337,6 +352,7 @@ class StepTrace(Trace):
         self._restore_leaves()
         writes = self._restore(_with_bases(results))
         held = self._restore_gradients(after, {o.leaf: x for o, x in writes if isinstance(o, Gradient)})
+        self._forget_tape(results)
         left = [(Cell(tensor), tensor._value.array) for tensor in self.left_behind(results)]
         equations = [e._replace(inputs=tuple(map(self.filled, e.inputs))) for e in self.equations]
         kept = [(o, x) for o, x in writes if not isinstance(o, Gradient)]
@@ -352,7 +368,7 @@ class StepTrace(Trace):
             wanted=wanted,
             grown=grown,
             held=[
-                (leaf, g) for leaf, (g, first) in self.leaves.items() if first != "set" and g is not None and g._base
+                (leaf, g) for leaf, (g, first) in self.leaves.items() if first != "set" and g is not None and g._base is not None
             ],
             views=[(v, b, s) for reference, b, s in self.views_used.values() if (v := reference()) is not None],
             exchanged=self.exchanged,
@@ -496,7 +512,7 @@ def trace_step(
     function: Callable[[list[Any]], list[Any]],
     arguments: list[Any],
     moving: Set[tuple[int, str]] = frozenset(),
-    plan: Plan = Plan(),
+    plan: Plan = APART,
 ) -> Program:
     """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns.
 

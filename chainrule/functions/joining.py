@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import arange, make
+from chainrule.functions.creation import make
 from chainrule.functions.indexing import getitem
 from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import (
@@ -19,7 +19,6 @@ from chainrule.functions.shape import (
     diag,
     flip,
     meshgrid,
-    movedim,
     pad,
     reshape,
     split,
