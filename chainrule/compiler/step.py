@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autodiff.mode import no_grad
 from chainrule.autodiff.tape import Leaf
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
@@ -138,12 +137,15 @@ class Compiled:
         self.gradients: list[tuple[Leaf, State | None]] = []
         for leaf, x in gradients:
             state = None
+            if x is not None and id(leaf) in self.states and not _same_form(self.states[id(leaf)][1].view, x):
+                apart.append((Gradient(leaf), x))
+                continue
             if x is not None:
                 view = self._state(Gradient(leaf), x, wishes)
                 targets.append(Write(x, view))
                 state = self.states[id(leaf)][1]
             self.gradients.append((leaf, state))
-        self.outputs: list[tuple[View, Argument | Cell | None]] = []
+        self.outputs: list[tuple[View, Argument | Cell | Gradient | None]] = []
         for origin, x in [*[(None, x) for x in results], *apart]:
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), tuple(x.shape), row_major(tuple(x.shape)))
             self.outputs.append((view, origin))  # type: ignore[arg-type]
@@ -341,8 +343,19 @@ class Compiled:
             if origin is None:
                 results.append(Primitive.make_tensor(Value(array)))
             else:
-                _change(_find(origin, arguments), array)
+                self._change(origin, array, arguments)
         return results if self.plain else self._deliver_others(arguments, results)
+
+    def _change(self, origin: Any, array: Array, arguments: list[Any]) -> None:
+        """Give a tensor the numbers that the step has left in it; what it is a view of gets them too."""
+        if isinstance(origin, Gradient):
+            origin.leaf.gradient = Primitive.make_tensor(Value(array))
+            return
+        tensor = _find(origin, arguments)
+        if tensor._base is None:
+            tensor.set_value(Value(array, tensor.value.source))
+        else:
+            tensor.put_value(Value(array))
 
     def _deliver_others(self, arguments: list[Any], made: list[Any]) -> list[Any]:
         """Results that were there before, or are views; gradients and leaves that the step has rearranged."""
@@ -386,15 +399,6 @@ _HELD = _Holder().count()
 
 def _same_form(a: Any, b: Any) -> bool:
     return tuple(a.shape) == tuple(b.shape) and a.dtype == b.dtype
-
-
-def _change(argument: Any, array: Array) -> None:
-    """Give an argument the numbers that the step has left in it; what it is a view of gets them too."""
-    if argument._base is None:
-        argument.set_value(Value(array, argument.value.source))
-        return
-    with no_grad():
-        argument.assign(Primitive.make_tensor(Value(array)))
 
 
 def _holds(now: Value, value: Value) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
-from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to
+from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to, view_of
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Equation, Trace, tracing
@@ -133,6 +133,7 @@ class StepTrace(Trace):
         self.leaves: dict[Leaf, tuple[Any, str]] = {}
         self.stand_ins: dict[int, Argument] = {}
         self.arguments: list[tuple[Any, Value]] = []
+        self.given: list[Any] = []
         self.views_made: dict[int, weakref.ref[TensorCell]] = {}
         self.views_used: dict[int, tuple[weakref.ref[TensorCell], Any, Any]] = {}
         self.required: dict[int, tuple[Any, bool, bool]] = {}
@@ -163,6 +164,7 @@ class StepTrace(Trace):
 
     def stand_in_for(self, arguments: list[Any], plan: Plan) -> list[Any]:
         """What stands for the arguments. Behind them in the list stand tensors that joined ones are parts of."""
+        self.given = arguments
         firsts = repeated(arguments) or range(len(arguments))
         within = {number: group for group in plan.joined for number in group}
         made: dict[int, Any] = {}
@@ -292,6 +294,21 @@ class StepTrace(Trace):
         alive = [t for reference in self.made.values() if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
 
+    def _settle_view(self, tensor: Any) -> bool:
+        """Whether a tensor that was left behind is a view of something outside, or of an argument, which it follows."""
+        place = None if tensor._base is None else self._place_of(tensor)
+        if place is None:
+            tensor._base, tensor._steps, tensor._seen, tensor._own = None, (), None, False
+            return False
+        base = place.origin.tensor if isinstance(place.origin, Cell) else None
+        if isinstance(place.origin, Argument):
+            base = self.given[place.origin.number]
+        if base is None:
+            return False
+        view = view_of(base, place.steps or ())
+        tensor._value, tensor._base, tensor._steps, tensor._own = view._value, view._base, view._steps, False
+        return True
+
     def _forget_tape(self, results: list[Any]) -> None:
         """Let go of the tape of the step: tensors that only it holds (a checkpoint's arguments) are not left behind."""
         self._own.clear()
@@ -353,7 +370,8 @@ class StepTrace(Trace):
         writes = self._restore(_with_bases(results))
         held = self._restore_gradients(after, {o.leaf: x for o, x in writes if isinstance(o, Gradient)})
         self._forget_tape(results)
-        left = [(Cell(tensor), tensor._value.array) for tensor in self.left_behind(results)]
+        left = self.left_behind(results)
+        cells = [(Cell(tensor), tensor._value.array) for tensor in left if not self._settle_view(tensor)]
         equations = [e._replace(inputs=tuple(map(self.filled, e.inputs))) for e in self.equations]
         kept = [(o, x) for o, x in writes if not isinstance(o, Gradient)]
         return Program(
@@ -361,14 +379,16 @@ class StepTrace(Trace):
             inputs=[(s, o) for s, o in self.origins.items() if s not in self.constants],
             results=[self.filled(x) for x in answers],
             returned=returned,
-            writes=[(o, self.filled(x)) for o, x in (*kept, *left, *changed)],
+            writes=[(o, self.filled(x)) for o, x in (*kept, *cells, *changed)],
             gradients=[(leaf, self.filled(x)) for leaf, x in held if not isinstance(x, Returned)],
             given=[(leaf, x) for leaf, x in held if isinstance(x, Returned)],
             added=[o.leaf for o, _ in writes if isinstance(o, Gradient)],
             wanted=wanted,
             grown=grown,
             held=[
-                (leaf, g) for leaf, (g, first) in self.leaves.items() if first != "set" and g is not None and g._base is not None
+                (leaf, g)
+                for leaf, (g, first) in self.leaves.items()
+                if first != "set" and g is not None and g._base is not None
             ],
             views=[(v, b, s) for reference, b, s in self.views_used.values() if (v := reference()) is not None],
             exchanged=self.exchanged,
