@@ -324,12 +324,16 @@ class TensorCell:
 
     @property
     def grad(self) -> Any:
-        """The gradient collected by `backward`, a tensor of the same shape, or None."""
+        """The gradient collected by `backward`, a tensor of the same shape, or None.
+
+        Raises GradientError for one that a compiled step has used up and not kept; see `docs/differences.md`.
+        """
         source = self.value.source
         if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
             return source[0].kept[source[1]]  # type: ignore[index]
         if self._leaf is None:
             return None
+        self._leaf.check_kept()
         trace = current_state().trace
         if trace is not None:
             trace.note_gradient(self._leaf, "read")
@@ -353,7 +357,12 @@ class TensorCell:
         trace = current_state().trace
         if trace is not None:
             trace.note_gradient(self._leaf, "set")
-        self._leaf.gradient = gradient
+        self._leaf.gradient, self._leaf.spent = gradient, False
+
+    @property
+    def kept_grad(self) -> Any:
+        """`grad`, or None for one that a compiled step has not kept: for those who only carry gradients along."""
+        return None if self._leaf is not None and self._leaf.spent else self.grad
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `.grad` too. Raises GradientError if it has none."""
@@ -436,7 +445,9 @@ class TensorCell:
             return memo[id(self)]
         twin = memo[id(self)] = _restore(type(self), self.shared_array(), self.requires_grad)
         note_made(twin)
-        if self.grad is not None:
+        if self._leaf is not None and self._leaf.spent and twin._leaf is not None:
+            twin._leaf.spent = True
+        elif self.grad is not None:
             twin.grad = copy.deepcopy(self.grad, memo)
         _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))
         return twin
@@ -446,7 +457,7 @@ class TensorCell:
             raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
         array = self.array_for("pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
-        return _restore, (type(self), array, self.requires_grad, self.grad, extras)
+        return _restore, (type(self), array, self.requires_grad, self.kept_grad, extras)
 
 
 def note_made(tensor: TensorCell) -> None:

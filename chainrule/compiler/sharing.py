@@ -55,8 +55,8 @@ class Returned(NamedTuple):
 
 def repeated(tensors: Sequence[Any]) -> tuple[int, ...] | None:
     """For each tensor the number of the first that is the same one; None if all are different."""
-    ids = [id(tensor) for tensor in tensors]
-    return None if len(set(ids)) == len(ids) else tuple(map(ids.index, ids))
+    ids = list(map(id, tensors))
+    return None if len(ids) < 2 or len(set(ids)) == len(ids) else tuple(map(ids.index, ids))
 
 
 def roots_of(tensors: Sequence[Any]) -> list[int]:

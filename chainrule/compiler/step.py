@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.sharing import APART, Plan, Returned, better_plan, repeated, same_roots, view_of
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.structure import put_together, take_apart
-from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
+from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting, trace_step
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
@@ -39,6 +40,10 @@ from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
+#: Gradients of so few entries in all are kept whatever the work.
+FEW_ENTRIES = 65_536
+#: So many multiplications for each entry of the gradients make it cheap to keep these.
+MUCH_WORK = 1000
 #: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
 KEPT = 32
 
@@ -93,6 +98,7 @@ class Compiled:
             self.program = trace_step(call, given, moving, plan)
             self.changed = self.program.changed()
             plan = better_plan(plan, arguments, given, self.changed, *self.program.cells())
+        self.unkept = set() if is_cheap_to_keep(self.program) else self.program.spent
         touched, written = self.program.cells()
         self.kept_apart = touched if self.changed else written
         self.itself = [(number, arguments[number]) for number in sorted(self.plan.itself)]
@@ -103,6 +109,9 @@ class Compiled:
             for origin, x in self.program.writes
             if isinstance(origin, Cell) and not _same_form(origin.tensor._value.array, x)
         ]
+        program = self.program
+        watched = program.empty or program.numbers or program.views or program.held or self.forms
+        self.guarded = bool(watched or self.itself or self.kept_apart or self.changed)
         returned = self.program.returned
         simple = [place.origin for place in returned] == list(range(len(self.program.results)))
         others = self.program.wanted or self.program.grown or self.program.given
@@ -110,7 +119,8 @@ class Compiled:
 
     def _lower(self) -> None:
         program = self.program
-        ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in program.gradients if x is not None)]
+        gradients = [(leaf, None if leaf in self.unkept else x) for leaf, x in program.gradients]
+        ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in gradients if x is not None)]
         equations, ends = simplify(expand(program.equations), ends)
         self.equations = equations
         used = {x for e in equations for x in e.inputs if isinstance(x, Symbol)} | {
@@ -119,7 +129,7 @@ class Compiled:
         answer = iter(ends)
         results = [next(answer) for _ in program.results]
         writes = [(origin, next(answer)) for origin, _ in program.writes]
-        gradients = [(leaf, None if x is None else next(answer)) for leaf, x in program.gradients]
+        gradients = [(leaf, None if x is None else next(answer)) for leaf, x in gradients]
         cells = [s for s, origin in program.inputs if isinstance(origin, Cell | Gradient)]
         wishes = wished_orders(equations, cells)
         self.states: dict[int, tuple[Any, State]] = {}
@@ -131,14 +141,16 @@ class Compiled:
                 continue
             inputs.append((symbol, self._input(symbol, origin, wishes)))
         reshaped = {id(tensor) for tensor, _, _ in self.forms}
-        apart = [(o, x) for o, x in writes if isinstance(o, Argument) or (type(o) is Cell and id(o.tensor) in reshaped)]
         here = [(o, x) for o, x in writes if isinstance(o, Cell) and id(o.tensor) not in reshaped]
+        apart: list[tuple[Any, Any]] = [
+            (o, x) for o, x in writes if not isinstance(o, Cell) or id(o.tensor) in reshaped
+        ]
         targets = [Write(x, self._state(origin, x, wishes)) for origin, x in here]
         self.gradients: list[tuple[Leaf, State | None]] = []
         for leaf, x in gradients:
             state = None
-            if x is not None and id(leaf) in self.states and not _same_form(self.states[id(leaf)][1].view, x):
-                apart.append((Gradient(leaf), x))
+            if x is not None and id(leaf) in self.states and leaf not in program.added:
+                apart.append((Gradient(leaf), x))  # what was collected before is used: it is another tensor
                 continue
             if x is not None:
                 view = self._state(Gradient(leaf), x, wishes)
@@ -146,19 +158,28 @@ class Compiled:
                 state = self.states[id(leaf)][1]
             self.gradients.append((leaf, state))
         self.outputs: list[tuple[View, Argument | Cell | Gradient | None]] = []
-        for origin, x in [*[(None, x) for x in results], *apart]:
+        for target, x in [*[(None, x) for x in results], *apart]:
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), tuple(x.shape), row_major(tuple(x.shape)))
-            self.outputs.append((view, origin))  # type: ignore[arg-type]
+            self.outputs.append((view, target))
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
-        added = set(self.program.added)
-        self.replaced = {id(leaf) for leaf, state in self.gradients if state is not None and leaf not in added}
         self.lowering = lower(equations, inputs, targets, wishes)
         if self.debug:
             check_bounds(self.lowering.groups)
         self.executable = Executable(self.lowering)
-        slots = self.executable.slots
-        self.bindings = [(origin, state, slots.get(state.view.buffer)) for origin, state in self.states.values()]
+        slots, added = self.executable.slots, set(program.added)
+        self.cleared = [leaf for leaf, state in self.gradients if state is None]
+        self.made = [
+            (leaf, state, slots.get(state.view.buffer))
+            for leaf, state in self.gradients
+            if state is not None and leaf not in added
+        ]
+        apart_from = {id(state) for _, state, _ in self.made}
+        self.bindings = [
+            (origin, state, slots.get(state.view.buffer))
+            for origin, state in self.states.values()
+            if id(state) not in apart_from
+        ]
 
     def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
         if isinstance(origin, Argument):
@@ -204,9 +225,11 @@ class Compiled:
         Gradients are there, or missing; numbers that Python read are what they were; and arguments share memory with
         each other and with tensors outside as they did.
         """
+        if not self.guarded:
+            return True
         program = self.program
         return (
-            all((leaf.gradient is None) == empty for leaf, empty in program.empty)
+            all((leaf.gradient is None) == empty and not leaf.spent for leaf, empty in program.empty)
             and all(_holds(cell.value, value) for cell, value in program.numbers)
             and all(view._base is base and view._steps is steps for view, base, steps in program.views)
             and all(leaf.gradient is gradient for leaf, gradient in program.held)
@@ -249,6 +272,7 @@ class Compiled:
         for origin, state, slot in self.bindings:
             if self._bind(origin, state) and slot is not None:
                 bases[slot] = state.array.ctypes.data
+        others = self._room_for_gradients(bases)
         fresh = []
         for view, _ in self.outputs:
             memory = aligned(view.buffer.bytes + SLACK)
@@ -259,7 +283,31 @@ class Compiled:
             self._run_watched(arguments, fresh)
         else:
             ex.run()
-        return self._deliver(arguments, fresh)
+        return self._deliver(arguments, fresh, others)
+
+    def _room_for_gradients(self, bases: Any) -> list[tuple[Leaf, State]]:
+        """Memory for the gradients that the step makes: the last ones', unless somebody holds or looks at these.
+
+        The answer says which leaves get another tensor: for the others it is the same one with new numbers.
+        """
+        others, count = [], sys.getrefcount
+        for leaf, state, slot in self.made:
+            tensor, value = leaf.gradient, state.value
+            if (
+                tensor is None
+                or tensor._value is not value
+                or count(tensor) > _HELD
+                or count(value) > 4
+                or count(state.array) > 3
+                or count(state.owner) > state.holders
+            ):
+                others.append((leaf, state))
+                if tensor is None and value is not None and count(value) < 4 and _alone(state):
+                    continue
+                state.renew()
+                if slot is not None:
+                    bases[slot] = state.array.ctypes.data
+        return others
 
     def _complete(self, arguments: list[Any]) -> list[Any]:
         """The arguments, and the tensors that joined ones are parts of; or a TraceError that says what cannot be."""
@@ -298,21 +346,14 @@ class Compiled:
 
     def _bind(self, origin: Any, state: State) -> bool:
         """Bring a cell's value into the program's memory, unless it is there already; whether that memory is new."""
-        cell = type(origin) is Cell
-        tensor = origin.tensor if cell else origin.leaf.gradient
+        tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
         held = None if tensor is None else tensor._value
-        replaced = not cell and id(origin.leaf) in self.replaced
         if held is not None and held is state.value:
-            if id(state.view.buffer) not in self.written or (
-                _alone(state) and not (replaced and sys.getrefcount(tensor) > _HELD)
-            ):
+            if id(state.view.buffer) not in self.written or _alone(state):
                 return False
         elif held is not None and isinstance(held.array, Symbol):
             settled([tensor])  # another thread is tracing with it
             held = tensor._value
-        if replaced:
-            state.renew()
-            return True
         if tensor is not None and tensor._base is not None:
             raise _OtherFormError  # it has become a view
         array = None if held is None else held.array
@@ -327,17 +368,18 @@ class Compiled:
                 tensor._value = state.value
         return True
 
-    def _deliver(self, arguments: list[Any], fresh: list[Array]) -> list[Any]:
+    def _deliver(self, arguments: list[Any], fresh: list[Any], others: list[tuple[Leaf, State]]) -> list[Any]:
         """Show the new values: cells hold them already, results and gradients become tensors."""
-        for leaf, state in self.gradients:
-            if state is None:
-                leaf.gradient = None
-            elif leaf.gradient is None or leaf.gradient._value is not state.value:
+        for leaf in self.cleared:
+            leaf.gradient, leaf.spent = None, leaf in self.unkept
+        for leaf, state in others:
+            state.value = Value(state.array)
+            leaf.gradient, leaf.spent = Primitive.make_tensor(state.value), False
+        for leaf in self.program.added:
+            state = self.states[id(leaf)][1]
+            if leaf.gradient is not None and leaf.gradient._value is not state.value:
                 state.value = Value(state.array)
-                if leaf.gradient is None or id(leaf) in self.replaced:
-                    leaf.gradient = Primitive.make_tensor(state.value)
-                else:
-                    leaf.gradient.set_value(state.value)
+                leaf.gradient.set_value(state.value)
         results = []
         for (_, origin), array in zip(self.outputs, fresh, strict=True):
             if origin is None:
@@ -349,7 +391,7 @@ class Compiled:
     def _change(self, origin: Any, array: Array, arguments: list[Any]) -> None:
         """Give a tensor the numbers that the step has left in it; what it is a view of gets them too."""
         if isinstance(origin, Gradient):
-            origin.leaf.gradient = Primitive.make_tensor(Value(array))
+            origin.leaf.gradient, origin.leaf.spent = Primitive.make_tensor(Value(array)), False
             return
         tensor = _find(origin, arguments)
         if tensor._base is None:
@@ -372,7 +414,7 @@ class Compiled:
         for origin, number in self.program.grown:
             _find(origin, arguments).grad = made[number]
         for leaf, place in self.program.given:
-            leaf.gradient = fetch(place)
+            leaf.gradient, leaf.spent = fetch(place), False
         return [fetch(place) for place in self.program.returned]
 
 
@@ -381,6 +423,22 @@ def _find(origin: Any, arguments: list[Any]) -> Any:
     if isinstance(origin, Argument):
         return arguments[origin.number]
     return origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+
+
+def is_cheap_to_keep(program: Program) -> bool:
+    """Whether storing the gradients that the step has used up costs about nothing beside its other work.
+
+    An entry is written in the time of some dozen multiplications, so it does if there are few entries or much is
+    computed for each. A product of x (m, k) and w (k, n) has √(m·k · k·n · m·n) = m·k·n of them, a convolution more.
+    """
+    spent = [x for leaf, x in program.gradients if leaf in program.spent]
+    entries = sum(x.size for x in spent)
+    products = [e for e in program.equations if e.primitive.name in _PRODUCTS]
+    work = sum(math.sqrt(math.prod(x.size for x in (*e.inputs[:2], e.outputs[0]))) for e in products)
+    return entries <= FEW_ENTRIES or work >= MUCH_WORK * entries
+
+
+_PRODUCTS = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 
 
 class _Holder:

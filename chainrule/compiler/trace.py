@@ -73,6 +73,7 @@ class Program(NamedTuple):
         gradients: what each leaf has collected afterwards: a symbol or array, or None.
         given: leaves whose gradient is afterwards a tensor that was there before: an argument, one from outside.
         added: leaves whose gradient stays the same tensor and gets another value.
+        spent: leaves whose gradient the step clears first, makes, and gives to an optimiser, in this order.
         wanted: tensors that require a gradient afterwards (or no longer), unlike before.
         grown: of these the gradients that they have collected, by the numbers of results.
         held: leaves whose gradient before is a view, which has to be the same one.
@@ -91,6 +92,7 @@ class Program(NamedTuple):
     gradients: list[tuple[Leaf, Any]]
     given: list[tuple[Leaf, Returned]]
     added: list[Leaf]
+    spent: set[Leaf]
     wanted: list[tuple[Origin, bool]]
     grown: list[tuple[Origin, int]]
     held: list[tuple[Leaf, Any]]
@@ -138,6 +140,8 @@ class StepTrace(Trace):
         self.views_used: dict[int, tuple[weakref.ref[TensorCell], Any, Any]] = {}
         self.required: dict[int, tuple[Any, bool, bool]] = {}
         self.exchanged: set[int] = set()
+        self.spent: set[Leaf] = set()
+        self.spent_before: dict[Leaf, bool] = {}
         self.inputs: dict[tuple[int, str, int | None], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
         self.inner: set[Leaf] = set()
@@ -217,8 +221,10 @@ class StepTrace(Trace):
         """Remember what a leaf had collected before the step, and what happened to it last."""
         if leaf in self.inner:
             return
+        (self.spent.add if event == "spent" else self.spent.discard)(leaf)
         if leaf not in self.leaves:
             self.leaves[leaf] = leaf.gradient, event
+            self.spent_before[leaf] = leaf.spent
             if leaf.gradient is not None:
                 self.gradient_of[id(leaf.gradient)] = leaf
 
@@ -383,6 +389,7 @@ class StepTrace(Trace):
             gradients=[(leaf, self.filled(x)) for leaf, x in held if not isinstance(x, Returned)],
             given=[(leaf, x) for leaf, x in held if isinstance(x, Returned)],
             added=[o.leaf for o, _ in writes if isinstance(o, Gradient)],
+            spent=self._used_up(held, returned),
             wanted=wanted,
             grown=grown,
             held=[
@@ -445,6 +452,12 @@ class StepTrace(Trace):
             return Returned(self.stand_ins.get(id(gradient), Cell(gradient)))
         return self.lift_tensors([gradient])[0].array
 
+    def _used_up(self, held: list[tuple[Leaf, Any]], returned: list[Returned]) -> set[Leaf]:
+        """Leaves whose gradient nobody needs any more, unless somebody looks at it."""
+        shown = {place.origin.leaf for place in returned if isinstance(place.origin, Gradient)}
+        made = {leaf for leaf, x in held if x is not None and not isinstance(x, Returned)}
+        return {leaf for leaf in self.spent & made - shown if self.leaves[leaf][1] == "set"}
+
     def _changed_arguments(self) -> list[tuple[Argument, Any]]:
         """Stand-ins that hold something else than in the beginning."""
         return [
@@ -505,6 +518,7 @@ class StepTrace(Trace):
         gradients: list[tuple[Leaf, Any]] = []
         for leaf, (before, _) in self.leaves.items():
             same, leaf.gradient = leaf.gradient is before, before
+            leaf.spent = self.spent_before[leaf]
             if not same or before is None:
                 gradients.append((leaf, after.get(leaf)))
             elif leaf in changed:

@@ -119,7 +119,7 @@ class Trace:
             self.outer.note_leaf(leaf)
 
     def note_gradient(self, leaf: Leaf, event: str) -> None:
-        """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"): the outermost trace is told."""
+        """A leaf's gradient is read, added to ("add"), replaced ("set") or used up by an optimiser ("spent")."""
         if self.outer is not None:
             self.outer.note_gradient(leaf, event)
 

@@ -30,8 +30,8 @@ def outside_of_steps(step: Callable[..., None]) -> Callable[..., None]:
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         if current_state().trace is not None:
             raise TraceError(
-                f"{type(self).__name__}.step() within a compiled function: a schedule counts in Python, which only runs "
-                "while the function is traced. Call it after the compiled step; the new rates are read anew there."
+                f"{type(self).__name__}.step() within a compiled function: a schedule counts in Python, which runs "
+                "while the function is traced, and not again. Call it after the compiled step, which reads the rates."
             )
         step(self, *args, **kwargs)
 
