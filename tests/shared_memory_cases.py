@@ -272,17 +272,6 @@ def state_dict_shares(T, compiled):
     return [state["weight"], linear.bias]
 
 
-@case
-def assigned_state_shares(T, compiled):
-    linear, _ = layer(T)
-    state = {"weight": T.ones(1, 3), "bias": T.zeros(1)}
-    linear.load_state_dict(state, assign=True)
-    state["weight"][0, 0] = 9
-    with T.no_grad():
-        linear.bias.add_(2)
-    return [linear.weight, state["bias"], linear.weight.requires_grad]
-
-
 # ----------------------------------------------------------------------------- arguments of a compiled function
 
 

@@ -36,3 +36,13 @@ def plain(function: Any) -> Any:
 def test_memory_is_shared_as_in_pytorch(program: Case, compiled: Any) -> None:
     torch = pytest.importorskip("torch")
     compare(shown(program(chainrule, compiled)), shown(program(torch, plain)))
+
+
+def test_a_model_that_was_given_weights_learns_alone() -> None:
+    source, other = chainrule.nn.Linear(3, 1), chainrule.nn.Linear(3, 1)
+    other.load_state_dict(source.state_dict(), assign=True)
+    before = source.weight.detach().clone()
+    with chainrule.no_grad():
+        other.weight.add_(1)
+    assert chainrule.equal(source.weight, before)
+    np.testing.assert_array_equal(other.weight.detach().numpy(), before.numpy() + 1)
