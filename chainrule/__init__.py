@@ -309,8 +309,8 @@ if TYPE_CHECKING:
         xpu,
     )
     from chainrule.amp import GradScaler, autocast
-    from chainrule.compiler.run.pool import get_num_threads, set_num_threads
     from chainrule.compiler.function import compile
+    from chainrule.compiler.run.pool import get_num_threads, set_num_threads
     from chainrule.exactness import (
         are_deterministic_algorithms_enabled,
         get_float32_matmul_precision,

@@ -3,7 +3,8 @@
 Values never change; a cell may be given another one. That is all an in-place method does: `x.add_(1)` computes a
 new value and puts it into the cell, so whatever was computed from the old value keeps it. A view is a base and the
 steps that lead from it to the part seen: reading follows the base, and writing goes back through the steps and puts
-a new value into the base. So everything behaves as if memory were shared, and none is.
+a new value into the base. So everything behaves as if memory were shared, and none is. A view may be a leaf of its
+own (`Parameter(x)`, `x.detach().requires_grad_()`): it shows what its base holds and collects its own gradient.
 """
 
 from __future__ import annotations
@@ -72,10 +73,11 @@ class TensorCell:
 
     Attributes:
         _value: the value held; for a view, the value it had when last read.
-        _base: the tensor this is a view of; never itself a view.
+        _base: the tensor this is a view of; itself a view only if it was or is a leaf of its own.
         _steps: how to get from the base's value to this one's.
         _seen: the base's value from which `_value` was made.
         _leaf: collects the gradient, once one was asked for.
+        _own: whether this is a view that is a leaf of its own.
     """
 
     _value: Value
@@ -83,6 +85,7 @@ class TensorCell:
     _steps: tuple[ViewStep, ...] = ()
     _seen: Value | None = None
     _leaf: Leaf | None = None
+    _own: bool = False
 
     __array_priority__: ClassVar[int] = 1000  # NumPy arrays leave `array * tensor` to us
 
@@ -91,9 +94,18 @@ class TensorCell:
     @property
     def value(self) -> Value:
         """The value now; a view follows its base."""
-        if self._base is not None and self._base._value is not self._seen:
+        base = self._base
+        if base is not None and (base._value if base._base is None else base.value) is not self._seen:
             self._follow_base()
         return self._value
+
+    @property
+    def root(self) -> Any:
+        """The tensor at the bottom: this one, or what it is in the end a view of."""
+        tensor = self
+        while tensor._base is not None:
+            tensor = tensor._base
+        return tensor
 
     def shared_array(self) -> Any:
         """The entries, to be put into another cell. A trace has to know whose they are, so it sees a symbol."""
@@ -105,13 +117,14 @@ class TensorCell:
         before = state.gradients
         tensor = self._base
         for step in self._steps:
-            state.gradients = step.differentiable and before
+            state.gradients = step.differentiable and before and not self._own
             if step.primitive is None:
                 tensor = Primitive.make_tensor(Value(tensor.shared_array()))
             else:
                 tensor = step.primitive.apply(tensor, **step.parameters)
         state.gradients = before
-        self._value, self._seen = tensor._value, self._base._value
+        value = Value(tensor._value.array, (self._leaf, 0)) if self._own and self._leaf else tensor._value
+        self._value, self._seen = value, self._base.value
 
     @property
     def array(self) -> np.ndarray[Any, Any]:
@@ -149,11 +162,33 @@ class TensorCell:
 
     def as_view_of(self, base: Any, primitive: Any, parameters: dict[str, Any]) -> Self:
         """Make this fresh result of a view primitive a view of the tensor it was made from."""
-        root = base if base._base is None else base._base
-        self._base = root
-        self._steps = (*base._steps, ViewStep(primitive, parameters, current_state().gradients))
-        self._seen = root._value
+        state = current_state()
+        through = base._base is not None and not base._own
+        self._base = root = base._base if through else base
+        steps = base._steps if through else ()
+        if primitive is not None or not steps or steps[-1].primitive is not None:
+            steps = (*steps, ViewStep(primitive, parameters, state.gradients))
+        self._steps = steps
+        self._seen = root._value if root._base is None else root.value
+        if state.trace is not None:
+            state.trace.note_view(self)
         return self
+
+    def share(self, other: Any) -> None:
+        """Show what `other` holds from now on: the two have one memory, what is written into one is seen in the other.
+
+        A tensor that is nobody's view gives its value away and becomes a view itself, so a parameter made of a tensor
+        is an ordinary one. Tensors outside of a step that is traced stay what they are.
+        """
+        trace = current_state().trace
+        alone = other._base is None and other._value.source is None and (trace is None or trace.made_here(other))
+        self._value = Value(other.shared_array())
+        if not alone and other.root is not self:
+            self.as_view_of(other, None, {})
+            return
+        self._base, self._steps, self._seen, self._own = None, (), None, False
+        other._value = Value(other._value.array, other._value.source)  # a compiled step sees that it is another cell
+        other.as_view_of(self, None, {})
 
     def set_value(self, value: Value) -> None:
         """Put a value into the cell without asking: no check of shapes, leaves or views."""
@@ -162,8 +197,20 @@ class TensorCell:
             trace.note_write(self)
         elif isinstance(self._value.array, Symbol):
             settled([self])
-        self._base, self._steps, self._seen = None, (), None
+        self._base, self._steps, self._seen, self._own = None, (), None, False
         self._value = value
+
+    def put_value(self, value: Value) -> None:
+        """Put a value of the same shape and type into the cell; a view writes into what it is a view of."""
+        if self._base is None:
+            self.set_value(value)
+            return
+        state = current_state()
+        before, state.gradients = state.gradients, False
+        try:
+            self._write_through(Primitive.make_tensor(value))
+        finally:
+            state.gradients = before
 
     def assign(self, new: Any) -> Self:
         """Put the value of `new` into the cell, as an in-place operation does; a view writes into its base.
@@ -179,7 +226,7 @@ class TensorCell:
             if new.dtype.kind > self.dtype.kind:
                 raise DTypeError(f"in-place: a result of {new.dtype} cannot be put into a {self.dtype} tensor.")
             new = new.to(self.dtype)
-        if self._base is None:
+        if self._base is None or self._own:
             self._assign_root(new, "a leaf tensor that requires a gradient")
         else:
             self._write_through(new)
@@ -187,6 +234,11 @@ class TensorCell:
 
     def _assign_root(self, new: Any, what: str) -> None:
         source, state = self._value.source, current_state()
+        if self._base is not None:
+            if self._own and state.gradients:
+                raise _change_of_leaf(what)
+            self._write_through(new)
+            return
         if state.trace is not None:
             state.trace.note_write(self)
         elif isinstance(self._value.array, Symbol):
@@ -195,19 +247,18 @@ class TensorCell:
             self._value = Value(new.value.array, source)
             return
         if source is not None and isinstance(source[0], Leaf):
-            raise GradientError(
-                f"in-place change of {what}: its gradient would belong to a value that is gone. Do it under "
-                "`with chainrule.no_grad():` (as optimisers do), or make a new tensor instead."
-            )
+            raise _change_of_leaf(what)
         self._value = new.value
 
     def _write_through(self, new: Any) -> None:
         state = current_state()
+        if state.trace is not None:
+            state.trace.lift_tensors([self])  # it has to know what this is a view of
         stages = [self._base]
         for step in self._steps[:-1]:
             last = stages[-1]
             stages.append(last.detach() if step.primitive is None else step.primitive.apply(last, **step.parameters))
-        cut = any(step.primitive is None for step in self._steps)
+        cut = self._own or any(step.primitive is None for step in self._steps)
         before = state.gradients
         state.gradients = before and not cut
         try:
@@ -234,21 +285,33 @@ class TensorCell:
 
         Raises DTypeError for integers and booleans, GradientError for the result of a recorded operation.
         """
-        value = self.value
-        if requires_grad is (value.source is None):
+        wanted_before = self.value.source is not None
+        if requires_grad is not wanted_before:
             note_change()
         if not requires_grad:
             if not self.is_leaf:
                 raise GradientError("only leaves can stop requiring a gradient; detach() a computed tensor instead.")
-            if value.source is not None:
-                self._value = Value(value.array)
-        elif value.source is None:
+            if wanted_before:
+                self._note_leaf_change()
+                self._own = False
+                self._value = Value(self.value.array)
+        elif not wanted_before:
             if not self.dtype.is_floating_point:
                 raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}.")
+            self._note_leaf_change()
             if self._leaf is None:
                 self._leaf = _new_leaf()
-            self.set_value(Value(self.shared_array(), (self._leaf, 0)))
+            wanted = Value(self.shared_array(), (self._leaf, 0))
+            if self._base is None:
+                self.set_value(wanted)
+            else:
+                self._own, self._value = True, wanted
         return self
+
+    def _note_leaf_change(self) -> None:
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_leaf_change(self)
 
     @property
     def is_leaf(self) -> bool:
@@ -264,12 +327,16 @@ class TensorCell:
 
     @property
     def grad(self) -> Any:
-        """The gradient collected by `backward`, a tensor of the same shape, or None."""
+        """The gradient collected by `backward`, a tensor of the same shape, or None.
+
+        Raises GradientError for one that a compiled step has used up and not kept; see `docs/differences.md`.
+        """
         source = self.value.source
         if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
             return source[0].kept[source[1]]  # type: ignore[index]
         if self._leaf is None:
             return None
+        self._leaf.check_kept()
         trace = current_state().trace
         if trace is not None:
             trace.note_gradient(self._leaf, "read")
@@ -293,7 +360,12 @@ class TensorCell:
         trace = current_state().trace
         if trace is not None:
             trace.note_gradient(self._leaf, "set")
-        self._leaf.gradient = gradient
+        self._leaf.gradient, self._leaf.spent = gradient, False
+
+    @property
+    def kept_grad(self) -> Any:
+        """`grad`, or None for one that a compiled step has not kept: for those who only carry gradients along."""
+        return None if self._leaf is not None and self._leaf.spent else self.grad
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `.grad` too. Raises GradientError if it has none."""
@@ -376,7 +448,9 @@ class TensorCell:
             return memo[id(self)]
         twin = memo[id(self)] = _restore(type(self), self.shared_array(), self.requires_grad)
         note_made(twin)
-        if self.grad is not None:
+        if self._leaf is not None and self._leaf.spent and twin._leaf is not None:
+            twin._leaf.spent = True
+        elif self.grad is not None:
             twin.grad = copy.deepcopy(self.grad, memo)
         _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))
         return twin
@@ -386,7 +460,7 @@ class TensorCell:
             raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
         array = self.array_for("pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
-        return _restore, (type(self), array, self.requires_grad, self.grad, extras)
+        return _restore, (type(self), array, self.requires_grad, self.kept_grad, extras)
 
 
 def note_made(tensor: TensorCell) -> None:
@@ -404,7 +478,14 @@ def _new_leaf() -> Leaf:
     return leaf
 
 
-_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf"})
+def _change_of_leaf(what: str) -> GradientError:
+    return GradientError(
+        f"in-place change of {what}: its gradient would belong to a value that is gone. Do it under "
+        "`with chainrule.no_grad():` (as optimisers do), or make a new tensor instead."
+    )
+
+
+_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf", "_own"})
 
 
 def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extras: dict[str, Any] | None = None) -> Any:

@@ -121,7 +121,7 @@ _MAPPINGS: dict[type, str] = {dict: "dict", OrderedDict: "OrderedDict", Counter:
 
 def _cell_of(tensor: Tensor) -> Any:
     """What two tensors have in common that are always equal: one is the other, or the other's `detach()`."""
-    plain = tensor._base is not None and all(step.primitive is None for step in tensor._steps)
+    plain = tensor._base is not None and not tensor._own and all(step.primitive is None for step in tensor._steps)
     return tensor._base if plain else tensor
 
 
@@ -147,15 +147,19 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
     >>> unpack(*pack([1, (2, float("inf")), {3: None}]))
     [1, (2, inf), {3: None}]
     """
-    tensors: dict[str, Tensor] = {}
+    first: dict[str, Tensor] = {}
+    tensors: dict[Any, Tensor] = {}
 
     def tensor(entry: dict[str, Any]) -> Tensor:
-        name, wanted = entry["name"], bool(entry.get("requires_grad"))
-        if name not in tensors:
-            plain = make(arrays[name], wanted and "parameter" not in entry)
-            tensors[name] = Parameter(plain, wanted) if "parameter" in entry else plain
-            _ = plain.dtype  # a DTypeError for types that tensors do not have
-        return tensors[name]
+        name, wanted, parameter = entry["name"], bool(entry.get("requires_grad")), "parameter" in entry
+        if (name, wanted, parameter) not in tensors:
+            # A tensor, its detach() and a Parameter made of it have one memory.
+            plain = first[name].detach() if name in first else make(arrays[name])
+            made = Parameter(plain, wanted) if parameter else plain.requires_grad_(wanted)
+            first.setdefault(name, made)
+            tensors[name, wanted, parameter] = made
+            _ = made.dtype  # a DTypeError for types that tensors do not have
+        return tensors[name, wanted, parameter]
 
     def items(entries: Any) -> list[Any]:
         return [back(entry) for entry in entries]

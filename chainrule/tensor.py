@@ -64,6 +64,8 @@ class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
 class Parameter(Tensor):
     """A tensor that a module learns: assigning one to a module's attribute registers it. It requires a gradient.
 
+    Made of a tensor it shares memory with it, as `detach()` does: what is written into one is seen in the other.
+
     >>> import chainrule
     >>> chainrule.nn.Parameter(chainrule.ones(2))
     Parameter containing:
@@ -71,8 +73,7 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
-        self._value = Value(data.shared_array()) if isinstance(data, Tensor) else Tensor(data)._value
-        note_made(self)
+        _hold(self, data)
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor that a module keeps but does not learn: assigning one to an attribute registers it as a buffer.
 
-    `persistent` says whether it is part of the `state_dict`.
+    `persistent` says whether it is part of the `state_dict`. Memory is shared as by a :class:`Parameter`.
 
     >>> import chainrule
     >>> layer = chainrule.nn.Identity()
@@ -94,10 +95,17 @@ class Buffer(Tensor):
     persistent: bool
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
-        given = () if data is None else data
-        self._value = Value(given.shared_array()) if isinstance(given, Tensor) else Tensor(given)._value
+        _hold(self, () if data is None else data)
         self.persistent = persistent
-        note_made(self)
+
+
+def _hold(tensor: Tensor, data: Any) -> None:
+    """Give a new tensor its value; it shares the memory of a tensor."""
+    if isinstance(data, Tensor):
+        tensor.share(data)
+    else:
+        tensor._value = Tensor(data)._value
+    note_made(tensor)
 
 
 def _make_tensor(value: Value) -> Tensor:

@@ -65,18 +65,32 @@ class Node:
 
 
 class Leaf(Node):
-    """The end of the tape at a tensor that requires a gradient: here it is collected, as `tensor.grad`."""
+    """The end of the tape at a tensor that requires a gradient: here it is collected, as `tensor.grad`.
 
-    __slots__ = ("after", "gradient")
+    `spent` says that a compiled step has computed a gradient, used it up and not kept it: nobody may read it then.
+    """
+
+    __slots__ = ("after", "gradient", "spent")
 
     def __init__(self) -> None:
         super().__init__()
         self.gradient: Tensor | None = None
+        self.spent = False
         self.after: list[Callable[[], None]] | None = None
+
+    def check_kept(self) -> None:
+        """Raise a GradientError if there was a gradient that is not kept."""
+        if self.spent:
+            raise GradientError(
+                "this gradient was not kept: the compiled step that computed it clears it first, gives it to "
+                "optimizer.step(), and computes so little for its many weights that storing it would cost time. Read "
+                "it in the step, after optimizer.step() (return p.grad), or clear it first: optimizer.zero_grad()."
+            )
 
     def collect(self, gradient: Tensor, differentiable: bool) -> None:
         """Add to what has been collected. A differentiable sum is a new tensor; otherwise the same cell goes on."""
         trace = current_state().trace
+        self.check_kept()
         if trace is not None:
             trace.note_gradient(self, "add")
         if self.gradient is None:
@@ -84,7 +98,7 @@ class Leaf(Node):
         elif differentiable:
             self.gradient = self.gradient + gradient
         else:
-            self.gradient.set_value((self.gradient + gradient).value)
+            self.gradient.put_value((self.gradient + gradient).value)
         for call in self.after or ():
             call()
 

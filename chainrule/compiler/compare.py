@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.cell import TensorCell
 from chainrule.compiler.numbers import Number
 from chainrule.compiler.observe import ArrayAt
 from chainrule.compiler.places import Place
@@ -58,6 +59,8 @@ class _Comparison:
             self._need(self.alike(x, y), "a result is another value")
         self._ends("writes", [(self._key(o), x) for o, x in a.writes], [(self._key(o), x) for o, x in b.writes])
         self._ends("gradients", _gradients(a), _gradients(b))
+        for what in ("returned", "given", "added", "wanted", "grown", "exchanged"):
+            self._need(self.alike(getattr(a, what), getattr(b, what)), f"what is {what} is something else")
 
     def _need(self, true: bool, text: str) -> None:
         if not true:
@@ -145,6 +148,7 @@ class _Comparison:
 
     _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
         (np.ndarray, _arrays),
+        (TensorCell, lambda self, a, b: False),
         (float, lambda self, a, b: repr(a) == repr(b)),
         (Place, lambda self, a, b: a.identity == b.identity),
         (ArrayAt, lambda self, a, b: a.array is b.array or (a.place is not None and self.alike(a.place, b.place))),

@@ -29,6 +29,7 @@ from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.observe import ArrayAt, Observer
 from chainrule.compiler.places import GONE, Place
 from chainrule.compiler.profile import Profile, measure
+from chainrule.compiler.sharing import APART, Plan, better_plan, repeated
 from chainrule.compiler.step import Compiled, OtherFormError
 from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Cell, Program, trace_step
@@ -63,9 +64,10 @@ class Call:
         self.form = take_apart(self.given, self.leaves, self.others)
         self.key = (
             self.form,
-            tuple([(t.value.array.shape, t.value.array.dtype, t.value.source is None) for t in self.leaves]),
+            tuple([(t.value.array.shape, t.value.array.dtype, t.value.source is None, type(t)) for t in self.leaves]),
             current_state().gradients,
             get_default_dtype(),
+            repeated(self.leaves),
         )
 
 
@@ -108,7 +110,9 @@ class Traced:
         facts: what it holds for.
         shape: the form of the results.
         writes: places that the step leaves something at, with its form and how many tensors are in it.
-        inputs: what gives the arguments of the program behind the call's own, and the form of each.
+        prepared: what gives the arguments behind the call's own: places of tensors that change, and the form of each.
+        inputs: what gives the arguments behind all these, which were found while tracing, and the form of each.
+        plan: how the arguments share memory.
         observer: knows what was there before.
         known: which numbers and tensors were inputs.
         seconds: how long it took.
@@ -118,14 +122,20 @@ class Traced:
     facts: Facts
     shape: Any
     writes: list[tuple[Place, Any, int]]
+    prepared: list[tuple[Any, Any]]
     inputs: list[tuple[Any, Any]]
+    plan: Plan
     observer: Observer
     known: Knowledge
     seconds: float
 
-    def further(self, call: Call) -> list[Any]:
-        """The arguments of the program behind the call's own, as they are now."""
-        return [_input_now(source, form, call.given) for source, form in self.inputs]
+    def arguments(self, call: Call) -> tuple[list[Any], list[Any]]:
+        """The arguments of the program, as they are now, and the further ones behind them."""
+        given = call.given
+        if not self.prepared and not self.inputs:
+            return call.leaves, []
+        prepared = [_input_now(source, form, given) for source, form in self.prepared]
+        return [*call.leaves, *prepared], [_input_now(source, form, given) for source, form in self.inputs]
 
     def same_as(self, other: Traced) -> str:
         """In words, where this differs from another trace; "" if nowhere."""
@@ -134,10 +144,12 @@ class Traced:
             found = "what it returns has another form"
         if not found and not same_structure(self.writes, other.writes):
             found = "it leaves something else behind"
-        ours, others = ([s for s, _ in inputs if s is not None] for inputs in (self.inputs, other.inputs))
-        if not found and not same_structure(ours, others):
+        if not found and (not same_structure(self._sources(), other._sources()) or self.plan != other.plan):
             found = "it reads other numbers or arrays"
         return found
+
+    def _sources(self) -> list[Any]:
+        return [source for source, _ in (*self.prepared, *self.inputs) if source is not None]
 
 
 class Variant:
@@ -148,25 +160,24 @@ class Variant:
         self.facts = [traced.facts]
         self.net = Net(traced.seconds)
 
-    def holds(self, call: Call) -> list[Any] | None:
-        """If the program is right for this call, its arguments behind the call's own; None if it is not."""
-        if not self.compiled.fits():
-            return None
+    def holds(self, call: Call) -> tuple[list[Any], list[Any]] | None:
+        """If the program is right for this call, all its arguments; None if it is not."""
         for i, facts in enumerate(self.facts):
             if facts.hold(call.given):
                 if i:
                     self.facts.insert(0, self.facts.pop(i))
                 try:
-                    return self.traced.further(call)
+                    arguments = self.traced.arguments(call)
                 except _MisfitError:
                     return None
+                return arguments if self.compiled.fits(arguments[0]) else None
         return None
 
-    def run(self, call: Call, traced: Traced, further: list[Any]) -> Any:
+    def run(self, call: Call, traced: Traced, arguments: tuple[list[Any], list[Any]]) -> Any:
         """Run the program. After a trace of this call it is that trace that is finished here."""
         given = call.given
         left = [(place, _with_numbers(form, given), count) for place, form, count in traced.writes]
-        results = iter(self.compiled.run([*call.leaves, *further]))
+        results = iter(self.compiled.run(*arguments))
         answer = put_together(traced.shape, results, call=given)
         for place, form, _ in left:
             place.write(put_together(form, results, call=given), given)
@@ -254,13 +265,13 @@ class CompiledFunction:
         with self._lock:  # a program has one memory
             known = self.programs.setdefault(call.key, [])
             for variant in reversed(known):  # the newest has the most inputs
-                further = variant.holds(call)
-                if further is not None:
+                arguments = variant.holds(call)
+                if arguments is not None:
                     self._last = variant.compiled
                     if variant.net.is_due(self.strict):
                         return self._check(variant, known, call)
                     with suppress(OtherFormError):  # nothing has run yet
-                        return variant.net.timed(variant.run, call, variant.traced, further)
+                        return variant.net.timed(variant.run, call, variant.traced, arguments)
             return self._make(known, call)
 
     # ------------------------------------------------------------------------------------- tracing
@@ -275,7 +286,7 @@ class CompiledFunction:
                     variant.facts = [traced.facts, *variant.facts][:KEPT_FACTS]
                     self._last = variant.compiled
                     try:
-                        return variant.run(call, traced, traced.further(call))
+                        return variant.run(call, traced, traced.arguments(call))
                     except OtherFormError:
                         pass
             self._say_why(known, call, changed)
@@ -305,8 +316,7 @@ class CompiledFunction:
     def _trace(self, call: Call, known: Knowledge) -> Traced:
         """Run the function on symbols. A number that shapes the program is no input: then once more."""
         while True:
-            crowded = len(self.programs.get(call.key, ())) >= CROWDED
-            observer = Observer(known.moving, known.deciding, crowded)
+            observer = self._observer(call, known)
             try:
                 return self._traced(call, observer, known)
             except NumberDecidesError as found:
@@ -321,20 +331,48 @@ class CompiledFunction:
                 else:
                     raise
 
+    def _observer(self, call: Call, known: Knowledge) -> Observer:
+        crowded = len(self.programs.get(call.key, ())) >= CROWDED
+        return Observer(known.moving, known.deciding, crowded)
+
     def _traced(self, call: Call, observer: Observer, known: Knowledge) -> Traced:
-        traced = Traced()
-        traced.known = known.copy()
+        """One trace; and another if the step turns out to write into memory that its tensors share."""
         started = time.perf_counter()
         prepared = [
             (identity, place, tensor)
             for identity, place in known.moving.items()
             if (tensor := _tensor_at(place, call.given)) is not None
         ]
-        count = len(call.leaves)
-        written: list[tuple[Place, Any]] = []
+        arguments = [*call.leaves, *(tensor for _, _, tensor in prepared)]
+        plan: Plan | None = APART
+        while plan is not None:
+            traced = self._trace_planned(
+                call, plan, arguments, [identity for identity, _, _ in prepared], observer, known
+            )
+            program = traced.program
+            given = [*arguments, *plan.hidden_roots(arguments)]
+            plan = better_plan(plan, arguments, given, program.changed(), *program.cells())
+            if plan is not None:
+                observer.roll_back()
+                observer = self._observer(call, known)
+        traced.prepared = [(place, _form_of(tensor)) for _, place, tensor in prepared]
+        traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in traced.observer.inputs]
+        used, first = arguments_used(traced.program), len(call.leaves)
+        for some in (traced.prepared, traced.inputs):
+            some[:] = [pair if first + i in used else (None, None) for i, pair in enumerate(some)]
+            first = len(given)
+        traced.seconds = time.perf_counter() - started
+        return traced
+
+    def _trace_planned(
+        self, call: Call, plan: Plan, arguments: list[Any], moving: list[Any], observer: Observer, known: Knowledge
+    ) -> Traced:
+        traced = Traced()
+        traced.known, traced.plan, traced.observer, traced.writes = known.copy(), plan, observer, []
+        count, written = len(call.leaves), []
 
         def run(stand_ins: list[Any]) -> list[Any]:
-            observer.prepared = {identity: stand_ins[count + i] for i, (identity, _, _) in enumerate(prepared)}
+            observer.prepared = dict(zip(moving, stand_ins[count:], strict=False))
             answers: list[Any] = []
             with observer.watching():
                 observer.enter(self.function)
@@ -343,28 +381,22 @@ class CompiledFunction:
                 answer = called(observer, self.function, list(args), kwargs)
                 traced.shape = take_apart(answer, answers)
                 written.extend(observer.writes())
-            traced.writes = []
             for place, value in written:
                 before = len(answers)
                 form = take_apart(value, answers)
                 traced.writes.append((place, form, len(answers) - before))
             return answers
 
-        arguments = [*call.leaves, *(tensor for _, _, tensor in prepared)]
-        traced.program = trace_step(run, arguments, known.settings, observer)
+        given = [*arguments, *plan.hidden_roots(arguments)]
+        traced.program = trace_step(run, given, known.settings, plan, observer)
         observer.rewind()
-        sources = [(place, _form_of(tensor)) for _, place, tensor in prepared]
-        sources += [(source, _kind_of(source, stand_in)) for source, stand_in in observer.inputs]
-        used = arguments_used(traced.program)
-        traced.inputs = [pair if count + i in used else (None, None) for i, pair in enumerate(sources)]
         cells = [origin.tensor for _, origin in traced.program.inputs if isinstance(origin, Cell)]
         traced.facts = observer.found(written, cells, known.settings)
-        traced.observer = observer
-        traced.seconds = time.perf_counter() - started
         return traced
 
     def _compile(self, known: list[Variant], call: Call, traced: Traced) -> Any:
-        compiled = Compiled(traced.program, self.debug)
+        arguments = traced.arguments(call)
+        compiled = Compiled(traced.program, traced.plan, arguments[0], self.debug)
         log.info(
             "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
             self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
@@ -381,7 +413,7 @@ class CompiledFunction:
             known.append(variant)
             del known[:-KEPT]
         self._last = compiled
-        return variant.run(call, traced, traced.further(call))
+        return variant.run(call, traced, arguments)
 
     def _say_why(self, known: list[Variant], call: Call, changed: list[Change]) -> None:
         if known:
@@ -399,7 +431,7 @@ class CompiledFunction:
             found = traced.same_as(variant.traced) if not traced.program.leaves_behind else "it leaves tensors behind"
             if not found:
                 variant.net.agreed()
-                return variant.run(call, traced, traced.further(call))
+                return variant.run(call, traced, traced.arguments(call))
             if variant.compiled.has_other_forms():  # which a run would have noticed
                 return self._compile(known, call, traced)
             known.remove(variant)

@@ -103,7 +103,7 @@ class Observer(Sight):
         if trace is None:
             return False
         tensors = thing.parameters() if isinstance(thing, Module) else [thing] if isinstance(thing, TensorCell) else ()
-        return any(map(trace.has_made, tensors))
+        return any(map(trace.made_here, tensors))
 
     # --------------------------------------------------------------------------------- reading
 

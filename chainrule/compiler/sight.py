@@ -190,7 +190,9 @@ class Sight:
         for i, cell in enumerate(function.__closure__ or ()):
             cells = inside and Place(function, "attribute", "__closure__", parent=inside)
             self.cells[id(cell)] = cell, cells and Place(function.__closure__, "item", i, parent=cells)
-        self.note(Place(function, "attribute", "__code__", f"the code of {function.__name__}", inside), function.__code__)
+        self.note(
+            Place(function, "attribute", "__code__", f"the code of {function.__name__}", inside), function.__code__
+        )
         code = rewritten(function, self.readers())
         if code is None:
             self._see_unreadable(function)

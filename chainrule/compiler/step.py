@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any
 
 import numpy as np
 
-from chainrule.autodiff.mode import no_grad
 from chainrule.autodiff.tape import Leaf
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
@@ -16,6 +16,7 @@ from chainrule.compiler.expand import expand
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.run.pool import aligned
+from chainrule.compiler.sharing import Plan, Returned, same_roots, view_of
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
 from chainrule.compiler.views import Buffer, View, row_major
@@ -23,6 +24,11 @@ from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
+
+#: Gradients of so few entries in all are kept whatever the work.
+FEW_ENTRIES = 65_536
+#: So many multiplications for each entry of the gradients make it cheap to keep these.
+MUCH_WORK = 1000
 
 
 class State:
@@ -55,16 +61,40 @@ class OtherFormError(Exception):
 class Compiled:
     """One program: the traced step, compiled, and how to run it."""
 
-    def __init__(self, program: Program, debug: bool) -> None:
+    def __init__(self, program: Program, plan: Plan, arguments: list[Any], debug: bool) -> None:
         self.debug = debug
-        self.program = program
+        self.program, self.plan = program, plan
         started = time.perf_counter()
+        self._note_sharing(arguments)
         self._lower()
         self.seconds = time.perf_counter() - started
 
+    def _note_sharing(self, arguments: list[Any]) -> None:
+        """Remember how the memory of the arguments is shared, as far as it matters."""
+        self.changed = self.program.changed()
+        self.unkept = set() if is_cheap_to_keep(self.program) else self.program.spent
+        touched, written = self.program.cells()
+        self.kept_apart = touched if self.changed else written
+        self.itself = [(number, arguments[number]) for number in sorted(self.plan.itself)]
+        self.pattern = same_roots(arguments)
+        self.joined = [(number, arguments[number]._steps) for group in self.plan.joined for number in group]
+        self.forms = [
+            (origin.tensor, origin.tensor._value.array.shape, origin.tensor._value.array.dtype)
+            for origin, x in self.program.writes
+            if isinstance(origin, Cell) and not _same_form(origin.tensor._value.array, x)
+        ]
+        program = self.program
+        watched = program.empty or program.numbers or program.views or program.held or self.forms
+        self.guarded = bool(watched or self.itself or self.kept_apart or self.changed)
+        returned = self.program.returned
+        simple = [place.origin for place in returned] == list(range(len(self.program.results)))
+        others = self.program.wanted or self.program.grown or self.program.given
+        self.plain = simple and not others and all(place.steps is None for place in returned)
+
     def _lower(self) -> None:
         program = self.program
-        ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in program.gradients if x is not None)]
+        gradients = [(leaf, None if leaf in self.unkept else x) for leaf, x in program.gradients]
+        ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in gradients if x is not None)]
         equations, ends = simplify(expand(program.equations), ends)
         self.equations = equations
         used = {x for e in equations for x in e.inputs if isinstance(x, Symbol)} | {
@@ -73,7 +103,7 @@ class Compiled:
         answer = iter(ends)
         results = [next(answer) for _ in program.results]
         writes = [(origin, next(answer)) for origin, _ in program.writes]
-        gradients = [(leaf, None if x is None else next(answer)) for leaf, x in program.gradients]
+        gradients = [(leaf, None if x is None else next(answer)) for leaf, x in gradients]
         cells = [s for s, origin in program.inputs if isinstance(origin, Cell | Gradient)]
         wishes = wished_orders(equations, cells)
         self.states: dict[int, tuple[Any, State]] = {}
@@ -84,29 +114,46 @@ class Compiled:
             if symbol not in used and not any(_same(origin, o) for o, _ in writes):
                 continue
             inputs.append((symbol, self._input(symbol, origin, wishes)))
-        targets = [Write(x, self._state(origin, x, wishes)) for origin, x in writes if not isinstance(origin, Argument)]
+        reshaped = {id(tensor) for tensor, _, _ in self.forms}
+        here = [(o, x) for o, x in writes if isinstance(o, Cell) and id(o.tensor) not in reshaped]
+        apart: list[tuple[Any, Any]] = [
+            (o, x) for o, x in writes if not isinstance(o, Cell) or id(o.tensor) in reshaped
+        ]
+        targets = [Write(x, self._state(origin, x, wishes)) for origin, x in here]
         self.gradients: list[tuple[Leaf, State | None]] = []
         for leaf, x in gradients:
             state = None
+            if x is not None and id(leaf) in self.states and leaf not in program.added:
+                apart.append((Gradient(leaf), x))  # what was collected before is used: it is another tensor
+                continue
             if x is not None:
                 view = self._state(Gradient(leaf), x, wishes)
                 targets.append(Write(x, view))
                 state = self.states[id(leaf)][1]
             self.gradients.append((leaf, state))
-        self.outputs: list[tuple[View, int | None]] = []
-        returned = [(x, None) for x in results] + [(x, o.number) for o, x in writes if isinstance(o, Argument)]
-        for x, number in returned:
+        self.outputs: list[tuple[View, Argument | Cell | Gradient | None]] = []
+        for target, x in [*[(None, x) for x in results], *apart]:
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), tuple(x.shape), row_major(tuple(x.shape)))
-            self.outputs.append((view, number))
+            self.outputs.append((view, target))
             targets.append(Write(x, view))
         self.written = {id(t.view.buffer) for t in targets}
-        self.changed = [origin.number for origin, _ in writes if isinstance(origin, Argument)]
         self.lowering = lower(equations, inputs, targets, wishes)
         if self.debug:
             check_bounds(self.lowering.groups)
         self.executable = Executable(self.lowering)
-        slots = self.executable.slots
-        self.bindings = [(origin, state, slots.get(state.view.buffer)) for origin, state in self.states.values()]
+        slots, added = self.executable.slots, set(program.added)
+        self.cleared = [leaf for leaf, state in self.gradients if state is None]
+        self.made = [
+            (leaf, state, slots.get(state.view.buffer))
+            for leaf, state in self.gradients
+            if state is not None and leaf not in added
+        ]
+        apart_from = {id(state) for _, state, _ in self.made}
+        self.bindings = [
+            (origin, state, slots.get(state.view.buffer))
+            for origin, state in self.states.values()
+            if id(state) not in apart_from
+        ]
 
     def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
         if isinstance(origin, Argument):
@@ -146,23 +193,53 @@ class Compiled:
 
     # ------------------------------------------------------------------------------------- running
 
-    def fits(self) -> bool:
-        """Whether gradients are there, or missing, and numbers that Python read are what they were."""
-        return all((leaf.gradient is None) == empty for leaf, empty in self.program.empty) and all(
-            _holds(cell.value, value) for cell, value in self.program.numbers
+    def fits(self, arguments: list[Any]) -> bool:
+        """Whether all is as the program takes it to be.
+
+        Gradients are there, or missing; numbers that Python read are what they were; and arguments share memory with
+        each other and with tensors outside as they did.
+        """
+        if not self.guarded:
+            return True
+        program = self.program
+        return (
+            all((leaf.gradient is None) == empty and not leaf.spent for leaf, empty in program.empty)
+            and all(_holds(cell.value, value) for cell, value in program.numbers)
+            and all(view._base is base and view._steps is steps for view, base, steps in program.views)
+            and all(leaf.gradient is gradient for leaf, gradient in program.held)
+            and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self.forms)
+            and self._shares_as_before(arguments)
         )
 
     def has_other_forms(self) -> bool:
-        """Whether a tensor outside has another shape or data type than when the program was made."""
-        cells = [
-            (symbol, origin.tensor.value.array) for symbol, origin in self.program.inputs if isinstance(origin, Cell)
-        ]
-        return any((symbol.shape, symbol.dtype) != (array.shape, array.dtype) for symbol, array in cells)
+        """Whether a tensor outside has another form than when the program was made, or has become a view."""
+        cells = [(symbol, origin.tensor) for symbol, origin in self.program.inputs if isinstance(origin, Cell)]
+        return any(tensor._base is not None or not _same_form(symbol, tensor._value.array) for symbol, tensor in cells)
 
-    def run(self, arguments: list[Any]) -> list[Any]:
-        """Run the program on these arguments and the cells as they are now."""
+    def _shares_as_before(self, arguments: list[Any]) -> bool:
+        apart = self.kept_apart
+        if self.itself:
+            if any(arguments[number] is not tensor for number, tensor in self.itself):
+                return False
+            arguments = [t for number, t in enumerate(arguments) if number not in self.plan.itself]
+        if apart:
+            for tensor in arguments:
+                if id(tensor if tensor._base is None else tensor.root) in apart:
+                    return False
         if self.changed:
-            self._refuse_shared(arguments)
+            return same_roots(arguments) == self.pattern and all(
+                arguments[n]._steps == steps for n, steps in self.joined
+            )
+        return True
+
+    def run(self, arguments: list[Any], further: list[Any]) -> list[Any]:
+        """Run the program on these arguments and the cells as they are now.
+
+        `further` are inputs that were found while tracing; they come behind all others.
+        """
+        if self.program.added or self.changed:
+            arguments = self._complete(arguments)
+        arguments = [*arguments, *further]
         ex = self.executable
         slots, bases, keep = ex.slots, ex.bases, []
         for number, buffer in self.arguments:
@@ -178,6 +255,7 @@ class Compiled:
         for origin, state, slot in self.bindings:
             if self._bind(origin, state) and slot is not None:
                 bases[slot] = state.array.ctypes.data
+        others = self._room_for_gradients(bases)
         fresh = []
         for view, _ in self.outputs:
             memory = aligned(view.buffer.bytes + SLACK)
@@ -188,17 +266,44 @@ class Compiled:
             self._run_watched(arguments, fresh)
         else:
             ex.run()
-        return self._deliver(arguments, fresh)
+        return self._deliver(arguments, fresh, others)
 
-    def _refuse_shared(self, arguments: list[Any]) -> None:
-        """Arguments are changed behind the run, so nothing else that the step uses may be the same tensor."""
-        roots = [id(t if t._base is None else t._base) for t in arguments]
-        for number in self.changed:
-            if roots.count(roots[number]) > 1 or roots[number] in self.states:
+    def _room_for_gradients(self, bases: Any) -> list[tuple[Leaf, State]]:
+        """Memory for the gradients that the step makes: the last ones', unless somebody holds or looks at these.
+
+        The answer says which leaves get another tensor: for the others it is the same one with new numbers.
+        """
+        others, count = [], sys.getrefcount
+        for leaf, state, slot in self.made:
+            tensor, value = leaf.gradient, state.value
+            if (
+                tensor is None
+                or tensor._value is not value
+                or count(tensor) > _HELD
+                or count(value) > 4
+                or count(state.array) > 3
+                or count(state.owner) > state.holders
+            ):
+                others.append((leaf, state))
+                if tensor is None and value is not None and count(value) < 4 and _alone(state):
+                    continue
+                state.renew()
+                if slot is not None:
+                    bases[slot] = state.array.ctypes.data
+        return others
+
+    def _complete(self, arguments: list[Any]) -> list[Any]:
+        """The arguments, and the tensors that joined ones are parts of; or a TraceError that says what cannot be."""
+        gradients = {id(leaf.gradient) for leaf in self.program.added}
+        for number, argument in enumerate(arguments):
+            if id(argument.root) in gradients:
                 raise TraceError(
-                    f"the step changes argument {number} in place, and uses the same tensor (or a view of it) as "
-                    "another argument or from outside. Pass a clone(), or use it in one of these ways only."
+                    f"argument {number} is a gradient (or a view of one) to which the step adds. Pass a clone() of it, "
+                    "or clear the gradient in the step first."
                 )
+            if number in self.program.exchanged and argument._base is not None:
+                raise TraceError(f"the step exchanges the data of argument {number}, which is a view. Pass a clone().")
+        return [*arguments, *self.plan.hidden_roots(arguments)]
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
         """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
@@ -232,6 +337,8 @@ class Compiled:
         elif held is not None and isinstance(held.array, Symbol):
             settled([tensor])  # another thread is tracing with it
             held = tensor._value
+        if tensor is not None and tensor._base is not None:
+            raise OtherFormError  # it has become a view
         array = None if held is None else held.array
         if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
             raise OtherFormError
@@ -244,33 +351,95 @@ class Compiled:
                 tensor._value = state.value
         return True
 
-    def _deliver(self, arguments: list[Any], fresh: list[Array]) -> list[Any]:
+    def _deliver(self, arguments: list[Any], fresh: list[Any], others: list[tuple[Leaf, State]]) -> list[Any]:
         """Show the new values: cells hold them already, results and gradients become tensors."""
-        for leaf, state in self.gradients:
-            if state is None:
-                leaf.gradient = None
-            elif leaf.gradient is None or leaf.gradient._value is not state.value:
+        for leaf in self.cleared:
+            leaf.gradient, leaf.spent = None, leaf in self.unkept
+        for leaf, state in others:
+            state.value = Value(state.array)
+            leaf.gradient, leaf.spent = Primitive.make_tensor(state.value), False
+        for leaf in self.program.added:
+            state = self.states[id(leaf)][1]
+            if leaf.gradient is not None and leaf.gradient._value is not state.value:
                 state.value = Value(state.array)
-                if leaf.gradient is None:
-                    leaf.gradient = Primitive.make_tensor(state.value)
-                else:
-                    leaf.gradient.set_value(state.value)
+                leaf.gradient.set_value(state.value)
         results = []
-        for (_, number), array in zip(self.outputs, fresh, strict=True):
-            if number is None:
+        for (_, origin), array in zip(self.outputs, fresh, strict=True):
+            if origin is None:
                 results.append(Primitive.make_tensor(Value(array)))
             else:
-                _change(arguments[number], array)
-        return results
+                self._change(origin, array, arguments)
+        return results if self.plain else self._deliver_others(arguments, results)
+
+    def _change(self, origin: Any, array: Array, arguments: list[Any]) -> None:
+        """Give a tensor the numbers that the step has left in it; what it is a view of gets them too."""
+        if isinstance(origin, Gradient):
+            origin.leaf.gradient, origin.leaf.spent = Primitive.make_tensor(Value(array)), False
+            return
+        tensor = _find(origin, arguments)
+        if tensor._base is None:
+            tensor.set_value(Value(array, tensor.value.source))
+        else:
+            tensor.put_value(Value(array))
+
+    def _deliver_others(self, arguments: list[Any], made: list[Any]) -> list[Any]:
+        """Results that were there before, or are views; gradients and leaves that the step has rearranged."""
+        known: dict[int, Any] = {}
+
+        def fetch(place: Returned) -> Any:
+            if id(place) not in known:
+                base = made[place.origin] if isinstance(place.origin, int) else _find(place.origin, arguments)
+                known[id(place)] = base if place.steps is None else view_of(base, place.steps)
+            return known[id(place)]
+
+        for origin, wanted in self.program.wanted:
+            _find(origin, arguments).requires_grad_(wanted)
+        for origin, number in self.program.grown:
+            _find(origin, arguments).grad = made[number]
+        for leaf, place in self.program.given:
+            leaf.gradient, leaf.spent = fetch(place), False
+        return [fetch(place) for place in self.program.returned]
 
 
-def _change(argument: Any, array: Array) -> None:
-    """Give an argument the numbers that the step has left in it; what it is a view of gets them too."""
-    if argument._base is None:
-        argument.set_value(Value(array, argument.value.source))
-        return
-    with no_grad():
-        argument.assign(Primitive.make_tensor(Value(array)))
+def _find(origin: Any, arguments: list[Any]) -> Any:
+    """The tensor that an origin names."""
+    if isinstance(origin, Argument):
+        return arguments[origin.number]
+    return origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+
+
+def is_cheap_to_keep(program: Program) -> bool:
+    """Whether storing the gradients that the step has used up costs about nothing beside its other work.
+
+    An entry is written in the time of some dozen multiplications, so it does if there are few entries or much is
+    computed for each. A product of x (m, k) and w (k, n) has √(m·k · k·n · m·n) = m·k·n of them, a convolution more.
+    """
+    spent = [x for leaf, x in program.gradients if leaf in program.spent]
+    entries = sum(x.size for x in spent)
+    products = [e for e in program.equations if e.primitive.name in _PRODUCTS]
+    work = sum(math.sqrt(math.prod(x.size for x in (*e.inputs[:2], e.outputs[0]))) for e in products)
+    return entries <= FEW_ENTRIES or work >= MUCH_WORK * entries
+
+
+_PRODUCTS = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
+
+
+class _Holder:
+    """Counts how often a tensor is held that nobody but one attribute and one variable holds."""
+
+    def __init__(self) -> None:
+        self.gradient = object()
+
+    def count(self) -> int:
+        tensor = self.gradient
+        return sys.getrefcount(tensor)
+
+
+_HELD = _Holder().count()
+
+
+def _same_form(a: Any, b: Any) -> bool:
+    return tuple(a.shape) == tuple(b.shape) and a.dtype == b.dtype
 
 
 def _holds(now: Value, value: Value) -> bool:

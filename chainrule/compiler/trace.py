@@ -3,12 +3,15 @@
 Every tensor that existed before is a *cell*: an input of the program, and an output if the step changed it. While the
 trace runs, a cell that is touched holds a symbol, so its views follow by themselves; afterwards it holds its old value
 again. An array that the step itself puts into a cell (`zeros`, `fill_`) is a constant, the same in every run.
+Which tensors share memory is said by `sharing.py`.
 """
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Callable, Iterator, Set
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +19,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.cell import TensorCell
+from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to, view_of
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Equation, Trace, tracing
@@ -63,9 +67,18 @@ class Program(NamedTuple):
     Attributes:
         equations: in the order in which they were noted.
         inputs: symbols and where they come from.
-        results: symbols or arrays that the function returned, in the order of its structure.
+        results: symbols or arrays that are made for the function's results, each once.
+        returned: for each result of the function where it is found, in the order of its structure.
         writes: what each changed origin holds afterwards.
         gradients: what each leaf has collected afterwards: a symbol or array, or None.
+        given: leaves whose gradient is afterwards a tensor that was there before: an argument, one from outside.
+        added: leaves whose gradient stays the same tensor and gets another value.
+        spent: leaves whose gradient the step clears first, makes, and gives to an optimiser, in this order.
+        wanted: tensors that require a gradient afterwards (or no longer), unlike before.
+        grown: of these the gradients that they have collected, by the numbers of results.
+        held: leaves whose gradient before is a view, which has to be the same one.
+        views: views from outside that the step used, with what they are views of and how.
+        exchanged: numbers of arguments whose memory was exchanged (`x.data = y`).
         empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
         numbers: tensors from outside whose numbers Python read, with the values they had.
         leaves_behind: the step made tensors that outlive it (an optimiser's memory); it runs once in this form.
@@ -74,8 +87,17 @@ class Program(NamedTuple):
     equations: list[Equation]
     inputs: list[tuple[Symbol, Origin]]
     results: list[Any]
+    returned: list[Returned]
     writes: list[tuple[Origin, Any]]
     gradients: list[tuple[Leaf, Any]]
+    given: list[tuple[Leaf, Returned]]
+    added: list[Leaf]
+    spent: set[Leaf]
+    wanted: list[tuple[Origin, bool]]
+    grown: list[tuple[Origin, int]]
+    held: list[tuple[Leaf, Any]]
+    views: list[tuple[Any, Any, Any]]
+    exchanged: set[int]
     empty: list[tuple[Leaf, bool]]
     numbers: list[tuple[Any, Value]]
     leaves_behind: bool
@@ -83,6 +105,15 @@ class Program(NamedTuple):
     def __repr__(self) -> str:
         lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
         return "\n".join([*lines, *map(repr, self.equations), f"return {self.results!r}"])
+
+    def changed(self) -> set[int]:
+        """The numbers of the arguments that the step writes to."""
+        return {origin.number for origin, _ in self.writes if isinstance(origin, Argument)}
+
+    def cells(self) -> tuple[set[int], set[int]]:
+        """The identities of tensors outside that are read or written, and of those that are written."""
+        written = {id(origin.tensor) for origin, _ in self.writes if isinstance(origin, Cell)}
+        return written | {id(origin.tensor) for _, origin in self.inputs if isinstance(origin, Cell)}, written
 
 
 class _Adopted(NamedTuple):
@@ -97,13 +128,20 @@ class StepTrace(Trace):
     def __init__(self, moving: Set[tuple[int, str]] = frozenset(), observer: Any = None) -> None:
         super().__init__()
         self.moving, self.observer = moving, observer
-        self.arguments = 0
         self.adopted: list[_Adopted] = []
         self.known: dict[int, weakref.ref[TensorCell]] = {}
         self.constants: dict[Symbol, Any] = {}
         self.origins: dict[Symbol, Origin] = {}
         self.leaves: dict[Leaf, tuple[Any, str]] = {}
-        self.last_event: dict[Leaf, str] = {}
+        self.stand_ins: dict[int, Argument] = {}
+        self.arguments: list[tuple[Any, Value]] = []
+        self.given: list[Any] = []
+        self.views_made: dict[int, weakref.ref[TensorCell]] = {}
+        self.views_used: dict[int, tuple[weakref.ref[TensorCell], Any, Any]] = {}
+        self.required: dict[int, tuple[Any, bool, bool]] = {}
+        self.exchanged: set[int] = set()
+        self.spent: set[Leaf] = set()
+        self.spent_before: dict[Leaf, bool] = {}
         self.inputs: dict[tuple[int, str, int | None], Any] = {}
         self.gradient_of: dict[int, Leaf] = {}
         self.inner: set[Leaf] = set()
@@ -128,25 +166,54 @@ class StepTrace(Trace):
         self.known[id(cell)] = weakref.ref(cell)
         self.adopted.append(_Adopted(self.known[id(cell)], before, inside))
 
+    def stand_in_for(self, arguments: list[Any], plan: Plan) -> list[Any]:
+        """What stands for the arguments. Behind them in the list stand tensors that joined ones are parts of."""
+        self.given = arguments
+        firsts = repeated(arguments) or range(len(arguments))
+        within = {number: group for group in plan.joined for number in group}
+        made: dict[int, Any] = {}
+        for number, first in enumerate(firsts):
+            argument = arguments[number]
+            if number in plan.itself:
+                made[number] = argument
+            elif first != number:
+                made[number] = made[first]
+            elif number not in within or argument is argument.root:
+                made[number] = self.new_argument(number, argument)
+        for number in range(len(arguments)):
+            if number not in made:
+                root = arguments[number].root
+                check_joined(number, arguments[number], root)
+                base = made[next(i for i, argument in enumerate(arguments) if argument is root)]
+                made[number] = self._view_for(number, arguments[number], base)
+        return [made[number] for number in range(len(arguments))]
+
+    def _view_for(self, number: int, argument: Any, base: Any) -> Any:
+        view = Primitive.make_tensor(base._value)
+        view._base, view._steps, view._leaf, view._own = base, argument._steps, argument._leaf, argument._own
+        self.stand_ins[id(view)] = Argument(number)
+        self.arguments.append((view, base._value))
+        return view
+
     def new_argument(self, number: int, argument: TensorCell) -> Any:
         """What stands for an argument: a tensor of its own that holds a symbol."""
         value = argument.value
-        self.arguments = max(self.arguments, number + 1)
         symbol = Symbol(value.array.shape, value.array.dtype)
         self._own[symbol] = Value(symbol, value.source)
         self.origins[symbol] = Argument(number)
         stand_in = Primitive.make_tensor(self.value_of(symbol))
+        if type(argument) is not type(stand_in):  # a parameter, say
+            stand_in.__class__ = type(argument)  # type: ignore[assignment]
         stand_in._leaf = argument._leaf
         self.known[id(stand_in)] = weakref.ref(stand_in)
+        self.stand_ins[id(stand_in)] = Argument(number)
+        self.arguments.append((stand_in, stand_in._value))
         return stand_in
-
-    def has_made(self, tensor: TensorCell) -> bool:
-        """Whether the step has made this tensor."""
-        return _is_in(self.made, tensor)
 
     def further_argument(self, tensor: TensorCell) -> Any:
         """What stands for an input that was found while tracing: it comes behind the arguments that there are."""
-        return self.new_argument(self.arguments, tensor)
+        self.given = [*self.given, tensor]
+        return self.new_argument(len(self.given) - 1, tensor)
 
     def array_input(self, array: Any) -> Any:
         """A tensor for a NumPy array that the step finds outside, an input; None if the step has made it itself."""
@@ -165,11 +232,12 @@ class StepTrace(Trace):
         """Remember what a leaf had collected before the step, and what happened to it last."""
         if leaf in self.inner:
             return
+        (self.spent.add if event == "spent" else self.spent.discard)(leaf)
         if leaf not in self.leaves:
             self.leaves[leaf] = leaf.gradient, event
+            self.spent_before[leaf] = leaf.spent
             if leaf.gradient is not None:
                 self.gradient_of[id(leaf.gradient)] = leaf
-        self.last_event[leaf] = event
 
     def numbers_of(self, cell: TensorCell) -> Any:
         """Python reads a tensor's numbers. If it comes from outside, the program holds for these numbers only."""
@@ -188,11 +256,84 @@ class StepTrace(Trace):
         """Remember a tensor that the step made, without keeping it."""
         self.made[id(tensor)] = weakref.ref(tensor)
 
+    def note_view(self, view: TensorCell) -> None:
+        """Remember a view that the step made."""
+        self.views_made[id(view)] = weakref.ref(view)
+
+    def made_here(self, tensor: TensorCell) -> bool:
+        """Whether the step has made this tensor."""
+        return _is_in(self.made, tensor) or _is_in(self.views_made, tensor)
+
+    def from_outside(self, tensor: Any) -> bool:
+        """Whether a tensor was there before the step, and is no argument."""
+        if id(tensor) in self.stand_ins or self.made_here(tensor):
+            return False
+        return tensor._base is not None or not isinstance(tensor._value.array, Symbol) or _is_in(self.known, tensor)
+
+    def lift_tensors(self, tensors: Sequence[TensorCell]) -> list[Value]:
+        """The values of tensors as this trace knows them. What a view from outside is a view of must stay so."""
+        for tensor in tensors:
+            view: Any = tensor
+            while view._base is not None:
+                if id(view) not in self.views_used and self.from_outside(view):
+                    self.views_used[id(view)] = weakref.ref(view), view._base, view._steps
+                view = view._base
+        return super().lift_tensors(tensors)
+
+    def check_exchange(self, tensor: Any, new: Any) -> None:
+        """`tensor.data = new`: the step can put a new value there, but not make two tensors one that outlive it."""
+        argument, root = self.stand_ins.get(id(tensor)), new.root
+        if argument is None and not self.from_outside(tensor):
+            return
+        if tensor._base is not None or (root is not tensor and (self.from_outside(root) or id(root) in self.stand_ins)):
+            raise TraceError(
+                "x.data = y makes x and y share memory from now on. Within a compiled step that goes only if y is "
+                "computed in the step and x is nobody's view; write x.copy_(y), or do it outside of the step."
+            )
+        if argument is not None:
+            self.exchanged.add(argument.number)
+
+    def note_leaf_change(self, tensor: TensorCell) -> None:
+        """Remember whether a tensor from outside required a gradient before the step."""
+        if id(tensor) not in self.required and (id(tensor) in self.stand_ins or self.from_outside(tensor)):
+            if tensor._base is None:
+                self.lift_tensors([tensor])
+            self.required[id(tensor)] = tensor, tensor.requires_grad, tensor._own
+
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
         kept = _with_bases(known) | {id(leaf.gradient) for leaf in self.inner}
+        if self._alive(kept):
+            gc.collect()  # what is in a cycle of references is held by nobody else
+        return self._alive(kept)
+
+    def _alive(self, kept: set[int]) -> list[Any]:
         alive = [t for reference in self.made.values() if (t := reference()) is not None]
         return [t for t in alive if id(t) not in kept and isinstance(t._value.array, Symbol)]
+
+    def _settle_view(self, tensor: Any) -> bool:
+        """Whether a tensor that was left behind is a view of something outside, or of an argument, which it follows."""
+        place = None if tensor._base is None else self._place_of(tensor)
+        if place is None:
+            tensor._base, tensor._steps, tensor._seen, tensor._own = None, (), None, False
+            return False
+        base = place.origin.tensor if isinstance(place.origin, Cell) else None
+        if isinstance(place.origin, Argument):
+            base = self.given[place.origin.number]
+        if base is None:
+            return False
+        view = view_of(base, place.steps or ())
+        tensor._value, tensor._base, tensor._steps, tensor._own = view._value, view._base, view._steps, False
+        return True
+
+    def _forget_tape(self, results: list[Any]) -> None:
+        """Let go of the tape of the step: tensors that only it holds (a checkpoint's arguments) are not left behind."""
+        self._own.clear()
+        for result in results:
+            tensor = result
+            while tensor is not None and not (id(tensor) in self.stand_ins or self.from_outside(tensor)):
+                tensor._value, tensor._seen = Value(tensor._value.array), None
+                tensor = tensor._base
 
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""
@@ -236,17 +377,105 @@ class StepTrace(Trace):
 
     def finish(self, results: list[Any]) -> Program:
         """All that the step did, after the cells hold their old values again."""
-        answers = [self.lift_tensors([tensor])[0].array for tensor in results]
+        made, returned = self._find(results)
+        grown = self._grown(made)
+        answers = [value.array for value in self.lift_tensors(made)]
+        after = {leaf: self._gradient_after(leaf) for leaf in self.leaves}
+        changed = [(o, t._value.array) for o, t in self._changed_arguments()]
+        wanted = self._leaf_changes()
+        self._restore_leaves()
         writes = self._restore(_with_bases(results))
-        gradients, empty = self._restore_gradients(writes)
-        left = [(Cell(tensor), tensor._value.array) for tensor in self.left_behind(results)]
+        held = self._restore_gradients(after, {o.leaf: x for o, x in writes if isinstance(o, Gradient)})
+        self._forget_tape(results)
+        left = self.left_behind(results)
+        cells = [(Cell(tensor), tensor._value.array) for tensor in left if not self._settle_view(tensor)]
         equations = [e._replace(inputs=tuple(map(self.filled, e.inputs))) for e in self.equations]
-        inputs = [(s, o) for s, o in self.origins.items() if s not in self.constants]
-        final = [(o, self.filled(x)) for o, x in (*writes, *left)]
-        answers = [self.filled(x) for x in answers]
-        held = [(leaf, self.filled(x)) for leaf, x in gradients]
-        numbers = [(cell, value) for reference, value in self.numbers if (cell := reference()) is not None]
-        return Program(equations, inputs, answers, final, held, empty, numbers, bool(left))
+        kept = [(o, x) for o, x in writes if not isinstance(o, Gradient)]
+        return Program(
+            equations=equations,
+            inputs=[(s, o) for s, o in self.origins.items() if s not in self.constants],
+            results=[self.filled(x) for x in answers],
+            returned=returned,
+            writes=[(o, self.filled(x)) for o, x in (*kept, *cells, *changed)],
+            gradients=[(leaf, self.filled(x)) for leaf, x in held if not isinstance(x, Returned)],
+            given=[(leaf, x) for leaf, x in held if isinstance(x, Returned)],
+            added=[o.leaf for o, _ in writes if isinstance(o, Gradient)],
+            spent=self._used_up(held, returned),
+            wanted=wanted,
+            grown=grown,
+            held=[
+                (leaf, g)
+                for leaf, (g, first) in self.leaves.items()
+                if first != "set" and g is not None and g._base is not None
+            ],
+            views=[(v, b, s) for reference, b, s in self.views_used.values() if (v := reference()) is not None],
+            exchanged=self.exchanged,
+            empty=[(leaf, before is None) for leaf, (before, first) in self.leaves.items() if first != "set"],
+            numbers=[(cell, value) for reference, value in self.numbers if (cell := reference()) is not None],
+            leaves_behind=bool(left),
+        )
+
+    def _find(self, results: list[Any]) -> tuple[list[Any], list[Returned]]:
+        """The tensors that the program has to make for the results, and where each result is found after a run."""
+        places = {id(tensor): self._place_of(tensor) for tensor in results}
+        own = {id(tensor): tensor for tensor in results if places[id(tensor)] is None}
+        sharing = Counter(id(tensor.root) for tensor in own.values())
+        made: list[Any] = []
+        for tensor in own.values():
+            base = tensor if sharing[id(tensor.root)] == 1 else tensor.root
+            if all(base is not other for other in made):
+                made.append(base)
+            number = next(i for i, other in enumerate(made) if other is base)
+            places[id(tensor)] = Returned(number, None if base is tensor else steps_to(tensor, base))
+        return made, [places[id(tensor)] for tensor in results]  # type: ignore[misc]
+
+    def _place_of(self, tensor: Any) -> Returned | None:
+        """Where a tensor is found that is there without the program, or is a view of such a one."""
+        gradients = {id(leaf.gradient): leaf for leaf in self.leaves if leaf.gradient is not None}
+        base = tensor
+        while base is not None:
+            steps = None if base is tensor else steps_to(tensor, base)
+            if id(base) in self.stand_ins:
+                return Returned(self.stand_ins[id(base)], steps)
+            if id(base) in gradients:
+                return Returned(Gradient(gradients[id(base)]), steps)
+            if self.from_outside(base) and id(base) not in self.gradient_of:
+                return Returned(Cell(base), steps)
+            base = base._base
+        return None
+
+    def _grown(self, made: list[Any]) -> list[tuple[Origin, int]]:
+        """Gradients of tensors from outside that did not require one before: further results."""
+        grown: list[tuple[Origin, int]] = []
+        for tensor, _, _ in self.required.values():
+            leaf = tensor._leaf
+            if leaf in self.inner and leaf.gradient is not None:
+                grown.append((self.stand_ins.get(id(tensor), Cell(tensor)), len(made)))
+                made.append(leaf.gradient)
+        return grown
+
+    def _gradient_after(self, leaf: Leaf) -> Any:
+        """What a leaf has collected in the end: None, a symbol or array, or where the tensor is found."""
+        gradient = leaf.gradient
+        if gradient is None:
+            return None
+        if id(gradient) not in self.gradient_of and (id(gradient) in self.stand_ins or self.from_outside(gradient)):
+            return Returned(self.stand_ins.get(id(gradient), Cell(gradient)))
+        return self.lift_tensors([gradient])[0].array
+
+    def _used_up(self, held: list[tuple[Leaf, Any]], returned: list[Returned]) -> set[Leaf]:
+        """Leaves whose gradient nobody needs any more, unless somebody looks at it."""
+        shown = {place.origin.leaf for place in returned if isinstance(place.origin, Gradient)}
+        made = {leaf for leaf, x in held if x is not None and not isinstance(x, Returned)}
+        return {leaf for leaf in self.spent & made - shown if self.leaves[leaf][1] == "set"}
+
+    def _changed_arguments(self) -> list[tuple[Argument, Any]]:
+        """Stand-ins that hold something else than in the beginning."""
+        return [
+            (self.stand_ins[id(stand_in)], stand_in)
+            for stand_in, before in self.arguments
+            if stand_in._base is None and stand_in._value.array is not before.array
+        ]
 
     def filled(self, x: Any) -> Any:
         """What a symbol stands for, if that is a constant."""
@@ -261,7 +490,7 @@ class StepTrace(Trace):
         writes: list[tuple[Origin, Any]] = []
         for a in self.adopted:
             cell = a.cell()
-            changed = cell is not None and cell._value is not a.inside and cell._value is not a.before
+            changed = cell is not None and cell._value.array is not (a.inside or a.before).array
             of_the_step = cell is None or (_is_in(self.made, cell) and (changed or id(cell) in returned))
             if of_the_step and a.inside is not None:
                 self.constants[a.inside.array] = a.before.array
@@ -279,24 +508,33 @@ class StepTrace(Trace):
         leaf = self.gradient_of.get(id(cell))
         return Gradient(leaf) if leaf is not None else Cell(cell)
 
-    def _restore_gradients(self, writes: list[Any]) -> tuple[list[tuple[Leaf, Any]], list[tuple[Leaf, bool]]]:
-        """What leaves have collected. A gradient that was only read since it was made is of no use any more."""
+    def _leaf_changes(self) -> list[tuple[Origin, bool]]:
+        """Tensors that require a gradient now and did not before, or the other way round."""
+        return [
+            (self.stand_ins.get(id(tensor), Cell(tensor)), not before)
+            for tensor, before, _ in self.required.values()
+            if tensor.is_leaf and tensor.requires_grad is not before
+        ]
+
+    def _restore_leaves(self) -> None:
+        """Tensors from outside are leaves, or not, as before."""
+        for tensor, _, own in self.required.values():
+            if tensor._leaf in self.inner:
+                tensor._leaf.gradient = None
+            if tensor._base is not None:
+                tensor._own, tensor._seen = own, None
+
+    def _restore_gradients(self, after: dict[Leaf, Any], changed: dict[Leaf, Any]) -> list[tuple[Leaf, Any]]:
+        """Leaves hold what they had collected before the step; the answer is what they are to hold."""
         gradients: list[tuple[Leaf, Any]] = []
-        empty = []
-        changed = {origin.leaf: x for origin, x in writes if isinstance(origin, Gradient)}
-        for leaf, (before, first) in self.leaves.items():
-            after = leaf.gradient
-            leaf.gradient = before
-            if first != "set":
-                empty.append((leaf, before is None))
-            if after is None:
-                gradients.append((leaf, None))
-            elif after is not before or leaf in changed:
-                dead = self.last_event[leaf] == "read"
-                value = changed[leaf] if leaf in changed and after is before else after._value.array
-                gradients.append((leaf, None if dead else value))
-        writes[:] = [w for w in writes if not isinstance(w[0], Gradient)]
-        return gradients, empty
+        for leaf, (before, _) in self.leaves.items():
+            same, leaf.gradient = leaf.gradient is before, before
+            leaf.spent = self.spent_before[leaf]
+            if not same or before is None:
+                gradients.append((leaf, after.get(leaf)))
+            elif leaf in changed:
+                gradients.append((leaf, changed[leaf]))
+        return gradients
 
 
 def _is_in(cells: dict[int, weakref.ref[TensorCell]], cell: TensorCell) -> bool:
@@ -307,34 +545,35 @@ def _is_in(cells: dict[int, weakref.ref[TensorCell]], cell: TensorCell) -> bool:
 
 def _with_bases(tensors: list[Any]) -> set[int]:
     """The identities of tensors and of what they are views of."""
-    return {id(part) for tensor in tensors for part in (tensor, tensor._base)}
+    found = set()
+    for tensor in tensors:
+        while tensor is not None:
+            found.add(id(tensor))
+            tensor = tensor._base
+    return found
 
 
 def trace_step(
     function: Callable[[list[Any]], list[Any]],
     arguments: list[Any],
     moving: Set[tuple[int, str]] = frozenset(),
+    plan: Plan = APART,
     observer: Any = None,
 ) -> Program:
     """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns.
 
-    `moving` names settings of optimisers, (the group's identity, name), that become inputs as the learning rate does.
-    The observer is asked about NumPy arrays; what it finds may become further arguments.
+    `moving` names settings of optimisers, (the group's identity, name), that become inputs as the learning rate does;
+    `plan` says which arguments share memory. The observer is asked about NumPy arrays; what it finds may become further
+    arguments.
     """
     if current_state().trace is not None:
         raise TraceError("a compiled function was called while another is being traced; call the plain one instead.")
     trace = StepTrace(moving, observer)
-    stand_ins = [trace.new_argument(i, argument) for i, argument in enumerate(arguments)]
-    before = [stand_in._value for stand_in in stand_ins]
     try:
         with tracing(trace):
-            results = function(stand_ins)
-            program = trace.finish(results)
+            return trace.finish(function(trace.stand_in_for(arguments, plan)))
     except BaseException:
         trace._restore()
-        trace._restore_gradients([])
+        trace._restore_leaves()
+        trace._restore_gradients({}, {})
         raise
-    for i, (stand_in, value) in enumerate(zip(stand_ins, before, strict=True)):
-        if stand_in._value is not value:
-            program.writes.append((Argument(i), trace.filled(stand_in._value.array)))
-    return program

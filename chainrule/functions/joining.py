@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,22 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import arange, make
+from chainrule.functions.creation import make
 from chainrule.functions.indexing import getitem
 from chainrule.functions.reduction import axis_of
-from chainrule.functions.shape import cat, diag, flip, meshgrid, movedim, pad, split, stack, transpose
+from chainrule.functions.shape import (
+    cat,
+    diag,
+    flip,
+    meshgrid,
+    pad,
+    reshape,
+    split,
+    stack,
+    transpose,
+    view_through,
+)
+from chainrule.primitives.window import Windows
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -221,7 +234,9 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """Windows of `size` neighbours along a dimension, one every `step`; they lie along a new last dimension.
+    """Windows of `size` neighbours along a dimension, one every `step`; they lie along a new last dimension. A view.
+
+    Windows that overlap cannot be written to (ShapeError): an entry would be in several of them.
 
     >>> import chainrule
     >>> chainrule.arange(5).unfold(0, 3, 2)
@@ -232,7 +247,11 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     axis = axis_of(dimension, x.ndim, "unfold")
     if step < 1 or not 0 <= size <= x.shape[axis]:
         raise ShapeError(f"unfold: windows of {size} every {step} do not fit {x.shape[axis]} entries.")
-    starts = arange(0, x.shape[axis] - size + 1, step)
-    places = starts.unsqueeze(1) + arange(size)
-    windows = movedim(getitem(x, (slice(None),) * axis + (places,)), axis + 1, -1)
-    return windows if input.ndim else windows[0]
+    before, after = tuple(x.shape[:axis]), tuple(x.shape[axis + 1 :])
+    count = (x.shape[axis] - size) // step + 1
+    wanted = (*before, count, *after, size) if input.ndim else (size,)
+    if not size or not x.numel():
+        return x.new_zeros(wanted)  # no entries, so nothing to share
+    rows = reshape(x, (1, math.prod(before), x.shape[axis], math.prod(after)))
+    windows = view_through(Windows, rows, kernel=(size, 1), stride=(step, 1), dilation=(1, 1))
+    return reshape(windows, wanted)

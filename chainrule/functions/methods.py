@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import dtypes
-from chainrule.cell import TensorCell
+from chainrule.cell import TensorCell, ViewStep
 from chainrule.devices import CPU, Device, need_cpu
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
 from chainrule.functions.creation import full_like, read_shape, zeros
 from chainrule.functions.promotion import cast
 from chainrule.primitives.value import Symbol, Value
+from chainrule.state import current_state
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -253,11 +254,30 @@ class Methods:
 
     @data.setter
     def data(self: Any, new: Any) -> None:
-        self.set_value(Value(new.shared_array(), self.value.source))
+        if new is self or (new._base is self and all(step.primitive is None for step in new._steps)):
+            return
+        source, trace = self.value.source, current_state().trace
+        if trace is not None and not trace.made_here(self):
+            trace.check_exchange(self, new)
+            self.set_value(Value(new.shared_array(), source))
+            if new._base is None:
+                new.as_view_of(self, None, {})
+            return
+        self.share(new)
+        if self._base is None:
+            self._value = Value(self._value.array, source)
+        elif source is not None and self._leaf is not None:
+            self._own, self._value = True, Value(self.value.array, (self._leaf, 0))
 
     def detach_(self: Any) -> Tensor:
-        """Cut this tensor off from the computation that made it, in place."""
-        self.set_value(Value(self.shared_array()))
+        """Cut this tensor off from the computation that made it, in place. A view goes on as a detached view."""
+        if self._base is None:
+            self.set_value(Value(self.shared_array()))
+        elif self.is_leaf:
+            self.requires_grad_(False)
+        else:
+            self._steps = (*self._steps, ViewStep(None, {}, False))
+            self._value = Value(self.shared_array())
         return self
 
     # ----------------------------------------------------------------------------- new from old

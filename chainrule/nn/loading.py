@@ -71,7 +71,7 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
     except CheckpointError:
         for place, value in before:
             place.table[place.key] = place.entry
-            place.entry.set_value(value)
+            place.entry.put_value(value)
         raise
     return keys
 
@@ -152,10 +152,14 @@ def _copy(new: Tensor, place: _Place) -> None:
 
 
 def _assign(new: Tensor, place: _Place) -> None:
-    """Put the given tensor itself in the place. A parameter stays one, and wants a gradient if it did."""
+    """Put the given tensor itself in the place. A parameter stays one, and wants a gradient if it did.
+
+    A tensor that is no parameter makes one with memory of its own: a `state_dict` shows the weights of another model,
+    which must not learn with this one.
+    """
     if isinstance(place.entry, Parameter) and not is_uninitialized(new):
         wanted = place.entry.requires_grad
-        new = new.requires_grad_(wanted) if isinstance(new, Parameter) else Parameter(new, wanted)
+        new = new.requires_grad_(wanted) if isinstance(new, Parameter) else Parameter(new.detach_copy(), wanted)
     place.table[place.key] = new
 
 

@@ -418,7 +418,7 @@ class Module(StateDictMethods):
             raise DTypeError(f"parameters are floating-point numbers; a module cannot be converted to {wanted}.")
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.is_floating_point:
-                gradient = tensor.grad
+                gradient = tensor.kept_grad
                 tensor.data = tensor.detach().to(*args, **kwargs)
                 if gradient is not None:
                     tensor.grad = gradient.to(*args, **kwargs)
@@ -481,11 +481,13 @@ class Module(StateDictMethods):
 
 def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
     """Forget a gradient, or fill it with zeros."""
-    if set_to_none:
+    nothing = zeros(tuple(parameter.shape), dtype=parameter.dtype) if not set_to_none else None
+    if nothing is None:
         parameter.grad = None
+    elif parameter._leaf is not None and parameter._leaf.spent:
+        parameter.grad = nothing
     elif parameter.grad is not None:
-        nothing = zeros(tuple(parameter.shape), dtype=parameter.dtype)
-        parameter.grad.set_value(Value(nothing.value.array))
+        parameter.grad.put_value(Value(nothing.value.array))
 
 
 def _describe(entry: Any) -> str:

@@ -153,6 +153,8 @@ class Optimizer:
                         with outside_of_trace():  # so that the first step and the second are one program
                             state = self.state[p] = WatchedDict(self.initial_state(p, group))
                     self.update(p, -gradient if climbing else gradient, state, settings)
+                    if trace is not None:
+                        trace.note_gradient(p._leaf, "spent")
                     if not state:
                         del self.state[p]
         return loss

@@ -130,7 +130,7 @@ def _endless(batches: Iterable[Any]) -> Iterable[Any]:
 def _remember(model: Module, optimizer: Optimizer) -> Callable[[], None]:
     """A function that puts everything back as it is now."""
     tensors = [(t, t.detach_copy()) for t in (*model.parameters(), *model.buffers())]
-    gradients = [(p, p.grad) for p in model.parameters()]
+    gradients = [(p, p.kept_grad) for p in model.parameters()]
     modes = [(module, module.training) for module in model.modules()]
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     state = {p: copy.deepcopy(entries) for p, entries in optimizer.state.items()}

@@ -74,7 +74,7 @@ class Trace:
     def lift_tensors(self, tensors: Sequence[TensorCell]) -> list[Value]:
         """The values of tensors as this trace knows them."""
         for tensor in tensors:
-            root = tensor if tensor._base is None else tensor._base
+            root = tensor if tensor._base is None else tensor.root
             if not isinstance(root._value.array, Symbol):
                 self.adopt(root)
         return self.lift([tensor.value for tensor in tensors])
@@ -93,10 +93,6 @@ class Trace:
         """A tensor for a NumPy array from outside, so that it is read anew in every run; None where it is not one."""
         return None if self.outer is None else self.outer.array_input(array)
 
-    def has_made(self, tensor: TensorCell) -> bool:
-        """Whether the traced step has made this tensor; only the outermost trace knows."""
-        return False
-
     def further_argument(self, tensor: TensorCell) -> Any:
         """What stands for a further input; only the outermost trace has such."""
         raise TraceError("only the trace of a compiled step can take further inputs.")
@@ -106,13 +102,32 @@ class Trace:
         if self.outer is not None:
             self.outer.note_made(tensor)
 
+    def note_view(self, view: TensorCell) -> None:
+        """A view was made: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_view(view)
+
+    def made_here(self, tensor: TensorCell) -> bool:
+        """Whether the traced code has made this tensor; the outermost trace knows."""
+        return self.outer is not None and self.outer.made_here(tensor)
+
+    def check_exchange(self, tensor: TensorCell, new: TensorCell) -> None:
+        """`tensor.data = new` on a tensor from outside: the outermost trace says whether it can follow that."""
+        if self.outer is not None:
+            self.outer.check_exchange(tensor, new)
+
+    def note_leaf_change(self, tensor: TensorCell) -> None:
+        """A tensor is about to require a gradient, or to do so no longer: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_leaf_change(tensor)
+
     def note_leaf(self, leaf: Leaf) -> None:
         """A leaf was made: the outermost trace is told."""
         if self.outer is not None:
             self.outer.note_leaf(leaf)
 
     def note_gradient(self, leaf: Leaf, event: str) -> None:
-        """A leaf's gradient is read ("read"), added to ("add") or replaced ("set"): the outermost trace is told."""
+        """A leaf's gradient is read, added to ("add"), replaced ("set") or used up by an optimiser ("spent")."""
         if self.outer is not None:
             self.outer.note_gradient(leaf, event)
 

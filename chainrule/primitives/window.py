@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.primitives.contraction import offsets, window_count
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Array, Form, Shape, Symbol
+from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -58,6 +58,21 @@ class Windows(Primitive):
     @staticmethod
     def grad_x(g: Tensor, x_shape: Shape, *, kernel: Shape, stride: Shape, dilation: Shape) -> Tensor:
         return Fold.apply(g, size=tuple(x_shape[2:]), kernel=kernel, stride=stride, dilation=dilation)
+
+    @staticmethod
+    def write(base: Tensor, new: Tensor, *, kernel: Shape, stride: Shape, dilation: Shape) -> Tensor:
+        sizes = zip(new.shape[2:], kernel, stride, dilation, strict=False)
+        if any(count > 1 and k > 1 and step <= (k - 1) * d for count, k, step, d in sizes):
+            raise ShapeError(
+                "an in-place change of windows that overlap would write several numbers to one place; clone() them "
+                "first, or change the tensor that they are of."
+            )
+        extents = tuple(base.shape)
+        entries = np.arange(base.numel()).reshape(extents)
+        places = Primitive.make_tensor(
+            Value(Windows.evaluate(entries, kernel=kernel, stride=stride, dilation=dilation).reshape(-1))
+        )
+        return base.reshape(-1).index_put((places,), new.reshape(-1)).reshape(extents)
 
 
 class Fold(Primitive):

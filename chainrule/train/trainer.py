@@ -28,7 +28,6 @@ from chainrule.train.callbacks.callback import Callback
 from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
 
-
 #: What the steps below read counts when they are compiled, as it would in a user's code (`chainrule/compiler/observe.py`).
 __observed__ = True
 
@@ -399,7 +398,7 @@ class Trainer:
     def _gradients(self) -> dict[str, Tensor]:
         """Gradients that wait for the step they belong to, while several batches are accumulated."""
         named = self.model.named_parameters()
-        return {name: p.grad.detach() for name, p in named if p.grad is not None}
+        return {name: p.grad.detach() for name, p in named if p.kept_grad is not None}
 
     def _loader_call(self, name: str, *arguments: Any) -> Any:
         method = getattr(self.loader, name, None)

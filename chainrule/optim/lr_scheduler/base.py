@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.errors import TraceError
 from chainrule.optim.lr_scheduler.robbins_monro import Tail, Verdict
 from chainrule.optim.optimizer import Optimizer
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 _ORDER = (
@@ -18,6 +21,21 @@ _ORDER = (
 )
 _EPOCH = "scheduler.step(epoch) is on its way out, in PyTorch too; call scheduler.step() once for each epoch."
 _GET_LR = "get_lr() computes the next rates; the ones in use are given by get_last_lr()."
+
+
+def outside_of_steps(step: Callable[..., None]) -> Callable[..., None]:
+    """A schedule's `step` that raises a TraceError within a compiled function: it would act in the first call only."""
+
+    @functools.wraps(step)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        if current_state().trace is not None:
+            raise TraceError(
+                f"{type(self).__name__}.step() within a compiled function: a schedule counts in Python, which runs "
+                "while the function is traced, and not again. Call it after the compiled step, which reads the rates."
+            )
+        step(self, *args, **kwargs)
+
+    return checked
 
 
 class LRScheduler:
@@ -40,6 +58,11 @@ class LRScheduler:
     absolute = False
     _is_initial = False
     _get_lr_called_within_step = False
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "step" in cls.__dict__:
+            cls.step = outside_of_steps(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = check_optimizer(optimizer)
@@ -65,6 +88,7 @@ class LRScheduler:
 
     # ---------------------------------------------------------------------------------------- moving on
 
+    @outside_of_steps
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next rates. Warns if the optimiser has not taken a step yet.
 

@@ -96,7 +96,7 @@ class SequentialLR(_Composed):
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Go on to the next rates."""
         self.last_epoch += 1
         place = bisect_right(self._milestones, self.last_epoch)
@@ -141,7 +141,7 @@ class ChainedScheduler(_Composed):
             part._initial_step()
         self._last_lr = self.current_rates()
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Go on to the next rates."""
         for part in self._schedulers:
             part.step()

@@ -69,7 +69,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = 0
         self._last_lr = self.current_rates()
 
-    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
+    def step(self, metrics: Any, epoch: int | None = None) -> None:
         """Look at a number (a 0-d tensor will do), and lower the rates if it is time."""
         number = float(metrics)
         if epoch is not None:

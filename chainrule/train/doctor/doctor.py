@@ -271,7 +271,7 @@ class Doctor(Callback):
 
     def _gradients_held(self) -> dict[str, Array]:
         named = self._case.model.named_parameters()
-        return {name: sketch(p.grad) for name, p in named if p.grad is not None}
+        return {name: sketch(p.grad) for name, p in named if p.kept_grad is not None}
 
     def _collect(self, seen: Seen, inputs: Any, targets: Any) -> None:
         """In the first epoch, take a batch into the statistics."""

@@ -35,7 +35,7 @@ def untouched(*things: Any) -> Iterator[None]:
     state, numpy_state = random.getstate(), np.random.get_state()
     tensors = [t for m in things if isinstance(m, Module) for t in (*m.parameters(), *m.buffers())]
     values = [tensor.value for tensor in tensors]
-    gradients = [(tensor, tensor.grad) for tensor in tensors if tensor.requires_grad]
+    gradients = [(tensor, tensor.kept_grad) for tensor in tensors if tensor.requires_grad]
     modes = [(part, part.training) for m in things if isinstance(m, Module) for part in m.modules()]
     try:
         yield
@@ -48,7 +48,7 @@ def untouched(*things: Any) -> Iterator[None]:
             if tensor.value is not value:
                 tensor.set_value(value)
         for tensor, gradient in gradients:
-            if tensor.grad is not gradient:
+            if tensor.kept_grad is not gradient:
                 tensor.grad = gradient
         for part, training in modes:
             part.training = training

@@ -1,0 +1,1004 @@
+"""Programs in which tensors share memory, for PyTorch, for us, and for us with the inner functions compiled.
+
+Each takes the library `T` and `compiled`, which turns a function of tensors into what is to be tried, and answers tensors
+and plain values that must be the same in all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Case = Callable[[Any, Any], list[Any]]
+CASES: list[Case] = []
+
+
+def case(function: Case) -> Case:
+    """Put a program into the list."""
+    CASES.append(function)
+    return function
+
+
+def numbers(T: Any) -> Any:
+    return T.tensor([1.0, 2.0, 3.0])
+
+
+def layer(T: Any, optimizer: str = "SGD", lr: float = 0.1, **settings: Any) -> tuple[Any, Any]:
+    """A linear layer with known weights, and an optimiser for it."""
+    linear = T.nn.Linear(3, 1)
+    with T.no_grad():
+        linear.weight.copy_(T.tensor([[0.5, -0.25, 0.125]]))
+        linear.bias.fill_(0.5)
+    return linear, getattr(T.optim, optimizer)(linear.parameters(), lr=lr, **settings)
+
+
+# --------------------------------------------------------------------------------- one memory, without a step
+
+
+@case
+def parameter_and_its_tensor(T, compiled):
+    x = numbers(T)
+    p = T.nn.Parameter(x)
+    x[0] = 5
+    with T.no_grad():
+        p[1] = 7
+    (p * 2).sum().backward()
+    return [x, p, p.grad, x.requires_grad, p.is_leaf]
+
+
+@case
+def parameter_of_a_view(T, compiled):
+    x = numbers(T)
+    p, q = T.nn.Parameter(x[1:]), T.nn.Parameter(x[:2])
+    with T.no_grad():
+        p.mul_(10)
+        q.add_(1)
+    (p.sum() * 3 + q.sum()).backward()
+    return [x, p, q, p.grad, q.grad]
+
+
+@case
+def parameter_of_a_parameter(T, compiled):
+    p = T.nn.Parameter(numbers(T))
+    q = T.nn.Parameter(p)
+    with T.no_grad():
+        p.add_(1)
+        q.mul_(2)
+    (p * q).sum().backward()
+    return [p, q, p.grad, q.grad]
+
+
+@case
+def views_taken_before_the_parameter(T, compiled):
+    x = numbers(T)
+    view = x[1:]
+    p = T.nn.Parameter(x)
+    view.fill_(4)
+    with T.no_grad():
+        p[2] = -1
+    return [x, view, p, view.requires_grad]
+
+
+@case
+def buffer_and_its_tensor(T, compiled):
+    x = numbers(T)
+    b = T.nn.Buffer(x)
+    x.add_(1)
+    b[0] = 9
+    return [x, b]
+
+
+@case
+def detached_leaf(T, compiled):
+    x = numbers(T)
+    y = x.detach().requires_grad_()
+    x[0] = 9
+    with T.no_grad():
+        y[1] = -4
+    (y * y).sum().backward()
+    return [x, y, y.grad, x.requires_grad]
+
+
+@case
+def detached_leaf_of_a_result(T, compiled):
+    w = numbers(T).requires_grad_()
+    h = w * 2
+    y = h.detach().requires_grad_()
+    (y * y).sum().backward()
+    h.backward(y.grad)
+    return [w.grad, y.grad, h]
+
+
+@case
+def views_of_a_detached_leaf(T, compiled):
+    x = numbers(T)
+    y = x.detach().requires_grad_()
+    v = y.view(3, 1)
+    x.mul_(2)
+    (v * v).sum().backward()
+    return [v, y.grad, y]
+
+
+@case
+def leaf_that_stops(T, compiled):
+    x = numbers(T)
+    y = x.detach().requires_grad_()
+    y.requires_grad_(False)
+    y.add_(1)
+    x.mul_(2)
+    return [x, y, y.requires_grad]
+
+
+@case
+def a_view_becomes_a_leaf(T, compiled):
+    x = T.zeros(2, 3)
+    row = x[1].requires_grad_()
+    with T.no_grad():
+        row.add_(2)
+    (row * 3).sum().backward()
+    return [x, row, row.grad, row.is_leaf]
+
+
+@case
+def writing_a_leaf_is_refused(T, compiled):
+    answers = []
+    y = numbers(T).detach().requires_grad_()
+    for tensor in (y, y.view(3, 1), y[1:]):
+        try:
+            tensor.add_(1)
+        except RuntimeError:
+            answers.append("refused")
+    return answers
+
+
+@case
+def data_is_exchanged(T, compiled):
+    a, b = numbers(T).requires_grad_(), T.zeros(3)
+    a.data = b
+    b[1] = 4
+    with T.no_grad():
+        a.add_(1)
+    (a * a).sum().backward()
+    return [a, b, a.grad, a.requires_grad, b.requires_grad]
+
+
+@case
+def data_of_another_parameter(T, compiled):
+    p, q = T.nn.Parameter(numbers(T)), T.nn.Parameter(T.zeros(3))
+    p.data = q.data
+    with T.no_grad():
+        p.add_(1)
+        q[0] = 5
+    (p * 2 + q * 3).sum().backward()
+    return [p, q, p.grad, q.grad]
+
+
+@case
+def data_of_another_shape(T, compiled):
+    p = T.nn.Parameter(numbers(T))
+    p.data = p.data.repeat(2)
+    with T.no_grad():
+        p[5] = 0
+    (p * p).sum().backward()
+    return [p, p.grad]
+
+
+@case
+def data_of_itself(T, compiled):
+    p = T.nn.Parameter(T.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    p.data = p.data.T
+    q = p.data
+    q[0, 1] = 9
+    p.data = p.data
+    return [p, q]
+
+
+@case
+def data_writes_are_not_recorded(T, compiled):
+    w = numbers(T).requires_grad_()
+    y = w * w
+    y.data.mul_(10)
+    y.sum().backward()
+    return [w.grad, y]
+
+
+@case
+def a_layer_is_converted(T, compiled):
+    linear, _ = layer(T)
+    linear.double()
+    view = linear.weight.detach()
+    with T.no_grad():
+        linear.weight.add_(1)
+    return [view, linear.weight]
+
+
+@case
+def optimiser_moves_a_shared_parameter(T, compiled):
+    x = T.zeros(6)
+    p, q = T.nn.Parameter(x[:3]), T.nn.Parameter(x[3:].view(3, 1))
+    optimizer = T.optim.Adam([p, q], lr=0.1)
+    for i in range(3):
+        optimizer.zero_grad()
+        ((p - 1) ** 2).sum().backward()
+        (q * i).sum().backward()
+        optimizer.step()
+    return [x, p, q]
+
+
+@case
+def gradients_in_one_memory(T, compiled):
+    flat = T.zeros(6)
+    p, q = T.nn.Parameter(numbers(T)), T.nn.Parameter(numbers(T))
+    p.grad, q.grad = flat[:3], flat[3:]
+    for _ in range(2):
+        (p * p * q).sum().backward()
+    before = flat.clone()
+    flat.mul_(0.5)
+    optimizer = T.optim.SGD([p, q], lr=0.1)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=False)
+    return [before, p, q, flat, p.grad]
+
+
+@case
+def unfold_is_a_view(T, compiled):
+    x = T.arange(8.0)
+    u = x.unfold(0, 2, 3)
+    u.mul_(10)
+    x[1] = -1
+    y = T.zeros(3, 4, 2)
+    y.unfold(1, 2, 2)[:, :, 1] = 5
+    return [x, u, y, y.unfold(0, 2, 1)]
+
+
+@case
+def unfold_has_a_gradient(T, compiled):
+    x = T.arange(5.0, requires_grad=True)
+    weights = T.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    (x.unfold(0, 3, 2) * weights).sum().backward()
+    y = T.zeros(4)
+    y.unfold(0, 2, 2)[1] = x[:2] * 3
+    (gradient,) = T.autograd.grad((y * T.tensor([1.0, 2.0, 3.0, 4.0])).sum(), x)
+    return [x.grad, gradient]
+
+
+@case
+def state_dict_shares(T, compiled):
+    linear, _ = layer(T)
+    state = linear.state_dict()
+    with T.no_grad():
+        linear.weight.add_(1)
+    state["bias"].fill_(7)
+    return [state["weight"], linear.bias]
+
+
+# ----------------------------------------------------------------------------- arguments of a compiled function
+
+
+@case
+def argument_written_from_outside(T, compiled):
+    w = numbers(T)
+
+    def step(a):
+        w.add_(1)
+        return a * 1
+
+    f = compiled(step)
+    return [f(w), f(w), f(w[1:]), f(T.zeros(2)), f(w), w]
+
+
+@case
+def view_of_what_is_written(T, compiled):
+    w = T.zeros(2, 3)
+
+    def step(row, other):
+        w.mul_(2).add_(1)
+        return row + other
+
+    f = compiled(step)
+    rows = [f(w[0], w[1]), f(w[1], T.ones(3)), f(T.ones(3), T.ones(3)), f(w[0], w[1])]
+    return [*rows, w]
+
+
+@case
+def parameter_as_argument(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(p, x):
+        optimizer.zero_grad()
+        loss = linear(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), p.square().sum().detach()
+
+    f = compiled(step)
+    other = T.ones(1, 3)
+    return [*f(linear.weight, numbers(T)), *f(other, numbers(T)), *f(linear.weight, numbers(T)), linear.weight]
+
+
+@case
+def argument_is_written_and_used_from_outside(T, compiled):
+    w = numbers(T)
+
+    def step(a, b):
+        a.add_(1)
+        b.mul_(2)
+        return w + a + b
+
+    f = compiled(step)
+    return [f(w, T.ones(3)), f(T.ones(3), w), f(w, w), f(T.ones(3), T.ones(3)), w]
+
+
+@case
+def one_tensor_twice_written(T, compiled):
+    def step(a, b):
+        a.add_(1)
+        return a * b, a is b
+
+    f = compiled(step)
+    x, y = numbers(T), numbers(T)
+    return [*f(x, x), *f(x, y), *f(x, x), x, y]
+
+
+@case
+def parts_of_one_tensor_written(T, compiled):
+    def step(a, b):
+        a.add_(1)
+        b.mul_(3)
+        return a + b
+
+    f = compiled(step)
+    x = T.arange(6.0)
+    first = f(x[:3], x[3:])
+    second = f(x[:4], x[2:])
+    third = f(x[:4], x[2:])
+    fourth = f(x[1:5], x[2:])
+    fifth = f(x.view(2, 3), x[::2])
+    return [first, second, third, fourth, fifth, f(T.ones(2), T.ones(2)), x]
+
+
+@case
+def whole_and_part_written(T, compiled):
+    def step(whole, part):
+        part.fill_(5)
+        whole.mul_(2)
+        return whole.sum(), part * 1
+
+    f = compiled(step)
+    x = T.arange(6.0).view(2, 3)
+    return [*f(x, x[0]), *f(x, x[0]), *f(x, x[1]), *f(x, T.zeros(3)), x]
+
+
+@case
+def detached_leaf_beside_its_tensor(T, compiled):
+    def step(x, y):
+        x.mul_(2)
+        loss = (y * y).sum()
+        loss.backward()
+        return loss.detach()
+
+    f = compiled(step)
+    x = numbers(T)
+    y = x.detach().requires_grad_()
+    return [f(x, y), f(x, y), x, y, y.grad]
+
+
+@case
+def only_read_in_parts(T, compiled):
+    f = compiled(lambda a, b: (a * b).sum())
+    text = T.arange(6.0)
+    return [f(text[:-1], text[1:]), f(text[:-1], text[:-1]), f(text, text)]
+
+
+@case
+def same_leaf_twice(T, compiled):
+    def step(a, b):
+        loss = (a * b).sum()
+        loss.backward()
+        return loss.detach()
+
+    f = compiled(step)
+    x = numbers(T).requires_grad_()
+    first = f(x, x)
+    second = f(x, numbers(T).requires_grad_())
+    return [first, second, x.grad]
+
+
+@case
+def argument_is_a_parameter_with_a_gradient(T, compiled):
+    linear, _ = layer(T)
+
+    def step(w, x):
+        loss = (w * x).sum() + linear(x).sum()
+        loss.backward()
+        return loss.detach(), w.grad * 1
+
+    f = compiled(step)
+    return [*f(linear.weight, numbers(T)), *f(linear.weight, numbers(T)), linear.weight.grad, linear.bias.grad]
+
+
+@case
+def a_parameter_made_of_the_argument(T, compiled):
+    def step(x):
+        p = T.nn.Parameter(x)
+        (p * p).sum().backward()
+        with T.no_grad():
+            p.sub_(0.25 * p.grad)
+        return p.grad
+
+    f = compiled(step)
+    x = numbers(T)
+    return [f(x), f(x), x]
+
+
+@case
+def a_detached_leaf_in_the_step(T, compiled):
+    w = numbers(T)
+
+    def step(x):
+        y = w.detach().requires_grad_()
+        (y * x).sum().backward()
+        with T.no_grad():
+            y.sub_(y.grad)
+        return y.grad, w.sum()
+
+    f = compiled(step)
+    return [*f(T.ones(3)), *f(numbers(T)), w]
+
+
+@case
+def shared_parameters_trained(T, compiled):
+    x = T.ones(6)
+    p, q = T.nn.Parameter(x[:3]), T.nn.Parameter(x[3:])
+    optimizer = T.optim.SGD([p, q], lr=0.1, momentum=0.5)
+
+    def step(target):
+        optimizer.zero_grad()
+        loss = ((p - target) ** 2).sum() + (p * q).sum()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    answers = [f(numbers(T)), f(numbers(T))]
+    x[0] = 10
+    answers.append(f(numbers(T)))
+    return [*answers, x, p, q]
+
+
+@case
+def what_a_tensor_is_a_view_of_changes(T, compiled):
+    x, y = numbers(T), T.zeros(3)
+    p = T.nn.Parameter(x[:])
+
+    def step():
+        with T.no_grad():
+            p.add_(1)
+        return p.detach() * 2
+
+    f = compiled(step)
+    answers = [f(), x.clone()]
+    p.data = y
+    answers += [f(), f(), x.clone(), y.clone()]
+    q = T.nn.Parameter(y)
+    with T.no_grad():
+        q.mul_(10)
+    return [*answers, f(), q, y]
+
+
+@case
+def a_tensor_becomes_a_view(T, compiled):
+    w = numbers(T)
+
+    def step():
+        w.add_(1)
+        return w * 2
+
+    f = compiled(step)
+    answers = [f()]
+    p = T.nn.Parameter(w)
+    answers += [f(), p.detach().clone()]
+    with T.no_grad():
+        p.mul_(0)
+    return [*answers, f(), w, p]
+
+
+# -------------------------------------------------------------------------------- results of a compiled function
+
+
+@case
+def argument_returned(T, compiled):
+    f = compiled(lambda x: (x, x * 1, x))
+    x, y = numbers(T), T.zeros(3)
+    a, b, c = f(x)
+    a.add_(1)
+    d, _, _ = f(y)
+    return [a, b, x, a is x, c is x, d is y]
+
+
+@case
+def view_of_an_argument_returned(T, compiled):
+    f = compiled(lambda x: (x[1:], x.view(3, 1).T, x.detach()))
+    x = numbers(T)
+    a, b, c = f(x)
+    a.mul_(10)
+    x[0] = -1
+    whole = T.zeros(2, 3)
+    d = f(whole[1])[0]
+    d.add_(5)
+    return [a, b, c, x, whole]
+
+
+@case
+def written_argument_returned(T, compiled):
+    def step(x):
+        x.mul_(2)
+        return x, x[0]
+
+    f = compiled(step)
+    x = numbers(T)
+    a, b = f(x)
+    x.add_(1)
+    return [a, b, a is x, *f(x)]
+
+
+@case
+def outside_tensor_returned(T, compiled):
+    table = numbers(T)
+    f = compiled(lambda x: (table, table[:2], x * table))
+    a, b, c = f(T.ones(3))
+    table.add_(1)
+    b[0] = -5
+    return [a, b, c, a is table, f(T.ones(3))[2]]
+
+
+@case
+def parameter_returned(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        optimizer.zero_grad()
+        linear(x).sum().backward()
+        optimizer.step()
+        return linear.weight, linear.weight.detach()
+
+    f = compiled(step)
+    a, b = f(numbers(T))
+    first = a.detach().clone()
+    f(numbers(T))
+    return [first, a.detach(), b, a is linear.weight, a.requires_grad]
+
+
+@case
+def gradient_returned(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        optimizer.zero_grad()
+        linear(x).sum().backward()
+        return linear.weight.grad
+
+    f = compiled(step)
+    a = f(numbers(T))
+    same = a is linear.weight.grad
+    linear.weight.grad.mul_(3)
+    b = f(2 * numbers(T))
+    return [a, b, same, a is b, linear.weight.grad]
+
+
+@case
+def one_result_twice(T, compiled):
+    def step(x):
+        y = x * 2
+        return y, y, {"again": y, "part": y[1:]}
+
+    f = compiled(step)
+    a, b, more = f(numbers(T))
+    a[2] = 100
+    more["part"][0] = -1
+    return [a, b, more["again"], more["part"], a is b, a is more["again"]]
+
+
+@case
+def parts_of_one_result(T, compiled):
+    def step(x):
+        y = x * 2
+        return y[:2], y[1:]
+
+    f = compiled(step)
+    a, b = f(numbers(T))
+    a[1] = 50
+    c, d = f(numbers(T))
+    return [a, b, c, d]
+
+
+@case
+def results_are_of_each_call(T, compiled):
+    f = compiled(lambda x: (x * 2).view(3, 1))
+    a = f(numbers(T))
+    b = f(numbers(T))
+    a.zero_()
+    return [a, b]
+
+
+# ------------------------------------------------------------------------------------------------- gradients
+
+
+def _descend(T: Any, p: Any, rate: float) -> None:
+    with T.no_grad():
+        p.sub_(rate * p.grad)
+
+
+@case
+def never_cleared(T, compiled):
+    linear, _ = layer(T)
+
+    def step(x):
+        loss = linear(x).square().mean()
+        loss.backward()
+        for p in linear.parameters():
+            _descend(T, p, 0.01)
+        return loss.detach()
+
+    f = compiled(step)
+    return [f(numbers(T)), f(numbers(T)), f(numbers(T)), linear.weight, linear.weight.grad, linear.bias.grad]
+
+
+@case
+def optimiser_without_clearing(T, compiled):
+    linear, optimizer = layer(T, "Adam")
+
+    def step(x):
+        loss = linear(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    return [f(numbers(T)), f(numbers(T)), f(numbers(T)), linear.weight, linear.weight.grad]
+
+
+@case
+def cleared_every_second_step(T, compiled):
+    linear, optimizer = layer(T, lr=0.01)
+
+    def step(x, clear):
+        if clear:
+            optimizer.zero_grad()
+        loss = linear(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    losses = [f(numbers(T) * i, i % 2 == 0) for i in range(6)]
+    return [*losses, linear.weight, linear.weight.grad]
+
+
+@case
+def step_in_every_third_call(T, compiled):
+    linear, optimizer = layer(T, "Adam", lr=0.01)
+
+    def step(x, last):
+        loss = linear(x).square().mean()
+        loss.backward()
+        if last:
+            T.nn.utils.clip_grad_norm_(linear.parameters(), 0.5)
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.detach()
+
+    f = compiled(step)
+    return [*[f(numbers(T) * i, i % 3 == 2) for i in range(8)], linear.weight, linear.weight.grad]
+
+
+@case
+def gradients_read_outside(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = linear(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    answers = []
+    for i in range(3):
+        f(numbers(T) * i)
+        answers += [linear.weight.grad.clone(), linear.bias.grad]
+    return answers
+
+
+@case
+def held_gradients_stay(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        optimizer.zero_grad()
+        linear(x).square().mean().backward()
+        optimizer.step()
+
+    f = compiled(step)
+    held = []
+    for i in range(4):
+        f(numbers(T) * i)
+        held.append(linear.weight.grad)
+    return [*held, held[0] is held[1]]
+
+
+@case
+def backward_compiled_update_outside(T, compiled):
+    linear, optimizer = layer(T, "Adam")
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = linear(x).square().mean()
+        loss.backward()
+        return loss.detach(), linear.weight.grad.norm()
+
+    f = compiled(step)
+    answers = []
+    for i in range(3):
+        answers += f(numbers(T) + i)
+        optimizer.step()
+    return [*answers, linear.weight]
+
+
+@case
+def two_compiled_functions(T, compiled):
+    linear, optimizer = layer(T)
+
+    def collect(x):
+        linear(x).square().mean().backward()
+
+    def update():
+        optimizer.step()
+        optimizer.zero_grad()
+
+    f, g = compiled(collect), compiled(update)
+    for i in range(3):
+        f(numbers(T))
+        f(numbers(T) * i)
+        g()
+    f(numbers(T))
+    return [linear.weight, linear.weight.grad]
+
+
+@case
+def cleared_outside(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        linear(x).square().mean().backward()
+        optimizer.step()
+
+    f = compiled(step)
+    held = []
+    for i in range(4):
+        optimizer.zero_grad()
+        f(numbers(T) * i)
+        held.append(linear.weight.grad)
+    return [*held, linear.weight]
+
+
+@case
+def set_to_zero_inside(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        optimizer.zero_grad(set_to_none=False)
+        linear(x).square().mean().backward()
+        optimizer.step()
+
+    f = compiled(step)
+    f(numbers(T))
+    held = linear.weight.grad
+    f(numbers(T) * 2)
+    f(numbers(T))
+    return [held, held is linear.weight.grad, linear.weight]
+
+
+@case
+def gradients_set_outside(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        loss = linear(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    answers = []
+    for i in range(4):
+        linear.weight.grad, linear.bias.grad = T.ones(1, 3) * i, None
+        answers += [f(numbers(T)), linear.weight.detach().clone(), linear.weight.grad.clone()]
+    return answers
+
+
+@case
+def gradients_in_one_memory_compiled(T, compiled):
+    flat = T.zeros(4)
+    linear, optimizer = layer(T)
+    linear.weight.grad, linear.bias.grad = flat[:3].view(1, 3), flat[3:]
+
+    def step(x):
+        linear(x).square().mean().backward()
+        flat.mul_(0.5)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+
+    f = compiled(step)
+    f(numbers(T))
+    flat.fill_(1)
+    f(numbers(T))
+    answers = [linear.weight.detach().clone(), flat.clone()]
+    linear.weight.grad = T.ones(1, 3)
+    f(numbers(T))
+    return [*answers, linear.weight, linear.bias, flat]
+
+
+@case
+def gradient_given_in_the_step(T, compiled):
+    p = T.nn.Parameter(T.zeros(3))
+    optimizer = T.optim.SGD([p], lr=1.0)
+
+    def step(g):
+        p.grad = g
+        optimizer.step()
+
+    f = compiled(step)
+    g = numbers(T)
+    f(g)
+    same = p.grad is g
+    f(g * 2)
+    return [p, same, p.grad]
+
+
+@case
+def frozen_within_the_step(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        linear.bias.requires_grad_(False)
+        optimizer.zero_grad()
+        linear(x).square().mean().backward()
+        optimizer.step()
+
+    f = compiled(step)
+    f(numbers(T))
+    f(numbers(T))
+    return [linear.weight, linear.bias, linear.bias.requires_grad]
+
+
+@case
+def frozen_for_a_while(T, compiled):
+    linear, optimizer = layer(T)
+
+    def step(x):
+        linear.weight.requires_grad_(False)
+        optimizer.zero_grad()
+        linear(x).square().mean().backward()
+        linear.weight.requires_grad_(True)
+        linear(2 * x).sum().backward()
+        optimizer.step()
+
+    f = compiled(step)
+    f(numbers(T))
+    f(numbers(T))
+    return [linear.weight, linear.bias, linear.weight.requires_grad, linear.weight.grad]
+
+
+@case
+def argument_made_a_leaf(T, compiled):
+    def step(x):
+        x.requires_grad_()
+        (x * x).sum().backward()
+        return x.grad * 2
+
+    f = compiled(step)
+    x, y = numbers(T), T.ones(3)
+    return [f(x), x.grad, x.requires_grad, f(x), x.grad, f(y), y.grad]
+
+
+@case
+def outside_tensor_made_a_leaf(T, compiled):
+    w = numbers(T)
+
+    def step(x):
+        w.requires_grad_()
+        (w * x).sum().backward()
+
+    f = compiled(step)
+    f(T.ones(3))
+    first = w.grad.clone()
+    f(numbers(T))
+    f(numbers(T))
+    return [first, w.grad, w.requires_grad]
+
+
+# ------------------------------------------------------------------------------- shapes and data types that change
+
+
+@case
+def data_changed_in_the_step(T, compiled):
+    linear, _ = layer(T)
+
+    def step(x):
+        linear.zero_grad()
+        linear(x).square().mean().backward()
+        for p in linear.parameters():
+            p.data = p.data - 0.1 * p.grad
+        return linear.weight.detach() * 1
+
+    f = compiled(step)
+    return [f(numbers(T)), f(numbers(T)), linear.weight]
+
+
+@case
+def data_grows_in_the_step(T, compiled):
+    w = T.ones(1)
+
+    def step(x):
+        w.data = T.cat([w.data, x])
+        return w.sum()
+
+    f = compiled(step)
+    return [f(T.ones(2)), f(numbers(T)), f(T.ones(2)), w]
+
+
+@case
+def argument_changes_its_shape(T, compiled):
+    def step(x):
+        x.data = x.repeat(2)
+        return x.sum()
+
+    f = compiled(step)
+    x, y = numbers(T), T.ones(3)
+    return [f(x), x.clone(), f(x), f(y), x, y]
+
+
+@case
+def converted_in_the_step(T, compiled):
+    linear, _ = layer(T)
+
+    def step(x):
+        linear.double()
+        return linear(x.double()).detach()
+
+    f = compiled(step)
+    return [f(numbers(T)), f(numbers(T)), linear.weight]
+
+
+@case
+def written_to_what_was_exchanged(T, compiled):
+    w = numbers(T)
+
+    def step(x):
+        y = x * 2
+        w.data = y
+        y.add_(1)
+        return w * 1
+
+    f = compiled(step)
+    return [f(T.ones(3)), f(numbers(T)), w]
+
+
+@case
+def checkpoint_with_parameters(T, compiled):
+    linear, optimizer = layer(T, lr=0.01)
+    scale = T.tensor(0.25)
+
+    def step(x):
+        optimizer.zero_grad()
+        inner = x * scale
+        part = lambda y: linear(y * inner).tanh()  # noqa: E731
+        loss = T.utils.checkpoint.checkpoint(part, x, use_reentrant=False).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    return [*[f(numbers(T)) for _ in range(5)], linear.weight]
