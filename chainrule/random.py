@@ -18,6 +18,7 @@ from chainrule.cell import TensorCell
 from chainrule.devices import CPU, Device, need_cpu
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, read_shape
 from chainrule.primitives import philox
 from chainrule.primitives import random as primitives
@@ -250,10 +251,19 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     tensor([0., 1.])
     """
     chance = input.detach() if p is None else p
-    if p is None and isinstance(input.value.array, np.ndarray) and not bool(((input >= 0) & (input <= 1)).all()):
-        raise ShapeError("bernoulli: probabilities lie in [0, 1].")
+    if p is None:
+        check_numbers(_are_probabilities, input, wrong=_no_probabilities)
     draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
     return (draws < chance).to(input.dtype)
+
+
+def _are_probabilities(p: Any) -> None:
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ShapeError("bernoulli: probabilities lie in [0, 1].")
+
+
+def _no_probabilities(p: Tensor) -> Tensor:
+    return ~((p >= 0) & (p <= 1))
 
 
 def normal(

@@ -142,7 +142,7 @@ def state_view(x: Any, origin: Any, order: Shape | None) -> View:
 def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
     """Write results and changed cells: where it is computed, if everybody has read the old value by then.
 
-    Nothing is written to a cell before all indices have been checked, so an error leaves every cell as it was.
+    Nothing is written to a cell before all that may fail is over, so an error leaves every cell as it was.
     """
     written = {write.view.buffer for write in writes}
     for write in writes:
@@ -171,8 +171,9 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
 
 
 def _before(at: Lowering, group: Group, buffer: Buffer) -> list[Group]:
-    """Who must have run before a group may write to a buffer outside: its readers, and everybody who checks."""
-    return [g for g in at.groups if g is not group and (buffer in g.reads or g.checks)]
+    """Who must have run before a group may write to a buffer outside: its readers, and everybody who may fail."""
+    lasting = buffer.lasting
+    return [g for g in at.groups if g is not group and (buffer in g.reads or (lasting and g.checks))]
 
 
 def _direct(at: Lowering, place: Inside, view: View) -> bool:
@@ -180,7 +181,7 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
     if isinstance(place, Constant) or group.nest.split is not None:
         return False
     covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
-    if not covered or group.checks or at.writers.get(view.buffer):
+    if not covered or (group.checks and view.buffer.lasting) or at.writers.get(view.buffer):
         return False
     if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
         return False

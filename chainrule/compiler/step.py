@@ -24,6 +24,7 @@ from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
+from chainrule.compiler.failure import explain
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.profile import Profile, measure
@@ -198,10 +199,13 @@ class Compiled:
             fresh.append(np.ndarray(view.shape, view.dtype, memory))
             if view.buffer in slots:
                 bases[slots[view.buffer]] = memory.ctypes.data
-        if self.debug:
-            self._run_watched(arguments, fresh)
-        else:
-            ex.run()
+        try:
+            if self.debug:
+                self._run_watched(arguments, fresh)
+            else:
+                ex.run()
+        except Exception as error:
+            explain(self.program, arguments, error)
         return self._deliver(arguments, fresh)
 
     def _refuse_shared(self, arguments: list[Any]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, make, tensor, zeros
 from chainrule.functions.promotion import cast, constant, expand_to
 from chainrule.functions.reduction import axis_of
@@ -225,13 +226,16 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
 
 
 def _need_places(index: Tensor, operation: str, extent: int | None = None) -> None:
-    array = index.value.array
-    if array.dtype.kind not in "iu":
+    if index.value.array.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: places are integers, got {index.dtype}; convert with .long().")
-    if extent is not None and isinstance(array, np.ndarray) and array.size:
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= extent:
-            raise IndexRangeError(f"{operation}: the places go from {low} to {high}, possible are 0 … {extent - 1}.")
+    if extent is not None:
+        check_range(_places_exist, index, 0, extent - 1, operation=operation)
+
+
+def _places_exist(places: Any, low: int, high: int, operation: str) -> None:
+    first, last = (int(places.min()), int(places.max())) if places.size else (low, high)
+    if first < low or last > high:
+        raise IndexRangeError(f"{operation}: the places go from {first} to {last}, possible are {low} … {high}.")
 
 
 def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, list[Tensor]]:
@@ -439,13 +443,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if not tensor.numel():
             raise ShapeError("one_hot: the number of classes cannot be found from no labels; give num_classes.")
         num_classes = int(tensor.array.max()) + 1
-    if isinstance(tensor.value.array, np.ndarray) and tensor.numel():
-        low, high = int(tensor.array.min()), int(tensor.array.max())
-        if low < 0 or high >= num_classes:
-            raise IndexRangeError(
-                f"one_hot: labels from {low} to {high} do not fit {num_classes} classes (0 … {num_classes - 1})."
-            )
+    check_range(_labels_fit, tensor, 0, num_classes - 1)
     return cast(tensor.unsqueeze(-1) == arange(num_classes), np.dtype(np.int64))
+
+
+def _labels_fit(labels: Any, low: int, high: int) -> None:
+    first, last = (int(labels.min()), int(labels.max())) if labels.size else (low, high)
+    if first < low or last > high:
+        raise IndexRangeError(f"one_hot: labels from {first} to {last} do not fit {high + 1} classes (0 … {high}).")
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:

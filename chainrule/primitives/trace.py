@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Equation(NamedTuple):
     """One noted application. Inputs and outputs are Symbols; an input may also be an array: a literal.
 
-    `forms` is what the shape rule answered: (shape, dtype), or a list of these where there are several results.
+    `forms` is what the shape rule answered: (shape, dtype), or a list of these where there are several results; `path`
+    and `module` are the path and the class of the module that was running.
     """
 
     primitive: type[Primitive]
@@ -36,6 +37,7 @@ class Equation(NamedTuple):
     outputs: tuple[Symbol, ...]
     forms: Any
     path: str
+    module: str = ""
 
     def __repr__(self) -> str:
         left = ", ".join(map(repr, self.outputs))
@@ -156,7 +158,8 @@ class Trace:
         outputs = [Symbol(*form) for form in (forms if several else [forms])]
         self._own.update(dict.fromkeys(outputs))
         inputs = tuple(value.array for value in values)
-        equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, current_state().path)
+        state = current_state()
+        equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, state.path, state.module)
         self.equations.append(equation)
         return outputs if several else outputs[0]
 
@@ -195,7 +198,7 @@ class Graph:
 
     def __init__(self, inputs: Sequence[Symbol], equations: Sequence[Equation], outputs: Sequence[Any]) -> None:
         self.inputs = tuple(inputs)
-        self.equations = tuple(_needed(equations, outputs))
+        self.equations = tuple(needed(equations, outputs))
         self.outputs = tuple(outputs)
 
     def __repr__(self) -> str:
@@ -237,15 +240,21 @@ class Graph:
         return run
 
 
-def _needed(equations: Sequence[Equation], outputs: Sequence[Any]) -> list[Equation]:
-    """The equations that the outputs depend on."""
+def needed(equations: Sequence[Equation], outputs: Sequence[Any]) -> list[Equation]:
+    """The equations that the outputs depend on, and those that check something."""
     live = {x for x in outputs if isinstance(x, Symbol)}
     kept = []
     for equation in reversed(equations):
-        if any(symbol in live for symbol in equation.outputs):
+        if any(symbol in live for symbol in equation.outputs) or checks(equation):
             kept.append(equation)
             live.update(x for x in equation.inputs if isinstance(x, Symbol))
     return kept[::-1]
+
+
+def checks(equation: Equation) -> bool:
+    """Whether an equation, or one in the body of a loop, raises an error for some numbers."""
+    body = equation.parameters.get("body")
+    return equation.primitive.checks or (isinstance(body, Graph) and any(checks(e) for e in body.equations))
 
 
 def replay(equations: Sequence[Equation], known: dict[Symbol, Tensor]) -> None:

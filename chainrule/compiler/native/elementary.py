@@ -150,10 +150,15 @@ def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, 
     outside = code.op(f"icmp uge {kind.text} {value}, {limit}")
     if mask:
         outside = code.op(f"and <{lanes} x i1> {outside}, {mask}")
-    wrong = code.call("i1", f"llvm.vector.reduce.or.v{lanes}i1", (f"<{lanes} x i1>", outside))
-    with code.when(wrong):
-        code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
+    report(code, outside, lanes, status, check)
     return code.op(f"select <{lanes} x i1> {outside}, {kind.text} zeroinitializer, {kind.text} {value}")
+
+
+def report(code: Code, wrong: str, lanes: int, status: str, check: str) -> None:
+    """Set the error word to the number of the check, unless it is set already, if any lane is wrong."""
+    somewhere = code.call("i1", f"llvm.vector.reduce.or.v{lanes}i1", (f"<{lanes} x i1>", wrong))
+    with code.when(somewhere):
+        code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
 
 
 def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str]) -> list[str]:
