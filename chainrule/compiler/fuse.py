@@ -578,8 +578,10 @@ class Lowering:
         node = self.node(group, x, dims)
         if real:
             nest.reduced = frozenset(dims[d] for d in real)  # type: ignore[misc]
-            if op == "Sum" and node.dtype != dtype:
+            if op in ("Sum", "Product") and node.dtype != dtype:
                 node = nest.add("Cast", [node], dtype)
+            elif op == "Argmax" and node.dtype == np.bool_:
+                node = nest.add("Cast", [node], np.dtype(np.int8))  # in a register, true is the number −1
             node = nest.add(op, [node], dtype)
         elif op == "Argmax":
             node = nest.constant(0, dtype)

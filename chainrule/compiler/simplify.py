@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives.elementwise import Multiply
+from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.shape import Broadcast, Permute
 from chainrule.primitives.trace import Equation, needed
 from chainrule.primitives.value import Symbol
@@ -149,8 +150,7 @@ def _fold_cast(at: Simplifier, e: Equation) -> Any:
     x = e.inputs[0]
     if isinstance(x, Symbol) or x.size != 1:
         return None
-    with np.errstate(all="ignore"):
-        return x.astype(e.parameters["dtype"])
+    return evaluate(e.primitive, [x], e.parameters, e.forms)
 
 
 def _fold_literal(at: Simplifier, e: Equation) -> Any:

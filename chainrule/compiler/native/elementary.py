@@ -189,8 +189,21 @@ def apply(code: Code, op: str, dtype: DataType, lanes: int, inputs: Sequence[str
     return FUNCTIONS[op](code, register(dtype, lanes), *inputs)
 
 
+def _whole(code: Code, source: DataType, target: DataType, lanes: int, value: str) -> str:
+    """The fraction cut off; the most negative number for what does not fit, and small types get the last bits."""
+    wide = np.dtype(np.int32 if target == np.int32 else np.int64)
+    old, new = register(source, lanes), register(wide, lanes)
+    limit = 2.0 ** (8 * wide.itemsize - 1)
+    whole = code.call(new.text, f"llvm.fptosi.sat.{new.mangled}.{old.mangled}", (old.text, value))
+    # Saturation is right but for what is too large, and for NaN, which it makes 0.
+    fits = code.op(f"fcmp olt {old.text} {value}, {old.splat(limit)}")
+    lowest_one = new.splat(int(np.iinfo(wide).min))
+    whole = code.op(f"select <{lanes} x i1> {fits}, {new.text} {whole}, {new.text} {lowest_one}")
+    return cast(code, wide, target, lanes, whole)
+
+
 def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str) -> str:
-    """Entries of one data type as another; towards integers the fraction is cut off, too large ones saturate."""
+    """Entries of one data type as another, as :class:`~chainrule.primitives.elementwise.Cast` says."""
     if source == target:
         return value
     old, new = register(source, lanes), register(target, lanes)
@@ -203,8 +216,7 @@ def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str)
     if target.kind == "f":
         return code.op(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {convert}")
     if source.kind == "f":
-        name = "fptosi" if target.kind == "i" else "fptoui"
-        return code.call(new.text, f"llvm.{name}.sat.{new.mangled}.{old.mangled}", (old.text, value))
+        return _whole(code, source, target, lanes, value)
     if new.bits == old.bits:
         return value
     if new.bits < old.bits:
