@@ -294,9 +294,8 @@ def multinomial(
     tensor([1, 1])
     """
     weights = input.detach().to("float64")
-    possible = int((weights > 0).sum(-1).min().item())
-    if bool((weights < 0).any()) or possible < (1 if replacement else num_samples):
-        raise ShapeError(f"multinomial: {num_samples} draws from rows with only {possible} positive weights.")
+    needed = 1 if replacement else num_samples
+    check_numbers(_are_weights, weights, wrong=_are_no_weights, needed=needed, draws=num_samples)
     if replacement:
         edges = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
         shape = (*tuple(input.shape)[:-1], num_samples, 1)
@@ -305,3 +304,13 @@ def multinomial(
     # The smallest of exponential waiting times with rates w are draws without replacement.
     waits = -(-rand(tuple(input.shape), dtype="float64", generator=generator)).log1p() / weights
     return waits.masked_fill(weights == 0, math.inf).argsort(-1)[..., :num_samples]
+
+
+def _are_weights(weights: Any, needed: int, draws: int) -> None:
+    possible = (weights > 0).sum(-1).min()
+    if (weights < 0).any() or possible < needed:
+        raise ShapeError(f"multinomial: {draws} draws from rows with only {possible} positive weights.")
+
+
+def _are_no_weights(weights: Tensor, needed: int, draws: int) -> Tensor:
+    return (weights < 0).any(-1) | ((weights > 0).sum(-1) < needed)

@@ -626,7 +626,8 @@ class Emitter:
         """Two partial results of a reduction as one."""
         code = self.code
         if node.op == "Argmax":
-            return elementary.later_or_larger(code, elementary.register(node.inputs[0].dtype, lanes), x, y)
+            kind = elementary.register(node.inputs[0].dtype, lanes)
+            return elementary.later_or_larger(code, kind, x, y, last_nan=node.detail == "last NaN")
         name = {"Sum": "Add", "Product": "Multiply", "Amax": "Maximum"}[node.op]
         return [elementary.apply(code, name, node.dtype, lanes, [x[0], y[0]])]
 

@@ -365,6 +365,8 @@ def lower_MaxPool(at: Lowering, e: Equation) -> bool:
     group = at.places[values].group  # type: ignore[union-attr]
     place = at.places[chosen]
     assert isinstance(place, Inside)
+    if place.node.op == "Argmax":
+        place.node.detail = "last NaN"
     if place.group is not group:
         group = place.group
     nest, integer = group.nest, indices.dtype

@@ -16,6 +16,7 @@ from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import cat
 from chainrule.nn.init import normal_
 from chainrule.nn.module import Module
+from chainrule.state import current_state
 from chainrule.tensor import Parameter, Tensor
 
 
@@ -193,10 +194,12 @@ def _do_not_rise(offsets: Tensor, words: int) -> Tensor:
 def _largest(vectors: Tensor, counts: Tensor, bag: Tensor, bags: int, longest: int | None) -> Tensor:
     """The largest entries of each bag, with bags filled up to the size of the largest one.
 
-    With offsets that size is read off their numbers, which is not possible while tracing.
+    With offsets that size is read off their numbers; while tracing it may be as large as the number of words.
     """
     sizes = bag.new_zeros(bags).index_add(0, bag, bag.new_ones(tuple(bag.shape)))
-    if longest is None:
+    if longest is None and current_state().trace is not None:
+        longest = bag.shape[0]
+    elif longest is None:
         longest = int(sizes.max()) if bags and bag.shape[0] else 0
     if not longest:
         return vectors.new_zeros((bags, vectors.shape[1]))

@@ -114,6 +114,10 @@ class Trace:
         outside = (value.array for value, inside in self.captures.values() if inside.array is array)
         return next(outside, array)
 
+    def constant_of(self, symbol: Symbol) -> Any:
+        """The array that a symbol stands for in every run, as far as that is known already; else None."""
+        return None if self.outer is None else self.outer.constant_of(symbol)
+
     def lift(self, values: list[Value]) -> list[Value]:
         """The inputs of an application as this trace knows them: outside values become captures."""
         return [self._lift_one(value) for value in values]

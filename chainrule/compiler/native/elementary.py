@@ -161,8 +161,11 @@ def report(code: Code, wrong: str, lanes: int, status: str, check: str) -> None:
         code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
 
 
-def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str]) -> list[str]:
-    """Of two (value, position) the larger; of equals the earlier; a NaN counts as the largest."""
+def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str], last_nan: bool = False) -> list[str]:
+    """Of two (value, position) the larger; of equals the earlier; a NaN counts as the largest.
+
+    Of several NaNs the first, or the last as `max_pool` has it.
+    """
     bits = f"<{kind.lanes} x i1>"
     place = Lanes("i64", kind.lanes).text
     before = code.op(f"icmp slt {place} {y[1]}, {x[1]}")
@@ -173,7 +176,12 @@ def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str])
         number_x = code.op(f"fcmp ord {kind.text} {x[0]}, {x[0]}")
         only_y = code.op(f"and {bits} {nan_y}, {number_x}")
         larger = code.op(f"or {bits} {larger}, {only_y}")
-        equal = code.op(f"or {bits} {equal}, {code.op(f'and {bits} {nan_x}, {nan_y}')}")
+        both = code.op(f"and {bits} {nan_x}, {nan_y}")
+        if last_nan:
+            after = code.op(f"xor {bits} {before}, {Lanes('i1', kind.lanes).splat(1)}")
+            larger = code.op(f"or {bits} {larger}, {code.op(f'and {bits} {both}, {after}')}")
+        else:
+            equal = code.op(f"or {bits} {equal}, {both}")
     else:
         larger = code.op(f"icmp sgt {kind.text} {y[0]}, {x[0]}")
         equal = code.op(f"icmp eq {kind.text} {y[0]}, {x[0]}")
