@@ -145,10 +145,16 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
     Nothing is written to a cell before all that may fail is over, so an error leaves every cell as it was.
     """
     written = {write.view.buffer for write in writes}
+    rest = []
     for write in writes:
         place = at.place(write.value)
-        if isinstance(place, Memory) and place.view.buffer in written and place.view != write.view:
+        if isinstance(place, Memory) and place.gathers and not write.view.buffer.lasting:
+            at.into(write.value, write.view)  # a look-up may fail, so it is over before anything that lasts is written
+            continue
+        if isinstance(place, Memory) and place.view != write.view and (place.gathers or place.view.buffer in written):
             at.places[at.key(write.value)] = at.copy(write.value)  # what another cell holds, before that one changes
+        rest.append(write)
+    writes = rest
     for write in writes:
         place = at.place(write.value)
         if isinstance(place, Inside) and _direct(at, place, write.view):

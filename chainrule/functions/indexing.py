@@ -101,7 +101,7 @@ def _places_of(index: Any) -> list[Tensor]:
     """An integer tensor as it is; a boolean mask as the places where it holds."""
     kind = index.value.array.dtype.kind
     if kind == "b":
-        mask = index.array_for("indexing with a mask")
+        mask = index.array_for("indexing with a mask and another index")
         if not index.ndim:
             return [make(np.zeros(int(mask), np.int64))]
         return [make(places) for places in np.nonzero(mask)]

@@ -142,7 +142,7 @@ class Methods:
         >>> chainrule.tensor([[2.5]]).item()
         2.5
         """
-        array = self.array_for("item()")
+        array = self.array
         if array.size != 1:
             raise ShapeError(f"item() reads one number, this tensor has shape {tuple(self.shape)}; use tolist().")
         return array.astype(np.float32).item() if array.dtype.kind == "V" else array.item()
@@ -158,7 +158,7 @@ class Methods:
         return array.astype(np.float32).tolist() if array.dtype.kind == "V" else array.tolist()
 
     def __bool__(self: Any) -> bool:
-        array = self.array_for("a Python branch (if, while, and, or)")
+        array = self.array
         if array.size != 1:
             raise ShapeError(
                 f"a tensor of shape {tuple(self.shape)} is neither true nor false; use .any() or .all(), "

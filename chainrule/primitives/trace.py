@@ -7,7 +7,6 @@ made explicit as a *capture*: an input of the noted graph. Single numbers stay i
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.errors import TraceError
+from chainrule.forking import lock_across_forks
+from chainrule.primitives.refusal import refusal
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
@@ -175,7 +176,7 @@ def outside_of_trace() -> Any:
 
 
 #: While a thread traces a step, tensors that it shares with other threads hold its symbols: one thread at a time.
-_one_thread_traces = threading.RLock()
+_one_thread_traces = lock_across_forks(rank=1)
 
 
 @contextmanager
@@ -275,11 +276,7 @@ def replay(equations: Sequence[Equation], known: dict[Symbol, Tensor]) -> None:
     state.path = before
 
 
-def refuse_symbol(array: Any, what: str) -> None:
-    """Raise a TraceError if the entries of a symbol are asked for."""
+def refuse_symbol(array: Any, what: str = "") -> None:
+    """Raise a TraceError if the entries of a symbol are asked for; `what` for, if the function does not say it."""
     if isinstance(array, Symbol):
-        raise TraceError(
-            f"{what} needs the numbers of a tensor, but this code is only being traced: its tensors have shapes and "
-            "data types, no entries. Use `where` instead of a Python branch on a tensor's value, and read numbers "
-            "(`item`, `numpy`, `tolist`, print) outside of the traced function."
-        )
+        raise TraceError(refusal(what))
