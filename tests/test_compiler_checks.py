@@ -28,7 +28,11 @@ def checks_in_the_code() -> set[str]:
     for file in SOURCES.rglob("*.py"):
         module = ".".join(file.relative_to(SOURCES).with_suffix("").parts)
         for node in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("check_numbers", "check_range", "by_numpy"):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+                "check_numbers",
+                "check_range",
+                "by_numpy",
+            ):
                 assert isinstance(node.args[0], ast.Name), f"{module}, line {node.lineno}: the rule is a plain name"
                 found.add(f"{module}.{node.args[0].id}")
             if isinstance(node, ast.ClassDef) and module.startswith("primitives."):
@@ -52,9 +56,11 @@ def test_no_check_is_made_only_where_numbers_are_there() -> None:
         if file.parent.name == "compiler":
             continue  # it knows what is traced
         for node in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
-            if isinstance(node, ast.If) and any(isinstance(n, ast.Raise) for part in node.body for n in ast.walk(part)):
-                if re.search(r"(?<!not )isinstance\([\w.]*array, np\.ndarray\)", ast.unparse(node.test)):
-                    hidden.append(f"{file.relative_to(SOURCES)}:{node.lineno}")
+            if not isinstance(node, ast.If):
+                continue
+            asks = re.search(r"(?<!not )isinstance\([\w.]*array, np\.ndarray\)", ast.unparse(node.test))
+            if asks and any(isinstance(n, ast.Raise) for part in node.body for n in ast.walk(part)):
+                hidden.append(f"{file.relative_to(SOURCES)}:{node.lineno}")
     assert hidden == []
 
 
@@ -147,7 +153,7 @@ def test_the_first_error_of_the_step_is_the_one_raised() -> None:
     good, bad, zero = (chainrule.tensor([k]) for k in (1, 3, 0))
     compiled(eye, good, good)
     for arguments in ((-eye, bad, zero), (eye, bad, zero), (-eye, good, zero), (eye, good, zero), (-eye, bad, good)):
-        with pytest.raises(Exception) as eager:  # noqa: PT011
+        with pytest.raises(Exception) as eager:
             step(*arguments)
         with pytest.raises(type(eager.value), match=re.escape(str(eager.value))):
             compiled(*arguments)
@@ -251,3 +257,33 @@ def test_a_failing_operation_in_numpy_leaves_no_half_step() -> None:
     assert all(map(same, before, [t.detach().numpy() for t in (*model.parameters(), *moments)]))
     inverse, _ = step(x, 2 * chainrule.eye(3))
     np.testing.assert_allclose(inverse.numpy(), np.eye(3) / 2, atol=1e-6)
+
+
+def test_a_look_up_that_is_written_into_a_tensor_from_outside() -> None:
+    table, kept, seen = chainrule.arange(6.0).reshape(3, 2), chainrule.zeros(2, 2), chainrule.zeros(2)
+
+    @chainrule.compile
+    def step(places: Any) -> Any:
+        seen.add_(1)
+        kept.copy_(table[places])
+        table[0] = table[0] + 1
+
+    step(chainrule.tensor([2, 1]))
+    assert kept.tolist() == [[4, 5], [2, 3]] and table[0].tolist() == [1, 2]
+    with pytest.raises(IndexError, match="index 3 is out of bounds for axis 0 with size 3"):
+        step(chainrule.tensor([0, 3]))
+    assert kept.tolist() == [[4, 5], [2, 3]] and table[0].tolist() == [1, 2] and seen.tolist() == [1, 1]
+
+
+def test_an_update_that_is_looked_up_with_a_bad_index_is_not_made() -> None:
+    weight = chainrule.ones(3, 2)
+
+    @chainrule.compile
+    def step(places: Any) -> Any:
+        weight.mul_(2)
+        return F.embedding(places, weight).sum()
+
+    assert step(chainrule.tensor([0, 2])).item() == 8
+    with pytest.raises(IndexError, match="none of the 3 words"):
+        step(chainrule.tensor([0, -1]))
+    assert weight.tolist() == [[2, 2]] * 3

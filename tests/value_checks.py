@@ -59,7 +59,14 @@ for _call, _good, _bad in (
     (lambda i: x34.index_copy(0, i, chainrule.ones(2, 4)), [0, 2], [[0, 3], [-3, 0]]),
     (lambda i: x34.index_fill(1, i, 5.0), [0, 2], [[0, 4], [-1, 0]]),
 ):
-    row(_PLACES, IndexError, r"the places go from -?\d to \d, possible are 0 … \d", _call, (_good,), *[(b,) for b in _bad])
+    row(
+        _PLACES,
+        IndexError,
+        r"the places go from -?\d to \d, possible are 0 … \d",
+        _call,
+        (_good,),
+        *[(b,) for b in _bad],
+    )
 
 _OUTSIDE = r"index -?\d is out of bounds for axis \d with size \d"
 row("primitives.Index", IndexError, _OUTSIDE, lambda i: x34[i], ([2, -3],), ([3, 0],), ([0, -4],))

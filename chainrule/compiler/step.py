@@ -33,7 +33,7 @@ from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
-from chainrule.forking import lock_across_forks
+from chainrule.forking import LockAcrossForks
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
@@ -341,7 +341,7 @@ class CompiledFunction:
         self._once: list[Any] = []
         self._last: Compiled | None = None
         self._moving: set[tuple[int, str]] = set()
-        self._lock = lock_across_forks()
+        self._lock = LockAcrossForks()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: compiled for each instance anew, since the instance is part of what shapes the trace."""

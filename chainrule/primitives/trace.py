@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.errors import TraceError
-from chainrule.forking import lock_across_forks
+from chainrule.forking import LockAcrossForks
 from chainrule.primitives.refusal import refusal
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
@@ -176,7 +176,7 @@ def outside_of_trace() -> Any:
 
 
 #: While a thread traces a step, tensors that it shares with other threads hold its symbols: one thread at a time.
-_one_thread_traces = lock_across_forks(rank=1)
+_one_thread_traces = LockAcrossForks(rank=1)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 A stored object file is executed, so it is trusted only if it lies in a directory that nobody but its owner can write
 to and begins with the SHA-256 of its name and contents. The name is the hash of everything the code depends on: the
 text it was made from, the processor, and the versions of the compilers. Anything damaged or strange (another entry
-under this name, a pipe, somebody else's file) is ignored, with one line in the log, and replaced where that is possible.
+under this name, a pipe, somebody else's file) is ignored, with one line in the log, and replaced where that can be.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        _say_once(f"it could not be read: {error}.")
+        _say_once(f"it could not be read in {path.parent}: {error.strerror}.")
         return None
     return code
 
@@ -130,7 +130,7 @@ def _write(place: Path, name: str, code: bytes) -> None:
         os.replace(temporary, place / name)
         _trim(place)
     except OSError as error:
-        _say_once(f"it could not be kept: {error}.")
+        _say_once(f"it could not be kept in {place}: {error.strerror}.")
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from chainrule.forking import lock_across_forks
+from chainrule.forking import LockAcrossForks, wait_for
 
 #: LLVM has locks of its own; a fork waits until nobody is inside.
-_one_thread_compiles = lock_across_forks(rank=2)
+_one_thread_compiles = LockAcrossForks(rank=2)
 
 
 @functools.cache
@@ -21,6 +21,10 @@ def llvm() -> Any:
 
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
+    # llvmlite's own lock: code that is no longer used is freed under it, in any thread and at any moment.
+    inner = getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)
+    if inner is not None:
+        wait_for(inner)
     return binding
 
 
