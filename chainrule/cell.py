@@ -129,9 +129,9 @@ class TensorCell:
     @property
     def array(self) -> np.ndarray[Any, Any]:
         """The entries as a NumPy array that must not be written to; a TraceError while tracing."""
-        return self.array_for("this operation")
+        return self.array_for()
 
-    def array_for(self, purpose: str) -> np.ndarray[Any, Any]:
+    def array_for(self, purpose: str = "") -> np.ndarray[Any, Any]:
         """The entries for Python to look at. A trace of a tensor from outside then holds for these numbers only."""
         array = self.value.array
         trace = current_state().trace

@@ -18,6 +18,7 @@ from chainrule.cell import TensorCell
 from chainrule.devices import CPU, Device, need_cpu
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, read_shape
 from chainrule.primitives import philox
 from chainrule.primitives import random as primitives
@@ -250,10 +251,19 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     tensor([0., 1.])
     """
     chance = input.detach() if p is None else p
-    if p is None and isinstance(input.value.array, np.ndarray) and not bool(((input >= 0) & (input <= 1)).all()):
-        raise ShapeError("bernoulli: probabilities lie in [0, 1].")
+    if p is None:
+        check_numbers(_are_probabilities, input, wrong=_no_probabilities)
     draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
     return (draws < chance).to(input.dtype)
+
+
+def _are_probabilities(p: Any) -> None:
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ShapeError("bernoulli: probabilities lie in [0, 1].")
+
+
+def _no_probabilities(p: Tensor) -> Tensor:
+    return ~((p >= 0) & (p <= 1))
 
 
 def normal(
@@ -284,9 +294,8 @@ def multinomial(
     tensor([1, 1])
     """
     weights = input.detach().to("float64")
-    possible = int((weights > 0).sum(-1).min().item())
-    if bool((weights < 0).any()) or possible < (1 if replacement else num_samples):
-        raise ShapeError(f"multinomial: {num_samples} draws from rows with only {possible} positive weights.")
+    needed = 1 if replacement else num_samples
+    check_numbers(_are_weights, weights, wrong=_are_no_weights, needed=needed, draws=num_samples)
     if replacement:
         edges = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
         shape = (*tuple(input.shape)[:-1], num_samples, 1)
@@ -295,3 +304,13 @@ def multinomial(
     # The smallest of exponential waiting times with rates w are draws without replacement.
     waits = -(-rand(tuple(input.shape), dtype="float64", generator=generator)).log1p() / weights
     return waits.masked_fill(weights == 0, math.inf).argsort(-1)[..., :num_samples]
+
+
+def _are_weights(weights: Any, needed: int, draws: int) -> None:
+    possible = (weights > 0).sum(-1).min()
+    if (weights < 0).any() or possible < needed:
+        raise ShapeError(f"multinomial: {draws} draws from rows with only {possible} positive weights.")
+
+
+def _are_no_weights(weights: Tensor, needed: int, draws: int) -> Tensor:
+    return (weights < 0).any(-1) | ((weights > 0).sum(-1) < needed)

@@ -10,7 +10,7 @@ from chainrule.primitives.indexing import ARRAY, Range
 ANY_SHAPE = {
     "Negate", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan", "Tanh", "Erf", "Absolute",
     "Sign", "Floor", "Round", "BitwiseNot", "Cast", "Sum", "Product", "CumulativeSum", "CumulativeArgmax", "Sort", "Flip",
-    "RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance",
+    "RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance", "Check", "NumPyFunction",
 }  # fmt: skip
 
 _line = {"stride": (1,), "padding": (0,), "dilation": (1,), "groups": 1}

@@ -189,6 +189,18 @@ def positive(n: int, *batch: int) -> Any:
     return x @ np.swapaxes(x, -1, -2)
 
 
+def at_most(x: Any, limit: float) -> None:
+    """A rule for `Check`."""
+    if (np.asarray(x, np.float64) > limit).any():
+        raise ValueError("too large")
+
+
+def order_of(x: Any) -> Any:
+    """A function for `NumPyFunction`."""
+    return np.argsort(np.asarray(x, np.float64), axis=-1, kind="stable"), np.asarray(x).shape[-1]
+
+
+_whole = np.dtype(np.int64)
 _state = write_state(5, 7)
 _drawn = [{"to": to, "dtype": np.dtype(d)} for to in [(), (0,), (3, 4)] for d in ("f4", "f8", "f2")]
 
@@ -244,6 +256,12 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample((numbers(3, 2).T, numbers(2, 1)), {"axis": 1}),
         Sample((numbers(4)[::-2],), {"axis": 0}),
         Sample((np.broadcast_to(numbers(1, 3), (2, 3)), numbers(2, 3)), {"axis": 0}),
+    ],
+    "Check": [Sample((x > 9, x), {"rule": at_most, "settings": (("limit", 9.0),)}) for x in layouts()],
+    "NumPyFunction": [
+        Sample((x,), {"function": order_of, "settings": (), "forms": ((x.shape, _whole), ((), _whole))})
+        for x in layouts()
+        if x.ndim
     ],
     "Index": indexed("read"),
     "IndexAdd": indexed("add"),

@@ -30,7 +30,7 @@ WITHOUT_GRADIENT = {
     "BitwiseAnd": "integers only", "BitwiseOr": "integers only", "BitwiseXor": "integers only",
     "BitwiseNot": "integers only", "RandomUniform": "the state is integers", "RandomNormal": "the state is integers",
     "RandomIntegers": "the state is integers", "RandomPermutation": "the state is integers",
-    "RandomAdvance": "the state is integers",
+    "RandomAdvance": "the state is integers", "Check": "computes nothing", "NumPyFunction": "says so",
 }  # fmt: skip
 #: The primitives that may answer with their input's memory: they move entries and compute nothing.
 MOVES = {

@@ -285,7 +285,7 @@ class Emitter:
             slot, offset = self.number(Slot(o.buffer)), self.number(Offset(o.buffer, o.offset * o.dtype.itemsize))
             memory = code.load("ptr", code.at("%bases", "ptr", slot))
             base[id(o)] = code.op(f"getelementptr i8, ptr {memory}, i64 {offset}")
-        if any(node.op == "load" and node.detail.terms for node in self.nest.nodes):
+        if any(o.terms or o.reports for o in self.operands):
             self.status, self.check = code.load("ptr", "%bases"), self.number(Check(self.nest.path))
         self.term_numbers = {
             (id(o), i): (self.number(t.extent), self.number(t.stride * o.dtype.itemsize))
@@ -626,7 +626,8 @@ class Emitter:
         """Two partial results of a reduction as one."""
         code = self.code
         if node.op == "Argmax":
-            return elementary.later_or_larger(code, elementary.register(node.inputs[0].dtype, lanes), x, y)
+            kind = elementary.register(node.inputs[0].dtype, lanes)
+            return elementary.later_or_larger(code, kind, x, y, last_nan=node.detail == "last NaN")
         name = {"Sum": "Add", "Product": "Multiply", "Amax": "Maximum"}[node.op]
         return [elementary.apply(code, name, node.dtype, lanes, [x[0], y[0]])]
 
@@ -731,6 +732,9 @@ class Emitter:
 
     def _store(self, store: tuple[Node, Operand], lanes: int) -> None:
         node, operand = store
+        if operand.reports:
+            self._report(node, lanes)
+            return
         moving = bool(operand.strides.get(self.vector, 0)) if self.vector is not None else False
         moving = moving or any(self.vector in term.place.axes for term in operand.terms)
         width = lanes if moving else 1
@@ -739,6 +743,14 @@ class Emitter:
         value = self._fit(node, lanes, width)
         mask = self.mask if width > 1 else ""
         elementary.store(self.code, operand.dtype, width, self._place(operand, lanes, width), value, mask)
+
+    def _report(self, node: Node, lanes: int) -> None:
+        """Set the error word where the value is true."""
+        width = self._width(node, lanes)
+        wrong = self._value(node, lanes)
+        if self.mask and width > 1:
+            wrong = self.code.op(f"and <{width} x i1> {wrong}, {self.mask}")
+        elementary.report(self.code, wrong, width, self.status, self.check)
 
     def _place(self, operand: Operand, lanes: int, width: int) -> elementary.Place:
         """The address of an operand's entries: one, and the distance from lane to lane."""

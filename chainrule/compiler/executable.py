@@ -31,6 +31,14 @@ from chainrule.primitives.value import Array
 SMALL = 2_000_000
 
 
+class CheckError(IndexRangeError):
+    """A kernel found numbers that it must not use; :func:`~chainrule.compiler.failure.explain` says which and why."""
+
+    def __init__(self, path: str) -> None:
+        place = f"{path}: " if path else ""
+        super().__init__(f"{place}a number is outside of the range that it must be in. Nothing was changed.")
+
+
 class Function(NamedTuple):
     """Stands among a kernel's numbers for the address of a function."""
 
@@ -173,8 +181,8 @@ class Executable:
         self.segments = self._find_segments()
 
     def _stop_after_checks(self) -> None:
-        """The last barrier before anything outside is written is where a failed check ends the program."""
-        checking = [i for i, g in enumerate(self.groups) if g.checks]
+        """The barrier behind the last check, before anything outside is written, is where a failed one ends the run."""
+        checking = [i for i, g in enumerate(self.groups) if g.checks and g.call is None]
         if not checking:
             return
         end = checking[-1]
@@ -224,17 +232,14 @@ class Executable:
         return np.ndarray(view.shape, view.dtype, raw, -low, strides)  # type: ignore[arg-type]
 
     def run(self) -> None:
-        """Run the program on what the bases point to now. Raises IndexRangeError if an index was out of range."""
+        """Run the program on what the bases point to now. Raises CheckError if a check of numbers failed."""
         self.status[:] = 0
         address = 0 if self.watch is None else int(self.watch.ctypes.data)
         for start, stop, call in self.segments:
             if call is None:
                 run_calls(self.table, start, stop, self.bases, self.builder.scratch, small=self.small, profile=address)
                 if self.status[0]:
-                    path = self.builder.checks[int(self.status[0]) - 1]
-                    raise IndexRangeError(
-                        f"{path + ': ' if path else ''}an index or label is out of range. Nothing was changed."
-                    )
+                    raise CheckError(self.builder.checks[int(self.status[0]) - 1])
             else:
                 self._call_numpy(*call)
 
@@ -270,6 +275,7 @@ def describe(group: Group) -> str:
         depth = p.run[0] * math.prod(n for n, *_ in p.segments)
         pieces = f" in {p.splits} sums" if p.splits > 1 else ""
         product = f"product {rows}×{p.columns}×{depth}{pieces} → "
+    ops += ["Check"] * any(operand.reports for _, operand in group.nest.stores)
     listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
     return f"{product}[{shape}]{reduced} {listed or 'copy'}  {group.nest.path}".rstrip()
 

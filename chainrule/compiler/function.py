@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 import time
 import types
 from contextlib import suppress
@@ -35,6 +34,7 @@ from chainrule.compiler.structure import put_together, take_apart
 from chainrule.compiler.trace import Cell, Program, trace_step
 from chainrule.dtypes import get_default_dtype
 from chainrule.errors import TraceError
+from chainrule.forking import LockAcrossForks
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
@@ -251,7 +251,7 @@ class CompiledFunction:
         self._once: list[Any] = []
         self._last: Compiled | None = None
         self._known = Knowledge()
-        self._lock = threading.RLock()
+        self._lock = LockAcrossForks()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: the instance is an argument like others."""

@@ -33,6 +33,7 @@ import numpy as np
 from chainrule.compiler.native.elementary import is_computed
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
 from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
+from chainrule.primitives.check import Check
 from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
@@ -111,7 +112,7 @@ class Group:
         values: the symbols it computes.
         order: the axes from far apart to close together in memory, for what will be written.
         open: whether other operations may join.
-        checks: whether it checks indices.
+        checks: whether it may fail: it checks numbers, or NumPy computes it.
         reads, writes: the buffers it touches.
         apart: those of `writes` of which others may write other entries at the same time.
     """
@@ -379,6 +380,20 @@ class Lowering:
             group.checks = True
             self.checked.add(known)
 
+    def check(self, wrong: Any) -> None:
+        """Where a value is true in a run, the run fails."""
+        place = self.place(wrong)
+        dims = range(len(place.shape))
+        if isinstance(place, Inside):
+            group, node = place.group, place.node
+        else:
+            group, axes = self.new_group([wrong], place.shape)
+            node = self.node(group, wrong, axes)
+        nothing = Operand(self.new_buffer(wrong.dtype, 1), 0, dict.fromkeys(dims, 0), reports=True)
+        group.nest.stores.append((node, nothing))
+        self.writes_apart(group, nothing.buffer)
+        group.checks = True
+
     def axes_in(self, group: Group, inputs: Sequence[Any], shape: Shape) -> list[int | None] | None:
         """The group's axis for each dimension of an elementwise result; None if it cannot be computed there."""
         dims: list[int | None] = [None] * len(shape)
@@ -563,8 +578,10 @@ class Lowering:
         node = self.node(group, x, dims)
         if real:
             nest.reduced = frozenset(dims[d] for d in real)  # type: ignore[misc]
-            if op == "Sum" and node.dtype != dtype:
+            if op in ("Sum", "Product") and node.dtype != dtype:
                 node = nest.add("Cast", [node], dtype)
+            elif op == "Argmax" and node.dtype == np.bool_:
+                node = nest.add("Cast", [node], np.dtype(np.int8))  # in a register, true is the number −1
             node = nest.add(op, [node], dtype)
         elif op == "Argmax":
             node = nest.constant(0, dtype)
@@ -660,10 +677,13 @@ class Lowering:
             self.written(group, view.buffer)
             outputs.append(view)
         group.call = (equation, inputs, outputs)
+        group.checks = True  # it may raise an error
 
     def native(self, equation: Equation) -> bool:
         """Whether all data types can be in registers, and there is anything to compute."""
         values = [*equation.inputs, *equation.outputs]
+        if equation.primitive is Check:
+            values = values[:1]  # the rest is only looked at when something is wrong
         return all(is_computed(x.dtype) and x.size for x in values)
 
     def run(self, equations: Sequence[Equation], rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:

@@ -142,13 +142,19 @@ def state_view(x: Any, origin: Any, order: Shape | None) -> View:
 def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
     """Write results and changed cells: where it is computed, if everybody has read the old value by then.
 
-    Nothing is written to a cell before all indices have been checked, so an error leaves every cell as it was.
+    Nothing is written to a cell before all that may fail is over, so an error leaves every cell as it was.
     """
     written = {write.view.buffer for write in writes}
+    rest = []
     for write in writes:
         place = at.place(write.value)
-        if isinstance(place, Memory) and place.view.buffer in written and place.view != write.view:
+        if isinstance(place, Memory) and place.gathers and not write.view.buffer.lasting:
+            at.into(write.value, write.view)  # a look-up may fail, so it is over before anything that lasts is written
+            continue
+        if isinstance(place, Memory) and place.view != write.view and (place.gathers or place.view.buffer in written):
             at.places[at.key(write.value)] = at.copy(write.value)  # what another cell holds, before that one changes
+        rest.append(write)
+    writes = rest
     for write in writes:
         place = at.place(write.value)
         if isinstance(place, Inside) and _direct(at, place, write.view):
@@ -171,8 +177,9 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
 
 
 def _before(at: Lowering, group: Group, buffer: Buffer) -> list[Group]:
-    """Who must have run before a group may write to a buffer outside: its readers, and everybody who checks."""
-    return [g for g in at.groups if g is not group and (buffer in g.reads or g.checks)]
+    """Who must have run before a group may write to a buffer outside: its readers, and everybody who may fail."""
+    lasting = buffer.lasting
+    return [g for g in at.groups if g is not group and (buffer in g.reads or (lasting and g.checks))]
 
 
 def _direct(at: Lowering, place: Inside, view: View) -> bool:
@@ -180,7 +187,7 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
     if isinstance(place, Constant) or group.nest.split is not None:
         return False
     covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
-    if not covered or group.checks or at.writers.get(view.buffer):
+    if not covered or (group.checks and view.buffer.lasting) or at.writers.get(view.buffer):
         return False
     if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
         return False

@@ -132,6 +132,20 @@ def lower_Pad(at: Lowering, e: Equation) -> bool:
     return True
 
 
+# ------------------------------------------------------------------------------------- checks
+
+
+@rule
+def lower_Check(at: Lowering, e: Equation) -> bool:
+    """A kernel looks where the numbers are wrong; without such a value NumPy applies the rule."""
+    wrong, (z,) = e.inputs[0], e.outputs
+    if isinstance(at.place(wrong), Constant) and at.place(wrong).value:  # type: ignore[union-attr]
+        return False
+    at.check(wrong)
+    at.places[z] = Constant(np.True_, (), z.dtype)
+    return True
+
+
 # ------------------------------------------------------------------------------------- indexing
 
 
@@ -351,6 +365,8 @@ def lower_MaxPool(at: Lowering, e: Equation) -> bool:
     group = at.places[values].group  # type: ignore[union-attr]
     place = at.places[chosen]
     assert isinstance(place, Inside)
+    if place.node.op == "Argmax":
+        place.node.detail = "last NaN"
     if place.group is not group:
         group = place.group
     nest, integer = group.nest, indices.dtype

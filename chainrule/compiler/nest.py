@@ -36,7 +36,10 @@ class Term(NamedTuple):
 
 @dataclass(eq=False)
 class Operand:
-    """Where a nest reads or writes: a buffer, and a stride for each axis along which the place moves."""
+    """Where a nest reads or writes: a buffer, and a stride for each axis along which the place moves.
+
+    One that `reports` writes nothing: where the value that is stored there is true, a check has failed.
+    """
 
     buffer: Buffer
     offset: int
@@ -44,6 +47,7 @@ class Operand:
     guards: tuple[Guard, ...] = ()
     constant: float = 0
     terms: tuple[Term, ...] = ()
+    reports: bool = False
 
     @property
     def dtype(self) -> DataType:

@@ -68,7 +68,7 @@ def epochs(groups: Sequence[Group]) -> list[int]:
 
     A large group comes no earlier than the large ones before it. A small one that writes little comes as soon as what
     it reads is there, so that many of them (an optimiser's step counts, norms, updates of biases) share a barrier.
-    What lies outside of the arena is written behind the barrier that follows the checks of indices.
+    What was there before is written behind the barrier that follows all that may fail.
     """
     answer: list[int] = []
     now, after_checks, after_call = 0, 0, 0
@@ -76,7 +76,7 @@ def epochs(groups: Sequence[Group]) -> list[int]:
     for group in groups:
         early = group.call is None and is_small(group)
         epoch = after_call if early else now
-        if any(buffer.origin is not None for buffer in group.writes):
+        if any(buffer.lasting for buffer in group.writes):
             epoch = max(epoch, after_checks)
         for buffer in group.reads:
             if buffer in used:

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives.elementwise import Multiply
+from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.shape import Broadcast, Permute
-from chainrule.primitives.trace import Equation
+from chainrule.primitives.trace import Equation, needed
 from chainrule.primitives.value import Symbol
 
 
@@ -149,8 +150,7 @@ def _fold_cast(at: Simplifier, e: Equation) -> Any:
     x = e.inputs[0]
     if isinstance(x, Symbol) or x.size != 1:
         return None
-    with np.errstate(all="ignore"):
-        return x.astype(e.parameters["dtype"])
+    return evaluate(e.primitive, [x], e.parameters, e.forms)
 
 
 def _fold_literal(at: Simplifier, e: Equation) -> Any:
@@ -161,11 +161,22 @@ def _fold_literal(at: Simplifier, e: Equation) -> Any:
     return np.asarray(e.primitive.evaluate(x, **e.parameters), order="C")
 
 
+def _check_once(at: Simplifier, e: Equation) -> Any:
+    """Numbers that are the same in every run are checked now; if they are wrong, each run will say so."""
+    if any(isinstance(x, Symbol) for x in e.inputs[1:]):
+        return None
+    try:
+        return e.primitive.evaluate(*e.inputs, **e.parameters)
+    except Exception:  # whatever the rule raises, it raises again when the step runs
+        return None
+
+
 RULES: dict[str, Sequence[Callable[[Simplifier, Equation], Any]]] = {
     "Permute": (_fold_literal, _permute_twice, _copy),
     "Reshape": (_fold_literal, _reshape_twice, _copy),
     "Broadcast": (_copy,),
     "Cast": (_fold_cast, _copy),
+    "Check": (_check_once,),
     "BitwiseNot": (_not_twice,),
     "Negate": (_not_twice,),
     "Power": (_square,),
@@ -189,10 +200,4 @@ def simplify(equations: Sequence[Equation], ends: Sequence[Any]) -> tuple[list[E
     for equation in equations:
         at.add(equation)
     ends = [at.current(x) for x in ends]
-    live = {x for x in ends if isinstance(x, Symbol)}
-    kept = []
-    for equation in reversed(at.equations):
-        if any(symbol in live for symbol in equation.outputs):
-            kept.append(equation)
-            live.update(x for x in equation.inputs if isinstance(x, Symbol))
-    return kept[::-1], ends
+    return needed(at.equations, ends), ends

@@ -13,6 +13,7 @@ from chainrule.autodiff.tape import Leaf
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
+from chainrule.compiler.failure import explain
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.run.pool import aligned
@@ -262,10 +263,13 @@ class Compiled:
             fresh.append(np.ndarray(view.shape, view.dtype, memory))
             if view.buffer in slots:
                 bases[slots[view.buffer]] = memory.ctypes.data
-        if self.debug:
-            self._run_watched(arguments, fresh)
-        else:
-            ex.run()
+        try:
+            if self.debug:
+                self._run_watched(arguments, fresh)
+            else:
+                ex.run()
+        except Exception as error:
+            explain(self.program, arguments, error)
         return self._deliver(arguments, fresh, others)
 
     def _room_for_gradients(self, bases: Any) -> list[tuple[Leaf, State]]:

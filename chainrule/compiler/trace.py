@@ -252,6 +252,11 @@ class StepTrace(Trace):
             self.numbers.append((weakref.ref(cell), cell.value))
         return array
 
+    def constant_of(self, symbol: Symbol) -> Any:
+        """What a tensor of the step that is gone held, or one that the step has filled with an array."""
+        named = (a for a in self.adopted if a.inside is not None and a.inside.array is symbol)
+        return self.constants.get(symbol, next((a.before.array for a in named if a.cell() is None), None))
+
     def note_made(self, tensor: TensorCell) -> None:
         """Remember a tensor that the step made, without keeping it."""
         self.made[id(tensor)] = weakref.ref(tensor)

@@ -37,6 +37,11 @@ class Buffer:
         """Its size in bytes."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it was there before the run: what is written there cannot be taken back."""
+        return self.origin is not None and not isinstance(self.origin, str)
+
 
 @dataclass(frozen=True)
 class View:

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.logic import _is_boolean, isfinite, isinf, isnan, masked_fill, where
 from chainrule.functions.promotion import (
     Operand,
@@ -137,9 +138,18 @@ def remainder(input: Operand, other: Operand) -> Tensor:
 
 def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Tensor:
     x, y = promote(input, other)
-    if x.dtype.kind < 2 and isinstance(y.value.array, np.ndarray) and not y.value.array.all():
-        raise ZeroDivisionError(f"{primitive.name}: division of integers by zero.")
+    if x.dtype.kind < 2:
+        check_numbers(_is_divisor, y, wrong=_is_zero, operation=primitive.name)
     return binary(primitive, x, y)
+
+
+def _is_divisor(divisors: Any, operation: str) -> None:
+    if not divisors.all():
+        raise ZeroDivisionError(f"{operation}: division of integers by zero.")
+
+
+def _is_zero(divisors: Tensor, operation: str) -> Tensor:
+    return divisors == 0
 
 
 def fmod(input: Operand, other: Operand) -> Tensor:

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError, TraceError
+from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, make, tensor, zeros
 from chainrule.functions.promotion import cast, constant, expand_to
 from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import view_through
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
+from chainrule.primitives.value import Symbol
+from chainrule.state import current_state
 
 if TYPE_CHECKING:
+    from chainrule.functions.masking import Masked
     from chainrule.tensor import Tensor
 
 
@@ -97,7 +101,7 @@ def _places_of(index: Any) -> list[Tensor]:
     """An integer tensor as it is; a boolean mask as the places where it holds."""
     kind = index.value.array.dtype.kind
     if kind == "b":
-        mask = index.array_for("indexing with a mask")
+        mask = index.array_for("indexing with a mask and another index")
         if not index.ndim:
             return [make(np.zeros(int(mask), np.int64))]
         return [make(places) for places in np.nonzero(mask)]
@@ -116,10 +120,53 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int and input._base is None:
         return view_through(Index, input, key=(index,))
+    at = _mask_in(input, index)
+    if at is not None and not _is_known(at.mask):
+        from chainrule.functions.masking import select
+
+        return select(at)
     views, then, places = read_key(input, index)
     if not places:
         return view_through(Index, input, key=views)
     return Index.apply(_seen_through(input, views), *places, key=then)
+
+
+def _mask_in(input: Tensor, index: Any) -> Masked | None:
+    """In a trace: the part of the input and the mask on it, if the index has a mask and no other tensor."""
+    if current_state().trace is None:
+        return None
+    given = index if isinstance(index, tuple) else (index,)
+    if not any(isinstance(part, TensorCell) and part.value.array.dtype.kind == "b" for part in given):
+        return None
+    parts = [_as_index(part) for part in given]
+    tensors = [part for part in parts if isinstance(part, TensorCell)]
+    if len(tensors) != 1:
+        return None
+    from chainrule.functions.masking import masked
+
+    (mask,) = tensors
+    views: list[Any] = []
+    position, first = 0, None
+    dims = 0  # of the part so far
+    for part in parts:
+        width = input.ndim - sum(map(_width, parts)) if part is Ellipsis else _width(part)
+        if part is mask:
+            _check_mask(input, mask, position)
+            first = dims
+            views.extend([ALL] * width or [None])
+        else:
+            views.append(part)
+        position += width
+        dims += 0 if type(part) is int else width or 1
+        if part is Ellipsis:
+            dims += -1 if not width else 0
+    return masked(input, tuple(views), mask, first or 0)
+
+
+def _is_known(mask: Any) -> bool:
+    """Whether the trace knows the numbers of a mask: the step made it of constants, or it is the same in every run."""
+    trace = current_state().trace
+    return trace is not None and not isinstance(trace.numbers_of(mask), Symbol)
 
 
 def _seen_through(input: Tensor, views: Key) -> Tensor:
@@ -130,6 +177,14 @@ def _seen_through(input: Tensor, views: Key) -> Tensor:
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value, broadcast to the place and converted to the tensor's type."""
+    at = _mask_in(input, index)
+    if at is not None:
+        from chainrule.functions.masking import fits_everywhere, write
+
+        new: Any = value if isinstance(value, TensorCell) else _new_values(value, input.value.array.dtype)
+        if fits_everywhere(at, new) or not _is_known(at.mask):
+            write(at, new)
+            return
     views, then, places = read_key(input, index)
     if places:
         input, views = _seen_through(input, views), then
@@ -157,6 +212,10 @@ def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumu
     >>> chainrule.zeros(3).index_put((chainrule.tensor([0, 0]),), chainrule.ones(2), accumulate=True)
     tensor([2., 0., 0.])
     """
+    if not accumulate and len(indices) == 1 and _mask_in(input, tuple(indices)) is not None:
+        written = input.clone()
+        setitem(written, tuple(indices), values)
+        return written
     key: list[Any] = []
     places: list[Tensor] = []
     for index in indices:
@@ -225,13 +284,24 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
 
 
 def _need_places(index: Tensor, operation: str, extent: int | None = None) -> None:
-    array = index.value.array
-    if array.dtype.kind not in "iu":
+    if index.value.array.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: places are integers, got {index.dtype}; convert with .long().")
-    if extent is not None and isinstance(array, np.ndarray) and array.size:
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= extent:
-            raise IndexRangeError(f"{operation}: the places go from {low} to {high}, possible are 0 … {extent - 1}.")
+    if extent is not None:
+        check_range(_places_exist, index, 0, extent - 1, operation=operation)
+
+
+def _places_exist(places: Any, low: int, high: int, operation: str) -> None:
+    first, last = (int(places.min()), int(places.max())) if places.size else (low, high)
+    if first < low or last > high:
+        raise IndexRangeError(f"{operation}: the places go from {first} to {last}, possible are {low} … {high}.")
+
+
+def need_places(input: Tensor, dim: int, index: Tensor, operation: str) -> None:
+    """Raise unless each entry of the index is a place along `dim` of the tensor."""
+    if input.ndim:
+        _grid(input, dim, index, operation)
+    else:
+        _need_places(index, operation, 1)
 
 
 def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, list[Tensor]]:
@@ -439,13 +509,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if not tensor.numel():
             raise ShapeError("one_hot: the number of classes cannot be found from no labels; give num_classes.")
         num_classes = int(tensor.array.max()) + 1
-    if isinstance(tensor.value.array, np.ndarray) and tensor.numel():
-        low, high = int(tensor.array.min()), int(tensor.array.max())
-        if low < 0 or high >= num_classes:
-            raise IndexRangeError(
-                f"one_hot: labels from {low} to {high} do not fit {num_classes} classes (0 … {num_classes - 1})."
-            )
+    check_range(_labels_fit, tensor, 0, num_classes - 1)
     return cast(tensor.unsqueeze(-1) == arange(num_classes), np.dtype(np.int64))
+
+
+def _labels_fit(labels: Any, low: int, high: int) -> None:
+    first, last = (int(labels.min()), int(labels.max())) if labels.size else (low, high)
+    if first < low or last > high:
+        raise IndexRangeError(f"one_hot: labels from {first} to {last} do not fit {high + 1} classes (0 … {high}).")
 
 
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
@@ -455,11 +526,31 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     >>> chainrule.bincount(chainrule.tensor([0, 2, 2]))
     tensor([1, 0, 2])
     """
-    if input.ndim != 1 or input.dtype.kind == 2 or (input.numel() and int(input.array.min()) < 0):
-        raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {input.dtype} {tuple(input.shape)}.")
-    count = max(minlength, int(input.array.max()) + 1 if input.numel() else 0)
+    kind = f"{input.dtype} {tuple(input.shape)}"
+    if input.ndim != 1 or input.dtype.kind == 2:
+        raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {kind}.")
     ones = make(np.ones(input.shape, np.int64)) if weights is None else weights
-    return zeros(count, dtype=ones.dtype).index_add(0, input, ones)
+    if input.dtype.kind:
+        check_range(_are_counts, input, 0, 2**63 - 1, kind=kind)
+    if minlength and current_state().trace is not None:
+        check_range(_fits_minlength, input, -(2**63), minlength - 1)
+        count = minlength
+    else:
+        count = max(minlength, int(input.array.max()) + 1 if input.numel() else 0)
+    return zeros(count, dtype=ones.dtype).index_add(0, input.long(), ones)
+
+
+def _are_counts(numbers: Any, low: int, high: int, kind: str) -> None:
+    if numbers.size and numbers.min() < low:
+        raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {kind}.")
+
+
+def _fits_minlength(numbers: Any, low: int, high: int) -> None:
+    if numbers.size and numbers.max() > high:
+        raise TraceError(
+            f"bincount: the number {numbers.max()} makes the result longer than minlength={high + 1}, but a compiled "
+            "step has one size for it: give a minlength that is enough for all runs."
+        )
 
 
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:

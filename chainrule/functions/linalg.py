@@ -16,6 +16,7 @@ from chainrule.functions.promotion import common_shape, expand_to, need_tensor
 from chainrule.functions.shape import cat
 from chainrule.functions.shape import diagonal as _diagonal_of
 from chainrule.primitives import linear_algebra as primitives
+from chainrule.primitives.numpy_function import by_numpy
 from chainrule.primitives.value import Symbol
 from chainrule.tensor import Tensor
 
@@ -146,8 +147,8 @@ def qr(A: Tensor, mode: str = "reduced") -> QRResult:
     """
     m, n = A.shape[-2:]
     if mode == "complete" and m > n:
-        q, r = np.linalg.qr(A.detach().array, mode="complete")
-        return QRResult(make(q), make(r))
+        forms = [((*A.shape[:-2], m, extent), A.dtype.numpy) for extent in (m, n)]
+        return QRResult(*by_numpy(_complete_qr, A.detach(), forms=forms))
     if mode == "r":
         return QRResult(A.new_zeros(0), qr(A).R)
     if mode not in ("reduced", "complete"):
@@ -156,6 +157,10 @@ def qr(A: Tensor, mode: str = "reduced") -> QRResult:
         return QRResult(*primitives.QR.apply(A))
     q, square = primitives.QR.apply(A[..., :, :m])
     return QRResult(q, cat([square, q.mT @ A[..., :, m:]], -1))
+
+
+def _complete_qr(a: Any) -> Any:
+    return tuple(np.linalg.qr(a, mode="complete"))
 
 
 def svd(A: Tensor, full_matrices: bool = True) -> SVDResult:
@@ -167,8 +172,14 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVDResult:
     """
     primitives.check_matrices("svd", A.value.array)
     if full_matrices and A.shape[-1] != A.shape[-2]:
-        return SVDResult(*(make(part) for part in np.linalg.svd(A.detach().array)))
+        batch, (m, n) = tuple(A.shape[:-2]), A.shape[-2:]
+        shapes = ((*batch, m, m), (*batch, min(m, n)), (*batch, n, n))
+        return SVDResult(*by_numpy(_full_svd, A.detach(), forms=[(shape, A.dtype.numpy) for shape in shapes]))
     return SVDResult(*primitives.SVD.apply(A))
+
+
+def _full_svd(a: Any) -> Any:
+    return tuple(np.linalg.svd(a))
 
 
 def svdvals(A: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ class Methods:
         >>> chainrule.tensor([[2.5]]).item()
         2.5
         """
-        array = self.array_for("item()")
+        array = self.array
         if array.size != 1:
             raise ShapeError(f"item() reads one number, this tensor has shape {tuple(self.shape)}; use tolist().")
         return array.astype(np.float32).item() if array.dtype.kind == "V" else array.item()
@@ -164,7 +164,7 @@ class Methods:
                 f"a tensor of shape {tuple(self.shape)} is neither true nor false; use .any() or .all(), "
                 "and & or | instead of `and` and `or`."
             )
-        return bool(self.array_for("a Python branch (if, while, and, or)").item())
+        return bool(self.array.item())
 
     def __float__(self: Any) -> float:
         return float(self.item())

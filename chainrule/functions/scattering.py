@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import make, ones_like
-from chainrule.functions.indexing import gather, need_same_dtype, scatter, scatter_add
+from chainrule.functions.checking import check_numbers
+from chainrule.functions.creation import ones_like
+from chainrule.functions.indexing import gather, need_places, need_same_dtype, scatter, scatter_add
+from chainrule.functions.logic import where
 from chainrule.functions.shape import diagonal, narrow, select
+from chainrule.primitives.numpy_function import by_numpy
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -74,32 +78,45 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """
     need_same_dtype(input, source, "masked_scatter")
     chosen = mask.expand(tuple(input.shape))
-    count = int(np.count_nonzero(chosen.array))
-    if source.numel() < count:
-        raise ShapeError(f"masked_scatter: the mask holds at {count} places, `source` has {source.numel()} entries.")
-    whole = input.clone()
-    whole[chosen] = source.reshape(-1)[:count]
-    return whole
+    check_numbers(_source_suffices, chosen, wrong=_wants_more, entries=source.numel())
+    if not source.numel() or not chosen.numel():
+        return input.clone()
+    place = chosen.reshape(-1).long().cumsum(0) - 1
+    found = source.reshape(-1).index_select(0, place.clamp(0, source.numel() - 1))
+    return where(chosen, found.reshape(tuple(chosen.shape)), input)
+
+
+def _source_suffices(mask: Any, entries: int) -> None:
+    count = int(np.count_nonzero(mask))
+    if entries < count:
+        raise ShapeError(f"masked_scatter: the mask holds at {count} places, `source` has {entries} entries.")
+
+
+def _wants_more(mask: Tensor, entries: int) -> Tensor:
+    return mask.long().sum() > entries
 
 
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
-    """Entries of `src` that go to the same place reduced to one, "sum", "mean", "amax" or "amin", with what is there.
+    """Entries of `src` that go to the same place reduced to one, with what is there.
 
-    Places are those of `scatter`. Without `include_self` what is there counts only where nothing goes.
+    `reduce` is "sum", "mean", "prod", "amax" or "amin". Places are those of `scatter`. Without `include_self` what is
+    there counts only where nothing goes.
 
     >>> import chainrule
     >>> index, src = chainrule.tensor([0, 0, 1]), chainrule.tensor([1.0, 2.0, 5.0])
     >>> chainrule.scatter_reduce(chainrule.zeros(2), 0, index, src, "amax")
     tensor([2., 5.])
     """
-    if reduce not in ("sum", "mean", "amax", "amin"):
-        raise ValueError(f"scatter_reduce: reduce is 'sum', 'mean', 'amax' or 'amin', got {reduce!r}.")
+    if reduce not in ("sum", "mean", "prod", "amax", "amin"):
+        raise ValueError(f"scatter_reduce: reduce is 'sum', 'mean', 'prod', 'amax' or 'amin', got {reduce!r}.")
     src = src[tuple(slice(0, extent) for extent in index.shape)]
     if reduce in ("amax", "amin"):
         return _extreme(input, dim, index, src, reduce, include_self)
-    start = input if include_self else scatter(input, dim, index, 0)
+    start = input if include_self else scatter(input, dim, index, int(reduce == "prod"))
+    if reduce == "prod":
+        return _product(start, dim, index, src)
     total = scatter_add(start, dim, index, src)
     if reduce == "sum":
         return total
@@ -108,20 +125,33 @@ def scatter_reduce(
     return total / counts if input.dtype.is_floating_point else total // counts
 
 
+def _collected(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> Tensor:
+    """The numbers alone, without a gradient."""
+    need_places(input, dim, index, "scatter_reduce")
+    form = tuple(input.shape), input.dtype.numpy
+    axis = dim % input.ndim if input.ndim else 0
+    return by_numpy(_collect, input.detach(), index, src.detach(), forms=[form], axis=axis, reduce=reduce)[0]
+
+
+def _collect(given: Any, index: Any, src: Any, axis: int, reduce: str) -> Any:
+    """Into a copy of `given`, entry by entry."""
+    result = given.copy()
+    places: list[Any] = list(np.indices(index.shape, sparse=True)) if index.ndim else []
+    if places:
+        places[axis] = index
+    function = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
+    with np.errstate(invalid="ignore", over="ignore"):
+        function.at(result, tuple(places), src)
+    return result
+
+
 def _extreme(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
     """The largest or smallest; equal ones share the gradient."""
-    given = input.array.copy()
-    worst = -np.inf if reduce == "amax" else np.inf
-    if given.dtype.kind in "iu":
-        worst = getattr(np.iinfo(given.dtype), "min" if reduce == "amax" else "max")
-    if not include_self:
-        given = scatter(input.detach(), dim, index, worst).array.copy()
-    places = list(np.indices(index.array.shape, sparse=True)) if index.ndim else []
-    if places:
-        places[dim] = index.array
-    with np.errstate(invalid="ignore"):
-        (np.maximum if reduce == "amax" else np.minimum).at(given, tuple(places), src.array)
-    best = make(given)
+    worst: float = -np.inf if reduce == "amax" else np.inf
+    if input.dtype.kind < 2:
+        worst = getattr(np.iinfo(input.dtype.numpy), "min" if reduce == "amax" else "max")
+    given = input if include_self else scatter(input.detach(), dim, index, worst)
+    best = _collected(given, dim, index, src, reduce)
     if not (input.requires_grad or src.requires_grad):
         return best
     hits = (src == gather(best, dim, index)).to(input.dtype)
@@ -131,3 +161,28 @@ def _extreme(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, i
     shares = scatter_add(own, dim, index, hits)
     linear = scatter_add(input * own, dim, index, src * hits) / shares
     return best + (linear - linear.detach())
+
+
+@block
+def _product(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """The products, of what is there and all that goes there."""
+    return _collected(input, dim, index, src, "prod")
+
+
+@_product.gradient
+def _(g: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Tensor, None, Tensor]:
+    # For each factor the product of the others. It is the product without the zeros over the factor itself; where one
+    # or two are zeros, times these (a zero that is multiplied in, so that a second derivative finds it).
+    zero, zero_there = src == 0, input == 0
+    rest = _product(where(zero_there, 1, input), dim, index, where(zero, 1, src))
+    zeros = scatter_add(zero_there.to(g.dtype), dim, index, zero.to(g.dtype))
+    nothing = scatter_add(where(zero_there, input, 0), dim, index, where(zero, src, 0))
+
+    def others(factor: Tensor, is_zero: Tensor, rest: Tensor, zeros: Tensor, nothing: Tensor) -> Tensor:
+        left = zeros - is_zero.to(zeros.dtype)
+        among = rest / where(is_zero, 1, factor)
+        return where(left == 0, among, where(left == 1, among * (nothing - where(is_zero, factor, 0)), 0 * among))
+
+    to_input = g * others(input, zero_there, rest, zeros, nothing)
+    reached = [gather(x, dim, index) for x in (g, rest, zeros, nothing)]
+    return to_input, None, reached[0] * others(src, zero, *reached[1:])

@@ -11,6 +11,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.promotion import as_floating
 from chainrule.functions.reduction import ValuesAndIndices, argmax, axis_of, cummax, sort
+from chainrule.primitives.numpy_function import by_numpy
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -32,8 +33,8 @@ def searchsorted(
     right = right or side == "right"
     values, dtype = as_tensor(input), np.int32 if out_int32 else np.int64
     if sorted_sequence.ndim == 1:
-        places = np.searchsorted(sorted_sequence.array, values.array, "right" if right else "left")
-        return make(np.asarray(places, dtype))
+        form, side = (tuple(values.shape), dtype), "right" if right else "left"
+        return by_numpy(_places_in_order, sorted_sequence, values, forms=[form], side=side)[0]
     if tuple(sorted_sequence.shape[:-1]) != tuple(values.shape[:-1]):
         raise ShapeError(
             f"searchsorted: sequences {tuple(sorted_sequence.shape)} and values {tuple(values.shape)} must agree in "
@@ -41,6 +42,10 @@ def searchsorted(
         )
     sequence, wanted = sorted_sequence.unsqueeze(-2), values.unsqueeze(-1)
     return ((sequence <= wanted) if right else (sequence < wanted)).sum(-1).to(dtype)
+
+
+def _places_in_order(sequence: Any, values: Any, side: Any) -> Any:
+    return np.searchsorted(sequence, values, side)
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
@@ -62,8 +67,12 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     >>> chainrule.isin(chainrule.tensor([1, 2, 3]), chainrule.tensor([3, 1]))
     tensor([ True, False,  True])
     """
-    given, among = as_tensor(elements).array, as_tensor(test_elements).array
-    return make(np.asarray(np.isin(given, among, invert=invert)))
+    given, among = as_tensor(elements), as_tensor(test_elements)
+    return by_numpy(_are_in, given, among, forms=[(tuple(given.shape), np.bool_)], invert=invert)[0]
+
+
+def _are_in(elements: Any, among: Any, invert: bool) -> Any:
+    return np.isin(elements, among, invert=invert)
 
 
 def _pick(input: Tensor, places: Tensor, axis: int, keepdim: bool) -> ValuesAndIndices:
@@ -194,18 +203,26 @@ def histogram(
     >>> chainrule.histogram(chainrule.tensor([1.0, 2.0, 2.0]), 2, range=(0.0, 4.0)).hist
     tensor([1., 2.])
     """
-    array = as_floating(input).array.reshape(-1)
-    if isinstance(bins, TensorCell):
-        edges: Any = bins.array
+    x = as_floating(input.detach())
+    edges = [bins.detach()] if isinstance(bins, TensorCell) else []
+    weights = [] if weight is None else [weight.detach()]
+    count = edges[0].numel() - 1 if edges else bins
+    forms = [((max(count, 0),), x.dtype.numpy), ((max(count, 0) + 1,), x.dtype.numpy)]
+    settings = {"bins": None if edges else bins, "range": range and tuple(range), "density": density}
+    return Histogram(*by_numpy(_histogram, x, *edges, *weights, forms=forms, **settings))
+
+
+def _histogram(x: Any, *given: Any, bins: int | None, range: tuple[float, float] | None, density: bool) -> Any:
+    array, others = x.reshape(-1), list(given)
+    if bins is None:
+        edges = others.pop(0)
     else:
         low, high = range or ((float(array.min()), float(array.max())) if array.size else (0.0, 0.0))
         if not (np.isfinite(low) and np.isfinite(high) and low <= high) or bins < 1:
             raise ShapeError(f"histogram: {bins} bins from {low} to {high}; the range must be finite and in order.")
         low, high = (low - 1, high + 1) if low == high and range is None else (low, high)
         edges = np.linspace(low, high, bins + 1)
-    weights = None if weight is None else weight.array.reshape(-1)
-    counts, edges = np.histogram(array, edges, weights=weights, density=density)
-    return Histogram(make(np.asarray(counts, array.dtype)), make(np.asarray(edges, array.dtype)))
+    return np.histogram(array, edges, weights=others[0].reshape(-1) if others else None, density=density)
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
@@ -216,4 +233,9 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     (tensor([0, 1]), tensor([0, 2]))
     """
     extents = read_shape((shape,), "unravel_index")
-    return tuple(make(np.asarray(places, np.int64)) for places in np.unravel_index(indices.array, extents))
+    forms = [(tuple(indices.shape), np.int64)] * len(extents)
+    return by_numpy(_places, indices, forms=forms, extents=extents)
+
+
+def _places(indices: Any, extents: tuple[int, ...]) -> Any:
+    return np.unravel_index(indices, extents)

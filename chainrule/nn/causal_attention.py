@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from chainrule.errors import ShapeError
+from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, tensor, zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.attention import attend, forbid
@@ -45,7 +44,7 @@ class KeyValueCache(NamedTuple):
     def extended(self, keys: Tensor, values: Tensor) -> KeyValueCache:
         """The cache with keys and values (N, h, L, width) of L more tokens.
 
-        Raises ShapeError if they do not fit in (as far as that is known: not while tracing).
+        Raises ShapeError if they do not fit in.
         """
         capacity, new = self.keys.shape[2], keys.shape[2]
         if keys.shape[:2] != self.keys.shape[:2] or keys.shape != values.shape:
@@ -53,12 +52,7 @@ class KeyValueCache(NamedTuple):
                 f"the cache holds keys {tuple(self.keys.shape)}; keys {tuple(keys.shape)} and values "
                 f"{tuple(values.shape)} do not belong to it."
             )
-        length = self.length.value.array
-        if new > capacity or (isinstance(length, np.ndarray) and length + new > capacity):
-            raise ShapeError(
-                f"the cache has room for {capacity} tokens and holds {self.length}; {new} more do not fit in. Make it "
-                "with a larger capacity."
-            )
+        check_range(_has_room, self.length, 0, capacity - new, new=new)
         places = self.length + arange(new)
         both = self.keys.index_copy(2, places, keys), self.values.index_copy(2, places, values)
         return KeyValueCache(*both, self.length + new)
@@ -67,6 +61,14 @@ class KeyValueCache(NamedTuple):
         """True where the last `queries` tokens may read: up to their own entry. (queries, capacity)."""
         own = self.length - queries + arange(queries)
         return arange(self.keys.shape[2]) <= own.unsqueeze(1)
+
+
+def _has_room(length: Any, low: int, high: int, new: int) -> None:
+    if not low <= length <= high:
+        raise ShapeError(
+            f"the cache has room for {high + new} tokens and holds {int(length)}; {new} more do not fit in. Make it "
+            "with a larger capacity."
+        )
 
 
 class CausalSelfAttention(MultiheadAttention):

@@ -9,11 +9,14 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.checking import check_numbers, check_range
 from chainrule.functions.creation import arange, empty, ones, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
+from chainrule.functions.shape import cat
 from chainrule.nn.init import normal_
 from chainrule.nn.module import Module
+from chainrule.state import current_state
 from chainrule.tensor import Parameter, Tensor
 
 
@@ -24,13 +27,17 @@ def _check(input: Any, weight: Any, operation: str) -> Tensor:
         raise ShapeError(f"{operation}: the weight is (words, features), got {tuple(table.shape)}.")
     if x.value.array.dtype.kind not in "iu":
         raise DTypeError(f"{operation} takes the numbers of words, integers, got {x.dtype}; convert them with .long().")
-    array, words = x.value.array, table.shape[0]
-    if isinstance(array, np.ndarray) and array.size and (array.min() < 0 or array.max() >= words):
-        place = tuple(np.argwhere((array < 0) | (array >= words))[0].tolist())
-        raise IndexRangeError(
-            f"{operation}: {array[place]} at {list(place)} is none of the {words} words 0 … {words - 1}."
-        )
+    check_range(_are_words, x, 0, table.shape[0] - 1, operation=operation)
     return x
+
+
+def _are_words(numbers: Any, low: int, high: int, operation: str) -> None:
+    wrong = (numbers < low) | (numbers > high)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        raise IndexRangeError(
+            f"{operation}: {numbers[place]} at {list(place)} is none of the {high + 1} words 0 … {high}."
+        )
 
 
 def _row(padding_idx: int | None, words: int) -> int | None:
@@ -165,29 +172,34 @@ def _bags(x: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple
     if x.ndim != 1 or offsets is None or offsets.ndim != 1:
         raise ShapeError(f"embedding_bag takes (bags, words), or (words,) with offsets (bags,); got {tuple(x.shape)}.")
     starts = offsets[:-1] if include_last_offset else offsets
-    array = offsets.value.array
-    if (
-        isinstance(array, np.ndarray)
-        and array.size
-        and (array[0] != 0 or array[-1] > x.shape[0] or (np.diff(array) < 0).any())
-    ):
-        raise ShapeError(f"embedding_bag: offsets rise from 0 to at most {x.shape[0]}, got {array.tolist()}.")
+    if offsets.numel():
+        check_numbers(_offsets_rise, offsets, wrong=_do_not_rise, words=x.shape[0])
     # A bag begins where its offset is: counting the beginnings up to a word tells its bag.
     begins = starts.new_zeros(x.shape[0] + 1).index_add(0, starts, starts.new_ones(tuple(starts.shape)))
     return x, begins[: x.shape[0]].cumsum(0) - 1, starts.shape[0]
 
 
-def _rise(offsets: Any, words: int) -> bool:
-    return bool(offsets[0] == 0 and offsets[-1] <= words and (np.diff(offsets) >= 0).all())
+def _offsets_rise(offsets: Any, words: int) -> None:
+    if offsets[0] != 0 or offsets[-1] > words or (np.diff(offsets) < 0).any():
+        raise ShapeError(f"embedding_bag: offsets rise from 0 to at most {words}, got {offsets.tolist()}.")
+
+
+def _do_not_rise(offsets: Tensor, words: int) -> Tensor:
+    """Each offset against the next, the first against 0 and the last against the number of words."""
+    bounds = cat([offsets.new_zeros(1), offsets, offsets.new_full((1,), words)])
+    first = arange(offsets.shape[0] + 1) == 0
+    return (bounds[1:] < bounds[:-1]) | (first & (bounds[1:] != 0))
 
 
 def _largest(vectors: Tensor, counts: Tensor, bag: Tensor, bags: int, longest: int | None) -> Tensor:
     """The largest entries of each bag, with bags filled up to the size of the largest one.
 
-    With offsets that size is read off their numbers, which is not possible while tracing.
+    With offsets that size is read off their numbers; while tracing it may be as large as the number of words.
     """
     sizes = bag.new_zeros(bags).index_add(0, bag, bag.new_ones(tuple(bag.shape)))
-    if longest is None:
+    if longest is None and current_state().trace is not None:
+        longest = bag.shape[0]
+    elif longest is None:
         longest = int(sizes.max()) if bags and bag.shape[0] else 0
     if not longest:
         return vectors.new_zeros((bags, vectors.shape[1]))

@@ -15,6 +15,7 @@ from chainrule.autodiff.block import block
 from chainrule.dtypes import bool_
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions import activation, elementwise
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones, zeros
 from chainrule.functions.indexing import gather
 from chainrule.functions.promotion import need_tensor
@@ -117,15 +118,22 @@ def check_labels(input: Tensor, target: Tensor, ignore_index: int = -100) -> Non
         if target.shape == (*expected, 1):
             hint = " squeeze(-1) takes the last dimension off."
         raise ShapeError(f"scores {tuple(input.shape)} take labels {expected}, got {tuple(target.shape)}.{hint}")
-    array = target.value.array
-    if isinstance(array, np.ndarray) and array.size:
-        wrong = ((array < 0) | (array >= classes)) & (array != ignore_index)
-        if wrong.any():
-            place = tuple(np.argwhere(wrong)[0].tolist())
-            hint = " Do the labels begin at 1?" if array.min() >= 1 and array.max() == classes else ""
-            raise IndexRangeError(
-                f"label {array[place]} at {list(place)} is none of the {classes} classes 0 … {classes - 1}.{hint}"
-            )
+    check_numbers(_are_classes, target, wrong=_no_classes, classes=classes, ignore_index=ignore_index)
+
+
+def _are_classes(labels: Any, classes: int, ignore_index: int) -> None:
+    wrong = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        hint = " Do the labels begin at 1?" if labels.min() >= 1 and labels.max() == classes else ""
+        raise IndexRangeError(
+            f"label {labels[place]} at {list(place)} is none of the {classes} classes 0 … {classes - 1}.{hint}"
+        )
+
+
+def _no_classes(labels: Tensor, classes: int, ignore_index: int) -> Tensor:
+    wide = labels.long()
+    return ((wide < 0) | (wide >= classes)) & (wide != ignore_index)
 
 
 def _check_weight(input: Tensor, weight: Tensor | None) -> None:

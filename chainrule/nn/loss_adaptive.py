@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions import activation
+from chainrule.functions.checking import check_range
 from chainrule.functions.indexing import gather, nonzero
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
@@ -24,6 +25,11 @@ class AdaptiveResult(NamedTuple):
 
     output: Tensor
     loss: Tensor
+
+
+def _are_classes(labels: Any, low: int, high: int) -> None:
+    if labels.size and not low <= labels.min() <= labels.max() <= high:
+        raise IndexRangeError(f"labels are classes {low} … {high}, got {labels.min()} … {labels.max()}.")
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
@@ -86,9 +92,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             raise ShapeError(f"takes (N, features) and labels (N,), got {tuple(x.shape)} and {tuple(y.shape)}.")
         if y.dtype.is_floating_point:
             raise DTypeError(f"labels are integers, got {y.dtype}; convert them with .long().")
-        array = y.value.array
-        if isinstance(array, np.ndarray) and array.size and not 0 <= array.min() <= array.max() < self.n_classes:
-            raise IndexRangeError(f"labels are classes 0 … {self.n_classes - 1}, got {array.min()} … {array.max()}.")
+        check_range(_are_classes, y, 0, self.n_classes - 1)
         rows, labels = (x, y.long()) if x.ndim == 2 else (x.unsqueeze(0), y.long().reshape(1))
         head = activation.log_softmax(self.head(rows), 1)
         place = labels.clamp(max=self.shortlist_size - 1)

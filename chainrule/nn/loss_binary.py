@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.elementwise import exp, log1p
 from chainrule.functions.promotion import common_shape, promote
 from chainrule.nn.loss import Loss, reduce, same_shape
@@ -44,13 +43,20 @@ def binary_cross_entropy(
     tensor([0.6931, 0.0000])
     """
     same_shape(input, target)
-    array = input.value.array
-    if isinstance(array, np.ndarray) and array.size and not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(
-            f"binary_cross_entropy takes probabilities in [0, 1], got numbers from {array.min():.4g} to "
-            f"{array.max():.4g}. For scores use binary_cross_entropy_with_logits."
-        )
+    check_numbers(_are_probabilities, input, wrong=_no_probabilities)
     return _rescaled(_cross_entropy_of_probabilities(*promote(input, target)), weight, reduction)
+
+
+def _are_probabilities(p: Any) -> None:
+    if p.size and not (p.min() >= 0 and p.max() <= 1):
+        raise ValueError(
+            f"binary_cross_entropy takes probabilities in [0, 1], got numbers from {p.min():.4g} to "
+            f"{p.max():.4g}. For scores use binary_cross_entropy_with_logits."
+        )
+
+
+def _no_probabilities(p: Tensor) -> Tensor:
+    return ~((p >= 0) & (p <= 1))
 
 
 @block

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.control import scan
 from chainrule.functions.creation import arange, tensor, zeros
 from chainrule.functions.indexing import gather
@@ -19,6 +20,7 @@ from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import cat, pad, stack
 from chainrule.nn.loss import Loss, reduce
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 #: ln 0, as a number that can be subtracted from itself: no path.
@@ -60,45 +62,80 @@ def ctc_loss(
     x = x.float() if dtype.itemsize == 2 else x  # halves cannot hold the sums of many steps
     steps, batch, classes = x.shape
     in_lengths, out_lengths = (_lengths(n, batch, "ctc_loss") for n in (input_lengths, target_lengths))
-    if in_lengths.max(initial=0) > steps or in_lengths.min(initial=0) < 0 or out_lengths.min(initial=0) < 0:
-        raise ShapeError(f"input_lengths lie in 0 … {steps}, target_lengths are not negative.")
+    check_numbers(_lengths_fit, in_lengths, out_lengths, wrong=_lengths_do_not_fit, steps=steps)
     if not 0 <= blank < classes:
         raise IndexRangeError(f"blank is one of the {classes} classes 0 … {classes - 1}, got {blank}.")
-    labels = _padded(targets, out_lengths, classes, blank)
-    losses = -_log_likelihood(x, labels, tensor(in_lengths), tensor(out_lengths), blank)
+    labels = _padded(need_tensor(targets, "ctc_loss").detach(), out_lengths, classes, blank)
+    losses = -_log_likelihood(x, labels, in_lengths, out_lengths, blank)
     impossible = losses > -NEVER / 2
     bound = losses.new_full((), 0.0 if zero_infinity else float("inf"))
     losses = where(impossible, bound, losses)
     if reduction == "mean":
-        counts = tensor(out_lengths).clamp(min=1).to(losses.dtype)
+        counts = out_lengths.clamp(min=1).to(losses.dtype)
         return (losses / counts).mean().to(dtype)
     return reduce(losses.squeeze(0) if alone else losses, reduction).to(dtype)
 
 
-def _lengths(lengths: Any, batch: int, name: str) -> Any:
-    """The lengths as an array: they shape the computation, so they are read at once."""
-    found = np.asarray(lengths.detach() if isinstance(lengths, Tensor) else lengths).reshape(-1)
-    if found.shape != (batch,):
-        raise ShapeError(f"{name}: one length for each of {batch} sequences, got {found.shape[0]}.")
-    return found.astype(np.int64)
+def _lengths(lengths: Any, batch: int, name: str) -> Tensor:
+    """The lengths as a vector of integers."""
+    found = lengths.detach() if isinstance(lengths, Tensor) else tensor(np.asarray(lengths, np.int64))
+    if found.numel() != batch:
+        raise ShapeError(f"{name}: one length for each of {batch} sequences, got {found.numel()}.")
+    return found.reshape(-1).long()
 
 
-def _padded(targets: Tensor, lengths: Any, classes: int, blank: int) -> Tensor:
-    """(N, S): every target, with anything behind its end."""
-    array = np.asarray(targets.detach())
-    longest = int(lengths.max(initial=0))
-    table = np.zeros((len(lengths), longest), np.int64)
-    if array.ndim == 1:
-        if array.size != lengths.sum():
-            raise ShapeError(f"the targets have {array.size} labels, target_lengths add up to {lengths.sum()}.")
-        ends = np.cumsum(lengths)
-        for row, end, length in zip(table, ends, lengths, strict=True):
-            row[:length] = array[end - length : end]
+def _lengths_fit(inputs: Any, targets: Any, steps: int) -> None:
+    if inputs.max(initial=0) > steps or inputs.min(initial=0) < 0 or targets.min(initial=0) < 0:
+        raise ShapeError(f"input_lengths lie in 0 … {steps}, target_lengths are not negative.")
+
+
+def _lengths_do_not_fit(inputs: Tensor, targets: Tensor, steps: int) -> Tensor:
+    return (inputs < 0) | (inputs > steps) | (targets < 0)
+
+
+def _padded(targets: Tensor, lengths: Tensor, classes: int, blank: int) -> Tensor:
+    """(N, S): every target, with the blank behind its end. S is the largest length, or what it can be while tracing."""
+    batch = lengths.shape[0]
+    if targets.ndim == 1:
+        check_numbers(_all_are_there, lengths, wrong=_some_are_missing, count=targets.shape[0])
+        longest = _longest(lengths, targets.shape[0])
+        starts = (lengths.cumsum(0) - lengths).unsqueeze(1)
+        places = (starts + arange(longest)).clamp(0, max(targets.shape[0] - 1, 0))
+        table = targets[places] if longest else targets.new_zeros((batch, 0))
     else:
-        if array.shape[0] != len(lengths) or array.shape[1] < longest:
-            raise ShapeError(f"targets {array.shape} do not hold {len(lengths)} sequences of up to {longest} labels.")
-        table[:] = array[:, :longest]
-    inside = np.arange(longest)[None] < lengths[:, None]
+        shape = tuple(targets.shape)
+        check_numbers(_rows_suffice, lengths, wrong=_rows_are_short, shape=shape)
+        longest = _longest(lengths, shape[1])
+        table = targets[:, :longest]
+    inside = arange(longest) < lengths.unsqueeze(1)
+    check_numbers(_are_labels, table, inside, wrong=_are_no_labels, classes=classes, blank=blank)
+    return where(inside, table.long(), blank)
+
+
+def _longest(lengths: Tensor, most: int) -> int:
+    return most if current_state().trace is not None else int(lengths.array.max(initial=0))
+
+
+def _all_are_there(lengths: Any, count: int) -> None:
+    if lengths.sum() != count:
+        raise ShapeError(f"the targets have {count} labels, target_lengths add up to {lengths.sum()}.")
+
+
+def _some_are_missing(lengths: Tensor, count: int) -> Tensor:
+    return lengths.sum() != count
+
+
+def _rows_suffice(lengths: Any, shape: tuple[int, ...]) -> None:
+    longest = int(lengths.max(initial=0))
+    if shape[0] != len(lengths) or shape[1] < longest:
+        raise ShapeError(f"targets {shape} do not hold {len(lengths)} sequences of up to {longest} labels.")
+
+
+def _rows_are_short(lengths: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return lengths > (shape[1] if shape[0] == lengths.shape[0] else -1)
+
+
+def _are_labels(table: Any, inside: Any, classes: int, blank: int) -> None:
     if ((table < 0) | (table >= classes))[inside].any():
         raise IndexRangeError(f"labels are classes 0 … {classes - 1}, got {table[inside].tolist()}.")
     if (table == blank)[inside].any():
@@ -106,7 +143,11 @@ def _padded(targets: Tensor, lengths: Any, classes: int, blank: int) -> Tensor:
             f"a target has the label {blank}, which is the blank: it is what is between labels, never one of them. "
             "Number the classes from 1, or choose another `blank`."
         )
-    return tensor(np.where(inside, table, blank))
+
+
+def _are_no_labels(table: Tensor, inside: Tensor, classes: int, blank: int) -> Tensor:
+    wide = table.long()
+    return inside & ((wide < 0) | (wide >= classes) | (wide == blank))
 
 
 def _log_likelihood(x: Tensor, labels: Tensor, in_lengths: Tensor, out_lengths: Tensor, blank: int) -> Tensor:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
+from typing import Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
 from chainrule.functions.elementwise import exp
 from chainrule.functions.indexing import gather
@@ -71,13 +71,21 @@ def gaussian_nll_loss(
                 f"gaussian_nll_loss: var has the shape {tuple(input.shape)}, {(*input.shape[:-1], 1)} or "
                 f"{tuple(input.shape[:-1])}, got {tuple(variance.shape)}."
             )
-    array = variance.value.array
-    if isinstance(array, np.ndarray) and array.size and array.min() < 0:
-        raise ValueError(f"gaussian_nll_loss: variances are not negative, got {array.min():.4g}.")
+    check_numbers(_are_variances, variance, wrong=_is_negative)
     # Held at eps in value only, so that too small a variance can grow.
     held = where(variance < eps, variance - variance.detach() + eps, variance)
     losses = 0.5 * (held.log() + (input - target) ** 2 / held)
     return reduce(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+def _are_variances(variances: Any) -> None:
+    negative = variances < 0
+    if negative.any():
+        raise ValueError(f"gaussian_nll_loss: variances are not negative, got {variances[negative].min():.4g}.")
+
+
+def _is_negative(variances: Tensor) -> Tensor:
+    return variances < 0
 
 
 def poisson_nll_loss(

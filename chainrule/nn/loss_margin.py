@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.activation import relu
+from chainrule.functions.checking import check_range
 from chainrule.functions.creation import zeros
 from chainrule.functions.indexing import gather, one_hot
 from chainrule.functions.logic import where
@@ -99,7 +100,7 @@ def multi_margin_loss(
     rows, labels = (x.unsqueeze(0), y.reshape(1)) if alone else (x, y)
     if x.ndim not in (1, 2) or tuple(labels.shape) != (rows.shape[0],):
         raise ShapeError(f"multi_margin_loss takes (N, C) and labels (N,), got {tuple(x.shape)} and {tuple(y.shape)}.")
-    _check_range(labels, rows.shape[1], 0)
+    check_range(_are_classes, labels, 0, rows.shape[1] - 1)
     if weight is not None and tuple(weight.shape) != (rows.shape[1],):
         raise ShapeError(f"weight has one entry for each of {rows.shape[1]} classes, got {tuple(weight.shape)}.")
     places = labels.long().unsqueeze(1)
@@ -128,7 +129,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
         raise ShapeError(f"multilabel_margin_loss takes (N, C) or (C,), got {tuple(input.shape)}.")
     rows, labels = (input.unsqueeze(0), target.unsqueeze(0)) if input.ndim == 1 else (input, target)
     classes = rows.shape[1]
-    _check_range(labels, classes, -1)
+    check_range(_are_classes, labels, -1, classes - 1)
     counts = (labels < 0).long().cumsum(1) == 0  # up to the first −1
     safe = labels.long().clamp(min=0)
     right = zeros(*rows.shape, dtype="int64").scatter_add(1, safe, counts.long())
@@ -229,11 +230,10 @@ def _check_whole(target: Tensor, name: str) -> None:
         raise DTypeError(f"{name}: labels are integers, got {target.dtype}; convert them with .long().")
 
 
-def _check_range(labels: Tensor, classes: int, least: int) -> None:
-    array = labels.value.array
-    if isinstance(array, np.ndarray) and array.size and (array.min() < least or array.max() >= classes):
-        wrong = array.min() if array.min() < least else array.max()
-        raise IndexRangeError(f"label {wrong} is none of the {classes} classes 0 … {classes - 1}.")
+def _are_classes(labels: Any, low: int, high: int) -> None:
+    if labels.size and (labels.min() < low or labels.max() > high):
+        wrong = labels.min() if labels.min() < low else labels.max()
+        raise IndexRangeError(f"label {wrong} is none of the {high + 1} classes 0 … {high}.")
 
 
 class HingeEmbeddingLoss(Loss):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from chainrule.errors import ShapeError
+from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, empty
 from chainrule.functions.elementwise import cos, exp, sin
 from chainrule.functions.promotion import need_tensor
@@ -47,19 +46,24 @@ class _Positions(Module):
         x = need_tensor(input, "positions")
         if x.ndim < 2 or x.shape[-1] != self.width:
             raise ShapeError(f"positions are added to (…, length, {self.width}), got {tuple(x.shape)}.")
-        first = start.value.array if isinstance(start, Tensor) else np.asarray(start)
-        if isinstance(first, np.ndarray) and not 0 <= first <= self.length - x.shape[-2]:
-            raise ShapeError(
-                f"there are {self.length} positions; {x.shape[-2]} from position {int(first)} on do not fit. Make the "
-                "module with a larger length."
-            )
+        count = x.shape[-2]
         if isinstance(start, Tensor):
-            return x + table[start + arange(x.shape[-2])].to(x.dtype)
+            check_range(_positions_exist, start, 0, self.length - count, count=count)
+            return x + table[start + arange(count)].to(x.dtype)
+        _positions_exist(start, 0, self.length - count, count)
         return x + table[start : start + x.shape[-2]].to(x.dtype)
 
     def extra_repr(self) -> str:
         """The sizes."""
         return f"{self.length}, {self.width}"
+
+
+def _positions_exist(start: Any, low: int, high: int, count: int) -> None:
+    if not low <= start <= high:
+        raise ShapeError(
+            f"there are {high + count} positions; {count} from position {int(start)} on do not fit. Make the "
+            "module with a larger length."
+        )
 
 
 class SinusoidalPositions(_Positions):

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from chainrule.dtypes import int64
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.checking import check_range
 from chainrule.functions.creation import zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.conv import batched, per_dimension
@@ -67,13 +66,14 @@ def _unpooled_size(
 
 
 def _check_places(indices: Tensor, count: int, sizes: tuple[int, ...], name: str) -> None:
-    array = indices.value.array
-    if not isinstance(array, np.ndarray) or not array.size:
-        return
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high >= count:
+    check_range(_places_exist, indices, 0, count - 1, sizes=sizes, name=name)
+
+
+def _places_exist(places: Any, low: int, high: int, sizes: tuple[int, ...], name: str) -> None:
+    first, last = (int(places.min()), int(places.max())) if places.size else (low, high)
+    if first < low or last > high:
         raise IndexRangeError(
-            f"{name}: the places go from {low} to {high}, an output of {sizes} has 0 … {count - 1}; "
+            f"{name}: the places go from {first} to {last}, an output of {sizes} has {low} … {high}; "
             "give the size before pooling as output_size."
         )
 

@@ -493,7 +493,11 @@ class Where(Primitive):
 
 
 class Cast(Primitive):
-    """z = x as another data type. Towards integers it truncates, and no gradient comes back."""
+    """z = x as another data type. Towards integers it truncates, and no gradient comes back.
+
+    What is too large for an integer type is the same on every machine: int32 and int64 hold their most negative number,
+    as they do for NaN and infinities; smaller types get the last bits of the int64.
+    """
 
     latex = r"x"
 
@@ -503,8 +507,19 @@ class Cast(Primitive):
 
     @staticmethod
     def evaluate(x: Array, *, dtype: DataType) -> Array:
-        return x.astype(dtype)
+        return _whole(x, dtype) if dtype.kind in "iu" and x.dtype.kind in "fV" else x.astype(dtype)
 
     @staticmethod
     def grad_x(g: Tensor, x_dtype: Any) -> Tensor:
         return g.to(x_dtype)
+
+
+def _whole(x: Array, dtype: DataType) -> Array:
+    """Floating-point numbers as integers; what a processor would do with those that do not fit is not asked."""
+    wide = np.dtype(np.int32 if dtype == np.int32 else np.int64)
+    x = x.astype(np.float32) if x.dtype.itemsize < 4 else x
+    limit = 2.0 ** (8 * wide.itemsize - 1)
+    inside = (x >= -limit) & (x < limit)
+    if inside.all():
+        return x.astype(wide).astype(dtype, copy=False)
+    return np.where(inside, np.where(inside, x, 0).astype(wide), np.iinfo(wide).min).astype(dtype)

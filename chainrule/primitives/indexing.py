@@ -129,7 +129,10 @@ class IndexAdd(Primitive):
         elif key[0] is ARRAY and len(places) == 1 and x.ndim > 1 and all(k == (None, None, None) for k in key[1:]):
             _add_rows(z, y, places[0])
         else:
-            np.add.at(z, fill_key(key, places), y)
+            try:
+                np.add.at(z, fill_key(key, places), y)
+            except IndexError as error:
+                raise IndexRangeError(f"adding to shape {x.shape}: {error}.") from None
         return z
 
     @staticmethod
@@ -143,9 +146,14 @@ class IndexAdd(Primitive):
 
 def _add_rows(z: Array, y: Array, places: Array) -> None:
     """Add whole rows at repeated places: sort by place, add up equal ones at once. `np.add.at` takes far longer."""
-    flat = places.reshape(-1) % len(z) if len(z) else places.reshape(-1)
-    if not flat.size:
+    if not places.size:
         return
+    outside = places[(places < -len(z)) | (places >= len(z))]
+    if outside.size:
+        raise IndexRangeError(
+            f"adding to shape {z.shape}: index {outside.flat[0]} is out of bounds for axis 0 with size {len(z)}."
+        )
+    flat = places.reshape(-1) % len(z)
     rows = y.reshape(flat.size, *z.shape[1:])
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]

@@ -55,6 +55,7 @@ class Solve(Primitive):
     """X with A·X = B. A: (…, n, n), B and X: (…, n, k)."""
 
     latex = r"A^{-1} B"
+    checks = True
 
     @staticmethod
     def shape(a: Array, b: Array) -> Form:
@@ -133,6 +134,7 @@ class Cholesky(Primitive):
     """L, lower triangular, with A = L·Lᵀ. Only the lower triangle of A is read; its gradient is symmetric."""
 
     latex = r"A = L L^{\top}"
+    checks = True
 
     @staticmethod
     def shape(a: Array) -> Form:
@@ -187,6 +189,7 @@ class Eigh(Primitive):
     """
 
     latex = r"A = V \operatorname{diag}(w) V^{\top}"
+    checks = True
     outputs = ("w", "v")
 
     @staticmethod
@@ -213,6 +216,7 @@ class SVD(Primitive):
     """
 
     latex = r"A = U \operatorname{diag}(s) V^{\top}"
+    checks = True
     outputs = ("u", "s", "vh")
 
     @staticmethod

@@ -66,6 +66,7 @@ class Primitive:
         outputs: the names of the results.
         accumulates: it adds up many products or entries, so halves (float16, bfloat16) are computed in float32.
         moves: it computes nothing itself, so it cannot overflow and NumPy's warnings need no silencing.
+        checks: it raises an error for some numbers, so it is done even where nothing uses its results.
         abstract: not an operation itself but the common part of some.
     """
 
@@ -73,6 +74,7 @@ class Primitive:
     outputs: ClassVar[tuple[str, ...]] = ("output",)
     accumulates: ClassVar[bool] = False
     moves: ClassVar[bool] = False
+    checks: ClassVar[bool] = False
     name: ClassVar[str] = ""
 
     arguments: ClassVar[tuple[str, ...]] = ()

@@ -7,7 +7,6 @@ made explicit as a *capture*: an input of the noted graph. Single numbers stay i
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.tape import Leaf
 from chainrule.errors import TraceError
+from chainrule.forking import LockAcrossForks
+from chainrule.primitives.refusal import refusal
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 class Equation(NamedTuple):
     """One noted application. Inputs and outputs are Symbols; an input may also be an array: a literal.
 
-    `forms` is what the shape rule answered: (shape, dtype), or a list of these where there are several results.
+    `forms` is what the shape rule answered: (shape, dtype), or a list of these where there are several results; `path`
+    and `module` are the path and the class of the module that was running.
     """
 
     primitive: type[Primitive]
@@ -36,6 +38,7 @@ class Equation(NamedTuple):
     outputs: tuple[Symbol, ...]
     forms: Any
     path: str
+    module: str = ""
 
     def __repr__(self) -> str:
         left = ", ".join(map(repr, self.outputs))
@@ -139,6 +142,10 @@ class Trace:
         outside = (value.array for value, inside in self.captures.values() if inside.array is array)
         return next(outside, array)
 
+    def constant_of(self, symbol: Symbol) -> Any:
+        """The array that a symbol stands for in every run, as far as that is known already; else None."""
+        return None if self.outer is None else self.outer.constant_of(symbol)
+
     def lift(self, values: list[Value]) -> list[Value]:
         """The inputs of an application as this trace knows them: outside values become captures."""
         return [self._lift_one(value) for value in values]
@@ -183,7 +190,8 @@ class Trace:
         outputs = [Symbol(*form) for form in (forms if several else [forms])]
         self._own.update(dict.fromkeys(outputs))
         inputs = tuple(value.array for value in values)
-        equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, current_state().path)
+        state = current_state()
+        equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, state.path, state.module)
         self.equations.append(equation)
         return outputs if several else outputs[0]
 
@@ -195,7 +203,7 @@ def outside_of_trace() -> Any:
 
 
 #: While a thread traces a step, tensors that it shares with other threads hold its symbols: one thread at a time.
-_one_thread_traces = threading.RLock()
+_one_thread_traces = LockAcrossForks(rank=1)
 
 
 @contextmanager
@@ -222,7 +230,7 @@ class Graph:
 
     def __init__(self, inputs: Sequence[Symbol], equations: Sequence[Equation], outputs: Sequence[Any]) -> None:
         self.inputs = tuple(inputs)
-        self.equations = tuple(_needed(equations, outputs))
+        self.equations = tuple(needed(equations, outputs))
         self.outputs = tuple(outputs)
 
     def __repr__(self) -> str:
@@ -264,15 +272,21 @@ class Graph:
         return run
 
 
-def _needed(equations: Sequence[Equation], outputs: Sequence[Any]) -> list[Equation]:
-    """The equations that the outputs depend on."""
+def needed(equations: Sequence[Equation], outputs: Sequence[Any]) -> list[Equation]:
+    """The equations that the outputs depend on, and those that check something."""
     live = {x for x in outputs if isinstance(x, Symbol)}
     kept = []
     for equation in reversed(equations):
-        if any(symbol in live for symbol in equation.outputs):
+        if any(symbol in live for symbol in equation.outputs) or checks(equation):
             kept.append(equation)
             live.update(x for x in equation.inputs if isinstance(x, Symbol))
     return kept[::-1]
+
+
+def checks(equation: Equation) -> bool:
+    """Whether an equation, or one in the body of a loop, raises an error for some numbers."""
+    body = equation.parameters.get("body")
+    return equation.primitive.checks or (isinstance(body, Graph) and any(checks(e) for e in body.equations))
 
 
 def replay(equations: Sequence[Equation], known: dict[Symbol, Tensor]) -> None:
@@ -289,14 +303,10 @@ def replay(equations: Sequence[Equation], known: dict[Symbol, Tensor]) -> None:
     state.path = before
 
 
-def refuse_symbol(array: Any, what: str) -> None:
-    """Raise a TraceError if the entries of a symbol are asked for."""
+def refuse_symbol(array: Any, what: str = "") -> None:
+    """Raise a TraceError if the entries of a symbol are asked for; `what` for, if the function does not say it."""
     if isinstance(array, Symbol):
-        raise TraceError(
-            f"{what} needs the numbers of a tensor, but this code is only being traced: its tensors have shapes and "
-            "data types, no entries. Use `where` instead of a Python branch on a tensor's value, and read numbers "
-            "(`item`, `numpy`, `tolist`, print) outside of the traced function."
-        )
+        raise TraceError(refusal(what))
 
 
 def array_input(array: Any) -> Any:

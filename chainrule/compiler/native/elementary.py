@@ -150,14 +150,22 @@ def checked_index(code: Code, value: str, extent: str, lanes: int, status: str, 
     outside = code.op(f"icmp uge {kind.text} {value}, {limit}")
     if mask:
         outside = code.op(f"and <{lanes} x i1> {outside}, {mask}")
-    wrong = code.call("i1", f"llvm.vector.reduce.or.v{lanes}i1", (f"<{lanes} x i1>", outside))
-    with code.when(wrong):
-        code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
+    report(code, outside, lanes, status, check)
     return code.op(f"select <{lanes} x i1> {outside}, {kind.text} zeroinitializer, {kind.text} {value}")
 
 
-def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str]) -> list[str]:
-    """Of two (value, position) the larger; of equals the earlier; a NaN counts as the largest."""
+def report(code: Code, wrong: str, lanes: int, status: str, check: str) -> None:
+    """Set the error word to the number of the check, unless it is set already, if any lane is wrong."""
+    somewhere = code.call("i1", f"llvm.vector.reduce.or.v{lanes}i1", (f"<{lanes} x i1>", wrong))
+    with code.when(somewhere):
+        code.op(f"cmpxchg ptr {status}, i64 0, i64 {check} monotonic monotonic")
+
+
+def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str], last_nan: bool = False) -> list[str]:
+    """Of two (value, position) the larger; of equals the earlier; a NaN counts as the largest.
+
+    Of several NaNs the first, or the last as `max_pool` has it.
+    """
     bits = f"<{kind.lanes} x i1>"
     place = Lanes("i64", kind.lanes).text
     before = code.op(f"icmp slt {place} {y[1]}, {x[1]}")
@@ -168,7 +176,12 @@ def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str])
         number_x = code.op(f"fcmp ord {kind.text} {x[0]}, {x[0]}")
         only_y = code.op(f"and {bits} {nan_y}, {number_x}")
         larger = code.op(f"or {bits} {larger}, {only_y}")
-        equal = code.op(f"or {bits} {equal}, {code.op(f'and {bits} {nan_x}, {nan_y}')}")
+        both = code.op(f"and {bits} {nan_x}, {nan_y}")
+        if last_nan:
+            after = code.op(f"xor {bits} {before}, {Lanes('i1', kind.lanes).splat(1)}")
+            larger = code.op(f"or {bits} {larger}, {code.op(f'and {bits} {both}, {after}')}")
+        else:
+            equal = code.op(f"or {bits} {equal}, {both}")
     else:
         larger = code.op(f"icmp sgt {kind.text} {y[0]}, {x[0]}")
         equal = code.op(f"icmp eq {kind.text} {y[0]}, {x[0]}")
@@ -184,8 +197,21 @@ def apply(code: Code, op: str, dtype: DataType, lanes: int, inputs: Sequence[str
     return FUNCTIONS[op](code, register(dtype, lanes), *inputs)
 
 
+def _whole(code: Code, source: DataType, target: DataType, lanes: int, value: str) -> str:
+    """The fraction cut off; the most negative number for what does not fit, and small types get the last bits."""
+    wide = np.dtype(np.int32 if target == np.int32 else np.int64)
+    old, new = register(source, lanes), register(wide, lanes)
+    limit = 2.0 ** (8 * wide.itemsize - 1)
+    whole = code.call(new.text, f"llvm.fptosi.sat.{new.mangled}.{old.mangled}", (old.text, value))
+    # Saturation is right but for what is too large, and for NaN, which it makes 0.
+    fits = code.op(f"fcmp olt {old.text} {value}, {old.splat(limit)}")
+    lowest_one = new.splat(int(np.iinfo(wide).min))
+    whole = code.op(f"select <{lanes} x i1> {fits}, {new.text} {whole}, {new.text} {lowest_one}")
+    return cast(code, wide, target, lanes, whole)
+
+
 def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str) -> str:
-    """Entries of one data type as another; towards integers the fraction is cut off, too large ones saturate."""
+    """Entries of one data type as another, as :class:`~chainrule.primitives.elementwise.Cast` says."""
     if source == target:
         return value
     old, new = register(source, lanes), register(target, lanes)
@@ -198,8 +224,7 @@ def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str)
     if target.kind == "f":
         return code.op(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {convert}")
     if source.kind == "f":
-        name = "fptosi" if target.kind == "i" else "fptoui"
-        return code.call(new.text, f"llvm.{name}.sat.{new.mangled}.{old.mangled}", (old.text, value))
+        return _whole(code, source, target, lanes, value)
     if new.bits == old.bits:
         return value
     if new.bits < old.bits:

@@ -1,23 +1,27 @@
 """Machine code kept on disk, so that the second start is quick.
 
 A stored object file is executed, so it is trusted only if it lies in a directory that nobody but its owner can write
-to and its SHA-256 is the one written before it. The name is the hash of everything the code depends on: the text it
-was made from, the processor, and the versions of the compilers. Anything damaged or strange is ignored and replaced.
+to and begins with the SHA-256 of its name and contents. The name is the hash of everything the code depends on: the
+text it was made from, the processor, and the versions of the compilers. Anything damaged or strange (another entry
+under this name, a pipe, somebody else's file) is ignored, with one line in the log, and replaced where that can be.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
+import stat
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+log = logging.getLogger("chainrule.compile")
+
 #: Changes when the meaning of what is stored does.
-FORMAT = "1"
+FORMAT = "2"
 #: When more than this is stored, what was used longest ago goes.
 LIMIT = 256 * 2**20
 
@@ -39,22 +43,29 @@ def directory() -> Path | None:
 
 
 @functools.cache
+def _say_once(message: str) -> None:
+    log.warning("compiled code: %s", message)
+
+
+@functools.cache
 def _safe(path: Path) -> Path | None:
     """The directory, made if it is missing, if only its owner can write there."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         about = path.stat()
     except OSError as error:
-        warnings.warn(f"compiled code is not kept: {error}.", stacklevel=2)
+        _say_once(f"it is not kept: {error}.")
         return None
-    if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
-        warnings.warn(
-            f"compiled code is not kept: {path} belongs to somebody else or others can write to it "
-            f"(mend: chmod 700 {path}).",
-            stacklevel=2,
+    if not _is_ours(about):
+        _say_once(
+            f"it is not kept: {path} belongs to somebody else or others can write to it (mend: chmod 700 {path})."
         )
         return None
     return path
+
+
+def _is_ours(about: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
 
 
 @functools.cache
@@ -80,18 +91,31 @@ def cached_code(text: str, make: Callable[[str], bytes]) -> bytes:
     return code
 
 
+def _digest(name: str, code: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + code).digest()
+
+
 def _read(path: Path) -> bytes | None:
     """The contents behind the hash, if they fit it and the file is the owner's."""
     try:
-        with open(path, "rb") as file:
-            about = os.fstat(file.fileno())
-            if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o022):
+        # Opened without waiting: at the other end of a pipe there may be nobody.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or not _is_ours(about):
+                _say_once(f"{path} is no file of ours; it is ignored.")
                 return None
             digest, code = file.read(32), file.read()
+        if _digest(path.name, code) != digest:
+            _say_once(f"{path} is damaged or belongs elsewhere; it is made anew.")
+            return None
         os.utime(path)
-    except OSError:
+    except FileNotFoundError:
         return None
-    return code if hashlib.sha256(code).digest() == digest else None
+    except OSError as error:
+        _say_once(f"it could not be read in {path.parent}: {error.strerror}.")
+        return None
+    return code
 
 
 def _write(place: Path, name: str, code: bytes) -> None:
@@ -100,21 +124,29 @@ def _write(place: Path, name: str, code: bytes) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=place, prefix=".new-")
         with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
+            file.write(_digest(name, code) + code)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, place / name)
         _trim(place)
     except OSError as error:
-        warnings.warn(f"compiled code could not be kept: {error}.", stacklevel=2)
+        _say_once(f"it could not be kept in {place}: {error.strerror}.")
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
 
 
 def _trim(place: Path) -> None:
-    files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in place.iterdir() if f.is_file()), reverse=True)
+    """Forget what was used longest ago. Another process may do the same at this moment, so files can be gone."""
+    files = []
+    for file in place.iterdir():
+        try:
+            about = file.lstat()
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(about.st_mode):
+            files.append((about.st_mtime, about.st_size, file))
     total = 0
-    for _, size, file in files:
+    for _, size, file in sorted(files, reverse=True):
         total += size
         if total > LIMIT:
             file.unlink(missing_ok=True)

@@ -8,6 +8,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from chainrule.forking import LockAcrossForks, wait_for
+
+#: LLVM has locks of its own; a fork waits until nobody is inside.
+_one_thread_compiles = LockAcrossForks(rank=2)
+
 
 @functools.cache
 def llvm() -> Any:
@@ -16,6 +21,10 @@ def llvm() -> Any:
 
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
+    # llvmlite's own lock: code that is no longer used is freed under it, in any thread and at any moment.
+    inner = getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)
+    if inner is not None:
+        wait_for(inner)
     return binding
 
 
@@ -49,25 +58,28 @@ def target_machine(triple: str = "", processor: str = "", features: str = "") ->
 
 def compile_text(text: str, machine: Any = None) -> bytes:
     """Machine code of a module, as an object file. Raises RuntimeError where the text is not LLVM's language."""
-    module = llvm().parse_assembly(text)
-    module.verify()
-    code: bytes = (machine or target_machine()).emit_object(module)
-    return code
+    with _one_thread_compiles:
+        module = llvm().parse_assembly(text)
+        module.verify()
+        code: bytes = (machine or target_machine()).emit_object(module)
+        return code
 
 
 class Library:
     """Machine code loaded into this process."""
 
     def __init__(self, code: bytes) -> None:
-        binding = llvm()
-        binding.load_library_permanently("")
-        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target_machine())
-        self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
+        with _one_thread_compiles:
+            binding = llvm()
+            binding.load_library_permanently("")
+            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target_machine())
+            self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+            self._engine.finalize_object()
 
     def address(self, name: str) -> int:
         """Where a function begins. Raises KeyError if there is none of this name."""
-        address: int = self._engine.get_function_address(name)
+        with _one_thread_compiles:
+            address: int = self._engine.get_function_address(name)
         if not address:
             raise KeyError(name)
         return address

@@ -1,7 +1,7 @@
 """Gradient clipping: between `loss.backward()` and `optimizer.step()`, gradients that are too large are made smaller.
 
 It is what keeps recurrent networks from exploding. It does nothing against gradients that vanish. Nothing here asks a
-tensor for its number (except for `error_if_nonfinite`), so all of it can be traced.
+tensor for its number, so all of it can be traced.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 import types
 import warnings
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import GradientError
+from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
 from chainrule.functions.shape import stack
 from chainrule.tensor import Tensor
@@ -43,14 +47,24 @@ def get_total_norm(
         return tensor(0.0)
     norms = [t.norm(p) for t in tensors]
     total = stack(norms).norm(p) if p else stack(norms).sum()  # the 0-norm counts entries, so it adds up
-    if error_if_nonfinite and not total.isfinite():
-        bad = [f"number {i} of shape {tuple(tensors[i].shape)}" for i, n in enumerate(norms) if not n.isfinite()]
+    if error_if_nonfinite:
+        shapes = tuple(tuple(t.shape) for t in tensors)
+        check_numbers(_is_finite, total, stack(norms), wrong=_is_not_finite, shapes=shapes)
+    return total
+
+
+def _is_finite(total: Any, norms: Any, shapes: tuple[tuple[int, ...], ...]) -> None:
+    if not np.isfinite(total):
+        bad = [f"number {i} of shape {shapes[i]}" for i, n in enumerate(norms) if not np.isfinite(n)]
         raise GradientError(
             f"the total norm is {total.item()}, so clipping would make every gradient zero or NaN. Not finite by "
             f"themselves: {', '.join(bad[:3]) or 'none'}. `with chainrule.autograd.detect_anomaly():` names "
             "the first operation that made it."
         )
-    return total
+
+
+def _is_not_finite(total: Tensor, norms: Tensor, **_: Any) -> Tensor:
+    return ~total.isfinite()
 
 
 @no_grad()

@@ -1,0 +1,53 @@
+"""Why a run failed: the step is done again in NumPy, which stops where eager code would and says the same.
+
+A kernel that meets a bad index only sets a word, and what runs in NumPy may come earlier than it stands in the step.
+But nothing outside of the program has been written when a check fails, so its inputs are still what they were.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from chainrule.autodiff.anomaly import AnomalyError
+from chainrule.compiler.trace import Argument, Gradient, Program, Setting
+from chainrule.primitives.primitive import evaluate
+from chainrule.primitives.value import Symbol
+from chainrule.state import current_state
+
+
+def explain(program: Program, arguments: list[Any], error: Exception) -> NoReturn:
+    """Raise the error that the eager step raises first; if NumPy finds none (by its last digit), the given one."""
+    if isinstance(error, AnomalyError):
+        raise error
+    state = current_state()
+    path, module = state.path, state.module
+    try:
+        _repeat(program, {symbol: _now(origin, arguments) for symbol, origin in program.inputs})
+    except Exception as found:
+        raise found from None
+    finally:
+        state.path, state.module = path, module
+    raise error
+
+
+def _repeat(program: Program, values: dict[Symbol, Any]) -> None:
+    """All equations of the step in their order, as long as none raises an error."""
+    state = current_state()
+    for equation in program.equations:
+        state.path, state.module = equation.path, equation.module
+        arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
+        result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)
+        parts = result if isinstance(equation.forms, list) else [result]
+        values.update(zip(equation.outputs, parts, strict=True))
+
+
+def _now(origin: Any, arguments: list[Any]) -> Any:
+    """What an input of the program holds."""
+    if isinstance(origin, Argument):
+        return np.asarray(arguments[origin.number].value.array)
+    if isinstance(origin, Setting):
+        return np.array(origin.number())
+    tensor = origin.leaf.gradient if isinstance(origin, Gradient) else origin.tensor
+    return np.zeros(0) if tensor is None else np.asarray(tensor.value.array)
