@@ -58,8 +58,8 @@ class Change:
         self.only_within &= text.startswith(("{v}", "del {v}", "np.", "vars", "setattr", "object", "with"))
         self.mutations += 1
         self.mutated = self.mutations
-        if "requires_grad" in text:
-            self.form = (self.form, text)
+        if "requires_grad" in text or "scale" in text:
+            self.form = (self.form, text)  # perhaps a number of another type
 
     def remove(self) -> None:
         """The value is taken away; reading it is an error."""

@@ -145,6 +145,62 @@ PLACES: dict[str, Place] = {
 }  # fmt: skip
 
 
+# Built-in functions and classes that read for the user.
+NAMED = {
+    "made": "named = {{'v': {a}, 'other': 1}}",
+    "replaced": "named['v'] = {a}",
+    "found": "named['v']",
+    "other": "named['other'] = 2",
+}
+LISTED = {"made": "entries = [{a}, 1.0]", "replaced": "entries[0] = {a}", "found": "entries[0]", "other": "other = 3.0"}
+HELD = {"made": HOLDER, "replaced": "h.v = {a}", **AN_ATTRIBUTE}
+PLACES |= {
+    "itemgetter": Place(read="operator.itemgetter('v')(named)", **NAMED),
+    "methodcaller": Place(read="operator.methodcaller('get', 'v')(named)", **NAMED),
+    "bound getitem": Place(read="named.__getitem__('v')", **NAMED),
+    "getitem of dict": Place(read="dict.__getitem__(named, 'v')", **NAMED),
+    "operator.getitem": Place(read="operator.getitem(named, 'v')", **NAMED),
+    "copy of a dict": Place(read="dict(named)['v']", **NAMED),
+    "copied dict": Place(read="named.copy()['v']", **NAMED),
+    "unpacked dict": Place(read="{{**named}}['v']", **NAMED),
+    "items of a dict": Place(read="list(named.items())[0][1]", **NAMED),
+    "values of a dict": Place(read="next(iter(named.values()))", **NAMED),
+    "mapped itemgetter": Place(read="list(map(operator.itemgetter('v'), [named]))[0]", **NAMED),
+    "star dict": Place(read="(lambda v, other: v)(**named)", **NAMED),
+    "next of a list": Place(read="next(iter(entries))", **LISTED),
+    "copy of a list": Place(read="list(entries)[0]", **LISTED),
+    "unpacked list": Place(read="[*entries][0]", **LISTED),
+    "slice of a list": Place(read="entries[:1][0]", **LISTED),
+    "star list": Place(read="(lambda v, other: v)(*entries)", **LISTED),
+    "sum of lists": Place(read="(entries + [1])[0]", **LISTED),
+    "zipped list": Place(read="list(zip(entries, 'ab'))[0][0]", **LISTED),
+    "enumerated list": Place(read="dict(enumerate(entries))[0]", **LISTED),
+    "popped from a copy": Place(read="entries.copy().pop(0)", **LISTED),
+    "partial of getattr": Place(read="functools.partial(getattr, h, 'v')()", **HELD),
+    "getattribute": Place(read="h.__getattribute__('v')", **HELD),
+    "getattribute of object": Place(read="object.__getattribute__(h, 'v')", **HELD),
+    "dict of an object": Place(read="h.__dict__.get('v')", made=HOLDER, replaced="h.v = {a}", found="h.v", other="h.other = 6.0"),
+    "mapped attrgetter": Place(read="[*map(operator.attrgetter('v'), (h,))][0]", **HELD),
+    "copied object": Place(read="copy.copy(h).v", **HELD),
+    "weak reference": Place(**{**HELD, "made": HOLDER + "\nseen = weakref.ref(h)"}, read="seen().v"),
+    "thread's own": Place("local = threading.local()\nlocal.v = {a}", "local.v", "local.v = {a}", removed="del local.v", other="local.other = 1"),
+    "context variable": Place("context = contextvars.ContextVar('context')\nkept = context.set({a})", "context.get()", "kept = context.set({a})"),
+    "cached settings": Place(**{**HELD, "made": HOLDER + "\n\n\n@functools.cache\ndef settings():\n    return h"}, read="settings().v"),
+    "user dict": Place("table = collections.UserDict(v={a})", "table['v']", "table['v'] = {a}", removed="del table['v']", other="table['other'] = 1"),
+    "dict with attributes": Place(
+        "class Attributes(dict):\n    __getattr__ = dict.__getitem__\n    __setattr__ = dict.__setitem__\n\n\ntable = Attributes(v={a})",
+        "table.v", "table.v = {a}", removed="del table['v']", other="table.other = 1",
+    ),
+    "subclass of list": Place("class Entries(list):\n    pass\n\n\nentries = Entries([{a}])", "entries[0]", "entries[0] = {a}", other="entries.append(1)"),
+    "chain of dicts": Place("first, second = {{}}, {{'v': {a}}}\ntable = collections.ChainMap(first, second)", "table['v']", "second['v'] = {a}", removed="del second['v']", other="second['other'] = 1"),
+    "property of a metaclass": Place(
+        "class Meta(type):\n    @property\n    def v(cls):\n        return cls.kept[0]\n\n\nclass Configuration(metaclass=Meta):\n    kept = [{a}]",
+        "Configuration.v", "Configuration.kept = [{a}]", other="Configuration.other = 1",
+    ),
+    "attribute of an enum": Place("class Choice(enum.Enum):\n    ONE = 1\n\n\nChoice.ONE.v = {a}", "Choice.ONE.v", "Choice.ONE.v = {a}", removed="del Choice.ONE.v", other="Choice.ONE.other = 3"),
+}  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------- readers
 
 STEP = "def step(x{parameter}):\n    return compute(x{inner})"

@@ -23,8 +23,8 @@ import numpy as np
 import chainrule
 
 HEAD = """\
-import argparse, copy, collections, collections.abc, contextlib, dataclasses, enum, fractions, functools, itertools
-import math, operator, types, typing
+import argparse, copy, collections, collections.abc, contextlib, contextvars, dataclasses, enum, fractions, functools, itertools
+import math, operator, threading, types, typing, weakref
 import numpy as np
 import chainrule
 from chainrule import nn, optim

@@ -1,6 +1,7 @@
 """Compiled is eager whatever changes between two calls: two thousand small programs, a tenth of them in the usual run.
 
-`python -m tests.test_compiler_changes 17` prints the program of case 17, which can be run as it is, and what is said of it.
+`python -m tests.test_compiler_changes 17` prints the program of case 17, which can be run as it is, and what is said of it;
+without a number all cases are run, and those that are not as they should be are listed.
 """
 
 from __future__ import annotations
@@ -134,8 +135,20 @@ def test_a_report_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert eager == compiled == "[tensor([2., 4., 6.]), tensor([3., 6., 9.])]"
 
 
-if __name__ == "__main__":
+def main(numbers: list[str]) -> None:
+    """Show some cases, or list all that are wrong."""
     with TemporaryDirectory() as folder:
-        for argument in sys.argv[1:]:
-            chosen = case(int(argument))
+        for number in numbers:
+            chosen = case(int(number))
             print(report(chosen, judge(chosen, Path(folder))))
+        if numbers:
+            return
+        judged = [(made, judge(made, Path(folder))) for made in map(case, range(2000))]
+    for made, verdict in judged:
+        if verdict.kind != "same":
+            print(f"{made.number}: {verdict.kind}: {made.title}: {verdict.text}")
+    print("\n".join(count([verdict for _, verdict in judged])))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
