@@ -37,7 +37,13 @@ FOOT = """
 
 def outcome(change):
     found = []
-    call = lambda run, *given, **named: found.append(run(*given, **named))
+
+    def call(run, *given, **named):
+        try:
+            found.append(run(*given, **named))
+        except Exception as error:
+            found.append(error)
+
     chainrule.manual_seed(0)
     scenario(change, call)
     return found
