@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import linecache
 import os
 import re
@@ -163,17 +162,16 @@ def test_a_step_that_is_traced_again_gives_the_same_numbers() -> None:
 
 
 def test_user_code_runs_once_in_a_call_that_traces() -> None:
-    counter = itertools.count()
+    runs: list[int] = []
 
     def step(x: Any) -> Any:
-        next(counter)
+        runs.append(1)
         return x * 2
 
     run = chainrule.compile(step)
     for call in range(1, 9):
         run(X)
-        (runs,) = re.findall(r"\d+", repr(counter))
-        assert int(runs) == call.bit_length(), "in calls 1, 2, 4 and 8"
+        assert len(runs) == call.bit_length(), "in calls 1, 2, 4 and 8"
 
 
 # ------------------------------------------------------------------------------------- the usual loops

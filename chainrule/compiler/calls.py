@@ -6,9 +6,11 @@ entry. Of what goes into any other function that is not followed, everything cou
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import operator
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict
 from chainrule.compiler.facts import MISSING
-from chainrule.compiler.numbers import PURE, Number, NumberDecidesError, apply, numbers_in
+from chainrule.compiler.numbers import PURE, Number, NumberDecidesError, apply, is_a, numbers_in
 from chainrule.compiler.observe import CONTAINERS, FEW, Observer
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import is_followed, is_followed_class
@@ -45,8 +47,10 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     if special is not None:
         return special(o, function, args, kwargs)
     o.see(function)
-    if isinstance(function, functools.partial) and type(function) is functools.partial:
+    if is_a(function, functools.partial) and type(function) is functools.partial:
         return _call_partial(o, function, args, kwargs)
+    if type(function) in _GETTERS:
+        return _get(o, function, args[0])
     if runs_followed_code(function):
         return function(*args, **kwargs)
     ours = _is_ours(function)
@@ -56,16 +60,43 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         return _with_numbers(o, function, args, kwargs)
     refuse_unfollowed(function, lambda thing: id(thing) in o.outside)
     owner = getattr(function, "__self__", None)
-    if isinstance(owner, CONTAINERS) and id(owner) in o.outside:
+    if is_a(owner, CONTAINERS) and id(owner) in o.outside:
         return _method_of_container(o, owner, function, args, kwargs)
-    if owner is not None and not isinstance(owner, types.ModuleType) and id(owner) in o.outside:
+    if owner is not None and not is_a(owner, types.ModuleType) and id(owner) in o.outside:
         o.everything(owner)
     for part in (*args, *kwargs.values()):
-        o.passed_on(part) if ours and isinstance(part, np.ndarray) else o.everything(part)
+        o.passed_on(part) if ours and is_a(part, np.ndarray) else o.everything(part)
     answer = function(*args, **kwargs)
+    asked = owner if is_a(owner, contextvars.ContextVar) else function
+    if is_a(asked, weakref.ref | contextvars.ContextVar) and not args:
+        question = contextvars.ContextVar.get if is_a(asked, contextvars.ContextVar) else weakref.ref.__call__
+        place = Place(asked, "answer", question, f"what a {type(asked).__name__} refers to", o.place_of(asked))
+        return o.read(place, answer)
     if callable(answer):
         o.see(answer)
     return answer
+
+
+def _get(o: Observer, getter: Any, thing: Any) -> Any:
+    """What `operator.attrgetter`, `itemgetter` and `methodcaller` do, read as others are."""
+    kind, names = getter.__reduce__()
+    if is_a(getter, operator.methodcaller):
+        named = kind.keywords if is_a(kind, functools.partial) else {}
+        method = o.attribute(thing, names[0], getattr(thing, names[0]))
+        return called(o, method, list(names[1:]), dict(named))
+    found = []
+    for name in names:
+        value = thing
+        if is_a(getter, operator.itemgetter):
+            value = o.item(value, name, value[name])
+        else:
+            for part in name.split("."):
+                value = o.attribute(value, part, getattr(value, part))
+        found.append(value)
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+_GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 
 
 def _call_partial(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -84,15 +115,15 @@ def runs_followed_code(function: Any) -> bool:
     """Whether calling it runs Python code that is followed."""
     from chainrule.compiler.function import CompiledFunction
 
-    if isinstance(function, types.MethodType):
+    if is_a(function, types.MethodType):
         function = function.__func__
-    if isinstance(function, types.FunctionType):
+    if is_a(function, types.FunctionType):
         return is_followed(function.__globals__, function.__code__.co_filename)
-    if isinstance(function, type):
+    if is_a(function, type):
         return is_followed_class(function)
-    if isinstance(function, functools.partial):
+    if is_a(function, functools.partial):
         return runs_followed_code(function.func)
-    return isinstance(function, CompiledFunction) or is_followed_class(type(function))
+    return is_a(function, CompiledFunction) or is_followed_class(type(function))
 
 
 def _walked(o: Observer, part: Any) -> Any:
@@ -107,7 +138,7 @@ def _is_ours(function: Any) -> bool:
 def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """A method of a list, dictionary or set from outside."""
     name = function.__name__
-    if isinstance(owner, dict) and not isinstance(owner, WatchedDict):
+    if is_a(owner, dict) and not is_a(owner, WatchedDict):
         if name == "get" and args:
             found = owner.get(args[0], MISSING)
             if found is not MISSING:
@@ -133,10 +164,10 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
 
 def _with_numbers(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """A function of numbers, or an operation of a tensor and a number, some of which change."""
-    if function in PURE and not kwargs and not any(isinstance(a, (list, tuple, dict)) for a in args):
+    if function in PURE and not kwargs and not any(is_a(a, (list, tuple, dict)) for a in args):
         return apply(function, *args)
     owner = getattr(function, "__self__", None)
-    if isinstance(owner, TensorCell) and function.__name__ in _ARITHMETIC and len(args) == 1 and not kwargs:
+    if is_a(owner, TensorCell) and function.__name__ in _ARITHMETIC and len(args) == 1 and not kwargs:
         return function(o.input_of(args[0], owner))
     raise _decide(args, kwargs)
 
@@ -147,14 +178,14 @@ def _decide(*things: Any) -> NumberDecidesError:
 
 def combined(o: Observer, function: Any, x: Any, y: Any) -> Any:
     """An operator between two things, one of which is a number that changes."""
-    tensor = x if isinstance(x, TensorCell) else y if isinstance(y, TensorCell) else None
+    tensor = x if is_a(x, TensorCell) else y if is_a(y, TensorCell) else None
     if tensor is None:
-        if not all(isinstance(z, (int, float, Number)) for z in (x, y)):
+        if not all(is_a(z, (int, float, Number)) for z in (x, y)):
             raise _decide(x, y)
         return apply(function, x, y)
     if function not in _WITH_TENSORS:
         raise _decide(x, y)
-    return function(*[o.input_of(z, tensor) if isinstance(z, Number) else z for z in (x, y)])
+    return function(*[o.input_of(z, tensor) if is_a(z, Number) else z for z in (x, y)])
 
 
 # ------------------------------------------------------------------------------------------- Python's own functions
@@ -162,7 +193,7 @@ def combined(o: Observer, function: Any, x: Any, y: Any) -> Any:
 
 def _getattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     thing, name, *default = (*args,)
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
     value = getattr(thing, name, MISSING)
     if value is not MISSING:
@@ -187,16 +218,16 @@ def _setattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]
 
 def _len(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     thing = args[0]
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
     length = function(*args, **kwargs)
-    if id(thing) in o.outside and isinstance(thing, (*CONTAINERS, np.ndarray)):
+    if id(thing) in o.outside and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.ask(len, thing, ": its length", length)
     return length
 
 
 def _isinstance(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    thing = args[0].value if isinstance(args[0], Number) else args[0]
+    thing = args[0].value if is_a(args[0], Number) else args[0]
     return function(thing, *args[1:], **kwargs)
 
 
@@ -212,28 +243,30 @@ def _next(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -
 
 def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Functions that walk through what they are given."""
-    for part in (*args, *kwargs.values()):
-        if isinstance(part, functools.partial):
-            o.everything(part)
-        elif callable(part):
-            o.see(part)
-    walked = [part if isinstance(part, str | bytes | Number) else o.each(part) for part in args]
+    callables = [part for part in (*args, *kwargs.values()) if callable(part)]
+    for part in callables:
+        o.everything(part) if is_a(part, functools.partial) else o.see(part)
+    if not all(map(runs_followed_code, callables)):  # then it is C that looks at what is walked through
+        for part in args:
+            for entry in part if is_a(part, list | tuple) else ():
+                o.everything(entry)
+    walked = [part if is_a(part, str | bytes | Number) else o.each(part) for part in args]
     numbers = numbers_in(walked, 1)
     if not numbers or function in (list, tuple, zip, enumerate, reversed, map, filter):
         return function(*walked, **kwargs)
-    if function in PURE and not kwargs and not any(isinstance(part, list) for part in walked):
+    if function in PURE and not kwargs and not any(is_a(part, list) for part in walked):
         return apply(function, *walked)
     if function is sum and not kwargs:
         total = walked[1] if len(walked) > 1 else 0
         for part in walked[0]:
-            several = isinstance(total, Number) or isinstance(part, Number)
+            several = is_a(total, Number) or is_a(part, Number)
             total = combined(o, operator.add, total, part) if several else operator.add(total, part)
         return total
     raise _decide(walked)
 
 
 def _print(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    return function(*[part.value if isinstance(part, Number) else part for part in args], **kwargs)
+    return function(*[part.value if is_a(part, Number) else part for part in args], **kwargs)
 
 
 _WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed)

@@ -187,6 +187,10 @@ class Variant:
 _NOTHING = Value(np.zeros(()))
 
 
+class _AgainError(BaseException):
+    """A trace has to be done again with what is known now."""
+
+
 class _MisfitError(Exception):
     """An input that the program reads is of another kind than it was."""
 
@@ -319,6 +323,8 @@ class CompiledFunction:
             observer = self._observer(call, known)
             try:
                 return self._traced(call, observer, known)
+            except _AgainError:
+                observer.roll_back()
             except NumberDecidesError as found:
                 observer.roll_back()
                 known.decide(found.places)
@@ -351,7 +357,9 @@ class CompiledFunction:
             )
             program = traced.program
             given = [*arguments, *plan.hidden_roots(arguments)]
-            plan = better_plan(plan, arguments, given, program.changed(), *program.cells())
+            changed = program.changed()
+            self._write_knowingly(changed, len(given), observer, known)
+            plan = better_plan(plan, arguments, given, changed, *program.cells())
             if plan is not None:
                 observer.roll_back()
                 observer = self._observer(call, known)
@@ -363,6 +371,14 @@ class CompiledFunction:
             first = len(given)
         traced.seconds = time.perf_counter() - started
         return traced
+
+    def _write_knowingly(self, changed: set[int], first: int, observer: Observer, known: Knowledge) -> None:
+        """A tensor within an argument is written to: it has to be an argument from the beginning, as it may be shared."""
+        written = [source for i, (source, _) in enumerate(observer.inputs) if first + i in changed]
+        places = [place for place in written if isinstance(place, Place)]
+        if places:
+            known.moving.update({place.identity: place for place in places})
+            raise _AgainError
 
     def _trace_planned(
         self, call: Call, plan: Plan, arguments: list[Any], moving: list[Any], observer: Observer, known: Knowledge

@@ -22,7 +22,7 @@ from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler import questions
 from chainrule.compiler.befores import Before, SlotsBefore, VariableBefore, Write
 from chainrule.compiler.facts import MISSING, Fact, Facts, alike, is_looked_into
-from chainrule.compiler.numbers import Number, NumberDecidesError
+from chainrule.compiler.numbers import Number, NumberDecidesError, is_a
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import ATOMS, Sight, is_followed, is_followed_class
 from chainrule.compiler.tables import plain_tables_of, tables_of
@@ -50,7 +50,8 @@ class Observer(Sight):
 
     Attributes:
         reads: what was read, by the place's identity.
-        inputs: what gives the further arguments of the program, each with its stand-in: a Number or an ArrayAt.
+        inputs: what gives the further arguments of the program, each with its stand-in: a Number, an ArrayAt, or the
+            place of a tensor within an argument.
         prepared: stand-ins of tensors at moving places, by the place's identity.
         stand_ins: what the step got for numbers and tensors that are inputs, by the place's identity.
     """
@@ -91,7 +92,7 @@ class Observer(Sight):
 
     def numbers_given(self) -> list[Place]:
         """The places of numbers for which the step got stand-ins."""
-        return [self.reads[i].place for i, thing in self.stand_ins.items() if isinstance(thing, Number)]
+        return [self.reads[i].place for i, thing in self.stand_ins.items() if is_a(thing, Number)]
 
     def is_made_by_the_step(self, thing: Any) -> bool:
         """Whether the step has made this tensor, or this module."""
@@ -102,7 +103,7 @@ class Observer(Sight):
             trace = trace.outer
         if trace is None:
             return False
-        tensors = thing.parameters() if isinstance(thing, Module) else [thing] if isinstance(thing, TensorCell) else ()
+        tensors = thing.parameters() if is_a(thing, Module) else [thing] if is_a(thing, TensorCell) else ()
         return any(map(trace.made_here, tensors))
 
     # --------------------------------------------------------------------------------- reading
@@ -119,15 +120,18 @@ class Observer(Sight):
         With `fixed` it gets the value itself, whatever else is known of the place. What does not count by itself is
         of an object that says when it changes; it counts if the step writes there too.
         """
-        if isinstance(value, Number) or self._is_written(place) or self.is_made_by_the_step(value):
+        if is_a(value, Number) or self._is_written(place) or self.is_made_by_the_step(value):
             return value
         identity = place.identity
         self.reads.setdefault(identity, Fact(place, value))
-        if not fixed and identity in self.moving:
+        if not fixed and (identity in self.moving or identity in self.stand_ins):
             if identity not in self.stand_ins:
                 self.stand_ins[identity] = self._stand_in(identity, place, value)
             if self.stand_ins[identity] is not value:
                 return self.stand_ins[identity]
+        if is_a(value, TensorCell) and not fixed and place.is_of_an_argument and not value.requires_grad:
+            self.stand_ins[identity] = self._new_input(place, value)
+            return self.stand_ins[identity]
         if counts:
             self._facts.add(identity)
         self.mark(value, place)
@@ -137,7 +141,7 @@ class Observer(Sight):
     def _stand_in(self, identity: Any, place: Place, value: Any) -> Any:
         if type(value) in (int, float) and not self.blind:
             return Number(value, [], place=place)
-        if isinstance(value, TensorCell):
+        if is_a(value, TensorCell):
             return self.prepared.get(identity, value)
         return value
 
@@ -146,22 +150,22 @@ class Observer(Sight):
         from chainrule.nn.module import Module
         from chainrule.optim.optimizer import Optimizer
 
-        if isinstance(thing, (TensorCell, np.ndarray, *ATOMS)):
+        if is_a(thing, (TensorCell, np.ndarray, *ATOMS)):
             return value
-        if isinstance(thing, types.ModuleType):
+        if is_a(thing, types.ModuleType):
             return self._attribute_of_file(thing, name, value)
-        if isinstance(thing, type):
+        if is_a(thing, type):
             if is_followed_class(thing):
                 title = f"{thing.__name__}.{name}"
                 return self.read(Place(thing, "attribute", name, title, self.place_of(thing)), value)
             self.see(value)
             return value
         self._note_class_attribute(thing, name, value)
-        if isinstance(thing, Module):
+        if is_a(thing, Module):
             return self._attribute_of_layer(thing, name, value)
         if id(thing) not in self.outside:
             return value
-        if isinstance(thing, Optimizer):
+        if is_a(thing, Optimizer):
             self.see(thing)
             self.mark(value, None)
             return value
@@ -172,7 +176,7 @@ class Observer(Sight):
         if is_followed(vars(thing), str(getattr(thing, "__file__", ""))):
             title = f"{thing.__name__}.{name}"
             return self.read(Place(thing, "field", name, title, self.place_of(thing)), value)
-        if not isinstance(value, types.ModuleType):
+        if not is_a(value, types.ModuleType):
             self.see(value)
         if thing.__name__ == "os" and name == "environ":
             self.mark(value, None)
@@ -182,14 +186,14 @@ class Observer(Sight):
         """What the class gives for a name is a fact too: a method, a property, a value for all."""
         kind = type(thing)
         found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), MISSING)
-        if found is MISSING or isinstance(found, types.MemberDescriptorType | types.GetSetDescriptorType):
+        if found is MISSING or is_a(found, types.MemberDescriptorType | types.GetSetDescriptorType):
             return
         if not any(is_followed_class(base) for base in kind.__mro__):
             return
         title = f"{kind.__name__}.{name}"
         if id(thing) in self.outside:
             self.ask(type, thing, ": its class", kind)
-        if isinstance(found, types.FunctionType) or not hasattr(type(found), "__get__"):
+        if is_a(found, types.FunctionType) or not hasattr(type(found), "__get__"):
             self.note(Place(kind, "attribute", name, title), found)
             if found is value:
                 self.mark(value, Place(kind, "attribute", name, title))
@@ -197,7 +201,7 @@ class Observer(Sight):
             self.note(Place(kind, "answer", questions.of_class(name), title), found)
 
     def _note_in_class(self, kind: type, name: str, value: Any) -> None:
-        if not (name.startswith("__") and name.endswith("__")) or isinstance(value, types.FunctionType):
+        if not (name.startswith("__") and name.endswith("__")) or is_a(value, types.FunctionType):
             place = Place(kind, "answer", questions.of_class(name), f"{kind.__name__}.{name}")
             self.note(place, value)
             self.mark(value, place)
@@ -211,7 +215,7 @@ class Observer(Sight):
                 return self.read(Place(module.__dict__[table], "entry", name, title), value, counts=False)
         if name in module.__dict__:
             return self.read(Place(module, "field", name, title), value, counts=False)
-        if not isinstance(value, types.MethodType):
+        if not is_a(value, types.MethodType):
             self.mark(value, None)
             self.see(value)
         return value
@@ -220,43 +224,45 @@ class Observer(Sight):
         place = self.place_of(thing)
         title = f"{place or questions.title_of(thing)}.{name}"
         of_class = next((vars(base)[name] for base in type(thing).__mro__ if name in vars(base)), MISSING)
-        fields = getattr(thing, "__dict__", None)
+        fields = questions.fields_of(thing)
+        if type(thing).__getattribute__ is not object.__getattribute__ and not is_a(thing, type):
+            return self.read(Place(thing, "attribute", name, title, place), value)
         if name == "__dict__":
             self.mark(value, Place(thing, "attribute", name, title, place))
             return value
-        if isinstance(of_class, types.MemberDescriptorType):  # a slot
+        if is_a(of_class, types.MemberDescriptorType):  # a slot
             return self.read(Place(thing, "attribute", name, title, place), value)
         if hasattr(type(of_class), "__set__"):
             getter = getattr(of_class, "fget", None)
-            if isinstance(of_class, property) and not _is_followed_function(getter):
+            if is_a(of_class, property) and not _is_followed_function(getter):
                 return self.read(Place(thing, "attribute", name, title, place), value)
             self.mark(value, None)  # what the property's function reads are the facts
             self.see(value)
             return value
-        if isinstance(fields, dict) and name in fields:
+        if is_a(fields, dict) and name in fields:
             return self.read(Place(thing, "field", name, title, place), value)
-        if isinstance(fields, dict):
+        if is_a(fields, dict):
             self.note(Place(thing, "answer", questions.lacks_field(name), title, place), True)
         if of_class is MISSING and type(thing).__module__ != "builtins":  # `__getattr__`
             return self.read(Place(thing, "attribute", name, title, place), value)
-        if not isinstance(value, types.MethodType | types.BuiltinMethodType):
+        if not is_a(value, types.MethodType | types.BuiltinMethodType):
             self.mark(value, None)
             self.see(value)
         return value
 
     def absent(self, thing: Any, name: str) -> None:
         """The step asked for an attribute that is not there."""
-        if id(thing) in self.outside and isinstance(getattr(thing, "__dict__", None), dict):
+        if id(thing) in self.outside and questions.fields_of(thing) is not None:
             self.ask(questions.lacks(name), thing, f".{name}", True)
 
     def item(self, thing: Any, key: Any, value: Any) -> Any:
         """The step reads an item."""
-        if id(thing) not in self.outside or isinstance(thing, TensorCell):
+        if id(thing) not in self.outside or is_a(thing, TensorCell):
             return value
-        if isinstance(thing, np.ndarray) or (isinstance(thing, list | tuple) and isinstance(key, slice)):
+        if is_a(thing, np.ndarray) or (is_a(thing, list | tuple) and is_a(key, slice)):
             self.contents(thing)
             return value
-        if is_followed_class(type(thing)) and not isinstance(thing, list | tuple | dict):
+        if is_followed_class(type(thing)) and not is_a(thing, list | tuple | dict):
             return value  # its own method has read
         try:
             hash(key)
@@ -267,12 +273,12 @@ class Observer(Sight):
 
     def _entry(self, thing: Any, key: Any) -> Place:
         place = self.place_of(thing)
-        how = "entry" if isinstance(thing, dict) else "item"
+        how = "entry" if is_a(thing, dict) else "item"
         return Place(thing, how, key, f"{place or questions.title_of(thing)}[{key!r}]", place)
 
     def missing(self, thing: Any, key: Any) -> None:
         """The step asked for an item that is not there."""
-        if id(thing) in self.outside and isinstance(thing, dict):
+        if id(thing) in self.outside and is_a(thing, dict):
             self.ask(questions.lacks_item(key), thing, f"[{key!r}]", True)
 
     def ask(self, question: Callable[[Any], Any], thing: Any, title: str, answer: Any) -> None:
@@ -288,12 +294,12 @@ class Observer(Sight):
         question = questions.of_contents(thing)
         if question is None or (before is not None and before.changed()):
             return
-        if not isinstance(thing, frozenset):
+        if not is_a(thing, frozenset):
             self.ask(question, thing, "", question(thing))
-        if isinstance(thing, np.ndarray):
+        if is_a(thing, np.ndarray):
             return
-        for key, value in list(thing.items() if isinstance(thing, dict) else enumerate(thing)):
-            if not isinstance(value, ATOMS):
+        for key, value in list(thing.items() if is_a(thing, dict) else enumerate(thing)):
+            if not is_a(value, ATOMS):
                 self.mark(value, self._entry(thing, key) if hasattr(thing, "__getitem__") else None)
                 self.see(value)
                 self.contents(value, depth + 1)
@@ -304,42 +310,42 @@ class Observer(Sight):
         from chainrule.optim.optimizer import Optimizer
 
         self.see(thing)
-        if depth > _DEEP or len(self.reads) > _MANY or isinstance(thing, (*ATOMS, TensorCell, Module, Optimizer)):
+        if depth > _DEEP or len(self.reads) > _MANY or is_a(thing, (*ATOMS, TensorCell, Module, Optimizer)):
             return
-        if isinstance(thing, (*CONTAINERS, np.ndarray)):
+        if is_a(thing, (*CONTAINERS, np.ndarray)):
             self.contents(thing)
-            if not isinstance(thing, np.ndarray):
-                for part in list(thing.values() if isinstance(thing, dict) else thing):
+            if not is_a(thing, np.ndarray):
+                for part in list(thing.values() if is_a(thing, dict) else thing):
                     self.everything(part, depth + 1)
-        elif isinstance(thing, type):
+        elif is_a(thing, type):
             for base in thing.__mro__ if is_followed_class(thing) else ():
                 if is_followed_class(base):
                     for name, value in list(vars(base).items()):
                         self._note_in_class(base, name, value)
                         self.everything(value, depth + 1)
-        elif isinstance(thing, functools.partial) and id(thing) in self.outside:
+        elif is_a(thing, functools.partial) and id(thing) in self.outside:
             for part in (*thing.args, *thing.keywords.values()):
                 self.everything(part, depth + 1)
             self.ask(questions.of_partial, thing, "", questions.of_partial(thing))
-        elif id(thing) in self.outside and not isinstance(thing, types.BuiltinFunctionType):
-            if isinstance(thing, types.ModuleType) and not is_followed(
-                vars(thing), getattr(thing, "__file__", "") or ""
-            ):
+        elif id(thing) in self.outside and not is_a(thing, types.BuiltinFunctionType):
+            if is_a(thing, types.ModuleType) and not is_followed(vars(thing), getattr(thing, "__file__", "") or ""):
                 return
+            fields = questions.fields_of(thing) or {}
             for name in questions.attributes_of(thing):
-                value = getattr(thing, name, MISSING)
+                value = fields[name] if name in fields else getattr(thing, name, MISSING)
                 if value is not MISSING:
+                    how = "field" if name in fields else "attribute"
                     title = f"{self.place_of(thing) or questions.title_of(thing)}.{name}"
-                    self.read(Place(thing, "attribute", name, title, self.place_of(thing)), value, fixed=True)
+                    self.read(Place(thing, how, name, title, self.place_of(thing)), value, fixed=True)
                     self.everything(value, depth + 1)
-            if not isinstance(thing, types.ModuleType | types.FunctionType):
+            if not is_a(thing, types.ModuleType | types.FunctionType):
                 self.everything(type(thing), depth + 1)
 
     def each(self, thing: Any) -> Any:
         """The step walks through something."""
-        if id(thing) not in self.outside or isinstance(thing, TensorCell):
+        if id(thing) not in self.outside or is_a(thing, TensorCell):
             return thing
-        if isinstance(thing, WatchedList | WatchedDict):
+        if is_a(thing, WatchedList | WatchedDict):
             for part in list(thing):
                 self.mark(part, None)
                 self.see(part)
@@ -347,9 +353,9 @@ class Observer(Sight):
         if type(thing) in (list, tuple) and len(thing) <= FEW:
             self.ask(len, thing, ": its length", len(thing))
             return [self.item(thing, i, value) for i, value in enumerate(thing)]
-        if isinstance(thing, dict):
+        if is_a(thing, dict):
             self.ask(tuple, thing, ": its keys", tuple(thing))
-        elif isinstance(thing, (*CONTAINERS, np.ndarray)):
+        elif is_a(thing, (*CONTAINERS, np.ndarray)):
             self.contents(thing)
         elif hasattr(type(thing), "__next__"):
             raise TraceError(ITERATOR.format(type(thing).__name__))
@@ -377,7 +383,7 @@ class Observer(Sight):
             return None
         self._arrays.pop(id(array), None)
         for source, stand_in in self.inputs:
-            if isinstance(source, ArrayAt) and source.array is array:
+            if is_a(source, ArrayAt) and source.array is array:
                 return stand_in
         source = ArrayAt(array, self.place_of(array))
         return self._new_input(source, Primitive.make_tensor(Value(np.array(array))))
@@ -401,26 +407,26 @@ class Observer(Sight):
         """The step is about to change something: remember what it was."""
         from chainrule.nn.module import Module
 
-        if id(thing) in self._befores or isinstance(thing, TensorCell):
+        if id(thing) in self._befores or is_a(thing, TensorCell):
             return
-        if isinstance(thing, Module):
+        if is_a(thing, Module):
             self.see(thing)
             title = type(thing).__name__
             self._remember(thing.__dict__, None, title, thing)
             self._remember(thing._buffers, None, title)
             self._remember(thing._parameters, None, title)
             return
-        if id(thing) not in self.outside and not isinstance(thing, type | types.ModuleType):
+        if id(thing) not in self.outside and not is_a(thing, type | types.ModuleType):
             return
         place = self.place_of(thing)
         title = str(place) if place is not None else questions.title_of(thing)
-        if isinstance(thing, list | dict | set | deque | np.ndarray):
+        if is_a(thing, list | dict | set | deque | np.ndarray):
             self._remember(thing, place, title)
             return
-        fields = getattr(thing, "__dict__", None)
-        if isinstance(fields, dict):
+        fields = questions.fields_of(thing)
+        if is_a(fields, dict):
             self._remember(fields, place, title, thing)
-        names = questions.attributes_of_class(thing) if isinstance(thing, type) else questions.slots_of(thing)
+        names = questions.attributes_of_class(thing) if is_a(thing, type) else questions.slots_of(thing)
         self._befores[id(thing)] = SlotsBefore(thing, place, title, names)
 
     def _remember(self, holder: Any, place: Place | None, title: str, owner: Any = None) -> None:
@@ -490,12 +496,14 @@ class Observer(Sight):
     def _with_way(self, fact: Fact) -> Fact:
         """A fact, with whether another thing may lie there: if all that was read of it is known by this way to it."""
         place = self.place_of(fact.value)
-        same_way = place is not None and place.identity == fact.place.identity
-        return fact._replace(looked_into=same_way and is_looked_into(fact.value))
+        only_way = (
+            place is not None and place.identity == fact.place.identity and id(fact.value) not in self.found_twice
+        )
+        return fact._replace(looked_into=only_way and is_looked_into(fact.value))
 
 
 def _is_followed_function(function: Any) -> bool:
-    return isinstance(function, types.FunctionType) and is_followed(function.__globals__, function.__code__.co_filename)
+    return is_a(function, types.FunctionType) and is_followed(function.__globals__, function.__code__.co_filename)
 
 
 class ArrayAt:

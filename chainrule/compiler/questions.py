@@ -78,9 +78,18 @@ def slots_of(thing: Any) -> list[str]:
 
 def attributes_of(thing: Any) -> list[str]:
     """The names of an object's own attributes."""
-    fields = getattr(thing, "__dict__", None)
+    fields = fields_of(thing)
     own = [name for name in fields if isinstance(name, str)] if isinstance(fields, dict) else []
     return [*own, *slots_of(thing)]
+
+
+def fields_of(thing: Any) -> Any:
+    """An object's own dictionary, without asking the object (which may have a `__getattribute__`); None without one."""
+    try:
+        fields = object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return None
+    return fields if type(fields) is dict else None
 
 
 def attributes_of_class(kind: type) -> list[str]:

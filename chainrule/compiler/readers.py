@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called, combined
-from chainrule.compiler.numbers import Number, apply, numbers_in
+from chainrule.compiler.numbers import Number, apply, is_a, numbers_in
 from chainrule.compiler.observe import CONTAINERS, Observer
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import is_followed_class
@@ -76,7 +76,7 @@ def attribute(thing: Any, name: str) -> Any:
     o = _per_thread.observer
     if o is None:
         return getattr(thing, name)
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
     try:
         value = getattr(thing, name)
@@ -91,7 +91,7 @@ def item(thing: Any, key: Any) -> Any:
     o = _per_thread.observer
     if o is None:
         return thing[key]
-    _decided(thing if isinstance(thing, Number) else None, key)
+    _decided(thing if is_a(thing, Number) else None, key)
     o.contents(key)
     try:
         value = thing[key]
@@ -116,9 +116,9 @@ def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
 def contents(thing: Any) -> Any:
     """Something is compared or shown: of a container all that is in it counts."""
     o = _per_thread.observer
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
-    if o is not None and isinstance(thing, (*CONTAINERS, np.ndarray)):
+    if o is not None and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.contents(thing)
     elif o is not None and id(thing) in o.outside and _is_compared_by_others(type(thing)):
         o.everything(thing)
@@ -133,7 +133,7 @@ def _is_compared_by_others(kind: type) -> bool:
 def everything(thing: Any) -> Any:
     """Something is taken apart by a `match`."""
     o = _per_thread.observer
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
     if o is not None:
         o.everything(thing)
@@ -143,19 +143,19 @@ def everything(thing: Any) -> Any:
 def truth(thing: Any) -> Any:
     """Something is asked whether it is true."""
     o = _per_thread.observer
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
     if o is not None and id(thing) in o.outside:
-        if isinstance(thing, CONTAINERS):
+        if is_a(thing, CONTAINERS):
             o.ask(bool, thing, ": whether it is empty", bool(thing))
-        elif isinstance(thing, np.ndarray):
+        elif is_a(thing, np.ndarray):
             o.contents(thing)
     return thing
 
 
 def unary(function: Any, x: Any) -> Any:
     """An operator with one side."""
-    if isinstance(x, Number):
+    if is_a(x, Number):
         return apply(function, x)
     return function(contents(x))
 
@@ -165,9 +165,9 @@ def binary(function: Any, x: Any, y: Any) -> Any:
     o = _per_thread.observer
     if o is None:
         return function(x, y)
-    if isinstance(x, Number) or isinstance(y, Number):
+    if is_a(x, Number) or is_a(y, Number):
         return combined(o, function, x, y)
-    if not isinstance(x, TensorCell) and not isinstance(y, TensorCell):
+    if not is_a(x, TensorCell) and not is_a(y, TensorCell):
         contents(x)
         contents(y)
     return function(x, y)
@@ -176,7 +176,7 @@ def binary(function: Any, x: Any, y: Any) -> Any:
 def in_place(function: Any, x: Any, y: Any) -> Any:
     """`x += y` and the like."""
     o = _per_thread.observer
-    if o is not None and isinstance(x, (list, dict, set, deque, np.ndarray)):
+    if o is not None and is_a(x, (list, dict, set, deque, np.ndarray)):
         o.writing(x)
         contents(y)
         return function(x, y)
@@ -186,7 +186,7 @@ def in_place(function: Any, x: Any, y: Any) -> Any:
 def each(thing: Any) -> Any:
     """Something is walked through."""
     o = _per_thread.observer
-    if isinstance(thing, Number):
+    if is_a(thing, Number):
         thing.decides()
     return thing if o is None else o.each(thing)
 

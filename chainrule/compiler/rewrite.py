@@ -394,7 +394,7 @@ class _Rewriter(ast.NodeTransformer):
         kind = self.scope.kind(node.id)
         if kind == "global":
             return _reader("name", node, ast.Constant(self._mangled(node.id)))
-        if kind == "free" and not self.scope.is_class:
+        if kind == "free":
             return _reader("variable", node, ast.Constant(node.id), self._shown(node.id))
         return node
 

@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict
 from chainrule.compiler.facts import MISSING
+from chainrule.compiler.numbers import is_a
 from chainrule.compiler.places import Place
 from chainrule.compiler.rewrite import is_rewritten, rewritten
 from chainrule.dtypes import DType
@@ -69,6 +70,7 @@ class Sight:
 
     Attributes:
         outside: what was there before the step, by identity, with where it was found.
+        found_twice: what of this was found in several places.
         cells: variables of enclosing functions that were there before.
         watched: modules and optimisers, which say themselves when they change.
         blind: whether a function without source takes part: then numbers are no inputs.
@@ -76,6 +78,7 @@ class Sight:
 
     def __init__(self) -> None:
         self.outside: dict[int, tuple[Any, Place | None]] = {}
+        self.found_twice: set[int] = set()
         self.cells: dict[int, tuple[Any, Place | None]] = {}
         self.watched: dict[int, Any] = {}
         self.blind = False
@@ -106,10 +109,15 @@ class Sight:
 
     def mark(self, thing: Any, place: Place | None) -> None:
         """It was there before the step, at this place."""
-        if isinstance(thing, ATOMS) or id(thing) in self.outside:
+        if is_a(thing, ATOMS):
+            return
+        if id(thing) in self.outside:
+            before = self.outside[id(thing)][1]
+            if before is not place and (before is None or place is None or before.identity != place.identity):
+                self.found_twice.add(id(thing))
             return
         self.outside[id(thing)] = thing, place
-        if isinstance(thing, types.MethodType):
+        if is_a(thing, types.MethodType):
             self.mark(thing.__self__, Place(thing, "attribute", "__self__", str(place or thing.__name__), place))
 
     def place_of(self, thing: Any) -> Place | None:
@@ -127,7 +135,7 @@ class Sight:
 
     def enter(self, function: Any) -> None:
         """Begin with the step itself."""
-        owner = function.__self__ if isinstance(function, types.MethodType) else function
+        owner = function.__self__ if is_a(function, types.MethodType) else function
         self.mark(owner, None)
         self.see(function)
         if self.blind:
@@ -135,31 +143,34 @@ class Sight:
 
     def see(self, thing: Any) -> None:
         """Something that the step may call, or call methods of: follow its functions."""
-        if isinstance(thing, TensorCell):  # not kept: what the step has made would outlive it
+        if is_a(thing, TensorCell):  # not kept: what the step has made would outlive it
             self._see_hooks(thing)
-        elif isinstance(thing, types.MethodType):
+        elif is_a(thing, types.MethodType):
             self.see(thing.__func__)
             self.see(thing.__self__)
-        if isinstance(thing, (TensorCell, types.MethodType, list, tuple, dict, set, frozenset, *ATOMS)):
+        if is_a(thing, (TensorCell, types.MethodType, list, tuple, dict, set, frozenset, *ATOMS)):
             return
-        if id(thing) in self._seen or isinstance(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
+        if id(thing) in self._seen or is_a(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
             return
         if is_rewritten(thing) or self.is_made_by_the_step(thing):
             self._see_class(type(thing))  # not kept either
             return
+        if is_a(thing, functools.partial) and id(thing) not in self.outside:
+            self._see_partial(thing)  # as a method of a tensor can be: nor this
+            return
         self._seen[id(thing)] = thing
-        if isinstance(thing, types.FunctionType):
+        if is_a(thing, types.FunctionType):
             self._see_function(thing)
-        elif isinstance(thing, type):
+        elif is_a(thing, type):
             self._see_class(thing)
-        elif isinstance(thing, functools.partial):
+        elif is_a(thing, functools.partial):
             self._see_partial(thing)
-        elif isinstance(thing, property):
+        elif is_a(thing, property):
             self.see(thing.fget)
             self.see(thing.fset)
-        elif isinstance(thing, staticmethod | classmethod):
+        elif is_a(thing, staticmethod | classmethod):
             self.see(thing.__func__)
-        elif isinstance(thing, functools.cached_property):
+        elif is_a(thing, functools.cached_property):
             self.see(thing.func)
         else:
             self._see_object(thing)
@@ -168,6 +179,10 @@ class Sight:
         """A function with some of its arguments: these are parts of it."""
         place = self.place_of(thing)
         self.see(thing.func)
+        if id(thing) not in self.outside:
+            for part in (*thing.args, *thing.keywords.values()):
+                self.see(part)
+            return
         for name, parts in (("args", enumerate(thing.args)), ("keywords", thing.keywords.items())):
             given = Place(thing, "attribute", name, f"{place or 'a partial'}.{name}", place)
             if name == "keywords":
@@ -182,7 +197,7 @@ class Sight:
         contents = [content_of(cell) for cell in function.__closure__ or ()]
         if not is_followed(function.__globals__, function.__code__.co_filename):
             for content in contents:  # a decorator of a library's
-                if isinstance(content, types.FunctionType | functools.partial | types.MethodType):
+                if is_a(content, types.FunctionType | functools.partial | types.MethodType):
                     self.see(content)
             return
         place = self.place_of(function)
@@ -212,11 +227,11 @@ class Sight:
                 continue
             place = Place(function, "attribute", name, f"{function.__name__}.{name}", parent)
             self.note(place, given)
-            pairs = given.items() if isinstance(given, dict) else enumerate(given)
+            pairs = given.items() if is_a(given, dict) else enumerate(given)
             for key, part in list(pairs):
-                title = key if isinstance(key, str) else f"default {key} of {function.__name__}"
+                title = key if is_a(key, str) else f"default {key} of {function.__name__}"
                 inner = Place(given, "item", key, title, place)
-                if isinstance(given, dict):
+                if is_a(given, dict):
                     self.read(inner, part, fixed=True)
                 self.mark(part, inner)
                 self.everything(part) if self.blind else self.see(part)
@@ -247,9 +262,9 @@ class Sight:
                 self._seen[id(base)] = base
                 for value in list(vars(base).values()):
                     functions = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
-                    if isinstance(value, functions):
+                    if is_a(value, functions):
                         self.see(value)
-                    elif hasattr(type(value), "__get__") and not isinstance(value, type):
+                    elif hasattr(type(value), "__get__") and not is_a(value, type):
                         self.see(type(value))  # a descriptor of the user's
 
     def _see_object(self, thing: Any) -> None:
@@ -258,15 +273,15 @@ class Sight:
         from chainrule.optim.optimizer import Optimizer
 
         self._see_class(type(thing))
-        if isinstance(thing, Module):
+        if is_a(thing, Module):
             self.watched[id(thing)] = thing
             for part in thing.modules():
                 self._see_layer(part)
-        elif isinstance(thing, Optimizer):
+        elif is_a(thing, Optimizer):
             self.watched[id(thing)] = thing
             for table in thing._hooks.values():
                 self._see_hook_table(table)
-        elif isinstance(thing, CompiledFunction):
+        elif is_a(thing, CompiledFunction):
             self.enter(thing.function)
         elif hasattr(thing, "__wrapped__"):
             self.see(thing.__wrapped__)
@@ -280,7 +295,7 @@ class Sight:
         self._see_class(kind)
         self.note(Place(kind, "attribute", "forward", f"{kind.__name__}.forward"), kind.forward)
         for name, value in module.__dict__.items():
-            if name not in INTERNAL and not isinstance(value, (WatchedDict, *ATOMS)):
+            if name not in INTERNAL and not is_a(value, (WatchedDict, *ATOMS)):
                 self.mark(value, Place(module, "field", name, f"{kind.__name__}.{name}"))
                 self.see(value)
         for name in HOOKS:
@@ -305,6 +320,6 @@ class Sight:
 def _names_in(code: types.CodeType) -> set[str]:
     names = set(code.co_names)
     for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
+        if is_a(constant, types.CodeType):
             names |= _names_in(constant)
     return names

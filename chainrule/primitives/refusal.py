@@ -36,6 +36,8 @@ _READERS = {
 }  # fmt: skip
 #: Where the question is only passed on.
 _PASSED_ON = ("chainrule.cell", "chainrule.primitives.trace", "chainrule.primitives.refusal")
+#: What stands between the user's code and what it calls, while a step is traced.
+_BETWEEN = ("chainrule.compiler.readers", "chainrule.compiler.calls")
 
 
 def asking() -> tuple[str, str]:
@@ -44,6 +46,8 @@ def asking() -> tuple[str, str]:
     reader = ""
     while frame is not None and frame.f_globals.get("__name__", "").startswith("chainrule."):
         name = frame.f_code.co_name
+        if frame.f_globals["__name__"] in _BETWEEN:
+            break
         if name in _READERS:
             reader = reader or name
         elif name[0] not in "_<" and frame.f_globals["__name__"] not in _PASSED_ON:
