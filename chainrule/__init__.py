@@ -296,10 +296,13 @@ if TYPE_CHECKING:
         backends,
         cuda,
         data,
+        distributed,
         func,
+        jit,
         linalg,
         models,
         mps,
+        multiprocessing,
         nn,
         optim,
         train,
@@ -451,8 +454,9 @@ if TYPE_CHECKING:
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
-    "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "metrics", "models",
-    "mps", "nn", "optim", "serialization", "train", "transfer", "tune", "utils", "vision", "xpu",
+    "accelerator", "amp", "autograd", "backends", "cuda", "data", "distributed", "explain", "func", "jit", "linalg",
+    "metrics", "models", "mps", "multiprocessing", "nn", "optim", "serialization", "sparse", "train", "transfer",
+    "tune", "utils", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),

@@ -48,11 +48,11 @@ _REASONS: dict[str, dict[str, str]] = {
             empty_strided layout memory_format preserve_format strided""",
         _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
         "use x.get_device(), or x.device": "get_device",
-        _SCRIPT: "compiled_with_cxx11_abi export fx jit",
+        _SCRIPT: "compiled_with_cxx11_abi export fx",
         "use set_default_dtype": "set_default_tensor_type",
         _STORAGE: "is_storage storage",
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
-        _ONE_PROCESS: "distributed multiprocessing is_distributed futures fork wait Future get_num_interop_threads "
+        _ONE_PROCESS: "is_distributed futures fork wait Future get_num_interop_threads "
         "set_num_interop_threads init_num_threads thread_safe_generator",
         _SPECIAL: "digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma special",
         _WHOLE: "bitwise_left_shift bitwise_right_shift gcd lcm",
@@ -175,7 +175,6 @@ _REASONS: dict[str, dict[str, str]] = {
     "nn": {
         "PyTorch's own word for an old base class; use Module": "Container",
         "an older LocalResponseNorm; PyTorch's sums a channel too many in the middle": "CrossMapLRN2d",
-        "for several GPUs; chainrule runs on the cores of one machine": "DataParallel",
         _CHUNKS: "LinearCrossEntropyLoss LinearCrossEntropyOptions",
         "an old name; NLLLoss takes images": "NLLLoss2d",
         _INTERNAL: "factory_kwargs",
@@ -199,7 +198,6 @@ _REASONS: dict[str, dict[str, str]] = {
         _INTERNAL: "swap_in_optimizer_params_and_state",
     },
     "utils.data": {
-        "for several processes on several machines; chainrule runs on one": "DistributedSampler",
         "use Dataset and IterableDataset": """
             DFIterDataPipe DataChunk IterDataPipe MapDataPipe functional_datapipe guaranteed_datapipes_determinism
             non_deterministic""",

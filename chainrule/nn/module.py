@@ -450,6 +450,13 @@ class Module(StateDictMethods):
         """Raises DeviceError: there is no other device than the CPU."""
         return self.to("cuda" if device is None else device)
 
+    def share_memory(self) -> Self:
+        """Raises ChainruleError: tensors are never shared with other processes, which would train copies."""
+        raise ChainruleError(
+            "share_memory: a process gets copies of tensors, so what it learns would not be seen here. Train in one "
+            "process (compiled steps use all cores), or send results back through a multiprocessing.Queue."
+        )
+
     # ----------------------------------------------------------------------------------- printing, copying
 
     def extra_repr(self) -> str:
