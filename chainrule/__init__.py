@@ -305,6 +305,7 @@ if TYPE_CHECKING:
         multiprocessing,
         nn,
         optim,
+        sparse,
         train,
         transfer,
         utils,
@@ -451,6 +452,8 @@ if TYPE_CHECKING:
         set_rng_state,
     )
     from chainrule.serialization import load, save
+    from chainrule.sparse import sparse_coo, sparse_coo_tensor, sparse_csr, sparse_csr_tensor
+    from chainrule.sparse.functions import dsmm, spmm
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
@@ -593,6 +596,8 @@ _LATER = {
         "set_rng_state",
     ),
     "chainrule.serialization": ("load", "save"),
+    "chainrule.sparse": ("sparse_coo", "sparse_coo_tensor", "sparse_csr", "sparse_csr_tensor"),
+    "chainrule.sparse.functions": ("dsmm", "spmm"),
 }
 
 

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any, NoReturn
 
 _COMPLEX = "tensors hold real numbers; keep real and imaginary parts along a dimension of size 2"
-_SPARSE = "tensors are dense; multiply by a mask, or look rows up with nn.functional.embedding"
+_SPARSE = "sparse tensors are sparse_coo_tensor and sparse_csr_tensor; their products are sparse.mm, addmm and @"
+_SPARSE_METHOD = "of sparse tensors, which x.to_sparse() and x.to_sparse_csr() make"
 _QUANTISED = "no quantised tensors; the data types are listed in chainrule.dtypes"
 _MEMORY = "how entries lie in memory is nobody's concern here; leave it out"
 _DEVICE = "chainrule computes on the CPU; leave it out"
@@ -35,8 +36,8 @@ _REASONS: dict[str, dict[str, str]] = {
             angle cdouble cfloat chalf complex complex128 complex32 complex64 imag is_conj is_neg polar
             view_as_complex view_as_real""",
         _SPARSE: """
-            dsmm hsmm hspmm saddmm smm sparse sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo
-            sparse_coo_tensor sparse_csc_tensor sparse_csr sparse_csr_tensor spmm sspaddmm""",
+            hsmm hspmm saddmm smm sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_csc_tensor
+            sspaddmm""",
         _QUANTISED: """
             dequantize empty_quantized int_repr qint32 qint8 qscheme quantization quint2x4 quint4x2 quint8 ao bit
             bits16 bits1x8 bits2x4 bits4x2 bits8 choose_qparams_optimized""",
@@ -131,9 +132,10 @@ _REASONS: dict[str, dict[str, str]] = {
     "Tensor": {
         _COMPLEX: "angle cdouble cfloat chalf conj_physical_ imag is_conj is_neg",
         _SPARSE: """
-            ccol_indices coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr row_indices
-            smm sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm to_dense to_sparse
-            to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
+            ccol_indices row_indices smm sparse_resize_ sparse_resize_and_clear_ sspaddmm to_sparse_bsc to_sparse_bsr
+            to_sparse_csc""",
+        _SPARSE_METHOD: """
+            coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr sparse_dim values""",
         _QUANTISED: "dequantize int_repr qscheme",
         _MEMORY: """
             as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to layout

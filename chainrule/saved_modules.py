@@ -39,8 +39,8 @@ def name_of(kind: type, place: str) -> str:
     if found is kind:
         return f"{kind.__module__}:{kind.__qualname__}"
     raise CheckpointError(
-        f"{place} cannot be saved: its class {kind.__qualname__} is not found by that name in {kind.__module__} (it was "
-        "made in a function or while running); define it at the top of a module, or save the state_dict()."
+        f"{place} cannot be saved: its class {kind.__qualname__} is not found by that name in {kind.__module__} "
+        "(it was made in a function or while running); define it at the top of a module, or save the state_dict()."
     )
 
 
@@ -141,7 +141,8 @@ def _pack_module(packer: Any, module: Module, path: tuple[Any, ...], place: str)
     kind, own = type(module), dict(vars(module))
     if kind.__getstate__ is not Module.__getstate__ or kind.__setstate__ is not Module.__setstate__:
         raise CheckpointError(
-            f"{place} cannot be saved: {kind.__qualname__} says itself how it is pickled, by code; save its state_dict()."
+            f"{place} cannot be saved: {kind.__qualname__} says itself, by code, how it is pickled; save its "
+            "state_dict()."
         )
     for table in vars(Module()):
         held = own.pop(table, None)

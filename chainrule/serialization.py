@@ -40,7 +40,8 @@ def save(obj: Any, f: File) -> None:
     `obj` holds dictionaries (keys: strings, numbers, None, or tuples of these), lists, tuples, sets, tensors, NumPy
     arrays, numbers, strings, bytes, None, data types: so the state of a module, an optimiser, a schedule, or all of
     these together. A module itself is written as the name of its class and what it holds (other modules, tensors,
-    plain values, dataclasses, namespaces, our own functions such as `nn.functional.relu`). A tensor that stands in several places is stored once. Views are stored with their own entries only.
+    plain values, dataclasses, namespaces, our own functions such as `nn.functional.relu`). A tensor that stands in
+    several places is stored once. Views are stored with their own entries only.
 
     `f` is a path or a file opened for writing in binary mode. A path is written atomically: a crash leaves the file
     that was there. The file is safetensors inside, whatever its name ends with.
@@ -88,7 +89,8 @@ def load(
     Returns what was saved; a dictionary of tensors for plain safetensors files.
 
     Raises CheckpointError for a file that is damaged, that is in another format, that names a class which the program
-    does not have, or that (PyTorch's) holds anything but tensors and plain values; OSError if it cannot be opened; ValueError for a device that does not exist.
+    does not have, or that (PyTorch's) holds anything but tensors and plain values; OSError if it cannot be opened;
+    ValueError for a device that does not exist.
 
     >>> import chainrule, tempfile
     >>> path = Path(tempfile.mkdtemp()) / "weights.pt"

@@ -150,7 +150,9 @@ def _describe(thing: Any) -> str:
 
 
 def unpack(structure: Any, arrays: dict[str, np.ndarray], classes: Classes | None = None) -> Any:
-    """What `pack` was given. `classes` are those that may be named. Raises PackError, and what Python raises on wrong types, for what it never returns.
+    """What `pack` was given. `classes` are those that may be named.
+
+    Raises PackError, and what Python raises on wrong types, for what it never returns.
 
     >>> unpack(*pack([1, (2, float("inf")), {3: None}]))
     [1, (2, inf), {3: None}]
