@@ -119,6 +119,8 @@ def pack_object(packer: Any, thing: Any, path: tuple[Any, ...], place: str) -> A
         return _pack_module(packer, thing, path, place)
     if isinstance(thing, type):
         return {"class": name_of(thing, place)} if issubclass(thing, Module) else None
+    if isinstance(thing, dict) and type(thing).__module__.startswith("chainrule."):
+        return {"table": [name_of(type(thing), place), packer.pack(dict(thing), path)]}
     if dataclasses.is_dataclass(thing):
         fields = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
         fields |= getattr(thing, "__dict__", {})
@@ -157,7 +159,7 @@ def _pack_module(packer: Any, module: Module, path: tuple[Any, ...], place: str)
             "class": name_of(kind, place),
             "training": module.training,
             "not_saved": sorted(module._not_saved),
-            **{table.strip("_"): packer.pack(getattr(module, table), path) for table in _TABLES},
+            **{table.strip("_"): packer.pack(dict(getattr(module, table)), path) for table in _TABLES},
             "fields": packer.pack(own, path),
         }
     }
@@ -178,7 +180,7 @@ def readers(back: Callable[[Any], Any], classes: Classes) -> dict[str, Callable[
         fields = made.__dict__
         fields.update(_named(back(entry["fields"]), object))
         for table, of in _TABLES.items():
-            fields[table] = _named(back(entry[table.strip("_")]), of)
+            fields[table].update(_named(back(entry[table.strip("_")]), of))
         fields["_not_saved"] = {str(name) for name in entry["not_saved"]}
         fields["training"] = bool(entry["training"])
         return made
@@ -192,6 +194,14 @@ def readers(back: Callable[[Any], Any], classes: Classes) -> dict[str, Callable[
             object.__setattr__(made, name, value)
         return made
 
+    def table(entry: list[Any]) -> Any:
+        kind = classes.find(entry[0])
+        if not issubclass(kind, dict) or not kind.__module__.startswith("chainrule."):
+            raise CheckpointError(f"the file wants a dictionary {entry[0]}, which is none of chainrule's.")
+        made = kind()
+        made.update(back(entry[1]))
+        return made
+
     def namespace(entry: list[Any]) -> Any:
         made = _BAGS[entry[0]]()
         vars(made).update(_named(back(entry[1]), object))
@@ -202,6 +212,7 @@ def readers(back: Callable[[Any], Any], classes: Classes) -> dict[str, Callable[
         "same": lambda number: modules[number],
         "class": classes.find_module,
         "record": record,
+        "table": table,
         "namespace": namespace,
         "function": lambda name: _functions()[name],
     }

@@ -198,7 +198,7 @@ def module_entry(name: str, **changes: Any) -> Any:
         module_entry("tempfile:TemporaryDirectory"), module_entry("chainrule.nn.linear:nothing"), module_entry(""), module_entry("::"),
         module_entry(3), module_entry("chainrule.nn:Linear.__init__"), {"class": "os:system"}, {"class": "subprocess:Popen"},
         {"record": ["subprocess:Popen", {"dict": []}]}, {"record": ["chainrule.nn.linear:Linear", {"dict": []}]},
-        {"function": "save"}, {"function": "nn.functional.os"}, {"function": "load"}, {"namespace": ["Popen", {"dict": []}]}, {"same": 7},
+        {"function": "save"}, {"function": "nn.functional.os"}, {"function": "load"}, {"namespace": ["Popen", {"dict": []}]}, {"same": 7}, {"table": ["collections:OrderedDict", {"dict": []}]}, {"table": ["os:_Environ", {"dict": []}]},
         module_entry("chainrule.nn.linear:Linear", parameters={"dict": [["weight", 3]]}),
         module_entry("chainrule.nn.linear:Linear", modules={"dict": [["a", {"tensor": {"name": "w"}}]]}),
         module_entry("chainrule.nn.linear:Linear", fields=[1]), module_entry("chainrule.nn.linear:Linear", fields={"dict": [[1, 2]]}),
