@@ -78,7 +78,7 @@ def accuracy(output, labels):
 
 adj, features, labels = load_data()
 idx_train, idx_test = torch.LongTensor(range(6)), torch.LongTensor(range(6, 40))
-print("edges", adj._nnz(), "of", tuple(adj.shape), adj)
+print("edges", adj._nnz(), "of", tuple(adj.shape))
 model = GCN(features.shape[1], args.hidden, int(labels.max().item()) + 1, dropout=0.0)
 print(model)
 optimizer = optim.Adam(model.parameters(), lr=args.lr, weight_decay=5e-4)

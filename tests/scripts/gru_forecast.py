@@ -19,7 +19,7 @@ class Forecaster(nn.Module):
 
     def forward(self, x):
         h0 = torch.zeros(self.num_layers, x.size(0), self.hidden_size, dtype=x.dtype).to(x.device)
-        out, hn = self.gru(x, h0)
+        out, _ = self.gru(x, h0)
         return self.fc(out[:, -1, :]).squeeze(-1)
 
 
@@ -68,4 +68,4 @@ print("forecast", np.array(future) * std + mean)
 packed = nn.utils.rnn.pack_padded_sequence(x_train[:3], [8, 5, 2], batch_first=True)
 output, hidden = model.gru(packed)
 padded, lengths = nn.utils.rnn.pad_packed_sequence(output, batch_first=True)
-print("packed", padded.shape, lengths, padded[:, 0, :3], hidden[-1].norm().item())
+print("packed", padded.shape, lengths, padded.detach()[:, 0, :3], hidden[-1].norm().item())

@@ -109,7 +109,7 @@ class GPT(nn.Module):
                 p.data.copy_(torch.from_numpy(numbers.normal(0.0, std, tuple(p.shape))))
 
     def forward(self, idx, targets=None):
-        b, t = idx.size()
+        _, t = idx.size()
         assert t <= self.config.block_size
         pos = torch.arange(0, t, dtype=torch.long, device=idx.device)
         x = self.transformer.drop(self.transformer.wte(idx) + self.transformer.wpe(pos))

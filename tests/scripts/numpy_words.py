@@ -25,7 +25,7 @@ weights = softmax(q @ k.swapaxes(1, 2) / np.sqrt(4), axis=-1)
 out = layer_norm(torch.concatenate([weights @ v, x], axis=2))
 loss = (out**2 * torch.linspace(0, 1, 8)).sum()
 loss.backward()
-print("rows of weights add up to", weights.sum(axis=2))
+print("rows of weights add up to", weights.detach().sum(axis=2))
 print("loss", loss.item(), "gradient", x.grad.std(axis=(0, 1), keepdims=True), x.grad.std(axis=1, correction=0)[0])
 
 # k-means
@@ -48,7 +48,7 @@ print("nearest", order[:5].tolist(), torch.cumsum(d[order][:4], axis=0), torch.f
 table = torch.arange(12.0).reshape(3, 4)
 print(torch.median(table, axis=1).values, torch.prod(table + 1, axis=1), torch.logsumexp(table, axis=0, keepdims=True))
 print(
-    torch.split(table, 2, axis=1)[1], torch.squeeze(table[:, None], axis=1).shape, torch.unsqueeze(table, axis=0).shape
+    torch.split(table, 2, dim=1)[1], torch.squeeze(table[:, None], axis=1).shape, torch.unsqueeze(table, axis=0).shape
 )
 print(
     table.std(axis=0, keepdims=True),

@@ -92,4 +92,4 @@ if __name__ == "__main__":
     )
     queue = mp.get_context("fork").SimpleQueue()
     queue.put(model(x).detach().numpy())
-    print("through a queue", queue.get()[0], mp.cpu_count() > 0)
+    print("through a queue", *queue.get()[0].tolist(), mp.cpu_count() > 0)

@@ -53,7 +53,7 @@ for p in model.parameters():
     p.data.copy_(torch.from_numpy(numbers.normal(0, 0.3, tuple(p.shape))))
 x = torch.from_numpy(numbers.normal(0, 1, (12, 6)).astype("float32"))
 y = torch.from_numpy(numbers.integers(0, 3, 12))
-optimizer = torch.optim.RMSprop(model.parameters(), lr=0.01)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
 
 def train(model, optimizer, steps):
@@ -77,7 +77,7 @@ print(again.config, len(again.history), again.layers[0] is again.layers[2])
 print("difference", (again(x) - model(x)).abs().max().item(), "outputs", again(x)[0].detach())
 checkpoint = torch.load("checkpoint.pt", weights_only=False)
 restored = checkpoint["model"]
-optimizer2 = torch.optim.RMSprop(restored.parameters(), lr=0.01)
+optimizer2 = torch.optim.SGD(restored.parameters(), lr=0.1, momentum=0.9)
 optimizer2.load_state_dict(checkpoint["optimizer"])
 print("goes on from step", checkpoint["step"])
 train(restored, optimizer2, 2)
