@@ -304,6 +304,7 @@ if TYPE_CHECKING:
         mps,
         multiprocessing,
         nn,
+        onnx,
         optim,
         sparse,
         train,
@@ -458,8 +459,8 @@ if TYPE_CHECKING:
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
     "accelerator", "amp", "autograd", "backends", "cuda", "data", "distributed", "explain", "func", "jit", "linalg",
-    "metrics", "models", "mps", "multiprocessing", "nn", "optim", "serialization", "sparse", "train", "transfer",
-    "tune", "utils", "vision", "xpu",
+    "metrics", "models", "mps", "multiprocessing", "nn", "onnx", "optim", "serialization", "sparse", "train",
+    "transfer", "tune", "utils", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),

@@ -82,7 +82,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use np.frexp on x.numpy()": "frexp",
         "use np.nextafter on x.numpy()": "nextafter",
         "use chainrule.scan for loops, and where for choices": "cond while_loop",
-        "not there: write weights with save, which makes safetensors files that other programs read": "onnx",
         "use chainrule.models, or load weights from a file": "hub package",
         "use compile(step).profile(…) or cProfile": "profiler monitor",
         "use NumPy's numpy.testing, or allclose": "testing",

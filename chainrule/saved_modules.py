@@ -129,7 +129,7 @@ def pack_object(packer: Any, thing: Any, path: tuple[Any, ...], place: str) -> A
         if type(thing) is kind:
             return {"namespace": [name, packer.pack(dict(vars(thing)), path)]}
     for name, function in _functions().items():
-        if thing is function:
+        if thing is function or thing is getattr(function, "__wrapped__", None):
             return {"function": name}
     return None
 

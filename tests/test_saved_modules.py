@@ -170,6 +170,13 @@ def test_a_file_imports_nothing_and_its_error_has_the_line_to_add(saved: Path) -
     assert run(saved, moved).stdout == "Size([1, 1])\n"
 
 
+def test_classes_may_be_named_for_all_files(saved: Path) -> None:
+    (saved / "networks.py").rename(saved / "other.py")
+    text = "import chainrule\nfrom other import Net\nwith chainrule.serialization.safe_globals([Net, len]):\n    print(chainrule.load('net.pt')(chainrule.ones(1, 2)).shape)\nchainrule.load('net.pt')\n"
+    done = run(saved, text)
+    assert done.stdout == "Size([1, 1])\n" and "classes=[Net]" in done.stderr.splitlines()[-1]
+
+
 def test_a_class_of_the_script_itself(tmp_path: Path) -> None:
     definition = "import chainrule\nclass Net(chainrule.nn.ReLU):\n    pass\n"
     assert run(tmp_path, f"{definition}chainrule.save(Net(), 'net.pt')").returncode == 0
