@@ -473,8 +473,12 @@ class Module(StateDictMethods):
         return f"{name}(\n{lines}\n)"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Paths are by identity, which a copy does not share.
-        return {**self.__dict__, "_paths": (-1, {})}
+        """What a copy gets. Results that were kept as attributes (a loss, a normalised weight) leave their history."""
+        fields = {
+            name: field.detach() if isinstance(field, Tensor) and not field.is_leaf else field
+            for name, field in self.__dict__.items()
+        }
+        return {**fields, "_paths": (-1, {})}  # paths are by identity, which a copy does not share
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
