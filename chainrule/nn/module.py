@@ -136,7 +136,7 @@ class Module(StateDictMethods):
         """Call `hook(module, grad_input, grad_output)` when gradients have come back through the module.
 
         Both are tuples: one gradient for each positional argument (None for what is no tensor, zeros for a tensor
-        that wants none, and (None,) alone if none does) and for each result.
+        that wants none, and (None,) alone if none does) and for each result (None for one that was not used).
         What the hook returns (if anything) replaces `grad_input`.
 
         >>> import chainrule
