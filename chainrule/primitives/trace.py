@@ -7,7 +7,6 @@ made explicit as a *capture*: an input of the noted graph. Single numbers stay i
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -170,12 +169,6 @@ def outside_of_trace() -> Any:
 
 #: While a thread traces a step, tensors that it shares with other threads hold its symbols: one thread at a time.
 _one_thread_traces = threading.RLock()
-if hasattr(os, "register_at_fork"):  # a copy of the process that is made in between would find it locked for ever
-    os.register_at_fork(
-        before=_one_thread_traces.acquire,
-        after_in_parent=_one_thread_traces.release,
-        after_in_child=_one_thread_traces.release,
-    )
 
 
 @contextmanager

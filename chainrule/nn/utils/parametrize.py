@@ -174,7 +174,7 @@ def _reduce(self: Any, protocol: Any) -> Any:
 
 
 def _with_own_class(kind: type, names: list[str]) -> Any:
-    module = object.__new__(kind)
+    module: Any = object.__new__(kind)
     _give_own_class(module)
     for name in names:
         _add_property(type(module), name)
