@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from chainrule.errors import CheckpointError
+from chainrule.functions.promotion import is_sparse
 from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor
 
@@ -117,6 +118,8 @@ def pack_object(packer: Any, thing: Any, path: tuple[Any, ...], place: str) -> A
     """What is written for a module or what modules keep; None for a thing of another kind."""
     if isinstance(thing, Module):
         return _pack_module(packer, thing, path, place)
+    if is_sparse(thing):
+        return {"sparse": packer.pack(list(thing.__reduce__()[1]), path)}
     if isinstance(thing, type):
         return {"class": name_of(thing, place)} if issubclass(thing, Module) else None
     if isinstance(thing, dict) and type(thing).__module__.startswith("chainrule."):
@@ -202,6 +205,16 @@ def readers(back: Callable[[Any], Any], classes: Classes) -> dict[str, Callable[
         made.update(back(entry[1]))
         return made
 
+    def sparse(entry: Any) -> Any:
+        from chainrule.sparse import SparseTensor, sparse_coo_tensor, sparse_csr_tensor
+
+        places, entries, shape, coalesced, crow = back(entry)
+        if crow is None:
+            made = sparse_coo_tensor(places, entries, shape, is_coalesced=coalesced)  # which checks them
+        else:
+            made = sparse_csr_tensor(crow, places[1], entries, shape)
+        return SparseTensor(made._places, entries, made.shape, made._coalesced, made._crow)
+
     def namespace(entry: list[Any]) -> Any:
         made = _BAGS[entry[0]]()
         vars(made).update(_named(back(entry[1]), object))
@@ -214,6 +227,7 @@ def readers(back: Callable[[Any], Any], classes: Classes) -> dict[str, Callable[
         "record": record,
         "table": table,
         "namespace": namespace,
+        "sparse": sparse,
         "function": lambda name: _functions()[name],
     }
 

@@ -108,6 +108,17 @@ def test_our_layers_come_back(make: Any) -> None:
         assert isinstance(value, uninitialized) or chainrule.equal(other, value)
 
 
+def test_sparse_tensors_come_back() -> None:
+    A = chainrule.sparse_coo_tensor([[0, 1, 1], [2, 0, 0]], [1.0, 2.0, 3.0], (2, 3), requires_grad=True)
+    for given in (A, A.coalesce().detach(), A.detach().to_sparse_csr()):
+        back = round_trip({"A": given})["A"]
+        assert repr(back) == repr(given) and back.is_coalesced() == given.is_coalesced()
+        assert back.requires_grad == given.requires_grad
+    packed = {"sparse": [{"tensor": {"name": "w"}}, {"tensor": {"name": "w"}}, {"tuple": [3]}, False, None]}
+    with pytest.raises(CheckpointError):
+        chainrule.load(edited(packed))
+
+
 def test_what_cannot_be_saved_is_named() -> None:
     class Local(nn.Module):
         pass
