@@ -296,12 +296,17 @@ if TYPE_CHECKING:
         backends,
         cuda,
         data,
+        distributed,
         func,
+        jit,
         linalg,
         models,
         mps,
+        multiprocessing,
         nn,
+        onnx,
         optim,
+        sparse,
         train,
         transfer,
         utils,
@@ -448,11 +453,14 @@ if TYPE_CHECKING:
         set_rng_state,
     )
     from chainrule.serialization import load, save
+    from chainrule.sparse import sparse_coo, sparse_coo_tensor, sparse_csr, sparse_csr_tensor
+    from chainrule.sparse.functions import dsmm, spmm
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
-    "accelerator", "amp", "autograd", "backends", "cuda", "data", "explain", "func", "linalg", "metrics", "models",
-    "mps", "nn", "optim", "serialization", "train", "transfer", "tune", "utils", "vision", "xpu",
+    "accelerator", "amp", "autograd", "backends", "cuda", "data", "distributed", "explain", "func", "jit", "linalg",
+    "metrics", "models", "mps", "multiprocessing", "nn", "onnx", "optim", "serialization", "sparse", "train",
+    "transfer", "tune", "utils", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),
@@ -589,6 +597,8 @@ _LATER = {
         "set_rng_state",
     ),
     "chainrule.serialization": ("load", "save"),
+    "chainrule.sparse": ("sparse_coo", "sparse_coo_tensor", "sparse_csr", "sparse_csr_tensor"),
+    "chainrule.sparse.functions": ("dsmm", "spmm"),
 }
 
 

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any, NoReturn
 
 _COMPLEX = "tensors hold real numbers; keep real and imaginary parts along a dimension of size 2"
-_SPARSE = "tensors are dense; multiply by a mask, or look rows up with nn.functional.embedding"
+_SPARSE = "sparse tensors are sparse_coo_tensor and sparse_csr_tensor; their products are sparse.mm, addmm and @"
+_SPARSE_METHOD = "of sparse tensors, which x.to_sparse() and x.to_sparse_csr() make"
 _QUANTISED = "no quantised tensors; the data types are listed in chainrule.dtypes"
 _MEMORY = "how entries lie in memory is nobody's concern here; leave it out"
 _DEVICE = "chainrule computes on the CPU; leave it out"
@@ -35,8 +36,8 @@ _REASONS: dict[str, dict[str, str]] = {
             angle cdouble cfloat chalf complex complex128 complex32 complex64 imag is_conj is_neg polar
             view_as_complex view_as_real""",
         _SPARSE: """
-            dsmm hsmm hspmm saddmm smm sparse sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo
-            sparse_coo_tensor sparse_csc_tensor sparse_csr sparse_csr_tensor spmm sspaddmm""",
+            hsmm hspmm saddmm smm sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_csc_tensor
+            sspaddmm""",
         _QUANTISED: """
             dequantize empty_quantized int_repr qint32 qint8 qscheme quantization quint2x4 quint4x2 quint8 ao bit
             bits16 bits1x8 bits2x4 bits4x2 bits8 choose_qparams_optimized""",
@@ -48,11 +49,11 @@ _REASONS: dict[str, dict[str, str]] = {
             empty_strided layout memory_format preserve_format strided""",
         _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
         "use x.get_device(), or x.device": "get_device",
-        _SCRIPT: "compiled_with_cxx11_abi export fx jit",
+        _SCRIPT: "compiled_with_cxx11_abi export fx",
         "use set_default_dtype": "set_default_tensor_type",
         _STORAGE: "is_storage storage",
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
-        _ONE_PROCESS: "distributed multiprocessing is_distributed futures fork wait Future get_num_interop_threads "
+        _ONE_PROCESS: "is_distributed futures fork wait Future get_num_interop_threads "
         "set_num_interop_threads init_num_threads thread_safe_generator",
         _SPECIAL: "digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma special",
         _WHOLE: "bitwise_left_shift bitwise_right_shift gcd lcm",
@@ -81,7 +82,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use np.frexp on x.numpy()": "frexp",
         "use np.nextafter on x.numpy()": "nextafter",
         "use chainrule.scan for loops, and where for choices": "cond while_loop",
-        "not there: write weights with save, which makes safetensors files that other programs read": "onnx",
         "use chainrule.models, or load weights from a file": "hub package",
         "use compile(step).profile(…) or cProfile": "profiler monitor",
         "use NumPy's numpy.testing, or allclose": "testing",
@@ -131,9 +131,10 @@ _REASONS: dict[str, dict[str, str]] = {
     "Tensor": {
         _COMPLEX: "angle cdouble cfloat chalf conj_physical_ imag is_conj is_neg",
         _SPARSE: """
-            ccol_indices coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr row_indices
-            smm sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ sspaddmm to_dense to_sparse
-            to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values""",
+            ccol_indices row_indices smm sparse_resize_ sparse_resize_and_clear_ sspaddmm to_sparse_bsc to_sparse_bsr
+            to_sparse_csc""",
+        _SPARSE_METHOD: """
+            coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr sparse_dim values""",
         _QUANTISED: "dequantize int_repr qscheme",
         _MEMORY: """
             as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to layout
@@ -175,7 +176,6 @@ _REASONS: dict[str, dict[str, str]] = {
     "nn": {
         "PyTorch's own word for an old base class; use Module": "Container",
         "an older LocalResponseNorm; PyTorch's sums a channel too many in the middle": "CrossMapLRN2d",
-        "for several GPUs; chainrule runs on the cores of one machine": "DataParallel",
         _CHUNKS: "LinearCrossEntropyLoss LinearCrossEntropyOptions",
         "an old name; NLLLoss takes images": "NLLLoss2d",
         _INTERNAL: "factory_kwargs",
@@ -199,7 +199,6 @@ _REASONS: dict[str, dict[str, str]] = {
         _INTERNAL: "swap_in_optimizer_params_and_state",
     },
     "utils.data": {
-        "for several processes on several machines; chainrule runs on one": "DistributedSampler",
         "use Dataset and IterableDataset": """
             DFIterDataPipe DataChunk IterDataPipe MapDataPipe functional_datapipe guaranteed_datapipes_determinism
             non_deterministic""",

@@ -11,7 +11,8 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from chainrule.dtypes import as_dtype
 from chainrule.errors import CheckpointError, DTypeError
 from chainrule.functions.creation import make, need_cpu
+from chainrule.saved_modules import Classes
 from chainrule.structure import PackError, pack, unpack
 from chainrule.tensor import Tensor
 
@@ -34,16 +36,19 @@ _LONGEST_HEADER = 100_000_000
 
 
 def save(obj: Any, f: File) -> None:
-    """Write tensors and plain values, nested in any way, to a file that `load` reads.
+    """Write tensors, plain values and whole modules, nested in any way, to a file that `load` reads.
 
     `obj` holds dictionaries (keys: strings, numbers, None, or tuples of these), lists, tuples, sets, tensors, NumPy
     arrays, numbers, strings, bytes, None, data types: so the state of a module, an optimiser, a schedule, or all of
-    these together. A tensor that stands in several places is stored once. Views are stored with their own entries only.
+    these together. A module itself is written as the name of its class and what it holds (other modules, tensors,
+    plain values, dataclasses, namespaces, our own functions such as `nn.functional.relu`). A tensor that stands in
+    several places is stored once. Views are stored with their own entries only.
 
     `f` is a path or a file opened for writing in binary mode. A path is written atomically: a crash leaves the file
     that was there. The file is safetensors inside, whatever its name ends with.
 
-    Raises CheckpointError, naming the place, for anything else: a module (save its `state_dict()`), a function, ….
+    Raises CheckpointError, naming the place, for anything else: an optimiser (save its `state_dict()`), a function of
+    your own, a module with hooks or of a class that is defined in a function, ….
 
     >>> import chainrule, io
     >>> file = io.BytesIO()
@@ -64,7 +69,14 @@ def save(obj: Any, f: File) -> None:
         f.write(content)
 
 
-def load(f: File, map_location: Any = None, *, weights_only: bool = True, mmap: bool | None = None) -> Any:
+def load(
+    f: File,
+    map_location: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool | None = None,
+    classes: Sequence[type] = (),
+) -> Any:
     """Read a file that `save`, PyTorch's `torch.save` or another program's safetensors wrote; the content tells which.
 
     Args:
@@ -72,31 +84,79 @@ def load(f: File, map_location: Any = None, *, weights_only: bool = True, mmap: 
         map_location: as PyTorch's; there is only the CPU, so everything comes there. Naming another device is an error.
         weights_only: nothing in a file is ever executed, so False changes nothing; it is taken for PyTorch's sake.
         mmap: taken for PyTorch's sake; safetensors files are mapped in any case.
+        classes: classes of whole modules in the file, where the program has not imported them under the names that they
+            were saved by. A file imports nothing: what it names must be chainrule's, imported already, or given here.
 
     Returns what was saved; a dictionary of tensors for plain safetensors files.
 
-    Raises CheckpointError for a file that is damaged, that is in another format, or that (PyTorch's) holds anything but
-    tensors and plain values; OSError if it cannot be opened; ValueError for a device that does not exist.
+    Raises CheckpointError for a file that is damaged, that is in another format, that names a class which the program
+    does not have, or that (PyTorch's) holds anything but tensors and plain values; OSError if it cannot be opened;
+    ValueError for a device that does not exist.
 
     >>> import chainrule, tempfile
     >>> path = Path(tempfile.mkdtemp()) / "weights.pt"
     >>> chainrule.save(chainrule.nn.Linear(2, 1).state_dict(), path)
     >>> list(chainrule.load(path))
     ['weight', 'bias']
+    >>> chainrule.save(chainrule.nn.Sequential(chainrule.nn.Linear(2, 1), chainrule.nn.ReLU()), path)
+    >>> chainrule.load(path)
+    Sequential(
+      (0): Linear(in_features=2, out_features=1, bias=True)
+      (1): ReLU()
+    )
     """
     _check_location(map_location)
+    known = Classes([*classes, *(thing for thing in _safe_globals if isinstance(thing, type))])
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as file:
-            return _load(file, str(f), Path(f))
-    return _load(io.BytesIO(f.read()), str(getattr(f, "name", "") or "the file"), None)
+            return _load(file, str(f), Path(f), known)
+    return _load(io.BytesIO(f.read()), str(getattr(f, "name", "") or "the file"), None, known)
 
 
-def _load(file: IO[bytes], name: str, path: Path | None) -> Any:
+# ----------------------------------------------------------------------------- classes for all files
+
+#: What every file may name, besides what `load` is given.
+_safe_globals: list[Any] = []
+
+
+def add_safe_globals(safe_globals: Sequence[Any]) -> None:
+    """PyTorch's way to say `classes=[…]`, for all files from now on. What is no class needs no permission here.
+
+    >>> import chainrule
+    >>> add_safe_globals([chainrule.nn.Linear]); get_safe_globals() == [chainrule.nn.Linear]
+    True
+    >>> clear_safe_globals()
+    """
+    _safe_globals.extend(safe_globals)
+
+
+def get_safe_globals() -> list[Any]:
+    """What `add_safe_globals` was given."""
+    return list(_safe_globals)
+
+
+def clear_safe_globals() -> None:
+    """Forget what `add_safe_globals` was given."""
+    _safe_globals.clear()
+
+
+@contextmanager
+def safe_globals(safe_globals: Sequence[Any]) -> Iterator[None]:
+    """`add_safe_globals` within a block."""
+    before = get_safe_globals()
+    add_safe_globals(safe_globals)
+    try:
+        yield
+    finally:
+        _safe_globals[:] = before
+
+
+def _load(file: IO[bytes], name: str, path: Path | None, classes: Classes) -> Any:
     start = file.read(9)
     file.seek(0)
     try:
         if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LONGEST_HEADER:
-            return _from_safetensors(*_read_safetensors(file, path))
+            return _from_safetensors(*_read_safetensors(file, path), classes)
         if start.startswith((b"PK\x03\x04", b"\x80")):
             from chainrule.pytorch_files import read_pytorch
 
@@ -144,7 +204,7 @@ def _array(entry: dict[str, Any]) -> np.ndarray:
     return np.frombuffer(entry["data"], as_dtype(name).numpy).reshape(entry["shape"])
 
 
-def _from_safetensors(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> Any:
+def _from_safetensors(arrays: dict[str, np.ndarray], metadata: dict[str, str], classes: Classes) -> Any:
     if _METADATA_KEY not in metadata:
         return {name: _as_tensor(name, array) for name, array in arrays.items()}
     try:
@@ -157,8 +217,8 @@ def _from_safetensors(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -
     try:
         if checksum != _checksum(structure, arrays):
             raise CheckpointError("the file is damaged: its entries do not have the checksum that was written with it.")
-        return unpack(structure, arrays)
-    except (PackError, DTypeError, ValueError, TypeError, LookupError, RecursionError) as error:
+        return unpack(structure, arrays, classes)
+    except (PackError, DTypeError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"the description of what was saved is damaged: {error}.") from None
 
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import Size
+from chainrule.devices import Device
 from chainrule.dtypes import DType, as_dtype
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import make
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter, is_uninitialized
+from chainrule.saved_modules import Classes, pack_object, readers
 from chainrule.tensor import Parameter, Tensor
 
 
@@ -47,6 +49,7 @@ class _Packer:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.names: dict[int, str] = {}  # by the identity of the cell that holds the value
+        self.modules: dict[int, int] = {}  # the number of each module that was written, by its identity
         self.held: list[Any] = []  # so that no identity is given out again meanwhile
 
     def pack(self, thing: Any, path: tuple[Any, ...]) -> Any:
@@ -74,7 +77,12 @@ class _Packer:
             return {"complex": [self.pack(thing.real, path), self.pack(thing.imag, path)]}
         if isinstance(thing, DType):
             return {"dtype": thing.name}
-        raise CheckpointError(f"{_place(path)} cannot be saved: it is {_describe(thing)}")
+        if isinstance(thing, Device):
+            return {"device": str(thing)}
+        packed = pack_object(self, thing, path, _place(path))
+        if packed is None:
+            raise CheckpointError(f"{_place(path)} cannot be saved: it is {_describe(thing)}")
+        return packed
 
     def _items(self, things: Any, path: tuple[Any, ...]) -> list[Any]:
         return [self.pack(entry, (*path, i)) for i, entry in enumerate(things)]
@@ -141,8 +149,10 @@ def _describe(thing: Any) -> str:
 # ------------------------------------------------------------------------------------------- back
 
 
-def unpack(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """What `pack` was given. Raises PackError, and what Python raises on wrong types, for what it never returns.
+def unpack(structure: Any, arrays: dict[str, np.ndarray], classes: Classes | None = None) -> Any:
+    """What `pack` was given. `classes` are those that may be named.
+
+    Raises PackError, and what Python raises on wrong types, for what it never returns.
 
     >>> unpack(*pack([1, (2, float("inf")), {3: None}]))
     [1, (2, inf), {3: None}]
@@ -167,7 +177,17 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
     def pairs(entries: Any) -> dict[Any, Any]:
         return {back(key): back(entry) for key, entry in entries}
 
-    readers: dict[str, Callable[[Any], Any]] = {
+    def back(entry: Any) -> Any:
+        if isinstance(entry, list):
+            return items(entry)
+        if not isinstance(entry, dict):
+            return entry
+        if len(entry) != 1 or next(iter(entry)) not in known:
+            raise PackError(f"it says {list(entry)[:3]}, which is unknown")
+        ((kind, content),) = entry.items()
+        return known[kind](content)
+
+    known: dict[str, Callable[[Any], Any]] = {
         "int": lambda text: int(text, 16),
         "float": float,
         "complex": lambda parts: complex(*items(parts)),
@@ -186,16 +206,7 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
         "tensor": tensor,
         "uninitialized_parameter": lambda dtype: UninitializedParameter(dtype=dtype),
         "uninitialized_buffer": lambda dtype: UninitializedBuffer(dtype=dtype),
+        "device": Device,
+        **readers(back, classes or Classes()),
     }
-
-    def back(entry: Any) -> Any:
-        if isinstance(entry, list):
-            return items(entry)
-        if not isinstance(entry, dict):
-            return entry
-        if len(entry) != 1 or next(iter(entry)) not in readers:
-            raise PackError(f"it says {list(entry)[:3]}, which is unknown")
-        ((kind, content),) = entry.items()
-        return readers[kind](content)
-
     return back(structure)

@@ -406,3 +406,26 @@ def test_a_part_can_be_put_anywhere() -> None:
     with pytest.raises(ValueError, match="path"):
         model.set_submodule("", nn.Tanh())
     assert model.type(chainrule.float64)[0].weight.dtype is chainrule.float64 and model.to_empty(device="cpu") is model
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1)])
+def test_a_backward_hook_sees_none_for_a_result_that_was_not_used(used: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    seen: list[list[Any]] = []
+    for framework in (chainrule, torch):
+
+        class Two(framework.nn.Module):  # type: ignore[name-defined]
+            def forward(self, x: Any, y: Any) -> Any:
+                return x * y, x - y
+
+        module, told = Two(), []
+        module.register_full_backward_hook(
+            lambda m, gi, go, told=told: told.append([None if g is None else g.tolist() for g in (*gi, *go)])
+        )
+        module.register_full_backward_pre_hook(lambda m, go, told=told: told.append([g is None for g in go]))
+        x, y = (framework.tensor([v, v + 1], requires_grad=True) for v in (1.0, 3.0))
+        results = module(x, y)
+        sum(results[k].sum() for k in used).backward()
+        seen.append([told, x.grad.tolist(), y.grad.tolist()])
+    assert seen[0] == seen[1]

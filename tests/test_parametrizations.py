@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,29 @@ def test_the_older_forms_can_be_taken_off(name: str) -> None:
     getattr(nn.utils, f"remove_{name}")(layer)
     assert list(layer.state_dict()) == ["bias", "weight"]
     np.testing.assert_allclose(layer(x).detach().numpy(), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+@pytest.mark.parametrize("kind", kinds(chainrule))
+def test_copies_are_their_own(kind: str, how: str) -> None:
+    layer = nn.Linear(4, 4)
+    kinds(chainrule)[kind](layer)
+    x = chainrule.randn(2, 4)
+    layer(x)
+    layer.eval()
+    twin = copy.deepcopy(layer) if how == "deepcopy" else pickle.loads(pickle.dumps(layer))
+    assert type(twin).__name__ == type(layer).__name__ and chainrule.allclose(twin(x), layer(x), atol=1e-6)
+    before = layer(x).detach()
+    twin(x).square().sum().backward()
+    optim.SGD(twin.parameters(), lr=0.5).step()
+    assert chainrule.equal(layer(x), before) and not chainrule.allclose(twin(x), before)
+    assert all(parameter.grad is None for parameter in layer.parameters())
+    name = "bias" if "bias" in kind else "weight"
+    if kind.startswith("old weight"):
+        nn.utils.remove_weight_norm(twin)
+    elif kind.startswith("old"):
+        nn.utils.remove_spectral_norm(twin)
+    else:
+        parametrize.remove_parametrizations(twin, name)
+    assert type(twin) is nn.Linear and isinstance(getattr(twin, name), nn.Parameter)
+    assert chainrule.equal(layer(x), before) and name not in dict(layer.named_parameters()), "the other stays"

@@ -30,7 +30,7 @@ def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> N
 @pytest.mark.parametrize(
     ("owner", "name", "says"),
     [
-        (chainrule, "sparse_coo_tensor", "tensors are dense"),
+        (chainrule, "sparse_csc_tensor", "sparse_csr_tensor"),
         (chainrule, "conv2d", "use nn.functional.conv2d"),
         (chainrule, "abs_", r"x\.abs_"),
         (chainrule, "soft_max", "did you mean softmax"),
@@ -41,7 +41,7 @@ def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> N
         (chainrule.nn.init, "xavier_uniform", "xavier_uniform_"),
         (chainrule.optim, "SparseAdam", "dense"),
         (chainrule.optim, "Adm", "did you mean Adam"),
-        (chainrule.ones(1), "to_sparse", "tensors are dense"),
+        (chainrule.ones(1), "coalesce", "to_sparse"),
         (chainrule.ones(1), "unsqueeze_", "without the underscore"),
         (chainrule.ones(1), "nunpy", "did you mean numpy"),
     ],

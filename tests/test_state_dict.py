@@ -180,3 +180,45 @@ def test_a_state_with_everything_goes_through_a_file(tmp_path: Any) -> None:
     chainrule.save(model.state_dict(), tmp_path / "w.pt")
     chainrule.train.load_weights(other, tmp_path / "w.pt")
     assert other[0].seen["count"] == 3 and other[0].seen["last"].tolist() == [0, 1, 2] and other[1].seen == {"count": 0}
+
+
+def batch_norm_model(framework: Any) -> Any:
+    nn = framework.nn
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Sequential(nn.BatchNorm2d(2, affine=False)))
+
+
+@pytest.mark.peer
+def test_weights_from_before_batches_were_counted_load() -> None:
+    torch = pytest.importorskip("torch")
+    for framework in (chainrule, torch):
+        model = batch_norm_model(framework)
+        model(framework.ones(2, 1, 4, 4))
+        old = {name: value.clone() + 2 for name, value in model.state_dict().items() if "num_batches" not in name}
+        other = batch_norm_model(framework)
+        other(framework.ones(2, 1, 4, 4)), other(framework.ones(2, 1, 4, 4))
+        assert list(other.load_state_dict(old)) == [[], []]
+        assert (
+            other[1].num_batches_tracked.item() == 2 and other[1].running_var.tolist() == old["1.running_var"].tolist()
+        )
+        del old["1.running_var"]
+        with pytest.raises(RuntimeError, match=r"1\.running_var"):
+            other.load_state_dict(old)
+
+
+def test_the_likely_cause_of_names_that_do_not_match_is_said() -> None:
+    model = small(chainrule)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    wrapped = {f"module.{name}": value for name, value in state.items()}
+    with pytest.raises(chainrule.CheckpointError, match=r"begin with 'module\.'.*DataParallel.*removeprefix"):
+        model.load_state_dict(wrapped)
+    with pytest.raises(chainrule.CheckpointError, match=r"begin with '_orig_mod\.'"):
+        model.load_state_dict({f"_orig_mod.{name}": value for name, value in state.items()})
+    with pytest.raises(chainrule.CheckpointError, match=r"load state\['model'\]"):
+        model.load_state_dict({"model": state, "epoch": 3})
+    outer = nn.Sequential()
+    outer.add_module("module", model)
+    with pytest.raises(chainrule.CheckpointError, match=r"into model\.module"):
+        outer.load_state_dict(state)
+    with pytest.raises(chainrule.CheckpointError) as caught:
+        model.load_state_dict({"other": state["0.bias"]})
+    assert str(caught.value).endswith("unexpected: other.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import os
 import pickle
 import signal
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -14,18 +15,14 @@ from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
 from chainrule.data.reading import Reader
-from chainrule.data.worker import Begin, Failure, Read, SetUp, pack, receive, send, unpack, work
-from chainrule.errors import ChainruleError
+from chainrule.data.starting import ADVICE, SCRIPT_RAN_AGAIN, WORKER, WorkerError, keep_from_workers
+from chainrule.data.worker import Begin, Failure, Read, SetUp, pack, receive, send, unpack, work, work_in_a_copy
 
 #: Seconds that workers have for what they are doing before they are ended by force.
 GRACE = 1.0
 
 #: How much may wait in the pipe from or to a worker.
 PIPE_BYTES = 2**20
-
-
-class WorkerError(ChainruleError, RuntimeError):
-    """A worker of a data loader died, or did not answer in time."""
 
 
 class _Member(NamedTuple):
@@ -39,20 +36,6 @@ class _Message(str):
 
     def __repr__(self) -> str:
         return str(self)
-
-
-def read_context(given: Any) -> BaseContext:
-    """A way to start processes: its name or a context; spawning unless given.
-
-    Raises ValueError for forking: a copy of a process with threads has their locks but not the threads.
-    """
-    context = multiprocessing.get_context(given or "spawn") if isinstance(given, str | None) else given
-    if context.get_start_method() == "fork":
-        raise ValueError(
-            "workers are not forked: NumPy's and chainrule's threads do not survive it, and the copy may wait for "
-            "them forever. Use multiprocessing_context='spawn' (the default) or 'forkserver'."
-        )
-    return context
 
 
 class Crew:
@@ -72,16 +55,18 @@ class Crew:
         timeout: float,
         worker_init_fn: Callable[[int], Any] | None,
     ) -> None:
-        setups = [_pack_setup(SetUp(identity, count, reader, worker_init_fn)) for identity in range(count)]
+        setups = [SetUp(identity, count, reader, worker_init_fn) for identity in range(count)]
+        copies = context.get_start_method() == "fork"
+        messages = [] if copies else [_pack_setup(setup) for setup in setups]
         self.timeout = timeout
         self.waiting = [0] * count
         self.closed = False
         self._members: list[_Member] = []
-        self._end = weakref.finalize(self, _end, self._members)
+        self._end = weakref.finalize(self, _end, self._members, os.getpid())
         try:
-            for identity in range(count):
-                self._members.append(_start(identity, context))
-            for identity, pieces in enumerate(setups):  # after all have been started, so that they start together
+            for setup in setups:
+                self._members.append(_start(setup, context, copies))
+            for identity, pieces in enumerate(messages):  # after all have been started, so that they start together
                 self._send(identity, pieces)
         except BaseException:
             self.close()
@@ -165,13 +150,17 @@ def _pack_setup(setup: SetUp) -> list[Any]:
         ) from error
 
 
-def _start(identity: int, context: Any) -> _Member:
+def _start(setup: SetUp, context: Any, copies: bool) -> _Member:
     theirs, requests = context.Pipe(duplex=False)
     results, other = context.Pipe(duplex=False)
     for end in (requests, results):
         _widen(end)
-    process = context.Process(target=work, args=(theirs, other), name=f"DataLoader-{identity}", daemon=True)
-    process.start()
+    keep_from_workers(requests, results)
+    target, arguments = (work_in_a_copy, (theirs, other, setup)) if copies else (work, (theirs, other))
+    process = context.Process(target=target, args=arguments, name=f"{WORKER}{setup.identity}", daemon=True)
+    with warnings.catch_warnings():  # Python 3.12 warns of any thread: see `starting` for those that are meant
+        warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
+        process.start()
     theirs.close()  # so that the pipes end when the worker does
     other.close()
     return _Member(process, requests, results)
@@ -185,7 +174,9 @@ def _widen(pipe: Connection) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def _end(members: list[_Member]) -> None:
+def _end(members: list[_Member], owner: int) -> None:
+    if os.getpid() != owner:
+        return  # a forked copy of the process that started them
     for member in members:
         member.requests.close()  # a worker that waits for a request ends now
         member.results.close()
@@ -201,11 +192,10 @@ def _end(members: list[_Member]) -> None:
 def _how_it_ended(exitcode: int | None) -> str:
     if exitcode is None:
         return "closed its pipe but did not end. Did the data set close file descriptors that are not its own?"
+    if exitcode == SCRIPT_RAN_AGAIN:
+        return f"came to a DataLoader while it imported the script: {ADVICE}"
     if exitcode >= 0:
-        return (
-            f"ended with exit code {exitcode}; what it printed stands above. If it ended at once: a script that uses "
-            "workers needs its start under `if __name__ == '__main__':`, because each worker imports the script."
-        )
+        return f"ended with exit code {exitcode}; what it printed stands above."
     name = signal.Signals(-exitcode).name if -exitcode in set(signal.Signals) else f"signal {-exitcode}"
     hint = " The system does that when memory runs out." if name == "SIGKILL" else ""
     return f"was killed by {name}.{hint} Use num_workers=0 to see an error where it happens."

@@ -36,22 +36,24 @@ class DataLoader:
         shuffle: a new random order in every pass.
         sampler: places in the order wanted, instead of `shuffle`.
         batch_sampler: lists of places, one for each batch, instead of `batch_size`, `shuffle`, `sampler`, `drop_last`.
-        num_workers: processes that make batches ahead of time; 0 makes them here. They are started by spawning, so a
-            script needs `if __name__ == "__main__":`, and what it hands over must be picklable. For tensors in memory
-            0 is the fastest; workers are for decoding and augmenting.
+        num_workers: processes that make batches ahead of time; 0 makes them here. On Linux they are forked. Elsewhere,
+            or while threads of your own run, they are new processes: a script then needs
+            `if __name__ == "__main__":`, and what it hands over must be picklable. For tensors in memory 0 is the
+            fastest; workers are for decoding and augmenting.
         collate_fn: makes a batch of a list of samples; `default_collate` unless given.
         pin_memory: nothing, since there is no other device.
         drop_last: leave out a last batch that is smaller.
         timeout: seconds to wait for a batch from a worker; 0 waits as long as the worker lives.
         worker_init_fn: called in each worker with its number before it begins.
-        multiprocessing_context: "spawn" (the default) or "forkserver", or such a context.
+        multiprocessing_context: "fork", "spawn", "forkserver" or such a context, instead of what is said above.
         generator: where the order and the seeds come from; the default generator unless given.
         prefetch_factor: how many batches each worker is ahead; 2 unless given.
         persistent_workers: keep the workers from one pass to the next.
         pin_memory_device: nothing.
         in_order: nothing: batches always come in their order.
 
-    Raises ValueError for settings out of range or that contradict each other.
+    Raises ValueError for settings out of range or that contradict each other; WorkerError, when a pass begins, if
+    workers are new processes and the script would run again in each of them.
 
     >>> import chainrule
     >>> data = chainrule.data.TensorDataset(chainrule.arange(5))
@@ -161,7 +163,8 @@ class DataLoader:
         return PlacesReader(self.dataset, self.collate_fn, self._batched)
 
     def _workers(self, reader: Reader) -> Any:
-        from chainrule.data.crew import Crew, read_context  # starting processes is not needed by most
+        from chainrule.data.crew import Crew  # starting processes is not needed by most
+        from chainrule.data.starting import read_context
 
         if self._crew is not None and not self._crew.closed:
             return self._crew

@@ -23,6 +23,7 @@ import numpy as np
 from chainrule.data import worker_info
 from chainrule.data.reading import END, Reader
 from chainrule.data.seeding import mixed_seed, seed_everything
+from chainrule.data.starting import close_inherited
 
 #: Arrays of at least so many bytes travel beside the pickle.
 LARGE = 2**15
@@ -114,13 +115,19 @@ def unpack(message: tuple[bytes, list[Any]]) -> Any:
     return pickle.loads(message[0], buffers=message[1])
 
 
-def work(requests: Connection, results: Connection) -> None:
+def work_in_a_copy(requests: Connection, results: Connection, setup: SetUp) -> None:
+    """The life of a worker that was forked: it has its set-up, and more of the other process than it needs."""
+    close_inherited()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a training loop may have its own way to stop
+    work(requests, results, setup)
+
+
+def work(requests: Connection, results: Connection, setup: SetUp | None = None) -> None:
     """The life of a worker: a set-up, then passes, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads the batches
     threading.Thread(target=_end_with_parent, daemon=True).start()
     outbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
     threading.Thread(target=_post, args=(results, outbox), daemon=True).start()
-    setup: SetUp | None = None
     failure: Failure | None = None
     while True:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
-from chainrule.functions.promotion import common_shape, expand_to, need_tensor, written
+from chainrule.functions.promotion import common_shape, expand_to, is_sparse, need_tensor, written
 from chainrule.primitives.contraction import MatMul
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     """
     if out is not None:
         return written(matmul(input, other), out)
+    if is_sparse(input) or is_sparse(other):
+        from chainrule.sparse.functions import mm as sparse_product
+
+        return sparse_product(input, other)
     x, y = need_tensor(input, "matmul"), need_tensor(other, "matmul")
     _same_dtype(x, y, "matmul")
     a, b = x.value.array.shape, y.value.array.shape

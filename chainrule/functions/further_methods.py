@@ -46,8 +46,27 @@ def _later(name: str) -> Callable[..., Any]:
     return method
 
 
+def _sparse(name: str) -> Callable[..., Any]:
+    """A function of `chainrule.sparse` as a method; that part is loaded when it is first used."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from chainrule.sparse import making
+
+        return getattr(making, name)(self, *args, **kwargs)
+
+    method.__name__, method.__doc__ = name, f"See `sparse.making.{name}`."
+    return method
+
+
 class FurtherMethods:
     """What scripts use now and then."""
+
+    to_sparse, to_sparse_coo, to_sparse_csr = _sparse("to_sparse"), _sparse("to_sparse"), _sparse("to_sparse_csr")
+    sparse_mask = _sparse("sparse_mask")
+
+    def to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
+        """The tensor itself: it is dense."""
+        return self if dtype is None else self.to(dtype)
 
     tensor_split, hsplit, vsplit, dsplit = joining.tensor_split, joining.hsplit, joining.vsplit, joining.dsplit
     split_with_sizes, rot90, diagflat, unfold = shape.split, joining.rot90, joining.diagflat, joining.unfold

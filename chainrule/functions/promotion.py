@@ -31,6 +31,11 @@ def is_tensor(thing: Any) -> bool:
     return isinstance(thing, TensorCell)
 
 
+def is_sparse(thing: Any) -> bool:
+    """Whether it is a sparse tensor, which is no Tensor."""
+    return getattr(thing, "is_sparse", False)
+
+
 def is_floating_point(input: Tensor) -> bool:
     """Whether the entries are floating-point numbers."""
     return input.dtype.is_floating_point
@@ -145,6 +150,10 @@ def binary(primitive: Any, x: Any, y: Any) -> Any:
             return primitive.apply(x, filled(y, x.value.array))
     elif type(x) in (float, int) and isinstance(y, TensorCell) and y.value.array.dtype.kind == "f":
         return primitive.apply(filled(x, y.value.array), y)
+    if is_sparse(x) or is_sparse(y):
+        from chainrule.sparse.functions import elementwise
+
+        return elementwise(primitive.__name__, x, y)
     return primitive.apply(*broadcast(*promote(x, y)))
 
 
@@ -192,4 +201,6 @@ def need_tensor(x: Any, operation: str) -> Tensor:
     """x if it is a Tensor, else a DTypeError that says what to do."""
     if isinstance(x, TensorCell):
         return x  # type: ignore[return-value]
+    if is_sparse(x):
+        raise DTypeError(f"{operation} takes a dense Tensor; of a sparse one use its methods, or to_dense().")
     raise DTypeError(f"{operation} takes a Tensor, got {type(x).__name__}; make one with chainrule.tensor(…).")

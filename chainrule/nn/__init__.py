@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
-from chainrule.nn import functional, init, kernels, parameter, penalty, utils
+from chainrule.nn import functional, init, kernels, parallel, parameter, penalty, utils
 from chainrule.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from chainrule.nn.adaptive_pooling import (
     AdaptiveAvgPool1d,
@@ -107,6 +107,7 @@ from chainrule.nn.padding_layers import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from chainrule.nn.parallel import DataParallel
 from chainrule.nn.piecewise import (
     Hardshrink,
     Hardsigmoid,
@@ -186,6 +187,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -334,6 +336,7 @@ __all__ = [
     "init",
     "kernels",
     "output_size",
+    "parallel",
     "parameter",
     "penalty",
     "receptive_field",

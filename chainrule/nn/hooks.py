@@ -77,7 +77,7 @@ class BackwardWatch:
         if not self.inputs_wanted:
             return args
         passed = list(args)
-        for place, x in zip(places, _through(look, [args[i] for i in places]), strict=True):
+        for place, x in zip(places, _through(look, True, [args[i] for i in places]), strict=True):
             passed[place] = x
         return tuple(passed)
 
@@ -99,7 +99,7 @@ class BackwardWatch:
                 self._tell((None,))
             return tuple(whole[place] for place in places)
 
-        for place, y in zip(places, _through(look, [outputs[i] for i in places]), strict=True):
+        for place, y in zip(places, _through(look, False, [outputs[i] for i in places]), strict=True):
             outputs[place] = y
         return type(output)(outputs) if isinstance(output, (tuple, list)) else outputs[0]
 
@@ -111,8 +111,11 @@ class BackwardWatch:
         return grad_input
 
 
-def _through(look: Callable[[tuple[Any, ...]], tuple[Any, ...]], tensors: list[Tensor]) -> tuple[Tensor, ...]:
-    passed = _Gate.apply(look, *tensors)
+def _through(
+    look: Callable[[tuple[Any, ...]], tuple[Any, ...]], fill: bool, tensors: list[Tensor]
+) -> tuple[Tensor, ...]:
+    """The tensors behind a gate; gradients that did not come are shown as zeros (`fill`) or None."""
+    passed = _Gate.apply(look, fill, *tensors)
     return passed if isinstance(passed, tuple) else (passed,)
 
 
@@ -122,10 +125,11 @@ class _Gate(Function):
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
         """The tensors as they are."""
-        ctx.look = args[0]
-        return args[1:]
+        ctx.look, fill, *tensors = args
+        ctx.set_materialize_grads(fill)
+        return tuple(tensors)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients as they are, or as `look` wants them."""
-        return (None, *ctx.look(grad_outputs))
+        return (None, None, *ctx.look(grad_outputs))

@@ -51,12 +51,13 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
         for hook in part._hooks_for("load_pre"):
             hook.function(part, state, path, {}, strict, keys.missing_keys, keys.unexpected_keys, problems)
     places, extra = _places(module), _extra_states(module)
-    keys.missing_keys.extend(name for name in (*places, *extra) if name not in state)
+    optional = _newer_names(module)
+    keys.missing_keys.extend(name for name in (*places, *extra) if name not in state and name not in optional)
     keys.unexpected_keys.extend(name for name in state if name not in places and name not in extra)
     given = {name: _as_tensor(name, state[name]) for name in places if name in state}
     problems += [text for name, new in given.items() if (text := _misfit(name, new, places[name].entry))]
     after = [(part, hook) for part in _from_below(module) for hook in part._hooks_for("load_post")]
-    _refuse(module, problems, None if after else keys, strict)
+    _refuse(module, problems, None if after else keys, strict, state)
     before = [(place, place.entry.value) for place in places.values()]
     with no_grad():
         for name, new in given.items():
@@ -67,7 +68,7 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
     for part, hook in after:  # they may say that some names do not matter
         hook.function(part, keys)
     try:
-        _refuse(module, [], keys, strict)
+        _refuse(module, [], keys, strict, state)
     except CheckpointError:
         for place, value in before:
             place.table[place.key] = place.entry
@@ -76,14 +77,40 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
     return keys
 
 
-def _refuse(module: Module, problems: list[str], keys: IncompatibleKeys | None, strict: bool) -> None:
+def _refuse(
+    module: Module, problems: list[str], keys: IncompatibleKeys | None, strict: bool, state: Mapping[str, Any]
+) -> None:
     """Raise a CheckpointError if there is anything to complain about."""
+    cause = _likely_cause(module, keys, state) if strict and keys else ""
     if strict and keys and keys.missing_keys:
         problems = [*problems, f"missing: {', '.join(keys.missing_keys)}"]
     if strict and keys and keys.unexpected_keys:
         problems = [*problems, f"unexpected: {', '.join(map(str, keys.unexpected_keys))}"]
     if problems:
-        raise CheckpointError(f"these weights do not fit {type(module).__name__}: {'; '.join(problems)}.")
+        raise CheckpointError(f"these weights do not fit {type(module).__name__}: {'; '.join(problems)}.{cause}")
+
+
+#: What wrappers put in front of all names: those for several devices, and PyTorch's compiler.
+_PREFIXES = ("module.", "_orig_mod.")
+
+
+def _likely_cause(module: Module, keys: IncompatibleKeys, state: Mapping[str, Any]) -> str:
+    """What explains that names are missing and others are unexpected; "" if nothing known does."""
+    missing, unexpected = set(keys.missing_keys), [name for name in keys.unexpected_keys if isinstance(name, str)]
+    for prefix in _PREFIXES:
+        if missing & {name.removeprefix(prefix) for name in unexpected if name.startswith(prefix)}:
+            return (
+                f" The names begin with {prefix!r}, so they were saved from a model in a wrapper (DataParallel and the "
+                f"like); load {{name.removeprefix({prefix!r}): value for name, value in state.items()}}."
+            )
+        if missing & {prefix + name for name in unexpected}:
+            inner = prefix.removesuffix(".")
+            return f" This model is in a wrapper that the saved one was not in: load them into model.{inner}."
+    for name in unexpected:
+        inside = state[name]
+        if isinstance(inside, Mapping) and missing & {key for key in inside if isinstance(key, str)}:
+            return f" The weights seem to be one level deeper: load state[{name!r}]."
+    return ""
 
 
 # ------------------------------------------------------------------------------- what a module has
@@ -112,6 +139,11 @@ def _places(module: Any) -> dict[str, _Place]:
         for key, entry in table.items()
         if entry is not None and key not in part._not_saved
     }
+
+
+def _newer_names(module: Any) -> set[str]:
+    """Entries that older files do not have, and whose absence leaves them as they are."""
+    return {prefix + key for prefix, part in _parts(module) for key in part._absent_in_old_files}
 
 
 def has_extra_state(module: Any, method: str) -> bool:

@@ -137,7 +137,7 @@ class Module(StateDictMethods):
         """Call `hook(module, grad_input, grad_output)` when gradients have come back through the module.
 
         Both are tuples: one gradient for each positional argument (None for what is no tensor, zeros for a tensor
-        that wants none, and (None,) alone if none does) and for each result.
+        that wants none, and (None,) alone if none does) and for each result (None for one that was not used).
         What the hook returns (if anything) replaces `grad_input`.
 
         >>> import chainrule
@@ -456,6 +456,13 @@ class Module(StateDictMethods):
         """Raises DeviceError: there is no other device than the CPU."""
         return self.to("cuda" if device is None else device)
 
+    def share_memory(self) -> Self:
+        """Raises ChainruleError: tensors are never shared with other processes, which would train copies."""
+        raise ChainruleError(
+            "share_memory: a process gets copies of tensors, so what it learns would not be seen here. Train in one "
+            "process (compiled steps use all cores), or send results back through a multiprocessing.Queue."
+        )
+
     # ----------------------------------------------------------------------------------- printing, copying
 
     def extra_repr(self) -> str:
@@ -472,8 +479,12 @@ class Module(StateDictMethods):
         return f"{name}(\n{lines}\n)"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Paths are by identity, which a copy does not share.
-        return {**self.__dict__, "_paths": (-1, {})}
+        """What a copy gets. Results that were kept as attributes (a loss, a normalised weight) leave their history."""
+        fields = {
+            name: field.detach() if isinstance(field, Tensor) and not field.is_leaf else field
+            for name, field in self.__dict__.items()
+        }
+        return {**fields, "_paths": (-1, {})}  # paths are by identity, which a copy does not share
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

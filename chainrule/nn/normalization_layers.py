@@ -19,6 +19,8 @@ class _NormBase(Module):
     #: The numbers of dimensions of the input that are taken.
     ranks: ClassVar[tuple[int, ...]] = ()
 
+    _absent_in_old_files = frozenset({"num_batches_tracked"})
+
     def __init__(
         self,
         num_features: int,

@@ -19,6 +19,8 @@ class StateDictMethods:
     _buffers: dict[str, Any]
     _not_saved: set[str]
     _state_dict_hooks: dict[str, dict[int, Hook]]
+    #: Entries that were added to the class later: where a file does not have them, they stay as they are.
+    _absent_in_old_files: frozenset[str] = frozenset()
     named_children: Callable[[], Iterator[tuple[str, Any]]]
 
     def state_dict(
@@ -56,6 +58,8 @@ class StateDictMethods:
         Values are tensors or whatever NumPy reads as an array. With `assign` the given tensors take the place of the
         module's own, with their data types, and an optimiser made before does not know them; whether a parameter wants
         a gradient stays as it was. Nothing is changed unless everything fits.
+
+        The counts of batches, `num_batches_tracked`, may be missing as in old files: they stay as they are.
 
         Raises CheckpointError for wrong shapes, and (if `strict`) for missing and unexpected names.
 

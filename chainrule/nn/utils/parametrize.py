@@ -164,8 +164,21 @@ def register_parametrization(
 def _give_own_class(module: Module) -> None:
     """A subclass for this module alone, on which its parametrized tensors are properties."""
     kind = type(module)
-    own = type(f"Parametrized{kind.__name__}", (kind,), {"__doc__": kind.__doc__, "parametrized_class": kind})
-    object.__setattr__(module, "__class__", own)
+    fields = {"__doc__": kind.__doc__, "parametrized_class": kind, "__reduce_ex__": _reduce}
+    object.__setattr__(module, "__class__", type(f"Parametrized{kind.__name__}", (kind,), fields))
+
+
+def _reduce(self: Any, protocol: Any) -> Any:
+    """How copying and pickling take a parametrized module apart: the class is made again, for the copy alone."""
+    return _with_own_class, (self.parametrized_class, list(self.parametrizations)), self.__getstate__()
+
+
+def _with_own_class(kind: type, names: list[str]) -> Any:
+    module: Any = object.__new__(kind)
+    _give_own_class(module)
+    for name in names:
+        _add_property(type(module), name)
+    return module
 
 
 def _add_property(kind: type, name: str) -> None:

@@ -15,6 +15,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.functions.shape import movedim
 from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.module import Module
+from chainrule.nn.utils.before_forward import WeightRule, stop_computing
 from chainrule.nn.utils.parametrize import register_parametrization
 from chainrule.nn.utils.weight_norm import _take_parameter
 from chainrule.random import randn
@@ -98,6 +99,29 @@ def parametrize_by_spectrum(
     return register_parametrization(module, name, constraint)
 
 
+class _SpectralRule(WeightRule):
+    """W / σ(W) of `name_orig`, with the vectors `name_u` and `name_v`, which move on in training."""
+
+    def __init__(self, name: str, n_power_iterations: int, eps: float, dim: int) -> None:
+        super().__init__(name)
+        self.n_power_iterations, self.eps, self.dim = n_power_iterations, eps, dim
+
+    def __call__(self, module: Any, args: Any = ()) -> None:
+        """Compute the weight; in training after the vectors have moved on."""
+        self.compute(module, module.training)
+
+    def compute(self, module: Any, iterate: bool) -> None:
+        """Compute the weight, and before it (if `iterate`) the vectors."""
+        original, u, v = (getattr(module, self.name + ending) for ending in ("_orig", "_u", "_v"))
+        matrix = _as_matrix(original, self.dim)
+        if iterate:
+            with no_grad():
+                for _ in range(self.n_power_iterations):
+                    v.copy_(_unit(matrix.detach().T @ u, self.eps))
+                    u.copy_(_unit(matrix.detach() @ v, self.eps))
+        setattr(module, self.name, original / (u.clone() @ (matrix @ v.clone())))
+
+
 def spectral_norm(
     module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> Module:
@@ -120,18 +144,7 @@ def spectral_norm(
     for ending, extent in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
         module.register_buffer(name + ending, _unit(randn(extent, dtype=weight.dtype), eps))
     setattr(module, name, weight.detach())
-
-    def compute(module: Any, args: Any = ()) -> None:
-        original = getattr(module, f"{name}_orig")
-        matrix, u, v = _as_matrix(original, dim), getattr(module, f"{name}_u"), getattr(module, f"{name}_v")
-        if module.training:
-            with no_grad():
-                for _ in range(n_power_iterations):
-                    v.copy_(_unit(matrix.detach().T @ u, eps))
-                    u.copy_(_unit(matrix.detach() @ v, eps))
-        setattr(module, name, original / (u.clone() @ (matrix @ v.clone())))
-
-    module.__dict__.setdefault("_spectral_norms", {})[name] = (module.register_forward_pre_hook(compute), compute)
+    module.register_forward_pre_hook(_SpectralRule(name, n_power_iterations, eps, dim))
     return module
 
 
@@ -144,14 +157,7 @@ def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
     >>> list(remove_spectral_norm(spectral_norm(nn.Linear(2, 3))).state_dict())
     ['bias', 'weight']
     """
-    handle, compute = module.__dict__.get("_spectral_norms", {}).pop(name, (None, None))
-    if handle is None:
-        raise ValueError(f"{name!r} of {type(module).__name__} has no spectral normalisation.")
-    handle.remove()
-    training = module.training
-    module.__dict__["training"] = False
-    compute(module)
-    module.__dict__["training"] = training
+    stop_computing(module, _SpectralRule, name, "spectral normalisation").compute(module, iterate=False)
     value = getattr(module, name).detach_copy()
     for ending in ("", "_orig", "_u", "_v"):
         delattr(module, name + ending)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.nn.module import Module
+from chainrule.nn.utils.before_forward import WeightRule, stop_computing
 from chainrule.nn.utils.parametrize import register_parametrization
 from chainrule.tensor import Parameter, Tensor
 
@@ -49,6 +50,19 @@ def parametrize_by_norm(module: Module, name: str = "weight", dim: int | None = 
     return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
 
+class _NormRule(WeightRule):
+    """g · V/‖V‖ of `name_g` and `name_v`."""
+
+    def __init__(self, name: str, dim: int | None) -> None:
+        super().__init__(name)
+        self.dim = dim
+
+    def __call__(self, module: Any, args: Any = ()) -> None:
+        """Compute the weight."""
+        v, g = getattr(module, f"{self.name}_v"), getattr(module, f"{self.name}_g")
+        setattr(module, self.name, v * (g / norm_except_dim(v, self.dim)))
+
+
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
     """The older form: parameters `weight_g` and `weight_v`, the weight made anew before each forward.
 
@@ -63,14 +77,9 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     weight = _take_parameter(module, name)
     module.register_parameter(f"{name}_g", Parameter(norm_except_dim(weight.detach(), dim).detach_copy()))
     module.register_parameter(f"{name}_v", Parameter(weight.detach_copy()))
-
-    def compute(module: Any, args: Any = ()) -> None:
-        v, g = getattr(module, f"{name}_v"), getattr(module, f"{name}_g")
-        setattr(module, name, v * (g / norm_except_dim(v, dim)))
-
-    compute(module)
-    handle = module.register_forward_pre_hook(compute)
-    module.__dict__.setdefault("_weight_norms", {})[name] = handle
+    rule = _NormRule(name, dim)
+    rule(module)
+    module.register_forward_pre_hook(rule)
     return module
 
 
@@ -90,10 +99,7 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     >>> sorted(name for name, _ in remove_weight_norm(weight_norm(nn.Linear(2, 3))).named_parameters())
     ['bias', 'weight']
     """
-    handle = module.__dict__.get("_weight_norms", {}).pop(name, None)
-    if handle is None:
-        raise ValueError(f"{name!r} of {type(module).__name__} has no weight normalisation.")
-    handle.remove()
+    stop_computing(module, _NormRule, name, "weight normalisation")
     value = getattr(module, name).detach_copy()
     for ending in ("", "_g", "_v"):
         delattr(module, name + ending)

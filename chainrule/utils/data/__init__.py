@@ -14,6 +14,7 @@ from chainrule.data.dataset import (
     TensorDataset,
     random_split,
 )
+from chainrule.data.distributed_sampler import DistributedSampler
 from chainrule.data.loader import DataLoader
 from chainrule.data.sampler import (
     BatchSampler,
@@ -31,6 +32,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",

@@ -1,0 +1,512 @@
+"""SparseTensor: the places of a tensor that are not zero, and the values there.
+
+The design in one paragraph: a sparse tensor is two dense ones, `places` (one column of numbers for each entry) and
+`entries`. Whatever is linear is computed from entries as they are, so a place may come several times (its entries are
+meant to be added); what is not linear adds them up before (`coalesce`). Compressed rows (CSR) are the same with the
+entries sorted by row, and remember where each row begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from chainrule.cell import Size
+from chainrule.errors import ChainruleError, GradientError, ShapeError
+from chainrule.functions.creation import make
+from chainrule.functions.shape import cat
+from chainrule.tensor import Tensor
+
+
+class Layout:
+    """How a sparse tensor lists its places."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"chainrule.{self.name}"
+
+
+#: All places, each with one number for every dimension.
+sparse_coo = Layout("sparse_coo")
+#: Row after row: where each row begins, and the columns.
+sparse_csr = Layout("sparse_csr")
+
+
+class SparseError(ChainruleError, RuntimeError, TypeError):
+    """Something that is not possible with a sparse tensor, or not in its layout."""
+
+
+class SparseTensor:
+    """A tensor of which only some places are kept; all others are zero.
+
+    It is no `Tensor`: `to_dense()` makes one. What it can: products with dense and sparse matrices (`@`), sums,
+    multiples, transposes, elementwise functions that leave zero at zero, `coalesce`. Gradients go to its values.
+    Made by `sparse_coo_tensor`, `sparse_csr_tensor` and `Tensor.to_sparse`.
+
+    Attributes:
+        shape: of the whole tensor, places of zero included.
+        layout: `sparse_coo` or `sparse_csr`.
+
+    >>> import chainrule
+    >>> A = chainrule.sparse_coo_tensor([[0, 1, 1], [2, 0, 2]], [3.0, 4.0, 5.0], (2, 3))
+    >>> A @ chainrule.ones(3, 1)
+    tensor([[3.],
+            [9.]])
+    """
+
+    is_sparse = True
+    is_cuda, is_quantized, is_meta = False, False, False
+
+    def __init__(
+        self, places: Tensor, entries: Tensor, shape: Sequence[int], coalesced: bool = False, crow: Tensor | None = None
+    ) -> None:
+        """Use `sparse_coo_tensor` and the like, which check what they are given."""
+        self._places = places
+        self._entries = entries
+        self.shape = Size(shape)
+        self._coalesced = coalesced
+        self._crow = crow
+
+    # ------------------------------------------------------------------------------------ what it is
+
+    @property
+    def layout(self) -> Layout:
+        """`sparse_coo` or `sparse_csr`."""
+        return sparse_coo if self._crow is None else sparse_csr
+
+    @property
+    def is_sparse_csr(self) -> bool:
+        """Whether rows are compressed."""
+        return self._crow is not None
+
+    @property
+    def dtype(self) -> Any:
+        """The data type of the values."""
+        return self._entries.dtype
+
+    @property
+    def device(self) -> Any:
+        """The CPU."""
+        return self._entries.device
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions there are."""
+        return len(self.shape)
+
+    def dim(self) -> int:
+        """How many dimensions there are."""
+        return self.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or one extent."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        """How many entries the whole tensor has, zeros included."""
+        return math.prod(self.shape)
+
+    def sparse_dim(self) -> int:
+        """How many dimensions are listed by place."""
+        return int(self._places.shape[0])
+
+    def dense_dim(self) -> int:
+        """How many dimensions each value has."""
+        return self._entries.ndim - 1
+
+    def _nnz(self) -> int:
+        return int(self._entries.shape[0])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    # ------------------------------------------------------------------------------------ its parts
+
+    def indices(self) -> Tensor:
+        """The places, (dimensions, entries). Raises SparseError unless it is coalesced, as PyTorch."""
+        self._need_coo("indices")
+        return self._need_coalesced("indices")._places
+
+    def values(self) -> Tensor:
+        """The values in the order of `indices()`. Raises SparseError unless it is coalesced."""
+        return self._need_coalesced("values")._entries
+
+    def _indices(self) -> Tensor:
+        self._need_coo("_indices")
+        return self._places
+
+    def _values(self) -> Tensor:
+        return self._entries
+
+    def crow_indices(self) -> Tensor:
+        """Where the entries of each row begin, and the end: (rows + 1,). Raises SparseError if it is not CSR."""
+        if self._crow is None:
+            raise SparseError("crow_indices: this tensor lists places (COO); to_sparse_csr() compresses its rows.")
+        return self._crow
+
+    def col_indices(self) -> Tensor:
+        """The column of each value. Raises SparseError if it is not CSR."""
+        self.crow_indices()
+        return self._places[1]
+
+    def _need_coo(self, what: str) -> None:
+        if self._crow is not None:
+            raise SparseError(f"{what}: rows are compressed (CSR) here; use crow_indices() and col_indices().")
+
+    def _need_coalesced(self, what: str) -> SparseTensor:
+        if not self._coalesced:
+            raise SparseError(f"{what}: places may come several times in this tensor; call coalesce() first.")
+        return self
+
+    def is_coalesced(self) -> bool:
+        """Whether each place comes once, in order."""
+        return self._coalesced
+
+    def coalesce(self) -> SparseTensor:
+        """The same with each place once, in order; the values of one place are added.
+
+        >>> import chainrule
+        >>> chainrule.sparse_coo_tensor([[1, 0, 1]], [1.0, 2.0, 3.0], (2,)).coalesce().values()
+        tensor([2., 4.])
+        """
+        if self._coalesced:
+            return self
+        extents = self._listed()
+        linear, slot = np.unique(_linear(self._places.array, extents), return_inverse=True)
+        entries = self._added(make(slot.reshape(-1)), len(linear))
+        return SparseTensor(make(_places_of(linear, extents)), entries, self.shape, True)
+
+    def _listed(self) -> tuple[int, ...]:
+        return tuple(self.shape)[: self.sparse_dim()]
+
+    def _added(self, slots: Tensor, count: int) -> Tensor:
+        """The entries added up in so many slots."""
+        entries = self._entries
+        if entries.value.array.dtype.kind == "b":  # true where any is
+            return self.long()._added(slots, count) != 0
+        return entries.new_zeros((count, *entries.shape[1:])).index_add(0, slots, entries)
+
+    # ------------------------------------------------------------------------------------ gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the values want a gradient."""
+        return self._entries.requires_grad
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the values were computed from nothing that wants a gradient."""
+        return self._entries.is_leaf
+
+    @property
+    def grad(self) -> SparseTensor | None:
+        """The gradient of the values, at their places."""
+        gradient = self._entries.grad
+        return None if gradient is None else self._with(gradient)
+
+    @grad.setter
+    def grad(self, value: SparseTensor | None) -> None:
+        if value is not None and value._nnz() != self._nnz():
+            raise GradientError(f"the gradient has {value._nnz()} values, the tensor {self._nnz()}.")
+        self._entries.grad = None if value is None else value._entries
+
+    def requires_grad_(self, requires_grad: bool = True) -> SparseTensor:
+        """Want gradients of the values (or not)."""
+        self._entries.requires_grad_(requires_grad)
+        return self
+
+    # ------------------------------------------------------------------------------------ other forms
+
+    def _with(self, entries: Tensor) -> SparseTensor:
+        shape = (*self._listed(), *entries.shape[1:])
+        return SparseTensor(self._places, entries, shape, self._coalesced, self._crow)
+
+    def detach(self) -> SparseTensor:
+        """The same without its history."""
+        return self._with(self._entries.detach())
+
+    def clone(self) -> SparseTensor:
+        """A copy."""
+        return self._with(self._entries.clone())
+
+    def to(self, *args: Any, **kwargs: Any) -> SparseTensor:
+        """With values of another data type; as `Tensor.to`."""
+        return self._with(self._entries.to(*args, **kwargs))
+
+    def cpu(self) -> SparseTensor:
+        """The tensor itself."""
+        return self
+
+    def cuda(self, *args: Any) -> SparseTensor:
+        """Raises DeviceError: there is only the CPU."""
+        return self.to("cuda")
+
+    def to_dense(self) -> Tensor:
+        """The whole tensor, zeros included.
+
+        >>> import chainrule
+        >>> chainrule.sparse_coo_tensor([[0, 1], [1, 0]], [1.0, 2.0], (2, 2)).to_dense()
+        tensor([[0., 1.],
+                [2., 0.]])
+        """
+        slots = self._linear_places()
+        return self._added(slots, math.prod(self._listed())).reshape(tuple(self.shape))
+
+    def _linear_places(self) -> Tensor:
+        """The number of each entry's place among all, in the order of rows."""
+        slots = self._places[0]
+        for axis, extent in enumerate(self._listed()[1:], 1):
+            slots = slots * extent + self._places[axis]
+        return slots
+
+    def to_sparse(self, *args: Any, layout: Layout | None = None, **kwargs: Any) -> SparseTensor:
+        """In the given layout; listed places (COO) unless given."""
+        return self.to_sparse_csr() if layout is sparse_csr else self.to_sparse_coo()
+
+    def to_sparse_coo(self) -> SparseTensor:
+        """With its places listed."""
+        return SparseTensor(self._places, self._entries, self.shape, self._coalesced)
+
+    def to_sparse_csr(self) -> SparseTensor:
+        """With its rows compressed. Raises ShapeError if it is no matrix of numbers."""
+        if self._crow is not None:
+            return self
+        self._need_matrix("to_sparse_csr")
+        whole = self.coalesce()
+        counts = np.bincount(whole._places.array[0], minlength=self.shape[0])
+        crow = make(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        return SparseTensor(whole._places, whole._entries, self.shape, True, crow)
+
+    def _need_matrix(self, what: str) -> None:
+        if self.ndim != 2 or self.sparse_dim() != 2:
+            raise ShapeError(f"{what} takes a sparse matrix whose two dimensions are listed, got {tuple(self.shape)}.")
+
+    # ------------------------------------------------------------------------------------ dimensions
+
+    def transpose(self, dim0: int, dim1: int) -> SparseTensor:
+        """With two dimensions exchanged; places are listed then. Both must be dimensions that places list."""
+        rank = self.sparse_dim()
+        axes = [*range(rank)]
+        first, second = (self._axis(dim) for dim in (dim0, dim1))
+        if max(first, second) >= rank:
+            raise SparseError(
+                f"transpose: of {self.ndim} dimensions the first {rank} are listed; exchange two of these."
+            )
+        axes[first], axes[second] = axes[second], axes[first]
+        shape = list(self.shape)
+        shape[first], shape[second] = shape[second], shape[first]
+        return SparseTensor(self._places[axes], self._entries, shape)
+
+    def t(self) -> SparseTensor:
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(f"t takes a matrix, got {tuple(self.shape)}.")
+        return self.transpose(0, 1)
+
+    @property
+    def T(self) -> SparseTensor:
+        """The transpose of a matrix."""
+        return self.t()
+
+    @property
+    def mT(self) -> SparseTensor:
+        """The last two dimensions exchanged."""
+        return self.transpose(-2, -1)
+
+    def _axis(self, dim: Any) -> Any:
+        if not -self.ndim <= dim < self.ndim:
+            raise ShapeError(f"dimension {dim} of a tensor with {self.ndim}.")
+        return dim % self.ndim
+
+    def index_select(self, dim: Any, index: Tensor) -> SparseTensor:
+        """The slices at the listed places along a listed dimension, each as often as it is named."""
+        axis, wanted, own = self._axis(dim), np.asarray(index.array).reshape(-1), self._places.array
+        if axis >= self.sparse_dim():
+            return self._with(self._entries.index_select(axis - self.sparse_dim() + 1, index))
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < self.shape[axis]):
+            raise ShapeError(f"index_select: places from {wanted.min()} to {wanted.max()} of {self.shape[axis]}.")
+        new, old = np.nonzero(wanted[:, None] == own[axis][None, :])
+        places = own[:, old]
+        places[axis] = new
+        shape = [*self.shape]
+        shape[axis] = len(wanted)
+        return SparseTensor(make(places), self._entries[make(old)], shape)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, place: Any) -> Any:
+        if not isinstance(place, int):
+            raise SparseError("a sparse tensor gives single rows, x[i]; for more use index_select or to_dense().")
+        axis = place + len(self) if place < 0 else place
+        row = self.index_select(0, make(np.array([axis])))
+        if row.sparse_dim() == 1:
+            return row._entries.sum(0)
+        return SparseTensor(row._places[1:], row._entries, self.shape[1:])
+
+    # ------------------------------------------------------------------------------------ arithmetic
+
+    def __matmul__(self, other: Any) -> Any:
+        from chainrule.sparse.functions import mm
+
+        return mm(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        from chainrule.sparse.functions import mm
+
+        return mm(other, self)
+
+    matmul = mm = mv = spmm = __matmul__
+
+    def __mul__(self, other: Any) -> SparseTensor:
+        """Multiples by a number; by a dense or sparse tensor of the same shape, entry by entry."""
+        if isinstance(other, SparseTensor):
+            return self._times_sparse(other)
+        if isinstance(other, Tensor) and other.ndim:
+            if tuple(other.shape) != tuple(self.shape):
+                raise ShapeError(f"a sparse {tuple(self.shape)} times {tuple(other.shape)}: the shapes must be equal.")
+            there = other.reshape(-1, *self._entries.shape[1:])[self._linear_places()]
+            return self._with(self._entries * there)
+        return self._with(self._entries * other)
+
+    __rmul__ = mul = multiply = __mul__
+
+    def _times_sparse(self, other: SparseTensor) -> SparseTensor:
+        self._need_same(other, "*")
+        one, two = self.coalesce(), other.coalesce()
+        first, second = (_linear(x._places.array, x._listed()) for x in (one, two))
+        both, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
+        entries = one._entries[make(mine)] * two._entries[make(theirs)]
+        return SparseTensor(make(_places_of(both, self._listed())), entries, self.shape, True)
+
+    def __truediv__(self, other: Any) -> SparseTensor:
+        if isinstance(other, SparseTensor) or (isinstance(other, Tensor) and other.ndim):
+            raise SparseError("a sparse tensor is divided by numbers only: zero divided by zero has no value.")
+        return self._with(self._entries / other)
+
+    div = __truediv__
+
+    def __neg__(self) -> SparseTensor:
+        return self._with(-self._entries)
+
+    def __add__(self, other: Any) -> Any:
+        """The sum with a sparse tensor is sparse, with a dense one dense."""
+        if isinstance(other, SparseTensor):
+            self._need_same(other, "+")
+            places, entries = cat([self._places, other._places], 1), cat([self._entries, other._entries], 0)
+            return SparseTensor(places, entries, self.shape)
+        if isinstance(other, Tensor):
+            return other + self.to_dense()
+        raise SparseError(f"a sparse tensor plus {other!r}: every zero would become that number; use to_dense().")
+
+    __radd__ = add = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self) + other
+
+    sub = __sub__
+
+    def _need_same(self, other: SparseTensor, what: str) -> None:
+        if tuple(self.shape) != tuple(other.shape) or self.sparse_dim() != other.sparse_dim():
+            raise ShapeError(
+                f"sparse {tuple(self.shape)} {what} sparse {tuple(other.shape)}: the shapes must be equal."
+            )
+
+    def __pow__(self, exponent: Any) -> SparseTensor:
+        if not isinstance(exponent, int | float) or exponent <= 0:
+            raise SparseError(f"a sparse tensor to the power {exponent!r}: zeros stay zero for positive numbers only.")
+        return self._mapped(lambda entries: entries**exponent)
+
+    pow = __pow__
+
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> SparseTensor:
+        """A function that leaves zero at zero, of the values: those of one place are added before."""
+        whole = self.coalesce()
+        return whole._with(function(whole._entries))
+
+    def sum(self, dim: Any = None, dtype: Any = None) -> Any:
+        """See `sparse.sum`."""
+        from chainrule.sparse.functions import sum as sparse_sum
+
+        return sparse_sum(self, dim, dtype)
+
+    def norm(self, p: Any = 2) -> Tensor:
+        """The norm of all entries."""
+        return self.coalesce()._entries.reshape(-1).norm(p)
+
+    # ------------------------------------------------------------------------------------ the rest
+
+    def __repr__(self) -> str:
+        values = self._entries.detach()
+        if self._crow is None:
+            parts = [("indices", self._places), ("values", values)]
+        else:
+            parts = [("crow_indices", self._crow), ("col_indices", self._places[1]), ("values", values)]
+        lines = [f"{name}=" + repr(part).replace("\n", "\n" + " " * (len(name) + 8)) for name, part in parts]
+        tail = f"size={tuple(self.shape)}, nnz={self._nnz()}, layout={self.layout!r}"
+        if self.requires_grad:
+            tail += ", requires_grad=True" if self.is_leaf else f", grad_fn={self._entries.grad_fn!r}"
+        return "tensor(" + ",\n       ".join([*lines, tail]) + ")"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = "" if name.startswith("_") else ": to_dense() makes a tensor that may, _values() gives the values."
+        raise AttributeError(f"a sparse tensor has no {name!r}{hint}")
+
+    def __reduce__(self) -> Any:
+        return SparseTensor, (self._places, self._entries, tuple(self.shape), self._coalesced, self._crow)
+
+    def __bool__(self) -> NoReturn:
+        raise SparseError("a sparse tensor is neither true nor false; ask its _values() or to_dense().")
+
+
+def _mapping(name: str) -> Callable[[SparseTensor], SparseTensor]:
+    def method(self: SparseTensor) -> SparseTensor:
+        return self._mapped(lambda entries: getattr(entries, name)())
+
+    method.__name__, method.__doc__ = name, f"`{name}` of every entry; zero stays zero."
+    return method
+
+
+#: Functions that are zero at zero.
+for _name in (
+    "abs", "asin", "asinh", "atan", "atanh", "ceil", "erf", "expm1", "floor", "log1p", "relu", "round", "sign", "sin",
+    "sinh", "sqrt", "square", "tan", "tanh", "trunc",
+):  # fmt: skip
+    setattr(SparseTensor, _name, _mapping(_name))
+
+
+def _converting(name: str) -> Callable[[SparseTensor], SparseTensor]:
+    def method(self: SparseTensor) -> SparseTensor:
+        return self._with(getattr(self._entries, name)())
+
+    method.__name__, method.__doc__ = name, f"With values converted as by `Tensor.{name}`."
+    return method
+
+
+for _name in ("float", "double", "half", "bfloat16", "long", "int", "bool"):
+    setattr(SparseTensor, _name, _converting(_name))
+
+
+def _linear(places: np.ndarray[Any, Any], extents: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """The number of each place among all, in the order of rows."""
+    slots = np.zeros(places.shape[1], np.int64)
+    for row, extent in zip(places, extents):
+        slots = slots * extent + row
+    return slots
+
+
+def _places_of(linear: np.ndarray[Any, Any], extents: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """The places with these numbers, one column each."""
+    rows = []
+    for extent in reversed(extents):
+        rows.append(linear % max(extent, 1))
+        linear = linear // max(extent, 1)
+    return np.stack(rows[::-1]).astype(np.int64)
