@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 Rate = Callable[[int, float, int], float]
@@ -79,7 +80,7 @@ def one_cycle(
         corners = [(0.0, start), (warm * steps - 1, highest)]
         corners += [(2 * warm * steps - 2, start)] if three else []
         corners += [(steps - 1, start / last)]
-        for (a, before), (b, after) in zip(corners, corners[1:], strict=False):
+        for (a, before), (b, after) in pairwise(corners):
             if n <= b:
                 return curve(before, after, (n - a) / (b - a))
         raise AssertionError("past the last step")
