@@ -25,16 +25,17 @@ def run(folder: Path, *kill_at: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.timeout(1200 if NIGHTLY else 120)
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path) -> None:
     """Killed without warning at random moments; nothing is left half written, and the weights are the same bits."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     touches = int(run(whole).stdout)
     random, kills = np.random.default_rng(0), 0
-    while kills < (100 if NIGHTLY else 5):
-        # Five kills are sure to fall within one run: each comes in the first twelfth of what a whole run does.
+    while kills < (100 if NIGHTLY else 10):
+        # Ten kills are sure to fall within one run: each comes in the first twelfth of what a whole run does.
         done = run(killed, 1 + int(random.integers(touches // 12)))
         if done.returncode == 0:  # it came to its end: once more from the beginning
-            assert kills >= 5
+            assert kills >= 10
             for path in killed.iterdir():
                 path.unlink()
             continue
