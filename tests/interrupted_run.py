@@ -1,13 +1,17 @@
 """A run that is meant to be killed: `python -m tests.interrupted_run FOLDER` goes on from where it was, and ends.
 
-It saves after every third batch, so kills come while a checkpoint is written too. At the end the weights are in
-FOLDER/done.safetensors.
+It saves after every third batch. At the end the weights are in FOLDER/done.safetensors, and it prints how often it
+touched a file in FOLDER. With a number n as second argument it kills itself when it is about to do so for the n-th
+time: what is on the disk changes at these moments only, so they stand for all others, on quick and slow machines.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +21,28 @@ from chainrule.data import DataLoader, TensorDataset
 from chainrule.train import Checkpoints, CSVLog, EarlyStopping, Trainer, WeightAveraging, save_weights
 
 EPOCHS = 8
+
+
+class Touches:
+    """Counts how often files in a folder are opened, renamed or removed, and ends the process at the n-th time.
+
+    A file that was just written beside its place is cut to half its length then, as if it had happened while writing.
+    """
+
+    def __init__(self, folder: Path, last: int = -1) -> None:
+        self.folder, self.last, self.count = str(folder), last, 0
+        sys.addaudithook(self.look)
+
+    def look(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """What Python calls for each of its events."""
+        if event not in ("open", "os.rename", "os.remove") or not str(arguments[0]).startswith(self.folder):
+            return
+        self.count += 1
+        if self.count == self.last:
+            written = Path(arguments[0])
+            if ".writing" in written.name and written.exists():
+                os.truncate(written, written.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(folder: Path) -> None:
@@ -38,4 +64,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    touches = Touches(Path(sys.argv[1]), *map(int, sys.argv[2:]))
     main(Path(sys.argv[1]))
+    print(touches.count)

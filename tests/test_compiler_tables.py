@@ -1,8 +1,12 @@
-"""Compiled is eager: every layer, loss and function of the tables, forward and gradient, many in one program."""
+"""Compiled is eager: every layer, loss and function of the tables, forward and gradient, many in one program.
+
+Programs are of float64 and float32 in turn, so that both see every kind of layer; with CHAINRULE_NIGHTLY each is of both.
+"""
 
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import numpy as np
@@ -12,15 +16,22 @@ import chainrule
 from tests.peer_tables import Case
 from tests.test_peer_tables import NAMES, TABLES, arrays, build, called, flatten, is_lazy, send_back
 
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 #: So many cases share a program.
 TOGETHER = 12
 READS_NUMBERS = "EmbeddingBag(5, 3, mode='max'"
 
 
 def batches(cases: list[Case]) -> list[Any]:
+    """Groups of cases, each with the type of its program."""
     fine = [case for case in cases if not (case.source.startswith(READS_NUMBERS) and len(case.inputs) == 2)]
     groups = [fine[i : i + TOGETHER] for i in range(0, len(fine), TOGETHER)]
-    return [pytest.param(group, id=group[0].source[:40]) for group in groups]
+    types = ["float64", "float32"]
+    return [
+        pytest.param(group, dtype, id=f"{group[0].source[:40]}-{dtype}")
+        for i, group in enumerate(groups)
+        for dtype in (types if NIGHTLY else [types[i % 2]])
+    ]
 
 
 def leaves_of(case: Case, given: list[Any]) -> list[Any]:
@@ -66,8 +77,7 @@ def assert_close(
 
 
 @pytest.mark.filterwarnings("ignore::chainrule.EvaluationWarning")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("cases", batches(list(TABLES.modules)))
+@pytest.mark.parametrize(("cases", "dtype"), batches(list(TABLES.modules)))
 def test_modules(cases: list[Case], dtype: str) -> None:
     layers, inputs, doubles = [], [], []
     for case in cases:
@@ -109,8 +119,7 @@ def test_modules(cases: list[Case], dtype: str) -> None:
         assert_close(list(ours.buffers()), buffers, [str(case)] * len(buffers), allowed)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("cases", batches(list(TABLES.functions)))
+@pytest.mark.parametrize(("cases", "dtype"), batches(list(TABLES.functions)))
 def test_functions(cases: list[Case], dtype: str) -> None:
     inputs = [[chainrule.tensor(a) for a in arrays(case, dtype)] for case in cases]
     whole = [[t if not t.dtype.is_floating_point else None for t in given] for given in inputs]

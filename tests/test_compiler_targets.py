@@ -13,7 +13,7 @@ import chainrule
 from chainrule import nn
 from chainrule.compiler import executable
 from chainrule.compiler.run import driver
-from chainrule.compiler.run.machine import compile_text, llvm, target_machine, vector_bits
+from chainrule.compiler.run.machine import compile_text, host, llvm, target_machine, vector_bits
 from chainrule.nn import functional as F
 
 
@@ -85,6 +85,21 @@ def test_code_for_each_target(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assembly = target_machine(triple, processor).emit_assembly(module)
     for word in expected:
         assert word in assembly
+
+
+WIDE = "define <16 x float> @add(<16 x float> %x, <16 x float> %y) {\n  %z = fadd <16 x float> %x, %y\n  ret <16 x float> %z\n}"
+
+
+def test_features_that_are_hidden_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With CHAINRULE_HIDE_CPU_FEATURES, on a processor that has them; on others there is nothing to hide."""
+    found = host.__wrapped__()[2].split(",")
+    monkeypatch.setenv("CHAINRULE_HIDE_CPU_FEATURES", "avx512, fma")
+    triple, processor, features = host.__wrapped__()
+    hidden = {name[1:] for name in found if name[1:].startswith(("avx512", "fma"))}
+    assert {name[1:] for name in set(features.split(",")) - set(found)} <= hidden
+    assert not any(name[1:] in hidden for name in features.split(",") if name.startswith("+"))
+    assembly = target_machine(triple, processor, features).emit_assembly(llvm().parse_assembly(WIDE))
+    assert "zmm" not in assembly and "add" in assembly
 
 
 def _write_only(self: Any) -> None:

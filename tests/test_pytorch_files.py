@@ -172,8 +172,19 @@ def test_tied_weights_come_as_one() -> None:
 
 
 def test_lazy_modules() -> None:
-    lazy = read(written(torch.nn.LazyLinear(2).state_dict()))
-    nn.LazyLinear(2).load_state_dict(lazy)
+    """A state without shapes leaves the layer without; one with shapes gives it the weights and their shapes."""
+    theirs, x = torch.nn.LazyLinear(2), torch.randn(4, 3)
+    shapeless = read(written(theirs.state_dict()))
+    assert list(shapeless) == ["weight", "bias"]
+    assert all(isinstance(value, nn.UninitializedParameter) for value in shapeless.values())
+    ours = nn.LazyLinear(2)
+    ours.load_state_dict(shapeless)
+    assert ours.has_uninitialized_params() and ours(chainrule.ones(4, 3)).shape == (4, 2)
+    expected = theirs(x).detach().numpy()
+    fresh = nn.LazyLinear(2)
+    fresh.load_state_dict(read(written(theirs.state_dict())))
+    assert fresh.weight.shape == (2, 3)
+    np.testing.assert_allclose(fresh(chainrule.tensor(x.numpy())).detach().numpy(), expected, rtol=1e-6, atol=1e-7)
 
 
 # ------------------------------------------------------------------------------------------- harm

@@ -1,7 +1,7 @@
 """Files that were damaged at random: a reader reads them, or says what is wrong with them, and nothing else.
 
 Each format starts from a sound file, of real data where there is one, and has bytes changed, cut, repeated, or set to
-extreme numbers. `CHAINRULE_NIGHTLY=1` tries a thousand of each format instead of forty.
+extreme numbers. `CHAINRULE_NIGHTLY=1` tries a thousand of each format instead of a hundred.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from chainrule.errors import CheckpointError, DataError
 from tests.test_readers import idx
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
-TRIES = 1000 if NIGHTLY else 40
+TRIES = 1000 if NIGHTLY else 100
 #: What a file may decode to, and what reading it may take in all: tables and their texts are the dearest.
 BOUND, MEMORY = 2**20, 2**26
 pytestmark = pytest.mark.timeout(1200 if NIGHTLY else 120)

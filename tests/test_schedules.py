@@ -16,6 +16,7 @@ import chainrule
 from chainrule import optim
 from chainrule.optim import lr_scheduler
 from tests.optimiser_cases import SCHEDULES
+from tests.schedule_formulas import RATES
 
 #: What PyTorch refuses or gets wrong: composites in composites.
 NESTED = [
@@ -125,15 +126,25 @@ def test_going_on_from_an_epoch_is_pytorch_s(source: str) -> None:
     np.testing.assert_allclose(paths[1], paths[3], rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize("source", [*RESUMABLE, "RobbinsMonro(o)", "RobbinsMonro(o, b=5.0, power=0.6)"])
+def test_there_is_a_formula_for_every_schedule() -> None:
+    assert set(RESUMABLE) < set(RATES)
+
+
+@pytest.mark.parametrize("source", RATES)
 def test_rates_are_those_of_the_closed_form(source: str) -> None:
+    """Of the formula in `tests/schedule_formulas.py`, and of the schedule's own where it has one."""
     o = optimiser(chainrule)
     s = schedule(chainrule, source, o)
-    for _ in range(60):
-        wanted = s.closed_form()
-        assert wanted is None or np.allclose(s.get_last_lr(), wanted, rtol=1e-9, atol=1e-14)
+    has_one = type(s).closed_form is not lr_scheduler.LRScheduler.closed_form
+    assert has_one is not source.startswith(("Lambda", "Multiplicative", "CosineAnnealingWarm", "Cyclic", "OneCycle"))
+    for n in range(60):
+        wanted = [RATES[source](n, base, group) for group, base in enumerate((0.1, 0.02))]
+        np.testing.assert_allclose(s.get_last_lr(), wanted, rtol=1e-9, atol=1e-14)
+        if has_one:
+            np.testing.assert_allclose(s.closed_form(), wanted, rtol=1e-9, atol=1e-14)
         o.step()
-        s.step()
+        if n < 59:
+            s.step()
 
 
 def test_formulas_worked_by_hand() -> None:
@@ -145,8 +156,6 @@ def test_formulas_worked_by_hand() -> None:
         (NESTED[1], lambda n: steps(n) if n < 20 else chained(n - 20)),
         (NESTED[2], lambda n: steps(n) if n < 20 else parts(n - 20)),
         (NESTED[3], lambda n: parts(n) if n < 20 else steps(n - 20)),
-        ("RobbinsMonro(o, b=2.0, power=1.0)", lambda n: 0.1 * 2 / (n + 2)),
-        ("RobbinsMonro(o, power=0.75)", lambda n: 0.1 / (n + 1) ** 0.75),
         ("warmup_cosine(o, 10, 60)", lambda n: 0.1 * (0.01 + 0.99 * n / 10) if n < 10 else
          0.05 * (1 + math.cos(math.pi * (n - 10) / 50))),
         ("warmup_cosine(o, 0, 60, eta_min=0.02)", lambda n: 0.02 + 0.04 * (1 + math.cos(math.pi * n / 60))),

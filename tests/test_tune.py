@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import special
 
 from chainrule.tune import Choice, Float, Int, tune
+from chainrule.tune.gaussian_process import GaussianProcess, expected_improvement
 
 SPACE = {"x": Float(-2.0, 2.0), "n": Int(1, 5), "kind": Choice(["a", "b"]), "fixed": 7}
 
@@ -34,6 +37,80 @@ def test_methods_come_close(method: str, trials: int, enough: float) -> None:
     found = tune(bowl, SPACE, trials=trials, method=method, seed=3)
     assert found.best_value < enough and len(found.trials()) == trials
     assert found.best_settings["fixed"] == 7
+
+
+def test_the_gaussian_process_finds_the_best_of_a_ravine() -> None:
+    """25 trials come where 1 in 2,000 random ones does: |log₁₀ rate + 2| < 0.025, |x − 1| < 0.1, kind b."""
+
+    def ravine(settings: dict[str, Any], report: Any) -> float:
+        value = np.log10(settings["rate"] / 0.01) ** 2 * 16 + (settings["x"] - 1) ** 2 + (settings["kind"] == "a")
+        return -float(value)
+
+    space = {"rate": Float(1e-4, 1.0, log=True), "x": Float(0.0, 4.0, step=0.01), "kind": Choice(["a", "b"])}
+    found = tune(ravine, space, trials=25, method="gp", direction="maximize")
+    assert -0.01 < found.best_value <= 0 and found.best_settings["kind"] == "b"
+    assert len({(t["rate"], t["x"], t["kind"]) for t in found.trials()}) == 25, "nothing is tried twice"
+
+
+def test_the_gaussian_process_is_scikit_learn_s() -> None:
+    """The same prediction for the same lengths, height and noise; and its fit is the place of largest likelihood."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    random = np.random.default_rng(0)
+    x, new = random.random((25, 2)), random.random((40, 2))
+    y = np.sin(5 * x[:, 0]) + x[:, 1] ** 2 + 0.05 * random.standard_normal(25)
+    ours = GaussianProcess(x, y)
+    *lengths, height, noise = np.exp(ours.settings)
+    kernel = ConstantKernel(height) * Matern(lengths, nu=2.5) + WhiteKernel(noise + 1e-6)
+    theirs = GaussianProcessRegressor(kernel, alpha=0, optimizer=None).fit(x, (y - y.mean()) / y.std())
+    mean, deviation = theirs.predict(new, return_std=True)
+    found = ours.predict(new)
+    np.testing.assert_allclose(found[0], y.mean() + y.std() * mean, rtol=1e-6, atol=1e-8)
+    without_noise = np.sqrt(deviation**2 - noise - 1e-6)
+    np.testing.assert_allclose(found[1], y.std() * without_noise, rtol=1e-4)
+
+    def posterior(settings: np.ndarray) -> float:
+        order = [settings[2], *settings[:2], np.log(np.exp(settings[3]) + 1e-6)]  # as scikit-learn keeps them
+        means, spreads = np.log([0.5, 0.5, 1, 1e-2]), np.array([1, 1, 1, 2])
+        return theirs.log_marginal_likelihood(np.array(order)) - (((settings - means) / spreads) ** 2).sum() / 2
+
+    best = posterior(ours.settings)
+    assert all(posterior(ours.settings + 0.05 * random.standard_normal(4)) < best for _ in range(30))
+
+
+def test_expected_improvement_is_an_expectation() -> None:
+    mean, deviation = np.array([0.3, -1.0, 2.0]), np.array([1.0, 0.1, 0.7])
+    u = (np.arange(200_000) + 0.5) / 200_000
+    normal = np.sqrt(2) * special.erfinv(2 * u - 1)
+    expected = np.maximum(0.5 - (mean[:, None] + deviation[:, None] * normal), 0).mean(1)
+    np.testing.assert_allclose(expected_improvement(mean, deviation, 0.5), expected, rtol=1e-4)
+
+
+#: Runs in a process of its own, where importing PyTorch fails.
+WITHOUT_PYTORCH = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+from chainrule.tune import tune
+from tests.test_tune import SPACE, bowl
+
+for method in ("tpe", "gp", "random", "grid"):
+    print(len(tune(bowl, SPACE, trials=10, method=method).importance()))
+"""
+
+
+def test_no_search_needs_pytorch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYTORCH], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["3"] * 4
 
 
 def test_a_grid_is_walked_whole() -> None:
@@ -75,11 +152,13 @@ def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(tune(bowl, SPACE, trials=12, storage=tmp_path / "journal").trials()) == 12
 
 
-def test_several_workers_share_a_file(tmp_path: Path) -> None:
-    found = tune(slow_bowl, SPACE, trials=12, storage=tmp_path / "journal", workers=2, method="random")
+@pytest.mark.parametrize("method", ["random", "gp"])
+def test_several_workers_share_a_file(tmp_path: Path, method: str) -> None:
+    found = tune(slow_bowl, SPACE, trials=12, storage=tmp_path / "journal", workers=2, method=method)
     complete = [t for t in found.trials() if t["state"] == "complete"]
     assert 12 <= len(complete) <= 13  # one may have begun when the last one ended
-    assert len({t["x"] for t in complete}) == len(complete)
+    if method == "random":  # the other may try an end of the range twice
+        assert len({t["x"] for t in complete}) == len(complete)
 
 
 def test_a_killed_search_goes_on(tmp_path: Path) -> None:

@@ -174,10 +174,12 @@ def _study(
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+    from chainrule.tune.bayesian import GaussianProcessSampler
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     samplers = {
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
-        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
+        "gp": lambda: GaussianProcessSampler(seed),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "grid": lambda: optuna.samplers.GridSampler(grid_of(space, points), seed=seed),
     }

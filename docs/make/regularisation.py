@@ -114,8 +114,9 @@ def decayed(rule: str, coupled: bool, steps: int = 4000) -> np.ndarray:
     theta = nn.Parameter(chainrule.zeros(2, dtype=chainrule.float64))
     lr = 0.01
     optimizer: Any = {"SGD": optim.SGD, "Adam": optim.Adam}[rule]([theta], lr=lr)
-    seen = []
-    for _ in range(steps):
+
+    @chainrule.compile
+    def step() -> None:
         optimizer.zero_grad()
         target = 1 + chainrule.randn(1, dtype=chainrule.float64, generator=generator)
         loss = (0.5 * scale * (theta - target) ** 2).sum()
@@ -124,8 +125,12 @@ def decayed(rule: str, coupled: bool, steps: int = 4000) -> np.ndarray:
         loss.backward()
         if not coupled:
             with chainrule.no_grad():
-                theta *= 1 - lr * DECAY
+                theta.mul_(1 - lr * DECAY)
         optimizer.step()
+
+    seen = []
+    for _ in range(steps):
+        step()
         seen.append(theta.tolist())
     return np.array(seen)
 

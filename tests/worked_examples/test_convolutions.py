@@ -156,19 +156,19 @@ def test_i_iii_5_pixels_as_tokens() -> None:
 
 @pytest.mark.parametrize("size", [224, 240])
 def test_i_v_alexnet_s_feature_map(size: int) -> None:
-    """I V: 6×6×256 = 9216 from 224×224, and from 240×240 too; the first fully connected layer has 37,752,832."""
-    for kernel, stride, padding in [
-        (11, 4, 2),
-        (3, 2, 0),
-        (5, 1, 2),
-        (3, 2, 0),
-        (3, 1, 1),
-        (3, 1, 1),
-        (3, 1, 1),
-        (3, 2, 0),
-    ]:
-        size = nn.output_size(size, kernel, stride, padding)
-    assert size == 6 and 256 * size**2 == 9216 and (9216 + 1) * 4096 == 37_752_832
+    """I V: 6×6×256 = 9216 from 224×224, and from 240×240 too; 37,752,832 of 61,100,840 parameters come next."""
+    with nn.init.skip_filling():  # its numbers do not matter, and they are many
+        features = nn.Sequential(
+            nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(),
+            nn.MaxPool2d(3, 2), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1),
+            nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(),
+        )  # fmt: skip
+        for p in features.parameters():
+            nn.init.zeros_(p)
+        width = features(chainrule.zeros(1, 3, size, size)).shape[1]
+        layers = nn.Linear(width, 4096), nn.Linear(4096, 4096), nn.Linear(4096, 1000)
+    counts = [sum(p.numel() for p in part.parameters()) for part in (features, *layers)]
+    assert (width, counts[1], sum(counts)) == (9216, 37_752_832, 61_100_840)
 
 
 def test_h_1_the_filter_of_both_differences() -> None:

@@ -6,6 +6,7 @@ llvmlite brings LLVM in its wheel, so no compiler has to be installed.
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 from chainrule.forking import LockAcrossForks, wait_for
@@ -30,10 +31,16 @@ def llvm() -> Any:
 
 @functools.cache
 def host() -> tuple[str, str, str]:
-    """Triple, processor and features of this machine."""
+    """Triple, processor and features of this machine.
+
+    Features that begin with a word in the environment variable `CHAINRULE_HIDE_CPU_FEATURES` are switched off:
+    "avx512" gives the code that a processor without AVX-512 would run, "avx512 avx2 fma" that of one without AVX2.
+    """
     binding = llvm()
-    features: str = binding.get_host_cpu_features().flatten()
-    return binding.get_default_triple(), binding.get_host_cpu_name(), features
+    hidden = tuple(os.environ.get("CHAINRULE_HIDE_CPU_FEATURES", "").replace(",", " ").split())
+    found: str = binding.get_host_cpu_features().flatten()
+    features = ["-" + name[1:] if name[1:].startswith(hidden) else name for name in found.split(",")]
+    return binding.get_default_triple(), binding.get_host_cpu_name(), ",".join(features)
 
 
 @functools.cache
