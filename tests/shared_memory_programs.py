@@ -1,5 +1,7 @@
-"""Random programs in which arguments, views, parameters and results of a function share memory, in words that both
-libraries and the compiler understand."""
+"""Random programs in which arguments, views, parameters and results of a function share memory.
+
+They are Python in words that both libraries and the compiler understand.
+"""
 
 from __future__ import annotations
 
