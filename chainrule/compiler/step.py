@@ -625,8 +625,8 @@ def compile(
     call and changed in place. The learning rate is read anew too, and so is any other setting of an optimiser once it
     has changed (a schedule's momentum). Training mode, settings and other plain values around the function are
     remembered; when one changes, the step is compiled again and the log (`chainrule.compile`, level INFO) says why.
-    Results are detached; an argument or a parameter that is returned is that object. Gradients are left as in eager code,
-    but where storing what an optimiser has used up would cost time: reading one of these raises a GradientError.
+    Results are detached; an argument or a parameter that is returned is that object. Gradients are left as in eager
+    code, but where storing what an optimiser has used up would cost time: reading one of these is a GradientError.
 
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
     of range raises an IndexRangeError, and nothing has been changed then.

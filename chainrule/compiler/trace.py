@@ -369,7 +369,7 @@ class StepTrace(Trace):
         made, returned = self._find(results)
         grown = self._grown(made)
         answers = [value.array for value in self.lift_tensors(made)]
-        after = {leaf: self._gradient_after(leaf) for leaf in self.leaves}
+        after = self._gradients_after()
         changed = [(o, t._value.array) for o, t in self._changed_arguments()]
         wanted = self._leaf_changes()
         self._restore_leaves()
@@ -443,9 +443,17 @@ class StepTrace(Trace):
                 made.append(leaf.gradient)
         return grown
 
-    def _gradient_after(self, leaf: Leaf) -> Any:
-        """What a leaf has collected in the end: None, a symbol or array, or where the tensor is found."""
-        gradient = leaf.gradient
+    def _gradients_after(self) -> dict[Leaf, Any]:
+        """What leaves have collected in the end: None, a symbol or array, or where the tensor is found."""
+        first = {id(leaf.gradient): leaf for leaf in reversed(self.leaves)}
+        return {
+            leaf: self._gradient_after(leaf.gradient)
+            if leaf.gradient is None or first[id(leaf.gradient)] is leaf
+            else Returned(Gradient(first[id(leaf.gradient)]))
+            for leaf in self.leaves
+        }
+
+    def _gradient_after(self, gradient: Any) -> Any:
         if gradient is None:
             return None
         if id(gradient) not in self.gradient_of and (id(gradient) in self.stand_ins or self.from_outside(gradient)):
@@ -454,7 +462,8 @@ class StepTrace(Trace):
 
     def _used_up(self, held: list[tuple[Leaf, Any]], returned: list[Returned]) -> set[Leaf]:
         """Leaves whose gradient nobody needs any more, unless somebody looks at it."""
-        shown = {place.origin.leaf for place in returned if isinstance(place.origin, Gradient)}
+        places = [*returned, *[x for _, x in held if isinstance(x, Returned)]]
+        shown = {place.origin.leaf for place in places if isinstance(place.origin, Gradient)}
         made = {leaf for leaf, x in held if x is not None and not isinstance(x, Returned)}
         return {leaf for leaf in self.spent & made - shown if self.leaves[leaf][1] == "set"}
 
