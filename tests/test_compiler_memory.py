@@ -177,6 +177,22 @@ def test_no_schedule_acts_within_a_compiled_step() -> None:
         assert before == (optimizer.param_groups[0]["lr"], getattr(schedule, "last_epoch", 0))
 
 
+def test_a_rate_that_the_step_itself_changes_is_refused() -> None:
+    w = nn.Parameter(numbers())
+    optimizer = optim.SGD([w], lr=0.1)
+
+    @chainrule.compile
+    def step() -> None:
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] *= 0.5
+
+    with pytest.raises(TraceError, match="'lr'.*after the compiled step"):
+        step()
+    assert w.tolist() == [1.0, 2.0, 3.0]
+
+
 def test_a_schedule_after_the_step_is_followed() -> None:
     w = nn.Parameter(chainrule.tensor([0.0]))
     optimizer = optim.SGD([w], lr=1.0)
@@ -326,6 +342,20 @@ def test_sharing_in_another_way_is_another_program() -> None:
     step(y[:3], y[1:])
     assert y.tolist() == [1.0, 2.0, 2.0, 0.0]
     assert sum(map(len, step.programs.values())) == 2
+
+
+def test_an_argument_that_is_used_from_outside_too_is_one_program() -> None:
+    w, p = chainrule.zeros(2), chainrule.zeros(2)
+
+    @chainrule.compile
+    def step(a: Any, b: Any) -> None:
+        w.add_(1)
+        b.add_(a)
+
+    for _ in range(4):
+        step(w, p)
+    assert w.tolist() == [4.0, 4.0] and p.tolist() == [10.0, 10.0]
+    assert sum(map(len, step.programs.values())) == 1
 
 
 def test_the_usual_step_keeps_its_memory() -> None:

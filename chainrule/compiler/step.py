@@ -102,7 +102,7 @@ class Compiled:
         touched, written = self.program.cells()
         self.kept_apart = touched if self.changed else written
         self.itself = [(number, arguments[number]) for number in sorted(self.plan.itself)]
-        self.pattern = same_roots(arguments)
+        self.pattern = same_roots(self._with_stand_ins(arguments))
         self.joined = [(number, arguments[number]._steps) for group in self.plan.joined for number in group]
         self.forms = [
             (origin.tensor, origin.tensor._value.array.shape, origin.tensor._value.array.dtype)
@@ -238,20 +238,21 @@ class Compiled:
         )
 
     def _shares_as_before(self, arguments: list[Any]) -> bool:
-        apart = self.kept_apart
-        if self.itself:
-            if any(arguments[number] is not tensor for number, tensor in self.itself):
-                return False
-            arguments = [t for number, t in enumerate(arguments) if number not in self.plan.itself]
+        apart, others = self.kept_apart, self._with_stand_ins(arguments)
+        if any(arguments[number] is not tensor for number, tensor in self.itself):
+            return False
         if apart:
-            for tensor in arguments:
+            for tensor in others:
                 if id(tensor if tensor._base is None else tensor.root) in apart:
                     return False
-        if self.changed:
-            return same_roots(arguments) == self.pattern and all(
-                arguments[n]._steps == steps for n, steps in self.joined
-            )
-        return True
+        if self.changed and same_roots(others) != self.pattern:
+            return False
+        return all(arguments[number]._steps == steps for number, steps in self.joined)
+
+    def _with_stand_ins(self, arguments: list[Any]) -> list[Any]:
+        """The arguments that do not stand for themselves."""
+        itself = self.plan.itself
+        return [t for number, t in enumerate(arguments) if number not in itself] if itself else arguments
 
     def run(self, arguments: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now."""
@@ -292,17 +293,17 @@ class Compiled:
         """
         others, count = [], sys.getrefcount
         for leaf, state, slot in self.made:
-            tensor, value = leaf.gradient, state.value
+            tensor = leaf.gradient
             if (
                 tensor is None
-                or tensor._value is not value
+                or tensor._value is not state.value
                 or count(tensor) > _HELD
-                or count(value) > 4
+                or count(state.value) > 3  # held by the state, the gradient and the count itself
                 or count(state.array) > 3
                 or count(state.owner) > state.holders
             ):
                 others.append((leaf, state))
-                if tensor is None and value is not None and count(value) < 4 and _alone(state):
+                if tensor is None and state.value is not None and count(state.value) < 3 and _alone(state):
                     continue
                 state.renew()
                 if slot is not None:

@@ -140,6 +140,7 @@ class StepTrace(Trace):
         self.views_used: dict[int, tuple[weakref.ref[TensorCell], Any, Any]] = {}
         self.required: dict[int, tuple[Any, bool, bool]] = {}
         self.exchanged: set[int] = set()
+        self.groups: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         self.spent: set[Leaf] = set()
         self.spent_before: dict[Leaf, bool] = {}
         self.inputs: dict[tuple[int, str, int | None], Any] = {}
@@ -327,6 +328,7 @@ class StepTrace(Trace):
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""
         answer = dict(group)
+        self.groups.setdefault(id(group), (group, dict(group)))
         for name, value in group.items():
             if name != "lr" and (id(group), name) not in self.moving:
                 continue
@@ -335,6 +337,16 @@ class StepTrace(Trace):
             elif isinstance(value, int | float):
                 answer[name] = self._setting(Setting(group, name))
         return answer
+
+    def _check_settings(self) -> None:
+        """Raise a TraceError if the step has changed the settings of an optimiser that it uses."""
+        for group, before in self.groups.values():
+            for name, value in group.items():
+                if type(value) in (int, float) and type(before.get(name)) in (int, float) and value != before[name]:
+                    raise TraceError(
+                        f"a compiled step changes group[{name!r}] of an optimiser: that is Python, which runs while "
+                        "the step is traced and not again. Change it after the compiled step, which reads the new number."
+                    )
 
     def _setting(self, origin: Setting) -> Any:
         key = id(origin.group), origin.name, origin.position
@@ -366,6 +378,7 @@ class StepTrace(Trace):
 
     def finish(self, results: list[Any]) -> Program:
         """All that the step did, after the cells hold their old values again."""
+        self._check_settings()
         made, returned = self._find(results)
         grown = self._grown(made)
         answers = [value.array for value in self.lift_tensors(made)]
