@@ -345,7 +345,7 @@ class StepTrace(Trace):
                 if type(value) in (int, float) and type(before.get(name)) in (int, float) and value != before[name]:
                     raise TraceError(
                         f"a compiled step changes group[{name!r}] of an optimiser: that is Python, which runs while "
-                        "the step is traced and not again. Change it after the compiled step, which reads the new number."
+                        "the step is traced and not again. Change it after the compiled step, which reads it anew."
                     )
 
     def _setting(self, origin: Setting) -> Any:
