@@ -254,6 +254,20 @@ def test_a_gradient_that_is_added_to_cannot_be_an_argument_too() -> None:
     assert p.grad.tolist() == [3.0, 6.0, 9.0]
 
 
+def test_what_would_have_to_be_traced_twice_and_cannot_is_refused() -> None:
+    w, kept = numbers(), []
+
+    @chainrule.compile
+    def step(x: Any) -> Any:
+        kept.append(x * 2)
+        w.add_(1)
+        return x * 1
+
+    with pytest.raises(TraceError, match=r"leaves a tensor behind.*clone\(\)"):
+        step(w)
+    assert w.tolist() == [1.0, 2.0, 3.0]
+
+
 # ----------------------------------------------------------------------------- errors leave all as it was
 
 

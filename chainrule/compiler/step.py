@@ -98,6 +98,11 @@ class Compiled:
             self.program = trace_step(call, given, moving, plan)
             self.changed = self.program.changed()
             plan = better_plan(plan, arguments, given, self.changed, *self.program.cells())
+            if plan is not None and self.program.leaves_behind:
+                raise TraceError(
+                    "the step writes into memory that an argument shares, and leaves a tensor behind in Python (in an "
+                    "attribute, a list), so it cannot be traced again. Return that tensor, or pass the step a clone()."
+                )
         self.unkept = set() if is_cheap_to_keep(self.program) else self.program.spent
         touched, written = self.program.cells()
         self.kept_apart = touched if self.changed else written
