@@ -405,6 +405,44 @@ def same_leaf_twice(T, compiled):
 
 
 @case
+def leaves_as_arguments_in_turn(T, compiled):
+    w, u = T.nn.Parameter(numbers(T)), T.nn.Parameter(2 * numbers(T))
+
+    def step(v):
+        (v * v).sum().backward()
+
+    f = compiled(step)
+    for v in (w, u, w, T.nn.Parameter(numbers(T))):
+        f(v)
+    return [w.grad, u.grad]
+
+
+@case
+def gradients_with_respect_to_computed_arguments(T, compiled):
+    w = T.nn.Parameter(numbers(T))
+
+    def step(v):
+        return T.autograd.grad((v * v * w.detach()).sum(), v)[0]
+
+    f = compiled(step)
+    return [f(w * 2), f(w * w), f(w[:]), f(w)]
+
+
+@case
+def results_into_given_tensors(T, compiled):
+    z = T.zeros(3)
+
+    def step(x):
+        T.add(x, 1, out=z)
+        return z * 2, T.mul(z, 2, out=x)
+
+    f = compiled(step)
+    x = numbers(T)
+    a, b = f(x)
+    return [a, b is x, *f(z), x, z]
+
+
+@case
 def argument_is_a_parameter_with_a_gradient(T, compiled):
     linear, _ = layer(T)
 

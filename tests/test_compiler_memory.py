@@ -254,6 +254,68 @@ def test_a_gradient_that_is_added_to_cannot_be_an_argument_too() -> None:
     assert p.grad.tolist() == [3.0, 6.0, 9.0]
 
 
+def test_a_tape_from_outside_is_refused() -> None:
+    w = nn.Parameter(numbers())
+
+    @chainrule.compile
+    def back(y: Any) -> None:
+        (y * y).sum().backward()
+
+    outside = w * 2
+
+    @chainrule.compile
+    def back_from_outside() -> None:
+        (outside * outside).sum().backward()
+
+    for call in (lambda: back(w * 3), lambda: back(w.view(3, 1)), back_from_outside):
+        with pytest.raises(TraceError, match=r"reaches (Multiply|Reshape), which was computed outside.*detach\(\)"):
+            call()
+    assert w.grad is None
+    outside.sum().backward()  # its tape is whole
+    assert w.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_recorded_changes_of_what_was_computed_outside_are_refused() -> None:
+    w = nn.Parameter(numbers())
+    outside = w * 2
+
+    def change(y: Any) -> None:
+        y.mul_(3)
+
+    def change_outside(y: Any) -> None:
+        outside.mul_(3)
+
+    def cut_outside(y: Any) -> None:
+        outside.detach_()
+
+    for step in (change, change_outside, cut_outside):
+        with pytest.raises(TraceError, match=r"computed with a gradient outside.*detach\(\)"):
+            chainrule.compile(step)(w * 2)
+    outside.sum().backward()
+    assert w.grad.tolist() == [2.0, 2.0, 2.0] and outside.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_changes_that_eager_code_refuses_are_refused_with_its_words() -> None:
+    def change(y: Any) -> None:
+        touched.add_(1)
+        y.mul_(3)
+
+    touched, w = chainrule.zeros(1), nn.Parameter(numbers())
+    compiled = chainrule.compile(change)
+    compiled(chainrule.ones(2, 3))
+    touched.zero_()
+    for argument in (w, w.view(3, 1), w[1:], numbers().expand(2, 3), chainrule.arange(5.0).unfold(0, 3, 2)):
+        said = []
+        for function in (change, compiled):
+            with pytest.raises((GradientError, chainrule.ShapeError)) as caught:
+                function(argument)
+            said.append((type(caught.value), str(caught.value)))
+            touched_after = touched.tolist()
+            touched.zero_()
+        assert said[0] == said[1]
+        assert touched_after == [0.0]  # an error changes nothing
+
+
 def test_what_would_have_to_be_traced_twice_and_cannot_is_refused() -> None:
     w, kept = numbers(), []
 

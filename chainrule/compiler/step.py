@@ -35,8 +35,10 @@ from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting,
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.primitives.window import Windows
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
@@ -115,7 +117,7 @@ class Compiled:
             if isinstance(origin, Cell) and not _same_form(origin.tensor._value.array, x)
         ]
         program = self.program
-        watched = program.empty or program.numbers or program.views or program.held or self.forms
+        watched = program.empty or program.numbers or program.views or program.held or program.own_leaves or self.forms
         self.guarded = bool(watched or self.itself or self.kept_apart or self.changed)
         returned = self.program.returned
         simple = [place.origin for place in returned] == list(range(len(self.program.results)))
@@ -239,6 +241,7 @@ class Compiled:
             and all(view._base is base and view._steps is steps for view, base, steps in program.views)
             and all(leaf.gradient is gradient for leaf, gradient in program.held)
             and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self.forms)
+            and all(arguments[n]._leaf is leaf for n, leaf in program.own_leaves)
             and self._shares_as_before(arguments)
         )
 
@@ -326,6 +329,8 @@ class Compiled:
                 )
             if number in self.program.exchanged and argument._base is not None:
                 raise TraceError(f"the step exchanges the data of argument {number}, which is a view. Pass a clone().")
+            if number in self.changed and any(step.primitive in (Broadcast, Windows) for step in argument._steps):
+                argument.put_value(argument.value)  # an error if several of its entries are one place
         return [*arguments, *self.plan.hidden_roots(arguments)]
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
