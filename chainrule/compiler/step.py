@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.facts import Facts, facts_of
+from chainrule.compiler.keeping import is_cheap_to_keep
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.profile import Profile, measure
@@ -31,7 +31,7 @@ from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.sharing import APART, Plan, Returned, better_plan, repeated, same_roots, view_of
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.structure import put_together, take_apart
-from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting, trace_step
+from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, trace_step
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
@@ -42,10 +42,6 @@ from chainrule.primitives.window import Windows
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
-#: Gradients of so few entries in all are kept whatever the work.
-FEW_ENTRIES = 65_536
-#: So many multiplications for each entry of the gradients make it cheap to keep these.
-MUCH_WORK = 1000
 #: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
 KEPT = 32
 
@@ -434,22 +430,6 @@ def _find(origin: Any, arguments: list[Any]) -> Any:
     if isinstance(origin, Argument):
         return arguments[origin.number]
     return origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
-
-
-def is_cheap_to_keep(program: Program) -> bool:
-    """Whether storing the gradients that the step has used up costs about nothing beside its other work.
-
-    An entry is written in the time of some dozen multiplications, so it does if there are few entries or much is
-    computed for each. A product of x (m, k) and w (k, n) has √(m·k · k·n · m·n) = m·k·n of them, a convolution more.
-    """
-    spent = [x for leaf, x in program.gradients if leaf in program.spent]
-    entries = sum(x.size for x in spent)
-    products = [e for e in program.equations if e.primitive.name in _PRODUCTS]
-    work = sum(math.sqrt(math.prod(x.size for x in (*e.inputs[:2], e.outputs[0]))) for e in products)
-    return entries <= FEW_ENTRIES or work >= MUCH_WORK * entries
-
-
-_PRODUCTS = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 
 
 class _Holder:
