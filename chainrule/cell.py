@@ -236,7 +236,7 @@ class TensorCell:
         source, state = self._value.source, current_state()
         if self._base is not None:
             if self._own and state.gradients:
-                raise _change_of_leaf(what)
+                raise change_of_leaf(what)
             self._write_through(new)
             return
         if state.trace is not None:
@@ -247,7 +247,7 @@ class TensorCell:
             self._value = Value(new.value.array, source)
             return
         if source is not None and isinstance(source[0], Leaf):
-            raise _change_of_leaf(what)
+            raise change_of_leaf(what)
         self._value = new.value
 
     def _write_through(self, new: Any) -> None:
@@ -478,7 +478,8 @@ def _new_leaf() -> Leaf:
     return leaf
 
 
-def _change_of_leaf(what: str) -> GradientError:
+def change_of_leaf(what: str) -> GradientError:
+    """The error of an in-place change, recorded, of a leaf or a view of one."""
     return GradientError(
         f"in-place change of {what}: its gradient would belong to a value that is gone. Do it under "
         "`with chainrule.no_grad():` (as optimisers do), or make a new tensor instead."

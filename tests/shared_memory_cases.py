@@ -405,6 +405,44 @@ def same_leaf_twice(T, compiled):
 
 
 @case
+def leaves_as_arguments_in_turn(T, compiled):
+    w, u = T.nn.Parameter(numbers(T)), T.nn.Parameter(2 * numbers(T))
+
+    def step(v):
+        (v * v).sum().backward()
+
+    f = compiled(step)
+    for v in (w, u, w, T.nn.Parameter(numbers(T))):
+        f(v)
+    return [w.grad, u.grad]
+
+
+@case
+def gradients_with_respect_to_computed_arguments(T, compiled):
+    w = T.nn.Parameter(numbers(T))
+
+    def step(v):
+        return T.autograd.grad((v * v * w.detach()).sum(), v)[0]
+
+    f = compiled(step)
+    return [f(w * 2), f(w * w), f(w[:]), f(w)]
+
+
+@case
+def results_into_given_tensors(T, compiled):
+    z = T.zeros(3)
+
+    def step(x):
+        T.add(x, 1, out=z)
+        return z * 2, T.mul(z, 2, out=x)
+
+    f = compiled(step)
+    x = numbers(T)
+    a, b = f(x)
+    return [a, b is x, *f(z), x, z]
+
+
+@case
 def argument_is_a_parameter_with_a_gradient(T, compiled):
     linear, _ = layer(T)
 
@@ -855,6 +893,62 @@ def gradient_given_in_the_step(T, compiled):
     same = p.grad is g
     f(g * 2)
     return [p, same, p.grad]
+
+
+@case
+def one_gradient_for_two(T, compiled):
+    w, v = T.nn.Parameter(T.ones(2)), T.nn.Parameter(T.ones(2) * 2)
+
+    def step():
+        w.grad = v.grad = None
+        (w * v).sum().backward()
+        v.grad = w.grad
+
+    f = compiled(step)
+    f()
+    v.grad.mul_(2)
+    answers = [w.grad.clone(), v.grad is w.grad]
+    f()
+    return [*answers, w.grad, v.grad is w.grad]
+
+
+@case
+def tied_through_a_transpose(T, compiled):
+    w = T.arange(6.0).view(2, 3)
+    a, b = T.nn.Parameter(w), T.nn.Parameter(w.T)
+    optimizer = T.optim.SGD([a, b], lr=0.1)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (x @ a @ b).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    f = compiled(step)
+    x = T.ones(1, 2) * 0.1
+    return [f(x), f(x), a, b, w, a.grad, b.grad]
+
+
+@case
+def a_state_that_is_an_argument(T, compiled):
+    def step(x, state):
+        state["h"].copy_(state["h"] * 0.5 + x)
+        return state["h"], state["h"][0], x + state["h"]
+
+    f = compiled(step)
+    h = T.zeros(2)
+    a = f(T.ones(2), {"h": h})
+    b = f(T.ones(2), {"h": h})
+    return [*a, *b, h, a[0] is h]
+
+
+@case
+def statistics_as_an_argument(T, compiled):
+    norm = T.nn.BatchNorm1d(2)
+    f = compiled(lambda x, mean: (norm(x).detach(), mean * 1))
+    x = T.arange(6.0).view(3, 2)
+    return [*f(x, norm.running_mean), *f(x, norm.running_mean), *f(x, T.zeros(2)), norm.running_mean]
 
 
 @case

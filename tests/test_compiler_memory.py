@@ -177,6 +177,22 @@ def test_no_schedule_acts_within_a_compiled_step() -> None:
         assert before == (optimizer.param_groups[0]["lr"], getattr(schedule, "last_epoch", 0))
 
 
+def test_a_rate_that_the_step_itself_changes_is_refused() -> None:
+    w = nn.Parameter(numbers())
+    optimizer = optim.SGD([w], lr=0.1)
+
+    @chainrule.compile
+    def step() -> None:
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] *= 0.5
+
+    with pytest.raises(TraceError, match="'lr'.*after the compiled step"):
+        step()
+    assert w.tolist() == [1.0, 2.0, 3.0]
+
+
 def test_a_schedule_after_the_step_is_followed() -> None:
     w = nn.Parameter(chainrule.tensor([0.0]))
     optimizer = optim.SGD([w], lr=1.0)
@@ -236,6 +252,82 @@ def test_a_gradient_that_is_added_to_cannot_be_an_argument_too() -> None:
     assert p.grad.tolist() == [1.0, 2.0, 3.0]
     assert step(p.grad.clone()).tolist() == [1.0, 2.0, 3.0]
     assert p.grad.tolist() == [3.0, 6.0, 9.0]
+
+
+def test_a_tape_from_outside_is_refused() -> None:
+    w = nn.Parameter(numbers())
+
+    @chainrule.compile
+    def back(y: Any) -> None:
+        (y * y).sum().backward()
+
+    outside = w * 2
+
+    @chainrule.compile
+    def back_from_outside() -> None:
+        (outside * outside).sum().backward()
+
+    for call in (lambda: back(w * 3), lambda: back(w.view(3, 1)), back_from_outside):
+        with pytest.raises(TraceError, match=r"reaches (Multiply|Reshape), which was computed outside.*detach\(\)"):
+            call()
+    assert w.grad is None
+    outside.sum().backward()  # its tape is whole
+    assert w.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_recorded_changes_of_what_was_computed_outside_are_refused() -> None:
+    w = nn.Parameter(numbers())
+    outside = w * 2
+
+    def change(y: Any) -> None:
+        y.mul_(3)
+
+    def change_outside(y: Any) -> None:
+        outside.mul_(3)
+
+    def cut_outside(y: Any) -> None:
+        outside.detach_()
+
+    for step in (change, change_outside, cut_outside):
+        with pytest.raises(TraceError, match=r"computed with a gradient outside.*detach\(\)"):
+            chainrule.compile(step)(w * 2)
+    outside.sum().backward()
+    assert w.grad.tolist() == [2.0, 2.0, 2.0] and outside.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_changes_that_eager_code_refuses_are_refused_with_its_words() -> None:
+    def change(y: Any) -> None:
+        touched.add_(1)
+        y.mul_(3)
+
+    touched, w = chainrule.zeros(1), nn.Parameter(numbers())
+    compiled = chainrule.compile(change)
+    compiled(chainrule.ones(2, 3))
+    touched.zero_()
+    for argument in (w, w.view(3, 1), w[1:], numbers().expand(2, 3), chainrule.arange(5.0).unfold(0, 3, 2)):
+        said = []
+        for function in (change, compiled):
+            with pytest.raises((GradientError, chainrule.ShapeError)) as caught:
+                function(argument)
+            said.append((type(caught.value), str(caught.value)))
+            touched_after = touched.tolist()
+            touched.zero_()
+        assert said[0] == said[1]
+        assert touched_after == [0.0]  # an error changes nothing
+
+
+def test_what_would_have_to_be_traced_twice_and_cannot_is_refused() -> None:
+    w, kept = numbers(), []
+
+    @chainrule.compile
+    def step(x: Any) -> Any:
+        kept.append(x * 2)
+        w.add_(1)
+        return x * 1
+
+    with pytest.raises(TraceError, match=r"leaves a tensor behind.*clone\(\)"):
+        step(w)
+    assert w.tolist() == [1.0, 2.0, 3.0]
 
 
 # ----------------------------------------------------------------------------- errors leave all as it was
@@ -326,6 +418,20 @@ def test_sharing_in_another_way_is_another_program() -> None:
     step(y[:3], y[1:])
     assert y.tolist() == [1.0, 2.0, 2.0, 0.0]
     assert sum(map(len, step.programs.values())) == 2
+
+
+def test_an_argument_that_is_used_from_outside_too_is_one_program() -> None:
+    w, p = chainrule.zeros(2), chainrule.zeros(2)
+
+    @chainrule.compile
+    def step(a: Any, b: Any) -> None:
+        w.add_(1)
+        b.add_(a)
+
+    for _ in range(4):
+        step(w, p)
+    assert w.tolist() == [4.0, 4.0] and p.tolist() == [10.0, 10.0]
+    assert sum(map(len, step.programs.values())) == 1
 
 
 def test_the_usual_step_keeps_its_memory() -> None:

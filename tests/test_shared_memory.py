@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule
+from tests import shared_memory_programs
 from tests.shared_memory_cases import CASES, Case
 
 
@@ -46,3 +47,16 @@ def test_a_model_that_was_given_weights_learns_alone() -> None:
         other.weight.add_(1)
     assert chainrule.equal(source.weight, before)
     np.testing.assert_array_equal(other.weight.detach().numpy(), before.numpy() + 1)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("seed", range(20))
+def test_random_programs_share_memory_as_in_pytorch(seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    text, run = shared_memory_programs.program(seed)
+    theirs = shown(run(torch, plain))
+    for compiled in (plain, chainrule.compile):
+        try:
+            compare(shown(run(chainrule, compiled)), theirs)
+        except Exception as error:
+            raise AssertionError(f"{compiled.__name__}: {text}") from error

@@ -201,6 +201,8 @@ def backpropagate(
                 state.path = node.path
                 onward = [source is not None and (useful is None or source[0] in useful) for source in node.sources]
                 if any(onward):
+                    if state.trace is not None:
+                        state.trace.check_record(node)
                     for source, gradient in _send_through(node, gradients, onward):
                         deliver(source, gradient)
                     if not keep_graph:

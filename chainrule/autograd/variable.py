@@ -8,7 +8,7 @@ __all__ = ["Variable"]
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
-    """A new leaf with the tensor's value: what `data.detach().requires_grad_(requires_grad)` is today.
+    """A new leaf in the tensor's memory: what `data.detach().requires_grad_(requires_grad)` is today.
 
     >>> import chainrule
     >>> chainrule.autograd.Variable(chainrule.ones(2), requires_grad=True)

@@ -360,6 +360,11 @@ class CompiledFunction:
             changed = program.changed()
             self._write_knowingly(changed, len(given), observer, known)
             plan = better_plan(plan, arguments, given, changed, *program.cells())
+            if plan is not None and program.leaves_behind:
+                raise TraceError(
+                    "the step writes into memory that an argument shares, and leaves a tensor behind in Python (in an "
+                    "attribute, a list), so it cannot be traced again. Return that tensor, or pass the step a clone()."
+                )
             if plan is not None:
                 observer.roll_back()
                 observer = self._observer(call, known)
@@ -544,7 +549,8 @@ def compile(
     been seen to change and only enters arithmetic: an argument, a setting, a global variable, an attribute. Everything
     else that the function reads while it is traced (modes, layers, hooks, settings, the contents of containers) is
     remembered; when it changes, the step is traced again, and the log (`chainrule.compile`, level INFO) says why there
-    is another program. Gradients are gone after the step unless it leaves them for the next one. Results are detached.
+    is another program. Results are detached; an argument or a parameter that is returned is that object. Gradients are left as in eager
+    code, but where storing what an optimiser has used up would cost time: reading one of these is a GradientError.
 
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
     of range raises an IndexRangeError, and nothing has been changed then.

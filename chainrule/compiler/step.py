@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from typing import Any
@@ -14,6 +13,7 @@ from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.failure import explain
+from chainrule.compiler.keeping import is_cheap_to_keep
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.run.pool import aligned
@@ -23,13 +23,10 @@ from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
-
-#: Gradients of so few entries in all are kept whatever the work.
-FEW_ENTRIES = 65_536
-#: So many multiplications for each entry of the gradients make it cheap to keep these.
-MUCH_WORK = 1000
+from chainrule.primitives.window import Windows
 
 
 class State:
@@ -77,7 +74,7 @@ class Compiled:
         touched, written = self.program.cells()
         self.kept_apart = touched if self.changed else written
         self.itself = [(number, arguments[number]) for number in sorted(self.plan.itself)]
-        self.pattern = same_roots(arguments)
+        self.pattern = same_roots(self._with_stand_ins(arguments))
         self.joined = [(number, arguments[number]._steps) for group in self.plan.joined for number in group]
         self.forms = [
             (origin.tensor, origin.tensor._value.array.shape, origin.tensor._value.array.dtype)
@@ -85,7 +82,7 @@ class Compiled:
             if isinstance(origin, Cell) and not _same_form(origin.tensor._value.array, x)
         ]
         program = self.program
-        watched = program.empty or program.numbers or program.views or program.held or self.forms
+        watched = program.empty or program.numbers or program.views or program.held or program.own_leaves or self.forms
         self.guarded = bool(watched or self.itself or self.kept_apart or self.changed)
         returned = self.program.returned
         simple = [place.origin for place in returned] == list(range(len(self.program.results)))
@@ -209,6 +206,7 @@ class Compiled:
             and all(view._base is base and view._steps is steps for view, base, steps in program.views)
             and all(leaf.gradient is gradient for leaf, gradient in program.held)
             and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self.forms)
+            and all(arguments[n]._leaf is leaf for n, leaf in program.own_leaves)
             and self._shares_as_before(arguments)
         )
 
@@ -218,20 +216,21 @@ class Compiled:
         return any(tensor._base is not None or not _same_form(symbol, tensor._value.array) for symbol, tensor in cells)
 
     def _shares_as_before(self, arguments: list[Any]) -> bool:
-        apart = self.kept_apart
-        if self.itself:
-            if any(arguments[number] is not tensor for number, tensor in self.itself):
-                return False
-            arguments = [t for number, t in enumerate(arguments) if number not in self.plan.itself]
+        apart, others = self.kept_apart, self._with_stand_ins(arguments)
+        if any(arguments[number] is not tensor for number, tensor in self.itself):
+            return False
         if apart:
-            for tensor in arguments:
+            for tensor in others:
                 if id(tensor if tensor._base is None else tensor.root) in apart:
                     return False
-        if self.changed:
-            return same_roots(arguments) == self.pattern and all(
-                arguments[n]._steps == steps for n, steps in self.joined
-            )
-        return True
+        if self.changed and same_roots(others) != self.pattern:
+            return False
+        return all(arguments[number]._steps == steps for number, steps in self.joined)
+
+    def _with_stand_ins(self, arguments: list[Any]) -> list[Any]:
+        """The arguments that do not stand for themselves."""
+        itself = self.plan.itself
+        return [t for number, t in enumerate(arguments) if number not in itself] if itself else arguments
 
     def run(self, arguments: list[Any], further: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now.
@@ -279,17 +278,17 @@ class Compiled:
         """
         others, count = [], sys.getrefcount
         for leaf, state, slot in self.made:
-            tensor, value = leaf.gradient, state.value
+            tensor = leaf.gradient
             if (
                 tensor is None
-                or tensor._value is not value
+                or tensor._value is not state.value
                 or count(tensor) > _HELD
-                or count(value) > 4
+                or count(state.value) > 3  # held by the state, the gradient and the count itself
                 or count(state.array) > 3
                 or count(state.owner) > state.holders
             ):
                 others.append((leaf, state))
-                if tensor is None and value is not None and count(value) < 4 and _alone(state):
+                if tensor is None and state.value is not None and count(state.value) < 3 and _alone(state):
                     continue
                 state.renew()
                 if slot is not None:
@@ -307,6 +306,8 @@ class Compiled:
                 )
             if number in self.program.exchanged and argument._base is not None:
                 raise TraceError(f"the step exchanges the data of argument {number}, which is a view. Pass a clone().")
+            if number in self.changed and any(step.primitive in (Broadcast, Windows) for step in argument._steps):
+                argument.put_value(argument.value)  # an error if several of its entries are one place
         return [*arguments, *self.plan.hidden_roots(arguments)]
 
     def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
@@ -410,22 +411,6 @@ def _find(origin: Any, arguments: list[Any]) -> Any:
     if isinstance(origin, Argument):
         return arguments[origin.number]
     return origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
-
-
-def is_cheap_to_keep(program: Program) -> bool:
-    """Whether storing the gradients that the step has used up costs about nothing beside its other work.
-
-    An entry is written in the time of some dozen multiplications, so it does if there are few entries or much is
-    computed for each. A product of x (m, k) and w (k, n) has √(m·k · k·n · m·n) = m·k·n of them, a convolution more.
-    """
-    spent = [x for leaf, x in program.gradients if leaf in program.spent]
-    entries = sum(x.size for x in spent)
-    products = [e for e in program.equations if e.primitive.name in _PRODUCTS]
-    work = sum(math.sqrt(math.prod(x.size for x in (*e.inputs[:2], e.outputs[0]))) for e in products)
-    return entries <= FEW_ENTRIES or work >= MUCH_WORK * entries
-
-
-_PRODUCTS = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 
 
 class _Holder:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.autodiff.tape import Leaf
-from chainrule.cell import TensorCell
+from chainrule.autodiff.tape import Leaf, Node
+from chainrule.cell import TensorCell, change_of_leaf
 from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to, view_of
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
@@ -79,6 +79,7 @@ class Program(NamedTuple):
         held: leaves whose gradient before is a view, which has to be the same one.
         views: views from outside that the step used, with what they are views of and how.
         exchanged: numbers of arguments whose memory was exchanged (`x.data = y`).
+        own_leaves: numbers of arguments with the leaf that each must have, since its gradient is used.
         empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
         numbers: tensors from outside whose numbers Python read, with the values they had.
         leaves_behind: the step made tensors that outlive it (an optimiser's memory); it runs once in this form.
@@ -98,6 +99,7 @@ class Program(NamedTuple):
     held: list[tuple[Leaf, Any]]
     views: list[tuple[Any, Any, Any]]
     exchanged: set[int]
+    own_leaves: list[tuple[int, Leaf]]
     empty: list[tuple[Leaf, bool]]
     numbers: list[tuple[Any, Value]]
     leaves_behind: bool
@@ -140,6 +142,8 @@ class StepTrace(Trace):
         self.views_used: dict[int, tuple[weakref.ref[TensorCell], Any, Any]] = {}
         self.required: dict[int, tuple[Any, bool, bool]] = {}
         self.exchanged: set[int] = set()
+        self.beginning = Node().order
+        self.groups: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         self.spent: set[Leaf] = set()
         self.spent_before: dict[Leaf, bool] = {}
         self.inputs: dict[tuple[int, str, int | None], Any] = {}
@@ -298,6 +302,14 @@ class StepTrace(Trace):
         if argument is not None:
             self.exchanged.add(argument.number)
 
+    def check_record(self, record: Any) -> None:
+        """Refuse to go back into what was computed before the step: another call would come with another tape."""
+        if record.order < self.beginning:
+            raise TraceError(
+                f"backward() in a compiled step reaches {record.operation.name}, which was computed outside of it. "
+                "Compute it in the step, or pass its detach() and go on from there outside."
+            )
+
     def note_leaf_change(self, tensor: TensorCell) -> None:
         """Remember whether a tensor from outside required a gradient before the step."""
         if id(tensor) not in self.required and (id(tensor) in self.stand_ins or self.from_outside(tensor)):
@@ -343,6 +355,7 @@ class StepTrace(Trace):
     def settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""
         answer = dict(group)
+        self.groups.setdefault(id(group), (group, dict(group)))
         for name, value in group.items():
             if name != "lr" and (id(group), name) not in self.moving:
                 continue
@@ -351,6 +364,16 @@ class StepTrace(Trace):
             elif isinstance(value, int | float):
                 answer[name] = self._setting(Setting(group, name))
         return answer
+
+    def _check_settings(self) -> None:
+        """Raise a TraceError if the step has changed the settings of an optimiser that it uses."""
+        for group, before in self.groups.values():
+            for name, value in group.items():
+                if type(value) in (int, float) and type(before.get(name)) in (int, float) and value != before[name]:
+                    raise TraceError(
+                        f"a compiled step changes group[{name!r}] of an optimiser: that is Python, which runs while "
+                        "the step is traced and not again. Change it after the compiled step, which reads it anew."
+                    )
 
     def _setting(self, origin: Setting) -> Any:
         key = id(origin.group), origin.name, origin.position
@@ -382,10 +405,12 @@ class StepTrace(Trace):
 
     def finish(self, results: list[Any]) -> Program:
         """All that the step did, after the cells hold their old values again."""
+        self._check_settings()
+        self._check_tape()
         made, returned = self._find(results)
         grown = self._grown(made)
         answers = [value.array for value in self.lift_tensors(made)]
-        after = {leaf: self._gradient_after(leaf) for leaf in self.leaves}
+        after = self._gradients_after()
         changed = [(o, t._value.array) for o, t in self._changed_arguments()]
         wanted = self._leaf_changes()
         self._restore_leaves()
@@ -415,6 +440,12 @@ class StepTrace(Trace):
             ],
             views=[(v, b, s) for reference, b, s in self.views_used.values() if (v := reference()) is not None],
             exchanged=self.exchanged,
+            own_leaves=[
+                (origin.number, leaf)
+                for stand_in, value in self.arguments
+                for origin in [self.stand_ins[id(stand_in)]]
+                if value.source is not None and isinstance(leaf := value.source[0], Leaf) and leaf in self.leaves
+            ],
             empty=[(leaf, before is None) for leaf, (before, first) in self.leaves.items() if first != "set"],
             numbers=[(cell, value) for reference, value in self.numbers if (cell := reference()) is not None],
             leaves_behind=bool(left),
@@ -459,9 +490,17 @@ class StepTrace(Trace):
                 made.append(leaf.gradient)
         return grown
 
-    def _gradient_after(self, leaf: Leaf) -> Any:
-        """What a leaf has collected in the end: None, a symbol or array, or where the tensor is found."""
-        gradient = leaf.gradient
+    def _gradients_after(self) -> dict[Leaf, Any]:
+        """What leaves have collected in the end: None, a symbol or array, or where the tensor is found."""
+        first = {id(leaf.gradient): leaf for leaf in reversed(self.leaves)}
+        return {
+            leaf: self._gradient_after(leaf.gradient)
+            if leaf.gradient is None or first[id(leaf.gradient)] is leaf
+            else Returned(Gradient(first[id(leaf.gradient)]))
+            for leaf in self.leaves
+        }
+
+    def _gradient_after(self, gradient: Any) -> Any:
         if gradient is None:
             return None
         if id(gradient) not in self.gradient_of and (id(gradient) in self.stand_ins or self.from_outside(gradient)):
@@ -470,9 +509,26 @@ class StepTrace(Trace):
 
     def _used_up(self, held: list[tuple[Leaf, Any]], returned: list[Returned]) -> set[Leaf]:
         """Leaves whose gradient nobody needs any more, unless somebody looks at it."""
-        shown = {place.origin.leaf for place in returned if isinstance(place.origin, Gradient)}
+        places = [*returned, *[x for _, x in held if isinstance(x, Returned)]]
+        shown = {place.origin.leaf for place in places if isinstance(place.origin, Gradient)}
         made = {leaf for leaf, x in held if x is not None and not isinstance(x, Returned)}
         return {leaf for leaf in self.spent & made - shown if self.leaves[leaf][1] == "set"}
+
+    def _check_tape(self) -> None:
+        """Refuse in-place changes, recorded by the step, of what was computed with a gradient before it."""
+        held = [(cell, a.before) for a in self.adopted if (cell := a.cell()) is not None]
+        for tensor, before in [*held, *self.arguments]:
+            source = tensor._value.source
+            frozen = source is None and before.source is not None and isinstance(before.source[0], Leaf)
+            if before.source is None or tensor._base is not None or source == before.source or frozen:
+                continue
+            number = self.stand_ins.get(id(tensor))
+            if number is not None and self.given[number.number].root.is_leaf:
+                raise change_of_leaf("a view of a leaf tensor that requires a gradient")
+            raise TraceError(
+                "a compiled step changes a tensor in place that was computed with a gradient outside of it, whose "
+                "gradient would then be another. Compute it in the step, or pass a detach()."
+            )
 
     def _changed_arguments(self) -> list[tuple[Argument, Any]]:
         """Stand-ins that hold something else than in the beginning."""

@@ -263,11 +263,14 @@ class Methods:
             if new._base is None:
                 new.as_view_of(self, None, {})
             return
+        if not self.is_leaf:
+            self.set_value(Value(new.shared_array(), source))  # its history is that of another value: a copy
+            return
         self.share(new)
         if self._base is None:
             self._value = Value(self._value.array, source)
-        elif source is not None and self._leaf is not None:
-            self._own, self._value = True, Value(self.value.array, (self._leaf, 0))
+        elif source is not None:
+            self._own, self._value = True, Value(self.value.array, source)
 
     def detach_(self: Any) -> Tensor:
         """Cut this tensor off from the computation that made it, in place. A view goes on as a detached view."""

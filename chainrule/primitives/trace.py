@@ -119,6 +119,11 @@ class Trace:
         if self.outer is not None:
             self.outer.check_exchange(tensor, new)
 
+    def check_record(self, record: Any) -> None:
+        """A backward pass goes through this record; the outermost trace says whether it was made in the step."""
+        if self.outer is not None:
+            self.outer.check_record(record)
+
     def note_leaf_change(self, tensor: TensorCell) -> None:
         """A tensor is about to require a gradient, or to do so no longer: the outermost trace is told."""
         if self.outer is not None:
