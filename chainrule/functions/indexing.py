@@ -144,7 +144,7 @@ def _mask_in(input: Tensor, index: Any) -> Masked | None:
         return None
     from chainrule.functions.masking import masked
 
-    (mask,) = tensors
+    mask: Any = tensors[0]
     views: list[Any] = []
     position, first = 0, None
     dims = 0  # of the part so far

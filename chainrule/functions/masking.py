@@ -120,6 +120,10 @@ def _selects_others(mask: Tensor, count: int, **_: Any) -> Tensor:
 class Selection(Tensor):
     """x[mask] in a traced step: the whole x, of which only the masked entries mean something."""
 
+    at: Masked
+    whole: Tensor
+    mask_value: Any
+
     def __init__(self, at: Masked, whole: Tensor) -> None:
         self.__dict__.update(at=at, whole=whole, mask_value=at.mask.value)
 

@@ -516,10 +516,10 @@ class Cast(Primitive):
 
 def _whole(x: Array, dtype: DataType) -> Array:
     """Floating-point numbers as integers; what a processor would do with those that do not fit is not asked."""
-    wide = np.dtype(np.int32 if dtype == np.int32 else np.int64)
+    wide: DataType = np.dtype(np.int32) if dtype == np.int32 else np.dtype(np.int64)
     x = x.astype(np.float32) if x.dtype.itemsize < 4 else x
     limit = 2.0 ** (8 * wide.itemsize - 1)
     inside = (x >= -limit) & (x < limit)
     if inside.all():
         return x.astype(wide).astype(dtype, copy=False)
-    return np.where(inside, np.where(inside, x, 0).astype(wide), np.iinfo(wide).min).astype(dtype)
+    return np.where(inside, np.where(inside, x, 0).astype(wide), -int(limit)).astype(dtype)
