@@ -459,7 +459,7 @@ def compile(
     Gradients are gone after the step unless it leaves them for the next one. Results are detached.
 
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. Wrong numbers
-    (a label that is no class, a singular matrix) raise what they raise in eager code, and nothing has been changed then.
+    (a label that is no class, a singular matrix) raise what they raise in eager code, with nothing changed.
 
     With `debug=True` the program is checked before it runs (a BoundsError means a mistake in the compiler), and a step
     that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
