@@ -162,12 +162,16 @@ class Selection(Tensor):
             )
         return other
 
-    def sum(self) -> Tensor:  # type: ignore[override]
-        """The sum of the selected entries."""
+    def sum(self, *given: Any, **settings: Any) -> Tensor:
+        """The sum of the selected entries; along a dimension there is none."""
+        if given or settings:
+            return self.value
         return where(self.at.everywhere(), self.whole, 0).sum()
 
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self, *given: Any, **settings: Any) -> Tensor:
         """The mean of the selected entries; NaN if there are none."""
+        if given or settings:
+            return self.value
         return where(self.at.everywhere(), self.whole, 0).mean() * self.whole.numel() / self.at.everywhere().sum()
 
 
