@@ -149,6 +149,26 @@ def _collect() -> list[Mistake]:
             ("where",),
         ),
         Mistake(
+            "A label that is no class, in a compiled step",
+            "step = chainrule.compile(nn.functional.cross_entropy)\n"
+            "step(chainrule.zeros(2, 3), chainrule.tensor([0, 2]))\n"
+            "step(chainrule.zeros(2, 3), chainrule.tensor([1, 3]))",
+            chainrule.IndexRangeError,
+            ("label 3 at [1]", "Do the labels begin at 1?"),
+        ),
+        Mistake(
+            "What a mask selects, in a compiled function",
+            "chainrule.compile(lambda x: x[x > 0].max())(chainrule.ones(3))",
+            chainrule.TraceError,
+            ("how many entries", "where(mask, x, 0)"),
+        ),
+        Mistake(
+            "A result whose size depends on numbers, in a compiled function",
+            "chainrule.compile(lambda x: x.nonzero())(chainrule.ones(3))",
+            chainrule.TraceError,
+            ("nonzero needs the numbers",),
+        ),
+        Mistake(
             "An index outside of the tensor",
             "chainrule.ones(3, 4)[3]",
             chainrule.IndexRangeError,

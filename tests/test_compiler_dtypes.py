@@ -149,3 +149,15 @@ def test_the_last_of_several_nans_is_the_largest_of_a_pooling_window() -> None:
     wide = chainrule.full((1, 1, 40), NAN)
     last = lambda x: chainrule.nn.functional.max_pool1d(x, 40, return_indices=True)[1]  # noqa: E731
     assert last(wide).item() == chainrule.compile(last)(wide).item() == 39
+
+
+def test_arithmetic_of_booleans() -> None:
+    x, y = chainrule.tensor([True, False, True, False]), chainrule.tensor([True, True, True, True])
+
+    def function(x: Any, y: Any) -> Any:
+        return x // y, x % y, x**y
+
+    for form in (function, chainrule.compile(function)):
+        quotient, rest, power = form(x, y)
+        assert quotient.tolist() == x.tolist() == power.tolist()
+        assert rest.tolist() == [False] * 4

@@ -158,6 +158,7 @@ def test_gradients_of_what_is_not_selected_are_not_nan() -> None:
     [
         (lambda x: x[x > 0], r"indexing with a mask: how many entries x\[mask\] has"),
         (lambda x: x[x > 0].max(), "where\\(mask, x, 0\\)"),
+        (lambda x: x[x > 0].sum(0), "how many entries"),
         (lambda x: x[x > 0] + x, r"meets a tensor of shape \(3,\)"),
         (lambda x: x.masked_select(x > 0), "how many entries"),
         (lambda x: x.nonzero(), "nonzero needs the numbers.*use the condition itself"),

@@ -74,6 +74,21 @@ row("primitives.Index", IndexError, _OUTSIDE, lambda i, j: x34[i, j], ([0, 2], [
 row("primitives.Index", IndexError, _OUTSIDE, lambda i: chainrule.take(x34[:2], i), ([0, 7],), ([0, 8],))
 
 
+_POINT = r"cannot index shape \(3, 4\) with .*: index -?\d is out of bounds for axis \d with size \d"
+row("functions.indexing._points_exist", IndexError, _POINT, lambda i: x34[i], (2,), (3,), (-4,))
+row("functions.indexing._points_exist", IndexError, _POINT, lambda i, j: x34[i, j], (2, 3), (2, 4), (-4, 0), (3, 5))
+row("functions.indexing._points_exist", IndexError, _POINT, lambda i: x34[..., i, None], (3,), (4,))
+
+
+def _one_written(i: Any) -> Any:
+    y = x34.clone()
+    y[1:, i] = 5.0
+    return y
+
+
+row("functions.indexing._points_exist", IndexError, _POINT, _one_written, (3,), (4,), (-5,))
+
+
 def _written(i: Any) -> Any:
     y = x34.clone()
     y[i] = 1.0

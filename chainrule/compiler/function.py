@@ -552,8 +552,8 @@ def compile(
     is another program. Results are detached; an argument or a parameter that is returned is that object. Gradients are left as in eager
     code, but where storing what an optimiser has used up would cost time: reading one of these is a GradientError.
 
-    A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. An index out
-    of range raises an IndexRangeError, and nothing has been changed then.
+    A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. Wrong numbers
+    (a label that is no class, a singular matrix) raise what they raise in eager code, with nothing changed.
 
     In the calls 2, 4, 8, … of a program, later in about one percent of the time, the function is traced again and
     compared; if another program comes out although nothing that was read has changed, this call raises a StaleError

@@ -45,6 +45,10 @@ FULL = 80
 FEW_CHANNELS = 12
 
 
+#: Where native code needs whole numbers of more than one bit.
+NO_BOOLEANS = frozenset({"FloorDivide", "Remainder", "Power"})
+
+
 class Constant(NamedTuple):
     """The same number everywhere."""
 
@@ -684,6 +688,8 @@ class Lowering:
         values = [*equation.inputs, *equation.outputs]
         if equation.primitive is Check:
             values = values[:1]  # the rest is only looked at when something is wrong
+        if equation.primitive.name in NO_BOOLEANS and values[0].dtype == np.bool_:
+            return False
         return all(is_computed(x.dtype) and x.size for x in values)
 
     def run(self, equations: Sequence[Equation], rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:

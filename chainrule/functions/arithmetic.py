@@ -204,7 +204,7 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
 def _whole_power(x: Tensor, y: Tensor) -> Tensor:
     """Integers to the power of integers. Where the exponent is negative, 1/x as a whole number: 0 unless x is ±1."""
     exponents = y.shared_array()
-    if isinstance(exponents, np.ndarray) and (exponents.dtype.kind in "ub" or not (exponents < 0).any()):
+    if exponents.dtype.kind in "ub" or (isinstance(exponents, np.ndarray) and not (exponents < 0).any()):
         return binary(primitives.Power, x, y)
     below = where((x == 1) | (x == -1), binary(primitives.Power, x, y & 1), 0)
     return where(y < 0, below, binary(primitives.Power, x, clamp(y, min=0)))

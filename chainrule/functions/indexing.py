@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError, TraceError
-from chainrule.functions.checking import check_range
+from chainrule.functions.checking import check_numbers, check_range
 from chainrule.functions.creation import arange, make, tensor, zeros
 from chainrule.functions.promotion import cast, constant, expand_to
 from chainrule.functions.reduction import axis_of
@@ -34,6 +35,7 @@ def read_key(input: Tensor, index: Any) -> tuple[Key, Key, list[Tensor]]:
     views: list[Any] = []
     then: list[Any] = []
     places: list[Tensor] = []
+    points: dict[int, Any] = {}
     position = 0
     for i, part in enumerate(parts):
         if part is Ellipsis:
@@ -43,6 +45,8 @@ def read_key(input: Tensor, index: Any) -> tuple[Key, Key, list[Tensor]]:
             continue
         if isinstance(part, TensorCell):
             _check_mask(input, part, position)
+            if not part.ndim and part.value.array.dtype.kind in "iu" and position < input.ndim:
+                points[len(views)] = part, input.shape[position]
             arrays = _places_of(part)
             # A single truth value stands on a new dimension of size 1, which it keeps or empties.
             views.extend([ALL] * _width(part) or [None])
@@ -52,7 +56,24 @@ def read_key(input: Tensor, index: Any) -> tuple[Key, Key, list[Tensor]]:
             views.append(part)
             then.extend([] if type(part) is int else [ALL])
         position += _width(part)
+    if points:
+        key = tuple(ARRAY if i in points else part for i, part in enumerate(views))
+        tensors, extents = zip(*points.values(), strict=True)
+        check_numbers(
+            _points_exist, *tensors, wrong=_points_do_not_exist, shape=tuple(input.shape), key=key, extents=extents
+        )
     return tuple(views), tuple(then), places
+
+
+def _points_exist(*points: Any, shape: Any, key: Key, extents: tuple[int, ...]) -> None:
+    """Single numbers in brackets that come as tensors: where they are known, they are integers of the key."""
+    remaining = iter(points)
+    indexed_shape(shape, tuple(int(next(remaining)) if part is ARRAY else part for part in key), ())
+
+
+def _points_do_not_exist(*points: Tensor, extents: tuple[int, ...], **_: Any) -> Tensor:
+    wrong = [(p.long() < -extent) | (p.long() >= extent) for p, extent in zip(points, extents, strict=True)]
+    return functools.reduce(lambda a, b: a | b, wrong)
 
 
 def _as_index(part: Any) -> Any:
@@ -144,7 +165,7 @@ def _mask_in(input: Tensor, index: Any) -> Masked | None:
         return None
     from chainrule.functions.masking import masked
 
-    (mask,) = tensors
+    mask: Any = tensors[0]
     views: list[Any] = []
     position, first = 0, None
     dims = 0  # of the part so far

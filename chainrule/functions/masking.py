@@ -120,6 +120,10 @@ def _selects_others(mask: Tensor, count: int, **_: Any) -> Tensor:
 class Selection(Tensor):
     """x[mask] in a traced step: the whole x, of which only the masked entries mean something."""
 
+    at: Masked
+    whole: Tensor
+    mask_value: Any
+
     def __init__(self, at: Masked, whole: Tensor) -> None:
         self.__dict__.update(at=at, whole=whole, mask_value=at.mask.value)
 
@@ -158,12 +162,16 @@ class Selection(Tensor):
             )
         return other
 
-    def sum(self) -> Tensor:  # type: ignore[override]
-        """The sum of the selected entries."""
+    def sum(self, *given: Any, **settings: Any) -> Tensor:
+        """The sum of the selected entries; along a dimension there is none."""
+        if given or settings:
+            return self.value
         return where(self.at.everywhere(), self.whole, 0).sum()
 
-    def mean(self) -> Tensor:  # type: ignore[override]
+    def mean(self, *given: Any, **settings: Any) -> Tensor:
         """The mean of the selected entries; NaN if there are none."""
+        if given or settings:
+            return self.value
         return where(self.at.everywhere(), self.whole, 0).mean() * self.whole.numel() / self.at.everywhere().sum()
 
 

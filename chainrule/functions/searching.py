@@ -204,7 +204,7 @@ def histogram(
     tensor([1., 2.])
     """
     x = as_floating(input.detach())
-    edges = [bins.detach()] if isinstance(bins, TensorCell) else []
+    edges: list[Any] = [bins] if isinstance(bins, TensorCell) else []
     weights = [] if weight is None else [weight.detach()]
     count = edges[0].numel() - 1 if edges else bins
     forms = [((max(count, 0),), x.dtype.numpy), ((max(count, 0) + 1,), x.dtype.numpy)]

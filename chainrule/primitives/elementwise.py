@@ -514,12 +514,17 @@ class Cast(Primitive):
         return g.to(x_dtype)
 
 
+_int32, _int64 = np.dtype(np.int32), np.dtype(np.int64)
+
+
 def _whole(x: Array, dtype: DataType) -> Array:
     """Floating-point numbers as integers; what a processor would do with those that do not fit is not asked."""
-    wide = np.dtype(np.int32 if dtype == np.int32 else np.int64)
     x = x.astype(np.float32) if x.dtype.itemsize < 4 else x
-    limit = 2.0 ** (8 * wide.itemsize - 1)
-    inside = (x >= -limit) & (x < limit)
-    if inside.all():
-        return x.astype(wide).astype(dtype, copy=False)
-    return np.where(inside, np.where(inside, x, 0).astype(wide), np.iinfo(wide).min).astype(dtype)
+    # The last bits of what fits int32 are those of the int64, and found in half the time.
+    types: tuple[DataType, ...] = (dtype,) if dtype.itemsize >= 4 else (_int32, _int64)
+    for wide in types:
+        limit = 2.0 ** (8 * wide.itemsize - 1)
+        inside = (x >= -limit) & (x < limit)
+        if inside.all():
+            return x.astype(wide).astype(dtype, copy=False)
+    return np.where(inside, np.where(inside, x, 0).astype(wide), -int(limit)).astype(dtype)

@@ -50,4 +50,4 @@ def by_numpy(
         settings: what else it gets; values that can be keys of a dictionary.
     """
     given = tuple((tuple(shape), np.dtype(dtype)) for shape, dtype in forms)
-    return NumPyFunction.apply(*tensors, function=function, settings=tuple(settings.items()), forms=given)  # type: ignore[no-any-return]
+    return NumPyFunction.apply(*tensors, function=function, settings=tuple(settings.items()), forms=given)

@@ -184,8 +184,10 @@ that little has to be rearranged. The result: {kernels} kernels in {stages} stag
 ## 4. Planning (`compiler/plan.py`)
 
 Each kernel comes behind those whose results it reads, and whoever writes to a parameter behind all who read its old
-value and behind every check of a label: an error changes nothing. A buffer's memory is used again when its last reader
-is done. Here the arena has {arena} bytes.
+value and behind everything that may fail: an error changes nothing. The check of the labels is part of the program, an
+equation `Check` whose condition is computed in the kernel that reads the labels anyway. If it fails, the step is done
+again in NumPy, which says what eager code says (`compiler/failure.py`). A buffer's memory is used again when its last
+reader is done. Here the arena has {arena} bytes.
 
 ## 5. Emitting (`compiler/emit_nest.py`, `compiler/emit_product.py`, `compiler/native/`)
 

@@ -199,13 +199,13 @@ def apply(code: Code, op: str, dtype: DataType, lanes: int, inputs: Sequence[str
 
 def _whole(code: Code, source: DataType, target: DataType, lanes: int, value: str) -> str:
     """The fraction cut off; the most negative number for what does not fit, and small types get the last bits."""
-    wide = np.dtype(np.int32 if target == np.int32 else np.int64)
+    wide: DataType = np.dtype(np.int32) if target == np.int32 else np.dtype(np.int64)
     old, new = register(source, lanes), register(wide, lanes)
     limit = 2.0 ** (8 * wide.itemsize - 1)
     whole = code.call(new.text, f"llvm.fptosi.sat.{new.mangled}.{old.mangled}", (old.text, value))
     # Saturation is right but for what is too large, and for NaN, which it makes 0.
     fits = code.op(f"fcmp olt {old.text} {value}, {old.splat(limit)}")
-    lowest_one = new.splat(int(np.iinfo(wide).min))
+    lowest_one = new.splat(-(2 ** (8 * wide.itemsize - 1)))
     whole = code.op(f"select <{lanes} x i1> {fits}, {new.text} {whole}, {new.text} {lowest_one}")
     return cast(code, wide, target, lanes, whole)
 
