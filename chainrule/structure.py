@@ -18,6 +18,7 @@ from chainrule.cell import Size
 from chainrule.dtypes import DType, as_dtype
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import make
+from chainrule.keys import checked_keys
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter, is_uninitialized
 from chainrule.tensor import Parameter, Tensor
 
@@ -161,7 +162,8 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
         return [back(entry) for entry in entries]
 
     def pairs(entries: Any) -> dict[Any, Any]:
-        return {back(key): back(entry) for key, entry in entries}
+        keys = checked_keys(back(key) for key, _ in entries)
+        return dict(zip(keys, (back(entry) for _, entry in entries)))
 
     readers: dict[str, Callable[[Any], Any]] = {
         "int": lambda text: int(text, 16),
@@ -171,8 +173,8 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
         "bytearray": lambda text: bytearray(base64.b64decode(text)),
         "dtype": as_dtype,
         "tuple": lambda entries: tuple(items(entries)),
-        "set": lambda entries: set(items(entries)),
-        "frozenset": lambda entries: frozenset(items(entries)),
+        "set": lambda entries: set(checked_keys(items(entries))),
+        "frozenset": lambda entries: frozenset(checked_keys(items(entries))),
         "Size": lambda entries: Size(items(entries)),
         "dict": pairs,
         "OrderedDict": lambda entries: OrderedDict(pairs(entries)),

@@ -86,7 +86,7 @@ def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doct
     manual_seed(settings.seed)
     task, parts = load_task(settings)
     chosen = task.settings
-    model = task.build_model()
+    model = _build_model(task)
     train = DataLoader(parts.train, chosen.batch_size, shuffle=True)
     if doctor is not None:  # a look takes as long as a dozen compiled steps: with many batches two an epoch will do
         doctor.every = max(doctor.every, len(train) // 2)
@@ -152,7 +152,7 @@ def open_run(path: str | Path) -> OpenRun:
         _read_json(path / "facts.json"),
     )
     task = restore_task(kind, settings, facts)
-    model = task.build_model()
+    model = _build_model(task)
     if not (path / "best.safetensors").exists():
         raise DataError(f"{path} has no weights yet: no epoch of it was finished.")
     load_weights(model, path / "best.safetensors")
@@ -187,6 +187,17 @@ def new_run_path(root: str | Path, name: str) -> Path:
 
 
 # ------------------------------------------------------------------------------------- the parts of a run
+
+
+def _build_model(task: Task) -> Module:
+    """The model; raises ValueError for options of a wrong type, as files and flags may have them."""
+    try:
+        return task.build_model()
+    except (TypeError, AttributeError) as error:
+        options = task.settings.model_options
+        if not options:
+            raise
+        raise ValueError(f"the model {task.settings.model} cannot be made with {options}: {error}") from error
 
 
 def _optimizer(model: Module, settings: Settings) -> optim.Optimizer:

@@ -27,12 +27,11 @@ def upright(image: Image) -> Image:
     >>> upright(image).size
     (2, 4)
     """
-    from PIL import Image as images
+    from PIL.Image import Transpose
 
-    turns = images.Transpose
     how = {
-        2: turns.FLIP_LEFT_RIGHT, 3: turns.ROTATE_180, 4: turns.FLIP_TOP_BOTTOM, 5: turns.TRANSPOSE,
-        6: turns.ROTATE_270, 7: turns.TRANSVERSE, 8: turns.ROTATE_90,
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
     }  # fmt: skip
     try:
         orientation = image.getexif().get(_ORIENTATION)
@@ -47,7 +46,7 @@ def eight_bits(image: Image, place: str) -> Image:
     Pillow cuts such values off at 255, so that all but the darkest parts turn white. Here they are scaled:
 
     - 16-bit values by their range, 0 … 65,535;
-    - 32-bit integers stay what they are if all lie in 0 … 255, else are taken for 16-bit values if all lie in their range;
+    - 32-bit integers stay as they are if all lie in 0 … 255, and count as 16-bit values if all lie in their range;
     - floating-point values in [0, 1] by 255;
     - what lies outside of that by the image's own range, its least value to 0 and its largest to 255.
 
@@ -58,7 +57,7 @@ def eight_bits(image: Image, place: str) -> Image:
     >>> np.asarray(eight_bits(wide, "x-ray.png"))
     array([[  0, 128, 255]], dtype=uint8)
     """
-    from PIL import Image as images
+    from PIL.Image import fromarray
 
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
@@ -67,7 +66,7 @@ def eight_bits(image: Image, place: str) -> Image:
     scaled = pixels.astype(np.float64)
     scaled -= low
     scaled *= 255 / ((high - low) or 1.0)
-    return images.fromarray(np.rint(scaled, out=scaled).astype(np.uint8))
+    return fromarray(np.rint(scaled, out=scaled).astype(np.uint8))
 
 
 def _range(pixels: np.ndarray, mode: str, place: str) -> tuple[float, float]:
