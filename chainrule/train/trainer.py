@@ -27,6 +27,7 @@ from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
+from chainrule.train.saved_state import check_state, remember
 
 
 class Batch(NamedTuple):
@@ -337,24 +338,28 @@ class Trainer:
             "history": self.history,
             "loss": [self._sums.total, self._sums.count],
             "metrics": [metric.state() for metric in self.metrics],
-            "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
+            "callbacks": {name: callback.state_dict() for name, callback in self.named_callbacks()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave, with the same model, optimiser and metrics as then.
 
         Callbacks are found by their class; one that was not there begins anew, one that is no longer there is left out.
-        Raises CheckpointError if the others do not fit.
+        Everything is looked at first, and if something fails after all, the trainer is as it was before.
+        Raises CheckpointError if the state does not fit, or is none.
         """
-        if len(state["metrics"]) != len(self.metrics):
-            raise CheckpointError(
-                f"the checkpoint has {len(state['metrics'])} metrics, the trainer {len(self.metrics)}."
-            )
-        if (state["schedule"] is None) != (self.schedule is None):
-            raise CheckpointError("one of the checkpoint and the trainer has a schedule, the other has none.")
+        check_state(self, state)
+        put_back = remember(self)
+        try:
+            self._take_over(state)
+        except Exception as error:
+            put_back()
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"the checkpoint does not fit: {type(error).__name__}: {error}") from error
+
+    def _take_over(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        if bool(state["masters"]) != (self.halves is not None):
-            raise CheckpointError("one of the checkpoint and the trainer is in bfloat16, the other is not.")
         if self.halves is not None:
             self.halves.load_state_dict(state["masters"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -368,7 +373,7 @@ class Trainer:
         self._sums = _LossSum(*state["loss"])
         for metric, saved in zip(self.metrics, state["metrics"], strict=True):
             metric.load_state(saved)
-        for name, callback in self._named_callbacks():
+        for name, callback in self.named_callbacks():
             if name in state["callbacks"]:
                 callback.load_state_dict(state["callbacks"][name])
         self._position = state["loader"]
@@ -380,7 +385,7 @@ class Trainer:
 
         self.load_state_dict(load(file))
 
-    def _named_callbacks(self) -> list[tuple[str, Callback]]:
+    def named_callbacks(self) -> list[tuple[str, Callback]]:
         """Each callback with its class's name, and a number behind it if there are several of a class."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
