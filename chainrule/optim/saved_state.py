@@ -27,7 +27,6 @@ def match_parameters(optimizer: Optimizer, saved: Any) -> dict[int, Tensor]:
     Raises CheckpointError for what is no optimiser's state, for other groups, for settings or entries of another rule,
     and for entries of another shape than their parameter's.
     """
-    kind = type(optimizer).__name__
     if not isinstance(saved, Mapping) or not {"state", "param_groups"} <= set(saved):
         raise CheckpointError(
             f'an optimiser\'s state has the entries "state" and "param_groups", got {brief(list(saved))}. '

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import gc
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,7 +147,8 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done in all, and answer with the history.
 
-        Ctrl-C and SIGTERM stop after the current batch, when nothing is half done, by KeyboardInterrupt; callbacks'
+        Ctrl-C and SIGTERM stop after the current batch, when nothing is half done, by KeyboardInterrupt. Asked a second
+        time it still waits for that; the third time leaves at once (`LeftAtOnce`, see `hold_interrupts`). Callbacks'
         `on_fit_end` is called in any case.
         """
         self.stopped, self._validating = "", False
@@ -159,8 +158,9 @@ class Trainer:
             self._position = None
         self._call("on_fit_start")
         try:
-            with _interrupts_held() as stop_if_asked:
+            with hold_interrupts() as stop_if_asked:
                 while self.epoch < epochs and not self.stopped:
+                    stop_if_asked()
                     self._run_epoch(train, validation, stop_if_asked)
         finally:
             gc.unfreeze()
@@ -423,13 +423,6 @@ class _LossSum:
 
     def mean(self) -> float:
         return self.total / self.count if self.count else math.nan
-
-
-def _interrupts_held() -> Any:
-    """Signals reach the main thread only; elsewhere there is nothing to hold."""
-    if threading.current_thread() is threading.main_thread():
-        return hold_interrupts()
-    return nullcontext(lambda: None)
 
 
 def _metric(metric: Any) -> Any:
