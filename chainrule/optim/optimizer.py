@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,7 +39,11 @@ class Optimizer:
             learning rate may be a tensor of one number too: it is read anew in every step.
         state: for each parameter what the rule remembers: tensors that stay the same cells from step to step.
         stepped: whether a step has been taken; learning-rate schedules warn if not.
+        closure: what the function computes that `step` must be given: "loss" or "loss and gradients"; "" if it needs
+            none.
     """
+
+    closure: ClassVar[str] = ""
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults

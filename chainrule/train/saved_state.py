@@ -50,6 +50,10 @@ def check_state(trainer: Trainer, state: Any) -> None:
     """Raise CheckpointError unless a state has all that a trainer needs, each of its kind, for such a trainer."""
     if not isinstance(state, Mapping):
         raise CheckpointError(f"a trainer's state is a dictionary, got {brief(state)}.")
+    if not isinstance(state.get("loss_parts", {}), Mapping) or not all(
+        _ENTRIES["loss"][1](pair) for pair in state.get("loss_parts", {}).values()
+    ):
+        raise CheckpointError("the checkpoint's entry 'loss_parts' has not two numbers for each part.")
     for name, (kind, holds) in _ENTRIES.items():
         if name not in state:
             raise CheckpointError(f"the checkpoint has no entry {name!r}; is it a trainer's?")
@@ -140,4 +144,4 @@ def remember(trainer: Trainer) -> Callable[[], None]:
     return put_back
 
 
-_PLAIN = ("epoch", "step", "steps", "history", "_sums", "_position", "_skip")
+_PLAIN = ("epoch", "step", "steps", "history", "_sums", "_parts", "_position", "_skip")

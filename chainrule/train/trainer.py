@@ -6,6 +6,7 @@ a loop of one's own.
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 import time
@@ -23,8 +24,10 @@ from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
+from chainrule.train.closure_step import check_closure_settings, closure_step
 from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
+from chainrule.train.loss_parts import LossParts
 from chainrule.train.saved_state import check_state, remember
 
 
@@ -57,7 +60,8 @@ class Trainer:
     Args:
         model: gives outputs for inputs.
         loss: `loss(output, targets)`, a module or function.
-        optimizer: holds the model's parameters.
+        optimizer: holds the model's parameters. With one that computes the loss itself (`LBFGS`, `Newton`,
+            `PerturbedGradientDescent`) training steps are not compiled.
         metrics: names or objects of `chainrule.metrics`, measured exactly over whole epochs.
         schedule: a learning-rate schedule; stepped after every batch, or as `schedule_every` says.
         schedule_every: "batch" or "epoch". `ReduceLROnPlateau` is given the validation loss after each epoch.
@@ -77,7 +81,8 @@ class Trainer:
         epoch: epochs finished.
         step: batches seen within the epoch that is running.
         steps: batches seen in all.
-        history: a dictionary of figures for each finished epoch.
+        history: a dictionary of figures for each finished epoch: the losses, with the parts of a `WeightedSum`, and the
+            metrics, over training and validation data; the rate; times.
         stopped: why training ended early; "" if it did not.
 
     Raises ValueError for settings out of range, DivergedError from `fit` if the loss becomes NaN or infinite.
@@ -127,14 +132,19 @@ class Trainer:
         self.halves = BFloat16(model, optimizer) if precision == "bfloat16" else None
         self._training: Any = self._training_step
         self._evaluation: Any = self._evaluation_step
+        if optimizer.closure:
+            check_closure_settings(self)
+            self._training = functools.partial(closure_step, self)
         if compile:
             from chainrule.compiler.step import compile as compiled
 
-            self._training, self._evaluation = compiled(self._training), compiled(self._evaluation)
+            self._evaluation = compiled(self._evaluation)
+            self._training = self._training if optimizer.closure else compiled(self._training)
         self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""
         self._sums = _LossSum()
+        self._parts = LossParts(loss)
         self.loader: Any = None
         self._position: Any = None
         self._skip = 0
@@ -172,6 +182,7 @@ class Trainer:
         before = self._sums.count
         if self.step == 0:
             self._sums = _LossSum()
+            self._parts.reset()
             before = 0
             for metric in self.metrics:
                 metric.reset()
@@ -226,6 +237,7 @@ class Trainer:
                 "operation that made it."
             )
         self._sums.add(number, batch.size)
+        self._parts.add(batch.size)
         for metric in self.metrics:
             metric.update(output, targets)
         self.step += 1
@@ -288,17 +300,18 @@ class Trainer:
         states = [metric.state() for metric in self.metrics]
         for metric in self.metrics:
             metric.reset()
-        sums = _LossSum()
+        sums, parts = _LossSum(), LossParts(self.loss)
         with evaluation_mode(self.model), no_grad():
             for inputs, targets in loader:
                 loss, output = self._evaluation(inputs, targets)
                 batch = Batch(inputs, targets, loss.item(), output, len(targets))
                 sums.add(batch.loss, batch.size)
+                parts.add(batch.size)
                 for metric in self.metrics:
                     metric.update(output, targets)
                 if self._validating:
                     self._call("on_validation_batch", batch)
-        answer = {"loss": sums.mean(), **{metric.name: metric.compute() for metric in self.metrics}}
+        answer = {"loss": sums.mean(), **parts.means(), **{metric.name: metric.compute() for metric in self.metrics}}
         for metric, state in zip(self.metrics, states, strict=True):
             metric.load_state(state)
         return answer
@@ -315,7 +328,8 @@ class Trainer:
         return cat(outputs)
 
     def _figures(self, split: str) -> dict[str, Any]:
-        return {f"{split}_loss": self._sums.mean(), **{f"{split}_{m.name}": m.compute() for m in self.metrics}}
+        figures = {"loss": self._sums.mean(), **self._parts.means(), **{m.name: m.compute() for m in self.metrics}}
+        return {f"{split}_{name}": value for name, value in figures.items()}
 
     # ------------------------------------------------------------------------------------- saving, resuming
 
@@ -337,6 +351,7 @@ class Trainer:
             "steps": self.steps,
             "history": self.history,
             "loss": [self._sums.total, self._sums.count],
+            "loss_parts": self._parts.sums,
             "metrics": [metric.state() for metric in self.metrics],
             "callbacks": {name: callback.state_dict() for name, callback in self.named_callbacks()},
         }
@@ -371,6 +386,7 @@ class Trainer:
         self.epoch, self.step, self.steps = state["epoch"], state["step"], state["steps"]
         self.history = list(state["history"])
         self._sums = _LossSum(*state["loss"])
+        self._parts = LossParts(self.loss, state.get("loss_parts"))
         for metric, saved in zip(self.metrics, state["metrics"], strict=True):
             metric.load_state(saved)
         for name, callback in self.named_callbacks():
