@@ -63,10 +63,11 @@ def test_asked_once_or_twice_a_run_waits_for_its_step(tmp_path, times, capfd):
 
 
 def test_asked_three_times_it_leaves_at_once(tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
     stopped, _ = trainer(Asking(7, 3), tmp_path)
     with pytest.raises(LeftAtOnce):
         stopped.fit(DATA, epochs=2)
-    assert stopped.steps == 6 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert stopped.steps == 6 and signal.getsignal(signal.SIGINT) is handler
 
 
 class Asks(Callback):
@@ -122,7 +123,7 @@ def test_in_another_thread_nothing_is_held():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [signal.default_int_handler]
+    assert seen == [signal.getsignal(signal.SIGINT)]
 
 
 # --------------------------------------------------------------------------------------- a second run
