@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,22 @@ def test_a_wrong_type_in_a_run_is_one_line(tmp_path, capsys, content):
         main(["train", "--resume", str(tmp_path), "-q"])
     assert stop.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_command_reads_such_tables(tmp_path, capsys):
+    rows = "".join(f'"{n},5",{n % 3},"{1000 * n + 1},25"\n' for n in range(1, 41))
+    (tmp_path / "t.csv").write_text("x,zone,price\n" + rows)
+    given = ["train", "--data", str(tmp_path / "t.csv"), "--target", "price", "--epochs", "2", "-q"]
+    with pytest.raises(SystemExit) as stop:
+        main([*given, "--output", str(tmp_path / "a")])
+    assert stop.value.code == 2 and "decimal=','" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main([*given, "--output", str(tmp_path / "b"), "--decimal", ",", "--category", "zone"])
+    assert stop.value.code == 0
+    facts = json.loads((tmp_path / "b" / "facts.json").read_text())
+    assert facts["names"] == ["x", "zone=0", "zone=1", "zone=2"] and facts["classes"] is None
+    for edit in ({}, {"names": 3}, {**facts, "mean": "x"}):
+        (tmp_path / "b" / "facts.json").write_text(json.dumps(edit))
+        with pytest.raises(SystemExit) as stop:
+            main(["predict", str(tmp_path / "b"), str(tmp_path / "t.csv")])
+        assert stop.value.code == 2 and len(capsys.readouterr().err.splitlines()) == 1

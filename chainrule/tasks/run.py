@@ -154,17 +154,24 @@ def open_run(path: str | Path) -> OpenRun:
     Raises DataError if the folder holds no run, or no epoch of it was finished.
     """
     path = _need_run(Path(path))
-    settings, kind, facts = (
-        read_settings(path),
-        _read_json(path / "config.json")["task"],
-        _read_json(path / "facts.json"),
-    )
-    task = restore_task(kind, settings, facts)
-    model = _build_model(task)
+    settings, config, facts = read_settings(path), _read_json(path / "config.json"), _read_json(path / "facts.json")
+    try:
+        _check_numbers(facts)
+        task = restore_task(config["task"], settings, facts)
+        model = _build_model(task)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: config.json and facts.json describe no run: {error!r}.") from error
     if not (path / "best.safetensors").exists():
         raise DataError(f"{path} has no weights yet: no epoch of it was finished.")
     load_weights(model, path / "best.safetensors")
     return OpenRun(path, task, model)
+
+
+def _check_numbers(facts: dict[str, Any]) -> None:
+    """Raise TypeError unless what samples are scaled by are numbers."""
+    for name in ("mean", "std"):
+        if not all(isinstance(value, int | float) for value in facts.get(name, [])):
+            raise TypeError(f"{name} is a list of numbers, got {facts[name]!r:.60}")
 
 
 def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = None) -> dict[str, float]:
