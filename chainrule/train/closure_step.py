@@ -36,7 +36,8 @@ def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool) -> tup
     The answer is the loss, the output and (where it is measured and there are gradients) the gradient's norm, all of
     before the step.
     """
-    optimizer, first = trainer.optimizer, {}
+    optimizer = trainer.optimizer
+    first: dict[str, Any] = {}  # what the first computation of the loss gave
     inputs = inputs if trainer.transform is None else trainer.transform(inputs)  # drawn once: one loss for one step
 
     def closure() -> Tensor:
