@@ -11,6 +11,7 @@ import io
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from chainrule.dtypes import as_dtype
 from chainrule.errors import CheckpointError, DTypeError
 from chainrule.functions.creation import make, need_cpu
+from chainrule.pytorch_files.storage import check_truth_values
 from chainrule.saved_modules import Classes
 from chainrule.structure import PackError, pack, unpack
 from chainrule.tensor import Tensor
@@ -182,6 +184,7 @@ def _read_safetensors(file: IO[bytes], path: Path | None) -> tuple[dict[str, np.
     """The arrays and the metadata of a safetensors file; one with a path is mapped, not read twice."""
     from safetensors import SafetensorError, deserialize, safe_open
 
+    _check_header(file)
     try:
         if path is not None:
             with safe_open(path, framework="np") as opened:
@@ -192,6 +195,24 @@ def _read_safetensors(file: IO[bytes], path: Path | None) -> tuple[dict[str, np.
         return arrays, header.get("__metadata__") or {}
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"it cannot be read as a safetensors file: {error}.") from None
+
+
+def _check_header(file: IO[bytes]) -> None:
+    """Raise CheckpointError for a name that the header has twice: readers differ in which of the two they take."""
+    length = int.from_bytes(file.read(8), "little")
+    try:
+        json.loads(file.read(length), object_pairs_hook=_no_name_twice)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"it cannot be read as a safetensors file: {error}.") from None
+    file.seek(0)
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise CheckpointError(f"its header has the name {twice!r:.80} twice.")
+    return found
 
 
 #: The format's names of data types that NumPy calls otherwise than by a letter and a size.
@@ -205,6 +226,11 @@ def _array(entry: dict[str, Any]) -> np.ndarray:
 
 
 def _from_safetensors(arrays: dict[str, np.ndarray], metadata: dict[str, str], classes: Classes) -> Any:
+    for name, array in arrays.items():
+        try:
+            check_truth_values(array)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name}: {error}") from None
     if _METADATA_KEY not in metadata:
         return {name: _as_tensor(name, array) for name, array in arrays.items()}
     try:

@@ -19,6 +19,7 @@ from chainrule.devices import Device
 from chainrule.dtypes import DType, as_dtype
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import make
+from chainrule.keys import checked_keys
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter, is_uninitialized
 from chainrule.saved_modules import Classes, pack_object, readers
 from chainrule.tensor import Parameter, Tensor
@@ -175,7 +176,8 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray], classes: Classes | Non
         return [back(entry) for entry in entries]
 
     def pairs(entries: Any) -> dict[Any, Any]:
-        return {back(key): back(entry) for key, entry in entries}
+        keys = checked_keys(back(key) for key, _ in entries)
+        return dict(zip(keys, (back(entry) for _, entry in entries)))
 
     def back(entry: Any) -> Any:
         if isinstance(entry, list):
@@ -195,8 +197,8 @@ def unpack(structure: Any, arrays: dict[str, np.ndarray], classes: Classes | Non
         "bytearray": lambda text: bytearray(base64.b64decode(text)),
         "dtype": as_dtype,
         "tuple": lambda entries: tuple(items(entries)),
-        "set": lambda entries: set(items(entries)),
-        "frozenset": lambda entries: frozenset(items(entries)),
+        "set": lambda entries: set(checked_keys(items(entries))),
+        "frozenset": lambda entries: frozenset(checked_keys(items(entries))),
         "Size": lambda entries: Size(items(entries)),
         "dict": pairs,
         "OrderedDict": lambda entries: OrderedDict(pairs(entries)),

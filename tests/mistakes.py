@@ -217,6 +217,7 @@ def page() -> str:
         "# Usual mistakes, and what chainrule says\n",
         "Made by `python -m tests.mistakes` from `tests/mistakes.py`; a test checks each row and that this page is up to",
         "date. Every error is a `ChainruleError` (or a plain `ValueError`) and also the built-in that it refines.\n",
+        "```python\nimport chainrule\nfrom chainrule import nn\n```\n",
     ]
     for mistake in MISTAKES:
         parts += [f"## {mistake.title}\n", "```python", mistake.code, "```\n"]

@@ -185,3 +185,19 @@ def test_the_range_test_stops_and_refuses(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only once"):
         run(model, loss, iter(batches), optimizer)
     assert optimizer.param_groups[0]["lr"] == 0.1 and round(model.weight.item(), 6) == 1.12
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_noise_of_batches_does_not_decide_the_rate(seed: int) -> None:
+    """Batches whose loss is noise until the rate matters, which is from 1e-2 on: the loss is 3·p², and p begins at 1."""
+    generator = chainrule.Generator().manual_seed(seed)
+    p = chainrule.tensor([1.0], requires_grad=True)
+    model = nn.Module()
+    model.register_parameter("p", nn.Parameter(p))
+    model.forward = lambda x: x + 3 * model.p**2  # type: ignore[method-assign]
+    noise = 0.4 * chainrule.randn(100, generator=generator)
+    batches = [(noise[i : i + 1], chainrule.zeros(1)) for i in range(100)]
+    found = optim.learning_rate_range_test(
+        model, lambda y, _: y.sum(), batches, optim.SGD(model.parameters(), lr=1.0), low=1e-6, high=1.0
+    )
+    assert found.suggestion is not None and 1e-3 < found.suggestion < 1

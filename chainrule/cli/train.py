@@ -77,6 +77,18 @@ def train(
     ignore: Annotated[
         list[str] | None, typer.Option(help="Tables: a column to leave out; may be repeated.", rich_help_panel=DATA)
     ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tables: a column of categories that look like numbers; may be repeated.", rich_help_panel=DATA
+        ),
+    ] = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            help="Tables: what stands before a number's fraction. [dim]default: a point[/]", rich_help_panel=DATA
+        ),
+    ] = None,
     missing: Annotated[
         str | None,
         typer.Option(
@@ -225,12 +237,13 @@ def train(
 
     root = None if data_root is None else str(data_root)
     chosen: dict[str, Any] = {
-        "model": model, "data": data, "data_root": root, "target": target,
-        "classify": classify, "ignore": tuple(ignore) if ignore else None, "missing": missing, "size": size,
-        "length": length, "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer and optimizer.value,
-        "learning_rate": learning_rate, "schedule": schedule and schedule.value, "momentum": momentum,
-        "weight_decay": weight_decay, "clip_norm": clip_norm, "patience": patience, "shift": shift, "flip": flip,
-        "seed": seed, "compile": False if eager else None,
+        "model": model, "data": data, "data_root": root, "target": target, "classify": classify,
+        "ignore": tuple(ignore) if ignore else None, "as_categories": tuple(category) if category else None,
+        "decimal": decimal, "missing": missing, "size": size, "length": length, "epochs": epochs,
+        "batch_size": batch_size, "optimizer": optimizer and optimizer.value, "learning_rate": learning_rate,
+        "schedule": schedule and schedule.value, "momentum": momentum, "weight_decay": weight_decay,
+        "clip_norm": clip_norm, "patience": patience, "shift": shift, "flip": flip, "seed": seed,
+        "compile": False if eager else None,
     }  # fmt: skip
     given = {name: value for name, value in chosen.items() if value is not None}
     if resume is not None:

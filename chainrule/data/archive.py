@@ -27,6 +27,7 @@ MAX_MEMBERS = 2_000_000
 """How many files and folders an archive may hold unless told otherwise."""
 
 _CHUNK = 2**20
+_DEEPEST = 100  # folders in folders
 
 
 class Member(NamedTuple):
@@ -171,6 +172,10 @@ def _safe_name(name: str, place: str) -> str:
         if name in (".", "./"):
             return name
         raise DataError(f"{place}: the member {name!r} would be unpacked outside of the folder.")
+    if len(parts) > _DEEPEST:
+        raise DataError(
+            f"{place}: the member {name[:60]!r}… lies {len(parts) - 1:,} folders deep; at most {_DEEPEST} are made."
+        )
     return "/".join(part for part in parts if part not in ("", "."))
 
 

@@ -188,6 +188,13 @@ class ConvolutionBase(Module):
         self.kernel_size = per_dimension(kernel_size, n, "kernel_size")
         self.stride = per_dimension(stride, n, "stride")
         self.padding = padding if isinstance(padding, str) else per_dimension(padding, n, "padding", 0)
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ShapeError(f"{type(self).__name__}: padding is a number, 'same' or 'valid', got {padding!r}.")
+        if padding == "same" and set(self.stride) != {1}:
+            raise ShapeError(
+                f"{type(self).__name__}: padding='same' keeps the size, which stride {self.stride} does not. Give the "
+                "padding as a number, such as kernel_size // 2."
+            )
         self.dilation = per_dimension(dilation, n, "dilation")
         self.output_padding = per_dimension(output_padding, n, "output_padding", 0)
         self.groups, self.padding_mode = groups, padding_mode

@@ -18,9 +18,11 @@ from collections.abc import Callable, Mapping
 
 from chainrule.autodiff.gradient import grad
 from chainrule.errors import ShapeError
+from chainrule.functions.creation import zeros
 from chainrule.nn.loss import same_shape
 from chainrule.nn.module import Module
 from chainrule.nn.smooth_activation import logsigmoid
+from chainrule.primitives.trace import outside_of_trace
 from chainrule.random import rand
 from chainrule.tensor import Tensor
 
@@ -93,8 +95,8 @@ class WeightedSum(Module):
     """The sum of several losses, each times its weight; the parts of the last call are kept by name.
 
     Call it with the parts as keyword arguments; a name without a weight counts 1. `parts` has their values (before
-    weighing, detached), for a log. Raises KeyError for a weight whose part is missing, ShapeError for a part that is
-    no single number.
+    weighing, detached), for a log: in compiled steps too, and a `Trainer` puts them into its history. Raises KeyError
+    for a weight whose part is missing, ShapeError for a part that is no single number.
 
     >>> import chainrule
     >>> total = WeightedSum(kl=0.5)
@@ -107,7 +109,7 @@ class WeightedSum(Module):
     def __init__(self, **weights: float) -> None:
         super().__init__()
         self.weights: Mapping[str, float] = dict(weights)
-        self.parts: dict[str, Tensor] = {}
+        self._cells: dict[str, Tensor] = {}  # the same from call to call, so that compiled steps can write to them
 
     def forward(self, **parts: Tensor) -> Tensor:
         """Losses by name, single numbers each."""
@@ -121,12 +123,26 @@ class WeightedSum(Module):
                 raise ShapeError(
                     f"the loss {name} has shape {tuple(part.shape)}; each part is one number: mean or sum."
                 )
-        self.parts = {name: part.detach() for name, part in parts.items()}
+        self._remember(parts)
         terms = [part * self.weights.get(name, 1.0) for name, part in parts.items()]
         total = terms[0]
         for term in terms[1:]:
             total = total + term
         return total
+
+    @property
+    def parts(self) -> dict[str, Tensor]:
+        """The values of the last call, by name."""
+        return {name: cell.detach_copy() for name, cell in self._cells.items()}
+
+    def _remember(self, parts: Mapping[str, Tensor]) -> None:
+        for name in [name for name in self._cells if name not in parts]:
+            del self._cells[name]
+        for name, part in parts.items():
+            if name not in self._cells or self._cells[name].dtype is not part.dtype:
+                with outside_of_trace():
+                    self._cells[name] = zeros((), dtype=part.dtype)
+            self._cells[name].set_value(part.detach().value)
 
     def extra_repr(self) -> str:
         """The weights."""

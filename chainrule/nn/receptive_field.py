@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chainrule.errors import ShapeError
+from chainrule.nn.container import Sequential
 from chainrule.nn.conv import ConvolutionBase
 from chainrule.nn.linear import Flatten, Linear
 from chainrule.nn.module import Module
@@ -60,43 +61,61 @@ class ReceptiveField(NamedTuple):
 def receptive_field(layers: Iterable[Any] | Module) -> list[ReceptiveField]:
     """For each layer of a stack how many input pixels one entry of its output depends on, and the jump.
 
-    layers: pairs (kernel, stride), triples (kernel, stride, dilation), or modules; a container counts as its layers, in
-    order. r = r + (k − 1)·d·j and j = j·s, starting from r = j = 1. Modules without a window (activations,
-    normalisation, dropout) change nothing; after a linear layer, a Flatten, or global pooling the field is all of
-    the input, ∞. The field is that of one dimension; kernels are square. Raises ShapeError for kernels that are not,
-    and for transposed convolutions, unpooling and upsampling. A module with parts counts as its parts in their order,
-    which is what it does only if it has no branches.
+    layers: pairs (kernel, stride), triples (kernel, stride, dilation), or modules. A Sequential counts as its layers,
+    in order. Any other module with parts is run once on an image of zeros, so that its branches are seen: an entry to
+    which several paths lead sees what the longest of them sees. Its layers then come in the order in which they run.
+
+    r = r + (k − 1)·d·j and j = j·s, starting from r = j = 1. Modules without a window (activations, normalisation,
+    dropout) change nothing; after a linear layer, a Flatten, or global pooling the field is all of the input, ∞. The
+    field is that of one dimension; kernels are square. Raises ShapeError for kernels that are not, for transposed
+    convolutions, unpooling and upsampling, for windows outside of modules, and for a module that takes no image.
 
     Source: E 4.2.6, I III.3.
 
     >>> [field.size for field in receptive_field([(3, 1), (2, 2), (1, 1), (4, 2)])]
     [3, 4, 4, 10]
     """
-    size: float = 1
-    jump = 1
+    if isinstance(layers, Module) and _branches(layers):
+        from chainrule.nn.receptive_paths import fields_of_paths  # here: it stands on this file
+
+        return fields_of_paths(layers)
+    field = ReceptiveField(1, 1)
     fields = []
-    for kernel, stride, dilation in _windows_of(layers):
-        size += (kernel - 1) * dilation * jump if kernel > 1 else 0
-        jump *= stride
-        fields.append(ReceptiveField(size, jump))
+    for layer in _flat(layers):
+        field = after(layer, field)
+        fields.append(field)
     return fields
 
 
-def _windows_of(layers: Iterable[Any] | Module) -> Iterator[tuple[float, int, int]]:
-    for layer in _flat(layers):
-        if not isinstance(layer, Module):
-            kernel, stride, dilation = (*layer, 1)[:3]
-            yield kernel, stride, dilation
-        elif isinstance(layer, (Linear, Flatten)) or getattr(layer, "output_size", None) in (1, (1, 1)):
-            yield math.inf, 1, 1
-        else:
-            yield _window_of(layer)
+def after(layer: Any, field: ReceptiveField) -> ReceptiveField:
+    """The field behind a layer (a module without parts, or numbers), if it is `field` before it."""
+    if not isinstance(layer, Module):
+        kernel, stride, dilation = (*layer, 1)[:3]
+    elif sees_all(layer):
+        kernel, stride, dilation = math.inf, 1, 1
+    else:
+        kernel, stride, dilation = _window_of(layer)
+    size = field.size + ((kernel - 1) * dilation * field.jump if kernel > 1 else 0)
+    return ReceptiveField(size, field.jump * stride)
+
+
+def sees_all(layer: Module) -> bool:
+    """Whether every entry of the layer's output depends on all of its input."""
+    return isinstance(layer, (Linear, Flatten)) or getattr(layer, "output_size", None) in (1, (1, 1))
+
+
+def _branches(module: Module) -> bool:
+    """Whether anything else than one layer after the other may happen in a module."""
+    parts = list(module.children())
+    return bool(parts) and (type(module) is not Sequential or any(_branches(part) for part in parts))
 
 
 def _flat(layers: Any) -> Iterator[Any]:
-    """Containers opened."""
+    """Sequentials opened; a module among others that has branches is refused."""
     if isinstance(layers, Module):
         parts = list(layers.children())
+        if parts and _branches(layers):
+            raise ShapeError(f"receptive_field: {type(layers).__name__} may have branches; ask for the whole network.")
         yield from (leaf for part in parts for leaf in _flat(part)) if parts else [layers]
     else:
         for layer in layers:

@@ -157,6 +157,8 @@ class Adam(Optimizer):
             "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
             "fused": fused, "decoupled_weight_decay": decoupled_weight_decay,
         }  # fmt: skip
+        if not self.corrected:
+            settings["corrected"] = False  # so that a saved state is not taken for Adam's
         super().__init__(params, settings)
 
     def initial_state(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:

@@ -79,6 +79,8 @@ class LBFGS(Optimizer):
     tensor([1.0000, 1.0000], dtype=chainrule.float64)
     """
 
+    closure = "loss and gradients"
+
     def __init__(
         self,
         params: Any,

@@ -67,6 +67,8 @@ class Newton(Optimizer):
     (tensor(203.), tensor([0., 0.]))
     """
 
+    closure = "loss"
+
     def __init__(self, params: Any, lr: float = 1.0, damping: float = 0.0, adaptive: bool = True) -> None:
         check_not_negative(lr=lr, damping=damping)
         super().__init__(params, {"lr": lr, "damping": damping, "adaptive": adaptive})

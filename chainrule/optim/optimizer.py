@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.autodiff.mode import enable_grad, set_grad_enabled
 from chainrule.cell import Handle, TensorCell
 from chainrule.changes import Group, State, WatchedDict, WatchedList, note_change
-from chainrule.errors import CheckpointError, GradientError
+from chainrule.errors import GradientError
 from chainrule.functions.creation import tensor
 from chainrule.nn.hooks import Hook, add_hook
 from chainrule.nn.module import clear_gradient
 from chainrule.optim.clock import clock_number, shared_number
+from chainrule.optim.saved_state import match_parameters
 from chainrule.primitives.trace import outside_of_trace
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
@@ -38,7 +39,11 @@ class Optimizer:
             learning rate may be a tensor of one number too: it is read anew in every step.
         state: for each parameter what the rule remembers: tensors that stay the same cells from step to step.
         stepped: whether a step has been taken; learning-rate schedules warn if not.
+        closure: what the function computes that `step` must be given: "loss" or "loss and gradients"; "" if it needs
+            none.
     """
+
+    closure: ClassVar[str] = ""
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults: dict[str, Any] = WatchedDict(defaults)
@@ -190,40 +195,29 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state, ours or PyTorch's, in each parameter's data type.
 
-        Raises CheckpointError if this is no optimiser's state, or its groups have other sizes.
+        Nothing is changed unless everything fits. Raises CheckpointError if this is no optimiser's state or another
+        optimiser's, if its groups have other sizes, or an entry has not its parameter's shape.
         """
-        state_dict = dict(state_dict)
+        state_dict = dict(state_dict) if isinstance(state_dict, Mapping) else state_dict
         for hook in self._hooks_for("load_state_dict_pre"):
             changed = hook.function(self, state_dict)
             state_dict = state_dict if changed is None else changed
-        by_number = self._match(state_dict)
-        self.state = State()
-        for number, entries in state_dict["state"].items():
-            p = by_number[int(number)]
-            self.state[p] = WatchedDict({name: _own_entry(name, entry, p) for name, entry in entries.items()})
-        for group, old in zip(self.param_groups, state_dict["param_groups"], strict=True):
-            group.update({name: _own_copy(value) for name, value in old.items() if name != "params"})
+        by_number = match_parameters(self, state_dict)  # looks at everything; nothing is changed before
+        state = {
+            by_number[int(number)]: WatchedDict(
+                {name: _own_entry(name, entry, by_number[int(number)]) for name, entry in entries.items()}
+            )
+            for number, entries in state_dict["state"].items()
+        }
+        settings = [
+            {name: _own_copy(value) for name, value in group.items() if name != "params"}
+            for group in state_dict["param_groups"]
+        ]
+        self.state = State(state)
+        for group, saved in zip(self.param_groups, settings, strict=True):
+            group.update(saved)
         for hook in self._hooks_for("load_state_dict_post"):
             hook.function(self)
-
-    def _match(self, state_dict: dict[str, Any]) -> dict[int, Tensor]:
-        """The parameters by their numbers in a saved state, which is checked; nothing is changed yet."""
-        if not {"state", "param_groups"} <= set(state_dict):
-            raise CheckpointError(
-                f'an optimiser\'s state has the entries "state" and "param_groups", got {list(state_dict)[:4]}. '
-                "Is it a model's?"
-            )
-        saved = state_dict["param_groups"]
-        have, want = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in saved]
-        if have != want:
-            raise CheckpointError(f"the optimiser has groups of {have} parameters, the saved state of {want}.")
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        numbers = [number for group in saved for number in group["params"]]
-        by_number = dict(zip(numbers, parameters, strict=True))
-        unknown = [number for number in state_dict["state"] if int(number) not in by_number]
-        if unknown:
-            raise CheckpointError(f"the saved state is of parameter {unknown[0]}, which no group of it has.")
-        return by_number
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles come without hooks: these belong to the object they were registered with."""

@@ -64,6 +64,8 @@ class PerturbedGradientDescent(Optimizer):
     tensor([0., 1.])
     """
 
+    closure = "loss and gradients"
+
     def __init__(
         self,
         params: Any,

@@ -29,8 +29,9 @@ class RangeTest:
         rates: the rates tried, growing.
         losses: the loss of the batch before each step.
         smoothed: a running mean of the losses, corrected for its start.
-        suggestion: the rate at which the smoothed loss falls fastest with the logarithm of the rate; None if it never
-            falls. A maximum for a cyclic or one-cycle schedule lies somewhat above, where the curve is lowest.
+        suggestion: the rate at which the smoothed loss falls fastest with the logarithm of the rate, the first steps
+            left out; None if it never falls. A maximum for a cyclic or one-cycle schedule lies somewhat above, where
+            the curve is lowest.
     """
 
     rates: list[float]
@@ -114,7 +115,7 @@ def learning_rate_range_test(
             optimizer.step()
     finally:
         put_back()
-    return RangeTest(rates, losses, smoothed, _steepest(rates, smoothed))
+    return RangeTest(rates, losses, smoothed, _steepest(rates, smoothed, smoothing))
 
 
 def _endless(batches: Iterable[Any]) -> Iterable[Any]:
@@ -156,8 +157,17 @@ def _remember(model: Module, optimizer: Optimizer) -> Callable[[], None]:
     return put_back
 
 
-def _steepest(rates: list[float], smoothed: list[float]) -> float | None:
-    """Where the smoothed loss falls fastest; all rates are the same factor apart, so differences will do."""
-    slopes = [(after - before, rate) for before, after, rate in zip(smoothed, smoothed[1:], rates)]
-    falling = [pair for pair in slopes if pair[0] < 0]
+def _steepest(rates: list[float], smoothed: list[float], smoothing: float) -> float | None:
+    """Where the smoothed loss falls fastest; all rates are the same factor apart, so differences will do.
+
+    Batches differ, and so does their loss, whatever the rate is. That noise is largest at the start, where the running
+    mean has seen few batches and the rates are too small to do anything: twice the mean's memory of steps is skipped.
+    And a fall is counted over the memory, not from one step to the next, so that one lucky batch does not decide.
+    """
+    memory = max(1, min(round(1 / (1 - smoothing)), len(smoothed) // 4))
+    skipped = min(2 * memory, len(smoothed) // 4)
+    falls = [
+        (smoothed[i + memory] - smoothed[i], rates[i + memory // 2]) for i in range(skipped, len(smoothed) - memory)
+    ]
+    falling = [pair for pair in falls if pair[0] < 0]
     return min(falling)[1] if falling else None

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from chainrule.errors import CheckpointError
+from chainrule.keys import brief
 from chainrule.pytorch_files.machine import Machine
 from chainrule.pytorch_files.names import find
 from chainrule.pytorch_files.storage import Storage, StorageType
@@ -54,7 +55,7 @@ class _Archive:
         """The storage that a persistent identity names: ("storage", class, key, device, how many entries)."""
         kind, dtype, key, _device, count = identity
         if kind != "storage" or not isinstance(dtype, StorageType) or not isinstance(key, str):
-            raise CheckpointError(f"the file refers to {identity!r:.60} outside of it.")
+            raise CheckpointError(f"the file refers to {brief(identity)} outside of it.")
         if key not in self.storages:
             memory = np.frombuffer(self.read(f"data/{key}"), np.uint8)
             if len(memory) != count * dtype.dtype.itemsize:

@@ -13,9 +13,10 @@ from typing import IO, Any
 import numpy as np
 
 from chainrule.errors import CheckpointError
+from chainrule.keys import brief
 from chainrule.pytorch_files.machine import Machine
 from chainrule.pytorch_files.names import find
-from chainrule.pytorch_files.storage import Storage, StorageType
+from chainrule.pytorch_files.storage import Storage, StorageType, check_truth_values
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -58,7 +59,7 @@ class _Memory:
         """The storage of ("storage", class, key, device, entries, part); a part is (key, offset, entries) or None."""
         kind, dtype, key, _device, count, part = identity
         if kind != "storage" or not isinstance(dtype, StorageType) or not isinstance(key, str):
-            raise CheckpointError(f"the file refers to {identity!r:.60} outside of it.")
+            raise CheckpointError(f"the file refers to {brief(identity)} outside of it.")
         itemsize = dtype.dtype.itemsize
         if key not in self.storages:
             if not 0 <= count * itemsize <= self.left:
@@ -75,7 +76,8 @@ class _Memory:
 
     def fill(self, keys: Any, order: str) -> None:
         """Read the bytes of all storages, which come in the order of these keys."""
-        if not isinstance(keys, list) or set(keys) != set(self.storages) or len(keys) != len(self.storages):
+        known = isinstance(keys, list) and all(type(key) is str for key in keys)
+        if not known or set(keys) != set(self.storages) or len(keys) != len(self.storages):
             raise CheckpointError("the list of its storages does not fit the object that uses them.")
         for key in keys:
             storage = self.storages[key]
@@ -85,3 +87,4 @@ class _Memory:
                 raise CheckpointError(f"its storage {key} is cut off, or not as long as its tensors say.")
             entries = np.frombuffer(content, np.uint8).reshape(-1, storage.dtype.itemsize)
             storage.memory[:] = (entries if order == sys.byteorder else entries[:, ::-1]).reshape(-1)
+            check_truth_values(storage.memory.view(storage.dtype.numpy))

@@ -9,11 +9,12 @@ from there, and BUILD, which sets attributes, does nothing but for ordered dicti
 from __future__ import annotations
 
 import pickletools
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import IO, Any
 
 from chainrule.errors import CheckpointError
+from chainrule.keys import checked_keys
 
 _MARK = object()
 
@@ -56,6 +57,7 @@ class Machine:
         self.storage = storage
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.hashes: dict[int, tuple[Any, Counter[int]]] = {}  # of the keys of each container that is being filled
 
     def run(self, file: IO[bytes]) -> Any:
         """The object of the next pickle in a file, which is then at its end. Raises CheckpointError for unknown steps.
@@ -80,6 +82,8 @@ class Machine:
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             self.stack.append(self.memo[argument])
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if not 0 <= argument < 2**32:  # as a text it may be any number: see chainrule.keys
+                raise CheckpointError(f"the file remembers something under the number {argument}.")
             self.memo[argument] = self.top(object)
         elif name == "MEMOIZE":
             self.memo[len(self.memo)] = self.top(object)
@@ -120,7 +124,7 @@ class Machine:
             self.set_items(self.pop(2) if name == "SETITEM" else self.pop_to_mark())
         elif name == "ADDITEMS":
             entries = self.pop_to_mark()
-            self.top(set).update(frozen(entries))
+            self.top(set).update(self.keys_for(self.top(set), entries))
         else:
             raise CheckpointError(f"the file has the pickle opcode {name}, which saved data never needs.")
 
@@ -150,7 +154,13 @@ class Machine:
 
     def set_items(self, entries: list[Any]) -> None:
         """Fill the dictionary on top of the stack with keys and values in turn."""
-        self.top(dict).update(zip(map(as_key, entries[::2]), entries[1::2], strict=True))
+        container = self.top(dict)
+        container.update(zip(self.keys_for(container, entries[::2]), entries[1::2], strict=True))
+
+    def keys_for(self, container: Any, keys: list[Any]) -> list[Any]:
+        """The keys, if the container may have them besides those that it has."""
+        _, seen = self.hashes.setdefault(id(container), (container, Counter()))  # held, so that no other has its id
+        return checked_keys(keys, seen)
 
     def call(self, function: Any, arguments: Any) -> Any:
         """Call a function of the table."""
@@ -159,20 +169,9 @@ class Machine:
         return function.function(*arguments)
 
 
-_KEYS = {str, int, float, bool, bytes, type(None)}
-
-
-def as_key(key: Any) -> Any:
-    """A key, if it is a plain value or a flat tuple of them: the hash of deep ones could take for ever."""
-    for part in key if type(key) is tuple else (key,):
-        if type(part) not in _KEYS:
-            raise CheckpointError(f"the file has a {type(part).__name__} in a key of a dictionary or set.")
-    return key
-
-
 def frozen(entries: Any) -> frozenset[Any]:
     """A set of plain values."""
-    return frozenset(map(as_key, entries))
+    return frozenset(checked_keys(entries))
 
 
 _FROM_MARK: dict[str, Callable[[list[Any]], Any]] = {"TUPLE": tuple, "LIST": list, "FROZENSET": frozen}

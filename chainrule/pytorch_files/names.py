@@ -9,8 +9,9 @@ from typing import Any
 from chainrule.cell import Size
 from chainrule.dtypes import DType, as_dtype
 from chainrule.errors import CheckpointError, DTypeError
+from chainrule.keys import brief, checked_keys
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter
-from chainrule.pytorch_files.machine import Allowed, as_key, frozen
+from chainrule.pytorch_files.machine import Allowed, frozen
 from chainrule.pytorch_files.storage import STORAGE_TYPES, Storage, StorageType
 from chainrule.tensor import Parameter, Tensor
 
@@ -69,7 +70,7 @@ def _tensor_of_type(
     if not isinstance(storage, Storage):
         raise CheckpointError(f"the file makes a tensor of a {type(storage).__name__}.")
     if metadata:
-        raise CheckpointError(f"the file holds a tensor that is marked {metadata!r:.60}; only plain ones are read.")
+        raise CheckpointError(f"the file holds a tensor that is marked {brief(metadata)}; only plain ones are read.")
     tensor = storage.tensor(offset, tuple(size), tuple(stride), dtype)
     return tensor.requires_grad_() if requires_grad is True else tensor
 
@@ -101,7 +102,7 @@ def _uninitialized_buffer(requires_grad: Any = False, device: Any = None, dtype:
 
 def _known(dtype: Any) -> DType | None:
     if dtype is not None and not isinstance(dtype, DType):
-        raise DTypeError(f"{dtype!r:.60} is no data type.")
+        raise DTypeError(f"{brief(dtype)} is no data type.")
     return dtype
 
 
@@ -118,14 +119,14 @@ def _device(kind: Any, index: Any = None) -> str:
 
 
 def _ordered(pairs: Any = ()) -> OrderedDict[Any, Any]:
-    return OrderedDict((as_key(key), value) for key, value in pairs)
+    entries = [(key, value) for key, value in pairs]
+    return OrderedDict(zip(checked_keys(key for key, _ in entries), (value for _, value in entries)))
 
 
 def _counter(counts: Any = None) -> Counter[Any]:
-    counter: Counter[Any] = Counter()
-    for key, count in dict(counts or {}).items():
-        counter[as_key(key)] = count
-    return counter
+    if not isinstance(counts, dict | None):
+        raise CheckpointError(f"the file counts in a {type(counts).__name__}.")
+    return Counter(counts or {})  # whose keys were looked at when it was filled
 
 
 def _default(factory: Any = None) -> dict[Any, Any]:

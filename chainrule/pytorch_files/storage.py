@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from chainrule.dtypes import DType, as_dtype
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import make
+from chainrule.keys import brief
 from chainrule.tensor import Tensor
 
 #: PyTorch's classes of storages, by the data types of ours.
@@ -25,6 +24,12 @@ STORAGE_TYPES = {
     "BoolStorage": "bool",
     "UntypedStorage": "uint8",
 }
+
+
+def check_truth_values(array: np.ndarray) -> None:
+    """Raise CheckpointError unless every byte of an array of truth values is 0 or 1; others calculate wrongly."""
+    if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+        raise CheckpointError(f"it has the byte {array.view(np.uint8).max()} as a truth value, which is 0 or 1.")
 
 
 class StorageType:
@@ -44,7 +49,7 @@ class Storage:
     def __init__(self, dtype: DType, memory: np.ndarray) -> None:
         self.dtype = dtype
         self.memory = memory
-        self._tensors: dict[Any, Tensor] = {}
+        self._tensors: dict[str, Tensor] = {}
 
     def tensor(self, offset: int, size: tuple[int, ...], stride: tuple[int, ...], dtype: DType | None = None) -> Tensor:
         """The tensor with these extents and strides, counted in entries. The same again is the same tensor.
@@ -56,17 +61,18 @@ class Storage:
         numbers = (offset, *size, *stride)
         if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
             raise CheckpointError(
-                f"a tensor of size {size!r:.60} has strides {stride!r:.60} and offset {offset!r:.30}."
+                f"a tensor of size {brief(size)} has strides {brief(stride)} and offset {brief(offset)}."
             )
         last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
         if 0 not in size and last >= len(array):
             raise CheckpointError(
                 f"a tensor of size {size} and strides {stride} at {offset} does not lie in its storage of {len(array)}."
             )
-        key = (offset, size, stride, dtype.name)
+        key = f"{offset} {size} {stride} {dtype.name}"  # a text: see chainrule.keys
         if key not in self._tensors:
             start = array[min(offset, len(array)) :]
             steps = tuple(step * dtype.itemsize for step in stride)
             view = np.lib.stride_tricks.as_strided(start, size, steps) if 0 not in size else np.empty(size, array.dtype)
+            check_truth_values(view)
             self._tensors[key] = make(view)
         return self._tensors[key]

@@ -153,13 +153,13 @@ def _fitted(picture: Any, height: int, width: int) -> Any:
 
 
 def _image_files(inputs: Sequence[str]) -> list[Path]:
-    from chainrule.data.readers.folder import IMAGE_ENDINGS
+    from chainrule.data.readers.folder import IMAGE_ENDINGS, image_paths
 
     files: list[Path] = []
     for name in inputs:
         path = Path(name)
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS)
+            found = [Path(found) for found in image_paths(path)]
             if not found:
                 raise DataError(f"{path} has no images in it ({', '.join(IMAGE_ENDINGS)}).")
             files += found

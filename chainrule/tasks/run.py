@@ -33,6 +33,7 @@ from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder
 from chainrule.train.doctor import Doctor
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.files import write_atomically
+from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.report import Report, write_report
 from chainrule.train.trainer import Trainer
 from chainrule.train.weights import load_weights
@@ -86,7 +87,7 @@ def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doct
     manual_seed(settings.seed)
     task, parts = load_task(settings)
     chosen = task.settings
-    model = task.build_model()
+    model = _build_model(task)
     train = DataLoader(parts.train, chosen.batch_size, shuffle=True)
     if doctor is not None:  # a look takes as long as a dozen compiled steps: with many batches two an epoch will do
         doctor.every = max(doctor.every, len(train) // 2)
@@ -115,7 +116,8 @@ def train_run(
         introduce: called with the `Prepared` run before training begins.
         data_root: where known data are now, for a run that is continued.
 
-    Raises FileExistsError if the folder holds a run already, DataError if it should and does not.
+    Raises FileExistsError if the folder holds a run already, DataError if it should and does not, CheckpointError if
+    another process is training in it.
     """
     path = Path(path)
     resumed = settings is None
@@ -128,16 +130,22 @@ def train_run(
     recorder, checkpoints = Recorder(), Checkpoints(path, keep=1, every_seconds=CHECKPOINT_SECONDS)
     if doctor is not None:
         doctor.path = path / "doctor.json"
-    extra = [recorder, CSVLog(path / "metrics.csv"), checkpoints]
-    run = prepare(settings, [*callbacks, *extra], doctor)
-    if resumed:
-        checkpoints.resume(run.trainer)
-    else:
-        _write_beginning(path, run.task)
-    if introduce is not None:
-        introduce(run)
-    status, reason = _fit(run, checkpoints)
-    return _finish(run, path, status, reason, checkpoints.best_epoch, recorder, doctor)
+    run = prepare(settings, [*callbacks, recorder, CSVLog(path / "metrics.csv"), checkpoints], doctor)
+    try:
+        checkpoints.lock.take()
+    except OSError as error:
+        raise DataError(f"--output: {error.strerror}: {path}") from None
+    try:
+        if resumed:
+            checkpoints.resume(run.trainer)
+        else:
+            _write_beginning(path, run.task)
+        if introduce is not None:
+            introduce(run)
+        status, reason = _fit(run, checkpoints)
+        return _finish(run, path, status, reason, checkpoints.best_epoch, recorder, doctor)
+    finally:
+        checkpoints.lock.release()
 
 
 def open_run(path: str | Path) -> OpenRun:
@@ -146,17 +154,24 @@ def open_run(path: str | Path) -> OpenRun:
     Raises DataError if the folder holds no run, or no epoch of it was finished.
     """
     path = _need_run(Path(path))
-    settings, kind, facts = (
-        read_settings(path),
-        _read_json(path / "config.json")["task"],
-        _read_json(path / "facts.json"),
-    )
-    task = restore_task(kind, settings, facts)
-    model = task.build_model()
+    settings, config, facts = read_settings(path), _read_json(path / "config.json"), _read_json(path / "facts.json")
+    try:
+        _check_numbers(facts)
+        task = restore_task(config["task"], settings, facts)
+        model = _build_model(task)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: config.json and facts.json describe no run: {error!r}.") from error
     if not (path / "best.safetensors").exists():
         raise DataError(f"{path} has no weights yet: no epoch of it was finished.")
     load_weights(model, path / "best.safetensors")
     return OpenRun(path, task, model)
+
+
+def _check_numbers(facts: dict[str, Any]) -> None:
+    """Raise TypeError unless what samples are scaled by are numbers."""
+    for name in ("mean", "std"):
+        if not all(isinstance(value, int | float) for value in facts.get(name, [])):
+            raise TypeError(f"{name} is a list of numbers, got {facts[name]!r:.60}")
 
 
 def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = None) -> dict[str, float]:
@@ -189,6 +204,17 @@ def new_run_path(root: str | Path, name: str) -> Path:
 # ------------------------------------------------------------------------------------- the parts of a run
 
 
+def _build_model(task: Task) -> Module:
+    """The model; raises ValueError for options of a wrong type, as files and flags may have them."""
+    try:
+        return task.build_model()
+    except (TypeError, AttributeError) as error:
+        options = task.settings.model_options
+        if not options:
+            raise
+        raise ValueError(f"the model {task.settings.model} cannot be made with {options}: {error}") from error
+
+
 def _optimizer(model: Module, settings: Settings) -> optim.Optimizer:
     kind = getattr(optim, OPTIMIZERS[str(settings.optimizer)])
     options = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
@@ -217,13 +243,16 @@ def _patience(settings: Settings) -> list[Callback]:
 def _fit(run: Prepared, checkpoints: Checkpoints) -> tuple[str, str]:
     """Train; how it ended, and why."""
     epochs = int(run.task.settings.epochs or 1)
-    try:
-        run.trainer.fit(run.train, run.validation, epochs=epochs)
-    except KeyboardInterrupt:
-        checkpoints.save(run.trainer)
-        return "interrupted", f"after {run.trainer.epoch} of {epochs} epochs"
-    except DivergedError as error:
-        return "diverged", str(error)
+    with hold_interrupts():  # while the checkpoint is written too
+        try:
+            run.trainer.fit(run.train, run.validation, epochs=epochs)
+        except LeftAtOnce:
+            raise  # in the middle of a step, perhaps: what is there now is not to be saved
+        except KeyboardInterrupt:
+            checkpoints.save(run.trainer)
+            return "interrupted", f"after {run.trainer.epoch} of {epochs} epochs"
+        except DivergedError as error:
+            return "diverged", str(error)
     return ("stopped", run.trainer.stopped) if run.trainer.stopped else ("finished", "")
 
 
@@ -258,10 +287,8 @@ def _finish(
 def _write_beginning(path: Path, task: Task) -> None:
     import chainrule
 
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"--output: {error.strerror}: {path}") from None
+    if (path / "config.json").exists():  # since we looked, another run has been here
+        raise FileExistsError(f"{path} holds a run already; choose another folder.")
     versions = {"chainrule": chainrule.__version__, "numpy": np.__version__, "python": platform.python_version()}
     write_json(path / "facts.json", task.facts)
     write_json(path / "config.json", {"task": task.kind, "settings": task.settings.to_json(), "versions": versions})

@@ -40,6 +40,8 @@ class Settings:
         target: the column of a table that is to be predicted.
         classify: whether the target's values are classes, also where they are numbers.
         ignore: columns to leave out.
+        as_categories: columns whose values are categories, also where they look like numbers.
+        decimal: what stands before the fraction of a number in a CSV file, "." or ",".
         missing: "error" names a missing value's place, "drop" leaves out its row, "mean" fills in the column's mean.
         epochs: passes over the training data.
         batch_size: samples in each step.
@@ -73,6 +75,8 @@ class Settings:
     target: str | None = None
     classify: bool | None = None
     ignore: tuple[str, ...] = ()
+    as_categories: tuple[str, ...] = ()
+    decimal: str = "."
     missing: str = "error"
     epochs: int | None = None
     batch_size: int | None = None
@@ -94,7 +98,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name, (holds, expected) in _RULES.items():
             value = getattr(self, name)
-            if value is not None and not _quietly(holds, value):
+            if value is None and name in _OPTIONAL:
+                continue
+            if not _quietly(holds, value):
                 raise ValueError(f"{name}: expected {expected}, got {value!r}.")
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Settings:
@@ -117,16 +123,22 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], place: str) -> Self:
-        """From a file's content. Raises ValueError for a name that is unknown."""
+        """From a file's content. Raises ValueError for a name that is unknown and for a value of a wrong type."""
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{place}: expected settings by name, got {values!r:.60}.")
         found = {name.replace("-", "_"): value for name, value in values.items()}
         for name in found:
             if name not in _NAMES:
                 close = difflib.get_close_matches(name, _NAMES, n=1)
                 hint = f" Did you mean {close[0]}?" if close else ""
                 raise ValueError(f"{place}: there is no setting {name!r}.{hint}")
-        if "ignore" in found:
-            found["ignore"] = tuple(found["ignore"])
-        return cls(**found)
+        for name in ("ignore", "as_categories"):
+            if isinstance(found.get(name), list):
+                found[name] = tuple(found[name])
+        try:
+            return cls(**found)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
 
 
 def read_settings(path: str | Path) -> Settings:
@@ -146,7 +158,7 @@ def read_settings(path: str | Path) -> Settings:
         content = json.loads(text)["settings"] if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} holds no settings: {error}.") from error
     return Settings.from_mapping(content, str(path))
 
@@ -158,6 +170,7 @@ def _whole(low: int, high: float = math.inf) -> Callable[[Any], bool]:
 def _number(low: float, high: float = math.inf, above: bool = False) -> Callable[[Any], bool]:
     return lambda value: (
         isinstance(value, int | float)
+        and not isinstance(value, bool)
         and (value > low if above else value >= low)
         and value <= high
         and value != math.inf
@@ -179,15 +192,22 @@ def _yes_or_no(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+def _names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data": (lambda value: isinstance(value, str) and value != "", "the name of a data set, or a path"),
+    "data_root": (lambda value: isinstance(value, str), "a folder"),
     "model": (lambda value: isinstance(value, str), "the name of a model"),
     "model_options": (lambda value: isinstance(value, dict), "a table of options"),
     "size": (_whole(1), "a number of pixels, at least 1"),
     "length": (_whole(1), "a number of characters, at least 1"),
     "target": (lambda value: isinstance(value, str), "the name of a column"),
     "classify": (_yes_or_no, "true or false"),
-    "ignore": (lambda value: all(isinstance(x, str) for x in value), "names of columns"),
+    "ignore": (_names, "names of columns"),
+    "as_categories": (_names, "names of columns"),
+    "decimal": _one_of(".", ","),
     "missing": _one_of(*MISSING),
     "epochs": (_whole(1), "at least 1"),
     "batch_size": (_whole(1), "at least 1"),
@@ -207,3 +227,5 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "compile": (_yes_or_no, "true or false"),
 }  # fmt: skip
 _NAMES = {field.name for field in dataclasses.fields(Settings)}
+#: What the kind of data decides where it is not said.
+_OPTIONAL = {field.name for field in dataclasses.fields(Settings) if field.default is None}

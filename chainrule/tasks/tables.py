@@ -191,7 +191,12 @@ def _read(settings: Settings, file: str, like: Table | None = None) -> Table:
         raise DataError(f"which column of {file} is to be predicted? Give --target; there are {', '.join(names[:20])}.")
     if like is not None:
         ignore, target = [name for name in [*ignore, target] if name in names], None
-    options: dict[str, Any] = {"ignore": ignore, "missing": settings.missing, "like": like}
+    options: dict[str, Any] = {
+        "ignore": ignore, "missing": settings.missing, "like": like,
+        "as_categories": [name for name in settings.as_categories if name in names and name not in ignore],
+    }  # fmt: skip
+    if reader is read_csv:
+        options["decimal"] = settings.decimal
     if target is not None:
         options |= {"target": target, "target_classes": settings.classify}
     table = reader(file, **options)

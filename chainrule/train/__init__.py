@@ -14,7 +14,7 @@ from chainrule.train.callbacks import (
 from chainrule.train.doctor import Doctor, Finding, diagnose, format_findings, mode_collapse, overfit_one_batch
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.evaluation import evaluation_mode
-from chainrule.train.interruption import hold_interrupts
+from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.trainer import Batch, Trainer
 from chainrule.train.weights import load_weights, read_weights, save_weights
 
@@ -27,6 +27,7 @@ __all__ = [
     "Doctor",
     "EarlyStopping",
     "Finding",
+    "LeftAtOnce",
     "ProgressBar",
     "RangeFinder",
     "Recorder",

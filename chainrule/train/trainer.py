@@ -6,12 +6,11 @@ a loop of one's own.
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +24,11 @@ from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
+from chainrule.train.closure_step import check_closure_settings, closure_step
 from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
+from chainrule.train.loss_parts import LossParts
+from chainrule.train.saved_state import check_state, remember
 
 #: What the steps below read counts when they are compiled, as it would in a user's code (`chainrule/compiler/observe.py`).
 __observed__ = True
@@ -61,7 +63,8 @@ class Trainer:
     Args:
         model: gives outputs for inputs.
         loss: `loss(output, targets)`, a module or function.
-        optimizer: holds the model's parameters.
+        optimizer: holds the model's parameters. With one that computes the loss itself (`LBFGS`, `Newton`,
+            `PerturbedGradientDescent`) training steps are not compiled.
         metrics: names or objects of `chainrule.metrics`, measured exactly over whole epochs.
         schedule: a learning-rate schedule; stepped after every batch, or as `schedule_every` says.
         schedule_every: "batch" or "epoch". `ReduceLROnPlateau` is given the validation loss after each epoch.
@@ -81,7 +84,8 @@ class Trainer:
         epoch: epochs finished.
         step: batches seen within the epoch that is running.
         steps: batches seen in all.
-        history: a dictionary of figures for each finished epoch.
+        history: a dictionary of figures for each finished epoch: the losses, with the parts of a `WeightedSum`, and the
+            metrics, over training and validation data; the rate; times.
         stopped: why training ended early; "" if it did not.
 
     Raises ValueError for settings out of range, DivergedError from `fit` if the loss becomes NaN or infinite.
@@ -131,14 +135,19 @@ class Trainer:
         self.halves = BFloat16(model, optimizer) if precision == "bfloat16" else None
         self._training: Any = self._training_step
         self._evaluation: Any = self._evaluation_step
+        if optimizer.closure:
+            check_closure_settings(self)
+            self._training = functools.partial(closure_step, self)
         if compile:
             from chainrule.compiler.function import compile as compiled
 
-            self._training, self._evaluation = compiled(self._training), compiled(self._evaluation)
+            self._evaluation = compiled(self._evaluation)
+            self._training = self._training if optimizer.closure else compiled(self._training)
         self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""
         self._sums = _LossSum()
+        self._parts = LossParts(loss)
         self.loader: Any = None
         self._position: Any = None
         self._skip = 0
@@ -151,7 +160,8 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done in all, and answer with the history.
 
-        Ctrl-C and SIGTERM stop after the current batch, when nothing is half done, by KeyboardInterrupt; callbacks'
+        Ctrl-C and SIGTERM stop after the current batch, when nothing is half done, by KeyboardInterrupt. Asked a second
+        time it still waits for that; the third time leaves at once (`LeftAtOnce`, see `hold_interrupts`). Callbacks'
         `on_fit_end` is called in any case.
         """
         self.stopped, self._validating = "", False
@@ -161,8 +171,9 @@ class Trainer:
             self._position = None
         self._call("on_fit_start")
         try:
-            with _interrupts_held() as stop_if_asked:
+            with hold_interrupts() as stop_if_asked:
                 while self.epoch < epochs and not self.stopped:
+                    stop_if_asked()
                     self._run_epoch(train, validation, stop_if_asked)
         finally:
             gc.unfreeze()
@@ -174,6 +185,7 @@ class Trainer:
         before = self._sums.count
         if self.step == 0:
             self._sums = _LossSum()
+            self._parts.reset()
             before = 0
             for metric in self.metrics:
                 metric.reset()
@@ -228,6 +240,7 @@ class Trainer:
                 "operation that made it."
             )
         self._sums.add(number, batch.size)
+        self._parts.add(batch.size)
         for metric in self.metrics:
             metric.update(output, targets)
         self.step += 1
@@ -290,17 +303,18 @@ class Trainer:
         states = [metric.state() for metric in self.metrics]
         for metric in self.metrics:
             metric.reset()
-        sums = _LossSum()
+        sums, parts = _LossSum(), LossParts(self.loss)
         with evaluation_mode(self.model), no_grad():
             for inputs, targets in loader:
                 loss, output = self._evaluation(inputs, targets)
                 batch = Batch(inputs, targets, loss.item(), output, len(targets))
                 sums.add(batch.loss, batch.size)
+                parts.add(batch.size)
                 for metric in self.metrics:
                     metric.update(output, targets)
                 if self._validating:
                     self._call("on_validation_batch", batch)
-        answer = {"loss": sums.mean(), **{metric.name: metric.compute() for metric in self.metrics}}
+        answer = {"loss": sums.mean(), **parts.means(), **{metric.name: metric.compute() for metric in self.metrics}}
         for metric, state in zip(self.metrics, states, strict=True):
             metric.load_state(state)
         return answer
@@ -317,7 +331,8 @@ class Trainer:
         return cat(outputs)
 
     def _figures(self, split: str) -> dict[str, Any]:
-        return {f"{split}_loss": self._sums.mean(), **{f"{split}_{m.name}": m.compute() for m in self.metrics}}
+        figures = {"loss": self._sums.mean(), **self._parts.means(), **{m.name: m.compute() for m in self.metrics}}
+        return {f"{split}_{name}": value for name, value in figures.items()}
 
     # ------------------------------------------------------------------------------------- saving, resuming
 
@@ -339,25 +354,30 @@ class Trainer:
             "steps": self.steps,
             "history": self.history,
             "loss": [self._sums.total, self._sums.count],
+            "loss_parts": self._parts.sums,
             "metrics": [metric.state() for metric in self.metrics],
-            "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
+            "callbacks": {name: callback.state_dict() for name, callback in self.named_callbacks()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave, with the same model, optimiser and metrics as then.
 
         Callbacks are found by their class; one that was not there begins anew, one that is no longer there is left out.
-        Raises CheckpointError if the others do not fit.
+        Everything is looked at first, and if something fails after all, the trainer is as it was before.
+        Raises CheckpointError if the state does not fit, or is none.
         """
-        if len(state["metrics"]) != len(self.metrics):
-            raise CheckpointError(
-                f"the checkpoint has {len(state['metrics'])} metrics, the trainer {len(self.metrics)}."
-            )
-        if (state["schedule"] is None) != (self.schedule is None):
-            raise CheckpointError("one of the checkpoint and the trainer has a schedule, the other has none.")
+        check_state(self, state)
+        put_back = remember(self)
+        try:
+            self._take_over(state)
+        except Exception as error:
+            put_back()
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"the checkpoint does not fit: {type(error).__name__}: {error}") from error
+
+    def _take_over(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        if bool(state["masters"]) != (self.halves is not None):
-            raise CheckpointError("one of the checkpoint and the trainer is in bfloat16, the other is not.")
         if self.halves is not None:
             self.halves.load_state_dict(state["masters"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -369,9 +389,10 @@ class Trainer:
         self.epoch, self.step, self.steps = state["epoch"], state["step"], state["steps"]
         self.history = list(state["history"])
         self._sums = _LossSum(*state["loss"])
+        self._parts = LossParts(self.loss, state.get("loss_parts"))
         for metric, saved in zip(self.metrics, state["metrics"], strict=True):
             metric.load_state(saved)
-        for name, callback in self._named_callbacks():
+        for name, callback in self.named_callbacks():
             if name in state["callbacks"]:
                 callback.load_state_dict(state["callbacks"][name])
         self._position = state["loader"]
@@ -383,7 +404,7 @@ class Trainer:
 
         self.load_state_dict(load(file))
 
-    def _named_callbacks(self) -> list[tuple[str, Callback]]:
+    def named_callbacks(self) -> list[tuple[str, Callback]]:
         """Each callback with its class's name, and a number behind it if there are several of a class."""
         named: dict[str, Callback] = {}
         for callback in self.callbacks:
@@ -421,13 +442,6 @@ class _LossSum:
 
     def mean(self) -> float:
         return self.total / self.count if self.count else math.nan
-
-
-def _interrupts_held() -> Any:
-    """Signals reach the main thread only; elsewhere there is nothing to hold."""
-    if threading.current_thread() is threading.main_thread():
-        return hold_interrupts()
-    return nullcontext(lambda: None)
 
 
 def _metric(metric: Any) -> Any:

@@ -26,6 +26,10 @@ from chainrule.primitives.value import Symbol
 PAGE = Path(__file__).parents[1] / "compiler.md"
 
 CODE = """\
+import chainrule
+from chainrule import nn
+from chainrule.nn import functional as F
+
 model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
 optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
 

@@ -72,6 +72,11 @@ TAIL = """
 In a composition the last part decides, or the product of all. The range test, which finds a rate to start from:
 
 ```python
+from chainrule import models, nn, optim
+from chainrule.data import DataLoader, digits
+
+model, loss_function = models.MLP([64, 32, 10]), nn.CrossEntropyLoss()
+optimizer, batches = optim.Adam(model.parameters()), DataLoader(digits(size=8).train, 32, shuffle=True)
 found = optim.learning_rate_range_test(model, loss_function, batches, optimizer)
 found.suggestion, found.draw("range.png")
 ```

@@ -122,7 +122,11 @@ FIRST = """# Transforms of images
 `chainrule.vision.transforms` too, with `v2` and `functional`. This page is made by `python -m docs.make.transforms`.
 
 ```python
+import chainrule
 from chainrule.data import transforms as T
+
+images, masks = chainrule.rand(8, 3, 40, 40), chainrule.zeros(8, 1, 40, 40)
+points, mean, std = chainrule.rand(8, 5, 2) * 40, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)
 
 augment = T.Compose([
     T.RandomCrop(32, padding=4),
@@ -130,9 +134,9 @@ augment = T.Compose([
     T.ColorJitter(0.2, 0.2, 0.2),
     T.Normalize(mean, std),
 ])
-images = augment(images)                  # (N, 3, 32, 32): every image gets its own numbers
-images, masks = augment(images, masks)    # masks go along, by the nearest pixel
-images, points = augment(images, points)  # keypoints (N, K, 2) too
+small = augment(images)                   # (N, 3, 32, 32): every image gets its own numbers
+small, masks = augment(images, masks)     # masks go along, by the nearest pixel
+small, points = augment(images, points)   # keypoints (N, K, 2) too
 ```
 
 ![A digit under every transform](figures/transforms.png)

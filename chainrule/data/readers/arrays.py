@@ -87,4 +87,7 @@ def _parse(content: bytearray, place: str, max_bytes: int) -> np.ndarray:
     if any(length < 0 for length in shape) or len(shape) > 64:
         raise DataError(f"{place}: the header announces the shape {shape}.")
     check_length(place, len(content), 0, start, shape, dtype, max_bytes)
-    return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+    array = np.frombuffer(content, dtype, offset=start)
+    if dtype == np.bool_ and array.size and (largest := array.view(np.uint8).max()) > 1:
+        raise DataError(f"{place} has the byte {largest} as a truth value, which is 0 or 1.")
+    return array.reshape(shape, order="F" if fortran else "C")

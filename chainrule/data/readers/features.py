@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from chainrule.data.readers.numbers import read_column
 from chainrule.data.readers.source import too_large
 from chainrule.errors import DataError
 
@@ -31,6 +32,7 @@ class Options:
         missing: what to do about a missing value: "error" names its place, "drop" leaves out its row, "mean" takes the
             column's mean (only for numbers; over all rows, so split first if the split must not see it).
         ignore: columns to leave out.
+        as_categories: columns whose values are categories, also where some or all look like numbers.
         like: an earlier table (the training set), whose columns, categories and classes are to be used again.
     """
 
@@ -39,7 +41,23 @@ class Options:
     categorical: Literal["one-hot", "codes"] = "one-hot"
     missing: Literal["error", "drop", "mean"] = "error"
     ignore: Sequence[str] = ()
+    as_categories: Sequence[str] = ()
     like: Table | None = None
+
+    def read_texts(
+        self, names: Sequence[str], columns: Sequence[Any], where: Callable[[int], str], decimal: str, delimiter: str
+    ) -> list[Column]:
+        """The columns, those of texts that are numbers as numbers; see `numbers.read_column`."""
+        known = self.like.categories if self.like is not None else {}
+
+        def read(name: str, column: Any) -> Column:
+            is_target = name == self.target
+            as_texts = name in known or name in self.as_categories or (is_target and bool(self.target_classes))
+            if not isinstance(column, list) or as_texts or name in self.ignore:
+                return column
+            return read_column(column, name, where, decimal, delimiter, is_target)
+
+        return [read(name, column) for name, column in zip(names, columns)]
 
     def __post_init__(self) -> None:
         if self.categorical not in ("one-hot", "codes"):
@@ -85,7 +103,7 @@ def assemble(
     if len(set(names)) != len(names):
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise DataError(f"{place}: two columns are called {twice!r}.")
-    for name in [*options.ignore, *([] if options.target is None else [options.target])]:
+    for name in [*options.ignore, *options.as_categories, *([] if options.target is None else [options.target])]:
         if name not in names:
             raise DataError(f"{place} has no column {name!r}; it has {', '.join(map(repr, names[:20]))}.")
     kept = {name: column for name, column in zip(names, columns) if name not in options.ignore}

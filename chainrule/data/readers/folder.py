@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from chainrule.data.readers.pixels import eight_bits, upright
 from chainrule.data.readers.source import MAX_BYTES, FilePath, read_bytes, too_large
 from chainrule.errors import DataError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 # Only these: other formats that Pillow knows would start programs (EPS) or are no photographs.
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "GIF", "TIFF", "WEBP")
+
+_LITTER = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "@eadir"}
 
 MAX_IMAGE_BYTES = 2**28
 """What one decoded image may take unless told otherwise: 256 MiB, some 9,000 × 9,000 pixels in colour."""
@@ -31,6 +34,17 @@ class Sample(NamedTuple):
     label: int
 
 
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is none of the data, by its name: hidden (".…"), or left there by a system.
+
+    macOS writes `._photo.jpg` beside each photo and `__MACOSX` into archives, Windows writes `Thumbs.db`.
+
+    >>> [is_litter(name) for name in ("._photo.jpg", "__MACOSX", "Thumbs.db", "photo.jpg")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in _LITTER
+
+
 def find_classes(root: FilePath) -> list[str]:
     """The names of the folders in `root`, sorted: a class's number is its place in this list.
 
@@ -38,7 +52,7 @@ def find_classes(root: FilePath) -> list[str]:
     """
     try:
         with os.scandir(root) as entries:
-            classes = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            classes = sorted(entry.name for entry in entries if entry.is_dir() and not is_litter(entry.name))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{root!s} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not classes:
@@ -48,15 +62,21 @@ def find_classes(root: FilePath) -> list[str]:
 
 def find_images(root: FilePath, classes: Sequence[str], endings: Sequence[str] = IMAGE_ENDINGS) -> list[Sample]:
     """Every file below `root/<class>` that ends like an image, class after class, sorted by path."""
-    samples = []
-    for label, name in enumerate(classes):
-        for folder, _, files in sorted(os.walk(os.path.join(root, name), followlinks=False)):
-            samples += [
-                Sample(os.path.join(folder, file), label)
-                for file in sorted(files)
-                if file.lower().endswith(tuple(endings))
-            ]
-    return samples
+    return [
+        Sample(path, label)
+        for label, name in enumerate(classes)
+        for path in image_paths(os.path.join(root, name), endings)
+    ]
+
+
+def image_paths(root: FilePath, endings: Sequence[str] = IMAGE_ENDINGS) -> list[str]:
+    """Every file in a folder and the folders in it that ends like an image and is no litter, sorted by path."""
+    paths = []
+    for folder, subfolders, files in os.walk(root, followlinks=False):
+        subfolders[:] = [name for name in subfolders if not is_litter(name)]
+        wanted = [file for file in files if file.lower().endswith(tuple(endings)) and not is_litter(file)]
+        paths += [(folder, file) for file in wanted]
+    return [os.path.join(folder, file) for folder, file in sorted(paths)]
 
 
 def read_image(path: FilePath, mode: str | None = "RGB", max_bytes: int = MAX_IMAGE_BYTES) -> Image:
@@ -67,12 +87,13 @@ def read_image(path: FilePath, mode: str | None = "RGB", max_bytes: int = MAX_IM
 def decode_image(
     content: bytes | bytearray, place: str, mode: str | None = "RGB", max_bytes: int = MAX_IMAGE_BYTES
 ) -> Image:
-    """The image in these bytes (JPEG, PNG, PPM, BMP, GIF, TIFF or WebP).
+    """The image in these bytes (JPEG, PNG, PPM, BMP, GIF, TIFF or WebP), turned as its EXIF data say.
 
     Args:
         content: the bytes of an image file.
         place: what an error calls it.
-        mode: "RGB" for three channels, "L" for one, or another of Pillow's modes; None leaves it as it is stored.
+        mode: "RGB" for three channels, "L" for one, or another of Pillow's modes; values of more than eight bits are
+            scaled for it, see `pixels.eight_bits`. None leaves the values as they are stored.
         max_bytes: how large it may be when decoded; looked at before it is decoded.
 
     Raises:
@@ -87,7 +108,10 @@ def decode_image(
             if 4 * width * height > max_bytes:
                 raise too_large(place, max_bytes, f": {width:,} × {height:,} pixels")
             image.load()
-            return image.convert(mode) if mode is not None and image.mode != mode else image.copy()
+            turned = upright(image)
+            if mode is None or image.mode == mode:
+                return turned.copy() if turned is image else turned
+            return eight_bits(turned, place).convert(mode)
     except DataError:
         raise
     except UnidentifiedImageError as error:

@@ -7,6 +7,7 @@ of pandas are taken as they are.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,23 +34,29 @@ def read_csv(
     *,
     header: bool = True,
     delimiter: str = ",",
+    decimal: str = ".",
     missing_values: Sequence[str] = MISSING,
     max_bytes: int = MAX_TABLE_BYTES,
     **options: Any,
 ) -> Table:
     r"""A table from a CSV file (UTF-8, plain or gzip-compressed).
 
+    A column is one of numbers if every value is a number, with or without marks between thousands, a currency's sign or
+    a percent sign (`numbers.read_column` has the rule); a lone dash among them is a missing value. It is one of
+    categories if none is. A column that has both is an error, which says what to do.
+
     Args:
         path: the file.
         header: the first line has the columns' names; without it they are "column 1", "column 2" and so on.
         delimiter: what stands between the fields.
+        decimal: what stands before the fraction of a number, "." or ",".
         missing_values: the texts that stand for a missing value.
         max_bytes: how large the decoded file, and the features made from it, may be.
         options: `target`, `missing` and so on, see `Options`.
 
     Raises:
-        DataError: the file cannot be read, a row has too few or too many fields, a value is missing or infinite; names
-            file, line and column.
+        DataError: the file cannot be read, a row has too few or too many fields, a value is missing or infinite, a
+            column is neither of numbers nor of categories; names file, line and column.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -64,6 +71,8 @@ def read_csv(
     """
     if len(delimiter) != 1:
         raise ValueError(f"a delimiter is one character, got {delimiter!r}.")
+    if decimal not in (".", ","):
+        raise ValueError(f"a decimal mark is '.' or ',', got {decimal!r}.")
     chosen = Options(**options)
     text = read_text(path, max_bytes)
     names: list[str] = []
@@ -86,9 +95,11 @@ def read_csv(
         return f"{path}, line {lines[row]:,}"
 
     missing = frozenset(missing_values)
-    texts = chosen.like.categories if chosen.like is not None else {}
+    texts = {*chosen.as_categories, *(chosen.like.categories if chosen.like is not None else ())}
     parsed = [_parse(column, missing, name in texts) for name, column in zip(names, columns)]
-    return assemble(str(path), names, parsed, where, chosen, max_bytes)
+    return assemble(
+        str(path), names, chosen.read_texts(names, parsed, where, decimal, delimiter), where, chosen, max_bytes
+    )
 
 
 def column_names(path: FilePath, *, delimiter: str = ",", max_bytes: int = MAX_TABLE_BYTES) -> list[str]:
@@ -155,9 +166,13 @@ def read_parquet(path: FilePath, *, max_bytes: int = MAX_TABLE_BYTES, **options:
 
 
 def from_frame(frame: Any, *, max_bytes: int = MAX_TABLE_BYTES, **options: Any) -> Table:
-    """A table from a pandas data frame; options and errors as `read_csv`, rows called by their index."""
+    """A table from a pandas data frame; options and errors as `read_csv`, rows called by their index.
+
+    Texts that are numbers are read as numbers; a column of the type "category" is one of categories.
+    """
     chosen = Options(**options)
     names = [str(name) for name in frame.columns]
+    declared = list(chosen.as_categories)
     columns: list[Column] = []
     for number in range(len(names)):
         series = frame.iloc[:, number]
@@ -173,12 +188,15 @@ def from_frame(frame: Any, *, max_bytes: int = MAX_TABLE_BYTES, **options: Any) 
         else:
             absent = series.isna().to_numpy()
             columns.append([None if gone else str(value) for value, gone in zip(series, absent)])
+            if str(series.dtype) == "category":
+                declared.append(names[number])
     if not len(frame):
         raise DataError("the data frame has no rows.")
 
     def where(row: int) -> str:
         return f"the data frame, row {frame.index[row]!r}"
 
+    columns = dataclasses.replace(chosen, as_categories=declared).read_texts(names, columns, where, ".", ",")
     return assemble("the data frame", names, columns, where, chosen, max_bytes)
 
 
@@ -222,7 +240,7 @@ def _check_widths(lines: list[int], block: list[list[str]], width: int, path: Fi
 
 
 def _parse(texts: list[str], missing: frozenset[str], as_texts: bool) -> Column:
-    """The column as numbers if every text is one (or is missing) and nothing speaks against it, else as texts."""
+    """The column as numbers if Python reads every text as one (or it is missing), else as texts."""
     try:
         if as_texts or any("_" in text for text in texts):  # Python would read 1_000 as a number
             raise ValueError

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.data.transforms.images import need_image, on_pixels, on_unit_range, per_image
+from chainrule.data.transforms.eight_bits import grey_bytes
+from chainrule.data.transforms.images import is_picture, need_image, on_pixels, on_unit_range, per_image
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.functions import shape
@@ -142,7 +143,7 @@ def adjust_sharpness(img: Any, sharpness_factor: Any) -> Any:
 
 
 def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
-    """0.2989·red + 0.587·green + 0.114·blue, in 1 or in 3 equal channels.
+    """0.2989·red + 0.587·green + 0.114·blue, in 1 or in 3 equal channels; of bytes the grey that Pillow gives.
 
     >>> import chainrule
     >>> rgb_to_grayscale(chainrule.tensor([1.0, 0.5, 0.0]).reshape(3, 1, 1)).flatten()
@@ -151,11 +152,16 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     if num_output_channels not in (1, 3):
         raise ValueError(f"num_output_channels is 1 or 3, got {num_output_channels}.")
 
+    if is_picture(img):
+        one = img.convert("L")
+        return one if num_output_channels == 1 else one.convert("RGB")
+
     def grey(x: Tensor) -> Tensor:
-        y = luma(x)
+        bytes_of_colour = x.dtype is as_dtype("uint8") and x.shape[1] == 3
+        y = grey_bytes(x) if bytes_of_colour else on_unit_range(x, luma)
         return y if num_output_channels == 1 else y.expand(x.shape[0], 3, *x.shape[2:])
 
-    return on_unit_range(img, grey)
+    return on_pixels(img, grey)
 
 
 #: PyTorch's name for it where the image is a picture.

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.autodiff.block import block
-from chainrule.data.transforms.images import get_dimensions, mode_name, on_floats, on_pixels, per_image
+from chainrule.data.transforms.eight_bits import resize_bytes
+from chainrule.data.transforms.images import get_dimensions, is_picture, mode_name, on_floats, on_pixels, per_image
+from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.functions import shape
 from chainrule.functions.creation import arange, as_tensor, tensor
@@ -253,7 +255,8 @@ def resize(
     """Another number of pixels; see `nn.functional.interpolate` for what is computed.
 
     size: (height, width), or one number for the shorter side; then `max_size` bounds the longer one.
-    With `antialias` all pixels count where the image shrinks (bilinear and bicubic).
+    With `antialias` all pixels count where the image shrinks (bilinear and bicubic); images of bytes are then computed
+    with as Pillow does. A picture of Pillow's is resized by Pillow itself, always with antialias.
 
     >>> import chainrule
     >>> resize(chainrule.zeros(3, 40, 60), 20).shape
@@ -262,6 +265,10 @@ def resize(
     mode = mode_name(interpolation, *RESIZING)
     _, h, w = get_dimensions(img)
     new = resized_size(h, w, size, max_size)
+    if is_picture(img):
+        from PIL.Image import Resampling
+
+        return img.resize(new[::-1], Resampling[mode.removesuffix("-exact").upper()])
 
     def resized(x: Tensor) -> Tensor:
         if mode.startswith("nearest"):
@@ -270,7 +277,12 @@ def resize(
             return interpolate(x, new, mode="area")
         return interpolate(x, new, mode=mode, antialias=bool(antialias) or mode == "lanczos")
 
-    return on_pixels(img, resized) if mode.startswith("nearest") else on_floats(img, resized)
+    def of_any_type(x: Tensor) -> Tensor:
+        if x.dtype is as_dtype("uint8") and (antialias or mode in ("box", "lanczos")):
+            return resize_bytes(x, new, mode)
+        return on_floats(x, resized)
+
+    return on_pixels(img, resized if mode.startswith("nearest") else of_any_type)
 
 
 def resized_crop(

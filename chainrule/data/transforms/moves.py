@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule.data.transforms import geometry
 from chainrule.data.transforms.geometry import RESIZING, centre, margins, need_padding_mode, pair, resized_size
-from chainrule.data.transforms.images import InterpolationMode, mode_name
+from chainrule.data.transforms.images import InterpolationMode, is_picture, mode_name
 from chainrule.data.transforms.sample import Sample
 from chainrule.data.transforms.transform import RandomTransform, Transform
 from chainrule.errors import ShapeError
@@ -221,6 +221,12 @@ class Resize(Transform):
         resized_size(8, 8, size, max_size)
         mode_name(interpolation, *RESIZING)
         self.size, self.interpolation, self.max_size, self.antialias = size, interpolation, max_size, antialias
+
+    def forward(self, *inputs: Any) -> Any:
+        """The sample at its new size; a picture alone is resized by Pillow."""
+        if len(inputs) == 1 and is_picture(inputs[0]):
+            return geometry.resize(inputs[0], self.size, self.interpolation, self.max_size, self.antialias)
+        return super().forward(*inputs)
 
     def change_images(self, images: Tensor, settings: Any) -> Tensor:
         """Resized."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import CheckpointError
 from chainrule.train.callbacks.callback import Callback
+from chainrule.train.run_lock import RunLock
 from chainrule.train.weights import save_weights
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Checkpoints(Callback):
     `checkpoint-<batches>.safetensors` holds all that decides how training goes on (weights, buffers, optimiser,
     schedule, position in the data, random state, metrics, history): :meth:`resume` continues bit for bit.
     `best.safetensors` holds the weights of the best epoch. Every file is written beside and renamed, so none is ever
-    half written.
+    half written. While `fit` runs, the folder is locked: another run that would write there is refused.
 
     Args:
         folder: where the files go; it is made.
@@ -68,11 +69,16 @@ class Checkpoints(Callback):
         self.every_batches, self.every_seconds = every_batches, every_seconds
         self.best: float | None = None
         self.best_epoch = 0
+        self.lock = RunLock(self.folder)
         self._saved = time.monotonic()
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        """Make the folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder, and lock it. Raises CheckpointError if another run writes there."""
+        self.lock.take()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Let go of the folder."""
+        self.lock.release()
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         """Save between epochs' ends, if that was asked for."""

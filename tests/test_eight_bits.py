@@ -1,0 +1,69 @@
+"""Resizing and greying of images of bytes: the numbers are Pillow's, in eager and in compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import chainrule
+from chainrule.data import transforms
+from chainrule.data.transforms import functional as F
+
+MODES = {
+    "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+}  # fmt: skip
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def as_tensor(pixels: np.ndarray) -> chainrule.Tensor:
+    return chainrule.tensor(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_resizing_rounds_as_pillow_does(mode):
+    """One dimension after the other, so that there is no question which comes first."""
+    draw = np.random.default_rng(1)
+    for seed in range(20):
+        h, w, new_h, new_w = (int(n) for n in draw.integers(1, 120, 4))
+        pixels = picture(h, w, seed)
+        wider = Image.fromarray(pixels).resize((new_w, h), MODES[mode])
+        found = F.resize(as_tensor(pixels), (h, new_w), mode)
+        np.testing.assert_array_equal(found.numpy().transpose(1, 2, 0), np.asarray(wider))
+        found = F.resize(found, (new_h, new_w), mode)
+        wanted = np.asarray(wider.resize((new_w, new_h), MODES[mode]))
+        np.testing.assert_array_equal(found.numpy().transpose(1, 2, 0), wanted)
+
+
+@pytest.mark.parametrize("mode", [*MODES, "nearest"])
+@pytest.mark.parametrize("kind", ["RGB", "L", "RGBA", "P", "1"])
+def test_pictures_are_resized_by_pillow(mode, kind):
+    image = Image.fromarray(picture(64, 100)).convert(kind)
+    wanted = image.resize((31, 40), MODES.get(mode, Image.Resampling.NEAREST))
+    for found in (transforms.Resize((40, 31), mode)(image), F.resize(image, (40, 31), mode)):
+        assert found.mode == kind
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+
+
+def test_greys_are_pillows():
+    pixels = picture(150, 150)
+    wanted = np.asarray(Image.fromarray(pixels).convert("L"))
+    np.testing.assert_array_equal(F.rgb_to_grayscale(as_tensor(pixels))[0].numpy(), wanted)
+    three = transforms.Grayscale(3)(as_tensor(pixels)).numpy()
+    np.testing.assert_array_equal(three, np.broadcast_to(wanted, three.shape))
+    np.testing.assert_array_equal(np.asarray(transforms.Grayscale()(Image.fromarray(pixels))), wanted)
+    grey = as_tensor(pixels)[:1]
+    np.testing.assert_array_equal(F.rgb_to_grayscale(grey).numpy(), grey.numpy())
+
+
+def test_compiled_they_are_the_same():
+    batch = chainrule.stack([as_tensor(picture(20, 30, seed)) for seed in range(3)])
+
+    def change(x):
+        return F.rgb_to_grayscale(F.resize(x, (13, 17), "bicubic"))
+
+    np.testing.assert_array_equal(chainrule.compile(change)(batch).numpy(), change(batch).numpy())
