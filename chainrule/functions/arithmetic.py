@@ -10,15 +10,17 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
-from chainrule.functions.logic import _is_boolean, isfinite, isinf, isnan, masked_fill, where
+from chainrule.functions.logic import _is_boolean, eq, isfinite, isinf, isnan, masked_fill, where
 from chainrule.functions.promotion import (
     Operand,
-    as_floating,
     binary,
     broadcast,
     cast,
     common_shape,
+    constant,
     expand_to,
+    fitting,
+    in_single,
     promote,
     written,
 )
@@ -102,12 +104,16 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None, out
         raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}.")
     if rounding_mode is None and any(isinstance(x, TensorCell) and x.dtype.is_floating_point for x in (input, other)):
         return binary(primitives.Divide, input, other)
+    if rounding_mode is None:
+        return primitives.Divide.apply(*broadcast(*promote(input, other, floating=True)))
     x, y = promote(input, other)
-    if rounding_mode == "trunc" and x.dtype.kind < 2:
+    if x.dtype.kind < 2:
         floored = floor_divide(x, y)
         return where((floored < 0) & (floored * y != x), floored + 1, floored)
-    quotient = binary(primitives.Divide, as_floating(x), as_floating(y))
-    return quotient.trunc() if rounding_mode == "trunc" else quotient
+    if x.dtype.itemsize == 2:  # a quotient just below a whole number must not be rounded up to it first
+        exact = in_single(primitives.Divide, input, other) or [x.float(), y.float()]
+        return cast(binary(primitives.Divide, *exact).trunc(), x.value.array.dtype)
+    return binary(primitives.Divide, x, y).trunc()
 
 
 def rdiv(input: Operand, other: Operand) -> Tensor:
@@ -139,7 +145,7 @@ def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Ten
     x, y = promote(input, other)
     if x.dtype.kind < 2 and isinstance(y.value.array, np.ndarray) and not y.value.array.all():
         raise ZeroDivisionError(f"{primitive.name}: division of integers by zero.")
-    return binary(primitive, x, y)
+    return binary(primitive, input, other)
 
 
 def fmod(input: Operand, other: Operand) -> Tensor:
@@ -182,9 +188,12 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
                 return base * base
             if exponent == 1:
                 return base.clone()
+            fitting(exponent, base.value.array.dtype, "pow")
             if exponent == 0.5:
                 return base.sqrt()
             return base.rsqrt() if exponent == -0.5 else _power_by_number(base, exponent)
+        if not isinstance(exponent, float):
+            fitting(exponent, base.value.array.dtype, "pow")
         if isinstance(exponent, int) and exponent < 0:
             raise DTypeError("integers to a negative integer power are no integers; convert with .float() first.")
     x, y = promote(input, exponent)
@@ -243,8 +252,7 @@ def atan2(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.atan2(chainrule.tensor(1.0), chainrule.tensor(-1.0))
     tensor(2.3562)
     """
-    x, y = promote(input, other)
-    return binary(primitives.Arctan2, as_floating(x), as_floating(y))
+    return primitives.Arctan2.apply(*broadcast(*promote(input, other, floating=True)))
 
 
 def hypot(input: Operand, other: Operand) -> Tensor:
@@ -271,9 +279,21 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
     tensor([100.6931])
     """
     x, y = promote(input, other)
-    top = maximum(x.detach(), y.detach())
-    shift = masked_fill(top, isinf(top), 0)  # ∞ − ∞ would be NaN
-    return ((x - shift).exp() + (y - shift).exp()).log() + shift
+    if x.dtype.itemsize == 2:  # the logarithm of a sum near 1 would lose all digits
+        return cast(logaddexp(x.float(), y.float()), x.value.array.dtype)
+    return _logaddexp(*broadcast(x, y))
+
+
+@block
+def _logaddexp(x: Tensor, y: Tensor) -> Tensor:
+    # The logarithm of what the smaller adds keeps its digits where the larger is 0.
+    distance = masked_fill(-abs(x - y), eq(x, y), 0)  # ∞ − ∞ would be NaN
+    return maximum(x, y) + distance.exp().log1p()
+
+
+@_logaddexp.gradient
+def _(g: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    return g * (x - y).sigmoid(), g * (y - x).sigmoid()
 
 
 def xlogy(input: Operand, other: Operand) -> Tensor:
@@ -283,8 +303,7 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.xlogy(chainrule.tensor([0.0, 1.0]), chainrule.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    x, y = promote(input, other)
-    x, y = as_floating(x), as_floating(y)
+    x, y = promote(input, other, floating=True)
     nothing = (x == 0) & ((y <= 0) | isinf(y))
     return masked_fill(x * where(nothing, 1.0, y).log(), nothing, 0)
 
@@ -304,6 +323,9 @@ def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
         low = input if min is None else where((input < min) | isnan(promote(min)[0]), min, input)
         return low if max is None else where((low > max) | isnan(promote(max)[0]), max, low)
     x = promote(input, *bounds)[0]
+    for bound in bounds:
+        if not isinstance(bound, TensorCell):
+            fitting(bound, x.value.array.dtype, "clamp")
     shape = common_shape([x.value.array.shape, *[b.value.array.shape for b in bounds if isinstance(b, TensorCell)]])
     return _clamp(expand_to(x, shape), min, max)
 
@@ -402,7 +424,7 @@ def copysign(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.copysign(chainrule.tensor([1.0, 2.0]), chainrule.tensor([-3.0, 0.0]))
     tensor([-1.,  2.])
     """
-    x, y = (as_floating(z) for z in promote(input, other))
+    x, y = promote(input, other, floating=True)
     return x.abs() * where(y.signbit(), -1.0, 1.0).to(x.dtype)
 
 
@@ -424,7 +446,12 @@ def ldexp(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.ldexp(chainrule.tensor([1.5]), chainrule.tensor([3]))
     tensor([12.])
     """
-    return mul(input, pow(2.0, other))
+    exponent = promote(other)[0]
+    if exponent.dtype.is_floating_point:
+        return mul(input, pow(2.0, exponent))
+    x = promote(input, floating=True)[0]
+    third = exponent.double().clamp(-2100, 2100) / 3  # 2 to the third is neither 0 nor ∞
+    return cast(x.double() * pow(2.0, third) * pow(2.0, third) * pow(2.0, third), x.value.array.dtype)
 
 
 def logaddexp2(input: Operand, other: Operand) -> Tensor:
@@ -435,6 +462,8 @@ def logaddexp2(input: Operand, other: Operand) -> Tensor:
     tensor([4.])
     """
     x, y = promote(input, other)
+    if x.dtype.itemsize == 2:
+        return cast(logaddexp2(x.float(), y.float()), x.value.array.dtype)
     return logaddexp(x * math.log(2), y * math.log(2)) / math.log(2)
 
 
@@ -445,5 +474,5 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
     >>> chainrule.float_power(chainrule.tensor([2]), -1)
     tensor([0.5000], dtype=chainrule.float64)
     """
-    x, y = promote(input, exponent)
-    return pow(x.double(), y.double())
+    double = np.dtype(np.float64)
+    return pow(*[cast(z, double) if isinstance(z, TensorCell) else constant(z, double) for z in (input, exponent)])

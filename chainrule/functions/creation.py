@@ -13,7 +13,7 @@ from chainrule.cell import TensorCell, note_made
 from chainrule.devices import need_cpu
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import fitting, need_tensor
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Shape, Value
 
@@ -185,8 +185,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
     number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
     wanted = tensor(number).dtype if dtype is None else dtype
-    with np.errstate(over="ignore", invalid="ignore"):
-        return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
+    filling = fitting(number, _numpy_dtype(wanted), "full").value.array
+    return make(np.full(shape, filling, filling.dtype), requires_grad)
 
 
 def arange(

@@ -42,6 +42,8 @@ def _filled(self: Any, value: Any) -> Any:
         raise ShapeError(
             f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_."
         )
+    if isinstance(value, TensorCell):
+        value = cast(value, self.value.array.dtype)
     if isinstance(value, TensorCell) or self.requires_grad:
         return logic.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
     return full_like(self, value)
