@@ -87,7 +87,23 @@ def mean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype:
         input = cast(input, as_dtype(dtype).numpy)
     _need_floating(input, "mean")
     shape = input.value.array.shape
-    return sum(input, dim, keepdim) / _count(shape, axes_of(dim, len(shape), "mean"))
+    total = sum(in_float32(input), dim, keepdim) / _count(shape, axes_of(dim, len(shape), "mean"))
+    return cast(total, input.value.array.dtype)
+
+
+def in_float32(x: Tensor) -> Tensor:
+    """Halves in float32, other numbers as they are: sums of halves, and counts beyond 65504, would be infinite."""
+    return cast(x, np.dtype(np.float32)) if x.value.array.dtype.itemsize == 2 and x.dtype.is_floating_point else x
+
+
+def ratio_of_sums(over: Tensor, under: Tensor) -> Tensor:
+    """Σ over / Σ under of all entries, in the type of the first: a weighted mean.
+
+    >>> import chainrule
+    >>> ratio_of_sums(chainrule.tensor([2.0, 4.0]), chainrule.tensor([1.0, 1.0]))
+    tensor(3.)
+    """
+    return cast(sum(in_float32(over)) / sum(in_float32(under)), over.value.array.dtype)
 
 
 def _count(shape: Shape, axes: Shape) -> int:
@@ -122,11 +138,29 @@ def var(
     _need_floating(input, "var")
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "var")
-    deviation = input - mean(input, axes or None, keepdim=True)
     lost = (1 if unbiased else 0) if correction is None else correction
     freedom = _count(shape, axes) - lost
+    deviation = centred(in_float32(input), axes)[0]
     squares = sum(deviation * deviation, axes or None, keepdim)
-    return squares / (freedom if freedom > 0 else 0)
+    return cast(squares / (freedom if freedom > 0 else 0), input.value.array.dtype)
+
+
+def centred(x: Tensor, axes: Shape) -> tuple[Tensor, Tensor]:
+    """x minus its mean over the axes, and the mean, of size 1 along them.
+
+    The first entry is taken off before: equal entries then differ from their mean by exactly 0, which a rounded sum
+    of them over their number would not give, and a common offset costs no digits.
+    """
+    shape = x.value.array.shape
+    if not axes or not _count(shape, axes):
+        middle = mean(x, axes or None, keepdim=True)
+        return x - middle, middle
+    first = x.detach_copy()
+    for axis in axes:
+        first = first.narrow(axis, 0, 1)
+    shifted = x - first
+    middle = mean(shifted, axes, keepdim=True)
+    return shifted - middle, first + middle
 
 
 def std(
@@ -143,7 +177,8 @@ def std(
     >>> chainrule.std(chainrule.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
-    return _root(var(input, dim, unbiased, keepdim, correction=correction))
+    squares = var(in_float32(input), dim, unbiased, keepdim, correction=correction)
+    return cast(_root(squares), input.value.array.dtype)
 
 
 @block
@@ -309,6 +344,8 @@ def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> T
     tensor(100.6931)
     """
     x = as_floating(input)
+    if x.dtype.itemsize == 2:
+        return cast(logsumexp(x.float(), dim, keepdim), x.value.array.dtype)
     shape = x.value.array.shape
     axes = axes_of(dim, len(shape), "logsumexp")
     if not axes:
@@ -332,7 +369,7 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
     if input.dtype.itemsize == 2:  # the powers of halves overflow where their norm does not
         return norm(input.float(), p, dim, keepdim).to(input.dtype)
     if p in ("fro", 2):
-        return _root(sum(input * input, dim, keepdim))
+        return _euclidean(input, dim, keepdim)
     if isinstance(p, str):
         raise DTypeError(f"norm: p is a number or 'fro', got {p!r}; matrix norms are in linalg.")
     size = input.abs()
@@ -341,13 +378,35 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
     if p == float("-inf"):
         return amin(size, dim, keepdim)
     if p == 0:
-        return sum((input != 0).to(input.dtype), dim, keepdim)
+        return sum(_counted(input), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
     nothing = input == 0  # where the power has no derivative for p < 1
     total = sum((size.masked_fill(nothing, 1) ** p).masked_fill(nothing, 0), dim, keepdim)
     zero = total == 0
     return (total.masked_fill(zero, 1) ** (1 / p)).masked_fill(zero, 0)
+
+
+@block
+def _counted(input: Tensor) -> Tensor:
+    """1 where an entry is not 0. It can be differentiated, but nothing comes back, as in PyTorch."""
+    return (input != 0).to(input.dtype)
+
+
+@_counted.gradient
+def _(g: Tensor) -> None:
+    return None
+
+
+def _euclidean(input: Tensor, dim: Dimensions, keepdim: bool) -> Tensor:
+    """The root of the sum of squares; in float64 where squares leave the range of float32."""
+    squares = sum(input * input, dim, keepdim)
+    if input.dtype.itemsize == 4:
+        array = squares.value.array
+        if not isinstance(array, np.ndarray) or not ((array > 1e-30) & (array < np.inf)).all():
+            wide = input.double()
+            return cast(_root(sum(wide * wide, dim, keepdim)), input.value.array.dtype)
+    return _root(squares)
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
@@ -537,7 +596,9 @@ def nanmean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dty
     tensor(2.)
     """
     _need_floating(input, "nanmean")
-    return nansum(input, dim, keepdim, dtype=dtype) / sum(~input.isnan(), dim, keepdim)
+    x = input if dtype is None else cast(input, as_dtype(dtype).numpy)
+    wide = in_float32(x)
+    return cast(nansum(wide, dim, keepdim) / sum(~wide.isnan(), dim, keepdim), x.value.array.dtype)
 
 
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
@@ -572,8 +633,8 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean` at once."""
-    squares, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return _root(squares), middle
+    middle = mean(input, None if isinstance(dim, bool) else dim, keepdim)
+    return std(input, dim, unbiased, keepdim, correction=correction), middle
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices:

@@ -13,6 +13,7 @@ from chainrule.functions.elementwise import exp
 from chainrule.functions.indexing import gather
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
+from chainrule.functions.reduction import in_float32
 from chainrule.nn.loss import Loss, check_labels, reduce, same_shape
 from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
 from chainrule.tensor import Tensor
@@ -37,7 +38,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
         safe = where(target != 0, target, target.new_ones(()))
         losses = target * (safe.log() - input)
     if reduction == "batchmean":
-        return losses.sum() / (input.shape[0] if input.ndim else 1)
+        return (in_float32(losses).sum() / (input.shape[0] if input.ndim else 1)).to(losses.dtype)
     return reduce(losses, reduction)
 
 

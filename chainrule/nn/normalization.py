@@ -19,12 +19,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import no_grad
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions import reduction
+from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
+from chainrule.primitives.value import Symbol
 from chainrule.tensor import Tensor
 
 Axes = tuple[int, ...]
@@ -43,8 +48,7 @@ def standardise(
     >>> y, mean, variance
     (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
     """
-    mean = x.mean(axes, keepdim=True)
-    centred = x - mean
+    centred, mean = reduction.centred(x, axes)
     variance = (centred * centred).mean(axes, keepdim=True)
     scale = (variance + eps).rsqrt()
     if weight is not None and not _varies(weight, axes):
@@ -277,10 +281,33 @@ def layer_norm(
     """
     x = _need_floating(input, "layer_norm", 0)
     axes = _last_axes(x, normalized_shape, "layer_norm", weight=weight, bias=bias)
-    if not x.numel():
-        return x * 1
     shape = (*[1] * axes[0], *x.shape[axes[0] :])
-    return _normalise(x, weight, bias, axes, shape, eps)[0]
+    if not x.numel():
+        return _of_nothing(x, weight, bias, shape)
+    if not isinstance(x.value.array, Symbol):  # where the numbers are known, only what needs it is made smaller
+        y, _, variance = _normalise(x, weight, bias, axes, shape, eps)
+        if not np.isinf(variance.value.array).any():
+            return y
+    exact = _exact(x)
+    return _normalise(exact * _shrinking(exact, axes), weight, bias, axes, shape, eps)[0].to(x.dtype)
+
+
+def _shrinking(x: Tensor, axes: Axes) -> Tensor:
+    """A factor for each sample, mostly 1: one of numbers from 10¹⁷ on, whose squares overflow, is normalised smaller.
+
+    ε is nothing beside the variance of such a sample, before and after.
+    """
+    size = x.detach_copy().abs().amax(axes, keepdim=True)
+    return where(size > 1e27, 2.0**-80, where(size > 1e17, 2.0**-40, size.new_ones(())))
+
+
+def _of_nothing(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Sequence[int]) -> Tensor:
+    """No samples normalised: nothing, on which γ and β depend all the same, so that their gradients are zeros."""
+    y = x * 1
+    for parameter in (weight, bias):
+        if parameter is not None:
+            y = y * parameter.to(x.dtype).reshape(shape)
+    return y
 
 
 def group_norm(
@@ -307,7 +334,7 @@ def group_norm(
         raise ShapeError(f"group_norm: {channels} channels of {tuple(x.shape)} do not make {num_groups} groups.")
     _check_channels(x, channels, weight=weight, bias=bias)
     if not x.numel():
-        return x * 1
+        return _of_nothing(x, weight, bias, (1, -1, *[1] * (x.ndim - 2)))
     each = channels // num_groups
     if x.shape[0] * each * math.prod(x.shape[2:]) == 1:
         raise ValueError(f"group_norm needs more than one value in each group, got {tuple(x.shape)}.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import ones
+from chainrule.functions.reduction import in_float32
 from chainrule.functions.shape import pad as pad_tensor
 from chainrule.nn.conv import batched, per_dimension
 from chainrule.nn.module import Module
@@ -195,19 +196,20 @@ def _avg_pool(
     once = (1,) * dimensions
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), once, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
-    padded = pad_tensor(x, _pairs(before, after)) if any(after) else x
+    wide = in_float32(x)
+    padded = pad_tensor(wide, _pairs(before, after)) if any(after) else wide
     total = WindowSum.apply(padded, kernel=kernel, stride=steps, dilation=once)
     if divisor_override == 0:
         raise ShapeError("divisor_override divides, so it is not 0.")
     divisor: Any = math.prod(kernel) if divisor_override is None else divisor_override
     if divisor_override is None and (any(extra) or (any(before) and not count_include_pad)):
         # Windows differ in how many entries count: what ceil_mode adds never does.
-        counted = ones(1, 1, *x.shape[2:], dtype=x.dtype)
+        counted = ones(1, 1, *x.shape[2:], dtype=wide.dtype)
         inner, outer = (before, extra) if count_include_pad else ([0] * dimensions, after)
         counted = pad_tensor(counted, _pairs(inner, inner), value=1.0)
         counted = pad_tensor(counted, _pairs([0] * dimensions if count_include_pad else before, outer))
         divisor = WindowSum.apply(counted, kernel=kernel, stride=steps, dilation=once)
-    y: Tensor = total / divisor
+    y: Tensor = (total / divisor).to(x.dtype)
     return y.squeeze(0) if alone else y
 
 
