@@ -148,19 +148,14 @@ def var(
 def centred(x: Tensor, axes: Shape) -> tuple[Tensor, Tensor]:
     """x minus its mean over the axes, and the mean, of size 1 along them.
 
-    The first entry is taken off before: equal entries then differ from their mean by exactly 0, which a rounded sum
-    of them over their number would not give, and a common offset costs no digits.
+    The mean is corrected by the mean of what it leaves: a rounded sum over the number is not the entry itself where
+    all are equal, and then the rounding error would be taken for a deviation.
     """
     shape = x.value.array.shape
-    if not axes or not _count(shape, axes):
-        middle = mean(x, axes or None, keepdim=True)
-        return x - middle, middle
-    first = x.detach_copy()
-    for axis in axes:
-        first = first.narrow(axis, 0, 1)
-    shifted = x - first
-    middle = mean(shifted, axes, keepdim=True)
-    return shifted - middle, first + middle
+    axes = axes or tuple(range(len(shape)))
+    rough = mean(x.detach_copy(), axes or None, keepdim=True)
+    middle = rough + mean(x - rough, axes or None, keepdim=True)
+    return x - middle, middle
 
 
 def std(

@@ -26,7 +26,6 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions import reduction
-from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
 from chainrule.primitives.value import Symbol
@@ -37,11 +36,12 @@ Axes = tuple[int, ...]
 
 @block
 def standardise(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, axes: Axes, eps: float
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, axes: Axes, eps: float, wide: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """γ·(x − μ)/√(σ² + ε) + β with μ and σ² over `axes`; beside it x − μ, μ and σ².
 
-    weight γ and bias β broadcast against x, or are None. What is kept for the gradient is x − μ and σ².
+    weight γ and bias β broadcast against x, or are None. With `wide` σ² is float64,
+    for squares of numbers from 10¹⁹ on. What is kept for the gradient is x − μ and σ².
 
     >>> import chainrule
     >>> y, centred, mean, variance = standardise(chainrule.tensor([[1.0, 3.0]]), None, None, (1,), 0.0)
@@ -49,8 +49,9 @@ def standardise(
     (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
     """
     centred, mean = reduction.centred(x, axes)
-    variance = (centred * centred).mean(axes, keepdim=True)
-    scale = (variance + eps).rsqrt()
+    exact = centred.double() if wide else centred
+    variance = (exact * exact).mean(axes, keepdim=True)
+    scale = (variance + eps).rsqrt().to(x.dtype)
     if weight is not None and not _varies(weight, axes):
         y = centred * (scale * weight)  # one pass instead of two
     else:
@@ -70,7 +71,7 @@ def _(
     """x̄ = r·(ḡ − mean ḡ − x̂·mean(ḡ·x̂)) with ḡ = γ·g and r = 1/√(σ² + ε); γ̄ = Σ g·x̂, β̄ = Σ g."""
     g_y, g_centred, g_mean, g_variance = g
     _, centred, _, variance = output
-    scale = (variance + eps).rsqrt()
+    scale = (variance + eps).rsqrt().to(centred.dtype)
     count = math.prod(centred.shape[axis] for axis in axes)
     to_x = to_weight = to_bias = None
     if g_y is not None:
@@ -94,7 +95,7 @@ def _(
     if g_mean is not None:
         to_x = _added(to_x, (g_mean / count).expand(centred.shape))
     if g_variance is not None:
-        to_x = _added(to_x, centred * (g_variance * 2 / count))
+        to_x = _added(to_x, centred * (g_variance * 2 / count).to(centred.dtype))
     return tuple([to_x, *[to_weight] * (weight is not None), *[to_bias] * (bias is not None)])
 
 
@@ -133,11 +134,17 @@ def _check_channels(input: Tensor, channels: int, **parameters: Tensor | None) -
 
 
 def _normalise(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, axes: Axes, shape: Sequence[int], eps: float
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    axes: Axes,
+    shape: Sequence[int],
+    eps: float,
+    wide: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The normalised input, μ and σ²; `shape` is that of γ and β beside the input."""
     x = _exact(input)
-    y, _, mean, variance = standardise(x, _along(weight, x, shape), _along(bias, x, shape), axes, eps)
+    y, _, mean, variance = standardise(x, _along(weight, x, shape), _along(bias, x, shape), axes, eps, wide)
     return y.to(input.dtype), mean, variance
 
 
@@ -284,21 +291,11 @@ def layer_norm(
     shape = (*[1] * axes[0], *x.shape[axes[0] :])
     if not x.numel():
         return _of_nothing(x, weight, bias, shape)
-    if not isinstance(x.value.array, Symbol):  # where the numbers are known, only what needs it is made smaller
+    if not isinstance(x.value.array, Symbol):  # where the numbers are known, float64 is only taken where it is needed
         y, _, variance = _normalise(x, weight, bias, axes, shape, eps)
         if not np.isinf(variance.value.array).any():
             return y
-    exact = _exact(x)
-    return _normalise(exact * _shrinking(exact, axes), weight, bias, axes, shape, eps)[0].to(x.dtype)
-
-
-def _shrinking(x: Tensor, axes: Axes) -> Tensor:
-    """A factor for each sample, mostly 1: one of numbers from 10¹⁷ on, whose squares overflow, is normalised smaller.
-
-    ε is nothing beside the variance of such a sample, before and after.
-    """
-    size = x.detach_copy().abs().amax(axes, keepdim=True)
-    return where(size > 1e27, 2.0**-80, where(size > 1e17, 2.0**-40, size.new_ones(())))
+    return _normalise(x, weight, bias, axes, shape, eps, wide=True)[0]
 
 
 def _of_nothing(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Sequence[int]) -> Tensor:
