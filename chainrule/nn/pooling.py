@@ -64,7 +64,8 @@ def _max_pool(
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), spread, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
     padded = pad_tensor(x, _pairs(before, after), value=-math.inf) if any(after) else x
-    values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread)
+    edges = {"padding": tuple(before)} if any(before) else {}
+    values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread, **edges)
     if not return_indices:
         return values.squeeze(0) if alone else values
     places = _without_padding(indices, tuple(padded.shape[2:]), tuple(x.shape[2:]), before)
