@@ -17,10 +17,11 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.devices import CPU, Device, need_cpu
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, NumberRangeError, ShapeError
 from chainrule.functions.creation import make, read_shape
 from chainrule.primitives import philox
 from chainrule.primitives import random as primitives
+from chainrule.primitives.reduction import SearchSorted
 from chainrule.primitives.value import Value
 from chainrule.tensor import Tensor
 
@@ -250,6 +251,8 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     tensor([0., 1.])
     """
     chance = input.detach() if p is None else p
+    if isinstance(p, (int, float)) and not 0 <= p <= 1:
+        raise NumberRangeError(f"bernoulli: a probability lies in [0, 1], got {p}.")
     if p is None and isinstance(input.value.array, np.ndarray) and not bool(((input >= 0) & (input <= 1)).all()):
         raise ShapeError("bernoulli: probabilities lie in [0, 1].")
     draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
@@ -261,10 +264,13 @@ def normal(
 ) -> Tensor:
     """Numbers from normal distributions with these means and standard deviations, numbers or tensors.
 
+    Raises NumberRangeError for negative standard deviations.
+
     >>> import chainrule
     >>> chainrule.normal(0.0, 1.0, (2,)).shape
     Size([2])
     """
+    need_deviation(std, "normal")
     if size is None:
         parts = [x for x in (mean, std) if isinstance(x, TensorCell)]
         if not parts:
@@ -272,6 +278,13 @@ def normal(
         size = tuple((parts[0] + parts[-1]).shape)  # type: ignore[operator]
         dtype = parts[0].dtype if dtype is None else dtype
     return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
+
+
+def need_deviation(std: Any, operation: str) -> None:
+    """Raise a NumberRangeError for a standard deviation, a number or a tensor, that is negative or NaN."""
+    array = std.value.array if isinstance(std, TensorCell) else np.asarray(std)
+    if isinstance(array, np.ndarray) and not (array >= 0).all():
+        raise NumberRangeError(f"{operation}: a standard deviation is not negative, got {array.min():.4g}.")
 
 
 def multinomial(
@@ -285,13 +298,16 @@ def multinomial(
     """
     weights = input.detach().to("float64")
     possible = int((weights > 0).sum(-1).min().item())
-    if bool((weights < 0).any()) or possible < (1 if replacement else num_samples):
-        raise ShapeError(f"multinomial: {num_samples} draws from rows with only {possible} positive weights.")
+    if not bool(((weights >= 0) & (weights < math.inf)).all()) or possible < (1 if replacement else num_samples):
+        raise ShapeError(
+            f"multinomial: {num_samples} draws from rows with only {possible} positive weights, or with weights that "
+            "are negative, NaN or infinite."
+        )
     if replacement:
         edges = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
-        shape = (*tuple(input.shape)[:-1], num_samples, 1)
-        draws = rand(shape, dtype="float64", generator=generator) * edges[..., -1:].unsqueeze(-2)
-        return (draws >= edges.unsqueeze(-2)).sum(-1)
+        shape = (*tuple(input.shape)[:-1], num_samples)
+        draws = rand(shape, dtype="float64", generator=generator) * edges[..., -1:]
+        return SearchSorted.apply(edges, draws, right=True)
     # The smallest of exponential waiting times with rates w are draws without replacement.
     waits = -(-rand(tuple(input.shape), dtype="float64", generator=generator)).log1p() / weights
     return waits.masked_fill(weights == 0, math.inf).argsort(-1)[..., :num_samples]

@@ -352,7 +352,9 @@ def lower_MaxPool(at: Lowering, e: Equation) -> bool:
     at.reduce("Argmax", windows, inner, chosen, indices.dtype)
     if any(padding):  # where all is −∞, no padding is chosen
         first = first_inside(tuple(values.shape[2:]), kernel, stride, dilation, padding)
-        nothing, spread, inside = (Symbol(values.shape, dtype) for dtype in (np.dtype(bool), chosen.dtype, chosen.dtype))
+        nothing, spread, inside = (
+            Symbol(values.shape, dtype) for dtype in (np.dtype(bool), chosen.dtype, chosen.dtype)
+        )
         at.map("Equal", [values, at.full(-np.inf, values)], nothing, values.shape, nothing.dtype)
         at.broadcast(first.astype(chosen.dtype), spread)
         at.map("Where", [nothing, spread, chosen], inside, values.shape, chosen.dtype)

@@ -167,6 +167,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVDResult:
     """
     primitives.check_matrices("svd", A.value.array)
     if full_matrices and A.shape[-1] != A.shape[-2]:
+        primitives.need_finite("svd", A.detach().array)
         return SVDResult(*(make(part) for part in np.linalg.svd(A.detach().array)))
     return SVDResult(*primitives.SVD.apply(A))
 

@@ -11,6 +11,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.promotion import as_floating
 from chainrule.functions.reduction import ValuesAndIndices, argmax, axis_of, cummax, sort
+from chainrule.primitives.reduction import SearchSorted
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -34,13 +35,7 @@ def searchsorted(
     if sorted_sequence.ndim == 1:
         places = np.searchsorted(sorted_sequence.array, values.array, "right" if right else "left")
         return make(np.asarray(places, dtype))
-    if tuple(sorted_sequence.shape[:-1]) != tuple(values.shape[:-1]):
-        raise ShapeError(
-            f"searchsorted: sequences {tuple(sorted_sequence.shape)} and values {tuple(values.shape)} must agree in "
-            "all dimensions but the last; or give one vector for all values."
-        )
-    sequence, wanted = sorted_sequence.unsqueeze(-2), values.unsqueeze(-1)
-    return ((sequence <= wanted) if right else (sequence < wanted)).sum(-1).to(dtype)
+    return SearchSorted.apply(sorted_sequence.detach(), values.detach(), right=right).to(dtype)
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
