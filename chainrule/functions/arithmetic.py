@@ -262,13 +262,22 @@ def hypot(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.hypot(chainrule.tensor([3.0]), chainrule.tensor([4.0]))
     tensor([5.])
     """
-    x, y = promote(input, other)
+    return _hypot(*broadcast(*promote(input, other)))
+
+
+@block
+def _hypot(x: Tensor, y: Tensor) -> Tensor:
     longer, shorter = maximum(abs(x), abs(y)), minimum(abs(x), abs(y))
-    scale = longer.detach()
-    usual = isfinite(scale) & (scale != 0)
-    scale = where(usual, scale, 1.0)
-    length = scale * ((longer / scale) ** 2 + (shorter / scale) ** 2).sqrt()
+    usual = isfinite(longer) & (longer != 0)
+    scale = where(usual, longer, 1.0)
+    length = scale * (1 + (shorter / scale) ** 2).sqrt()
     return where(usual, length, where(isinf(x) | isinf(y), math.inf, longer))
+
+
+@_hypot.gradient
+def _(g: Tensor, x: Tensor, y: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    length = masked_fill(output, output == 0, 1)  # at the origin 0 is one of the slopes
+    return g * (x / length), g * (y / length)
 
 
 def logaddexp(input: Operand, other: Operand) -> Tensor:

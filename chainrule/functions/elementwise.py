@@ -434,7 +434,25 @@ def sinc(input: Tensor) -> Tensor:
     >>> chainrule.sinc(chainrule.tensor([0.0, 0.5, 1.0])).round(decimals=4).abs()
     tensor([1.0000, 0.6366, 0.0000])
     """
-    x = as_floating(input)
-    nothing = x == 0
-    angle = where(nothing, 1.0, x) * math.pi
-    return where(nothing, 1 - x * x * (math.pi**2 / 6), sin(angle) / angle)
+    return _sinc(as_floating(input))
+
+
+@block
+def _sinc(x: Tensor) -> Tensor:
+    angle = where(x == 0, 1.0, x * math.pi)
+    return where(x == 0, 1.0, sin(angle) / angle)
+
+
+@_sinc.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    # (cos πx − sinc x)/x is the difference of nearly equal numbers near 0; there the series of the derivative,
+    # Σ (−1)ᵏ 2k a^(2k−1)/(2k + 1)! with a = πx, by Horner's rule.
+    angle = x * math.pi
+    near = abs(angle) < 1
+    square = where(near, angle * angle, 0.0)
+    series = square * 0
+    for k in range(9, 0, -1):
+        series = series * square + (-1) ** k * 2 * k / math.factorial(2 * k + 1)
+    far = where(near, 1.0, x)
+    quotient = (cos(far * math.pi) - sinc(far)) / far
+    return g * where(near, series * angle * math.pi, quotient)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.block import block
-from chainrule.errors import ShapeError
+from chainrule.errors import NumberRangeError, ShapeError
 from chainrule.functions import activation
 from chainrule.functions.elementwise import exp, log1p
+from chainrule.functions.logic import where
 from chainrule.functions.promotion import common_shape, promote
 from chainrule.nn.loss import Loss, reduce, same_shape
 from chainrule.nn.smooth_activation import logsigmoid
@@ -45,12 +46,21 @@ def binary_cross_entropy(
     """
     same_shape(input, target)
     array = input.value.array
+    _need_targets(target)
     if isinstance(array, np.ndarray) and array.size and not (array.min() >= 0 and array.max() <= 1):
         raise ValueError(
             f"binary_cross_entropy takes probabilities in [0, 1], got numbers from {array.min():.4g} to "
             f"{array.max():.4g}. For scores use binary_cross_entropy_with_logits."
         )
     return _rescaled(_cross_entropy_of_probabilities(*promote(input, target)), weight, reduction)
+
+
+def _need_targets(target: Tensor) -> None:
+    array = target.value.array
+    if isinstance(array, np.ndarray) and array.size and not (array.min() >= 0 and array.max() <= 1):
+        raise NumberRangeError(
+            f"binary_cross_entropy takes targets in [0, 1], got numbers from {array.min():.4g} to {array.max():.4g}."
+        )
 
 
 @block
@@ -74,7 +84,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """The binary cross-entropy of p = σ(x) from scores x: max(x, 0) − x·t + ln(1 + e^−|x|).
+    """The binary cross-entropy of p = σ(x) from scores x: max(x, 0) − x·t + ln(1 + e^−|x|), for infinite x its limit.
 
     `pos_weight` w weighs the positive targets: −(w·t·ln p + (1 − t)·ln(1 − p)); it broadcasts (one for each class), as
     `weight` does, which weighs all. Exact for any score. Raises ShapeError unless scores and targets have one shape.
@@ -90,13 +100,15 @@ def binary_cross_entropy_with_logits(
         return _rescaled(losses, weight, reduction)
     fits_losses(pos_weight, input, "pos_weight")
     # Not (1 − t)·x − (1 + (w − 1)·t)·ln σ(x): there a small loss would be the difference of two large numbers.
-    more = (1 - pos_weight) * target * logsigmoid(input)
+    positive = where(target == 0, 0.0, target * logsigmoid(input))  # 0·∞ is 0 here
+    more = (1 - pos_weight) * positive
     return _rescaled(losses + more, weight, reduction)
 
 
 @block
 def _cross_entropy_of_scores(x: Tensor, t: Tensor) -> Tensor:
-    return x.clamp(min=0) - x * t + log1p(exp(-x.abs()))
+    size, missing = x.abs(), where(x > 0, 1 - t, t)
+    return where(missing == 0, 0.0, size * missing) + log1p(exp(-size))
 
 
 @_cross_entropy_of_scores.gradient

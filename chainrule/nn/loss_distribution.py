@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 
+from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
 from chainrule.functions.creation import tensor
 from chainrule.functions.elementwise import exp
 from chainrule.functions.indexing import gather
 from chainrule.functions.logic import where
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import need_tensor, promote
 from chainrule.functions.reduction import in_float32
 from chainrule.nn.loss import Loss, check_labels, reduce, same_shape
 from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
@@ -22,7 +23,8 @@ from chainrule.tensor import Tensor
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t − x) from log-probabilities x and probabilities t: the Kullback–Leibler divergence KL(t ‖ eˣ).
 
-    Where t is 0 it is 0. With `log_target` the targets are log-probabilities too. "batchmean" divides the sum by the
+    Where t is 0 it is 0, and its gradient in t NaN: the slope is −∞ there. With `log_target` the targets are
+    log-probabilities too. "batchmean" divides the sum by the
     first extent, which is what the mathematics means; "mean" divides by the number of entries.
     Raises ShapeError unless both have one shape.
 
@@ -34,12 +36,22 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     if log_target:
         losses = exp(target) * (target - input)
     else:
-        # ln 1 where t is 0, so that no gradient is 0·∞. A negative t is no probability: its logarithm says so by NaN.
-        safe = where(target != 0, target, target.new_ones(()))
-        losses = target * (safe.log() - input)
+        losses = _divergence(*promote(input, target))
     if reduction == "batchmean":
         return (in_float32(losses).sum() / (input.shape[0] if input.ndim else 1)).to(losses.dtype)
     return reduce(losses, reduction)
+
+
+@block
+def _divergence(x: Tensor, t: Tensor) -> Tensor:
+    # ln 1 where t is 0. A negative t is no probability: its logarithm says so by NaN.
+    return t * (where(t != 0, t, t.new_ones(())).log() - x)
+
+
+@_divergence.gradient
+def _(g: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+    # The slope in t is ln t + 1 − x, and none at 0: there t/t is NaN.
+    return -(g * t), g * (t.log() + t / t - x) if t.requires_grad else None
 
 
 def gaussian_nll_loss(
