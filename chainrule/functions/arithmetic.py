@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.logic import _is_boolean, eq, isfinite, isinf, isnan, masked_fill, where
 from chainrule.functions.promotion import (
     Operand,
@@ -434,7 +435,8 @@ def copysign(input: Operand, other: Operand) -> Tensor:
     tensor([-1.,  2.])
     """
     x, y = promote(input, other, floating=True)
-    return x.abs() * where(y.signbit(), -1.0, 1.0).to(x.dtype)
+    result = x.abs() * where(y.signbit(), -1.0, 1.0).to(x.dtype)
+    return constant_in(result, y) if y.requires_grad else result
 
 
 def heaviside(input: Tensor, values: Tensor) -> Tensor:

@@ -47,6 +47,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
             dtype = get_default_dtype() if not _holds_arrays(data) else None
     wanted = from_numpy_dtype(array.dtype) if dtype is None else as_dtype(dtype)
+    if wanted.kind == 1 and array.size and not isinstance(data, (np.ndarray, TensorCell)):
+        for extreme in (array.min(), array.max()):  # arrays are converted, numbers are what they say
+            fitting(extreme.item(), wanted.numpy, "tensor")
     with np.errstate(over="ignore", invalid="ignore"):  # too large for the type is infinite
         return make(np.array(array, dtype=wanted.numpy), requires_grad)
 
@@ -235,7 +238,10 @@ def linspace(
     need_cpu(device)
     if steps < 0:
         raise ShapeError(f"linspace: the number of steps cannot be negative, got {steps}.")
-    return make(np.linspace(start, end, steps).astype(_numpy_dtype(dtype)), requires_grad)
+    wanted = _numpy_dtype(dtype)
+    if wanted.kind in "iu":  # whole ends, and between them what is cut off to whole numbers
+        start, end = int(fitting(start, wanted, "linspace").item()), int(fitting(end, wanted, "linspace").item())
+    return make(np.linspace(start, end, steps).astype(wanted), requires_grad)
 
 
 def logspace(

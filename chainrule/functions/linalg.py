@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import reduction
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import eye, make
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
@@ -341,7 +342,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     while n:
         result = result @ square if n & 1 else result
         square, n = square @ square if n > 1 else square, n >> 1
-    return result
+    return constant_in(result, A) if A.requires_grad and not result.requires_grad else result
 
 
 def matrix_exp(A: Tensor) -> Tensor:

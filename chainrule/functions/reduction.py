@@ -16,6 +16,7 @@ from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.arithmetic import maximum, minimum
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.promotion import as_floating, cast, constant
 from chainrule.primitives import reduction as primitives
 from chainrule.primitives.shape import Concatenate
@@ -68,7 +69,8 @@ def sum(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: 
     tensor([4, 6])
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(sum(cast(input, wanted), dim, keepdim), wanted)
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "sum")
     if not axes:
@@ -289,7 +291,8 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     tensor(24.)
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(prod(cast(input, wanted), dim, keepdim), wanted)
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "prod")
     if not axes:
@@ -356,6 +359,8 @@ def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> T
 def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim`, (Σ|x|^p)^(1/p); ∞ gives the largest |x|, 0 counts the entries that are not 0.
 
+    "fro" is 2; "nuc", of matrices or of two dimensions `dim`, is the sum of the singular values.
+
     >>> import chainrule
     >>> chainrule.norm(chainrule.tensor([3.0, 4.0]))
     tensor(5.)
@@ -365,8 +370,12 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
         return norm(input.float(), p, dim, keepdim).to(input.dtype)
     if p in ("fro", 2):
         return _euclidean(input, dim, keepdim)
+    if p == "nuc":
+        from chainrule.functions.linalg import matrix_norm
+
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim)
     if isinstance(p, str):
-        raise DTypeError(f"norm: p is a number or 'fro', got {p!r}; matrix norms are in linalg.")
+        raise DTypeError(f"norm: p is a number, 'fro' or 'nuc', got {p!r}; other matrix norms are in linalg.")
     size = input.abs()
     if p == float("inf"):
         return amax(size, dim, keepdim)
@@ -412,7 +421,8 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([1, 3, 6])
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(cumsum(cast(input, wanted), dim), wanted)
     axis = axis_of(dim, input.ndim, "cumsum")
     if not input.ndim:
         return sum(input)
@@ -427,7 +437,8 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([1, 2, 6])
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(cumprod(cast(input, wanted), dim), wanted)
     axis = axis_of(dim, input.ndim, "cumprod")
     if not input.ndim:
         return prod(input)
@@ -535,6 +546,9 @@ def quantile(
     _need_floating(input, "quantile")
     several = isinstance(q, TensorCell) and q.ndim > 0
     shares = q.tolist() if several else [float(q)]
+    slopes: Any = [None] * len(shares)
+    if isinstance(q, TensorCell) and q.requires_grad:  # each share again, as what the result depends on
+        slopes = q.reshape(-1).unbind()
     if not builtins.all(0 <= share <= 1 for share in shares):
         raise ShapeError(f"quantile: q lies in [0, 1], got {shares if several else shares[0]}.")
     if interpolation not in _BETWEEN:
@@ -544,7 +558,9 @@ def quantile(
     x = input.reshape(-1) if dim is None or not input.ndim else input
     axis = 0 if dim is None else axis_of(dim, input.ndim, "quantile")
     ordered = sort(x, axis).values
-    found = [_entry_between(ordered, axis, share, _BETWEEN[interpolation]) for share in shares]
+    found = [
+        _entry_between(ordered, axis, share, interpolation, slope) for share, slope in zip(shares, slopes, strict=True)
+    ]
     if dim is None and keepdim:
         found = [value.reshape((1,) * input.ndim) for value in found]
     elif not keepdim or not input.ndim:
@@ -562,13 +578,16 @@ _BETWEEN: dict[str, Callable[[float, int], float]] = {
 }
 
 
-def _entry_between(ordered: Tensor, axis: int, share: float, between: Callable[[float, int], float]) -> Tensor:
+def _entry_between(ordered: Tensor, axis: int, share: float, interpolation: str, slope: Any) -> Tensor:
     """What stands at a share of sorted entries; NaN, which is sorted to the end, hides everything."""
     extent = ordered.shape[axis]
     place = share * (extent - 1)
     low = int(place)
     below, above = ordered.narrow(axis, low, 1), ordered.narrow(axis, builtins.min(low + 1, extent - 1), 1)
-    value = below + (above - below) * between(place - low, low)
+    part: Any = _BETWEEN[interpolation](place - low, low)
+    if slope is not None:  # the part is the share times the number of steps only if it is linear
+        part = slope * (extent - 1) - low if interpolation == "linear" else constant_in(ordered.new_tensor(part), slope)
+    value = below + (above - below) * part
     last = ordered.narrow(axis, extent - 1, 1)
     return last.where(last.isnan(), value)
 

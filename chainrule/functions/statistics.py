@@ -45,7 +45,7 @@ def cov(
     over = total - lost
     over = max(over, 0) if weights is None else over.clamp(min=0)
     result = (centred if weights is None else centred * weights) @ centred.T / over
-    return result.reshape(()) if input.ndim < 2 else result
+    return result.reshape(()) if x.shape[0] == 1 else result  # of one variable its variance
 
 
 def corrcoef(input: Tensor) -> Tensor:

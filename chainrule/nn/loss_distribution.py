@@ -65,7 +65,8 @@ def gaussian_nll_loss(
     """½·(ln σ² + (x − t)²/σ²) for a predicted mean x and variance σ²: −ln of a normal density, but for ½·ln 2π.
 
     `full` adds that constant. Variances below `eps` count as `eps`; their gradient goes on. var: of the shape of the
-    input, or with a last extent of 1 or without the last dimension (one variance for each sample), or a number.
+    input, or with a last extent of 1 or without the last dimension (one variance for each sample), or a number. The
+    target has the shape of the input, or extents of 1 in it, or is one number.
     Raises ShapeError where the shapes do not fit, ValueError for negative variances.
 
     Source: Nix and Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
@@ -74,6 +75,8 @@ def gaussian_nll_loss(
     >>> gaussian_nll_loss(chainrule.tensor([1.0]), chainrule.tensor([3.0]), chainrule.tensor([4.0]))
     tensor(1.1931)
     """
+    if target.ndim in (0, input.ndim) and all(t in (1, n) for t, n in zip(target.shape, input.shape, strict=False)):
+        target = target.expand(tuple(input.shape))
     same_shape(input, target)
     variance = var if isinstance(var, Tensor) else tensor(float(var), dtype=input.dtype).expand(input.shape)
     if variance.shape != input.shape:

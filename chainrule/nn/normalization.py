@@ -184,7 +184,11 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]])
     """
-    x = _need_floating(input, "batch_norm", 2)
+    x = _need_floating(input, "batch_norm", 1)
+    if x.ndim == 1:
+        if x.numel():
+            raise ShapeError(f"batch_norm takes (N, C, …), got {tuple(x.shape)}.")
+        return _of_nothing(x, weight, bias, (-1,))
     channels, shape = x.shape[1], (1, -1, *[1] * (x.ndim - 2))
     _check_channels(x, channels, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not training:

@@ -101,7 +101,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     x = need_tensor(input, "hardtanh")
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val is at most max_val, got {min_val} and {max_val}.")
-    return placed(x, _cut(x, min_val, max_val), inplace)
+    return placed(x, _cut(x, min_val, max_val).to(x.dtype), inplace)
 
 
 @block

@@ -59,7 +59,7 @@ def _max_pool(
 ) -> Any:
     x, alone = batched(input, dimensions, f"max_pool{dimensions}d")
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
-    steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
+    steps = kernel if stride is None or stride in ((), []) else per_dimension(stride, dimensions, "stride")
     spread = per_dimension(dilation, dimensions, "dilation")
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), spread, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
@@ -193,7 +193,7 @@ def _avg_pool(
 ) -> Tensor:
     x, alone = batched(input, dimensions, f"avg_pool{dimensions}d")
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
-    steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
+    steps = kernel if stride is None or stride in ((), []) else per_dimension(stride, dimensions, "stride")
     once = (1,) * dimensions
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), once, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
