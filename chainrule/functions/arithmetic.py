@@ -277,8 +277,7 @@ def _hypot(x: Tensor, y: Tensor) -> Tensor:
 
 @_hypot.gradient
 def _(g: Tensor, x: Tensor, y: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
-    length = masked_fill(output, output == 0, 1)  # at the origin 0 is one of the slopes
-    return g * (x / length), g * (y / length)
+    return g * (x / output), g * (y / output)
 
 
 def logaddexp(input: Operand, other: Operand) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.autodiff.block import block
 from chainrule.errors import DTypeError
 from chainrule.functions.arithmetic import atan2, clamp, div, hypot, pow, rpow
-from chainrule.functions.logic import _is_boolean, gt, isinf, lt, where
+from chainrule.functions.logic import _is_boolean, gt, isinf, lt, masked_fill, where
 from chainrule.functions.promotion import as_floating, need_tensor
 from chainrule.primitives import elementwise as primitives
 
@@ -255,8 +255,17 @@ def cosh(input: Tensor) -> Tensor:
     >>> chainrule.cosh(chainrule.tensor([1.0]))
     tensor([1.5431])
     """
-    x = as_floating(input)
+    return _cosh(as_floating(input))
+
+
+@block
+def _cosh(x: Tensor) -> Tensor:
     return (exp(x) + exp(-x)) / 2
+
+
+@_cosh.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    return g * sinh(x)  # the difference of the exponentials would lose a small x
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -295,8 +304,17 @@ def acosh(input: Tensor) -> Tensor:
     >>> chainrule.acosh(chainrule.tensor([2.0]))
     tensor([1.3170])
     """
-    x = as_floating(input)
+    return _acosh(as_floating(input))
+
+
+@block
+def _acosh(x: Tensor) -> Tensor:
     return log(x + sqrt(x - 1) * sqrt(x + 1))
+
+
+@_acosh.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    return g / (sqrt(x - 1) * sqrt(x + 1))
 
 
 def atanh(input: Tensor) -> Tensor:
@@ -318,8 +336,18 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     tensor([0.])
     """
     p = as_floating(input)
-    p = p if eps is None else clamp(p, eps, 1 - eps)
+    return _logit(p if eps is None else clamp(p, eps, 1 - eps))
+
+
+@block
+def _logit(p: Tensor) -> Tensor:
     return log(p / (1 - p))
+
+
+@_logit.gradient
+def _(g: Tensor, p: Tensor) -> Tensor:
+    # Where the value is NaN the slope is no number either, though 1/(p(1 − p)) would be one.
+    return g / masked_fill(p * (1 - p), (p < 0) | (p > 1), math.nan)
 
 
 def erf(input: Tensor) -> Tensor:

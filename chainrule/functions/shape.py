@@ -381,10 +381,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         return written(cat(tensors, dim), out)
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
-    joined = [x for x in parts if tuple(x.shape) != (0,)] or parts
-    result = primitives.Concatenate.apply(*joined, axis=axis_of(dim, joined[0].ndim, "cat"))
+    joined = [x for x in parts if tuple(x.shape) != (0,)]
+    if joined:
+        result = primitives.Concatenate.apply(*joined, axis=axis_of(dim, joined[0].ndim, "cat"))
+    else:
+        result = clone(parts[0])
     for x in parts:
-        if x.requires_grad and all(x is not y for y in joined):
+        if x.requires_grad and tuple(x.shape) == (0,):
             result = constant_in(result, x)
     return result
 

@@ -65,7 +65,7 @@ def gaussian_nll_loss(
     """½·(ln σ² + (x − t)²/σ²) for a predicted mean x and variance σ²: −ln of a normal density, but for ½·ln 2π.
 
     `full` adds that constant. Variances below `eps` count as `eps`; their gradient goes on. var: of the shape of the
-    input, or with a last extent of 1 or without the last dimension (one variance for each sample), or a number. The
+    input, or with extents of 1 in it, or without the last dimension (one variance for each sample), or a number. The
     target has the shape of the input, or extents of 1 in it, or is one number.
     Raises ShapeError where the shapes do not fit, ValueError for negative variances.
 
@@ -75,17 +75,17 @@ def gaussian_nll_loss(
     >>> gaussian_nll_loss(chainrule.tensor([1.0]), chainrule.tensor([3.0]), chainrule.tensor([4.0]))
     tensor(1.1931)
     """
-    if target.ndim in (0, input.ndim) and all(t in (1, n) for t, n in zip(target.shape, input.shape, strict=False)):
+    if target.ndim == 0 or _repeats_to(target, input):
         target = target.expand(tuple(input.shape))
     same_shape(input, target)
     variance = var if isinstance(var, Tensor) else tensor(float(var), dtype=input.dtype).expand(input.shape)
     if variance.shape != input.shape:
         if tuple(variance.shape) == tuple(input.shape[:-1]):
             variance = variance.unsqueeze(-1)
-        elif tuple(variance.shape) != (*input.shape[:-1], 1):
+        elif not _repeats_to(variance, input):
             raise ShapeError(
-                f"gaussian_nll_loss: var has the shape {tuple(input.shape)}, {(*input.shape[:-1], 1)} or "
-                f"{tuple(input.shape[:-1])}, got {tuple(variance.shape)}."
+                f"gaussian_nll_loss: var has the shape {tuple(input.shape)}, with extents of 1 in it or without the "
+                f"last dimension, got {tuple(variance.shape)}."
             )
     array = variance.value.array
     if isinstance(array, np.ndarray) and array.size and array.min() < 0:
@@ -94,6 +94,11 @@ def gaussian_nll_loss(
     held = where(variance < eps, variance - variance.detach() + eps, variance)
     losses = 0.5 * (held.log() + (input - target) ** 2 / held)
     return reduce(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+def _repeats_to(x: Tensor, input: Tensor) -> bool:
+    """Whether it has the extents of the input or 1, dimension for dimension."""
+    return x.ndim == input.ndim and all(own in (1, n) for own, n in zip(x.shape, input.shape, strict=True))
 
 
 def poisson_nll_loss(

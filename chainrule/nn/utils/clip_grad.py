@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import GradientError
 from chainrule.functions.creation import tensor
+from chainrule.functions.reduction import in_float32
 from chainrule.functions.shape import stack
 from chainrule.tensor import Tensor
 
@@ -42,7 +43,7 @@ def get_total_norm(
     if not tensors:
         return tensor(0.0)
     norms = [t.norm(p) for t in tensors]
-    total = stack(norms).norm(p) if p else stack(norms).sum()  # the 0-norm counts entries, so it adds up
+    total = _joint(stack(norms), p)
     if error_if_nonfinite and not total.isfinite():
         bad = [f"number {i} of shape {tuple(tensors[i].shape)}" for i, n in enumerate(norms) if not n.isfinite()]
         raise GradientError(
@@ -51,6 +52,14 @@ def get_total_norm(
             "the first operation that made it."
         )
     return total
+
+
+def _joint(norms: Tensor, p: float) -> Tensor:
+    """The p-norm of p-norms. Squares beyond float32's range are infinite, as in PyTorch: such gradients are no step."""
+    if p == 2:
+        wide = in_float32(norms)
+        return (wide * wide).sum().sqrt().to(norms.dtype)
+    return norms.norm(p) if p else norms.sum()  # the 0-norm counts entries, so it adds up
 
 
 @no_grad()
