@@ -244,8 +244,17 @@ def sinh(input: Tensor) -> Tensor:
     >>> chainrule.sinh(chainrule.tensor([1.0]))
     tensor([1.1752])
     """
-    x = as_floating(input)
+    return _sinh(as_floating(input))
+
+
+@block
+def _sinh(x: Tensor) -> Tensor:
     return (expm1(x) - expm1(-x)) / 2
+
+
+@_sinh.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    return g * cosh(x)
 
 
 def cosh(input: Tensor) -> Tensor:

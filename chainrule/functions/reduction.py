@@ -16,7 +16,6 @@ from chainrule.cell import TensorCell
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.arithmetic import maximum, minimum
-from chainrule.functions.constant_in import constant_in
 from chainrule.functions.promotion import as_floating, cast, constant
 from chainrule.primitives import reduction as primitives
 from chainrule.primitives.shape import Concatenate
@@ -547,7 +546,7 @@ def quantile(
     several = isinstance(q, TensorCell) and q.ndim > 0
     shares = q.tolist() if several else [float(q)]
     slopes: Any = [None] * len(shares)
-    if isinstance(q, TensorCell) and q.requires_grad:  # each share again, as what the result depends on
+    if isinstance(q, TensorCell) and q.requires_grad and interpolation == "linear":  # only there it varies with q
         slopes = q.reshape(-1).unbind()
     if not builtins.all(0 <= share <= 1 for share in shares):
         raise ShapeError(f"quantile: q lies in [0, 1], got {shares if several else shares[0]}.")
@@ -585,8 +584,8 @@ def _entry_between(ordered: Tensor, axis: int, share: float, interpolation: str,
     low = int(place)
     below, above = ordered.narrow(axis, low, 1), ordered.narrow(axis, builtins.min(low + 1, extent - 1), 1)
     part: Any = _BETWEEN[interpolation](place - low, low)
-    if slope is not None:  # the part is the share times the number of steps only if it is linear
-        part = slope * (extent - 1) - low if interpolation == "linear" else constant_in(ordered.new_tensor(part), slope)
+    if slope is not None:
+        part = slope * (extent - 1) - low
     value = below + (above - below) * part
     last = ordered.narrow(axis, extent - 1, 1)
     return last.where(last.isnan(), value)

@@ -200,16 +200,17 @@ def batch_norm(
         shift = -running_mean.to(exact.dtype) * scale
         shift = shift if bias is None else shift + bias.to(exact.dtype)
         return (exact * scale.reshape(shape) + shift.reshape(shape)).to(x.dtype)
-    count = x.numel() // channels if channels else 0
+    if not x.numel():
+        return _of_nothing(x, weight, bias, shape)
+    count = x.numel() // channels
     if count == 1:
         raise ValueError(
             f"batch_norm in training needs more than one value for each channel, got {tuple(x.shape)}: a single one "
             "minus its own mean is 0. Use a larger batch (drop_last=True), or eval()."
         )
     y, mean, variance = _normalise(x, weight, bias, (0, *range(2, x.ndim)), shape, eps)
-    if count:
-        _follow(running_mean, mean.reshape(-1), momentum)
-        _follow(running_var, variance.reshape(-1) * (count / (count - 1)), momentum)
+    _follow(running_mean, mean.reshape(-1), momentum)
+    _follow(running_var, variance.reshape(-1) * (count / (count - 1)), momentum)
     return y
 
 
