@@ -22,6 +22,7 @@ from chainrule.functions.promotion import (
     expand_to,
     fitting,
     in_single,
+    is_tensor,
     promote,
     written,
 )
@@ -485,4 +486,4 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
     tensor([0.5000], dtype=chainrule.float64)
     """
     double = np.dtype(np.float64)
-    return pow(*[cast(z, double) if isinstance(z, TensorCell) else constant(z, double) for z in (input, exponent)])
+    return pow(*[cast(z, double) if is_tensor(z) else constant(z, double) for z in (input, exponent)])

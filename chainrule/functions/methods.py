@@ -43,7 +43,7 @@ def _filled(self: Any, value: Any) -> Any:
             f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_."
         )
     if isinstance(value, TensorCell):
-        value = cast(value, self.value.array.dtype)
+        value = cast(value, self.value.array.dtype)  # type: ignore[arg-type]
     if isinstance(value, TensorCell) or self.requires_grad:
         return logic.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
     return full_like(self, value)

@@ -372,7 +372,7 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
     if p == "nuc":
         from chainrule.functions.linalg import matrix_norm
 
-        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim)
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else tuple(dim), keepdim)  # type: ignore[arg-type]
     if isinstance(p, str):
         raise DTypeError(f"norm: p is a number, 'fro' or 'nuc', got {p!r}; other matrix norms are in linalg.")
     size = input.abs()
@@ -547,7 +547,7 @@ def quantile(
     shares = q.tolist() if several else [float(q)]
     slopes: Any = [None] * len(shares)
     if isinstance(q, TensorCell) and q.requires_grad and interpolation == "linear":  # only there it varies with q
-        slopes = q.reshape(-1).unbind()
+        slopes = q.reshape(-1).unbind()  # type: ignore[attr-defined]
     if not builtins.all(0 <= share <= 1 for share in shares):
         raise ShapeError(f"quantile: q lies in [0, 1], got {shares if several else shares[0]}.")
     if interpolation not in _BETWEEN:

@@ -284,7 +284,7 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
             raise ShapeError(f"repeat_interleave: {result.shape[axis]} slices come out, output_size is {output_size}.")
         return result
     if isinstance(repeats, TensorCell) and not repeats.ndim:
-        repeats = repeats.reshape(1)
+        repeats = reshape(repeats, 1)  # type: ignore[arg-type]
     if isinstance(repeats, TensorCell):
         if repeats.ndim != 1 or repeats.shape[0] not in (1, shape[axis]):
             raise ShapeError(f"repeat_interleave: repeats {tuple(repeats.shape)} for {shape[axis]} slices of {shape}.")
