@@ -163,6 +163,8 @@ def _left_out(name: str, x: tuple[str, Any], y: tuple[str, Any]) -> bool:
     if any(word in name for word in ("//", "%", "div", "mod", "remainder")):
         # The most negative number divided by −1 is no number of its type; some processors then stop the program.
         return any(bool((z == -1).any()) for z in (first, second))
+    if name == "add alpha" and bool((np.abs(second) > 1e37).any()):
+        return True  # multiplied and added in one step there, so the product does not overflow before the sum
     if name == "ldexp":  # 0·2¹²⁸ is NaN there in float32, and exponents wrap around at 32 bits
         return y[0] in FLOATING or bool((np.abs(second) > 100).any())
     if "logical" in name and () in (first.shape, second.shape):  # its truth is lost where it is converted first

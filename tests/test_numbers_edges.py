@@ -168,6 +168,23 @@ def test_cosine_similarity_broadcasts_along_dim(how: str) -> None:
 
 
 @HOW
+@pytest.mark.parametrize("p", [-0.5, -1, -2, -3])
+def test_norms_of_negative_powers_are_0_beside_a_0(p: float, how: str) -> None:
+    """(Σ|x|^p)^(1/p) is below the smallest entry; for p = −∞ it is that."""
+
+    def step(x: Any) -> Any:
+        x = x.detach().requires_grad_()
+        lengths = chainrule.linalg.vector_norm(x, p, 1)
+        return lengths.detach(), chainrule.autograd.grad(lengths.sum(), x)[0]
+
+    rows = np.array([[0.0, 1.0, 2.0], [3.0, -4.0, 5.0], [0.0, 0.0, 0.0]])
+    lengths, gradient = run(step, how, chainrule.tensor(rows))
+    np.testing.assert_allclose(np.asarray(lengths), [0, (np.abs(rows[1]) ** p).sum() ** (1 / p), 0], rtol=1e-12)
+    slope = np.sign(rows[1]) * np.abs(rows[1]) ** (p - 1) * lengths[1].item() ** (1 - p)
+    np.testing.assert_allclose(np.asarray(gradient), [[0, 0, 0], slope, [0, 0, 0]], rtol=1e-12)
+
+
+@HOW
 def test_distances_that_count_have_slope_0(how: str) -> None:
     def step(x: Any) -> Any:
         x = x.detach().requires_grad_()
@@ -265,6 +282,8 @@ def test_what_does_not_fit_a_type_is_refused() -> None:
         lambda: x.__setitem__(0, 300),
         lambda: half.masked_fill(half > 0, 1e6),
         lambda: x + 2**70,
+        lambda: x.add(1, alpha=300),
+        lambda: F.pad(x, (1, 1), value=300),
     ]
     for attempt in attempts:
         with pytest.raises(NumberRangeError):

@@ -55,6 +55,7 @@ def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tup
     x, y = promote(input, other)
     if x.dtype.kind < 2 and isinstance(alpha, float):
         raise DTypeError(f"{operation}: alpha={alpha} would make {x.dtype} tensors fractions; give a whole number.")
+    fitting(alpha, y.value.array.dtype, operation)
     return x, cast(y * alpha, y.value.array.dtype)
 
 

@@ -386,7 +386,8 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
         return sum(size, dim, keepdim)
     nothing = input == 0  # where the power has no derivative for p < 1
     total = sum((size.masked_fill(nothing, 1) ** p).masked_fill(nothing, 0), dim, keepdim)
-    zero = total == 0
+    # A negative power of 0 is ∞, and the norm then 0, whatever the others are.
+    zero = any(nothing, dim, keepdim) if p < 0 else total == 0
     return (total.masked_fill(zero, 1) ** (1 / p)).masked_fill(zero, 0)
 
 

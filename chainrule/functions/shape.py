@@ -13,7 +13,7 @@ from chainrule.cell import Size, TensorCell
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import make, read_shape
-from chainrule.functions.promotion import cast, common_shape, promote, written
+from chainrule.functions.promotion import cast, common_shape, fitting, promote, written
 from chainrule.functions.reduction import axes_of, axis_of
 from chainrule.primitives import shape as primitives
 from chainrule.primitives.indexing import Index, Range
@@ -558,6 +558,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     pairs = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
     before, after = zip(*pairs, strict=True) if pairs else ((), ())
+    if value:
+        fitting(value, input.value.array.dtype, "pad")
     return primitives.Pad.apply(input, before=before, after=after, constant=value or 0)
 
 

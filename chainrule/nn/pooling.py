@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.dtypes import IntegerLimits
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import ones
 from chainrule.functions.reduction import in_float32
@@ -63,8 +64,9 @@ def _max_pool(
     spread = per_dimension(dilation, dimensions, "dilation")
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), spread, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
-    padded = pad_tensor(x, _pairs(before, after), value=-math.inf) if any(after) else x
-    edges = {"padding": tuple(before)} if any(before) else {}
+    lowest = -math.inf if x.dtype.is_floating_point else IntegerLimits(x.dtype).min
+    padded = pad_tensor(x, _pairs(before, after), value=lowest) if any(after) else x
+    edges = {"padding": tuple(before)} if any(before) and x.dtype.is_floating_point else {}
     values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread, **edges)
     if not return_indices:
         return values.squeeze(0) if alone else values
