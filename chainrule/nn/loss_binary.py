@@ -10,7 +10,7 @@ from chainrule.autodiff.block import block
 from chainrule.errors import NumberRangeError, ShapeError
 from chainrule.functions import activation
 from chainrule.functions.elementwise import exp, log1p
-from chainrule.functions.logic import where
+from chainrule.functions.logic import isinf, where
 from chainrule.functions.promotion import common_shape, promote
 from chainrule.nn.loss import Loss, reduce, same_shape
 from chainrule.nn.smooth_activation import logsigmoid
@@ -100,7 +100,8 @@ def binary_cross_entropy_with_logits(
         return _rescaled(losses, weight, reduction)
     fits_losses(pos_weight, input, "pos_weight")
     # Not (1 − t)·x − (1 + (w − 1)·t)·ln σ(x): there a small loss would be the difference of two large numbers.
-    positive = where(target == 0, 0.0, target * logsigmoid(input))  # 0·∞ is 0 here
+    logarithm = logsigmoid(input)
+    positive = where((target == 0) & isinf(logarithm), 0.0, target * logarithm)  # 0·∞ is 0 here
     more = (1 - pos_weight) * positive
     return _rescaled(losses + more, weight, reduction)
 

@@ -160,7 +160,7 @@ MODULES = [
     *module("SmoothL1Loss(beta=0.2", PAIR),
     *module("HuberLoss(", PAIR),
     *module("HuberLoss(delta=0.5", PAIR),
-    *module("BCELoss(", [P, YES]),
+    *module("BCELoss(", [P, probabilities(4, 3, seed=2)]),
     *module("BCEWithLogitsLoss(", [(4, 3), YES]),
     Case(
         "CrossEntropyLoss(weight=lib.tensor([1.0, 2.0, 0.5]))",
