@@ -46,12 +46,12 @@ def binary_cross_entropy(
     """
     same_shape(input, target)
     array = input.value.array
-    _need_targets(target)
     if isinstance(array, np.ndarray) and array.size and not (array.min() >= 0 and array.max() <= 1):
         raise ValueError(
             f"binary_cross_entropy takes probabilities in [0, 1], got numbers from {array.min():.4g} to "
             f"{array.max():.4g}. For scores use binary_cross_entropy_with_logits."
         )
+    _need_targets(target)
     return _rescaled(_cross_entropy_of_probabilities(*promote(input, target)), weight, reduction)
 
 

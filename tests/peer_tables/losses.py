@@ -35,7 +35,7 @@ FUNCTIONS = [
     *each("huber_loss(x, y, …, weight=z)", [*PAIR, P], fixed="z"),
     *each("binary_cross_entropy(x, y, …)", [P, YES], fixed="y"),
     *each("binary_cross_entropy(x, y, weight=z, …)", [P, probabilities(4, 3, seed=2), (4, 3)], fixed="z"),
-    *each("binary_cross_entropy(x, y, weight=z, …)", [P, YES, (3,)], fixed="z"),
+    *each("binary_cross_entropy(x, y, weight=z, …)", [P, YES, (3,)], fixed="yz"),
     *each("binary_cross_entropy_with_logits(x, y, …)", [(4, 3), P]),
     *each("binary_cross_entropy_with_logits(x, y, z, …)", [(4, 3), P, (3,)], fixed="z"),
     *each(
