@@ -65,6 +65,10 @@ class IndexRangeError(ChainruleError, IndexError):
     """An index or a dimension lies outside its range."""
 
 
+class NumberRangeError(ChainruleError, OverflowError, ValueError, RuntimeError):
+    """A number lies outside of what a data type holds or a setting means. PyTorch raises `RuntimeError` here."""
+
+
 class SetUpError(ChainruleError, AttributeError):
     """A module was used before its `super().__init__()`."""
 

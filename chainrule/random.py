@@ -17,11 +17,12 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.devices import CPU, Device, need_cpu
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, NumberRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, read_shape
 from chainrule.primitives import philox
 from chainrule.primitives import random as primitives
+from chainrule.primitives.reduction import SearchSorted
 from chainrule.primitives.value import Value
 from chainrule.tensor import Tensor
 
@@ -251,6 +252,8 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     tensor([0., 1.])
     """
     chance = input.detach() if p is None else p
+    if isinstance(p, (int, float)) and not 0 <= p <= 1:
+        raise NumberRangeError(f"bernoulli: a probability lies in [0, 1], got {p}.")
     if p is None:
         check_numbers(_are_probabilities, input, wrong=_no_probabilities)
     draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
@@ -271,10 +274,13 @@ def normal(
 ) -> Tensor:
     """Numbers from normal distributions with these means and standard deviations, numbers or tensors.
 
+    Raises NumberRangeError for negative standard deviations.
+
     >>> import chainrule
     >>> chainrule.normal(0.0, 1.0, (2,)).shape
     Size([2])
     """
+    need_deviation(std, "normal")
     if size is None:
         parts = [x for x in (mean, std) if isinstance(x, TensorCell)]
         if not parts:
@@ -282,6 +288,13 @@ def normal(
         size = tuple((parts[0] + parts[-1]).shape)  # type: ignore[operator]
         dtype = parts[0].dtype if dtype is None else dtype
     return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
+
+
+def need_deviation(std: Any, operation: str) -> None:
+    """Raise a NumberRangeError for a standard deviation, a number or a tensor, that is negative or NaN."""
+    array = std.value.array if isinstance(std, TensorCell) else np.asarray(std)
+    if isinstance(array, np.ndarray) and not (array >= 0).all():
+        raise NumberRangeError(f"{operation}: a standard deviation is not negative, got {array.min():.4g}.")
 
 
 def multinomial(
@@ -298,9 +311,9 @@ def multinomial(
     check_numbers(_are_weights, weights, wrong=_are_no_weights, needed=needed, draws=num_samples)
     if replacement:
         edges = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
-        shape = (*tuple(input.shape)[:-1], num_samples, 1)
-        draws = rand(shape, dtype="float64", generator=generator) * edges[..., -1:].unsqueeze(-2)
-        return (draws >= edges.unsqueeze(-2)).sum(-1)
+        shape = (*tuple(input.shape)[:-1], num_samples)
+        draws = rand(shape, dtype="float64", generator=generator) * edges[..., -1:]
+        return SearchSorted.apply(edges, draws, right=True)
     # The smallest of exponential waiting times with rates w are draws without replacement.
     waits = -(-rand(tuple(input.shape), dtype="float64", generator=generator)).log1p() / weights
     return waits.masked_fill(weights == 0, math.inf).argsort(-1)[..., :num_samples]
@@ -308,9 +321,12 @@ def multinomial(
 
 def _are_weights(weights: Any, needed: int, draws: int) -> None:
     possible = (weights > 0).sum(-1).min()
-    if (weights < 0).any() or possible < needed:
-        raise ShapeError(f"multinomial: {draws} draws from rows with only {possible} positive weights.")
+    if not ((weights >= 0) & (weights < math.inf)).all() or possible < needed:
+        raise ShapeError(
+            f"multinomial: {draws} draws from rows with only {possible} positive weights, or with weights that are "
+            "negative, NaN or infinite."
+        )
 
 
 def _are_no_weights(weights: Tensor, needed: int, draws: int) -> Tensor:
-    return (weights < 0).any(-1) | ((weights > 0).sum(-1) < needed)
+    return (~((weights >= 0) & (weights < math.inf))).any(-1) | ((weights > 0).sum(-1) < needed)

@@ -38,6 +38,8 @@ REFUSED: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
         r"gradient of attention.*\(2,\), \(4,\)",
     ),
     ("Amax", [(0, 2)], {"axes": (0,)}, r"amax.*\(0, 2\)"),
+    ("SearchSorted", [(2, 3), (4, 3)], {"right": False}, r"searchsorted.*\(2, 3\).*\(4, 3\)"),
+    ("SearchSorted", [(), (3,)], {"right": False}, r"searchsorted.*\(\)"),
     ("Argmax", [(2, 0)], {"axis": 1}, r"argmax.*\(2, 0\)"),
     ("Broadcast", [(2,)], {"to": (3,)}, r"expand.*\(2,\) to \(3,\)"),
     ("Broadcast", [(2, 3)], {"to": (3,)}, r"expand.*\(2, 3\) to \(3,\)"),

@@ -223,6 +223,17 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample((x,), {"axis": axis, "largest": largest}) for x, axis in along() for largest in (True, False)
     ],
     "CumulativeSum": [Sample((x,), {"axis": axis}) for x, axis in along()],
+    "SearchSorted": [
+        Sample((np.sort(numbers(*sequence)), numbers(*values, seed=3)), {"right": right})
+        for sequence, values in [
+            ((4,), (3,)),
+            ((2, 5), (2, 3)),
+            ((2, 0), (2, 1)),
+            ((0, 3), (0, 2)),
+            ((2, 3, 4), (2, 3, 1)),
+        ]
+        for right in (False, True)
+    ],
     "Sort": [Sample((x,), {"axis": axis, "descending": d}) for x, axis in along() for d in (False, True)],
     "Broadcast": [
         Sample((numbers(*shape),), {"to": to})

@@ -51,7 +51,8 @@ def test_probabilities_of_exactly_0_and_1(dtype: str) -> None:
     x = chainrule.tensor([-1.0, -2.0, 0.0], dtype=dtype, requires_grad=True)
     loss = F.kl_div(x, q, reduction="sum")
     assert loss.item() == 0 and slope(loss, x).tolist() == [0, 0, -1]
-    assert slope(F.kl_div(x, q, reduction="sum"), q).isfinite().all()
+    # ln t + 1 − x has no value at t = 0; as PyTorch, the slope there is NaN and not a number that looks like one.
+    assert slope(F.kl_div(x, q, reduction="sum"), q).isnan().tolist() == [True, True, False]
 
 
 def test_tiny_and_zero_variances() -> None:

@@ -17,6 +17,7 @@ from chainrule.compiler.views import View, row_major
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
+from chainrule.primitives.window import first_inside
 
 Rule = Callable[[Lowering, Equation], bool]
 RULES: dict[str, Rule] = {}
@@ -346,7 +347,7 @@ def lower_WindowSum(at: Lowering, e: Equation) -> bool:
 
 
 def _windows(at: Lowering, x: Any, e: Equation) -> Symbol:
-    view = at.plain(x).windows(**e.parameters)
+    view = at.plain(x).windows(**{name: e.parameters[name] for name in ("kernel", "stride", "dilation")})
     windows = Symbol(view.shape, view.dtype)
     at.places[windows] = Memory(view)
     return windows
@@ -358,10 +359,20 @@ def lower_MaxPool(at: Lowering, e: Equation) -> bool:
     (x,), (values, indices) = e.inputs, e.outputs
     kernel, stride, dilation = (e.parameters[name] for name in ("kernel", "stride", "dilation"))
     windows = _windows(at, x, e)
+    padding = e.parameters.get("padding", ())
     inner = tuple(range(len(values.shape), len(windows.shape)))
     at.reduce("Amax", windows, inner, values, values.dtype)
     chosen = Symbol(values.shape, indices.dtype)
     at.reduce("Argmax", windows, inner, chosen, indices.dtype)
+    if any(padding):  # where all is −∞, no padding is chosen
+        first = first_inside(tuple(values.shape[2:]), kernel, stride, dilation, padding)
+        nothing, spread, inside = (
+            Symbol(values.shape, dtype) for dtype in (np.dtype(bool), chosen.dtype, chosen.dtype)
+        )
+        at.map("Equal", [values, at.full(-np.inf, values)], nothing, values.shape, nothing.dtype)
+        at.broadcast(first.astype(chosen.dtype), spread)
+        at.map("Where", [nothing, spread, chosen], inside, values.shape, chosen.dtype)
+        chosen = inside
     group = at.places[values].group  # type: ignore[union-attr]
     place = at.places[chosen]
     assert isinstance(place, Inside)

@@ -9,6 +9,7 @@ from chainrule.autodiff.block import block
 from chainrule.functions.arithmetic import clamp, maximum
 from chainrule.functions.elementwise import erf, exp, reciprocal, tanh
 from chainrule.functions.promotion import as_floating, cast
+from chainrule.functions.reduction import in_float32
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -54,7 +55,7 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([0.5000, 0.5000])
     """
     x = as_floating(input) if dtype is None else input.to(dtype)
-    return _softmax(x, dim)
+    return cast(_softmax(in_float32(x), dim), x.value.array.dtype)
 
 
 @block
@@ -79,7 +80,7 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([-1000.,     0.])
     """
     x = as_floating(input) if dtype is None else input.to(dtype)
-    return _log_softmax(x, dim)
+    return cast(_log_softmax(in_float32(x), dim), x.value.array.dtype)
 
 
 @block

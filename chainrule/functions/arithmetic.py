@@ -11,15 +11,19 @@ from chainrule.autodiff.block import block
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
 from chainrule.functions.checking import check_numbers
-from chainrule.functions.logic import _is_boolean, isfinite, isinf, isnan, masked_fill, where
+from chainrule.functions.constant_in import constant_in
+from chainrule.functions.logic import _is_boolean, eq, isfinite, isinf, isnan, masked_fill, where
 from chainrule.functions.promotion import (
     Operand,
-    as_floating,
     binary,
     broadcast,
     cast,
     common_shape,
+    constant,
     expand_to,
+    fitting,
+    in_single,
+    is_tensor,
     promote,
     written,
 )
@@ -52,6 +56,7 @@ def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tup
     x, y = promote(input, other)
     if x.dtype.kind < 2 and isinstance(alpha, float):
         raise DTypeError(f"{operation}: alpha={alpha} would make {x.dtype} tensors fractions; give a whole number.")
+    fitting(alpha, y.value.array.dtype, operation)
     return x, cast(y * alpha, y.value.array.dtype)
 
 
@@ -103,12 +108,16 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None, out
         raise ValueError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}.")
     if rounding_mode is None and any(isinstance(x, TensorCell) and x.dtype.is_floating_point for x in (input, other)):
         return binary(primitives.Divide, input, other)
+    if rounding_mode is None:
+        return primitives.Divide.apply(*broadcast(*promote(input, other, floating=True)))
     x, y = promote(input, other)
-    if rounding_mode == "trunc" and x.dtype.kind < 2:
+    if x.dtype.kind < 2:
         floored = floor_divide(x, y)
         return where((floored < 0) & (floored * y != x), floored + 1, floored)
-    quotient = binary(primitives.Divide, as_floating(x), as_floating(y))
-    return quotient.trunc() if rounding_mode == "trunc" else quotient
+    if x.dtype.itemsize == 2:  # a quotient just below a whole number must not be rounded up to it first
+        exact = in_single(primitives.Divide, input, other) or [x.float(), y.float()]
+        return cast(binary(primitives.Divide, *exact).trunc(), x.value.array.dtype)
+    return binary(primitives.Divide, x, y).trunc()
 
 
 def rdiv(input: Operand, other: Operand) -> Tensor:
@@ -140,7 +149,7 @@ def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Ten
     x, y = promote(input, other)
     if x.dtype.kind < 2:
         check_numbers(_is_divisor, y, wrong=_is_zero, operation=primitive.name)
-    return binary(primitive, x, y)
+    return binary(primitive, input, other)
 
 
 def _is_divisor(divisors: Any, operation: str) -> None:
@@ -192,9 +201,12 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
                 return base * base
             if exponent == 1:
                 return base.clone()
+            fitting(exponent, base.value.array.dtype, "pow")
             if exponent == 0.5:
                 return base.sqrt()
             return base.rsqrt() if exponent == -0.5 else _power_by_number(base, exponent)
+        if not isinstance(exponent, float):
+            fitting(exponent, base.value.array.dtype, "pow")
         if isinstance(exponent, int) and exponent < 0:
             raise DTypeError("integers to a negative integer power are no integers; convert with .float() first.")
     x, y = promote(input, exponent)
@@ -253,8 +265,7 @@ def atan2(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.atan2(chainrule.tensor(1.0), chainrule.tensor(-1.0))
     tensor(2.3562)
     """
-    x, y = promote(input, other)
-    return binary(primitives.Arctan2, as_floating(x), as_floating(y))
+    return primitives.Arctan2.apply(*broadcast(*promote(input, other, floating=True)))
 
 
 def hypot(input: Operand, other: Operand) -> Tensor:
@@ -264,13 +275,21 @@ def hypot(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.hypot(chainrule.tensor([3.0]), chainrule.tensor([4.0]))
     tensor([5.])
     """
-    x, y = promote(input, other)
+    return _hypot(*broadcast(*promote(input, other)))
+
+
+@block
+def _hypot(x: Tensor, y: Tensor) -> Tensor:
     longer, shorter = maximum(abs(x), abs(y)), minimum(abs(x), abs(y))
-    scale = longer.detach()
-    usual = isfinite(scale) & (scale != 0)
-    scale = where(usual, scale, 1.0)
-    length = scale * ((longer / scale) ** 2 + (shorter / scale) ** 2).sqrt()
+    usual = isfinite(longer) & (longer != 0)
+    scale = where(usual, longer, 1.0)
+    length = scale * (1 + (shorter / scale) ** 2).sqrt()
     return where(usual, length, where(isinf(x) | isinf(y), math.inf, longer))
+
+
+@_hypot.gradient
+def _(g: Tensor, x: Tensor, y: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    return g * (x / output), g * (y / output)
 
 
 def logaddexp(input: Operand, other: Operand) -> Tensor:
@@ -281,9 +300,21 @@ def logaddexp(input: Operand, other: Operand) -> Tensor:
     tensor([100.6931])
     """
     x, y = promote(input, other)
-    top = maximum(x.detach(), y.detach())
-    shift = masked_fill(top, isinf(top), 0)  # ∞ − ∞ would be NaN
-    return ((x - shift).exp() + (y - shift).exp()).log() + shift
+    if x.dtype.itemsize == 2:  # the logarithm of a sum near 1 would lose all digits
+        return cast(logaddexp(x.float(), y.float()), x.value.array.dtype)
+    return _logaddexp(*broadcast(x, y))
+
+
+@block
+def _logaddexp(x: Tensor, y: Tensor) -> Tensor:
+    # The logarithm of what the smaller adds keeps its digits where the larger is 0.
+    distance = masked_fill(-abs(x - y), eq(x, y), 0)  # ∞ − ∞ would be NaN
+    return maximum(x, y) + distance.exp().log1p()
+
+
+@_logaddexp.gradient
+def _(g: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    return g * (x - y).sigmoid(), g * (y - x).sigmoid()
 
 
 def xlogy(input: Operand, other: Operand) -> Tensor:
@@ -293,8 +324,7 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.xlogy(chainrule.tensor([0.0, 1.0]), chainrule.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    x, y = promote(input, other)
-    x, y = as_floating(x), as_floating(y)
+    x, y = promote(input, other, floating=True)
     nothing = (x == 0) & ((y <= 0) | isinf(y))
     return masked_fill(x * where(nothing, 1.0, y).log(), nothing, 0)
 
@@ -314,6 +344,9 @@ def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
         low = input if min is None else where((input < min) | isnan(promote(min)[0]), min, input)
         return low if max is None else where((low > max) | isnan(promote(max)[0]), max, low)
     x = promote(input, *bounds)[0]
+    for bound in bounds:
+        if not isinstance(bound, TensorCell):
+            fitting(bound, x.value.array.dtype, "clamp")
     shape = common_shape([x.value.array.shape, *[b.value.array.shape for b in bounds if isinstance(b, TensorCell)]])
     return _clamp(expand_to(x, shape), min, max)
 
@@ -412,8 +445,9 @@ def copysign(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.copysign(chainrule.tensor([1.0, 2.0]), chainrule.tensor([-3.0, 0.0]))
     tensor([-1.,  2.])
     """
-    x, y = (as_floating(z) for z in promote(input, other))
-    return x.abs() * where(y.signbit(), -1.0, 1.0).to(x.dtype)
+    x, y = promote(input, other, floating=True)
+    result = x.abs() * where(y.signbit(), -1.0, 1.0).to(x.dtype)
+    return constant_in(result, y) if y.requires_grad else result
 
 
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
@@ -434,7 +468,12 @@ def ldexp(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.ldexp(chainrule.tensor([1.5]), chainrule.tensor([3]))
     tensor([12.])
     """
-    return mul(input, pow(2.0, other))
+    exponent = promote(other)[0]
+    if exponent.dtype.is_floating_point:
+        return mul(input, pow(2.0, exponent))
+    x = promote(input, floating=True)[0]
+    third = exponent.double().clamp(-2100, 2100) / 3  # 2 to the third is neither 0 nor ∞
+    return cast(x.double() * pow(2.0, third) * pow(2.0, third) * pow(2.0, third), x.value.array.dtype)
 
 
 def logaddexp2(input: Operand, other: Operand) -> Tensor:
@@ -445,6 +484,8 @@ def logaddexp2(input: Operand, other: Operand) -> Tensor:
     tensor([4.])
     """
     x, y = promote(input, other)
+    if x.dtype.itemsize == 2:
+        return cast(logaddexp2(x.float(), y.float()), x.value.array.dtype)
     return logaddexp(x * math.log(2), y * math.log(2)) / math.log(2)
 
 
@@ -455,5 +496,5 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
     >>> chainrule.float_power(chainrule.tensor([2]), -1)
     tensor([0.5000], dtype=chainrule.float64)
     """
-    x, y = promote(input, exponent)
-    return pow(x.double(), y.double())
+    double = np.dtype(np.float64)
+    return pow(*[cast(z, double) if is_tensor(z) else constant(z, double) for z in (input, exponent)])

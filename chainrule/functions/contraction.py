@@ -55,7 +55,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     if len(a) == len(b) == 2:
         return MatMul.apply(x, y)
     if len(b) == 2 and len(a) > 2:  # one large product instead of many small ones
-        return MatMul.apply(x.reshape(-1, a[-1]), y).reshape(*a[:-1], b[-1])
+        return MatMul.apply(x.reshape(math.prod(a[:-1]), a[-1]), y).reshape(*a[:-1], b[-1])
     if len(a) == 1:
         return matmul(x.unsqueeze(0), y).squeeze(-2 if len(b) > 1 else 0)
     if len(b) == 1:

@@ -13,7 +13,7 @@ from chainrule.cell import TensorCell, note_made
 from chainrule.devices import need_cpu
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import fitting, need_tensor
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import array_input
 from chainrule.primitives.value import Shape, Value
@@ -50,6 +50,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
             dtype = get_default_dtype() if not _holds_arrays(data) else None
     wanted = from_numpy_dtype(array.dtype) if dtype is None else as_dtype(dtype)
+    if wanted.kind == 1 and array.size and not isinstance(data, (np.ndarray, TensorCell)):
+        for extreme in (array.min(), array.max()):  # arrays are converted, numbers are what they say
+            fitting(extreme.item(), wanted.numpy, "tensor")
     with np.errstate(over="ignore", invalid="ignore"):  # too large for the type is infinite
         return make(np.array(array, dtype=wanted.numpy), requires_grad)
 
@@ -196,8 +199,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
     number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
     wanted = tensor(number).dtype if dtype is None else dtype
-    with np.errstate(over="ignore", invalid="ignore"):
-        return make(np.full(shape, number, _numpy_dtype(wanted)), requires_grad)
+    filling = fitting(number, _numpy_dtype(wanted), "full").value.array
+    return make(np.full(shape, filling, filling.dtype), requires_grad)
 
 
 def arange(
@@ -246,7 +249,10 @@ def linspace(
     need_cpu(device)
     if steps < 0:
         raise ShapeError(f"linspace: the number of steps cannot be negative, got {steps}.")
-    return make(np.linspace(start, end, steps).astype(_numpy_dtype(dtype)), requires_grad)
+    wanted = _numpy_dtype(dtype)
+    if wanted.kind in "iu":  # whole ends, and between them what is cut off to whole numbers
+        start, end = int(fitting(start, wanted, "linspace").item()), int(fitting(end, wanted, "linspace").item())
+    return make(np.linspace(start, end, steps).astype(wanted), requires_grad)
 
 
 def logspace(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.autodiff.block import block
 from chainrule.errors import DTypeError
 from chainrule.functions.arithmetic import atan2, clamp, div, hypot, pow, rpow
-from chainrule.functions.logic import _is_boolean, gt, isinf, lt, where
+from chainrule.functions.logic import _is_boolean, gt, isinf, lt, masked_fill, where
 from chainrule.functions.promotion import as_floating, need_tensor
 from chainrule.primitives import elementwise as primitives
 
@@ -244,8 +244,17 @@ def sinh(input: Tensor) -> Tensor:
     >>> chainrule.sinh(chainrule.tensor([1.0]))
     tensor([1.1752])
     """
-    x = as_floating(input)
+    return _sinh(as_floating(input))
+
+
+@block
+def _sinh(x: Tensor) -> Tensor:
     return (expm1(x) - expm1(-x)) / 2
+
+
+@_sinh.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    return g * cosh(x)
 
 
 def cosh(input: Tensor) -> Tensor:
@@ -255,8 +264,17 @@ def cosh(input: Tensor) -> Tensor:
     >>> chainrule.cosh(chainrule.tensor([1.0]))
     tensor([1.5431])
     """
-    x = as_floating(input)
+    return _cosh(as_floating(input))
+
+
+@block
+def _cosh(x: Tensor) -> Tensor:
     return (exp(x) + exp(-x)) / 2
+
+
+@_cosh.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    return g * sinh(x)  # the difference of the exponentials would lose a small x
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -295,8 +313,17 @@ def acosh(input: Tensor) -> Tensor:
     >>> chainrule.acosh(chainrule.tensor([2.0]))
     tensor([1.3170])
     """
-    x = as_floating(input)
+    return _acosh(as_floating(input))
+
+
+@block
+def _acosh(x: Tensor) -> Tensor:
     return log(x + sqrt(x - 1) * sqrt(x + 1))
+
+
+@_acosh.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    return g / (sqrt(x - 1) * sqrt(x + 1))
 
 
 def atanh(input: Tensor) -> Tensor:
@@ -318,8 +345,18 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     tensor([0.])
     """
     p = as_floating(input)
-    p = p if eps is None else clamp(p, eps, 1 - eps)
+    return _logit(p if eps is None else clamp(p, eps, 1 - eps))
+
+
+@block
+def _logit(p: Tensor) -> Tensor:
     return log(p / (1 - p))
+
+
+@_logit.gradient
+def _(g: Tensor, p: Tensor) -> Tensor:
+    # Where the value is NaN the slope is no number either, though 1/(p(1 − p)) would be one.
+    return g / masked_fill(p * (1 - p), (p < 0) | (p > 1), math.nan)
 
 
 def erf(input: Tensor) -> Tensor:
@@ -434,7 +471,25 @@ def sinc(input: Tensor) -> Tensor:
     >>> chainrule.sinc(chainrule.tensor([0.0, 0.5, 1.0])).round(decimals=4).abs()
     tensor([1.0000, 0.6366, 0.0000])
     """
-    x = as_floating(input)
-    nothing = x == 0
-    angle = where(nothing, 1.0, x) * math.pi
-    return where(nothing, 1 - x * x * (math.pi**2 / 6), sin(angle) / angle)
+    return _sinc(as_floating(input))
+
+
+@block
+def _sinc(x: Tensor) -> Tensor:
+    angle = where(x == 0, 1.0, x * math.pi)
+    return where(x == 0, 1.0, sin(angle) / angle)
+
+
+@_sinc.gradient
+def _(g: Tensor, x: Tensor) -> Tensor:
+    # (cos πx − sinc x)/x is the difference of nearly equal numbers near 0; there the series of the derivative,
+    # Σ (−1)ᵏ 2k a^(2k−1)/(2k + 1)! with a = πx, by Horner's rule.
+    angle = x * math.pi
+    near = abs(angle) < 1
+    square = where(near, angle * angle, 0.0)
+    series = square * 0
+    for k in range(9, 0, -1):
+        series = series * square + (-1) ** k * 2 * k / math.factorial(2 * k + 1)
+    far = where(near, 1.0, x)
+    quotient = (cos(far * math.pi) - sinc(far)) / far
+    return g * where(near, series * angle * math.pi, quotient)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chainrule.errors import ShapeError
+from chainrule.errors import NumberRangeError, ShapeError
 from chainrule.functions import (
     arithmetic,
     elementwise,
@@ -127,11 +127,15 @@ class FurtherMethods:
         return multinomial(self, num_samples, replacement, generator=generator)
 
     def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with waiting times of rate lambd, in place: −ln(1 − u) / lambd."""
+        """Fill with waiting times of rate lambd > 0, in place: −ln(1 − u) / lambd."""
+        if not lambd > 0:
+            raise NumberRangeError(f"exponential_: the rate is above 0, got {lambd}.")
         return self.assign(-(-_uniform(self, generator)).log1p() / lambd)
 
     def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Tensor:
         """Fill with numbers of Cauchy's distribution, in place: median + sigma · tan(π(u − ½))."""
+        if not sigma > 0:
+            raise NumberRangeError(f"cauchy_: sigma is above 0, got {sigma}.")
         return self.assign(((_uniform(self, generator) - 0.5) * math.pi).tan() * sigma + median)
 
     def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Tensor:

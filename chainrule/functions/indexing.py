@@ -10,8 +10,10 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError, TraceError
 from chainrule.functions.checking import check_numbers, check_range
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import arange, make, tensor, zeros
-from chainrule.functions.promotion import cast, constant, expand_to
+from chainrule.functions.logic import where
+from chainrule.functions.promotion import cast, constant, expand_to, fitting
 from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import view_through
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
@@ -223,7 +225,9 @@ def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], valu
 
 
 def _new_values(value: Any, dtype: Any) -> Tensor:
-    return constant(value, dtype) if isinstance(value, (bool, int, float)) else cast(tensor(value), dtype)
+    if not isinstance(value, (bool, int, float)):
+        return cast(tensor(value), dtype)
+    return fitting(value, dtype, "index") if dtype.kind in "iu" else constant(value, dtype)
 
 
 def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumulate: bool = False) -> Tensor:
@@ -278,6 +282,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     tensor([2., 0., 0.])
     """
     need_same_dtype(input, source, "index_add")
+    if not input.ndim:
+        return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())
     source = cast(source * alpha, source.value.array.dtype) if alpha != 1 else source
     return IndexAdd.apply(input, source, _vector(input, dim, index, "index_add"), key=_at(input, dim, "index_add"))
 
@@ -285,6 +291,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """The tensor with the slices of `source` put at the listed places along `dim`."""
     need_same_dtype(input, source, "index_copy")
+    if not input.ndim:
+        return index_copy(input.reshape(1), dim, index, source.reshape(-1)).reshape(())
     return IndexUpdate.apply(input, source, _vector(input, dim, index, "index_copy"), key=_at(input, dim, "index_copy"))
 
 
@@ -299,6 +307,13 @@ def need_same_dtype(input: Tensor, source: Tensor, operation: str) -> None:
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     """The tensor with one number in the listed slices along `dim`."""
+    if not input.ndim:
+        return index_fill(input.reshape(1), dim, index, value).reshape(())
+    if isinstance(value, TensorCell) and value.requires_grad:  # one gradient for each entry, however often it is listed
+        axis = axis_of(dim, input.ndim, "index_fill")
+        listed = index_fill(zeros(input.shape[axis], dtype="bool"), 0, index, True)
+        there = listed.reshape([-1 if i == axis else 1 for i in range(input.ndim)]).expand(tuple(input.shape))
+        return input.masked_fill(there, value)
     return _updated(
         IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(input, dim, index, "index_fill")], value
     )
@@ -358,6 +373,9 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input.ndim:
         axis_of(dim, 0, "gather")
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(tuple(index.shape))
+    if not index.numel() and index.ndim != input.ndim:
+        nothing = input.new_zeros(tuple(index.shape))
+        return constant_in(nothing, input) if input.requires_grad else nothing
     key, places = _grid(input, dim, index, "gather")
     return Index.apply(input, *places, key=key)
 
@@ -372,7 +390,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             [2, 4]])
     """
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     axis = axis_of(dim, input.ndim, "take_along_dim")
     own, wanted = list(input.shape), list(indices.shape)
     if len(own) != len(wanted):
@@ -382,7 +400,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             if 1 not in (a, b):
                 raise ShapeError(f"take_along_dim: {tuple(own)} and indices {tuple(wanted)} do not broadcast.")
             own[i] = wanted[i] = a * b
-    return gather(expand_to(input, tuple(own)), dim, expand_to(indices, tuple(wanted)))
+    extent = input.shape[axis]
+    from_the_end = where(indices < 0, indices + extent, indices)
+    return gather(expand_to(input, tuple(own)), dim, expand_to(from_the_end, tuple(wanted)))
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -413,6 +433,10 @@ def scatter(
 
 
 def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any, operation: str) -> Tensor:
+    if not input.ndim:
+        axis_of(dim, 0, operation)
+        src = src.reshape(-1) if isinstance(src, TensorCell) else src  # type: ignore[attr-defined]
+        return _scattered(primitive, input.reshape(1), 0, index.reshape(-1), src, operation).reshape(())
     key, places = _grid(input, dim, index, operation)
     if isinstance(src, TensorCell):
         need_same_dtype(input, src, operation)  # type: ignore[arg-type]
@@ -551,6 +575,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if input.ndim != 1 or input.dtype.kind == 2:
         raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {kind}.")
     ones = make(np.ones(input.shape, np.int64)) if weights is None else weights
+    ones = ones if weights is None or ones.dtype.is_floating_point else ones.double()
     if input.dtype.kind:
         check_range(_are_counts, input, 0, 2**63 - 1, kind=kind)
     if minlength and current_state().trace is not None:

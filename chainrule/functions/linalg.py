@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import reduction
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import eye, make
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
@@ -179,6 +181,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVDResult:
 
 
 def _full_svd(a: Any) -> Any:
+    primitives.need_finite("svd", a)
     return tuple(np.linalg.svd(a))
 
 
@@ -302,10 +305,25 @@ def pinv(A: Tensor, *, rtol: float | None = None) -> Tensor:
     >>> pinv(chainrule.tensor([[2.0], [0.0]]))
     tensor([[0.5000, 0.0000]])
     """
+    primitives.check_matrices("pinv", A.value.array)
+    return _pseudo_inverse(A, rtol)
+
+
+@block
+def _pseudo_inverse(A: Tensor, rtol: float | None) -> Tensor:
     u, s, vh = svd(A, full_matrices=False)
     dropped = s <= _smallest_kept(s, A, rtol)
     inverse = s.masked_fill(dropped, 1).reciprocal().masked_fill(dropped, 0)
     return vh.mT @ (inverse.unsqueeze(-1) * u.mT)
+
+
+@_pseudo_inverse.gradient
+def _(g: Tensor, A: Tensor, output: Tensor) -> Tensor:
+    # Not through the SVD, whose vectors have no derivative where singular values coincide; P has one where the rank
+    # stays. Source: Golub and Pereyra, "The differentiation of pseudo-inverses", 1973.
+    p, to_p = output, g.mT
+    beside_columns, beside_rows = to_p - A @ (p @ to_p), to_p - (to_p @ p) @ A
+    return beside_columns @ (p @ p.mT) + (p.mT @ p) @ beside_rows - p.mT @ g @ p.mT
 
 
 def lstsq(A: Tensor, B: Tensor) -> LstsqResult:
@@ -335,7 +353,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     while n:
         result = result @ square if n & 1 else result
         square, n = square @ square if n > 1 else square, n >> 1
-    return result
+    return constant_in(result, A) if A.requires_grad and not result.requires_grad else result
 
 
 def matrix_exp(A: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
-from chainrule.functions.promotion import Operand, as_floating, binary, cast, common_shape, constant, expand_to, promote
+from chainrule.functions.promotion import Operand, as_floating, binary, cast, common_shape, expand_to, fitting, promote
 from chainrule.primitives import elementwise as primitives
 
 if TYPE_CHECKING:
@@ -253,6 +253,9 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
     if condition.value.array.dtype != np.bool_:
         raise DTypeError(f"where: the condition must be boolean, got {condition.dtype}; compare first, as in x > 0.")
     x, y = promote(input, other)
+    for given in (input, other):
+        if not isinstance(given, TensorCell) and x.dtype.kind < 2:
+            fitting(given, x.value.array.dtype, "where")
     shape = common_shape([t.value.array.shape for t in (condition, x, y)])
     return primitives.Where.apply(*[expand_to(t, shape) for t in (condition, x, y)])
 
@@ -267,9 +270,17 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     dtype = input.value.array.dtype
     if mask.value.array.dtype != np.bool_:
         raise DTypeError(f"masked_fill: the mask must be boolean, got {mask.dtype}; compare first, as in x > 0.")
-    filling = cast(value, dtype) if isinstance(value, TensorCell) else constant(value, dtype)  # type: ignore[arg-type]
+    filling = _held(value, dtype) if isinstance(value, TensorCell) else fitting(value, dtype, "masked_fill")
     shape = common_shape([mask.value.array.shape, input.value.array.shape])
     return primitives.Where.apply(expand_to(mask, shape), expand_to(filling, shape), expand_to(input, shape))
+
+
+def _held(value: Any, dtype: Any) -> Tensor:
+    """A tensor in another type; if it is one number that is known, a NumberRangeError unless the type holds it."""
+    array = value.value.array
+    if isinstance(array, np.ndarray) and not array.shape and array.dtype != dtype:
+        fitting(array.item(), dtype, "masked_fill")
+    return cast(value, dtype)
 
 
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.cell import TensorCell, ViewStep
 from chainrule.devices import CPU, Device, need_cpu
-from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.errors import DTypeError, GradientError, NumberRangeError, ShapeError
 from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
 from chainrule.functions.creation import full_like, read_shape, zeros
 from chainrule.functions.promotion import cast
@@ -43,6 +43,8 @@ def _filled(self: Any, value: Any) -> Any:
         raise ShapeError(
             f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_."
         )
+    if isinstance(value, TensorCell):
+        value = cast(value, self.value.array.dtype)  # type: ignore[arg-type]
     if isinstance(value, TensorCell) or self.requires_grad:
         return logic.masked_fill(self, _everywhere(self), value)  # what was there has gradient 0
     return full_like(self, value)
@@ -310,15 +312,18 @@ class Methods:
     # ----------------------------------------------------------------------- random, in place
 
     def uniform_(self: Any, low: float = 0.0, high: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with numbers uniform in [low, high), in place."""
+        """Fill with numbers uniform in [low, high), in place. Raises NumberRangeError if low > high."""
         from chainrule.random import rand_like
 
+        if not low <= high:
+            raise NumberRangeError(f"uniform_ draws from [low, high), got {low} and {high}.")
         return self.assign(rand_like(self, generator=generator) * (high - low) + low)
 
     def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with normal numbers of this mean and standard deviation, in place."""
-        from chainrule.random import randn_like
+        """Fill with normal numbers of this mean and standard deviation, in place; NumberRangeError if negative."""
+        from chainrule.random import need_deviation, randn_like
 
+        need_deviation(std, "normal_")
         return self.assign(randn_like(self, generator=generator) * std + mean)
 
     def bernoulli_(self: Any, p: float = 0.5, *, generator: Any = None) -> Tensor:

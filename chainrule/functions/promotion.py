@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.dtypes import DType, from_numpy_dtype, get_default_dtype, result_dtype, scalar_dtype
-from chainrule.errors import DTypeError, GradientError, ShapeError
-from chainrule.primitives.elementwise import Cast
+from chainrule.dtypes import DType, FloatLimits, from_numpy_dtype, get_default_dtype, result_dtype, scalar_dtype
+from chainrule.errors import DTypeError, GradientError, NumberRangeError, ShapeError
+from chainrule.primitives.elementwise import Cast, Divide, FloorDivide, Multiply
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.trace import array_input
@@ -56,9 +57,35 @@ def cast(x: Tensor, dtype: DataType) -> Tensor:
 
 
 def constant(number: Any, dtype: DataType) -> Tensor:
-    """A 0-d tensor of a number. Integers too large for the type wrap around, as in PyTorch."""
+    """A 0-d tensor of a number. Integers too large for the type wrap around, as in PyTorch; see `fitting`.
+
+    Raises NumberRangeError for integers that not even int64 holds.
+    """
+    if type(number) is int and not -(2**63) <= number < 2**63 and dtype.kind in "iub":
+        raise NumberRangeError(f"the integer {number} needs more than the 64 bits of an int64.")
     with np.errstate(over="ignore", invalid="ignore"):
         return Primitive.make_tensor(Value(np.array(number).astype(dtype)))
+
+
+def fitting(number: Any, dtype: DataType, operation: str) -> Tensor:
+    """A 0-d tensor of a number which the type can hold; a NumberRangeError if it cannot.
+
+    For what stores a number as it stands (`masked_fill`, `full`, the bounds of `clamp`). As in PyTorch, an unsigned
+    type takes the whole number −n for its complement as long as it holds n, and fractions are cut off.
+    """
+    if not _fits(number, dtype):
+        raise NumberRangeError(f"{operation}: the number {number} does not fit into {from_numpy_dtype(dtype).name}.")
+    return constant(number, dtype)
+
+
+def _fits(number: Any, dtype: DataType) -> bool:
+    if dtype.kind == "b":
+        return True
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        least = limits.min if limits.min or isinstance(number, float) else -int(limits.max)
+        return bool(least <= number <= limits.max)  # False for NaN
+    return not math.isfinite(number) or abs(number) <= FloatLimits(from_numpy_dtype(dtype)).max
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape:
@@ -100,8 +127,12 @@ def expand_to(x: Tensor, shape: Shape) -> Tensor:
     return Broadcast.apply(x, to=shape)
 
 
-def promote(*arguments: Any) -> list[Tensor]:
-    """Tensors of one data type from tensors, arrays and Python numbers, by PyTorch's rules."""
+def promote(*arguments: Any, floating: bool = False) -> list[Tensor]:
+    """Tensors of one data type from tensors, arrays and Python numbers, by PyTorch's rules.
+
+    With `floating` whole numbers become the default floating-point type, each at once: 1000 beside a tensor of uint8
+    stays 1000, which it would not by way of uint8.
+    """
     dims: list[DType] = []
     points: list[DType] = []
     scalars: list[DType] = []
@@ -112,7 +143,11 @@ def promote(*arguments: Any) -> list[Tensor]:
             (dims if array.shape else points).append(from_numpy_dtype(array.dtype))
         else:
             scalars.append(scalar_dtype(thing))
-    dtype = result_dtype(dims, points, scalars).numpy
+    joint = result_dtype(dims, points, scalars)
+    return _converted(things, (get_default_dtype() if floating and joint.kind < 2 else joint).numpy)
+
+
+def _converted(things: Sequence[Any], dtype: DataType) -> list[Tensor]:
     return [cast(thing, dtype) if is_tensor(thing) else constant(thing, dtype) for thing in things]
 
 
@@ -143,18 +178,60 @@ def binary(primitive: Any, x: Any, y: Any) -> Any:
     if isinstance(x, TensorCell):
         if isinstance(y, TensorCell):
             a, b = x.value.array, y.value.array
-            if a.dtype is not b.dtype and a.dtype != b.dtype:
-                x, y = promote(x, y)
-            return primitive.apply(*broadcast(x, y))
-        elif type(y) in (float, int) and x.value.array.dtype.kind == "f":
+            if a.dtype is b.dtype or a.dtype == b.dtype:
+                return primitive.apply(*broadcast(x, y))
+        elif type(y) in (float, int) and x.value.array.dtype in _PLAIN:
             return primitive.apply(x, filled(y, x.value.array))
-    elif type(x) in (float, int) and isinstance(y, TensorCell) and y.value.array.dtype.kind == "f":
+    elif type(x) in (float, int) and isinstance(y, TensorCell) and y.value.array.dtype in _PLAIN:
         return primitive.apply(filled(x, y.value.array), y)
     if is_sparse(x) or is_sparse(y):
         from chainrule.sparse.functions import elementwise
 
         return elementwise(primitive.__name__, x, y)
-    return primitive.apply(*broadcast(*promote(x, y)))
+    pair = promote(x, y)
+    if pair[0].dtype.itemsize == 2 and primitive in _KEPT:
+        single = in_single(primitive, x, y)
+        if single is not None:
+            return cast(primitive.apply(*broadcast(*single)), pair[0].value.array.dtype)
+    return primitive.apply(*broadcast(*pair))
+
+
+#: Types in which a Python number stands beside a tensor as it is.
+_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
+_NUMBER = (int, float)
+#: Which operands of products and quotients of halves, by their place, keep their digits if they are single numbers, as
+#: in PyTorch: so x / 10⁶ in float16 is not x / ∞.
+_KEPT: dict[Any, tuple[Any, Any]] = {
+    Multiply: (_NUMBER, (TensorCell, *_NUMBER)),
+    Divide: (_NUMBER, (TensorCell, *_NUMBER)),
+    FloorDivide: ((), (TensorCell, *_NUMBER)),
+}
+
+
+def in_single(primitive: Any, x: Operand, y: Operand) -> list[Tensor] | None:
+    """Two operands whose common type is a half in float32, if one is a single number that the half would round."""
+    pair, single = promote(x, y), np.dtype(np.float32)
+    if pair[0].value.array.dtype.kind not in "fV":
+        return None
+    exact = [
+        _unrounded(operand, half.value.array.dtype) if isinstance(operand, kinds) else None
+        for operand, half, kinds in zip((x, y), pair, _KEPT[primitive], strict=True)
+    ]
+    if exact == [None, None]:
+        return None
+    return [cast(half, single) if e is None else e for half, e in zip(pair, exact, strict=True)]
+
+
+def _unrounded(operand: Any, dtype: DataType) -> Tensor | None:
+    """A single number in float32, if a half rounds it; else None."""
+    single = np.dtype(np.float32)
+    if isinstance(operand, TensorCell):
+        array = operand.value.array
+        return None if array.shape or array.dtype == dtype else cast(operand, single)  # type: ignore[arg-type]
+    number = float(operand)
+    with np.errstate(over="ignore"):
+        rounded = float(np.asarray(number).astype(dtype))
+    return None if rounded == number or math.isnan(number) else constant(number, single)
 
 
 def written(result: Any, out: Any) -> Any:

@@ -68,7 +68,8 @@ def sum(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype: 
     tensor([4, 6])
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(sum(cast(input, wanted), dim, keepdim), wanted)
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "sum")
     if not axes:
@@ -87,7 +88,23 @@ def mean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype:
         input = cast(input, as_dtype(dtype).numpy)
     _need_floating(input, "mean")
     shape = input.value.array.shape
-    return sum(input, dim, keepdim) / _count(shape, axes_of(dim, len(shape), "mean"))
+    total = sum(in_float32(input), dim, keepdim) / _count(shape, axes_of(dim, len(shape), "mean"))
+    return cast(total, input.value.array.dtype)
+
+
+def in_float32(x: Tensor) -> Tensor:
+    """Halves in float32, other numbers as they are: sums of halves, and counts beyond 65504, would be infinite."""
+    return cast(x, np.dtype(np.float32)) if x.value.array.dtype.itemsize == 2 and x.dtype.is_floating_point else x
+
+
+def ratio_of_sums(over: Tensor, under: Tensor) -> Tensor:
+    """Σ over / Σ under of all entries, in the type of the first: a weighted mean.
+
+    >>> import chainrule
+    >>> ratio_of_sums(chainrule.tensor([2.0, 4.0]), chainrule.tensor([1.0, 1.0]))
+    tensor(3.)
+    """
+    return cast(sum(in_float32(over)) / sum(in_float32(under)), over.value.array.dtype)
 
 
 def _count(shape: Shape, axes: Shape) -> int:
@@ -122,11 +139,24 @@ def var(
     _need_floating(input, "var")
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "var")
-    deviation = input - mean(input, axes or None, keepdim=True)
     lost = (1 if unbiased else 0) if correction is None else correction
     freedom = _count(shape, axes) - lost
+    deviation = centred(in_float32(input), axes)[0]
     squares = sum(deviation * deviation, axes or None, keepdim)
-    return squares / (freedom if freedom > 0 else 0)
+    return cast(squares / (freedom if freedom > 0 else 0), input.value.array.dtype)
+
+
+def centred(x: Tensor, axes: Shape) -> tuple[Tensor, Tensor]:
+    """x minus its mean over the axes, and the mean, of size 1 along them.
+
+    The mean is corrected by the mean of what it leaves: a rounded sum over the number is not the entry itself where
+    all are equal, and then the rounding error would be taken for a deviation.
+    """
+    shape = x.value.array.shape
+    axes = axes or tuple(range(len(shape)))
+    rough = mean(x.detach_copy(), axes or None, keepdim=True)
+    middle = rough + mean(x - rough, axes or None, keepdim=True)
+    return x - middle, middle
 
 
 def std(
@@ -143,7 +173,8 @@ def std(
     >>> chainrule.std(chainrule.tensor([1.0, 2.0, 3.0]))
     tensor(1.)
     """
-    return _root(var(input, dim, unbiased, keepdim, correction=correction))
+    squares = var(in_float32(input), dim, unbiased, keepdim, correction=correction)
+    return cast(_root(squares), input.value.array.dtype)
 
 
 @block
@@ -259,7 +290,8 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
     tensor(24.)
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(prod(cast(input, wanted), dim, keepdim), wanted)
     shape = input.value.array.shape
     axes = axes_of(dim, len(shape), "prod")
     if not axes:
@@ -309,6 +341,8 @@ def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> T
     tensor(100.6931)
     """
     x = as_floating(input)
+    if x.dtype.itemsize == 2:
+        return cast(logsumexp(x.float(), dim, keepdim), x.value.array.dtype)
     shape = x.value.array.shape
     axes = axes_of(dim, len(shape), "logsumexp")
     if not axes:
@@ -324,6 +358,8 @@ def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> T
 def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
     """The p-norm over `dim`, (Σ|x|^p)^(1/p); ∞ gives the largest |x|, 0 counts the entries that are not 0.
 
+    "fro" is 2; "nuc", of matrices or of two dimensions `dim`, is the sum of the singular values.
+
     >>> import chainrule
     >>> chainrule.norm(chainrule.tensor([3.0, 4.0]))
     tensor(5.)
@@ -332,22 +368,49 @@ def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: boo
     if input.dtype.itemsize == 2:  # the powers of halves overflow where their norm does not
         return norm(input.float(), p, dim, keepdim).to(input.dtype)
     if p in ("fro", 2):
-        return _root(sum(input * input, dim, keepdim))
+        return _euclidean(input, dim, keepdim)
+    if p == "nuc":
+        from chainrule.functions.linalg import matrix_norm
+
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else tuple(dim), keepdim)  # type: ignore[arg-type]
     if isinstance(p, str):
-        raise DTypeError(f"norm: p is a number or 'fro', got {p!r}; matrix norms are in linalg.")
+        raise DTypeError(f"norm: p is a number, 'fro' or 'nuc', got {p!r}; other matrix norms are in linalg.")
     size = input.abs()
     if p == float("inf"):
         return amax(size, dim, keepdim)
     if p == float("-inf"):
         return amin(size, dim, keepdim)
     if p == 0:
-        return sum((input != 0).to(input.dtype), dim, keepdim)
+        return sum(_counted(input), dim, keepdim)
     if p == 1:
         return sum(size, dim, keepdim)
     nothing = input == 0  # where the power has no derivative for p < 1
     total = sum((size.masked_fill(nothing, 1) ** p).masked_fill(nothing, 0), dim, keepdim)
-    zero = total == 0
+    # A negative power of 0 is ∞, and the norm then 0, whatever the others are.
+    zero = any(nothing, dim, keepdim) if p < 0 else total == 0
     return (total.masked_fill(zero, 1) ** (1 / p)).masked_fill(zero, 0)
+
+
+@block
+def _counted(input: Tensor) -> Tensor:
+    """1 where an entry is not 0. It can be differentiated, but nothing comes back, as in PyTorch."""
+    return (input != 0).to(input.dtype)
+
+
+@_counted.gradient
+def _(g: Tensor) -> None:
+    return None
+
+
+def _euclidean(input: Tensor, dim: Dimensions, keepdim: bool) -> Tensor:
+    """The root of the sum of squares; in float64 where squares leave the range of float32."""
+    squares = sum(input * input, dim, keepdim)
+    if input.dtype.itemsize == 4:
+        array = squares.value.array
+        if not isinstance(array, np.ndarray) or not ((array > 1e-30) & (array < np.inf)).all():
+            wide = input.double()
+            return cast(_root(sum(wide * wide, dim, keepdim)), input.value.array.dtype)
+    return _root(squares)
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
@@ -358,7 +421,8 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([1, 3, 6])
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(cumsum(cast(input, wanted), dim), wanted)
     axis = axis_of(dim, input.ndim, "cumsum")
     if not input.ndim:
         return sum(input)
@@ -373,7 +437,8 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     tensor([1, 2, 6])
     """
     if dtype is not None:
-        input = cast(input, as_dtype(dtype).numpy)
+        wanted = as_dtype(dtype).numpy
+        return cast(cumprod(cast(input, wanted), dim), wanted)
     axis = axis_of(dim, input.ndim, "cumprod")
     if not input.ndim:
         return prod(input)
@@ -481,6 +546,9 @@ def quantile(
     _need_floating(input, "quantile")
     several = isinstance(q, TensorCell) and q.ndim > 0
     shares = q.tolist() if several else [float(q)]
+    slopes: Any = [None] * len(shares)
+    if isinstance(q, TensorCell) and q.requires_grad and interpolation == "linear":  # only there it varies with q
+        slopes = q.reshape(-1).unbind()  # type: ignore[attr-defined]
     if not builtins.all(0 <= share <= 1 for share in shares):
         raise ShapeError(f"quantile: q lies in [0, 1], got {shares if several else shares[0]}.")
     if interpolation not in _BETWEEN:
@@ -490,7 +558,9 @@ def quantile(
     x = input.reshape(-1) if dim is None or not input.ndim else input
     axis = 0 if dim is None else axis_of(dim, input.ndim, "quantile")
     ordered = sort(x, axis).values
-    found = [_entry_between(ordered, axis, share, _BETWEEN[interpolation]) for share in shares]
+    found = [
+        _entry_between(ordered, axis, share, interpolation, slope) for share, slope in zip(shares, slopes, strict=True)
+    ]
     if dim is None and keepdim:
         found = [value.reshape((1,) * input.ndim) for value in found]
     elif not keepdim or not input.ndim:
@@ -508,13 +578,16 @@ _BETWEEN: dict[str, Callable[[float, int], float]] = {
 }
 
 
-def _entry_between(ordered: Tensor, axis: int, share: float, between: Callable[[float, int], float]) -> Tensor:
+def _entry_between(ordered: Tensor, axis: int, share: float, interpolation: str, slope: Any) -> Tensor:
     """What stands at a share of sorted entries; NaN, which is sorted to the end, hides everything."""
     extent = ordered.shape[axis]
     place = share * (extent - 1)
     low = int(place)
     below, above = ordered.narrow(axis, low, 1), ordered.narrow(axis, builtins.min(low + 1, extent - 1), 1)
-    value = below + (above - below) * between(place - low, low)
+    part: Any = _BETWEEN[interpolation](place - low, low)
+    if slope is not None:
+        part = slope * (extent - 1) - low
+    value = below + (above - below) * part
     last = ordered.narrow(axis, extent - 1, 1)
     return last.where(last.isnan(), value)
 
@@ -537,7 +610,9 @@ def nanmean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dty
     tensor(2.)
     """
     _need_floating(input, "nanmean")
-    return nansum(input, dim, keepdim, dtype=dtype) / sum(~input.isnan(), dim, keepdim)
+    x = input if dtype is None else cast(input, as_dtype(dtype).numpy)
+    wide = in_float32(x)
+    return cast(nansum(wide, dim, keepdim) / sum(~wide.isnan(), dim, keepdim), x.value.array.dtype)
 
 
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
@@ -572,8 +647,8 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean` at once."""
-    squares, middle = var_mean(input, dim, unbiased, keepdim, correction=correction)
-    return _root(squares), middle
+    middle = mean(input, None if isinstance(dim, bool) else dim, keepdim)
+    return std(input, dim, unbiased, keepdim, correction=correction), middle
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices:

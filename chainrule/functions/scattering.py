@@ -111,6 +111,9 @@ def scatter_reduce(
     """
     if reduce not in ("sum", "mean", "prod", "amax", "amin"):
         raise ValueError(f"scatter_reduce: reduce is 'sum', 'mean', 'prod', 'amax' or 'amin', got {reduce!r}.")
+    if not input.ndim:
+        parts = index.reshape(-1), src.reshape(-1)
+        return scatter_reduce(input.reshape(1), 0, *parts, reduce, include_self=include_self).reshape(())
     src = src[tuple(slice(0, extent) for extent in index.shape)]
     if reduce in ("amax", "amin"):
         return _extreme(input, dim, index, src, reduce, include_self)

@@ -12,6 +12,7 @@ from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.promotion import as_floating
 from chainrule.functions.reduction import ValuesAndIndices, argmax, axis_of, cummax, sort
 from chainrule.primitives.numpy_function import by_numpy
+from chainrule.primitives.reduction import SearchSorted
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -40,8 +41,7 @@ def searchsorted(
             f"searchsorted: sequences {tuple(sorted_sequence.shape)} and values {tuple(values.shape)} must agree in "
             "all dimensions but the last; or give one vector for all values."
         )
-    sequence, wanted = sorted_sequence.unsqueeze(-2), values.unsqueeze(-1)
-    return ((sequence <= wanted) if right else (sequence < wanted)).sum(-1).to(dtype)
+    return SearchSorted.apply(sorted_sequence.detach(), values.detach(), right=right).to(dtype)
 
 
 def _places_in_order(sequence: Any, values: Any, side: Any) -> Any:

@@ -11,8 +11,9 @@ import numpy as np
 
 from chainrule.cell import Size, TensorCell
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import make, read_shape
-from chainrule.functions.promotion import cast, common_shape, promote, written
+from chainrule.functions.promotion import cast, common_shape, fitting, promote, written
 from chainrule.functions.reduction import axes_of, axis_of
 from chainrule.primitives import shape as primitives
 from chainrule.primitives.indexing import Index, Range
@@ -102,7 +103,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     Size([3])
     """
     shape = tuple(input.shape)
-    axes = axes_of(dim, len(shape), "squeeze") if dim is not None else range(len(shape))
+    axes = () if dim in ((), []) else axes_of(dim, len(shape), "squeeze") if dim is not None else range(len(shape))
     return reshape(input, tuple(extent for i, extent in enumerate(shape) if extent != 1 or i not in axes))
 
 
@@ -266,8 +267,10 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
-def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each entry (or each slice along `dim`) repeated in place, all equally often or as a vector of integers says.
+
+    output_size: how many there are then; PyTorch saves counting by it. Raises ShapeError if there are not so many.
 
     >>> import chainrule
     >>> chainrule.repeat_interleave(chainrule.tensor([1, 2]), 2)
@@ -275,6 +278,13 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
     """
     x, axis = (reshape(input, -1), 0) if dim is None else (input, axis_of(dim, input.ndim, "repeat_interleave"))
     shape = tuple(x.shape)
+    if output_size is not None:
+        result = repeat_interleave(x, repeats, axis)
+        if result.shape[axis] != output_size:
+            raise ShapeError(f"repeat_interleave: {result.shape[axis]} slices come out, output_size is {output_size}.")
+        return result
+    if isinstance(repeats, TensorCell) and not repeats.ndim:
+        repeats = reshape(repeats, 1)  # type: ignore[arg-type]
     if isinstance(repeats, TensorCell):
         if repeats.ndim != 1 or repeats.shape[0] not in (1, shape[axis]):
             raise ShapeError(f"repeat_interleave: repeats {tuple(repeats.shape)} for {shape[axis]} slices of {shape}.")
@@ -371,10 +381,15 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         return written(cat(tensors, dim), out)
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
-    parts = [x for x in parts if tuple(x.shape) != (0,)]
-    if not parts:
-        return clone(_same_type(tensors, "cat")[0])
-    return primitives.Concatenate.apply(*parts, axis=axis_of(dim, parts[0].ndim, "cat"))
+    joined = [x for x in parts if tuple(x.shape) != (0,)]
+    if joined:
+        result = primitives.Concatenate.apply(*joined, axis=axis_of(dim, joined[0].ndim, "cat"))
+    else:
+        result = clone(parts[0])
+    for x in parts:
+        if x.requires_grad and tuple(x.shape) == (0,):
+            result = constant_in(result, x)
+    return result
 
 
 concat = concatenate = cat
@@ -543,6 +558,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     pairs = [(0, 0)] * (input.ndim - len(pairs)) + pairs[::-1]
     before, after = zip(*pairs, strict=True) if pairs else ((), ())
+    if value:
+        fitting(value, input.value.array.dtype, "pad")
     return primitives.Pad.apply(input, before=before, after=after, constant=value or 0)
 
 

@@ -45,7 +45,7 @@ def cov(
     over = total - lost
     over = max(over, 0) if weights is None else over.clamp(min=0)
     result = (centred if weights is None else centred * weights) @ centred.T / over
-    return result.reshape(()) if input.ndim < 2 else result
+    return result.reshape(()) if x.shape[0] == 1 else result  # of one variable its variance
 
 
 def corrcoef(input: Tensor) -> Tensor:
@@ -88,7 +88,12 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
         )
     if p < 0:
         raise ShapeError(f"cdist: p is not negative, got {p}.")
-    return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+    return distances(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+
+
+def distances(differences: Tensor, p: float) -> Tensor:
+    """The p-norms along the last dimension; p = 0 counts the entries that differ, and its gradient is 0."""
+    return differences.sign().abs().sum(-1) if p == 0 else norm(differences, p, -1)
 
 
 def _areas(y: Tensor, x: Tensor | None, dx: float, axis: int) -> Tensor:

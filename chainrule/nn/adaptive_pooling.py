@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
+from chainrule.functions.reduction import in_float32
 from chainrule.nn.axis_map import AxisMap, map_axes, map_axis
 from chainrule.nn.conv import batched
 from chainrule.nn.module import Module
@@ -52,19 +53,21 @@ def adaptive_mean(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
     Windows of one size that do not overlap are sums of strided slices, or if they are large a reshape and a mean along
     one dimension after the other. Others are a sparse matrix for each dimension.
     """
+    dtype, x = x.dtype, in_float32(x)
     whole = [axis for axis, out in enumerate(sizes, 2) if out == 1]
     x = x.mean(whole, keepdim=True) if whole else x
     inside = tuple(x.shape[2:])
     kernel = tuple(n // out for n, out in zip(inside, sizes, strict=True))
     if all(n % out == 0 for n, out in zip(inside, sizes, strict=True)) and 1 < math.prod(kernel) <= _FEW:
-        return WindowSum.apply(x, kernel=kernel, stride=kernel, dilation=(1,) * len(sizes)) / math.prod(kernel)
+        total = WindowSum.apply(x, kernel=kernel, stride=kernel, dilation=(1,) * len(sizes))
+        return (total / math.prod(kernel)).to(dtype)
     uneven = {}
     for axis, (n, out) in enumerate(zip(inside, sizes, strict=True), 2):
         if n % out:
             uneven[axis] = _means(n, out)
         elif n != out:
             x = x.unflatten(axis, (out, n // out)).mean(axis + 1)
-    return map_axes(x, uneven)
+    return map_axes(x, uneven).to(dtype)
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,8 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
 from chainrule.functions.linalg import vector_norm
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import common_shape, expand_to, need_tensor, promote
+from chainrule.functions.statistics import distances
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
@@ -21,7 +22,9 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> cosine_similarity(chainrule.tensor([[1.0, 0.0], [3.0, 4.0]]), chainrule.tensor([[2.0, 0.0], [0.0, 1.0]]))
     tensor([1.0000, 0.8000])
     """
-    a, b = need_tensor(x1, "cosine_similarity"), need_tensor(x2, "cosine_similarity")
+    a, b = promote(need_tensor(x1, "cosine_similarity"), need_tensor(x2, "cosine_similarity"))
+    shape = common_shape([tuple(a.shape), tuple(b.shape)])
+    a, b = expand_to(a, shape), expand_to(b, shape)  # `dim` counts in the common shape, and sums run over all of it
     lengths = [vector_norm(x, dim=dim, keepdim=True).clamp(min=eps) for x in (a, b)]
     return ((a / lengths[0]) * (b / lengths[1])).sum(dim)
 
@@ -52,7 +55,7 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
     if not p >= 0:
         raise ValueError(f"pdist: p is not negative, got {p}.")
     first, second = (tensor(places) for places in np.triu_indices(x.shape[0], 1))  # by the size alone
-    return vector_norm(x.index_select(0, first) - x.index_select(0, second), p, dim=-1)
+    return distances(x.index_select(0, first) - x.index_select(0, second), p)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import arange, linspace, ones, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
@@ -70,8 +71,8 @@ def grid_sample(
 
     mode: "bilinear" (in volumes trilinear), "nearest" (½ goes to the even pixel) or "bicubic" (images only,
     a = −0.75). padding_mode says what is outside: "zeros", "border" (the nearest pixel of the border) or "reflection"
-    (mirrored at the edge). A place that is NaN gives NaN ("nearest": 0). The gradient goes to the input and, except in
-    "nearest", to the grid; it is 0 for places that "border" has moved.
+    (mirrored at the edge). A place that is NaN gives NaN ("nearest": 0). The gradient goes to the input and to the
+    grid ("nearest": zeros); it is 0 for places that "border" has moved.
 
     Raises ShapeError where input and grid do not fit, ValueError for another mode.
 
@@ -96,7 +97,8 @@ def grid_sample(
             [(_moved_inside(p, n, padding_mode, bool(align_corners)), weight) for p, weight in pairs]
             for pairs, n in zip(neighbours, inside, strict=True)
         ]
-    return _weighted_sum(input, neighbours, tuple(grid.shape[1:-1]))
+    result = _weighted_sum(input, neighbours, tuple(grid.shape[1:-1]))
+    return constant_in(result, grid) if mode == "nearest" and grid.requires_grad else result
 
 
 def _check_grid(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:

@@ -6,7 +6,6 @@ prediction with every target.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones, zeros
 from chainrule.functions.indexing import gather
 from chainrule.functions.promotion import need_tensor
+from chainrule.functions.reduction import ratio_of_sums
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
@@ -57,7 +57,7 @@ def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
         return reduce(losses, reduction)
     same_shape(losses, weight, "loss", "weight")
     total = losses * weight
-    return total.sum() / weight.sum() if reduction == "mean" else reduce(total, reduction)
+    return ratio_of_sums(total, weight) if reduction == "mean" else reduce(total, reduction)
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
@@ -175,7 +175,7 @@ def nll_loss(
         weights = weights * weight[labels]
     losses = (losses * weights).masked_fill(~counts, 0)
     if reduction == "mean":
-        return losses.sum() / weights.sum()
+        return ratio_of_sums(losses, weights)
     return reduce(losses, reduction)
 
 
@@ -223,7 +223,7 @@ def cross_entropy(
     if reduction == "mean":
         labels = target.long().masked_fill(~counts, 0)
         total = counts.to(input.dtype) if weight is None else counts.to(input.dtype) * weight[labels]
-        smooth = smooth.sum() / total.sum()
+        smooth = ratio_of_sums(smooth, total)
     else:
         smooth = reduce(smooth, reduction)
     return (1 - label_smoothing) * loss + label_smoothing / input.shape[classes_at] * smooth
@@ -253,10 +253,7 @@ def _with_probabilities(
     products = target * activation.log_softmax(input, classes_at)
     if weight is not None:
         products = products * _along_classes(weight, input)
-    losses = -products.sum(classes_at)
-    if reduction == "mean":
-        return losses.sum() / math.prod(losses.shape)
-    return reduce(losses, reduction)
+    return reduce(-products.sum(classes_at), reduction)
 
 
 @block

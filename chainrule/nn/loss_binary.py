@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autodiff.block import block
-from chainrule.errors import ShapeError
+from chainrule.errors import NumberRangeError, ShapeError
 from chainrule.functions import activation
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.elementwise import exp, log1p
+from chainrule.functions.logic import isinf, where
 from chainrule.functions.promotion import common_shape, promote
 from chainrule.nn.loss import Loss, reduce, same_shape
 from chainrule.nn.smooth_activation import logsigmoid
@@ -44,6 +45,7 @@ def binary_cross_entropy(
     """
     same_shape(input, target)
     check_numbers(_are_probabilities, input, wrong=_no_probabilities)
+    _need_targets(target)
     return _rescaled(_cross_entropy_of_probabilities(*promote(input, target)), weight, reduction)
 
 
@@ -57,6 +59,17 @@ def _are_probabilities(p: Any) -> None:
 
 def _no_probabilities(p: Tensor) -> Tensor:
     return ~((p >= 0) & (p <= 1))
+
+
+def _need_targets(target: Tensor) -> None:
+    check_numbers(_are_targets, target, wrong=_no_probabilities)
+
+
+def _are_targets(t: Any) -> None:
+    if t.size and not (t.min() >= 0 and t.max() <= 1):
+        raise NumberRangeError(
+            f"binary_cross_entropy takes targets in [0, 1], got numbers from {t.min():.4g} to {t.max():.4g}."
+        )
 
 
 @block
@@ -80,7 +93,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """The binary cross-entropy of p = σ(x) from scores x: max(x, 0) − x·t + ln(1 + e^−|x|).
+    """The binary cross-entropy of p = σ(x) from scores x: max(x, 0) − x·t + ln(1 + e^−|x|), for infinite x its limit.
 
     `pos_weight` w weighs the positive targets: −(w·t·ln p + (1 − t)·ln(1 − p)); it broadcasts (one for each class), as
     `weight` does, which weighs all. Exact for any score. Raises ShapeError unless scores and targets have one shape.
@@ -96,13 +109,16 @@ def binary_cross_entropy_with_logits(
         return _rescaled(losses, weight, reduction)
     fits_losses(pos_weight, input, "pos_weight")
     # Not (1 − t)·x − (1 + (w − 1)·t)·ln σ(x): there a small loss would be the difference of two large numbers.
-    more = (1 - pos_weight) * target * logsigmoid(input)
+    logarithm = logsigmoid(input)
+    positive = where((target == 0) & isinf(logarithm), 0.0, target * logarithm)  # 0·∞ is 0 here
+    more = (1 - pos_weight) * positive
     return _rescaled(losses + more, weight, reduction)
 
 
 @block
 def _cross_entropy_of_scores(x: Tensor, t: Tensor) -> Tensor:
-    return x.clamp(min=0) - x * t + log1p(exp(-x.abs()))
+    size, missing = x.abs(), where(x > 0, 1 - t, t)
+    return where(missing == 0, 0.0, size * missing) + log1p(exp(-size))
 
 
 @_cross_entropy_of_scores.gradient

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
 from chainrule.functions.checking import check_numbers
@@ -12,7 +13,8 @@ from chainrule.functions.creation import tensor
 from chainrule.functions.elementwise import exp
 from chainrule.functions.indexing import gather
 from chainrule.functions.logic import where
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import need_tensor, promote
+from chainrule.functions.reduction import in_float32
 from chainrule.nn.loss import Loss, check_labels, reduce, same_shape
 from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
 from chainrule.tensor import Tensor
@@ -21,7 +23,8 @@ from chainrule.tensor import Tensor
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t − x) from log-probabilities x and probabilities t: the Kullback–Leibler divergence KL(t ‖ eˣ).
 
-    Where t is 0 it is 0. With `log_target` the targets are log-probabilities too. "batchmean" divides the sum by the
+    Where t is 0 it is 0, and its gradient in t NaN: the slope is −∞ there. With `log_target` the targets are
+    log-probabilities too. "batchmean" divides the sum by the
     first extent, which is what the mathematics means; "mean" divides by the number of entries.
     Raises ShapeError unless both have one shape.
 
@@ -33,12 +36,22 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     if log_target:
         losses = exp(target) * (target - input)
     else:
-        # ln 1 where t is 0, so that no gradient is 0·∞. A negative t is no probability: its logarithm says so by NaN.
-        safe = where(target != 0, target, target.new_ones(()))
-        losses = target * (safe.log() - input)
+        losses = _divergence(*promote(input, target))
     if reduction == "batchmean":
-        return losses.sum() / (input.shape[0] if input.ndim else 1)
+        return (in_float32(losses).sum() / (input.shape[0] if input.ndim else 1)).to(losses.dtype)
     return reduce(losses, reduction)
+
+
+@block
+def _divergence(x: Tensor, t: Tensor) -> Tensor:
+    # ln 1 where t is 0. A negative t is no probability: its logarithm says so by NaN.
+    return t * (where(t != 0, t, t.new_ones(())).log() - x)
+
+
+@_divergence.gradient
+def _(g: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+    # The slope in t is ln t + 1 − x, and none at 0: there t/t is NaN.
+    return -(g * t), g * (t.log() + t / t - x) if t.requires_grad else None
 
 
 def gaussian_nll_loss(
@@ -52,7 +65,8 @@ def gaussian_nll_loss(
     """½·(ln σ² + (x − t)²/σ²) for a predicted mean x and variance σ²: −ln of a normal density, but for ½·ln 2π.
 
     `full` adds that constant. Variances below `eps` count as `eps`; their gradient goes on. var: of the shape of the
-    input, or with a last extent of 1 or without the last dimension (one variance for each sample), or a number.
+    input, or with extents of 1 in it, or without the last dimension (one variance for each sample), or a number. The
+    target has the shape of the input, or extents of 1 in it, or is one number.
     Raises ShapeError where the shapes do not fit, ValueError for negative variances.
 
     Source: Nix and Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
@@ -61,15 +75,17 @@ def gaussian_nll_loss(
     >>> gaussian_nll_loss(chainrule.tensor([1.0]), chainrule.tensor([3.0]), chainrule.tensor([4.0]))
     tensor(1.1931)
     """
+    if target.ndim == 0 or _repeats_to(target, input):
+        target = target.expand(tuple(input.shape))
     same_shape(input, target)
     variance = var if isinstance(var, Tensor) else tensor(float(var), dtype=input.dtype).expand(input.shape)
     if variance.shape != input.shape:
         if tuple(variance.shape) == tuple(input.shape[:-1]):
             variance = variance.unsqueeze(-1)
-        elif tuple(variance.shape) != (*input.shape[:-1], 1):
+        elif not _repeats_to(variance, input):
             raise ShapeError(
-                f"gaussian_nll_loss: var has the shape {tuple(input.shape)}, {(*input.shape[:-1], 1)} or "
-                f"{tuple(input.shape[:-1])}, got {tuple(variance.shape)}."
+                f"gaussian_nll_loss: var has the shape {tuple(input.shape)}, with extents of 1 in it or without the "
+                f"last dimension, got {tuple(variance.shape)}."
             )
     check_numbers(_are_variances, variance, wrong=_is_negative)
     # Held at eps in value only, so that too small a variance can grow.
@@ -86,6 +102,11 @@ def _are_variances(variances: Any) -> None:
 
 def _is_negative(variances: Tensor) -> Tensor:
     return variances < 0
+
+
+def _repeats_to(x: Tensor, input: Tensor) -> bool:
+    """Whether it has the extents of the input or 1, dimension for dimension."""
+    return x.ndim == input.ndim and all(own in (1, n) for own, n in zip(x.shape, input.shape, strict=True))
 
 
 def poisson_nll_loss(

@@ -96,6 +96,7 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p is 1 or 2, got {p}.")
     _check_whole(y, "multi_margin_loss")
+    x = x.reshape(1) if not x.ndim else x  # one number is the score of one class
     alone = x.ndim == 1
     rows, labels = (x.unsqueeze(0), y.reshape(1)) if alone else (x, y)
     if x.ndim not in (1, 2) or tuple(labels.shape) != (rows.shape[0],):
@@ -125,6 +126,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     """
     same_shape(input, target)
     _check_whole(target, "multilabel_margin_loss")
+    if not input.ndim:  # one number is the score of one class
+        input, target = input.reshape(1), target.reshape(1)
     if input.ndim not in (1, 2):
         raise ShapeError(f"multilabel_margin_loss takes (N, C) or (C,), got {tuple(input.shape)}.")
     rows, labels = (input.unsqueeze(0), target.unsqueeze(0)) if input.ndim == 1 else (input, target)

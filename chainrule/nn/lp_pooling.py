@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
+from chainrule.functions.reduction import in_float32
 from chainrule.nn.conv import per_dimension
 from chainrule.nn.module import Module
 from chainrule.nn.pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
@@ -27,9 +28,10 @@ def _lp_pool(
     if norm_type == -math.inf:
         return -_MAXIMA[dimensions](-x.abs(), kernel_size, stride, ceil_mode=ceil_mode)
     entries = math.prod(per_dimension(kernel_size, dimensions, "kernel_size"))
+    dtype, x = x.dtype, in_float32(x)
     total = _MEANS[dimensions](x.pow(norm_type), kernel_size, stride, ceil_mode=ceil_mode) * entries
     empty = total == 0  # the root's slope at 0 is infinite; the gradient is 0 there
-    return where(empty, 0.0, where(empty, 1.0, total).pow(1 / norm_type))
+    return where(empty, 0.0, where(empty, 1.0, total).pow(1 / norm_type)).to(dtype)
 
 
 def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:

@@ -19,12 +19,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import no_grad
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions import reduction
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
+from chainrule.primitives.value import Symbol
 from chainrule.tensor import Tensor
 
 Axes = tuple[int, ...]
@@ -32,21 +36,22 @@ Axes = tuple[int, ...]
 
 @block
 def standardise(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, axes: Axes, eps: float
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, axes: Axes, eps: float, wide: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """γ·(x − μ)/√(σ² + ε) + β with μ and σ² over `axes`; beside it x − μ, μ and σ².
 
-    weight γ and bias β broadcast against x, or are None. What is kept for the gradient is x − μ and σ².
+    weight γ and bias β broadcast against x, or are None. With `wide` σ² is float64,
+    for squares of numbers from 10¹⁹ on. What is kept for the gradient is x − μ and σ².
 
     >>> import chainrule
     >>> y, centred, mean, variance = standardise(chainrule.tensor([[1.0, 3.0]]), None, None, (1,), 0.0)
     >>> y, mean, variance
     (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
     """
-    mean = x.mean(axes, keepdim=True)
-    centred = x - mean
-    variance = (centred * centred).mean(axes, keepdim=True)
-    scale = (variance + eps).rsqrt()
+    centred, mean = reduction.centred(x, axes)
+    exact = centred.double() if wide else centred
+    variance = (exact * exact).mean(axes, keepdim=True)
+    scale = (variance + eps).rsqrt().to(x.dtype)
     if weight is not None and not _varies(weight, axes):
         y = centred * (scale * weight)  # one pass instead of two
     else:
@@ -66,7 +71,7 @@ def _(
     """x̄ = r·(ḡ − mean ḡ − x̂·mean(ḡ·x̂)) with ḡ = γ·g and r = 1/√(σ² + ε); γ̄ = Σ g·x̂, β̄ = Σ g."""
     g_y, g_centred, g_mean, g_variance = g
     _, centred, _, variance = output
-    scale = (variance + eps).rsqrt()
+    scale = (variance + eps).rsqrt().to(centred.dtype)
     count = math.prod(centred.shape[axis] for axis in axes)
     to_x = to_weight = to_bias = None
     if g_y is not None:
@@ -90,7 +95,7 @@ def _(
     if g_mean is not None:
         to_x = _added(to_x, (g_mean / count).expand(centred.shape))
     if g_variance is not None:
-        to_x = _added(to_x, centred * (g_variance * 2 / count))
+        to_x = _added(to_x, centred * (g_variance * 2 / count).to(centred.dtype))
     return tuple([to_x, *[to_weight] * (weight is not None), *[to_bias] * (bias is not None)])
 
 
@@ -129,11 +134,17 @@ def _check_channels(input: Tensor, channels: int, **parameters: Tensor | None) -
 
 
 def _normalise(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, axes: Axes, shape: Sequence[int], eps: float
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    axes: Axes,
+    shape: Sequence[int],
+    eps: float,
+    wide: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The normalised input, μ and σ²; `shape` is that of γ and β beside the input."""
     x = _exact(input)
-    y, _, mean, variance = standardise(x, _along(weight, x, shape), _along(bias, x, shape), axes, eps)
+    y, _, mean, variance = standardise(x, _along(weight, x, shape), _along(bias, x, shape), axes, eps, wide)
     return y.to(input.dtype), mean, variance
 
 
@@ -173,7 +184,11 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]])
     """
-    x = _need_floating(input, "batch_norm", 2)
+    x = _need_floating(input, "batch_norm", 1)
+    if x.ndim == 1:
+        if x.numel():
+            raise ShapeError(f"batch_norm takes (N, C, …), got {tuple(x.shape)}.")
+        return _of_nothing(x, weight, bias, (-1,))
     channels, shape = x.shape[1], (1, -1, *[1] * (x.ndim - 2))
     _check_channels(x, channels, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     if not training:
@@ -185,16 +200,17 @@ def batch_norm(
         shift = -running_mean.to(exact.dtype) * scale
         shift = shift if bias is None else shift + bias.to(exact.dtype)
         return (exact * scale.reshape(shape) + shift.reshape(shape)).to(x.dtype)
-    count = x.numel() // channels if channels else 0
+    if not x.numel():
+        return _of_nothing(x, weight, bias, shape)
+    count = x.numel() // channels
     if count == 1:
         raise ValueError(
             f"batch_norm in training needs more than one value for each channel, got {tuple(x.shape)}: a single one "
             "minus its own mean is 0. Use a larger batch (drop_last=True), or eval()."
         )
     y, mean, variance = _normalise(x, weight, bias, (0, *range(2, x.ndim)), shape, eps)
-    if count:
-        _follow(running_mean, mean.reshape(-1), momentum)
-        _follow(running_var, variance.reshape(-1) * (count / (count - 1)), momentum)
+    _follow(running_mean, mean.reshape(-1), momentum)
+    _follow(running_var, variance.reshape(-1) * (count / (count - 1)), momentum)
     return y
 
 
@@ -277,10 +293,23 @@ def layer_norm(
     """
     x = _need_floating(input, "layer_norm", 0)
     axes = _last_axes(x, normalized_shape, "layer_norm", weight=weight, bias=bias)
-    if not x.numel():
-        return x * 1
     shape = (*[1] * axes[0], *x.shape[axes[0] :])
-    return _normalise(x, weight, bias, axes, shape, eps)[0]
+    if not x.numel():
+        return _of_nothing(x, weight, bias, shape)
+    if not isinstance(x.value.array, Symbol):  # where the numbers are known, float64 is only taken where it is needed
+        y, _, variance = _normalise(x, weight, bias, axes, shape, eps)
+        if not np.isinf(variance.value.array).any():
+            return y
+    return _normalise(x, weight, bias, axes, shape, eps, wide=True)[0]
+
+
+def _of_nothing(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Sequence[int]) -> Tensor:
+    """No samples normalised: nothing, on which γ and β depend all the same, so that their gradients are zeros."""
+    y = x * 1
+    for parameter in (weight, bias):
+        if parameter is not None:
+            y = y * parameter.to(x.dtype).reshape(shape)
+    return y
 
 
 def group_norm(
@@ -307,7 +336,7 @@ def group_norm(
         raise ShapeError(f"group_norm: {channels} channels of {tuple(x.shape)} do not make {num_groups} groups.")
     _check_channels(x, channels, weight=weight, bias=bias)
     if not x.numel():
-        return x * 1
+        return _of_nothing(x, weight, bias, (1, -1, *[1] * (x.ndim - 2)))
     each = channels // num_groups
     if x.shape[0] * each * math.prod(x.shape[2:]) == 1:
         raise ValueError(f"group_norm needs more than one value in each group, got {tuple(x.shape)}.")

@@ -17,7 +17,9 @@ Part = Callable[[Tensor, int, int], Tensor]
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Entries added around: `pad` lists (before, after) for the last dimension, then the one before it, and so on.
 
-    mode: "constant" (`value`, 0 unless given; negative numbers cut off), "reflect" (mirrored at the edge, which is
+    Negative numbers cut off: after the padding elsewhere, but before what "circular" takes from the other end.
+
+    mode: "constant" (`value`, 0 unless given), "reflect" (mirrored at the edge, which is
     not repeated), "replicate" (the edge repeated), "circular" (from the other end) or "random" (standard normal
     numbers, drawn anew each time; PyTorch has no such mode).
 
@@ -39,10 +41,14 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return shape.pad(x, pad) + around * randn(tuple(around.shape)).to(x.dtype)
     if mode not in _MODES:
         raise ValueError(f"pad: mode is 'constant', {', '.join(map(repr, _MODES))} or 'random', got {mode!r}.")
-    if len(pad) % 2 or len(pad) // 2 > x.ndim or any(n < 0 for n in pad):
-        raise ShapeError(f"pad: {tuple(pad)} must hold a pair ≥ 0 for each of at most {x.ndim} dimensions.")
+    if len(pad) % 2 or len(pad) // 2 > x.ndim:
+        raise ShapeError(f"pad: {tuple(pad)} must hold a pair for each of at most {x.ndim} dimensions.")
+    cut = [min(n, 0) for n in pad]
+    if any(cut) and mode == "circular":
+        x, pad, cut = shape.pad(x, cut), [max(n, 0) for n in pad], []
     before_part, after_part, reserve = _MODES[mode]
-    for i, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+    added = [max(n, 0) for n in pad]
+    for i, (before, after) in enumerate(zip(added[::2], added[1::2], strict=True)):
         dim = x.ndim - 1 - i
         size = x.shape[dim]
         if reserve is not None and max(before, after) > size - reserve:
@@ -52,7 +58,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         parts = [before_part(x, dim, before)] if before else []
         parts += [x, after_part(x, dim, after)] if after else [x]
         x = shape.cat(parts, dim)
-    return x
+    return shape.pad(x, cut) if any(cut) else x
 
 
 def _repeated(edge: Tensor, dim: int, count: int) -> Tensor:

@@ -101,7 +101,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     x = need_tensor(input, "hardtanh")
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val is at most max_val, got {min_val} and {max_val}.")
-    return placed(x, _cut(x, min_val, max_val), inplace)
+    return placed(x, _cut(x, min_val, max_val).to(x.dtype), inplace)
 
 
 @block
@@ -164,7 +164,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     tensor([-1.,  0.])
     """
     x = need_tensor(input, "hardshrink")
-    return where(x.abs() > lambd, x, x.new_zeros(()))
+    return where(x.abs() <= lambd, x.new_zeros(()), x)  # so asked, NaN stays what it is
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -177,11 +177,11 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     x = need_tensor(input, "softshrink")
     if not lambd >= 0:
         raise ValueError(f"softshrink: lambd is not negative, got {lambd}.")
-    return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, x.new_zeros(())))
+    return where(x.abs() <= lambd, x.new_zeros(()), where(x > 0, x - lambd, x + lambd))
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x where x > `threshold`, else `value`.
+    """x where x > `threshold`, else `value`; NaN stays NaN.
 
     >>> import chainrule
     >>> threshold_ = chainrule.nn.functional.threshold
@@ -189,7 +189,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     tensor([-7.,  2.])
     """
     x = need_tensor(input, "threshold")
-    return placed(x, where(x > threshold, x, x.new_full((), value)), inplace)
+    return placed(x, where(x <= threshold, x.new_full((), value), x), inplace)
 
 
 # --------------------------------------------------------------------------------------------------- in place
@@ -213,7 +213,7 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
     x = need_tensor(input, "threshold_")
-    return placed(x, where(x > threshold, x, x.new_full((), value)), True)
+    return placed(x, where(x <= threshold, x.new_full((), value), x), True)
 
 
 # ---------------------------------------------------------------------------------------------------- modules

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.dtypes import IntegerLimits
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import ones
+from chainrule.functions.reduction import in_float32
 from chainrule.functions.shape import pad as pad_tensor
 from chainrule.nn.conv import batched, per_dimension
 from chainrule.nn.module import Module
@@ -58,12 +60,14 @@ def _max_pool(
 ) -> Any:
     x, alone = batched(input, dimensions, f"max_pool{dimensions}d")
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
-    steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
+    steps = kernel if stride is None or stride in ((), []) else per_dimension(stride, dimensions, "stride")
     spread = per_dimension(dilation, dimensions, "dilation")
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), spread, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
-    padded = pad_tensor(x, _pairs(before, after), value=-math.inf) if any(after) else x
-    values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread)
+    lowest = -math.inf if x.dtype.is_floating_point else IntegerLimits(x.dtype).min
+    padded = pad_tensor(x, _pairs(before, after), value=lowest) if any(after) else x
+    edges = {"padding": tuple(before)} if any(before) and x.dtype.is_floating_point else {}
+    values, indices = MaxPool.apply(padded, kernel=kernel, stride=steps, dilation=spread, **edges)
     if not return_indices:
         return values.squeeze(0) if alone else values
     places = _without_padding(indices, tuple(padded.shape[2:]), tuple(x.shape[2:]), before)
@@ -191,23 +195,24 @@ def _avg_pool(
 ) -> Tensor:
     x, alone = batched(input, dimensions, f"avg_pool{dimensions}d")
     kernel = per_dimension(kernel_size, dimensions, "kernel_size")
-    steps = kernel if stride is None else per_dimension(stride, dimensions, "stride")
+    steps = kernel if stride is None or stride in ((), []) else per_dimension(stride, dimensions, "stride")
     once = (1,) * dimensions
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), once, ceil_mode)
     after = [p + e for p, e in zip(before, extra, strict=True)]
-    padded = pad_tensor(x, _pairs(before, after)) if any(after) else x
+    wide = in_float32(x)
+    padded = pad_tensor(wide, _pairs(before, after)) if any(after) else wide
     total = WindowSum.apply(padded, kernel=kernel, stride=steps, dilation=once)
     if divisor_override == 0:
         raise ShapeError("divisor_override divides, so it is not 0.")
     divisor: Any = math.prod(kernel) if divisor_override is None else divisor_override
     if divisor_override is None and (any(extra) or (any(before) and not count_include_pad)):
         # Windows differ in how many entries count: what ceil_mode adds never does.
-        counted = ones(1, 1, *x.shape[2:], dtype=x.dtype)
+        counted = ones(1, 1, *x.shape[2:], dtype=wide.dtype)
         inner, outer = (before, extra) if count_include_pad else ([0] * dimensions, after)
         counted = pad_tensor(counted, _pairs(inner, inner), value=1.0)
         counted = pad_tensor(counted, _pairs([0] * dimensions if count_include_pad else before, outer))
         divisor = WindowSum.apply(counted, kernel=kernel, stride=steps, dilation=once)
-    y: Tensor = total / divisor
+    y: Tensor = (total / divisor).to(x.dtype)
     return y.squeeze(0) if alone else y
 
 

@@ -134,7 +134,7 @@ class Attention(_Together):
     def evaluate(q: Array, k: Array, v: Array, *bias: Array, scale: float, causal: bool) -> tuple[Array, ...]:
         tiles, values = _Tiles(q, k, bias, scale, causal), _flat(v)
         output = np.zeros((tiles.count, tiles.rows, v.shape[-1]), q.dtype)
-        exact = np.full((tiles.count, tiles.rows), -np.inf)
+        tops, logarithms = (np.full((tiles.count, tiles.rows), fill) for fill in (0.0, -np.inf))
         room = tiles.room()
         for b in tiles.samples():
             for rows, keys in tiles.row_tiles():
@@ -146,10 +146,11 @@ class Attention(_Together):
                 total = weights.sum(-1, keepdims=True)
                 # The largest entry counts 1, so a total below 1 is 0: nothing to read.
                 output[b, rows] = np.matmul(weights, values[b, keys]) / np.maximum(total, 1)
-                exact[b, rows] = (largest + np.log(total.astype(np.float64)))[:, :, 0]
-        exact = exact.reshape(q.shape[:-1])
-        logsumexp = exact.astype(q.dtype)
-        rest = np.where(np.isfinite(exact), exact - logsumexp, 0).astype(q.dtype)
+                tops[b, rows], logarithms[b, rows] = largest[:, :, 0], np.log(total.astype(np.float64))[:, :, 0]
+        tops, logarithms = tops.reshape(q.shape[:-1]), logarithms.reshape(q.shape[:-1])
+        logsumexp = (tops + logarithms).astype(q.dtype)
+        # Beside a largest score of −10³⁸ the logarithm vanishes in the sum, in float64 too: then all of it is rest.
+        rest = np.where(np.isfinite(logsumexp), (tops - logsumexp) + logarithms, 0).astype(q.dtype)
         return output.reshape(*q.shape[:-1], v.shape[-1]), logsumexp, rest
 
     @staticmethod

@@ -51,6 +51,13 @@ def _fails(compute: Callable[[Array], Any], matrix: Array) -> bool:
     return False
 
 
+def need_finite(name: str, x: Array) -> None:
+    """Raise a LinearAlgebraError for NaN and infinities, with which LAPACK's iterations may go on for ever."""
+    if not np.isfinite(x).all():
+        place = np.argwhere(~np.isfinite(x))[0].tolist()
+        raise LinearAlgebraError(f"{name}: the matrix is not finite, it holds {x[tuple(place)]} at {place}.")
+
+
 class Solve(Primitive):
     """X with A·X = B. A: (…, n, n), B and X: (…, n, k)."""
 
@@ -199,6 +206,7 @@ class Eigh(Primitive):
 
     @staticmethod
     def evaluate(a: Array) -> tuple[Array, Array]:
+        need_finite("eigh", a)
         w, v = _explained("eigh", "not finite", a, np.linalg.eigh)
         return w, v
 
@@ -228,6 +236,7 @@ class SVD(Primitive):
 
     @staticmethod
     def evaluate(a: Array) -> tuple[Array, Array, Array]:
+        need_finite("svd", a)
         u, s, vh = _explained("svd", "not finite", a, lambda x: np.linalg.svd(x, full_matrices=False))
         return u, s, vh
 

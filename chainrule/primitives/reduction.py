@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -158,6 +158,33 @@ class Argmax(Primitive):
     @staticmethod
     def evaluate(x: Array, *, axis: int) -> Array:
         return np.asarray(np.argmax(x, axis=axis))
+
+
+class SearchSorted(Primitive):
+    """z = before which entry of a sequence in order, its last dimension, each value belongs; `right`: after equals.
+
+    Row i of the values (…, k) is looked up in row i of the sequences (…, n). NaN comes after all numbers.
+    """
+
+    latex = r"|\{j : s_j < x\}|"
+
+    @staticmethod
+    def shape(sequence: Array, x: Array, *, right: bool) -> Form:
+        if not sequence.shape or sequence.shape[:-1] != x.shape[:-1]:
+            raise ShapeError(
+                f"searchsorted: sequences {tuple(sequence.shape)} and values {tuple(x.shape)} must agree in all "
+                "dimensions but the last; or give one vector for all values."
+            )
+        return x.shape, _index
+
+    @staticmethod
+    def evaluate(sequence: Array, x: Array, *, right: bool) -> Array:
+        side: Literal["left", "right"] = "right" if right else "left"
+        rows = [a.astype(np.float32) if a.dtype.kind == "V" else a for a in (sequence, x)]
+        z = np.empty(x.shape, _index)
+        for place in np.ndindex(x.shape[:-1]):
+            z[place] = np.searchsorted(rows[0][place], rows[1][place], side)
+        return z
 
 
 class CumulativeSum(Primitive):

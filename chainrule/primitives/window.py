@@ -128,22 +128,38 @@ class WindowSum(Primitive):
         return Fold.apply(windows, size=tuple(x_shape[2:]), kernel=kernel, stride=stride, dilation=dilation)
 
 
+def first_inside(out: Shape, kernel: Shape, stride: Shape, dilation: Shape, padding: Shape) -> Array:
+    """For each window, the place within it of its first entry that is no padding, counted through the window.
+
+    padding: how many entries were added in front of each spatial dimension.
+
+    >>> first_inside((3,), (3,), (1,), (1,), (1,))
+    array([1, 0, 0])
+    """
+    settings = zip(out, stride, dilation, padding, strict=True)
+    firsts = [np.maximum(0, -((np.arange(o) * s - p) // d)) for o, s, d, p in settings]
+    return np.asarray(np.ravel_multi_index(np.ix_(*firsts), kernel))
+
+
 class MaxPool(Primitive):
     """values = the largest entry of every window, indices = where it stands in the flattened spatial dimensions.
 
-    The first of equals is taken, and it gets the whole gradient; a NaN beats all, the last one of several.
+    The first of equals is taken, and it gets the whole gradient; a NaN beats all, the last one of several. `padding`
+    says how many entries −∞ were added in front: where all are −∞, the first one that was not added is taken.
     """
 
     latex = r"\max_k x_{p s + k d}"
     outputs = ("values", "indices")
 
     @staticmethod
-    def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> list[Form]:
+    def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape, padding: Shape = ()) -> list[Form]:
         to = (*x.shape[:2], *window_shape("max pool", x, kernel, stride, dilation))
         return [(to, x.dtype), (to, _index)]
 
     @staticmethod
-    def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> tuple[Array, Array]:
+    def evaluate(
+        x: Array, *, kernel: Shape, stride: Shape, dilation: Shape, padding: Shape = ()
+    ) -> tuple[Array, Array]:
         out = window_shape("max pool", x, kernel, stride, dilation)
         first, *others = offsets(kernel, stride, dilation, out)
         values = x[first].copy()
@@ -152,6 +168,10 @@ class MaxPool(Primitive):
             better = (x[place] > values).view(np.int8)
             np.maximum(values, x[place], out=values)
             np.maximum(chosen, better * chosen.dtype.type(k), out=chosen)  # k rises: the last improvement stays
+        if any(padding):
+            nothing = values == -np.inf
+            if nothing.any():
+                np.copyto(chosen, first_inside(out, kernel, stride, dilation, padding), "unsafe", where=nothing)
         if x.dtype.kind not in "iub" and np.isnan(values).any():
             for k, place in enumerate([first, *others]):  # no comparison finds a NaN; the last one wins, as in PyTorch
                 np.copyto(chosen, chosen.dtype.type(k), where=np.isnan(x[place]))

@@ -35,7 +35,7 @@ FUNCTIONS = [
     *each("huber_loss(x, y, …, weight=z)", [*PAIR, P], fixed="z"),
     *each("binary_cross_entropy(x, y, …)", [P, YES], fixed="y"),
     *each("binary_cross_entropy(x, y, weight=z, …)", [P, probabilities(4, 3, seed=2), (4, 3)], fixed="z"),
-    *each("binary_cross_entropy(x, y, weight=z, …)", [P, YES, (3,)], fixed="z"),
+    *each("binary_cross_entropy(x, y, weight=z, …)", [P, YES, (3,)], fixed="yz"),
     *each("binary_cross_entropy_with_logits(x, y, …)", [(4, 3), P]),
     *each("binary_cross_entropy_with_logits(x, y, z, …)", [(4, 3), P, (3,)], fixed="z"),
     *each(
@@ -160,7 +160,7 @@ MODULES = [
     *module("SmoothL1Loss(beta=0.2", PAIR),
     *module("HuberLoss(", PAIR),
     *module("HuberLoss(delta=0.5", PAIR),
-    *module("BCELoss(", [P, YES]),
+    *module("BCELoss(", [P, probabilities(4, 3, seed=2)]),
     *module("BCEWithLogitsLoss(", [(4, 3), YES]),
     Case(
         "CrossEntropyLoss(weight=lib.tensor([1.0, 2.0, 0.5]))",

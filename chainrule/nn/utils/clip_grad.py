@@ -17,6 +17,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.errors import GradientError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
+from chainrule.functions.reduction import in_float32
 from chainrule.functions.shape import stack
 from chainrule.tensor import Tensor
 
@@ -46,7 +47,7 @@ def get_total_norm(
     if not tensors:
         return tensor(0.0)
     norms = [t.norm(p) for t in tensors]
-    total = stack(norms).norm(p) if p else stack(norms).sum()  # the 0-norm counts entries, so it adds up
+    total = _joint(stack(norms), p)
     if error_if_nonfinite:
         shapes = tuple(tuple(t.shape) for t in tensors)
         check_numbers(_is_finite, total, stack(norms), wrong=_is_not_finite, shapes=shapes)
@@ -65,6 +66,14 @@ def _is_finite(total: Any, norms: Any, shapes: tuple[tuple[int, ...], ...]) -> N
 
 def _is_not_finite(total: Tensor, norms: Tensor, **_: Any) -> Tensor:
     return ~total.isfinite()
+
+
+def _joint(norms: Tensor, p: float) -> Tensor:
+    """The p-norm of p-norms. Squares beyond float32's range are infinite, as in PyTorch: such gradients are no step."""
+    if p == 2:
+        wide = in_float32(norms)
+        return (wide * wide).sum().sqrt().to(norms.dtype)
+    return norms.norm(p) if p else norms.sum()  # the 0-norm counts entries, so it adds up
 
 
 @no_grad()
