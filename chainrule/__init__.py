@@ -285,6 +285,9 @@ from chainrule.functions.shape import (
 
 from chainrule.dtypes import bool_ as bool  # isort: skip
 
+from chainrule.functions.words import public, teach  # isort: skip
+
+teach(globals())
 __version__ = "0.1.0"
 newaxis = None
 
@@ -597,7 +600,7 @@ def __getattr__(name: str) -> object:
         return importlib.import_module(f"chainrule.{name}")
     for module, names in _LATER.items():
         if name in names:
-            found = globals()[name] = getattr(importlib.import_module(module), name)
+            found = globals()[name] = public(getattr(importlib.import_module(module), name))
             return found
     from chainrule.absent_names import refuse
 

@@ -356,7 +356,7 @@ class TensorCell:
         """
         from chainrule.autodiff.gradient import backward
 
-        backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+        backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""

@@ -427,12 +427,13 @@ class CompiledFunction:
 
 
 def compile(
-    function: Any = None,
+    model: Any = None,
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
     backend: str = "inductor",
     mode: str | None = None,
+    options: dict[str, Any] | None = None,
     debug: bool = False,
     disable: bool = False,
 ) -> Any:
@@ -463,19 +464,19 @@ def compile(
 
     A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
-    `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since there is one way to compile, always the whole
-    function, for each size anew.
+    `fullgraph`, `dynamic`, `backend`, `mode` and `options` change nothing, since there is one way to compile, always
+    the whole function, for each size anew.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    if function is None:
+    if model is None:
         return functools.partial(compile, debug=debug, disable=disable)
     if disable:
-        return function
+        return model
     from chainrule.compiler.module import CompiledModule
     from chainrule.nn.module import Module
 
-    return CompiledModule(function, debug) if isinstance(function, Module) else CompiledFunction(function, debug)
+    return CompiledModule(model, debug) if isinstance(model, Module) else CompiledFunction(model, debug)

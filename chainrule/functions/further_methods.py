@@ -23,6 +23,7 @@ from chainrule.functions import (
 from chainrule.functions.creation import read_shape
 from chainrule.functions.methods import in_place
 from chainrule.functions.promotion import common_shape
+from chainrule.functions.words import teach
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -46,6 +47,7 @@ def _later(name: str) -> Callable[..., Any]:
     return method
 
 
+@teach
 class FurtherMethods:
     """What scripts use now and then."""
 
@@ -172,7 +174,7 @@ class FurtherMethods:
         """False: tensors made under `inference_mode` are like others."""
         return False
 
-    def is_pinned(self: Any) -> bool:
+    def is_pinned(self: Any, device: Any = None) -> bool:
         """False: memory need not be held in place."""
         return False
 

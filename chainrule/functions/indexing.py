@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import need_cpu
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import arange, make, tensor, zeros
 from chainrule.functions.promotion import cast, constant, expand_to
@@ -397,7 +399,9 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle(input, lambda i, j: j - i < diagonal)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The places on and below a diagonal of a row×col matrix: their rows, and their columns.
 
     >>> import chainrule
@@ -405,10 +409,13 @@ def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return make(np.stack(np.tril_indices(row, offset, col)))
+    need_cpu(device)
+    return make(np.stack(np.tril_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad)
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The places on and above a diagonal of a row×col matrix: their rows, and their columns.
 
     >>> import chainrule
@@ -416,7 +423,8 @@ def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return make(np.stack(np.triu_indices(row, offset, col)))
+    need_cpu(device)
+    return make(np.stack(np.triu_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad)
 
 
 def _triangle(input: Tensor, outside: Any) -> Tensor:
@@ -462,15 +470,22 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return zeros(count, dtype=ones.dtype).index_add(0, input, ones)
 
 
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """The different entries in order; with where each entry went, and how often each stands.
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different entries (along `dim`: slices) in order; with where each went, and how often each stands.
 
     >>> import chainrule
     >>> chainrule.unique(chainrule.tensor([3, 1, 3]))
     tensor([1, 3])
     """
     array: Any = input.array
-    found: Any = np.unique(array, return_inverse=return_inverse, return_counts=return_counts)  # type: ignore[call-overload]
+    options = {"return_inverse": return_inverse, "return_counts": return_counts}
+    found: Any = np.unique(array, axis=None if dim is None else axis_of(dim, array.ndim, "unique"), **options)  # type: ignore[call-overload]
     if not isinstance(found, tuple):
         return make(found)
     return tuple(make(np.asarray(part)) for part in found)

@@ -7,6 +7,7 @@ prediction with every target.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from chainrule.functions.creation import ones, zeros
 from chainrule.functions.indexing import gather
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.module import Module
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.tensor import Tensor
 
 
@@ -59,6 +61,7 @@ def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return total.sum() / weight.sum() if reduction == "mean" else reduce(total, reduction)
 
 
+@with_old_words
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input − target)², averaged over all entries (not over samples alone) or summed.
 
@@ -87,6 +90,7 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
     return to_input, -to_input if target.requires_grad else None
 
 
+@with_old_words
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input − target|, averaged over all entries or summed.
 
@@ -135,6 +139,7 @@ def _check_weight(input: Tensor, weight: Tensor | None) -> None:
         raise ShapeError(f"weight has one entry for each of the {classes} classes, got shape {tuple(weight.shape)}.")
 
 
+@partial(with_old_words, first="ignore_index")
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -171,6 +176,7 @@ def nll_loss(
     return reduce(losses, reduction)
 
 
+@partial(with_old_words, first="ignore_index")
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -206,7 +212,7 @@ def cross_entropy(
         if not _is_ignored(target, ignore_index):
             return _mean_cross_entropy(input, target)
     log_probabilities = activation.log_softmax(input, classes_at)
-    loss = nll_loss(log_probabilities, target, weight, ignore_index, reduction)
+    loss = nll_loss(log_probabilities, target, weight, ignore_index=ignore_index, reduction=reduction)
     if not label_smoothing:
         return loss
     counts = target != ignore_index
@@ -274,6 +280,7 @@ class Loss(Module):
         self.reduction = reduction
 
 
+@with_old_words
 class MSELoss(Loss):
     """The mean squared error (1/n) Σ (ŷ − y)² over all n entries; "sum" and "none" as `reduction`.
 
@@ -284,9 +291,10 @@ class MSELoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Prediction and target, of one shape."""
-        return mse_loss(input, target, self.reduction)
+        return mse_loss(input, target, reduction=self.reduction)
 
 
+@with_old_words
 class L1Loss(Loss):
     """The mean absolute error (1/n) Σ |ŷ − y| over all n entries.
 
@@ -297,9 +305,10 @@ class L1Loss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Prediction and target, of one shape."""
-        return l1_loss(input, target, self.reduction)
+        return l1_loss(input, target, reduction=self.reduction)
 
 
+@partial(with_old_words, first="ignore_index")
 class NLLLoss(Loss):
     """The negative log-likelihood, for models that end in LogSoftmax; arguments as `functional.nll_loss`.
 
@@ -315,9 +324,10 @@ class NLLLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Log-probabilities (N, C, …) and labels (N, …)."""
-        return nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        return nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
+@partial(with_old_words, first="ignore_index")
 class CrossEntropyLoss(Loss):
     """The cross-entropy −Σ p·ln softmax(x), from scores (logits); arguments as `functional.cross_entropy`.
 
@@ -340,7 +350,14 @@ class CrossEntropyLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C, …) and labels (N, …), or probabilities of the shape of the scores."""
-        return cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
 
 
 __all__ = [

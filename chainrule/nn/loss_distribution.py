@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.loss import Loss, check_labels, reduce, same_shape
 from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.tensor import Tensor
 
 
+@with_old_words
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t − x) from log-probabilities x and probabilities t: the Kullback–Leibler divergence KL(t ‖ eˣ).
 
@@ -80,6 +83,7 @@ def gaussian_nll_loss(
     return reduce(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
+@partial(with_old_words, first="eps")
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -197,6 +201,7 @@ def elbo_terms(
     return fit / samples, gaussian_kl(mean, log_variance).sum() / samples
 
 
+@with_old_words
 class KLDivLoss(Loss):
     """The Kullback–Leibler divergence from log-probabilities; arguments as `functional.kl_div`.
 
@@ -211,7 +216,7 @@ class KLDivLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Log-probabilities and probabilities, of one shape."""
-        return kl_div(input, target, self.reduction, self.log_target)
+        return kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
 class GaussianNLLLoss(Loss):
@@ -228,9 +233,10 @@ class GaussianNLLLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:
         """Predicted means, targets, and predicted variances."""
-        return gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+        return gaussian_nll_loss(input, target, var, self.full, eps=self.eps, reduction=self.reduction)
 
 
+@partial(with_old_words, first="eps")
 class PoissonNLLLoss(Loss):
     """−ln of a Poisson probability; arguments as `functional.poisson_nll_loss`.
 
@@ -245,4 +251,4 @@ class PoissonNLLLoss(Loss):
 
     def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
         """Rates or their logarithms, and counts."""
-        return poisson_nll_loss(log_input, target, self.log_input, self.full, self.eps, self.reduction)
+        return poisson_nll_loss(log_input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction)

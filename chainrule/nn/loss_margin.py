@@ -16,10 +16,12 @@ from chainrule.functions.promotion import need_tensor
 from chainrule.nn.distance import PairwiseDistance, pairwise_distance
 from chainrule.nn.loss import Loss, reduce, same_shape
 from chainrule.nn.loss_binary import fits_losses
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
 
 
+@with_old_words
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where t = 1, max(0, margin − x) where t = −1: for distances x of pairs that are alike or not.
 
@@ -33,6 +35,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     return reduce(near + where(target == 1, zero, (margin - input).clamp(min=0)), reduction)
 
 
+@with_old_words
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
 ) -> Tensor:
@@ -48,6 +51,7 @@ def margin_ranking_loss(
     return reduce((target * (input2 - input1) + margin).clamp(min=0), reduction)
 
 
+@with_old_words
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
 ) -> Tensor:
@@ -74,6 +78,7 @@ def cosine_embedding_loss(
     return reduce(alike + where(target == -1, (cosine - margin).clamp(min=0), zero), reduction)
 
 
+@with_old_words
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -112,6 +117,7 @@ def multi_margin_loss(
     return reduce(losses.squeeze(0) if alone else losses, reduction)
 
 
+@with_old_words
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Σ over right classes y and wrong ones j of max(0, 1 − (x_y − x_j)), divided by C: several labels for a sample.
 
@@ -143,6 +149,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     return reduce(losses.squeeze(0) if input.ndim == 1 else losses, reduction)
 
 
+@with_old_words
 def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -162,6 +169,7 @@ def multilabel_soft_margin_loss(
     return reduce(losses.mean(-1), reduction)
 
 
+@with_old_words
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -236,6 +244,7 @@ def _check_range(labels: Tensor, classes: int, least: int) -> None:
         raise IndexRangeError(f"label {wrong} is none of the {classes} classes 0 … {classes - 1}.")
 
 
+@with_old_words
 class HingeEmbeddingLoss(Loss):
     """For distances of pairs that are alike (1) or not (−1); see `functional.hinge_embedding_loss`.
 
@@ -250,9 +259,10 @@ class HingeEmbeddingLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Distances and signs, of one shape."""
-        return hinge_embedding_loss(input, target, self.margin, self.reduction)
+        return hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
 
 
+@with_old_words
 class MarginRankingLoss(Loss):
     """Which of two scores should be higher; see `functional.margin_ranking_loss`.
 
@@ -267,9 +277,10 @@ class MarginRankingLoss(Loss):
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Two scores and a sign, of one shape."""
-        return margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
+        return margin_ranking_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
+@with_old_words
 class CosineEmbeddingLoss(Loss):
     """By the angle of pairs that are alike (1) or not (−1); see `functional.cosine_embedding_loss`.
 
@@ -285,9 +296,10 @@ class CosineEmbeddingLoss(Loss):
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Vectors (N, D), and signs (N,)."""
-        return cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
+        return cosine_embedding_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
+@with_old_words
 class MultiMarginLoss(Loss):
     """A margin between the right class and the others; arguments as `functional.multi_margin_loss`.
 
@@ -305,9 +317,10 @@ class MultiMarginLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C) and labels (N,)."""
-        return multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
+        return multi_margin_loss(input, target, self.p, self.margin, self.weight, reduction=self.reduction)
 
 
+@with_old_words
 class MultiLabelMarginLoss(Loss):
     """A margin between all right classes and all others; see `functional.multilabel_margin_loss`.
 
@@ -318,9 +331,10 @@ class MultiLabelMarginLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C), and lists of labels (N, C) ended by −1."""
-        return multilabel_margin_loss(input, target, self.reduction)
+        return multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
+@with_old_words
 class MultiLabelSoftMarginLoss(Loss):
     """The binary cross-entropy averaged over classes; see `functional.multilabel_soft_margin_loss`.
 
@@ -335,9 +349,10 @@ class MultiLabelSoftMarginLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets (N, C)."""
-        return multilabel_soft_margin_loss(input, target, self.weight, self.reduction)
+        return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
 
 
+@with_old_words
 class TripletMarginLoss(Loss):
     """An anchor nearer to the positive than to the negative, by a margin; see `functional.triplet_margin_loss`.
 
@@ -361,8 +376,8 @@ class TripletMarginLoss(Loss):
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Vectors (N, D) or (D,), of one shape."""
-        settings = (self.margin, self.p, self.eps, self.swap, self.reduction)
-        return triplet_margin_loss(anchor, positive, negative, *settings)
+        settings = (self.margin, self.p, self.eps, self.swap)
+        return triplet_margin_loss(anchor, positive, negative, *settings, reduction=self.reduction)
 
 
 class TripletMarginWithDistanceLoss(Loss):
