@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from chainrule.cell import TensorCell, note_made
 from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
+from chainrule.functions.creation import from_sizes_or_data, tensor
 from chainrule.functions.further_methods import FurtherMethods
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
@@ -36,9 +35,12 @@ class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
             [ 8., 12.]])
     """
 
-    def __init__(self, data: Any = ()) -> None:
-        """Like `chainrule.tensor(data)` in the default floating-point type (the legacy constructor)."""
-        self._value = Value(np.array(data, dtype=get_default_dtype().numpy))
+    def __init__(self, *data: Any) -> None:
+        """The older constructor: of data, or with whole numbers (`Tensor(2, 3)`) of that shape, filled with zeros.
+
+        In the default floating-point type.
+        """
+        self._value = from_sizes_or_data(data, get_default_dtype())._value
         note_made(self)
 
     def __repr__(self) -> str:
@@ -71,7 +73,7 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
-        self._value = Value(data.shared_array()) if isinstance(data, Tensor) else Tensor(data)._value
+        self._value = Value(data.shared_array()) if isinstance(data, Tensor) else _made_of(data)
         note_made(self)
         self.requires_grad_(requires_grad)
 
@@ -95,9 +97,13 @@ class Buffer(Tensor):
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         given = () if data is None else data
-        self._value = Value(given.shared_array()) if isinstance(given, Tensor) else Tensor(given)._value
+        self._value = Value(given.shared_array()) if isinstance(given, Tensor) else _made_of(given)
         self.persistent = persistent
         note_made(self)
+
+
+def _made_of(data: Any) -> Value:
+    return tensor(data, dtype=get_default_dtype())._value
 
 
 def _make_tensor(value: Value) -> Tensor:

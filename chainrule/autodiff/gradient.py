@@ -118,8 +118,8 @@ def backward(
 ) -> None:
     """Add the gradient of Σ tensors · grad_tensors to the `grad` of every leaf (or of `inputs`): one backward pass.
 
-    A single number needs no entry of `grad_tensors` (an older word: `grad_variables`), which is None there. Raises GradientError for tensors that require
-    no gradient.
+    A single number needs no entry of `grad_tensors` (an older word: `grad_variables`), which is None there. Raises
+    GradientError for tensors that require no gradient.
 
     >>> import chainrule
     >>> x = chainrule.ones(2, requires_grad=True)
