@@ -134,9 +134,7 @@ _REASONS: dict[str, dict[str, str]] = {
             new_empty_strided storage_offset""",
         _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan is_xla mtia record_stream to_mkldnn xpu",
         _STORAGE: "set_ storage storage_type untyped_storage",
-        "a tensor keeps its shape in place; write x = x.squeeze(…) and so on, without the underscore": """
-            squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_""",
-        "a tensor keeps its size; make a new one": "resize resize_ resize_as resize_as_ resize_as_sparse_",
+        "use resize_ and resize_as_": "resize resize_as resize_as_sparse_",
         "write it with tensor operations, or on x.numpy()": "apply_ map_ map2_",
         "tensors have no subclasses with rules of their own": "as_subclass module_load",
         _SPECIAL: "i0 i0_ igamma igamma_ igammac igammac_",

@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.autodiff.tape import Hook, Leaf, Record
 from chainrule.dtypes import DType, from_numpy_dtype
-from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.errors import DTypeError, GradientError, ShapeError, TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import refuse_symbol, settled
 from chainrule.primitives.value import Symbol, Value
@@ -73,6 +73,8 @@ class TensorCell:
         _value: the value held; for a view, the value it had when last read.
         _base: the tensor this is a view of; never itself a view.
         _steps: how to get from the base's value to this one's.
+        _turned: for a base, what undoes each change of its shape in place, the latest first.
+        _turns: for a view, how many of these changes its steps know of.
         _seen: the base's value from which `_value` was made.
         _leaf: collects the gradient, once one was asked for.
     """
@@ -82,6 +84,8 @@ class TensorCell:
     _steps: tuple[ViewStep, ...] = ()
     _seen: Value | None = None
     _leaf: Leaf | None = None
+    _turned: tuple[tuple[ViewStep, ...], ...] = ()
+    _turns: int = 0
 
     __array_priority__: ClassVar[int] = 1000  # NumPy arrays leave `array * tensor` to us
 
@@ -99,7 +103,16 @@ class TensorCell:
         trace = current_state().trace
         return self.value.array if trace is None else trace.lift_tensors([self])[0].array
 
+    def _undo_turns(self) -> None:
+        """Put what undoes the latest changes of the base's shape in front of this view's steps."""
+        turned = self._base._turned
+        new = len(turned) - self._turns
+        if new:
+            self._steps = (*(step for undone in turned[:new] for step in undone), *self._steps)
+            self._turns = len(turned)
+
     def _follow_base(self) -> None:
+        self._undo_turns()
         state = current_state()
         before = state.gradients
         tensor = self._base
@@ -149,7 +162,9 @@ class TensorCell:
     def as_view_of(self, base: Any, primitive: Any, parameters: dict[str, Any]) -> Self:
         """Make this fresh result of a view primitive a view of the tensor it was made from."""
         root = base if base._base is None else base._base
-        self._base = root
+        if base._base is not None:
+            base._undo_turns()
+        self._base, self._turns = root, len(root._turned)
         self._steps = (*base._steps, ViewStep(primitive, parameters, current_state().gradients))
         self._seen = root._value
         return self
@@ -184,6 +199,26 @@ class TensorCell:
             self._write_through(new)
         return self
 
+    def change_shape(self, new: Any, undo: tuple[ViewStep, ...]) -> Self:
+        """Take over the value of `new`, a tensor of these entries in another shape, in place.
+
+        undo: the steps from there to the shape of now, by which earlier views find their entries.
+
+        Raises TraceError if a compiled step does this to a tensor that it has not made.
+        """
+        trace = current_state().trace
+        if trace is not None and not trace.has_made(self):
+            raise TraceError(
+                "the shape of a tensor from outside is changed in place while a step is traced; write x = x.squeeze(…) "
+                "and so on, without the underscore."
+            )
+        if self._base is None:
+            self._assign_root(new, "a leaf tensor that requires a gradient")
+            self._turned = (undo, *self._turned)
+        else:
+            self._steps, self._seen, self._value, self._turns = new._steps, new._seen, new._value, new._turns
+        return self
+
     def _assign_root(self, new: Any, what: str) -> None:
         source, state = self._value.source, current_state()
         if state.trace is not None:
@@ -201,6 +236,7 @@ class TensorCell:
         self._value = new.value
 
     def _write_through(self, new: Any) -> None:
+        self._undo_turns()
         state = current_state()
         stages = [self._base]
         for step in self._steps[:-1]:
@@ -401,7 +437,7 @@ def _new_leaf() -> Leaf:
     return leaf
 
 
-_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf"})
+_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf", "_turned", "_turns"})
 
 
 def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extras: dict[str, Any] | None = None) -> Any:

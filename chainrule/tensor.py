@@ -14,11 +14,12 @@ from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
 from chainrule.functions.creation import from_sizes_or_data, tensor
 from chainrule.functions.further_methods import FurtherMethods
+from chainrule.functions.shape_in_place import ShapeMethods
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 
 
-class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
+class Tensor(methods.Methods, FurtherMethods, ShapeMethods, methods.Conversions, TensorCell):
     """An n-dimensional array of one data type that knows how it was computed.
 
     Tensors are made by `chainrule.tensor`, `zeros`, `randn`, …; operations on them make others. With

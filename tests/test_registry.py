@@ -27,7 +27,8 @@ CASES = [pytest.param(name, sample, id=f"{name}-{i}") for name in SAMPLES for i,
 #: Floating-point arguments without a gradient, and why.
 WITHOUT_GRADIENT = {
     "Equal": "a comparison", "Less": "a comparison", "LessEqual": "a comparison", "Argmax": "a place", "CumulativeArgmax": "a place",
-    "BitwiseAnd": "integers only", "BitwiseOr": "integers only", "BitwiseXor": "integers only",
+    "LeftShift": "integers only", "RightShift": "integers only", "GreatestDivisor": "integers only",
+    "LeastMultiple": "integers only", "BitwiseAnd": "integers only", "BitwiseOr": "integers only", "BitwiseXor": "integers only",
     "BitwiseNot": "integers only", "RandomUniform": "the state is integers", "RandomNormal": "the state is integers",
     "RandomIntegers": "the state is integers", "RandomPermutation": "the state is integers",
     "RandomAdvance": "the state is integers",

@@ -174,6 +174,10 @@ class StepTrace(Trace):
         """Remember a tensor that the step made, without keeping it."""
         self.made[id(tensor)] = weakref.ref(tensor)
 
+    def has_made(self, tensor: TensorCell) -> bool:
+        """Whether the step made this tensor."""
+        return _is_in(self.made, tensor)
+
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
         kept = _with_bases(known) | {id(leaf.gradient) for leaf in self.inner}

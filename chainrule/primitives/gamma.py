@@ -72,11 +72,12 @@ def _log_gamma_of_positive(x: Array) -> Array:
     return result
 
 
+@np.errstate(all="ignore")  # infinities and NaN are results here
 def log_gamma(x: Array) -> Array:
     """ln |Γ(x)|; infinite at 0, −1, −2 and so on.
 
-    >>> float(log_gamma(np.array(5.0))) - math.log(24.0)
-    0.0
+    >>> float(log_gamma(np.array(5.0)))  # ln 24
+    3.1780538303479458
     """
     exact = np.asarray(x, np.float64)
     mirrored = np.where(exact > 0, exact, 1 - exact)
@@ -87,11 +88,12 @@ def log_gamma(x: Array) -> Array:
     return np.where(np.isinf(exact) | ((exact <= 0) & (exact == np.rint(exact))), np.inf, result)
 
 
+@np.errstate(all="ignore")
 def poly_gamma(x: Array, n: int) -> Array:
     """ψ⁽ⁿ⁾(x), the n-th derivative of ψ = (ln Γ)′.
 
-    >>> float(poly_gamma(np.array(1.0), 1)) - np.pi**2 / 6
-    0.0
+    >>> float(poly_gamma(np.array(1.0), 1))  # π² / 6
+    1.6449340668482264
     """
     exact = np.asarray(x, np.float64)
     positive = exact > 0

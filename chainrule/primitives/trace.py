@@ -94,6 +94,10 @@ class Trace:
         if self.outer is not None:
             self.outer.note_made(tensor)
 
+    def has_made(self, tensor: TensorCell) -> bool:
+        """Whether a tensor was made within the outermost trace."""
+        return self.outer is not None and self.outer.has_made(tensor)
+
     def note_leaf(self, leaf: Leaf) -> None:
         """A leaf was made: the outermost trace is told."""
         if self.outer is not None:
