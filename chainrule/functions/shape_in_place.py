@@ -39,7 +39,9 @@ def in_place_view(function: Callable[..., Any]) -> Callable[..., Any]:
 def _undone(step: ViewStep, before: Shape) -> ViewStep:
     if step.primitive is Permute:
         order = step.parameters["order"]
-        return ViewStep(Permute, {"order": tuple(sorted(range(len(order)), key=order.__getitem__))}, step.differentiable)
+        return ViewStep(
+            Permute, {"order": tuple(sorted(range(len(order)), key=order.__getitem__))}, step.differentiable
+        )
     return ViewStep(Reshape, {"to": before}, step.differentiable)
 
 

@@ -271,8 +271,9 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
     return activation.softmax(input, 1).scatter_add(1, places, -y) * (g / max(target.numel(), 1)), None
 
 
+@with_old_words
 class Loss(Module):
-    """What all losses share: how the losses of the residuals are reduced."""
+    """What all losses share: how the losses of the residuals are reduced. PyTorch's `_Loss`."""
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
@@ -280,7 +281,20 @@ class Loss(Module):
         self.reduction = reduction
 
 
-@with_old_words
+class WeightedLoss(Loss):
+    """A loss with a weight for each class, or None, as a buffer. PyTorch's `_WeightedLoss`."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)  # type: ignore[call-arg,arg-type]
+        self.register_buffer("weight", weight)
+
+
 class MSELoss(Loss):
     """The mean squared error (1/n) Σ (ŷ − y)² over all n entries; "sum" and "none" as `reduction`.
 
@@ -294,7 +308,6 @@ class MSELoss(Loss):
         return mse_loss(input, target, reduction=self.reduction)
 
 
-@with_old_words
 class L1Loss(Loss):
     """The mean absolute error (1/n) Σ |ŷ − y| over all n entries.
 
@@ -309,7 +322,7 @@ class L1Loss(Loss):
 
 
 @partial(with_old_words, first="ignore_index")
-class NLLLoss(Loss):
+class NLLLoss(WeightedLoss):
     """The negative log-likelihood, for models that end in LogSoftmax; arguments as `functional.nll_loss`.
 
     >>> import chainrule
@@ -318,8 +331,7 @@ class NLLLoss(Loss):
     """
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -328,7 +340,7 @@ class NLLLoss(Loss):
 
 
 @partial(with_old_words, first="ignore_index")
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(WeightedLoss):
     """The cross-entropy −Σ p·ln softmax(x), from scores (logits); arguments as `functional.cross_entropy`.
 
     >>> import chainrule
@@ -343,8 +355,7 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 

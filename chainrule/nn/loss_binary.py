@@ -11,7 +11,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions import activation
 from chainrule.functions.elementwise import exp, log1p
 from chainrule.functions.promotion import common_shape, promote
-from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss import Loss, WeightedLoss, reduce, same_shape
 from chainrule.nn.old_reduction import with_old_words
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
@@ -131,7 +131,7 @@ def hinge_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
 
 
 @with_old_words
-class BCELoss(Loss):
+class BCELoss(WeightedLoss):
     """The binary cross-entropy from probabilities; arguments as `functional.binary_cross_entropy`.
 
     >>> import chainrule
@@ -140,8 +140,7 @@ class BCELoss(Loss):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Probabilities and targets in [0, 1], of one shape."""
@@ -149,7 +148,7 @@ class BCELoss(Loss):
 
 
 @with_old_words
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(WeightedLoss):
     """The binary cross-entropy from scores; arguments as `functional.binary_cross_entropy_with_logits`.
 
     >>> import chainrule
@@ -158,8 +157,7 @@ class BCEWithLogitsLoss(Loss):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from chainrule.functions.indexing import gather, one_hot
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.distance import PairwiseDistance, pairwise_distance
-from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss import Loss, WeightedLoss, reduce, same_shape
 from chainrule.nn.loss_binary import fits_losses
 from chainrule.nn.old_reduction import with_old_words
 from chainrule.nn.smooth_activation import logsigmoid
@@ -254,7 +254,7 @@ class HingeEmbeddingLoss(Loss):
     """
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = margin
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -272,7 +272,7 @@ class MarginRankingLoss(Loss):
     """
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -291,7 +291,7 @@ class CosineEmbeddingLoss(Loss):
     """
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
@@ -300,7 +300,7 @@ class CosineEmbeddingLoss(Loss):
 
 
 @with_old_words
-class MultiMarginLoss(Loss):
+class MultiMarginLoss(WeightedLoss):
     """A margin between the right class and the others; arguments as `functional.multi_margin_loss`.
 
     >>> import chainrule
@@ -309,11 +309,10 @@ class MultiMarginLoss(Loss):
     """
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(weight, reduction=reduction)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss: p is 1 or 2, got {p}.")
         self.p, self.margin = p, margin
-        self.register_buffer("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C) and labels (N,)."""
@@ -335,7 +334,7 @@ class MultiLabelMarginLoss(Loss):
 
 
 @with_old_words
-class MultiLabelSoftMarginLoss(Loss):
+class MultiLabelSoftMarginLoss(WeightedLoss):
     """The binary cross-entropy averaged over classes; see `functional.multilabel_soft_margin_loss`.
 
     >>> import chainrule
@@ -344,8 +343,7 @@ class MultiLabelSoftMarginLoss(Loss):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets (N, C)."""
@@ -370,7 +368,7 @@ class TripletMarginLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         _check_margin(margin, "TripletMarginLoss")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
@@ -397,7 +395,7 @@ class TripletMarginWithDistanceLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         _check_margin(margin, "TripletMarginWithDistanceLoss")
         self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap

@@ -108,11 +108,17 @@ class Module(StateDictMethods):
         return paths
 
     def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
     ) -> Handle:
         """Call `hook(module, args, output)` after each forward; what it returns (if anything) replaces the output.
 
-        `prepend` puts it before the hooks there are, `with_kwargs` makes it `hook(module, args, kwargs, output)`.
+        `prepend` puts it before the hooks there are, `with_kwargs` makes it `hook(module, args, kwargs, output)`. With
+        `always_call` it is also called, with None for the output, when `forward` or another hook raises an error.
 
         >>> import chainrule
         >>> layer = chainrule.nn.ReLU()
@@ -121,7 +127,7 @@ class Module(StateDictMethods):
         (2, 3)
         >>> handle.remove()
         """
-        return add_hook(self._forward_hooks, Hook(hook, with_kwargs), prepend)
+        return add_hook(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False

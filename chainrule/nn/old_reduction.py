@@ -45,6 +45,8 @@ def with_old_words(thing: Thing, first: str = "reduce") -> Thing:
         thing.__init__ = with_old_words(thing.__init__, first)  # type: ignore[misc]
         return thing
     signature = inspect.signature(thing)
+    if "reduce" in signature.parameters:
+        return thing  # the constructor that all losses share has them
     parameters = list(signature.parameters.values())
     for name, place in (("reduce", "reduction"), ("size_average", first)):
         i = next(i for i, p in enumerate(parameters) if p.name == place)
