@@ -97,8 +97,8 @@ def gradcheck(
     for i, gradient in zip(checked, analytic, strict=True):
         ours = np.zeros(args[i].shape) if gradient is None else gradient.detach().array
         if fast_mode:
-            direction = random.standard_normal(ours.shape)
-            direction /= max(float(np.sqrt((direction**2).sum())), 1e-300)
+            direction = np.asarray(random.standard_normal(ours.shape))
+            direction = direction / max(float(np.sqrt((direction**2).sum())), 1e-300)
             problem = _mismatch_along(func, args, i, ours, direction, weights, eps, atol, rtol)
         else:
             problem = _first_mismatch(func, args, i, ours, weights, eps, atol, rtol)
@@ -218,7 +218,7 @@ def gradgradcheck(
     if grad_outputs is None:
         upstream = [make(np.asarray(random.uniform(0.5, 1.5, y.shape))).requires_grad_() for y in shapes]
     else:
-        given = (grad_outputs,) if isinstance(grad_outputs, TensorCell) else grad_outputs
+        given: Any = (grad_outputs,) if isinstance(grad_outputs, TensorCell) else grad_outputs
         upstream = [g.detach().clone().requires_grad_() for g in given]
 
     def gradient(*both: Any) -> Any:

@@ -92,14 +92,14 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     return linalg.pinv(input, rcond)
 
 
-def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """X with A·X = input, from the factor of A that `linalg.cholesky` gives: A = L·Lᵀ, or Lᵀ·L if `upper`.
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
+    """X with A·X = input, from A's factor `input2` that `linalg.cholesky` gives: A = L·Lᵀ, or Uᵀ·U if `upper`.
 
     >>> import chainrule
     >>> chainrule.cholesky_solve(chainrule.tensor([[8.0]]), chainrule.tensor([[2.0]]))
     tensor([[2.]])
     """
-    lower = L.mT if upper else L
+    lower = input2.mT if upper else input2
     return linalg.solve_triangular(lower.mT, linalg.solve_triangular(lower, input, upper=False), upper=True)
 
 

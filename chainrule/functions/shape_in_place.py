@@ -76,7 +76,11 @@ def resize_(self: Any, *size: Any) -> Tensor:
     kept = flat[:new] if new < old else shape.cat([flat, self.new_zeros(new - old)])
     if new < old:
         return self.change_shape(kept.reshape(to), (ViewStep(_Gone, {}, False),))
-    back = [(Reshape, {"to": (new,)}), (Index, {"key": (Range(0, old, None),)}), (Reshape, {"to": before})]
+    back: list[tuple[Any, dict[str, Any]]] = [
+        (Reshape, {"to": (new,)}),
+        (Index, {"key": (Range(0, old, None),)}),
+        (Reshape, {"to": before}),
+    ]
     return self.change_shape(kept.reshape(to), tuple(ViewStep(step, settings, False) for step, settings in back))
 
 

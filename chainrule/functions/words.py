@@ -110,10 +110,21 @@ class Words:
 
 
 #: Where the functions of tensors are: other functions have no other words.
-_PLACES = ("chainrule.functions.", "chainrule.nn.", "chainrule.random")
+_PLACES = ("chainrule.functions.", "chainrule.nn.", "chainrule.random", "chainrule.special")
 
 #: Functions that take words about memory though they make nothing on a device.
-_MEMORIAL = ("clone", "contiguous", "to", "is_contiguous", "copy_", "gather", "type", "pin_memory")
+_MEMORIAL = (
+    "clone",
+    "contiguous",
+    "to",
+    "is_contiguous",
+    "copy_",
+    "gather",
+    "type",
+    "pin_memory",
+    "resize_",
+    "resize_as_",
+)
 
 
 def _need_strided(word: str, thing: Any) -> None:

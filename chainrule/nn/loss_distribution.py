@@ -206,7 +206,7 @@ class KLDivLoss(Loss):
     """The Kullback–Leibler divergence from log-probabilities; arguments as `functional.kl_div`.
 
     >>> import chainrule
-    >>> KLDivLoss("batchmean")(chainrule.tensor([[0.5, 0.5]]).log(), chainrule.tensor([[1.0, 0.0]]))
+    >>> KLDivLoss(reduction="batchmean")(chainrule.tensor([[0.5, 0.5]]).log(), chainrule.tensor([[1.0, 0.0]]))
     tensor(0.6931)
     """
 

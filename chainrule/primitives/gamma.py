@@ -13,7 +13,8 @@ import numpy as np
 
 from chainrule.primitives.elementwise import Unary
 from chainrule.primitives.normal import CENTRE_LIMIT, CENTRE_OFFSET, FAR_TAIL_LIMIT, FLOAT64_NORMAL, TAIL_OFFSET
-from chainrule.primitives.value import Array
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Form
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -42,7 +43,7 @@ def _hurwitz(s: int, x: Array) -> Array:
 
 
 #: (ζ(k) − 1) / k with alternating signs, k = 2, 3, …: the coefficients of ln Γ(2 + z) − (1 − γ)·z in powers of z.
-_AROUND_TWO = tuple(float((-1) ** k * _hurwitz(k, np.float64(2.0)) / k) for k in range(2, 40))
+_AROUND_TWO = tuple(float((-1) ** k * _hurwitz(k, np.array(2.0)) / k) for k in range(2, 40))
 
 
 def _around_two(z: Array) -> Array:
@@ -152,13 +153,13 @@ class Lgamma(Unary):
         return g * Polygamma.apply(x, n=0)
 
 
-class Polygamma(Unary):
+class Polygamma(Primitive):
     """z = ψ⁽ⁿ⁾(x), the derivatives of ln Γ; n = 0 is the digamma function."""
 
     latex = r"\psi^{(n)}(x)"
 
     @staticmethod
-    def shape(x: Array, *, n: int) -> Any:
+    def shape(x: Array, *, n: int) -> Form:
         return x.shape, x.dtype
 
     @staticmethod

@@ -114,7 +114,11 @@ class Timer:
         import chainrule
 
         self.stmt, self.num_threads = stmt, num_threads
-        self.names = {"label": label or "", "sub_label": sub_label or "", "description": description or ""}
+        self.names: dict[str, Any] = {
+            "label": label or "",
+            "sub_label": sub_label or "",
+            "description": description or "",
+        }
         self._timer = timeit.Timer(stmt, setup, timer, {"chainrule": chainrule, **(globals or {})})
 
     def _run(self, number: int) -> float:

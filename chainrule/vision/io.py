@@ -73,7 +73,8 @@ def decode_image(
     apply_exif_orientation: turn it as the camera was held. Raises DataError for what is no image.
     """
     if isinstance(input, Tensor):
-        content, place = _bytes(input), "the image"
+        content: bytes | bytearray = _bytes(input)
+        place = "the image"
     else:
         content, place = read_bytes(input, folder.MAX_IMAGE_BYTES), str(input)
     wanted = ImageReadMode[mode.upper()] if isinstance(mode, str) else mode
