@@ -240,7 +240,7 @@ _MODULES: dict[str, str] = {
         backends.mkldnn backends.nnpack backends.openmp backends.opt_einsum backends.python_native
         backends.quantized backends.xeon backends.xnnpack""",
     _DEVICE: """
-        accelerator.graphs accelerator.memory cuda.comm cuda.gds cuda.graphs cuda.green_contexts cuda.jiterator
+        accelerator.graphs accelerator.memory mps.event mps.profiler xpu.graphs xpu.memory xpu.random xpu.streams cuda.comm cuda.gds cuda.graphs cuda.green_contexts cuda.jiterator
         cuda.nccl cuda.nvtx cuda.profiler cuda.sparse cuda.streams cuda.tunable""",
     _QUANTISED: "nn.intrinsic nn.qat nn.quantizable nn.quantized",
     "nn.functional.scaled_dot_product_attention takes any mask, and its memory grows with L + S": """
@@ -248,6 +248,8 @@ _MODULES: dict[str, str] = {
     _CHUNKS: "nn.modules.linear_cross_entropy nn.modules.linear_cross_entropy_options",
     "the gradients of a convolution come from the backward pass, or from autograd.grad": "nn.grad",
     _MEMORY: "nn.utils.memory_format",
+    "on one device the model itself is what DataParallel makes of it: leave it out": "nn.parallel",
+    "for several processes on several machines; chainrule runs on one": "utils.data.distributed",
     "for sparse gradients; gradients here are dense, so Adam": "optim.sparse_adam",
     "use Dataset and IterableDataset": """
         utils.data.backward_compatibility utils.data.datapipes utils.data.graph utils.data.graph_settings""",
@@ -258,7 +260,7 @@ _MODULES: dict[str, str] = {
     "use compile(step).profile(…), which counts operations": "utils.flop_counter utils.throughput_benchmark",
     "`pip list` and `python -m chainrule` say what is installed": "utils.collect_env",
     _INTERNAL: """
-        nn.backends utils.backcompat utils.backend_registration utils.debug_log utils.model_dump
+        compiler.config cuda.amp.common utils.tensorboard.summary nn.backends utils.backcompat utils.backend_registration utils.debug_log utils.model_dump
         utils.module_tracker utils.serialization utils.show_pickle utils.viz utils.weak utils.deterministic
         utils.benchmark.examples utils.benchmark.op_fuzzers utils.benchmark.utils""",
 }

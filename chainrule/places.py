@@ -92,8 +92,8 @@ class Elsewhere(ModuleType):
             for part in _parts(place):
                 if wanted in vars(part) or wanted in (getattr(part, "__all__", None) or ()):
                     return getattr(part, wanted)
-        if name == "__all__":
-            return sorted({name for part in _parts(place) for name in part.__all__ if hasattr(part, "__all__")})
+        if name == "__all__":  # for a star import
+            return sorted({name for part in _parts(place) for name in getattr(part, "__all__", None) or vars(part)})
         raise AttributeError(f"{self.__name__} has no {name!r}")
 
     def __dir__(self) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
+from chainrule.autodiff.block import block
 from chainrule.functions.activation import log_softmax, softmax
 from chainrule.functions.activation import sigmoid as expit
 from chainrule.functions.arithmetic import xlogy
@@ -65,8 +66,17 @@ def entr(input: Tensor) -> Tensor:
     >>> chainrule.special.entr(chainrule.tensor([0.0, 0.5, -1.0]))
     tensor([0.0000, 0.3466,   -inf])
     """
-    x = as_floating(input)
-    return where(x < 0, x.new_full((), -math.inf), -xlogy(x, x))
+    return _entr(as_floating(input))
+
+
+@block
+def _entr(input: Tensor) -> Tensor:
+    return where(input < 0, input.new_full((), -math.inf), -xlogy(input, input))
+
+
+@_entr.gradient
+def _(g: Tensor, input: Tensor) -> Tensor:
+    return -g * (input.log() + 1)
 
 
 def xlog1py(input: Tensor, other: Tensor) -> Tensor:

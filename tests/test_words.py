@@ -50,7 +50,7 @@ lib.hsplit(x, sections=2)[0]
 lib.diff(x, prepend=x[:, :1], append=x[:, -1:])
 lib.diag_embed(v, offset=1)
 lib.diag_embed(x, offset=-2, dim1=0, dim2=2)
-lib.norm(x, dtype=lib.float32)
+lib.norm(x.to(lib.float32), dtype=lib.float64)
 lib.linalg.norm(x, axis=1, keepdims=True)
 lib.linalg.vector_norm(input=x, ord=3)
 lib.linalg.cond(input=x[:, :3], p=1)

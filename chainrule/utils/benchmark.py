@@ -15,6 +15,7 @@ from typing import Any
 
 from chainrule.compiler.run.pool import get_num_threads, set_num_threads
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["Compare", "Measurement", "Timer"]
 
 #: How a time is shown: the largest of these units that is not larger than it.
