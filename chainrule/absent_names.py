@@ -181,6 +181,9 @@ _REASONS: dict[str, dict[str, str]] = {
         "an old name; clip_grad_norm_": "clip_grad_norm",
         _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format",
     },
+    "hub": {
+        "its code is written for PyTorch and would be run; load weights into one of chainrule.models": "help list load",
+    },
     "optim": {
         "for sparse gradients; gradients here are dense, so Adam": "SparseAdam",
         _INTERNAL: "swap_in_optimizer_params_and_state",
@@ -240,7 +243,8 @@ _MODULES: dict[str, str] = {
         backends.mkldnn backends.nnpack backends.openmp backends.opt_einsum backends.python_native
         backends.quantized backends.xeon backends.xnnpack""",
     _DEVICE: """
-        accelerator.graphs accelerator.memory mps.event mps.profiler xpu.graphs xpu.memory xpu.random xpu.streams cuda.comm cuda.gds cuda.graphs cuda.green_contexts cuda.jiterator
+        accelerator.graphs accelerator.memory mps.event mps.profiler xpu.graphs xpu.memory xpu.random xpu.streams
+        cuda.comm cuda.gds cuda.graphs cuda.green_contexts cuda.jiterator
         cuda.nccl cuda.nvtx cuda.profiler cuda.sparse cuda.streams cuda.tunable""",
     _QUANTISED: "nn.intrinsic nn.qat nn.quantizable nn.quantized",
     "nn.functional.scaled_dot_product_attention takes any mask, and its memory grows with L + S": """
@@ -260,7 +264,8 @@ _MODULES: dict[str, str] = {
     "use compile(step).profile(…), which counts operations": "utils.flop_counter utils.throughput_benchmark",
     "`pip list` and `python -m chainrule` say what is installed": "utils.collect_env",
     _INTERNAL: """
-        compiler.config cuda.amp.common utils.tensorboard.summary nn.backends utils.backcompat utils.backend_registration utils.debug_log utils.model_dump
+        compiler.config cuda.amp.common utils.tensorboard.summary nn.backends
+        utils.backcompat utils.backend_registration utils.debug_log utils.model_dump
         utils.module_tracker utils.serialization utils.show_pickle utils.viz utils.weak utils.deterministic
         utils.benchmark.examples utils.benchmark.op_fuzzers utils.benchmark.utils""",
 }

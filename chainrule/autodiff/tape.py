@@ -168,7 +168,7 @@ class Record(Node):
         self.sources = sources
         state = current_state()
         self.saved: dict[str, Any] | None = saved
-        if type(state.saving) is tuple:
+        if type(state.saving) is tuple and state.trace is None:  # what is only noted keeps no numbers
             self.saved = PackedDict(packed(saved, *state.saving))
         self.path = state.path
         self.forms = forms

@@ -164,13 +164,15 @@ class PruningContainer(BasePruningMethod):
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """What the last rule leaves of what the others have left."""
         method, mask = self._pruning_methods[-1], default_mask.clone()
-        if method.PRUNING_TYPE in ("unstructured", "global"):
+        if method.PRUNING_TYPE == "unstructured":
             left: Any = mask == 1
+        elif method.PRUNING_TYPE == "global":
+            left = ...
         else:
             dim = getattr(method, "dim", -1) % t.ndim
             kept = mask.sum(tuple(axis for axis in range(t.ndim) if axis != dim)) != 0
             left = (slice(None),) * dim + (kept,)
-        mask[left] = method.compute_mask(t[left], ones_like(t[left])).to(mask.dtype)
+        mask[left] = method.compute_mask(t[left], mask[left]).to(mask.dtype)
         return mask
 
 
