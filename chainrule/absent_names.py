@@ -22,6 +22,7 @@ _SPECIAL = "not there yet; SciPy's scipy.special has it for NumPy arrays, withou
 _LINEAR = "use chainrule.linalg"
 _AUTOCAST = "amp.autocast changes nothing here, so there is nothing to ask or to set"
 _STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
+_FOURIER = "Fourier transforms give complex numbers, and there are none here; NumPy's fft works on x.numpy(), without gradients"
 _ONE_PROCESS = "one process on one machine; threads are used by themselves (set_num_threads)"
 _CHUNKS = (
     "cross_entropy(linear(x, W), y) is the same numbers; its chunks save memory alone, and have no second derivative"
@@ -55,7 +56,8 @@ _REASONS: dict[str, dict[str, str]] = {
         _SPECIAL: "i0 igamma igammac",
         "use special.multigammaln": "mvlgamma",
         "not there yet; NumPy's fft and scipy.signal work on x.numpy(), without gradients": """
-            bartlett_window blackman_window fft hamming_window hann_window istft kaiser_window signal stft""",
+            bartlett_window blackman_window hamming_window hann_window kaiser_window signal""",
+        _FOURIER: "fft istft stft",
         "not there yet; SciPy's scipy.stats and NumPy draw such numbers": "binomial poisson quasirandom",
         "not there yet; write the log-density out, and draw with normal, bernoulli or multinomial": "distributions",
         "use linalg.solve_triangular": "triangular_solve",
@@ -141,7 +143,7 @@ _REASONS: dict[str, dict[str, str]] = {
         "use x.copy_(x.mvlgamma(p))": "mvlgamma_",
         "use x.copy_(x.polygamma(n))": "polygamma_",
         _LINEAR: "eig geqrf lstsq lu lu_solve orgqr ormqr solve symeig triangular_solve",
-        "not there yet; scipy.signal works on x.numpy(), without gradients": "istft stft",
+        _FOURIER: "istft stft",
         "use quantile(x[~x.isnan()], q)": "nanquantile",
         "use nn.functional.prelu": "prelu",
         "use nn.functional.hardshrink": "hardshrink",

@@ -9,6 +9,7 @@ a new value into the base. So everything behaves as if memory were shared, and n
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -235,8 +236,45 @@ class TensorCell:
             )
         self._value = new.value
 
+    def overwrite(self, primitive: Any, parameters: dict[str, Any], new: Any) -> bool:
+        """Put new entries into the array itself where nobody else could see that, and say whether it was done.
+
+        So a loop that writes entry by entry need not copy everything each time. A value never changes for those who
+        hold it: this one is held by this cell alone, and so is its array. Afterwards the cell holds another value.
+        """
+        state = current_state()
+        overwrite, source = getattr(primitive, "overwrite", None), self._value.source
+        plain = not state.gradients or (source is None and new.value.source is None)
+        if overwrite is None or not plain or self._base is not None or _is_watched(state):
+            return False
+        if _holders(self) != _ALONE or not _is_owned(self._value.array):
+            return False
+        array = self._value.array
+        overwrite(array, new.value.array, **parameters)
+        self._value = Value(array, source)
+        return True
+
+    def _overwrite_base(self, new: Any) -> bool:
+        """The same for a view of one step: the base's entries, if only the base and this view hold them."""
+        state = current_state()
+        step, base = self._steps[0], self._base
+        overwrite, source = getattr(step.primitive, "overwrite", None), base._value.source
+        plain = not state.gradients or (source is None and new.value.source is None)
+        if len(self._steps) > 1 or overwrite is None or not plain or _is_watched(state):
+            return False
+        if self._seen is not base._value or _holders_with_view(self) != _ALONE_WITH_VIEW:
+            return False
+        array = base._value.array
+        if not _is_owned(array):
+            return False
+        overwrite(array, new.value.array, **step.parameters)
+        self._seen, base._value = None, Value(array, source)
+        return True
+
     def _write_through(self, new: Any) -> None:
         self._undo_turns()
+        if self._overwrite_base(new):
+            return
         state = current_state()
         stages = [self._base]
         for step in self._steps[:-1]:
@@ -420,6 +458,40 @@ class TensorCell:
         array = self.array_for("pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
         return _restore, (type(self), array, self.requires_grad, self.grad, extras)
+
+
+def _is_watched(state: Any) -> bool:
+    """Whether somebody notes every operation."""
+    return state.trace is not None or state.observer is not None
+
+
+def _is_owned(array: Any) -> bool:
+    """Whether the entries are this array's own, not a part of another one's that somebody could hold."""
+    return type(array) is np.ndarray and array.base is None and array.flags.writeable
+
+
+def _holders(cell: TensorCell) -> tuple[int, int]:
+    """How many hold a cell's value and its array, with the same additions every time: see `_ALONE`."""
+    return sys.getrefcount(cell._value), sys.getrefcount(cell._value.array)
+
+
+def _holders_with_view(view: TensorCell) -> tuple[int, ...]:
+    """The same for a view and its base. NumPy's view of an array holds it too."""
+    of_view = _holders(view)
+    value, array = _holders(view._base)
+    return *of_view, value, array - (view._value.array.base is view._base._value.array)
+
+
+def _count_alone() -> tuple[Any, Any]:
+    """What the counts are when nobody else holds anything, measured: what Python itself adds depends on its version."""
+    base, view = TensorCell(), TensorCell()
+    base._value, view._value = Value(np.zeros(2)), Value(np.zeros(()))
+    alone = _holders(base)
+    view._base, view._seen = base, base._value
+    return alone, _holders_with_view(view)
+
+
+_ALONE, _ALONE_WITH_VIEW = _count_alone()
 
 
 def note_made(tensor: TensorCell) -> None:

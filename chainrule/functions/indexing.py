@@ -135,17 +135,34 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     views, then, places = read_key(input, index)
     if places:
         input, views = _seen_through(input, views), then
+    elif isinstance(value, TensorCell) and _is_place(value, input, views):
+        return  # x[i] += 1 has written through the view x[i]; now the view is put where it is
+    elif input.overwrite(Index, {"key": views}, _fitting(input, views, [], value)):
+        return
     input.assign(_updated(IndexUpdate, input, views, places, value))
 
 
+def _is_place(value: Any, input: Tensor, key: Key) -> bool:
+    """Whether a tensor is the view input[key]."""
+    steps = value._steps
+    return (
+        value._base is input and len(steps) == 1 and steps[0].primitive is Index and steps[0].parameters["key"] == key
+    )
+
+
 def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tensor:
+    return primitive.apply(input, _fitting(input, key, places, value), *places, key=key)
+
+
+def _fitting(input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tensor:
+    """The value in the type and shape of the place that it will be put to."""
     array = input.value.array
     new = cast(value, array.dtype) if isinstance(value, TensorCell) else _new_values(value, array.dtype)  # type: ignore[arg-type]
     there = indexed_shape(array.shape, key, tuple(p.value.array for p in places))
     extra = new.ndim - len(there)
     if extra > 0 and all(extent == 1 for extent in new.shape[:extra]):
         new = new.reshape(tuple(new.shape[extra:]))
-    return primitive.apply(input, expand_to(new, there), *places, key=key)
+    return expand_to(new, there)
 
 
 def _new_values(value: Any, dtype: Any) -> Tensor:
