@@ -22,7 +22,7 @@ _SPECIAL = "not there yet; SciPy's scipy.special has it for NumPy arrays, withou
 _LINEAR = "use chainrule.linalg"
 _AUTOCAST = "amp.autocast changes nothing here, so there is nothing to ask or to set"
 _STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
-_FOURIER = "Fourier transforms give complex numbers, and there are none here; NumPy's fft works on x.numpy(), without gradients"
+_FOURIER = "Fourier transforms are complex, and there are no such numbers; NumPy's fft works on x.numpy(), no gradients"
 _ONE_PROCESS = "one process on one machine; threads are used by themselves (set_num_threads)"
 _CHUNKS = (
     "cross_entropy(linear(x, W), y) is the same numbers; its chunks save memory alone, and have no second derivative"
