@@ -45,6 +45,7 @@ from chainrule.dtypes import IntegerLimits as iinfo
 from chainrule.dtypes import float32 as float
 from chainrule.dtypes import int32 as int
 from chainrule.errors import (
+    AbsentNameError,
     ChainruleError,
     CheckpointError,
     DataError,
@@ -282,10 +283,24 @@ from chainrule.functions.shape import (
     unsqueeze,
     vstack,
 )
+from chainrule.layouts import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 
 from chainrule.dtypes import bool_ as bool  # isort: skip
 
-__version__ = "0.1.0"
+from chainrule import places  # isort: skip
+from chainrule.functions.words import public, teach  # isort: skip
+from chainrule.version import __version__  # isort: skip
+
+places.install()
+teach(globals())
 newaxis = None
 
 if TYPE_CHECKING:
@@ -323,6 +338,7 @@ if TYPE_CHECKING:
         use_deterministic_algorithms,
     )
     from chainrule.functions.control import scan
+    from chainrule.functions.gamma import digamma, erfinv, lgamma, polygamma
     from chainrule.functions.joining import (
         atleast_1d,
         atleast_2d,
@@ -350,6 +366,7 @@ if TYPE_CHECKING:
         matrix_power,
         slogdet,
     )
+    from chainrule.functions.older_names import cholesky_inverse, cholesky_solve, pinverse, qr, range, svd
     from chainrule.functions.products import (
         addbmm,
         addmv,
@@ -432,6 +449,7 @@ if TYPE_CHECKING:
         LongTensor,
         ShortTensor,
     )
+    from chainrule.functions.whole_numbers import bitwise_left_shift, bitwise_right_shift, gcd, lcm
     from chainrule.printing import set_printoptions
     from chainrule.random import (
         Generator,
@@ -458,9 +476,9 @@ if TYPE_CHECKING:
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
-    "accelerator", "amp", "autograd", "backends", "cuda", "data", "distributed", "explain", "func", "jit", "linalg",
-    "metrics", "models", "mps", "multiprocessing", "nn", "onnx", "optim", "serialization", "sparse", "train",
-    "transfer", "tune", "utils", "vision", "xpu",
+    "accelerator", "amp", "autograd", "backends", "cuda", "data", "distributed", "explain", "func", "hub", "jit", "linalg",
+    "metrics", "models", "mps", "multiprocessing", "nn", "onnx", "optim", "printing", "serialization", "sparse",
+    "special", "train", "transfer", "tune", "utils", "version", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
     "chainrule.amp": ("GradScaler", "autocast"),
@@ -501,6 +519,9 @@ _LATER = {
         "matrix_power",
         "slogdet",
     ],
+    "chainrule.functions.gamma": ("digamma", "erfinv", "lgamma", "polygamma"),
+    "chainrule.functions.older_names": ["cholesky_inverse", "cholesky_solve", "pinverse", "qr", "range", "svd"],
+    "chainrule.functions.whole_numbers": ("bitwise_left_shift", "bitwise_right_shift", "gcd", "lcm"),
     "chainrule.functions.products": ["addbmm", "addmv", "addr", "baddbmm", "kron", "vander"],
     "chainrule.functions.scattering": [
         "diagonal_scatter",
@@ -607,8 +628,11 @@ def __getattr__(name: str) -> object:
         return importlib.import_module(f"chainrule.{name}")
     for module, names in _LATER.items():
         if name in names:
-            found = globals()[name] = getattr(importlib.import_module(module), name)
+            found = globals()[name] = public(getattr(importlib.import_module(module), name))
             return found
+    place = places.find("", name)
+    if place is not None:
+        return place
     from chainrule.absent_names import refuse
 
     refuse("", name, __dir__())

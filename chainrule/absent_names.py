@@ -23,7 +23,7 @@ _SPECIAL = "not there yet; SciPy's scipy.special has it for NumPy arrays, withou
 _LINEAR = "use chainrule.linalg"
 _AUTOCAST = "amp.autocast changes nothing here, so there is nothing to ask or to set"
 _STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
-_WHOLE = "not for integers yet; use NumPy's and tensor(…)"
+_FOURIER = "Fourier transforms are complex, and there are no such numbers; NumPy's fft works on x.numpy(), no gradients"
 _ONE_PROCESS = "one process on one machine; threads are used by themselves (set_num_threads)"
 _CHUNKS = (
     "cross_entropy(linear(x, W), y) is the same numbers; its chunks save memory alone, and have no second derivative"
@@ -45,8 +45,7 @@ _REASONS: dict[str, dict[str, str]] = {
             float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3
             int4 int5 int6 int7 uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7""",
         _MEMORY: """
-            as_strided as_strided_scatter channels_last channels_last_3d contiguous_format empty_permuted
-            empty_strided layout memory_format preserve_format strided""",
+            as_strided as_strided_scatter empty_permuted empty_strided""",
         _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
         "use x.get_device(), or x.device": "get_device",
         _SCRIPT: "compiled_with_cxx11_abi export fx",
@@ -55,20 +54,19 @@ _REASONS: dict[str, dict[str, str]] = {
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
         _ONE_PROCESS: "is_distributed futures fork wait Future get_num_interop_threads "
         "set_num_interop_threads init_num_threads thread_safe_generator",
-        _SPECIAL: "digamma erfinv i0 igamma igammac lgamma mvlgamma polygamma special",
-        _WHOLE: "bitwise_left_shift bitwise_right_shift gcd lcm",
+        _SPECIAL: "i0 igamma igammac",
+        "use special.multigammaln": "mvlgamma",
         "not there yet; NumPy's fft and scipy.signal work on x.numpy(), without gradients": """
-            bartlett_window blackman_window fft hamming_window hann_window istft kaiser_window signal stft""",
+            bartlett_window blackman_window hamming_window hann_window kaiser_window signal""",
+        _FOURIER: "fft istft stft",
         "not there yet; SciPy's scipy.stats and NumPy draw such numbers": "binomial poisson quasirandom",
         "not there yet; write the log-density out, and draw with normal, bernoulli or multinomial": "distributions",
         "use linalg.solve_triangular": "triangular_solve",
-        "use linalg.pinv": "pinverse",
-        "use linalg.qr": "qr geqrf",
-        "use linalg.svd, which gives Vᵀ instead of V": "svd",
+        "use linalg.qr": "geqrf",
         "use linalg.svd and keep the first columns": "pca_lowrank svd_lowrank",
         "use linalg.eigh for symmetric matrices": "lobpcg",
         "use linalg.matrix_norm": "frobenius_norm nuclear_norm norm_except_dim",
-        "use linalg.solve": "cholesky_inverse cholesky_solve lu lu_solve lu_unpack orgqr ormqr",
+        "use linalg.solve": "lu lu_solve lu_unpack orgqr ormqr",
         "use diff, or autograd.grad for derivatives": "gradient",
         "use quantile(x[~x.isnan()], q)": "nanquantile",
         "use histogram for each column": "histogramdd",
@@ -77,12 +75,11 @@ _REASONS: dict[str, dict[str, str]] = {
         "use as_tensor": "from_dlpack to_dlpack",
         "use from_numpy(np.frombuffer(…))": "frombuffer",
         "use from_numpy(np.memmap(…))": "from_file",
-        "use arange, which leaves the end out as Python's range does": "range",
         "use nonzero": "nonzero_static",
         "use np.frexp on x.numpy()": "frexp",
         "use np.nextafter on x.numpy()": "nextafter",
         "use chainrule.scan for loops, and where for choices": "cond while_loop",
-        "use chainrule.models, or load weights from a file": "hub package",
+        "use chainrule.models, or load weights from a file": "package",
         "use compile(step).profile(…) or cProfile": "profiler monitor",
         "use NumPy's numpy.testing, or allclose": "testing",
         "use autograd.detect_anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
@@ -90,7 +87,7 @@ _REASONS: dict[str, dict[str, str]] = {
         "is_deterministic_algorithms_warn_only_enabled",
         "use type(x).__name__ or x.dtype": "typename",
         "use nested lists and padding: nn.utils.rnn.pad_sequence": "nested masked",
-        "use chainrule.__version__": "torch_version version",
+        "use chainrule.__version__": "torch_version",
         "use nn.ModuleDict": "ModuleDict",
         "use nn.ParameterDict": "ParameterDict",
         "use nn.Buffer": "BufferDict",
@@ -105,7 +102,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use nn.functional.conv2d and the like": "convolution",
         "use nn.functional.grid_sample": "grid_sampler grid_sampler_2d grid_sampler_3d",
         "use nn.functional.affine_grid": "affine_grid_generator",
-        "use nn.functional": "functional",
         "use nn.functional.max_pool1d(…, return_indices=True)": "max_pool1d_with_indices",
         "Python's warnings decide": "set_warn_always is_warn_always_enabled",
         "denormal numbers stay what they are": "set_flush_denormal",
@@ -137,24 +133,18 @@ _REASONS: dict[str, dict[str, str]] = {
             coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr sparse_dim values""",
         _QUANTISED: "dequantize int_repr qscheme",
         _MEMORY: """
-            as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to layout
+            as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to
             new_empty_strided storage_offset""",
         _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan is_xla mtia record_stream to_mkldnn xpu",
         _STORAGE: "set_ storage storage_type untyped_storage",
-        "a tensor keeps its shape in place; write x = x.squeeze(…) and so on, without the underscore": """
-            squeeze_ swapaxes_ swapdims_ t_ transpose_ unsqueeze_""",
-        "a tensor keeps its size; make a new one": "resize resize_ resize_as resize_as_ resize_as_sparse_",
+        "use resize_ and resize_as_": "resize resize_as resize_as_sparse_",
         "write it with tensor operations, or on x.numpy()": "apply_ map_ map2_",
         "tensors have no subclasses with rules of their own": "as_subclass module_load",
-        _WHOLE: """
-            bitwise_left_shift bitwise_left_shift_ bitwise_right_shift bitwise_right_shift_ gcd gcd_ lcm lcm_""",
-        _SPECIAL: """
-            digamma digamma_ erfinv erfinv_ i0 i0_ igamma igamma_ igammac igammac_ lgamma lgamma_ mvlgamma mvlgamma_
-            polygamma polygamma_""",
-        _LINEAR: """
-            cholesky_inverse cholesky_solve eig geqrf lstsq lu lu_solve orgqr ormqr pinverse qr solve svd symeig
-            triangular_solve""",
-        "not there yet; scipy.signal works on x.numpy(), without gradients": "istft stft",
+        _SPECIAL: "i0 i0_ igamma igamma_ igammac igammac_",
+        "use x.copy_(x.mvlgamma(p))": "mvlgamma_",
+        "use x.copy_(x.polygamma(n))": "polygamma_",
+        _LINEAR: "eig geqrf lstsq lu lu_solve orgqr ormqr solve symeig triangular_solve",
+        _FOURIER: "istft stft",
         "use quantile(x[~x.isnan()], q)": "nanquantile",
         "use nn.functional.prelu": "prelu",
         "use nn.functional.hardshrink": "hardshrink",
@@ -164,7 +154,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use np.nextafter on x.numpy()": "nextafter nextafter_",
         "use nonzero": "nonzero_static",
         "use narrow(…).clone()": "narrow_copy",
-        "use new_zeros, new_full or new_tensor": "new",
         "use nn.utils.rnn.pad_sequence": "to_padded_tensor",
         "use split and chunk": "unsafe_chunk unsafe_split unsafe_split_with_sizes",
         "gradients have the type of their tensor": "grad_dtype",
@@ -193,6 +182,9 @@ _REASONS: dict[str, dict[str, str]] = {
     "nn.utils": {
         "an old name; clip_grad_norm_": "clip_grad_norm",
         _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format",
+    },
+    "hub": {
+        "its code is written for PyTorch and would be run; load weights into one of chainrule.models": "help list load",
     },
     "optim": {
         "for sparse gradients; gradients here are dense, so Adam": "SparseAdam",
@@ -241,6 +233,50 @@ def _table(area: str) -> dict[str, str]:
     return {name: reason for reason, names in _REASONS.get(area, {}).items() for name in names.split()}
 
 
+#: Whole modules of PyTorch's below its parts: a reason, and their full names.
+_MODULES: dict[str, str] = {
+    "there is one kind of derivative, the backward pass: func.jvp and func.jacfwd give forward products": """
+        autograd.forward_ad""",
+    "use compile(step).profile(…) or cProfile": "autograd.profiler autograd.profiler_legacy autograd.profiler_util",
+    "use autograd.gradcheck, the function": "autograd.gradcheck",
+    "the operations here are all there is, no libraries behind them": """
+        backends.cpu backends.cudnn.rnn backends.cusparselt backends.kleidiai backends.mha backends.miopen backends.mkl
+        backends.mkldnn backends.nnpack backends.openmp backends.opt_einsum backends.python_native
+        backends.quantized backends.xeon backends.xnnpack""",
+    _DEVICE: """
+        accelerator.graphs accelerator.memory mps.event mps.profiler xpu.graphs xpu.memory xpu.random xpu.streams
+        cuda.comm cuda.gds cuda.graphs cuda.green_contexts cuda.jiterator
+        cuda.nccl cuda.nvtx cuda.profiler cuda.sparse cuda.streams cuda.tunable""",
+    _QUANTISED: "nn.intrinsic nn.qat nn.quantizable nn.quantized",
+    "nn.functional.scaled_dot_product_attention takes any mask, and its memory grows with L + S": """
+        nn.attention.bias nn.attention.experimental nn.attention.flex_attention nn.attention.varlen""",
+    _CHUNKS: "nn.modules.linear_cross_entropy nn.modules.linear_cross_entropy_options",
+    "the gradients of a convolution come from the backward pass, or from autograd.grad": "nn.grad",
+    _MEMORY: "nn.utils.memory_format",
+    "on one device the model itself is what DataParallel makes of it: leave it out": "nn.parallel",
+    "for several processes on several machines; chainrule runs on one": "utils.data.distributed",
+    "for sparse gradients; gradients here are dense, so Adam": "optim.sparse_adam",
+    "use Dataset and IterableDataset": """
+        utils.data.backward_compatibility utils.data.datapipes utils.data.graph utils.data.graph_settings""",
+    "chainrule has no parts in C++, and compile makes native code": """
+        nn.cpp utils.cpp_backtrace utils.cpp_extension utils.file_baton utils.hipify utils.mkldnn utils.jit
+        utils.mobile_optimizer utils.bundled_inputs""",
+    "use NumPy arrays: np.asarray(x) and from_numpy(a)": "utils.dlpack",
+    "use compile(step).profile(…), which counts operations": "utils.flop_counter utils.throughput_benchmark",
+    "`pip list` and `python -m chainrule` say what is installed": "utils.collect_env",
+    _INTERNAL: """
+        compiler.config cuda.amp.common utils.tensorboard.summary nn.backends
+        utils.backcompat utils.backend_registration utils.debug_log utils.model_dump
+        utils.module_tracker utils.serialization utils.show_pickle utils.viz utils.weak utils.deterministic
+        utils.benchmark.examples utils.benchmark.op_fuzzers utils.benchmark.utils""",
+}
+
+
+@cache
+def _modules() -> dict[str, str]:
+    return {name: reason for reason, names in _MODULES.items() for name in names.split()}
+
+
 def names() -> list[str]:
     """All names that the table lists one by one, as "nn.SyncBatchNorm"."""
     return [f"{area}.{name}".lstrip(".") for area in _REASONS for name in _table(area)]
@@ -252,7 +288,7 @@ def reason(area: str, name: str) -> str:
     >>> reason("", "conv2d"), reason("nn", "SyncBatchNorm")
     ('use nn.functional.conv2d', 'for several processes; in one it is BatchNorm')
     """
-    known = _table(area).get(name)
+    known = _table(area).get(name) or _modules().get(f"{area}.{name}")
     if known is not None:
         return known
     if area in ("", "Tensor"):
@@ -297,23 +333,42 @@ def refuse(area: str, name: str, there: Any) -> NoReturn:
 
     there: the names that could have been meant.
     """
-    what = "a tensor" if area == "Tensor" else f"chainrule.{area}".rstrip(".")
+    said = message(area, name)
+    if not said:
+        said = f"{_owner(area)} has no {name!r}"
+        near = [] if name.startswith("_") else _near(name, there)
+        said += f": did you mean {' or '.join(near)}?" if near else ""
+    raise AttributeError(said)
+
+
+def message(area: str, name: str) -> str:
+    """What is said of a name that is not there, "" if nothing is known about it: for an attribute and for an import."""
     found = "" if name.startswith("_") else reason(area, name)
-    if not found and not name.startswith("_"):
-        import difflib
-
-        near = difflib.get_close_matches(name, [n for n in there if not n.startswith("_")], 3, 0.7)
-        found = f"did you mean {' or '.join(near)}?" if near else ""
-    raise AttributeError(f"{what} has no {name!r}{': ' if found else ''}{found}")
+    return f"{_owner(area)} has no {name!r}: {found}" if found else ""
 
 
-def teller(area: str, there: dict[str, Any]) -> Callable[[str], NoReturn]:
-    """What a part's `__getattr__` is: it raises the AttributeError for a name that the part does not have.
+def _owner(area: str) -> str:
+    return "a tensor" if area == "Tensor" else f"chainrule.{area}".rstrip(".")
+
+
+def _near(name: str, there: Any) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(name, [n for n in there if not n.startswith("_")], 3, 0.7)
+
+
+def teller(area: str, there: dict[str, Any]) -> Callable[[str], Any]:
+    """What a part's `__getattr__` is: it gives PyTorch's modules that are elsewhere here, and raises for other names.
 
     there: the part's own names, `globals()`.
     """
 
-    def tell(name: str) -> NoReturn:
+    def tell(name: str) -> Any:
+        from chainrule.places import find
+
+        place = find(area, name)
+        if place is not None:
+            return place
         refuse(area, name, there)
 
     return tell

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from chainrule.devices import Device
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["current_accelerator", "device_count", "is_available", "synchronize"]
 
 

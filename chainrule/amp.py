@@ -13,6 +13,7 @@ from typing import Any, Self
 from chainrule.devices import Device
 from chainrule.dtypes import as_dtype
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["GradScaler", "autocast"]
 
 

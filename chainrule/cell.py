@@ -10,6 +10,7 @@ own (`Parameter(x)`, `x.detach().requires_grad_()`): it shows what its base hold
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -18,7 +19,7 @@ import numpy as np
 from chainrule.autodiff.tape import Hook, Leaf, Record
 from chainrule.changes import WatchedList, note_change
 from chainrule.dtypes import DType, from_numpy_dtype
-from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.errors import DTypeError, GradientError, ShapeError, TraceError
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import refuse_symbol, settled
 from chainrule.primitives.value import Symbol, Value
@@ -75,6 +76,8 @@ class TensorCell:
         _value: the value held; for a view, the value it had when last read.
         _base: the tensor this is a view of; itself a view only if it was or is a leaf of its own.
         _steps: how to get from the base's value to this one's.
+        _turned: for a base, what undoes each change of its shape in place, the latest first.
+        _turns: for a view, how many of these changes its steps know of.
         _seen: the base's value from which `_value` was made.
         _leaf: collects the gradient, once one was asked for.
         _own: whether this is a view that is a leaf of its own.
@@ -86,6 +89,8 @@ class TensorCell:
     _seen: Value | None = None
     _leaf: Leaf | None = None
     _own: bool = False
+    _turned: tuple[tuple[ViewStep, ...], ...] = ()
+    _turns: int = 0
 
     __array_priority__: ClassVar[int] = 1000  # NumPy arrays leave `array * tensor` to us
 
@@ -112,7 +117,16 @@ class TensorCell:
         trace = current_state().trace
         return self.value.array if trace is None else trace.lift_tensors([self])[0].array
 
+    def _undo_turns(self) -> None:
+        """Put what undoes the latest changes of the base's shape in front of this view's steps."""
+        turned = self._base._turned
+        new = len(turned) - self._turns
+        if new:
+            self._steps = (*(step for undone in turned[:new] for step in undone), *self._steps)
+            self._turns = len(turned)
+
     def _follow_base(self) -> None:
+        self._undo_turns()
         state = current_state()
         before = state.gradients
         tensor = self._base
@@ -164,7 +178,10 @@ class TensorCell:
         """Make this fresh result of a view primitive a view of the tensor it was made from."""
         state = current_state()
         through = base._base is not None and not base._own
+        if through:
+            base._undo_turns()
         self._base = root = base._base if through else base
+        self._turns = len(root._turned)
         steps = base._steps if through else ()
         if primitive is not None or not steps or steps[-1].primitive is not None:
             steps = (*steps, ViewStep(primitive, parameters, state.gradients))
@@ -232,6 +249,26 @@ class TensorCell:
             self._write_through(new)
         return self
 
+    def change_shape(self, new: Any, undo: tuple[ViewStep, ...]) -> Self:
+        """Take over the value of `new`, a tensor of these entries in another shape, in place.
+
+        undo: the steps from there to the shape of now, by which earlier views find their entries.
+
+        Raises TraceError if a compiled step does this to a tensor that it has not made.
+        """
+        trace = current_state().trace
+        if trace is not None and not trace.made_here(self):
+            raise TraceError(
+                "the shape of a tensor from outside is changed in place while a step is traced; write x = x.squeeze(…) "
+                "and so on, without the underscore."
+            )
+        if self._base is None:
+            self._assign_root(new, "a leaf tensor that requires a gradient")
+            self._turned = (undo, *self._turned)
+        else:
+            self._steps, self._seen, self._value, self._turns = new._steps, new._seen, new._value, new._turns
+        return self
+
     def _assign_root(self, new: Any, what: str) -> None:
         source, state = self._value.source, current_state()
         if self._base is not None:
@@ -250,7 +287,47 @@ class TensorCell:
             raise change_of_leaf(what)
         self._value = new.value
 
+    def overwrite(self, primitive: Any, parameters: dict[str, Any], new: Any) -> bool:
+        """Put new entries into the array itself where nobody else could see that, and say whether it was done.
+
+        So a loop that writes entry by entry need not copy everything each time. A value never changes for those who
+        hold it: this one is held by this cell alone, and so is its array. Afterwards the cell holds another value.
+        """
+        state = current_state()
+        overwrite, source = getattr(primitive, "overwrite", None), self._value.source
+        plain = not state.gradients or (source is None and new.value.source is None)
+        if overwrite is None or not plain or self._base is not None or _is_watched(state):
+            return False
+        if _holders(self) != _ALONE or not _is_owned(self._value.array):
+            return False
+        array = self._value.array
+        overwrite(array, new.value.array, **parameters)
+        self._value = Value(array, source)
+        return True
+
+    def _overwrite_base(self, new: Any) -> bool:
+        """The same for a view of one step: the base's entries, if only the base and this view hold them."""
+        state = current_state()
+        step, base = self._steps[0], self._base
+        overwrite, source = getattr(step.primitive, "overwrite", None), base._value.source
+        plain = not state.gradients or (source is None and new.value.source is None)
+        if len(self._steps) > 1 or overwrite is None or not plain or _is_watched(state):
+            return False
+        if base._base is not None or self._own:
+            return False
+        if self._seen is not base._value or _holders_with_view(self) != _ALONE_WITH_VIEW:
+            return False
+        array = base._value.array
+        if not _is_owned(array):
+            return False
+        overwrite(array, new.value.array, **step.parameters)
+        self._seen, base._value = None, Value(array, source)
+        return True
+
     def _write_through(self, new: Any) -> None:
+        self._undo_turns()
+        if self._overwrite_base(new):
+            return
         state = current_state()
         if state.trace is not None:
             state.trace.lift_tensors([self])  # it has to know what this is a view of
@@ -431,7 +508,7 @@ class TensorCell:
         """
         from chainrule.autodiff.gradient import backward
 
-        backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+        backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""
@@ -463,6 +540,40 @@ class TensorCell:
         return _restore, (type(self), array, self.requires_grad, self.kept_grad, extras)
 
 
+def _is_watched(state: Any) -> bool:
+    """Whether somebody notes every operation."""
+    return state.trace is not None or state.observer is not None
+
+
+def _is_owned(array: Any) -> bool:
+    """Whether the entries are this array's own, not a part of another one's that somebody could hold."""
+    return type(array) is np.ndarray and array.base is None and array.flags.writeable
+
+
+def _holders(cell: TensorCell) -> tuple[int, int]:
+    """How many hold a cell's value and its array, with the same additions every time: see `_ALONE`."""
+    return sys.getrefcount(cell._value), sys.getrefcount(cell._value.array)
+
+
+def _holders_with_view(view: TensorCell) -> tuple[int, ...]:
+    """The same for a view and its base. NumPy's view of an array holds it too."""
+    of_view = _holders(view)
+    value, array = _holders(view._base)
+    return *of_view, value, array - (view._value.array.base is view._base._value.array)
+
+
+def _count_alone() -> tuple[Any, Any]:
+    """What the counts are when nobody else holds anything, measured: what Python itself adds depends on its version."""
+    base, view = TensorCell(), TensorCell()
+    base._value, view._value = Value(np.zeros(2)), Value(np.zeros(()))
+    alone = _holders(base)
+    view._base, view._seen = base, base._value
+    return alone, _holders_with_view(view)
+
+
+_ALONE, _ALONE_WITH_VIEW = _count_alone()
+
+
 def note_made(tensor: TensorCell) -> None:
     """Tell a trace that the step it follows has made this tensor, not from others by an operation."""
     trace = current_state().trace
@@ -486,7 +597,7 @@ def change_of_leaf(what: str) -> GradientError:
     )
 
 
-_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf", "_own"})
+_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf", "_own", "_turned", "_turns"})
 
 
 def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extras: dict[str, Any] | None = None) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from chainrule import amp
 from chainrule.devices import Device, need_cpu
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = [
     "amp",
     "current_device",

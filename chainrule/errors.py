@@ -73,5 +73,13 @@ class SetUpError(ChainruleError, AttributeError):
     """A module was used before its `super().__init__()`."""
 
 
+class AbsentNameError(ChainruleError, ImportError):
+    """A module of PyTorch's that is not here is imported; the message says what to use instead."""
+
+    def __init__(self, message: str = "", *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class DivergedError(ChainruleError, FloatingPointError):
     """The loss is no longer a finite number."""

@@ -25,6 +25,7 @@ from chainrule.functions.linalg import (
     svdvals,
     vector_norm,
 )
+from chainrule.functions.words import teach
 from chainrule.primitives.linear_algebra import LinearAlgebraError as LinAlgError
 
 __all__ = [
@@ -53,3 +54,5 @@ __all__ = [
     "svdvals",
     "vector_norm",
 ]
+
+teach(globals())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["device_count", "empty_cache", "is_available", "manual_seed"]
 
 

@@ -124,9 +124,9 @@ def get_rng_state() -> Tensor:
     return default_generator.get_state()
 
 
-def set_rng_state(state: Tensor) -> None:
+def set_rng_state(new_state: Tensor) -> None:
     """Put the default generator into a state that `get_rng_state` gave."""
-    default_generator.set_state(state)
+    default_generator.set_state(new_state)
 
 
 def _floating_draw(
@@ -187,6 +187,7 @@ def randint(
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Integers uniform in [low, high); `randint(high, size)` starts at 0.
 
@@ -202,10 +203,22 @@ def randint(
         raise ShapeError(f"randint: nothing lies in [{low}, {high}).")
     blocks = philox.blocks_used("integers", math.prod(shape))
     result = (generator or default_generator).draw(primitives.RandomIntegers, blocks, to=shape, low=low, high=high)
-    return result if dtype is None else result.to(as_dtype(dtype))
+    return _finished(result, dtype, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+def _finished(result: Tensor, dtype: Any, requires_grad: bool) -> Tensor:
+    result = result if dtype is None else result.to(as_dtype(dtype))
+    return result.requires_grad_() if requires_grad else result
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The numbers 0 … n − 1 in random order.
 
     >>> import chainrule
@@ -215,7 +228,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     need_cpu(device)
     blocks = philox.blocks_used("permutation", n)
     result = (generator or default_generator).draw(primitives.RandomPermutation, blocks, n=n)
-    return result if dtype is None else result.to(as_dtype(dtype))
+    return _finished(result, dtype, requires_grad)
 
 
 def _shape_and_type(input: Tensor, dtype: Any) -> tuple[Any, Any]:
@@ -223,25 +236,46 @@ def _shape_and_type(input: Tensor, dtype: Any) -> tuple[Any, Any]:
     return tuple(array.shape), from_numpy_dtype(array.dtype) if dtype is None else dtype
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """As `rand`, in the shape and type of another tensor."""
     shape, dtype = _shape_and_type(input, dtype)
-    return rand(shape, dtype=dtype, device=device, generator=generator)
+    return rand(shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, generator: Generator | None = None) -> Tensor:
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """As `randn`, in the shape and type of another tensor."""
     shape, dtype = _shape_and_type(input, dtype)
-    return randn(shape, dtype=dtype, device=device, generator=generator)
+    return randn(shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
 def randint_like(
-    input: Tensor, low: int, high: Any = None, *, dtype: Any = None, generator: Generator | None = None
+    input: Tensor,
+    low: int,
+    high: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """As `randint`, in the shape and type of another tensor."""
     low, high = (0, low) if high is None else (low, high)
     shape, dtype = _shape_and_type(input, dtype)
-    return randint(low, high, shape, dtype=dtype, generator=generator)
+    return randint(low, high, shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -270,7 +304,14 @@ def _no_probabilities(p: Tensor) -> Tensor:
 
 
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from normal distributions with these means and standard deviations, numbers or tensors.
 
@@ -287,7 +328,8 @@ def normal(
             raise ShapeError("normal: give a size, or tensors for mean or std.")
         size = tuple((parts[0] + parts[-1]).shape)  # type: ignore[operator]
         dtype = parts[0].dtype if dtype is None else dtype
-    return randn(tuple(size), generator=generator, dtype=dtype) * std + mean
+    result = randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
+    return result.requires_grad_() if requires_grad else result
 
 
 def need_deviation(std: Any, operation: str) -> None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from chainrule.cell import TensorCell, note_made
 from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
+from chainrule.functions.creation import from_sizes_or_data, tensor
 from chainrule.functions.further_methods import FurtherMethods
+from chainrule.functions.shape_in_place import ShapeMethods
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 
 
-class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
+class Tensor(methods.Methods, FurtherMethods, ShapeMethods, methods.Conversions, TensorCell):
     """An n-dimensional array of one data type that knows how it was computed.
 
     Tensors are made by `chainrule.tensor`, `zeros`, `randn`, …; operations on them make others. With
@@ -36,9 +36,12 @@ class Tensor(methods.Methods, FurtherMethods, methods.Conversions, TensorCell):
             [ 8., 12.]])
     """
 
-    def __init__(self, data: Any = ()) -> None:
-        """Like `chainrule.tensor(data)` in the default floating-point type (the legacy constructor)."""
-        self._value = Value(np.array(data, dtype=get_default_dtype().numpy))
+    def __init__(self, *data: Any) -> None:
+        """The older constructor: of data, or with whole numbers (`Tensor(2, 3)`) of that shape, filled with zeros.
+
+        In the default floating-point type.
+        """
+        self._value = from_sizes_or_data(data, get_default_dtype())._value
         note_made(self)
 
     def __repr__(self) -> str:
@@ -104,8 +107,12 @@ def _hold(tensor: Tensor, data: Any) -> None:
     if isinstance(data, Tensor):
         tensor.share(data)
     else:
-        tensor._value = Tensor(data)._value
+        tensor._value = _made_of(data)
     note_made(tensor)
+
+
+def _made_of(data: Any) -> Value:
+    return tensor(data, dtype=get_default_dtype())._value
 
 
 def _make_tensor(value: Value) -> Tensor:

@@ -2,4 +2,5 @@
 
 from chainrule.mps import device_count, empty_cache, is_available, manual_seed
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["device_count", "empty_cache", "is_available", "manual_seed"]

@@ -19,6 +19,8 @@ shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 #: What keeps a function's inputs inside of its domain.
 OPTIONS: dict[str, dict[str, Any]] = {
     "Arcsin": {"low": 0.1, "high": 0.9},
+    "Erfinv": {"low": 0.1, "high": 0.9},
+    "NormalQuantile": {"low": 0.1, "high": 0.9, "signs": False},
     **{name: {"signs": False} for name in ("Log", "Log1p", "Sqrt", "Rsqrt", "Power")},
 }
 
@@ -167,7 +169,7 @@ def _places(name: str, draw: Any) -> Sample:
 _makers: dict[Callable[[str, Any], Sample], tuple[str, ...]] = {
     _unary: (
         "Negate", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan", "Tanh", "Erf",
-        "Absolute", "Sign",
+        "Absolute", "Sign", "Erfc", "Lgamma", "Erfinv", "NormalQuantile",
     ),
     _binary: (
         "Add", "Subtract", "Multiply", "Divide", "Power", "Maximum", "Minimum", "Arctan2", "Equal", "Less", "LessEqual"

@@ -9,6 +9,7 @@ from chainrule.primitives.indexing import ARRAY, Range
 #: Primitives that take an input of any shape.
 ANY_SHAPE = {
     "Negate", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan", "Tanh", "Erf", "Absolute",
+    "Erfc", "Lgamma", "Polygamma", "Erfinv", "NormalQuantile",
     "Sign", "Floor", "Round", "BitwiseNot", "Cast", "Sum", "Product", "CumulativeSum", "CumulativeArgmax", "Sort", "Flip",
     "RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance", "Check", "NumPyFunction",
 }  # fmt: skip
@@ -25,6 +26,7 @@ REFUSED: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
         for name in (
             "Add", "Subtract", "Multiply", "Divide", "FloorDivide", "Remainder", "Power", "Maximum", "Minimum", "Arctan2",
             "Equal", "Less", "LessEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
+            "LeftShift", "RightShift", "GreatestDivisor", "LeastMultiple",
         )
     ],
     ("Where", [(2,), (3,), (3,)], {}, r"Where.*\(2,\).*\(3,\)"),

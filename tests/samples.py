@@ -64,6 +64,11 @@ def bits() -> list[Sample]:
     return [Sample((x, y)), Sample((x[::-1].T, y)), Sample((x > 4, y > 4)), Sample((x[:0], y[:0]))]
 
 
+def shifts() -> list[Sample]:
+    x, y = np.array([[5, 3], [-7, 100]]), np.array([[0, 3], [1, 5]])
+    return [Sample((x, y)), Sample((x[::-1].T, y)), Sample((x[:0], y[:0]))]
+
+
 def reduced(second: bool = True, empty: bool = True, **options: Any) -> list[Sample]:
     shapes = [
         ((3, 4), (0,)),
@@ -212,6 +217,12 @@ SAMPLES: dict[str, list[Sample]] = {
     **{name: bits() for name in ("BitwiseAnd", "BitwiseOr", "BitwiseXor")},
     "BitwiseNot": [Sample(sample.inputs[:1]) for sample in bits()],
     **{name: unary() for name in ("Negate", "Exp", "Expm1", "Sin", "Cos", "Arctan", "Tanh", "Erf", "Absolute")},
+    **{name: unary() for name in ("Erfc", "Lgamma")},
+    "Polygamma": [Sample((x,), {"n": n}) for x in layouts(low=0.6, signs=False) for n in (0, 1, 2)],
+    "Erfinv": unary(low=0.1, high=0.9),
+    "NormalQuantile": unary(signs=False, low=0.1, high=0.9),
+    **{name: shifts() for name in ("LeftShift", "RightShift")},
+    **{name: bits()[:2] + bits()[3:] for name in ("GreatestDivisor", "LeastMultiple")},
     **{name: unary(signs=False) for name in ("Log", "Log1p", "Sqrt", "Rsqrt")},
     "Arcsin": unary(low=0.1, high=0.9),
     **{name: unary() for name in ("Sign", "Floor", "Round")},
@@ -319,13 +330,14 @@ FLOATS = ("float64", "float32", "float16", "bfloat16")
 _only: dict[tuple[str, ...], tuple[str, ...]] = {
     FLOATS: (
         "Divide", "Arctan2", "Power", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan",
-        "Tanh", "Erf", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
+        "Tanh", "Erf", "Erfc", "Lgamma", "Polygamma", "Erfinv", "NormalQuantile", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
         "Attention", "AttentionGradient",
     ),
     FLOATS[:2]: ("Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
     FLOATS + INTEGERS: (
         "Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "MatMul", "IndexAdd", "Fold", "WindowSum"
     ),
+    INTEGERS: ("LeftShift", "RightShift", "GreatestDivisor", "LeastMultiple"),
     (*INTEGERS, "bool"): ("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),
     ("int64",): ("RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance"),
 }  # fmt: skip

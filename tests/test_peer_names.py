@@ -42,7 +42,7 @@ def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> N
         (chainrule.optim, "SparseAdam", "dense"),
         (chainrule.optim, "Adm", "did you mean Adam"),
         (chainrule.ones(1), "coalesce", "to_sparse"),
-        (chainrule.ones(1), "unsqueeze_", "without the underscore"),
+        (chainrule.ones(1), "resize", "use resize_"),
         (chainrule.ones(1), "nunpy", "did you mean numpy"),
     ],
     ids=str,

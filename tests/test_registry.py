@@ -15,7 +15,7 @@ import chainrule
 from chainrule import autograd
 from chainrule.autodiff.tape import backpropagate
 from chainrule.functions.creation import make
-from chainrule.primitives import attention, control, linear_algebra, random, registry
+from chainrule.primitives import attention, control, gamma, linear_algebra, random, registry, whole_numbers
 from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.trace import Graph, Trace, tracing
 from chainrule.primitives.value import Symbol
@@ -27,7 +27,8 @@ CASES = [pytest.param(name, sample, id=f"{name}-{i}") for name in SAMPLES for i,
 #: Floating-point arguments without a gradient, and why.
 WITHOUT_GRADIENT = {
     "Equal": "a comparison", "Less": "a comparison", "LessEqual": "a comparison", "Argmax": "a place", "CumulativeArgmax": "a place",
-    "SearchSorted": "a place",
+    "SearchSorted": "a place", "LeftShift": "integers only", "RightShift": "integers only",
+    "GreatestDivisor": "integers only", "LeastMultiple": "integers only",
     "BitwiseAnd": "integers only", "BitwiseOr": "integers only", "BitwiseXor": "integers only",
     "BitwiseNot": "integers only", "RandomUniform": "the state is integers", "RandomNormal": "the state is integers",
     "RandomIntegers": "the state is integers", "RandomPermutation": "the state is integers",
@@ -84,7 +85,9 @@ def gradients_of(name: str, inputs: Any, settings: dict[str, Any], upstream: lis
 
 
 def test_every_primitive_has_samples() -> None:
-    assert attention and control and linear_algebra and random, "these register their primitives when they are loaded"
+    assert attention and control and gamma and linear_algebra and random and whole_numbers, (
+        "these register their primitives when they are loaded"
+    )
     assert set(registry) - {"Scan"} == set(SAMPLES), "Scan has a file of its own: test_scan.py"
     refused = {name for name, *_ in REFUSED}
     assert not refused & ANY_SHAPE

@@ -19,7 +19,7 @@ class detect_anomaly:  # noqa: N801  (PyTorch's name)
     """Within this block the first operation that makes a NaN or infinity from finite numbers raises, naming itself.
 
     Forward and backward passes are watched. It looks at every entry of every result, so it is for searching, not
-    for training. Raises AnomalyError.
+    for training. With `check_nan=False` nothing is watched. Raises AnomalyError.
 
     >>> import chainrule
     >>> with chainrule.autograd.detect_anomaly():
@@ -28,10 +28,14 @@ class detect_anomaly:  # noqa: N801  (PyTorch's name)
     chainrule.autodiff.anomaly.AnomalyError: Log made nan in 1 of 2 entries, the first at [1]; ...
     """
 
+    def __init__(self, check_nan: bool = True) -> None:
+        self._check = check_nan
+
     def __enter__(self) -> Self:
         state = current_state()
         self._before = state.observer
-        state.observer = watch
+        if self._check:
+            state.observer = watch
         return self
 
     def __exit__(

@@ -56,11 +56,20 @@ def _is_kept(x: Any) -> bool:
     return type(x) is tuple and len(x) == 1 and isinstance(x[0], Value)
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
+    **kwargs: Any,
+) -> Any:
     """`function(*args, **kwargs)`, of which only the arguments are kept and nothing that is computed on the way.
 
     The backward pass runs the function again, with the same random numbers. Everything that the function uses gets
-    its gradient, arguments and weights alike; `use_reentrant` is accepted for PyTorch's sake and makes no difference.
+    its gradient, arguments and weights alike. The settings are taken for PyTorch's sake and make no difference.
 
     >>> import chainrule
     >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)

@@ -36,6 +36,15 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
     seed: int = 0,
 ) -> bool:
     """Whether the backward pass of `func` gives the derivatives that central differences give.
@@ -50,7 +59,12 @@ def gradcheck(
         atol: allowed difference, beside
         rtol: allowed difference relative to the difference quotient.
         raise_exception: raise instead of answering False.
-        seed: of the random weights.
+        fast_mode: move all entries of an input at once, along a random direction, instead of one after the other:
+            two evaluations for each input. A mistake is still found, but not its place.
+        seed: of the random weights and directions.
+
+    PyTorch's other settings are taken and change nothing: there is one kind of derivative, results are repeatable, and
+    gradients always have the type of their tensor.
 
     Raises:
         GradientMismatchError: names the input, the entry, and both numbers.
@@ -82,7 +96,12 @@ def gradcheck(
     analytic = grad(tuple(y for y, _ in used), wanted, tuple(w for _, w in used), retain_graph=True, allow_unused=True)
     for i, gradient in zip(checked, analytic, strict=True):
         ours = np.zeros(args[i].shape) if gradient is None else gradient.detach().array
-        problem = _first_mismatch(func, args, i, ours, weights, eps, atol, rtol)
+        if fast_mode:
+            direction = np.asarray(random.standard_normal(ours.shape))
+            direction = direction / max(float(np.sqrt((direction**2).sum())), 1e-300)
+            problem = _mismatch_along(func, args, i, ours, direction, weights, eps, atol, rtol)
+        else:
+            problem = _first_mismatch(func, args, i, ours, weights, eps, atol, rtol)
         if problem:
             if raise_exception:
                 raise GradientMismatchError(problem)
@@ -92,6 +111,47 @@ def gradcheck(
 
 def _detached(x: Any) -> Any:
     return x.detach() if isinstance(x, TensorCell) else x  # type: ignore[attr-defined]
+
+
+def _quotient(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    position: int,
+    direction: np.ndarray[Any, Any],
+    weights: list[np.ndarray[Any, Any]],
+    eps: float,
+) -> float:
+    """(f(x + εd) − f(x − εd)) / 2ε of the weighted sum of all outputs."""
+    original: np.ndarray[Any, Any] = args[position].detach().array
+    sums = []
+    for step in (eps, -eps):
+        others = [_detached(x) for x in args]
+        others[position] = make(original + step * direction)
+        with enable_grad():  # the function itself may take gradients
+            others[position].requires_grad_()
+            sums.append(_weighted(_outputs(func, others), weights))
+    return (sums[0] - sums[1]) / (2 * eps)
+
+
+def _mismatch_along(
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    position: int,
+    analytic: np.ndarray[Any, Any],
+    direction: np.ndarray[Any, Any],
+    weights: list[np.ndarray[Any, Any]],
+    eps: float,
+    atol: float,
+    rtol: float,
+) -> str:
+    quotient = _quotient(func, args, position, direction, weights, eps)
+    found = float((analytic * direction).sum())
+    if abs(found - quotient) <= atol + rtol * abs(quotient):
+        return ""
+    return (
+        f"gradcheck: input {position} (shape {tuple(analytic.shape)}): along a random direction the backward pass "
+        f"gives {found:.10g}, the quotient {quotient:.10g}; without fast_mode the entry is named."
+    )
 
 
 def _first_mismatch(
@@ -107,16 +167,9 @@ def _first_mismatch(
     original: np.ndarray[Any, Any] = args[position].detach().array
     wrong, count, first = 0, original.size, ""
     for place in np.ndindex(original.shape):
-        sums = []
-        for step in (eps, -eps):
-            moved = original.copy()
-            moved[place] += step
-            others = [_detached(x) for x in args]
-            others[position] = make(moved)
-            with enable_grad():  # the function itself may take gradients
-                others[position].requires_grad_()
-                sums.append(_weighted(_outputs(func, others), weights))
-        quotient = (sums[0] - sums[1]) / (2 * eps)
+        unit = np.zeros(original.shape)
+        unit[place] = 1
+        quotient = _quotient(func, args, position, unit, weights, eps)
         found = float(analytic[place])
         if not abs(found - quotient) <= atol + rtol * abs(quotient):
             wrong += 1
@@ -131,14 +184,26 @@ def _first_mismatch(
 def gradgradcheck(
     func: Callable[..., Any],
     inputs: Any,
+    grad_outputs: Any = None,
     *,
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
     seed: int = 0,
 ) -> bool:
     """`gradcheck` of the gradient: whether second derivatives are right. Arguments and errors as there.
+
+    grad_outputs: the upstream gradients, one for each output; random ones if they are not given.
 
     >>> import chainrule
     >>> x = chainrule.tensor([0.5, 2.0], dtype=chainrule.float64, requires_grad=True)
@@ -150,7 +215,11 @@ def gradgradcheck(
     with no_grad():
         shapes = [y.detach() for y in _outputs(func, args)]
     random = np.random.default_rng(seed + 1)
-    upstream = [make(np.asarray(random.uniform(0.5, 1.5, y.shape))).requires_grad_() for y in shapes]
+    if grad_outputs is None:
+        upstream = [make(np.asarray(random.uniform(0.5, 1.5, y.shape))).requires_grad_() for y in shapes]
+    else:
+        given: Any = (grad_outputs,) if isinstance(grad_outputs, TensorCell) else grad_outputs
+        upstream = [g.detach().clone().requires_grad_() for g in given]
 
     def gradient(*both: Any) -> Any:
         xs, gs = both[: len(args)], both[len(args) :]
@@ -175,5 +244,6 @@ def gradgradcheck(
         atol=atol,
         rtol=rtol,
         raise_exception=raise_exception,
+        fast_mode=fast_mode,
         seed=seed,
     )

@@ -113,12 +113,13 @@ def backward(
     grad_tensors: Tensors | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Tensors | None = None,
     inputs: Tensors | None = None,
 ) -> None:
     """Add the gradient of Σ tensors · grad_tensors to the `grad` of every leaf (or of `inputs`): one backward pass.
 
-    A single number needs no entry of `grad_tensors`, which is None there. Raises GradientError for tensors that require
-    no gradient.
+    A single number needs no entry of `grad_tensors` (an older word: `grad_variables`), which is None there. Raises
+    GradientError for tensors that require no gradient.
 
     >>> import chainrule
     >>> x = chainrule.ones(2, requires_grad=True)
@@ -126,6 +127,7 @@ def backward(
     tensor([3., 3.])
     """
     outs = _as_tuple(tensors)
+    grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     given = [None] * len(outs) if grad_tensors is None else list(_as_tuple(grad_tensors))
     roots = [upstream_of(output, gradient, "backward") for output, gradient in zip(outs, given, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
@@ -156,14 +158,31 @@ def _outputs_of(function: Callable[..., Any], inputs: tuple[Any, ...]) -> tuple[
     return isinstance(outputs, TensorCell), _as_tuple(outputs)
 
 
+def _need_dependence(outputs: tuple[Any, ...], inputs: tuple[Any, ...], operation: str) -> None:
+    """What `strict` asks for: every output depends on every input."""
+    for i, y in enumerate(outputs):
+        found = grad(y.sum(), inputs, retain_graph=True, allow_unused=True) if y.requires_grad else [None] * len(inputs)
+        free = next((k for k, x in enumerate(found) if x is None), None)
+        if free is not None:
+            raise GradientError(
+                f"{operation}: output {i} does not depend on input {free}; without strict=True its derivative is 0."
+            )
+
+
 def _like(shown: Any, single: bool) -> Any:
     return shown[0] if single else tuple(shown)
 
 
 def vjp(
-    function: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
     """(outputs, vᵀ·J): the vector–Jacobian product, one backward pass. v has the shape of the outputs.
+
+    With `strict` an output that does not depend on an input is a GradientError; else its derivative is 0.
 
     >>> import chainrule
     >>> x = chainrule.tensor([1.0, 2.0])
@@ -171,7 +190,9 @@ def vjp(
     tensor([2., 4.])
     """
     fresh = fresh_leaves(inputs, create_graph)
-    single, outputs = _outputs_of(function, fresh)
+    single, outputs = _outputs_of(func, fresh)
+    if strict:
+        _need_dependence(outputs, fresh, "vjp")
     gradients = gradients_or_zeros(outputs, fresh, None if v is None else _as_tuple(v), create_graph)
     shown = outputs if create_graph else tuple(y.detach() for y in outputs)
     return _like(shown, single), _like(gradients, isinstance(inputs, TensorCell))
@@ -198,9 +219,13 @@ def gradients_or_zeros(
 
 
 def jvp(
-    function: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
 ) -> tuple[Any, Any]:
-    """(outputs, J·v): the Jacobian–vector product. v has the shape of the inputs.
+    """(outputs, J·v): the Jacobian–vector product. v has the shape of the inputs; `strict` as in `vjp`.
 
     There is one kind of derivative here, the backward pass, and it is linear in what comes in: u ↦ uᵀ·J. So its
     own derivative by u, times v, is J·v (the "double backward trick").
@@ -213,7 +238,9 @@ def jvp(
     from chainrule.functions.creation import ones_like, zeros_like
 
     fresh = fresh_leaves(inputs, create_graph)
-    single, outputs = _outputs_of(function, fresh)
+    single, outputs = _outputs_of(func, fresh)
+    if strict:
+        _need_dependence(outputs, fresh, "jvp")
     if v is None and any(x.numel() != 1 for x in fresh):
         raise GradientError("jvp: give v, a tensor of the shape of each input, unless the inputs are single numbers.")
     directions = tuple(ones_like(x) for x in fresh) if v is None else _as_tuple(v)
@@ -228,10 +255,18 @@ def jvp(
     return _like(shown, single), _like(products, single)
 
 
-def jacobian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = False) -> Any:
+def jacobian(
+    func: Callable[..., Any],
+    inputs: Tensors,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
     """J[i, j] = ∂outputᵢ/∂inputⱼ, of shape (output shape + input shape), one backward pass for each output entry.
 
-    For several outputs or inputs a tuple (of tuples) of such blocks.
+    For several outputs or inputs a tuple (of tuples) of such blocks. `strict` as in `vjp`; `vectorize` and `strategy`
+    are taken and change nothing.
 
     >>> import chainrule
     >>> W = chainrule.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -242,7 +277,9 @@ def jacobian(function: Callable[..., Any], inputs: Tensors, create_graph: bool =
     from chainrule.functions.shape import stack
 
     fresh = fresh_leaves(inputs, create_graph)
-    single, outputs = _outputs_of(function, fresh)
+    single, outputs = _outputs_of(func, fresh)
+    if strict:
+        _need_dependence(outputs, fresh, "jacobian")
     blocks = []
     for output in outputs:
         rows = []
@@ -269,8 +306,17 @@ def units(output: Any) -> Any:
         yield unit.reshape(tuple(output.shape))
 
 
-def hessian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = False) -> Any:
+def hessian(
+    func: Callable[..., Any],
+    inputs: Tensors,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Any:
     """H[i, j] = ∂²f/∂xᵢ∂xⱼ of a scalar function, of shape (input shape + input shape): the Jacobian of the gradient.
+
+    `strict` as in `vjp`, for both derivatives; the other settings are taken and change nothing.
 
     >>> import chainrule
     >>> chainrule.autograd.functional.hessian(lambda x: (x ** 3).sum(), chainrule.tensor([1.0, 2.0]))
@@ -279,26 +325,57 @@ def hessian(function: Callable[..., Any], inputs: Tensors, create_graph: bool = 
     """
 
     def gradient(*xs: Any) -> Any:
-        value: Any = function(*xs)
+        value: Any = func(*xs)
         if value.numel() != 1:
             raise GradientError("hessian: the function must give a single number.")
+        if strict:
+            _need_dependence((value,), xs, "hessian")
         found = gradients_or_zeros((value.reshape(()),), xs, None, create_graph=True)
         return _like(found, isinstance(inputs, TensorCell))
 
-    return jacobian(gradient, inputs, create_graph)
+    return jacobian(gradient, inputs, create_graph, strict)
 
 
-def hvp(function: Callable[..., Any], inputs: Tensors, v: Tensors) -> tuple[Any, Any]:
-    """(value, H·v) of a scalar function, without making H: the gradient of (gradient · v).
+def hvp(
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> tuple[Any, Any]:
+    """(value, H·v) of a scalar function, without making H: the gradient of (gradient · v). `strict` as in `vjp`.
 
     >>> import chainrule
     >>> x, v = chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 0.0])
     >>> chainrule.autograd.functional.hvp(lambda x: (x ** 3).sum(), x, v)[1]
     tensor([6., 0.])
     """
-    fresh = fresh_leaves(inputs, False)
-    _, outputs = _outputs_of(function, fresh)
+    fresh = fresh_leaves(inputs, create_graph)
+    _, outputs = _outputs_of(func, fresh)
+    if strict:
+        _need_dependence(outputs, fresh, "hvp")
+    if v is None and any(x.numel() != 1 for x in fresh):
+        raise GradientError("hvp: give v, a tensor of the shape of each input, unless the inputs are single numbers.")
     with enable_grad():
         first = gradients_or_zeros(outputs, fresh, None, create_graph=True)
-        second = gradients_or_zeros(tuple(first), fresh, _as_tuple(v), create_graph=False)
-    return outputs[0].detach(), _like(second, isinstance(inputs, TensorCell))
+        if strict:
+            _need_dependence(tuple(first), fresh, "hvp")
+        second = gradients_or_zeros(tuple(first), fresh, None if v is None else _as_tuple(v), create_graph)
+    return outputs[0] if create_graph else outputs[0].detach(), _like(second, isinstance(inputs, TensorCell))
+
+
+def vhp(
+    func: Callable[..., Any],
+    inputs: Tensors,
+    v: Tensors | None = None,
+    create_graph: bool = False,
+    strict: bool = False,
+) -> tuple[Any, Any]:
+    """(value, vᵀ·H): as `hvp`, since the Hessian is symmetric.
+
+    >>> import chainrule
+    >>> x, v = chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 0.0])
+    >>> chainrule.autograd.functional.vhp(lambda x: (x ** 3).sum(), x, v)[1]
+    tensor([6., 0.])
+    """
+    return hvp(func, inputs, v, create_graph, strict)

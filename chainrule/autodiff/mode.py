@@ -39,7 +39,19 @@ class GradientMode:
         return in_mode  # type: ignore[return-value]
 
 
-class no_grad(GradientMode):  # noqa: N801  (PyTorch's name)
+class _AlsoBare(GradientMode):
+    """A mode that also decorates without parentheses: `@no_grad`."""
+
+    def __new__(cls, orig_func: Any = None) -> Any:
+        """The mode; given a function, at once that function in the mode."""
+        mode = super().__new__(cls)
+        if orig_func is None:
+            return mode
+        mode.__init__()  # type: ignore[misc]
+        return mode(orig_func)
+
+
+class no_grad(_AlsoBare):  # noqa: N801  (PyTorch's name)
     """Nothing is recorded within: for evaluation, and for updates of parameters.
 
     >>> import chainrule
@@ -49,23 +61,24 @@ class no_grad(GradientMode):  # noqa: N801  (PyTorch's name)
     False
     """
 
-    def __new__(cls, function: Any = None) -> Any:
-        """`@no_grad` without parentheses decorates at once."""
-        mode = super().__new__(cls)
-        if function is None:
-            return mode
-        mode.__init__()  # type: ignore[misc]
-        return mode(function)
 
-
-class enable_grad(GradientMode):  # noqa: N801
+class enable_grad(_AlsoBare):  # noqa: N801
     """Operations are recorded within, also inside of `no_grad`."""
 
     recording = True
 
 
-class inference_mode(no_grad):  # noqa: N801
-    """As `no_grad`: PyTorch's is faster than its `no_grad`, here nothing is left to save."""
+def inference_mode(mode: Any = True) -> Any:
+    """As `no_grad`: PyTorch's is faster than its `no_grad`, here nothing is left to save. With False, `enable_grad`.
+
+    >>> import chainrule
+    >>> with chainrule.inference_mode():
+    ...     chainrule.is_grad_enabled()
+    False
+    """
+    if isinstance(mode, bool):
+        return no_grad() if mode else enable_grad()
+    return no_grad(mode)  # `@inference_mode` without parentheses
 
 
 class set_grad_enabled(GradientMode):  # noqa: N801

@@ -86,7 +86,7 @@ class _Chosen:
         return (result, _shown(self.aux, self.connected)) if self.has_aux else result
 
 
-def value_and_grad(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(func: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that gives (value, gradient) of a scalar function by its arguments `argnums`.
 
     An argument is a tensor or a nest of tensors (dictionary, list, tuple); its gradient is of the same form. With
@@ -98,7 +98,7 @@ def value_and_grad(function: Callable[..., Any], argnums: Places = 0, has_aux: b
     """
 
     def both(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        chosen = _Chosen(function, argnums, args, kwargs, has_aux)
+        chosen = _Chosen(func, argnums, args, kwargs, has_aux)
         fresh = fresh_leaves(chosen.leaves, chosen.connected)
         value = chosen(*fresh)
         if not isinstance(value, TensorCell):
@@ -115,18 +115,18 @@ def value_and_grad(function: Callable[..., Any], argnums: Places = 0, has_aux: b
     return both
 
 
-def grad_and_value(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad_and_value(func: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that gives (gradient, value): `value_and_grad` in PyTorch's order.
 
     >>> import chainrule
     >>> chainrule.func.grad_and_value(lambda x: x ** 3)(chainrule.tensor(2.0))
     (tensor(12.), tensor(8.))
     """
-    both = value_and_grad(function, argnums, has_aux)
+    both = value_and_grad(func, argnums, has_aux)
     return lambda *args, **kwargs: both(*args, **kwargs)[::-1]
 
 
-def grad(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(func: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that gives the gradient of a scalar function; applied twice, the second derivative.
 
     Arguments as `value_and_grad`. With `has_aux` it gives (gradient, what the function gave beside its value).
@@ -135,7 +135,7 @@ def grad(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = Fals
     >>> chainrule.func.grad(chainrule.func.grad(lambda x: x ** 3))(chainrule.tensor(2.0))
     tensor(12.)
     """
-    both = value_and_grad(function, argnums, has_aux)
+    both = value_and_grad(func, argnums, has_aux)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, found = both(*args, **kwargs)
@@ -189,7 +189,9 @@ def jvp(
     return (rebuild(chosen.value, iter(outputs)), rebuild(chosen.value, iter(products)), *aux)
 
 
-def jacrev(func: Callable[..., Any], argnums: Places = 0, has_aux: bool = False, **_: Any) -> Callable[..., Any]:
+def jacrev(
+    func: Callable[..., Any], argnums: Places = 0, *, has_aux: bool = False, chunk_size: int | None = None
+) -> Callable[..., Any]:
     """A function that gives the Jacobian by some arguments: one backward pass for each entry of the outputs.
 
     A block has the shape (output's shape + input's shape); blocks have the form of the outputs, and within that of the

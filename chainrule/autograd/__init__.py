@@ -1,11 +1,14 @@
 """PyTorch's names for what `chainrule.autodiff` does."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly, set_detect_anomaly
 from chainrule.autodiff.function import Function
 from chainrule.autodiff.gradcheck import gradcheck, gradgradcheck
 from chainrule.autodiff.gradient import backward, grad
 from chainrule.autodiff.mode import enable_grad, inference_mode, no_grad, set_grad_enabled
-from chainrule.autograd import function, functional
+from chainrule.autograd import function, functional, graph
 from chainrule.autograd.variable import Variable
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "enable_grad",
     "function",
     "functional",
+    "graph",
     "grad",
     "gradcheck",
     "gradgradcheck",
@@ -25,3 +29,6 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("autograd", globals())

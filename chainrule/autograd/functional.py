@@ -1,5 +1,5 @@
 """Jacobians, Hessians and products with them, under PyTorch's names."""
 
-from chainrule.autodiff.gradient import hessian, hvp, jacobian, jvp, vjp
+from chainrule.autodiff.gradient import hessian, hvp, jacobian, jvp, vhp, vjp
 
-__all__ = ["hessian", "hvp", "jacobian", "jvp", "vjp"]
+__all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]

@@ -5,6 +5,12 @@
 (False, False)
 """
 
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
 from chainrule.backends import cuda, cudnn, mps
 
 __all__ = ["cuda", "cudnn", "mps"]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("backends", globals())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.data.reading import END, ORDER, STREAM, PlacesReader, Reader
-from chainrule.data.sampler import BatchSampler, draws_at_once
+from chainrule.data.sampler import BatchSampler, draws_at_once, each
 from chainrule.data.seeding import mixed_seed, seeded
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def places_of_pass(sampler: Any, batched: bool, seed: int | None) -> Iterator[tu
         return zip(sampler.slices())
     if isinstance(sampler, BatchSampler):
         return ((np.asarray(piece).tolist(),) for piece in sampler.slices())
-    return zip(np.asarray(sampler.order()).tolist())
+    return zip(each(sampler.order()))
 
 
 def _steps(sampler: Any, seed: int | None) -> Iterator[tuple[Any]]:

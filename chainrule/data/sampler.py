@@ -14,7 +14,9 @@ import numpy as np
 
 from chainrule.data.dataset import Places, defined_together
 from chainrule.functions.creation import make
-from chainrule.random import Generator, multinomial, rand, randint, randperm
+from chainrule.primitives import philox
+from chainrule.primitives.random import RandomAdvance
+from chainrule.random import Generator, default_generator, multinomial, rand, randint, randperm
 from chainrule.tensor import Tensor
 
 
@@ -40,7 +42,53 @@ class _OrderedSampler(Sampler):
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.asarray(self.order()).tolist())
+        return each(self.order())
+
+
+#: More draws than this are made piece by piece, when they are asked for.
+PIECE = 2**20
+
+
+class ManyDraws:
+    """Places drawn with replacement, as a sequence whose pieces are drawn when they are looked at.
+
+    A random number is a function of the generator's state and of its own place, so every piece has a state of its own
+    to begin with, and the generator is past all of them at once.
+    """
+
+    def __init__(self, count: int, wanted: int, generator: Generator) -> None:
+        self.count, self.wanted = count, wanted
+        self._states = [generator.get_state()]
+        blocks = philox.blocks_used("integers", PIECE)
+        for _ in range(0, wanted, PIECE):
+            self._states.append(RandomAdvance.apply(self._states[-1], blocks=blocks))
+        generator.set_state(self._states[-1])
+        self._latest: tuple[int, Any] = (-1, None)
+
+    def __len__(self) -> int:
+        return self.wanted
+
+    def __getitem__(self, places: slice) -> np.ndarray[Any, Any]:
+        start, stop, _ = places.indices(self.wanted)
+        pieces = [
+            self._piece(i)[max(start - i * PIECE, 0) : max(stop - i * PIECE, 0)]
+            for i in range(start // PIECE, -(-stop // PIECE))
+        ]
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+
+    def _piece(self, i: int) -> np.ndarray[Any, Any]:
+        if self._latest[0] != i:
+            generator = Generator()
+            generator.set_state(self._states[i])
+            size = min(PIECE, self.wanted - i * PIECE)
+            self._latest = i, randint(0, self.count, (size,), generator=generator).array
+        return self._latest[1]
+
+
+def each(order: Any) -> Iterator[int]:
+    """The places of an order one by one, without a list of all of them."""
+    for start in range(0, len(order), PIECE):
+        yield from np.asarray(order[start : start + PIECE]).tolist()
 
 
 class SequentialSampler(_OrderedSampler):
@@ -99,11 +147,13 @@ class RandomSampler(_OrderedSampler):
         """How many places a pass has."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
-    def order(self) -> Places:
-        """The places of one pass, drawn at once."""
+    def order(self) -> Any:
+        """The places of one pass, drawn at once; very many with replacement piece by piece."""
         count, wanted = len(self.data_source), self.num_samples
         if wanted and not count:
             raise ValueError(f"RandomSampler: {wanted} samples cannot be drawn from an empty data set.")
+        if self.replacement and wanted > PIECE:
+            return ManyDraws(count, wanted, self.generator or default_generator)
         if self.replacement and wanted:
             return randint(0, count, (wanted,), generator=self.generator).array
         if wanted == count:

@@ -25,7 +25,6 @@ from chainrule.functions.promotion import (
     in_single,
     is_tensor,
     promote,
-    written,
 )
 from chainrule.primitives import elementwise as primitives
 
@@ -38,8 +37,8 @@ def _refuse_booleans(input: Operand, other: Operand, operation: str, instead: st
         raise DTypeError(f"{operation} of boolean tensors is not defined; use {instead}, or convert with .int().")
 
 
-def add(input: Operand, other: Operand, *, alpha: float = 1, out: Tensor | None = None) -> Tensor:
-    """input + alpha · other. With `out` the result is written there too.
+def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """input + alpha · other.
 
     >>> import chainrule
     >>> chainrule.add(chainrule.tensor([1, 2]), 10)
@@ -47,8 +46,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1, out: Tensor | None 
     """
     if alpha != 1:
         input, other = _scaled(input, other, alpha, "add")
-    result = binary(primitives.Add, input, other)
-    return result if out is None else written(result, out)
+    return binary(primitives.Add, input, other)
 
 
 def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tuple[Tensor, Tensor]:
@@ -60,8 +58,8 @@ def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tup
     return x, cast(y * alpha, y.value.array.dtype)
 
 
-def sub(input: Operand, other: Operand, *, alpha: float = 1, out: Tensor | None = None) -> Tensor:
-    """input − alpha · other. With `out` the result is written there too.
+def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """input − alpha · other.
 
     >>> import chainrule
     >>> chainrule.sub(chainrule.tensor([1, 2]), 10)
@@ -70,38 +68,32 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1, out: Tensor | None 
     _refuse_booleans(input, other, "subtraction", "^ (exclusive or)")
     if alpha != 1:
         input, other = _scaled(input, other, alpha, "sub")
-    result = binary(primitives.Subtract, input, other)
-    return result if out is None else written(result, out)
+    return binary(primitives.Subtract, input, other)
 
 
-def rsub(input: Operand, other: Operand) -> Tensor:
-    """other − input."""
-    return sub(other, input)
+def rsub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+    """other − alpha · input."""
+    return sub(other, input, alpha=alpha)
 
 
-def mul(input: Operand, other: Operand, *, out: Tensor | None = None) -> Tensor:
-    """input · other, entry by entry. With `out` the result is written there too.
+def mul(input: Operand, other: Operand) -> Tensor:
+    """input · other, entry by entry.
 
     >>> import chainrule
     >>> chainrule.mul(chainrule.tensor([1.0, 2.0]), chainrule.tensor([[3.0], [4.0]]))
     tensor([[3., 6.],
             [4., 8.]])
     """
-    result = binary(primitives.Multiply, input, other)
-    return result if out is None else written(result, out)
+    return binary(primitives.Multiply, input, other)
 
 
-def div(input: Operand, other: Operand, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
     """input / other; integers give floating-point numbers. `rounding_mode`: None, "floor" or "trunc" (towards 0).
-
-    With `out` the result is written there too.
 
     >>> import chainrule
     >>> chainrule.div(chainrule.tensor([-7, 7]), 2), chainrule.div(chainrule.tensor([-7, 7]), 2, rounding_mode="trunc")
     (tensor([-3.5000,  3.5000]), tensor([-3,  3]))
     """
-    if out is not None:
-        return written(div(input, other, rounding_mode=rounding_mode), out)
     if rounding_mode == "floor":
         return floor_divide(input, other)
     if rounding_mode not in (None, "trunc"):

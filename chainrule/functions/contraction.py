@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
-from chainrule.functions.promotion import common_shape, expand_to, is_sparse, need_tensor, written
+from chainrule.functions.promotion import common_shape, expand_to, is_sparse, need_tensor
 from chainrule.primitives.contraction import MatMul
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ def _same_dtype(input: Tensor, other: Tensor, operation: str) -> None:
         )
 
 
-def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product input @ other.
 
     Vectors count as a row on the left and a column on the right; dimensions before the last two broadcast.
-    With `out` the result is written there too.
 
     Raises ShapeError where the inner extents differ, DTypeError where the data types do.
 
@@ -36,8 +35,6 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     >>> chainrule.matmul(chainrule.tensor([[1.0, 2.0], [3.0, 4.0]]), chainrule.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    if out is not None:
-        return written(matmul(input, other), out)
     if is_sparse(input) or is_sparse(other):
         from chainrule.sparse.functions import mm as sparse_product
 
@@ -64,24 +61,24 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     return MatMul.apply(expand_to(x, batch + a[-2:]), expand_to(y, batch + b[-2:]))
 
 
-def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The product of two matrices; `matmul` without batches. With `out` the result is written there too.
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices; `matmul` without batches.
 
     >>> import chainrule
     >>> chainrule.mm(chainrule.eye(2), chainrule.ones(2, 1)).shape
     Size([2, 1])
     """
-    return written(_product_of_rank(input, mat2, 2, 2, "mm"), out)
+    return _product_of_rank(input, mat2, 2, 2, "mm")
 
 
-def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """A product for each pair of matrices: (B, n, m) @ (B, m, p). With `out` it is written there too.
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """A product for each pair of matrices: (B, n, m) @ (B, m, p).
 
     >>> import chainrule
     >>> chainrule.bmm(chainrule.ones(3, 2, 4), chainrule.ones(3, 4, 1)).shape
     Size([3, 2, 1])
     """
-    return written(_product_of_rank(input, mat2, 3, 3, "bmm"), out)
+    return _product_of_rank(input, mat2, 3, 3, "bmm")
 
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.cell import TensorCell, note_made
+from chainrule.cell import Size, TensorCell, note_made
 from chainrule.devices import need_cpu
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
@@ -126,6 +126,17 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 asarray = as_tensor
+
+
+def from_sizes_or_data(data: tuple[Any, ...], dtype: Any) -> Tensor:
+    """PyTorch's older constructors: whole numbers (or a Size) are a shape, to be filled; anything else is data.
+
+    >>> from_sizes_or_data((2, 3), "float32").shape, from_sizes_or_data(([2, 3],), "float32")
+    (Size([2, 3]), tensor([2., 3.]))
+    """
+    if len(data) == 1 and not isinstance(data[0], (int, np.integer, Size)):
+        return tensor(data[0], dtype=dtype)
+    return zeros(*(data or (0,)), dtype=dtype)
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
@@ -256,7 +267,14 @@ def linspace(
 
 
 def logspace(
-    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` powers of a base, whose exponents go at equal distances from start to end.
 
@@ -264,7 +282,7 @@ def logspace(
     tensor([  1.,  10., 100.])
     """
     exponents = linspace(start, end, steps, dtype="float64", device=device).array
-    return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)))
+    return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)), requires_grad)
 
 
 def scalar_tensor(s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

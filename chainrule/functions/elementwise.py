@@ -370,13 +370,13 @@ def erf(input: Tensor) -> Tensor:
 
 
 def erfc(input: Tensor) -> Tensor:
-    """1 − erf(x).
+    """1 − erf(x), exact where that is small.
 
     >>> import chainrule
-    >>> chainrule.erfc(chainrule.tensor([0.0]))
-    tensor([1.])
+    >>> chainrule.erfc(chainrule.tensor([0.0, 6.0]))
+    tensor([1.0000e+00, 2.1520e-17])
     """
-    return 1 - erf(input)
+    return _floating(primitives.Erfc, input)
 
 
 def _step(primitive: Any, input: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,13 @@ from chainrule.functions import (
     second_names,
     shape,
     statistics,
+    whole_numbers,
 )
 from chainrule.functions.creation import read_shape
 from chainrule.functions.methods import in_place
 from chainrule.functions.promotion import common_shape
+from chainrule.functions.words import public, teach
+from chainrule.layouts import strided
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -34,15 +38,14 @@ def _uniform(like: Any, generator: Any) -> Any:
     return rand_like(like, generator=generator)
 
 
-def _later(name: str) -> Callable[..., Any]:
-    """A function of linear algebra as a method; that part is loaded when it is first used."""
+def _later(name: str, place: str = "linalg") -> Callable[..., Any]:
+    """A function of a part that is loaded when it is first used, as a method."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        from chainrule.functions import linalg
+        part = importlib.import_module(f"chainrule.functions.{place}")
+        return public(getattr(part, name))(self, *args, **kwargs)
 
-        return getattr(linalg, name)(self, *args, **kwargs)
-
-    method.__name__, method.__doc__ = name, f"See `linalg.{name}`."
+    method.__name__, method.__doc__ = name, f"See `chainrule.functions.{place}.{name}`."
     return method
 
 
@@ -58,6 +61,7 @@ def _sparse(name: str) -> Callable[..., Any]:
     return method
 
 
+@teach
 class FurtherMethods:
     """What scripts use now and then."""
 
@@ -82,6 +86,36 @@ class FurtherMethods:
     det, slogdet, logdet, inverse = _later("det"), _later("slogdet"), _later("logdet"), _later("inv")
     matrix_exp, cross = _later("matrix_exp"), _later("cross")
     cholesky, matrix_power = _later("cholesky"), _later("matrix_power")
+    qr, svd, pinverse = (_later(name, "older_names") for name in ("qr", "svd", "pinverse"))
+    cholesky_solve, cholesky_inverse = (_later(f"cholesky_{name}", "older_names") for name in ("solve", "inverse"))
+    lgamma, digamma, erfinv = (_later(name, "gamma") for name in ("lgamma", "digamma", "erfinv"))
+    mvlgamma = _later("multigammaln", "gamma")
+    lgamma_, digamma_, erfinv_ = in_place(lgamma), in_place(digamma), in_place(erfinv)
+    bitwise_left_shift, bitwise_right_shift = whole_numbers.bitwise_left_shift, whole_numbers.bitwise_right_shift
+    bitwise_left_shift_, bitwise_right_shift_ = in_place(bitwise_left_shift), in_place(bitwise_right_shift)
+    gcd, lcm = whole_numbers.gcd, whole_numbers.lcm
+    gcd_, lcm_ = in_place(gcd), in_place(lcm)
+    __lshift__, __rshift__, __ilshift__, __irshift__ = (
+        bitwise_left_shift, bitwise_right_shift, bitwise_left_shift_, bitwise_right_shift_,
+    )  # fmt: skip
+
+    def __rlshift__(self: Any, other: Any) -> Tensor:
+        return whole_numbers.bitwise_left_shift(other, self)
+
+    def __rrshift__(self: Any, other: Any) -> Tensor:
+        return whole_numbers.bitwise_right_shift(other, self)
+
+    def polygamma(self: Any, n: int) -> Tensor:
+        """The n-th derivative of `digamma`; see `chainrule.polygamma`."""
+        from chainrule.functions.gamma import polygamma
+
+        return polygamma(n, self)
+
+    @property
+    def layout(self: Any) -> Any:
+        """`chainrule.strided`: tensors are dense."""
+        return strided
+
     clamp_min, clamp_max, fmax, fmin = arithmetic.clamp_min, arithmetic.clamp_max, arithmetic.fmax, arithmetic.fmin
     copysign, heaviside, ldexp = arithmetic.copysign, arithmetic.heaviside, arithmetic.ldexp
     logaddexp2, float_power = arithmetic.logaddexp2, arithmetic.float_power
@@ -195,7 +229,7 @@ class FurtherMethods:
         """False: tensors made under `inference_mode` are like others."""
         return False
 
-    def is_pinned(self: Any) -> bool:
+    def is_pinned(self: Any, device: Any = None) -> bool:
         """False: memory need not be held in place."""
         return False
 

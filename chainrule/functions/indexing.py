@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import need_cpu
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError, TraceError
 from chainrule.functions.checking import check_numbers, check_range
 from chainrule.functions.constant_in import constant_in
@@ -211,17 +213,34 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     views, then, places = read_key(input, index)
     if places:
         input, views = _seen_through(input, views), then
+    elif isinstance(value, TensorCell) and _is_place(value, input, views):
+        return  # x[i] += 1 has written through the view x[i]; now the view is put where it is
+    elif input.overwrite(Index, {"key": views}, _fitting(input, views, [], value)):
+        return
     input.assign(_updated(IndexUpdate, input, views, places, value))
 
 
+def _is_place(value: Any, input: Tensor, key: Key) -> bool:
+    """Whether a tensor is the view input[key]."""
+    steps = value._steps
+    return (
+        value._base is input and len(steps) == 1 and steps[0].primitive is Index and steps[0].parameters["key"] == key
+    )
+
+
 def _updated(primitive: Any, input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tensor:
+    return primitive.apply(input, _fitting(input, key, places, value), *places, key=key)
+
+
+def _fitting(input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tensor:
+    """The value in the type and shape of the place that it will be put to."""
     array = input.value.array
     new = cast(value, array.dtype) if isinstance(value, TensorCell) else _new_values(value, array.dtype)  # type: ignore[arg-type]
     there = indexed_shape(array.shape, key, tuple(p.value.array for p in places))
     extra = new.ndim - len(there)
     if extra > 0 and all(extent == 1 for extent in new.shape[:extra]):
         new = new.reshape(tuple(new.shape[extra:]))
-    return primitive.apply(input, expand_to(new, there), *places, key=key)
+    return expand_to(new, there)
 
 
 def _new_values(value: Any, dtype: Any) -> Tensor:
@@ -512,7 +531,9 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _triangle(input, lambda i, j: j - i < diagonal)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The places on and below a diagonal of a row×col matrix: their rows, and their columns.
 
     >>> import chainrule
@@ -520,10 +541,13 @@ def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return make(np.stack(np.tril_indices(row, offset, col)))
+    need_cpu(device)
+    return make(np.stack(np.tril_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad)
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = np.int64, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The places on and above a diagonal of a row×col matrix: their rows, and their columns.
 
     >>> import chainrule
@@ -531,7 +555,8 @@ def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    return make(np.stack(np.triu_indices(row, offset, col)))
+    need_cpu(device)
+    return make(np.stack(np.triu_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad)
 
 
 def _triangle(input: Tensor, outside: Any) -> Tensor:
@@ -599,15 +624,22 @@ def _fits_minlength(numbers: Any, low: int, high: int) -> None:
         )
 
 
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    """The different entries in order; with where each entry went, and how often each stands.
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different entries (along `dim`: slices) in order; with where each went, and how often each stands.
 
     >>> import chainrule
     >>> chainrule.unique(chainrule.tensor([3, 1, 3]))
     tensor([1, 3])
     """
     array: Any = input.array
-    found: Any = np.unique(array, return_inverse=return_inverse, return_counts=return_counts)  # type: ignore[call-overload]
+    options = {"return_inverse": return_inverse, "return_counts": return_counts}
+    found: Any = np.unique(array, axis=None if dim is None else axis_of(dim, array.ndim, "unique"), **options)  # type: ignore[call-overload]
     if not isinstance(found, tuple):
         return make(found)
     return tuple(make(np.asarray(part)) for part in found)

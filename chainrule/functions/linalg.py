@@ -11,8 +11,9 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import reduction
+from chainrule.functions.arithmetic import maximum
 from chainrule.functions.constant_in import constant_in
-from chainrule.functions.creation import eye, make
+from chainrule.functions.creation import as_tensor, eye, make
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
 from chainrule.functions.shape import cat
@@ -165,7 +166,7 @@ def _complete_qr(a: Any) -> Any:
     return tuple(np.linalg.qr(a, mode="complete"))
 
 
-def svd(A: Tensor, full_matrices: bool = True) -> SVDResult:
+def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVDResult:
     """A = U·diag(S)·Vh, S falling. With `full_matrices` U and Vh are square and, if A is not, have no gradient.
 
     >>> import chainrule
@@ -185,7 +186,7 @@ def _full_svd(a: Any) -> Any:
     return tuple(np.linalg.svd(a))
 
 
-def svdvals(A: Tensor) -> Tensor:
+def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values, falling.
 
     >>> import chainrule
@@ -217,17 +218,19 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     return eigh(A, UPLO).eigenvalues
 
 
-def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """(Σ|x|^p)^(1/p) over `dim`, p = `ord`; see `chainrule.norm`.
 
     >>> import chainrule
     >>> vector_norm(chainrule.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    return reduction.norm(x, ord, dim, keepdim)
+    return reduction.norm(x, ord, dim, keepdim, dtype)
 
 
-def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False) -> Tensor:
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """A norm of matrices.
 
     "fro" (root of the sum of squares), "nuc" (sum of singular values), ±2 (largest, smallest singular value), ±1
@@ -237,6 +240,7 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), ke
     >>> matrix_norm(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
     tensor(7.)
     """
+    A = A if dtype is None else A.to(dtype)
     rows, columns = (d % A.ndim for d in dim)
     if ord == "fro":
         return reduction.norm(A, 2, (rows, columns), keepdim)
@@ -257,7 +261,7 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: tuple[int, int] = (-2, -1), ke
     return result
 
 
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """`vector_norm`, or `matrix_norm` where `ord` is given for two dimensions (or is a string).
 
     >>> import chainrule
@@ -267,38 +271,50 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
     if isinstance(ord, str) or (
         ord is not None and (len(dim) == 2 if isinstance(dim, tuple) else dim is None and A.ndim == 2)
     ):
-        return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim)
-    return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
+        return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
-def cond(A: Tensor) -> Tensor:
-    """The condition number: largest over smallest singular value.
+def cond(A: Tensor, p: Any = None) -> Tensor:
+    """The condition number: largest over smallest singular value (p = −2: the other way), or ‖A‖·‖A⁻¹‖ in norm p.
 
     >>> import chainrule
     >>> cond(chainrule.tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor(2.)
     """
+    if p not in (None, 2, -2):
+        return matrix_norm(A, p) * matrix_norm(inv(A), p)
     s = svdvals(A)
-    return s[..., 0] / s[..., -1]
+    return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
 
 
-def _smallest_kept(s: Tensor, A: Tensor, rtol: float | None) -> Tensor:
-    epsilon = float(np.finfo(A.value.array.dtype).eps)
-    return s.detach()[..., :1] * (max(A.shape[-2:]) * epsilon if rtol is None else rtol)
+def _smallest_kept(s: Tensor, A: Tensor, rtol: Any, atol: Any = None) -> Tensor:
+    """The larger of `atol` and `rtol` times the largest singular value; with neither max(m, n)·ε times the largest."""
+    if rtol is None:
+        rtol = max(A.shape[-2:]) * float(np.finfo(A.value.array.dtype).eps) if atol is None else 0.0
+    rtol, atol = (t.unsqueeze(-1) if isinstance(t, Tensor) and t.ndim else t for t in (rtol, atol))
+    bound = s.detach()[..., :1] * rtol
+    return bound if atol is None else maximum(bound, as_tensor(atol, dtype=s.dtype))
 
 
-def matrix_rank(A: Tensor, *, rtol: float | None = None) -> Tensor:
-    """How many singular values are above `rtol` times the largest (default: max(m, n)·ε).
+def _singular_values(A: Tensor, hermitian: bool) -> Tensor:
+    return eigvalsh(A).abs().sort(-1, descending=True).values if hermitian else svdvals(A)
+
+
+def matrix_rank(A: Tensor, tol: Any = None, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
+    """How many singular values are above `atol` and `rtol` times the largest (default: max(m, n)·ε).
+
+    tol: an older word for `atol`. hermitian: A is symmetric, which is quicker.
 
     >>> import chainrule
     >>> matrix_rank(chainrule.ones(3, 3))
     tensor(1)
     """
-    s = svdvals(A.detach())
-    return (s > _smallest_kept(s, A, rtol)).sum(-1)
+    s = _singular_values(A.detach(), hermitian)
+    return (s > _smallest_kept(s, A, rtol, tol if atol is None else atol)).sum(-1)
 
 
-def pinv(A: Tensor, *, rtol: float | None = None) -> Tensor:
+def pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The pseudo-inverse A⁺ (Moore and Penrose): V·diag(1/s)·Uᵀ, singular values of nearly 0 left out.
 
     >>> import chainrule
@@ -306,13 +322,13 @@ def pinv(A: Tensor, *, rtol: float | None = None) -> Tensor:
     tensor([[0.5000, 0.0000]])
     """
     primitives.check_matrices("pinv", A.value.array)
-    return _pseudo_inverse(A, rtol)
+    return _pseudo_inverse(A, rcond if rtol is None else rtol, atol)
 
 
 @block
-def _pseudo_inverse(A: Tensor, rtol: float | None) -> Tensor:
+def _pseudo_inverse(A: Tensor, rtol: Any, atol: Any) -> Tensor:
     u, s, vh = svd(A, full_matrices=False)
-    dropped = s <= _smallest_kept(s, A, rtol)
+    dropped = s <= _smallest_kept(s, A, rtol, atol)
     inverse = s.masked_fill(dropped, 1).reciprocal().masked_fill(dropped, 0)
     return vh.mT @ (inverse.unsqueeze(-1) * u.mT)
 
@@ -326,7 +342,7 @@ def _(g: Tensor, A: Tensor, output: Tensor) -> Tensor:
     return beside_columns @ (p @ p.mT) + (p.mT @ p) @ beside_rows - p.mT @ g @ p.mT
 
 
-def lstsq(A: Tensor, B: Tensor) -> LstsqResult:
+def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> LstsqResult:
     """X that makes ‖A·X − B‖ smallest, for A of full column rank; B: (…, m, k).
 
     >>> import chainrule

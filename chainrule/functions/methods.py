@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from chainrule.cell import TensorCell, ViewStep
 from chainrule.devices import CPU, Device, need_cpu
 from chainrule.errors import DTypeError, GradientError, NumberRangeError, ShapeError
 from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
-from chainrule.functions.creation import full_like, read_shape, zeros
+from chainrule.functions.creation import from_sizes_or_data, full_like, read_shape, zeros
 from chainrule.functions.promotion import cast
+from chainrule.functions.words import teach
 from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
 
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """The in-place form of a function: its result is put into the tensor's cell."""
 
+    @functools.wraps(function, updated=())
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self.assign(function(self, *args, **kwargs))
 
-    name = getattr(function, "__name__", "function")
+    name = getattr(function, "__name__", "function").strip("_")
     method.__name__ = f"{name}_"
     method.__doc__ = f"`{name}` in place: the result is put into this tensor, which is returned."
     return method
@@ -38,7 +41,7 @@ def _is_operand(thing: Any) -> bool:
     return isinstance(thing, (TensorCell, int, float, np.ndarray, np.generic))
 
 
-def _filled(self: Any, value: Any) -> Any:
+def _fill(self: Any, value: Any) -> Any:
     if isinstance(value, TensorCell) and value.value.array.shape:
         raise ShapeError(
             f"fill_ takes a number or a 0-d tensor, got shape {tuple(value.value.array.shape)}; see copy_."
@@ -54,23 +57,26 @@ def _everywhere(x: Any) -> Any:
     return full_like(x, True, dtype=dtypes.bool_)
 
 
-def _copied(self: Any, src: Any) -> Any:
+def _copy(self: Any, src: Any) -> Any:
     if not isinstance(src, TensorCell):
         raise DTypeError(f"copy_ takes a tensor, got {type(src).__name__}; see fill_ for numbers.")
     new = shape.expand(cast(src, self.value.array.dtype), tuple(self.shape))  # type: ignore[arg-type]
     return logic.where(_everywhere(self), new, self) if self.requires_grad else shape.clone(new)
 
 
-def _zeroed(self: Any) -> Any:
-    return _filled(self, 0)
+def _zero(self: Any) -> Any:
+    return _fill(self, 0)
 
 
+@teach
 class Methods:
     """Everything that a tensor can do besides holding its value; mixed into Tensor."""
 
     # Filled in below from the functions; written out here is only what a method does and a function does not.
 
-    def to(self: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, **ignored: Any) -> Tensor:
+    def to(
+        self: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, other: Any = None
+    ) -> Tensor:
         """The tensor in another data type (or that of another tensor). The only device is "cpu".
 
         >>> import chainrule
@@ -78,11 +84,14 @@ class Methods:
         chainrule.float64
         """
         need_cpu(device)
-        for wish in args:
+        truths = False
+        for wish in (*args, other):
             if isinstance(wish, TensorCell):
                 dtype = wish.dtype
-            elif wish is None or isinstance(wish, bool | Device):
+            elif wish is None or isinstance(wish, Device):
                 continue
+            elif isinstance(wish, bool):  # non_blocking, then copy
+                copy, truths = copy or (truths and wish), True
             elif isinstance(wish, str) and not dtypes.is_name(wish):
                 need_cpu(wish)
             else:
@@ -106,7 +115,7 @@ class Methods:
         """−1: the number of the device, which the CPU does not have."""
         return -1
 
-    def pin_memory(self: Any) -> Tensor:
+    def pin_memory(self: Any, device: Any = None) -> Tensor:
         """The tensor itself: memory need not be held in place for copies to another device."""
         return self
 
@@ -226,8 +235,8 @@ class Methods:
         """Whether the entries are floating-point numbers."""
         return bool(self.dtype.is_floating_point)
 
-    def is_contiguous(self: Any) -> bool:
-        """True: how entries lie in memory is nobody's concern here."""
+    def is_contiguous(self: Any, memory_format: Any = None) -> bool:
+        """True, for every memory format: how entries lie in memory is nobody's concern here."""
         return True
 
     @property
@@ -287,27 +296,41 @@ class Methods:
 
     # ----------------------------------------------------------------------------- new from old
 
-    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """Zeros of the given shape in this tensor's data type."""
-        return zeros(*size, dtype=self.dtype if dtype is None else dtype, device=device)
+        return zeros(*size, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad)
 
     new_empty = new_zeros
 
-    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """Ones of the given shape in this tensor's data type."""
-        return self.new_full(read_shape(size, "new_ones"), 1, dtype=dtype, device=device)
+        shape = read_shape(size, "new_ones")
+        return self.new_full(shape, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
-    def new_full(self: Any, size: Any, fill_value: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def new_full(
+        self: Any, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> Tensor:
         """The same number everywhere, of the given shape in this tensor's data type."""
         from chainrule.functions.creation import full
 
-        return full(size, fill_value, dtype=self.dtype if dtype is None else dtype, device=device)
+        dtype = self.dtype if dtype is None else dtype
+        return full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
-    def new_tensor(self: Any, data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def new_tensor(self: Any, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """A tensor of the data in this tensor's data type."""
         from chainrule.functions.creation import tensor
 
-        return tensor(data, dtype=self.dtype if dtype is None else dtype, device=device)
+        dtype = self.dtype if dtype is None else dtype
+        return tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+
+    def new(self: Any, *data: Any) -> Tensor:
+        """The older way: zeros of a shape, or the entries of a list or tensor, in this tensor's data type.
+
+        >>> import chainrule
+        >>> chainrule.ones(1).new(2, 1).shape, chainrule.ones(1).new([2])
+        (Size([2, 1]), tensor([2.]))
+        """
+        return from_sizes_or_data(data, self.dtype)
 
     # ----------------------------------------------------------------------- random, in place
 
@@ -440,11 +463,16 @@ class Methods:
         """This tensor where the condition holds, else `other`."""
         return logic.where(condition, self, other)
 
-    def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
-        """The same number on the diagonal of a matrix, in place."""
+    def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Tensor:
+        """The same number on the diagonal of a matrix, in place; of a tall one with `wrap` again below, after a gap."""
         if self.ndim != 2:
             raise ShapeError(f"fill_diagonal_ takes a matrix, got shape {tuple(self.shape)}.")
         shape.diagonal(self).fill_(fill_value)
+        if wrap and self.shape[1]:
+            below = self.shape[1] + 1
+            while below < self.shape[0]:
+                shape.diagonal(self[below:]).fill_(fill_value)
+                below += self.shape[1] + 1
         return self
 
     # -------------------------------------------------------------------------------- in-place forms
@@ -469,7 +497,7 @@ class Methods:
     bitwise_and_, bitwise_or_, bitwise_xor_ = (in_place(f) for f in (bitwise_and, bitwise_or, bitwise_xor))
     eq_, ne_, lt_, le_, gt_, ge_ = (in_place(f) for f in (eq, ne, lt, le, gt, ge))
     clip_ = clamp_
-    fill_, copy_, zero_ = in_place(_filled), in_place(_copied), in_place(_zeroed)
+    fill_, copy_, zero_ = in_place(_fill), in_place(_copy), in_place(_zero)
 
     # ------------------------------------------------------------------------------------ operators
 

@@ -27,9 +27,9 @@ Number = bool | int | float
 Operand = Any  # a Tensor, a NumPy array or a Python number
 
 
-def is_tensor(thing: Any) -> bool:
+def is_tensor(obj: Any) -> bool:
     """Whether it is a Tensor."""
-    return isinstance(thing, TensorCell)
+    return isinstance(obj, TensorCell)
 
 
 def is_sparse(thing: Any) -> bool:
@@ -151,14 +151,14 @@ def _converted(things: Sequence[Any], dtype: DataType) -> list[Tensor]:
     return [cast(thing, dtype) if is_tensor(thing) else constant(thing, dtype) for thing in things]
 
 
-def result_type(first: Any, second: Any) -> DType:
+def result_type(tensor1: Any, tensor2: Any) -> DType:
     """The data type that an operation on these two, tensors or Python numbers, gives.
 
     >>> import chainrule
     >>> result_type(chainrule.tensor([1]), 2.5)
     chainrule.float32
     """
-    return promote(first, second)[0].dtype
+    return promote(tensor1, tensor2)[0].dtype
 
 
 def _as_operand(argument: Any) -> Any:

@@ -355,16 +355,23 @@ def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> T
     return total if keepdim else total.squeeze(axes)
 
 
-def norm(input: Tensor, p: float | str = 2, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
+def norm(
+    input: Tensor, p: float | str | None = 2, dim: Dimensions = None, keepdim: bool = False, dtype: Any = None
+) -> Tensor:
     """The p-norm over `dim`, (Σ|x|^p)^(1/p); ∞ gives the largest |x|, 0 counts the entries that are not 0.
 
     "fro" is 2; "nuc", of matrices or of two dimensions `dim`, is the sum of the singular values.
+    dtype: a floating-point type that the entries are converted to first.
 
     >>> import chainrule
     >>> chainrule.norm(chainrule.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
     _need_floating(input, "norm")
+    if p is None:
+        p = 2
     if input.dtype.itemsize == 2:  # the powers of halves overflow where their norm does not
         return norm(input.float(), p, dim, keepdim).to(input.dtype)
     if p in ("fro", 2):
@@ -482,8 +489,10 @@ def _running(input: Tensor, dim: int, largest: bool, operation: str) -> ValuesAn
     return ValuesAndIndices(input.gather(axis, indices), indices)
 
 
-def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
-    """Each entry minus the one before it along `dim`, n times over.
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """Each entry minus the one before it along `dim`, n times over; `prepend` and `append` are joined to it first.
 
     >>> import chainrule
     >>> chainrule.diff(chainrule.tensor([1, 4, 9]))
@@ -492,6 +501,11 @@ def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
     if not input.ndim:
         raise ShapeError("diff: a 0-d tensor has no neighbours; it needs at least one dimension.")
     axis = axis_of(dim, input.ndim, "diff")
+    parts = [part for part in (prepend, input, append) if part is not None]
+    if len(parts) > 1:
+        from chainrule.functions.shape import cat
+
+        input = cat(parts, axis)
     for _ in range(n):
         count = builtins.max(input.shape[axis] - 1, 0)
         after, before = (

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 
 def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
 ) -> Tensor:
     """Before which entry of a sequence in order each value belongs; after its equals with `right` (or side="right").
 
+    sorter: where the entries in order stand in `sorted_sequence` (its argsort), if that is not in order itself.
     sorted_sequence: a vector, or with all but the last dimension equal to those of `input`, a sequence for each row.
 
     >>> import chainrule
@@ -32,6 +39,8 @@ def searchsorted(
     if side not in (None, "left", "right"):
         raise ValueError(f"searchsorted: side is 'left' or 'right', got {side!r}.")
     right = right or side == "right"
+    if sorter is not None:
+        sorted_sequence = sorted_sequence.gather(-1, sorter)
     values, dtype = as_tensor(input), np.int32 if out_int32 else np.int64
     if sorted_sequence.ndim == 1:
         form, side = (tuple(values.shape), dtype), "right" if right else "left"
@@ -189,7 +198,7 @@ class Histogram(NamedTuple):
 
 def histogram(
     input: Tensor,
-    bins: Any,
+    bins: Any = 100,
     *,
     range: tuple[float, float] | None = None,
     weight: Tensor | None = None,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import Size, TensorCell
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import make, read_shape
-from chainrule.functions.promotion import cast, common_shape, fitting, promote, written
+from chainrule.functions.promotion import cast, common_shape, fitting, promote
 from chainrule.functions.reduction import axes_of, axis_of
 from chainrule.primitives import shape as primitives
 from chainrule.primitives.indexing import Index, Range
@@ -54,13 +55,28 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 
 def view(input: Tensor, *shape: Any) -> Tensor:
-    """`reshape` (every tensor can be viewed here), or with a data type the entries converted bit by bit.
+    """`reshape` (every tensor can be viewed here), or with a data type the same bits read as numbers of that type.
+
+    The bits are a copy and have no gradient. Types of another size change the last extent.
 
     >>> import chainrule
     >>> chainrule.tensor([[1, 0, 2], [3, 2, 2]]).view(1, 3, -1).shape
     Size([1, 3, 2])
+    >>> chainrule.tensor([1.0, -0.0]).view(chainrule.int32)
+    tensor([ 1065353216, -2147483648], dtype=chainrule.int32)
     """
+    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
+        return _bits(input, shape[0])
     return reshape(input, *shape)
+
+
+def _bits(input: Tensor, dtype: Any) -> Tensor:
+    wanted = as_dtype(dtype).numpy
+    array = np.ascontiguousarray(input.array_for("view(dtype)"))
+    size = array.shape[-1] * array.dtype.itemsize if array.ndim else array.dtype.itemsize
+    if size % wanted.itemsize or (not array.ndim and array.dtype.itemsize != wanted.itemsize):
+        raise ShapeError(f"view: the bits of {tuple(array.shape)} {input.dtype} are no {dtype} numbers.")
+    return make(array.view(wanted).copy())
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:
@@ -195,7 +211,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 moveaxis = movedim
 
 
-def expand(input: Tensor, *shape: Any) -> Tensor:
+def expand(input: Tensor, *size: Any) -> Tensor:
     """Dimensions of size 1 stretched and new ones put in front, without copying; −1 keeps an extent.
 
     >>> import chainrule
@@ -203,13 +219,13 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
     tensor([[1, 1, 1],
             [2, 2, 2]])
     """
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = tuple(shape[0])
+    if len(size) == 1 and isinstance(size[0], (tuple, list)):
+        size = tuple(size[0])
     own = tuple(input.shape)
-    new = len(shape) - len(own)
-    if new < 0 or any(extent == -1 for extent in shape[:new]):
-        raise ShapeError(f"expand: shape {own} cannot become {shape}; −1 can only keep a dimension that exists.")
-    to = tuple(own[i - new] if extent == -1 else extent for i, extent in enumerate(shape))
+    new = len(size) - len(own)
+    if new < 0 or any(extent == -1 for extent in size[:new]):
+        raise ShapeError(f"expand: shape {own} cannot become {size}; −1 can only keep a dimension that exists.")
+    to = tuple(own[i - new] if extent == -1 else extent for i, extent in enumerate(size))
     return view_through(primitives.Broadcast, input, to=read_shape(to, "expand"))
 
 
@@ -218,9 +234,9 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
     return expand(input, tuple(other.shape))
 
 
-def broadcast_to(input: Tensor, shape: Sequence[int]) -> Tensor:
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """`input` expanded to a shape."""
-    return expand(input, tuple(shape))
+    return expand(input, tuple(size))
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -244,7 +260,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
     return Size(common_shape([(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]))
 
 
-def repeat(input: Tensor, *sizes: Any) -> Tensor:
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The tensor copied that many times along each dimension.
 
     >>> import chainrule
@@ -252,7 +268,7 @@ def repeat(input: Tensor, *sizes: Any) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    times = read_shape(sizes, "repeat")
+    times = read_shape(repeats, "repeat")
     own = (1,) * (len(times) - input.ndim) + tuple(input.shape)
     if len(own) != len(times):
         raise ShapeError(f"repeat: {times} has fewer numbers than shape {tuple(input.shape)} has dimensions.")
@@ -289,9 +305,16 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
         if repeats.ndim != 1 or repeats.shape[0] not in (1, shape[axis]):
             raise ShapeError(f"repeat_interleave: repeats {tuple(repeats.shape)} for {shape[axis]} slices of {shape}.")
         times = np.broadcast_to(repeats.array, (shape[axis],))
+        _need_size(int(times.sum()), output_size)
         return x.index_select(axis, make(np.repeat(np.arange(shape[axis]), times)))
+    _need_size(shape[axis] * repeats, output_size)
     stretched = expand(unsqueeze(x, axis + 1), *shape[: axis + 1], repeats, *shape[axis + 1 :])
     return reshape(stretched, *shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]).clone()
+
+
+def _need_size(count: int, output_size: int | None) -> None:
+    if output_size is not None and output_size != count:
+        raise ShapeError(f"repeat_interleave: output_size is {output_size}, the repeats add up to {count}.")
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
@@ -370,15 +393,13 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     return view_through(Index, input, key=(*[Range(None, None, None)] * axis, int(index)))
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The tensors one after the other along `dim`; all other extents agree. With `out` the result is written there too.
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`; all other extents agree.
 
     >>> import chainrule
     >>> chainrule.cat([chainrule.tensor([1, 2]), chainrule.tensor([3])])
     tensor([1, 2, 3])
     """
-    if out is not None:
-        return written(cat(tensors, dim), out)
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
     joined = [x for x in parts if tuple(x.shape) != (0,)]
@@ -508,8 +529,10 @@ def trace(input: Tensor) -> Tensor:
     return diagonal(input).sum()
 
 
-def diag_embed(input: Tensor) -> Tensor:
-    """Each vector along the last dimension as the diagonal of a matrix.
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Each vector along the last dimension as a diagonal of a matrix, `offset` above the main one.
+
+    dim1, dim2: which dimensions of the result are the matrix's rows and columns.
 
     >>> import chainrule
     >>> chainrule.diag_embed(chainrule.tensor([1, 2]))
@@ -518,8 +541,15 @@ def diag_embed(input: Tensor) -> Tensor:
     """
     if not input.ndim:
         raise ShapeError("diag_embed needs at least 1 dimension, got a 0-d tensor.")
-    n = input.shape[-1]
-    return expand(unsqueeze(input, -1), *input.shape, n).masked_fill(make(~np.eye(n, dtype=np.bool_)), 0)
+    rank, n = input.ndim + 1, input.shape[-1] + builtins.abs(offset)
+    rows, columns = axis_of(dim1, rank, "diag_embed"), axis_of(dim2, rank, "diag_embed")
+    if rows == columns:
+        raise ShapeError(f"diag_embed: rows and columns are two different dimensions, got {dim1} and {dim2}.")
+    # The vector stands in every column of its rows; all but the diagonal is then covered with zeros.
+    padded = pad(input, (builtins.max(-offset, 0), builtins.max(offset, 0)))
+    stretched = expand(unsqueeze(padded, -1), *padded.shape, n)
+    matrix = stretched.masked_fill(make(~np.eye(n, k=offset, dtype=np.bool_)), 0)
+    return movedim(matrix, (-2, -1), (rows, columns))
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:

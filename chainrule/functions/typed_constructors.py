@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule import dtypes
 from chainrule.cell import TensorCell
-from chainrule.functions.creation import tensor, zeros
+from chainrule.functions.creation import from_sizes_or_data
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -27,9 +27,7 @@ class TensorType:
 
     def __call__(self, *data: Any) -> Tensor:
         """The tensor of a list or an array; or, given whole numbers, zeros of that shape."""
-        if len(data) == 1 and not isinstance(data[0], int):
-            return tensor(data[0], dtype=self.dtype)
-        return zeros(*data, dtype=self.dtype) if data else zeros(0, dtype=self.dtype)
+        return from_sizes_or_data(data, self.dtype)
 
     def __instancecheck__(self, thing: Any) -> bool:
         return isinstance(thing, TensorCell) and thing.dtype is self.dtype

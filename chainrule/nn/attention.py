@@ -15,9 +15,13 @@ from chainrule.functions import elementwise
 from chainrule.functions.creation import full, ones, zeros
 from chainrule.functions.indexing import tril, triu
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
+from chainrule.nn.attention_backends import SDPBackend as SDPBackend
+from chainrule.nn.attention_backends import sdpa_kernel as sdpa_kernel
 from chainrule.nn.dropout import dropout
 from chainrule.primitives.attention import Attention
 from chainrule.tensor import Tensor
+
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 
 
 def scaled_dot_product_attention(

@@ -56,10 +56,10 @@ class _Row(Module):
             self.append(module)
         return self
 
-    def pop(self, index: int = -1) -> Any:
+    def pop(self, key: int = -1) -> Any:
         """Take a module out and return it; those behind are renumbered."""
-        module = _at(self._modules, index)[1]
-        del self[index]
+        module = _at(self._modules, key)[1]
+        del self[key]
         return module
 
 

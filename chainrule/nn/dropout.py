@@ -12,6 +12,7 @@ What is dropped, and what takes its place:
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -75,11 +76,12 @@ def classic_dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Ten
 # -------------------------------------------------------------------------------------------- whole channels
 
 
-def _channels(x: Tensor, dimensions: int, operation: str) -> tuple[int, ...]:
-    """The shape of a mask with one entry for each channel of (N, C, …) or (C, …)."""
-    if x.ndim not in (dimensions + 1, dimensions + 2):
+def _channels(x: Tensor, dimensions: int, operation: str, alone: bool = True) -> tuple[int, ...]:
+    """The shape of a mask with one entry for each channel of (N, C, …) or, if that may be, (C, …)."""
+    if x.ndim != dimensions + 2 and not (alone and x.ndim == dimensions + 1):
         places = ", ".join("DHW"[3 - dimensions :]) if dimensions > 1 else "L"
-        raise ShapeError(f"{operation} takes (N, C, {places}) or (C, {places}), got {tuple(x.shape)}.")
+        other = f" or (C, {places})" if alone else ""
+        raise ShapeError(f"{operation} takes (N, C, {places}){other}, got {tuple(x.shape)}.")
     return (*x.shape[: x.ndim - dimensions], *[1] * dimensions)
 
 
@@ -96,7 +98,10 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Whole channels of images (N, C, H, W) or (C, H, W) set to 0, the others divided by 1 − p.
+    """Whole channels of images (N, C, H, W) set to 0, the others divided by 1 − p.
+
+    As in PyTorch, (N, C, L) is taken for sequences and (N, C) for channels of one entry; both with a warning, since
+    `dropout1d` and `dropout` say it, and (C, H, W) is no image here.
 
     Neighbouring pixels tell the same, so dropping them one by one hardly hides anything.
     Source: Tompson et al., "Efficient object localization using convolutional networks", 2015.
@@ -107,7 +112,13 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     True
     """
     x = _check(input, p, "dropout2d")
-    return _inverted(x, p, _channels(x, 2, "dropout2d"), inplace) if training and p else x
+    if x.ndim in (2, 3):
+        meant = "channels of one entry (N, C): dropout" if x.ndim == 2 else "sequences (N, C, L): dropout1d"
+        warnings.warn(f"dropout2d takes {tuple(x.shape)} for {meant} says so. An image alone is x[None].", stacklevel=2)
+        shape: tuple[int, ...] = (*x.shape[:2], *[1] * (x.ndim - 2))
+    else:
+        shape = _channels(x, 2, "dropout2d", alone=False)
+    return _inverted(x, p, shape, inplace) if training and p else x
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -210,11 +221,11 @@ class Dropout1d(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """In training whole channels of (N, C, H, W) or (C, H, W) are set to 0; see `functional.dropout2d`.
+    """In training whole channels of (N, C, H, W) are set to 0; see `functional.dropout2d`.
 
     >>> import chainrule
-    >>> Dropout2d(0.5).eval()(chainrule.ones(1, 1, 3))
-    tensor([[[1., 1., 1.]]])
+    >>> Dropout2d(0.5).eval()(chainrule.ones(1, 1, 1, 3))
+    tensor([[[[1., 1., 1.]]]])
     """
 
     function = staticmethod(dropout2d)

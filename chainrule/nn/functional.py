@@ -6,6 +6,7 @@ from chainrule.absent_names import teller
 from chainrule.functions.activation import gelu, sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
+from chainrule.functions.words import teach
 from chainrule.nn.activation import log_softmax, relu, relu_, softmax
 from chainrule.nn.adaptive_pooling import (
     adaptive_avg_pool1d,
@@ -262,6 +263,8 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+teach(globals())
 
 if not TYPE_CHECKING:  # it would believe in every name
     __getattr__ = teller("nn.functional", globals())

@@ -9,14 +9,20 @@ from chainrule.functions.shape import stack
 
 
 def functional_call(
-    module: Any, parameters_and_buffers: dict[str, Any] | Sequence[dict[str, Any]], args: Any = (), kwargs: Any = None
+    module: Any,
+    parameter_and_buffer_dicts: dict[str, Any] | Sequence[dict[str, Any]],
+    args: Any = (),
+    kwargs: Any = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
 ) -> Any:
     """`module(*args, **kwargs)` with the named parameters and buffers replaced for this one call.
 
     Gradients flow into the replacements, so the module becomes a function of its parameters. Names are those of
     `state_dict()`; what is not named keeps its own value, except where a shared parameter is replaced under another
-    of its names. Several dictionaries, of parameters and of buffers, count as one. Raises KeyError for a name that the
-    module does not have.
+    of its names (unless `tie_weights` is False). Several dictionaries, of parameters and of buffers, count as one.
+    Raises KeyError for a name that the module does not have, with `strict` also for one that is not given.
 
     >>> import chainrule
     >>> layer = chainrule.nn.Linear(2, 1)
@@ -24,18 +30,23 @@ def functional_call(
     >>> chainrule.func.functional_call(layer, weights, chainrule.tensor([[3.0, 4.0]]))
     tensor([[7.]])
     """
-    if not isinstance(parameters_and_buffers, dict):
-        parameters_and_buffers = {name: value for part in parameters_and_buffers for name, value in part.items()}
+    given = parameter_and_buffer_dicts
+    if not isinstance(given, dict):
+        given = {name: value for part in given for name, value in part.items()}
+    if strict:
+        left = {name for kind in (module.named_parameters(), module.named_buffers()) for name, _ in kind} - set(given)
+        if left:
+            raise KeyError(f"functional_call: strict=True, but {', '.join(sorted(left))} are not given.")
     places: list[tuple[dict[str, Any], str, Any]] = []
-    for name in parameters_and_buffers:
+    for name in given:
         owner_path, _, own_name = name.rpartition(".")
         owner = module.get_submodule(owner_path)
         table = owner._parameters if own_name in owner._parameters else owner._buffers
         if own_name not in table:
             raise KeyError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}.")
         places.append((table, own_name, table[own_name]))
-    values = list(parameters_and_buffers.values())
-    shared = _other_places(module, places, values)
+    values = list(given.values())
+    shared = _other_places(module, places, values) if tie_weights else []
     places += [place for place, _ in shared]
     values += [value for _, value in shared]
     args = args if isinstance(args, tuple) else (args,)

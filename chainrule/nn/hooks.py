@@ -16,10 +16,11 @@ _keys = itertools.count()
 
 
 class Hook(NamedTuple):
-    """A function, and whether it wants to see keyword arguments too."""
+    """A function, whether it wants to see keyword arguments too, and whether it is called after an error as well."""
 
     function: Callable[..., Any]
     with_kwargs: bool = False
+    always: bool = False
 
 
 def add_hook(hooks: dict[int, Hook], hook: Hook, first: bool = False) -> Handle:
@@ -34,7 +35,19 @@ def add_hook(hooks: dict[int, Hook], hook: Hook, first: bool = False) -> Handle:
 
 
 def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run a module's `forward` between its hooks."""
+    """Run a module's `forward` between its hooks. After an error those that are always called get None as output."""
+    left = dict(module._forward_hooks)
+    try:
+        return _between_hooks(module, args, kwargs, left)
+    except Exception:
+        for hook in left.values():
+            if hook.always:
+                hook.function(module, *((args, kwargs) if hook.with_kwargs else (args,)), None)
+        raise
+
+
+def _between_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], left: dict[int, Hook]) -> Any:
+    """left: the hooks that have not been called yet."""
     for hook in list(module._forward_pre_hooks.values()):
         changed = hook.function(module, args, kwargs) if hook.with_kwargs else hook.function(module, args)
         if hook.with_kwargs and changed is not None:
@@ -44,7 +57,8 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     watched = module._backward_hooks or module._backward_pre_hooks
     watch = BackwardWatch(module) if watched and current_state().gradients else None
     output = module.forward(*(args if watch is None else watch.enter(args)), **kwargs)
-    for hook in list(module._forward_hooks.values()):
+    for key, hook in list(module._forward_hooks.items()):
+        left.pop(key, None)
         seen = (args, kwargs, output) if hook.with_kwargs else (args, output)
         changed = hook.function(module, *seen)
         output = output if changed is None else changed

@@ -6,6 +6,7 @@ prediction with every target.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from chainrule.functions.indexing import gather
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.reduction import ratio_of_sums
 from chainrule.nn.module import Module
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.tensor import Tensor
 
 
@@ -60,6 +62,7 @@ def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return ratio_of_sums(total, weight) if reduction == "mean" else reduce(total, reduction)
 
 
+@with_old_words
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input − target)², averaged over all entries (not over samples alone) or summed.
 
@@ -88,6 +91,7 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
     return to_input, -to_input if target.requires_grad else None
 
 
+@with_old_words
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input − target|, averaged over all entries or summed.
 
@@ -143,6 +147,7 @@ def _check_weight(input: Tensor, weight: Tensor | None) -> None:
         raise ShapeError(f"weight has one entry for each of the {classes} classes, got shape {tuple(weight.shape)}.")
 
 
+@partial(with_old_words, first="ignore_index")
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -179,6 +184,7 @@ def nll_loss(
     return reduce(losses, reduction)
 
 
+@partial(with_old_words, first="ignore_index")
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -214,7 +220,7 @@ def cross_entropy(
         if not _is_ignored(target, ignore_index):
             return _mean_cross_entropy(input, target)
     log_probabilities = activation.log_softmax(input, classes_at)
-    loss = nll_loss(log_probabilities, target, weight, ignore_index, reduction)
+    loss = nll_loss(log_probabilities, target, weight, ignore_index=ignore_index, reduction=reduction)
     if not label_smoothing:
         return loss
     counts = target != ignore_index
@@ -270,13 +276,28 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
     return activation.softmax(input, 1).scatter_add(1, places, -y) * (g / max(target.numel(), 1)), None
 
 
+@with_old_words
 class Loss(Module):
-    """What all losses share: how the losses of the residuals are reduced."""
+    """What all losses share: how the losses of the residuals are reduced. PyTorch's `_Loss`."""
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         reduce(zeros(1), reduction)
         self.reduction = reduction
+
+
+class WeightedLoss(Loss):
+    """A loss with a weight for each class, or None, as a buffer. PyTorch's `_WeightedLoss`."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)  # type: ignore[call-arg,arg-type]
+        self.register_buffer("weight", weight)
 
 
 class MSELoss(Loss):
@@ -289,7 +310,7 @@ class MSELoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Prediction and target, of one shape."""
-        return mse_loss(input, target, self.reduction)
+        return mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(Loss):
@@ -302,10 +323,11 @@ class L1Loss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Prediction and target, of one shape."""
-        return l1_loss(input, target, self.reduction)
+        return l1_loss(input, target, reduction=self.reduction)
 
 
-class NLLLoss(Loss):
+@partial(with_old_words, first="ignore_index")
+class NLLLoss(WeightedLoss):
     """The negative log-likelihood, for models that end in LogSoftmax; arguments as `functional.nll_loss`.
 
     >>> import chainrule
@@ -314,16 +336,16 @@ class NLLLoss(Loss):
     """
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Log-probabilities (N, C, …) and labels (N, …)."""
-        return nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        return nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class CrossEntropyLoss(Loss):
+@partial(with_old_words, first="ignore_index")
+class CrossEntropyLoss(WeightedLoss):
     """The cross-entropy −Σ p·ln softmax(x), from scores (logits); arguments as `functional.cross_entropy`.
 
     >>> import chainrule
@@ -338,14 +360,20 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C, …) and labels (N, …), or probabilities of the shape of the scores."""
-        return cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
 
 
 __all__ = [

@@ -11,7 +11,8 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.elementwise import exp, log1p
 from chainrule.functions.logic import isinf, where
 from chainrule.functions.promotion import common_shape, promote
-from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss import Loss, WeightedLoss, reduce, same_shape
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
 
@@ -30,6 +31,7 @@ def fits_losses(weight: Tensor, losses: Tensor, name: str) -> None:
         raise ShapeError(f"a {name} {tuple(weight.shape)} does not broadcast to losses {tuple(losses.shape)}.")
 
 
+@with_old_words
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -86,6 +88,7 @@ def _(g: Tensor, p: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
     return to_p, to_t
 
 
+@with_old_words
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -126,6 +129,7 @@ def _(g: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
     return g * (activation.sigmoid(x) - t), -(g * x) if t.requires_grad else None
 
 
+@with_old_words
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """ln(1 + e^(−t·x)) for targets t of −1 and 1: logistic regression on signs.
 
@@ -148,7 +152,8 @@ def hinge_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
     return reduce((1 - target * input).clamp(min=0), reduction)
 
 
-class BCELoss(Loss):
+@with_old_words
+class BCELoss(WeightedLoss):
     """The binary cross-entropy from probabilities; arguments as `functional.binary_cross_entropy`.
 
     >>> import chainrule
@@ -157,15 +162,15 @@ class BCELoss(Loss):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Probabilities and targets in [0, 1], of one shape."""
-        return binary_cross_entropy(input, target, self.weight, self.reduction)
+        return binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(Loss):
+@with_old_words
+class BCEWithLogitsLoss(WeightedLoss):
     """The binary cross-entropy from scores; arguments as `functional.binary_cross_entropy_with_logits`.
 
     >>> import chainrule
@@ -174,15 +179,17 @@ class BCEWithLogitsLoss(Loss):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets in [0, 1], of one shape."""
-        return binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+        return binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
 
 
+@with_old_words
 class SoftMarginLoss(Loss):
     """ln(1 + e^(−t·x)) for targets of −1 and 1.
 
@@ -193,7 +200,7 @@ class SoftMarginLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and signs, of one shape."""
-        return soft_margin_loss(input, target, self.reduction)
+        return soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class HingeLoss(Loss):
@@ -206,4 +213,4 @@ class HingeLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and signs, of one shape."""
-        return hinge_loss(input, target, self.reduction)
+        return hinge_loss(input, target, reduction=self.reduction)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from chainrule.autodiff.block import block
@@ -17,9 +18,11 @@ from chainrule.functions.promotion import need_tensor, promote
 from chainrule.functions.reduction import in_float32
 from chainrule.nn.loss import Loss, check_labels, reduce, same_shape
 from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.tensor import Tensor
 
 
+@with_old_words
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t − x) from log-probabilities x and probabilities t: the Kullback–Leibler divergence KL(t ‖ eˣ).
 
@@ -109,6 +112,7 @@ def _repeats_to(x: Tensor, input: Tensor) -> bool:
     return x.ndim == input.ndim and all(own in (1, n) for own, n in zip(x.shape, input.shape, strict=True))
 
 
+@partial(with_old_words, first="eps")
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -226,21 +230,22 @@ def elbo_terms(
     return fit / samples, gaussian_kl(mean, log_variance).sum() / samples
 
 
+@with_old_words
 class KLDivLoss(Loss):
     """The Kullback–Leibler divergence from log-probabilities; arguments as `functional.kl_div`.
 
     >>> import chainrule
-    >>> KLDivLoss("batchmean")(chainrule.tensor([[0.5, 0.5]]).log(), chainrule.tensor([[1.0, 0.0]]))
+    >>> KLDivLoss(reduction="batchmean")(chainrule.tensor([[0.5, 0.5]]).log(), chainrule.tensor([[1.0, 0.0]]))
     tensor(0.6931)
     """
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__("mean" if reduction == "batchmean" else reduction)
+        super().__init__(reduction="mean" if reduction == "batchmean" else reduction)
         self.reduction, self.log_target = reduction, log_target
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Log-probabilities and probabilities, of one shape."""
-        return kl_div(input, target, self.reduction, self.log_target)
+        return kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
 class GaussianNLLLoss(Loss):
@@ -252,14 +257,15 @@ class GaussianNLLLoss(Loss):
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.full, self.eps = full, eps
 
     def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:
         """Predicted means, targets, and predicted variances."""
-        return gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+        return gaussian_nll_loss(input, target, var, self.full, eps=self.eps, reduction=self.reduction)
 
 
+@partial(with_old_words, first="eps")
 class PoissonNLLLoss(Loss):
     """−ln of a Poisson probability; arguments as `functional.poisson_nll_loss`.
 
@@ -269,9 +275,9 @@ class PoissonNLLLoss(Loss):
     """
 
     def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.log_input, self.full, self.eps = log_input, full, eps
 
     def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
         """Rates or their logarithms, and counts."""
-        return poisson_nll_loss(log_input, target, self.log_input, self.full, self.eps, self.reduction)
+        return poisson_nll_loss(log_input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction)

@@ -15,12 +15,14 @@ from chainrule.functions.indexing import gather, one_hot
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.distance import PairwiseDistance, pairwise_distance
-from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.loss import Loss, WeightedLoss, reduce, same_shape
 from chainrule.nn.loss_binary import fits_losses
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.nn.smooth_activation import logsigmoid
 from chainrule.tensor import Tensor
 
 
+@with_old_words
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where t = 1, max(0, margin − x) where t = −1: for distances x of pairs that are alike or not.
 
@@ -34,6 +36,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     return reduce(near + where(target == 1, zero, (margin - input).clamp(min=0)), reduction)
 
 
+@with_old_words
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
 ) -> Tensor:
@@ -49,6 +52,7 @@ def margin_ranking_loss(
     return reduce((target * (input2 - input1) + margin).clamp(min=0), reduction)
 
 
+@with_old_words
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
 ) -> Tensor:
@@ -75,6 +79,7 @@ def cosine_embedding_loss(
     return reduce(alike + where(target == -1, (cosine - margin).clamp(min=0), zero), reduction)
 
 
+@with_old_words
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -114,6 +119,7 @@ def multi_margin_loss(
     return reduce(losses.squeeze(0) if alone else losses, reduction)
 
 
+@with_old_words
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Σ over right classes y and wrong ones j of max(0, 1 − (x_y − x_j)), divided by C: several labels for a sample.
 
@@ -147,6 +153,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     return reduce(losses.squeeze(0) if input.ndim == 1 else losses, reduction)
 
 
+@with_old_words
 def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -166,6 +173,7 @@ def multilabel_soft_margin_loss(
     return reduce(losses.mean(-1), reduction)
 
 
+@with_old_words
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -239,6 +247,7 @@ def _are_classes(labels: Any, low: int, high: int) -> None:
         raise IndexRangeError(f"label {wrong} is none of the {high + 1} classes 0 … {high}.")
 
 
+@with_old_words
 class HingeEmbeddingLoss(Loss):
     """For distances of pairs that are alike (1) or not (−1); see `functional.hinge_embedding_loss`.
 
@@ -248,14 +257,15 @@ class HingeEmbeddingLoss(Loss):
     """
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = margin
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Distances and signs, of one shape."""
-        return hinge_embedding_loss(input, target, self.margin, self.reduction)
+        return hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
 
 
+@with_old_words
 class MarginRankingLoss(Loss):
     """Which of two scores should be higher; see `functional.margin_ranking_loss`.
 
@@ -265,14 +275,15 @@ class MarginRankingLoss(Loss):
     """
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Two scores and a sign, of one shape."""
-        return margin_ranking_loss(input1, input2, target, self.margin, self.reduction)
+        return margin_ranking_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
+@with_old_words
 class CosineEmbeddingLoss(Loss):
     """By the angle of pairs that are alike (1) or not (−1); see `functional.cosine_embedding_loss`.
 
@@ -283,15 +294,16 @@ class CosineEmbeddingLoss(Loss):
     """
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Vectors (N, D), and signs (N,)."""
-        return cosine_embedding_loss(input1, input2, target, self.margin, self.reduction)
+        return cosine_embedding_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
-class MultiMarginLoss(Loss):
+@with_old_words
+class MultiMarginLoss(WeightedLoss):
     """A margin between the right class and the others; arguments as `functional.multi_margin_loss`.
 
     >>> import chainrule
@@ -300,17 +312,17 @@ class MultiMarginLoss(Loss):
     """
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(weight, reduction=reduction)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss: p is 1 or 2, got {p}.")
         self.p, self.margin = p, margin
-        self.register_buffer("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C) and labels (N,)."""
-        return multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
+        return multi_margin_loss(input, target, self.p, self.margin, self.weight, reduction=self.reduction)
 
 
+@with_old_words
 class MultiLabelMarginLoss(Loss):
     """A margin between all right classes and all others; see `functional.multilabel_margin_loss`.
 
@@ -321,10 +333,11 @@ class MultiLabelMarginLoss(Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores (N, C), and lists of labels (N, C) ended by −1."""
-        return multilabel_margin_loss(input, target, self.reduction)
+        return multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelSoftMarginLoss(Loss):
+@with_old_words
+class MultiLabelSoftMarginLoss(WeightedLoss):
     """The binary cross-entropy averaged over classes; see `functional.multilabel_soft_margin_loss`.
 
     >>> import chainrule
@@ -333,14 +346,14 @@ class MultiLabelSoftMarginLoss(Loss):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, reduction=reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Scores and targets (N, C)."""
-        return multilabel_soft_margin_loss(input, target, self.weight, self.reduction)
+        return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
 
 
+@with_old_words
 class TripletMarginLoss(Loss):
     """An anchor nearer to the positive than to the negative, by a margin; see `functional.triplet_margin_loss`.
 
@@ -358,14 +371,14 @@ class TripletMarginLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         _check_margin(margin, "TripletMarginLoss")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Vectors (N, D) or (D,), of one shape."""
-        settings = (self.margin, self.p, self.eps, self.swap, self.reduction)
-        return triplet_margin_loss(anchor, positive, negative, *settings)
+        settings = (self.margin, self.p, self.eps, self.swap)
+        return triplet_margin_loss(anchor, positive, negative, *settings, reduction=self.reduction)
 
 
 class TripletMarginWithDistanceLoss(Loss):
@@ -385,7 +398,7 @@ class TripletMarginWithDistanceLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         _check_margin(margin, "TripletMarginWithDistanceLoss")
         self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap

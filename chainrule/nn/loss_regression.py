@@ -5,9 +5,11 @@ from __future__ import annotations
 from chainrule.autodiff.block import block
 from chainrule.functions.promotion import promote
 from chainrule.nn.loss import Loss, reduce, same_shape
+from chainrule.nn.old_reduction import with_old_words
 from chainrule.tensor import Tensor
 
 
+@with_old_words
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d²/2β where |d| < β, else |d| − β/2, with d = input − target: `huber_loss`/β. β = 0 is `l1_loss`.
 
@@ -64,6 +66,7 @@ def _(g: Tensor, input: Tensor, target: Tensor, bound: float, divisor: float) ->
     return to_input, -to_input if target.requires_grad else None
 
 
+@with_old_words
 class SmoothL1Loss(Loss):
     """Quadratic up to β, linear beyond; see `functional.smooth_l1_loss`.
 
@@ -73,12 +76,12 @@ class SmoothL1Loss(Loss):
     """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Prediction and target, of one shape."""
-        return smooth_l1_loss(input, target, self.reduction, self.beta)
+        return smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
 class HuberLoss(Loss):
@@ -90,9 +93,9 @@ class HuberLoss(Loss):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Prediction and target, of one shape."""
-        return huber_loss(input, target, self.reduction, self.delta)
+        return huber_loss(input, target, reduction=self.reduction, delta=self.delta)

@@ -109,11 +109,17 @@ class Module(StateDictMethods):
         return paths
 
     def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
     ) -> Handle:
         """Call `hook(module, args, output)` after each forward; what it returns (if anything) replaces the output.
 
-        `prepend` puts it before the hooks there are, `with_kwargs` makes it `hook(module, args, kwargs, output)`.
+        `prepend` puts it before the hooks there are, `with_kwargs` makes it `hook(module, args, kwargs, output)`. With
+        `always_call` it is also called, with None for the output, when `forward` or another hook raises an error.
 
         >>> import chainrule
         >>> layer = chainrule.nn.ReLU()
@@ -122,7 +128,7 @@ class Module(StateDictMethods):
         (2, 3)
         >>> handle.remove()
         """
-        return add_hook(self._forward_hooks, Hook(hook, with_kwargs), prepend)
+        return add_hook(self._forward_hooks, Hook(hook, with_kwargs, always_call), prepend)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -279,9 +285,9 @@ class Module(StateDictMethods):
                 if module is not None:
                     yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        return (module for _, module in self.named_modules())
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
+        """This module and all below it, each once unless `remove_duplicate` is False."""
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The direct parts with their names."""

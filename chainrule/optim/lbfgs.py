@@ -104,11 +104,11 @@ class LBFGS(Optimizer):
         }  # fmt: skip
         super().__init__(params, settings)
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take the parameters; a second group is refused with a ValueError."""
         if self.param_groups:
             raise ValueError("LBFGS sees all parameters as one vector, so it takes one group with one set of settings.")
-        super().add_param_group(group)
+        super().add_param_group(param_group)
 
     @no_grad()
     def take_step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -73,11 +73,11 @@ class Newton(Optimizer):
         check_not_negative(lr=lr, damping=damping)
         super().__init__(params, {"lr": lr, "damping": damping, "adaptive": adaptive})
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take the parameters; a second group is refused with a ValueError."""
         if self.param_groups:
             raise ValueError("Newton's Hessian is of all parameters together, so it takes one group of them.")
-        super().add_param_group(group)
+        super().add_param_group(param_group)
 
     @no_grad()
     def take_step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -70,7 +70,7 @@ class Optimizer:
 
     # ------------------------------------------------------------------------------------- parameters
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with settings of their own; what is not set follows the defaults.
 
         Parameters may come with names, as from `named_parameters()`; the names are kept in `group["param_names"]`.
@@ -78,6 +78,7 @@ class Optimizer:
         Raises ValueError for a parameter that stands somewhere already and for names that only some have, TypeError
         for what is no tensor, GradientError for tensors that were computed from others.
         """
+        group = param_group
         if not isinstance(group, dict):
             raise TypeError(f'a parameter group is a dictionary with "params", got {type(group).__name__}.')
         if "params" not in group:

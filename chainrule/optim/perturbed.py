@@ -84,11 +84,11 @@ class PerturbedGradientDescent(Optimizer):
         super().__init__(params, settings)
         self.generator = generator
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take the parameters; a second group is refused with a ValueError."""
         if self.param_groups:
             raise ValueError("perturbed gradient descent kicks all parameters together, so it takes one group of them.")
-        super().add_param_group(group)
+        super().add_param_group(param_group)
 
     @property
     def finished(self) -> bool:

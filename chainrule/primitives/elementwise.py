@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.primitives.error_function import erf
+from chainrule.primitives.error_function import erf, erfc
 from chainrule.primitives.primitive import Primitive, same_shape
 from chainrule.primitives.value import Array, DataType, Form
 
@@ -360,6 +360,17 @@ class Erf(Unary):
     @staticmethod
     def grad_x(g: Tensor, x: Tensor) -> Tensor:
         return g * (2 / np.pi**0.5) * (-x * x).exp()
+
+
+class Erfc(Unary):
+    """z = 1 − erf x, without cancellation where x is large."""
+
+    latex = r"\operatorname{erfc} x"
+    evaluate = erfc
+
+    @staticmethod
+    def grad_x(g: Tensor, x: Tensor) -> Tensor:
+        return g * (-(x * x)).exp() * float(-2 / np.sqrt(np.pi))
 
 
 class Absolute(Unary):

@@ -97,6 +97,11 @@ class Index(Primitive):
     def write(base: Tensor, new: Tensor, *, key: Key) -> Tensor:
         return IndexUpdate.apply(base, new, key=key)
 
+    @staticmethod
+    def overwrite(x: Array, new: Array, *, key: Key) -> None:
+        """`write` into the array itself."""
+        x[fill_key(key, ())] = new
+
 
 def _zeros(shape: Shape, like: Tensor) -> Tensor:
     """Zeros made of a single one, which is a literal while tracing; an array would be an input of the trace."""

@@ -1,13 +1,16 @@
-"""PyTorch's namespace of the same name: `utils.checkpoint`, `utils.data`, `utils.tensorboard`."""
+"""PyTorch's namespace of the same name: `utils.checkpoint`, `utils.data`, `utils.tensorboard` and others."""
 
 import importlib
 
+from chainrule.absent_names import teller
 from chainrule.utils import checkpoint
 
-__all__ = ["checkpoint", "data", "tensorboard"]
+__all__ = ["benchmark", "checkpoint", "data", "hooks", "tensorboard"]
+
+_tell = teller("utils", globals())
 
 
 def __getattr__(name: str) -> object:
-    if name in ("data", "tensorboard"):  # loaded when it is first used
+    if name in __all__:  # loaded when it is first used
         return importlib.import_module(f"chainrule.utils.{name}")
-    raise AttributeError(f"chainrule.utils has no {name!r}")
+    return _tell(name)

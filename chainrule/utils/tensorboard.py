@@ -16,6 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("utils.tensorboard needs tensorboardX: pip install 'chainrule[tensorboard]'.") from error
 
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["SummaryWriter"]
 
 

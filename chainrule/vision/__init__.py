@@ -1,4 +1,4 @@
-"""PyTorch-vision's names for what `chainrule.data` and `chainrule.models` do: `datasets`, `transforms`, `utils`.
+"""PyTorch-vision's names for what `chainrule.data` and `chainrule.models` do: `datasets`, `io`, `transforms`, `utils`.
 
 >>> from chainrule import vision
 >>> vision.transforms.CenterCrop(8)
@@ -7,7 +7,7 @@ CenterCrop(size=(8, 8))
 
 import importlib
 
-__all__ = ["datasets", "transforms", "utils"]
+__all__ = ["datasets", "io", "transforms", "utils"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
-from chainrule.nn.utils import parametrizations, parametrize, rnn
+from chainrule.nn.utils import parametrizations, parametrize, prune, rnn
 from chainrule.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from chainrule.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from chainrule.nn.utils.fusion import (
@@ -28,6 +28,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",

@@ -1,0 +1,91 @@
+"""What the tape keeps, and how it hangs together, under PyTorch's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from chainrule.absent_names import teller
+from chainrule.autodiff.tape import Node
+from chainrule.errors import GradientError
+from chainrule.state import current_state
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+
+class saved_tensors_hooks:  # noqa: N801  (PyTorch's name)
+    """Within this block everything that is kept for the backward pass goes through `pack_hook` first.
+
+    pack_hook: gets a tensor, gives anything (a file's name, a smaller copy); that is kept instead of the tensor.
+    unpack_hook: gets it back when the gradient is computed, and gives a tensor of the same shape and data type.
+
+    Of blocks inside each other the innermost counts. Raises GradientError in the backward pass if what comes back is
+    no such tensor.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)
+    >>> with saved_tensors_hooks(lambda t: t.tolist(), chainrule.tensor):
+    ...     y = (x * x).sum()
+    >>> y.backward(); x.grad
+    tensor([2., 4.])
+    """
+
+    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
+        self._before: list[Any] = []
+
+    def __enter__(self) -> Self:
+        state = current_state()
+        if isinstance(state.saving, str):
+            raise GradientError(state.saving)
+        self._before.append(state.saving)
+        state.saving = self.pack_hook, self.unpack_hook
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        current_state().saving = self._before.pop()
+
+
+class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+    """PyTorch keeps tensors of a GPU in the CPU's memory within this block. Here they are there already."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        super().__init__(lambda tensor: tensor, lambda tensor: tensor)
+
+
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """Within this block `saved_tensors_hooks` raises a GradientError with this message."""
+    state = current_state()
+    before, state.saving = state.saving, error_message
+    try:
+        yield
+    finally:
+        state.saving = before
+
+
+class GradientEdge(NamedTuple):
+    """A place on the tape: a node, and which of its results."""
+
+    node: Node
+    output_nr: int
+
+
+def get_gradient_edge(tensor: Any) -> GradientEdge:
+    """Where a tensor's gradient arrives. Raises GradientError for a tensor that requires none."""
+    source = tensor.value.source
+    if source is None:
+        raise GradientError("get_gradient_edge: this tensor does not require a gradient.")
+    return GradientEdge(*source)
+
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("autograd.graph", globals())

@@ -1,0 +1,114 @@
+"""PyTorch's older functions, which programs still use: `range`, and linear algebra from before `linalg`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chainrule.functions import linalg
+from chainrule.functions.creation import arange
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class SVDOfOld(NamedTuple):
+    """U, the singular values S, and V (not Vᵀ) of a singular value decomposition."""
+
+    U: Any
+    S: Any
+    V: Any
+
+
+def range(
+    start: float = 0,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers start, start + step, … up to end, which is one of them; use `arange`, which leaves it out.
+
+    >>> import chainrule, warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     chainrule.range(1, 3)
+    tensor([1., 2., 3.])
+    """
+    from chainrule.dtypes import get_default_dtype
+
+    warnings.warn("range includes its end, unlike Python's; arange is what remains.", UserWarning, stacklevel=2)
+    start, end = (0, start) if end is None else (start, end)
+    count = math.floor((end - start) / step) + 1 if step else 0
+    # Halfway to the next number, so that no rounding adds one or loses one.
+    return arange(
+        start,
+        start + (count - 0.5) * step if count > 0 else end,
+        step,
+        dtype=get_default_dtype() if dtype is None else dtype,
+        device=device,
+        requires_grad=requires_grad,
+    )
+
+
+def qr(input: Tensor, some: bool = True) -> linalg.QRResult:
+    """`linalg.qr`; with `some=False` a square Q.
+
+    >>> import chainrule
+    >>> chainrule.qr(chainrule.eye(2)).R.abs()
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return linalg.qr(input, "reduced" if some else "complete")
+
+
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDOfOld:
+    """`linalg.svd` that gives V, not Vᵀ; with `compute_uv=False` zeros for U and V.
+
+    >>> import chainrule
+    >>> U, S, V = chainrule.svd(chainrule.tensor([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]]))
+    >>> (U * S @ V.T).round(decimals=3)
+    tensor([[1., 2.],
+            [0., 1.],
+            [1., 0.]])
+    """
+    if not compute_uv:
+        m, n = input.shape[-2:]
+        batch = tuple(input.shape[:-2])
+        return SVDOfOld(input.new_zeros(*batch, m, m), linalg.svdvals(input), input.new_zeros(*batch, n, n))
+    U, S, Vh = linalg.svd(input, full_matrices=not some)
+    return SVDOfOld(U, S, Vh.mT)
+
+
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
+    """`linalg.pinv`; singular values up to `rcond` times the largest count as 0.
+
+    >>> import chainrule
+    >>> chainrule.pinverse(chainrule.tensor([[2.0], [0.0]]))
+    tensor([[0.5000, 0.0000]])
+    """
+    return linalg.pinv(input, rcond)
+
+
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
+    """X with A·X = input, from A's factor `input2` that `linalg.cholesky` gives: A = L·Lᵀ, or Uᵀ·U if `upper`.
+
+    >>> import chainrule
+    >>> chainrule.cholesky_solve(chainrule.tensor([[8.0]]), chainrule.tensor([[2.0]]))
+    tensor([[2.]])
+    """
+    lower = input2.mT if upper else input2
+    return linalg.solve_triangular(lower.mT, linalg.solve_triangular(lower, input, upper=False), upper=True)
+
+
+def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
+    """A⁻¹ from the factor of A that `linalg.cholesky` gives.
+
+    >>> import chainrule
+    >>> chainrule.cholesky_inverse(chainrule.tensor([[2.0]]))
+    tensor([[0.2500]])
+    """
+    identity = linalg.eye(input.shape[-1], dtype=input.dtype).expand(tuple(input.shape))
+    return cholesky_solve(identity, input, upper)

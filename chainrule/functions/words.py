@@ -1,0 +1,186 @@
+"""The other words that PyTorch takes for an argument: `axis` for `dim`, `keepdims`, `out=`, `shape=` for `*shape`.
+
+The functions themselves have one name for each argument. What a user calls, `chainrule.sum` and `x.sum`, also takes
+the names below; a call without keywords goes through at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from chainrule.autodiff.block import Block
+from chainrule.errors import ShapeError
+from chainrule.functions.promotion import written
+
+#: NumPy's words (PyTorch takes them as well) for ours, in every function.
+_NUMPY = {
+    "dim": ("axis",),
+    "keepdim": ("keepdims",),
+    "input": ("x", "a", "x1", "A"),
+    "A": ("input",),
+    "x": ("input",),
+    "other": ("x2",),
+}
+
+_SECTIONS = {name: "indices_or_sections" for name in ("indices", "sections", "tensor_indices_or_sections")}
+_LIMITS = {"from": "low", "to": "high"}
+
+#: Further words in single functions.
+_ALSO: dict[str, dict[str, str]] = {
+    "max": {"other": "dim"},
+    "min": {"other": "dim"},
+    "split": {"split_size": "split_size_or_sections", "split_sizes": "split_size_or_sections"},
+    "tensor_split": _SECTIONS,
+    "hsplit": _SECTIONS,
+    "vsplit": _SECTIONS,
+    "dsplit": _SECTIONS,
+    "transpose": {"axis0": "dim0", "axis1": "dim1"},
+    "isin": {"element": "elements", "test_element": "test_elements"},
+    "uniform_": _LIMITS,
+    "random_": _LIMITS,
+    "dot": {"other": "tensor"},
+    "result_type": {
+        "scalar": "tensor1", "tensor": "tensor1", "scalar1": "tensor1", "other": "tensor2", "scalar2": "tensor2",
+    },
+    "one_hot": {"input": "tensor"},
+    "normal": {"input": "mean"},
+    "lstsq": {"b": "B"},
+    "copy_": {"other": "src"},
+    "view": {"size": "shape", "dtype": "shape"},
+}  # fmt: skip
+
+#: Words about memory: taken, and they change nothing, since how entries lie in memory is nobody's concern here.
+_MEMORY = frozenset({"layout", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
+
+
+class Words:
+    """What one function takes by name.
+
+    Attributes:
+        own: the names in its signature.
+        other: further names, and which of its own each stands for.
+        spread: the name of `*shape`, which may be given as `shape=`; "" if it has none.
+        ignored: names that are taken and change nothing.
+        out: whether `out=` is taken: the tensor, or tensors, that the result is written into.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        parameters = inspect.signature(function).parameters
+        name = getattr(function, "__name__", "")
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        self.own = frozenset(p.name for p in parameters.values() if p.kind in named)
+        self.spread = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), "")
+        self.other = {word: own for own in self.own for word in _NUMPY.get(own, ()) if word not in self.own}
+        also = _ALSO.get(name, _ALSO.get(name.rstrip("_"), {}))
+        self.other.update({word: own for word, own in also.items() if own in self.own or own == self.spread})
+        makes = "device" in self.own
+        self.ignored = (_MEMORY if makes or name in _MEMORIAL else frozenset()) - self.own
+        self.out = not name.endswith("_") and not function.__module__.endswith("methods")
+
+    def __bool__(self) -> bool:
+        """Whether there is anything besides the function's own names."""
+        return bool(self.other or self.spread or self.ignored or self.out)
+
+    def accepted(self) -> set[str]:
+        """Every name that is taken."""
+        also = ({self.spread} if self.spread else set()) | ({"out"} if self.out else set())
+        return {*self.own, *self.other, *self.ignored, *also}
+
+    def translate(self, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+        """The arguments in the function's own words, and what `out` was."""
+        known: dict[str, Any] = {}
+        out = None
+        for word, thing in given.items():
+            name = self.other.get(word, word) if word not in self.own else word
+            if name == "out" and self.out:
+                out = thing
+            elif name == self.spread:
+                args = (*args, *thing) if isinstance(thing, (tuple, list)) else (*args, thing)
+            elif name in self.ignored:
+                _need_strided(word, thing)
+            elif name in known or (name != word and name in given):
+                raise TypeError(f"{word} and {name} are two words for one argument; give one of them.")
+            else:
+                known[name] = thing
+        return args, known, out
+
+
+#: Where the functions of tensors are: other functions have no other words.
+_PLACES = ("chainrule.functions.", "chainrule.nn.", "chainrule.random", "chainrule.special")
+
+#: Functions that take words about memory though they make nothing on a device.
+_MEMORIAL = (
+    "clone",
+    "contiguous",
+    "to",
+    "is_contiguous",
+    "copy_",
+    "gather",
+    "type",
+    "pin_memory",
+    "resize_",
+    "resize_as_",
+)
+
+
+def _need_strided(word: str, thing: Any) -> None:
+    if word == "layout" and thing is not None and str(thing).rpartition(".")[2] != "strided":
+        raise NotImplementedError(f"layout={thing}: a tensor made here is dense, strided.")
+
+
+def public(function: Any) -> Any:
+    """A function as users call it: with the other words too. What has none comes back as it is.
+
+    >>> import chainrule
+    >>> chainrule.sum(chainrule.ones(2, 3), axis=0, keepdims=True)
+    tensor([[2., 2., 2.]])
+    """
+    if not isinstance(function, (FunctionType, Block)) or not function.__module__.startswith(_PLACES):
+        return function
+    known = vars(function).get("_as_public")
+    if known is not None:
+        return known
+    words = Words(function)
+    if not words:
+        return function
+
+    @functools.wraps(function, updated=())
+    def call(*args: Any, **given: Any) -> Any:
+        if not given or given.keys() <= words.own:
+            return function(*args, **given)
+        args, given, out = words.translate(args, given)
+        result = function(*args, **given)
+        return result if out is None else _put(result, out)
+
+    call.words = words  # type: ignore[attr-defined]
+    function._as_public = call  # type: ignore[union-attr]
+    call._as_public = call  # type: ignore[attr-defined]
+    return call
+
+
+def _put(result: Any, out: Any) -> Any:
+    """The result, or each of several, written into what was given as `out`; an empty one takes the result's shape."""
+    if isinstance(out, (tuple, list)):
+        if not isinstance(result, tuple) or len(result) != len(out):
+            raise ShapeError(
+                f"out= has {len(out)} tensors for {len(result) if isinstance(result, tuple) else 1} results."
+            )
+        parts = [_put(part, place) for part, place in zip(result, out)]
+        return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+    if not out.numel() and out.shape != result.shape:
+        out.resize_(result.shape)
+    return written(result, out)
+
+
+def teach(owner: Any) -> Any:
+    """Let every function of a class, or in a module's dictionary of names, take the other words (a class decorator)."""
+    names = owner if isinstance(owner, dict) else dict(vars(owner))
+    for name, thing in list(names.items()):
+        known = public(thing)
+        if known is not thing and not name.startswith("_"):
+            owner.__setitem__(name, known) if isinstance(owner, dict) else setattr(owner, name, known)
+    return owner

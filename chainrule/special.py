@@ -1,0 +1,96 @@
+"""Special functions under PyTorch's names, as far as they are here."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from chainrule.absent_names import teller
+from chainrule.autodiff.block import block
+from chainrule.functions.activation import log_softmax, softmax
+from chainrule.functions.activation import sigmoid as expit
+from chainrule.functions.arithmetic import xlogy
+from chainrule.functions.elementwise import erf, erfc, exp2, expm1, log1p, logit, round, sinc
+from chainrule.functions.gamma import digamma, erfinv, multigammaln, ndtri, polygamma
+from chainrule.functions.gamma import digamma as psi
+from chainrule.functions.gamma import lgamma as gammaln
+from chainrule.functions.logic import where
+from chainrule.functions.promotion import as_floating
+from chainrule.functions.reduction import logsumexp
+from chainrule.functions.words import teach
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+__all__ = [
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp2",
+    "expit",
+    "expm1",
+    "gammaln",
+    "log1p",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "multigammaln",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "psi",
+    "round",
+    "sinc",
+    "softmax",
+    "xlog1py",
+    "xlogy",
+]
+
+
+def ndtr(input: Tensor) -> Tensor:
+    """The probability that a standard normal number is below x: ½·erfc(−x/√2).
+
+    >>> import chainrule
+    >>> chainrule.special.ndtr(chainrule.tensor([0.0, 1.96]))
+    tensor([0.5000, 0.9750])
+    """
+    return erfc(as_floating(input) * -math.sqrt(0.5)) / 2
+
+
+def entr(input: Tensor) -> Tensor:
+    """−x·ln x, 0 at 0 and −∞ below: what an entry adds to an entropy.
+
+    >>> import chainrule
+    >>> chainrule.special.entr(chainrule.tensor([0.0, 0.5, -1.0]))
+    tensor([0.0000, 0.3466,   -inf])
+    """
+    return _entr(as_floating(input))
+
+
+@block
+def _entr(input: Tensor) -> Tensor:
+    return where(input < 0, input.new_full((), -math.inf), -xlogy(input, input))
+
+
+@_entr.gradient
+def _(g: Tensor, input: Tensor) -> Tensor:
+    return -g * (input.log() + 1)
+
+
+def xlog1py(input: Tensor, other: Tensor) -> Tensor:
+    """x·ln(1 + y), 0 where x is 0 (and y is a number).
+
+    >>> import chainrule
+    >>> chainrule.special.xlog1py(chainrule.tensor([0.0, 2.0]), chainrule.tensor([-1.0, 1.0]))
+    tensor([0.0000, 1.3863])
+    """
+    product = input * log1p(other)
+    return product.masked_fill((input == 0) & (other <= -1), 0)
+
+
+teach(globals())
+
+if not TYPE_CHECKING:  # it would believe in every name
+    __getattr__ = teller("special", globals())
