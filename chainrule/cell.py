@@ -313,7 +313,7 @@ class TensorCell:
         plain = not state.gradients or (source is None and new.value.source is None)
         if len(self._steps) > 1 or overwrite is None or not plain or _is_watched(state):
             return False
-        if base._base is not None or self._own:
+        if base._base is not None or self._own or self._seen is None:
             return False
         if self._seen is not base._value or _holders_with_view(self) != _ALONE_WITH_VIEW:
             return False

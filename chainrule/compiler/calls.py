@@ -1,4 +1,4 @@
-"""Calls in a traced step: what runs the user's code is followed, what reads is answered, what is given away counts.
+"""Calls in a traced step: what runs the user's code is followed, what reads is answered, what is given counts.
 
 Python's own functions that read for the user (`getattr`, `len`, `sum`, methods of containers) are read here entry by
 entry. Of what goes into any other function that is not followed, everything counts.
@@ -27,8 +27,8 @@ from chainrule.compiler.unfollowed import ITERATOR, refuse_unfollowed
 from chainrule.errors import TraceError
 
 _MUTATORS = frozenset(
-    {"append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem", "add",
-     "discard", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
+    {"append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem",
+     "add", "discard", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
      "symmetric_difference_update", "__setitem__", "__delitem__"}
 )  # fmt: skip
 _ARITHMETIC = frozenset({"mul", "add", "sub", "div", "mul_", "add_", "sub_", "div_", "multiply", "subtract", "divide"})

@@ -110,7 +110,7 @@ class _Comparison:
             return True
         if type(a) is not type(b):
             return False
-        for kind, compare in self._COMPARISONS:
+        for kind, compare in _COMPARISONS:
             if isinstance(a, kind):
                 return compare(self, a, b)
         return bool(a == b)
@@ -146,20 +146,22 @@ class _Comparison:
     def _objects(self, a: Any, b: Any) -> bool:
         return self._dictionaries(vars(a), vars(b))
 
-    _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
-        (np.ndarray, _arrays),
-        (TensorCell, lambda self, a, b: False),
-        (float, lambda self, a, b: repr(a) == repr(b)),
-        (Place, lambda self, a, b: a.identity == b.identity),
-        (ArrayAt, lambda self, a, b: a.array is b.array or (a.place is not None and self.alike(a.place, b.place))),
-        (Number, _numbers),
-        (Graph, _graphs),
-        (Backward, lambda self, a, b: True),  # what was used of it is among the operations
-        (Value, lambda self, a, b: self.alike(a.array, b.array)),
-        ((tuple, list), _sequences),
-        (dict, _dictionaries),
-        ((types.FunctionType, type), lambda self, a, b: False),
-    ]
+
+#: How things of a kind are compared; anything else by ==.
+_COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
+    (np.ndarray, _Comparison._arrays),
+    (TensorCell, lambda self, a, b: False),
+    (float, lambda self, a, b: repr(a) == repr(b)),
+    (Place, lambda self, a, b: a.identity == b.identity),
+    (ArrayAt, lambda self, a, b: a.array is b.array or (a.place is not None and self.alike(a.place, b.place))),
+    (Number, _Comparison._numbers),
+    (Graph, _Comparison._graphs),
+    (Backward, lambda self, a, b: True),  # what was used of it is among the operations
+    (Value, lambda self, a, b: self.alike(a.array, b.array)),
+    ((tuple, list), _Comparison._sequences),
+    (dict, _Comparison._dictionaries),
+    ((types.FunctionType, type), lambda self, a, b: False),
+]
 
 
 def _used_inputs(program: Program) -> list[tuple[Symbol, Any]]:

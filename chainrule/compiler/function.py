@@ -304,7 +304,7 @@ class CompiledFunction:
         if not known:
             return []
         changed = known[-1].facts[0].changes(call.given)
-        for title, place, before, now in changed:
+        for _, place, before, now in changed:
             if place is None or place.identity in self._known.deciding or type(before) is not type(now):
                 continue
             if _is_setting(place):
@@ -378,7 +378,7 @@ class CompiledFunction:
         return traced
 
     def _write_knowingly(self, changed: set[int], first: int, observer: Observer, known: Knowledge) -> None:
-        """A tensor within an argument is written to: it has to be an argument from the beginning, as it may be shared."""
+        """A tensor within an argument is written to: it has to be an argument from the start, as it may be shared."""
         written = [source for i, (source, _) in enumerate(observer.inputs) if first + i in changed]
         places = [place for place in written if isinstance(place, Place)]
         if places:
@@ -427,8 +427,8 @@ class CompiledFunction:
             self._once.append(call.form)
             if self._once.count(call.form) > 2:
                 raise TraceError(
-                    f"{self.name} leaves tensors behind in Python every time it runs (in a list, or in an object that it "
-                    "makes). A compiled step is not Python any more: return them, or write into tensors that exist."
+                    f"{self.name} leaves tensors behind in Python every time it runs (in a list, or in an object that "
+                    "it makes). A compiled step is not Python any more: return them, or write into tensors that exist."
                 )
         else:
             known.append(variant)
@@ -549,8 +549,9 @@ def compile(
     been seen to change and only enters arithmetic: an argument, a setting, a global variable, an attribute. Everything
     else that the function reads while it is traced (modes, layers, hooks, settings, the contents of containers) is
     remembered; when it changes, the step is traced again, and the log (`chainrule.compile`, level INFO) says why there
-    is another program. Results are detached; an argument or a parameter that is returned is that object. Gradients are left as in eager
-    code, but where storing what an optimiser has used up would cost time: reading one of these is a GradientError.
+    is another program. Results are detached; an argument or a parameter that is returned is that object. Gradients are
+    left as in eager code, but where storing what an optimiser has used up would cost time: reading one of these is a
+    GradientError.
 
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. Wrong numbers
     (a label that is no class, a singular matrix) raise what they raise in eager code, with nothing changed.
@@ -574,9 +575,8 @@ def compile(
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    settings = {"debug": debug, "strict": strict, "on_stale": on_stale}
     if function is None:
-        return functools.partial(compile, disable=disable, **settings)
+        return functools.partial(compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale)
     if disable:
         return function
     from chainrule.compiler.module import CompiledModule

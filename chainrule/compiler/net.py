@@ -61,9 +61,9 @@ def _always() -> bool:
 def stale(name: str, found: str, last_agreed: int, *, warn: bool) -> None:
     """Raise a StaleError, or warn of one."""
     text = (
-        f"{name} no longer computes what its program does: {found}. It agreed last in call {last_agreed} of this program, "
-        "and nothing that was watched has changed since, so what has changed cannot be watched. Pass it as an argument, or "
-        "keep it in a tensor or an attribute."
+        f"{name} no longer computes what its program does: {found}. It agreed last in call {last_agreed} of this "
+        "program, and nothing that was watched has changed since, so what has changed cannot be watched. Pass it as an "
+        "argument, or keep it in a tensor or an attribute."
     )
     if not warn:
         raise StaleError(text)

@@ -16,6 +16,7 @@ program.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -83,8 +84,8 @@ class Number:
         """It would shape the program."""
         raise NumberDecidesError(self.places)
 
-    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = decides  # type: ignore[assignment]
-    __index__ = __int__ = __float__ = __str__ = __format__ = __len__ = __iter__ = __contains__ = decides  # type: ignore[assignment]
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = decides
+    __index__ = __int__ = __float__ = __str__ = __format__ = __len__ = __iter__ = __contains__ = decides
     __getitem__ = __call__ = __round__ = __trunc__ = __floor__ = __ceil__ = decides
 
     def __repr__(self) -> str:
@@ -108,11 +109,15 @@ def _operation(function: Callable[..., Any], swapped: bool = False) -> Any:
     return operate
 
 
+def _apply_to_one(self: Number, function: Callable[..., Any]) -> Any:
+    return apply(function, self)
+
+
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Number, f"__{_name}__", _operation(getattr(operator, _name)))
     setattr(Number, f"__r{_name}__", _operation(getattr(operator, _name), swapped=True))
 for _name in ("neg", "pos", "abs"):
-    setattr(Number, f"__{_name}__", lambda self, function=getattr(operator, _name): apply(function, self))
+    setattr(Number, f"__{_name}__", functools.partialmethod(_apply_to_one, getattr(operator, _name)))
 
 
 def numbers_in(thing: Any, depth: int = 3) -> list[Number]:

@@ -225,7 +225,9 @@ class Observer(Sight):
         title = f"{place or questions.title_of(thing)}.{name}"
         of_class = next((vars(base)[name] for base in type(thing).__mro__ if name in vars(base)), MISSING)
         fields = questions.fields_of(thing)
-        if type(thing).__getattribute__ is not object.__getattribute__ and not is_a(thing, type):
+        if any("__getattribute__" in vars(base) for base in type(thing).__mro__[:-1]) and is_followed_class(
+            type(thing)
+        ):
             return self.read(Place(thing, "attribute", name, title, place), value)
         if name == "__dict__":
             self.mark(value, Place(thing, "attribute", name, title, place))
@@ -452,8 +454,8 @@ class Observer(Sight):
             decides = self.crowded and place.identity in self.deciding
             if decides and known is not None and not alike(value, known.value):
                 raise TraceError(
-                    f"{place} is changed by the step itself in Python, and decides what it computes, so every call would "
-                    "be another program. Count outside of the compiled function, or in a tensor."
+                    f"{place} is changed by the step itself in Python, and decides what it computes, so every call "
+                    "would be another program. Count outside of the compiled function, or in a tensor."
                 )
         return left
 

@@ -1,7 +1,8 @@
 """Places: where something lies that outlives a step, and how to look there again.
 
 A place is a holder and a key: an entry of a dictionary or a list, an attribute, a variable that functions share. Its
-holder was found at a place too, and so on up to a root: a global name, a variable of an enclosing function, an argument.
+holder was found at a place too, and so on up to a root: a global name, a variable of an enclosing function, an
+argument.
 So a place can be looked at in two ways: in the holder that there was, which is quick, or all the way from the root,
 which finds what is there now even if the holder has been replaced.
 

@@ -219,6 +219,6 @@ def imported(value: Any, module: str, name: str) -> None:
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, namespace, variable, attribute, item, key, call, contents, everything, truth, unary, binary, in_place, each,
-              writing, assigns, imported)
+    for f in (name, namespace, variable, attribute, item, key, call, contents, everything, truth, unary, binary,
+              in_place, each, writing, assigns, imported)
 }  # fmt: skip

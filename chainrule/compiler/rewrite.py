@@ -179,7 +179,7 @@ class _Scope:
         self.nonlocals: set[str] = set()
 
     def kind(self, name: str) -> str:
-        """ "local", "free" or "global"."""
+        """What a name is here: "local", "free" or "global"."""
         if name in self.globals:
             return "global"
         if name in self.local and name not in self.nonlocals:
@@ -433,8 +433,8 @@ class _Rewriter(ast.NodeTransformer):
         if self.scope is None or (isinstance(node.func, ast.Name) and node.func.id in _OF_THE_FRAME):
             node.func = node.func if self.scope is not None else self.visit(node.func)
             node.args, node.keywords = arguments, keywords
-            named = self.scope is not None and node.func.id == "globals"  # type: ignore[attr-defined]
-            return _reader("namespace", node) if named else node
+            asked = self.scope is not None and isinstance(node.func, ast.Name) and node.func.id == "globals"
+            return _reader("namespace", node) if asked else node
         return ast.Call(ast.Constant(_MARK + "call"), [self.visit(node.func), *arguments], keywords)
 
     def visit_keyword(self, node: ast.keyword) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
+import weakref
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,18 @@ def is_followed(namespace: dict[str, Any], file: str = "") -> bool:
     return root not in _LIBRARIES and root not in sys.stdlib_module_names and "-packages" not in file
 
 
-@functools.lru_cache(maxsize=4096)
 def is_followed_class(kind: type) -> bool:
     """Whether the methods of a class are followed."""
+    known = _followed_classes.get(kind)
+    if known is None:
+        known = _followed_classes[kind] = _is_followed_class(kind)
+    return known
+
+
+_followed_classes: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+
+
+def _is_followed_class(kind: type) -> bool:
     if kind.__module__ == "builtins":  # a class that was made where there is no name of a module
         return bool(kind.__flags__ & _MADE_BY_PYTHON)
     module = sys.modules.get(kind.__module__)

@@ -1,4 +1,4 @@
-"""What a traced step must not do in Python, because it would be done once and not in every run: draw, look at the clock.
+"""What a traced step must not do in Python, because it would be done once and not in every run: draw, ask for time.
 
 Each refusal names the function and says what to write.
 """
@@ -40,8 +40,8 @@ def refuse_unfollowed(function: Any, is_outside: Callable[[Any], bool]) -> None:
         )
     if name in _CLOCKS and (getattr(owner, "__module__", "") == "datetime" or function.__module__ == "time"):
         raise TraceError(
-            f"{name}() is read once, when the step is traced, and every run would use that time. Read the clock outside "
-            "of the compiled function."
+            f"{name}() is read once, when the step is traced, and every run would use that time. Read the clock "
+            "outside of the compiled function."
         )
     if name == "input" and function.__module__ == "builtins":
         raise TraceError("input() asks once, when the step is traced. Ask outside of the compiled function.")

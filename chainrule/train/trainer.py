@@ -30,7 +30,7 @@ from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_parts import LossParts
 from chainrule.train.saved_state import check_state, remember
 
-#: What the steps below read counts when they are compiled, as it would in a user's code (`chainrule/compiler/observe.py`).
+#: What the steps below read counts when they are compiled, as in a user's code (`chainrule/compiler/observe.py`).
 __observed__ = True
 
 
