@@ -141,6 +141,34 @@ def test_a_leaf_has_a_sparse_gradient() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.peer
+def test_a_function_of_ones_own_keeps_them_for_its_gradient() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for lib in (chainrule, torch):
+
+        class Product(lib.autograd.Function):  # type: ignore[name-defined]
+            @staticmethod
+            def forward(ctx: Any, indices: Any, values: Any, shape: Any, b: Any, lib: Any) -> Any:
+                a = lib.sparse_coo_tensor(indices, values, shape)
+                ctx.save_for_backward(a, b)
+                ctx.N = shape[0]
+                return lib.matmul(a, b)
+
+            @staticmethod
+            def backward(ctx: Any, g: Any) -> Any:
+                a, b = ctx.saved_tensors
+                edges = a._indices()[0, :] * ctx.N + a._indices()[1, :]
+                return None, g.matmul(b.t()).view(-1)[edges], None, a.t().matmul(g), None
+
+        values = lib.tensor(VALUES, requires_grad=True)
+        b = lib.tensor([[1.0, -2.0], [0.0, 3.0], [0.5, 0.0]], requires_grad=True)
+        y = Product.apply(lib.tensor(PLACES), values, (3, 3), b, lib)
+        y.square().sum().backward()
+        found.append([plain(y), plain(values.grad), plain(b.grad)])
+    assert found[0] == found[1]
+
+
 # ------------------------------------------------------------------------------------------ graphs
 
 

@@ -29,11 +29,14 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self.fills = True
         self._saved: tuple[Any, ...] = ()
+        self._makers: tuple[Callable[..., Any] | None, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep inputs, outputs or other tensors for `backward`; they are freed with the graph."""
-        self._saved = tensors
+        """Keep inputs, outputs or other tensors (sparse ones too) for `backward`; they are freed with the graph."""
+        taken_apart = [x._apart() if getattr(x, "is_sparse", False) else ((x,), None) for x in tensors]  # type: ignore[union-attr]
+        self._saved = tuple(part for parts, _ in taken_apart for part in parts)
+        self._makers = tuple(make for _, make in taken_apart)
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """Say that these outputs have no gradient."""
@@ -46,7 +49,10 @@ class Context:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """The tensors kept by `save_for_backward`."""
-        return self._saved
+        if not self._saved:
+            return ()
+        parts = iter(self._saved)
+        return tuple(next(parts) if make is None else make(next(parts), next(parts)) for make in self._makers)
 
 
 class Function:

@@ -226,6 +226,13 @@ class SparseTensor:
         shape = (*self._listed(), *entries.shape[1:])
         return SparseTensor(self._places, entries, shape, self._coalesced, self._crow)
 
+    def _apart(self) -> tuple[tuple[Tensor, Tensor], Callable[[Tensor, Tensor], SparseTensor]]:
+        """The two tensors it is made of, and what makes the same of two others."""
+        shape, coalesced, crow = self.shape, self._coalesced, self._crow
+        return (self._places, self._entries), lambda places, entries: SparseTensor(
+            places, entries, shape, coalesced, crow
+        )
+
     def detach(self) -> SparseTensor:
         """The same without its history."""
         return self._with(self._entries.detach())
