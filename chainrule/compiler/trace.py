@@ -506,13 +506,18 @@ class StepTrace(Trace):
             frozen = source is None and before.source is not None and isinstance(before.source[0], Leaf)
             if before.source is None or tensor._base is not None or source == before.source or frozen:
                 continue
-            number = self.stand_ins.get(id(tensor))
-            if number is not None and self.given[number.number].root.is_leaf:
+            argument = self.given_for(tensor)
+            if argument is not None and argument.root.is_leaf:
                 raise change_of_leaf("a view of a leaf tensor that requires a gradient")
             raise TraceError(
                 "a compiled step changes a tensor in place that was computed with a gradient outside of it, whose "
                 "gradient would then be another. Compute it in the step, or pass a detach()."
             )
+
+    def given_for(self, stand_in: Any) -> Any:
+        """The argument that a tensor stands for; None for other tensors."""
+        origin = self.stand_ins.get(id(stand_in))
+        return self.given[origin.number] if origin is not None and origin.number < len(self.given) else None
 
     def _changed_arguments(self) -> list[tuple[Argument, Any]]:
         """Stand-ins that hold something else than in the beginning."""
