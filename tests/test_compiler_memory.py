@@ -407,7 +407,7 @@ def test_what_only_reads_parts_of_a_batch_is_one_program() -> None:
 def test_a_trace_does_not_depend_on_when_a_view_was_last_read() -> None:
     x = chainrule.ones(6)
     p, q = nn.Parameter(x[:3]), nn.Parameter(x[3:])
-    optimizer = optim.SGD([p, q], lr=0.1)
+    optimizer = optim.SGD([p, q], lr=0.1, momentum=0.5)  # its state is made while the first trace is suspended
 
     def step(_: list[Any]) -> list[Any]:
         optimizer.zero_grad()

@@ -373,6 +373,8 @@ class StepTrace(Trace):
         """Compute for real in between: all cells hold their old values meanwhile."""
         state = current_state()
         current = [(cell, cell._value) for a in self.adopted if (cell := a.cell()) is not None]
+        views: list[Any] = [view for reference, _, _ in self.views_used.values() if (view := reference()) is not None]
+        seen = [(view, view._value, view._seen) for view in views]
         for a in reversed(self.adopted):
             cell = a.cell()
             if cell is not None:
@@ -384,6 +386,8 @@ class StepTrace(Trace):
             state.trace = trace
             for cell, value in current:
                 cell._value = value
+            for view, value, base in seen:  # so that the step need not look again
+                view._value, view._seen = value, base
 
     # ------------------------------------------------------------------------------------- the end
 
