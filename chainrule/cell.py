@@ -128,15 +128,19 @@ class TensorCell:
     def _follow_base(self) -> None:
         self._undo_turns()
         state = current_state()
-        before = state.gradients
+        before, trace = state.gradients, state.trace
+        if trace is not None and not isinstance(self.root._value.array, Symbol):
+            state.trace = None  # not part of the step: it only asks what the tensor is, a shape or whether it is a leaf
         tensor = self._base
-        for step in self._steps:
-            state.gradients = step.differentiable and before and not self._own
-            if step.primitive is None:
-                tensor = Primitive.make_tensor(Value(tensor.shared_array()))
-            else:
-                tensor = step.primitive.apply(tensor, **step.parameters)
-        state.gradients = before
+        try:
+            for step in self._steps:
+                state.gradients = step.differentiable and before and not self._own
+                if step.primitive is None:
+                    tensor = Primitive.make_tensor(Value(tensor.shared_array()))
+                else:
+                    tensor = step.primitive.apply(tensor, **step.parameters)
+        finally:
+            state.gradients, state.trace = before, trace
         value = Value(tensor._value.array, (self._leaf, 0)) if self._own and self._leaf else tensor._value
         self._value, self._seen = value, self._base.value
 

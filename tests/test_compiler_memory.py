@@ -12,6 +12,7 @@ import pytest
 
 import chainrule
 from chainrule import nn, optim
+from chainrule.compiler.trace import trace_step
 from chainrule.errors import GradientError, TraceError
 from chainrule.optim import lr_scheduler, swa_utils
 
@@ -401,6 +402,23 @@ def test_what_only_reads_parts_of_a_batch_is_one_program() -> None:
         values = np.arange(6.0) + i
         assert float(step(text[:-1], text[1:])) == float((values[:-1] * values[1:]).sum())
     assert sum(map(len, step.programs.values())) == 1
+
+
+def test_a_trace_does_not_depend_on_when_a_view_was_last_read() -> None:
+    x = chainrule.ones(6)
+    p, q = nn.Parameter(x[:3]), nn.Parameter(x[3:])
+    optimizer = optim.SGD([p, q], lr=0.1, momentum=0.5)  # its state is made while the first trace is suspended
+
+    def step(_: list[Any]) -> list[Any]:
+        optimizer.zero_grad()
+        (p * q).sum().backward()
+        optimizer.step()
+        return []
+
+    first = [e.primitive.name for e in trace_step(step, []).equations]
+    with chainrule.no_grad():
+        x.mul_(2)  # p and q have to look again
+    assert [e.primitive.name for e in trace_step(step, []).equations] == first
 
 
 def test_sharing_in_another_way_is_another_program() -> None:

@@ -389,6 +389,8 @@ class StepTrace(Trace):
         """Compute for real in between: all cells hold their old values meanwhile."""
         state = current_state()
         current = [(cell, cell._value) for a in self.adopted if (cell := a.cell()) is not None]
+        views: list[Any] = [view for reference, _, _ in self.views_used.values() if (view := reference()) is not None]
+        seen = [(view, view._value, view._seen) for view in views]
         for a in reversed(self.adopted):
             cell = a.cell()
             if cell is not None:
@@ -400,6 +402,8 @@ class StepTrace(Trace):
             state.trace = trace
             for cell, value in current:
                 cell._value = value
+            for view, value, base in seen:  # so that the step need not look again
+                view._value, view._seen = value, base
 
     # ------------------------------------------------------------------------------------- the end
 
@@ -522,13 +526,18 @@ class StepTrace(Trace):
             frozen = source is None and before.source is not None and isinstance(before.source[0], Leaf)
             if before.source is None or tensor._base is not None or source == before.source or frozen:
                 continue
-            number = self.stand_ins.get(id(tensor))
-            if number is not None and self.given[number.number].root.is_leaf:
+            argument = self.given_for(tensor)
+            if argument is not None and argument.root.is_leaf:
                 raise change_of_leaf("a view of a leaf tensor that requires a gradient")
             raise TraceError(
                 "a compiled step changes a tensor in place that was computed with a gradient outside of it, whose "
                 "gradient would then be another. Compute it in the step, or pass a detach()."
             )
+
+    def given_for(self, stand_in: Any) -> Any:
+        """The argument that a tensor stands for; None for other tensors."""
+        origin = self.stand_ins.get(id(stand_in))
+        return self.given[origin.number] if origin is not None and origin.number < len(self.given) else None
 
     def _changed_arguments(self) -> list[tuple[Argument, Any]]:
         """Stand-ins that hold something else than in the beginning."""
