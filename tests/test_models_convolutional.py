@@ -101,14 +101,13 @@ def test_what_resnet_refuses() -> None:
 
 def test_convolutions_start_with_he_s_numbers_for_the_fan_out() -> None:
     model = models.resnet18(num_classes=10)
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
-            weight = module.weight.detach().numpy()
-            fan_out = weight.shape[0] * weight.shape[2] * weight.shape[3]
-            # The standard deviation of a sample of n normal numbers is right to 1/√2n; five times that.
-            np.testing.assert_allclose(
-                weight.std(), np.sqrt(2 / fan_out), rtol=5 / np.sqrt(2 * weight.size), err_msg=name
-            )
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    assert len(convolutions) == 20
+    for name, module in convolutions.items():
+        weight = module.weight.detach().numpy()
+        fan_out = weight.shape[0] * weight.shape[2] * weight.shape[3]
+        # The standard deviation of a sample of n normal numbers is right to 1/√2n; five times that.
+        np.testing.assert_allclose(weight.std(), np.sqrt(2 / fan_out), rtol=5 / np.sqrt(2 * weight.size), err_msg=name)
 
 
 @pytest.mark.parametrize(("block", "last"), [(BasicBlock, "bn2"), (Bottleneck, "bn3")])

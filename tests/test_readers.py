@@ -433,9 +433,7 @@ def test_text_is_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [Characters, Words, BytePairs])
 @given(text=st.text())
 def test_text_comes_back(tmp_path_factory: pytest.TempPathFactory, kind: Any, text: str) -> None:
-    if any(0xD800 <= ord(character) < 0xE000 for character in text):
-        return  # half a surrogate pair: below
-    vocabulary = kind.from_text(text)
+    vocabulary = kind.from_text(text)  # st.text() makes no halves of surrogate pairs; they come below
     numbers = vocabulary.encode(text)
     assert numbers.dtype == np.int64 and vocabulary.decode(numbers) == text
     path = tmp_path_factory.getbasetemp() / "vocabulary.json"
