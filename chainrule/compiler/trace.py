@@ -69,6 +69,7 @@ class Program(NamedTuple):
         empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
         numbers: tensors from outside whose numbers Python read, with the values they had.
         leaves_behind: the step made tensors that outlive it (an optimiser's memory); it runs once in this form.
+        first: these tensors, and what they held when they were made: a symbol or array.
     """
 
     equations: list[Equation]
@@ -79,6 +80,7 @@ class Program(NamedTuple):
     empty: list[tuple[Leaf, bool]]
     numbers: list[tuple[Any, Value]]
     leaves_behind: bool
+    first: list[tuple[Any, Any]]
 
     def __repr__(self) -> str:
         lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
@@ -107,6 +109,7 @@ class StepTrace(Trace):
         self.gradient_of: dict[int, Leaf] = {}
         self.inner: set[Leaf] = set()
         self.made: dict[int, weakref.ref[TensorCell]] = {}
+        self.first: dict[int, Any] = {}
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
     def adopt(self, cell: TensorCell) -> None:
@@ -178,6 +181,7 @@ class StepTrace(Trace):
     def note_made(self, tensor: TensorCell) -> None:
         """Remember a tensor that the step made, without keeping it."""
         self.made[id(tensor)] = weakref.ref(tensor)
+        self.first[id(tensor)] = tensor._value.array
 
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
@@ -237,7 +241,8 @@ class StepTrace(Trace):
         answers = [self.filled(x) for x in answers]
         held = [(leaf, self.filled(x)) for leaf, x in gradients]
         numbers = [(cell, value) for reference, value in self.numbers if (cell := reference()) is not None]
-        return Program(equations, inputs, answers, final, held, empty, numbers, bool(left))
+        first = [(origin.tensor, self.filled(self.first[id(origin.tensor)])) for origin, _ in left]
+        return Program(equations, inputs, answers, final, held, empty, numbers, bool(left), first)
 
     def filled(self, x: Any) -> Any:
         """What a symbol stands for, if that is a constant."""
