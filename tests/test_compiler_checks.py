@@ -287,3 +287,46 @@ def test_an_update_that_is_looked_up_with_a_bad_index_is_not_made() -> None:
     with pytest.raises(IndexError, match="none of the 3 words"):
         step(chainrule.tensor([0, -1]))
     assert weight.tolist() == [[2, 2]] * 3
+
+
+def test_what_a_failing_first_run_has_made_is_as_it_was_made() -> None:
+    kept: dict[str, Any] = {}
+
+    @chainrule.compile
+    def step(labels: Any) -> Any:
+        if not kept:
+            kept["computed"] = chainrule.ones(3) * 2
+            kept["given"] = chainrule.tensor([5.0])
+        hot = F.one_hot(labels, 3)
+        kept["computed"].add_(1)
+        kept["given"].mul_(2)
+        return hot
+
+    with pytest.raises(IndexError, match="labels from 1 to 3"):
+        step(chainrule.tensor([1, 3]))
+    assert kept["computed"].tolist() == [2, 2, 2] and kept["given"].tolist() == [5]
+    for turn in (1, 2):
+        assert step(chainrule.tensor([1, 2])).tolist() == [[0, 1, 0], [0, 0, 1]]
+        assert kept["computed"].tolist() == [2 + turn] * 3 and kept["given"].tolist() == [5 * 2**turn]
+
+
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "ASGD", "Rprop", "Adagrad"])
+def test_an_optimiser_learns_as_eager_ones_after_a_failing_first_step(name: str) -> None:
+    found = []
+    for form in (lambda f: f, chainrule.compile):
+        chainrule.manual_seed(0)
+        model = nn.Linear(3, 3).double()
+        optimizer = getattr(chainrule.optim, name)(model.parameters(), lr=0.01)
+
+        def step(x: Any, y: Any, model: Any = model, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+        run, x = form(step), chainrule.eye(3)[:2].double()
+        with pytest.raises(IndexError, match="label 3"):
+            run(x, chainrule.tensor([0, 3]))
+        for _ in range(3):
+            run(x, chainrule.tensor([0, 2]))
+        found.append(model.weight.detach().numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)

@@ -6,6 +6,7 @@ But nothing outside of the program has been written when a check fails, so its i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,7 +14,8 @@ import numpy as np
 from chainrule.autodiff.anomaly import AnomalyError
 from chainrule.compiler.trace import Argument, Gradient, Program, Setting
 from chainrule.primitives.primitive import evaluate
-from chainrule.primitives.value import Symbol
+from chainrule.primitives.trace import Equation, checks, needed
+from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
 
 
@@ -24,7 +26,8 @@ def explain(program: Program, arguments: list[Any], error: Exception) -> NoRetur
     state = current_state()
     path, module = state.path, state.module
     try:
-        _repeat(program, {symbol: _now(origin, arguments) for symbol, origin in program.inputs})
+        _restore_new(program, arguments)
+        _repeat(program.equations, {symbol: _now(origin, arguments) for symbol, origin in program.inputs})
     except Exception as found:
         raise found from None
     finally:
@@ -32,10 +35,22 @@ def explain(program: Program, arguments: list[Any], error: Exception) -> NoRetur
     raise error
 
 
-def _repeat(program: Program, values: dict[Symbol, Any]) -> None:
-    """All equations of the step in their order, as long as none raises an error."""
+def _restore_new(program: Program, arguments: list[Any]) -> None:
+    """Tensors that the step has made and that outlive it (an optimiser's memory) hold what they were made with."""
+    if not program.first:
+        return
+    wanted = [x for _, x in program.first]
+    unchecked = [e for e in program.equations if not checks(e)]
+    values = {symbol: _now(origin, arguments) for symbol, origin in program.inputs}
+    _repeat(needed(unchecked, wanted), values)
+    for tensor, x in program.first:
+        tensor._value = Value(np.array(values[x] if isinstance(x, Symbol) else x))
+
+
+def _repeat(equations: Sequence[Equation], values: dict[Symbol, Any]) -> None:
+    """The equations in their order, as long as none raises an error."""
     state = current_state()
-    for equation in program.equations:
+    for equation in equations:
         state.path, state.module = equation.path, equation.module
         arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
         result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)

@@ -83,6 +83,7 @@ class Program(NamedTuple):
         empty: leaves that must have (True) or must not have (False) no gradient when the program starts.
         numbers: tensors from outside whose numbers Python read, with the values they had.
         leaves_behind: the step made tensors that outlive it (an optimiser's memory); it runs once in this form.
+        first: these tensors, and what they held when they were made: a symbol or array.
     """
 
     equations: list[Equation]
@@ -103,6 +104,7 @@ class Program(NamedTuple):
     empty: list[tuple[Leaf, bool]]
     numbers: list[tuple[Any, Value]]
     leaves_behind: bool
+    first: list[tuple[Any, Any]]
 
     def __repr__(self) -> str:
         lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
@@ -150,6 +152,7 @@ class StepTrace(Trace):
         self.gradient_of: dict[int, Leaf] = {}
         self.inner: set[Leaf] = set()
         self.made: dict[int, weakref.ref[TensorCell]] = {}
+        self.first: dict[int, Any] = {}
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
     def adopt(self, cell: TensorCell) -> None:
@@ -264,6 +267,7 @@ class StepTrace(Trace):
     def note_made(self, tensor: TensorCell) -> None:
         """Remember a tensor that the step made, without keeping it."""
         self.made[id(tensor)] = weakref.ref(tensor)
+        self.first[id(tensor)] = tensor._value.array
 
     def note_view(self, view: TensorCell) -> None:
         """Remember a view that the step made."""
@@ -453,6 +457,7 @@ class StepTrace(Trace):
             empty=[(leaf, before is None) for leaf, (before, first) in self.leaves.items() if first != "set"],
             numbers=[(cell, value) for reference, value in self.numbers if (cell := reference()) is not None],
             leaves_behind=bool(left),
+            first=[(o.tensor, self.filled(self.first[id(o.tensor)])) for o, _ in cells],
         )
 
     def _find(self, results: list[Any]) -> tuple[list[Any], list[Returned]]:
