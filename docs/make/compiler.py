@@ -160,8 +160,12 @@ The step runs on *symbols*, which have a shape and a data type and no entries. E
 as an equation: {traced} of them, the forward pass, the backward pass and the update in one list, because the gradient
 rules and the optimiser are tensor code like any other. Tensors from outside are found when they are touched: parameters
 become inputs, and outputs too, since the step changes them. The learning rate is an input; changing it needs no new
-program. Whatever else shaped the trace (training mode, a plain number in a closure) is remembered as a *fact* and
-compared before each run (`compiler/facts.py`).
+program.
+
+Whatever else the step's code read meanwhile is a *fact*, looked at again before each run (`compiler/facts.py`): here the
+names `optimizer`, `F` and `model`. For that the function runs rewritten (`compiler/rewrite.py`): each read of a name,
+an attribute, an item passes an observer (`compiler/observe.py`). Modules and optimisers raise a number themselves
+whenever anything about them changes, so of all that is in them a run compares one number.
 
 ## 2. Simplifying (`compiler/expand.py`, `compiler/simplify.py`)
 
