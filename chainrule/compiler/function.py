@@ -44,8 +44,8 @@ log = logging.getLogger("chainrule.compile")
 KEPT = 32
 #: From so many programs on a step that counts in Python and decides by the count is refused.
 CROWDED = 8
-#: So many sets of facts are kept for one program.
-KEPT_FACTS = 8
+#: So many traces, each with facts, are kept for one program.
+KEPT_TRACES = 8
 
 
 class Call:
@@ -112,6 +112,7 @@ class Traced:
         writes: places that the step leaves something at, with its form and how many tensors are in it.
         prepared: what gives the arguments behind the call's own: places of tensors that change, and the form of each.
         inputs: what gives the arguments behind all these, which were found while tracing, and the form of each.
+        used: the sources of both that something depends on.
         plan: how the arguments share memory.
         observer: knows what was there before.
         known: which numbers and tensors were inputs.
@@ -124,6 +125,7 @@ class Traced:
     writes: list[tuple[Place, Any, int]]
     prepared: list[tuple[Any, Any]]
     inputs: list[tuple[Any, Any]]
+    used: list[Any]
     plan: Plan
     observer: Observer
     known: Knowledge
@@ -144,33 +146,35 @@ class Traced:
             found = "what it returns has another form"
         if not found and not same_structure(self.writes, other.writes):
             found = "it leaves something else behind"
-        if not found and (not same_structure(self._sources(), other._sources()) or self.plan != other.plan):
+        if not found and (not same_structure(self.used, other.used) or self.plan != other.plan):
             found = "it reads other numbers or arrays"
         return found
 
-    def _sources(self) -> list[Any]:
-        return [source for source, _ in (*self.prepared, *self.inputs) if source is not None]
-
 
 class Variant:
-    """A program with the facts that it holds for."""
+    """A program with the traces that gave it: each has facts for which it holds."""
 
     def __init__(self, traced: Traced, compiled: Compiled) -> None:
-        self.traced, self.compiled = traced, compiled
-        self.facts = [traced.facts]
+        self.traces, self.compiled = [traced], compiled
         self.net = Net(traced.seconds)
 
-    def holds(self, call: Call) -> tuple[list[Any], list[Any]] | None:
-        """If the program is right for this call, all its arguments; None if it is not."""
-        for i, facts in enumerate(self.facts):
-            if facts.hold(call.given):
+    def add(self, traced: Traced) -> None:
+        """Another trace has given this program."""
+        self.traces = [traced, *self.traces][:KEPT_TRACES]
+
+    def holds(self, call: Call) -> tuple[Traced, tuple[list[Any], list[Any]]] | None:
+        """If the program is right for this call, the trace whose facts hold and all arguments; None if it is not."""
+        for i, traced in enumerate(self.traces):
+            if not traced.facts.hold(call.given):
+                continue
+            try:
+                arguments = traced.arguments(call)
+            except _MisfitError:
+                continue
+            if self.compiled.fits(arguments[0]):
                 if i:
-                    self.facts.insert(0, self.facts.pop(i))
-                try:
-                    arguments = self.traced.arguments(call)
-                except _MisfitError:
-                    return None
-                return arguments if self.compiled.fits(arguments[0]) else None
+                    self.traces.insert(0, self.traces.pop(i))
+                return traced, arguments
         return None
 
     def run(self, call: Call, traced: Traced, arguments: tuple[list[Any], list[Any]]) -> Any:
@@ -197,7 +201,7 @@ class _MisfitError(Exception):
 
 def _input_now(source: Any, form: Any, call: Any) -> Any:
     """A further argument of the program, as it is now. `form` is the type of a number, or (shape, dtype)."""
-    if source is None:  # nothing comes of it
+    if source is None:  # the step has not seen it
         return Primitive.make_tensor(_NOTHING)
     if isinstance(source, Number):
         try:
@@ -269,13 +273,13 @@ class CompiledFunction:
         with self._lock:  # a program has one memory
             known = self.programs.setdefault(call.key, [])
             for variant in reversed(known):  # the newest has the most inputs
-                arguments = variant.holds(call)
-                if arguments is not None:
+                found = variant.holds(call)
+                if found is not None:
                     self._last = variant.compiled
                     if variant.net.is_due(self.strict):
-                        return self._check(variant, known, call)
+                        return self._check(variant, found[0], known, call)
                     with suppress(OtherFormError):  # nothing has run yet
-                        return variant.net.timed(variant.run, call, variant.traced, arguments)
+                        return variant.net.timed(variant.run, call, *found)
             return self._make(known, call)
 
     # ------------------------------------------------------------------------------------- tracing
@@ -286,8 +290,8 @@ class CompiledFunction:
         traced = self._trace(call, self._known)
         try:
             for variant in reversed(known):
-                if not traced.program.leaves_behind and not traced.same_as(variant.traced):
-                    variant.facts = [traced.facts, *variant.facts][:KEPT_FACTS]
+                if not traced.program.leaves_behind and not traced.same_as(variant.traces[0]):
+                    variant.add(traced)
                     self._last = variant.compiled
                     try:
                         return variant.run(call, traced, traced.arguments(call))
@@ -303,7 +307,7 @@ class CompiledFunction:
         """What has changed since the last program; numbers and tensors among it are inputs from now on."""
         if not known:
             return []
-        changed = known[-1].facts[0].changes(call.given)
+        changed = known[-1].traces[0].facts.changes(call.given)
         for _, place, before, now in changed:
             if place is None or place.identity in self._known.deciding or type(before) is not type(now):
                 continue
@@ -370,10 +374,12 @@ class CompiledFunction:
                 observer = self._observer(call, known)
         traced.prepared = [(place, _form_of(tensor)) for _, place, tensor in prepared]
         traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in traced.observer.inputs]
-        used, first = arguments_used(traced.program), len(call.leaves)
-        for some in (traced.prepared, traced.inputs):
-            some[:] = [pair if first + i in used else (None, None) for i, pair in enumerate(some)]
-            first = len(given)
+        # Of one that nothing depends on the form may count all the same (`len(x)`), if the step has seen it.
+        seen = [identity in traced.observer.stand_ins for identity, _, _ in prepared]
+        traced.prepared = [pair if known else (None, None) for pair, known in zip(traced.prepared, seen, strict=True)]
+        used = arguments_used(traced.program)
+        traced.used = [source for i, (source, _) in enumerate(traced.prepared) if len(call.leaves) + i in used]
+        traced.used += [source for i, (source, _) in enumerate(traced.inputs) if len(given) + i in used]
         traced.seconds = time.perf_counter() - started
         return traced
 
@@ -445,11 +451,11 @@ class CompiledFunction:
 
     # ------------------------------------------------------------------------------------- the net
 
-    def _check(self, variant: Variant, known: list[Variant], call: Call) -> Any:
+    def _check(self, variant: Variant, before: Traced, known: list[Variant], call: Call) -> Any:
         """Trace a call whose facts hold all the same, and compare; the trace takes the place of the call."""
-        traced = self._trace(call, variant.traced.known.copy())
+        traced = self._trace(call, before.known.copy())
         try:
-            found = traced.same_as(variant.traced) if not traced.program.leaves_behind else "it leaves tensors behind"
+            found = traced.same_as(before) if not traced.program.leaves_behind else "it leaves tensors behind"
             if not found:
                 variant.net.agreed()
                 return variant.run(call, traced, traced.arguments(call))

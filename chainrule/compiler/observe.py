@@ -23,7 +23,7 @@ from chainrule.compiler import questions
 from chainrule.compiler.befores import Before, SlotsBefore, VariableBefore, Write
 from chainrule.compiler.facts import MISSING, Fact, Facts, alike, is_looked_into
 from chainrule.compiler.numbers import Number, NumberDecidesError, is_a
-from chainrule.compiler.places import Place
+from chainrule.compiler.places import GONE, Place
 from chainrule.compiler.sight import ATOMS, Sight, is_followed, is_followed_class
 from chainrule.compiler.tables import plain_tables_of, tables_of
 from chainrule.compiler.unfollowed import ITERATOR
@@ -449,6 +449,8 @@ class Observer(Sight):
     def writes(self) -> list[Write]:
         """What lies elsewhere than before: places and what the step has left there."""
         left = [write for before in self._befores.values() for write in before.writes()]
+        if self.blind:
+            self._refuse_unseen_writes({place.identity for place, _ in left})
         for place, value in left:
             known = self.reads.get(place.identity)
             decides = self.crowded and place.identity in self.deciding
@@ -458,6 +460,22 @@ class Observer(Sight):
                     "would be another program. Count outside of the compiled function, or in a tensor."
                 )
         return left
+
+    def _refuse_unseen_writes(self, seen: set[Any]) -> None:
+        """A function without source took part. If it has changed something, nobody knows what it would change next."""
+        for identity, (place, value, _) in self.reads.items():
+            if identity in seen or is_a(value, TensorCell):
+                continue
+            get, key = place.getter()
+            try:
+                now = get(key)
+            except GONE:
+                now = MISSING
+            if not alike(now, value):
+                raise TraceError(
+                    f"{place} is changed by a function without source, which cannot be followed: a compiled step would "
+                    "change it once. Write the function in a file or a notebook cell, or make the change outside."
+                )
 
     def rewind(self) -> None:
         """Put back what the program will put there again, as it was for the trace. What has grown stays so."""
