@@ -105,7 +105,7 @@ def test_gradients_reach_values_and_dense_partners(name: str) -> None:
     assert chainrule.autograd.gradcheck(loss, (values, X))
 
 
-@pytest.mark.parametrize("name", ["product", "from the left", "vector", "dense", "sums"])
+@pytest.mark.parametrize("name", ["product", "from the left", "vector", "dense", "sums", "softmax"])
 def test_a_compiled_step_is_the_same(name: str) -> None:
     chainrule.manual_seed(0)
     A = coo().coalesce()
