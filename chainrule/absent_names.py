@@ -272,6 +272,18 @@ _MODULES: dict[str, str] = {
 }
 
 
+#: Parts of PyTorch of which some may be here: what is said of everything else in them.
+_PARTLY = {
+    "distributed": _ONE_PROCESS,
+    "distributions": "not there yet; write the log-density out, and draw with normal, bernoulli or multinomial",
+    "jit": _SCRIPT,
+    "multiprocessing": _ONE_PROCESS,
+    "nn.parallel": "on one device the model itself is what DataParallel makes of it",
+    "onnx": "not there: save makes safetensors files that other programs read",
+    "sparse": _SPARSE,
+}
+
+
 @cache
 def _modules() -> dict[str, str]:
     return {name: reason for reason, names in _MODULES.items() for name in names.split()}
@@ -297,6 +309,9 @@ def reason(area: str, name: str) -> str:
         for beginning, why in _BEGINNINGS.items():
             if name.startswith(beginning):
                 return why
+    for part, why in _PARTLY.items():
+        if f"{area}.".startswith(f"{part}."):
+            return why
     return _elsewhere(area, name)
 
 

@@ -321,7 +321,7 @@ class TensorCell:
             return False
         if self._seen is not base._value or _holders_with_view(self) != _ALONE_WITH_VIEW:
             return False
-        array = base._value.array
+        array = base.value.array
         if not _is_owned(array):
             return False
         overwrite(array, new.value.array, **step.parameters)

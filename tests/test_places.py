@@ -52,7 +52,7 @@ def test_the_import_statement_works(line: str) -> None:
         ("import chainrule.fft", "there are no such numbers; NumPy"),
         ("from chainrule import fft", "NumPy's fft"),
         ("from chainrule.fft import rfft", "NumPy's fft"),
-        ("import chainrule.onnx as onnx", "safetensors"),
+        ("import chainrule.fx as fx", "chainrule.compile"),
         ("from chainrule.nn import SyncBatchNorm", "several processes"),
         ("from chainrule.nn.quantized import Linear", "no quantised tensors"),
         ("import chainrule.autograd.forward_ad as fwAD", "func.jvp"),
