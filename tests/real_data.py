@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-
 #: What each is, and where it comes from.
 ORIGINS = {
     "mnist": "MNIST, 70,000 handwritten digits in the four IDX files of LeCun, Cortes and Burges "
