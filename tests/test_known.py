@@ -70,6 +70,7 @@ def test_mnist_is_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.timeout(600)  # 60,000 files to decode
 def test_cifar10_of_jpeg_files(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
     folder = real_data("cifar10-jpeg.tar.xz")
     monkeypatch.setenv("CHAINRULE_DATA", str(folder))
