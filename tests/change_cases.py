@@ -23,7 +23,8 @@ class Change:
     def __init__(self, kind: Kind, place: Place, use: Use, random: Random) -> None:
         self.kind, self.place, self.use, self.random = kind, place, use, random
         self.blocks: list[str] = []
-        each = None if not use.arithmetic else 1 if kind.inputs else 2
+        fixed = kind.tensors == "learn" or (kind.tensors and "default" in place.replaced)
+        each = None if not use.arithmetic or fixed else 2 if kind.tensors or not kind.inputs else 1
         self.states = States(each)
         self.value, self.form, self.mutated = 0, 0, 0
 
@@ -38,7 +39,7 @@ class Change:
         self.blocks.append(statement(self.place.replaced, self.place, expressions[value]))
         self.value = value
         self.form = 0 if value < len(self.kind.values) else value
-        if not self.kind.copies:
+        if not self.kind.copies or self.kind.tensors:
             self.mutated += 1  # a new object, so it may need a new program
         elif self.only_within:
             self.mutated = 0

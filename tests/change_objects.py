@@ -18,6 +18,7 @@ KINDS["tensor"] = Kind(
     ),
     ("{v}.mul_(2)", "{v}.data = chainrule.tensor([5.0, 6.0, 7.0])", "{v}[0] = 9.0", "{v}.zero_()", "{v}.copy_(chainrule.tensor([3.0, 2.0, 1.0]))", "{v}.data.add_(1)", "{v}[1:].fill_(4.0)"),
     inputs=True,
+    tensors="given",
 )  # fmt: skip
 
 KINDS["parameter"] = Kind(
@@ -30,6 +31,7 @@ KINDS["parameter"] = Kind(
     ),
     ("{v}.requires_grad_(False)", "{v}.data = chainrule.tensor([5.0, 6.0, 7.0])", "{v}.data.mul_(2)", "{v}.requires_grad = False", "{v}.data[0] = 8.0", "with chainrule.no_grad():\n    {v}.add_(1)"),
     inputs=True,
+    tensors="learn",
 )  # fmt: skip
 
 FUNCTIONS = """\
@@ -344,14 +346,17 @@ KINDS["tuple of tensors"] = Kind(
     ("(chainrule.ones(3), chainrule.ones(3) * 2)", "(chainrule.ones(3) * 3, chainrule.ones(3))", "(chainrule.zeros(3), chainrule.ones(3))"), ("(chainrule.ones(3),)", "[chainrule.ones(3), chainrule.ones(3)]", "(chainrule.ones(1), 2.0)", "()"),
     reads("r = x + {v}[0]", "r = sum({v}, x)", "a, b = {v}\nr = x * a + b", "r = x * len({v})", "r = chainrule.stack({v}).sum(0) * x" , "r = x.lerp(*{v})"),
     ("{v}[0].mul_(5)", "{v}[-1].data = chainrule.tensor([9.0, 8.0, 7.0])"), inputs=True,
+    tensors="given",
 )  # fmt: skip
 KINDS["list of tensors"] = Kind(
     ("[chainrule.ones(3), chainrule.ones(3) * 2]", "[chainrule.ones(3) * 3, chainrule.ones(3)]"), ("[chainrule.ones(3)]", "(chainrule.ones(3), chainrule.ones(3))", "[]"),
     reads("r = x + {v}[0]", "r = sum({v}, x)", "a, b = {v}\nr = x * a + b", "r = x * len({v})", "for t in {v}:\n    x = x * 2 + t\nr = x", "r = x if {v} else -x"),
     ("{v}[0].mul_(5)", "{v}.append(chainrule.ones(3) * 7)", "{v}.reverse()", "{v}[0] = chainrule.ones(3) * 8", "{v}[0] = 2.0", "{v}.clear()", "del {v}[0]"), inputs=True,
+    tensors="given",
 )  # fmt: skip
 KINDS["dict of tensors"] = Kind(
     ("{'a': chainrule.ones(3), 'b': chainrule.ones(3) * 2}", "{'a': chainrule.ones(3) * 4, 'b': chainrule.ones(3)}"), ("{'a': chainrule.ones(1)}", "{'a': 2.0, 'b': 3.0}"),
     reads("r = x + {v}['a']", "r = sum({v}.values(), x)", "r = x * ('b' in {v})", "r = {{k: t * x for k, t in {v}.items()}}", "r = x + {v}.get('c', 1.0)"),
     ("{v}['a'].mul_(5)", "{v}['c'] = chainrule.ones(3) * 7", "{v}['a'] = chainrule.ones(3) * 8", "del {v}['b']", "{v}['a'].data = chainrule.tensor([3.0, 1.0, 4.0])"), inputs=True,
+    tensors="given",
 )  # fmt: skip

@@ -72,9 +72,16 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         question = contextvars.ContextVar.get if is_a(asked, contextvars.ContextVar) else weakref.ref.__call__
         place = Place(asked, "answer", question, f"what a {type(asked).__name__} refers to", o.place_of(asked))
         return o.read(place, answer)
+    if isinstance(function, functools._lru_cache_wrapper):  # whose answers are those of before, and the user's
+        question = functools.partial(_asked_again, args, kwargs)
+        return o.read(Place(function, "answer", question, f"{function.__name__}(…)", o.place_of(function)), answer)
     if callable(answer):
         o.see(answer)
     return answer
+
+
+def _asked_again(args: list[Any], kwargs: dict[str, Any], function: Any) -> Any:
+    return function(*args, **kwargs)
 
 
 def _get(o: Observer, getter: Any, thing: Any) -> Any:

@@ -261,6 +261,9 @@ class Observer(Sight):
         """The step reads an item."""
         if id(thing) not in self.outside or is_a(thing, TensorCell):
             return value
+        if type(thing) in (list, tuple) and is_a(key, slice) and len(value) <= FEW:
+            self.ask(len, thing, ": its length", len(thing))
+            return type(thing)([self.item(thing, i, thing[i]) for i in range(*key.indices(len(thing)))])
         if is_a(thing, np.ndarray) or (is_a(thing, list | tuple) and is_a(key, slice)):
             self.contents(thing)
             return value
@@ -363,6 +366,17 @@ class Observer(Sight):
             raise TraceError(ITERATOR.format(type(thing).__name__))
         return thing
 
+    def spread(self, thing: dict[Any, Any]) -> dict[Any, Any]:
+        """The step takes a dictionary apart."""
+        if id(thing) not in self.outside or len(thing) > FEW or is_a(thing, WatchedDict):
+            return thing if id(thing) not in self.outside else self._all_of(thing)
+        self.ask(tuple, thing, ": its keys", tuple(thing))
+        return {key: self.item(thing, key, value) for key, value in thing.items()}
+
+    def _all_of(self, thing: dict[Any, Any]) -> dict[Any, Any]:
+        self.contents(thing)
+        return thing
+
     # --------------------------------------------------------------------------------- inputs
 
     def input_of(self, number: Number, like: Any) -> Any:
@@ -413,10 +427,11 @@ class Observer(Sight):
             return
         if is_a(thing, Module):
             self.see(thing)
-            title = type(thing).__name__
-            self._remember(thing.__dict__, None, title, thing)
-            self._remember(thing._buffers, None, title)
-            self._remember(thing._parameters, None, title)
+            for part in thing.modules() if self.blind else (thing,):
+                title = type(part).__name__
+                self._remember(part.__dict__, None, title, part)
+                self._remember(part._buffers, None, title)
+                self._remember(part._parameters, None, title)
             return
         if id(thing) not in self.outside and not is_a(thing, type | types.ModuleType):
             return
@@ -464,7 +479,7 @@ class Observer(Sight):
     def _refuse_unseen_writes(self, seen: set[Any]) -> None:
         """A function without source took part. If it has changed something, nobody knows what it would change next."""
         for identity, (place, value, _) in self.reads.items():
-            if identity in seen or is_a(value, TensorCell):
+            if identity in seen or is_a(value, TensorCell) or place.how == "argument":
                 continue
             get, key = place.getter()
             try:

@@ -83,7 +83,7 @@ class Place:
         """What lies there now, in a call with these arguments. Raises one of `GONE` if nothing does."""
         if self.how == "argument":
             for key in self.key:
-                call = call[key]
+                call = (call.func, call.args, call.keywords)[key] if type(call) is functools.partial else call[key]
             return call
         if self.parent is None:
             get, key = self.getter()

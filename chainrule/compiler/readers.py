@@ -191,6 +191,14 @@ def each(thing: Any) -> Any:
     return thing if o is None else o.each(thing)
 
 
+def spread(thing: Any) -> Any:
+    """A dictionary is spread out: `**settings`."""
+    o = _per_thread.observer
+    if o is None or not is_a(thing, dict):
+        return each(thing)
+    return o.spread(thing)
+
+
 def writing(thing: Any) -> Any:
     """An attribute or an item is about to be written."""
     o = _per_thread.observer
@@ -220,5 +228,5 @@ def imported(value: Any, module: str, name: str) -> None:
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (name, namespace, variable, attribute, item, key, call, contents, everything, truth, unary, binary,
-              in_place, each, writing, assigns, imported)
+              in_place, each, spread, writing, assigns, imported)
 }  # fmt: skip

@@ -439,7 +439,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_keyword(self, node: ast.keyword) -> Any:
         value = self.visit(node.value)
-        node.value = _reader("each", value) if node.arg is None and self.scope is not None else value
+        node.value = _reader("spread", value) if node.arg is None and self.scope is not None else value
         return node
 
     def visit_Starred(self, node: ast.Starred) -> Any:
@@ -450,7 +450,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Dict(self, node: ast.Dict) -> Any:
         values = [self.visit(v) for v in node.values]
         if self.scope is not None:
-            values = [v if k is not None else _reader("each", v) for k, v in zip(node.keys, values, strict=True)]
+            values = [v if k is not None else _reader("spread", v) for k, v in zip(node.keys, values, strict=True)]
         node.keys, node.values = [None if k is None else self.visit(k) for k in node.keys], values
         return node
 

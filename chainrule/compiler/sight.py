@@ -113,9 +113,15 @@ class Sight:
         """Whether the step has made this tensor, or this module."""
         raise NotImplementedError
 
+    def writing(self, thing: Any) -> None:
+        """The step may be about to change something."""
+        raise NotImplementedError
+
     def go_blind(self) -> None:
-        """A function without source takes part."""
+        """A function without source takes part, which may change whatever it likes."""
         self.blind = True
+        for thing in list(self.watched.values()):
+            self.writing(thing)
 
     def mark(self, thing: Any, place: Place | None) -> None:
         """It was there before the step, at this place."""
@@ -168,7 +174,8 @@ class Sight:
         if is_a(thing, functools.partial) and id(thing) not in self.outside:
             self._see_partial(thing)  # as a method of a tensor can be: nor this
             return
-        self._seen[id(thing)] = thing
+        if id(thing) in self.outside or not self._is_the_steps_own(thing):
+            self._seen[id(thing)] = thing
         if is_a(thing, types.FunctionType):
             self._see_function(thing)
         elif is_a(thing, type):
@@ -184,6 +191,14 @@ class Sight:
             self.see(thing.func)
         else:
             self._see_object(thing)
+
+    @staticmethod
+    def _is_the_steps_own(thing: Any) -> bool:
+        """Whether it is an object that the step has made, as far as one can tell: it may hold tensors of the step."""
+        from chainrule.nn.module import Module
+        from chainrule.optim.optimizer import Optimizer
+
+        return not is_a(thing, (type, types.FunctionType, Module, Optimizer))
 
     def _see_partial(self, thing: Any) -> None:
         """A function with some of its arguments: these are parts of it."""
@@ -285,6 +300,8 @@ class Sight:
         self._see_class(type(thing))
         if is_a(thing, Module):
             self.watched[id(thing)] = thing
+            if self.blind:
+                self.writing(thing)
             for part in thing.modules():
                 self._see_layer(part)
         elif is_a(thing, Optimizer):
@@ -295,8 +312,7 @@ class Sight:
             self.enter(thing.function)
         elif hasattr(thing, "__wrapped__"):
             self.see(thing.__wrapped__)
-        elif _is_a_setting_of_ours(type(thing)):
-            self.mark(thing, None)
+        elif _is_a_setting_of_ours(type(thing)) and id(thing) in self.outside:
             self.everything(thing)
 
     def _see_layer(self, module: Any) -> None:

@@ -13,6 +13,7 @@ a program may hold for others too.
 from __future__ import annotations
 
 import enum
+import functools
 import types
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
@@ -90,6 +91,11 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
         return (kind, _Same(thing.default_factory)) if kind is defaultdict else kind, tuple(parts)
     if others is None:
         return None, thing
+    if kind is functools.partial:
+        parts = [
+            take_apart(x, leaves, others, (*way, i)) for i, x in enumerate((thing.func, thing.args, thing.keywords))
+        ]
+        return functools.partial, tuple(parts)
     if isinstance(thing, _VALUES):
         return None, _plain(thing)
     if isinstance(thing, np.generic):
@@ -114,7 +120,9 @@ def _plain(x: Any) -> Any:
 def _is_an_object(thing: Any) -> bool:
     """Whether another one with the same contents would do as well: no function, no class, nothing of ours."""
     home = type(thing).__module__.partition(".")[0]
-    if callable(thing) or home in ("chainrule", "numpy") or isinstance(thing, types.ModuleType):
+    if isinstance(thing, types.ModuleType):
+        return True
+    if callable(thing) or home in ("chainrule", "numpy"):
         return False
     return isinstance(thing, list | dict | set) or hasattr(thing, "__dict__") or hasattr(type(thing), "__slots__")
 
@@ -144,4 +152,6 @@ def _put(form: Any, leaves: Iterator[Any], others: Iterator[Any], call: Any) -> 
     if type(kind) is tuple:  # a dictionary with defaults
         return defaultdict(kind[1].thing, [(name[-1], _put(x, leaves, others, call)) for name, x in content])
     parts = [_put(x, leaves, others, call) for x in content]
+    if kind is functools.partial:
+        return functools.partial(parts[0], *parts[1], **parts[2])
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

@@ -162,8 +162,8 @@ rules and the optimiser are tensor code like any other. Tensors from outside are
 become inputs, and outputs too, since the step changes them. The learning rate is an input; changing it needs no new
 program.
 
-Whatever else the step's code read meanwhile is a *fact*, looked at again before each run (`compiler/facts.py`): here the
-names `optimizer`, `F` and `model`. For that the function runs rewritten (`compiler/rewrite.py`): each read of a name,
+Whatever else the step's code read meanwhile is a *fact*, looked at again before each run (`compiler/facts.py`): here
+the names `optimizer`, `F` and `model`. For that the function runs rewritten (`compiler/rewrite.py`): each read of a name,
 an attribute, an item passes an observer (`compiler/observe.py`). Modules and optimisers raise a number themselves
 whenever anything about them changes, so of all that is in them a run compares one number.
 
