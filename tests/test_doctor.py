@@ -120,7 +120,9 @@ def test_units_die_on_the_way() -> None:
     silenced(model, 1, 17)
     trainer.fit(loader, epochs=3)
     found = one(doctor.findings, "dying ReLU")
-    assert (found.epoch, found.paths) == (3, ("2",)) and found.evidence.startswith("17 of 32 units")
+    assert (found.epoch, found.paths) == (3, ("2",))
+    silent, _, _ = found.evidence.partition(" of 32 units")
+    assert 17 <= int(silent) <= 20, "the seventeen, and perhaps some that never fired in three batches by themselves"
 
 
 def test_overfitting_is_told_in_the_epoch_that_shows_it() -> None:
