@@ -238,6 +238,13 @@ def _isinstance(o: Observer, function: Any, args: list[Any], kwargs: dict[str, A
     return function(thing, *args[1:], **kwargs)
 
 
+def _getitem(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    thing, key = args
+    for number in numbers_in([thing, key]):
+        number.decides()
+    return o.item(thing, key, thing[key])
+
+
 def _vars(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return o.attribute(args[0], "__dict__", function(*args, **kwargs))
 
@@ -259,7 +266,7 @@ def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -
                 o.everything(entry)
     walked = [part if is_a(part, str | bytes | Number) else o.each(part) for part in args]
     numbers = numbers_in(walked, 1)
-    if not numbers or function in (list, tuple, zip, enumerate, reversed, map, filter):
+    if not numbers or function in (list, tuple, zip, enumerate, reversed, map, filter, iter):
         return function(*walked, **kwargs)
     if function in PURE and not kwargs and not any(is_a(part, list) for part in walked):
         return apply(function, *walked)
@@ -276,8 +283,8 @@ def _print(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     return function(*[part.value if is_a(part, Number) else part for part in args], **kwargs)
 
 
-_WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed)
+_WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed, iter)
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     getattr: _getattr, hasattr: _hasattr, setattr: _setattr, delattr: _setattr, len: _len, isinstance: _isinstance,
-    type: _isinstance, vars: _vars, next: _next, print: _print, **dict.fromkeys(_WALKERS, _walk),
+    type: _isinstance, vars: _vars, operator.getitem: _getitem, next: _next, print: _print, **dict.fromkeys(_WALKERS, _walk),
 }  # fmt: skip

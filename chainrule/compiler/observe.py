@@ -518,6 +518,11 @@ class Observer(Sight):
             self._with_way(fact) for identity, fact in self.reads.items()
             if identity not in given and (identity in self._facts or identity in places)
         ]  # fmt: skip
+        inputs = set(map(id, cells))
+        for place, value, _ in self.reads.values():  # of which perhaps only the shape was looked at
+            if is_a(value, TensorCell) and id(value) not in inputs and place.identity not in given:
+                form = Place(value, "answer", questions.form_of, f"the form of {place}")
+                facts.append(Fact(form, questions.form_of(value)))
         skip: dict[int, set[Any]] = {}
         for place in [place for place, _ in written] + [self.reads[i].place for i in given]:
             holder = vars(place.holder) if place.how == "field" else place.holder

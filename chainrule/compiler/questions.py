@@ -67,6 +67,11 @@ def _bits(array: Any) -> tuple[Any, ...]:
     return array.shape, array.dtype.str, array.tobytes()
 
 
+def form_of(tensor: Any) -> tuple[Any, ...]:
+    """What a trace knows of a tensor without its numbers."""
+    return tuple(tensor.shape), tensor.dtype, tensor.requires_grad
+
+
 def slots_of(thing: Any) -> list[str]:
     """The names of an object's attributes that lie in no dictionary."""
     names: list[Any] = []
