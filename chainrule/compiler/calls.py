@@ -286,5 +286,6 @@ def _print(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
 _WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed, iter)
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     getattr: _getattr, hasattr: _hasattr, setattr: _setattr, delattr: _setattr, len: _len, isinstance: _isinstance,
-    type: _isinstance, vars: _vars, operator.getitem: _getitem, next: _next, print: _print, **dict.fromkeys(_WALKERS, _walk),
+    type: _isinstance, vars: _vars, operator.getitem: _getitem, next: _next, print: _print,
+    **dict.fromkeys(_WALKERS, _walk),
 }  # fmt: skip
