@@ -130,3 +130,30 @@ def test_steps_traced_in_several_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_two_functions_of_one_line_are_told_apart_by_what_is_within() -> None:
+    # fmt: off
+    of_sine, of_cosine = (lambda x: (lambda y: y.sin())(x)), (lambda x: (lambda y: y.cos())(x))
+    # fmt: on
+    x = chainrule.tensor([0.5, 1.0])
+    for function in (of_cosine, of_sine):
+        assert chainrule.compile(function)(x).tolist() == function(x).tolist()
+
+
+def test_a_call_of_a_module_leaves_nothing_behind() -> None:
+    class Scaled(chainrule.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = chainrule.nn.Linear(2, 2)
+
+        def forward(self, x: chainrule.Tensor) -> chainrule.Tensor:
+            return self.layer(x)
+
+    model = Scaled()
+    run = chainrule.compile(lambda x: model(x))
+    x = chainrule.tensor([0.5, 1.0])
+    run(x)
+    model.layer = chainrule.nn.Linear(2, 2)
+    for _ in range(4):
+        assert chainrule.compile(model)(x).tolist() == pytest.approx(run(x).tolist())

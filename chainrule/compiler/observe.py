@@ -481,6 +481,8 @@ class Observer(Sight):
         for identity, (place, value, _) in self.reads.items():
             if identity in seen or is_a(value, TensorCell) or place.how == "argument":
                 continue
+            if place.key == "__code__" and place.how in ("attribute", "field"):
+                continue  # the trace itself runs a rewritten copy in its place
             get, key = place.getter()
             try:
                 now = get(key)

@@ -126,13 +126,25 @@ def _pairs(plain: CodeType, changed: CodeType) -> Iterator[tuple[CodeType, CodeT
 
 
 def _is_compiled_from(code: CodeType, source: CodeType) -> bool:
-    """Whether the source says what the code does: it may have been edited since."""
+    """Whether the source says what the code does: it may have been edited since, or be another lambda of its line.
+
+    What is within counts too: two lambdas can differ in a function inside them alone.
+    """
 
     def constants(code: CodeType) -> list[str]:
         return [type(c).__name__ + repr(c) for c in code.co_consts if not isinstance(c, CodeType)]
 
-    names = ("co_qualname", "co_firstlineno", "co_code", "co_names", "co_varnames", "co_freevars", "co_argcount")
-    return all(getattr(code, n) == getattr(source, n) for n in names) and constants(code) == constants(source)
+    def inner(code: CodeType) -> list[CodeType]:
+        return [c for c in code.co_consts if isinstance(c, CodeType)]
+
+    names = ("co_qualname", "co_firstlineno", "co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars")
+    counts = ("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags")
+    return (
+        all(getattr(code, n) == getattr(source, n) for n in names + counts)
+        and constants(code) == constants(source)
+        and len(inner(code)) == len(inner(source))
+        and all(map(_is_compiled_from, inner(code), inner(source)))
+    )
 
 
 def _with_readers(code: CodeType, readers: dict[str, Callable[..., Any]]) -> CodeType:

@@ -23,6 +23,18 @@ class _Structure:
     version = 0
 
 
+class _Paths:
+    """The paths of the modules below one, as they were at a version of the structure.
+
+    A field that is filled in place: to a compiled step, a call of a module changes none of its attributes.
+    """
+
+    __slots__ = ("paths", "version")
+
+    def __init__(self) -> None:
+        self.version, self.paths = -1, dict[int, str]()
+
+
 class Module(StateDictMethods):
     """The base of all layers and models.
 
@@ -63,7 +75,7 @@ class Module(StateDictMethods):
         fields["_backward_hooks"] = WatchedDict()
         fields["_backward_pre_hooks"] = WatchedDict()
         fields["_state_dict_hooks"] = {}
-        fields["_paths"] = (-1, {})
+        fields["_paths"] = _Paths()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass says it."""
@@ -102,11 +114,11 @@ class Module(StateDictMethods):
 
     def _own_paths(self) -> dict[int, str]:
         """The path of each module below this one, by identity; made again when any module has changed."""
-        version, paths = self._paths
-        if version != _Structure.version:
-            paths = {id(module): name for name, module in self.named_modules()}
-            self.__dict__["_paths"] = (_Structure.version, paths)
-        return paths
+        known = self._paths
+        if known.version != _Structure.version:
+            known.paths = {id(module): name for name, module in self.named_modules()}
+            known.version = _Structure.version
+        return known.paths
 
     def register_forward_hook(
         self,
@@ -490,7 +502,7 @@ class Module(StateDictMethods):
             name: field.detach() if isinstance(field, Tensor) and not field.is_leaf else field
             for name, field in self.__dict__.items()
         }
-        return {**fields, "_paths": (-1, {})}  # paths are by identity, which a copy does not share
+        return {**fields, "_paths": _Paths()}  # paths are by identity, which a copy does not share
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
