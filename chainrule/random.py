@@ -334,9 +334,19 @@ def normal(
 
 def need_deviation(std: Any, operation: str) -> None:
     """Raise a NumberRangeError for a standard deviation, a number or a tensor, that is negative or NaN."""
-    array = std.value.array if isinstance(std, TensorCell) else np.asarray(std)
-    if isinstance(array, np.ndarray) and not (array >= 0).all():
-        raise NumberRangeError(f"{operation}: a standard deviation is not negative, got {array.min():.4g}.")
+    if isinstance(std, Tensor):
+        check_numbers(_are_deviations, std, wrong=_are_no_deviations, operation=operation)
+    else:
+        _are_deviations(np.asarray(std), operation)
+
+
+def _are_deviations(std: Any, operation: str) -> None:
+    if not (std >= 0).all():
+        raise NumberRangeError(f"{operation}: a standard deviation is not negative, got {std.min():.4g}.")
+
+
+def _are_no_deviations(std: Tensor, operation: str) -> Tensor:
+    return ~(std >= 0)
 
 
 def multinomial(

@@ -289,7 +289,8 @@ def test_an_update_that_is_looked_up_with_a_bad_index_is_not_made() -> None:
     assert weight.tolist() == [[2, 2]] * 3
 
 
-def test_what_a_failing_first_run_has_made_is_as_it_was_made() -> None:
+def test_a_failing_first_run_leaves_nothing_in_python() -> None:
+    """As in every later run: what the step puts into a dictionary is there if the step has come to its end."""
     kept: dict[str, Any] = {}
 
     @chainrule.compile
@@ -304,7 +305,7 @@ def test_what_a_failing_first_run_has_made_is_as_it_was_made() -> None:
 
     with pytest.raises(IndexError, match="labels from 1 to 3"):
         step(chainrule.tensor([1, 3]))
-    assert kept["computed"].tolist() == [2, 2, 2] and kept["given"].tolist() == [5]
+    assert kept == {}
     for turn in (1, 2):
         assert step(chainrule.tensor([1, 2])).tolist() == [[0, 1, 0], [0, 0, 1]]
         assert kept["computed"].tolist() == [2 + turn] * 3 and kept["given"].tolist() == [5 * 2**turn]

@@ -49,7 +49,7 @@ seven = chainrule.arange(7.0)
 _PLACES = "functions.indexing._places_exist"
 for _call, _good, _bad in (
     (lambda i: chainrule.gather(x34, 1, i), [[0, 3]], [[[0, 4]], [[-1, 0]]]),
-    (lambda i: chainrule.take_along_dim(x34, i, 0), [[0, 1, 2, 0]], [[[0, 1, 3, 0]], [[0, -1, 2, 0]]]),
+    (lambda i: chainrule.take_along_dim(x34, i, 0), [[0, -1, 2, -3]], [[[0, 1, 3, 0]], [[0, -4, 2, 0]]]),
     (lambda i: chainrule.scatter(x34, 0, i, 1.0), [[0, 2]], [[[3, 0]], [[0, -2]]]),
     (lambda i: x34.scatter_add(1, i, chainrule.ones(3, 1)), [[0], [1], [3]], [[[0], [1], [4]], [[-1], [1], [3]]]),
     (lambda i: chainrule.scatter_reduce(seven, 0, i, chainrule.ones(2), "amax"), [0, 6], [[0, 7], [-1, 0]]),
@@ -221,6 +221,11 @@ row(
     ([float("nan"), 1.0],),
 )  # fmt: skip
 row(
+    "nn.loss_binary._are_targets", ValueError, r"targets in \[0, 1\], got numbers from",
+    lambda t: F.binary_cross_entropy(tensor([0.25, 0.5]), t), ([0.0, 1.0],), ([0.0, 1.5],), ([-0.1, 1.0],),
+    ([float("nan"), 1.0],),
+)  # fmt: skip
+row(
     "nn.loss_distribution._are_variances", ValueError, "variances are not negative, got -0.5",
     lambda v: F.gaussian_nll_loss(tensor([1.0, 2.0]), tensor([1.0, 2.0]), v), ([0.0, 1.0],), ([-0.5, 1.0],),
     ([-0.5, float("nan")],),
@@ -269,6 +274,19 @@ row(
 row(
     "random._are_weights", ValueError, r"multinomial: 2 draws from rows with only \d positive weights",
     lambda w: chainrule.multinomial(w, 2), ([0.5, 1.0, 0.0],), ([0.5, 0.0, 0.0],), ([0.5, 1.0, -1.0],),
+)  # fmt: skip
+_DEVIATION = "a standard deviation is not negative, got (-0.5|nan)"
+row(
+    "random._are_deviations", ValueError, "normal: " + _DEVIATION,
+    lambda std: chainrule.normal(0.0, std), ([0.0, 1.0],), ([-0.5, 1.0],), ([1.0, float("nan")],),
+)  # fmt: skip
+row(
+    "random._are_deviations", ValueError, "normal: " + _DEVIATION,
+    lambda std: chainrule.normal(tensor([1.0, 2.0]), std), (0.5,), (-0.5,), (float("nan"),),
+)  # fmt: skip
+row(
+    "random._are_deviations", ValueError, "normal_: " + _DEVIATION,
+    lambda std: chainrule.zeros(2).normal_(1.0, std), (0.5,), (-0.5,), (float("nan"),),
 )  # fmt: skip
 row(
     "functions.searching._histogram", ValueError, "histogram: 3 bins from 1.0 to inf; the range must be finite",
