@@ -157,3 +157,14 @@ def test_a_call_of_a_module_leaves_nothing_behind() -> None:
     model.layer = chainrule.nn.Linear(2, 2)
     for _ in range(4):
         assert chainrule.compile(model)(x).tolist() == pytest.approx(run(x).tolist())
+
+
+def test_a_class_of_a_notebook_is_followed_whatever_started_the_interpreter() -> None:
+    # here __main__ is pytest, which lies among the libraries
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec("class Base:\n    factor = [2.0]\n\n\nclass Task(Base):\n    pass\n", space)
+    task = space["Task"]()
+    run = chainrule.compile(lambda x: x * task.factor[0])
+    for factor in (2.0, 3.0, 2.0, 5.0):
+        space["Base"].factor = [factor]
+        assert run(X).tolist() == [factor, 2 * factor, 3 * factor]

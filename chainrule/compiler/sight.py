@@ -56,7 +56,7 @@ def _is_followed_class(kind: type) -> bool:
     if kind.__module__ == "builtins":  # a class that was made where there is no name of a module
         return bool(kind.__flags__ & _MADE_BY_PYTHON)
     module = sys.modules.get(kind.__module__)
-    if module is None:
+    if module is None or kind.__module__ == "__main__":
         return kind.__module__.partition(".")[0] not in sys.stdlib_module_names
     return is_followed(vars(module), str(getattr(module, "__file__", "")))
 
