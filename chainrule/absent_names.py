@@ -239,6 +239,9 @@ _MODULES: dict[str, str] = {
         autograd.forward_ad""",
     "use compile(step).profile(…) or cProfile": "autograd.profiler autograd.profiler_legacy autograd.profiler_util",
     "use autograd.gradcheck, the function": "autograd.gradcheck",
+    "use multiprocessing.spawn, the function": "multiprocessing.spawn",
+    "use multiprocessing.Pool and Queue, which are Python's": """
+        multiprocessing.pool multiprocessing.queue multiprocessing.reductions""",
     "the operations here are all there is, no libraries behind them": """
         backends.cpu backends.cudnn.rnn backends.cusparselt backends.kleidiai backends.mha backends.miopen backends.mkl
         backends.mkldnn backends.nnpack backends.openmp backends.opt_einsum backends.python_native

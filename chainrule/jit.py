@@ -8,8 +8,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from chainrule.absent_names import teller
 from chainrule.nn.module import Module
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "is_scripting", "is_tracing", "isinstance", "load", "optimize_for_inference", "save", "script", "script_method",
     "trace", "trace_module", "unused", "wait",
 ]  # fmt: skip
+
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 
 Thing = TypeVar("Thing")
 
@@ -165,3 +168,7 @@ def load(f: Any, map_location: Any = None, _extra_files: Any = None, _restore_sh
     from chainrule.serialization import load as load_anything
 
     return load_anything(f, map_location)
+
+
+if not TYPE_CHECKING:  # for a name that is not here
+    __getattr__ = teller("jit", globals())

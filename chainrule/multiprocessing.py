@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import *  # noqa: F403
 from multiprocessing.connection import wait as _wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from chainrule.absent_names import teller
 from chainrule.errors import ChainruleError
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "spawn",
     "start_processes",
 ]
+
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 
 
 class ProcessRaisedException(ChainruleError):  # noqa: N818  (PyTorch's name)
@@ -175,3 +178,7 @@ def set_sharing_strategy(new_strategy: str) -> None:
     if new_strategy not in _strategies:
         raise ValueError(f"the sharing strategies are {', '.join(_strategies)}, got {new_strategy!r}.")
     _strategy = new_strategy
+
+
+if not TYPE_CHECKING:  # for a name that is not here
+    __getattr__ = teller("multiprocessing", globals())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from chainrule.absent_names import teller
 from chainrule.errors import ChainruleError
 
 __all__ = ["export", "is_in_onnx_export"]
+
+__path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 
 
 class OnnxError(ChainruleError, NotImplementedError):
@@ -24,3 +27,7 @@ def export(*args: Any, **kwargs: Any) -> NoReturn:
 def is_in_onnx_export() -> bool:
     """False."""
     return False
+
+
+if not TYPE_CHECKING:  # for a name that is not here
+    __getattr__ = teller("onnx", globals())

@@ -60,6 +60,8 @@ REASONS: dict[str, dict[str, str]] = {
     "compile": {
         **dict.fromkeys(("-isolate_recompiles", "-name", "-recompile_limit", "-shapes_spec"), "PyTorch's own machinery"),
         "+debug": "only here: checks the program, finds the first NaN",
+        "+strict": "only here: every call is traced again and compared",
+        "+on_stale": "only here: whether a call whose program has silently become another one raises or warns",
     },
     "dtype": dict.fromkeys(("+itemsize", "+kind", "+name"), "not made by users"),
     "layout": {"+name": "not made by users"},
@@ -69,7 +71,15 @@ REASONS: dict[str, dict[str, str]] = {
     "no_grad": {"+orig_func": "the decorator without parentheses; in PyTorch an argument of __new__"},
     "autograd.no_grad": {"+orig_func": "the decorator without parentheses; in PyTorch an argument of __new__"},
     "nonzero": {"+as_tuple": "PyTorch takes it too, outside of the schema"},
-    "load": {"-pickle_module": "nothing is unpickled here"},
+    "load": {
+        "-pickle_module": "nothing is unpickled here",
+        "+classes": "only here: classes of one's own that may be made, for this file alone",
+    },
+    "sparse_coo_tensor": {
+        **dict.fromkeys(("-layout", "-out"), "the operator's, not the function's"),
+        "+check_invariants": "PyTorch takes it too, outside of the schema",
+    },
+    "sparse_csr_tensor": {"+check_invariants": "PyTorch takes it too, outside of the schema"},
     "save": dict.fromkeys(("-pickle_module", "-pickle_protocol"), "nothing is pickled here"),
     "set_default_dtype": {"+dtype": "only by position there"},
     "swapaxes": dict.fromkeys(("+dim0", "+dim1"), "one function with transpose; PyTorch's words are taken too"),
@@ -78,6 +88,7 @@ REASONS: dict[str, dict[str, str]] = {
     "Tensor.true_divide_": {"+rounding_mode": "one function with div"},
     "Tensor.expand": {"-implicit": "PyTorch's own machinery"},
     "Tensor.to": {"-requires_grad": "the operator's, not the method's"},
+    "Tensor.to_sparse": {"-requires_grad": "the operator's, not the method's"},
     "nn.Sequential.extend": {"+modules": "`sequential` there; extending by any list of modules, as ModuleList's", "-sequential": "see +modules"},
     "unique": dict.fromkeys(
         ("+dim", "+input", "+return_counts", "+return_inverse", "+sorted"), "taken there too, behind *args"
@@ -189,7 +200,7 @@ def pairs(area: str) -> Iterator[Pair]:
         if names is None or (not names and open_ended(theirs) and not inspect.isclass(theirs)):
             names = operator_keywords(_OPERATORS.get(area, "") + name, method) or names
         if open_ended(mine) and area == "Tensor":  # a method that loads its function when it is called
-            places = (chainrule, chainrule.special, chainrule.linalg)
+            places = (chainrule, chainrule.special, chainrule.linalg, chainrule.sparse.making)
             plain = {"mvlgamma": "multigammaln"}.get(name, name.rstrip("_"))
             mine = next(getattr(place, plain) for place in places if hasattr(place, plain))
         ours = keywords(mine)

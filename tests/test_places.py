@@ -60,6 +60,9 @@ def test_the_import_statement_works(line: str) -> None:
         ("from chainrule.utils import cpp_extension", "compile makes native code"),
         ("import chainrule.backends.mkldnn", "all there is"),
         ("from chainrule.optim import SparseAdam", "dense"),
+        ("import chainrule.jit.frontend", "chainrule.compile"),
+        ("import chainrule.multiprocessing.pool", "Python's"),
+        ("from chainrule.onnx import symbolic_helper", "safetensors"),
     ],
 )
 def test_the_import_statement_says_what_the_attribute_says(line: str, says: str) -> None:

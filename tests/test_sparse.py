@@ -52,6 +52,8 @@ lib.sparse.sum(s) | lib.sparse.sum(s, dim=0) | lib.sparse.sum(s, dim=1) | lib.sp
 lib.sparse.softmax(s, 1) | lib.sparse.softmax(s, dim=0) | lib.sparse.log_softmax(s, 1) | lib.sparse.log_softmax(s, 1).values()
 s.double().dtype | s.to(lib.float64).dtype | s.clone() | s.detach() | s[0] | s[-1] | s[1][2] | s.index_select(0, lib.tensor([2, 0, 2])) | s.index_select(1, lib.tensor([2]))
 x.to_sparse() | (x > 0).to_sparse().to_dense() | lib.eye(3).to_sparse_csr() | lib.eye(3).to_sparse(1) | lib.eye(3).to_sparse(1).values() | lib.ones(3, 3).sparse_mask(s.coalesce()) | x.to_dense()
+lib.eye(3).to_sparse_coo() | lib.eye(3).to_sparse(dense_dim=1) | lib.eye(3).to_sparse(layout=lib.sparse_csr, dense_dim=0).crow_indices() | lib.eye(3).to_sparse(layout=lib.strided)
+lib.sparse_csr_tensor([0, 1], [0], [2.0], (1, 2), layout=lib.sparse_csr).to_dense()
 lib.sparse_coo_tensor(lib.tensor([[0, 2]]), lib.ones(2, 4)) | lib.sparse_coo_tensor((2, 3)) | lib.sparse_coo_tensor(lib.tensor([[1, 0]]), lib.tensor([1, 2]), (4,)).dtype
 lib.sparse_csr_tensor(lib.tensor([0, 2, 3]), lib.tensor([0, 2, 1]), lib.tensor([1.0, 2.0, 3.0]), (2, 3)) | lib.sparse_csr_tensor(lib.tensor([0, 2, 3]), lib.tensor([0, 2, 1]), lib.tensor([1.0, 2.0, 3.0]))
 lib.sparse.spdiags(lib.arange(6.0).reshape(2, 3) + 1, lib.tensor([0, -1]), (3, 3)) | lib.sparse.FloatTensor(lib.tensor(PLACES), lib.tensor(VALUES), (3, 3))
@@ -212,6 +214,9 @@ def test_a_graph_convolution_learns_with_edge_weights() -> None:
         (lambda: coo().indices(), RuntimeError, r"coalesce\(\) first"),
         (lambda: coo().to_sparse_csr().indices(), RuntimeError, "crow_indices"),
         (lambda: coo().crow_indices(), RuntimeError, "to_sparse_csr"),
+        (lambda: chainrule.eye(2).to_sparse(blocksize=(1, 1)), RuntimeError, "blocks"),
+        (lambda: chainrule.eye(2).to_sparse(1, layout=chainrule.sparse_coo), TypeError, "either"),
+        (lambda: chainrule.eye(2).to_sparse(layout="sparse_bsr"), RuntimeError, "layouts"),
         (lambda: coo() @ chainrule.ones(2, 3), ValueError, r"\(3, 3\) @ \(2, 3\).*3 and 2"),
         (lambda: coo() @ chainrule.ones(3, 3).double(), TypeError, "one data type"),
         (lambda: coo() + 1, RuntimeError, "every zero"),

@@ -527,12 +527,13 @@ def _are_numbers(value: Any) -> bool:
 
 
 def compile(
-    function: Any = None,
+    model: Any = None,
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
-    backend: str = "inductor",
+    backend: Any = "inductor",
     mode: str | None = None,
+    options: Any = None,
     debug: bool = False,
     disable: bool = False,
     strict: bool = False,
@@ -573,20 +574,20 @@ def compile(
 
     A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
-    `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since there is one way to compile, always the whole
-    function, for each size anew.
+    `fullgraph`, `dynamic`, `backend`, `mode` and `options` change nothing, since there is one way to compile, always
+    the whole function, for each size anew. What is compiled, a function or a module, has PyTorch's name, `model`.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
     >>> double(chainrule.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
-    if function is None:
+    if model is None:
         return functools.partial(compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale)
     if disable:
-        return function
+        return model
     from chainrule.compiler.module import CompiledModule
     from chainrule.nn.module import Module
 
-    kind = CompiledModule if isinstance(function, Module) else CompiledFunction
-    return kind(function, debug, strict, on_stale)
+    kind = CompiledModule if isinstance(model, Module) else CompiledFunction
+    return kind(model, debug, strict, on_stale)

@@ -65,7 +65,9 @@ def _sparse(name: str) -> Callable[..., Any]:
 class FurtherMethods:
     """What scripts use now and then."""
 
-    to_sparse, to_sparse_coo, to_sparse_csr = _sparse("to_sparse"), _sparse("to_sparse"), _sparse("to_sparse_csr")
+    to_sparse, to_sparse_coo, to_sparse_csr = (
+        _sparse(name) for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr")
+    )
     sparse_mask = _sparse("sparse_mask")
 
     def to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:

@@ -19,6 +19,7 @@ from chainrule.functions.shape import (
     diag,
     flip,
     meshgrid,
+    narrow,
     pad,
     reshape,
     split,
@@ -251,7 +252,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     count = (x.shape[axis] - size) // step + 1
     wanted = (*before, count, *after, size) if input.ndim else (size,)
     if not size or not x.numel():
-        return x.new_zeros(wanted)  # no entries, so nothing to share
+        return reshape(narrow(x, axis, 0, 0), wanted)  # no entries, and yet a view that has a gradient
     rows = reshape(x, (1, math.prod(before), x.shape[axis], math.prod(after)))
     windows = view_through(Windows, rows, kernel=(size, 1), stride=(step, 1), dilation=(1, 1))
     return reshape(windows, wanted)

@@ -10,7 +10,8 @@ import numpy as np
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import as_tensor, empty, make, need_cpu, tensor
 from chainrule.functions.shape import stack
-from chainrule.sparse.tensor import Layout, SparseTensor, sparse_csr
+from chainrule.layouts import strided
+from chainrule.sparse.tensor import Layout, SparseError, SparseTensor, sparse_coo, sparse_csr
 from chainrule.tensor import Tensor
 
 
@@ -79,11 +80,12 @@ def sparse_csr_tensor(
     pin_memory: bool = False,
     requires_grad: bool = False,
     check_invariants: bool | None = None,
+    layout: Layout | None = None,
 ) -> SparseTensor:
     """A sparse matrix by rows: row i has the columns `col_indices[crow_indices[i]:crow_indices[i + 1]]`.
 
     Raises ShapeError or IndexRangeError where this makes no matrix: `crow_indices` begin at 0, never fall and end at
-    the number of values; columns rise within a row.
+    the number of values; columns rise within a row. `layout` can only be `sparse_csr`, else a SparseError.
 
     >>> import chainrule
     >>> chainrule.sparse_csr_tensor([0, 1, 3], [2, 0, 2], [3.0, 4.0, 5.0], (2, 3)).to_dense()
@@ -91,6 +93,8 @@ def sparse_csr_tensor(
             [4., 0., 5.]])
     """
     need_cpu(device)
+    if layout not in (None, sparse_csr):
+        raise SparseError(f"sparse_csr_tensor has the layout sparse_csr, got {layout!r}.")
     crow, columns = _whole(crow_indices, "crow_indices"), _whole(col_indices, "col_indices")
     entries = _entries(values, dtype, requires_grad)
     if not crow.ndim == columns.ndim == entries.ndim == 1 or columns.shape != entries.shape:
@@ -165,10 +169,45 @@ def _from_dense(dense: Tensor, sparse_dim: int | None = None) -> SparseTensor:
     return SparseTensor(make(found.astype(np.int64)), entries, dense.shape, True)
 
 
-def to_sparse(x: Tensor, sparse_dim: int | None = None, *, layout: Layout | None = None, **others: Any) -> SparseTensor:
-    """The entries that are not zero. See `Tensor.to_sparse`."""
-    found = _from_dense(x, sparse_dim)
-    return found.to_sparse_csr() if layout is sparse_csr else found
+def to_sparse(
+    x: Tensor,
+    sparse_dim: int | None = None,
+    *,
+    layout: Any = None,
+    blocksize: Any = None,
+    dense_dim: int | None = None,
+) -> Any:
+    """The entries that are not zero.
+
+    Args:
+        sparse_dim: how many dimensions, the first ones, the places list; all unless given.
+        layout: `sparse_coo`, or `sparse_csr` for rows; `strided` gives the tensor back.
+        blocksize: refused, there are no blocks.
+        dense_dim: how many dimensions, the last ones, the places do not list: the same said from the other end.
+
+    Raises SparseError for a layout that is not here or a block size, ShapeError for counts that do not fit.
+
+    >>> import chainrule
+    >>> chainrule.eye(2).to_sparse(dense_dim=1).values()
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    if blocksize is not None:
+        raise SparseError("to_sparse: there are no blocks here; leave `blocksize` out.")
+    if sparse_dim is not None and (layout is not None or dense_dim is not None):
+        raise SparseError("to_sparse takes either sparse_dim, or layout and dense_dim.")
+    if layout is strided:
+        return x
+    if layout is sparse_csr:
+        return to_sparse_csr(x, dense_dim)
+    if layout not in (None, sparse_coo):
+        raise SparseError(f"to_sparse: the layouts are sparse_coo and sparse_csr, got {layout!r}.")
+    return _from_dense(x, x.ndim - dense_dim if dense_dim is not None else sparse_dim)
+
+
+def to_sparse_coo(x: Tensor) -> SparseTensor:
+    """The entries that are not zero, their places listed."""
+    return _from_dense(x)
 
 
 def to_sparse_csr(x: Tensor, dense_dim: int | None = None) -> SparseTensor:
