@@ -9,8 +9,11 @@ own (`Parameter(x)`, `x.detach().requires_grad_()`): it shows what its base hold
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -302,12 +305,18 @@ class TensorCell:
         plain = not state.gradients or (source is None and new.value.source is None)
         if overwrite is None or not plain or self._base is not None or _is_watched(state):
             return False
+        entries = new.value.array
         if _holders(self) != _ALONE or not _is_owned(self._value.array):
             return False
-        array = self._value.array
-        overwrite(array, new.value.array, **parameters)
-        self._value = Value(array, source)
-        return True
+        claim, alone = _Claim(self), False
+        try:
+            # Counted again: until the claim another thread could take the value. From now on none can.
+            alone = claim.is_plain and _holders(claim) == _ALONE and _is_owned(claim._value.array)
+            if alone:
+                overwrite(claim._value.array, entries, **parameters)
+        finally:
+            claim.release(self, changed=alone)
+        return alone
 
     def _overwrite_base(self, new: Any) -> bool:
         """The same for a view of one step: the base's entries, if only the base and this view hold them."""
@@ -319,14 +328,23 @@ class TensorCell:
             return False
         if base._base is not None or self._own or self._seen is None:
             return False
-        if self._seen is not base._value or _holders_with_view(self) != _ALONE_WITH_VIEW:
+        entries = new.value.array
+        if self._seen is not base._value or _holders_with_view(self, base) != _ALONE_WITH_VIEW:
             return False
-        array = base.value.array
-        if not _is_owned(array):
+        if not _is_owned(base._value.array):
             return False
-        overwrite(array, new.value.array, **step.parameters)
-        self._seen, base._value = None, Value(array, source)
-        return True
+        whole, part, alone = _Claim(base), _Claim(self), False
+        try:
+            plain = whole.is_plain and part.is_plain and self._seen is whole._value
+            alone = plain and _holders_with_view(part, whole) == _ALONE_WITH_VIEW and _is_owned(whole._value.array)
+            if alone:
+                overwrite(whole._value.array, entries, **step.parameters)
+        finally:
+            if alone:
+                self._seen = None
+            whole.release(base, changed=alone)
+            part.release(self, changed=False)
+        return alone
 
     def _write_through(self, new: Any) -> None:
         self._undo_turns()
@@ -554,16 +572,63 @@ def _is_owned(array: Any) -> bool:
     return type(array) is np.ndarray and array.base is None and array.flags.writeable
 
 
-def _holders(cell: TensorCell) -> tuple[int, int]:
+class _Claim(Value):
+    """What a cell holds while its array is written to, so that no other thread gets the value in the meantime.
+
+    It has no `array` until it is released: whoever asks for that waits. Nobody asks within a claim, so all get it.
+
+    Attributes:
+        _value: what the cell has held, and will be looked at as the cell's is: see `_holders`.
+        writer: the thread that writes.
+    """
+
+    __slots__ = ("_value", "writer")
+
+    def __init__(self, cell: TensorCell) -> None:
+        self.writer = threading.get_ident()
+        self._value = cell._value
+        self.source = self._value.source
+        cell._value = self
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether no other thread's claim came first."""
+        return type(self._value) is Value
+
+    def release(self, cell: TensorCell, changed: bool) -> None:
+        """Let the cell hold its old value again, or if the entries have changed another one."""
+        before = self._value
+        self.array = before.array  # of another thread's claim when that is released; which waits for nobody
+        if cell._value is self:
+            cell._value = Value(self.array, self.source) if changed or not self.is_plain else before
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there: the array. Wait for it."""
+        if name != "array":
+            raise AttributeError(name)
+        waiting = True
+        while waiting:
+            # A finaliser within the writing thread must not wait for itself, nor a fork for a thread that it has not.
+            waiting = self.writer != threading.get_ident() and self.writer in sys._current_frames()
+            with contextlib.suppress(AttributeError):
+                return _GIVEN_ARRAY(self)
+            time.sleep(0)
+        return self._value.array.copy()
+
+
+_GIVEN_ARRAY: Callable[[Value], Any] = vars(Value)["array"].__get__
+
+
+def _holders(cell: TensorCell | _Claim) -> tuple[int, int]:
     """How many hold a cell's value and its array, with the same additions every time: see `_ALONE`."""
     return sys.getrefcount(cell._value), sys.getrefcount(cell._value.array)
 
 
-def _holders_with_view(view: TensorCell) -> tuple[int, ...]:
+def _holders_with_view(view: TensorCell | _Claim, base: TensorCell | _Claim) -> tuple[int, ...]:
     """The same for a view and its base. NumPy's view of an array holds it too."""
     of_view = _holders(view)
-    value, array = _holders(view._base)
-    return *of_view, value, array - (view._value.array.base is view._base._value.array)
+    value, array = _holders(base)
+    return *of_view, value, array - (view._value.array.base is base._value.array)
 
 
 def _count_alone() -> tuple[Any, Any]:
@@ -572,7 +637,7 @@ def _count_alone() -> tuple[Any, Any]:
     base._value, view._value = Value(np.zeros(2)), Value(np.zeros(()))
     alone = _holders(base)
     view._base, view._seen = base, base._value
-    return alone, _holders_with_view(view)
+    return alone, _holders_with_view(view, base)
 
 
 _ALONE, _ALONE_WITH_VIEW = _count_alone()

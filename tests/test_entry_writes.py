@@ -30,8 +30,11 @@ HOLDERS: list[Callable[[Any], Callable[[], Any]]] = [
     lambda x: (a := np.asarray(x)[1:]) is not None and a.tolist,
     lambda x: (m := memoryview(np.asarray(x))) is not None and m.tolist,
     lambda x: x.clone().tolist,
-    lambda x: chainrule.nn.Parameter(x).tolist,
-    lambda x: chainrule.nn.Buffer(x).tolist,
+    lambda x: chainrule.nn.Parameter(x.clone()).tolist,
+    lambda x: chainrule.nn.Buffer(x.clone()).tolist,
+    lambda x: (p := chainrule.nn.Parameter(x)) is not None and (a := np.asarray(p.detach())) is not None and a.tolist,
+    lambda x: (p := chainrule.nn.Parameter(x)) is not None and (p * 1).tolist,
+    lambda x: (b := chainrule.nn.Buffer(x)) is not None and (a := b.value.array) is not None and a.tolist,
     lambda x: x.detach_copy().tolist,
     lambda x: copy.deepcopy(x).tolist,
     lambda x: x.contiguous().clone().reshape(-1).tolist,
@@ -52,6 +55,17 @@ def test_what_holds_the_value_keeps_it(hold: Any, fresh: bool) -> None:
     before = copy.deepcopy(held())
     write(x)
     assert held() == before
+
+
+@pytest.mark.parametrize("kind", [chainrule.nn.Parameter, chainrule.nn.Buffer])
+def test_parameters_and_buffers_of_a_tensor_follow(kind: Any) -> None:
+    x = chainrule.arange(12.0).reshape(4, 3).clone()
+    alone = x.clone()
+    held = kind(x)  # one memory, as in PyTorch
+    for _ in range(2):
+        write(x)
+        write(alone)
+        assert held.tolist() == x.tolist() == alone.tolist()
 
 
 def test_views_follow_and_views_of_views() -> None:
@@ -191,6 +205,47 @@ def test_other_threads_keep_what_they_hold() -> None:
     stop.set()
     thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("size", [50, 20_000])
+def test_other_threads_keep_what_they_see_of_views(size: int) -> None:
+    x = chainrule.zeros(2, size)
+    view, wrong, stop = x[0], [], threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            for tensor in (x, view):
+                value = tensor.value
+                before = value.array.copy()
+                if not (value.array == before).all():
+                    wrong.append(value)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for k in range(400):
+        view.fill_(float(k))
+        x[:, k % 50] += 1
+        x[0] = float(k)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong and view.tolist() == x[0].tolist() == [399.0] * size
+
+
+def test_a_claimed_value_is_waited_for() -> None:
+    x = chainrule.zeros(3)
+    x[0] = 1.0
+    claim, seen = cell._Claim(x), []
+    assert x.tolist() == [1, 0, 0], "the thread itself does not wait"
+    thread = threading.Thread(target=lambda: seen.append(x.tolist()))
+    thread.start()
+    thread.join(0.05)
+    assert not seen
+    claim._value.array[1] = 5.0
+    claim.release(x, changed=True)
+    thread.join()
+    assert seen == [[1, 5, 0]] == [x.tolist()] and type(x.value) is type(chainrule.zeros(1).value)
 
 
 def test_anomalies_are_still_seen() -> None:

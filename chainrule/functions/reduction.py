@@ -150,13 +150,15 @@ def centred(x: Tensor, axes: Shape) -> tuple[Tensor, Tensor]:
     """x minus its mean over the axes, and the mean, of size 1 along them.
 
     The mean is corrected by the mean of what it leaves: a rounded sum over the number is not the entry itself where
-    all are equal, and then the rounding error would be taken for a deviation.
+    all are equal, and then the rounding error would be taken for a deviation. What it leaves is corrected, not x minus
+    the better mean: that is rounded to the type of x too, by far more than deviations that are small beside it.
     """
     shape = x.value.array.shape
     axes = axes or tuple(range(len(shape)))
     rough = mean(x.detach_copy(), axes or None, keepdim=True)
-    middle = rough + mean(x - rough, axes or None, keepdim=True)
-    return x - middle, middle
+    left = x - rough
+    more = mean(left, axes or None, keepdim=True)
+    return left - more, rough + more
 
 
 def std(

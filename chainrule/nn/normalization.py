@@ -29,6 +29,7 @@ from chainrule.functions import reduction
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
 from chainrule.primitives.value import Symbol
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 Axes = tuple[int, ...]
@@ -296,7 +297,8 @@ def layer_norm(
     shape = (*[1] * axes[0], *x.shape[axes[0] :])
     if not x.numel():
         return _of_nothing(x, weight, bias, shape)
-    if not isinstance(x.value.array, Symbol):  # where the numbers are known, float64 is only taken where it is needed
+    if current_state().trace is None and not isinstance(x.value.array, Symbol):
+        # Where the numbers are known, float64 is only taken where it is needed. A trace notes even known tensors.
         y, _, variance = _normalise(x, weight, bias, axes, shape, eps)
         if not np.isinf(variance.value.array).any():
             return y
