@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -168,3 +169,37 @@ def test_a_class_of_a_notebook_is_followed_whatever_started_the_interpreter() ->
     for factor in (2.0, 3.0, 2.0, 5.0):
         space["Base"].factor = [factor]
         assert run(X).tolist() == [factor, 2 * factor, 3 * factor]
+
+
+def pops_a_list(x: chainrule.Tensor, values: Any) -> chainrule.Tensor:
+    return x * values.pop()
+
+
+def fills_a_dictionary(x: chainrule.Tensor, values: Any) -> chainrule.Tensor:
+    values["twice"] = x * 2
+    return x
+
+
+def pushes_out_of_a_full_queue(x: chainrule.Tensor, values: Any) -> chainrule.Tensor:
+    values.append(1.0)
+    return x * values[0]
+
+
+def drops_an_attribute(x: chainrule.Tensor, values: Any) -> chainrule.Tensor:
+    del values.once
+    return x
+
+
+@pytest.mark.parametrize(
+    ("step", "values"),
+    [
+        (pops_a_list, [2.0, 3.0]), (pops_a_list, deque([2.0, 3.0])), (pops_a_list, {2.0, 3.0}), (fills_a_dictionary, {}),
+        (pushes_out_of_a_full_queue, deque([2.0, 3.0], maxlen=2)), (drops_an_attribute, Plain(once=1)),
+    ],
+    ids=lambda x: getattr(x, "__name__", type(x).__name__),
+)  # fmt: skip
+def test_what_python_would_change_in_every_call_is_refused(step: Callable[..., Any], values: Any) -> None:
+    before = repr(vars(values) if isinstance(values, Plain) else values)
+    with pytest.raises(chainrule.TraceError, match="takes something out of a|changes argument 1"):
+        chainrule.compile(step)(X, values)
+    assert repr(vars(values) if isinstance(values, Plain) else values) == before

@@ -63,12 +63,27 @@ class Before:
                 "a compiled step writes to a NumPy array, which would happen in its first call only. Write to a tensor "
                 "(`chainrule.from_numpy`), or do it outside of the compiled function."
             )
+        self._refuse_what_is_lost()
         keys: Any = []
         if isinstance(self.holder, dict):
             keys = list(self.holder)
         elif isinstance(self.holder, list) and not self.has_grown():
             keys = range(len(self.holder))
         return [(self.at(key), self.holder[key]) for key in keys if self.wrote(key)]
+
+    def _refuse_what_is_lost(self) -> None:
+        """What was taken out is not put down again by a program, and so would be taken out by the first call only."""
+        if isinstance(self.holder, dict):
+            lost = any(key not in self.holder for key in self.copy)
+        elif isinstance(self.holder, list):
+            lost = len(self.holder) < len(self.copy)
+        else:
+            lost = self.changed() and len(self.holder) <= len(self.copy)
+        if lost:
+            raise TraceError(
+                f"{self.title}: the step takes something out of a {type(self.holder).__name__}, which a compiled step "
+                "would do once, when it is traced. Take it out before the call, and pass it as an argument."
+            )
 
     def at(self, key: Any) -> Place:
         """The place of an entry."""

@@ -30,7 +30,7 @@ from chainrule.compiler.places import GONE, Place
 from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.sharing import APART, Plan, better_plan, repeated
 from chainrule.compiler.step import Compiled, OtherFormError
-from chainrule.compiler.structure import put_together, take_apart
+from chainrule.compiler.structure import Contents, put_together, take_apart
 from chainrule.compiler.trace import Cell, Program, trace_step
 from chainrule.dtypes import get_default_dtype
 from chainrule.errors import TraceError
@@ -405,13 +405,19 @@ class CompiledFunction:
                 observer.enter(self.function)
                 others = [_argument(observer, thing, way) for thing, way in call.others]
                 args, kwargs = put_together(call.form, stand_ins[:count], others)
+                contents = Contents(args, kwargs)
                 answer = called(observer, self.function, list(args), kwargs)
+                if changed := contents.changed():
+                    raise TraceError(
+                        f"{self.name} changes {changed}, in Python, which a compiled step would do to a copy of it. "
+                        "Return what is new, or write into a tensor that is there."
+                    )
                 traced.shape = take_apart(answer, answers)
                 written.extend(observer.writes())
             for place, value in written:
-                before = len(answers)
+                first = len(answers)
                 form = take_apart(value, answers)
-                traced.writes.append((place, form, len(answers) - before))
+                traced.writes.append((place, form, len(answers) - first))
             return answers
 
         given = [*arguments, *plan.hidden_roots(arguments)]

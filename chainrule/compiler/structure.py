@@ -127,6 +127,49 @@ def _is_an_object(thing: Any) -> bool:
     return isinstance(thing, list | dict | set) or hasattr(thing, "__dict__") or hasattr(type(thing), "__slots__")
 
 
+class Contents:
+    """What the lists, dictionaries and sets of the arguments hold, to tell whether a step has changed one of them.
+
+    Args:
+        args, kwargs: the arguments.
+    """
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        named = [
+            *((f"argument {i}", x) for i, x in enumerate(args)),
+            *((f"argument {n}", x) for n, x in kwargs.items()),
+        ]
+        self._kept = [(title, part, part.copy()) for name, x in named for title, part in _containers(name, x)]
+
+    def changed(self) -> str:
+        """In words, the first one that no longer holds the same things; "" if all do."""
+        for title, now, before in self._kept:
+            if not _holds(now, before):
+                return f"{title}, a {type(now).__name__}"
+        return ""
+
+
+def _holds(now: Any, before: Any) -> bool:
+    if isinstance(now, set):
+        return bool(now == before)
+    if isinstance(now, defaultdict):  # which adds what it is asked for
+        return all(key in now and now[key] is x for key, x in before.items())
+    pairs = zip(now.items(), before.items(), strict=False) if isinstance(now, dict) else [(now, before)]
+    return len(now) == len(before) and all(a is b for x, y in pairs for a, b in zip(x, y, strict=True))
+
+
+def _containers(title: str, thing: Any) -> Iterator[tuple[str, Any]]:
+    if type(thing) is set:
+        yield title, thing
+    elif type(thing) in (list, dict, OrderedDict, defaultdict):
+        yield title, thing
+        for key, part in thing.items() if isinstance(thing, dict) else enumerate(thing):
+            yield from _containers(f"{title}[{key!r}]", part)
+    elif isinstance(thing, tuple):
+        for i, part in enumerate(thing):
+            yield from _containers(f"{title}[{i}]", part)
+
+
 def put_together(form: Any, leaves: Iterable[Any], others: Iterable[Any] = (), call: Any = ()) -> Any:
     """The structure with tensors in it again; numbers that Python computes are computed for this call."""
     return _put(form, iter(leaves), iter(others), call)
