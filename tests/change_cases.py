@@ -39,7 +39,8 @@ class Change:
         self.blocks.append(statement(self.place.replaced, self.place, expressions[value]))
         self.value = value
         self.form = 0 if value < len(self.kind.values) else value
-        if not self.kind.copies or self.kind.tensors:
+        queue = self.place.given and "deque(" in expressions[value]  # an argument that is known by its identity
+        if not self.kind.copies or self.kind.tensors or queue:
             self.mutated += 1  # a new object, so it may need a new program
         elif self.only_within:
             self.mutated = 0
