@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -140,7 +141,9 @@ def own_names(area: str) -> Iterator[Row]:
     """What chainrule adds to a part: its name and the first line of its docstring."""
     if area in ("", "Tensor"):
         return
-    theirs = set(dir(importlib.import_module(f"torch.{area}")))
+    peer = importlib.import_module(f"torch.{area}")
+    parts = {found.name for found in pkgutil.iter_modules(getattr(peer, "__path__", []))}  # imported or not yet
+    theirs = {*dir(peer), *parts}
     module = importlib.import_module(f"chainrule.{area}")
     for name in sorted(getattr(module, "__all__", [])):
         thing = getattr(module, name)
