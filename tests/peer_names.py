@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import pkgutil
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
