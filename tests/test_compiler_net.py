@@ -55,7 +55,10 @@ def test_a_stale_error_is_a_trace_error() -> None:
     assert issubclass(errors.StaleError, errors.TraceError)
 
 
-def test_the_eighth_call_finds_what_changed_after_the_fourth_and_writes_nothing() -> None:
+def test_the_eighth_call_finds_what_changed_after_the_fourth_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHAINRULE_STRICT", "")
     task = Task()
     run = chainrule.compile(task.step)
     for _ in range(4):
@@ -161,7 +164,8 @@ def test_a_step_that_is_traced_again_gives_the_same_numbers() -> None:
     assert outcome(lambda function: chainrule.compile(function, strict=True)) == expected
 
 
-def test_user_code_runs_once_in_a_call_that_traces() -> None:
+def test_user_code_runs_once_in_a_call_that_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAINRULE_STRICT", "")
     runs: list[int] = []
 
     def step(x: Any) -> Any:
