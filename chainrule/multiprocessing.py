@@ -113,12 +113,17 @@ def start_processes(
     daemon: bool = False,
     start_method: str = "spawn",
 ) -> ProcessContext | None:
-    """Run `fn(i, *args)` in `nprocs` processes, i = 0, 1, …, and (with `join`) wait for all.
+    """`spawn`: run `fn(i, *args)` in `nprocs` processes, i = 0, 1, …, and (with `join`) wait for all.
 
     `fn` is a function at the top of a module, since a new process imports it; so a script needs
     `if __name__ == "__main__":`.
 
     Raises ProcessRaisedException with the traceback of one that raised, ProcessExitedException for one that died.
+
+    >>> queue = get_context("spawn").SimpleQueue()
+    >>> spawn(queue.put, nprocs=2)  # queue.put(0) in one process, queue.put(1) in another
+    >>> sorted(queue.get() for _ in range(2))
+    [0, 1]
     """
     context: Any = _python.get_context(start_method)
     processes, errors = [], []
@@ -137,20 +142,7 @@ def start_processes(
     return None
 
 
-def spawn(
-    fn: Callable[..., Any],
-    args: tuple[Any, ...] = (),
-    nprocs: int = 1,
-    join: bool = True,
-    daemon: bool = False,
-    start_method: str = "spawn",
-) -> ProcessContext | None:
-    """See `start_processes`, which this is.
-
-    >>> import os
-    >>> spawn(os.kill, (0,), nprocs=0)  # nothing to do: no process
-    """
-    return start_processes(fn, args, nprocs, join, daemon, start_method)
+spawn = start_processes
 
 
 #: How tensors would be shared: they are copied, whatever is chosen.

@@ -10,7 +10,9 @@ from PIL import Image, ImageOps
 
 from chainrule.data.readers import ImageFolder, decode_image
 from chainrule.errors import DataError
+from chainrule.functions.creation import from_numpy
 from chainrule.tasks.images import _image_files
+from chainrule.vision import io as io_of_vision
 from chainrule.vision.datasets import ImageFolder as VisionFolder
 
 RAMP = np.arange(64).reshape(8, 8)
@@ -80,6 +82,21 @@ def test_up_is_up(kind, orientation):
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB"))
     np.testing.assert_array_equal(read(content, "RGB"), wanted)
     assert read(content, "RGB").shape == ((16, 32, 3) if orientation < 5 else (32, 16, 3))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_as_stored_or_turned_once(kind):
+    """As PyTorch-vision: as it is stored, unless it is asked for."""
+    pixels = np.full((8, 16, 3), 250, np.uint8)
+    pixels[:, 8:] = 0  # bright to the left as it is stored, bright above when it is turned
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    content = from_numpy(np.frombuffer(encoded(image, kind, exif=exif), np.uint8))
+    for read_it in (io_of_vision.decode_image, io_of_vision.decode_jpeg):
+        stored, turned = read_it(content), read_it(content, apply_exif_orientation=True)
+        np.testing.assert_allclose(stored, pixels.transpose(2, 0, 1), atol=8)
+        np.testing.assert_allclose(turned, np.rot90(pixels, -1).transpose(2, 0, 1), atol=8)
 
 
 def test_damaged_exif_data_say_nothing():

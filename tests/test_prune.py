@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,72 @@ def test_training_leaves_zeros_where_they_are() -> None:
     assert chainrule.equal(twin(chainrule.ones(1, 6)), layer(chainrule.ones(1, 6)))
 
 
+@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+def test_copies_are_their_own(how: str) -> None:
+    layer = prune.l1_unstructured(nn.Linear(3, 2), "weight", amount=2)
+    x = chainrule.ones(1, 3)
+    twin, second = (copy.deepcopy(layer) if how == "deepcopy" else pickle.loads(pickle.dumps(layer)) for _ in "ab")
+    prune.l1_unstructured(second, "weight", amount=1)
+    prune.remove(twin, "weight")
+    assert prune.is_pruned(layer) and prune.is_pruned(second) and not prune.is_pruned(twin)
+    assert list(twin.state_dict()) == ["bias", "weight"] and not twin._forward_pre_hooks
+    assert [int((each.weight_mask == 0).sum()) for each in (layer, second)] == [2, 3]
+    for each in (layer, second):
+        each.weight_orig.data = chainrule.full((2, 3), 5.0)
+        each(x)
+        assert chainrule.equal(each.weight, 5 * each.weight_mask), "the weight is made anew"
+    twin.weight.data = chainrule.full((2, 3), 5.0)
+    np.testing.assert_allclose(twin(x).detach(), 15 + twin.bias.detach()[None])
+
+
+@pytest.mark.parametrize("rule", [prune.L1Unstructured(3), prune.RandomUnstructured(3), prune.LnStructured(1, 2, 1)])
+def test_a_tensor_in_another_order_is_pruned_as_well(rule: prune.BasePruningMethod) -> None:
+    turned = chainrule.from_numpy(np.arange(1, 7.0).reshape(2, 3).T)
+    assert int((rule.prune(turned) == 0).sum()) == 3
+
+
+class Negative(prune.BasePruningMethod):
+    """A rule of one's own, which has no settings."""
+
+    def compute_mask(self, t: Any, default_mask: Any) -> Any:
+        return default_mask * (t >= 0)
+
+
+def test_a_rule_of_ones_own() -> None:
+    layer = nn.Linear(4, 4)
+    negative = int((layer.weight < 0).sum())
+    Negative.apply(layer, "weight")
+    assert int((layer.weight_mask == 0).sum()) == negative
+    prune.l1_unstructured(layer, "weight", amount=1)
+    assert int((layer.weight_mask == 0).sum()) == negative + 1
+    with pytest.raises(NotImplementedError, match=r"Rule must define compute_mask\(t, default_mask\)"):
+        type("Rule", (prune.BasePruningMethod,), {}).apply(layer, "bias")
+
+
+def test_what_fails_leaves_nothing() -> None:
+    layer = nn.Linear(2, 2, bias=False)
+    before = set(vars(layer))
+    with pytest.raises(ValueError, match="'weight' of Linear has no pruning"):
+        prune.remove(layer, "weight")
+    with pytest.raises(ValueError, match="has no pruning"):
+        prune.Identity.apply(nn.Linear(2, 2), "weight").remove(layer)
+    for name in ("bias", "wieght"):
+        with pytest.raises(ValueError, match=f"no parameter '{name}'; it has weight\\."):
+            prune.identity(layer, name)
+    with pytest.raises(ValueError, match="it has none"):
+        prune.identity(nn.ReLU(), "weight")
+    with pytest.raises(ValueError, match="cannot be pruned of 4"):
+        prune.l1_unstructured(layer, "weight", 5)
+    assert set(vars(layer)) == before and list(layer.state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize("amount", [True, -1, -0.5, 1.5, float("nan"), "2", None])
+def test_amounts_that_are_none(amount: Any) -> None:
+    for rule in (prune.L1Unstructured, prune.RandomUnstructured, prune.RandomStructured):
+        with pytest.raises(ValueError, match=r"share in \[0, 1\]"):
+            rule(amount)
+
+
 def test_errors() -> None:
     layer = nn.Linear(2, 2)
     with pytest.raises(ValueError, match="no parameter 'wieght'; it has weight, bias"):
@@ -94,8 +161,6 @@ def test_errors() -> None:
         prune.l1_unstructured(layer, "weight", 1.5)
     with pytest.raises(ValueError, match="5 cannot be pruned of 4"):
         prune.l1_unstructured(layer, "weight", 5)
-    with pytest.raises(ValueError, match="not pruned"):
-        prune.remove(layer, "weight")
     with pytest.raises(ValueError, match="two dimensions or more"):
         prune.ln_structured(layer, "bias", 1, n=2, dim=0)
     with pytest.raises(ValueError, match=r"the mask has shape \(3,\)"):

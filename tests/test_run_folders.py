@@ -19,6 +19,7 @@ from chainrule.errors import CheckpointError
 from chainrule.tasks.run import train_run
 from chainrule.tasks.settings import Settings
 from chainrule.train import Callback, Checkpoints, LeftAtOnce, Trainer, hold_interrupts
+from chainrule.train.run_lock import RunLock
 
 
 class Asking(Callback):
@@ -168,6 +169,38 @@ def test_a_killed_run_leaves_no_lock(tmp_path, holder):
     first, _ = trainer(Asking(0, 0), tmp_path)
     first.fit(DATA)
     assert not (tmp_path / ".lock").exists()
+
+
+WITH_WORKER = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+import chainrule
+from chainrule.data import DataLoader, TensorDataset
+from chainrule.train.run_lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
+lock.take()
+batches = iter(DataLoader(TensorDataset(chainrule.arange(40)), 1, num_workers=1, multiprocessing_context="fork"))
+next(batches)
+(worker,) = multiprocessing.active_children()
+os.kill(worker.pid, signal.SIGSTOP)  # it cannot see that its program has ended
+print(worker.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where workers are forked")
+def test_a_worker_that_outlives_its_run_has_no_lock(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", WITH_WORKER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert done.stdout is not None
+    worker = int(done.stdout.readline())
+    try:
+        assert done.wait() == -signal.SIGKILL
+        lock = RunLock(tmp_path)
+        lock.take()
+        lock.release()
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        done.stdout.close()
 
 
 def test_two_trainers_of_one_program_one_after_the_other(tmp_path):

@@ -17,10 +17,9 @@ import multiprocessing
 import sys
 import threading
 import weakref
-from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from chainrule.errors import ChainruleError
 
@@ -33,8 +32,17 @@ ADVICE = (
     "the script first; or set num_workers=0."
 )
 
-#: This process's ends of the pipes to all workers: a forked worker closes its copies, or no pipe would ever end.
-_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+class Closes(Protocol):
+    """An end of a pipe, an open file: what can be closed."""
+
+    def close(self) -> None:
+        """Give it back to the system."""
+
+
+#: This process's ends of the pipes to all workers, and its locked files: a forked worker closes its copies, or no pipe
+#: would ever end, and no lock.
+_ours: weakref.WeakSet[Closes] = weakref.WeakSet()
 
 
 class WorkerError(ChainruleError, RuntimeError):
@@ -93,16 +101,16 @@ def _asks_for_main(test: ast.expr) -> bool:
     return any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(test))
 
 
-# --------------------------------------------------------------------------------------- pipes
+# --------------------------------------------------------------------------------------- what is not inherited
 
 
-def keep_from_workers(*ends: Connection) -> None:
-    """Have the workers that are forked from now on close their copies of these ends."""
-    _ends.update(ends)
+def keep_from_workers(*ours: Closes) -> None:
+    """Have the workers that are forked from now on close their copies of these."""
+    _ours.update(ours)
 
 
 def close_inherited() -> None:
     """In a worker that was just forked: close what belongs to the process that it is a copy of."""
-    for end in list(_ends):
-        end.close()
-    _ends.clear()
+    for each in list(_ours):
+        each.close()
+    _ours.clear()

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import IO
 
+from chainrule.data.starting import keep_from_workers
 from chainrule.errors import CheckpointError
 
 #: What `write_atomically` writes to before it renames.
@@ -15,6 +16,9 @@ _HALF_WRITTEN = re.compile(r"\..*\.\d+\.writing(\..*)?")
 
 class RunLock:
     """A lock on a folder, held by one process at a time. The system lets go of it when the process ends in any way.
+
+    A loader's workers have no part in it. Another process that was forked while it was held has: it goes on until both
+    have ended.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -39,6 +43,7 @@ class RunLock:
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = self._locked()
+            keep_from_workers(self._file)
             for path in self.folder.iterdir():
                 if _HALF_WRITTEN.fullmatch(path.name):
                     path.unlink(missing_ok=True)

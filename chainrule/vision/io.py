@@ -70,7 +70,9 @@ def decode_image(
 ) -> Tensor:
     """The image in bytes (uint8 (N,), of `read_file` or `encode_png`) or in a file: uint8 (C, H, W).
 
-    apply_exif_orientation: turn it as the camera was held. Raises DataError for what is no image.
+    apply_exif_orientation: turn it as the camera was held; else it is as it was stored.
+
+    Raises DataError for what is no image.
     """
     if isinstance(input, Tensor):
         content: bytes | bytearray = _bytes(input)
@@ -78,11 +80,7 @@ def decode_image(
     else:
         content, place = read_bytes(input, folder.MAX_IMAGE_BYTES), str(input)
     wanted = ImageReadMode[mode.upper()] if isinstance(mode, str) else mode
-    image = folder.decode_image(content, place, None)
-    if apply_exif_orientation:
-        from PIL import ImageOps
-
-        image = ImageOps.exif_transpose(image)
+    image = folder.decode_image(content, place, None, turn=apply_exif_orientation)
     if image.mode in ("1", "P"):  # bits, and places in a table of colours, are no channels
         image = image.convert("L" if image.mode == "1" else "RGB")
     if wanted.value is not None and image.mode != wanted.value:

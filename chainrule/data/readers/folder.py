@@ -85,9 +85,13 @@ def read_image(path: FilePath, mode: str | None = "RGB", max_bytes: int = MAX_IM
 
 
 def decode_image(
-    content: bytes | bytearray, place: str, mode: str | None = "RGB", max_bytes: int = MAX_IMAGE_BYTES
+    content: bytes | bytearray,
+    place: str,
+    mode: str | None = "RGB",
+    max_bytes: int = MAX_IMAGE_BYTES,
+    turn: bool = True,
 ) -> Image:
-    """The image in these bytes (JPEG, PNG, PPM, BMP, GIF, TIFF or WebP), turned as its EXIF data say.
+    """The image in these bytes: JPEG, PNG, PPM, BMP, GIF, TIFF or WebP.
 
     Args:
         content: the bytes of an image file.
@@ -95,6 +99,7 @@ def decode_image(
         mode: "RGB" for three channels, "L" for one, or another of Pillow's modes; values of more than eight bits are
             scaled for it, see `pixels.eight_bits`. None leaves the values as they are stored.
         max_bytes: how large it may be when decoded; looked at before it is decoded.
+        turn: as its EXIF data say; False leaves it as it was stored (but for TIFF, which Pillow turns).
 
     Raises:
         DataError: no image in a known format, cut short, damaged, or too large.
@@ -108,7 +113,7 @@ def decode_image(
             if 4 * width * height > max_bytes:
                 raise too_large(place, max_bytes, f": {width:,} × {height:,} pixels")
             image.load()
-            turned = upright(image)
+            turned = upright(image) if turn else image
             if mode is None or image.mode == mode:
                 return turned.copy() if turned is image else turned
             return eight_bits(turned, place).convert(mode)

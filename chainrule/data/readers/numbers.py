@@ -18,8 +18,11 @@ _NUMBER = re.compile(
     rf"(?P<sign>[-+−]?)\s*(?P<before>[{_UNITS}]?)\s*(?P<digits>\d(?:[\d.,'  \u00a0\u202f]*\d)?[.,]?|[.,]\d+)"
     rf"(?P<exponent>[eE][-+]?\d+)?\s*(?P<after>[{_UNITS}]?)"
 )
-_GROUPS = {".": r"[1-9]\d{0,2}(?:(?P<mark>[,' \u00a0\u202f])\d{3})(?:(?P=mark)\d{3})*",
-           ",": r"[1-9]\d{0,2}(?:(?P<mark>[.' \u00a0\u202f])\d{3})(?:(?P=mark)\d{3})*"}  # fmt: skip
+_OTHER = {".": ",", ",": "."}  # the decimal mark of elsewhere, which may stand between groups of three digits
+_GROUPS = {
+    decimal: re.compile(rf"[1-9]\d{{0,2}}(?:(?P<mark>[{other}' \u00a0\u202f])\d{{3}})(?:(?P=mark)\d{{3}})*")
+    for decimal, other in _OTHER.items()
+}
 #: A column of texts that begin with a digit is suspected to be numbers, dates or names of rows from so many rows on.
 _SUSPECTED_ROWS = 20
 _BEGINS_LIKE_A_NUMBER = re.compile(rf"[-+−]?\s*[{_UNITS}]?\s*\d")
@@ -45,7 +48,7 @@ def written_number(text: str, decimal: str = ".") -> Written | None:
     if found is None or (found["before"] and found["after"]):
         return None
     whole, _, fraction = found["digits"].partition(decimal)
-    grouped = re.fullmatch(_GROUPS[decimal], whole) is not None
+    grouped = _GROUPS[decimal].fullmatch(whole) is not None
     if not (grouped or whole.isdecimal() or (whole == "" and fraction)) or not (fraction == "" or fraction.isdecimal()):
         return None
     sign = "-" if found["sign"] in ("-", "−") else ""
@@ -82,7 +85,7 @@ def read_column(
 
     strays = [text for text in places if text not in numbers and text not in BLANKS]
     if strays:
-        example, other = next(iter(numbers)), "," if decimal == "." else "."
+        example, other = next(iter(numbers)), _OTHER[decimal]
         other_mark = (
             f" With another decimal mark it is one: decimal={other!r}." if written_number(strays[0], other) else ""
         )
@@ -107,7 +110,7 @@ def _refuse_suspects(
     texts: Sequence[str | None], places: dict[str, int], name: str, where: Callable[[int], str], decimal: str, out: str
 ) -> None:
     """Raise DataError for a column without numbers that is one of numbers all the same."""
-    other = "," if decimal == "." else "."
+    other = _OTHER[decimal]
     for text, row in places.items():
         if written_number(text, other) is not None:
             raise DataError(

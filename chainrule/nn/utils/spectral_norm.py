@@ -15,9 +15,8 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.functions.shape import movedim
 from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.module import Module
-from chainrule.nn.utils.before_forward import WeightRule, stop_computing
+from chainrule.nn.utils.before_forward import WeightRule, parameter_of, stop_computing
 from chainrule.nn.utils.parametrize import register_parametrization
-from chainrule.nn.utils.weight_norm import _take_parameter
 from chainrule.random import randn
 from chainrule.tensor import Parameter, Tensor
 
@@ -138,7 +137,8 @@ def spectral_norm(
     if f"{name}_orig" in module._parameters:
         raise ValueError(f"{name!r} of {type(module).__name__} has spectral normalisation already.")
     dim = _usual_dim(module, name, dim)
-    weight = _take_parameter(module, name)
+    weight = parameter_of(module, name)
+    delattr(module, name)
     matrix = _as_matrix(weight.detach(), dim)
     module.register_parameter(f"{name}_orig", Parameter(weight.detach_copy()))
     for ending, extent in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):

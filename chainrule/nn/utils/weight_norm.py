@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.nn.module import Module
-from chainrule.nn.utils.before_forward import WeightRule, stop_computing
+from chainrule.nn.utils.before_forward import WeightRule, parameter_of, stop_computing
 from chainrule.nn.utils.parametrize import register_parametrization
 from chainrule.tensor import Parameter, Tensor
 
@@ -74,22 +74,14 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     """
     if f"{name}_g" in module._parameters:
         raise ValueError(f"{name!r} of {type(module).__name__} has weight normalisation already.")
-    weight = _take_parameter(module, name)
+    weight = parameter_of(module, name)
+    delattr(module, name)
     module.register_parameter(f"{name}_g", Parameter(norm_except_dim(weight.detach(), dim).detach_copy()))
     module.register_parameter(f"{name}_v", Parameter(weight.detach_copy()))
     rule = _NormRule(name, dim)
     rule(module)
     module.register_forward_pre_hook(rule)
     return module
-
-
-def _take_parameter(module: Module, name: str) -> Tensor:
-    """Take a parameter out of a module."""
-    weight = module._parameters.get(name)
-    if weight is None:
-        raise ValueError(f"{type(module).__name__} has no parameter {name!r}; it has {', '.join(module._parameters)}.")
-    delattr(module, name)
-    return weight
 
 
 def remove_weight_norm(module: Module, name: str = "weight") -> Module:
