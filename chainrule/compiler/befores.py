@@ -11,6 +11,10 @@ from chainrule.compiler.places import GONE, Place
 from chainrule.errors import TraceError
 
 Write = tuple[Place, Any]
+_TAKEN_OUT = (
+    "{}: the step takes something out of a {}, which a compiled step would do once, when it is traced. Take it out "
+    "before the call, and pass it as an argument."
+)
 
 
 class Before:
@@ -80,10 +84,7 @@ class Before:
         else:
             lost = self.changed() and len(self.holder) <= len(self.copy)
         if lost:
-            raise TraceError(
-                f"{self.title}: the step takes something out of a {type(self.holder).__name__}, which a compiled step "
-                "would do once, when it is traced. Take it out before the call, and pass it as an argument."
-            )
+            raise TraceError(_TAKEN_OUT.format(self.title, type(self.holder).__name__))
 
     def at(self, key: Any) -> Place:
         """The place of an entry."""
@@ -131,7 +132,9 @@ class SlotsBefore(Before):
 
     def writes(self) -> list[Write]:
         """Those that hold something else."""
-        names = [name for name in self.copy if self.wrote(name) and hasattr(self.holder, name)]
+        names = [name for name in self.copy if self.wrote(name)]
+        if any(not hasattr(self.holder, name) for name in names):
+            raise TraceError(_TAKEN_OUT.format(self.title, type(self.holder).__name__))
         return [(self.at(name), getattr(self.holder, name)) for name in names]
 
     def at(self, key: Any) -> Place:
@@ -174,12 +177,17 @@ class VariableBefore(Before):
     def writes(self) -> list[Write]:
         """The variable, if it holds something else."""
         now = self._now()
-        return [(self.variable, now)] if now is not self.copy and now is not MISSING else []
+        if now is MISSING and self.changed():
+            raise TraceError(_TAKEN_OUT.format(self.title, "namespace"))
+        return [(self.variable, now)] if now is not self.copy else []
 
     def restore(self) -> None:
         """Put back what it held."""
-        if self.changed() and self.copy is not MISSING:
-            if self.variable.how == "entry":
-                self.holder[self.variable.key] = self.copy
-            else:
-                self.holder.cell_contents = self.copy
+        if not self.changed():
+            return
+        if self.copy is not MISSING:
+            self.variable.write(self.copy, ())
+        elif self.variable.how == "entry":
+            del self.holder[self.variable.key]
+        else:
+            del self.holder.cell_contents

@@ -47,7 +47,7 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     if special is not None:
         return special(o, function, args, kwargs)
     o.see(function)
-    if is_a(function, functools.partial) and type(function) is functools.partial:
+    if type(function) is functools.partial:
         return _call_partial(o, function, args, kwargs)
     if type(function) in _GETTERS:
         return _get(o, function, args[0])
@@ -145,6 +145,8 @@ def _is_ours(function: Any) -> bool:
 def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """A method of a list, dictionary or set from outside."""
     name = function.__name__
+    for part in args:  # which are compared with its entries
+        o.pin(part)
     if is_a(owner, dict) and not is_a(owner, WatchedDict):
         if name == "get" and args:
             found = owner.get(args[0], MISSING)
@@ -199,7 +201,7 @@ def combined(o: Observer, function: Any, x: Any, y: Any) -> Any:
 
 
 def _getattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    thing, name, *default = (*args,)
+    thing, name, *default = args
     if is_a(thing, Number):
         thing.decides()
     value = getattr(thing, name, MISSING)
@@ -210,12 +212,7 @@ def _getattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]
 
 
 def _hasattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    there = hasattr(*args)
-    if there:
-        o.attribute(args[0], args[1], getattr(*args))
-    else:
-        o.absent(*args)
-    return there
+    return _getattr(o, getattr, [*args, MISSING], {}) is not MISSING
 
 
 def _setattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -245,6 +242,13 @@ def _getitem(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]
     return o.item(thing, key, thing[key])
 
 
+def _id(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    o.pin(args[0])
+    if function is hash:
+        o.everything(args[0])
+    return function(*args, **kwargs)
+
+
 def _vars(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     return o.attribute(args[0], "__dict__", function(*args, **kwargs))
 
@@ -265,6 +269,10 @@ def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -
             for entry in part if is_a(part, list | tuple) else ():
                 o.everything(entry)
     walked = [part if is_a(part, str | bytes | Number) else o.each(part) for part in args]
+    if function in _COMPARING and not callables:
+        for part in walked:
+            for entry in part if is_a(part, list | tuple) else ():
+                o.contents(entry)
     numbers = numbers_in(walked, 1)
     if not numbers or function in (list, tuple, zip, enumerate, reversed, map, filter, iter):
         return function(*walked, **kwargs)
@@ -283,9 +291,11 @@ def _print(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     return function(*[part.value if is_a(part, Number) else part for part in args], **kwargs)
 
 
+#: Of these C looks at what the parts are made of.
+_COMPARING = frozenset({set, frozenset, sum, min, max, any, all, sorted})
 _WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed, iter)
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     getattr: _getattr, hasattr: _hasattr, setattr: _setattr, delattr: _setattr, len: _len, isinstance: _isinstance,
-    type: _isinstance, vars: _vars, operator.getitem: _getitem, next: _next, print: _print,
+    type: _isinstance, id: _id, hash: _id, vars: _vars, operator.getitem: _getitem, next: _next, print: _print,
     **dict.fromkeys(_WALKERS, _walk),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.compiler.guards import same_form
 from chainrule.compiler.numbers import Number
 from chainrule.compiler.observe import ArrayAt
 from chainrule.compiler.places import Place
@@ -48,7 +49,7 @@ class _Comparison:
         theirs = {self._key(origin): symbol for symbol, origin in others}
         for symbol, origin in ours:
             other = theirs.get(self._key(origin))
-            if other is None or not self._same_form(symbol, other):
+            if other is None or not same_form(symbol, other):
                 raise _DifferentError(f"an input is another one: {_origin(origin)}")
             self.names[symbol] = other
         for i, (x, y) in enumerate(zip(a.equations, b.equations, strict=False)):
@@ -99,9 +100,6 @@ class _Comparison:
         self._need(self.alike(a.forms, b.forms), f"{place} ({b.primitive.name}) has another form")
         self.names.update(zip(a.outputs, b.outputs, strict=True))
 
-    def _same_form(self, a: Any, b: Any) -> bool:
-        return bool(a.shape == b.shape and a.dtype == b.dtype)
-
     def alike(self, a: Any, b: Any) -> bool:
         """Whether two values within the traces are the same, with symbols standing for each other."""
         if isinstance(a, Symbol):
@@ -116,7 +114,7 @@ class _Comparison:
         return bool(a == b)
 
     def _arrays(self, a: Any, b: Any) -> bool:
-        return self._same_form(a, b) and bool(a.tobytes() == b.tobytes())
+        return same_form(a, b) and bool(a.tobytes() == b.tobytes())
 
     def _sequences(self, a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(self.alike, a, b))
@@ -142,9 +140,6 @@ class _Comparison:
         if a.place is not None or b.place is not None:
             return a.place is not None and b.place is not None and a.place.identity == b.place.identity
         return a.function is b.function and self._sequences(list(a.arguments), list(b.arguments))
-
-    def _objects(self, a: Any, b: Any) -> bool:
-        return self._dictionaries(vars(a), vars(b))
 
 
 #: How things of a kind are compared; anything else by ==.

@@ -23,7 +23,7 @@ from chainrule.cell import TensorCell
 from chainrule.changes import changes
 from chainrule.compiler.places import GONE, Place
 
-#: Containers of which only what was read counts, as of objects of the user's. Of an array that is its form.
+#: Containers of which only what was read counts, as of objects of the user's.
 _LOOKED_INTO = frozenset(
     {list, tuple, dict, set, OrderedDict, defaultdict, types.SimpleNamespace, argparse.Namespace, np.ndarray}
 )
@@ -162,7 +162,7 @@ class Facts:
         facts: what was read.
         tables: what our own objects hold, looked at when one of them says that it has changed.
         plain: tables that cannot say so, looked at in every call.
-        wanted: tensors, with whether they want a gradient.
+        wanted: tensors, of which it counts whether they want a gradient and who is told of it.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Facts:
         self.facts = list(facts)
         self._look_here()
         self.tables, self.plain = list(tables), list(plain)
-        self.wanted = [(tensor, tensor.requires_grad) for tensor in wanted]
+        self.wanted = [(tensor, tensor.requires_grad, _hooks_of(tensor)) for tensor in wanted]
         self.count = changes.count
 
     def _look_here(self) -> None:
@@ -220,7 +220,7 @@ class Facts:
         count = changes.count
         if not all(table.unchanged() for table in self.tables):
             return False
-        if not all(tensor.requires_grad is wanted for tensor, wanted in self.wanted):
+        if not all(t.requires_grad is wanted and alike(_hooks_of(t), hooks) for t, wanted, hooks in self.wanted):
             return False
         self.count = count
         return True
@@ -235,10 +235,21 @@ class Facts:
             for title, key, before, now in table.changes():
                 place = Place(table.holder, "entry", key, title) if isinstance(table.holder, dict) else None
                 found.append(Change(title, place, before, now))
-        for tensor, wanted in self.wanted:
+        for tensor, wanted, hooks in self.wanted:
             if tensor.requires_grad is not wanted:
                 found.append(Change("requires_grad of a tensor", None, wanted, not wanted))
+            elif not alike(_hooks_of(tensor), hooks):
+                found.append(Change("the hooks of a tensor", None, hooks, _hooks_of(tensor)))
         return found
+
+
+def _hooks_of(tensor: Any) -> tuple[Any, ...]:
+    """What is called with a leaf's gradient, and after it has been added to."""
+    leaf = tensor._leaf
+    if leaf is None:
+        return ()
+    of_gradient = [hook for hooks in (leaf.hooks or {}).values() for hook in hooks.values()]
+    return *of_gradient, None, *(leaf.after or ())
 
 
 def read(place: Place, call: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 import types
 from contextlib import suppress
@@ -23,6 +24,7 @@ from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
 from chainrule.compiler.compare import arguments_used, difference, same_structure
 from chainrule.compiler.facts import Change, Facts, read
+from chainrule.compiler.guards import Guards
 from chainrule.compiler.net import Net, stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.observe import ArrayAt, Observer
@@ -114,8 +116,8 @@ class Traced:
         inputs: what gives the arguments behind all these, which were found while tracing, and the form of each.
         used: the sources of both that something depends on.
         plan: how the arguments share memory.
-        observer: knows what was there before.
         known: which numbers and tensors were inputs.
+        guards: what its tensors were; made for the call that is about to run.
         seconds: how long it took.
     """
 
@@ -127,8 +129,8 @@ class Traced:
     inputs: list[tuple[Any, Any]]
     used: list[Any]
     plan: Plan
-    observer: Observer
     known: Knowledge
+    guards: Guards
     seconds: float
 
     def arguments(self, call: Call) -> tuple[list[Any], list[Any]]:
@@ -138,6 +140,10 @@ class Traced:
             return call.leaves, []
         prepared = [_input_now(source, form, given) for source, form in self.prepared]
         return [*call.leaves, *prepared], [_input_now(source, form, given) for source, form in self.inputs]
+
+    def guard(self, arguments: list[Any]) -> None:
+        """The tensors are about to be changed by a run: remember how they are."""
+        self.guards = Guards(self.program, self.plan, arguments)
 
     def same_as(self, other: Traced) -> str:
         """In words, where this differs from another trace; "" if nowhere."""
@@ -171,7 +177,7 @@ class Variant:
                 arguments = traced.arguments(call)
             except _MisfitError:
                 continue
-            if self.compiled.fits(arguments[0]):
+            if traced.guards.hold(arguments[0]):
                 if i:
                     self.traces.insert(0, self.traces.pop(i))
                 return traced, arguments
@@ -189,6 +195,15 @@ class Variant:
 
 
 _NOTHING = Value(np.zeros(()))
+
+
+def _write_knowingly(changed: set[int], first: int, observer: Observer, known: Knowledge) -> None:
+    """A tensor within an argument is written to: it has to be an argument from the start, as it may be shared."""
+    written = [source for i, (source, _) in enumerate(observer.inputs) if first + i in changed]
+    places = [place for place in written if isinstance(place, Place)]
+    if places:
+        known.moving.update({place.identity: place for place in places})
+        raise _AgainError
 
 
 class _AgainError(BaseException):
@@ -251,7 +266,8 @@ class CompiledFunction:
         if on_stale not in ("raise", "warn"):
             raise ValueError(f'on_stale is "raise" or "warn", got {on_stale!r}.')
         self.function = function
-        self.debug, self.strict, self.on_stale = debug, strict, on_stale
+        self.debug, self.on_stale = debug, on_stale
+        self.strict = strict or os.environ.get("CHAINRULE_STRICT", "") not in ("", "0")
         self.name = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = getattr(function, "__doc__", None)
         self.__name__ = self.name
@@ -287,20 +303,20 @@ class CompiledFunction:
     def _make(self, known: list[Variant], call: Call) -> Any:
         """Trace this call, and run what comes out: a program that is there already, or a new one."""
         changed = self._note_changes(known, call)
-        traced = self._trace(call, self._known)
+        traced, observer = self._trace(call, self._known)
         try:
             for variant in reversed(known):
                 if not traced.program.leaves_behind and not traced.same_as(variant.traces[0]):
+                    arguments = traced.arguments(call)
+                    traced.guard(arguments[0])
                     variant.add(traced)
                     self._last = variant.compiled
-                    try:
-                        return variant.run(call, traced, traced.arguments(call))
-                    except OtherFormError:
-                        pass
+                    with suppress(OtherFormError):
+                        return variant.run(call, traced, arguments)
             self._say_why(known, call, changed)
             return self._compile(known, call, traced)
         except BaseException:
-            traced.observer.roll_back()
+            observer.roll_back()
             raise
 
     def _note_changes(self, known: list[Variant], call: Call) -> list[Change]:
@@ -321,12 +337,22 @@ class CompiledFunction:
                 self._known.moving[place.identity] = place
         return changed
 
-    def _trace(self, call: Call, known: Knowledge) -> Traced:
-        """Run the function on symbols. A number that shapes the program is no input: then once more."""
+    def _trace(self, call: Call, known: Knowledge) -> tuple[Traced, Observer]:
+        """Run the function on symbols.
+
+        And once more if a number that was an input shapes the program, or if the step turns out to write into memory
+        that its tensors share. The observer knows what was there before.
+        """
+        plan = APART
         while True:
             observer = self._observer(call, known)
             try:
-                return self._traced(call, observer, known)
+                traced, better = self._traced(call, plan, observer, known)
+                if better is None:
+                    return traced, observer
+                observer.roll_back()
+                plan = better
+                continue
             except _AgainError:
                 observer.roll_back()
             except NumberDecidesError as found:
@@ -340,13 +366,14 @@ class CompiledFunction:
                     known.decide(given)  # Python itself was handed one of them (by `__index__`, say)
                 else:
                     raise
+            plan = APART  # the arguments are others now
 
     def _observer(self, call: Call, known: Knowledge) -> Observer:
         crowded = len(self.programs.get(call.key, ())) >= CROWDED
         return Observer(known.moving, known.deciding, crowded)
 
-    def _traced(self, call: Call, observer: Observer, known: Knowledge) -> Traced:
-        """One trace; and another if the step turns out to write into memory that its tensors share."""
+    def _traced(self, call: Call, plan: Plan, observer: Observer, known: Knowledge) -> tuple[Traced, Plan | None]:
+        """One trace, and how its arguments should have shared memory; None if as they did."""
         started = time.perf_counter()
         prepared = [
             (identity, place, tensor)
@@ -354,48 +381,35 @@ class CompiledFunction:
             if (tensor := _tensor_at(place, call.given)) is not None
         ]
         arguments = [*call.leaves, *(tensor for _, _, tensor in prepared)]
-        plan: Plan | None = APART
-        while plan is not None:
-            traced = self._trace_planned(
-                call, plan, arguments, [identity for identity, _, _ in prepared], observer, known
+        traced = self._trace_planned(call, plan, arguments, [identity for identity, _, _ in prepared], observer, known)
+        program = traced.program
+        given = [*arguments, *plan.hidden_roots(arguments)]
+        changed = program.changed()
+        _write_knowingly(changed, len(given), observer, known)
+        better = better_plan(plan, arguments, given, changed, *program.cells())
+        if better is not None and program.leaves_behind:
+            raise TraceError(
+                "the step writes into memory that an argument shares, and leaves a tensor behind in Python (in an "
+                "attribute, a list), so it cannot be traced again. Return that tensor, or pass the step a clone()."
             )
-            program = traced.program
-            given = [*arguments, *plan.hidden_roots(arguments)]
-            changed = program.changed()
-            self._write_knowingly(changed, len(given), observer, known)
-            plan = better_plan(plan, arguments, given, changed, *program.cells())
-            if plan is not None and program.leaves_behind:
-                raise TraceError(
-                    "the step writes into memory that an argument shares, and leaves a tensor behind in Python (in an "
-                    "attribute, a list), so it cannot be traced again. Return that tensor, or pass the step a clone()."
-                )
-            if plan is not None:
-                observer.roll_back()
-                observer = self._observer(call, known)
-        traced.prepared = [(place, _form_of(tensor)) for _, place, tensor in prepared]
-        traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in traced.observer.inputs]
         # Of one that nothing depends on the form may count all the same (`len(x)`), if the step has seen it.
-        seen = [identity in traced.observer.stand_ins for identity, _, _ in prepared]
-        traced.prepared = [pair if known else (None, None) for pair, known in zip(traced.prepared, seen, strict=True)]
-        used = arguments_used(traced.program)
+        seen = [identity in observer.stand_ins for identity, _, _ in prepared]
+        traced.prepared = [
+            (place, _form_of(tensor)) if was_seen else (None, None)
+            for (_, place, tensor), was_seen in zip(prepared, seen, strict=True)
+        ]
+        traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in observer.inputs]
+        used = arguments_used(program)
         traced.used = [source for i, (source, _) in enumerate(traced.prepared) if len(call.leaves) + i in used]
         traced.used += [source for i, (source, _) in enumerate(traced.inputs) if len(given) + i in used]
         traced.seconds = time.perf_counter() - started
-        return traced
-
-    def _write_knowingly(self, changed: set[int], first: int, observer: Observer, known: Knowledge) -> None:
-        """A tensor within an argument is written to: it has to be an argument from the start, as it may be shared."""
-        written = [source for i, (source, _) in enumerate(observer.inputs) if first + i in changed]
-        places = [place for place in written if isinstance(place, Place)]
-        if places:
-            known.moving.update({place.identity: place for place in places})
-            raise _AgainError
+        return traced, better
 
     def _trace_planned(
         self, call: Call, plan: Plan, arguments: list[Any], moving: list[Any], observer: Observer, known: Knowledge
     ) -> Traced:
         traced = Traced()
-        traced.known, traced.plan, traced.observer, traced.writes = known.copy(), plan, observer, []
+        traced.known, traced.plan, traced.writes = known.copy(), plan, []
         count, written = len(call.leaves), []
 
         def run(stand_ins: list[Any]) -> list[Any]:
@@ -429,7 +443,8 @@ class CompiledFunction:
 
     def _compile(self, known: list[Variant], call: Call, traced: Traced) -> Any:
         arguments = traced.arguments(call)
-        compiled = Compiled(traced.program, traced.plan, arguments[0], self.debug)
+        traced.guard(arguments[0])
+        compiled = Compiled(traced.program, traced.plan, self.debug)
         log.info(
             "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
             self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
@@ -459,19 +474,21 @@ class CompiledFunction:
 
     def _check(self, variant: Variant, before: Traced, known: list[Variant], call: Call) -> Any:
         """Trace a call whose facts hold all the same, and compare; the trace takes the place of the call."""
-        traced = self._trace(call, before.known.copy())
+        traced, observer = self._trace(call, before.known.copy())
         try:
             found = traced.same_as(before) if not traced.program.leaves_behind else "it leaves tensors behind"
             if not found:
                 variant.net.agreed()
-                return variant.run(call, traced, traced.arguments(call))
+                arguments = traced.arguments(call)
+                traced.guard(arguments[0])
+                return variant.run(call, traced, arguments)
             if variant.compiled.has_other_forms():  # which a run would have noticed
                 return self._compile(known, call, traced)
             known.remove(variant)
             stale(self.name, found, variant.net.last_agreed, warn=self.on_stale == "warn")
             return self._compile(known, call, traced)
         except BaseException:
-            traced.observer.roll_back()
+            observer.roll_back()
             raise
 
     # ------------------------------------------------------------------------------------- asking

@@ -7,7 +7,6 @@ trace takes the place of the call, so the user's code runs once. If it gives ano
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -35,7 +34,7 @@ class Net:
     def is_due(self, strict: bool) -> bool:
         """Count a call; whether it is to be compared."""
         self.calls += 1
-        if strict or _always():
+        if strict:
             return True
         if self.calls <= EARLY:
             return self.calls & (self.calls - 1) == 0
@@ -52,10 +51,6 @@ class Net:
     def agreed(self) -> None:
         """The trace of this call gave the same program."""
         self.last_agreed, self._ran = self.calls, 0.0
-
-
-def _always() -> bool:
-    return os.environ.get("CHAINRULE_STRICT", "") not in ("", "0")
 
 
 def stale(name: str, found: str, last_agreed: int, *, warn: bool) -> None:

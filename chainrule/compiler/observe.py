@@ -150,7 +150,11 @@ class Observer(Sight):
         from chainrule.nn.module import Module
         from chainrule.optim.optimizer import Optimizer
 
-        if is_a(thing, (TensorCell, np.ndarray, *ATOMS)):
+        if is_a(thing, (TensorCell, *ATOMS)):
+            own = is_a(thing, TensorCell) and name in vars(thing) and not self.is_made_by_the_step(thing)
+            return self.read(Place(thing, "field", name, f"a tensor's {name}"), value) if own else value
+        if is_a(thing, np.ndarray):
+            self._note_of_array(thing, name, value)
             return value
         if is_a(thing, types.ModuleType):
             return self._attribute_of_file(thing, name, value)
@@ -170,6 +174,15 @@ class Observer(Sight):
             self.mark(value, None)
             return value
         return self._attribute_outside(thing, name, value)
+
+    def _note_of_array(self, array: Any, name: str, value: Any) -> None:
+        """What is asked of a NumPy array is its form, or the numbers in another one."""
+        if id(array) not in self.outside:
+            return
+        if type(value) in (int, tuple, np.dtype):
+            self.ask(questions.of_array(name), array, f".{name}", value)
+        elif not callable(value):
+            self.contents(array)
 
     def _attribute_of_file(self, thing: types.ModuleType, name: str, value: Any) -> Any:
         """An attribute of a Python module: the user's is configuration, or has functions to follow."""
@@ -538,9 +551,7 @@ class Observer(Sight):
     def _with_way(self, fact: Fact) -> Fact:
         """A fact, with whether another thing may lie there: if all that was read of it is known by this way to it."""
         place = self.place_of(fact.value)
-        only_way = (
-            place is not None and place.identity == fact.place.identity and id(fact.value) not in self.found_twice
-        )
+        only_way = place is not None and place.identity == fact.place.identity and id(fact.value) not in self.pinned
         return fact._replace(looked_into=only_way and is_looked_into(fact.value))
 
 

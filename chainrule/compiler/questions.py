@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,12 @@ def lacks(name: str) -> Callable[[Any], bool]:
 def lacks_item(key: Any) -> Callable[[Any], bool]:
     """Whether a container has no such key."""
     return lambda thing: key not in thing
+
+
+@functools.lru_cache(maxsize=64)
+def of_array(name: str) -> Callable[[Any], Any]:
+    """A NumPy array's shape, type, size, ..."""
+    return operator.attrgetter(name)
 
 
 def of_contents(thing: Any) -> Callable[[Any], Any] | None:

@@ -5,6 +5,7 @@ While no step is traced in this thread they do what the original code did.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import threading
 from collections import deque
@@ -92,7 +93,7 @@ def item(thing: Any, key: Any) -> Any:
     if o is None:
         return thing[key]
     _decided(thing if is_a(thing, Number) else None, key)
-    o.contents(key)
+    contents(key)
     try:
         value = thing[key]
     except LookupError:
@@ -120,9 +121,26 @@ def contents(thing: Any) -> Any:
         thing.decides()
     if o is not None and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.contents(thing)
-    elif o is not None and id(thing) in o.outside and _is_compared_by_others(type(thing)):
-        o.everything(thing)
+    elif o is not None and id(thing) in o.outside:
+        if _is_compared_by_identity(type(thing)):
+            o.pin(thing)
+        if _is_compared_by_others(type(thing)):
+            o.everything(thing)
     return thing
+
+
+def itself(thing: Any) -> Any:
+    """Something is compared by `is`: another thing with the same contents would not do."""
+    o = _per_thread.observer
+    if is_a(thing, Number):
+        thing.decides()
+    if o is not None:
+        o.pin(thing)
+    return thing
+
+
+def _is_compared_by_identity(kind: type) -> bool:
+    return not any("__eq__" in vars(base) for base in kind.__mro__[:-1])
 
 
 def _is_compared_by_others(kind: type) -> bool:
@@ -199,6 +217,26 @@ def spread(thing: Any) -> Any:
     return o.spread(thing)
 
 
+def unpacked(thing: Any, shape: tuple[Any, Any]) -> Any:
+    """Something is taken apart: `a, (b, c) = thing`. `shape` says what of it is taken apart further."""
+    walked = each(thing)
+    if not is_a(walked, (list, tuple)):
+        return walked
+    first, last = shape
+    parts = list(walked)
+    for i, inner in [*enumerate(first), *((i - len(last), inner) for i, inner in enumerate(last))]:
+        if inner is not None and -len(parts) <= i < len(parts):
+            parts[i] = unpacked(parts[i], inner)
+    return parts
+
+
+def each_unpacked(thing: Any, shape: tuple[Any, Any]) -> Any:
+    """Something is walked through and its parts are taken apart: `for a, b in thing`."""
+    if _per_thread.observer is None:
+        return thing
+    return (unpacked(part, shape) for part in each(thing))
+
+
 def writing(thing: Any) -> Any:
     """An attribute or an item is about to be written."""
     o = _per_thread.observer
@@ -221,12 +259,16 @@ def assigns(name: str, shown: Any) -> None:
 def imported(value: Any, module: str, name: str) -> None:
     """A name was imported from a module within a function."""
     o = _per_thread.observer
-    if o is not None and module in sys.modules:
+    if o is None:
+        return
+    if module.startswith("."):
+        module = importlib.util.resolve_name(module, sys._getframe(1).f_globals["__package__"])
+    if module in sys.modules:
         o.attribute(sys.modules[module], name, value)
 
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, namespace, variable, attribute, item, key, call, contents, everything, truth, unary, binary,
-              in_place, each, spread, writing, assigns, imported)
+    for f in (name, namespace, variable, attribute, item, key, call, contents, itself, everything, truth, unary, binary,
+              in_place, each, unpacked, each_unpacked, spread, writing, assigns, imported)
 }  # fmt: skip

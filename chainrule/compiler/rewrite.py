@@ -289,6 +289,21 @@ def _reader(name: str, *arguments: Any) -> Any:
     return ast.Call(ast.Constant(_MARK + name), list(arguments), [])
 
 
+def _walked(iterable: Any, target: Any) -> Any:
+    """An iterable whose parts a loop's target may take apart further."""
+    shape = _shape_of(target)
+    return _reader("each", iterable) if shape is None else _reader("each_unpacked", iterable, ast.Constant(shape))
+
+
+def _shape_of(target: Any) -> Any:
+    """What of a target is taken apart: (of the parts before a star, of those behind it), None for what is not."""
+    if not isinstance(target, ast.Tuple | ast.List):
+        return None
+    star = next((i for i, part in enumerate(target.elts) if isinstance(part, ast.Starred)), len(target.elts))
+    shapes = [_shape_of(part) for part in target.elts]
+    return tuple(shapes[:star]), tuple(shapes[star + 1 :])
+
+
 def _operator(node: ast.operator, in_place: bool = False) -> ast.Constant:
     name = _OPERATORS[type(node)]
     return ast.Constant(_MARK + "operator." + ("i" + name.rstrip("_") if in_place else name))
@@ -372,7 +387,8 @@ class _Rewriter(ast.NodeTransformer):
         if outer is not None and outer.is_class:
             self.scope.outer = outer.outer
         for i, generator in enumerate(node.generators):
-            generator.iter = _reader("each", first if i == 0 else self.visit(generator.iter))
+            given = first if i == 0 else self.visit(generator.iter)
+            generator.iter = given if generator.is_async else _walked(given, generator.target)
             generator.ifs = [_reader("truth", self.visit(test)) for test in generator.ifs]
             generator.target = self.visit(generator.target)
         for field in ("elt", "key", "value"):
@@ -442,7 +458,10 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         arguments = [self.visit(a) for a in node.args]
         keywords = [self.visit(k) for k in node.keywords]
-        if self.scope is None or (isinstance(node.func, ast.Name) and node.func.id in _OF_THE_FRAME):
+        asks_the_frame = isinstance(node.func, ast.Name) and (
+            node.func.id in _OF_THE_FRAME or (node.func.id in ("vars", "dir") and not arguments)
+        )
+        if self.scope is None or asks_the_frame:
             node.func = node.func if self.scope is not None else self.visit(node.func)
             node.args, node.keywords = arguments, keywords
             asked = self.scope is not None and isinstance(node.func, ast.Name) and node.func.id == "globals"
@@ -491,9 +510,12 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> Any:
-        parts = [self.visit(node.left), *(self.visit(c) for c in node.comparators)]
+        given = [node.left, *node.comparators]
+        parts = [self.visit(part) for part in given]
         if self.scope is not None and not all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
             parts = [_reader("contents", part) for part in parts]
+        elif self.scope is not None and not any(isinstance(part, ast.Constant) for part in given):
+            parts = [_reader("itself", part) for part in parts]  # `is None` asks for no identity but None's
         node.left, node.comparators = parts[0], parts[1:]
         return node
 
@@ -518,7 +540,7 @@ class _Rewriter(ast.NodeTransformer):
     def visit_For(self, node: Any) -> Any:
         self.generic_visit(node)
         if self.scope is not None and isinstance(node, ast.For):
-            node.iter = _reader("each", node.iter)
+            node.iter = _walked(node.iter, node.target)
         return node
 
     def visit_Match(self, node: ast.Match) -> Any:
@@ -533,12 +555,25 @@ class _Rewriter(ast.NodeTransformer):
         node.body = self._statements(node.body)
         return node
 
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> Any:
+        value = self.visit(node.value)
+        node.value = value if self.scope is None else _reader("each", value)
+        return node
+
     def visit_Assign(self, node: ast.Assign) -> Any:
         node.value = self.visit(node.value)
-        if self.scope is not None and any(isinstance(t, ast.Tuple | ast.List) for t in node.targets):
-            node.value = _reader("each", node.value)
+        shapes = [_shape_of(t) for t in node.targets]
         node.targets = [self.visit(t) for t in node.targets]
-        return node
+        if self.scope is None or self.scope.is_class or not any(shapes):
+            return node
+        if len(shapes) == 1:
+            node.value = _reader("unpacked", node.value, ast.Constant(shapes[0]))
+            return node
+        statements = [ast.Assign([ast.Name(_HOLDER, ast.Store())], node.value)]
+        for target, shape in zip(node.targets, shapes, strict=True):
+            value = ast.Name(_HOLDER, ast.Load())
+            statements.append(ast.Assign([target], _reader("unpacked", value, ast.Constant(shape)) if shape else value))
+        return [ast.fix_missing_locations(ast.copy_location(s, node)) for s in statements]
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         node.value = None if node.value is None else self.visit(node.value)
@@ -573,12 +608,13 @@ class _Rewriter(ast.NodeTransformer):
         return statements
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
-        if self.scope is None or node.level or any(a.name == "*" for a in node.names):
+        if self.scope is None or any(a.name == "*" for a in node.names):
             return node
         said: list[Any] = [node]
         for alias in node.names:
             name = ast.Name(alias.asname or alias.name, ast.Load())
-            said.append(ast.Expr(_reader("imported", name, ast.Constant(node.module), ast.Constant(alias.name))))
+            module = "." * node.level + (node.module or "")
+            said.append(ast.Expr(_reader("imported", name, ast.Constant(module), ast.Constant(alias.name))))
             ast.copy_location(said[-1], node)
             ast.fix_missing_locations(said[-1])
         return said

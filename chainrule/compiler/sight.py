@@ -80,7 +80,7 @@ class Sight:
 
     Attributes:
         outside: what was there before the step, by identity, with where it was found.
-        found_twice: what of this was found in several places.
+        pinned: what of this counts as this very thing: it was found in several places, or compared by identity.
         cells: variables of enclosing functions that were there before.
         watched: modules and optimisers, which say themselves when they change.
         blind: whether a function without source takes part: then numbers are no inputs.
@@ -88,7 +88,7 @@ class Sight:
 
     def __init__(self) -> None:
         self.outside: dict[int, tuple[Any, Place | None]] = {}
-        self.found_twice: set[int] = set()
+        self.pinned: set[int] = set()
         self.cells: dict[int, tuple[Any, Place | None]] = {}
         self.watched: dict[int, Any] = {}
         self.blind = False
@@ -130,11 +130,16 @@ class Sight:
         if id(thing) in self.outside:
             before = self.outside[id(thing)][1]
             if before is not place and (before is None or place is None or before.identity != place.identity):
-                self.found_twice.add(id(thing))
+                self.pinned.add(id(thing))
             return
         self.outside[id(thing)] = thing, place
         if is_a(thing, types.MethodType):
             self.mark(thing.__self__, Place(thing, "attribute", "__self__", str(place or thing.__name__), place))
+
+    def pin(self, thing: Any) -> None:
+        """That it is this very thing counts: another one with the same contents would not do."""
+        if id(thing) in self.outside:
+            self.pinned.add(id(thing))
 
     def place_of(self, thing: Any) -> Place | None:
         """Where something outside was found; None if it is not outside, or a root without a place."""

@@ -13,11 +13,12 @@ from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
 from chainrule.compiler.failure import explain
+from chainrule.compiler.guards import reshaped_cells, same_form
 from chainrule.compiler.keeping import is_cheap_to_keep
 from chainrule.compiler.lower import Write, lower, state_view, wished_orders
 from chainrule.compiler.plan import SLACK
 from chainrule.compiler.run.pool import aligned
-from chainrule.compiler.sharing import Plan, Returned, same_roots, view_of
+from chainrule.compiler.sharing import Plan, Returned, view_of
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
 from chainrule.compiler.views import Buffer, View, row_major
@@ -59,31 +60,18 @@ class OtherFormError(Exception):
 class Compiled:
     """One program: the traced step, compiled, and how to run it."""
 
-    def __init__(self, program: Program, plan: Plan, arguments: list[Any], debug: bool) -> None:
+    def __init__(self, program: Program, plan: Plan, debug: bool) -> None:
         self.debug = debug
         self.program, self.plan = program, plan
         started = time.perf_counter()
-        self._note_sharing(arguments)
+        self._note_results()
         self._lower()
         self.seconds = time.perf_counter() - started
 
-    def _note_sharing(self, arguments: list[Any]) -> None:
-        """Remember how the memory of the arguments is shared, as far as it matters."""
+    def _note_results(self) -> None:
+        """Whether a run has more to do than to give results."""
         self.changed = self.program.changed()
         self.unkept = set() if is_cheap_to_keep(self.program) else self.program.spent
-        touched, written = self.program.cells()
-        self.kept_apart = touched if self.changed else written
-        self.itself = [(number, arguments[number]) for number in sorted(self.plan.itself)]
-        self.pattern = same_roots(self._with_stand_ins(arguments))
-        self.joined = [(number, arguments[number]._steps) for group in self.plan.joined for number in group]
-        self.forms = [
-            (origin.tensor, origin.tensor._value.array.shape, origin.tensor._value.array.dtype)
-            for origin, x in self.program.writes
-            if isinstance(origin, Cell) and not _same_form(origin.tensor._value.array, x)
-        ]
-        program = self.program
-        watched = program.empty or program.numbers or program.views or program.held or program.own_leaves or self.forms
-        self.guarded = bool(watched or self.itself or self.kept_apart or self.changed)
         returned = self.program.returned
         simple = [place.origin for place in returned] == list(range(len(self.program.results)))
         others = self.program.wanted or self.program.grown or self.program.given
@@ -112,7 +100,7 @@ class Compiled:
             if symbol not in used and not any(_same(origin, o) for o, _ in writes):
                 continue
             inputs.append((symbol, self._input(symbol, origin, wishes)))
-        reshaped = {id(tensor) for tensor, _, _ in self.forms}
+        reshaped = set(map(id, reshaped_cells(program)))
         here = [(o, x) for o, x in writes if isinstance(o, Cell) and id(o.tensor) not in reshaped]
         apart: list[tuple[Any, Any]] = [
             (o, x) for o, x in writes if not isinstance(o, Cell) or id(o.tensor) in reshaped
@@ -191,46 +179,10 @@ class Compiled:
 
     # ------------------------------------------------------------------------------------- running
 
-    def fits(self, arguments: list[Any]) -> bool:
-        """Whether all is as the program takes it to be.
-
-        Gradients are there, or missing; numbers that Python read are what they were; and arguments share memory with
-        each other and with tensors outside as they did.
-        """
-        if not self.guarded:
-            return True
-        program = self.program
-        return (
-            all((leaf.gradient is None) == empty and not leaf.spent for leaf, empty in program.empty)
-            and all(_holds(cell.value, value) for cell, value in program.numbers)
-            and all(view._base is base and view._steps is steps for view, base, steps in program.views)
-            and all(leaf.gradient is gradient for leaf, gradient in program.held)
-            and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self.forms)
-            and all(arguments[n]._leaf is leaf for n, leaf in program.own_leaves)
-            and self._shares_as_before(arguments)
-        )
-
     def has_other_forms(self) -> bool:
         """Whether a tensor outside has another form than when the program was made, or has become a view."""
         cells = [(symbol, origin.tensor) for symbol, origin in self.program.inputs if isinstance(origin, Cell)]
-        return any(tensor._base is not None or not _same_form(symbol, tensor._value.array) for symbol, tensor in cells)
-
-    def _shares_as_before(self, arguments: list[Any]) -> bool:
-        apart, others = self.kept_apart, self._with_stand_ins(arguments)
-        if any(arguments[number] is not tensor for number, tensor in self.itself):
-            return False
-        if apart:
-            for tensor in others:
-                if id(tensor if tensor._base is None else tensor.root) in apart:
-                    return False
-        if self.changed and same_roots(others) != self.pattern:
-            return False
-        return all(arguments[number]._steps == steps for number, steps in self.joined)
-
-    def _with_stand_ins(self, arguments: list[Any]) -> list[Any]:
-        """The arguments that do not stand for themselves."""
-        itself = self.plan.itself
-        return [t for number, t in enumerate(arguments) if number not in itself] if itself else arguments
+        return any(tensor._base is not None or not same_form(symbol, tensor._value.array) for symbol, tensor in cells)
 
     def run(self, arguments: list[Any], further: list[Any]) -> list[Any]:
         """Run the program on these arguments and the cells as they are now.
@@ -425,20 +377,6 @@ class _Holder:
 
 
 _HELD = _Holder().count()
-
-
-def _same_form(a: Any, b: Any) -> bool:
-    return tuple(a.shape) == tuple(b.shape) and a.dtype == b.dtype
-
-
-def _holds(now: Value, value: Value) -> bool:
-    """Whether a value is this one, or has the same bits."""
-    if now is value:
-        return True
-    a, b = now.array, value.array
-    if not isinstance(a, np.ndarray) or (a.shape, a.dtype) != (b.shape, b.dtype):
-        return False
-    return a.tobytes() == b.tobytes()
 
 
 def _same(a: Any, b: Any) -> bool:

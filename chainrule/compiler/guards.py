@@ -1,0 +1,93 @@
+"""What the tensors of a trace must still be for its program to be right: gradients, numbers, shared memory.
+
+Facts (`facts.py`) say what the code read that is no tensor. These belong to a trace too: another trace may give the
+same program under other ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.sharing import Plan, same_roots
+from chainrule.compiler.trace import Cell, Program
+from chainrule.primitives.value import Value
+
+
+def reshaped_cells(program: Program) -> list[Any]:
+    """The tensors outside that the step gives another shape or data type."""
+    return [
+        origin.tensor for origin, x in program.writes
+        if isinstance(origin, Cell) and not same_form(origin.tensor._value.array, x)
+    ]  # fmt: skip
+
+
+class Guards:
+    """How the tensors of a trace were before its run.
+
+    Args:
+        arguments: those of the program, as they were traced.
+    """
+
+    def __init__(self, program: Program, plan: Plan, arguments: list[Any]) -> None:
+        self.program, self.plan = program, plan
+        self._writes_arguments = bool(program.changed())
+        touched, written = program.cells()
+        self._kept_apart = touched if self._writes_arguments else written
+        self._itself = [(number, arguments[number]) for number in sorted(plan.itself)]
+        self._pattern = same_roots(self._with_stand_ins(arguments))
+        self._joined = [(number, arguments[number]._steps) for group in plan.joined for number in group]
+        self._forms = [(t, t._value.array.shape, t._value.array.dtype) for t in reshaped_cells(program)]
+        watched = program.empty or program.numbers or program.views or program.held or program.own_leaves
+        sharing = self._itself or self._kept_apart or self._writes_arguments
+        self._any = bool(watched or self._forms or sharing)
+
+    def hold(self, arguments: list[Any]) -> bool:
+        """Whether all is as it was.
+
+        Gradients are there, or missing; numbers that Python read are what they were; and arguments share memory with
+        each other and with tensors outside as they did.
+        """
+        if not self._any:
+            return True
+        program = self.program
+        return (
+            all((leaf.gradient is None) == empty and not leaf.spent for leaf, empty in program.empty)
+            and all(_is_value(cell.value, value) for cell, value in program.numbers)
+            and all(view._base is base and view._steps is steps for view, base, steps in program.views)
+            and all(leaf.gradient is gradient for leaf, gradient in program.held)
+            and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self._forms)
+            and all(arguments[n]._leaf is leaf for n, leaf in program.own_leaves)
+            and self._share_as_before(arguments)
+        )
+
+    def _share_as_before(self, arguments: list[Any]) -> bool:
+        apart, others = self._kept_apart, self._with_stand_ins(arguments)
+        if any(arguments[number] is not tensor for number, tensor in self._itself):
+            return False
+        if apart:
+            for tensor in others:
+                if id(tensor if tensor._base is None else tensor.root) in apart:
+                    return False
+        if self._writes_arguments and same_roots(others) != self._pattern:
+            return False
+        return all(arguments[number]._steps == steps for number, steps in self._joined)
+
+    def _with_stand_ins(self, arguments: list[Any]) -> list[Any]:
+        """The arguments that do not stand for themselves."""
+        itself = self.plan.itself
+        return [t for number, t in enumerate(arguments) if number not in itself] if itself else arguments
+
+
+def same_form(a: Any, b: Any) -> bool:
+    """Whether two arrays, symbols or tensors have one shape and one data type."""
+    return tuple(a.shape) == tuple(b.shape) and bool(a.dtype == b.dtype)
+
+
+def _is_value(now: Value, value: Value) -> bool:
+    """Whether a value is this one, or has the same bits."""
+    if now is value:
+        return True
+    a, b = now.array, value.array
+    return isinstance(a, np.ndarray) and same_form(a, b) and a.tobytes() == b.tobytes()
