@@ -491,7 +491,16 @@ class TensorCell:
         return Handle(source[0].add_hook(source[1], hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> Handle:
-        """Call `hook(tensor)` after a backward pass has added to this leaf's `.grad`."""
+        """Call `hook(tensor)` after a backward pass has added to this leaf's `.grad`; `remove()` takes the hook off.
+
+        Raises GradientError if the tensor is no leaf that requires a gradient.
+
+        >>> import chainrule
+        >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
+        >>> (3 * x).sum().backward()
+        tensor([3., 3.])
+        """
         source = self.value.source
         if source is None or not isinstance(source[0], Leaf):
             raise GradientError("post-accumulate hooks belong to leaves that require a gradient.")

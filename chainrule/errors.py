@@ -69,6 +69,10 @@ class NumberRangeError(ChainruleError, OverflowError, ValueError, RuntimeError):
     """A number lies outside of what a data type holds or a setting means. PyTorch raises `RuntimeError` here."""
 
 
+class SparseError(ChainruleError, RuntimeError, TypeError):
+    """Something that is not possible with a sparse tensor, or not in its layout."""
+
+
 class SetUpError(ChainruleError, AttributeError):
     """A module was used before its `super().__init__()`."""
 

@@ -76,6 +76,8 @@ def load_state_dict_from_url(
 
     `map_location`, `progress` and `weights_only` are taken and change nothing: tensors are on the CPU, and nothing in a
     file is ever executed.
+
+    Raises DataError where the file cannot be had or its SHA-256 is another, CheckpointError where it holds no weights.
     """
     from chainrule.serialization import load
 

@@ -11,7 +11,8 @@ import pytest
 
 import chainrule
 from chainrule import sparse
-from chainrule.sparse.tensor import SparseError, SparseTensor
+from chainrule.errors import SparseError
+from chainrule.sparse import SparseTensor
 
 PLACES = [[0, 1, 1, 0, 2, 0], [2, 0, 2, 2, 1, 0]]
 VALUES = [3.0, 4.0, -5.0, 1.0, 0.5, 2.0]
@@ -54,6 +55,9 @@ s.double().dtype | s.to(lib.float64).dtype | s.clone() | s.detach() | s[0] | s[-
 x.to_sparse() | (x > 0).to_sparse().to_dense() | lib.eye(3).to_sparse_csr() | lib.eye(3).to_sparse(1) | lib.eye(3).to_sparse(1).values() | lib.ones(3, 3).sparse_mask(s.coalesce()) | x.to_dense()
 lib.eye(3).to_sparse_coo() | lib.eye(3).to_sparse(dense_dim=1) | lib.eye(3).to_sparse(layout=lib.sparse_csr, dense_dim=0).crow_indices() | lib.eye(3).to_sparse(layout=lib.strided)
 lib.sparse_csr_tensor([0, 1], [0], [2.0], (1, 2), layout=lib.sparse_csr).to_dense()
+s.to_sparse() | s.to_sparse(2) | s.to_sparse(layout=lib.sparse_csr) | s.to_sparse(layout=lib.strided) | s.to_sparse_csr().to_sparse() | s.to_sparse_csr().to_sparse(layout=lib.strided)
+isinstance(lib.sparse_coo, lib.layout) | isinstance(lib.sparse_csr, lib.layout) | isinstance(s.layout, lib.layout) | lib.channels_last in (lib.strided, lib.sparse_coo)
+lib.sparse_coo_tensor(lib.zeros((0, 2), dtype=lib.int64), lib.ones(2), ()).to_dense() | lib.sparse_coo_tensor(lib.zeros((0, 2), dtype=lib.int64), lib.ones(2), ()).coalesce()
 lib.sparse_coo_tensor(lib.tensor([[0, 2]]), lib.ones(2, 4)) | lib.sparse_coo_tensor((2, 3)) | lib.sparse_coo_tensor(lib.tensor([[1, 0]]), lib.tensor([1, 2]), (4,)).dtype
 lib.sparse_csr_tensor(lib.tensor([0, 2, 3]), lib.tensor([0, 2, 1]), lib.tensor([1.0, 2.0, 3.0]), (2, 3)) | lib.sparse_csr_tensor(lib.tensor([0, 2, 3]), lib.tensor([0, 2, 1]), lib.tensor([1.0, 2.0, 3.0]))
 lib.sparse.spdiags(lib.arange(6.0).reshape(2, 3) + 1, lib.tensor([0, -1]), (3, 3)) | lib.sparse.FloatTensor(lib.tensor(PLACES), lib.tensor(VALUES), (3, 3))
@@ -216,7 +220,16 @@ def test_a_graph_convolution_learns_with_edge_weights() -> None:
         (lambda: coo().crow_indices(), RuntimeError, "to_sparse_csr"),
         (lambda: chainrule.eye(2).to_sparse(blocksize=(1, 1)), RuntimeError, "blocks"),
         (lambda: chainrule.eye(2).to_sparse(1, layout=chainrule.sparse_coo), TypeError, "either"),
-        (lambda: chainrule.eye(2).to_sparse(layout="sparse_bsr"), RuntimeError, "layouts"),
+        (lambda: chainrule.eye(2).to_sparse(layout="sparse_bsr"), RuntimeError, "layout is .*sparse_coo or .*sparse_csr"),
+        (lambda: chainrule.eye(2).to_sparse("sparse_csr"), TypeError, "sparse_dim counts dimensions.*layout="),
+        (lambda: coo().to_sparse(layout="sparse_bsr"), RuntimeError, "layout is .*sparse_coo or .*sparse_csr"),
+        (lambda: coo().to_sparse("sparse_csr"), TypeError, "sparse_dim counts dimensions.*layout="),
+        (lambda: coo().to_sparse(1), RuntimeError, r"2 dimensions are listed.*to_dense\(\)"),
+        (lambda: coo().to_sparse(dense_dim=1), RuntimeError, r"2 dimensions are listed.*to_dense\(\)"),
+        (lambda: coo().to_sparse(2, layout=chainrule.sparse_coo), TypeError, "either"),
+        (lambda: coo().to_sparse(blocksize=(1, 1)), RuntimeError, "blocks"),
+        (lambda: sparse.spdiags(chainrule.ones(1, 2), chainrule.tensor([0]), (2, 2), chainrule.strided), RuntimeError, "spdiags: layout is"),
+        (lambda: chainrule.sparse_csr_tensor([0, 1], [0], [1.0], layout=chainrule.sparse_coo), RuntimeError, "layout is .*sparse_csr, got"),
         (lambda: coo() @ chainrule.ones(2, 3), ValueError, r"\(3, 3\) @ \(2, 3\).*3 and 2"),
         (lambda: coo() @ chainrule.ones(3, 3).double(), TypeError, "one data type"),
         (lambda: coo() + 1, RuntimeError, "every zero"),
@@ -245,6 +258,11 @@ def test_copies_are_their_own() -> None:
         assert other._values() is not A._values()
     A.grad = None
     assert A._values().grad is None
+
+
+def test_a_layout_is_one_object_wherever_it_travels() -> None:
+    for layout in (chainrule.strided, chainrule.sparse_coo, chainrule.sparse_csr):
+        assert copy.deepcopy(layout) is layout and pickle.loads(pickle.dumps(layout)) is layout
 
 
 def test_a_batch_of_dense_matrices() -> None:

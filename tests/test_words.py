@@ -9,6 +9,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.functions import words
 
 #: The same text runs in both frameworks; x is (3, 4), v a vector of 4, i whole numbers.
 SAME = """
@@ -165,6 +166,35 @@ def test_out_refuses_what_does_not_fit() -> None:
         x.add_(1, out=x)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("equal(x, x, out=x)", "equal gives bool, no tensor.*leave it out"),
+        ("equal(x, x, out=(x,))", "equal gives bool, no tensor"),
+        ("broadcast_shapes((2,), (1,), out=x)", "broadcast_shapes gives Size, no tensor"),
+        ("max(x, 1, out=x)", "max gives .*, no tensor.*a tuple of 2 tensors"),
+        ("exp(x, out=(x,))", "exp.*takes a tensor as out=, got tuple"),
+        ("exp(x, out=3)", "exp.*takes a tensor as out=, got int"),
+    ],
+)
+def test_out_is_for_functions_that_give_tensors(source: str, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        eval(f"lib.{source}", given(chainrule))
+
+
+def test_teach_can_leave_out_away_from_a_class_of_methods() -> None:
+    class Methods:
+        exp = chainrule.functions.elementwise.exp
+
+        def twice(self: Any, *shape: int) -> Any:
+            return shape
+
+    Methods.__module__ = Methods.twice.__module__ = "chainrule.functions.somewhere"
+    words.teach(Methods, out=False)
+    assert not Methods.twice.words.out and Methods.twice(None, shape=(2, 3)) == (2, 3)  # type: ignore
+    assert Methods.exp is chainrule.exp and chainrule.exp.words.out
+
+
 def test_a_view_given_as_out_writes_into_its_base() -> None:
     x = chainrule.zeros(2, 3)
     chainrule.exp(chainrule.zeros(3), out=x[1])
@@ -177,8 +207,9 @@ def test_two_words_for_one_argument_and_unknown_words_are_refused() -> None:
         x.sum(axis=0, dim=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'axes'"):
         x.sum(axes=0)  # type: ignore[call-arg]
-    with pytest.raises(NotImplementedError, match="dense"):
-        chainrule.zeros(2, layout="sparse_coo")  # type: ignore[call-arg]
+    for layout in (chainrule.sparse_coo, chainrule.channels_last, "sparse_coo", "strided"):
+        with pytest.raises(chainrule.ChainruleError, match=r"zeros.*dense.*`\.to_sparse\(\)` makes a sparse one of it"):
+            chainrule.zeros(2, layout=layout)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'dtpye'"):
         x.to(dtpye="float64")
 

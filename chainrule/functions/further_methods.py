@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def _sparse(name: str) -> Callable[..., Any]:
     return method
 
 
-@teach
+@functools.partial(teach, out=False)
 class FurtherMethods:
     """What scripts use now and then."""
 

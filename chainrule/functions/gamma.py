@@ -33,7 +33,7 @@ def digamma(input: Tensor) -> Tensor:
 
 
 def polygamma(n: int, input: Tensor) -> Tensor:
-    """ψ⁽ⁿ⁾(x), the n-th derivative of `digamma`, n ≥ 0.
+    """ψ⁽ⁿ⁾(x), the n-th derivative of `digamma`, n ≥ 0. Raises ValueError for another n.
 
     >>> import chainrule
     >>> chainrule.polygamma(1, chainrule.tensor([1.0, 0.5]))
@@ -46,6 +46,8 @@ def polygamma(n: int, input: Tensor) -> Tensor:
 
 def multigammaln(input: Tensor, p: int) -> Tensor:
     """ln of the multivariate gamma function of dimension p: p·(p − 1)/4·ln π + Σⱼ ln Γ(x + (1 − j)/2), j = 1 … p.
+
+    Raises ValueError if p < 1.
 
     >>> import chainrule
     >>> chainrule.special.multigammaln(chainrule.tensor([3.0]), 2)

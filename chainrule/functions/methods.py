@@ -68,7 +68,7 @@ def _zero(self: Any) -> Any:
     return _fill(self, 0)
 
 
-@teach
+@functools.partial(teach, out=False)
 class Methods:
     """Everything that a tensor can do besides holding its value; mixed into Tensor."""
 

@@ -13,8 +13,9 @@ from types import FunctionType
 from typing import Any
 
 from chainrule.autodiff.block import Block
-from chainrule.errors import ShapeError
-from chainrule.functions.promotion import written
+from chainrule.errors import ShapeError, SparseError
+from chainrule.functions.promotion import is_tensor, written
+from chainrule.layouts import strided
 
 #: NumPy's words (PyTorch takes them as well) for ours, in every function.
 _NUMPY = {
@@ -53,7 +54,8 @@ _ALSO: dict[str, dict[str, str]] = {
     "view": {"size": "shape", "dtype": "shape"},
 }  # fmt: skip
 
-#: Words about memory: taken, and they change nothing, since how entries lie in memory is nobody's concern here.
+#: Words about memory: taken, and they change nothing, since how entries lie in memory is nobody's concern here. A
+#: layout must be `strided`.
 _MEMORY = frozenset({"layout", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
 
 
@@ -61,6 +63,7 @@ class Words:
     """What one function takes by name.
 
     Attributes:
+        name: the function's.
         own: the names in its signature.
         other: further names, and which of its own each stands for.
         spread: the name of `*shape`, which may be given as `shape=`; "" if it has none.
@@ -68,9 +71,9 @@ class Words:
         out: whether `out=` is taken: the tensor, or tensors, that the result is written into.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], out: bool = True) -> None:
         parameters = inspect.signature(function).parameters
-        name = getattr(function, "__name__", "")
+        self.name = name = getattr(function, "__name__", "")
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         self.own = frozenset(p.name for p in parameters.values() if p.kind in named)
         self.spread = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), "")
@@ -79,7 +82,7 @@ class Words:
         self.other.update({word: own for word, own in also.items() if own in self.own or own == self.spread})
         makes = "device" in self.own
         self.ignored = (_MEMORY if makes or name in _MEMORIAL else frozenset()) - self.own
-        self.out = not name.endswith("_") and not function.__module__.endswith("methods")
+        self.out = out and not name.endswith("_")
 
     def __bool__(self) -> bool:
         """Whether there is anything besides the function's own names."""
@@ -101,12 +104,19 @@ class Words:
             elif name == self.spread:
                 args = (*args, *thing) if isinstance(thing, (tuple, list)) else (*args, thing)
             elif name in self.ignored:
-                _need_strided(word, thing)
+                self._need_strided(word, thing)
             elif name in known or (name != word and name in given):
                 raise TypeError(f"{word} and {name} are two words for one argument; give one of them.")
             else:
                 known[name] = thing
         return args, known, out
+
+    def _need_strided(self, word: str, thing: Any) -> None:
+        if word == "layout" and thing not in (None, strided):
+            raise SparseError(
+                f"{self.name}(layout={thing!r}): what it makes is dense, {strided}; `.to_sparse()` makes a sparse one "
+                "of it."
+            )
 
 
 #: Where the functions of tensors are: other functions have no other words.
@@ -127,13 +137,8 @@ _MEMORIAL = (
 )
 
 
-def _need_strided(word: str, thing: Any) -> None:
-    if word == "layout" and thing is not None and str(thing).rpartition(".")[2] != "strided":
-        raise NotImplementedError(f"layout={thing}: a tensor made here is dense, strided.")
-
-
-def public(function: Any) -> Any:
-    """A function as users call it: with the other words too. What has none comes back as it is.
+def public(function: Any, out: bool = True) -> Any:
+    """A function as users call it: with the other words too, `out=` among them. What has none comes back as it is.
 
     >>> import chainrule
     >>> chainrule.sum(chainrule.ones(2, 3), axis=0, keepdims=True)
@@ -144,7 +149,7 @@ def public(function: Any) -> Any:
     known = vars(function).get("_as_public")
     if known is not None:
         return known
-    words = Words(function)
+    words = Words(function, out)
     if not words:
         return function
 
@@ -152,9 +157,9 @@ def public(function: Any) -> Any:
     def call(*args: Any, **given: Any) -> Any:
         if not given or given.keys() <= words.own:
             return function(*args, **given)
-        args, given, out = words.translate(args, given)
+        args, given, place = words.translate(args, given)
         result = function(*args, **given)
-        return result if out is None else _put(result, out)
+        return result if place is None else _put(words.name, result, place)
 
     call.words = words  # type: ignore[attr-defined]
     function._as_public = call  # type: ignore[union-attr]
@@ -162,25 +167,33 @@ def public(function: Any) -> Any:
     return call
 
 
-def _put(result: Any, out: Any) -> Any:
+def _put(name: str, result: Any, out: Any) -> Any:
     """The result, or each of several, written into what was given as `out`; an empty one takes the result's shape."""
-    if isinstance(out, (tuple, list)):
-        if not isinstance(result, tuple) or len(result) != len(out):
-            raise ShapeError(
-                f"out= has {len(out)} tensors for {len(result) if isinstance(result, tuple) else 1} results."
-            )
-        parts = [_put(part, place) for part, place in zip(result, out)]
+    several = isinstance(result, tuple) and all(map(is_tensor, result))
+    if several and isinstance(out, (tuple, list)):
+        if len(result) != len(out):
+            raise ShapeError(f"out= has {len(out)} tensors for {len(result)} results.")
+        parts = [_put(name, part, place) for part, place in zip(result, out)]
         return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
+    if not is_tensor(result):
+        mend = f"give a tuple of {len(result)} tensors" if several else "leave it out"
+        raise TypeError(f"{name} gives {type(result).__name__}, no tensor that could be put into out=; {mend}.")
+    if not is_tensor(out):
+        raise TypeError(f"{name} gives a tensor and takes a tensor as out=, got {type(out).__name__}.")
     if not out.numel() and out.shape != result.shape:
         out.resize_(result.shape)
     return written(result, out)
 
 
-def teach(owner: Any) -> Any:
-    """Let every function of a class, or in a module's dictionary of names, take the other words (a class decorator)."""
+def teach(owner: Any, out: bool = True) -> Any:
+    """Let every function of a class, or in a module's dictionary of names, take the other words (a class decorator).
+
+    out: whether `out=` is among them for what is written beside a class; what a class shares with others has it anyway.
+    """
+    beside = None if out else owner.__module__
     names = owner if isinstance(owner, dict) else dict(vars(owner))
     for name, thing in list(names.items()):
-        known = public(thing)
+        known = public(thing, out or getattr(thing, "__module__", None) != beside)
         if known is not thing and not name.startswith("_"):
             owner.__setitem__(name, known) if isinstance(owner, dict) else setattr(owner, name, known)
     return owner

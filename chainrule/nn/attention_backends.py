@@ -24,6 +24,8 @@ class SDPBackend(Enum):
 def sdpa_kernel(backends: SDPBackend | Sequence[SDPBackend], set_priority: bool = False) -> Iterator[None]:
     """Within the block PyTorch computes attention in one of these ways; here nothing changes, there is one.
 
+    Raises TypeError for what is no SDPBackend, and for none at all.
+
     >>> with sdpa_kernel(SDPBackend.MATH):
     ...     pass
     """

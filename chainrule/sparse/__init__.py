@@ -5,6 +5,7 @@ Everything is computed by look-ups (`index_select`) and sums at places (`index_a
 and compiled steps work as they do there.
 """
 
+from chainrule.layouts import sparse_coo, sparse_csr
 from chainrule.sparse.functions import addmm, log_softmax, mm, softmax, sum
 from chainrule.sparse.making import (
     DoubleTensor,
@@ -15,9 +16,9 @@ from chainrule.sparse.making import (
     sparse_csr_tensor,
     spdiags,
 )
-from chainrule.sparse.tensor import Layout, SparseTensor, sparse_coo, sparse_csr
+from chainrule.sparse.tensor import SparseTensor
 
 __all__ = [
-    "DoubleTensor", "FloatTensor", "IntTensor", "Layout", "LongTensor", "SparseTensor", "addmm", "log_softmax", "mm",
+    "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "SparseTensor", "addmm", "log_softmax", "mm",
     "softmax", "sparse_coo", "sparse_coo_tensor", "sparse_csr", "sparse_csr_tensor", "spdiags", "sum",
 ]  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError, SparseError
 from chainrule.functions.creation import make
 from chainrule.functions.scattering import scatter_reduce
-from chainrule.sparse.tensor import SparseError, SparseTensor
+from chainrule.sparse.tensor import SparseTensor, linear
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
@@ -21,7 +21,8 @@ def mm(sparse: Any, dense: Any, reduce: str = "sum") -> Any:
     Row i of A X is the sum over the entries of row i: Σ A[i, j] X[j]. Two sparse matrices give a sparse one.
     Gradients go to the values of A and to X.
 
-    Raises ShapeError where inner extents differ, DTypeError where data types do.
+    Raises ShapeError where inner extents differ, DTypeError where data types do, SparseError for a `reduce` other than
+    "sum".
 
     >>> import chainrule
     >>> A = chainrule.sparse_coo_tensor([[0, 1], [1, 0]], [2.0, 3.0], (2, 2), requires_grad=True)
@@ -90,7 +91,10 @@ _OPERATORS = {
 
 
 def elementwise(primitive: str, x: Any, y: Any) -> Any:
-    """What an elementwise operation of two arguments is where one of them is sparse."""
+    """What an elementwise operation of two arguments is where one of them is sparse.
+
+    Raises SparseError unless it adds, subtracts, multiplies or divides a sparse tensor.
+    """
     first, second = _OPERATORS.get(primitive, (None, None))
     if isinstance(x, SparseTensor) and first:
         return getattr(x, first)(y)
@@ -139,10 +143,8 @@ def _groups(input: SparseTensor, dim: int) -> tuple[SparseTensor, Tensor, int]:
     if axis >= rank:
         raise SparseError(f"softmax along dimension {dim}, which is dense; take it of _values().")
     others = [k for k in range(rank) if k != axis]
-    lines = SparseTensor(whole._places[others], whole._entries, [whole.shape[k] for k in others]) if others else None
-    if lines is None:
-        return whole, whole._places[0] * 0, 1
-    return whole, lines._linear_places(), math.prod(lines.shape)
+    extents = [whole.shape[k] for k in others]
+    return whole, linear(whole._places[others], extents), math.prod(extents)
 
 
 def log_softmax(input: SparseTensor, dim: int, *, dtype: Any = None) -> SparseTensor:

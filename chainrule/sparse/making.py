@@ -10,8 +10,8 @@ import numpy as np
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import as_tensor, empty, make, need_cpu, tensor
 from chainrule.functions.shape import stack
-from chainrule.layouts import strided
-from chainrule.sparse.tensor import Layout, SparseError, SparseTensor, sparse_coo, sparse_csr
+from chainrule.layouts import layout, read_layout, sparse_coo, sparse_csr, strided
+from chainrule.sparse.tensor import SparseTensor, linear, read_conversion
 from chainrule.tensor import Tensor
 
 
@@ -80,7 +80,7 @@ def sparse_csr_tensor(
     pin_memory: bool = False,
     requires_grad: bool = False,
     check_invariants: bool | None = None,
-    layout: Layout | None = None,
+    layout: layout | None = None,
 ) -> SparseTensor:
     """A sparse matrix by rows: row i has the columns `col_indices[crow_indices[i]:crow_indices[i + 1]]`.
 
@@ -93,8 +93,7 @@ def sparse_csr_tensor(
             [4., 0., 5.]])
     """
     need_cpu(device)
-    if layout not in (None, sparse_csr):
-        raise SparseError(f"sparse_csr_tensor has the layout sparse_csr, got {layout!r}.")
+    read_layout("sparse_csr_tensor", layout, sparse_csr)
     crow, columns = _whole(crow_indices, "crow_indices"), _whole(col_indices, "col_indices")
     entries = _entries(values, dtype, requires_grad)
     if not crow.ndim == columns.ndim == entries.ndim == 1 or columns.shape != entries.shape:
@@ -139,14 +138,17 @@ def _check_places(places: Tensor, extents: tuple[int, ...]) -> None:
             )
 
 
-def spdiags(diagonals: Tensor, offsets: Tensor, shape: Sequence[int], layout: Layout | None = None) -> SparseTensor:
+def spdiags(diagonals: Tensor, offsets: Tensor, shape: Sequence[int], layout: layout | None = None) -> SparseTensor:
     """A sparse matrix with the rows of `diagonals` on its diagonals: column j of row k at (j − offsets[k], j).
+
+    `layout` is `sparse_coo` unless given, or `sparse_csr`. Raises SparseError for another.
 
     >>> import chainrule
     >>> spdiags(chainrule.ones(1, 2), chainrule.tensor([0]), (2, 2)).to_dense()
     tensor([[1., 0.],
             [0., 1.]])
     """
+    wanted = read_layout("spdiags", layout, sparse_coo, sparse_csr)
     steps = np.atleast_1d(offsets.array)
     table = diagonals.reshape(len(steps), -1)
     which, columns = np.nonzero(np.ones(tuple(table.shape)))
@@ -155,7 +157,7 @@ def spdiags(diagonals: Tensor, offsets: Tensor, shape: Sequence[int], layout: La
     order = np.flatnonzero(inside)[np.lexsort([columns[inside], rows[inside]])]
     entries = table.reshape(-1)[make(order)]
     found = sparse_coo_tensor(np.stack([rows[order], columns[order]]), entries, shape, is_coalesced=True)
-    return found.to_sparse_csr() if layout is sparse_csr else found
+    return found.to_sparse_csr() if wanted is sparse_csr else found
 
 
 def _from_dense(dense: Tensor, sparse_dim: int | None = None) -> SparseTensor:
@@ -185,23 +187,19 @@ def to_sparse(
         blocksize: refused, there are no blocks.
         dense_dim: how many dimensions, the last ones, the places do not list: the same said from the other end.
 
-    Raises SparseError for a layout that is not here or a block size, ShapeError for counts that do not fit.
+    Raises SparseError for a layout that is not here, a block size and counts that are no whole numbers, ShapeError for
+    counts that do not fit.
 
     >>> import chainrule
     >>> chainrule.eye(2).to_sparse(dense_dim=1).values()
     tensor([[1., 0.],
             [0., 1.]])
     """
-    if blocksize is not None:
-        raise SparseError("to_sparse: there are no blocks here; leave `blocksize` out.")
-    if sparse_dim is not None and (layout is not None or dense_dim is not None):
-        raise SparseError("to_sparse takes either sparse_dim, or layout and dense_dim.")
-    if layout is strided:
+    wanted = read_conversion(sparse_dim, layout, blocksize, dense_dim)
+    if wanted is strided:
         return x
-    if layout is sparse_csr:
+    if wanted is sparse_csr:
         return to_sparse_csr(x, dense_dim)
-    if layout not in (None, sparse_coo):
-        raise SparseError(f"to_sparse: the layouts are sparse_coo and sparse_csr, got {layout!r}.")
     return _from_dense(x, x.ndim - dense_dim if dense_dim is not None else sparse_dim)
 
 
@@ -211,18 +209,31 @@ def to_sparse_coo(x: Tensor) -> SparseTensor:
 
 
 def to_sparse_csr(x: Tensor, dense_dim: int | None = None) -> SparseTensor:
-    """The entries of a matrix that are not zero, row by row."""
+    """The entries of a matrix that are not zero, row by row.
+
+    Raises ShapeError if it is no matrix, and for a `dense_dim` other than 0.
+
+    >>> import chainrule
+    >>> chainrule.eye(2).to_sparse_csr().crow_indices()
+    tensor([0, 1, 2])
+    """
     if dense_dim:
         raise ShapeError("to_sparse_csr: the entries are numbers here, so there is no dense dimension.")
     return _from_dense(x).to_sparse_csr()
 
 
 def sparse_mask(x: Tensor, mask: SparseTensor) -> SparseTensor:
-    """The tensor's entries at the places of another one."""
+    """The tensor's entries at the places of another one, which is sparse. Raises ShapeError if their shapes differ.
+
+    >>> import chainrule
+    >>> chainrule.ones(2, 2).sparse_mask(chainrule.eye(2).to_sparse()).to_dense()
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
     whole = mask.coalesce()
     if tuple(x.shape) != tuple(mask.shape):
         raise ShapeError(f"sparse_mask: a tensor of {tuple(x.shape)} and a mask of {tuple(mask.shape)}.")
-    return whole._with(x.reshape(-1, *whole._entries.shape[1:])[whole._linear_places()])
+    return whole._with(x.reshape(-1, *whole._entries.shape[1:])[linear(whole._places, whole._listed())])
 
 
 def _typed(name: str, dtype: str) -> Any:

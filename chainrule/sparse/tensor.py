@@ -14,31 +14,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from chainrule import layouts
 from chainrule.cell import Size
-from chainrule.errors import ChainruleError, GradientError, ShapeError
+from chainrule.errors import GradientError, ShapeError, SparseError
 from chainrule.functions.creation import make
 from chainrule.functions.shape import cat
+from chainrule.layouts import read_layout, sparse_coo, sparse_csr, strided
 from chainrule.tensor import Tensor
-
-
-class Layout:
-    """How a sparse tensor lists its places."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"chainrule.{self.name}"
-
-
-#: All places, each with one number for every dimension.
-sparse_coo = Layout("sparse_coo")
-#: Row after row: where each row begins, and the columns.
-sparse_csr = Layout("sparse_csr")
-
-
-class SparseError(ChainruleError, RuntimeError, TypeError):
-    """Something that is not possible with a sparse tensor, or not in its layout."""
 
 
 class SparseTensor:
@@ -75,7 +57,7 @@ class SparseTensor:
     # ------------------------------------------------------------------------------------ what it is
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> layouts.layout:
         """`sparse_coo` or `sparse_csr`."""
         return sparse_coo if self._crow is None else sparse_csr
 
@@ -177,9 +159,9 @@ class SparseTensor:
         if self._coalesced:
             return self
         extents = self._listed()
-        linear, slot = np.unique(_linear(self._places.array, extents), return_inverse=True)
-        entries = self._added(make(slot.reshape(-1)), len(linear))
-        return SparseTensor(make(_places_of(linear, extents)), entries, self.shape, True)
+        numbers, slot = np.unique(linear(self._places.array, extents), return_inverse=True)
+        entries = self._added(make(slot.reshape(-1)), len(numbers))
+        return SparseTensor(make(_places_of(numbers, extents)), entries, self.shape, True)
 
     def _listed(self) -> tuple[int, ...]:
         return tuple(self.shape)[: self.sparse_dim()]
@@ -261,19 +243,25 @@ class SparseTensor:
         tensor([[0., 1.],
                 [2., 0.]])
         """
-        slots = self._linear_places()
+        slots = linear(self._places, self._listed())
         return self._added(slots, math.prod(self._listed())).reshape(tuple(self.shape))
 
-    def _linear_places(self) -> Tensor:
-        """The number of each entry's place among all, in the order of rows."""
-        slots = self._places[0]
-        for axis, extent in enumerate(self._listed()[1:], 1):
-            slots = slots * extent + self._places[axis]
-        return slots
+    def to_sparse(
+        self, sparse_dim: int | None = None, *, layout: Any = None, blocksize: Any = None, dense_dim: int | None = None
+    ) -> Any:
+        """In the given layout, places listed (COO) unless given; `strided` gives a dense tensor. As `Tensor.to_sparse`.
 
-    def to_sparse(self, *args: Any, layout: Layout | None = None, **kwargs: Any) -> SparseTensor:
-        """In the given layout; listed places (COO) unless given."""
-        return self.to_sparse_csr() if layout is sparse_csr else self.to_sparse_coo()
+        Raises SparseError for another layout, for blocks, and for other counts of dimensions than its own.
+        """
+        wanted = read_conversion(sparse_dim, layout, blocksize, dense_dim)
+        if sparse_dim not in (None, self.sparse_dim()) or dense_dim not in (None, self.dense_dim()):
+            raise SparseError(
+                f"to_sparse: {self.sparse_dim()} dimensions are listed here and {self.dense_dim()} are not; for other "
+                "counts go through to_dense()."
+            )
+        if wanted is strided:
+            return self.to_dense()
+        return self.to_sparse_csr() if wanted is sparse_csr else self.to_sparse_coo()
 
     def to_sparse_coo(self) -> SparseTensor:
         """With its places listed."""
@@ -377,7 +365,7 @@ class SparseTensor:
         if isinstance(other, Tensor) and other.ndim:
             if tuple(other.shape) != tuple(self.shape):
                 raise ShapeError(f"a sparse {tuple(self.shape)} times {tuple(other.shape)}: the shapes must be equal.")
-            there = other.reshape(-1, *self._entries.shape[1:])[self._linear_places()]
+            there = other.reshape(-1, *self._entries.shape[1:])[linear(self._places, self._listed())]
             return self._with(self._entries * there)
         return self._with(self._entries * other)
 
@@ -386,7 +374,7 @@ class SparseTensor:
     def _times_sparse(self, other: SparseTensor) -> SparseTensor:
         self._need_same(other, "*")
         one, two = self.coalesce(), other.coalesce()
-        first, second = (_linear(x._places.array, x._listed()) for x in (one, two))
+        first, second = (linear(x._places.array, x._listed()) for x in (one, two))
         both, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
         entries = one._entries[make(mine)] * two._entries[make(theirs)]
         return SparseTensor(make(_places_of(both, self._listed())), entries, self.shape, True)
@@ -502,18 +490,30 @@ for _name in ("float", "double", "half", "bfloat16", "long", "int", "bool"):
     setattr(SparseTensor, _name, _converting(_name))
 
 
-def _linear(places: np.ndarray[Any, Any], extents: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """The number of each place among all, in the order of rows."""
-    slots = np.zeros(places.shape[1], np.int64)
-    for row, extent in zip(places, extents):
-        slots = slots * extent + row
-    return slots
+def read_conversion(sparse_dim: Any, layout: Any, blocksize: Any, dense_dim: Any) -> layouts.layout:
+    """The layout that `to_sparse` (dense or sparse tensor) is asked for. Raises SparseError for what is not here."""
+    if blocksize is not None:
+        raise SparseError("to_sparse: there are no blocks here; leave `blocksize` out.")
+    if sparse_dim is not None and (layout is not None or dense_dim is not None):
+        raise SparseError("to_sparse takes either sparse_dim, or layout and dense_dim.")
+    for name, count in (("sparse_dim", sparse_dim), ("dense_dim", dense_dim)):
+        if not isinstance(count, int | np.integer | None):
+            raise SparseError(f"to_sparse: {name} counts dimensions, got {count!r}; a layout is given as layout=….")
+    return read_layout("to_sparse", layout, sparse_coo, sparse_csr, strided)
 
 
-def _places_of(linear: np.ndarray[Any, Any], extents: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def linear(places: Any, extents: Sequence[int]) -> Any:
+    """The number of each place among all, in the order of rows; places are columns, in a tensor or an array."""
+    numbers = places[:1].sum(0)  # of no rows at all: every place is the first
+    for row, extent in enumerate(extents[1:], 1):
+        numbers = numbers * extent + places[row]
+    return numbers
+
+
+def _places_of(numbers: np.ndarray[Any, Any], extents: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """The places with these numbers, one column each."""
     rows = []
     for extent in reversed(extents):
-        rows.append(linear % max(extent, 1))
-        linear = linear // max(extent, 1)
-    return np.stack(rows[::-1]).astype(np.int64)
+        rows.append(numbers % max(extent, 1))
+        numbers = numbers // max(extent, 1)
+    return np.array(rows[::-1], np.int64).reshape(len(rows), len(numbers))
