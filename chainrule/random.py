@@ -295,8 +295,9 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 
 
 def _are_probabilities(p: Any) -> None:
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ShapeError("bernoulli: probabilities lie in [0, 1].")
+    good = (p >= 0) & (p <= 1)
+    if not good.all():
+        raise NumberRangeError(f"bernoulli: probabilities lie in [0, 1], got {p[~good][0]:.4g}.")
 
 
 def _no_probabilities(p: Tensor) -> Tensor:
@@ -372,11 +373,14 @@ def multinomial(
 
 
 def _are_weights(weights: Any, needed: int, draws: int) -> None:
+    good = (weights >= 0) & (weights < math.inf)
+    if not good.all():
+        raise NumberRangeError(f"multinomial: weights are finite and not negative, got {weights[~good][0]:.4g}.")
     possible = (weights > 0).sum(-1).min()
-    if not ((weights >= 0) & (weights < math.inf)).all() or possible < needed:
-        raise ShapeError(
-            f"multinomial: {draws} draws from rows with only {possible} positive weights, or with weights that are "
-            "negative, NaN or infinite."
+    if possible < needed:
+        raise NumberRangeError(
+            f"multinomial: {draws} draws from rows with only {possible} positive weights; there must be {needed} or "
+            "more."
         )
 
 

@@ -227,6 +227,13 @@ def test_constants_are_checked_once() -> None:
         wrong(chainrule.tensor([3.0, 4.0]))
 
 
+def test_places_along_a_dimension_are_checked_once() -> None:
+    step = chainrule.compile(lambda x, i: x.take_along_dim(i, 0))
+    for places, want in ([[0, -1]], [[0, 5]]), ([[-3, 2]], [[0, 5]]):
+        assert step(chainrule.arange(6.0).reshape(3, 2), chainrule.tensor(places)).tolist() == want
+    assert step.explain().count("Check") == 1
+
+
 def test_a_count_that_is_too_small_is_refused_where_eager_would_answer() -> None:
     count = chainrule.compile(lambda x: chainrule.bincount(x, minlength=3))
     assert count(chainrule.tensor([0, 2, 2])).tolist() == [1, 0, 2]

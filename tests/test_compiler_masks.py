@@ -190,6 +190,93 @@ def test_y_at_one_mask_from_x_at_another_is_refused() -> None:
         chainrule.compile(function)(tensor([1.0, 2.0]), tensor([True, False]))
 
 
+def flip(m: Any) -> None:
+    m.logical_not_()
+
+
+def clear_first(m: Any) -> None:
+    m[0] = False
+
+
+def both(x: Any, y: Any, m: Any, change: Any) -> Any:
+    a, b = x[m], y[m]
+    change(m)
+    return (a + b).sum()
+
+
+def one_after(x: Any, y: Any, m: Any, change: Any) -> Any:
+    a = x[m]
+    change(m)
+    return a.sum(), (a * 2).mean(), y[m].sum()
+
+
+def through_a_view(x: Any, y: Any, m: Any, change: Any) -> Any:
+    a = x.reshape(2, 2)[m.reshape(2, 2)[1]]
+    change(m)
+    return a.sum()
+
+
+def of_a_matrix_that_is_turned(x: Any, y: Any, m: Any, change: Any) -> Any:
+    x, mask = x.reshape(2, 2).clone(), m.reshape(2, 2).clone()
+    a = x[mask]
+    change(mask)
+    x.unsqueeze_(0)
+    mask.t_()
+    return a.sum()
+
+
+def put_back_at_the_old_mask(x: Any, y: Any, m: Any, change: Any) -> Any:
+    mask, z = x * m > 2, y.clone()
+    a = x[mask]
+    change(mask)
+    z[x * m > 2] = a
+    return z
+
+
+FROM_OUTSIDE = tensor([True, False, False, True])
+
+
+def by_a_mask_from_outside(x: Any, y: Any, m: Any, change: Any) -> Any:
+    FROM_OUTSIDE.copy_(m)
+    a = x[FROM_OUTSIDE]
+    change(FROM_OUTSIDE)
+    return a.sum(), y[FROM_OUTSIDE].sum()
+
+
+@pytest.mark.parametrize("change", [flip, clear_first], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function",
+    [both, one_after, through_a_view, of_a_matrix_that_is_turned, put_back_at_the_old_mask, by_a_mask_from_outside],
+    ids=lambda f: f.__name__,
+)
+def test_a_selection_keeps_the_mask_that_it_was_made_by(function: Any, change: Any) -> None:
+    x, y = tensor([1.0, 2.0, 3.0, 4.0]), tensor([10.0, 20.0, 30.0, 40.0])
+    compiled = chainrule.compile(lambda x, y, m: function(x, y, m, change))
+    for mask in ([True, False, False, True], [True, True, True, False]):
+        eager_mask, compiled_mask = tensor(mask), tensor(mask)
+        want, found = function(x, y, eager_mask, change), compiled(x, y, compiled_mask)
+        for a, b in zip(*((r if isinstance(r, tuple) else (r,)) for r in (want, found)), strict=True):
+            np.testing.assert_array_equal(b.numpy(), a.numpy())
+        assert compiled_mask.tolist() == eager_mask.tolist()
+
+
+def test_selections_by_a_mask_before_and_after_it_has_changed_are_refused() -> None:
+    def added(x: Any, m: Any) -> Any:
+        a = x[m]
+        m.logical_not_()
+        return (a + x[m]).sum()
+
+    def written(x: Any, m: Any) -> Any:
+        y, a = x.clone(), x[m]
+        m.logical_not_()
+        y[m] = a
+        return y
+
+    for function in (added, written):
+        with pytest.raises(TraceError, match="the same mask on both sides"):
+            chainrule.compile(function)(tensor([1.0, 2.0]), tensor([True, False]))
+
+
 # ------------------------------------------------------------------------------------------- other numbers
 
 BOTH = [lambda f: f, chainrule.compile]

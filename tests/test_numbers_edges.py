@@ -232,6 +232,12 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         (lambda: x.uniform_(2, 1), r"\[low, high\), got 2 and 1"),
         (lambda: x.bernoulli_(1.5), r"\[0, 1\], got 1\.5"),
         (lambda: x.bernoulli_(-0.1), r"\[0, 1\]"),
+        (lambda: chainrule.bernoulli(one * 1.5), r"bernoulli: .*\[0, 1\], got 1\.5"),
+        (lambda: chainrule.bernoulli(one * NAN), r"\[0, 1\], got nan"),
+        (lambda: chainrule.multinomial(-one, 1), "multinomial: weights are finite and not negative, got -1"),
+        (lambda: chainrule.multinomial(one * INFINITY, 1), "got inf"),
+        (lambda: chainrule.multinomial(one - chainrule.tensor([0, 1]), 2), "2 draws .* only 1 positive weights"),
+        (lambda: chainrule.bincount(chainrule.tensor([3, -2])), "bincount counts whole numbers ≥ 0, got -2"),
         (lambda: x.exponential_(-1.0), "above 0, got -1"),
         (lambda: x.cauchy_(0, 0), "above 0, got 0"),
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from peer_comparison import DTYPES, Given, check, difference, entries, lines
 
 import chainrule
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peer
@@ -389,3 +391,49 @@ def test_reading_a_parameter_inside_scan_has_the_gradient_of_the_loop() -> None:
         carry = carry * 0.5 + other[i]
     carry.sum().backward()
     assert not difference(table.grad, other.grad)
+
+
+def _refused(of: Any, call: str) -> Exception:
+    x, i = of.arange(12.0).reshape(3, 4), of.tensor([0, 1, 2])
+    with pytest.raises(Exception) as caught:
+        eval(call, {"lib": of, "x": x, "i": i, "v": of.zeros(3)})
+    return caught.value
+
+
+SMALL = r"src \({}\) is smaller than the index \(3,\)"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        *[
+            (f"v.scatter_reduce({arguments}, {reduce!r})", error, f"scatter_reduce: {text}")
+            for reduce in ("sum", "mean", "prod", "amax", "amin")
+            for arguments, error, text in (
+                ("0, i, lib.ones(1)", ShapeError, SMALL.format("1,")),
+                ("0, i, lib.ones(2)", ShapeError, SMALL.format("2,")),
+                ("0, i, lib.ones(3, 1)", ShapeError, SMALL.format("3, 1")),
+                ("0, i, lib.ones(3).double()", DTypeError, "a .*float32 tensor takes entries of its own type"),
+                ("0, i + 1, lib.ones(3)", IndexRangeError, r"the places go from 1 to 3, possible are 0 … 2\."),
+                ("0, i.float(), lib.ones(3)", DTypeError, "places are integers"),
+                ("0, i[None], lib.ones(1, 3)", ShapeError, ".* must have as many dimensions"),
+                ("5, i, lib.ones(3)", IndexRangeError, "dimension 5 of a 1-d tensor"),
+            )
+        ],
+        ("v[0].scatter_reduce(5, i[0], v[0], 'sum')", IndexRangeError, "scatter_reduce: dimension 5 of a 0-d tensor"),
+        ("x.take_along_dim(i[:, None] + 2, 1)", IndexRangeError, "take_along_dim: .* 2 to 4, possible are -4 … 3"),
+        ("x.take_along_dim(i[:, None] - 5, 1)", IndexRangeError, "take_along_dim: the places go from -5 to -3,"),
+        ("x.take_along_dim(i + 12)", IndexRangeError, "take_along_dim: .* 12 to 14, possible are -12 … 11"),
+        ("x.take_along_dim(i[:, None].float(), 1)", DTypeError, "take_along_dim: places are integers"),
+        ("x.take_along_dim(i[:, None], 2)", IndexRangeError, "take_along_dim: dimension 2 of a 2-d tensor"),
+        ("lib.slice_scatter(x, x, dim=5)", IndexRangeError, "slice_scatter: dimension 5 of a 2-d tensor"),
+        ("lib.slice_scatter(v[0], v[0])", IndexRangeError, "slice_scatter: a single number has no dimension"),
+        ("lib.scatter(v, 0, i)", TypeError, r"scatter: give src or value\."),
+        ("lib.scatter(v, 0, i, v, value=1)", TypeError, "scatter: give src or value, not both"),
+    ],
+)
+def test_refusals_name_the_function_that_was_called(call: str, error: type[Exception], text: str) -> None:
+    assert "take_along_dim" in call or _refused(torch, call)  # there PyTorch counts round and round
+    found = _refused(chainrule, call)
+    assert isinstance(found, error), repr(found)
+    assert re.match(text, str(found)), str(found)

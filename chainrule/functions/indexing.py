@@ -10,11 +10,10 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.devices import need_cpu
 from chainrule.dtypes import as_dtype
-from chainrule.errors import DTypeError, IndexRangeError, ShapeError, TraceError
+from chainrule.errors import DTypeError, IndexRangeError, NumberRangeError, ShapeError, TraceError
 from chainrule.functions.checking import check_numbers, check_range
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import arange, make, tensor, zeros
-from chainrule.functions.logic import where
 from chainrule.functions.promotion import cast, constant, expand_to, fitting
 from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import view_through
@@ -338,11 +337,11 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
     )
 
 
-def _need_places(index: Tensor, operation: str, extent: int | None = None) -> None:
+def _need_places(index: Tensor, operation: str, extent: int | None = None, from_the_end: bool = False) -> None:
     if index.value.array.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: places are integers, got {index.dtype}; convert with .long().")
     if extent is not None:
-        check_range(_places_exist, index, 0, extent - 1, operation=operation)
+        check_range(_places_exist, index, -extent if from_the_end else 0, extent - 1, operation=operation)
 
 
 def _places_exist(places: Any, low: int, high: int, operation: str) -> None:
@@ -375,6 +374,11 @@ def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, 
                 f"{operation}: the index {tuple(index.shape)} is larger than the tensor {tuple(input.shape)} in "
                 f"dimension {i}."
             )
+    return _walks(index, axis)
+
+
+def _walks(index: Tensor, axis: int) -> tuple[Key, list[Tensor]]:
+    """The places themselves, once they have been checked."""
     shape = tuple(index.shape)
     walks = [arange(extent).reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1)) for i, extent in enumerate(shape)]
     walks[axis] = index
@@ -402,6 +406,13 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As `gather`, with the other dimensions broadcast; without `dim` from the flattened tensor.
 
+    Negative places count from the end.
+
+    Raises:
+        ShapeError: if the numbers of dimensions differ, or the other dimensions do not broadcast.
+        IndexRangeError: if there is no such dimension, or no such place along it.
+        DTypeError: if the indices are no integers.
+
     >>> import chainrule
     >>> x = chainrule.tensor([[3, 1], [2, 4]])
     >>> chainrule.take_along_dim(x, x.argsort(1), 1)
@@ -414,14 +425,17 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     own, wanted = list(input.shape), list(indices.shape)
     if len(own) != len(wanted):
         raise ShapeError(f"take_along_dim: {tuple(own)} and indices {tuple(wanted)} differ in dimensions.")
+    if not own:
+        return take_along_dim(input.reshape(1), indices.reshape(1), 0).reshape(())
     for i, (a, b) in enumerate(zip(own, wanted, strict=True)):
         if i != axis and a != b:
             if 1 not in (a, b):
                 raise ShapeError(f"take_along_dim: {tuple(own)} and indices {tuple(wanted)} do not broadcast.")
             own[i] = wanted[i] = a * b
-    extent = input.shape[axis]
-    from_the_end = where(indices < 0, indices + extent, indices)
-    return gather(expand_to(input, tuple(own)), dim, expand_to(from_the_end, tuple(wanted)))
+    indices = expand_to(indices, tuple(wanted))
+    _need_places(indices, "take_along_dim", own[axis], from_the_end=True)
+    key, places = _walks(indices, axis)
+    return Index.apply(expand_to(input, tuple(own)), *places, key=key)
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -439,7 +453,8 @@ def scatter(
 ) -> Tensor:
     """The tensor with the entries of `src` (or one number) put where `gather` with this index would read.
 
-    With `reduce="add"` they are added, as `scatter_add` does.
+    With `reduce="add"` they are added, as `scatter_add` does. Raises a TypeError unless one of `src` and `value` is
+    given.
 
     >>> import chainrule
     >>> chainrule.zeros(3).scatter(0, chainrule.tensor([2]), 5.0)
@@ -447,6 +462,8 @@ def scatter(
     """
     if reduce not in (None, "add"):
         raise ValueError(f"scatter: reduce is None or 'add', got {reduce!r}.")
+    if (src is None) is (value is None):
+        raise TypeError(f"scatter: give src or value{'' if src is None else ', not both'}.")
     primitive = IndexAdd if reduce else IndexUpdate
     return _scattered(primitive, input, dim, index, value if src is None else src, "scatter")
 
@@ -458,11 +475,19 @@ def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any,
         return _scattered(primitive, input.reshape(1), 0, index.reshape(-1), src, operation).reshape(())
     key, places = _grid(input, dim, index, operation)
     if isinstance(src, TensorCell):
-        need_same_dtype(input, src, operation)  # type: ignore[arg-type]
-        if src.ndim != index.ndim or any(a < b for a, b in zip(src.shape, index.shape, strict=True)):
-            raise ShapeError(f"{operation}: src {tuple(src.shape)} is smaller than the index {tuple(index.shape)}.")
-        src = src[tuple(slice(0, extent) for extent in index.shape)]  # type: ignore[index]
+        src = source_for(input, index, src, operation)  # type: ignore[arg-type]
     return _updated(primitive, input, key, places, src)
+
+
+def source_for(input: Tensor, index: Tensor, src: Tensor, operation: str) -> Tensor:
+    """The entries of `src` that go to the places of the index.
+
+    Raises a DTypeError unless they are of the tensor's type, a ShapeError if there are too few.
+    """
+    need_same_dtype(input, src, operation)
+    if src.ndim != index.ndim or any(a < b for a, b in zip(src.shape, index.shape, strict=True)):
+        raise ShapeError(f"{operation}: src {tuple(src.shape)} is smaller than the index {tuple(index.shape)}.")
+    return src[tuple(slice(0, extent) for extent in index.shape)]
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -602,7 +627,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     ones = make(np.ones(input.shape, np.int64)) if weights is None else weights
     ones = ones if weights is None or ones.dtype.is_floating_point else ones.double()
     if input.dtype.kind:
-        check_range(_are_counts, input, 0, 2**63 - 1, kind=kind)
+        check_range(_are_counts, input, 0, 2**63 - 1)
     if minlength and current_state().trace is not None:
         check_range(_fits_minlength, input, -(2**63), minlength - 1)
         count = minlength
@@ -611,9 +636,9 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return zeros(count, dtype=ones.dtype).index_add(0, input.long(), ones)
 
 
-def _are_counts(numbers: Any, low: int, high: int, kind: str) -> None:
+def _are_counts(numbers: Any, low: int, high: int) -> None:
     if numbers.size and numbers.min() < low:
-        raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {kind}.")
+        raise NumberRangeError(f"bincount counts whole numbers ≥ 0, got {numbers.min()}.")
 
 
 def _fits_minlength(numbers: Any, low: int, high: int) -> None:

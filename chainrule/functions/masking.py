@@ -122,10 +122,9 @@ class Selection(Tensor):
 
     at: Masked
     whole: Tensor
-    mask_value: Any
 
     def __init__(self, at: Masked, whole: Tensor) -> None:
-        self.__dict__.update(at=at, whole=whole, mask_value=at.mask.value)
+        self.__dict__.update(at=at, whole=whole)
 
     @property
     def value(self) -> Any:
@@ -144,7 +143,7 @@ class Selection(Tensor):
     def whole_for(self, at: Masked) -> Tensor:
         """All entries, for a place that is selected by the same mask."""
         same = at.first == self.at.first and tuple(at.part.shape) == tuple(self.whole.shape)
-        if not (same and _equal(at.mask.value.array, self.mask_value.array)):
+        if not (same and _equal(at.mask.shared_array(), self.at.mask.shared_array())):
             raise TraceError(
                 "indexing with a mask: y[mask] = x[other] needs the same mask on both sides in a compiled step (use "
                 "one variable for both), and tensors of one shape."
@@ -154,7 +153,7 @@ class Selection(Tensor):
     def partner(self, other: Any) -> Any:
         """The other side of an operation, at every place."""
         if isinstance(other, Selection):
-            return other.whole_for(self.at._replace(mask=self.at.mask))
+            return other.whole_for(self.at)
         if isinstance(other, TensorCell) and len(other.value.array.shape) > self.at.behind:
             raise TraceError(
                 f"indexing with a mask: x[mask] meets a tensor of shape {tuple(other.shape)} in a compiled step, where "
@@ -176,7 +175,11 @@ class Selection(Tensor):
 
 
 def select(at: Masked) -> Selection:
-    """part[mask]. Entries that are not selected are 1: nothing computed from them is infinite, nor any gradient."""
+    """part[mask], for the mask as it is now, whatever is written into it later.
+
+    Entries that are not selected are 1: nothing computed from them is infinite, nor any gradient.
+    """
+    at = at._replace(mask=at.mask.detach_copy())
     return Selection(at, where(at.everywhere(), at.part, True if at.part.dtype.kind == 0 else 1))
 
 

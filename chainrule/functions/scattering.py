@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autodiff.block import block
-from chainrule.errors import ShapeError
+from chainrule.errors import IndexRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones_like
-from chainrule.functions.indexing import gather, need_places, need_same_dtype, scatter, scatter_add
+from chainrule.functions.indexing import gather, need_places, need_same_dtype, scatter, scatter_add, source_for
 from chainrule.functions.logic import where
+from chainrule.functions.reduction import axis_of
 from chainrule.functions.shape import diagonal, narrow, select
 from chainrule.primitives.numpy_function import by_numpy
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
-def _with(input: Tensor, part: Tensor, whole: Tensor, src: Tensor, operation: str) -> Tensor:
+def _with(part: Tensor, whole: Tensor, src: Tensor, operation: str) -> Tensor:
     if tuple(part.shape) != tuple(src.shape):
         raise ShapeError(f"{operation}: the part has shape {tuple(part.shape)}, what replaces it {tuple(src.shape)}.")
     part.copy_(src)
@@ -35,7 +36,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
             [1., 1.]])
     """
     whole = input.clone()
-    return _with(input, select(whole, dim, index), whole, src, "select_scatter")
+    return _with(select(whole, dim, index), whole, src, "select_scatter")
 
 
 def slice_scatter(
@@ -43,17 +44,22 @@ def slice_scatter(
 ) -> Tensor:
     """The tensor with the slice start:end:step along `dim` replaced.
 
+    Raises an IndexRangeError if there is no such dimension, a ShapeError if `src` has another shape than the slice.
+
     >>> import chainrule
     >>> chainrule.slice_scatter(chainrule.zeros(4), chainrule.ones(2), start=1, end=3)
     tensor([0., 1., 1., 0.])
     """
+    axis = axis_of(dim, input.ndim, "slice_scatter")
+    if not input.ndim:
+        raise IndexRangeError("slice_scatter: a single number has no dimension to slice; reshape it to (1,).")
     whole = input.clone()
-    begin, stop, step = slice(start, end, step).indices(input.shape[dim])
+    begin, stop, step = slice(start, end, step).indices(input.shape[axis])
     count = max(0, stop - begin)
-    part = narrow(whole, dim, begin if count else 0, count)
+    part = narrow(whole, axis, begin if count else 0, count)
     if step != 1:
-        part = part[(slice(None),) * (dim % input.ndim) + (slice(None, None, step),)]
-    return _with(input, part, whole, src, "slice_scatter")
+        part = part[(slice(None),) * axis + (slice(None, None, step),)]
+    return _with(part, whole, src, "slice_scatter")
 
 
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
@@ -65,7 +71,7 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
             [0., 1.]])
     """
     whole = input.clone()
-    return _with(input, diagonal(whole, offset, dim1, dim2), whole, src, "diagonal_scatter")
+    return _with(diagonal(whole, offset, dim1, dim2), whole, src, "diagonal_scatter")
 
 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
@@ -104,6 +110,12 @@ def scatter_reduce(
     `reduce` is "sum", "mean", "prod", "amax" or "amin". Places are those of `scatter`. Without `include_self` what is
     there counts only where nothing goes.
 
+    Raises:
+        ValueError: for another `reduce`.
+        ShapeError: if the index does not fit the tensor, or `src` is smaller than the index.
+        IndexRangeError: if there is no such dimension, or no such place along it.
+        DTypeError: if the places are no integers, or `src` is of another type than the tensor.
+
     >>> import chainrule
     >>> index, src = chainrule.tensor([0, 0, 1]), chainrule.tensor([1.0, 2.0, 5.0])
     >>> chainrule.scatter_reduce(chainrule.zeros(2), 0, index, src, "amax")
@@ -112,9 +124,11 @@ def scatter_reduce(
     if reduce not in ("sum", "mean", "prod", "amax", "amin"):
         raise ValueError(f"scatter_reduce: reduce is 'sum', 'mean', 'prod', 'amax' or 'amin', got {reduce!r}.")
     if not input.ndim:
+        axis_of(dim, 0, "scatter_reduce")
         parts = index.reshape(-1), src.reshape(-1)
         return scatter_reduce(input.reshape(1), 0, *parts, reduce, include_self=include_self).reshape(())
-    src = src[tuple(slice(0, extent) for extent in index.shape)]
+    need_places(input, dim, index, "scatter_reduce")
+    src = source_for(input, index, src, "scatter_reduce")
     if reduce in ("amax", "amin"):
         return _extreme(input, dim, index, src, reduce, include_self)
     start = input if include_self else scatter(input, dim, index, int(reduce == "prod"))
@@ -130,7 +144,6 @@ def scatter_reduce(
 
 def _collected(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> Tensor:
     """The numbers alone, without a gradient."""
-    need_places(input, dim, index, "scatter_reduce")
     form = tuple(input.shape), input.dtype.numpy
     axis = dim % input.ndim if input.ndim else 0
     return by_numpy(_collect, input.detach(), index, src.detach(), forms=[form], axis=axis, reduce=reduce)[0]

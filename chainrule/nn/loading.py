@@ -81,7 +81,7 @@ def _refuse(
     module: Module, problems: list[str], keys: IncompatibleKeys | None, strict: bool, state: Mapping[str, Any]
 ) -> None:
     """Raise a CheckpointError if there is anything to complain about."""
-    cause = _likely_cause(module, keys, state) if strict and keys else ""
+    cause = _likely_cause(keys, state) if strict and keys else ""
     if strict and keys and keys.missing_keys:
         problems = [*problems, f"missing: {', '.join(keys.missing_keys)}"]
     if strict and keys and keys.unexpected_keys:
@@ -94,7 +94,7 @@ def _refuse(
 _PREFIXES = ("module.", "_orig_mod.")
 
 
-def _likely_cause(module: Module, keys: IncompatibleKeys, state: Mapping[str, Any]) -> str:
+def _likely_cause(keys: IncompatibleKeys, state: Mapping[str, Any]) -> str:
     """What explains that names are missing and others are unexpected; "" if nothing known does."""
     missing, unexpected = set(keys.missing_keys), [name for name in keys.unexpected_keys if isinstance(name, str)]
     for prefix in _PREFIXES:
