@@ -15,6 +15,7 @@ from chainrule import nn, optim
 from chainrule.compiler.trace import trace_step
 from chainrule.errors import GradientError, TraceError
 from chainrule.optim import lr_scheduler, swa_utils
+from tests.training_steps import summing_step
 
 
 def numbers() -> Any:
@@ -25,16 +26,7 @@ def large_layer() -> tuple[Any, Any, Any]:
     """A layer of 90,000 weights, its optimiser and a step for two samples: the gradients are not worth storing."""
     layer = nn.Linear(300, 300)
     optimizer = optim.SGD(layer.parameters(), lr=0.1)
-
-    @chainrule.compile
-    def step(x: Any) -> Any:
-        optimizer.zero_grad()
-        loss = layer(x).sum()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return layer, optimizer, step
+    return layer, optimizer, chainrule.compile(summing_step(layer, optimizer))
 
 
 # ------------------------------------------------------------------------------- gradients that are not kept

@@ -21,6 +21,7 @@ import chainrule
 from chainrule import errors, nn, optim
 from chainrule.nn import functional as F
 from tests.changes import programs_of
+from tests.training_steps import training_step
 
 ROOT = Path(__file__).parent.parent
 X = chainrule.tensor([1.0, 2.0, 3.0])
@@ -280,15 +281,8 @@ def test_a_loop_in_a_function_has_one_program() -> None:
         chainrule.manual_seed(0)
         model = nn.Linear(3, 2)
         optimizer = optim.SGD(model.parameters(), lr=0.1)
+        step = chainrule.compile(training_step(model, optimizer))
         loader = [(chainrule.randn(5, 3), chainrule.randint(0, 2, (5,))) for _ in range(4)]
-
-        @chainrule.compile
-        def step(x: Any, y: Any) -> Any:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss
 
         losses = []
         for _epoch in range(3):

@@ -17,7 +17,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.nn import functional as F
+from tests.training_steps import summing_step, training_step
 
 
 def network(seed: int = 0) -> Any:
@@ -26,17 +26,6 @@ def network(seed: int = 0) -> Any:
         nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2), nn.Flatten(),
         nn.Linear(16 * 8 * 8, 10),
     )  # fmt: skip
-
-
-def training_step(model: Any, optimizer: Any) -> Any:
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
 
 
 def batch(size: int, seed: int = 0) -> tuple[Any, Any]:
@@ -331,16 +320,7 @@ def test_cells_may_be_changed_between_calls() -> None:
 
 def test_old_values_stay_what_they_were() -> None:
     layer = nn.Linear(3, 3)
-    optimizer = chainrule.optim.SGD(layer.parameters(), lr=0.5)
-
-    @chainrule.compile
-    def step(x: Any) -> Any:
-        optimizer.zero_grad()
-        loss = layer(x).sum()
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = chainrule.compile(summing_step(layer, chainrule.optim.SGD(layer.parameters(), lr=0.5)))
     x = chainrule.ones(2, 3)
     step(x)
     snapshot, look = layer.weight.detach().clone(), np.asarray(layer.weight.detach())

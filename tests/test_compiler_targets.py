@@ -14,7 +14,7 @@ from chainrule import nn
 from chainrule.compiler import executable
 from chainrule.compiler.run import driver
 from chainrule.compiler.run.machine import compile_text, host, llvm, target_machine, vector_bits
-from chainrule.nn import functional as F
+from tests.training_steps import training_step
 
 
 class Network(nn.Module):
@@ -41,14 +41,7 @@ def losses(compiled: bool, dtype: Any) -> tuple[list[float], Any]:
     random = np.random.default_rng(0)
     x = chainrule.tensor(random.standard_normal((9, 3, 10, 10))).to(dtype)
     y = chainrule.tensor(random.integers(0, 7, 9))
-
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = training_step(model, optimizer)
     run: Any = chainrule.compile(step) if compiled else step
     return [run(x, y).item() for _ in range(4)], run
 

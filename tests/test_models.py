@@ -11,12 +11,10 @@ from scipy import stats
 
 import chainrule
 from chainrule import models, nn
+from tests.parameter_counts import count
 
 
 def test_parameter_counts() -> None:
-    def count(model: nn.Module) -> int:
-        return sum(p.numel() for p in model.parameters())
-
     assert count(models.LeNet5()) == count(models.LeNet5(image_size=28)) == 61_706
     assert count(models.create("mlp", sizes=[64, 32, 10])) == 64 * 32 + 32 + 32 * 10 + 10
     assert models.LeNet5(image_size=28, activation="tanh", pooling="avg")(chainrule.ones(2, 1, 28, 28)).shape == (2, 10)

@@ -13,12 +13,9 @@ import chainrule
 from chainrule import models, nn
 from chainrule.models.resnet import BasicBlock, Bottleneck, ResNet
 from chainrule.models.unet import DoubleConv, UNet
+from tests.parameter_counts import count
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-
-
-def count(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
 
 
 def images(*shape: int, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from tests import shared_memory_programs
+from tests import shared_gradient_cases, shared_memory_programs  # noqa: F401 (the first puts its cases into the list)
 from tests.shared_memory_cases import CASES, Case
 
 

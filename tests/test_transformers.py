@@ -12,6 +12,7 @@ from scipy import stats
 import chainrule
 from chainrule import models, nn
 from chainrule.models import transformer
+from tests.parameter_counts import count
 
 
 def tokens(*shape: int, vocabulary: int, seed: int = 0) -> Any:
@@ -31,10 +32,6 @@ def louder(model: Any, by: float = 10.0) -> Any:
         for parameter in model.parameters():
             parameter *= by
     return model
-
-
-def count(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
 
 
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])

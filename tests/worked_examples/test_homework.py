@@ -12,6 +12,7 @@ import chainrule
 from benchmarks import four_nine
 from chainrule import models, nn
 from chainrule.autograd import functional
+from tests.parameter_counts import count
 from tests.real_data import real_data
 
 F = nn.functional
@@ -116,16 +117,12 @@ class PartialConvolution(nn.Module):
         return chainrule.cat([convolution(x[:, read]) for convolution, read in zip(self.maps, PARTIAL, strict=True)], 1)
 
 
-def parameters(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
 def test_h_7_lenet_s_partial_table() -> None:
     """H 7: the original C3 has 1,516 parameters instead of 2,416, so the network 60,806 instead of 61,706."""
     modern, original = models.LeNet5(), models.LeNet5()
     original.features[3] = PartialConvolution()
-    assert (parameters(modern.features[3]), parameters(original.features[3])) == (2_416, 1_516)
-    assert (parameters(modern), parameters(original)) == (61_706, 60_806)
+    assert (count(modern.features[3]), count(original.features[3])) == (2_416, 1_516)
+    assert (count(modern), count(original)) == (61_706, 60_806)
 
 
 def test_h_7_the_partial_table_is_the_full_one_with_zeros() -> None:
