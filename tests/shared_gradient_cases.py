@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.shared_memory_cases import case, layer, numbers
+from tests.shared_memory_cases import Case, into, layer, numbers
+
+CASES: list[Case] = []
+case = into(CASES)
 
 # ------------------------------------------------------------------------------------------------- gradients
 

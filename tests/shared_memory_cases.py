@@ -13,10 +13,17 @@ Case = Callable[[Any, Any], list[Any]]
 CASES: list[Case] = []
 
 
-def case(function: Case) -> Case:
-    """Put a program into the list."""
-    CASES.append(function)
-    return function
+def into(cases: list[Case]) -> Callable[[Case], Case]:
+    """What puts a program into a list."""
+
+    def case(function: Case) -> Case:
+        cases.append(function)
+        return function
+
+    return case
+
+
+case = into(CASES)
 
 
 def numbers(T: Any) -> Any:

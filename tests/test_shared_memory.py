@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import chainrule
-from tests import shared_gradient_cases, shared_memory_programs  # noqa: F401 (the first puts its cases into the list)
-from tests.shared_memory_cases import CASES, Case
+from tests import shared_gradient_cases, shared_memory_cases, shared_memory_programs
+from tests.shared_memory_cases import Case
 
 
 def shown(answers: list[Any]) -> list[Any]:
@@ -33,7 +33,9 @@ def plain(function: Any) -> Any:
 
 @pytest.mark.peer
 @pytest.mark.parametrize("compiled", [plain, chainrule.compile], ids=["eager", "compiled"])
-@pytest.mark.parametrize("program", CASES, ids=lambda program: program.__name__)
+@pytest.mark.parametrize(
+    "program", shared_memory_cases.CASES + shared_gradient_cases.CASES, ids=lambda program: program.__name__
+)
 def test_memory_is_shared_as_in_pytorch(program: Case, compiled: Any) -> None:
     torch = pytest.importorskip("torch")
     compare(shown(program(chainrule, compiled)), shown(program(torch, plain)))
