@@ -282,7 +282,7 @@ _PARTLY = {
     "jit": _SCRIPT,
     "multiprocessing": _ONE_PROCESS,
     "nn.parallel": "on one device the model itself is what DataParallel makes of it",
-    "onnx": "not there: save makes safetensors files that other programs read",
+    "onnx": "save makes safetensors files that other programs read",
     "sparse": _SPARSE,
 }
 

@@ -78,12 +78,6 @@ class Observer(Sight):
             finally:
                 self.close()
 
-    def readers(self) -> dict[str, Callable[..., Any]]:
-        """The functions that rewritten code calls."""
-        from chainrule.compiler.readers import READERS
-
-        return READERS
-
     def go_blind(self) -> None:
         """Code that is not followed could do anything with a number, so none is an input."""
         super().go_blind()
@@ -98,9 +92,7 @@ class Observer(Sight):
         """Whether the step has made this tensor, or this module."""
         from chainrule.nn.module import Module
 
-        trace = current_state().trace
-        while trace is not None and trace.outer is not None:
-            trace = trace.outer
+        trace = _outermost_trace()
         if trace is None:
             return False
         tensors = thing.parameters() if is_a(thing, Module) else [thing] if is_a(thing, TensorCell) else ()
@@ -198,7 +190,7 @@ class Observer(Sight):
     def _note_class_attribute(self, thing: Any, name: str, value: Any) -> None:
         """What the class gives for a name is a fact too: a method, a property, a value for all."""
         kind = type(thing)
-        found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), MISSING)
+        found = questions.of_class(name)(kind)
         if found is MISSING or is_a(found, types.MemberDescriptorType | types.GetSetDescriptorType):
             return
         if not any(is_followed_class(base) for base in kind.__mro__):
@@ -236,7 +228,7 @@ class Observer(Sight):
     def _attribute_outside(self, thing: Any, name: str, value: Any) -> Any:
         place = self.place_of(thing)
         title = f"{place or questions.title_of(thing)}.{name}"
-        of_class = next((vars(base)[name] for base in type(thing).__mro__ if name in vars(base)), MISSING)
+        of_class = questions.of_class(name)(type(thing))
         fields = questions.fields_of(thing)
         if any("__getattribute__" in vars(base) for base in type(thing).__mro__[:-1]) and is_followed_class(
             type(thing)
@@ -422,9 +414,7 @@ class Observer(Sight):
         self._arrays.setdefault(id(array), array)
 
     def _new_input(self, source: Any, tensor: Any) -> Any:
-        trace = current_state().trace
-        while trace is not None and trace.outer is not None:
-            trace = trace.outer
+        trace = _outermost_trace()
         assert trace is not None
         stand_in = trace.further_argument(tensor)
         self.inputs.append((source, stand_in))
@@ -553,6 +543,13 @@ class Observer(Sight):
         place = self.place_of(fact.value)
         only_way = place is not None and place.identity == fact.place.identity and id(fact.value) not in self.pinned
         return fact._replace(looked_into=only_way and is_looked_into(fact.value))
+
+
+def _outermost_trace() -> Any:
+    trace = current_state().trace
+    while trace is not None and trace.outer is not None:
+        trace = trace.outer
+    return trace
 
 
 def _is_followed_function(function: Any) -> bool:

@@ -2,7 +2,7 @@
 
 What a compiled step depends on is what its Python code reads while it is traced: global names, variables of enclosing
 functions, attributes, items, lengths. The source is parsed, every such read becomes a call of a function in
-`observe.py`, and the result is compiled in the place of the original:
+`readers.py`, and the result is compiled in the place of the original:
 
     x * settings["scale"]   →   binary(operator.mul, x, item(name("settings", settings), "scale"))
 
@@ -22,7 +22,7 @@ import linecache
 import operator
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -37,12 +37,12 @@ for _feature in __future__.all_feature_names:
     _FLAGS |= getattr(__future__, _feature).compiler_flag
 
 
-def rewritten(function: FunctionType, readers: dict[str, Callable[..., Any]]) -> CodeType | None:
-    """The code of a function with its reads passing through `readers`; None where the source cannot be had."""
+def rewritten(function: FunctionType) -> CodeType | None:
+    """The code of a function with its reads passing through the readers; None where the source cannot be had."""
     code = function.__code__
     known = _codes.get(id(code))
     if known is None or known[0] is not code:
-        known = _codes[id(code)] = (code, _rewrite(code, function.__globals__, readers))
+        known = _codes[id(code)] = (code, _rewrite(code, function.__globals__))
     return known[1]
 
 
@@ -57,7 +57,7 @@ _rewritten: dict[int, CodeType] = {}
 _codes: dict[int, tuple[CodeType, CodeType | None]] = {}
 
 
-def _rewrite(code: CodeType, namespace: dict[str, Any], readers: dict[str, Callable[..., Any]]) -> CodeType | None:
+def _rewrite(code: CodeType, namespace: dict[str, Any]) -> CodeType | None:
     lines = linecache.getlines(code.co_filename, namespace)
     excerpt = _excerpt(code.co_firstlineno, "".join(lines), code.co_filename)
     if excerpt is None:
@@ -72,7 +72,7 @@ def _rewrite(code: CodeType, namespace: dict[str, Any], readers: dict[str, Calla
         return None
     for before, after in _pairs(plain, changed):
         if _is_compiled_from(code, before) and before.co_freevars == after.co_freevars:
-            return _with_readers(after, readers)
+            return _with_readers(after)
     return None
 
 
@@ -147,12 +147,12 @@ def _is_compiled_from(code: CodeType, source: CodeType) -> bool:
     )
 
 
-def _with_readers(code: CodeType, readers: dict[str, Callable[..., Any]]) -> CodeType:
+def _with_readers(code: CodeType) -> CodeType:
     def constant(c: Any) -> Any:
         if isinstance(c, CodeType):
-            return _with_readers(c, readers)
+            return _with_readers(c)
         if isinstance(c, str) and c.startswith(_MARK):
-            return _function_named(c.removeprefix(_MARK), readers)
+            return _function_named(c.removeprefix(_MARK))
         return c
 
     made = code.replace(co_consts=tuple(map(constant, code.co_consts)))
@@ -160,10 +160,12 @@ def _with_readers(code: CodeType, readers: dict[str, Callable[..., Any]]) -> Cod
     return made
 
 
-def _function_named(name: str, readers: dict[str, Callable[..., Any]]) -> Any:
+def _function_named(name: str) -> Any:
+    from chainrule.compiler.readers import READERS  # which stands on this file
+
     if name == "slice":
         return slice
-    return getattr(operator, name.removeprefix("operator.")) if name.startswith("operator.") else readers[name]
+    return getattr(operator, name.removeprefix("operator.")) if name.startswith("operator.") else READERS[name]
 
 
 # ------------------------------------------------------------------------------------------- the tree

@@ -238,17 +238,13 @@ class Sight:
         self.note(
             Place(function, "attribute", "__code__", f"the code of {function.__name__}", inside), function.__code__
         )
-        code = rewritten(function, self.readers())
+        code = rewritten(function)
         if code is None:
             self._see_unreadable(function)
         else:
             self._swapped.append((function, function.__code__))
             function.__code__ = code
         self._see_defaults(function, inside)
-
-    def readers(self) -> dict[str, Any]:
-        """The functions that rewritten code calls."""
-        raise NotImplementedError
 
     def _see_defaults(self, function: types.FunctionType, parent: Place | None) -> None:
         for name in ("__defaults__", "__kwdefaults__"):
