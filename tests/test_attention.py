@@ -14,7 +14,8 @@ from scipy import stats
 
 import chainrule
 from chainrule import autograd, nn
-from chainrule.nn import attention, functional
+from chainrule.nn import functional
+from chainrule.nn.attention import dot_product
 from chainrule.primitives import attention as primitives
 
 float64 = chainrule.float64
@@ -77,18 +78,18 @@ def test_the_size_of_tiles_changes_nothing(tile: int, causal: bool, monkeypatch:
     inputs = randn(2, 3, 13, 4), randn(2, 3, 11, 4), randn(2, 3, 11, 5), randn(2, 1, 13, 11)
 
     def whole(q: Any, k: Any, v: Any, bias: Any) -> Any:
-        added = bias + attention.forbid(~functional.causal_mask(13, 11), float64) if causal else bias
-        return attention.attention_weights.parts(q, k, added.expand(2, 3, 13, 11), 0.5) @ v
+        added = bias + dot_product.forbid(~functional.causal_mask(13, 11), float64) if causal else bias
+        return dot_product.attention_weights.parts(q, k, added.expand(2, 3, 13, 11), 0.5) @ v
 
     wanted = gradients(whole, *inputs)
     monkeypatch.setattr(primitives, "TILE", tile)
-    found = gradients(lambda q, k, v, bias: attention.attend(q, k, v, bias, causal=causal, scale=0.5), *inputs)
+    found = gradients(lambda q, k, v, bias: dot_product.attend(q, k, v, bias, causal=causal, scale=0.5), *inputs)
     assert_close(found, wanted, 1e-12)
 
 
 def test_weights_have_the_gradient_of_their_parts() -> None:
     q, k, bias = randn(2, 3, 4), randn(2, 5, 4), randn(2, 3, 5)
-    block = attention.attention_weights
+    block = dot_product.attention_weights
     ours = gradients(lambda q, k, b: block(q, k, b, 0.7), q, k, bias)
     assert_close(ours, gradients(lambda q, k, b: block.parts(q, k, b, 0.7), q, k, bias), 1e-12)
     leaves = [x.detach().clone().requires_grad_() for x in (q[0], k[0])]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import nn
-from chainrule.nn.axis_map import AxisMap, map_axis
-from chainrule.nn.resampling import cubic, resizing
+from chainrule.nn.resizing.axis_map import AxisMap, map_axis
+from chainrule.nn.resizing.resampling import cubic, resizing
 
 F = nn.functional
 float64 = chainrule.float64

@@ -11,7 +11,7 @@ from scipy import stats
 import chainrule
 from chainrule import nn
 from chainrule.nn import functional
-from chainrule.nn.normalization import standardise
+from chainrule.nn.normalisation.functions import standardise
 
 float64 = chainrule.float64
 NORMS = ["BatchNorm1d(4)", "LayerNorm(5)", "InstanceNorm1d(4, affine=True)", "GroupNorm(2, 4)", "RMSNorm(5)"]

@@ -232,6 +232,41 @@ def test_files_that_want_something_else_are_refused(structure: Any) -> None:
         chainrule.load(edited(1), classes=["os:system"])  # type: ignore[list-item]
 
 
+#: Where some classes were when files of version 1 could be written first.
+FORMER_PLACES = """
+    activation:ReLU smooth_activation:SiLU piecewise:Hardtanh maxout:Maxout conv:Conv2d conv_transpose:ConvTranspose1d
+    multihead:MultiheadAttention multihead:NonDynamicallyQuantizableLinear causal_attention:CausalSelfAttention
+    transformer_layers:TransformerEncoderLayer transformer:TransformerEncoder positions:LearnedPositions tokens:Tokens
+    normalization_layers:BatchNorm2d normalization_layers:LayerNorm padding_layers:ZeroPad2d pooling:MaxPool2d
+    adaptive_pooling:AdaptiveAvgPool2d fractional_pooling:FractionalMaxPool2d lp_pooling:LPPool1d unpooling:MaxUnpool2d
+    recurrent:LSTM recurrent_cells:GRUCell loss:CrossEntropyLoss loss:MSELoss loss:L1Loss loss_adaptive:AdaptiveLogSoftmaxWithLoss
+    loss_binary:BCELoss loss_ctc:CTCLoss loss_distribution:KLDivLoss loss_generative:WeightedSum loss_margin:MultiMarginLoss
+    loss_regression:HuberLoss resampling:Upsample linear:Linear embedding:Embedding container:Sequential
+    container:ModuleList lazy:LazyLinear dropout:Dropout penalty:L1Penalty
+"""
+
+
+@pytest.mark.parametrize("place", FORMER_PLACES.split())
+def test_files_say_where_a_class_was_when_they_were_written(place: str) -> None:
+    name = place.split(":")[1]
+    structure = {"class": f"chainrule.nn.{place}"}
+    found = chainrule.load(edited(structure))
+    public = getattr(nn, name, None) or getattr(nn.penalty, name, None)
+    assert isinstance(found, type) and issubclass(found, nn.Module) and found.__name__ == name
+    assert found is public or name == "NonDynamicallyQuantizableLinear"
+
+
+def test_a_class_that_moved_is_looked_for_in_its_own_part_only() -> None:
+    for name in (
+        "chainrule.optim.conv:Conv2d",
+        "chainrule.nn.conv:Module.__init__",
+        "chainrule.nn.conv:nothing",
+        "chainrule.nn.conv:np",
+    ):
+        with pytest.raises(CheckpointError):
+            chainrule.load(edited(module_entry(name)))
+
+
 def test_edited_files_of_ours_are_read() -> None:
     """So what is refused above is refused for what it says and not because of how it was made."""
     assert isinstance(chainrule.load(edited(module_entry("chainrule.nn.linear:Identity"))), nn.Identity)

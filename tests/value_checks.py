@@ -110,7 +110,7 @@ row(
     lambda i: chainrule.unravel_index(i, (2, 3)), ([0, 5],), ([0, 6],),
 )  # fmt: skip
 row(
-    "nn.unpooling._places_exist", IndexError, r"max_unpool1d: the places go from -?\d to \d, .* has 0 … 3",
+    "nn.pooling.unpooling._places_exist", IndexError, r"max_unpool1d: the places go from -?\d to \d, .* has 0 … 3",
     lambda i: F.max_unpool1d(tensor([[[5.0, 3.0]]]), i, 2), ([[[1, 3]]],), ([[[1, 4]]],), ([[[-1, 3]]],),
 )  # fmt: skip
 
@@ -178,12 +178,12 @@ def _extended(length: Any) -> Any:
 
 
 row(
-    "nn.causal_attention._has_room", ValueError, "room for 3 tokens and holds 2; 2 more do not fit",
+    "nn.attention.causal._has_room", ValueError, "room for 3 tokens and holds 2; 2 more do not fit",
     _extended, (1,), (2,),
 )  # fmt: skip
 _positions = nn.SinusoidalPositions(5, 2)
 row(
-    "nn.positions._positions_exist", ValueError, r"there are 5 positions; 3 from position -?\d on do not fit",
+    "nn.transformer.positions._positions_exist", ValueError, r"there are 5 positions; 3 from position -?\d on do not fit",
     lambda start: _positions(chainrule.zeros(1, 3, 2), start), (2,), (3,), (-1,),
 )  # fmt: skip
 
@@ -197,37 +197,37 @@ for _loss in (
     lambda y: F.cross_entropy(_scores, y, reduction="none"),
     lambda y: F.nll_loss(_scores.log_softmax(1), y),
 ):
-    row("nn.loss._are_classes", IndexError, _LABEL, _loss, ([0, 2],), ([0, 3],), ([1, -1],), ([0, -3],))
+    row("nn.losses.classes._are_classes", IndexError, _LABEL, _loss, ([0, 2],), ([0, 3],), ([1, -1],), ([0, -3],))
 row(
-    "nn.loss._are_classes", IndexError, "Do the labels begin at 1?",
+    "nn.losses.classes._are_classes", IndexError, "Do the labels begin at 1?",
     lambda y: F.cross_entropy(_scores, y), ([1, 2],), ([1, 3],),
 )  # fmt: skip
 row(
-    "nn.loss_margin._are_classes", IndexError, r"label -?\d is none of the 3 classes",
+    "nn.losses.margin._are_classes", IndexError, r"label -?\d is none of the 3 classes",
     lambda y: F.multi_margin_loss(_scores, y), ([0, 2],), ([0, 3],), ([0, -1],),
 )  # fmt: skip
 row(
-    "nn.loss_margin._are_classes", IndexError, r"label -?\d is none of the 3 classes",
+    "nn.losses.margin._are_classes", IndexError, r"label -?\d is none of the 3 classes",
     lambda y: F.multilabel_margin_loss(_scores, y), ([[0, -1, 0], [2, 1, -1]],), ([[0, -1, 0], [3, 1, -1]],),
     ([[0, -2, 0], [2, 1, -1]],),
 )  # fmt: skip
 _adaptive = nn.AdaptiveLogSoftmaxWithLoss(3, 6, [2, 4])
 row(
-    "nn.loss_adaptive._are_classes", IndexError, r"labels are classes 0 … 5, got -?\d … \d",
+    "nn.losses.adaptive._are_classes", IndexError, r"labels are classes 0 … 5, got -?\d … \d",
     lambda y: _adaptive(_scores, y).loss, ([0, 5],), ([0, 6],), ([-1, 5],),
 )  # fmt: skip
 row(
-    "nn.loss_binary._are_probabilities", ValueError, r"probabilities in \[0, 1\], got numbers from",
+    "nn.losses.binary._are_probabilities", ValueError, r"probabilities in \[0, 1\], got numbers from",
     lambda p: F.binary_cross_entropy(p, tensor([0.0, 1.0])), ([0.0, 1.0],), ([0.0, 1.5],), ([-0.1, 1.0],),
     ([float("nan"), 1.0],),
 )  # fmt: skip
 row(
-    "nn.loss_binary._are_targets", ValueError, r"targets in \[0, 1\], got numbers from",
+    "nn.losses.binary._are_targets", ValueError, r"targets in \[0, 1\], got numbers from",
     lambda t: F.binary_cross_entropy(tensor([0.25, 0.5]), t), ([0.0, 1.0],), ([0.0, 1.5],), ([-0.1, 1.0],),
     ([float("nan"), 1.0],),
 )  # fmt: skip
 row(
-    "nn.loss_distribution._are_variances", ValueError, "variances are not negative, got -0.5",
+    "nn.losses.distribution._are_variances", ValueError, "variances are not negative, got -0.5",
     lambda v: F.gaussian_nll_loss(tensor([1.0, 2.0]), tensor([1.0, 2.0]), v), ([0.0, 1.0],), ([-0.5, 1.0],),
     ([-0.5, float("nan")],),
 )  # fmt: skip
@@ -241,23 +241,23 @@ def _ctc(targets: Any, inputs: Any, lengths: Any) -> Any:
 
 _fine = ([[1, 2], [2, 0]], [4, 3], [2, 1])
 row(
-    "nn.loss_ctc._lengths_fit", ValueError, "input_lengths lie in 0 … 4, target_lengths are not negative",
+    "nn.losses.ctc._lengths_fit", ValueError, "input_lengths lie in 0 … 4, target_lengths are not negative",
     _ctc, _fine, (_fine[0], [5, 3], [2, 1]), (_fine[0], [4, -1], [2, 1]), (_fine[0], [4, 3], [2, -1]),
 )  # fmt: skip
 row(
-    "nn.loss_ctc._rows_suffice", ValueError, r"targets \(2, 2\) do not hold 2 sequences of up to 3 labels",
+    "nn.losses.ctc._rows_suffice", ValueError, r"targets \(2, 2\) do not hold 2 sequences of up to 3 labels",
     _ctc, _fine, (_fine[0], [4, 3], [3, 1]),
 )  # fmt: skip
 row(
-    "nn.loss_ctc._all_are_there", ValueError, "the targets have 3 labels, target_lengths add up to 4",
+    "nn.losses.ctc._all_are_there", ValueError, "the targets have 3 labels, target_lengths add up to 4",
     _ctc, ([1, 2, 1], [4, 3], [2, 1]), ([1, 2, 1], [4, 3], [2, 2]),
 )  # fmt: skip
 row(
-    "nn.loss_ctc._are_labels", IndexError, r"labels are classes 0 … 2, got \[1, \d, \d\]",
+    "nn.losses.ctc._are_labels", IndexError, r"labels are classes 0 … 2, got \[1, \d, \d\]",
     _ctc, _fine, ([[1, 3], [2, 0]], [4, 3], [2, 1]), ([[1, 2], [3, 0]], [4, 3], [2, 1]),
 )  # fmt: skip
 row(
-    "nn.loss_ctc._are_labels", IndexError, "a target has the label 0, which is the blank",
+    "nn.losses.ctc._are_labels", IndexError, "a target has the label 0, which is the blank",
     _ctc, _fine, ([[1, 0], [2, 0]], [4, 3], [2, 1]),
 )  # fmt: skip
 

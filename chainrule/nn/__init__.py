@@ -4,27 +4,42 @@ from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
 from chainrule.nn import functional, init, kernels, parallel, parameter, penalty, utils
-from chainrule.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
-from chainrule.nn.adaptive_pooling import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d,
-    GlobalAvgPool1d,
-    GlobalAvgPool2d,
-    GlobalAvgPool3d,
-    GlobalMaxPool1d,
-    GlobalMaxPool2d,
-    GlobalMaxPool3d,
+from chainrule.nn.activations.classic import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from chainrule.nn.activations.maxout import Maxout
+from chainrule.nn.activations.piecewise import (
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    PReLU,
+    ReLU6,
+    RReLU,
+    Softshrink,
+    Threshold,
 )
+from chainrule.nn.activations.smooth import (
+    CELU,
+    ELU,
+    GLU,
+    SELU,
+    LogSigmoid,
+    Mish,
+    SiLU,
+    Softmax2d,
+    Softmin,
+    Softplus,
+    Softsign,
+    Tanhshrink,
+)
+from chainrule.nn.attention.causal import CausalSelfAttention, KeyValueCache
+from chainrule.nn.attention.multihead import MultiheadAttention
 from chainrule.nn.bilinear import Bilinear
-from chainrule.nn.causal_attention import CausalSelfAttention, KeyValueCache
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
-from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from chainrule.nn.convolution_matrix import convolution_matrix
+from chainrule.nn.convolution.layers import Conv1d, Conv2d, Conv3d
+from chainrule.nn.convolution.matrix import convolution_matrix
+from chainrule.nn.convolution.receptive_field import ReceptiveField, output_size, receptive_field
+from chainrule.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.distance import CosineSimilarity, PairwiseDistance
 from chainrule.nn.dropout import (
     AlphaDropout,
@@ -36,8 +51,6 @@ from chainrule.nn.dropout import (
     FeatureAlphaDropout,
 )
 from chainrule.nn.embedding import Embedding, EmbeddingBag
-from chainrule.nn.fold_batch_norm import fold_batch_norm
-from chainrule.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from chainrule.nn.lazy import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
@@ -54,13 +67,13 @@ from chainrule.nn.lazy import (
     LazyLinear,
 )
 from chainrule.nn.linear import Flatten, Identity, Linear, Unflatten
-from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
-from chainrule.nn.loss_adaptive import AdaptiveLogSoftmaxWithLoss
-from chainrule.nn.loss_binary import BCELoss, BCEWithLogitsLoss, HingeLoss, SoftMarginLoss
-from chainrule.nn.loss_ctc import CTCLoss
-from chainrule.nn.loss_distribution import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
-from chainrule.nn.loss_generative import WeightedSum
-from chainrule.nn.loss_margin import (
+from chainrule.nn.losses.adaptive import AdaptiveLogSoftmaxWithLoss
+from chainrule.nn.losses.binary import BCELoss, BCEWithLogitsLoss, HingeLoss, SoftMarginLoss
+from chainrule.nn.losses.classes import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from chainrule.nn.losses.ctc import CTCLoss
+from chainrule.nn.losses.distribution import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
+from chainrule.nn.losses.generative import WeightedSum
+from chainrule.nn.losses.margin import (
     CosineEmbeddingLoss,
     HingeEmbeddingLoss,
     MarginRankingLoss,
@@ -70,12 +83,10 @@ from chainrule.nn.loss_margin import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from chainrule.nn.loss_regression import HuberLoss, SmoothL1Loss
-from chainrule.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
-from chainrule.nn.maxout import Maxout
+from chainrule.nn.losses.regression import HuberLoss, SmoothL1Loss
 from chainrule.nn.module import Module
-from chainrule.nn.multihead import MultiheadAttention
-from chainrule.nn.normalization_layers import (
+from chainrule.nn.normalisation.fold import fold_batch_norm
+from chainrule.nn.normalisation.layers import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
@@ -87,7 +98,7 @@ from chainrule.nn.normalization_layers import (
     LocalResponseNorm,
     RMSNorm,
 )
-from chainrule.nn.padding_layers import (
+from chainrule.nn.padding.layers import (
     CircularPad1d,
     CircularPad2d,
     CircularPad3d,
@@ -108,44 +119,33 @@ from chainrule.nn.padding_layers import (
     ZeroPad3d,
 )
 from chainrule.nn.parallel import DataParallel
-from chainrule.nn.piecewise import (
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LeakyReLU,
-    PReLU,
-    ReLU6,
-    RReLU,
-    Softshrink,
-    Threshold,
+from chainrule.nn.pooling.adaptive import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    GlobalAvgPool1d,
+    GlobalAvgPool2d,
+    GlobalAvgPool3d,
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+    GlobalMaxPool3d,
 )
-from chainrule.nn.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
-from chainrule.nn.positions import LearnedPositions, SinusoidalPositions
+from chainrule.nn.pooling.fractional import FractionalMaxPool2d, FractionalMaxPool3d
+from chainrule.nn.pooling.lp import LPPool1d, LPPool2d, LPPool3d
+from chainrule.nn.pooling.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from chainrule.nn.pooling.windows import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from chainrule.nn.rearrange import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
-from chainrule.nn.receptive_field import ReceptiveField, output_size, receptive_field
-from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
-from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
-from chainrule.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
-from chainrule.nn.smooth_activation import (
-    CELU,
-    ELU,
-    GLU,
-    SELU,
-    LogSigmoid,
-    Mish,
-    SiLU,
-    Softmax2d,
-    Softmin,
-    Softplus,
-    Softsign,
-    Tanhshrink,
-)
-from chainrule.nn.tokens import Tokens
-from chainrule.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
-from chainrule.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
+from chainrule.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
+from chainrule.nn.recurrent.layers import GRU, LSTM, RNN, RNNBase
+from chainrule.nn.resizing.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from chainrule.nn.transformer.layers import TransformerDecoderLayer, TransformerEncoderLayer
+from chainrule.nn.transformer.positions import LearnedPositions, SinusoidalPositions
+from chainrule.nn.transformer.stacks import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.transformer.tokens import Tokens
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter
-from chainrule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from chainrule.tensor import Buffer, Parameter
 
 __all__ = [

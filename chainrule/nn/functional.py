@@ -7,75 +7,8 @@ from chainrule.functions.activation import gelu, sigmoid
 from chainrule.functions.elementwise import tanh
 from chainrule.functions.indexing import one_hot
 from chainrule.functions.words import teach
-from chainrule.nn.activation import log_softmax, relu, relu_, softmax
-from chainrule.nn.adaptive_pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool1d_with_indices,
-    adaptive_max_pool2d,
-    adaptive_max_pool2d_with_indices,
-    adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices,
-)
-from chainrule.nn.attention import causal_mask, scaled_dot_product_attention
-from chainrule.nn.bilinear import bilinear
-from chainrule.nn.conv import conv1d, conv2d, conv3d
-from chainrule.nn.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from chainrule.nn.distance import cosine_similarity, normalize, pairwise_distance, pdist
-from chainrule.nn.dropout import (
-    alpha_dropout,
-    classic_dropout,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
-)
-from chainrule.nn.embedding import embedding, embedding_bag
-from chainrule.nn.fractional_pooling import (
-    fractional_max_pool2d,
-    fractional_max_pool2d_with_indices,
-    fractional_max_pool3d,
-    fractional_max_pool3d_with_indices,
-)
-from chainrule.nn.grid_sampling import affine_grid, grid_sample
-from chainrule.nn.linear import linear
-from chainrule.nn.loss import cross_entropy, l1_loss, mse_loss, nll_loss
-from chainrule.nn.loss_binary import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    hinge_loss,
-    soft_margin_loss,
-)
-from chainrule.nn.loss_ctc import ctc_loss
-from chainrule.nn.loss_distribution import (
-    categorical_log_likelihood,
-    elbo_terms,
-    gaussian_kl,
-    gaussian_log_likelihood,
-    gaussian_nll_loss,
-    kl_div,
-    poisson_nll_loss,
-)
-from chainrule.nn.loss_generative import discriminator_loss, generator_loss, gradient_penalty
-from chainrule.nn.loss_margin import (
-    cosine_embedding_loss,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from chainrule.nn.loss_regression import huber_loss, smooth_l1_loss
-from chainrule.nn.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
-from chainrule.nn.multihead import multi_head_attention_forward
-from chainrule.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, rms_norm
-from chainrule.nn.padding import pad
-from chainrule.nn.piecewise import (
+from chainrule.nn.activations.classic import log_softmax, relu, relu_, softmax
+from chainrule.nn.activations.piecewise import (
     hardshrink,
     hardsigmoid,
     hardswish,
@@ -91,21 +24,7 @@ from chainrule.nn.piecewise import (
     threshold,
     threshold_,
 )
-from chainrule.nn.pooling import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    max_pool1d,
-    max_pool1d_with_indices,
-    max_pool2d,
-    max_pool2d_with_indices,
-    max_pool3d,
-    max_pool3d_with_indices,
-)
-from chainrule.nn.positions import sinusoidal_positions
-from chainrule.nn.rearrange import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
-from chainrule.nn.resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
-from chainrule.nn.smooth_activation import (
+from chainrule.nn.activations.smooth import (
     celu,
     celu_,
     elu,
@@ -122,7 +41,95 @@ from chainrule.nn.smooth_activation import (
     softsign,
     tanhshrink,
 )
-from chainrule.nn.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
+from chainrule.nn.attention.dot_product import causal_mask, scaled_dot_product_attention
+from chainrule.nn.attention.multihead import multi_head_attention_forward
+from chainrule.nn.bilinear import bilinear
+from chainrule.nn.convolution.layers import conv1d, conv2d, conv3d
+from chainrule.nn.convolution.transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from chainrule.nn.distance import cosine_similarity, normalize, pairwise_distance, pdist
+from chainrule.nn.dropout import (
+    alpha_dropout,
+    classic_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from chainrule.nn.embedding import embedding, embedding_bag
+from chainrule.nn.linear import linear
+from chainrule.nn.losses.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    soft_margin_loss,
+)
+from chainrule.nn.losses.classes import cross_entropy, l1_loss, mse_loss, nll_loss
+from chainrule.nn.losses.ctc import ctc_loss
+from chainrule.nn.losses.distribution import (
+    categorical_log_likelihood,
+    elbo_terms,
+    gaussian_kl,
+    gaussian_log_likelihood,
+    gaussian_nll_loss,
+    kl_div,
+    poisson_nll_loss,
+)
+from chainrule.nn.losses.generative import discriminator_loss, generator_loss, gradient_penalty
+from chainrule.nn.losses.margin import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from chainrule.nn.losses.regression import huber_loss, smooth_l1_loss
+from chainrule.nn.normalisation.functions import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
+from chainrule.nn.padding.functions import pad
+from chainrule.nn.pooling.adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
+from chainrule.nn.pooling.fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
+from chainrule.nn.pooling.lp import lp_pool1d, lp_pool2d, lp_pool3d
+from chainrule.nn.pooling.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
+from chainrule.nn.pooling.windows import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool2d_with_indices,
+    max_pool3d,
+    max_pool3d_with_indices,
+)
+from chainrule.nn.rearrange import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from chainrule.nn.resizing.grid_sampling import affine_grid, grid_sample
+from chainrule.nn.resizing.resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
+from chainrule.nn.transformer.positions import sinusoidal_positions
 
 __all__ = [
     "adaptive_avg_pool1d",

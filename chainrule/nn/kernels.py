@@ -25,7 +25,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor, zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import stack
-from chainrule.nn.conv import Conv2d, conv1d, conv2d, conv3d
+from chainrule.nn.convolution.layers import Conv2d, conv1d, conv2d, conv3d
 from chainrule.tensor import Tensor
 
 Matrix = Sequence[Sequence[float]]

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 from chainrule.errors import ShapeError
 from chainrule.functions.promotion import need_tensor
-from chainrule.nn.conv import Conv1d, Conv2d, Conv3d
-from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from chainrule.nn.convolution.layers import Conv1d, Conv2d, Conv3d
+from chainrule.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module
-from chainrule.nn.normalization_layers import (
+from chainrule.nn.normalisation.layers import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,

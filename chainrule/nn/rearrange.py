@@ -7,7 +7,7 @@ from typing import Any
 from chainrule.errors import ShapeError
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
-from chainrule.nn.conv import per_dimension
+from chainrule.nn.convolution.layers import per_dimension
 from chainrule.nn.module import Module
 from chainrule.primitives.window import Fold as FoldPrimitive
 from chainrule.primitives.window import Windows

@@ -13,7 +13,7 @@ from chainrule.errors import EvaluationWarning
 from chainrule.functions.creation import tensor
 from chainrule.functions.logic import where
 from chainrule.nn.module import Module
-from chainrule.nn.normalization_layers import _BatchNorm
+from chainrule.nn.normalisation.layers import _BatchNorm
 from chainrule.optim.lr_scheduler.base import LRScheduler, check_optimizer, for_each_group
 from chainrule.optim.lr_scheduler.robbins_monro import Tail
 from chainrule.optim.optimizer import Optimizer

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chainrule.nn.loss_generative import WeightedSum
+from chainrule.nn.losses.generative import WeightedSum
 from chainrule.nn.module import Module
 
 

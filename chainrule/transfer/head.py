@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule import nn
-from chainrule.nn.conv import ConvolutionBase
+from chainrule.nn.convolution.layers import ConvolutionBase
 from chainrule.nn.module import Module
 from chainrule.nn.uninitialized import is_uninitialized
 

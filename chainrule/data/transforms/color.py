@@ -16,7 +16,7 @@ from chainrule.functions import shape
 from chainrule.functions.creation import arange, ones, ones_like, tensor, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.shape import stack
-from chainrule.nn.conv import conv2d
+from chainrule.nn.convolution.layers import conv2d
 from chainrule.tensor import Tensor
 
 

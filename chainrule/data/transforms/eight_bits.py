@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-from chainrule.nn.axis_map import AxisMap, map_axis
-from chainrule.nn.resampling import cubic
+from chainrule.nn.resizing.axis_map import AxisMap, map_axis
+from chainrule.nn.resizing.resampling import cubic
 from chainrule.tensor import Tensor
 
 _ONE = 2**22

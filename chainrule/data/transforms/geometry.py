@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions import shape
 from chainrule.functions.creation import arange, as_tensor, tensor
 from chainrule.functions.logic import where
-from chainrule.nn.resampling import interpolate
+from chainrule.nn.resizing.resampling import interpolate
 from chainrule.primitives.window import Windows
 from chainrule.tensor import Tensor
 

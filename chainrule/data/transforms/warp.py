@@ -14,7 +14,7 @@ from chainrule.data.transforms.images import get_dimensions, mode_name, on_float
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import arange, as_tensor, tensor
 from chainrule.functions.shape import stack
-from chainrule.nn.grid_sampling import grid_sample
+from chainrule.nn.resizing.grid_sampling import grid_sample
 from chainrule.tensor import Tensor
 
 #: What warps take.

@@ -13,7 +13,7 @@ from typing import Any
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.functions.shape import movedim
-from chainrule.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from chainrule.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.module import Module
 from chainrule.nn.utils.before_forward import WeightRule, parameter_of, stop_computing
 from chainrule.nn.utils.parametrize import register_parametrization

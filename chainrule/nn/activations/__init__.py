@@ -1,0 +1,1 @@
+"""The nonlinearities between layers: functions and layers."""

@@ -1,0 +1,1 @@
+"""Convolutions, their transposes and matrices, and how much of the input they see."""

@@ -1,0 +1,1 @@
+"""Padding: what stands around the edges."""

@@ -1,0 +1,1 @@
+"""Pooling: windows of a feature map become single numbers, and the way back."""

@@ -1,0 +1,1 @@
+"""Recurrent networks: a state carried along sequences."""

@@ -1,0 +1,1 @@
+"""Resizing and reading at any place: images and volumes of another size."""

@@ -1,0 +1,1 @@
+"""Transformers: positions, layers of attention and networks, stacks of them."""
