@@ -491,7 +491,7 @@ _LATER = {
         "use_deterministic_algorithms",
     ],
     "chainrule.functions.control": ("scan",),
-    "chainrule.functions.mapping": ("vmap",),
+    "chainrule.func.mapping": ("vmap",),
     "chainrule.functions.joining": [
         "atleast_1d",
         "atleast_2d",

@@ -19,14 +19,15 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from chainrule.autodiff.tape import Hook, Leaf, Record
 from chainrule.changes import WatchedList, note_change
 from chainrule.dtypes import DType, from_numpy_dtype
 from chainrule.errors import DTypeError, GradientError, ShapeError, TraceError
+from chainrule.primitives.constants import constant, note_made
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import refuse_symbol, settled
 from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
+from chainrule.tape import Hook, Leaf, Record
 
 
 class ViewStep(NamedTuple):
@@ -537,15 +538,13 @@ class TensorCell:
         >>> x.grad
         tensor([2., 4., 6.])
         """
-        from chainrule.autodiff.gradient import backward
+        from chainrule.autodiff.backward import backward
 
         backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
 
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""
-        copy = Primitive.make_tensor(Value(self.shared_array()))
-        note_made(copy)
-        return copy
+        return constant(self.shared_array())
 
     # ------------------------------------------------------------------------------------- Python's protocols
 
@@ -650,13 +649,6 @@ def _count_alone() -> tuple[Any, Any]:
 
 
 _ALONE, _ALONE_WITH_VIEW = _count_alone()
-
-
-def note_made(tensor: TensorCell) -> None:
-    """Tell a trace that the step it follows has made this tensor, not from others by an operation."""
-    trace = current_state().trace
-    if trace is not None:
-        trace.note_made(tensor)
 
 
 def _new_leaf() -> Leaf:

@@ -27,8 +27,8 @@ class State:
         trace: the trace that notes operations instead of evaluating them, if any.
         derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
         observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
-        saving: what goes between a record and what it keeps (`autograd.graph.saved_tensors_hooks`): None, the functions
-            (pack, unpack), or why there may be none.
+        saving: what goes between a record and what it keeps (`autograd.graph.saved_tensors_hooks`): None, what packs
+            it, or why nothing may.
         quiet: a context in which NumPy does not warn: infinities and NaN are results here, not events. Entering it
             takes a tenth of the time of `np.errstate`.
     """
@@ -43,7 +43,7 @@ class State:
         self.paths: dict[int, str] | None = None
         self.trace: Trace | None = None
         self.observer: Callable[[Any, list[Any], Any], None] | None = None
-        self.saving: tuple[Callable[[Any], Any], Callable[[Any], Any]] | str | None = None
+        self.saving: Callable[[dict[str, Any]], Any] | str | None = None
         self.quiet = contextvars.copy_context()
         self.quiet.run(np.seterr, all="ignore")
 

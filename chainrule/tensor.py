@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from chainrule.cell import TensorCell, note_made
+from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
 from chainrule.functions import methods
 from chainrule.functions.creation import from_sizes_or_data, tensor
 from chainrule.functions.further_methods import FurtherMethods
 from chainrule.functions.shape_in_place import ShapeMethods
+from chainrule.primitives.constants import note_made
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 

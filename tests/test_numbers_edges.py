@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.autodiff.gradcheck import gradcheck, gradgradcheck
+from chainrule.autograd.gradcheck import gradcheck, gradgradcheck
 from chainrule.errors import NumberRangeError
 from chainrule.primitives.linear_algebra import LinearAlgebraError
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule import autograd
-from chainrule.autodiff.tape import backpropagate
 from chainrule.functions.creation import make
 from chainrule.primitives import attention, control, gamma, linear_algebra, random, registry, whole_numbers
 from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.trace import Graph, Trace, tracing
 from chainrule.primitives.value import Symbol
+from chainrule.tape import backpropagate
 from tests.generated_samples import MAKERS, generated
 from tests.refused_shapes import ANY_SHAPE, REFUSED
 from tests.samples import ALL_TYPES, FLOATS, SAMPLES, TYPES, Sample

@@ -21,12 +21,12 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
-from chainrule.autodiff.tape import Record
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
+from chainrule.tape import Record
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor

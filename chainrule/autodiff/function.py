@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.mode import no_grad
-from chainrule.autodiff.tape import Record
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
+from chainrule.tape import Record
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor

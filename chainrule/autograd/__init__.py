@@ -1,14 +1,15 @@
-"""PyTorch's names for what `chainrule.autodiff` does."""
+"""Derivatives of what was computed, under PyTorch's names. How they travel is in `chainrule.autodiff`."""
 
 from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly, set_detect_anomaly
+from chainrule.autodiff.backward import backward
 from chainrule.autodiff.function import Function
-from chainrule.autodiff.gradcheck import gradcheck, gradgradcheck
-from chainrule.autodiff.gradient import backward, grad
 from chainrule.autodiff.mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from chainrule.autograd import function, functional, graph
+from chainrule.autograd.gradcheck import gradcheck, gradgradcheck
+from chainrule.autograd.gradient import grad
 from chainrule.autograd.variable import Variable
 
 __all__ = [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from chainrule.absent_names import teller
-from chainrule.autodiff.tape import Node
+from chainrule.autograd.packing import PackedDict
 from chainrule.errors import GradientError
 from chainrule.state import current_state
+from chainrule.tape import Node
 
 __all__ = [
     "GradientEdge",
@@ -47,7 +49,7 @@ class saved_tensors_hooks:  # noqa: N801  (PyTorch's name)
         if isinstance(state.saving, str):
             raise GradientError(state.saving)
         self._before.append(state.saving)
-        state.saving = self.pack_hook, self.unpack_hook
+        state.saving = partial(PackedDict, self.pack_hook, self.unpack_hook)
         return self
 
     def __exit__(self, *exception: object) -> None:

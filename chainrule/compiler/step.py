@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autodiff.tape import Leaf
 from chainrule.compiler.debug import all_finite, blame, check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.expand import expand
@@ -28,6 +27,7 @@ from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.primitives.window import Windows
+from chainrule.tape import Leaf
 
 
 class State:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.autodiff.tape import Leaf, Node
 from chainrule.cell import TensorCell, change_of_leaf
 from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to, view_of
 from chainrule.errors import TraceError
@@ -25,6 +24,7 @@ from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Equation, Trace, tracing
 from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
+from chainrule.tape import Leaf, Node
 
 
 class Cell(NamedTuple):

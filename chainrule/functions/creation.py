@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.cell import Size, TensorCell, note_made
+from chainrule.cell import Size, TensorCell
 from chainrule.devices import need_cpu
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import fitting, need_tensor
-from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.constants import constant
 from chainrule.primitives.trace import array_input
-from chainrule.primitives.value import Shape, Value
+from chainrule.primitives.value import Shape
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 def make(array: Any, requires_grad: bool = False) -> Tensor:
     """A tensor that takes over an array which nobody else writes to."""
-    tensor = Primitive.make_tensor(Value(array))
-    note_made(tensor)
+    tensor = constant(array)
     return tensor.requires_grad_() if requires_grad else tensor
 
 

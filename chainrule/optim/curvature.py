@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.autodiff.gradient import grad, hvp
 from chainrule.autodiff.mode import enable_grad, no_grad
-from chainrule.autodiff.transforms import grad as grad_of
+from chainrule.autograd.functional import hvp
+from chainrule.autograd.gradient import grad
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import GradientError, ShapeError
+from chainrule.func.derivatives import grad as grad_of
 from chainrule.functions.creation import eye
 from chainrule.functions.linalg import eigvalsh
 from chainrule.functions.shape import cat, stack

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from chainrule.autodiff.gradient import jacobian
+from chainrule.autograd.functional import jacobian
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import ShapeError
 from chainrule.functions.linalg import solve

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.primitives.constants import constant
 from chainrule.primitives.primitive import Primitive, Rule, read_rule, unpack
 from chainrule.primitives.value import Array, Form
 
 if TYPE_CHECKING:
-    from chainrule.autodiff.tape import Record
+    from chainrule.tape import Record
     from chainrule.tensor import Tensor
 
 _float32 = np.dtype(np.float32)
@@ -315,6 +316,4 @@ def _weights(
 
 def _after(q: Tensor, k: Tensor) -> Tensor:
     """Where a key comes after the query: (L, S), booleans."""
-    from chainrule.functions.creation import arange
-
-    return arange(k.shape[-2]) > arange(q.shape[-2]).unsqueeze(-1)
+    return constant(np.arange(k.shape[-2])) > constant(np.arange(q.shape[-2])).unsqueeze(-1)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.autodiff.tape import Record, backpropagate
 from chainrule.errors import ShapeError, TraceError
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.time_sum import TimeSums
 from chainrule.primitives.trace import Equation, Graph, Trace, replay, tracing
 from chainrule.primitives.value import Array, Form, Symbol, Value
 from chainrule.state import current_state
+from chainrule.tape import Record, backpropagate
 
 if TYPE_CHECKING:
     from chainrule.cell import TensorCell

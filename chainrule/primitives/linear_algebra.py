@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.errors import ChainruleError, DTypeError, ShapeError
+from chainrule.primitives.constants import identity
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Form
 
@@ -106,9 +107,7 @@ class Det(Primitive):
         # det A = ±s₁⋯sₙ; the cofactors are ±U·diag(product of the other s)·Vᵀ.
         u, s, vh = SVD.apply(a)
         n = s.shape[-1]
-        from chainrule.functions.creation import eye
-
-        others = s.unsqueeze(-2).expand(*s.shape[:-1], n, n).masked_fill(eye(n).bool(), 1).prod(-1)
+        others = s.unsqueeze(-2).expand(*s.shape[:-1], n, n).masked_fill(identity(n), 1).prod(-1)
         sign = (Det.apply(u.detach()) * Det.apply(vh.detach())).round()
         return (g * sign).unsqueeze(-1).unsqueeze(-1) * ((u * others.unsqueeze(-2)) @ vh)
 
@@ -131,10 +130,8 @@ class SlogDet(Primitive):
 
     @staticmethod
     def grad_a(g_logabsdet: Tensor, a: Tensor) -> Tensor:
-        from chainrule.functions.creation import eye
-
-        identity = eye(a.shape[-1], dtype=a.dtype).expand(a.shape)
-        return g_logabsdet.unsqueeze(-1).unsqueeze(-1) * Solve.apply(a.mT, identity)
+        units = identity(a.shape[-1], a.dtype).expand(a.shape)
+        return g_logabsdet.unsqueeze(-1).unsqueeze(-1) * Solve.apply(a.mT, units)
 
 
 class Cholesky(Primitive):
@@ -258,16 +255,12 @@ class SVD(Primitive):
 
 def _diagonal(vector: Tensor) -> Tensor:
     """Each vector as the diagonal of a matrix."""
-    from chainrule.functions.creation import eye
-
-    return vector.unsqueeze(-1) * eye(vector.shape[-1], dtype=vector.dtype)
+    return vector.unsqueeze(-1) * identity(vector.shape[-1], vector.dtype)
 
 
 def _over_differences(matrix: Tensor, x: Tensor) -> Tensor:
     """F with F[i, j] = matrix[i, j]/(x[j] − x[i]) and 0 on the diagonal."""
-    from chainrule.functions.creation import eye
-
-    return _quotient(matrix * (1 - eye(x.shape[-1], dtype=x.dtype)), x.unsqueeze(-2) - x.unsqueeze(-1))
+    return _quotient(matrix * (1 - identity(x.shape[-1], x.dtype)), x.unsqueeze(-2) - x.unsqueeze(-1))
 
 
 def _quotient(x: Tensor, y: Tensor) -> Tensor:

@@ -31,11 +31,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from chainrule.autodiff.tape import Record
 from chainrule.errors import ShapeError
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, DataType, Form, Symbol, Value
 from chainrule.state import current_state
+from chainrule.tape import Record
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor

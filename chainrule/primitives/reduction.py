@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.primitives.constants import identity
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast, Reshape
 from chainrule.primitives.value import Array, DataType, Form, Shape
@@ -114,12 +115,10 @@ class Product(Primitive):
     @staticmethod
     def grad_x(g: Tensor, x: Tensor, *, axes: Shape) -> Tensor:
         # Row i of the matrix `others` is x with entry i replaced by 1; its product is that of all others.
-        from chainrule.functions.creation import eye
-
         others = [axis for axis in range(x.ndim) if axis not in axes]
         n = math.prod(x.shape[axis] for axis in axes)
         rows = x.permute(*others, *axes).reshape(*[x.shape[axis] for axis in others], n)
-        products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(eye(n).bool(), 1).prod(-1)
+        products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(identity(n), 1).prod(-1)
         arranged = products.reshape([x.shape[axis] for axis in (*others, *axes)])
         back = np.argsort([*others, *axes]).tolist()
         return spread(g, x.shape, axes) * arranged.permute(back)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chainrule.autodiff.tape import Leaf
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.refusal import refusal
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
+from chainrule.tape import Leaf
 
 if TYPE_CHECKING:
     from chainrule.cell import TensorCell

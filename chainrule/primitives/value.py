@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from chainrule.autodiff.tape import Source
+    from chainrule.tape import Source
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DataType = np.dtype[Any]

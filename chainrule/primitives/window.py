@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.primitives.constants import constant
 from chainrule.primitives.contraction import offsets, window_count
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
@@ -182,8 +183,6 @@ class MaxPool(Primitive):
 
     @staticmethod
     def grad_x(g_values: Tensor, x_shape: Shape, indices: Tensor) -> Tensor:
-        from chainrule.functions.creation import zeros
-
-        flat = zeros(*x_shape[:2], math.prod(x_shape[2:]), dtype=g_values.dtype)
+        flat = constant(np.zeros((*x_shape[:2], math.prod(x_shape[2:])), g_values.dtype.numpy))
         places = indices.reshape(*x_shape[:2], math.prod(indices.shape[2:]))
         return flat.scatter_add(2, places, g_values.reshape(places.shape)).reshape(x_shape)

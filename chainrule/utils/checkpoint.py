@@ -1,5 +1,112 @@
-"""`torch.utils.checkpoint`'s name for `chainrule.autodiff.checkpoint`."""
+"""Checkpointing: memory for time. A part of the computation is forgotten and computed again in the backward pass."""
 
-from chainrule.autodiff.checkpoint import checkpoint
+from __future__ import annotations
 
-__all__ = ["checkpoint"]
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chainrule.autodiff.mode import enable_grad
+from chainrule.cell import TensorCell
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Value
+from chainrule.random import get_rng_state, set_rng_state
+from chainrule.state import current_state
+from chainrule.tape import Leaf, Node, Record, Source, backpropagate
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+class _Recomputation:
+    """The operation in the record of a checkpoint: how to compute it again."""
+
+    name = "Checkpoint"
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.function = function
+        self.args = tuple((x.value,) if isinstance(x, TensorCell) else x for x in args)
+        self.kwargs = kwargs
+        self.random_state = get_rng_state()
+
+    def run(self) -> tuple[Any, ...]:
+        """The outputs, recorded, from the same values and the same random numbers as the first time."""
+        args = [Primitive.make_tensor(x[0]) if _is_kept(x) else x for x in self.args]
+        now = get_rng_state()
+        set_rng_state(self.random_state)
+        with enable_grad():
+            outputs = self.function(*args, **self.kwargs)
+        set_rng_state(now)
+        return (outputs,) if isinstance(outputs, TensorCell) else tuple(outputs)
+
+    def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> Sequence[Tensor | None]:
+        """Compute again, this time keeping what is needed, and go back from there."""
+        differentiable = current_state().gradients
+        outputs = self.run()
+        roots = [
+            (y.value.source, g)
+            for y, g in zip(outputs, upstream, strict=True)
+            if g is not None and y.value.source is not None
+        ]
+        asked = [source for source, is_wanted in zip(record.sources, wanted, strict=True) if is_wanted]
+        found = iter(backpropagate(roots, asked, keep_graph=differentiable, differentiable=differentiable))  # type: ignore[arg-type]
+        return [next(found) if is_wanted else None for is_wanted in wanted]
+
+
+def _is_kept(x: Any) -> bool:
+    return type(x) is tuple and len(x) == 1 and isinstance(x[0], Value)
+
+
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """`function(*args, **kwargs)`, of which only the arguments are kept and nothing that is computed on the way.
+
+    The backward pass runs the function again, with the same random numbers. Everything that the function uses gets
+    its gradient, arguments and weights alike. The settings are taken for PyTorch's sake and make no difference.
+
+    >>> import chainrule
+    >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)
+    >>> chainrule.utils.checkpoint.checkpoint(lambda x: (x * x).sin(), x).sum().backward()
+    >>> chainrule.allclose(x.grad, 2 * x * (x * x).cos())
+    True
+    """
+    recomputation = _Recomputation(function, args, kwargs)
+    beginning = Node().order
+    outputs = function(*args, **kwargs)
+    if not current_state().gradients:
+        return outputs
+    several = not isinstance(outputs, TensorCell)
+    results = tuple(outputs) if several else (outputs,)
+    sources = _sources_before(beginning, [y.value.source for y in results if y.value.source is not None])
+    if not sources:
+        return outputs
+    forms = [(y.value.array.shape, y.value.array.dtype) for y in results]
+    record = Record(recomputation, {}, tuple(sources), {}, forms)
+    made = tuple(
+        Primitive.make_tensor(Value(y.value.array, (record, i) if y.requires_grad else None))
+        for i, y in enumerate(results)
+    )
+    return made if several else made[0]
+
+
+def _sources_before(beginning: int, roots: list[Source]) -> list[Source]:
+    """Where the recorded computation behind the roots comes from: the sources that existed before it began."""
+    found: dict[Source, None] = {}
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        source = stack.pop()
+        node = source[0]
+        if isinstance(node, Leaf) or node.order < beginning:
+            found[source] = None
+        elif node not in seen and isinstance(node, Record):
+            seen.add(node)
+            stack.extend(s for s in node.sources if s is not None)
+    return list(found)

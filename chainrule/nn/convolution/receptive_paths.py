@@ -6,12 +6,12 @@ import math
 from typing import Any, NamedTuple
 
 from chainrule.autodiff.mode import enable_grad
-from chainrule.autodiff.tape import Node, Record
 from chainrule.errors import ChainruleError, ShapeError
 from chainrule.functions.creation import zeros
 from chainrule.nn.convolution.layers import ConvolutionBase
 from chainrule.nn.convolution.receptive_field import ReceptiveField, after, sees_all
 from chainrule.nn.module import Module
+from chainrule.tape import Node, Record
 from chainrule.tensor import Tensor
 
 #: Sides of the image that are tried, after the network's own `image_size` if it has one.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from chainrule.autodiff.gradient import grad
+from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import zeros
 from chainrule.nn.activations.smooth import logsigmoid

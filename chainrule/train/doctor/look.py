@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule import nn
-from chainrule.autodiff.gradient import grad
 from chainrule.autodiff.mode import enable_grad, no_grad
+from chainrule.autograd.gradient import grad
 from chainrule.nn.module import Module
 from chainrule.state import current_state
 from chainrule.tensor import Tensor

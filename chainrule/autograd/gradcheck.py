@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autodiff.gradient import grad
 from chainrule.autodiff.mode import enable_grad, no_grad
+from chainrule.autograd.gradient import grad
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, GradientError
 from chainrule.functions.creation import make, zeros_like

@@ -1,7 +1,7 @@
 """Functions of functions, as in `torch.func`: derivatives, batches, and modules as functions of their parameters."""
 
-from chainrule.autodiff.transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, value_and_grad, vjp
-from chainrule.functions.mapping import vmap
+from chainrule.func.derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, value_and_grad, vjp
+from chainrule.func.mapping import vmap
 from chainrule.nn.functional_call import functional_call, stack_module_state
 
 __all__ = [

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from chainrule.autodiff.gradient import fresh_leaves, gradients_or_zeros, jacobian, units
-from chainrule.autodiff.gradient import grad as gradients_of
-from chainrule.autodiff.gradient import jvp as products_of
 from chainrule.autodiff.mode import enable_grad
+from chainrule.autograd.functional import fresh_leaves, gradients_or_zeros, jacobian, units
+from chainrule.autograd.functional import jvp as products_of
+from chainrule.autograd.gradient import grad as gradients_of
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.functions.control import flatten, rebuild
+from chainrule.functions.shape import stack
 from chainrule.state import current_state
 
 Places = int | Sequence[int]
@@ -235,8 +236,6 @@ def jacfwd(
 
 def _columns(chosen: _Chosen) -> list[list[Any]]:
     """The blocks of the Jacobian column by column: how the backward pass depends on what comes in is J itself."""
-    from chainrule.functions.shape import stack
-
     fresh = fresh_leaves(chosen.leaves, chosen.connected)
     outputs = chosen.flat(*fresh)
     probes = tuple(y.detach().new_zeros(y.shape).requires_grad_() for y in outputs)

@@ -38,54 +38,11 @@ class Differentiable(Protocol):
         """The gradient of each wanted input from the gradients of the results."""
 
 
-class Packed:
-    """What a pack hook made of something kept, and what the thing was: see `autograd.graph.saved_tensors_hooks`."""
+class Packed(Protocol):
+    """What `autograd.graph.saved_tensors_hooks` makes of what a record keeps."""
 
-    __slots__ = ("form", "source", "thing", "unpack", "whole")
-
-    def __init__(self, kept: Any, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
-        from chainrule.primitives.primitive import Primitive
-        from chainrule.primitives.value import Value
-
-        self.whole = isinstance(kept, Value)  # else it is a bare array
-        array = kept.array if self.whole else kept
-        self.form = array.shape, array.dtype
-        self.source = kept.source if self.whole else None
-        self.thing = pack(Primitive.make_tensor(Value(array)))
-        self.unpack = unpack
-
-    def restored(self) -> Any:
+    def unpacked(self) -> dict[str, Any]:
         """What was kept: the same numbers, or what the hooks made of them."""
-        from chainrule.primitives.value import Value
-
-        tensor = self.unpack(self.thing)
-        value = getattr(tensor, "value", None)
-        if not isinstance(value, Value) or (value.array.shape, value.array.dtype) != self.form:
-            got = f"{value.array.dtype} {value.array.shape}" if isinstance(value, Value) else type(tensor).__name__
-            raise GradientError(f"saved_tensors_hooks: unpacking gave {got}, packed was {self.form[1]} {self.form[0]}.")
-        return Value(value.array, self.source) if self.whole else value.array
-
-
-class PackedDict(dict[str, Any]):
-    """What a record keeps, packed."""
-
-
-def packed(kept: Any, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> Any:
-    """Everything in what a record keeps, packed: values and arrays, in lists, tuples and dictionaries."""
-    if isinstance(kept, dict):
-        return {name: packed(part, pack, unpack) for name, part in kept.items()}
-    if type(kept) in (list, tuple):
-        return type(kept)(packed(part, pack, unpack) for part in kept)
-    return Packed(kept, pack, unpack) if hasattr(kept, "array") or hasattr(kept, "strides") else kept
-
-
-def unpacked(kept: Any) -> Any:
-    """The opposite of `packed`; what was not packed is itself."""
-    if isinstance(kept, Packed):
-        return kept.restored()
-    if isinstance(kept, dict):
-        return {name: unpacked(part) for name, part in kept.items()}
-    return type(kept)(map(unpacked, kept)) if type(kept) in (list, tuple) else kept
 
 
 class Node:
@@ -183,8 +140,8 @@ class Record(Node):
         self.sources = sources
         state = current_state()
         self.saved: dict[str, Any] | None = saved
-        if type(state.saving) is tuple and state.trace is None:  # what is only noted keeps no numbers
-            self.saved = PackedDict(packed(saved, *state.saving))
+        if callable(state.saving) and state.trace is None:  # what is only noted keeps no numbers
+            self.saved = state.saving(saved)
         self.path = state.path
         self.forms = forms
 
@@ -284,9 +241,9 @@ def _send_through(record: Record, gradients: dict[int, Tensor], wanted: list[boo
             "Call the first backward(retain_graph=True), or compute the loss again."
         )
     upstream = [gradients.get(position) for position in range(len(record.forms))]
-    kept = record.saved
-    if type(kept) is PackedDict:
-        record.saved = unpacked(kept)
+    kept: Any = record.saved
+    if type(kept) is not dict:
+        record.saved = kept.unpacked()
     try:
         downstream = record.operation.pull_back(record, upstream, wanted)
     finally:

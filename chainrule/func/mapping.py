@@ -8,6 +8,7 @@ from typing import Any
 from chainrule.cell import TensorCell
 from chainrule.functions.control import flatten, rebuild
 from chainrule.functions.shape import stack
+from chainrule.random import get_rng_state, set_rng_state
 
 
 def vmap(
@@ -61,13 +62,9 @@ class _State:
     """Where the random numbers stand, to be drawn again for every sample."""
 
     def __init__(self, repeated: bool) -> None:
-        from chainrule.random import get_rng_state
-
         self.kept = get_rng_state() if repeated else None
 
     def restore(self) -> None:
-        from chainrule.random import set_rng_state
-
         if self.kept is not None:
             set_rng_state(self.kept)
 
