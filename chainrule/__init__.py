@@ -477,7 +477,7 @@ if TYPE_CHECKING:
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
     "accelerator", "amp", "autograd", "backends", "cuda", "data", "distributed", "explain", "func", "hub", "jit",
-    "linalg", "metrics", "models", "mps", "multiprocessing", "nn", "onnx", "optim", "printing", "serialization",
+    "linalg", "metrics", "models", "mps", "multiprocessing", "nn", "onnx", "optim", "printing", "rl", "serialization",
     "sparse", "special", "train", "transfer", "tune", "utils", "version", "vision", "xpu",
 )  # fmt: skip
 _LATER = {
