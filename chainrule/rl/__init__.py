@@ -21,6 +21,11 @@ from chainrule.rl.planning import (
     value_iteration,
 )
 from chainrule.rl.spaces import Box, Discrete
+from chainrule.rl.tabular.acting import Learned
+from chainrule.rl.tabular.dyna import dyna_q
+from chainrule.rl.tabular.prediction import monte_carlo_control, monte_carlo_values, td_values
+from chainrule.rl.tabular.q_learning import double_q_learning, q_learning
+from chainrule.rl.tabular.sarsa import expected_sarsa, sarsa
 from chainrule.rl.vector import SideBySide, VectorEnvironment
 from chainrule.rl.worlds.gridworld import Gridworld, cliff_walking, frozen_lake
 from chainrule.rl.worlds.small import bandit, chain
@@ -31,6 +36,8 @@ __all__ = [
     "Solution", "value_iteration", "q_iteration", "policy_iteration", "modified_policy_iteration", "bellman_residual",
     "best_actions", "greedy",
     "Gridworld", "cliff_walking", "frozen_lake", "chain", "bandit",
+    "Learned", "monte_carlo_values", "monte_carlo_control", "td_values", "sarsa", "expected_sarsa", "q_learning",
+    "double_q_learning", "dyna_q",
     "environments", "make", "make_vector", "Environment", "TabularEnvironment", "VectorEnvironment", "SideBySide",
     "Box", "Discrete",
     "draw_grid", "grid_text", "sweep_frames", "save_gif", "picture_text",
