@@ -11,7 +11,7 @@ from scipy import stats
 
 import chainrule
 from chainrule import models, nn
-from chainrule.models import transformer
+from chainrule.models import decoder
 from tests.parameter_counts import count
 
 
@@ -153,7 +153,10 @@ def test_what_is_refused() -> None:
         (lambda: model.generate(x, 10), chainrule.ShapeError, "3 tokens and 10 steps.*12"),
         (lambda: model.generate(x[:, :0], 1), chainrule.ShapeError, "0 tokens"),
         (lambda: model.generate(x, 1, temperature=-1), ValueError, "-1"),
-        (lambda: model.generate(x, 1, top_k=12), ValueError, "12"),
+        (lambda: model.generate(x, 1, top_k=0), ValueError, "top_k is at least 1, got 0"),
+        (lambda: model.generate(x, 1, top_p=1.5), ValueError, "1.5"),
+        (lambda: model.generate(x, 1, beams=0), ValueError, "beams is at least 1"),
+        (lambda: model.generate(x, -1), ValueError, "-1"),
     ]:
         with pytest.raises(kind, match=says):
             wrong()
@@ -200,7 +203,7 @@ def test_the_encoder_decoder_learns_to_reverse() -> None:
 
 def test_blocks_are_pytorch_s_encoder_layers_normalised_first() -> None:
     """The same weights in `nn.TransformerEncoderLayer` with a causal mask give the same results."""
-    block = transformer.DecoderBlock(8, 2)
+    block = decoder.DecoderBlock(8, 2)
     layer = nn.TransformerEncoderLayer(8, 2, 32, 0.0, "gelu", batch_first=True, norm_first=True)
     names = {"attention": "self_attn", "network.0": "linear1", "network.2": "linear2"}
     state = {}

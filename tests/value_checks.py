@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chainrule
-from chainrule import nn
+from chainrule import models, nn
 from chainrule.errors import NumberRangeError
 from chainrule.nn import functional as F
 
@@ -183,8 +183,16 @@ row(
 )  # fmt: skip
 _positions = nn.SinusoidalPositions(5, 2)
 row(
-    "nn.transformer.positions._positions_exist", ValueError, r"there are 5 positions; 3 from position -?\d on do not fit",
+    "nn.transformer.positions._positions_exist", ValueError,
+    r"there are 5 positions; 3 from position -?\d on do not fit",
     lambda start: _positions(chainrule.zeros(1, 3, 2), start), (2,), (3,), (-1,),
+)  # fmt: skip
+
+_translator = models.RecurrentTranslator(5, 5, width=2, hidden=3)
+row(
+    "models.recurrent_answers._padding_is_last", ValueError, r"in row 1 it does not",
+    lambda p: _translator(chainrule.tensor([[1, 2], [3, 4]]), chainrule.tensor([[0], [0]]), p),
+    ([[False, True], [False, False]],), ([[False, True], [True, False]],), ([[False, True], [True, True]],),
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------- losses

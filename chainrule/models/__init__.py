@@ -7,19 +7,49 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chainrule.models.bert import Bert, BertClassifier, BertMaskedWords
 from chainrule.models.clustering import choose_k, kmeans
 from chainrule.models.convnet import ConvNet
+from chainrule.models.decoder import DecoderTransformer
+from chainrule.models.gpt2 import GPT2
 from chainrule.models.lenet5 import LeNet5
 from chainrule.models.linear_regression import elastic_net, lasso, least_squares, ridge
+from chainrule.models.llama import Llama
 from chainrule.models.mlp import MLP
 from chainrule.models.normal_equations import NormalEquations, streamed_least_squares
 from chainrule.models.pca import pca
+from chainrule.models.recurrent import RecurrentClassifier, RecurrentLanguageModel, RecurrentTagger
+from chainrule.models.recurrent_answers import RecurrentCaptioner, RecurrentTranslator
 from chainrule.models.resnet import ResNet, resnet10, resnet18
-from chainrule.models.transformer import DecoderTransformer, EncoderDecoderTransformer
+from chainrule.models.transformer import EncoderDecoderTransformer
 from chainrule.models.unet import UNet
+from chainrule.models.vision_transformer import (
+    VisionTransformer,
+    vit_b_16,
+    vit_b_32,
+    vit_l_16,
+    vit_small_cifar,
+    vit_tiny_cifar,
+)
 from chainrule.nn.module import Module
 
 __all__ = [
+    "Bert",
+    "BertClassifier",
+    "BertMaskedWords",
+    "GPT2",
+    "Llama",
+    "RecurrentCaptioner",
+    "RecurrentClassifier",
+    "RecurrentLanguageModel",
+    "RecurrentTagger",
+    "RecurrentTranslator",
+    "VisionTransformer",
+    "vit_b_16",
+    "vit_b_32",
+    "vit_l_16",
+    "vit_small_cifar",
+    "vit_tiny_cifar",
     "ConvNet",
     "DecoderTransformer",
     "EncoderDecoderTransformer",

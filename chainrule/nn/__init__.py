@@ -143,6 +143,7 @@ from chainrule.nn.recurrent.layers import GRU, LSTM, RNN, RNNBase
 from chainrule.nn.resizing.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.transformer.layers import TransformerDecoderLayer, TransformerEncoderLayer
 from chainrule.nn.transformer.positions import LearnedPositions, SinusoidalPositions
+from chainrule.nn.transformer.rotary import RotaryPositions
 from chainrule.nn.transformer.stacks import Transformer, TransformerDecoder, TransformerEncoder
 from chainrule.nn.transformer.tokens import Tokens
 from chainrule.nn.uninitialized import UninitializedBuffer, UninitializedParameter
@@ -295,6 +296,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryPositions",
     "SELU",
     "Sequential",
     "SiLU",

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from chainrule.errors import ShapeError
 from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, tensor, zeros
+from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.attention.dot_product import attend, forbid
-from chainrule.nn.attention.multihead import MultiheadAttention, project, split_heads
+from chainrule.nn.attention.multihead import MultiheadAttention, join_heads, project, split_heads
 from chainrule.nn.linear import linear
 from chainrule.tensor import Tensor
 
@@ -53,9 +54,17 @@ class KeyValueCache(NamedTuple):
                 f"{tuple(values.shape)} do not belong to it."
             )
         check_range(_has_room, self.length, 0, capacity - new, new=new)
-        places = self.length + arange(new)
-        both = self.keys.index_copy(2, places, keys), self.values.index_copy(2, places, values)
+        if new == 1:  # a choice at each place, which a compiled step makes natively
+            here = (arange(capacity) == self.length).unsqueeze(1)
+            both = where(here, keys, self.keys), where(here, values, self.values)
+        else:
+            places = self.length + arange(new)
+            both = self.keys.index_copy(2, places, keys), self.values.index_copy(2, places, values)
         return KeyValueCache(*both, self.length + new)
+
+    def rows(self, places: Tensor) -> KeyValueCache:
+        """The cache of other sequences: those at these places of the batch, (M,) integers, in this order."""
+        return KeyValueCache(self.keys.index_select(0, places), self.values.index_select(0, places), self.length)
 
     def readable(self, queries: int) -> Tensor:
         """True where the last `queries` tokens may read: up to their own entry. (queries, capacity)."""
@@ -69,6 +78,30 @@ def _has_room(length: Any, low: int, high: int, new: int) -> None:
             f"the cache has room for {high + new} tokens and holds {int(length)}; {new} more do not fit in. Make it "
             "with a larger capacity."
         )
+
+
+def read_causally(
+    query: Tensor, key: Tensor, value: Tensor, cache: KeyValueCache | None = None, dropout_p: float = 0.0
+) -> tuple[Tensor, KeyValueCache | None]:
+    """Each query reads its own key and those before it, in the cache too: the heads' results, and the cache after it.
+
+    query: (N, h, L, E), key and value: (N, g, L, E); where g < h, each head of keys serves h/g heads of queries
+    (grouped keys), and the cache holds only the g. Result (N, h, L, E).
+
+    >>> import chainrule
+    >>> q, k = chainrule.zeros(1, 4, 3, 2), chainrule.ones(1, 2, 3, 2)
+    >>> read_causally(q, k, k)[0].shape
+    Size([1, 4, 3, 2])
+    """
+    if cache is not None:
+        cache = cache.extended(key, value)
+        key, value = cache.keys, cache.values
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    if cache is None:
+        return attend(query, key, value, dropout_p=dropout_p, causal=True), None
+    return attend(query, key, value, forbid(~cache.readable(query.shape[2]), query.dtype), dropout_p), cache
 
 
 class CausalSelfAttention(MultiheadAttention):
@@ -119,11 +152,6 @@ class CausalSelfAttention(MultiheadAttention):
             split_heads(part, self.num_heads)
             for part in project([x, x, x], self.in_proj_weight, None, self.in_proj_bias)
         )
-        p = self.dropout if self.training else 0.0
-        if cache is None:
-            heads = attend(q, k, v, dropout_p=p, causal=True)
-        else:
-            cache = cache.extended(k, v)
-            heads = attend(q, cache.keys, cache.values, forbid(~cache.readable(q.shape[2]), q.dtype), p)
-        y = linear(heads.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias)
+        heads, cache = read_causally(q, k, v, cache, self.dropout if self.training else 0.0)
+        y = linear(join_heads(heads), self.out_proj.weight, self.out_proj.bias)
         return y if input.ndim == 3 else y.squeeze(0), cache

@@ -96,7 +96,7 @@ def multi_head_attention_forward(
         heads = weights @ v
     else:
         heads = attend(q, k, v, bias, dropout_p, causal)
-    output = linear(heads.transpose(1, 2).flatten(2), out_proj_weight, out_proj_bias)
+    output = linear(join_heads(heads), out_proj_weight, out_proj_bias)
     if weights is not None and average_attn_weights:
         weights = weights.mean(1)
     if batched:
@@ -155,6 +155,11 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     """(N, L, E) as (N, h, L, E/h)."""
     n, length, features = x.shape
     return x.reshape(n, length, heads, features // heads).transpose(1, 2)
+
+
+def join_heads(heads: Tensor) -> Tensor:
+    """(N, h, L, E/h) as (N, L, E): what `split_heads` took apart."""
+    return heads.transpose(1, 2).flatten(2)
 
 
 def _static(given: Tensor | None, computed: Tensor) -> Tensor:

@@ -172,10 +172,14 @@ class TransformerDecoderLayer(Module):
             found, _ = self.multihead_attn(x, memory, memory, padding, False, mask, is_causal=memory_is_causal)
             return self.dropout2(found)
 
+        return self.combine(tgt, attention, reading)
+
+    def combine(self, x: Tensor, attention: Callable[[Tensor], Tensor], reading: Callable[[Tensor], Tensor]) -> Tensor:
+        """The three parts beside their shortcuts, normalised first or after: two that are given, and the network."""
+
         def network(x: Tensor) -> Tensor:
             return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
-        x = tgt
         if self.norm_first:
             x = x + attention(self.norm1(x))
             x = x + reading(self.norm2(x))

@@ -46,16 +46,26 @@ class _Positions(Module):
         x = need_tensor(input, "positions")
         if x.ndim < 2 or x.shape[-1] != self.width:
             raise ShapeError(f"positions are added to (…, length, {self.width}), got {tuple(x.shape)}.")
-        count = x.shape[-2]
-        if isinstance(start, Tensor):
-            check_range(_positions_exist, start, 0, self.length - count, count=count)
-            return x + table[start + arange(count)].to(x.dtype)
-        _positions_exist(start, 0, self.length - count, count)
-        return x + table[start : start + x.shape[-2]].to(x.dtype)
+        return x + table[places_from(start, x.shape[-2], self.length)].to(x.dtype)
 
     def extra_repr(self) -> str:
         """The sizes."""
         return f"{self.length}, {self.width}"
+
+
+def places_from(start: int | Tensor, count: int, length: int) -> Any:
+    """What picks `count` rows from `start` on out of a table of `length`: a slice, or integers if `start` is a tensor.
+
+    Raises ShapeError if there are not so many.
+
+    >>> places_from(2, 3, length=8)
+    slice(2, 5, None)
+    """
+    if isinstance(start, Tensor):
+        check_range(_positions_exist, start, 0, length - count, count=count)
+        return start + arange(count)
+    _positions_exist(start, 0, length - count, count)
+    return slice(start, start + count)
 
 
 def _positions_exist(start: Any, low: int, high: int, count: int) -> None:

@@ -1,0 +1,389 @@
+"""Writing on: how a model of the next token makes a text, one token after the other.
+
+    tokens so far ──► model ──► scores of all words ──► choose one ──┐
+         ▲                                                           │
+         └───────────────────────────────────────────────────────────┘
+
+A *state* holds what the model keeps of the tokens so far: the keys and values of a Transformer's layers, or the hidden
+state of a recurrent network. So each step only takes the tokens that are new.
+
+To choose: the best (temperature 0); a draw from the scores' softmax, made sharper or flatter by a temperature; the same
+among the k best (top-k: Fan et al., 2018) or among the fewest that have a share p of the probability (top-p, nucleus
+sampling: Holtzman et al., "The curious case of neural text degeneration", 2020). Beam search keeps the several best
+beginnings side by side and so finds sentences that are more probable as a whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from chainrule import nn
+from chainrule.autodiff.mode import no_grad
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.activation import log_softmax, softmax
+from chainrule.functions.creation import arange, full
+from chainrule.functions.logic import where
+from chainrule.functions.promotion import need_tensor
+from chainrule.functions.shape import cat
+from chainrule.nn.attention.causal import KeyValueCache
+from chainrule.nn.transformer.positions import places_from
+from chainrule.random import Generator, multinomial
+from chainrule.tensor import Tensor
+
+#: Takes new tokens (N, L) and the state before them, gives their scores (N, L, vocabulary) and the state after them.
+Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
+
+
+class Choice(NamedTuple):
+    """How the next token is chosen from scores.
+
+    Attributes:
+        temperature: scores are divided by it before softmax; 0 always takes the best.
+        top_k: only the k best tokens may be drawn.
+        top_p: only the fewest tokens that together have at least this probability may be drawn.
+        generator: where the random numbers come from.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    generator: Generator | None = None
+
+    def check(self) -> None:
+        """Raise a ValueError for a setting out of range."""
+        if self.temperature < 0:
+            raise ValueError(f"temperature is at least 0, got {self.temperature}.")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k is at least 1, got {self.top_k}.")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is a probability above 0, up to 1, got {self.top_p}.")
+
+    def draw(self, scores: Tensor) -> Tensor:
+        """One token for each row of scores (N, vocabulary): (N, 1)."""
+        if self.temperature == 0:
+            return scores.argmax(-1, keepdim=True)
+        return multinomial(softmax(self.filtered(scores), -1), 1, generator=self.generator)
+
+    def filtered(self, scores: Tensor) -> Tensor:
+        """The scores divided by the temperature, with −∞ for tokens that may not be drawn.
+
+        >>> import chainrule
+        >>> Choice(top_p=0.6).filtered(chainrule.tensor([[0.5, 0.3, 0.2]]).log()).exp()
+        tensor([[0.5000, 0.3000, 0.0000]])
+        """
+        scores = scores / self.temperature
+        if self.top_k is not None and self.top_k < scores.shape[-1]:
+            scores = scores.masked_fill(scores < scores.topk(self.top_k).values[:, -1:], -math.inf)
+        if self.top_p is not None and self.top_p < 1:
+            ordered, places = scores.sort(dim=-1, descending=True)
+            probabilities = softmax(ordered, -1)
+            before = probabilities.cumsum(-1) - probabilities  # of all that are better
+            out = (before >= self.top_p).scatter(-1, places, before >= self.top_p)
+            scores = scores.masked_fill(out, -math.inf)
+        return scores
+
+
+def draw_tokens(
+    step: Step, state: Any, tokens: Tensor, steps: int, choice: Choice, end: int | None = None
+) -> Iterator[Tensor]:
+    """Tokens (N, 1), each as soon as it is made, at most `steps` of them.
+
+    Args:
+        tokens: (N, L), what the state does not hold yet; their last scores choose the first new token.
+        end: the token that ends a sequence: behind it come only further ones, and all that is left out when every
+            sequence has ended.
+    """
+    ended = full((tokens.shape[0], 1), False, dtype="bool")
+    for _ in range(steps):
+        scores, state = step(tokens, state)
+        tokens = choice.draw(scores[:, -1])
+        if end is not None:
+            tokens = tokens.masked_fill(ended, end)
+            ended = tokens == end
+        yield tokens
+        if end is not None and ended.all():
+            return
+
+
+def beam_search(
+    step: Step,
+    rows: Callable[[Any, Tensor], Any],
+    state: Any,
+    tokens: Tensor,
+    steps: int,
+    beams: int,
+    end: int | None = None,
+    length_penalty: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """The most probable continuation found with `beams` beginnings side by side: tokens (N, ≤ steps) and scores (N,).
+
+    In each step every beginning is followed by every word, and the best `beams` of all these are kept. A score is the
+    sum of the words' log-probabilities, divided by lengthᵃ with a = `length_penalty`: with a = 0 short ones win. A
+    beginning that has reached `end` stays as it is and competes with the others. With `beams` = vocabularyˢᵗᵉᵖˢ⁻¹ the
+    search is exhaustive.
+
+    Args:
+        rows: `rows(state, places)`, the state of the sequences at these places of the batch.
+
+    >>> import chainrule
+    >>> table = chainrule.tensor([[0.6, 0.4], [0.5, 0.5]]).log()
+    >>> beam_search(lambda new, s: (table[new], s), lambda s, p: s, None, chainrule.tensor([[0]]), 2, beams=2)[0]
+    tensor([[0, 0]])
+    """
+    if beams < 1:
+        raise ValueError(f"beams is at least 1, got {beams}.")
+    batch = tokens.shape[0]
+    scores, state = step(tokens, state)
+    state = rows(state, arange(batch).repeat_interleave(beams))
+    scores = scores[:, -1].repeat_interleave(beams, 0)
+    words = scores.shape[-1]
+    # Only one of the equal beginnings counts at first.
+    total = full((batch, beams), -math.inf, dtype=scores.dtype)
+    total[:, 0] = 0
+    lengths = full((batch, beams), 0, dtype="int64")
+    ended = full((batch, beams), False, dtype="bool")
+    found = full((batch, beams, 0), 0, dtype="int64")
+    staying = full((words,), -math.inf, dtype=scores.dtype)
+    if end is not None:
+        staying[end] = 0
+    for count in range(steps):
+        gains = log_softmax(scores, -1).reshape(batch, beams, words)
+        if end is not None:  # what has ended goes on with `end`, for nothing
+            gains = where(ended.unsqueeze(2), staying, gains)
+        longer = lengths + (~ended).long()
+        ranked = (total.unsqueeze(2) + gains) / longer.unsqueeze(2).to(gains.dtype) ** length_penalty
+        best = ranked.flatten(1).topk(beams).indices
+        parent, word = best // words, best % words
+        total = (total.unsqueeze(2) + gains).flatten(1).gather(1, best)
+        lengths = longer.gather(1, parent)
+        ended = ended.gather(1, parent)
+        found = cat([found.gather(1, parent.unsqueeze(2).expand(batch, beams, count)), word.unsqueeze(2)], 2)
+        if end is not None:
+            ended = ended | (word == end)
+            if ended.all():
+                break
+        if count + 1 < steps:
+            places = (arange(batch).unsqueeze(1) * beams + parent).flatten()
+            scores, state = step(word.reshape(-1, 1), rows(state, places))
+            scores = scores[:, -1]
+    final = total / lengths.clamp(min=1).to(total.dtype) ** length_penalty
+    winner = final.argmax(1)
+    return found[arange(batch), winner], final[arange(batch), winner]
+
+
+class LanguageModel(nn.Module):
+    """What all models of the next token share: writing on. A subclass says `continued`, `empty_state` and `state_rows`.
+
+    Attributes:
+        vocabulary: how many different tokens there are.
+        context: the longest sequence; None if there is no such bound.
+    """
+
+    vocabulary: int
+    context: int | None
+
+    def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The scores behind each of the new tokens (N, L): (N, L, vocabulary), and the state that holds them too."""
+        raise NotImplementedError
+
+    def empty_state(self, batch: int, capacity: int) -> Any:
+        """The state before the first token of `batch` sequences, with room for `capacity` tokens of each."""
+        raise NotImplementedError
+
+    def state_rows(self, state: Any, places: Tensor) -> Any:
+        """The state of the sequences at these places of the batch: (M,) integers."""
+        raise NotImplementedError
+
+    def stream(
+        self,
+        prompt: Tensor,
+        steps: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        end: int | None = None,
+        generator: Generator | None = None,
+        compile: bool = False,
+    ) -> Iterator[Tensor]:
+        """The tokens (N, 1) that follow the prompt (N, L), each as soon as it is made. Arguments as in `generate`.
+
+        >>> import chainrule
+        >>> from chainrule.models import GPT2
+        >>> model = GPT2(vocabulary=10, layers=1, width=8, heads=2, context=16)
+        >>> for token in model.stream(chainrule.tensor([[1, 2, 3]]), steps=3):
+        ...     print(tuple(token.shape))
+        (1, 1)
+        (1, 1)
+        (1, 1)
+        """
+        choice = Choice(temperature, top_k, top_p, generator)
+        choice.check()
+        state = self._beginning(prompt, steps)
+        return draw_tokens(self._step(compile), state, prompt, steps, choice, end)
+
+    def generate(
+        self,
+        prompt: Tensor,
+        steps: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        beams: int = 1,
+        end: int | None = None,
+        length_penalty: float = 1.0,
+        generator: Generator | None = None,
+        compile: bool = False,
+    ) -> Tensor:
+        """The prompt (N, L) continued by at most `steps` tokens: (N, ≤ L + steps). In evaluation mode, with a cache.
+
+        Args:
+            temperature: scores are divided by it before softmax; 0 always takes the best.
+            top_k: only the k best tokens may be drawn.
+            top_p: only the fewest tokens that together have this probability may be drawn.
+            beams: more than one: nothing is drawn; beam search instead, see `generation.beam_search`.
+            end: the token that ends a sequence; behind it there is nothing but it.
+            length_penalty: for beam search.
+            generator: where the random numbers come from.
+            compile: make a native program of a step; that takes a second, and pays from some hundred tokens.
+
+        Raises ShapeError if prompt and steps are longer than the context, ValueError for a setting out of range.
+
+        >>> import chainrule
+        >>> from chainrule.models import GPT2
+        >>> model = GPT2(vocabulary=10, layers=1, width=8, heads=2, context=16)
+        >>> model.generate(chainrule.tensor([[1, 2, 3]]), steps=2).shape
+        Size([1, 5])
+        """
+        if beams != 1:
+            state, step = self._beginning(prompt, steps), self._step(compile)
+            found, _ = beam_search(step, self.state_rows, state, prompt, steps, beams, end, length_penalty)
+            return cat([prompt, found], 1)
+        with evaluating(self):  # once, and not in each step
+            new = self.stream(prompt, steps, temperature, top_k, top_p, end, generator, compile)
+            return cat([prompt, *new], 1)
+
+    def _beginning(self, prompt: Tensor, steps: int) -> Any:
+        """The empty state for so many tokens, after a look at them."""
+        length = need_tokens(prompt, "the prompt's tokens").shape[1]
+        if steps < 0:
+            raise ValueError(f"steps is at least 0, got {steps}.")
+        if not length or (self.context is not None and length + steps > self.context):
+            raise ShapeError(
+                f"a prompt of {length} tokens and {steps} steps do not fit: there must be one token at least, and "
+                f"{self.context or 'any number'} (the context) at most."
+            )
+        # In steps of 64, so that prompts of about one length have one compiled program.
+        room = -(-(length + steps) // 64) * 64
+        return self.empty_state(prompt.shape[0], room if self.context is None else min(room, self.context))
+
+    def _step(self, compile: bool) -> Step:
+        """One step without gradients, in evaluation mode; single tokens by a native program if wished."""
+
+        def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+            with no_grad(), evaluating(self):
+                native = compile and tokens.shape[1] == 1
+                return _compiled()(self, tokens, state) if native else self.continued(tokens, state)
+
+        return step
+
+
+class SequenceToSequence(nn.Module):
+    """What models that answer one sequence with another share: writing the answer. A subclass says the rest.
+
+    Attributes:
+        context: the longest answer; None if there is no such bound.
+    """
+
+    context: int | None
+
+    def reading(self, source: Any, padding: Tensor | None, capacity: int) -> Any:
+        """The state after reading the source, before the first token of the answer, with room for `capacity` tokens.
+
+        padding: (N, L), True where the source has no token.
+        """
+        raise NotImplementedError
+
+    def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The scores behind each of the answer's new tokens (N, K): (N, K, words), and the state with these."""
+        raise NotImplementedError
+
+    def state_rows(self, state: Any, places: Tensor) -> Any:
+        """The state of the sequences at these places of the batch: (M,) integers."""
+        raise NotImplementedError
+
+    def generate(
+        self,
+        source: Any,
+        steps: int,
+        start: int = 0,
+        end: int | None = None,
+        padding: Tensor | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        beams: int = 1,
+        length_penalty: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """The answer to each source, without `start`, the token that it begins behind: (N, ≤ steps).
+
+        By default the best token at each step. The other arguments are those of `LanguageModel.generate`. In evaluation
+        mode, without gradients.
+        """
+        choice = Choice(temperature, top_k, top_p, generator)
+        choice.check()
+        if steps < 1 or (self.context is not None and steps > self.context):
+            raise ShapeError(f"an answer has 1 to {self.context or 'any number of'} tokens, got steps={steps}.")
+        with no_grad(), evaluating(self):
+            state = self.reading(source, padding, steps)
+            tokens = full((source.shape[0], 1), start, dtype="int64")
+            if beams != 1:
+                rows = self.state_rows
+                return beam_search(self.continued, rows, state, tokens, steps, beams, end, length_penalty)[0]
+            return cat([*draw_tokens(self.continued, state, tokens, steps, choice, end)], 1)
+
+
+@functools.cache
+def _compiled() -> Callable[..., tuple[Tensor, Any]]:
+    """`continued` of any model as a native program; made when first wanted, since the compiler loads LLVM."""
+    from chainrule.compiler.function import compile
+
+    return compile(lambda model, tokens, state: model.continued(tokens, state))
+
+
+def need_tokens(tokens: Tensor, what: str) -> Tensor:
+    """(batch, length) integers, or an error."""
+    if need_tensor(tokens, what).value.array.dtype.kind not in "iu":
+        raise DTypeError(f"{what} are integers, got {tokens.dtype}.")
+    if tokens.ndim != 2:
+        raise ShapeError(f"{what} are (batch, length), got {tuple(tokens.shape)}; unsqueeze(0) makes a batch of one.")
+    return tokens
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode inside, as before outside."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def next_positions(tokens: Tensor, caches: list[KeyValueCache] | None, context: int) -> Tensor:
+    """Where new tokens (N, L) stand behind those in the caches: (L,) integers.
+
+    Raises ShapeError for more tokens than `context` in all.
+    """
+    count = tokens.shape[1]
+    if caches is None:
+        places_from(0, count, context)
+        return arange(count)
+    return places_from(caches[0].length, count, context)
