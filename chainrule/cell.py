@@ -85,6 +85,7 @@ class TensorCell:
         _seen: the base's value from which `_value` was made.
         _leaf: collects the gradient, once one was asked for.
         _own: whether this is a view that is a leaf of its own.
+        _home: where compiled programs keep its entries, if any does: a weak reference (`backends/home.py`).
     """
 
     _value: Value
@@ -95,6 +96,7 @@ class TensorCell:
     _own: bool = False
     _turned: tuple[tuple[ViewStep, ...], ...] = ()
     _turns: int = 0
+    _home: Any = None
 
     __array_priority__: ClassVar[int] = 1000  # NumPy arrays leave `array * tensor` to us
 
@@ -667,7 +669,7 @@ def change_of_leaf(what: str) -> GradientError:
     )
 
 
-_CELL = frozenset({"_value", "_base", "_steps", "_seen", "_leaf", "_own", "_turned", "_turns"})
+_CELL = frozenset({"_home", "_value", "_base", "_steps", "_seen", "_leaf", "_own", "_turned", "_turns"})
 
 
 def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extras: dict[str, Any] | None = None) -> Any:

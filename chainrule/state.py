@@ -14,12 +14,14 @@ import numpy as np
 
 if TYPE_CHECKING:
     from chainrule.primitives.trace import Trace
+    from chainrule.program.graph import BlockUse
 
 
 class State:
     """The switches of one thread.
 
     Attributes:
+        block: the use of a block (`autodiff/block.py`) that is at work; only noted while tracing.
         gradients: whether operations are recorded for the backward pass.
         path: the dotted path of the module that is running, as in `state_dict` names; "" outside of all.
         module: the class name of that module.
@@ -33,9 +35,10 @@ class State:
             takes a tenth of the time of `np.errstate`.
     """
 
-    __slots__ = ("derivatives", "gradients", "module", "observer", "path", "paths", "quiet", "saving", "trace")
+    __slots__ = ("block", "derivatives", "gradients", "module", "observer", "path", "paths", "quiet", "saving", "trace")
 
     def __init__(self) -> None:
+        self.block: BlockUse | None = None
         self.derivatives = 0
         self.gradients = True
         self.path = ""

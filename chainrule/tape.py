@@ -77,12 +77,13 @@ class Leaf(Node):
     `spent` says that a compiled step has computed a gradient, used it up and not kept it: nobody may read it then.
     """
 
-    __slots__ = ("after", "gradient", "spent")
+    __slots__ = ("_home", "after", "gradient", "spent")
 
     def __init__(self) -> None:
         super().__init__()
         self.gradient: Tensor | None = None
         self.spent = False
+        self._home: Any = None
         self.after: list[Callable[[], None]] | None = None
 
     def check_kept(self) -> None:

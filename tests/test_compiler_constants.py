@@ -212,7 +212,7 @@ def test_what_a_step_makes_is_not_kept_by_its_program() -> None:
     at, x = Outside(), chainrule.ones(3)
     run = chainrule.compile(lambda x: a_new_tensor_that_is_written_and_returned(at, x))
     run(x)
-    assert len(run.program.program.inputs) == 1
+    assert len(run.program.step.inputs) == 1
     assert not run.program.states
 
 

@@ -153,7 +153,7 @@ def test_debug_lets_infinities_pass_that_were_there() -> None:
 
 
 def test_debug_finds_kernels_that_leave_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chainrule.compiler import step as module
+    from chainrule.backends import native as module
     from chainrule.compiler.debug import BoundsError
 
     def misplaced(*arguments: Any) -> Any:

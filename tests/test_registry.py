@@ -15,9 +15,9 @@ import chainrule
 from chainrule import autograd
 from chainrule.functions.creation import make
 from chainrule.primitives import attention, control, gamma, linear_algebra, random, registry, whole_numbers
-from chainrule.primitives.primitive import evaluate
-from chainrule.primitives.trace import Graph, Trace, tracing
+from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Graph
 from chainrule.tape import backpropagate
 from tests.generated_samples import MAKERS, generated
 from tests.refused_shapes import ANY_SHAPE, REFUSED
@@ -63,7 +63,7 @@ def forms_of(primitive: Any, inputs: Any, settings: dict[str, Any]) -> list[Any]
 
 
 def results_of(primitive: Any, inputs: Any, settings: dict[str, Any]) -> list[Any]:
-    return as_list(evaluate(primitive, inputs, settings, primitive.shape(*inputs, **settings)))
+    return as_list(primitive.compute(inputs, settings, primitive.shape(*inputs, **settings)))
 
 
 def upstream_for(results: list[Any]) -> list[Any]:
@@ -151,7 +151,7 @@ def test_traced_is_eager_and_so_is_its_gradient(name: str, sample: Sample) -> No
         symbols = [t.value.array for t in outputs]
     captures = list(trace.captures.values())  # constants that gradient rules made, such as an identity matrix
     graph = Graph([v.array for v in (*values, *seeds, *[c for _, c in captures])], trace.equations, symbols)
-    traced = graph.compile_steps()([*sample.inputs, *starts, *[outside.array for outside, _ in captures]])
+    traced = graph.check().run([*sample.inputs, *starts, *[outside.array for outside, _ in captures]])
     for ours, theirs in zip(traced, eager, strict=True):
         assert (ours.dtype, ours.shape, ours.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes())
 

@@ -25,6 +25,7 @@ from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule
 from chainrule.primitives.value import Value
+from chainrule.program.graph import BlockUse
 from chainrule.state import current_state
 from chainrule.tape import Record
 
@@ -64,15 +65,17 @@ class Block(Generic[P]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Compute the block and record it as one node (or, without a gradient of its own, under one name)."""
         state = current_state()
-        before, path = state.gradients, state.path
+        before, path, outer = state.gradients, state.path, state.block
         state.path = f"{path}/{self.name}"
+        if state.trace is not None:
+            state.block = BlockUse(self.name, outer)
         try:
             if self.rule is None or not before:
                 return self.function(*args, **kwargs)
             state.gradients = False
             output = self.function(*args, **kwargs)
         finally:
-            state.gradients, state.path = before, path
+            state.gradients, state.path, state.block = before, path, outer
         return self._recorded(output, args, kwargs)
 
     def _recorded(self, output: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

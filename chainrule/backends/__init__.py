@@ -1,16 +1,75 @@
-"""PyTorch's namespace for libraries behind its operations. Here the operations are all there is.
+"""What runs programs: each backend turns a `Program` into something that can be run.
 
+A backend is a function `build(program, homes, debug)`. It gets the homes that cells have already (None for the others)
+and answers a `Runnable`, whose `homes` say where the cells are to be found. Whoever runs it sees to it that the cells'
+values are there, and gives the arrays of the arguments and settings.
+
+>>> import numpy as np
 >>> import chainrule
->>> chainrule.backends.mps.is_available(), chainrule.backends.cudnn.is_available()
-(False, False)
+>>> from chainrule.backends import build
+>>> double = chainrule.compile(lambda x: x * 2)
+>>> _ = double(chainrule.ones(3))
+>>> program = double.program.program
+>>> [build(name)(program, [], False).run([np.arange(3, dtype="f4")])[0].tolist() for name in ("native", "numpy")]
+[[0.0, 2.0, 4.0], [0.0, 2.0, 4.0]]
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from chainrule.absent_names import teller
-from chainrule.backends import cuda, cudnn, mps
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-__all__ = ["cuda", "cudnn", "mps"]
+from chainrule.backends.home import Home
+from chainrule.primitives.value import Array
+from chainrule.program.graph import Graph
+from chainrule.program.program import Program
 
-if not TYPE_CHECKING:  # it would believe in every name
-    __getattr__ = teller("backends", globals())
+
+class Runnable(Protocol):
+    """A program ready to run.
+
+    Attributes:
+        graph: what is really computed, after the backend's passes.
+        homes: for each cell where it lives; None for one that the program does not need after all.
+    """
+
+    graph: Graph
+    homes: list[Home | None]
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run once. Cells are read and changed in their homes; if anything fails, they are what they were.
+
+        Args:
+            arrays: the arguments and settings, in the order of the program's inputs.
+
+        Returns:
+            The results, in memory of their own, in the order of the program's outputs.
+        """
+        ...
+
+    def explain(self) -> str:
+        """What a run does, in words."""
+        ...
+
+
+Build = Callable[[Program, Sequence[Home | None], bool], Runnable]
+
+#: Where each backend is.
+BACKENDS = {"native": "chainrule.backends.native", "numpy": "chainrule.backends.numpy"}
+
+
+def build(name: str) -> Build:
+    """The function that makes programs run on a backend. Raises ValueError for a name that is none.
+
+    >>> build("abacus")
+    Traceback (most recent call last):
+    ValueError: there is no backend 'abacus'; there are native, numpy.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}.")
+    answer: Build = importlib.import_module(BACKENDS[name]).build
+    return answer
+
+
+__all__ = ["BACKENDS", "Build", "Home", "Runnable", "build"]

@@ -13,17 +13,17 @@ from chainrule.compiler.guards import same_form
 from chainrule.compiler.numbers import Number
 from chainrule.compiler.observe import ArrayAt
 from chainrule.compiler.places import Place
-from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
+from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, Step
 from chainrule.primitives.control import Backward
-from chainrule.primitives.trace import Equation, Graph
 from chainrule.primitives.value import Symbol, Value
+from chainrule.program.graph import Equation, Graph
 
 
 class _DifferentError(Exception):
     """Two traces differ; the text says where."""
 
 
-def difference(first: Program, second: Program) -> str:
+def difference(first: Step, second: Step) -> str:
     """In words, where the second trace is another program than the first; "" if it is the same."""
     try:
         _Comparison().programs(first, second)
@@ -43,7 +43,7 @@ class _Comparison:
     def __init__(self) -> None:
         self.names: dict[Any, Any] = {}
 
-    def programs(self, a: Program, b: Program) -> None:
+    def programs(self, a: Step, b: Step) -> None:
         ours, others = _used_inputs(a), _used_inputs(b)
         self._length("inputs", ours, others)
         theirs = {self._key(origin): symbol for symbol, origin in others}
@@ -159,7 +159,7 @@ _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
 ]
 
 
-def _used_inputs(program: Program) -> list[tuple[Symbol, Any]]:
+def _used_inputs(program: Step) -> list[tuple[Symbol, Any]]:
     """The inputs that something depends on, or that are written to."""
     used = {x for equation in program.equations for x in equation.inputs if isinstance(x, Symbol)}
     ends = [*program.results, *[x for _, x in program.writes], *[x for _, x in program.gradients]]
@@ -167,13 +167,13 @@ def _used_inputs(program: Program) -> list[tuple[Symbol, Any]]:
     return [(symbol, origin) for symbol, origin in program.inputs if symbol in used]
 
 
-def arguments_used(program: Program) -> set[int]:
+def arguments_used(program: Step) -> set[int]:
     """The numbers of the arguments that something depends on, or that are written to."""
     written = {origin.number for origin, _ in program.writes if isinstance(origin, Argument)}
     return written | {origin.number for _, origin in _used_inputs(program) if isinstance(origin, Argument)}
 
 
-def _gradients(program: Program) -> list[tuple[int, Any]]:
+def _gradients(program: Step) -> list[tuple[int, Any]]:
     """What leaves have collected afterwards; that there is nothing where nothing was, is no difference."""
     return [(id(leaf), x) for leaf, x in program.gradients if x is not None or leaf.gradient is not None]
 

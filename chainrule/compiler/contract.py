@@ -28,8 +28,8 @@ from chainrule.compiler.fuse import FEW_CHANNELS, Inside, Lowering, Memory, imag
 from chainrule.compiler.moves import rule
 from chainrule.compiler.nest import Nest, Node, Operand
 from chainrule.compiler.views import Buffer, View, whole_images
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
+from chainrule.program.graph import Equation
 
 
 @dataclass

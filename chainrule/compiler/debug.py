@@ -19,9 +19,8 @@ from chainrule.compiler.fuse import Group
 from chainrule.compiler.nest import Nest, Operand
 from chainrule.compiler.views import Buffer
 from chainrule.errors import ChainruleError
-from chainrule.primitives.primitive import evaluate
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Array, Symbol
+from chainrule.program.graph import Equation
 from chainrule.state import current_state
 
 
@@ -100,10 +99,9 @@ def blame(equations: Sequence[Equation], known: Mapping[Symbol, Array]) -> None:
         for equation in equations:
             state.path = equation.path
             arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
-            result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)
-            watch(equation.primitive, arrays, result)
-            parts = result if isinstance(equation.forms, list) else [result]
-            values.update(zip(equation.outputs, parts, strict=True))
+            results = equation.evaluate(arrays)
+            watch(equation.primitive, arrays, list(results))
+            values.update(zip(equation.outputs, results, strict=True))
     finally:
         state.path = before
     literals = (x for equation in equations for x in equation.inputs if isinstance(x, np.ndarray))

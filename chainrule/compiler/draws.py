@@ -9,8 +9,8 @@ import numpy as np
 from chainrule.compiler.fuse import Group, Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES, rule
 from chainrule.compiler.nest import Nest, Node, Operand
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape
+from chainrule.program.graph import Equation
 
 _integer, _boolean = np.dtype(np.int64), np.dtype(np.bool_)
 

@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.backends.memory import SLACK, aligned
 from chainrule.compiler.emit_nest import Check, Emitter, Offset, Slot
 from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_shape
 from chainrule.compiler.fuse import Group, Lowering
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
-from chainrule.compiler.plan import SLACK, place_buffers, scheduled
+from chainrule.compiler.plan import place_buffers, scheduled
 from chainrule.compiler.run.cache import cached_code
 from chainrule.compiler.run.driver import BARRIER, CALL_WORDS, STOP
 from chainrule.compiler.run.machine import Library, compile_text, vector_bits
-from chainrule.compiler.run.pool import aligned, run_calls
+from chainrule.compiler.run.pool import run_calls
 from chainrule.compiler.views import View
 from chainrule.errors import IndexRangeError
-from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.value import Array
 
 #: Programs of fewer operations than this run on one thread: waking others would take longer.
@@ -245,9 +245,7 @@ class Executable:
 
     def _call_numpy(self, equation: Any, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         arrays = [self.array(view) for view in inputs]
-        result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)
-        parts = result if isinstance(equation.forms, list) else [result]
-        for view, part in zip(outputs, parts, strict=True):
+        for view, part in zip(outputs, equation.evaluate(arrays), strict=True):
             self.array(view)[...] = part
 
 

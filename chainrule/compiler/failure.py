@@ -12,14 +12,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from chainrule.autodiff.anomaly import AnomalyError
-from chainrule.compiler.trace import Argument, Gradient, Program, Setting
-from chainrule.primitives.primitive import evaluate
-from chainrule.primitives.trace import Equation, checks, needed
+from chainrule.compiler.trace import Argument, Gradient, Setting, Step
 from chainrule.primitives.value import Symbol, Value
+from chainrule.program.graph import Equation, checks, needed
 from chainrule.state import current_state
 
 
-def explain(program: Program, arguments: list[Any], error: Exception) -> NoReturn:
+def explain(program: Step, arguments: list[Any], error: Exception) -> NoReturn:
     """Raise the error that the eager step raises first; if NumPy finds none (by its last digit), the given one."""
     if isinstance(error, AnomalyError):
         raise error
@@ -35,7 +34,7 @@ def explain(program: Program, arguments: list[Any], error: Exception) -> NoRetur
     raise error
 
 
-def _restore_new(program: Program, arguments: list[Any]) -> None:
+def _restore_new(program: Step, arguments: list[Any]) -> None:
     """Tensors that the step has made and that outlive it (an optimiser's memory) hold what they were made with."""
     if not program.first:
         return
@@ -53,9 +52,7 @@ def _repeat(equations: Sequence[Equation], values: dict[Symbol, Any]) -> None:
     for equation in equations:
         state.path, state.module = equation.path, equation.module
         arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
-        result = evaluate(equation.primitive, arrays, equation.parameters, equation.forms)
-        parts = result if isinstance(equation.forms, list) else [result]
-        values.update(zip(equation.outputs, parts, strict=True))
+        values.update(zip(equation.outputs, equation.evaluate(arrays), strict=True))
 
 
 def _now(origin: Any, arguments: list[Any]) -> Any:

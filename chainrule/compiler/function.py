@@ -33,7 +33,7 @@ from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.sharing import APART, Plan, better_plan, repeated
 from chainrule.compiler.step import Compiled, OtherFormError
 from chainrule.compiler.structure import Contents, put_together, take_apart
-from chainrule.compiler.trace import Cell, Program, trace_step
+from chainrule.compiler.trace import Cell, Step, trace_step
 from chainrule.dtypes import get_default_dtype
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
@@ -121,7 +121,7 @@ class Traced:
         seconds: how long it took.
     """
 
-    program: Program
+    program: Step
     facts: Facts
     shape: Any
     writes: list[tuple[Place, Any, int]]
@@ -260,13 +260,15 @@ class CompiledFunction:
         programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
     """
 
-    def __init__(self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise") -> None:
+    def __init__(
+        self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise", backend: str = "native"
+    ) -> None:
         if not callable(function):
             raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
         if on_stale not in ("raise", "warn"):
             raise ValueError(f'on_stale is "raise" or "warn", got {on_stale!r}.')
         self.function = function
-        self.debug, self.on_stale = debug, on_stale
+        self.debug, self.on_stale, self.backend = debug, on_stale, backend
         self.strict = strict or os.environ.get("CHAINRULE_STRICT", "") not in ("", "0")
         self.name = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = getattr(function, "__doc__", None)
@@ -444,7 +446,7 @@ class CompiledFunction:
     def _compile(self, known: list[Variant], call: Call, traced: Traced) -> Any:
         arguments = traced.arguments(call)
         traced.guard(arguments[0])
-        compiled = Compiled(traced.program, traced.plan, self.debug)
+        compiled = Compiled(traced.program, traced.plan, self.debug, self.backend)
         log.info(
             "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
             self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
@@ -512,7 +514,7 @@ class CompiledFunction:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy makes programs of its own.
-        return CompiledFunction, (self.function, self.debug, self.strict, self.on_stale)
+        return CompiledFunction, (self.function, self.debug, self.strict, self.on_stale, self.backend)
 
     def __repr__(self) -> str:
         return f"<compiled {self.name}>"
@@ -597,8 +599,10 @@ def compile(
 
     A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
-    `fullgraph`, `dynamic`, `backend`, `mode` and `options` change nothing, since there is one way to compile, always
-    the whole function, for each size anew. What is compiled, a function or a module, has PyTorch's name, `model`.
+    `fullgraph`, `dynamic`, `mode`, `options` and PyTorch's backends change nothing, since there is one way to compile,
+    always the whole function, for each size anew. `backend="numpy"` runs the same program in NumPy, operation by
+    operation: to compare with, and for where there is no LLVM. What is compiled, a function or a module, has PyTorch's
+    name, `model`.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
@@ -606,11 +610,13 @@ def compile(
     tensor([2., 4.])
     """
     if model is None:
-        return functools.partial(compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale)
+        return functools.partial(
+            compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale, backend=backend
+        )
     if disable:
         return model
     from chainrule.compiler.module import CompiledModule
     from chainrule.nn.module import Module
 
     kind = CompiledModule if isinstance(model, Module) else CompiledFunction
-    return kind(model, debug, strict, on_stale)
+    return kind(model, debug, strict, on_stale, "numpy" if backend == "numpy" else "native")

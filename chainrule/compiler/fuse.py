@@ -30,13 +30,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.backends.memory import ordered_strides
 from chainrule.compiler.native.elementary import is_computed
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
-from chainrule.compiler.views import Buffer, View, ordered_strides, row_major
+from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.primitives.check import Check
-from chainrule.primitives.primitive import evaluate
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
+from chainrule.program.graph import Equation
 
 _index = np.dtype(np.int64)
 #: A group with more values than this is full: its loop would run out of registers.
@@ -716,7 +716,7 @@ class Lowering:
             return False
         (output,) = equation.outputs
         arrays: list[Array] = [np.full((), p.value, p.dtype) for p in places]  # type: ignore[union-attr]
-        value = evaluate(equation.primitive, arrays, equation.parameters, ((), output.dtype))
+        value = equation.primitive.compute(arrays, equation.parameters, ((), output.dtype))
         self.places[output] = Constant(value[()], output.shape, output.dtype)
         return True
 

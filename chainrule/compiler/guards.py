@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.sharing import Plan, same_roots
-from chainrule.compiler.trace import Cell, Program
+from chainrule.compiler.trace import Cell, Step
 from chainrule.primitives.value import Value
 
 
-def reshaped_cells(program: Program) -> list[Any]:
+def reshaped_cells(program: Step) -> list[Any]:
     """The tensors outside that the step gives another shape or data type."""
     return [
         origin.tensor for origin, x in program.writes
@@ -30,7 +30,7 @@ class Guards:
         arguments: those of the program, as they were traced.
     """
 
-    def __init__(self, program: Program, plan: Plan, arguments: list[Any]) -> None:
+    def __init__(self, program: Step, plan: Plan, arguments: list[Any]) -> None:
         self.program, self.plan = program, plan
         self._writes_arguments = bool(program.changed())
         touched, written = program.cells()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from chainrule.compiler.trace import Program
+from chainrule.compiler.trace import Step
 
 #: Gradients of so few entries in all are kept whatever the work.
 FEW_ENTRIES = 65_536
@@ -18,7 +18,7 @@ MUCH_WORK = 1000
 _PRODUCTS = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 
 
-def is_cheap_to_keep(program: Program) -> bool:
+def is_cheap_to_keep(program: Step) -> bool:
     """Whether storing the gradients that the step has used up costs about nothing beside its other work.
 
     An entry is written in the time of some dozen multiplications, so it does if there are few entries or much is

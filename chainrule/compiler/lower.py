@@ -6,15 +6,15 @@ A convolution's weight, (out, in, height, width) to the user, lies as (height, w
 >>> from chainrule.compiler.trace import trace_step
 >>> w = chainrule.ones(16, 12, 3, 3)
 >>> convolve = chainrule.nn.functional.conv2d
->>> program = trace_step(lambda tensors: [convolve(tensors[0], w)], [chainrule.ones(1, 12, 8, 8)])
->>> cells = [symbol for symbol, origin in program.inputs if symbol.shape == w.shape]
->>> wished_orders(program.equations, cells)[cells[0]]
+>>> graph = trace_step(lambda tensors: [convolve(tensors[0], w)], [chainrule.ones(1, 12, 8, 8)]).graph()
+>>> cells = [symbol for symbol in graph.inputs if symbol.shape == w.shape]
+>>> wished_orders(graph.equations, cells)[cells[0]]
 (2, 3, 1, 0)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.compiler import contract, draws, moves, unroll  # noqa: F401  (they register their rules)
@@ -23,9 +23,9 @@ from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES
 from chainrule.compiler.native.vector_math import FUNCTIONS
 from chainrule.compiler.nest import Operand
-from chainrule.compiler.views import Buffer, View, ordered_strides
-from chainrule.primitives.trace import Equation
+from chainrule.compiler.views import Buffer, View
 from chainrule.primitives.value import Shape, Symbol
+from chainrule.program.graph import Equation
 
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
 _CONVOLUTIONS = frozenset({"Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
@@ -38,11 +38,13 @@ class Write:
         self.value, self.view = value, view
 
 
-def wished_orders(equations: Sequence[Equation], cells: Sequence[Symbol]) -> dict[Any, Shape]:
+def wished_orders(
+    equations: Sequence[Equation], cells: Sequence[Symbol], chosen: Mapping[Symbol, Shape] | None = None
+) -> dict[Any, Shape]:
     """In which order of dimensions cells, and what is combined with them entry by entry, should lie in memory.
 
     Weights of convolutions lie as (kernel…, channels in, channels out), so that neither they nor their gradients have
-    to be rearranged; other cells are row-major.
+    to be rearranged; other cells lie as was `chosen` for them before, or row-major.
     """
     leader: dict[Any, Any] = {}
 
@@ -52,12 +54,16 @@ def wished_orders(equations: Sequence[Equation], cells: Sequence[Symbol]) -> dic
         return x
 
     orders: dict[Any, Shape] = {}
+    chosen = chosen or {}
     for e in equations:
         symbols = [x for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)]
         if e.primitive.name in ELEMENTWISE:
             for other in symbols[1:]:
                 if other.shape == symbols[0].shape:
                     leader[find(other)] = find(symbols[0])
+    for cell, order in chosen.items():
+        if order != tuple(range(len(order))):
+            orders[find(cell)] = order
     for e in equations:
         if e.primitive.name in _CONVOLUTIONS and e.parameters.get("groups", 1) == 1:
             w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
@@ -130,13 +136,6 @@ def lower(
     at.run(equations, RULES)
     _write_all(at, writes)
     return at
-
-
-def state_view(x: Any, origin: Any, order: Shape | None) -> View:
-    """How a cell lies in the memory that a program keeps for it."""
-    shape = tuple(x.shape)
-    strides, size = ordered_strides(shape, order or range(len(shape)), x.dtype.itemsize)
-    return View(Buffer(x.dtype, size, origin), shape, strides)
 
 
 def _write_all(at: Lowering, writes: Sequence[Write]) -> None:

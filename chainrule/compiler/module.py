@@ -29,11 +29,14 @@ class CompiledModule(Module):
 
     _orig_mod: Module
 
-    def __init__(self, module: Module, debug: bool = False, strict: bool = False, on_stale: str = "raise") -> None:
+    def __init__(
+        self, module: Module, debug: bool = False, strict: bool = False, on_stale: str = "raise",
+        backend: str = "native",
+    ) -> None:  # fmt: skip
         super().__init__()
         self._orig_mod = module
         self.training = module.training
-        self.__dict__["_compiled"] = CompiledFunction(module, debug, strict, on_stale)
+        self.__dict__["_compiled"] = CompiledFunction(module, debug, strict, on_stale, backend)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The program's result; with gradients the module's own."""

@@ -15,9 +15,9 @@ import numpy as np
 from chainrule.compiler.fuse import Constant, Gather, Inside, Lowering, Memory, image_order
 from chainrule.compiler.views import View, row_major
 from chainrule.primitives.indexing import ARRAY, Range
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Shape, Symbol
 from chainrule.primitives.window import first_inside
+from chainrule.program.graph import Equation
 
 Rule = Callable[[Lowering, Equation], bool]
 RULES: dict[str, Rule] = {}

@@ -17,12 +17,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chainrule.backends.memory import ALIGNMENT, SLACK
 from chainrule.compiler.fuse import Group
 from chainrule.compiler.views import Buffer
-
-#: Every buffer begins at a multiple of so many bytes, and has as many to spare behind it: vectors may read beyond.
-ALIGNMENT, SLACK = 64, 256
-
 
 #: A group that walks over fewer places than this is small: it can run early or late without holding much memory.
 LARGE = 2**14

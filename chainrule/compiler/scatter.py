@@ -12,8 +12,8 @@ from chainrule.compiler.fuse import Lowering, Memory
 from chainrule.compiler.moves import is_count
 from chainrule.compiler.nest import Nest, Operand, Term
 from chainrule.primitives.indexing import ARRAY, Range
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Equation
 
 
 def scatter_add(at: Lowering, e: Equation) -> bool:

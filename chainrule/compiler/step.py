@@ -1,187 +1,205 @@
-"""A traced step as a native program: how it is lowered, and how a run binds arguments and cells to its memory."""
+"""A traced step bound to a program: which tensors its cells are, and how a run delivers what it computed.
+
+The program itself (`program/`) knows no tensor, and the backend (`backends/`) only arrays and homes. Here a run brings
+the cells' values home, hands over the arguments, and shows afterwards what has changed.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.compiler.debug import all_finite, blame, check_bounds
-from chainrule.compiler.executable import Executable, describe, padded_copy
-from chainrule.compiler.expand import expand
+from chainrule.backends import Home, build
+from chainrule.backends.home import home_of, settle
+from chainrule.compiler.debug import all_finite, blame
 from chainrule.compiler.failure import explain
 from chainrule.compiler.guards import reshaped_cells, same_form
 from chainrule.compiler.keeping import is_cheap_to_keep
-from chainrule.compiler.lower import Write, lower, state_view, wished_orders
-from chainrule.compiler.plan import SLACK
-from chainrule.compiler.run.pool import aligned
 from chainrule.compiler.sharing import Plan, Returned, view_of
-from chainrule.compiler.simplify import simplify
-from chainrule.compiler.trace import Argument, Cell, Gradient, Program, Setting
-from chainrule.compiler.views import Buffer, View, row_major
+from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, Step
 from chainrule.errors import TraceError
+from chainrule.forking import LockAcrossForks
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.trace import settled
-from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.primitives.value import Array, Form, Symbol, Value
 from chainrule.primitives.window import Windows
+from chainrule.program.graph import Graph
+from chainrule.program.program import Program, Slot
 from chainrule.tape import Leaf
-
-
-class State:
-    """The memory a program keeps for a cell, and the value that shows it."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.memory = np.zeros(0, np.uint8)
-        self.array: Array = np.zeros(0)
-        self.value: Value | None = None
-
-    def renew(self) -> None:
-        """Take fresh memory: somebody else still looks at the old."""
-        size = self.view.buffer.bytes
-        self.memory = aligned(size + SLACK)
-        entries = self.memory[:size].view(self.view.dtype)
-        strides = [s * self.view.dtype.itemsize for s in self.view.strides]
-        self.array = np.ndarray(self.view.shape, self.view.dtype, entries, 0, strides)
-        self.value = None
-        # Every view of the array refers to the memory at the bottom, so its count tells who looks.
-        self.owner: Array = self.memory.base  # type: ignore[assignment]
-        del entries
-        self.holders = sys.getrefcount(self.owner)
 
 
 class OtherFormError(Exception):
     """A tensor outside has another shape or data type than when the program was made."""
 
 
-class Compiled:
-    """One program: the traced step, compiled, and how to run it."""
+class Parts(NamedTuple):
+    """A traced step taken apart: a program, and what its slots are bound to.
 
-    def __init__(self, program: Program, plan: Plan, debug: bool) -> None:
-        self.debug = debug
-        self.program, self.plan = program, plan
+    Attributes:
+        given: for each input that is no cell where its array comes from.
+        cells: the tensor or the leaf of each cell.
+        targets: for each result whom it is for: None for one of the step's own results, else what gets the numbers.
+        cleared: leaves without a gradient afterwards.
+        made: leaves with the number of the cell in which the step makes their gradient.
+    """
+
+    program: Program
+    given: list[Argument | Setting]
+    cells: list[Cell | Gradient]
+    targets: list[Any]
+    cleared: list[Leaf]
+    made: list[tuple[Leaf, int]]
+
+
+def take_apart(step: Step, unkept: set[Leaf]) -> Parts:
+    """The program of a step; gradients of the leaves in `unkept` are used up and not stored."""
+    cells: dict[int, tuple[int, Cell | Gradient]] = {}
+
+    def cell(origin: Cell | Gradient) -> Slot:
+        thing = origin.tensor if isinstance(origin, Cell) else origin.leaf
+        number, _ = cells.setdefault(id(thing), (len(cells), origin))
+        return Slot("cell", number, names.get(id(thing), ""))
+
+    graph = step.graph()
+    names, used = _names(step, graph), graph.used()
+    inputs: list[tuple[Symbol, Slot]] = []
+    given: list[Argument | Setting] = []
+    firsts: dict[Any, Symbol] = {}
+    renamed: dict[Symbol, Symbol] = {}
+    for symbol, origin in step.inputs:
+        if symbol not in used:
+            continue
+        if isinstance(origin, Argument):
+            slot = Slot("argument", origin.number)
+        elif isinstance(origin, Setting):
+            slot = Slot("setting", len(given), origin.name)
+        else:
+            slot = cell(origin)
+        first = firsts.setdefault(slot[:2], symbol)
+        if first is not symbol:
+            renamed[symbol] = first
+            continue
+        if isinstance(origin, Argument | Setting):
+            given.append(origin)
+        inputs.append((symbol, slot))
+    reads = set(cells)
+    reshaped = set(map(id, reshaped_cells(step)))
+    ends: list[tuple[Any, Slot]] = []
+    targets: list[Any] = []
+
+    def result(x: Any, target: Any) -> None:
+        ends.append((x, Slot("result", len(targets))))
+        targets.append(target)
+
+    for x in step.results:
+        result(x, None)
+    for origin, x in step.writes:
+        if isinstance(origin, Cell) and id(origin.tensor) not in reshaped:
+            ends.append((x, cell(origin)))
+        else:
+            result(x, origin)
+    cleared, made = [], []
+    for leaf, x in step.gradients:
+        if x is None or leaf in unkept:
+            cleared.append(leaf)
+        elif id(leaf) in reads and leaf not in step.added:
+            result(x, Gradient(leaf))  # what was collected before is used: it is another tensor
+        else:
+            ends.append((x, cell(Gradient(leaf))))
+            if leaf not in step.added:
+                made.append((leaf, ends[-1][1].number))
+    graph = Graph([symbol for symbol, _ in inputs], graph.equations, [x for x, _ in ends])
+    program = Program(graph.rename(renamed), [slot for _, slot in inputs], [slot for _, slot in ends])
+    return Parts(program, given, [origin for _, origin in cells.values()], targets, cleared, made)
+
+
+def _names(step: Step, graph: Graph) -> dict[int, str]:
+    """The path of the module that first used a tensor from outside."""
+    first: dict[Any, str] = {}
+    for e in graph.equations:
+        for x in e.inputs:
+            if isinstance(x, Symbol):
+                first.setdefault(x, e.path.partition("/")[0])
+    return {id(o.tensor): first.get(symbol, "") for symbol, o in step.inputs if isinstance(o, Cell)}
+
+
+class Compiled:
+    """One program bound to its tensors, and how to run it.
+
+    Attributes:
+        step: what was traced.
+        program: the program, without tensors: it can be pickled.
+        runnable: what the backend made of it.
+    """
+
+    def __init__(self, step: Step, plan: Plan, debug: bool, backend: str = "native") -> None:
+        self.step, self.plan, self.debug = step, plan, debug
         started = time.perf_counter()
-        self._note_results()
-        self._lower()
+        self.changed = step.changed()
+        self.unkept = set() if is_cheap_to_keep(step) else step.spent
+        simple = [place.origin for place in step.returned] == list(range(len(step.results)))
+        others = step.wanted or step.grown or step.given
+        self.plain = simple and not others and all(place.steps is None for place in step.returned)
+        self.program, self.given, cells, self.targets, self.cleared, made = take_apart(step, self.unkept)
+        homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
+        self.runnable = build(backend)(self.program, homes, debug)
+        self._settle(cells, made)
         self.seconds = time.perf_counter() - started
 
-    def _note_results(self) -> None:
-        """Whether a run has more to do than to give results."""
-        self.changed = self.program.changed()
-        self.unkept = set() if is_cheap_to_keep(self.program) else self.program.spent
-        returned = self.program.returned
-        simple = [place.origin for place in returned] == list(range(len(self.program.results)))
-        others = self.program.wanted or self.program.grown or self.program.given
-        self.plain = simple and not others and all(place.steps is None for place in returned)
-
-    def _lower(self) -> None:
-        program = self.program
-        gradients = [(leaf, None if leaf in self.unkept else x) for leaf, x in program.gradients]
-        ends = [*program.results, *(x for _, x in program.writes), *(x for _, x in gradients if x is not None)]
-        equations, ends = simplify(expand(program.equations), ends)
-        self.equations = equations
-        used = {x for e in equations for x in e.inputs if isinstance(x, Symbol)} | {
-            x for x in ends if isinstance(x, Symbol)
-        }
-        answer = iter(ends)
-        results = [next(answer) for _ in program.results]
-        writes = [(origin, next(answer)) for origin, _ in program.writes]
-        gradients = [(leaf, None if x is None else next(answer)) for leaf, x in gradients]
-        cells = [s for s, origin in program.inputs if isinstance(origin, Cell | Gradient)]
-        wishes = wished_orders(equations, cells)
-        self.states: dict[int, tuple[Any, State]] = {}
-        self.arguments: list[tuple[int, Buffer]] = []
-        self.settings: list[tuple[Setting, Buffer]] = []
-        inputs = []
-        for symbol, origin in program.inputs:
-            if symbol not in used and not any(_same(origin, o) for o, _ in writes):
+    def _settle(self, cells: Sequence[Cell | Gradient], made: Sequence[tuple[Leaf, int]]) -> None:
+        """Cells live where the backend says, from now on for other programs too."""
+        homes = self.runnable.homes
+        written, numbers = self.program.written(), {number for _, number in made}
+        #: Cells with their homes, and whether a run writes there; gradients that the step makes are apart.
+        self.bindings: list[tuple[Any, Home, bool]] = []
+        self.states: dict[int, Home] = {}
+        for number, (origin, home) in enumerate(zip(cells, homes, strict=True)):
+            if home is None:
                 continue
-            inputs.append((symbol, self._input(symbol, origin, wishes)))
-        reshaped = set(map(id, reshaped_cells(program)))
-        here = [(o, x) for o, x in writes if isinstance(o, Cell) and id(o.tensor) not in reshaped]
-        apart: list[tuple[Any, Any]] = [
-            (o, x) for o, x in writes if not isinstance(o, Cell) or id(o.tensor) in reshaped
-        ]
-        targets = [Write(x, self._state(origin, x, wishes)) for origin, x in here]
-        self.gradients: list[tuple[Leaf, State | None]] = []
-        for leaf, x in gradients:
-            state = None
-            if x is not None and id(leaf) in self.states and leaf not in program.added:
-                apart.append((Gradient(leaf), x))  # what was collected before is used: it is another tensor
-                continue
-            if x is not None:
-                view = self._state(Gradient(leaf), x, wishes)
-                targets.append(Write(x, view))
-                state = self.states[id(leaf)][1]
-            self.gradients.append((leaf, state))
-        self.outputs: list[tuple[View, Argument | Cell | Gradient | None]] = []
-        for target, x in [*[(None, x) for x in results], *apart]:
-            view = View(Buffer(x.dtype, max(x.size, 1), "output"), tuple(x.shape), row_major(tuple(x.shape)))
-            self.outputs.append((view, target))
-            targets.append(Write(x, view))
-        self.written = {id(t.view.buffer) for t in targets}
-        self.lowering = lower(equations, inputs, targets, wishes)
-        if self.debug:
-            check_bounds(self.lowering.groups)
-        self.executable = Executable(self.lowering)
-        slots, added = self.executable.slots, set(program.added)
-        self.cleared = [leaf for leaf, state in self.gradients if state is None]
-        self.made = [
-            (leaf, state, slots.get(state.view.buffer))
-            for leaf, state in self.gradients
-            if state is not None and leaf not in added
-        ]
-        apart_from = {id(state) for _, state, _ in self.made}
-        self.bindings = [
-            (origin, state, slots.get(state.view.buffer))
-            for origin, state in self.states.values()
-            if id(state) not in apart_from
-        ]
+            thing = origin.tensor if isinstance(origin, Cell) else origin.leaf
+            if home_of(thing) is None:
+                settle(thing, home)
+            self.states[id(thing)] = home
+            if number not in numbers:
+                self.bindings.append((origin, home, number in written))
+        self.made = [(leaf, home) for leaf, number in made if (home := homes[number]) is not None]
+        kept = [home for home in homes if home is not None]
+        mine = LockAcrossForks(rank=1)
+        for home in kept:
+            home.guard = home.guard or mine
+        self.guards = sorted({home.guard for home in kept if home.guard is not None}, key=id)
 
-    def _input(self, symbol: Symbol, origin: Any, wishes: dict[Any, Any]) -> View:
-        if isinstance(origin, Argument):
-            buffer = Buffer(symbol.dtype, symbol.size, origin)
-            self.arguments.append((origin.number, buffer))
-            return View(buffer, symbol.shape, row_major(symbol.shape))
-        if isinstance(origin, Setting):
-            buffer = Buffer(symbol.dtype, 1, origin)
-            self.settings.append((origin, buffer))
-            return View(buffer, (), ())
-        return self._state(origin, symbol, wishes)
-
-    def _state(self, origin: Any, x: Any, wishes: dict[Any, Any]) -> View:
-        key = id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf)
-        if key not in self.states:
-            view = state_view(x, origin, wishes.get(x) if isinstance(x, Symbol) else None)
-            self.states[key] = origin, State(view)
-        return self.states[key][1].view
+    @property
+    def executable(self) -> Any:
+        """The native code. Raises TraceError for another backend."""
+        executable = getattr(self.runnable, "executable", None)
+        if executable is None:
+            raise TraceError("this program was made for a backend without machine code; only native ones have that.")
+        return executable
 
     def size_and_seconds(self) -> tuple[int, float]:
-        """How many kernels it has, and how long compiling took."""
-        return len(self.executable.groups), self.seconds
+        """How many kernels or operations it has, and how long making it took."""
+        executable = getattr(self.runnable, "executable", None)
+        return len(self.runnable.graph.equations if executable is None else executable.groups), self.seconds
 
     def explain(self) -> str:
-        """The program in words: each kernel's loops, operations and module; what NumPy computes is marked."""
-        ex = self.executable
-        lines = [
-            f"{len(ex.groups)} kernels in {max(ex.when, default=-1) + 1} stages, "
-            f"{len(ex.builder.functions)} functions, "
-            f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
-        ]
-        lines += [f"{stage:4d}  {describe(group)}" for stage, group in zip(ex.when, ex.groups, strict=True)]
-        return "\n".join(lines)
+        """The program in words: see the backend's own text."""
+        return self.runnable.explain()
 
     def __repr__(self) -> str:
-        return repr(self.program._replace(equations=self.equations))
+        return repr(self.program)
 
     # ------------------------------------------------------------------------------------- running
 
     def has_other_forms(self) -> bool:
         """Whether a tensor outside has another form than when the program was made, or has become a view."""
-        cells = [(symbol, origin.tensor) for symbol, origin in self.program.inputs if isinstance(origin, Cell)]
+        cells = [(symbol, origin.tensor) for symbol, origin in self.step.inputs if isinstance(origin, Cell)]
         return any(tensor._base is not None or not same_form(symbol, tensor._value.array) for symbol, tensor in cells)
 
     def run(self, arguments: list[Any], further: list[Any]) -> list[Any]:
@@ -189,139 +207,98 @@ class Compiled:
 
         `further` are inputs that were found while tracing; they come behind all others.
         """
-        if self.program.added or self.changed:
+        if self.step.added or self.changed:
             arguments = self._complete(arguments)
         arguments = [*arguments, *further]
-        ex = self.executable
-        slots, bases, keep = ex.slots, ex.bases, []
-        for number, buffer in self.arguments:
-            if buffer in slots:
-                array = _readable(arguments[number].array)
-                keep.append(array)
-                bases[slots[buffer]] = array.ctypes.data
-        for setting, buffer in self.settings:
-            if buffer in slots:
-                array = np.array([setting.number()])
-                keep.append(array)
-                bases[slots[buffer]] = array.ctypes.data
-        for origin, state, slot in self.bindings:
-            if self._bind(origin, state) and slot is not None:
-                bases[slot] = state.array.ctypes.data
-        others = self._room_for_gradients(bases)
-        fresh = []
-        for view, _ in self.outputs:
-            memory = aligned(view.buffer.bytes + SLACK)
-            fresh.append(np.ndarray(view.shape, view.dtype, memory))
-            if view.buffer in slots:
-                bases[slots[view.buffer]] = memory.ctypes.data
+        arrays = [
+            np.array(origin.number()) if isinstance(origin, Setting) else arguments[origin.number].array
+            for origin in self.given
+        ]
+        with ExitStack() as stack:
+            for guard in self.guards:  # one program at a time in a home
+                stack.enter_context(guard)
+            return self._run(arguments, arrays)
+
+    def _run(self, arguments: list[Any], arrays: list[Array]) -> list[Any]:
+        for origin, home, written in self.bindings:
+            _bind(origin, home, written)
+        others = self._room_for_gradients()
         try:
-            if self.debug:
-                self._run_watched(arguments, fresh)
-            else:
-                ex.run()
+            fresh = self._run_watched(arrays) if self.debug else self.runnable.run(arrays)
         except Exception as error:
-            explain(self.program, arguments, error)
+            explain(self.step, arguments, error)
         return self._deliver(arguments, fresh, others)
 
-    def _room_for_gradients(self, bases: Any) -> list[tuple[Leaf, State]]:
+    def _room_for_gradients(self) -> list[tuple[Leaf, Home]]:
         """Memory for the gradients that the step makes: the last ones', unless somebody holds or looks at these.
 
         The answer says which leaves get another tensor: for the others it is the same one with new numbers.
         """
         others, count = [], sys.getrefcount
-        for leaf, state, slot in self.made:
+        for leaf, home in self.made:
             tensor = leaf.gradient
             if (
                 tensor is None
-                or tensor._value is not state.value
+                or tensor._value is not home.value
                 or count(tensor) > _HELD
-                or count(state.value) > 3  # held by the state, the gradient and the count itself
-                or count(state.array) > 3
-                or count(state.owner) > state.holders
+                or count(home.value) > 3  # held by the home, the gradient and the count itself
+                or count(home.array) > 3
+                or count(home.owner) > home.holders
             ):
-                others.append((leaf, state))
-                if tensor is None and state.value is not None and count(state.value) < 3 and _alone(state):
+                others.append((leaf, home))
+                if tensor is None and home.value is not None and count(home.value) < 3 and home.is_alone():
                     continue
-                state.renew()
-                if slot is not None:
-                    bases[slot] = state.array.ctypes.data
+                home.renew()
         return others
 
     def _complete(self, arguments: list[Any]) -> list[Any]:
         """The arguments, and the tensors that joined ones are parts of; or a TraceError that says what cannot be."""
-        gradients = {id(leaf.gradient) for leaf in self.program.added}
+        gradients = {id(leaf.gradient) for leaf in self.step.added}
         for number, argument in enumerate(arguments):
             if id(argument.root) in gradients:
                 raise TraceError(
                     f"argument {number} is a gradient (or a view of one) to which the step adds. Pass a clone() of it, "
                     "or clear the gradient in the step first."
                 )
-            if number in self.program.exchanged and argument._base is not None:
+            if number in self.step.exchanged and argument._base is not None:
                 raise TraceError(f"the step exchanges the data of argument {number}, which is a view. Pass a clone().")
             if number in self.changed and any(step.primitive in (Broadcast, Windows) for step in argument._steps):
                 argument.put_value(argument.value)  # an error if several of its entries are one place
         return [*arguments, *self.plan.hidden_roots(arguments)]
 
-    def _run_watched(self, arguments: list[Any], fresh: list[Array]) -> None:
+    def _run_watched(self, arrays: list[Array]) -> list[Array]:
         """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
-        states = [state for _, state in self.states.values()]
-        before = [state.array.copy() for state in states]
-        known = {symbol: self._input_array(origin, arguments).copy() for symbol, origin in self.program.inputs}
-        self.executable.run()
-        if all_finite([*fresh, *(state.array for state in states)]):
-            return
-        for state, array in zip(states, before, strict=True):
-            state.array[...] = array
-        blame(self.equations, known)
-        self.executable.run()
+        homes = [home for home in self.runnable.homes if home is not None]
+        before = [home.array.copy() for home in homes]
+        given = iter(arrays)
+        now = [self._entries(slot.number) if slot.kind == "cell" else next(given) for slot in self.program.inputs]
+        known = {symbol: np.array(x) for symbol, x in zip(self.program.graph.inputs, now, strict=True)}
+        fresh = self.runnable.run(arrays)
+        if all_finite([*fresh, *(home.array for home in homes)]):
+            return fresh
+        for home, array in zip(homes, before, strict=True):
+            home.array[...] = array
+        blame(self.program.graph.equations, known)
+        return self.runnable.run(arrays)
 
-    def _input_array(self, origin: Any, arguments: list[Any]) -> Array:
-        """What an input of the program is now."""
-        if isinstance(origin, Argument):
-            return np.asarray(arguments[origin.number].array)
-        if isinstance(origin, Setting):
-            return np.array(origin.number())
-        state = self.states.get(id(origin.tensor) if isinstance(origin, Cell) else id(origin.leaf))
-        return np.zeros(0) if state is None else state[1].array
+    def _entries(self, number: int) -> Array:
+        home = self.runnable.homes[number]
+        return np.zeros(0) if home is None else home.array
 
-    def _bind(self, origin: Any, state: State) -> bool:
-        """Bring a cell's value into the program's memory, unless it is there already; whether that memory is new."""
-        tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
-        held = None if tensor is None else tensor._value
-        if held is not None and held is state.value:
-            if id(state.view.buffer) not in self.written or _alone(state):
-                return False
-        elif held is not None and isinstance(held.array, Symbol):
-            settled([tensor])  # another thread is tracing with it
-            held = tensor._value
-        if tensor is not None and tensor._base is not None:
-            raise OtherFormError  # it has become a view
-        array = None if held is None else held.array
-        if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (state.view.shape, state.view.dtype):
-            raise OtherFormError
-        state.renew()
-        if array is not None:
-            if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
-                state.array[...] = array
-            if isinstance(origin, Cell):
-                state.value = Value(state.array, held.source)  # type: ignore[union-attr]
-                tensor._value = state.value
-        return True
-
-    def _deliver(self, arguments: list[Any], fresh: list[Any], others: list[tuple[Leaf, State]]) -> list[Any]:
+    def _deliver(self, arguments: list[Any], fresh: list[Any], others: list[tuple[Leaf, Home]]) -> list[Any]:
         """Show the new values: cells hold them already, results and gradients become tensors."""
         for leaf in self.cleared:
             leaf.gradient, leaf.spent = None, leaf in self.unkept
-        for leaf, state in others:
-            state.value = Value(state.array)
-            leaf.gradient, leaf.spent = Primitive.make_tensor(state.value), False
-        for leaf in self.program.added:
-            state = self.states[id(leaf)][1]
-            if leaf.gradient is not None and leaf.gradient._value is not state.value:
-                state.value = Value(state.array)
-                leaf.gradient.set_value(state.value)
+        for leaf, home in others:
+            home.value = Value(home.array)
+            leaf.gradient, leaf.spent = Primitive.make_tensor(home.value), False
+        for leaf in self.step.added:
+            home = self.states[id(leaf)]
+            if leaf.gradient is not None and leaf.gradient._value is not home.value:
+                home.value = Value(home.array)
+                leaf.gradient.set_value(home.value)
         results = []
-        for (_, origin), array in zip(self.outputs, fresh, strict=True):
+        for origin, array in zip(self.targets, fresh, strict=True):
             if origin is None:
                 results.append(Primitive.make_tensor(Value(array)))
             else:
@@ -349,13 +326,43 @@ class Compiled:
                 known[id(place)] = base if place.steps is None else view_of(base, place.steps)
             return known[id(place)]
 
-        for origin, wanted in self.program.wanted:
+        for origin, wanted in self.step.wanted:
             _find(origin, arguments).requires_grad_(wanted)
-        for origin, number in self.program.grown:
+        for origin, number in self.step.grown:
             _find(origin, arguments).grad = made[number]
-        for leaf, place in self.program.given:
+        for leaf, place in self.step.given:
             leaf.gradient, leaf.spent = fetch(place), False
-        return [fetch(place) for place in self.program.returned]
+        return [fetch(place) for place in self.step.returned]
+
+
+def _home_for(origin: Cell | Gradient, form: Form) -> Home | None:
+    """Where a cell lives already, if that is right for what it is now."""
+    home = home_of(origin.tensor if isinstance(origin, Cell) else origin.leaf)
+    return home if home is not None and home.fits(*form) else None
+
+
+def _bind(origin: Any, home: Home, written: bool) -> None:
+    """Bring a cell's value home, unless it is there already and nobody else looks at what is about to change."""
+    tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+    held = None if tensor is None else tensor._value
+    if held is not None and held is home.value:
+        if not written or home.is_alone():
+            return
+    elif held is not None and isinstance(held.array, Symbol):
+        settled([tensor])  # another thread is tracing with it
+        held = tensor._value
+    if tensor is not None and tensor._base is not None:
+        raise OtherFormError  # it has become a view
+    array = None if held is None else held.array
+    if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (home.shape, home.dtype):
+        raise OtherFormError
+    home.renew()
+    if array is not None:
+        if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
+            home.array[...] = array
+        if isinstance(origin, Cell):
+            home.value = Value(home.array, held.source)  # type: ignore[union-attr]
+            tensor._value = home.value
 
 
 def _find(origin: Any, arguments: list[Any]) -> Any:
@@ -377,24 +384,3 @@ class _Holder:
 
 
 _HELD = _Holder().count()
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Cell) and isinstance(b, Cell):
-        return a.tensor is b.tensor
-    return isinstance(a, Gradient) and isinstance(b, Gradient) and a.leaf is b.leaf
-
-
-def _alone(state: State) -> bool:
-    """Whether nobody but the cell and the program holds the value or looks at its array."""
-    # The value is held by the state, the cell, the caller's variable and the count itself; the array by the state, the
-    # value and the count.
-    held = sys.getrefcount(state.value), sys.getrefcount(state.array), sys.getrefcount(state.owner)
-    return held[0] <= 4 and held[1] <= 3 and held[2] <= state.holders
-
-
-def _readable(array: Array) -> Array:
-    """The entries row by row; copied if reading a vector beyond the end could leave the memory page."""
-    array = np.ascontiguousarray(array)
-    end = array.ctypes.data + array.nbytes
-    return array if -end % 4096 >= 128 else padded_copy(array)

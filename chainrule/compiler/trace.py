@@ -21,8 +21,9 @@ from chainrule.cell import TensorCell, change_of_leaf
 from chainrule.compiler.sharing import APART, Plan, Returned, check_joined, repeated, steps_to, view_of
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.trace import Equation, Trace, tracing
+from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Symbol, Value
+from chainrule.program.graph import Equation, Graph
 from chainrule.state import current_state
 from chainrule.tape import Leaf, Node
 
@@ -61,7 +62,7 @@ class Setting(NamedTuple):
 Origin = Cell | Gradient | Argument | Setting
 
 
-class Program(NamedTuple):
+class Step(NamedTuple):
     """What a trace found.
 
     Attributes:
@@ -109,6 +110,11 @@ class Program(NamedTuple):
     def __repr__(self) -> str:
         lines = [f"{symbol!r} = {type(origin).__name__.lower()}" for symbol, origin in self.inputs]
         return "\n".join([*lines, *map(repr, self.equations), f"return {self.results!r}"])
+
+    def graph(self) -> Graph:
+        """All equations that something outside of the step depends on, as a graph."""
+        ends = [*self.results, *[x for _, x in self.writes], *[x for _, x in self.gradients if x is not None]]
+        return Graph([symbol for symbol, _ in self.inputs], self.equations, ends)
 
     def changed(self) -> set[int]:
         """The numbers of the arguments that the step writes to."""
@@ -356,7 +362,7 @@ class StepTrace(Trace):
                 tensor._value, tensor._seen = Value(tensor._value.array), None
                 tensor = tensor._base
 
-    def settings(self, group: dict[str, Any]) -> dict[str, Any]:
+    def numbers_in(self, group: dict[str, Any]) -> dict[str, Any]:
         """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""
         answer = dict(group)
         self.groups.setdefault(id(group), (group, dict(group)))
@@ -411,7 +417,7 @@ class StepTrace(Trace):
 
     # ------------------------------------------------------------------------------------- the end
 
-    def finish(self, results: list[Any]) -> Program:
+    def finish(self, results: list[Any]) -> Step:
         """All that the step did, after the cells hold their old values again."""
         self._check_settings()
         self._check_tape()
@@ -429,7 +435,7 @@ class StepTrace(Trace):
         cells = [(Cell(tensor), tensor._value.array) for tensor in left if not self._settle_view(tensor)]
         equations = [e._replace(inputs=tuple(map(self.filled, e.inputs))) for e in self.equations]
         kept = [(o, x) for o, x in writes if not isinstance(o, Gradient)]
-        return Program(
+        return Step(
             equations=equations,
             inputs=[(s, o) for s, o in self.origins.items() if s not in self.constants],
             results=[self.filled(x) for x in answers],
@@ -634,7 +640,7 @@ def trace_step(
     moving: Set[tuple[int, str]] = frozenset(),
     plan: Plan = APART,
     observer: Any = None,
-) -> Program:
+) -> Step:
     """Run a function of tensors on symbols. It gets stand-ins for its arguments and answers the tensors it returns.
 
     `moving` names settings of optimisers, (the group's identity, name), that become inputs as the learning rate does;

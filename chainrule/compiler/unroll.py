@@ -18,10 +18,10 @@ from typing import Any
 
 from chainrule.compiler.fuse import Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES, rule
-from chainrule.compiler.simplify import simplify
 from chainrule.compiler.views import View
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Equation
+from chainrule.program.passes.simplify import simplify
 
 #: Longer loops (steps times operations) are left to NumPy: their table would take too long to make.
 LONGEST = 30_000
@@ -34,7 +34,8 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
     body, carries, sequences, length = p["body"], p["carries"], p["sequences"], p["length"]
     if length * len(body.equations) > LONGEST or length == 0:
         return False
-    equations, ends = simplify(body.equations, body.outputs)
+    simple = simplify(body)
+    equations, ends = simple.equations, simple.outputs
     carry = list(e.inputs[:carries])
     rows = [at.plain(x) for x in e.inputs[carries : carries + sequences]]
     constants = list(e.inputs[carries + sequences :])

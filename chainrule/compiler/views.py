@@ -7,7 +7,6 @@ walking through the same memory. All strides and offsets count entries, not byte
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -139,30 +138,6 @@ def row_major(shape: Shape) -> Shape:
         strides.append(step)
         step *= extent
     return tuple(reversed(strides))
-
-
-#: Rows at a multiple of this distance, in bytes, fall into the same few sets of a cache and drive each other out.
-CROWDED = 2048
-
-
-def ordered_strides(shape: Shape, order: Sequence[int], itemsize: int = 0) -> tuple[Shape, int]:
-    """Strides for dimensions that lie in memory as `order` says, from far apart to close, and the size of it all.
-
-    With the size of an entry given, rows that would fall into the same sets of a cache lie one cache line further
-    apart.
-
-    >>> ordered_strides((2, 3, 4, 5), (0, 2, 3, 1))  # channels last
-    ((60, 1, 15, 3), 120)
-    >>> ordered_strides((3, 1024), (0, 1), itemsize=4)
-    ((1040, 1), 3120)
-    """
-    strides, step = [0] * len(shape), 1
-    for axis in reversed(order):
-        strides[axis] = step
-        first, step = step == 1, step * shape[axis]
-        if first and itemsize and step and step * itemsize % CROWDED == 0:
-            step += 64 // itemsize
-    return tuple(strides), step
 
 
 def reshaped_strides(shape: Shape, strides: Shape, to: Shape) -> Shape | None:

@@ -149,7 +149,7 @@ class Optimizer:
         with set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
                 trace = current_state().trace
-                climbing, settings = group.get("maximize", False), group if trace is None else trace.settings(group)
+                climbing, settings = group.get("maximize", False), group if trace is None else trace.numbers_in(group)
                 for p in group["params"]:
                     gradient = p.grad
                     if gradient is None:

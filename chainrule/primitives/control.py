@@ -19,8 +19,9 @@ import numpy as np
 from chainrule.errors import ShapeError, TraceError
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.time_sum import TimeSums
-from chainrule.primitives.trace import Equation, Graph, Trace, replay, tracing
+from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Array, Form, Symbol, Value
+from chainrule.program.graph import Equation, Graph, replay
 from chainrule.state import current_state
 from chainrule.tape import Record, backpropagate
 
@@ -76,7 +77,7 @@ class Scan(Primitive):
     def evaluate(
         *inputs: Array, body: Graph, carries: int, sequences: int, length: int, reverse: bool, backward: Any
     ) -> tuple[Array, ...]:
-        run = body.compile_steps()
+        run = body.interpreter
         carry = list(inputs[:carries])
         rows = inputs[carries : carries + sequences]
         constants = list(inputs[carries + sequences :])

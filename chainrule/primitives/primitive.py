@@ -117,7 +117,7 @@ class Primitive:
             result = state.trace.note(cls, values, parameters, forms)
         else:
             try:
-                result = evaluate(cls, arrays, parameters, forms)
+                result = cls.compute(arrays, parameters, forms)
             except Exception:
                 # Another thread is tracing with a tensor of ours, or not any more.
                 if any(isinstance(array, Symbol) for array in arrays) and settled(inputs):
@@ -144,6 +144,21 @@ class Primitive:
             for made in parts:
                 state.trace.note_made(made)
         return parts
+
+    @classmethod
+    def compute(cls, arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> Any:
+        """The meaning on arrays, with results exactly as the shape rule announced them."""
+        if cls.accumulates and any(array.dtype.itemsize == 2 and array.dtype.kind in "fV" for array in arrays):
+            arrays = [array.astype(_float32) if array.dtype.kind in "fV" else array for array in arrays]
+        if cls.moves:
+            result = cls.evaluate(*arrays, **parameters)
+        else:
+            result = current_state().quiet.run(cls.evaluate, *arrays, **parameters)
+        if type(forms) is list:
+            return [_as_announced(part, form[1]) for part, form in zip(result, forms, strict=True)]
+        if type(result) is np.ndarray and result.dtype is forms[1]:
+            return result
+        return _as_announced(result, forms[1])
 
     #: Wraps a Value in a Tensor; set by chainrule.tensor, the one knot between primitives and tensors.
     make_tensor: ClassVar[Callable[[Value], Tensor]]
@@ -221,21 +236,6 @@ class Primitive:
             settings = {name: record.parameters[name] for name in rule.settings}
             gradients.append(rule.function(*[known[name] for name in rule.names], **settings))
         return gradients
-
-
-def evaluate(cls: type[Primitive], arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> Any:
-    """The meaning of a primitive on arrays, with results exactly as the shape rule announced them."""
-    if cls.accumulates and any(array.dtype.itemsize == 2 and array.dtype.kind in "fV" for array in arrays):
-        arrays = [array.astype(_float32) if array.dtype.kind in "fV" else array for array in arrays]
-    if cls.moves:
-        result = cls.evaluate(*arrays, **parameters)
-    else:
-        result = current_state().quiet.run(cls.evaluate, *arrays, **parameters)
-    if type(forms) is list:
-        return [_as_announced(part, form[1]) for part, form in zip(result, forms, strict=True)]
-    if type(result) is np.ndarray and result.dtype is forms[1]:
-        return result
-    return _as_announced(result, forms[1])
 
 
 def _as_announced(result: Any, dtype: DataType) -> Array:

@@ -20,8 +20,8 @@ from chainrule.primitives.elementwise import Add
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.reduction import Sum
 from chainrule.primitives.shape import Permute, Reshape
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Symbol, Value
+from chainrule.program.graph import Equation
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor

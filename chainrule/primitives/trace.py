@@ -1,50 +1,35 @@
 """Noting a computation instead of doing it: the same applications, on symbols.
 
 While a :class:`Trace` is current, every primitive runs its shape rule only and its application is noted as an
-:class:`Equation`. What comes from outside of the traced function (a weight it uses, a result computed before) is
-made explicit as a *capture*: an input of the noted graph. Single numbers stay in the equations as they are.
+:class:`~chainrule.program.graph.Equation`. What comes from outside of the traced function (a weight it uses, a result
+computed before) is made explicit as a *capture*: an input of the noted graph. Single numbers stay in the equations as
+they are.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.refusal import refusal
 from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.program.graph import Equation
 from chainrule.state import current_state
 from chainrule.tape import Leaf
 
 if TYPE_CHECKING:
     from chainrule.cell import TensorCell
     from chainrule.primitives.primitive import Primitive
-    from chainrule.tensor import Tensor
 
 
-class Equation(NamedTuple):
-    """One noted application. Inputs and outputs are Symbols; an input may also be an array: a literal.
-
-    `forms` is what the shape rule answered: (shape, dtype), or a list of these where there are several results; `path`
-    and `module` are the path and the class of the module that was running.
-    """
-
-    primitive: type[Primitive]
-    inputs: tuple[Any, ...]
-    parameters: dict[str, Any]
-    outputs: tuple[Symbol, ...]
-    forms: Any
-    path: str
-    module: str = ""
-
-    def __repr__(self) -> str:
-        left = ", ".join(map(repr, self.outputs))
-        right = ", ".join(repr(x) if isinstance(x, Symbol) else f"{x.dtype.name} {x}" for x in self.inputs)
-        place = f"  # {self.path}" if self.path else ""
-        return f"{left} = {self.primitive.name}({right}){place}"
+#: Where our own files lie.
+_OURS = str(Path(__file__).parents[1])
 
 
 class Trace:
@@ -82,9 +67,9 @@ class Trace:
                 self.adopt(root)
         return self.lift([tensor.value for tensor in tensors])
 
-    def settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        """The settings of an optimiser's group; the outermost trace makes inputs of those that change between runs."""
-        return group if self.outer is None else self.outer.settings(group)
+    def numbers_in(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Numbers from outside by name; the outermost trace makes inputs of those that change between runs."""
+        return settings if self.outer is None else self.outer.numbers_in(settings)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -196,9 +181,19 @@ class Trace:
         self._own.update(dict.fromkeys(outputs))
         inputs = tuple(value.array for value in values)
         state = current_state()
-        equation = Equation(primitive, inputs, parameters, tuple(outputs), forms, state.path, state.module)
+        equation = Equation(
+            primitive, inputs, parameters, tuple(outputs), forms, state.path, state.module, state.block, users_line()
+        )
         self.equations.append(equation)
         return outputs if several else outputs[0]
+
+
+def users_line() -> tuple[str, int] | None:
+    """The file and the line of the code that is running and is not ours: what asked for the operation."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back  # type: ignore[assignment]
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def outside_of_trace() -> Any:
@@ -208,7 +203,7 @@ def outside_of_trace() -> Any:
 
 
 #: While a thread traces a step, tensors that it shares with other threads hold its symbols: one thread at a time.
-_one_thread_traces = LockAcrossForks(rank=1)
+_one_thread_traces = LockAcrossForks(rank=2)
 
 
 @contextmanager
@@ -228,84 +223,6 @@ def settled(tensors: Sequence[TensorCell]) -> bool:
     """Wait until no other thread traces; whether the tensors hold arrays then."""
     with _one_thread_traces:
         return not any(isinstance(tensor.value.array, Symbol) for tensor in tensors)
-
-
-class Graph:
-    """Equations with their inputs and outputs in order: a noted function, ready to be run on arrays."""
-
-    def __init__(self, inputs: Sequence[Symbol], equations: Sequence[Equation], outputs: Sequence[Any]) -> None:
-        self.inputs = tuple(inputs)
-        self.equations = tuple(needed(equations, outputs))
-        self.outputs = tuple(outputs)
-
-    def __repr__(self) -> str:
-        lines = [f"graph({', '.join(map(repr, self.inputs))}):", *(f"  {e!r}" for e in self.equations)]
-        return "\n".join([*lines, f"  return {', '.join(map(repr, self.outputs))}"])
-
-    def compile_steps(self) -> Callable[[Sequence[Array]], list[Array]]:
-        """A Python function that interprets the graph on arrays, with all look-ups by name done beforehand."""
-        from chainrule.primitives.primitive import evaluate
-
-        place: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(self.inputs)}
-        literals: list[Array] = []
-        for equation in self.equations:
-            for symbol in equation.outputs:
-                place[symbol] = len(place)
-
-        def locate(x: Any) -> int:
-            if isinstance(x, Symbol):
-                return place[x]
-            literals.append(x)
-            return -len(literals)
-
-        steps = [(e.primitive, [locate(x) for x in e.inputs], e.parameters, e.forms) for e in self.equations]
-        answers = [locate(x) for x in self.outputs]
-        tail = literals[::-1]
-
-        def run(arrays: Sequence[Array]) -> list[Array]:
-            # Results go behind the inputs in the order of `place`; literals are reached from the end.
-            cells: list[Any] = [None] * len(place) + tail
-            cells[: len(arrays)] = arrays
-            free = len(arrays)
-            for primitive, inputs, parameters, forms in steps:
-                result = evaluate(primitive, [cells[i] for i in inputs], parameters, forms)
-                for part in result if type(forms) is list else (result,):
-                    cells[free] = part
-                    free += 1
-            return [cells[i] for i in answers]
-
-        return run
-
-
-def needed(equations: Sequence[Equation], outputs: Sequence[Any]) -> list[Equation]:
-    """The equations that the outputs depend on, and those that check something."""
-    live = {x for x in outputs if isinstance(x, Symbol)}
-    kept = []
-    for equation in reversed(equations):
-        if any(symbol in live for symbol in equation.outputs) or checks(equation):
-            kept.append(equation)
-            live.update(x for x in equation.inputs if isinstance(x, Symbol))
-    return kept[::-1]
-
-
-def checks(equation: Equation) -> bool:
-    """Whether an equation, or one in the body of a loop, raises an error for some numbers."""
-    body = equation.parameters.get("body")
-    return equation.primitive.checks or (isinstance(body, Graph) and any(checks(e) for e in body.equations))
-
-
-def replay(equations: Sequence[Equation], known: dict[Symbol, Tensor]) -> None:
-    """Apply the equations to Tensors again, adding every result to `known`."""
-    from chainrule.primitives.primitive import Primitive
-
-    state = current_state()
-    before = state.path
-    for equation in equations:
-        state.path = equation.path
-        inputs = [known[x] if isinstance(x, Symbol) else Primitive.make_tensor(Value(x)) for x in equation.inputs]
-        results = equation.primitive.apply(*inputs, **equation.parameters)
-        known.update(zip(equation.outputs, results if isinstance(results, tuple) else (results,), strict=True))
-    state.path = before
 
 
 def refuse_symbol(array: Any, what: str = "") -> None:

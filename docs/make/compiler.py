@@ -6,20 +6,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import chainrule
 from chainrule import nn
+from chainrule.backends.native import Native
 from chainrule.compiler import executable as executables
 from chainrule.compiler.emit_nest import Emitter
-from chainrule.compiler.expand import expand
-from chainrule.compiler.lower import Write, lower, state_view, wished_orders
-from chainrule.compiler.plan import place_buffers, scheduled
 from chainrule.compiler.run.machine import target_machine
-from chainrule.compiler.simplify import simplify
-from chainrule.compiler.trace import Argument, Cell, Program, trace_step
-from chainrule.compiler.views import Buffer, View, row_major
+from chainrule.compiler.step import take_apart
+from chainrule.compiler.trace import Step, trace_step
 from chainrule.nn import functional as F
 from chainrule.primitives.value import Symbol
 
@@ -43,7 +41,7 @@ def step(x, y):
 """
 
 
-def traced() -> Program:
+def traced() -> Step:
     """The step of the page, traced for a batch of 16."""
     chainrule.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
@@ -60,29 +58,13 @@ def traced() -> Program:
     return trace_step(step, [chainrule.zeros(16, 64), chainrule.zeros(16, dtype=chainrule.int64)])
 
 
-def lowered(program: Program) -> Any:
-    """The groups of the simplified program."""
-    ends = [*program.results, *(x for _, x in program.writes)]
-    equations, ends = simplify(expand(program.equations), ends)
-    cells = [s for s, origin in program.inputs if isinstance(origin, Cell)]
-    wishes = wished_orders(equations, cells)
-    views: dict[int, View] = {}
-    inputs: list[tuple[Symbol, View]] = []
-    for symbol, origin in program.inputs:
-        view = state_view(symbol, origin, wishes.get(symbol))
-        inputs.append((symbol, view))
-        if isinstance(origin, Cell):
-            views[id(origin.tensor)] = view
-    targets = [Write(ends[0], View(Buffer(ends[0].dtype, 1, Argument(-1)), (), row_major(())))]
-    targets += [
-        Write(x, views[id(origin.tensor)])
-        for (origin, _), x in zip(program.writes, ends[1:], strict=True)
-        if isinstance(origin, Cell)
-    ]
-    return equations, lower(equations, inputs, targets, wishes)
+def lowered(step: Step) -> Any:
+    """The simplified graph, and the groups that it becomes."""
+    native = Native(take_apart(step, step.spent).program, [], False)
+    return native.graph.equations, native.executable
 
 
-def numbered(equations: list[Any]) -> str:
+def numbered(equations: Sequence[Any]) -> str:
     """Equations with names for their values, so that one sees what goes where."""
     names: dict[Any, str] = {}
 
@@ -101,10 +83,9 @@ def numbered(equations: list[Any]) -> str:
 
 def page() -> str:
     """The whole page."""
-    program = traced()
-    equations, at = lowered(program)
-    groups, when = scheduled([g for g in at.groups if g.call is not None or g.nest.stores])
-    _, size = place_buffers(groups, when, at.buffers)
+    step = traced()
+    equations, executable = lowered(step)
+    groups, when, size = executable.groups, executable.when, executable.arena_bytes
     described = [executables.describe(group) for group in groups]
     table = "\n".join(f"{stage:3d}  {line}" for stage, line in zip(when, described, strict=True))
     chosen = next(g for g, line in zip(groups, described, strict=True) if "Maximum" in line)
@@ -115,7 +96,7 @@ def page() -> str:
     forward = [e for e in equations if e.path in ("0", "1", "2", "1/relu")]
     return TEMPLATE.format(
         code=CODE.strip(),
-        traced=len(program.equations),
+        traced=len(step.equations),
         simplified=len(equations),
         forward=numbered(forward),
         kernels=len(groups),
@@ -168,7 +149,7 @@ runs rewritten (`compiler/rewrite.py`): each read of a name, an attribute, an it
 (`compiler/observe.py`). Modules and optimisers raise a number themselves whenever anything about them changes, so of
 all else that is in them a run compares one number.
 
-## 2. Simplifying (`compiler/expand.py`, `compiler/simplify.py`)
+## 2. Simplifying (`program/passes/`)
 
 Transposes of transposes cancel, casts to the same type vanish, equal equations are one, what nothing uses is dropped:
 {simplified} equations are left. Those of the two linear layers and the ReLU, forward and backward:

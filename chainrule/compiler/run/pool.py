@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends.memory import aligned
 from chainrule.compiler.run.driver import FIELDS, POOL_WORDS, driver_text
 from chainrule.compiler.run.machine import Library, compile_text, llvm
 
@@ -54,13 +55,6 @@ def _driver() -> tuple[Any, Any, Any]:
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(library.address("run"))
     serve = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)(library.address("serve"))
     return library, run, serve
-
-
-def aligned(size: int, alignment: int = 64) -> np.ndarray[Any, Any]:
-    """So many zero bytes, beginning at a multiple of the alignment."""
-    memory = np.zeros(size + alignment, np.uint8)
-    start = -memory.ctypes.data % alignment
-    return memory[start : start + size]
 
 
 class Pool:
@@ -158,4 +152,4 @@ def run_calls(
         Pool().run(table, start, stop, bases, 1, scratch, profile)
 
 
-__all__ = ["aligned", "get_num_threads", "llvm", "run_calls", "set_num_threads"]
+__all__ = ["get_num_threads", "llvm", "run_calls", "set_num_threads"]

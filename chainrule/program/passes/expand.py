@@ -7,25 +7,25 @@ that is small enough to stay in the caches; longer sequences keep the primitive,
 >>> from chainrule.compiler.trace import trace_step
 >>> q = chainrule.ones(1, 2, 6, 8)
 >>> attend = chainrule.nn.functional.scaled_dot_product_attention
->>> before = trace_step(lambda tensors: [attend(*tensors)], [q, q, q]).equations
->>> [e.primitive.name for e in before]
+>>> before = trace_step(lambda tensors: [attend(*tensors)], [q, q, q]).graph()
+>>> [e.primitive.name for e in before.equations]
 ['Attention']
->>> [e.primitive.name for e in expand(before)][:3]
+>>> [e.primitive.name for e in expand(before).equations][:3]
 ['Broadcast', 'Multiply', 'Permute']
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.logic import isfinite, where
 from chainrule.primitives.attention import _after, _weights
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.trace import Equation, Trace, tracing
-from chainrule.primitives.value import Symbol
+from chainrule.primitives.trace import Trace, tracing
+from chainrule.program.graph import Equation, Graph, renamed
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
@@ -77,16 +77,16 @@ FORMULAS: dict[str, tuple[Callable[[Equation], bool], Callable[..., Any]]] = {
 }
 
 
-def expand(equations: Sequence[Equation]) -> list[Equation]:
-    """All equations, those with a formula written out."""
+def expand(graph: Graph) -> Graph:
+    """The graph with the formulas written out."""
     expanded: list[Equation] = []
-    for equation in equations:
+    for equation in graph.equations:
         known = FORMULAS.get(equation.primitive.name)
         if known is None or not known[0](equation):
             expanded.append(equation)
         else:
             expanded += _written_out(equation, known[1])
-    return expanded
+    return Graph(graph.inputs, expanded, graph.outputs)
 
 
 def _written_out(equation: Equation, formula: Callable[..., Any]) -> list[Equation]:
@@ -105,10 +105,4 @@ def _written_out(equation: Equation, formula: Callable[..., Any]) -> list[Equati
     names.update({value.array: outside.array for outside, value in trace.captures.values()})
     names.update(zip(ends, equation.outputs, strict=True))
 
-    def named(x: Any) -> Any:
-        return names.get(x, x) if isinstance(x, Symbol) else x
-
-    return [
-        e._replace(inputs=tuple(named(x) for x in e.inputs), outputs=tuple(named(x) for x in e.outputs))
-        for e in trace.equations
-    ]
+    return renamed(trace.equations, names)

@@ -5,11 +5,10 @@ is dropped at the end.
 
 >>> import chainrule
 >>> from chainrule.compiler.trace import trace_step
->>> program = trace_step(lambda tensors: [tensors[0].T.T * 1 + tensors[0] / 1], [chainrule.ones(2, 3)])
->>> [e.primitive.name for e in program.equations]
+>>> graph = trace_step(lambda tensors: [tensors[0].T.T * 1 + tensors[0] / 1], [chainrule.ones(2, 3)]).graph()
+>>> [e.primitive.name for e in graph.equations]
 ['Permute', 'Permute', 'Broadcast', 'Multiply', 'Broadcast', 'Divide', 'Add']
->>> equations, _ = simplify(program.equations, program.results)
->>> [e.primitive.name for e in equations]
+>>> [e.primitive.name for e in simplify(graph).equations]
 ['Add']
 """
 
@@ -21,10 +20,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives.elementwise import Multiply
-from chainrule.primitives.primitive import evaluate
 from chainrule.primitives.shape import Broadcast, Permute
-from chainrule.primitives.trace import Equation, needed
 from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Equation, Graph
 
 
 class Simplifier:
@@ -150,7 +148,7 @@ def _fold_cast(at: Simplifier, e: Equation) -> Any:
     x = e.inputs[0]
     if isinstance(x, Symbol) or x.size != 1:
         return None
-    return evaluate(e.primitive, [x], e.parameters, e.forms)
+    return e.evaluate([x])[0]
 
 
 def _fold_literal(at: Simplifier, e: Equation) -> Any:
@@ -185,19 +183,19 @@ RULES: dict[str, Sequence[Callable[[Simplifier, Equation], Any]]] = {
 }
 
 
-def simplify(equations: Sequence[Equation], ends: Sequence[Any]) -> tuple[list[Equation], list[Any]]:
-    """Fewer equations of the same meaning, and what the ends are called now.
+def simplify(graph: Graph) -> Graph:
+    """Fewer equations of the same meaning.
 
     >>> import numpy as np
     >>> from chainrule.primitives.shape import Permute
     >>> x, y, z = Symbol((2, 3), np.dtype("f4")), Symbol((3, 2), np.dtype("f4")), Symbol((2, 3), np.dtype("f4"))
     >>> turn = {"order": (1, 0)}
     >>> twice = [Equation(Permute, (x,), turn, (y,), None, ""), Equation(Permute, (y,), turn, (z,), None, "")]
-    >>> simplify(twice, [z])[0], simplify(twice, [z])[1][0] is x
-    ([], True)
+    >>> simplify(Graph([x], twice, [z]))
+    graph(v0: float32[2,3]):
+      return v0
     """
     at = Simplifier()
-    for equation in equations:
+    for equation in graph.equations:
         at.add(equation)
-    ends = [at.current(x) for x in ends]
-    return needed(at.equations, ends), ends
+    return Graph(graph.inputs, at.equations, map(at.current, graph.outputs))

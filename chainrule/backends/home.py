@@ -1,0 +1,86 @@
+"""Where a cell lives: memory of its own, in one layout, shared by all programs that use the cell.
+
+A program does not copy a parameter: it binds the address of the parameter's home. The first program chooses how the
+entries lie (`order`), later ones take that; only one that must have another order gets a home of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.memory import SLACK, aligned, ordered_strides
+from chainrule.forking import LockAcrossForks
+from chainrule.primitives.value import Array, DataType, Shape, Value
+
+
+class Home:
+    """The memory of a cell, and the value that shows it.
+
+    Args:
+        shape, dtype: of the cell.
+        order: the dimensions from far apart to close together in memory.
+
+    Attributes:
+        strides, size: how the entries lie, counted in entries; gaps are part of the size.
+        array: the entries.
+        address: where they begin. Another number object means other memory.
+        value: the Value that shows the array, or None.
+        holders: how many hold the memory if nobody looks at the array.
+        guard: held by the program that runs in it.
+    """
+
+    __slots__ = (
+        "__weakref__", "address", "array", "dtype", "guard", "holders", "order", "owner", "shape", "size", "strides",
+        "value",
+    )  # fmt: skip
+
+    def __init__(self, shape: Shape, dtype: DataType, order: Shape) -> None:
+        self.shape, self.dtype, self.order = shape, dtype, order
+        self.strides, self.size = ordered_strides(shape, order, dtype.itemsize)
+        self.array: Array = np.zeros(0)
+        self.address = 0
+        self.owner: Any = None
+        self.holders = 0
+        self.value: Value | None = None
+        self.guard: LockAcrossForks | None = None
+
+    def fits(self, shape: Shape, dtype: DataType) -> bool:
+        """Whether the home is for cells of this form."""
+        return self.shape == tuple(shape) and self.dtype == dtype
+
+    def renew(self) -> None:
+        """Take fresh memory: somebody else still looks at the old."""
+        size = self.size * self.dtype.itemsize
+        memory = aligned(size + SLACK)
+        entries = memory[:size].view(self.dtype)
+        self.array = np.ndarray(self.shape, self.dtype, entries, 0, [s * self.dtype.itemsize for s in self.strides])
+        self.address = self.array.ctypes.data
+        self.value = None
+        # Every view of the array refers to the memory at the bottom, so its count tells who looks.
+        self.owner = memory.base
+        del entries, memory
+        self.holders = sys.getrefcount(self.owner)
+
+    def is_alone(self) -> bool:
+        """Whether nobody but the cell and the home holds the value or looks at its array.
+
+        The caller holds the value in one variable: so it is held by the home, the cell, that variable and the count
+        itself; the array by the home, the value and the count.
+        """
+        held = sys.getrefcount(self.value), sys.getrefcount(self.array), sys.getrefcount(self.owner)
+        return held[0] <= 4 and held[1] <= 3 and held[2] <= self.holders
+
+
+def home_of(cell: Any) -> Home | None:
+    """The home that a tensor, or the leaf that collects a gradient, has already."""
+    reference = cell._home
+    return None if reference is None else reference()
+
+
+def settle(cell: Any, home: Home) -> None:
+    """This is the cell's home from now on, for as long as a program uses it."""
+    cell._home = weakref.ref(home)

@@ -1,0 +1,42 @@
+"""Memory as compiled programs want it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitives.value import Shape
+
+#: Every buffer begins at a multiple of so many bytes, and has as many to spare behind it: vectors may read beyond.
+ALIGNMENT, SLACK = 64, 256
+#: Rows at a multiple of this distance, in bytes, fall into the same few sets of a cache and drive each other out.
+CROWDED = 2048
+
+
+def aligned(size: int, alignment: int = ALIGNMENT) -> np.ndarray[Any, Any]:
+    """So many zero bytes, beginning at a multiple of the alignment."""
+    memory = np.zeros(size + alignment, np.uint8)
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + size]
+
+
+def ordered_strides(shape: Shape, order: Sequence[int], itemsize: int = 0) -> tuple[Shape, int]:
+    """Strides for dimensions that lie in memory as `order` says, from far apart to close, and the size of it all.
+
+    With the size of an entry given, rows that would fall into the same sets of a cache lie one cache line further
+    apart.
+
+    >>> ordered_strides((2, 3, 4, 5), (0, 2, 3, 1))  # channels last
+    ((60, 1, 15, 3), 120)
+    >>> ordered_strides((3, 1024), (0, 1), itemsize=4)
+    ((1040, 1), 3120)
+    """
+    strides, step = [0] * len(shape), 1
+    for axis in reversed(order):
+        strides[axis] = step
+        first, step = step == 1, step * shape[axis]
+        if first and itemsize and step and step * itemsize % CROWDED == 0:
+            step += 64 // itemsize
+    return tuple(strides), step
