@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule.backends import BACKENDS
 from chainrule.compiler import executable
 from tests import program_moves, program_rules  # noqa: F401  (they enter their rules)
 from tests.random_programs import NAME, RULES, Maker, Program, Rule, random_program
@@ -81,7 +82,8 @@ def spoil_memory(function: Any) -> None:
     """Fill a compiled function's working memory with NaN, so that nothing left there by the last call is of use."""
     for known in getattr(function, "programs", {}).values():
         for variant in known:
-            variant.compiled.executable.arena.fill(255)
+            if variant.compiled.backend == "native":
+                variant.compiled.executable.arena.fill(255)
 
 
 def difference(have: Any, want: Any, single: bool) -> str | None:
@@ -102,17 +104,27 @@ def difference(have: Any, want: Any, single: bool) -> str | None:
 def find_fault(programs: Sequence[Program]) -> Fault | None:
     """How these programs, compiled together, differ from eager ones; None if they do not."""
     eager = outcomes(programs, lambda function: function)
+    return next((found for backend in BACKENDS if (found := fault_of(backend, programs, eager))), None)
+
+
+def fault_of(backend: str, programs: Sequence[Program], eager: list[Outcome]) -> Fault | None:
+    """How a backend's results differ."""
     made: list[Any] = []
+
+    def compiled_once(function: Any) -> Any:
+        made.append(chainrule.compile(function, backend=backend))
+        return made[0]
+
     try:
-        compiled = outcomes(programs, lambda function: made.append(chainrule.compile(function)) or made[0])
+        compiled = outcomes(programs, compiled_once)
     except Exception as error:
-        return Fault(type(error).__name__, str(error))
+        return Fault(type(error).__name__, f"{backend}: {error}")
     for number, (have, want) in enumerate(zip(compiled, eager, strict=True)):
         single = "float32" in programs[number].source()
         for name in want:
             wrong = difference(have[name], want[name], single)
             if wrong and not ("gradient outside" in name and have[name] is None):  # a step may take gradients away
-                return Fault("wrong", f"{name} {wrong}", number)
+                return Fault("wrong", f"{backend}: {name} {wrong}", number)
     if [len(known) for known in getattr(made[0], "programs", {0: [0]}).values()] != [1]:
         return Fault("compiled again", "the second call needs another program than the first")
     return None

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import build
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
 from chainrule.compiler.compare import arguments_used, difference, same_structure
@@ -42,6 +43,8 @@ from chainrule.primitives.value import Value
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
+#: Names that PyTorch's programs give; they all mean our machine code.
+PYTORCHS_BACKENDS = frozenset({"inductor", "eager", "aot_eager", "cudagraphs", "onnxrt", "openxla", "tvm"})
 #: So many programs are kept for one form of arguments: a step that reads another number in each run makes more.
 KEPT = 32
 #: From so many programs on a step that counts in Python and decides by the count is refused.
@@ -615,8 +618,11 @@ def compile(
         )
     if disable:
         return model
+    name = backend if isinstance(backend, str) else "inductor"
+    if name not in PYTORCHS_BACKENDS:
+        build(name)  # an error that names those that there are
     from chainrule.compiler.module import CompiledModule
     from chainrule.nn.module import Module
 
     kind = CompiledModule if isinstance(model, Module) else CompiledFunction
-    return kind(model, debug, strict, on_stale, "numpy" if backend == "numpy" else "native")
+    return kind(model, debug, strict, on_stale, "native" if name in PYTORCHS_BACKENDS else name)

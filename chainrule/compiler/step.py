@@ -139,7 +139,7 @@ class Compiled:
     """
 
     def __init__(self, step: Step, plan: Plan, debug: bool, backend: str = "native") -> None:
-        self.step, self.plan, self.debug = step, plan, debug
+        self.step, self.plan, self.debug, self.backend = step, plan, debug, backend
         started = time.perf_counter()
         self.changed = step.changed()
         self.unkept = set() if is_cheap_to_keep(step) else step.spent

@@ -26,6 +26,9 @@ class _ArrayMark:
     def __repr__(self) -> str:
         return "array"
 
+    def __reduce__(self) -> str:
+        return "ARRAY"  # there is one only
+
 
 #: Stands in a key where an integer array is.
 ARRAY = _ArrayMark()

@@ -183,7 +183,14 @@ class Graph:
         return run
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"inputs": self.inputs, "equations": self.equations, "outputs": self.outputs}
+        return {"inputs": self.inputs, "equations": tuple(map(_stored, self.equations)), "outputs": self.outputs}
+
+
+def _stored(equation: Equation) -> Equation:
+    """An equation without what only the tape of the trace needed: how a loop's gradient is computed."""
+    if equation.parameters.get("backward") is None:
+        return equation
+    return equation._replace(parameters={**equation.parameters, "backward": None})
 
 
 def _last_uses(steps: Sequence[tuple[Equation, list[int]]], kept: Sequence[int], inputs: int) -> list[list[int]]:

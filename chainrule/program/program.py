@@ -23,7 +23,7 @@ program(v0: float32[] = argument 0, v1: float32[] = cell 0 (total)):
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from chainrule.primitives.value import Form, Symbol
 from chainrule.program.graph import Equation, Graph, _Names, checks
@@ -90,8 +90,3 @@ class Program:
         lines = [f"  {names.line(e)}" for e in self.graph.equations]
         ends = f"  {', '.join(map(repr, self.outputs))} = {', '.join(map(names.of, self.graph.outputs))}"
         return "\n".join([f"program({head}):", *lines, ends])
-
-
-def stored(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an equation without what only the tape of the trace needed."""
-    return {**parameters, "backward": None} if parameters.get("backward") is not None else parameters
