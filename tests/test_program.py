@@ -17,11 +17,11 @@ import chainrule
 from chainrule import models, nn
 from chainrule.backends import BACKENDS, build
 from chainrule.backends.home import home_of
+from chainrule.compiler.passes import PASSES
 from chainrule.nn import functional as F
 from chainrule.primitives.elementwise import Add, Multiply
 from chainrule.primitives.value import Symbol
 from chainrule.program import Equation, Graph, GraphError, Program, Slot
-from chainrule.program.passes import PASSES
 
 FORM = (2, 3), np.dtype("f4")
 
@@ -88,7 +88,7 @@ def test_passes_are_checked_under_debug(monkeypatch: pytest.MonkeyPatch) -> None
     def careless(graph: Graph) -> Graph:
         return Graph(graph.inputs, graph.equations[1:], graph.outputs)
 
-    monkeypatch.setattr("chainrule.program.passes.PASSES", (*PASSES, careless))
+    monkeypatch.setattr("chainrule.compiler.passes.PASSES", (*PASSES, careless))
     step = chainrule.compile(lambda x: (x @ x).sum(), debug=True)
     with pytest.raises(GraphError) as caught:
         step(chainrule.ones(3, 3))

@@ -15,9 +15,9 @@ from chainrule.backends.memory import SLACK, aligned
 from chainrule.compiler.debug import check_bounds
 from chainrule.compiler.executable import Executable, describe, padded_copy
 from chainrule.compiler.lower import Write, lower, wished_orders
+from chainrule.compiler.passes import rewritten
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.primitives.value import Array, Shape, Symbol
-from chainrule.program.passes import rewritten
 from chainrule.program.program import Program, Slot
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from chainrule.compiler.fuse import Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES, rule
+from chainrule.compiler.passes.simplify import simplify
 from chainrule.compiler.views import View
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
-from chainrule.program.passes.simplify import simplify
 
 #: Longer loops (steps times operations) are left to NumPy: their table would take too long to make.
 LONGEST = 30_000

@@ -1,7 +1,7 @@
 """The one graph: what a traced computation is, as data that any machine can take.
 
-`graph.py` has the equations, `program.py` the inputs and outputs by name, `passes/` what rewrites graphs. Nothing here
-holds a tensor: tensors, leaves and optimisers live where a program is bound to them (`compiler/step.py`).
+`graph.py` has the equations and `program.py` the inputs and outputs by name. Nothing here holds a tensor: tensors,
+leaves and optimisers live where a program is bound to them (`compiler/step.py`).
 """
 
 from chainrule.program.graph import BlockUse, Equation, Graph, GraphError, checks, needed, replay

@@ -149,7 +149,7 @@ runs rewritten (`compiler/rewrite.py`): each read of a name, an attribute, an it
 (`compiler/observe.py`). Modules and optimisers raise a number themselves whenever anything about them changes, so of
 all else that is in them a run compares one number.
 
-## 2. Simplifying (`program/passes/`)
+## 2. Simplifying (`compiler/passes/`)
 
 Transposes of transposes cancel, casts to the same type vanish, equal equations are one, what nothing uses is dropped:
 {simplified} equations are left. Those of the two linear layers and the ReLU, forward and backward:

@@ -1,6 +1,6 @@
 """What rewrites graphs: each pass is a function from a graph to one of the same meaning, in a file of its own.
 
->>> from chainrule.program.passes import PASSES
+>>> from chainrule.compiler.passes import PASSES
 >>> [rewrite.__name__ for rewrite in PASSES]
 ['expand', 'simplify']
 """
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chainrule.compiler.passes.expand import expand
+from chainrule.compiler.passes.simplify import simplify
 from chainrule.program.graph import Graph
-from chainrule.program.passes.expand import expand
-from chainrule.program.passes.simplify import simplify
 
 Pass = Callable[[Graph], Graph]
 
