@@ -157,7 +157,7 @@ def test_misuse() -> None:
         model.weight = 3
     with pytest.raises(KeyError, match="dots"):
         model.register_buffer("a.b", None)
-    with pytest.raises(ValueError, match="Did you mean lenet5"):
+    with pytest.raises(ValueError, match="the nearest are lenet5"):
         models.create("lenet")
 
 

@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path: Path) -> None:
         (Settings(data=str(table), target="c"), "no column 'c'"),
         (Settings(data=str(table), target="a", classify=True), "as classes they are too many"),
         (Settings(data=str(tmp_path / "none.csv"), target="a"), "there is no file"),
-        (Settings(data=str(table), target="b", model="lenet5"), "learned by the model mlp"),
+        (Settings(data=str(table), target="b", model="lenet5"), "lenet5 learns from images, and .* is a table"),
         (Settings(data=str(table), target="b", model_options={"depth": 3}), "no option 'depth'"),
     ):
         with pytest.raises(ValueError, match=says):

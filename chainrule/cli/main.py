@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 import chainrule
 from chainrule.cli.data import data
+from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
 from chainrule.cli.train import train
 from chainrule.cli.tune import tune
@@ -41,7 +42,7 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-for command in (train, evaluate, predict, doctor, tune, data):
+for command in (train, evaluate, predict, doctor, tune, data, models):
     app.command()(command)
 
 

@@ -1,11 +1,7 @@
-"""Architectures, one file each."""
+"""Architectures, one file for each family; by their names in the registry: `create`, `names`, `find`.
 
-from __future__ import annotations
-
-import difflib
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+`from_pretrained` and `save_pretrained` take weights from elsewhere and put them down for others.
+"""
 
 from chainrule.models.bert import Bert, BertClassifier, BertMaskedWords
 from chainrule.models.clustering import choose_k, kmeans
@@ -18,8 +14,10 @@ from chainrule.models.llama import Llama
 from chainrule.models.mlp import MLP
 from chainrule.models.normal_equations import NormalEquations, streamed_least_squares
 from chainrule.models.pca import pca
+from chainrule.models.pretrained import from_pretrained, save_pretrained
 from chainrule.models.recurrent import RecurrentClassifier, RecurrentLanguageModel, RecurrentTagger
 from chainrule.models.recurrent_answers import RecurrentCaptioner, RecurrentTranslator
+from chainrule.models.registry import Entry, HubFormat, check_options, create, find, names, register
 from chainrule.models.resnet import ResNet, resnet10, resnet18
 from chainrule.models.transformer import EncoderDecoderTransformer
 from chainrule.models.unet import UNet
@@ -31,7 +29,6 @@ from chainrule.models.vision_transformer import (
     vit_small_cifar,
     vit_tiny_cifar,
 )
-from chainrule.nn.module import Module
 
 __all__ = [
     "Bert",
@@ -53,6 +50,8 @@ __all__ = [
     "ConvNet",
     "DecoderTransformer",
     "EncoderDecoderTransformer",
+    "Entry",
+    "HubFormat",
     "LeNet5",
     "MLP",
     "NormalEquations",
@@ -62,62 +61,17 @@ __all__ = [
     "choose_k",
     "create",
     "elastic_net",
+    "find",
+    "from_pretrained",
     "kmeans",
     "lasso",
     "least_squares",
     "names",
     "pca",
+    "register",
     "resnet10",
     "resnet18",
     "ridge",
+    "save_pretrained",
     "streamed_least_squares",
 ]
-
-_MODELS: dict[str, Callable[..., Module]] = {
-    "convnet": ConvNet,
-    "decoder": DecoderTransformer,
-    "lenet5": LeNet5,
-    "mlp": MLP,
-    "resnet10": resnet10,
-    "resnet18": resnet18,
-    "unet": UNet,
-}
-
-
-def names() -> list[str]:
-    """The names of all architectures.
-
-    >>> "lenet5" in names()
-    True
-    """
-    return sorted(_MODELS)
-
-
-def create(name: str, **options: Any) -> Module:
-    """An architecture by its name, with its constructor's options. Raises ValueError for an unknown name or option.
-
-    >>> type(create("lenet5", num_classes=3)).__name__
-    'LeNet5'
-    """
-    if name not in _MODELS:
-        close = difflib.get_close_matches(name.lower(), _MODELS, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise ValueError(f"there is no model {name!r}; there are {', '.join(names())}.{hint}")
-    check_options(name, _MODELS[name], options)
-    return _MODELS[name](**options)
-
-
-def check_options(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Raise a ValueError for an option that a constructor does not have.
-
-    >>> check_options("mlp", MLP, {"size": [4, 2]})
-    Traceback (most recent call last):
-    ValueError: the model mlp has no option 'size'; it has sizes, activation.
-    """
-    parameters = list(inspect.signature(build).parameters.values())
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        parameters += inspect.signature(ResNet).parameters.values()
-    known = list(dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD))
-    for option in options:
-        if option not in known:
-            raise ValueError(f"the model {name} has no option {option!r}; it has {', '.join(known)}.")

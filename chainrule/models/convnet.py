@@ -9,6 +9,7 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.errors import ShapeError
+from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
 
@@ -80,3 +81,15 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to scores (N, num_classes)."""
         return self.classifier(self.features(x))
+
+
+@register(
+    "convnet", task="classification", data="images", input=(1, 32, 32), paper="the usual pattern; LeCun et al. 1998"
+)
+def convnet(**options: Any) -> ConvNet:
+    """A `ConvNet` with these options.
+
+    >>> sum(p.numel() for p in convnet(channels=[6, 16], hidden=[120, 84], kernel_size=5, padding=0).parameters())
+    61706
+    """
+    return ConvNet(**options)

@@ -14,6 +14,7 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.models.generation import LanguageModel, need_tokens
+from chainrule.models.registry import register
 from chainrule.nn.init import normal_
 from chainrule.nn.linear import linear
 from chainrule.tensor import Tensor
@@ -128,3 +129,11 @@ class DecoderTransformer(LanguageModel):
         x = self.norm(x)
         scores = linear(x, self.embedding.weight) if self.head is None else self.head(x)
         return scores, None if state is None else after
+
+
+@register(
+    "decoder", task="language modelling", data="text", input=(128,), paper="Vaswani et al. 2017; Radford et al. 2019"
+)
+def decoder(vocabulary: int, **options: Any) -> DecoderTransformer:
+    """A `DecoderTransformer` with these options."""
+    return DecoderTransformer(vocabulary, **options)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chainrule import nn
 from chainrule.errors import ShapeError
+from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
 
@@ -59,3 +62,9 @@ class LeNet5(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to scores (N, num_classes)."""
         return self.classifier(self.features(x))
+
+
+@register("lenet5", task="classification", data="images", input=(1, 32, 32), paper="LeCun et al. 1998", smallest=28)
+def lenet5(**options: Any) -> LeNet5:
+    """A `LeNet5` with these options."""
+    return LeNet5(**options)

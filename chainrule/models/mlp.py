@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from chainrule import nn
 from chainrule.errors import ShapeError
+from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
 
@@ -40,3 +43,27 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Samples (N, …) to scores (N, sizes[-1])."""
         return self.layers(x)
+
+
+def _fit(shape: Sequence[int], outputs: int) -> dict[str, Any]:
+    return {"in_features": math.prod(shape), "num_classes": outputs}
+
+
+@register(
+    "mlp", task="classification", data=("images", "table"), input=(1, 28, 28), paper="Rumelhart et al. 1986", fit=_fit
+)
+def mlp(
+    sizes: Sequence[int] | None = None,
+    activation: str = "relu",
+    *,
+    in_features: int = 784,
+    hidden: int | Sequence[int] = (128,),
+    num_classes: int = 10,
+) -> MLP:
+    """An `MLP` of these sizes, or from `in_features` through the `hidden` layers to `num_classes`.
+
+    >>> [tuple(p.shape) for p in mlp(in_features=4, hidden=[3], num_classes=2).parameters()]
+    [(3, 4), (3,), (2, 3), (2,)]
+    """
+    hidden = [hidden] if isinstance(hidden, int) else hidden
+    return MLP([in_features, *hidden, num_classes] if sizes is None else sizes, activation)

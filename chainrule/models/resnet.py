@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.errors import ShapeError
+from chainrule.models.registry import register
 from chainrule.nn import functional as F
 from chainrule.tensor import Tensor
 
@@ -152,6 +153,13 @@ class ResNet(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))
 
 
+def _fit(shape: Sequence[int], outputs: int) -> dict[str, Any]:
+    """Small images get the stem that keeps their size."""
+    stem = {"stem": "cifar"} if max(shape[1:]) <= 64 else {}
+    return {"num_classes": outputs, "in_channels": shape[0], **stem}
+
+
+@register("resnet18", task="classification", data="images", input=(3, 224, 224), paper="He et al. 2016", fit=_fit)
 def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:
     """ResNet-18: two basic blocks in each stage. 11,689,512 parameters for 1000 classes of ImageNet's images.
 
@@ -164,6 +172,7 @@ def resnet18(num_classes: int = 1000, **options: Any) -> ResNet:
     return ResNet(BasicBlock, [2, 2, 2, 2], num_classes, **options)
 
 
+@register("resnet10", task="classification", data="images", input=(3, 32, 32), paper="after He et al. 2016", fit=_fit)
 def resnet10(num_classes: int = 10, **options: Any) -> ResNet:
     """A small residual network for images of about 32×32: one basic block in each stage, of 32 to 256 channels.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.functions.shape import cat
+from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
 
@@ -77,3 +80,9 @@ class UNet(nn.Module):
         for grow, block in zip(self.grow, self.up, strict=True):
             x = block(cat([seen.pop(), grow(x)], 1))
         return self.head(x)
+
+
+@register("unet", task="segmentation", data="masks", input=(3, 64, 64), paper="Ronneberger, Fischer and Brox 2015")
+def unet(**options: Any) -> UNet:
+    """A `UNet` with these options."""
+    return UNet(**options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,9 +55,11 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
     keys.missing_keys.extend(name for name in (*places, *extra) if name not in state and name not in optional)
     keys.unexpected_keys.extend(name for name in state if name not in places and name not in extra)
     given = {name: _as_tensor(name, state[name]) for name in places if name in state}
-    problems += [text for name, new in given.items() if (text := _misfit(name, new, places[name].entry))]
+    misfits = [name for name, new in given.items() if _misfit(name, new, places[name].entry)]
+    problems += _told([_misfit(name, given[name], places[name].entry) for name in misfits], 4)
     after = [(part, hook) for part in _from_below(module) for hook in part._hooks_for("load_post")]
-    _refuse(module, problems, None if after else keys, strict, state)
+    head = _another_head({name: (tuple(given[name].shape), tuple(places[name].entry.shape)) for name in misfits})
+    _refuse(module, problems, None if after else keys, strict, state, head)
     before = [(place, place.entry.value) for place in places.values()]
     with no_grad():
         for name, new in given.items():
@@ -78,16 +80,53 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
 
 
 def _refuse(
-    module: Module, problems: list[str], keys: IncompatibleKeys | None, strict: bool, state: Mapping[str, Any]
+    module: Module,
+    problems: list[str],
+    keys: IncompatibleKeys | None,
+    strict: bool,
+    state: Mapping[str, Any],
+    cause: str = "",
 ) -> None:
     """Raise a CheckpointError if there is anything to complain about."""
-    cause = _likely_cause(keys, state) if strict and keys else ""
+    cause = (_likely_cause(keys, state) if strict and keys else "") or cause
     if strict and keys and keys.missing_keys:
-        problems = [*problems, f"missing: {', '.join(keys.missing_keys)}"]
+        problems = [*problems, f"missing: {_grouped(keys.missing_keys)}"]
     if strict and keys and keys.unexpected_keys:
-        problems = [*problems, f"unexpected: {', '.join(map(str, keys.unexpected_keys))}"]
+        problems = [*problems, f"unexpected: {_grouped(list(map(str, keys.unexpected_keys)))}"]
     if problems:
         raise CheckpointError(f"these weights do not fit {type(module).__name__}: {'; '.join(problems)}.{cause}")
+
+
+#: So many names are listed one by one.
+_FEW = 8
+
+
+def _grouped(names: list[str]) -> str:
+    """A few names as they are; more of them by the part of the model that they belong to, with their numbers."""
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    groups = Counter(name.partition(".")[0] if "." in name else name for name in names)
+    single = {name.partition(".")[0]: name for name in names}
+    return ", ".join(_told([f"{part}.* ({n})" if n > 1 else single[part] for part, n in groups.items()], _FEW))
+
+
+def _told(texts: list[str], most: int) -> list[str]:
+    """The first of them, and how many there are besides."""
+    return texts if len(texts) <= most else [*texts[:most], f"… and {len(texts) - most} more"]
+
+
+def _another_head(misfits: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> str:
+    """What to do if only one layer's number of outputs is another; "" if that is not what is wrong."""
+    outputs = {(given[0], own[0]) for given, own in misfits.values() if given and own and given[1:] == own[1:]}
+    layers = {name.rpartition(".")[0] for name in misfits}
+    if len(outputs) != 1 or len(layers) != 1 or any(given[1:] != own[1:] for given, own in misfits.values()):
+        return ""
+    given, own = outputs.pop()
+    return (
+        f" The weights have a head {layers.pop()} with {given} outputs, the model's has {own}: make the model with as "
+        f"many (num_classes={given}) and then replace the head (chainrule.transfer.replace_head), or take what fits "
+        "(chainrule.transfer.load_pretrained)."
+    )
 
 
 #: What wrappers put in front of all names: those for several devices, and PyTorch's compiler.

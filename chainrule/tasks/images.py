@@ -66,21 +66,9 @@ class ImageTask(Task):
         """See `Task`."""
         from chainrule import models
 
-        name, (channels, height, width) = str(self.settings.model), self.facts["shape"]
-        classes = len(self.facts["names"])
-        if name in ("unet", "decoder"):
-            raise ValueError(f"{name} does not classify images; there are convnet, lenet5, mlp, resnet10 and resnet18.")
-        options: dict[str, Any] = {"num_classes": classes, "in_channels": channels}
-        chosen = dict(self.settings.model_options)
-        if name == "mlp":
-            hidden = chosen.pop("hidden", [128])
-            hidden = [hidden] if isinstance(hidden, int) else hidden
-            options = {"sizes": [channels * height * width, *hidden, classes]}
-        elif name in ("lenet5", "convnet"):
-            options["image_size"] = height
-        elif name == "resnet18" and height <= 64:
-            options["stem"] = "cifar"
-        return models.create(name, **{**options, **chosen})
+        entry = models.find(str(self.settings.model))
+        options = entry.options_for(self.facts["shape"], len(self.facts["names"]))
+        return models.create(entry.name, **{**options, **self.settings.model_options})
 
     def build_loss(self) -> Module:
         """Cross-entropy."""

@@ -1,4 +1,4 @@
-"""Which kind of data a name or a path stands for."""
+"""Which task a run has: by the network's entry in the registry and by what the data are."""
 
 from __future__ import annotations
 
@@ -6,30 +6,55 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.errors import DataError
+from chainrule.models.registry import find
 from chainrule.tasks.images import ImageTask
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.tables import TableTask
 from chainrule.tasks.task import Parts, Task
 from chainrule.tasks.text import TextTask
 
-_KINDS: dict[str, type[Task]] = {kind.kind: kind for kind in (ImageTask, TableTask, TextTask)}
+#: What a run is, by the task and the data that an entry of the registry declares.
+_TASKS: dict[tuple[str, str], type[Task]] = {
+    ("classification", "images"): ImageTask,
+    ("classification", "table"): TableTask,
+    ("language modelling", "text"): TextTask,
+}
+#: What data of a form may be, of that which an entry of the registry learns from.
+_HOLDS = {"images": ("images", "masks", "points"), "table": ("table", "points", "pairs"), "text": ("text", "pairs")}
+_SAID = {"images": "images", "table": "a table", "text": "a text"}
+#: The task where no network is named.
+_USUAL: dict[str, type[Task]] = {"images": ImageTask, "table": TableTask, "text": TextTask}
 
 
 def load_task(settings: Settings) -> tuple[Task, Parts]:
-    """The task that the settings' data stand for, and the data, divided. Raises DataError if they cannot be read.
+    """The task that the settings stand for, and the data, divided.
+
+    Raises ValueError for a network that is not there or does not learn from such data, DataError if the data cannot be
+    read.
 
     >>> task, parts = load_task(Settings(data="digits"))
     >>> task.kind, len(parts.train), task.settings.model
     ('images', 1258, 'lenet5')
     """
-    kind = _KINDS[_kind_of(settings.data)]
+    kind = _task_for(settings)
     facts, parts = kind.load(settings)
     return kind(settings, facts), parts
 
 
 def restore_task(kind: str, settings: Settings, facts: dict[str, Any]) -> Task:
     """A task without its data, from what a run's folder holds."""
-    return _KINDS[kind](settings, facts)
+    return {task.kind: task for task in _TASKS.values()}[kind](settings, facts)
+
+
+def _task_for(settings: Settings) -> type[Task]:
+    if settings.model is None:
+        return _USUAL[_kind_of(settings.data)]
+    entry = find(settings.model)
+    form = _kind_of(settings.data)
+    fitting = [data for data in entry.data if data in _HOLDS[form] and (entry.task, data) in _TASKS]
+    if not fitting:
+        raise ValueError(f"{entry.name} learns from {' or '.join(entry.data)}, and {settings.data!r} is {_SAID[form]}.")
+    return _TASKS[entry.task, fitting[0]]
 
 
 def _kind_of(data: str) -> str:

@@ -71,7 +71,7 @@ class TableTask(Task):
             raise ValueError(f"tables are learned by the model mlp, got {self.settings.model!r}.")
         options = dict(self.settings.model_options)
         hidden = options.pop("hidden", [64, 64])
-        check_options("mlp", TableModel, options)
+        check_options("mlp", ("hidden", "activation", "dropout"), options)
         return TableModel(self.facts, [hidden] if isinstance(hidden, int) else hidden, **options)
 
     def build_loss(self) -> Callable[[Any, Any], Any]:

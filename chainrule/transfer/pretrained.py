@@ -67,7 +67,7 @@ def load_pretrained(
     other shape: 1.weight, given (10, 3), the model's (4, 3)
     other shape: 1.bias, given (10,), the model's (4,)
     """
-    given = _renamed(_tensors_in(weights), rename)
+    given = _renamed(tensors_in(weights), rename)
     own = model.state_dict()
     fitting = {name: given[name] for name in own if name in given and _fits(given[name], own[name])}
     report = LoadReport(
@@ -87,8 +87,14 @@ def load_pretrained(
     return report
 
 
-def _tensors_in(weights: Any) -> dict[str, Any]:
-    """The weights by name, from wherever they are."""
+def tensors_in(weights: Any) -> dict[str, Any]:
+    """The weights by name: from a dictionary or a file, and out of the checkpoint around them, if there is one.
+
+    Raises CheckpointError for what holds no weights.
+
+    >>> tensors_in({"epoch": 3, "state_dict": {"weight": 1.0}})
+    {'weight': 1.0}
+    """
     from chainrule.serialization import load
 
     found = weights if isinstance(weights, Mapping) else load(weights)

@@ -1,0 +1,74 @@
+"""What a network costs: how many numbers it learns, and how many operations one sample takes. Nothing is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from chainrule.dtypes import as_dtype
+from chainrule.models.registry import Entry
+from chainrule.nn.init import skip_filling
+from chainrule.nn.module import Module
+from chainrule.primitives.attention import Attention
+from chainrule.primitives.contraction import Convolution, ConvolutionTranspose, MatMul
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.trace import Equation, Trace, tracing
+
+
+class Cost(NamedTuple):
+    """What a network costs.
+
+    Attributes:
+        parameters: numbers that it learns.
+        flops: floating-point operations of its products and convolutions for one sample, a multiplication and an
+            addition counted as two; None where it takes no single tensor. Papers often count pairs: half as many.
+    """
+
+    parameters: int
+    flops: int | None
+
+
+def cost_of(entry: Entry) -> Cost:
+    """What a network of the registry costs with its first options, for a sample of the shape that it was made for.
+
+    >>> from chainrule.models.registry import find
+    >>> cost_of(find("lenet5"))
+    Cost(parameters=61706, flops=833040)
+    """
+    with skip_filling():
+        model = entry.build()
+    return Cost(sum(p.numel() for p in model.parameters()), count_flops(model, (1, *entry.input)))
+
+
+def count_flops(model: Module, shape: Sequence[int], dtype: Any = "float32") -> int:
+    """Floating-point operations of all products and convolutions for an input of this shape, in evaluation.
+
+    What each element costs besides (activations, normalisation, pooling) is not counted, as usual: it is little.
+
+    >>> from chainrule import nn
+    >>> count_flops(nn.Linear(10, 5), (1, 10))
+    100
+    """
+    mode = model.training
+    model.eval()
+    try:
+        with tracing(Trace()) as trace:
+            model(Primitive.make_tensor(trace.new_input(tuple(shape), as_dtype(dtype).numpy, False)))
+    finally:
+        model.train(mode)
+    return sum(_flops(equation) for equation in trace.equations)
+
+
+def _flops(equation: Equation) -> int:
+    kind, shapes = equation.primitive, [tuple(x.shape) for x in equation.inputs]
+    out = math.prod(equation.outputs[0].shape)
+    if kind is MatMul:
+        return 2 * out * shapes[0][-1]
+    if kind is Convolution:  # each output is a sum over a kernel
+        return 2 * out * math.prod(shapes[1][1:])
+    if kind is ConvolutionTranspose:  # each input is spread over a kernel
+        return 2 * math.prod(shapes[0]) * math.prod(shapes[1][1:])
+    if kind is Attention:  # queries by keys, and weights by values
+        return 2 * math.prod(shapes[0][:-1]) * shapes[1][-2] * (shapes[1][-1] + shapes[2][-1])
+    return 0
