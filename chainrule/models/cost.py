@@ -13,7 +13,8 @@ from chainrule.nn.module import Module
 from chainrule.primitives.attention import Attention
 from chainrule.primitives.contraction import Convolution, ConvolutionTranspose, MatMul
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.trace import Equation, Trace, tracing
+from chainrule.primitives.trace import Trace, tracing
+from chainrule.program.graph import Equation
 
 
 class Cost(NamedTuple):
