@@ -163,7 +163,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     for workload in options.only.split(","):
         frameworks = options.frameworks.split(",")
-        if workload not in ("lenet", "resnet18", "unet"):
+        if workload not in ("lenet", "resnet18", "unet", "mobilenet"):
             frameworks = [f for f in frameworks if f != "torch channels last"]
         results[workload] = measure(workload, frameworks, options.rounds, console)
         console.print(f"{workload} done")

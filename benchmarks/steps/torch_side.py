@@ -1,4 +1,4 @@
-"""The six workloads in PyTorch, with our models' names, so that our weights load."""
+"""The seven workloads in PyTorch, with our models' names, so that our weights load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.steps.workloads import RATE, cross_entropy
+from benchmarks.steps.workloads import RATE, cross_entropy, mobile
 
 
 class LeNet5(nn.Module):
@@ -153,7 +153,7 @@ def model_of(name: str, weights: dict[str, Any]) -> nn.Module:
         "mlp": lambda: nn.Sequential(
             nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
         ),
-        "lenet": LeNet5, "resnet18": ResNet18, "unet": UNet, "lstm": Recurrent,
+        "lenet": LeNet5, "resnet18": ResNet18, "unet": UNet, "lstm": Recurrent, "mobilenet": lambda: mobile(nn),
     }  # fmt: skip
     model = plain[name]()
     model.load_state_dict({key: torch.tensor(array) for key, array in weights.items()})

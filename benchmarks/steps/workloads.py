@@ -1,4 +1,4 @@
-"""The six workloads: their batches, their chainrule models, and how many operations a step cannot do without."""
+"""The seven workloads: their batches, their chainrule models, and how many operations a step cannot do without."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ class Recurrent(nn.Module):
 def mlp() -> Any:
     """784-512-512-10 with ReLU."""
     return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+
+
+def mobile(layers: Any) -> Any:
+    """A stem and three inverted blocks as in MobileNetV2, without the sums; `layers` is `nn` of a framework."""
+
+    def normalised(*settings: Any, active: bool = True, **more: Any) -> list[Any]:
+        convolution = layers.Conv2d(*settings, bias=False, **more)
+        return [convolution, layers.BatchNorm2d(settings[1]), *[layers.ReLU6()] * active]
+
+    parts = normalised(3, 32, 3, padding=1)
+    for before, after, stride in [(32, 32, 1), (32, 48, 2), (48, 48, 1)]:
+        wide = 6 * before
+        parts += normalised(before, wide, 1)
+        parts += normalised(wide, wide, 3, stride=stride, padding=1, groups=wide)
+        parts += normalised(wide, after, 1, active=False)
+    return layers.Sequential(*parts, layers.AdaptiveAvgPool2d(1), layers.Flatten(), layers.Linear(48, 10))
 
 
 def images(n: int, channels: int, size: int, classes: int, pixels: bool = False) -> Any:
@@ -109,6 +125,15 @@ def _unet_operations() -> float:
     return total + convolution(8, 64, 16, 2, 1)
 
 
+def _mobile_operations() -> float:
+    total, size = convolution(32, 32, 3, 32, 3, first=True) + product(32, 48, 10), 32
+    for before, after, stride in [(32, 32, 1), (32, 48, 2), (48, 48, 1)]:
+        total += convolution(32, size, before, 6 * before, 1)
+        size //= stride
+        total += convolution(32, size, 6 * before, 1, 3) + convolution(32, size, 6 * before, after, 1)
+    return total
+
+
 def _transformer_operations() -> float:
     rows, width = 16 * 128, 128
     block = product(rows, width, 12 * width) + 6 * 2 * 2.0 * 16 * 128 * 128 * width / 2
@@ -132,6 +157,10 @@ WORKLOADS: dict[str, Workload] = {
     "unet": Workload(
         "U-Net, base 16, depth 3, 64×64, batch 8", images(8, 3, 64, 2, pixels=True), lambda: models.UNet(3, 2, 16, 3),
         _unet_operations(),
+    ),
+    "mobilenet": Workload(
+        "three MobileNet blocks (1×1, depthwise 3×3, batch norm, ReLU6), 32×32, batch 32", images(32, 3, 32, 10),
+        lambda: mobile(nn), _mobile_operations(),
     ),
     "transformer": Workload(
         "decoder Transformer, 4 layers, d 128, T 128, batch 16", _text,

@@ -63,8 +63,8 @@ def _steps(nest: Nest, operand: Operand) -> list[tuple[int, int, int]] | None:
 def _factors(product: Product) -> Iterable[tuple[Buffer, int, list[tuple[int, int, int]]]]:
     """A contraction's A and B: where they begin, and what moves the place."""
     k = [*product.segments, product.run]
-    a = [(n, s) for n, s, _ in (*product.batch, *k)] + list(product.rows)
-    b = [(n, s) for n, _, s in (*product.batch, *k)] + [(product.columns, 1)]
+    a = [(n, s) for n, s, _ in (*product.batch, product.groups, *k)] + list(product.rows)
+    b = [(n, s) for n, _, s in (*product.batch, product.groups, *k)] + [(product.columns, 1)]
     for (buffer, offset), steps in ((product.a, a), (product.b, b)):
         yield buffer, offset, [(0, n - 1, s) for n, s in steps]
 

@@ -87,6 +87,7 @@ def walk(nest: Nest) -> Shape:
     fixed = {PIECE, split[0]} if split else set()
     fixed |= {node.detail for node in nest.nodes if node.op == "position"}
     fixed |= {guard.axis for operand in operands for guard in operand.guards}
+    fixed |= nest.sliding.axes if nest.sliding is not None else set()
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)
         reduced = sorted(reduced)  # the position counts in the order of the dimensions
@@ -153,7 +154,7 @@ def bundle(nest: Nest, shape: Shape) -> int:
     operands = nest.operands()
     if (
         len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or len(nest.nodes) > 12 or depth < 16
-        or nest.sequential or any(o.terms or o.guards for o in operands)
+        or nest.sequential or nest.sliding is not None or any(o.terms or o.guards for o in operands)
         or any(node.op in ("position", "block") for node in nest.nodes)
         or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
     ):  # fmt: skip
@@ -214,6 +215,7 @@ class Emitter:
         self.vector = self.shape.vector
         self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] or [32])
         self.strip = self.vector is not None and self.vector not in nest.reduced
+        self.inner = nest.reduced | {BUNDLED}
         self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
         self.status = self.check = self.mask = ""
         self.has_block = False
@@ -250,7 +252,7 @@ class Emitter:
         """Write the function that does one part of the grid."""
         code, shape = self.code, self.shape
         base = self._prepare()
-        rows = [axis for axis in shape.outer if axis != self.vector]
+        rows = [axis for axis in shape.outer if axis != self.vector and axis not in self.inner]
         per_row, per_part, parts = self._partition(rows)
         row_parts = self.number(parts[0])
         rows_each, columns_each = self.number(per_row), self.number(per_part)
@@ -349,7 +351,7 @@ class Emitter:
         extents = self.shape.extents
         total = math.prod(extents[a] for a in rows)
         width = extents[self.vector] if self.strip and self.vector is not None else 1
-        depth = math.prod(extents[a] for a in self.shape.reduced) * (self.bundle or 1)
+        depth = self._depth()
         if 0 in (total, width):
             return 1, 1, (0, 0)
         if width * depth >= 2 * PART and self.strip:
@@ -357,6 +359,10 @@ class Emitter:
             return 1, columns, (total, -(-width // columns))
         each = max(1, PART // max(width * depth, 1))
         return each, width, (-(-total // each), 1)
+
+    def _depth(self) -> int:
+        """How much is done at each place."""
+        return math.prod(self.shape.extents[a] for a in self.shape.reduced) * (self.bundle or 1)
 
     def _decompose(self, place: str, axes: Sequence[int]) -> dict[int, str]:
         """The index along each axis from the number of the row."""
@@ -390,12 +396,11 @@ class Emitter:
     def _strip(self, low: str, high: str) -> None:
         """Vectors along the kept vector axis."""
         assert self.vector is not None
-        outside = self.nest.reduced | {BUNDLED}
         for start, masked in self._pieces(low, high):
             with self.code.loop(start, high if masked else self.whole, str(self.lanes)) as loop:
                 self._mask_rest(loop.index, high, masked)
                 self._enter([], {self.vector: loop.index})
-                self._evaluate(lambda node: not node.axes & outside and self.stage[id(node)] == 0, self.lanes)
+                self._evaluate(lambda node: not node.axes & self.inner and self.stage[id(node)] == 0, self.lanes)
                 self._stages(self.lanes)
                 self._leave()
             self.mask = ""

@@ -32,6 +32,9 @@ FIELDS = [
     "batch_a1",
     "batch_b0",
     "batch_b1",
+    "groups",
+    "group_a",
+    "group_b",
     "row1",
     "row2",
     "row3",
@@ -200,9 +203,10 @@ class Walk:
         self.n = {name: code.load("i64", code.at("%n", "i64", str(i))) for i, name in enumerate(FIELDS)}
         n = self.n
         batch, row_part, column_part, split = self.digits("%part", n["row_parts"], n["column_parts"], n["splits"])
+        batch, self.group = self.digits(batch, n["groups"])
         batch_digits = self.digits(batch, n["batch1"])
-        self.a = self._base("a", self.offset(batch_digits, "batch_a"))
-        self.b = self._base("b", self.offset(batch_digits, "batch_b"))
+        self.a = self._base("a", self.add(self.offset(batch_digits, "batch_a"), self.mul(self.group, n["group_a"])))
+        self.b = self._base("b", self.add(self.offset(batch_digits, "batch_b"), self.mul(self.group, n["group_b"])))
         tiles = self.mul(n["tiles_per_run"], n["runs"])
         self.first_tile, self.tiles = self.share(tiles, row_part, n["row_parts"])
         self.first_panel, self.panels = self.share(n["panels"], column_part, n["column_parts"])
@@ -287,11 +291,12 @@ class Walk:
         column = self.mul(self.first_panel, self.vectors * self.lanes.lanes)
         columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.vectors * self.lanes.lanes))
         before = self.mul(outermost, n["rows"])
+        low = self.add(self.mul(self.group, n["columns"]), column)
 
         def hand(row: str, count: str, block: str) -> None:
             first = self.add(before, row)
             code.do(
-                f"call void {finish}(ptr {numbers}, ptr %bases, ptr {block}, i64 {first}, i64 {count}, i64 {column}, "
+                f"call void {finish}(ptr {numbers}, ptr %bases, ptr {block}, i64 {first}, i64 {count}, i64 {low}, "
                 f"i64 {columns}, i64 {self.block_row})"
             )
 
@@ -320,7 +325,7 @@ def numbers_of(
     panels = -(-product.columns // (vectors * lanes))
     segments = math.prod(n for n, *_ in product.segments)
     run, a_step, b_step = product.run
-    batch = math.prod(n for n, *_ in product.batch)
+    batch = product.count
     tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
     deep = DEPTH if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
@@ -338,7 +343,8 @@ def numbers_of(
         "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * size),
         "rows": total, "run_rows": run_rows, "runs": runs, "tiles_per_run": tiles, "segments": segments,
         "segment_block": segment_block, "run": run, "run_block": max(run_block, 1), "a_step": a_step * size,
-        "b_step": b_step * size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
+        "b_step": b_step * size, "groups": product.groups[0], "group_a": product.groups[1] * size,
+        "group_b": product.groups[2] * size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
         "column_parts": column_parts, "splits": product.splits, "finish": finish, "finish_numbers": finish_numbers,
     }  # fmt: skip
     for name, dims in pad.items():

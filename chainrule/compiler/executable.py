@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.backends.memory import SLACK, aligned
 from chainrule.compiler.emit_nest import Check, Emitter, Offset, Slot
 from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_shape
+from chainrule.compiler.emit_sliding import SlidingEmitter
 from chainrule.compiler.fuse import Group, Lowering
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
@@ -95,7 +96,8 @@ class Builder:
 
     def kernel(self, group: Group) -> Call:
         """The call of a group."""
-        emitter = Emitter(group.nest, "kernel", vector_bits())
+        kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
+        emitter = kind_of_emitter(group.nest, "kernel", vector_bits())
         if group.product is None:
             kernel = emitter.emit()
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
@@ -272,7 +274,8 @@ def describe(group: Group) -> str:
         rows = math.prod(n for n, *_ in (*p.batch, *p.rows))
         depth = p.run[0] * math.prod(n for n, *_ in p.segments)
         pieces = f" in {p.splits} sums" if p.splits > 1 else ""
-        product = f"product {rows}×{p.columns}×{depth}{pieces} → "
+        groups = f" in {p.groups[0]} groups" if p.groups[0] > 1 else ""
+        product = f"product {rows}×{p.columns}×{depth}{groups}{pieces} → "
     ops += ["Check"] * any(operand.reports for _, operand in group.nest.stores)
     listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
     return f"{product}[{shape}]{reduced} {listed or 'copy'}  {group.nest.path}".rstrip()

@@ -526,6 +526,8 @@ class Lowering:
         a, b = one.group, into.group
         if a.needs & b.bit or b.needs & a.bit or a.product is not None or a.nest.split or b.nest.split:
             return False
+        if a.nest.sliding or b.nest.sliding:
+            return False
         if len(a.nest.nodes) + len(b.nest.nodes) > FULL:
             return False
         axes = {x: y for x, y in zip(one.axes, into.axes, strict=True) if x is not None and y is not None}
@@ -635,11 +637,14 @@ class Lowering:
         axis, chunk = split
         pieces = -(-nest.extents[axis] // chunk)
         varying = [d for d, a in enumerate(axes) if a is not None and shape[d] != 1]
-        view = self.allocate((pieces, *shape), node.dtype, [0, *(d + 1 for d in varying)], range(len(shape) + 1), ())
+        rank = {a: i for i, a in enumerate(group.order)}
+        order = sorted(range(len(shape)), key=lambda d: rank.get(axes[d], -1) if d in varying else -1)  # type: ignore[arg-type]
+        dims = [0, *(d + 1 for d in varying)]
+        view = self.allocate((pieces, *shape), node.dtype, dims, [0, *(d + 1 for d in order)], ())
         strides = {axes[d]: view.strides[d + 1] for d in varying}
         nest.stores.append((node, Operand(view.buffer, view.offset, {**strides, -1: view.strides[0]})))  # type: ignore[dict-item]
         self.written(group, view.buffer)
-        second = self.group(Nest([*shape, pieces], frozenset([len(shape)])), order=list(range(len(shape))))
+        second = self.group(Nest([*shape, pieces], frozenset([len(shape)])), order=order)
         second.nest.path = nest.path
         moved = Memory(view.permute((*range(1, len(shape) + 1), 0)))
         part = self.load(second, moved, list(range(len(shape) + 1)))

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chainrule.compiler import contract, draws, moves, unroll  # noqa: F401  (they register their rules)
-from chainrule.compiler.contract import halo_of
+from chainrule.compiler import contract, convolve, draws, moves, unroll  # noqa: F401  (they register their rules)
 from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
+from chainrule.compiler.images import halo_of
 from chainrule.compiler.moves import RULES
 from chainrule.compiler.native.vector_math import FUNCTIONS
 from chainrule.compiler.nest import Operand
@@ -65,7 +65,7 @@ def wished_orders(
         if order != tuple(range(len(order))):
             orders[find(cell)] = order
     for e in equations:
-        if e.primitive.name in _CONVOLUTIONS and e.parameters.get("groups", 1) == 1:
+        if e.primitive.name in _CONVOLUTIONS:
             w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
             if isinstance(w, Symbol):
                 orders[find(w)] = (*range(2, len(w.shape)), 1, 0)

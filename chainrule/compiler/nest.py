@@ -73,6 +73,31 @@ class Node:
     detail: Any = None
 
 
+class Sliding(NamedTuple):
+    """How the one sum of a nest is walked whose terms are an image's entries in a window times something else.
+
+    Neighbouring windows share what they read, so some of them are summed side by side and the window is written out.
+
+    Attributes:
+        along: the axis along which the window slides.
+        tap: the window's axis of the same dimension of the image.
+        others: the window's other axes, the closest together in memory first.
+        vector: the axis along which vectors lie.
+        collects: whether the window's entries are what is summed up (a kernel's gradient), and not what is summed over.
+    """
+
+    along: int
+    tap: int
+    others: tuple[int, ...]
+    vector: int
+    collects: bool
+
+    @property
+    def axes(self) -> set[int]:
+        """All of them."""
+        return {self.along, self.tap, *self.others, self.vector}
+
+
 @dataclass(eq=False)
 class Nest:
     """The grid, the values computed on it, and which of them are written where.
@@ -86,6 +111,7 @@ class Nest:
             are written, the operand has a stride for axis −1, the number of the piece.
         sequential: the reduced axes are walked in order and vectors never lie along them, because what is written at
             one place may be read at the next.
+        sliding: how its sum is walked, if that is the sum over a sliding window.
         path: the module path of what it computes, for messages and profiles.
     """
 
@@ -95,6 +121,7 @@ class Nest:
     stores: list[tuple[Node, Operand]] = field(default_factory=list)
     split: tuple[int, int] | None = None
     sequential: bool = False
+    sliding: Sliding | None = None
     path: str = ""
     title: str = ""
 
