@@ -472,7 +472,7 @@ if TYPE_CHECKING:
     )
     from chainrule.serialization import load, save
     from chainrule.sparse import sparse_coo, sparse_coo_tensor, sparse_csr, sparse_csr_tensor
-    from chainrule.sparse.functions import dsmm, spmm
+    from chainrule.sparse.products import dsmm, spmm
 
 #: Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 _PARTS = (
@@ -619,7 +619,7 @@ _LATER = {
     ),
     "chainrule.serialization": ("load", "save"),
     "chainrule.sparse": ("sparse_coo", "sparse_coo_tensor", "sparse_csr", "sparse_csr_tensor"),
-    "chainrule.sparse.functions": ("dsmm", "spmm"),
+    "chainrule.sparse.products": ("dsmm", "spmm"),
 }
 
 

@@ -515,35 +515,6 @@ class TensorCell:
         calls.append(call)
         return Handle(lambda: calls.remove(call) if call in calls else None)
 
-    def backward(
-        self,
-        gradient: Any = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Add the gradient of this tensor with respect to every leaf to the leaf's `.grad`.
-
-        Args:
-            gradient: the upstream gradient, of this tensor's shape; may be left out for a single number (then 1).
-            retain_graph: keep what the operations saved, for another backward pass (default: as `create_graph`).
-            create_graph: record the backward pass, so that the gradients can be differentiated again.
-            inputs: collect into these tensors only.
-
-        Raises:
-            GradientError: if nothing requires a gradient, if this is no single number and `gradient` is missing, or
-                if the graph was freed by an earlier backward pass.
-
-        >>> import chainrule
-        >>> x = chainrule.tensor([1.0, 2.0, 3.0], requires_grad=True)
-        >>> (x ** 2).sum().backward()
-        >>> x.grad
-        tensor([2., 4., 6.])
-        """
-        from chainrule.autodiff.backward import backward
-
-        backward(self, None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
-
     def detach_copy(self) -> Any:
         """A tensor of the same value that is nobody's view and has no history."""
         return constant(self.shared_array())

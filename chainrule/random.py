@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,14 @@ from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, NumberRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, read_shape
+from chainrule.functions.promotion import is_tensor
 from chainrule.primitives import philox
 from chainrule.primitives import random as primitives
 from chainrule.primitives.reduction import SearchSorted
 from chainrule.primitives.value import Value
-from chainrule.tensor import Tensor
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
 
 
 class Generator:
@@ -95,7 +98,14 @@ class Generator:
         self._seed, self.state = saved["seed"], saved["state"]
 
 
-default_generator = Generator()
+#: The generator of all draws that name none.
+default_generator: Generator
+
+
+def make_default_generator() -> None:
+    """Make it: `tensor.py` calls this when there are tensors to hold its state."""
+    global default_generator
+    default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:
@@ -335,7 +345,7 @@ def normal(
 
 def need_deviation(std: Any, operation: str) -> None:
     """Raise a NumberRangeError for a standard deviation, a number or a tensor, that is negative or NaN."""
-    if isinstance(std, Tensor):
+    if is_tensor(std):
         check_numbers(_are_deviations, std, wrong=_are_no_deviations, operation=operation)
     else:
         _are_deviations(np.asarray(std), operation)

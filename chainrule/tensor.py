@@ -1,7 +1,7 @@
 """Tensor: a value and its place in the computation. The one class a user holds.
 
-The parts: `cell.py` is the cell that holds a value; `functions/` has every operation, once; `functions/methods.py`
-makes them the methods of a tensor. This is where they meet.
+The parts: `cell.py` is the cell that holds a value; `functions/` has every operation, once; `methods/` makes them the
+methods of a tensor. This is where they meet.
 """
 
 from __future__ import annotations
@@ -11,16 +11,35 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
-from chainrule.functions import methods
 from chainrule.functions.creation import from_sizes_or_data, tensor
-from chainrule.functions.further_methods import FurtherMethods
-from chainrule.functions.shape_in_place import ShapeMethods
+from chainrule.methods.conversions import Conversions, Types
+from chainrule.methods.draws import Draws
+from chainrule.methods.facts import Facts, describe
+from chainrule.methods.further import FurtherMethods
+from chainrule.methods.gradients import GradientMethods
+from chainrule.methods.new import NewTensors
+from chainrule.methods.operations import Operations
+from chainrule.methods.shape_in_place import ShapeMethods
+from chainrule.methods.sparse import SparseMethods
 from chainrule.primitives.constants import note_made
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
+from chainrule.random import make_default_generator
 
 
-class Tensor(methods.Methods, FurtherMethods, ShapeMethods, methods.Conversions, TensorCell):
+class Tensor(
+    Operations,
+    FurtherMethods,
+    Conversions,
+    Facts,
+    NewTensors,
+    ShapeMethods,
+    SparseMethods,
+    Draws,
+    GradientMethods,
+    Types,
+    TensorCell,
+):
     """An n-dimensional array of one data type that knows how it was computed.
 
     Tensors are made by `chainrule.tensor`, `zeros`, `randn`, …; operations on them make others. With
@@ -46,7 +65,7 @@ class Tensor(methods.Methods, FurtherMethods, ShapeMethods, methods.Conversions,
         note_made(self)
 
     def __repr__(self) -> str:
-        return methods.describe(self)
+        return describe(self)
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.unbind(0))
@@ -122,7 +141,9 @@ def _make_tensor(value: Value) -> Tensor:
     return tensor
 
 
+# What is below makes tensors without importing them.
 Primitive.make_tensor = staticmethod(_make_tensor)
+make_default_generator()
 
 
 def tensors_in(things: Any) -> list[Tensor]:

@@ -7,7 +7,7 @@ import string
 from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import common_shape, expand_to, is_sparse, need_tensor
 from chainrule.primitives.contraction import MatMul
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 
 def _same_dtype(input: Tensor, other: Tensor, operation: str) -> None:
-    from chainrule.errors import DTypeError
-
     if input.value.array.dtype != other.value.array.dtype:
         raise DTypeError(
             f"{operation}: both must have one data type, got {input.dtype} and {other.dtype}; convert with .to(…)."
@@ -35,10 +33,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     >>> chainrule.matmul(chainrule.tensor([[1.0, 2.0], [3.0, 4.0]]), chainrule.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    if is_sparse(input) or is_sparse(other):
-        from chainrule.sparse.functions import mm as sparse_product
-
-        return sparse_product(input, other)
+    if is_sparse(input):
+        return input @ other
+    if is_sparse(other):
+        return other.__rmatmul__(input)  # type: ignore[attr-defined]
     x, y = need_tensor(input, "matmul"), need_tensor(other, "matmul")
     _same_dtype(x, y, "matmul")
     a, b = x.value.array.shape, y.value.array.shape

@@ -14,15 +14,15 @@ from chainrule.errors import DTypeError, IndexRangeError, NumberRangeError, Shap
 from chainrule.functions.checking import check_numbers, check_range
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import arange, make, tensor, zeros
+from chainrule.functions.masking import Masked, fits_everywhere, masked, select, write
 from chainrule.functions.promotion import cast, constant, expand_to, fitting
 from chainrule.functions.reduction import axis_of
-from chainrule.functions.shape import view_through
+from chainrule.functions.shape import broadcast_tensors, view_through
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
 from chainrule.primitives.value import Symbol
 from chainrule.state import current_state
 
 if TYPE_CHECKING:
-    from chainrule.functions.masking import Masked
     from chainrule.tensor import Tensor
 
 
@@ -146,8 +146,6 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         return view_through(Index, input, key=(index,))
     at = _mask_in(input, index)
     if at is not None and not _is_known(at.mask):
-        from chainrule.functions.masking import select
-
         return select(at)
     views, then, places = read_key(input, index)
     if not places:
@@ -166,8 +164,6 @@ def _mask_in(input: Tensor, index: Any) -> Masked | None:
     tensors = [part for part in parts if isinstance(part, TensorCell)]
     if len(tensors) != 1:
         return None
-    from chainrule.functions.masking import masked
-
     mask: Any = tensors[0]
     views: list[Any] = []
     position, first = 0, None
@@ -203,8 +199,6 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value, broadcast to the place and converted to the tensor's type."""
     at = _mask_in(input, index)
     if at is not None:
-        from chainrule.functions.masking import fits_everywhere, write
-
         new: Any = value if isinstance(value, TensorCell) else _new_values(value, input.value.array.dtype)
         if fits_everywhere(at, new) or not _is_known(at.mask):
             write(at, new)
@@ -526,8 +520,6 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     >>> chainrule.masked_select(chainrule.tensor([1, 2, 3]), chainrule.tensor([True, False, True]))
     tensor([1, 3])
     """
-    from chainrule.functions.shape import broadcast_tensors
-
     if mask.value.array.dtype != np.bool_:
         raise DTypeError(f"masked_select: the mask must be boolean, got {mask.dtype}; compare first, as in x > 0.")
     x, where = broadcast_tensors(input, mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from chainrule.functions.arithmetic import maximum
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import as_tensor, eye, make
 from chainrule.functions.logic import where
-from chainrule.functions.promotion import common_shape, expand_to, need_tensor
+from chainrule.functions.promotion import common_shape, expand_to, is_tensor, need_tensor
 from chainrule.functions.shape import cat
 from chainrule.functions.shape import diagonal as _diagonal_of
 from chainrule.primitives import linear_algebra as primitives
 from chainrule.primitives.numpy_function import by_numpy
 from chainrule.primitives.value import Symbol
-from chainrule.tensor import Tensor
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
 
 
 class QRResult(NamedTuple):
@@ -292,7 +294,7 @@ def _smallest_kept(s: Tensor, A: Tensor, rtol: Any, atol: Any = None) -> Tensor:
     """The larger of `atol` and `rtol` times the largest singular value; with neither max(m, n)·ε times the largest."""
     if rtol is None:
         rtol = max(A.shape[-2:]) * float(np.finfo(A.value.array.dtype).eps) if atol is None else 0.0
-    rtol, atol = (t.unsqueeze(-1) if isinstance(t, Tensor) and t.ndim else t for t in (rtol, atol))
+    rtol, atol = (t.unsqueeze(-1) if is_tensor(t) and t.ndim else t for t in (rtol, atol))
     bound = s.detach()[..., :1] * rtol
     return bound if atol is None else maximum(bound, as_tensor(atol, dtype=s.dtype))
 

@@ -7,7 +7,8 @@ All else would need its shape and is refused.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,9 @@ from chainrule.functions.shape import view_through
 from chainrule.primitives.indexing import Index, Key
 from chainrule.primitives.value import Symbol
 from chainrule.state import current_state
-from chainrule.tensor import Tensor
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
 
 
 class Masked(NamedTuple):
@@ -117,8 +120,11 @@ def _selects_others(mask: Tensor, count: int, **_: Any) -> Tensor:
     return mask.long().sum() != count
 
 
-class Selection(Tensor):
-    """x[mask] in a traced step: the whole x, of which only the masked entries mean something."""
+class Selection(TensorCell):
+    """x[mask] in a traced step: the whole x, of which only the masked entries mean something.
+
+    Every one is of a class made by `_among`, which has the methods of tensors as well.
+    """
 
     at: Masked
     whole: Tensor
@@ -174,13 +180,14 @@ class Selection(Tensor):
         return where(self.at.everywhere(), self.whole, 0).mean() * self.whole.numel() / self.at.everywhere().sum()
 
 
-def select(at: Masked) -> Selection:
+def select(at: Masked) -> Tensor:
     """part[mask], for the mask as it is now, whatever is written into it later.
 
     Entries that are not selected are 1: nothing computed from them is infinite, nor any gradient.
     """
     at = at._replace(mask=at.mask.detach_copy())
-    return Selection(at, where(at.everywhere(), at.part, True if at.part.dtype.kind == 0 else 1))
+    kind: Any = type(at.mask)
+    return _among(kind)(at, where(at.everywhere(), at.part, True if at.part.dtype.kind == 0 else 1))
 
 
 def _equal(a: Any, b: Any, depth: int = 8) -> bool:
@@ -204,35 +211,37 @@ def _equal(a: Any, b: Any, depth: int = 8) -> bool:
     )
 
 
-def _defer(name: str, in_place: bool) -> Any:
-    """A method of Tensor that works entry by entry, on all entries of a selection."""
-    method = getattr(Tensor, name)
-
-    def deferred(self: Selection, *args: Any, **kwargs: Any) -> Selection:
-        result = method(self.whole, *[self.partner(arg) for arg in args], **kwargs)
-        if in_place:
-            return self
-        return Selection(self.at, result)
-
-    deferred.__name__ = name
-    return deferred
-
-
 _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
 _METHODS = (
     "add", "sub", "mul", "div", "pow", "clamp", "neg", "abs", "exp", "log", "sqrt", "square", "reciprocal", "sin",
     "cos", "tanh", "sigmoid", "relu", "floor", "ceil", "round", "sign",
 )  # fmt: skip
-for _name in _OPERATORS:
-    for _form in (f"__{_name}__", f"__r{_name}__", f"__i{_name}__"):
-        if hasattr(Tensor, _form):
-            setattr(Selection, _form, _defer(_form, _form.startswith("__i")))
-for _form in ("__neg__", "__abs__", "__invert__"):
-    if hasattr(Tensor, _form):
-        setattr(Selection, _form, _defer(_form, False))
-for _name in _METHODS:
-    setattr(Selection, _name, _defer(_name, False))
-    if hasattr(Tensor, f"{_name}_"):
-        setattr(Selection, f"{_name}_", _defer(f"{_name}_", True))
-for _name in ("to", "float", "double", "long", "int", "detach", "clone"):
-    setattr(Selection, _name, _defer(_name, False))
+
+
+@functools.cache
+def _among(tensors: type) -> Any:
+    """Selections that are tensors of that class, too: what is entry by entry is done on all entries, the rest refused.
+
+    Made when the first is needed, so that the functions need not import the class of tensors.
+    """
+    forms = [(f"__{form}{name}__", form == "i") for name in _OPERATORS for form in ("", "r", "i")]
+    forms += [(f"__{name}__", False) for name in ("neg", "abs", "invert")]
+    forms += [(name, False) for name in _METHODS] + [(f"{name}_", True) for name in _METHODS]
+    forms += [(name, False) for name in ("to", "float", "double", "long", "int", "detach", "clone")]
+    methods = {
+        name: _deferred(name, getattr(tensors, name), in_place) for name, in_place in forms if hasattr(tensors, name)
+    }
+    return type("Selection", (Selection, tensors), methods)
+
+
+def _deferred(name: str, method: Any, in_place: bool) -> Any:
+    """A method of tensors that works entry by entry, on all entries of a selection."""
+
+    def deferred(self: Selection, *args: Any, **kwargs: Any) -> Selection:
+        result = method(self.whole, *[self.partner(arg) for arg in args], **kwargs)
+        if in_place:
+            return self
+        return type(self)(self.at, result)
+
+    deferred.__name__ = name
+    return deferred

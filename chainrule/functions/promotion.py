@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -27,7 +27,7 @@ Number = bool | int | float
 Operand = Any  # a Tensor, a NumPy array or a Python number
 
 
-def is_tensor(obj: Any) -> bool:
+def is_tensor(obj: Any) -> TypeGuard[Tensor]:
     """Whether it is a Tensor."""
     return isinstance(obj, TensorCell)
 
@@ -185,9 +185,7 @@ def binary(primitive: Any, x: Any, y: Any) -> Any:
     elif type(x) in (float, int) and isinstance(y, TensorCell) and y.value.array.dtype in _PLAIN:
         return primitive.apply(filled(x, y.value.array), y)
     if is_sparse(x) or is_sparse(y):
-        from chainrule.sparse.functions import elementwise
-
-        return elementwise(primitive.__name__, x, y)
+        return (x if is_sparse(x) else y).elementwise(primitive.__name__, x, y)  # a sparse tensor knows its operators
     pair = promote(x, y)
     if pair[0].dtype.itemsize == 2 and primitive in _KEPT:
         single = in_single(primitive, x, y)

@@ -120,7 +120,7 @@ class Words:
 
 
 #: Where the functions of tensors are: other functions have no other words.
-_PLACES = ("chainrule.functions.", "chainrule.nn.", "chainrule.random", "chainrule.special")
+_PLACES = ("chainrule.functions.", "chainrule.methods.", "chainrule.nn.", "chainrule.random", "chainrule.special")
 
 #: Functions that take words about memory though they make nothing on a device.
 _MEMORIAL = (

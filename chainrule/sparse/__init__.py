@@ -6,7 +6,6 @@ and compiled steps work as they do there.
 """
 
 from chainrule.layouts import sparse_coo, sparse_csr
-from chainrule.sparse.functions import addmm, log_softmax, mm, softmax, sum
 from chainrule.sparse.making import (
     DoubleTensor,
     FloatTensor,
@@ -16,6 +15,9 @@ from chainrule.sparse.making import (
     sparse_csr_tensor,
     spdiags,
 )
+from chainrule.sparse.products import addmm, mm
+from chainrule.sparse.softmax import log_softmax, softmax
+from chainrule.sparse.sums import sum
 from chainrule.sparse.tensor import SparseTensor
 
 __all__ = [

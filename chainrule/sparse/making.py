@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import as_tensor, empty, make, need_cpu, tensor
+from chainrule.functions.promotion import is_tensor
 from chainrule.functions.shape import stack
 from chainrule.layouts import layout, read_layout, sparse_coo, sparse_csr, strided
-from chainrule.sparse.tensor import SparseTensor, linear, read_conversion
-from chainrule.tensor import Tensor
+from chainrule.sparse.places import linear
+from chainrule.sparse.tensor import SparseTensor, read_conversion
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
 
 
 def sparse_coo_tensor(
@@ -238,7 +242,7 @@ def sparse_mask(x: Tensor, mask: SparseTensor) -> SparseTensor:
 
 def _typed(name: str, dtype: str) -> Any:
     def constructor(indices: Any, values: Any = None, size: Sequence[int] | None = None) -> SparseTensor:
-        given = values if values is None or isinstance(values, Tensor) else tensor(values)
+        given = values if values is None or is_tensor(values) else tensor(values)
         return sparse_coo_tensor(indices, given, size, dtype=dtype)
 
     constructor.__name__ = name

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -18,12 +18,15 @@ from chainrule import layouts
 from chainrule.cell import Size
 from chainrule.errors import GradientError, ShapeError, SparseError
 from chainrule.functions.creation import make
-from chainrule.functions.shape import cat
 from chainrule.layouts import read_layout, sparse_coo, sparse_csr, strided
-from chainrule.tensor import Tensor
+from chainrule.sparse.arithmetic import Arithmetic
+from chainrule.sparse.places import linear, places_of
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
 
 
-class SparseTensor:
+class SparseTensor(Arithmetic):
     """A tensor of which only some places are kept; all others are zero.
 
     It is no `Tensor`: `to_dense()` makes one. What it can: products with dense and sparse matrices (`@`), sums,
@@ -161,7 +164,7 @@ class SparseTensor:
         extents = self._listed()
         numbers, slot = np.unique(linear(self._places.array, extents), return_inverse=True)
         entries = self._added(make(slot.reshape(-1)), len(numbers))
-        return SparseTensor(make(_places_of(numbers, extents)), entries, self.shape, True)
+        return SparseTensor(make(places_of(numbers, extents)), entries, self.shape, True)
 
     def _listed(self) -> tuple[int, ...]:
         return tuple(self.shape)[: self.sparse_dim()]
@@ -344,99 +347,6 @@ class SparseTensor:
             return row._entries.sum(0)
         return SparseTensor(row._places[1:], row._entries, self.shape[1:])
 
-    # ------------------------------------------------------------------------------------ arithmetic
-
-    def __matmul__(self, other: Any) -> Any:
-        from chainrule.sparse.functions import mm
-
-        return mm(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        from chainrule.sparse.functions import mm
-
-        return mm(other, self)
-
-    matmul = mm = mv = spmm = __matmul__
-
-    def __mul__(self, other: Any) -> SparseTensor:
-        """Multiples by a number; by a dense or sparse tensor of the same shape, entry by entry."""
-        if isinstance(other, SparseTensor):
-            return self._times_sparse(other)
-        if isinstance(other, Tensor) and other.ndim:
-            if tuple(other.shape) != tuple(self.shape):
-                raise ShapeError(f"a sparse {tuple(self.shape)} times {tuple(other.shape)}: the shapes must be equal.")
-            there = other.reshape(-1, *self._entries.shape[1:])[linear(self._places, self._listed())]
-            return self._with(self._entries * there)
-        return self._with(self._entries * other)
-
-    __rmul__ = mul = multiply = __mul__
-
-    def _times_sparse(self, other: SparseTensor) -> SparseTensor:
-        self._need_same(other, "*")
-        one, two = self.coalesce(), other.coalesce()
-        first, second = (linear(x._places.array, x._listed()) for x in (one, two))
-        both, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
-        entries = one._entries[make(mine)] * two._entries[make(theirs)]
-        return SparseTensor(make(_places_of(both, self._listed())), entries, self.shape, True)
-
-    def __truediv__(self, other: Any) -> SparseTensor:
-        if isinstance(other, SparseTensor) or (isinstance(other, Tensor) and other.ndim):
-            raise SparseError("a sparse tensor is divided by numbers only: zero divided by zero has no value.")
-        return self._with(self._entries / other)
-
-    div = __truediv__
-
-    def __neg__(self) -> SparseTensor:
-        return self._with(-self._entries)
-
-    def __add__(self, other: Any) -> Any:
-        """The sum with a sparse tensor is sparse, with a dense one dense."""
-        if isinstance(other, SparseTensor):
-            self._need_same(other, "+")
-            places, entries = cat([self._places, other._places], 1), cat([self._entries, other._entries], 0)
-            return SparseTensor(places, entries, self.shape)
-        if isinstance(other, Tensor):
-            return other + self.to_dense()
-        raise SparseError(f"a sparse tensor plus {other!r}: every zero would become that number; use to_dense().")
-
-    __radd__ = add = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return self + (-other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return (-self) + other
-
-    sub = __sub__
-
-    def _need_same(self, other: SparseTensor, what: str) -> None:
-        if tuple(self.shape) != tuple(other.shape) or self.sparse_dim() != other.sparse_dim():
-            raise ShapeError(
-                f"sparse {tuple(self.shape)} {what} sparse {tuple(other.shape)}: the shapes must be equal."
-            )
-
-    def __pow__(self, exponent: Any) -> SparseTensor:
-        if not isinstance(exponent, int | float) or exponent <= 0:
-            raise SparseError(f"a sparse tensor to the power {exponent!r}: zeros stay zero for positive numbers only.")
-        return self._mapped(lambda entries: entries**exponent)
-
-    pow = __pow__
-
-    def _mapped(self, function: Callable[[Tensor], Tensor]) -> SparseTensor:
-        """A function that leaves zero at zero, of the values: those of one place are added before."""
-        whole = self.coalesce()
-        return whole._with(function(whole._entries))
-
-    def sum(self, dim: Any = None, dtype: Any = None) -> Any:
-        """See `sparse.sum`."""
-        from chainrule.sparse.functions import sum as sparse_sum
-
-        return sparse_sum(self, dim, dtype)
-
-    def norm(self, p: Any = 2) -> Tensor:
-        """The norm of all entries."""
-        return self.coalesce()._entries.reshape(-1).norm(p)
-
     # ------------------------------------------------------------------------------------ the rest
 
     def __repr__(self) -> str:
@@ -462,34 +372,6 @@ class SparseTensor:
         raise SparseError("a sparse tensor is neither true nor false; ask its _values() or to_dense().")
 
 
-def _mapping(name: str) -> Callable[[SparseTensor], SparseTensor]:
-    def method(self: SparseTensor) -> SparseTensor:
-        return self._mapped(lambda entries: getattr(entries, name)())
-
-    method.__name__, method.__doc__ = name, f"`{name}` of every entry; zero stays zero."
-    return method
-
-
-#: Functions that are zero at zero.
-for _name in (
-    "abs", "asin", "asinh", "atan", "atanh", "ceil", "erf", "expm1", "floor", "log1p", "relu", "round", "sign", "sin",
-    "sinh", "sqrt", "square", "tan", "tanh", "trunc",
-):  # fmt: skip
-    setattr(SparseTensor, _name, _mapping(_name))
-
-
-def _converting(name: str) -> Callable[[SparseTensor], SparseTensor]:
-    def method(self: SparseTensor) -> SparseTensor:
-        return self._with(getattr(self._entries, name)())
-
-    method.__name__, method.__doc__ = name, f"With values converted as by `Tensor.{name}`."
-    return method
-
-
-for _name in ("float", "double", "half", "bfloat16", "long", "int", "bool"):
-    setattr(SparseTensor, _name, _converting(_name))
-
-
 def read_conversion(sparse_dim: Any, layout: Any, blocksize: Any, dense_dim: Any) -> layouts.layout:
     """The layout that `to_sparse` (dense or sparse tensor) is asked for. Raises SparseError for what is not here."""
     if blocksize is not None:
@@ -500,20 +382,3 @@ def read_conversion(sparse_dim: Any, layout: Any, blocksize: Any, dense_dim: Any
         if not isinstance(count, int | np.integer | None):
             raise SparseError(f"to_sparse: {name} counts dimensions, got {count!r}; a layout is given as layout=….")
     return read_layout("to_sparse", layout, sparse_coo, sparse_csr, strided)
-
-
-def linear(places: Any, extents: Sequence[int]) -> Any:
-    """The number of each place among all, in the order of rows; places are columns, in a tensor or an array."""
-    numbers = places[:1].sum(0)  # of no rows at all: every place is the first
-    for row, extent in enumerate(extents[1:], 1):
-        numbers = numbers * extent + places[row]
-    return numbers
-
-
-def _places_of(numbers: np.ndarray[Any, Any], extents: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """The places with these numbers, one column each."""
-    rows = []
-    for extent in reversed(extents):
-        rows.append(numbers % max(extent, 1))
-        numbers = numbers // max(extent, 1)
-    return np.array(rows[::-1], np.int64).reshape(len(rows), len(numbers))

@@ -1,4 +1,4 @@
-"""The less common functions as methods, and what only such methods do. Mixed into Tensor beside `methods.Methods`."""
+"""The less common functions as methods, and what only such methods do. Tensor has them beside `Operations`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chainrule.errors import NumberRangeError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.functions import (
     arithmetic,
     elementwise,
@@ -24,19 +24,13 @@ from chainrule.functions import (
     whole_numbers,
 )
 from chainrule.functions.creation import read_shape
-from chainrule.functions.methods import in_place
 from chainrule.functions.promotion import common_shape
 from chainrule.functions.words import public, teach
 from chainrule.layouts import strided
+from chainrule.methods.in_place import in_place
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
-
-
-def _uniform(like: Any, generator: Any) -> Any:
-    from chainrule.random import rand_like
-
-    return rand_like(like, generator=generator)
 
 
 def _later(name: str, place: str = "linalg") -> Callable[..., Any]:
@@ -50,30 +44,9 @@ def _later(name: str, place: str = "linalg") -> Callable[..., Any]:
     return method
 
 
-def _sparse(name: str) -> Callable[..., Any]:
-    """A function of `chainrule.sparse` as a method; that part is loaded when it is first used."""
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        from chainrule.sparse import making
-
-        return getattr(making, name)(self, *args, **kwargs)
-
-    method.__name__, method.__doc__ = name, f"See `sparse.making.{name}`."
-    return method
-
-
 @functools.partial(teach, out=False)
 class FurtherMethods:
     """What scripts use now and then."""
-
-    to_sparse, to_sparse_coo, to_sparse_csr = (
-        _sparse(name) for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr")
-    )
-    sparse_mask = _sparse("sparse_mask")
-
-    def to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
-        """The tensor itself: it is dense."""
-        return self if dtype is None else self.to(dtype)
 
     tensor_split, hsplit, vsplit, dsplit = joining.tensor_split, joining.hsplit, joining.vsplit, joining.dsplit
     split_with_sizes, rot90, diagflat, unfold = shape.split, joining.rot90, joining.diagflat, joining.unfold
@@ -151,41 +124,6 @@ class FurtherMethods:
     )
     hypot_, xlogy_, cumprod_ = (in_place(f) for f in (arithmetic.hypot, arithmetic.xlogy, reduction.cumprod))
 
-    def bernoulli(self: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
-        """1 with the probability that stands in each entry, else 0; see `chainrule.bernoulli`."""
-        from chainrule.random import bernoulli
-
-        return bernoulli(self, p, generator=generator)
-
-    def multinomial(self: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
-        """Indices drawn with probability proportional to the entries; see `chainrule.multinomial`."""
-        from chainrule.random import multinomial
-
-        return multinomial(self, num_samples, replacement, generator=generator)
-
-    def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with waiting times of rate lambd > 0, in place: −ln(1 − u) / lambd."""
-        if not lambd > 0:
-            raise NumberRangeError(f"exponential_: the rate is above 0, got {lambd}.")
-        return self.assign(-(-_uniform(self, generator)).log1p() / lambd)
-
-    def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with numbers of Cauchy's distribution, in place: median + sigma · tan(π(u − ½))."""
-        if not sigma > 0:
-            raise NumberRangeError(f"cauchy_: sigma is above 0, got {sigma}.")
-        return self.assign(((_uniform(self, generator) - 0.5) * math.pi).tan() * sigma + median)
-
-    def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Tensor:
-        """Fill with numbers whose logarithm is normal with this mean and standard deviation, in place."""
-        return self.normal_(mean, std, generator=generator).exp_()
-
-    def geometric_(self: Any, p: float, *, generator: Any = None) -> Tensor:
-        """Fill with how many trials the first success of probability p takes: 1, 2, …, in place."""
-        if not 0 < p < 1:
-            raise ValueError(f"geometric_: the probability lies in (0, 1), got {p}.")
-        u = _uniform(self.float() if self.dtype.kind < 2 else self, generator)
-        return self.assign(((-u).log1p() / math.log1p(-p)).floor().add(1).to(self.dtype))
-
     def put_(self: Any, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
         """Write to places of the flattened tensor, in place."""
         flat = self.reshape(-1)
@@ -254,9 +192,3 @@ class FurtherMethods:
     def mH(self: Any) -> Tensor:
         """Each matrix transposed."""
         return self.mT
-
-    @property
-    def retains_grad(self: Any) -> bool:
-        """Whether `retain_grad` was called on the result of an operation."""
-        source = self.value.source
-        return bool(self.grad_fn is not None and source[1] in (source[0].kept or {}))
