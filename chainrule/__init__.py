@@ -96,6 +96,7 @@ from chainrule.functions.arithmetic import (
     xlogy,
 )
 from chainrule.functions.contraction import addmm, bmm, dot, einsum, inner, matmul, mm, mv, outer, tensordot
+from chainrule.functions.counting import argwhere, bincount, nonzero, one_hot, unique
 from chainrule.functions.creation import (
     arange,
     as_tensor,
@@ -115,6 +116,7 @@ from chainrule.functions.creation import (
     zeros,
     zeros_like,
 )
+from chainrule.functions.diagonals import diag, diag_embed, diagonal, trace, tril, tril_indices, triu, triu_indices
 from chainrule.functions.elementwise import (
     abs,
     absolute,
@@ -158,28 +160,19 @@ from chainrule.functions.elementwise import (
     tanh,
     trunc,
 )
-from chainrule.functions.indexing import (
-    argwhere,
-    bincount,
+from chainrule.functions.extremes import amax, amin, aminmax, argmax, argmin, max, min
+from chainrule.functions.gathering import (
     gather,
     index_add,
     index_copy,
     index_fill,
-    index_put,
     index_select,
-    masked_select,
-    nonzero,
-    one_hot,
     scatter,
     scatter_add,
     take,
     take_along_dim,
-    tril,
-    tril_indices,
-    triu,
-    triu_indices,
-    unique,
 )
+from chainrule.functions.indexing import index_put, masked_select
 from chainrule.functions.logic import (
     allclose,
     bitwise_and,
@@ -207,82 +200,65 @@ from chainrule.functions.logic import (
     ne,
     where,
 )
+from chainrule.functions.norms import norm
+from chainrule.functions.pieces import (
+    cat,
+    chunk,
+    concat,
+    concatenate,
+    hstack,
+    narrow,
+    roll,
+    select,
+    split,
+    stack,
+    unbind,
+    vstack,
+)
 from chainrule.functions.promotion import is_floating_point, is_tensor, numel, result_type
 from chainrule.functions.reduction import (
     all,
-    amax,
-    amin,
-    aminmax,
     any,
-    argmax,
-    argmin,
-    argsort,
     count_nonzero,
-    cummax,
-    cummin,
-    cumprod,
-    cumsum,
-    diff,
     logsumexp,
-    max,
     mean,
-    median,
-    min,
     nanmean,
     nansum,
-    norm,
     prod,
-    quantile,
-    sort,
     std,
     std_mean,
     sum,
-    topk,
     var,
     var_mean,
 )
+from chainrule.functions.running import cummax, cummin, cumprod, cumsum, diff
 from chainrule.functions.shape import (
     broadcast_shapes,
     broadcast_tensors,
     broadcast_to,
-    cat,
-    chunk,
     clone,
-    concat,
-    concatenate,
     detach,
-    diag,
-    diag_embed,
-    diagonal,
     flatten,
     flip,
     fliplr,
     flipud,
-    hstack,
     meshgrid,
     moveaxis,
     movedim,
-    narrow,
     permute,
     ravel,
     repeat_interleave,
     reshape,
-    roll,
-    select,
-    split,
     squeeze,
-    stack,
     swapaxes,
     swapdims,
     t,
     tile,
-    trace,
     transpose,
-    unbind,
     unflatten,
     unsqueeze,
-    vstack,
 )
+from chainrule.functions.sorting import argsort, median, quantile, sort, topk
 from chainrule.layouts import (
     channels_last,
     channels_last_3d,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import chainrule
-from chainrule import cell
+from chainrule.cell import cell
 
 
 def write(x: Any) -> None:
@@ -165,8 +165,8 @@ def run(steps: list[tuple[int, int, int]]) -> list[Any]:
 def test_any_programme_is_the_same_as_with_copies(steps: list[tuple[int, int, int]]) -> None:
     quick = run(steps)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cell, "_ALONE", None)
-        patch.setattr(cell, "_ALONE_WITH_VIEW", None)
+        patch.setattr(cell, "ALONE", None)
+        patch.setattr(cell, "ALONE_WITH_VIEW", None)
         assert quick == run(steps)
 
 
@@ -236,7 +236,7 @@ def test_other_threads_keep_what_they_see_of_views(size: int) -> None:
 def test_a_claimed_value_is_waited_for() -> None:
     x = chainrule.zeros(3)
     x[0] = 1.0
-    claim, seen = cell._Claim(x), []
+    claim, seen = cell.Claim(x), []
     assert x.tolist() == [1, 0, 0], "the thread itself does not wait"
     thread = threading.Thread(target=lambda: seen.append(x.tolist()))
     thread.start()

@@ -47,7 +47,7 @@ seven = chainrule.arange(7.0)
 
 # ------------------------------------------------------------------------------------------- places
 
-_PLACES = "functions.indexing._places_exist"
+_PLACES = "functions.gathering._places_exist"
 for _call, _good, _bad in (
     (lambda i: chainrule.gather(x34, 1, i), [[0, 3]], [[[0, 4]], [[-1, 0]]]),
     (lambda i: chainrule.take_along_dim(x34, i, 0), [[0, -1, 2, -3]], [[[0, 1, 3, 0]], [[0, -4, 2, 0]]]),
@@ -146,11 +146,11 @@ for _name, _divide in {
             _function, ([1, -7], [2, 3]), ([1, -7], [2, 0]), ([0, 0], [0, 1]),
         )  # fmt: skip
 row(
-    "functions.indexing._labels_fit", IndexError, r"one_hot: labels from -?\d to \d do not fit 3 classes",
+    "functions.counting._labels_fit", IndexError, r"one_hot: labels from -?\d to \d do not fit 3 classes",
     lambda i: F.one_hot(i, 3), ([0, 2],), ([0, 3],), ([-1, 2],),
 )  # fmt: skip
 row(
-    "functions.indexing._are_counts", NumberRangeError, "bincount counts whole numbers ≥ 0, got -1",
+    "functions.counting._are_counts", NumberRangeError, "bincount counts whole numbers ≥ 0, got -1",
     lambda i: chainrule.bincount(i, minlength=5), ([0, 4],), ([-1, 4],),
 )  # fmt: skip
 
@@ -322,7 +322,7 @@ row(
 
 #: What raises without a row, and why.
 WITHOUT_A_ROW = {
-    "functions.indexing._fits_minlength": "says what a compiled step cannot do and an eager one can: its own test",
+    "functions.counting._fits_minlength": "says what a compiled step cannot do and an eager one can: its own test",
     "primitives.Check": "raises what the rules above raise",
     "primitives.Eigh": "NumPy's eigenvalues of what is not finite are NaN or an error, as the build of LAPACK has it",
     "primitives.SVD": "as Eigh",

@@ -11,7 +11,7 @@ from chainrule.autograd.gradient import grad
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError, ShapeError
 from chainrule.functions.creation import ones_like, zeros, zeros_like
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from chainrule.autodiff.backward import Tensors, as_tuple, upstream_of
 from chainrule.errors import GradientError
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.tape import backpropagate
 
 

@@ -37,8 +37,8 @@ from chainrule.compiler.images import (
 )
 from chainrule.compiler.nest import REDUCTIONS, Operand, Sliding
 from chainrule.compiler.views import View
-from chainrule.primitives.trace import Equation
 from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Equation
 
 
 def forward(at: Lowering, e: Equation) -> None:

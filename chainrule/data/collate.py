@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import from_numpy, make, tensor
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

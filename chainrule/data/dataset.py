@@ -20,7 +20,7 @@ from chainrule.cell import TensorCell
 from chainrule.data.collate import default_collate, map_tensors, tensors_of
 from chainrule.errors import DataError, DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import make
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.random import Generator, randperm
 from chainrule.tensor import Tensor
 

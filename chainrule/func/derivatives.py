@@ -17,7 +17,7 @@ from chainrule.autograd.gradient import grad as gradients_of
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.functions.control import flatten, rebuild
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.state import current_state
 
 Places = int | Sequence[int]

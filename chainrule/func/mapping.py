@@ -7,7 +7,7 @@ from typing import Any
 
 from chainrule.cell import TensorCell
 from chainrule.functions.control import flatten, rebuild
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.random import get_rng_state, set_rng_state
 
 

@@ -12,7 +12,7 @@ from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.constant_in import constant_in
-from chainrule.functions.logic import _is_boolean, eq, isfinite, isinf, isnan, masked_fill, where
+from chainrule.functions.logic import eq, is_boolean, isfinite, isinf, isnan, masked_fill, where
 from chainrule.functions.promotion import (
     Operand,
     binary,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def _refuse_booleans(input: Operand, other: Operand, operation: str, instead: str) -> None:
-    if _is_boolean(input) or _is_boolean(other):
+    if is_boolean(input) or is_boolean(other):
         raise DTypeError(f"{operation} of boolean tensors is not defined; use {instead}, or convert with .int().")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.autodiff.block import block
 from chainrule.errors import DTypeError
 from chainrule.functions.arithmetic import atan2, clamp, div, hypot, pow, rpow
-from chainrule.functions.logic import _is_boolean, gt, isinf, lt, masked_fill, where
+from chainrule.functions.logic import gt, is_boolean, isinf, lt, masked_fill, where
 from chainrule.functions.promotion import as_floating, need_tensor
 from chainrule.primitives import elementwise as primitives
 
@@ -27,7 +27,7 @@ def neg(input: Tensor) -> Tensor:
     >>> chainrule.neg(chainrule.tensor([1, -2]))
     tensor([-1,  2])
     """
-    if _is_boolean(input):
+    if is_boolean(input):
         raise DTypeError("− of a boolean tensor is not defined; use ~ (not).")
     return primitives.Negate.apply(need_tensor(input, "neg"))
 

@@ -12,21 +12,11 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import make
+from chainrule.functions.diagonals import diag
+from chainrule.functions.dimensions import axis_of
 from chainrule.functions.indexing import getitem
-from chainrule.functions.reduction import axis_of
-from chainrule.functions.shape import (
-    cat,
-    diag,
-    flip,
-    meshgrid,
-    narrow,
-    pad,
-    reshape,
-    split,
-    stack,
-    transpose,
-    view_through,
-)
+from chainrule.functions.pieces import cat, narrow, split, stack
+from chainrule.functions.shape import flip, meshgrid, pad, reshape, transpose, view_through
 from chainrule.primitives.window import Windows
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ import numpy as np
 
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
-from chainrule.functions import reduction
+from chainrule.functions import norms
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import as_tensor, eye, make
+from chainrule.functions.diagonals import diagonal as _diagonal_of
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import common_shape, expand_to, is_tensor, need_tensor
-from chainrule.functions.shape import cat
-from chainrule.functions.shape import diagonal as _diagonal_of
 from chainrule.primitives import linear_algebra as primitives
 from chainrule.primitives.numpy_function import by_numpy
 from chainrule.primitives.value import Symbol
@@ -227,7 +227,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
     >>> vector_norm(chainrule.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    return reduction.norm(x, ord, dim, keepdim, dtype)
+    return norms.norm(x, ord, dim, keepdim, dtype)
 
 
 def matrix_norm(
@@ -245,10 +245,12 @@ def matrix_norm(
     A = A if dtype is None else A.to(dtype)
     rows, columns = (d % A.ndim for d in dim)
     if ord == "fro":
-        return reduction.norm(A, 2, (rows, columns), keepdim)
-    if ord == "nuc" or ord in (2, -2):
+        return norms.norm(A, 2, (rows, columns), keepdim)
+    if ord == "nuc":
+        return norms.nuclear_norm(A, (rows, columns), keepdim)
+    if ord in (2, -2):
         s = svdvals(A.movedim((rows, columns), (-2, -1)))
-        result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+        result = s.amax(-1) if ord == 2 else s.amin(-1)
     elif ord in (1, -1, math.inf, -math.inf):
         summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = A.abs().sum(summed, keepdim=True)

@@ -10,13 +10,14 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
 from chainrule.functions.promotion import Operand, as_floating, binary, cast, common_shape, expand_to, fitting, promote
-from chainrule.primitives import elementwise as primitives
+from chainrule.primitives import logic
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
-def _is_boolean(x: Operand) -> bool:
+def is_boolean(x: Operand) -> bool:
+    """Whether it is a truth, or a tensor of truths."""
     return isinstance(x, bool) or (isinstance(x, TensorCell) and x.value.array.dtype == np.bool_)
 
 
@@ -27,7 +28,7 @@ def eq(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.eq(chainrule.tensor([1, 2]), 2)
     tensor([False,  True])
     """
-    return binary(primitives.Equal, input, other)
+    return binary(logic.Equal, input, other)
 
 
 def ne(input: Operand, other: Operand) -> Tensor:
@@ -47,7 +48,7 @@ def lt(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.lt(chainrule.tensor([1, 2]), 2)
     tensor([ True, False])
     """
-    return binary(primitives.Less, input, other)
+    return binary(logic.Less, input, other)
 
 
 def le(input: Operand, other: Operand) -> Tensor:
@@ -57,7 +58,7 @@ def le(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.le(chainrule.tensor([1, 2, 3]), 2)
     tensor([ True,  True, False])
     """
-    return binary(primitives.LessEqual, input, other)
+    return binary(logic.LessEqual, input, other)
 
 
 def gt(input: Operand, other: Operand) -> Tensor:
@@ -67,7 +68,7 @@ def gt(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.gt(chainrule.tensor([1, 2, 3]), 2)
     tensor([False, False,  True])
     """
-    return binary(primitives.Less, other, input)
+    return binary(logic.Less, other, input)
 
 
 def ge(input: Operand, other: Operand) -> Tensor:
@@ -77,7 +78,7 @@ def ge(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.ge(chainrule.tensor([1, 2, 3]), 2)
     tensor([False,  True,  True])
     """
-    return binary(primitives.LessEqual, other, input)
+    return binary(logic.LessEqual, other, input)
 
 
 def bitwise_and(input: Operand, other: Operand) -> Tensor:
@@ -87,7 +88,7 @@ def bitwise_and(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.bitwise_and(chainrule.tensor([6]), 3)
     tensor([2])
     """
-    return binary(primitives.BitwiseAnd, *_whole(input, other, "&"))
+    return binary(logic.BitwiseAnd, *_whole(input, other, "&"))
 
 
 def bitwise_or(input: Operand, other: Operand) -> Tensor:
@@ -97,7 +98,7 @@ def bitwise_or(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.bitwise_or(chainrule.tensor([6]), 3)
     tensor([7])
     """
-    return binary(primitives.BitwiseOr, *_whole(input, other, "|"))
+    return binary(logic.BitwiseOr, *_whole(input, other, "|"))
 
 
 def bitwise_xor(input: Operand, other: Operand) -> Tensor:
@@ -107,7 +108,7 @@ def bitwise_xor(input: Operand, other: Operand) -> Tensor:
     >>> chainrule.bitwise_xor(chainrule.tensor([6]), 3)
     tensor([5])
     """
-    return binary(primitives.BitwiseXor, *_whole(input, other, "^"))
+    return binary(logic.BitwiseXor, *_whole(input, other, "^"))
 
 
 def bitwise_not(input: Tensor) -> Tensor:
@@ -117,7 +118,7 @@ def bitwise_not(input: Tensor) -> Tensor:
     >>> chainrule.bitwise_not(chainrule.tensor([True, False]))
     tensor([False,  True])
     """
-    return primitives.BitwiseNot.apply(*_whole(input, input, "~")[:1])
+    return logic.BitwiseNot.apply(*_whole(input, input, "~")[:1])
 
 
 def _whole(input: Operand, other: Operand, sign: str) -> list[Tensor]:
@@ -210,7 +211,7 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
     tensor([ True, False])
     """
     near = eq(input, other)
-    if not (_is_boolean(input) and _is_boolean(other)):
+    if not (is_boolean(input) and is_boolean(other)):
         x, y = promote(input, other)
         if x.dtype.kind < 2:
             x, y = x.double(), y.double()  # small unsigned numbers would wrap around in the difference
@@ -257,7 +258,7 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
         if not isinstance(given, TensorCell) and x.dtype.kind < 2:
             fitting(given, x.value.array.dtype, "where")
     shape = common_shape([t.value.array.shape for t in (condition, x, y)])
-    return primitives.Where.apply(*[expand_to(t, shape) for t in (condition, x, y)])
+    return logic.Where.apply(*[expand_to(t, shape) for t in (condition, x, y)])
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
@@ -272,7 +273,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
         raise DTypeError(f"masked_fill: the mask must be boolean, got {mask.dtype}; compare first, as in x > 0.")
     filling = _held(value, dtype) if isinstance(value, TensorCell) else fitting(value, dtype, "masked_fill")
     shape = common_shape([mask.value.array.shape, input.value.array.shape])
-    return primitives.Where.apply(expand_to(mask, shape), expand_to(filling, shape), expand_to(input, shape))
+    return logic.Where.apply(expand_to(mask, shape), expand_to(filling, shape), expand_to(input, shape))
 
 
 def _held(value: Any, dtype: Any) -> Tensor:

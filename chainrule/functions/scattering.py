@@ -10,10 +10,11 @@ from chainrule.autodiff.block import block
 from chainrule.errors import IndexRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones_like
-from chainrule.functions.indexing import gather, need_places, need_same_dtype, scatter, scatter_add, source_for
+from chainrule.functions.diagonals import diagonal
+from chainrule.functions.dimensions import axis_of
+from chainrule.functions.gathering import gather, need_places, need_same_dtype, scatter, scatter_add, source_for
 from chainrule.functions.logic import where
-from chainrule.functions.reduction import axis_of
-from chainrule.functions.shape import diagonal, narrow, select
+from chainrule.functions.pieces import narrow, select
 from chainrule.primitives.numpy_function import by_numpy
 
 if TYPE_CHECKING:

@@ -9,8 +9,11 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import arange, as_tensor, make, read_shape
+from chainrule.functions.dimensions import axis_of
+from chainrule.functions.extremes import ValuesAndIndices, argmax
 from chainrule.functions.promotion import as_floating
-from chainrule.functions.reduction import ValuesAndIndices, argmax, axis_of, cummax, sort
+from chainrule.functions.running import cummax
+from chainrule.functions.sorting import sort
 from chainrule.primitives.numpy_function import by_numpy
 from chainrule.primitives.reduction import SearchSorted
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions.arithmetic import logaddexp
+from chainrule.functions.diagonals import diag
+from chainrule.functions.dimensions import axis_of
+from chainrule.functions.norms import norm
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import as_floating
-from chainrule.functions.reduction import axis_of, cumsum, norm
-from chainrule.functions.shape import cat, diag
+from chainrule.functions.running import cumsum
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule import dtypes
 from chainrule.devices import CPU, Device
 from chainrule.errors import ShapeError
-from chainrule.functions import reduction, shape
+from chainrule.functions import dimensions, shape
 from chainrule.functions.words import teach
 from chainrule.primitives.value import Symbol
 
@@ -27,7 +27,7 @@ class Facts:
 
     def size(self: Any, dim: int | None = None) -> Any:
         """The shape, or one of its extents."""
-        return self.shape if dim is None else self.shape[reduction.axis_of(dim, self.ndim, "size")]
+        return self.shape if dim is None else self.shape[dimensions.axis_of(dim, self.ndim, "size")]
 
     def dim(self: Any) -> int:
         """How many dimensions."""

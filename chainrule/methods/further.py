@@ -14,12 +14,12 @@ from chainrule.functions import (
     elementwise,
     joining,
     logic,
+    pieces,
     products,
-    reduction,
+    running,
     scattering,
     searching,
     second_names,
-    shape,
     statistics,
     whole_numbers,
 )
@@ -49,7 +49,7 @@ class FurtherMethods:
     """What scripts use now and then."""
 
     tensor_split, hsplit, vsplit, dsplit = joining.tensor_split, joining.hsplit, joining.vsplit, joining.dsplit
-    split_with_sizes, rot90, diagflat, unfold = shape.split, joining.rot90, joining.diagflat, joining.unfold
+    split_with_sizes, rot90, diagflat, unfold = pieces.split, joining.rot90, joining.diagflat, joining.unfold
     kthvalue, mode, nanmedian, msort = searching.kthvalue, searching.mode, searching.nanmedian, searching.msort
     unique_consecutive, histc, histogram = searching.unique_consecutive, searching.histc, searching.histogram
     cov, corrcoef, dist, renorm = statistics.cov, statistics.corrcoef, statistics.dist, statistics.renorm
@@ -122,7 +122,7 @@ class FurtherMethods:
     divide_, multiply_, subtract_, true_divide_ = (
         in_place(f) for f in (arithmetic.div, arithmetic.mul, arithmetic.sub, arithmetic.div)
     )
-    hypot_, xlogy_, cumprod_ = (in_place(f) for f in (arithmetic.hypot, arithmetic.xlogy, reduction.cumprod))
+    hypot_, xlogy_, cumprod_ = (in_place(f) for f in (arithmetic.hypot, arithmetic.xlogy, running.cumprod))
 
     def put_(self: Any, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
         """Write to places of the flattened tensor, in place."""

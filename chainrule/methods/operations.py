@@ -10,7 +10,24 @@ import numpy as np
 from chainrule import dtypes
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions import activation, arithmetic, contraction, elementwise, indexing, logic, reduction, shape
+from chainrule.functions import (
+    activation,
+    arithmetic,
+    contraction,
+    counting,
+    diagonals,
+    elementwise,
+    extremes,
+    gathering,
+    indexing,
+    logic,
+    norms,
+    pieces,
+    reduction,
+    running,
+    shape,
+    sorting,
+)
 from chainrule.functions.creation import full_like
 from chainrule.functions.promotion import cast
 from chainrule.functions.words import teach
@@ -113,33 +130,33 @@ class Operations:
     deg2rad, rad2deg, signbit = elementwise.deg2rad, elementwise.rad2deg, elementwise.signbit
 
     sum, mean, var, std, prod = reduction.sum, reduction.mean, reduction.var, reduction.std, reduction.prod
-    amax, amin, argmax, argmin = reduction.amax, reduction.amin, reduction.argmax, reduction.argmin
-    max, min, any, all = reduction.max, reduction.min, reduction.any, reduction.all
-    count_nonzero, logsumexp, norm = reduction.count_nonzero, reduction.logsumexp, reduction.norm
-    cumprod, cummax, cummin, diff = reduction.cumprod, reduction.cummax, reduction.cummin, reduction.diff
-    median, quantile, aminmax = reduction.median, reduction.quantile, reduction.aminmax
+    amax, amin, argmax, argmin = extremes.amax, extremes.amin, extremes.argmax, extremes.argmin
+    max, min, any, all = extremes.max, extremes.min, reduction.any, reduction.all
+    count_nonzero, logsumexp, norm = reduction.count_nonzero, reduction.logsumexp, norms.norm
+    cumprod, cummax, cummin, diff = running.cumprod, running.cummax, running.cummin, running.diff
+    median, quantile, aminmax = sorting.median, sorting.quantile, extremes.aminmax
     nansum, nanmean = reduction.nansum, reduction.nanmean
-    cumsum, sort, argsort, topk = reduction.cumsum, reduction.sort, reduction.argsort, reduction.topk
+    cumsum, sort, argsort, topk = running.cumsum, sorting.sort, sorting.argsort, sorting.topk
 
     reshape, view, view_as, flatten = shape.reshape, shape.view, shape.view_as, shape.flatten
     unflatten, squeeze, unsqueeze = shape.unflatten, shape.squeeze, shape.unsqueeze
     permute, transpose, swapaxes, t = shape.permute, shape.transpose, shape.transpose, shape.t
     ravel, swapdims, moveaxis = shape.ravel, shape.swapdims, shape.moveaxis
-    fliplr, flipud, trace, diag_embed = shape.fliplr, shape.flipud, shape.trace, shape.diag_embed
+    fliplr, flipud, trace, diag_embed = shape.fliplr, shape.flipud, diagonals.trace, diagonals.diag_embed
     reshape_as = shape.view_as
     movedim, expand, expand_as = shape.movedim, shape.expand, shape.expand_as
     broadcast_to, repeat, tile = shape.broadcast_to, shape.repeat, shape.tile
-    repeat_interleave, flip, roll = shape.repeat_interleave, shape.flip, shape.roll
-    narrow, select, split, chunk, unbind = shape.narrow, shape.select, shape.split, shape.chunk, shape.unbind
+    repeat_interleave, flip, roll = shape.repeat_interleave, shape.flip, pieces.roll
+    narrow, select, split, chunk, unbind = pieces.narrow, pieces.select, pieces.split, pieces.chunk, pieces.unbind
     diagonal, diag, clone, contiguous, detach = (
-        shape.diagonal, shape.diag, shape.clone, shape.contiguous, shape.detach,
+        diagonals.diagonal, diagonals.diag, shape.clone, shape.contiguous, shape.detach,
     )  # fmt: skip
 
-    index_put, index_select, index_add = indexing.index_put, indexing.index_select, indexing.index_add
-    index_copy, index_fill, gather = indexing.index_copy, indexing.index_fill, indexing.gather
-    take_along_dim, scatter_add, scatter = indexing.take_along_dim, indexing.scatter_add, indexing.scatter
-    take, nonzero, masked_select = indexing.take, indexing.nonzero, indexing.masked_select
-    tril, triu, bincount, unique = indexing.tril, indexing.triu, indexing.bincount, indexing.unique
+    index_put, index_select, index_add = indexing.index_put, gathering.index_select, gathering.index_add
+    index_copy, index_fill, gather = gathering.index_copy, gathering.index_fill, gathering.gather
+    take_along_dim, scatter_add, scatter = gathering.take_along_dim, gathering.scatter_add, gathering.scatter
+    take, nonzero, masked_select = gathering.take, counting.nonzero, indexing.masked_select
+    tril, triu, bincount, unique = diagonals.tril, diagonals.triu, counting.bincount, counting.unique
 
     matmul, mm, bmm, mv, dot = (
         contraction.matmul,
@@ -149,7 +166,7 @@ class Operations:
         contraction.dot,
     )
     addmm, outer, inner = contraction.addmm, contraction.outer, contraction.inner
-    argwhere = indexing.argwhere
+    argwhere = counting.argwhere
 
     def where(self: Any, condition: Any, other: Any) -> Tensor:
         """This tensor where the condition holds, else `other`."""
@@ -159,11 +176,11 @@ class Operations:
         """The same number on the diagonal of a matrix, in place; of a tall one with `wrap` again below, after a gap."""
         if self.ndim != 2:
             raise ShapeError(f"fill_diagonal_ takes a matrix, got shape {tuple(self.shape)}.")
-        shape.diagonal(self).fill_(fill_value)
+        diagonals.diagonal(self).fill_(fill_value)
         if wrap and self.shape[1]:
             below = self.shape[1] + 1
             while below < self.shape[0]:
-                shape.diagonal(self[below:]).fill_(fill_value)
+                diagonals.diagonal(self[below:]).fill_(fill_value)
                 below += self.shape[1] + 1
         return self
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import ViewStep
 from chainrule.errors import GradientError, ShapeError
-from chainrule.functions import shape
+from chainrule.functions import pieces, shape
 from chainrule.functions.creation import read_shape
 from chainrule.functions.words import teach
 from chainrule.primitives.indexing import Index, Range
@@ -73,7 +73,7 @@ def resize_(self: Any, *size: Any) -> Tensor:
     if self._base is not None:
         raise ShapeError(f"resize_: a view of {old} entries cannot become one of {new}; clone() it first.")
     flat = self.detach_copy().reshape(-1)
-    kept = flat[:new] if new < old else shape.cat([flat, self.new_zeros(new - old)])
+    kept = flat[:new] if new < old else pieces.cat([flat, self.new_zeros(new - old)])
     if new < old:
         return self.change_shape(kept.reshape(to), (ViewStep(_Gone, {}, False),))
     back: list[tuple[Any, dict[str, Any]]] = [

@@ -27,8 +27,8 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.activation import log_softmax, softmax
 from chainrule.functions.creation import arange, full
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat
 from chainrule.nn.attention.causal import KeyValueCache
 from chainrule.nn.transformer.positions import places_from
 from chainrule.random import Generator, multinomial

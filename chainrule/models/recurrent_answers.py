@@ -22,7 +22,7 @@ from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.functions.activation import softmax
 from chainrule.functions.checking import check_numbers
-from chainrule.functions.shape import cat, stack
+from chainrule.functions.pieces import cat, stack
 from chainrule.models.generation import SequenceToSequence, need_tokens
 from chainrule.models.recurrent import make_recurrent, recurrent_rows
 from chainrule.nn.attention.dot_product import forbid

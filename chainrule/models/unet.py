@@ -6,7 +6,7 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.errors import ShapeError
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 

@@ -17,7 +17,7 @@ from typing import Any
 from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import empty, zeros
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.nn.init import normal_, trunc_normal_, xavier_uniform_, zeros_
 from chainrule.tensor import Parameter, Tensor
 

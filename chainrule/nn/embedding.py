@@ -12,8 +12,8 @@ from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.checking import check_numbers, check_range
 from chainrule.functions.creation import arange, empty, ones, zeros
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat
 from chainrule.nn.init import normal_
 from chainrule.nn.module import Module
 from chainrule.state import current_state

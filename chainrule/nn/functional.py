@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
 from chainrule.functions.activation import gelu, sigmoid
+from chainrule.functions.counting import one_hot
 from chainrule.functions.elementwise import tanh
-from chainrule.functions.indexing import one_hot
 from chainrule.functions.words import teach
 from chainrule.nn.activations.classic import log_softmax, relu, relu_, softmax
 from chainrule.nn.activations.piecewise import (

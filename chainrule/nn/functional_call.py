@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 
 
 def functional_call(

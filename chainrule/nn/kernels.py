@@ -23,8 +23,8 @@ from typing import Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor, zeros
+from chainrule.functions.pieces import stack
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import stack
 from chainrule.nn.convolution.layers import Conv2d, conv1d, conv2d, conv3d
 from chainrule.tensor import Tensor
 

@@ -185,16 +185,9 @@ def _newer_names(module: Any) -> set[str]:
     return {prefix + key for prefix, part in _parts(module) for key in part._absent_in_old_files}
 
 
-def has_extra_state(module: Any, method: str) -> bool:
-    """Whether a module's class defines `get_extra_state` or `set_extra_state` itself."""
-    from chainrule.nn.module import Module
-
-    return getattr(type(module), method) is not getattr(Module, method)
-
-
 def _extra_states(module: Any) -> dict[str, Any]:
     return {
-        f"{prefix}{EXTRA_STATE}": part for prefix, part in _parts(module) if has_extra_state(part, "set_extra_state")
+        f"{prefix}{EXTRA_STATE}": part for prefix, part in _parts(module) if part._has_extra_state("set_extra_state")
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.cell import Handle
 from chainrule.errors import ChainruleError
 from chainrule.nn.hooks import Hook, add_hook
-from chainrule.nn.loading import EXTRA_STATE, IncompatibleKeys, has_extra_state, load_state
+from chainrule.nn.loading import EXTRA_STATE, IncompatibleKeys, load_state
 
 
 class StateDictMethods:
@@ -41,7 +41,7 @@ class StateDictMethods:
         for name, entry in [*self._parameters.items(), *self._buffers.items()]:
             if entry is not None and name not in self._not_saved:
                 state[prefix + name] = entry if keep_vars else entry.detach()
-        if has_extra_state(self, "get_extra_state"):
+        if self._has_extra_state("get_extra_state"):
             state[prefix + EXTRA_STATE] = self.get_extra_state()
         for name, module in self.named_children():
             module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
@@ -79,6 +79,10 @@ class StateDictMethods:
     def set_extra_state(self, state: Any) -> None:
         """Take back what `get_extra_state` gave; called by `load_state_dict` after the tensors are there."""
         raise ChainruleError(f"{type(self).__name__} has no extra state; a class that has some defines the method.")
+
+    def _has_extra_state(self, method: str) -> bool:
+        """Whether the class defines `get_extra_state` or `set_extra_state` itself."""
+        return getattr(type(self), method) is not getattr(StateDictMethods, method)
 
     # -------------------------------------------------------------------------------------- hooks
 

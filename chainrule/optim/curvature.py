@@ -22,7 +22,7 @@ from chainrule.errors import GradientError, ShapeError
 from chainrule.func.derivatives import grad as grad_of
 from chainrule.functions.creation import eye
 from chainrule.functions.linalg import eigvalsh
-from chainrule.functions.shape import cat, stack
+from chainrule.functions.pieces import cat, stack
 from chainrule.random import Generator, randn
 from chainrule.tensor import Tensor
 

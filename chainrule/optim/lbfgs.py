@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.autodiff.mode import enable_grad, no_grad
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from chainrule.optim.line_search import Trial, strong_wolfe
 from chainrule.optim.optimizer import Optimizer, check_not_negative

@@ -12,8 +12,8 @@ from chainrule.cell import Handle, TensorCell
 from chainrule.changes import Group, State, WatchedDict, WatchedList, note_change
 from chainrule.errors import GradientError
 from chainrule.functions.creation import tensor
+from chainrule.nn.changing import clear_gradient
 from chainrule.nn.hooks import Hook, add_hook
-from chainrule.nn.module import clear_gradient
 from chainrule.optim.clock import clock_number, shared_number
 from chainrule.optim.saved_state import match_parameters
 from chainrule.primitives.trace import outside_of_trace

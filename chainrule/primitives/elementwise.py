@@ -11,41 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.primitives.error_function import erf, erfc
-from chainrule.primitives.primitive import Primitive, same_shape
+from chainrule.primitives.kinds import Binary, Unary
+from chainrule.primitives.logic import Where
+from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, DataType, Form
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
-
-_boolean = np.dtype(np.bool_)
-
-
-class Unary(Primitive, abstract=True):
-    """One argument, a result of the same shape and data type."""
-
-    @staticmethod
-    def shape(x: Array) -> Form:
-        return x.shape, x.dtype
-
-
-class Binary(Primitive, abstract=True):
-    """Two arguments of one shape and data type, and so is the result."""
-
-    @classmethod
-    def shape(cls, x: Array, y: Array) -> Form:
-        if x.shape != y.shape:
-            same_shape(cls.name, x, y)
-        return x.shape, x.dtype
-
-
-class Comparison(Primitive, abstract=True):
-    """Two arguments of one shape and data type; a boolean result, which has no gradient."""
-
-    @classmethod
-    def shape(cls, x: Array, y: Array) -> Form:
-        same_shape(cls.name, x, y)
-        return x.shape, _boolean
-
 
 # ------------------------------------------------------------------------------------------- arithmetic
 
@@ -394,7 +366,7 @@ class Sign(Unary):
 
     @staticmethod
     def evaluate(x: Array) -> Array:
-        return x.copy() if x.dtype == _boolean else np.sign(x)
+        return x.copy() if x.dtype == np.bool_ else np.sign(x)
 
     @staticmethod
     def grad_x(g: Tensor) -> Tensor:
@@ -423,84 +395,7 @@ class Round(Unary):
         return g * 0
 
 
-# --------------------------------------------------------------------------------- comparisons and logic
-
-
-class Equal(Comparison):
-    """z = [x = y]."""
-
-    latex = r"x = y"
-    evaluate = np.equal
-
-
-class Less(Comparison):
-    """z = [x < y]."""
-
-    latex = r"x < y"
-    evaluate = np.less
-
-
-class LessEqual(Comparison):
-    """z = [x ≤ y]."""
-
-    latex = r"x \le y"
-    evaluate = np.less_equal
-
-
-class BitwiseAnd(Binary):
-    """z = x ∧ y, bit by bit; on booleans the logical "and"."""
-
-    latex = r"x \wedge y"
-    evaluate = np.bitwise_and
-
-
-class BitwiseOr(Binary):
-    """z = x ∨ y, bit by bit; on booleans the logical "or"."""
-
-    latex = r"x \vee y"
-    evaluate = np.bitwise_or
-
-
-class BitwiseXor(Binary):
-    """z = x ⊕ y, bit by bit."""
-
-    latex = r"x \oplus y"
-    evaluate = np.bitwise_xor
-
-
-class BitwiseNot(Unary):
-    """z = ¬x, bit by bit; on booleans the logical "not"."""
-
-    latex = r"\neg x"
-    evaluate = np.invert
-
-
-# ----------------------------------------------------------------------------------------------- choice, type
-
-
-class Where(Primitive):
-    """z = x where the condition holds, else y."""
-
-    latex = r"c\,x + (1 - c)\,y"
-    moves = True
-
-    @staticmethod
-    def shape(condition: Array, x: Array, y: Array) -> Form:
-        same_shape("Where", x, y)
-        same_shape("Where", condition, x)
-        return x.shape, x.dtype
-
-    @staticmethod
-    def evaluate(condition: Array, x: Array, y: Array) -> Array:
-        return np.where(condition, x, y)
-
-    @staticmethod
-    def grad_x(g: Tensor, condition: Tensor) -> Tensor:
-        return g.masked_fill(~condition, 0)
-
-    @staticmethod
-    def grad_y(g: Tensor, condition: Tensor) -> Tensor:
-        return g.masked_fill(condition, 0)
+# ------------------------------------------------------------------------------------------------------ type
 
 
 class Cast(Primitive):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.primitives.elementwise import Unary
+from chainrule.primitives.kinds import Unary
 from chainrule.primitives.normal import CENTRE_LIMIT, CENTRE_OFFSET, FAR_TAIL_LIMIT, FLOAT64_NORMAL, TAIL_OFFSET
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Form

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.primitives.elementwise import Binary
+from chainrule.primitives.kinds import Binary
 
 
 class LeftShift(Binary):

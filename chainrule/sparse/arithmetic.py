@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.errors import ShapeError, SparseError
 from chainrule.functions.creation import make
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import is_sparse, is_tensor
-from chainrule.functions.shape import cat
 from chainrule.sparse import products, sums
 from chainrule.sparse.places import linear, places_of
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import as_tensor, empty, make, need_cpu, tensor
+from chainrule.functions.pieces import stack
 from chainrule.functions.promotion import is_tensor
-from chainrule.functions.shape import stack
 from chainrule.layouts import layout, read_layout, sparse_coo, sparse_csr, strided
 from chainrule.sparse.places import linear
 from chainrule.sparse.tensor import SparseTensor, read_conversion

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import CheckpointError, DivergedError
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.nn.module import Module
 from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from chainrule.optim.optimizer import Optimizer

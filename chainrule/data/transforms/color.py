@@ -15,7 +15,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions import shape
 from chainrule.functions.creation import arange, ones, ones_like, tensor, zeros
 from chainrule.functions.logic import where
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.nn.convolution.layers import conv2d
 from chainrule.tensor import Tensor
 

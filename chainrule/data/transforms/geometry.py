@@ -10,7 +10,7 @@ from chainrule.data.transforms.eight_bits import resize_bytes
 from chainrule.data.transforms.images import get_dimensions, is_picture, mode_name, on_floats, on_pixels, per_image
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
-from chainrule.functions import shape
+from chainrule.functions import pieces, shape
 from chainrule.functions.creation import arange, as_tensor, tensor
 from chainrule.functions.logic import where
 from chainrule.nn.resizing.resampling import interpolate
@@ -103,7 +103,7 @@ def _with_colour(x: Tensor, sides: tuple[int, int, int, int], fill: Any) -> Tens
         return shape.pad(x, sides, value=fill[0])
     if len(fill) != x.shape[1]:
         raise ShapeError(f"fill has {len(fill)} numbers for {x.shape[1]} channels.")
-    return shape.cat([shape.pad(x[:, i : i + 1], sides, value=v) for i, v in enumerate(fill)], 1)
+    return pieces.cat([shape.pad(x[:, i : i + 1], sides, value=v) for i, v in enumerate(fill)], 1)
 
 
 #: For each mode, which of n pixels stands at place i outside [0, n).

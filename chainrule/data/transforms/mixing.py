@@ -6,8 +6,8 @@ from typing import Any
 
 from chainrule.data.transforms.images import per_image
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.counting import one_hot
 from chainrule.functions.creation import arange
-from chainrule.functions.indexing import one_hot
 from chainrule.functions.logic import where
 from chainrule.nn.module import Module
 from chainrule.random import Generator, rand, randn

@@ -13,7 +13,7 @@ from chainrule.data.transforms.sample import Sample
 from chainrule.data.transforms.transform import RandomTransform, Transform
 from chainrule.errors import ShapeError
 from chainrule.functions.logic import where
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.random import Generator, rand, randint
 from chainrule.tensor import Tensor
 

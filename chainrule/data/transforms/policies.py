@@ -10,7 +10,7 @@ from chainrule.data.transforms.images import InterpolationMode, mode_name, on_fl
 from chainrule.data.transforms.transform import Transform
 from chainrule.functions.creation import tensor
 from chainrule.functions.logic import where
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.random import Generator, rand, randint
 from chainrule.tensor import Tensor
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from chainrule.data.transforms.conversion import from_picture, to_picture
 from chainrule.data.transforms.images import is_picture, need_image
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.tensor import Tensor
 
 

@@ -10,7 +10,7 @@ from chainrule.data.transforms.filters import smooth
 from chainrule.data.transforms.images import InterpolationMode, mode_name, on_floats
 from chainrule.data.transforms.transform import RandomTransform, Transform
 from chainrule.functions.creation import tensor
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.nn.resizing.grid_sampling import grid_sample
 from chainrule.random import Generator, rand
 from chainrule.tensor import Tensor

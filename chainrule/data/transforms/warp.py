@@ -13,7 +13,7 @@ from typing import Any
 from chainrule.data.transforms.images import get_dimensions, mode_name, on_floats, per_image
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import arange, as_tensor, tensor
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.nn.resizing.grid_sampling import grid_sample
 from chainrule.tensor import Tensor
 
@@ -183,7 +183,7 @@ def homography(start: Tensor, end: Tensor) -> Tensor:
     upper = stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1)
     lower = stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)
     from chainrule.functions.linalg import solve
-    from chainrule.functions.shape import cat
+    from chainrule.functions.pieces import cat
 
     return solve(cat([upper, lower], -2), cat([u, v], -1).unsqueeze(-1)).squeeze(-1)
 

@@ -13,7 +13,7 @@ from chainrule.autodiff.block import block
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions import elementwise
 from chainrule.functions.creation import full, ones, zeros
-from chainrule.functions.indexing import tril, triu
+from chainrule.functions.diagonals import tril, triu
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
 from chainrule.nn.dropout import dropout
 from chainrule.primitives.attention import Attention

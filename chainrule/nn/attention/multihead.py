@@ -7,8 +7,9 @@ from typing import Any
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import empty, zeros
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat, pad
+from chainrule.functions.shape import pad
 from chainrule.nn.attention.dot_product import attend, attention_weights, forbid
 from chainrule.nn.dropout import dropout
 from chainrule.nn.init import xavier_normal_, xavier_uniform_, zeros_

@@ -10,10 +10,11 @@ import numpy as np
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions import activation
 from chainrule.functions.checking import check_range
-from chainrule.functions.indexing import gather, nonzero
+from chainrule.functions.counting import nonzero
+from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat
 from chainrule.nn.container import ModuleList, Sequential
 from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module

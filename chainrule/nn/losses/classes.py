@@ -17,7 +17,7 @@ from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions import activation, elementwise
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones, zeros
-from chainrule.functions.indexing import gather
+from chainrule.functions.gathering import gather
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.reduction import ratio_of_sums
 from chainrule.nn.losses.old_words import with_old_words

@@ -15,10 +15,11 @@ from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.control import scan
 from chainrule.functions.creation import arange, tensor, zeros
-from chainrule.functions.indexing import gather
+from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat, stack
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat, pad, stack
+from chainrule.functions.shape import pad
 from chainrule.nn.losses.classes import Loss, reduce
 from chainrule.state import current_state
 from chainrule.tensor import Tensor

@@ -12,7 +12,7 @@ from chainrule.functions import activation
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
 from chainrule.functions.elementwise import exp
-from chainrule.functions.indexing import gather
+from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor, promote
 from chainrule.functions.reduction import in_float32

@@ -10,8 +10,9 @@ import numpy as np
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.activation import relu
 from chainrule.functions.checking import check_range
+from chainrule.functions.counting import one_hot
 from chainrule.functions.creation import zeros
-from chainrule.functions.indexing import gather, one_hot
+from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.activations.smooth import logsigmoid

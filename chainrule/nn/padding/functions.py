@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chainrule.errors import ShapeError
-from chainrule.functions import shape
+from chainrule.functions import pieces, shape
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.promotion import need_tensor
 from chainrule.random import randn
@@ -57,7 +57,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             )
         parts = [before_part(x, dim, before)] if before else []
         parts += [x, after_part(x, dim, after)] if after else [x]
-        x = shape.cat(parts, dim)
+        x = pieces.cat(parts, dim)
     return shape.pad(x, cut) if any(cut) else x
 
 

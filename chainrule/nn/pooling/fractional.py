@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import arange
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.nn.convolution.layers import batched, per_dimension
 from chainrule.nn.module import Module
 from chainrule.random import rand

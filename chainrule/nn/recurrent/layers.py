@@ -12,8 +12,8 @@ from chainrule.errors import ShapeError
 from chainrule.functions.control import scan
 from chainrule.functions.creation import arange, empty, zeros
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat, stack
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat, stack
 from chainrule.nn.dropout import dropout
 from chainrule.nn.init import uniform_
 from chainrule.nn.linear import check_dtype, linear

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from chainrule.autodiff.block import block
 from chainrule.functions import activation, elementwise
 from chainrule.functions.creation import tensor, zeros_like
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.tensor import Tensor
 
 #: The gradients of a step's results, None for those that nothing used.

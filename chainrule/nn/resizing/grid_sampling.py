@@ -11,8 +11,9 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import arange, linspace, ones, zeros
 from chainrule.functions.logic import where
+from chainrule.functions.pieces import cat, stack
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat, meshgrid, stack
+from chainrule.functions.shape import meshgrid
 from chainrule.tensor import Tensor
 
 

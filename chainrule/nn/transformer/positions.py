@@ -9,8 +9,8 @@ from chainrule.errors import ShapeError
 from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, empty
 from chainrule.functions.elementwise import cos, exp, sin
+from chainrule.functions.pieces import stack
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import stack
 from chainrule.nn.init import normal_
 from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor

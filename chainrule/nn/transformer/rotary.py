@@ -18,8 +18,8 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import from_numpy
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat
 from chainrule.nn.module import Module
 from chainrule.nn.transformer.positions import places_from
 from chainrule.tensor import Tensor

@@ -17,8 +17,8 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.errors import GradientError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
+from chainrule.functions.pieces import stack
 from chainrule.functions.reduction import in_float32
-from chainrule.functions.shape import stack
 from chainrule.tensor import Tensor
 
 Tensors = Tensor | Iterable[Tensor]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.tensor import Tensor
 
 

@@ -20,7 +20,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import eye
 from chainrule.functions.linalg import matrix_exp, qr, solve
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.nn.module import Module
 from chainrule.nn.utils.parametrize import register_parametrization
 from chainrule.random import randn

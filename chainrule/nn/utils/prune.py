@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chainrule.functions.creation import ones_like
-from chainrule.functions.shape import cat
+from chainrule.functions.pieces import cat
 from chainrule.nn.module import Module
 from chainrule.nn.utils.before_forward import WeightRule, parameter_of, rules_of, stop_computing
 from chainrule.random import rand

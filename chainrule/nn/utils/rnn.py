@@ -13,8 +13,9 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
+from chainrule.functions.pieces import stack
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import pad, stack
+from chainrule.functions.shape import pad
 from chainrule.tensor import Tensor
 
 

@@ -9,25 +9,22 @@ own (`Parameter(x)`, `x.detach().requires_grad_()`): it shows what its base hold
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import sys
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from chainrule.changes import WatchedList, note_change
+from chainrule.cell.claim import ALONE, ALONE_WITH_VIEW, Claim, holders, holders_with_view, is_owned
+from chainrule.cell.gradient import Gradients
 from chainrule.dtypes import DType, from_numpy_dtype
 from chainrule.errors import DTypeError, GradientError, ShapeError, TraceError
-from chainrule.primitives.constants import constant, note_made
+from chainrule.primitives.constants import note_made
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import refuse_symbol, settled
 from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
-from chainrule.tape import Hook, Leaf, Record
+from chainrule.tape import Leaf
 
 
 class ViewStep(NamedTuple):
@@ -62,18 +59,7 @@ class Size(tuple[int, ...]):
         return f"Size([{', '.join(map(str, self))}])"
 
 
-class Handle:
-    """Removes a hook again."""
-
-    def __init__(self, remove: Callable[[], None]) -> None:
-        self._remove = remove
-
-    def remove(self) -> None:
-        """Take the hook off. Doing it twice does no harm."""
-        self._remove()
-
-
-class TensorCell:
+class TensorCell(Gradients):
     """The cell: its value, its views, its gradient. `Tensor` adds the operations.
 
     Attributes:
@@ -309,12 +295,12 @@ class TensorCell:
         if overwrite is None or not plain or self._base is not None or _is_watched(state):
             return False
         entries = new.value.array
-        if _holders(self) != _ALONE or not _is_owned(self._value.array):
+        if holders(self) != ALONE or not is_owned(self._value.array):
             return False
-        claim, alone = _Claim(self), False
+        claim, alone = Claim(self), False
         try:
             # Counted again: until the claim another thread could take the value. From now on none can.
-            alone = claim.is_plain and _holders(claim) == _ALONE and _is_owned(claim._value.array)
+            alone = claim.is_plain and holders(claim) == ALONE and is_owned(claim._value.array)
             if alone:
                 overwrite(claim._value.array, entries, **parameters)
         finally:
@@ -332,14 +318,14 @@ class TensorCell:
         if base._base is not None or self._own or self._seen is None:
             return False
         entries = new.value.array
-        if self._seen is not base._value or _holders_with_view(self, base) != _ALONE_WITH_VIEW:
+        if self._seen is not base._value or holders_with_view(self, base) != ALONE_WITH_VIEW:
             return False
-        if not _is_owned(base._value.array):
+        if not is_owned(base._value.array):
             return False
-        whole, part, alone = _Claim(base), _Claim(self), False
+        whole, part, alone = Claim(base), Claim(self), False
         try:
             plain = whole.is_plain and part.is_plain and self._seen is whole._value
-            alone = plain and _holders_with_view(part, whole) == _ALONE_WITH_VIEW and _is_owned(whole._value.array)
+            alone = plain and holders_with_view(part, whole) == ALONE_WITH_VIEW and is_owned(whole._value.array)
             if alone:
                 overwrite(whole._value.array, entries, **step.parameters)
         finally:
@@ -371,154 +357,6 @@ class TensorCell:
         finally:
             state.gradients = before
 
-    # ------------------------------------------------------------------------------------- gradients
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a gradient is wanted for this tensor, or for something it was computed from."""
-        return self.value.source is not None
-
-    @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
-        self.requires_grad_(wanted)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Want a gradient for this tensor (or no longer), in place.
-
-        Raises DTypeError for integers and booleans, GradientError for the result of a recorded operation.
-        """
-        wanted_before = self.value.source is not None
-        if requires_grad is not wanted_before:
-            note_change()
-        if not requires_grad:
-            if not self.is_leaf:
-                raise GradientError("only leaves can stop requiring a gradient; detach() a computed tensor instead.")
-            if wanted_before:
-                self._note_leaf_change()
-                self._own = False
-                self._value = Value(self.value.array)
-        elif not wanted_before:
-            if not self.dtype.is_floating_point:
-                raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}.")
-            self._note_leaf_change()
-            if self._leaf is None:
-                self._leaf = _new_leaf()
-            wanted = Value(self.shared_array(), (self._leaf, 0))
-            if self._base is None:
-                self.set_value(wanted)
-            else:
-                self._own, self._value = True, wanted
-        return self
-
-    def _note_leaf_change(self) -> None:
-        trace = current_state().trace
-        if trace is not None:
-            trace.note_leaf_change(self)
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether this tensor was not computed by a recorded operation."""
-        source = self.value.source
-        return source is None or isinstance(source[0], Leaf)
-
-    @property
-    def grad_fn(self) -> Record | None:
-        """The record of the operation that made this tensor; None for leaves."""
-        source = self.value.source
-        return source[0] if source is not None and isinstance(source[0], Record) else None
-
-    @property
-    def grad(self) -> Any:
-        """The gradient collected by `backward`, a tensor of the same shape, or None.
-
-        Raises GradientError for one that a compiled step has used up and not kept; see `docs/differences.md`.
-        """
-        source = self.value.source
-        if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
-            return source[0].kept[source[1]]  # type: ignore[index]
-        if self._leaf is None:
-            return None
-        self._leaf.check_kept()
-        trace = current_state().trace
-        if trace is not None:
-            trace.note_gradient(self._leaf, "read")
-        return self._leaf.gradient
-
-    @grad.setter
-    def grad(self, gradient: Any) -> None:
-        if gradient is not None and (gradient.shape != self.shape or gradient.dtype is not self.dtype):
-            raise ShapeError(
-                f"the gradient of a {self.dtype} tensor of shape {tuple(self.shape)} cannot be "
-                f"{gradient.dtype} {tuple(gradient.shape)}."
-            )
-        source = self.value.source
-        if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
-            source[0].kept[source[1]] = gradient  # type: ignore[index]
-            return
-        if self._leaf is None:
-            if gradient is None:
-                return
-            self._leaf = _new_leaf()
-        trace = current_state().trace
-        if trace is not None:
-            trace.note_gradient(self._leaf, "set")
-        self._leaf.gradient, self._leaf.spent = gradient, False
-
-    @property
-    def kept_grad(self) -> Any:
-        """`grad`, or None for one that a compiled step has not kept: for those who only carry gradients along."""
-        return None if self._leaf is not None and self._leaf.spent else self.grad
-
-    def retain_grad(self) -> None:
-        """Keep the gradient of this computed tensor in `.grad` too. Raises GradientError if it has none."""
-        source = self.value.source
-        if source is None:
-            raise GradientError("retain_grad: this tensor does not require a gradient.")
-        if isinstance(source[0], Record):
-            source[0].kept = {source[1]: None, **(source[0].kept or {})}
-
-    def register_hook(self, hook: Hook) -> Handle:
-        """Call `hook(gradient)` in every backward pass when this tensor's gradient is complete.
-
-        A tensor that the hook returns replaces the gradient. The answer's `remove()` takes the hook off.
-
-        >>> import chainrule
-        >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)
-        >>> handle = x.register_hook(lambda g: 10 * g)
-        >>> x.sum().backward(); x.grad
-        tensor([10., 10.])
-        """
-        source = self.value.source
-        if source is None:
-            raise GradientError("register_hook: this tensor does not require a gradient, so it never gets one.")
-        return Handle(source[0].add_hook(source[1], hook))
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> Handle:
-        """Call `hook(tensor)` after a backward pass has added to this leaf's `.grad`; `remove()` takes the hook off.
-
-        Raises GradientError if the tensor is no leaf that requires a gradient.
-
-        >>> import chainrule
-        >>> x = chainrule.tensor([1.0, 2.0], requires_grad=True)
-        >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
-        >>> (3 * x).sum().backward()
-        tensor([3., 3.])
-        """
-        source = self.value.source
-        if source is None or not isinstance(source[0], Leaf):
-            raise GradientError("post-accumulate hooks belong to leaves that require a gradient.")
-        calls = source[0].after = source[0].after or WatchedList()
-
-        def call() -> None:
-            hook(self)
-
-        calls.append(call)
-        return Handle(lambda: calls.remove(call) if call in calls else None)
-
-    def detach_copy(self) -> Any:
-        """A tensor of the same value that is nobody's view and has no history."""
-        return constant(self.shared_array())
-
     # ------------------------------------------------------------------------------------- Python's protocols
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -546,90 +384,6 @@ class TensorCell:
 def _is_watched(state: Any) -> bool:
     """Whether somebody notes every operation."""
     return state.trace is not None or state.observer is not None
-
-
-def _is_owned(array: Any) -> bool:
-    """Whether the entries are this array's own, not a part of another one's that somebody could hold."""
-    return type(array) is np.ndarray and array.base is None and array.flags.writeable
-
-
-class _Claim(Value):
-    """What a cell holds while its array is written to, so that no other thread gets the value in the meantime.
-
-    It has no `array` until it is released: whoever asks for that waits. Nobody asks within a claim, so all get it.
-
-    Attributes:
-        _value: what the cell has held, and will be looked at as the cell's is: see `_holders`.
-        writer: the thread that writes.
-    """
-
-    __slots__ = ("_value", "writer")
-
-    def __init__(self, cell: TensorCell) -> None:
-        self.writer = threading.get_ident()
-        self._value = cell._value
-        self.source = self._value.source
-        cell._value = self
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether no other thread's claim came first."""
-        return type(self._value) is Value
-
-    def release(self, cell: TensorCell, changed: bool) -> None:
-        """Let the cell hold its old value again, or if the entries have changed another one."""
-        before = self._value
-        self.array = before.array  # of another thread's claim when that is released; which waits for nobody
-        if cell._value is self:
-            cell._value = Value(self.array, self.source) if changed or not self.is_plain else before
-
-    def __getattr__(self, name: str) -> Any:
-        """Called for what is not there: the array. Wait for it."""
-        if name != "array":
-            raise AttributeError(name)
-        waiting = True
-        while waiting:
-            # A finaliser within the writing thread must not wait for itself, nor a fork for a thread that it has not.
-            waiting = self.writer != threading.get_ident() and self.writer in sys._current_frames()
-            with contextlib.suppress(AttributeError):
-                return _GIVEN_ARRAY(self)
-            time.sleep(0)
-        return self._value.array.copy()
-
-
-_GIVEN_ARRAY: Callable[[Value], Any] = vars(Value)["array"].__get__
-
-
-def _holders(cell: TensorCell | _Claim) -> tuple[int, int]:
-    """How many hold a cell's value and its array, with the same additions every time: see `_ALONE`."""
-    return sys.getrefcount(cell._value), sys.getrefcount(cell._value.array)
-
-
-def _holders_with_view(view: TensorCell | _Claim, base: TensorCell | _Claim) -> tuple[int, ...]:
-    """The same for a view and its base. NumPy's view of an array holds it too."""
-    of_view = _holders(view)
-    value, array = _holders(base)
-    return *of_view, value, array - (view._value.array.base is base._value.array)
-
-
-def _count_alone() -> tuple[Any, Any]:
-    """What the counts are when nobody else holds anything, measured: what Python itself adds depends on its version."""
-    base, view = TensorCell(), TensorCell()
-    base._value, view._value = Value(np.zeros(2)), Value(np.zeros(()))
-    alone = _holders(base)
-    view._base, view._seen = base, base._value
-    return alone, _holders_with_view(view, base)
-
-
-_ALONE, _ALONE_WITH_VIEW = _count_alone()
-
-
-def _new_leaf() -> Leaf:
-    leaf = Leaf()
-    trace = current_state().trace
-    if trace is not None:
-        trace.note_leaf(leaf)
-    return leaf
 
 
 def change_of_leaf(what: str) -> GradientError:

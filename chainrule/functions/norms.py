@@ -1,0 +1,89 @@
+"""Norms: how large all entries are together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.autodiff.block import block
+from chainrule.dtypes import as_dtype
+from chainrule.errors import DTypeError
+from chainrule.functions.dimensions import Dimensions, kept
+from chainrule.functions.extremes import amax, amin
+from chainrule.functions.promotion import cast
+from chainrule.functions.reduction import any, need_floating, root, sum
+from chainrule.primitives.linear_algebra import SVD
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+
+def norm(
+    input: Tensor, p: float | str | None = 2, dim: Dimensions = None, keepdim: bool = False, dtype: Any = None
+) -> Tensor:
+    """The p-norm over `dim`, (Σ|x|^p)^(1/p); ∞ gives the largest |x|, 0 counts the entries that are not 0.
+
+    "fro" is 2; "nuc", of matrices or of two dimensions `dim`, is the sum of the singular values.
+    dtype: a floating-point type that the entries are converted to first.
+
+    >>> import chainrule
+    >>> chainrule.norm(chainrule.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    if dtype is not None:
+        input = cast(input, as_dtype(dtype).numpy)
+    need_floating(input, "norm")
+    if p is None:
+        p = 2
+    if input.dtype.itemsize == 2:  # the powers of halves overflow where their norm does not
+        return norm(input.float(), p, dim, keepdim).to(input.dtype)
+    if p in ("fro", 2):
+        return _euclidean(input, dim, keepdim)
+    if p == "nuc":
+        return nuclear_norm(input, (-2, -1) if dim is None else dim, keepdim)
+    if isinstance(p, str):
+        raise DTypeError(f"norm: p is a number, 'fro' or 'nuc', got {p!r}; other matrix norms are in linalg.")
+    size = input.abs()
+    if p == float("inf"):
+        return amax(size, dim, keepdim)
+    if p == float("-inf"):
+        return amin(size, dim, keepdim)
+    if p == 0:
+        return sum(_counted(input), dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    nothing = input == 0  # where the power has no derivative for p < 1
+    total = sum((size.masked_fill(nothing, 1) ** p).masked_fill(nothing, 0), dim, keepdim)
+    # A negative power of 0 is ∞, and the norm then 0, whatever the others are.
+    zero = any(nothing, dim, keepdim) if p < 0 else total == 0
+    return (total.masked_fill(zero, 1) ** (1 / p)).masked_fill(zero, 0)
+
+
+def nuclear_norm(A: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    """The sum of the singular values of the matrices in two dimensions."""
+    rows, columns = (d % A.ndim for d in dim)
+    total = SVD.apply(A.movedim((rows, columns), (-2, -1)))[1].sum(-1)
+    return kept(total, A.shape, (rows, columns), keepdim)
+
+
+@block
+def _counted(input: Tensor) -> Tensor:
+    """1 where an entry is not 0. It can be differentiated, but nothing comes back, as in PyTorch."""
+    return (input != 0).to(input.dtype)
+
+
+@_counted.gradient
+def _(g: Tensor) -> None:
+    return None
+
+
+def _euclidean(input: Tensor, dim: Dimensions, keepdim: bool) -> Tensor:
+    """The root of the sum of squares; in float64 where squares leave the range of float32."""
+    squares = sum(input * input, dim, keepdim)
+    if input.dtype.itemsize == 4:
+        array = squares.value.array
+        if not isinstance(array, np.ndarray) or not ((array > 1e-30) & (array < np.inf)).all():
+            wide = input.double()
+            return cast(root(sum(wide * wide, dim, keepdim)), input.value.array.dtype)
+    return root(squares)
