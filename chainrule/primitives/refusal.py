@@ -35,7 +35,12 @@ _READERS = {
     "numpy": "numpy()", "tolist": "tolist()",
 }  # fmt: skip
 #: Where the question is only passed on.
-_PASSED_ON = ("chainrule.cell", "chainrule.primitives.trace", "chainrule.primitives.refusal")
+_PASSED_ON = (
+    "chainrule.cell.cell",
+    "chainrule.cell.gradient",
+    "chainrule.primitives.trace",
+    "chainrule.primitives.refusal",
+)
 #: What stands between the user's code and what it calls, while a step is traced.
 _BETWEEN = ("chainrule.compiler.readers", "chainrule.compiler.calls")
 
