@@ -146,14 +146,10 @@ def test_unet_s_defaults_and_its_name() -> None:
     assert count(models.create("unet")) == parameters_of_unet(3, 2, 16, 3) == count(UNet())
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 3, 9, 8), (1, 3, 8, 10), (1, 3, 7, 7), (1, 3, 2, 2), (1, 1, 8, 8), (3, 8, 8), (8, 8)]
-)
+@pytest.mark.parametrize("shape", [(1, 3, 3, 8), (1, 3, 8, 2), (1, 1, 8, 8), (3, 8, 8), (8, 8)])
 def test_unet_says_which_sizes_it_takes(shape: tuple[int, ...]) -> None:
     got = str(shape).replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(
-        chainrule.ShapeError, match=rf"depth 2 .*\(N, 3, H, W\).* multiples of 4, got {got}; pad or crop"
-    ):
+    with pytest.raises(chainrule.ShapeError, match=rf"\(N, 3, H, W\) of at least 4×4 pixels, got {got}"):
         UNet(3, 2, base=2, depth=2)(chainrule.zeros(*shape))
 
 

@@ -59,17 +59,17 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
     import rich.console
     import rich.table
 
-    table = rich.table.Table(box=None, header_style="bold")
-    for title in ("name", "parameters", "FLOPs", "input", "task", "paper"):
-        table.add_column(
-            title, justify="right" if title in ("parameters", "FLOPs") else "left", no_wrap=title == "name"
-        )
-    for row in rows:
-        shape = "×".join(map(str, row["input"]))
-        table.add_row(
-            row["name"], _number(row["parameters"]), _short(row["flops"]), shape, row["task"], row["paper"]
-        )  # fmt: skip
-    rich.console.Console().print(table, markup=False)
+    console = rich.console.Console()
+    for task in dict.fromkeys(row["task"] for row in rows):
+        table = rich.table.Table(box=None, header_style="bold", title=task, title_justify="left")
+        for title in ("name", "parameters", "FLOPs", "input", "paper"):
+            table.add_column(title, justify="right" if title in ("parameters", "FLOPs") else "left")
+        for row in rows:
+            if row["task"] == task:
+                shape = "×".join(map(str, row["input"]))
+                table.add_row(row["name"], _number(row["parameters"]), _short(row["flops"]), shape, row["paper"])
+        console.print(table, markup=False, crop=False, no_wrap=True)
+        console.print()
 
 
 def _print_one(row: dict[str, Any], options: dict[str, Any]) -> None:

@@ -83,9 +83,7 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(x))
 
 
-@register(
-    "convnet", task="classification", data="images", input=(1, 32, 32), paper="the usual pattern; LeCun et al. 1998"
-)
+@register("convnet", task="classification", data="images", input=(1, 32, 32), paper="after LeCun et al. 1998")
 def convnet(**options: Any) -> ConvNet:
     """A `ConvNet` with these options.
 

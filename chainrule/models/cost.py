@@ -54,11 +54,16 @@ def count_flops(model: Module, shape: Sequence[int], dtype: Any = "float32") -> 
     mode = model.training
     model.eval()
     try:
-        with tracing(Trace()) as trace:
-            model(Primitive.make_tensor(trace.new_input(tuple(shape), as_dtype(dtype).numpy, False)))
+        return sum(_flops(equation) for equation in traced(model, shape, dtype)[0])
     finally:
         model.train(mode)
-    return sum(_flops(equation) for equation in trace.equations)
+
+
+def traced(model: Module, shape: Sequence[int], dtype: Any = "float32") -> tuple[list[Equation], tuple[int, ...]]:
+    """What a module computes for an input of this shape, operation by operation, and the shape of its output."""
+    with tracing(Trace()) as trace:
+        output = model(Primitive.make_tensor(trace.new_input(tuple(shape), as_dtype(dtype).numpy, False)))
+    return trace.equations, tuple(output.shape)
 
 
 def _flops(equation: Equation) -> int:

@@ -28,12 +28,23 @@ from chainrule.nn.module import Module
 
 #: The files that declare entries.
 FAMILIES = (
+    "chainrule.models.alexnet",
+    "chainrule.models.autoencoder",
     "chainrule.models.convnet",
     "chainrule.models.decoder",
+    "chainrule.models.fcn",
+    "chainrule.models.googlenet",
+    "chainrule.models.keypoints",
     "chainrule.models.lenet5",
+    "chainrule.models.linear_models",
+    "chainrule.models.maxout",
     "chainrule.models.mlp",
+    "chainrule.models.mobilenet",
+    "chainrule.models.nin",
     "chainrule.models.resnet",
+    "chainrule.models.resnet_cifar",
     "chainrule.models.unet",
+    "chainrule.models.vgg",
 )
 
 P = ParamSpec("P")
