@@ -60,7 +60,7 @@ def save(obj: Any, f: File) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    from chainrule.train.files import write_atomically  # here, because the package `train` saves too
+    from chainrule.files import write_atomically  # here, because the package `train` saves too
 
     structure, arrays = pack(obj)
     record = {"version": _VERSION, "checksum": _checksum(structure, arrays), "object": structure}

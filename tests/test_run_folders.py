@@ -229,7 +229,7 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from chainrule.train.files import write_atomically
+from chainrule.files import write_atomically
 write_atomically(Path(sys.argv[1]) / "w.safetensors", lambda p: (p.write_text("x"), os.kill(os.getpid(), signal.SIGKILL)))
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import models, nn, train
-from chainrule.train.files import write_atomically
+from chainrule.files import write_atomically
 
 
 def test_evaluation_restores_modes() -> None:

@@ -116,7 +116,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:
-    from chainrule.train.files import write_atomically
+    from chainrule.files import write_atomically
 
     def write(temporary: Path) -> None:
         with open(temporary, "w", encoding="utf-8", newline="") as file:

@@ -62,7 +62,7 @@ def write_shards(arrays: Mapping[str, np.ndarray], folder: Path, max_size: int |
 
     A single array that is larger gets a file of its own. What an earlier writing has left in the folder goes.
     """
-    from chainrule.train.files import write_atomically
+    from chainrule.files import write_atomically
 
     shards = _divided(arrays, _bytes(max_size))
     names = [WEIGHTS]
@@ -123,7 +123,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, atomically."""
-    from chainrule.train.files import write_atomically
+    from chainrule.files import write_atomically
 
     text = json.dumps(content, indent=2) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -36,9 +36,11 @@ from chainrule.nn.attention.causal import CausalSelfAttention, KeyValueCache
 from chainrule.nn.attention.multihead import MultiheadAttention
 from chainrule.nn.bilinear import Bilinear
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from chainrule.nn.convolution.field import ReceptiveField
 from chainrule.nn.convolution.layers import Conv1d, Conv2d, Conv3d
 from chainrule.nn.convolution.matrix import convolution_matrix
-from chainrule.nn.convolution.receptive_field import ReceptiveField, output_size, receptive_field
+from chainrule.nn.convolution.output_size import output_size
+from chainrule.nn.convolution.receptive_field import receptive_field
 from chainrule.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.distance import CosineSimilarity, PairwiseDistance
 from chainrule.nn.dropout import (

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.files import write_atomically
 from chainrule.rl.episode import Array
 from chainrule.rl.mdp import MDP
 from chainrule.rl.planning import best_actions
 from chainrule.rl.worlds.control import Acrobot, CartPole, MountainCar, Pendulum, Physics
 from chainrule.rl.worlds.gridworld import MOVES, Gridworld
-from chainrule.train.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

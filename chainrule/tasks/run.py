@@ -24,6 +24,7 @@ import numpy as np
 from chainrule import optim
 from chainrule.data.loader import DataLoader
 from chainrule.errors import DataError, DivergedError
+from chainrule.files import write_atomically
 from chainrule.nn.module import Module
 from chainrule.random import manual_seed
 from chainrule.tasks.kinds import load_task, restore_task
@@ -32,7 +33,6 @@ from chainrule.tasks.task import Parts, Task
 from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder
 from chainrule.train.doctor import Doctor
 from chainrule.train.early_stopping import EarlyStopping
-from chainrule.train.files import write_atomically
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.report import Report, write_report
 from chainrule.train.trainer import Trainer

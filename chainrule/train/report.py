@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.train.files import write_atomically
+from chainrule.files import write_atomically
 
 if TYPE_CHECKING:
     from chainrule.train.doctor.finding import Finding

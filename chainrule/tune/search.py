@@ -69,7 +69,7 @@ class Search:
         """Two pictures in one PNG: each trial's value with the best so far, and what mattered."""
         from matplotlib.figure import Figure
 
-        from chainrule.train.files import write_atomically
+        from chainrule.files import write_atomically
 
         figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
         history, importance = figure.subplots(1, 2)

@@ -12,7 +12,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions.creation import make, zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.convolution.layers import per_dimension
-from chainrule.nn.convolution.receptive_field import output_size
+from chainrule.nn.convolution.output_size import output_size
 from chainrule.tensor import Tensor
 
 Places = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from chainrule.autodiff.mode import enable_grad
 from chainrule.errors import ChainruleError, ShapeError
 from chainrule.functions.creation import zeros
+from chainrule.nn.convolution.field import ReceptiveField, after, sees_all
 from chainrule.nn.convolution.layers import ConvolutionBase
-from chainrule.nn.convolution.receptive_field import ReceptiveField, after, sees_all
 from chainrule.nn.module import Module
 from chainrule.tape import Node, Record
 from chainrule.tensor import Tensor

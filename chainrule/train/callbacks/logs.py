@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chainrule.files import write_atomically
 from chainrule.train.callbacks.callback import Callback
-from chainrule.train.files import write_atomically
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer

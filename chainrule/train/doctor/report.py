@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainrule.errors import DataError
+from chainrule.files import write_atomically
 from chainrule.train.doctor.finding import SEVERITIES, Finding
-from chainrule.train.files import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
