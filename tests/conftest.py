@@ -1,6 +1,7 @@
-"""What holds for every test: one BLAS thread, the same examples each time, and no silent skips in CI."""
+"""What holds for every test: one BLAS thread, the same examples each time, nothing left behind, no silent skips in CI."""
 
 import os
+from pathlib import Path
 
 # Before anything imports NumPy, which reads these once. pytest-xdist already keeps every core busy, and sums
 # come out the same with one worker or many.
@@ -21,14 +22,34 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 collect_ignore = ["scripts", "stand_in"]
 
 
+ROOT = Path(__file__).parents[1]
+BEFORE = pytest.StashKey[set[str]]()
+
+
+def entries() -> set[str]:
+    """What lies in the project's folder, caches left out."""
+    return {path.name for path in ROOT.iterdir() if not path.name.startswith((".", "__pycache__"))}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember what there was before."""
+    session.config.stash[BEFORE] = entries()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run in CI (the variable CI is set) in which a test was skipped: it would have shown nothing.
+    """Fail a run that leaves files behind; and one in CI (the variable CI is set) in which a test was skipped.
 
-    Files that are all peer tests may be, where these are left out and PyTorch is not there to import them with.
+    It would have shown nothing. Files that are all peer tests may be, where these are left out and PyTorch is not there to import them with.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if not os.environ.get("CI") or reporter is None:  # pytest-xdist's workers have no reporter
+    if reporter is None:  # pytest-xdist's workers have none
+        return
+    left = sorted(entries() - session.config.stash[BEFORE])
+    if left and exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"\nthe tests left {', '.join(left)} behind: they write into tmp_path.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if not os.environ.get("CI"):
         return
     without_peers = session.config.option.markexpr == "not peer"
     reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
