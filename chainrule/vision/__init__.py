@@ -1,4 +1,6 @@
-"""PyTorch-vision's names for what `chainrule.data` and `chainrule.models` do: `datasets`, `io`, `transforms`, `utils`.
+"""PyTorch-vision's names for what `chainrule.data` and `chainrule.models` do.
+
+`datasets`, `io`, `models`, `transforms`, `utils`.
 
 >>> from chainrule import vision
 >>> vision.transforms.CenterCrop(8)
@@ -7,14 +9,10 @@ CenterCrop(size=(8, 8))
 
 import importlib
 
-__all__ = ["datasets", "io", "transforms", "utils"]
+__all__ = ["datasets", "io", "models", "transforms", "utils"]
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:  # loaded when it is first used
         return importlib.import_module(f"chainrule.vision.{name}")
-    if name == "models":
-        raise AttributeError(
-            "chainrule.vision has no 'models': use chainrule.models, and chainrule.transfer for weights"
-        )
     raise AttributeError(f"chainrule.vision has no {name!r}")
