@@ -313,6 +313,7 @@ if TYPE_CHECKING:
         set_float32_matmul_precision,
         use_deterministic_algorithms,
     )
+    from chainrule.functions.changing import *  # noqa: F403 - a list, as below
     from chainrule.functions.control import scan
     from chainrule.functions.gamma import digamma, erfinv, lgamma, polygamma
     from chainrule.functions.joining import (
@@ -466,6 +467,13 @@ _LATER = {
         "set_float32_matmul_precision",
         "use_deterministic_algorithms",
     ],
+    "chainrule.functions.changing": """
+        abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_
+        atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ erf_ erfc_ exp2_ exp_
+        expm1_ fill_ fix_ floor_ frac_ gcd_ index_put_ lcm_ ldexp_ log10_ log1p_ log2_ log_ logit_
+        nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ resize_as_ round_ rsqrt_ sigmoid_ sin_ sinc_
+        sinh_ sqrt_ square_ tan_ tanh_ trunc_ xlogy_ zero_
+    """.split(),  # noqa: SIM905 - sixty names in six lines
     "chainrule.functions.control": ("scan",),
     "chainrule.func.mapping": ("vmap",),
     "chainrule.functions.joining": [

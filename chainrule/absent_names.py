@@ -238,7 +238,6 @@ _MODULES: dict[str, str] = {
     "there is one kind of derivative, the backward pass: func.jvp and func.jacfwd give forward products": """
         autograd.forward_ad""",
     "use compile(step).profile(…) or cProfile": "autograd.profiler autograd.profiler_legacy autograd.profiler_util",
-    "use autograd.gradcheck, the function": "autograd.gradcheck",
     "use multiprocessing.spawn, the function": "multiprocessing.spawn",
     "use multiprocessing.Pool and Queue, which are Python's": """
         multiprocessing.pool multiprocessing.queue multiprocessing.reductions""",

@@ -28,6 +28,7 @@ class State:
         paths: the path of every module in the tree that is running, by identity; None outside of all.
         trace: the trace that notes operations instead of evaluating them, if any.
         derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
+        keeping: whether backward passes keep what they used: the next sample of a batch (`vmap`) comes the same way.
         observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
         saving: what goes between a record and what it keeps (`autograd.graph.saved_tensors_hooks`): None, what packs
             it, or why nothing may.
@@ -35,12 +36,15 @@ class State:
             takes a tenth of the time of `np.errstate`.
     """
 
-    __slots__ = ("block", "derivatives", "gradients", "module", "observer", "path", "paths", "quiet", "saving", "trace")
+    __slots__ = (
+        "block", "derivatives", "gradients", "keeping", "module", "observer", "path", "paths", "quiet", "saving", "trace",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.block: BlockUse | None = None
         self.derivatives = 0
         self.gradients = True
+        self.keeping = False
         self.path = ""
         self.module = ""
         self.paths: dict[int, str] | None = None

@@ -86,6 +86,15 @@ class Leaf(Node):
         self._home: Any = None
         self.after: list[Callable[[], None]] | None = None
 
+    def name(self) -> str:
+        """PyTorch's name of the end of the tape: here gradients are added up."""
+        return "AccumulateGrad"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Nothing: the tape ends here."""
+        return ()
+
     def check_kept(self) -> None:
         """Raise a GradientError if there was a gradient that is not kept."""
         if self.spent:
@@ -225,7 +234,7 @@ def backpropagate(
                         state.trace.check_record(node)
                     for source, gradient in _send_through(node, gradients, onward):
                         deliver(source, gradient)
-                    if not keep_graph:
+                    if not (keep_graph or state.keeping):
                         node.saved = None
             elif isinstance(node, Leaf) and useful is None:
                 node.collect(gradients[0], differentiable)

@@ -132,6 +132,11 @@ def _hold(tensor: Tensor, data: Any) -> None:
 
 
 def _made_of(data: Any) -> Value:
+    if hasattr(data, "to_dense"):
+        raise TypeError(
+            "a parameter or a buffer is a dense tensor, this one is sparse: make it of its values() and put the sparse "
+            "tensor together in forward, or make it of to_dense()."
+        )
     return tensor(data, dtype=get_default_dtype())._value
 
 

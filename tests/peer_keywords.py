@@ -71,6 +71,10 @@ REASONS: dict[str, dict[str, str]] = {
     "no_grad": {"+orig_func": "the decorator without parentheses; in PyTorch an argument of __new__"},
     "autograd.no_grad": {"+orig_func": "the decorator without parentheses; in PyTorch an argument of __new__"},
     "nonzero": {"+as_tuple": "PyTorch takes it too, outside of the schema"},
+    **{
+        name: {"-input": "the method itself, whose tensor has no keyword", "+self": "the method itself"}
+        for name in ("detach_", "fill_", "resize_as_", "zero_")
+    },
     "load": {
         "-pickle_module": "nothing is unpickled here",
         "+classes": "only here: classes of one's own that may be made, for this file alone",

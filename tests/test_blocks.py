@@ -164,6 +164,26 @@ def test_function_with_the_wrong_number_of_gradients() -> None:
         Forgetful.apply(x, x).sum().backward()
 
 
+def test_function_with_gradients_for_inputs_that_there_are_not() -> None:
+    class Generous(autograd.Function):
+        extra: Any = (None, None)
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, factor: float = 3.0) -> Any:
+            return x * factor
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 3.0, *Generous.extra
+
+    x = chainrule.ones(2, requires_grad=True)
+    Generous.apply(x).sum().backward()  # as PyTorch, which takes None for arguments that were left out
+    assert x.grad.tolist() == [3.0, 3.0]
+    Generous.extra = (None, chainrule.ones(2))
+    with pytest.raises(chainrule.GradientError, match="3 gradients; forward takes 1"):
+        Generous.apply(x).sum().backward()
+
+
 @chainrule.block
 def polar(r: Any, angle: Any) -> Any:
     return r * angle.cos(), r * angle.sin()

@@ -13,7 +13,7 @@ from tests.samples import SAMPLES
 from tests.test_registry import as_list, is_float
 
 
-def apply_all(name: str, tensors: list[Any], single: bool) -> list[Any]:
+def apply_all(name: str, tensors: list[Any]) -> list[Any]:
     """The results of all samples, and the gradients of sums weighted with themselves."""
     primitive, remaining, found = registry[name], iter(tensors), []
     for sample in SAMPLES[name]:
@@ -38,20 +38,21 @@ def test_compiled_is_eager(name: str, single: bool) -> None:
         for x in sample.inputs:
             array = np.asarray(x)
             tensors.append(chainrule.tensor(array.astype(np.float32) if single and is_float(array) else array))
-    eager = apply_all(name, tensors, single)
-    compiled = chainrule.compile(lambda *given: apply_all(name, list(given), single))(*tensors)
-    assert len(eager) == len(compiled)
-    for i, (want, have) in enumerate(zip(eager, compiled, strict=True)):
+    eager = apply_all(name, tensors)
+    compiled = chainrule.compile(lambda *given: apply_all(name, list(given)))(*tensors)
+    # What rounding alone does to a result: in float32 nobody need be nearer than that.
+    exact = apply_all(name, [t.double() if t.dtype.is_floating_point else t for t in tensors]) if single else eager
+    assert len(eager) == len(compiled) == len(exact)
+    for i, (want, have, wide) in enumerate(zip(eager, compiled, exact, strict=True)):
         assert (have.dtype, have.shape) == (want.dtype, want.shape)
         a, b = have.numpy(), want.numpy()
         if a.dtype.kind == "f":
             scale = np.max(np.abs(b[np.isfinite(b)]), initial=1.0)
-            np.testing.assert_allclose(
-                a,
-                b,
-                rtol=1e-10 if not single else 2e-5,
-                atol=scale * (1e-12 if not single else 1e-5),
-                err_msg=f"result {i}",
-            )
+            near = scale * (1e-12 if not single else 1e-5)
+            with np.errstate(invalid="ignore"):
+                rounding = np.nan_to_num(np.abs(b - wide.numpy()), nan=0.0, posinf=0.0)
+            bound = near + 4 * rounding
+            same = np.isclose(a, b, rtol=1e-10 if not single else 2e-5, atol=bound, equal_nan=True)
+            assert same.all(), f"result {i}: {a[~same]} compiled, {b[~same]} eager"
         else:
             np.testing.assert_array_equal(a, b, err_msg=f"result {i}")

@@ -208,3 +208,12 @@ def test_anomaly_detection_can_be_switched() -> None:
         (x - 2).log()
     chainrule.autograd.set_detect_anomaly(False)
     (x - 2).log()
+
+
+def test_vmap_of_a_backward_pass_through_one_graph_that_was_made_outside() -> None:
+    x = chainrule.randn(3, requires_grad=True)
+    y = x**2
+    rows = chainrule.vmap(lambda v: chainrule.autograd.grad(y, x, v)[0])(chainrule.eye(3))
+    np.testing.assert_allclose(rows.numpy(), 2 * np.diag(x.detach().numpy()), rtol=1e-6)
+    with pytest.raises(chainrule.GradientError, match="a second time"):  # the last sample was the graph's last use
+        y.sum().backward()

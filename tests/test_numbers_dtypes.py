@@ -53,12 +53,15 @@ OPERATORS: dict[str, Call] = {
     "x & y": lambda lib, x, y: x & y,
     "x | y": lambda lib, x, y: x | y,
     "x ^ y": lambda lib, x, y: x ^ y,
+    "x << y": lambda lib, x, y: x << y,
+    "x >> y": lambda lib, x, y: x >> y,
     "where": lambda lib, x, y: lib.where(lib.tensor([True, False, True]), x, y),
     **{name: _named(name) for name in ("pow", "float_power", "xlogy", "remainder")},
 }
 _TAKING_NUMBERS = (
     *("add", "sub", "rsub", "mul", "div", "floor_divide", "fmod", "copysign"),
     *("eq", "ne", "lt", "le", "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor"),
+    *("bitwise_left_shift", "bitwise_right_shift"),
 )
 #: These take a Python number as the second operand only.
 FUNCTIONS: dict[str, Call] = {

@@ -32,7 +32,8 @@ def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> N
     [
         (chainrule, "sparse_csc_tensor", "sparse_csr_tensor"),
         (chainrule, "conv2d", "use nn.functional.conv2d"),
-        (chainrule, "abs_", r"x\.abs_"),
+        (chainrule, "add_", r"x\.add_"),
+        (chainrule, "celu_", r"use nn\.functional\.celu_"),
         (chainrule, "soft_max", "did you mean softmax"),
         (chainrule.nn, "SyncBatchNorm", "several processes"),
         (chainrule.nn, "Liner", "did you mean Linear"),

@@ -395,6 +395,8 @@ MISUSE = {
     "lib.stack([x, y])": "stack (2, 3) (4, 5)",
     "x.split([1, 2])": "split [1, 2] 2",
     "x.narrow(0, 1, 5)": "narrow 5 2",
+    "x.sum().narrow(0, 0, 1)": "narrow 0-d",
+    "x.sum().select(0, 0)": "select 0-d",
     "x[5]": "index (2, 3) 5",
     "x[x[0] > 0]": "mask (3,) (2, 3)",
     "x.gather(0, lib.zeros(1, dtype=lib.int64))": "gather (1,) (2, 3)",

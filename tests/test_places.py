@@ -30,6 +30,8 @@ from chainrule import nn
         "from chainrule.amp.autocast_mode import autocast",
         "from chainrule.autograd.graph import saved_tensors_hooks, save_on_cpu",
         "from chainrule.autograd.grad_mode import no_grad",
+        "from chainrule.autograd.gradcheck import GradcheckError, gradcheck; assert 'function' in str(gradcheck)",
+        "import chainrule.autograd.gradcheck as function; assert function is chainrule.autograd.gradcheck",
         "from chainrule.utils.benchmark import Timer",
         "from chainrule.utils.model_zoo import load_url",
         "from chainrule.utils.hooks import RemovableHandle",
@@ -43,7 +45,7 @@ from chainrule import nn
     ],
 )
 def test_the_import_statement_works(line: str) -> None:
-    exec(line, {})
+    exec(line, {"chainrule": chainrule})
 
 
 @pytest.mark.parametrize(

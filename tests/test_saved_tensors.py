@@ -110,6 +110,7 @@ def test_next_functions_lead_to_the_leaves() -> None:
     assert product.name() == "Multiply" and place == 0
     (leaf, _), nothing = product.next_functions
     assert nothing == (None, 0)
+    assert leaf.next_functions == () and leaf.name() == "AccumulateGrad"  # PyTorch's name for it
     edge = graph.get_gradient_edge(x)
     assert edge.node is leaf and isinstance(leaf, graph.Node)
     with pytest.raises(chainrule.GradientError):

@@ -278,3 +278,14 @@ def test_dense_and_back(shape: Any) -> None:
         assert A.is_coalesced() and A.sparse_dim() == rank
         np.testing.assert_array_equal(A.to_dense().numpy(), x)
         np.testing.assert_array_equal((A + A).coalesce().to_dense().numpy(), 2 * x)
+
+
+def test_modules_hold_sparse_tensors_as_attributes_alone() -> None:
+    layer = chainrule.nn.Linear(2, 2)
+    layer.adjacency = coo()
+    assert layer.adjacency.shape == coo().shape and list(layer.state_dict()) == ["weight", "bias"]
+    with pytest.raises(TypeError, match=r"a sparse tensor; keep it as an attribute"):
+        layer.register_buffer("other", coo())
+    for kind in (chainrule.nn.Parameter, chainrule.nn.Buffer):
+        with pytest.raises(TypeError, match=r"this one is sparse: make it of its values\(\)"):
+            kind(coo())

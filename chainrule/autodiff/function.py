@@ -139,12 +139,13 @@ class _Applied:
         answer = self.function.backward(self.context, *coming)
         self.context._saved = ()
         answers = answer if isinstance(answer, tuple) else (answer,)
-        if len(answers) != len(wanted):
+        without = answers[len(wanted) :]  # for inputs there are not: PyTorch takes None there too
+        if len(answers) < len(wanted) or any(g is not None for g in without):
             raise GradientError(
                 f"{self.name}.backward gives {len(answers)} gradients; forward takes {len(wanted)} arguments. "
                 "Return one for each, None for those without."
             )
-        return [g if isinstance(g, TensorCell) else None for g in answers]  # type: ignore[misc]
+        return [g if isinstance(g, TensorCell) else None for g in answers[: len(wanted)]]  # type: ignore[misc]
 
 
 def _recorded(function: type[Function], context: Context, args: tuple[Any, ...], answer: Any) -> Any:

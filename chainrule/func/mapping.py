@@ -9,6 +9,7 @@ from chainrule.cell import TensorCell
 from chainrule.functions.control import flatten, rebuild
 from chainrule.functions.pieces import stack
 from chainrule.random import get_rng_state, set_rng_state
+from chainrule.state import current_state
 
 
 def vmap(
@@ -49,10 +50,16 @@ def vmap(
             found = " and ".join(map(str, sorted(sizes)))
             raise ValueError(f"vmap: the batches have {found} samples." if sizes else "vmap: no argument is a batch.")
         draws = _State(randomness == "same")
-        results = []
-        for i in range(sizes.pop()):
-            draws.restore()
-            results.append(func(*_sample(args, dims, i), **_sample(kwargs, 0, i)))
+        results: list[Any] = []
+        state, count = current_state(), sizes.pop()
+        kept = state.keeping
+        try:
+            for i in range(count):
+                state.keeping = kept or i < count - 1  # a graph made outside serves every sample
+                draws.restore()
+                results.append(func(*_sample(args, dims, i), **_sample(kwargs, 0, i)))
+        finally:
+            state.keeping = kept
         return _stacked(results, out_dims)
 
     return mapped

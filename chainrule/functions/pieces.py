@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.promotion import cast, promote
@@ -41,6 +41,13 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     return input
 
 
+def _dimension(input: Tensor, dim: int, operation: str) -> int:
+    """A dimension that there is: a 0-d tensor has none to take a part of."""
+    if input.ndim == 0:
+        raise IndexRangeError(f"{operation}: a 0-d tensor has no slices to take; reshape(1) gives it a dimension.")
+    return axis_of(dim, input.ndim, operation)
+
+
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`length` slices along `dim` from `start` on.
 
@@ -48,7 +55,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     >>> chainrule.narrow(chainrule.arange(5), 0, 1, 3)
     tensor([1, 2, 3])
     """
-    axis = axis_of(dim, input.ndim, "narrow")
+    axis = _dimension(input, dim, "narrow")
     extent = input.shape[axis]
     start = start + extent if start < 0 else start
     if not (0 <= start <= extent and 0 <= length <= extent - start):
@@ -64,7 +71,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     >>> chainrule.select(chainrule.tensor([[1, 2], [3, 4]]), 1, 0)
     tensor([1, 3])
     """
-    axis = axis_of(dim, input.ndim, "select")
+    axis = _dimension(input, dim, "select")
     return view_through(Index, input, key=(*[Range(None, None, None)] * axis, int(index)))
 
 

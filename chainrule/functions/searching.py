@@ -209,7 +209,9 @@ def histogram(
 ) -> Histogram:
     """The counts in bins (their number, or a vector of their edges); the last one includes its right edge.
 
-    With `weight` sums of weights; with `density` divided so that the area under the histogram is 1.
+    Without a `range` they reach from the smallest entry to the largest, half a unit to both sides where these are
+    equal, and from 0 to 1 where there are none. With `weight` sums of weights; with `density` divided so that the area
+    under the histogram is 1.
 
     >>> import chainrule
     >>> chainrule.histogram(chainrule.tensor([1.0, 2.0, 2.0]), 2, range=(0.0, 4.0)).hist
@@ -229,10 +231,10 @@ def _histogram(x: Any, *given: Any, bins: int | None, range: tuple[float, float]
     if bins is None:
         edges = others.pop(0)
     else:
-        low, high = range or ((float(array.min()), float(array.max())) if array.size else (0.0, 0.0))
+        low, high = range or ((float(array.min()), float(array.max())) if array.size else (0.0, 1.0))
         if not (np.isfinite(low) and np.isfinite(high) and low <= high) or bins < 1:
             raise ShapeError(f"histogram: {bins} bins from {low} to {high}; the range must be finite and in order.")
-        low, high = (low - 1, high + 1) if low == high and range is None else (low, high)
+        low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
         edges = np.linspace(low, high, bins + 1)
     return np.histogram(array, edges, weights=others[0].reshape(-1) if others else None, density=density)
 

@@ -221,6 +221,9 @@ class Module(StateDictMethods, ChangingMethods):
             if name in entries:
                 return entries[name]
         hint = "" if "_parameters" in self.__dict__ else "; super().__init__() has not been called"
+        if name == "register_backward_hook":
+            hint = ": in PyTorch it shows the inputs of the module's last operation; use register_full_backward_hook"
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}.")
         # With name and object Python adds the nearest name there is.
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}.", name=name, obj=self)
 
@@ -421,6 +424,11 @@ def _describe(entry: Any) -> str:
         return f"a {kind}; nn.Sequential takes its layers one by one (*layers), nn.ModuleList takes a list."
     if isinstance(entry, Tensor):
         return "a plain tensor; nn.Parameter(tensor) makes a parameter of it."
+    if hasattr(entry, "to_dense"):
+        return (
+            "a sparse tensor; keep it as an attribute (self.adjacency = A), or register its indices() and values() "
+            "and put it together in forward."
+        )
     if callable(entry) and not isinstance(entry, Module):
         return "a function; use the module of it (nn.ReLU() for relu), or call it in forward."
     return f"{kind}."
