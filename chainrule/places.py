@@ -21,7 +21,6 @@ _ELSEWHERE = {
     "amp.autocast_mode": "amp",
     "amp.grad_scaler": "amp",
     "autograd.anomaly_mode": "autograd",
-    "autograd.gradcheck": "autodiff.gradcheck",
     "autograd.grad_mode": "autograd",
     "cuda.amp": "amp",
     "cuda.amp.autocast_mode": "amp",
@@ -76,13 +75,9 @@ _PRIVATE = {
     "_AdaptiveAvgPoolNd": "_AdaptiveAvgPool",
     "_AdaptiveMaxPoolNd": "_AdaptiveMaxPool",
     "_IncompatibleKeys": "IncompatibleKeys",
-    "GradcheckError": "GradientMismatchError",
     "LazyModuleMixin": "LazyModule",
     "load_url": "load_state_dict_from_url",
 }
-
-
-_WHAT = "PyTorch's place of what is elsewhere here; see chainrule/places.py."
 
 
 class Elsewhere(ModuleType):
@@ -129,7 +124,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def create_module(self, spec: Any) -> ModuleType:
         """The module: it looks a name up when it is asked for it."""
-        return Elsewhere(spec.name, _WHAT)
+        return Elsewhere(spec.name, "PyTorch's place of what is elsewhere here; see chainrule/places.py.")
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing: the module has no code."""
@@ -139,15 +134,6 @@ def find(area: str, name: str) -> Any:
     """The module of PyTorch's at that place, or None; for a part's `__getattr__`."""
     place = f"{area}.{name}".lstrip(".")
     return importlib.import_module(f"chainrule.{place}") if place in _ELSEWHERE else None
-
-
-def prepare(place: str) -> None:
-    """Have the module there before it is asked for. Importing it would put it in the place of a function of that name.
-
-    `from chainrule.autograd.gradcheck import gradcheck` works, and `chainrule.autograd.gradcheck` stays the function.
-    """
-    name = f"chainrule.{place}"
-    sys.modules.setdefault(name, Elsewhere(name, _WHAT))
 
 
 def install() -> None:

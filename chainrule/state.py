@@ -37,8 +37,9 @@ class State:
     """
 
     __slots__ = (
-        "block", "derivatives", "gradients", "keeping", "module", "observer", "path", "paths", "quiet", "saving", "trace",
-    )  # fmt: skip
+        *("block", "derivatives", "gradients", "keeping", "module"),
+        *("observer", "path", "paths", "quiet", "saving", "trace"),
+    )
 
     def __init__(self) -> None:
         self.block: BlockUse | None = None

@@ -93,6 +93,8 @@ def test_attributes_without_an_import_of_their_own() -> None:
         assert chainrule.nn.modules.batchnorm._BatchNorm is chainrule.nn.BatchNorm1d.__mro__[1]
         assert chainrule.utils.data.dataset.Dataset is chainrule.utils.data.Dataset
         assert chainrule.nn.modules.Linear is chainrule.nn.Linear
+        chainrule.backends.cudnn.benchmark = True
+        assert not chainrule.backends.mps.is_available()
         assert chainrule.version.cuda is None and chainrule.version.__version__ == chainrule.__version__
         assert not hasattr(chainrule.nn.modules, "nosuch") and "Conv2d" in dir(chainrule.nn.modules.conv)
     """

@@ -11,7 +11,6 @@ from chainrule.autograd import function, functional, graph
 from chainrule.autograd.gradcheck import gradcheck, gradgradcheck
 from chainrule.autograd.gradient import grad
 from chainrule.autograd.variable import Variable
-from chainrule.places import prepare
 
 __all__ = [
     "AnomalyError",
@@ -31,8 +30,6 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
-
-prepare("autograd.gradcheck")
 
 if not TYPE_CHECKING:  # it would believe in every name
     __getattr__ = teller("autograd", globals())

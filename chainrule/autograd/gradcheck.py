@@ -18,6 +18,9 @@ class GradientMismatchError(GradientError, AssertionError):
     """A gradient that differs from the difference quotient; the message says which entry, and both numbers."""
 
 
+GradcheckError = GradientMismatchError  # PyTorch's name for it
+
+
 def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
     answer = function(*inputs)
     outputs = [answer] if isinstance(answer, TensorCell) else list(answer)

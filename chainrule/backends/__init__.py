@@ -1,4 +1,4 @@
-"""What runs programs: each backend turns a `Program` into something that can be run.
+"""What runs programs: each backend turns a `Program` into something that can be run. And PyTorch's switches by that name.
 
 A backend is a function `build(program, homes, debug)`. It gets the homes that cells have already (None for the others)
 and answers a `Runnable`, whose `homes` say where the cells are to be found. Whoever runs it sees to it that the cells'
@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from chainrule.absent_names import teller
 from chainrule.backends.home import Home
 from chainrule.primitives.value import Array
 from chainrule.program.graph import Graph
@@ -72,4 +73,13 @@ def build(name: str) -> Build:
     return answer
 
 
+#: PyTorch's switches of its own backends (`backends.cudnn.benchmark = True`): loaded when a program names one.
+_SWITCHES = ("cuda", "cudnn", "mps")
+
 __all__ = ["BACKENDS", "Build", "Home", "Runnable", "build"]
+
+if not TYPE_CHECKING:  # it would believe in every name
+    _tell = teller("backends", globals())
+
+    def __getattr__(name: str) -> Any:
+        return importlib.import_module(f"chainrule.backends.{name}") if name in _SWITCHES else _tell(name)
