@@ -1,4 +1,4 @@
-"""What runs programs: each backend turns a `Program` into something that can be run. And PyTorch's switches by that name.
+"""What runs programs: each backend turns a `Program` into something that can be run. PyTorch's switches are here too.
 
 A backend is a function `build(program, homes, debug)`. It gets the homes that cells have already (None for the others)
 and answers a `Runnable`, whose `homes` say where the cells are to be found. Whoever runs it sees to it that the cells'
