@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.compiler.native import elementary
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.draws import DRAWS, draw
-from chainrule.compiler.nest import REDUCTIONS, Nest, Node, Operand
+from chainrule.compiler.nest import REDUCTIONS, RUNNING, Nest, Node, Operand
 from chainrule.compiler.views import Buffer
 
 #: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
@@ -426,6 +426,7 @@ class Emitter:
         outside = self.nest.reduced
         for stage in range(self.stages + 1):
             reductions = [n for n in self.nest.nodes if n.op in REDUCTIONS and self.stage[id(n)] == stage + 1]
+            reductions += [n for n in self.nest.nodes if n.op in RUNNING and self.stage[id(n)] == stage]
             stores = [s for s in self.nest.stores if self._inner(s) and self._store_stage(s) == stage]
             if reductions or stores:
                 self._reduce(reductions, stores, lanes)
@@ -475,6 +476,8 @@ class Emitter:
         sets = self._loops(axes, reductions, stores, [start] * (WAYS if self.side_by_side is not None else 1), lanes)
         for i, node in enumerate(reductions):
             partial = [self._pick(values, reductions, i) for values in sets]
+            if node.op in RUNNING:
+                continue
             values, width = partial[0], self._width(node.inputs[0], lanes)
             for other in partial[1:]:
                 values = self._combine(node, values, other, width)
@@ -483,7 +486,7 @@ class Emitter:
             self.scopes[-1][id(node)] = values[-1]
 
     def _places(self, node: Node) -> int:
-        return 2 if node.op == "Argmax" else 1
+        return 2 if "Arg" in node.op else 1
 
     def _pick(self, values: Sequence[str], reductions: Sequence[Node], i: int) -> list[str]:
         first = sum(self._places(node) for node in reductions[:i])
@@ -570,7 +573,7 @@ class Emitter:
                 following.append(self._fused(node, factors, self._pick(carried, reductions, i)[0], width))
                 continue
             new = [self._value(node.inputs[0], lanes)]
-            if node.op == "Argmax":
+            if "Arg" in node.op:
                 new.append(self._flat_position(width))
             if self.mask and not self.strip and width > 1:
                 neutral = self._start(node, width)
@@ -578,7 +581,10 @@ class Emitter:
                     self.code.op(f"select <{width} x i1> {self.mask}, {kind} {value}, {kind} {nothing}")
                     for value, (kind, nothing) in zip(new, neutral, strict=True)
                 ]
-            following += self._combine(node, self._pick(carried, reductions, i), new, width)
+            combined = self._combine(node, self._pick(carried, reductions, i), new, width)
+            if node.op in RUNNING:
+                self.scopes[-1][id(node)] = combined[-1]
+            following += combined
         for store in stores:
             self._store(store, lanes)
         self.scopes.pop()
@@ -605,14 +611,17 @@ class Emitter:
 
     def _start(self, node: Node, lanes: int) -> list[tuple[str, str]]:
         """What a reduction starts from: (type, value)."""
-        dtype = node.inputs[0].dtype if node.op in ("Amax", "Argmax") else node.dtype
+        dtype = node.dtype if node.op in ("Sum", "Product") else node.inputs[0].dtype
         kind = elementary.register(dtype, lanes)
-        if node.op in ("Sum", "Product"):
+        if node.op == "RunningSum" and dtype.kind == "f":
+            return [(kind.text, kind.splat(-0.0))]  # so that the first sum is the first entry, −0 too
+        if node.op in ("Sum", "Product", "RunningSum"):
             return [(kind.text, kind.splat(node.op == "Product"))]
-        lowest = kind.splat(elementary.lowest(dtype))
+        lowest = kind.splat(elementary.highest(dtype) if node.op == "RunningArgmin" else elementary.lowest(dtype))
         if node.op == "Amax":
             return [(kind.text, lowest)]
-        return [(kind.text, lowest), (Lanes("i64", lanes).text, Lanes("i64", lanes).splat(2**62))]
+        nowhere = 0 if node.op in RUNNING else 2**62
+        return [(kind.text, lowest), (Lanes("i64", lanes).text, Lanes("i64", lanes).splat(nowhere))]
 
     def _flat_position(self, lanes: int) -> str:
         """Where this place is among the reduced ones, counted in row-major order."""
@@ -633,7 +642,10 @@ class Emitter:
         if node.op == "Argmax":
             kind = elementary.register(node.inputs[0].dtype, lanes)
             return elementary.later_or_larger(code, kind, x, y, last_nan=node.detail == "last NaN")
-        name = {"Sum": "Add", "Product": "Multiply", "Amax": "Maximum"}[node.op]
+        if node.op in ("RunningArgmax", "RunningArgmin"):
+            kind = elementary.register(node.inputs[0].dtype, lanes)
+            return elementary.as_large(code, kind, x, y, smallest=node.op == "RunningArgmin")
+        name = {"Sum": "Add", "RunningSum": "Add", "Product": "Multiply", "Amax": "Maximum"}[node.op]
         return [elementary.apply(code, name, node.dtype, lanes, [x[0], y[0]])]
 
     def _across(self, node: Node, values: list[str], lanes: int) -> list[str]:
@@ -657,7 +669,7 @@ class Emitter:
     def _evaluate(self, chosen: Callable[[Node], bool], lanes: int) -> None:
         """Compute here, once, what the loops further inside will use."""
         for node in self.nest.nodes:
-            if node.op in REDUCTIONS or node.op in ("constant", "block"):
+            if node.op in REDUCTIONS or node.op in RUNNING or node.op in ("constant", "block"):
                 continue
             if chosen(node) and self._known(node) is None and not self._waits_for_block(node):
                 self._value(node, lanes)

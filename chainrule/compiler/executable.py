@@ -16,6 +16,7 @@ from chainrule.backends.memory import SLACK, aligned
 from chainrule.compiler.emit_nest import Check, Emitter, Offset, Slot
 from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_shape
 from chainrule.compiler.emit_sliding import SlidingEmitter
+from chainrule.compiler.emit_sort import emit_sort
 from chainrule.compiler.fuse import Group, Lowering
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
@@ -96,6 +97,10 @@ class Builder:
 
     def kernel(self, group: Group) -> Call:
         """The call of a group."""
+        if group.nest.sorting is not None:
+            kernel, scratch = emit_sort(group.nest.sorting)
+            self.scratch = max(self.scratch, scratch)
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
         kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
         emitter = kind_of_emitter(group.nest, "kernel", vector_bits())
         if group.product is None:
@@ -258,13 +263,16 @@ _bytes = functools.lru_cache(maxsize=1024)(ctypes.c_char.__mul__)
 def _does_something(group: Group) -> bool:
     """Whether it writes anything: nothing at all is written along an axis without entries."""
     kept = [extent for axis, extent in enumerate(group.nest.extents) if axis not in group.nest.reduced]
-    return bool(group.nest.stores) and 0 not in kept
+    return bool(group.nest.stores or group.nest.sorting) and 0 not in kept
 
 
 def describe(group: Group) -> str:
     """A kernel in a line: what it computes, its loops, and the module path."""
     if group.call is not None:
         return f"{group.call[0].primitive.name} in NumPy  {group.call[0].path}".rstrip()
+    if group.nest.sorting is not None:
+        rows, length = group.nest.extents
+        return f"sort {rows} rows of {length}  {group.nest.path}".rstrip()
     ops = [n.op for n in group.nest.nodes if n.op not in ("load", "constant", "block")]
     shape = "×".join(map(str, group.nest.extents))
     reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""

@@ -17,7 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chainrule.compiler import contract, convolve, draws, moves, unroll  # noqa: F401  (they register their rules)
+from chainrule.compiler import (  # noqa: F401  (they register their rules)
+    contract,
+    convolve,
+    draws,
+    moves,
+    running,
+    sorting,
+    unroll,
+)
 from chainrule.compiler.fuse import Constant, Group, Inside, Lowering, Memory
 from chainrule.compiler.images import halo_of
 from chainrule.compiler.moves import RULES

@@ -168,24 +168,13 @@ def lower_Index(at: Lowering, e: Equation) -> bool:
 
 
 def _gathered(at: Lowering, x: Any, places: list[Any], key: tuple[Any, ...]) -> Memory | None:
-    """x[key] with arrays of indices: slices first, then each array takes the place of its dimension.
-
-    Arrays with something between them are NumPy's special case: what they make comes first.
-    """
-    key = key if Ellipsis in key else (*key, Ellipsis)
+    """x[key] with arrays of indices: slices first, then each array takes the place of its dimension."""
     if any(isinstance(part, int | np.integer) for part in key):
         return None  # next to arrays an integer counts as one of them
-    marks = [i for i, part in enumerate(key) if part is ARRAY]
-    every = Range(None, None, None)
-    view = at.plain(x).index(tuple(every if part is ARRAY else part for part in key))
-    rest = len(view.shape) - sum(part is not Ellipsis for part in key)
-    at_dims = [sum(rest if part is Ellipsis else 1 for part in key[:mark]) for mark in marks]
-    first = at_dims[0]
-    if marks != list(range(marks[0], marks[-1] + 1)):
-        view, first = view.permute((*at_dims, *(d for d in range(len(view.shape)) if d not in at_dims))), 0
+    view, first, marks = sliced(at.plain(x), key)
     joint = np.broadcast_shapes(*(p.shape for p in places))
-    shape = (*view.shape[:first], *joint, *view.shape[first + len(marks) :])
-    strides = (*view.strides[:first], *(0,) * len(joint), *view.strides[first + len(marks) :])
+    shape = (*view.shape[:first], *joint, *view.shape[first + marks :])
+    strides = (*view.strides[:first], *(0,) * len(joint), *view.strides[first + marks :])
     gathers = []
     moving = list(strides)
     for i, place in enumerate(places):
@@ -196,10 +185,29 @@ def _gathered(at: Lowering, x: Any, places: list[Any], key: tuple[Any, ...]) -> 
         skip = len(joint) - len(place.shape)
         dims = tuple(first + skip + d for d in range(len(place.shape)))
         if any(place.shape[d] == 1 != joint[skip + d] for d in range(len(place.shape))):
-            return None
+            wide = Symbol(tuple(joint[skip:]), place.dtype)
+            at.broadcast(place, wide)
+            place = wide
         extent, stride = view.shape[first + i], view.strides[first + i]
         gathers.append(Gather(place if isinstance(place, Symbol) else _held(at, place), dims, extent, stride))
     return Memory(replace(view, shape=shape, strides=tuple(moving)), gathers=tuple(gathers))
+
+
+def sliced(view: View, key: tuple[Any, ...]) -> tuple[View, int, int]:
+    """What the slices of a key leave, which dimension the first array stands for, and how many arrays there are.
+
+    Arrays with something between them are NumPy's special case: what they make comes first.
+    """
+    key = key if Ellipsis in key else (*key, Ellipsis)
+    marks = [i for i, part in enumerate(key) if part is ARRAY]
+    every = Range(None, None, None)
+    view = view.index(tuple(every if part is ARRAY else part for part in key))
+    rest = len(view.shape) - sum(part is not Ellipsis for part in key)
+    at_dims = [sum(rest if part is Ellipsis else 1 for part in key[:mark]) for mark in marks]
+    first = at_dims[0]
+    if marks != list(range(marks[0], marks[-1] + 1)):
+        view, first = view.permute((*at_dims, *(d for d in range(len(view.shape)) if d not in at_dims))), 0
+    return view, first, len(marks)
 
 
 def _held(at: Lowering, array: Any) -> Any:
@@ -213,8 +221,12 @@ def _held(at: Lowering, array: Any) -> Any:
 def lower_IndexUpdate(at: Lowering, e: Equation) -> bool:
     """A copy with a part written over."""
     base, new, *places = e.inputs
-    if places or any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
+    if any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
         return False
+    if places:
+        from chainrule.compiler.scatter import scatter
+
+        return scatter(at, e, add=False)
     memory = at.copy(base)
     at.into(new, memory.view.index(e.parameters["key"]))
     at.places[e.outputs[0]] = memory
@@ -240,7 +252,7 @@ def _one_per_row(at: Lowering, e: Equation) -> bool:
     if any(part is not ARRAY for part in e.parameters["key"]) or len(places) != len(z.shape):
         return False
     chosen = [i for i, p in enumerate(places) if isinstance(p, Symbol)]
-    if len(chosen) != 1 or new.shape[chosen[0]] != 1 or any(len(p.shape) != len(z.shape) for p in places):
+    if len(chosen) != 1 or any(len(x.shape) != len(z.shape) for x in (new, *places)) or new.shape[chosen[0]] != 1:
         return False
     (axis,) = chosen
     if any(p.size != z.shape[i] or is_count(p) is None for i, p in enumerate(places) if i != axis):
@@ -284,9 +296,9 @@ def lower_IndexAdd(at: Lowering, e: Equation) -> bool:
     """A copy with something added to a part."""
     base, new, *places = e.inputs
     if places:
-        from chainrule.compiler.scatter import scatter_add
+        from chainrule.compiler.scatter import scatter
 
-        return _one_per_row(at, e) or scatter_add(at, e)
+        return _one_per_row(at, e) or scatter(at, e, add=True)
     if any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
         return False
     memory = at.copy(base)
@@ -343,6 +355,23 @@ def lower_WindowSum(at: Lowering, e: Equation) -> bool:
     (x,), (z,) = e.inputs, e.outputs
     windows = _windows(at, x, e)
     at.reduce("Sum", windows, tuple(range(len(z.shape), len(windows.shape))), z, z.dtype)
+    return True
+
+
+@rule
+def lower_Fold(at: Lowering, e: Equation) -> bool:
+    """Entry after entry of the window, in the eager order: each adds all windows' to where they came from."""
+    (x,), (z,), p = e.inputs, e.outputs, e.parameters
+    windows, rank = at.plain(x), len(z.shape)
+    order = sorted(range(rank), key=lambda d: -abs(windows.strides[d]))
+    view = at.allocate(z.shape, z.dtype, range(rank), order, ())
+    at.into(at.full(0, z), view)
+    laid = view.windows(p["kernel"], p["stride"], p["dilation"])
+    for place in np.ndindex(*p["kernel"]):
+        part = Symbol(x.shape[:rank], x.dtype)
+        at.places[part] = Memory(windows.index((..., *place)))
+        at.into(part, laid.index((..., *place)), add=True)
+    at.places[z] = Memory(view)
     return True
 
 

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from chainrule.compiler.views import Buffer
+from chainrule.compiler.views import Buffer, View
 from chainrule.primitives.value import DataType
 
 #: Reductions: the operations whose result no longer varies along the reduced axes.
 REDUCTIONS = frozenset({"Sum", "Product", "Amax", "Argmax"})
+#: What is known at each place of a walk along the reduced axis: the sum so far, where the largest so far stands.
+RUNNING = frozenset({"RunningSum", "RunningArgmax", "RunningArgmin"})
 
 
 class Guard(NamedTuple):
@@ -98,6 +100,15 @@ class Sliding(NamedTuple):
         return {self.along, self.tap, *self.others, self.vector}
 
 
+class Sorting(NamedTuple):
+    """Rows that are sorted: (rows, length) of each view; what is written lies densely."""
+
+    source: View
+    values: View
+    indices: View
+    descending: bool
+
+
 @dataclass(eq=False)
 class Nest:
     """The grid, the values computed on it, and which of them are written where.
@@ -112,6 +123,7 @@ class Nest:
         sequential: the reduced axes are walked in order and vectors never lie along them, because what is written at
             one place may be read at the next.
         sliding: how its sum is walked, if that is the sum over a sliding window.
+        sorting: what it sorts, if that is all it does.
         path: the module path of what it computes, for messages and profiles.
     """
 
@@ -122,6 +134,7 @@ class Nest:
     split: tuple[int, int] | None = None
     sequential: bool = False
     sliding: Sliding | None = None
+    sorting: Sorting | None = None
     path: str = ""
     title: str = ""
 

@@ -1,68 +1,69 @@
-"""Adding at places that other values name: the gradient of every look-up.
+"""Adding and writing at places that other values name: the gradient of every look-up, and `index_put`.
 
-The same place may be named many times, so what is added along the indices' own dimensions is added one after the
-other, in order: the result is the same on every machine. All other dimensions are walked at the same time.
+The same place may be named many times, so along the indices' own dimensions one comes after the other, in order: the
+result is the same on every machine. All other dimensions are walked at the same time.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from chainrule.compiler.fuse import Lowering, Memory
-from chainrule.compiler.moves import is_count
+from chainrule.compiler.moves import is_count, sliced
 from chainrule.compiler.nest import Nest, Operand, Term
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
 
 
-def scatter_add(at: Lowering, e: Equation) -> bool:
-    """z = base, then z[places] += new."""
+def scatter(at: Lowering, e: Equation, add: bool) -> bool:
+    """z = base, then z[places] += new; or z[places] = new, where the last one stays."""
     base, new, *places = e.inputs
     (z,), key = e.outputs, e.parameters["key"]
-    if any(part is not ARRAY and part != Range(None, None, None) for part in key):
+    if any(isinstance(part, int | np.integer) for part in key) or (add and z.dtype == np.bool_):
         return False
-    marks = [i for i, part in enumerate(key) if part is ARRAY]
-    if marks != list(range(marks[0], marks[-1] + 1)) or z.dtype.kind != "f":
-        return False
-    first, joint = marks[0], len(new.shape) - (len(z.shape) - len(marks))
-    # The dimensions of `new`: those before the arrays, those the arrays share, those behind.
+    part, first, marks = sliced(at.plain(base), key)
+    joint = len(new.shape) - (len(part.shape) - marks)
+    # From the dimensions of the part to those of `new`: those before the arrays, and those behind what they share.
     dims: dict[int, int] = {d: d for d in range(first)}
-    dims.update({first + len(marks) + d: first + joint + d for d in range(len(z.shape) - first - len(marks))})
+    dims.update({first + marks + d: first + joint + d for d in range(len(part.shape) - first - marks)})
     terms: list[tuple[int, Any]] = []
     for i, place in enumerate(places):
         count = is_count(place)
         if count is None:
-            if not isinstance(place, Symbol):
-                return False
             terms.append((first + i, place))
             continue
         dim = first + joint - len(place.shape) + count
-        if dim in dims.values() or place.size != new.shape[dim]:
-            return False
+        if dim in dims.values() or place.size != new.shape[dim] or place.size > part.shape[first + i]:
+            terms.append((first + i, place))
+            continue
         dims[first + i] = dim
     source = at.plain(new)
-    memory = _start(at, base, z, dims, source.strides)
+    whole = all(k is ARRAY or k == Range(None, None, None) for k in key) and part.shape == z.shape and len(dims)
+    memory = _start(at, base, z, dims, source.strides) if whole and first == key.index(ARRAY) else at.copy(base)
+    view = sliced(memory.view, key)[0]
     nest = Nest(list(new.shape), frozenset(d for d in range(len(new.shape)) if d not in dims.values()))
     nest.sequential = True
     group = at.group(nest, open=False)
     everywhere = list(range(len(new.shape)))
     value = at.load(group, Memory(source), everywhere)
-    view = memory.view
     indices = []
     for dim, place in terms:
         skip = first + joint - len(place.shape)
-        at.look_up(group, place, z.shape[dim])
+        at.look_up(group, place, part.shape[dim])
         if any(place.shape[d] == 1 != new.shape[skip + d] for d in range(len(place.shape))):
             wide = Symbol(tuple(new.shape[skip : first + joint]), place.dtype)
             at.broadcast(place, wide)
             place = wide
         node = at.load(group, Memory(at.plain(place)), everywhere[skip : first + joint])
-        indices.append(Term(node, z.shape[dim], view.strides[dim]))
-    strides = {new_dim: view.strides[z_dim] for z_dim, new_dim in dims.items()}
+        indices.append(Term(node, part.shape[dim], view.strides[dim]))
+    strides = {new_dim: view.strides[dim] for dim, new_dim in dims.items()}
     there, back = (Operand(view.buffer, view.offset, dict(strides), terms=tuple(indices)) for _ in range(2))
-    nest.stores.append((nest.add("Add", [nest.load(there), value], z.dtype), back))
-    at.read(group, view.buffer)
+    nest.stores.append((nest.add("Add", [nest.load(there), value], z.dtype) if add else value, back))
+    if add:
+        at.read(group, view.buffer)
     at.written(group, view.buffer)
     at.places[z] = memory
     return True

@@ -54,6 +54,13 @@ def lowest(dtype: DataType) -> float:
     return 0 if dtype.kind == "b" else int(np.iinfo(dtype).min)
 
 
+def highest(dtype: DataType) -> float:
+    """What every entry is at most."""
+    if dtype.kind == "f":
+        return float("inf")
+    return 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
+
+
 def count(kind: Lanes) -> str:
     """0, 1, 2, … in the lanes."""
     return "<" + ", ".join(f"{kind.element} {i}" for i in range(kind.lanes)) + ">"
@@ -188,6 +195,21 @@ def later_or_larger(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str],
     take = code.op(f"or {bits} {larger}, {code.op(f'and {bits} {equal}, {before}')}")
     value = code.op(f"select {bits} {take}, {kind.text} {y[0]}, {kind.text} {x[0]}")
     return [value, code.op(f"select {bits} {take}, {place} {y[1]}, {place} {x[1]}")]
+
+
+def as_large(code: Code, kind: Lanes, x: Sequence[str], y: Sequence[str], smallest: bool = False) -> list[str]:
+    """(value, position) y, which comes later, where it is as large as x (or as small), or NaN; else x."""
+    if kind.element in ("float", "double"):
+        take = code.op(f"fcmp {'ole' if smallest else 'oge'} {kind.text} {y[0]}, {x[0]}")
+        nan = code.op(f"fcmp uno {kind.text} {y[0]}, {y[0]}")
+        take = code.op(f"or <{kind.lanes} x i1> {take}, {nan}")
+    else:
+        test = ("u" if kind.element == "i1" else "s") + ("le" if smallest else "ge")
+        take = code.op(f"icmp {test} {kind.text} {y[0]}, {x[0]}")
+    return [
+        code.op(f"select <{kind.lanes} x i1> {take}, {lanes.text} {b}, {lanes.text} {a}")
+        for lanes, a, b in zip((kind, kind.of("i64")), x, y, strict=True)
+    ]
 
 
 def apply(code: Code, op: str, dtype: DataType, lanes: int, inputs: Sequence[str]) -> str:

@@ -151,6 +151,20 @@ def bitwise_not(code: Code, lanes: Lanes, x: str) -> str:
     return code.op(f"xor {lanes.text} {x}, {lanes.splat(1 if lanes.element == 'i1' else -1)}")
 
 
+def _shift(instruction: str) -> Function:
+    """Bits moved; by more than there are, or by a negative number, only the sign of a right shift is left."""
+
+    def write(code: Code, lanes: Lanes, x: str, y: str) -> str:
+        fits = code.op(f"icmp ult {lanes.text} {y}, {lanes.splat(lanes.bits)}")
+        safe = select(code, lanes, fits, y, "zeroinitializer")
+        gone = "zeroinitializer"
+        if instruction == "ashr":
+            gone = code.op(f"ashr {lanes.text} {x}, {lanes.splat(lanes.bits - 1)}")
+        return select(code, lanes, fits, code.op(f"{instruction} {lanes.text} {x}, {safe}"), gone)
+
+    return write
+
+
 # ------------------------------------------------------------------------------------- division with remainder
 
 
@@ -512,5 +526,7 @@ FUNCTIONS: dict[str, Function] = {
     "BitwiseOr": _instruction("", "or", "or"),
     "BitwiseXor": _instruction("", "xor", "xor"),
     "BitwiseNot": bitwise_not,
+    "LeftShift": _shift("shl"),
+    "RightShift": _shift("ashr"),
     "Where": select,
 }
