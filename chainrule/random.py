@@ -98,14 +98,8 @@ class Generator:
         self._seed, self.state = saved["seed"], saved["state"]
 
 
-#: The generator of all draws that name none.
-default_generator: Generator
-
-
-def make_default_generator() -> None:
-    """Make it: `tensor.py` calls this when there are tensors to hold its state."""
-    global default_generator
-    default_generator = Generator()
+#: The generator of all draws that name none. Its state is a tensor: this file is loaded when there are tensors.
+default_generator = Generator()
 
 
 def manual_seed(seed: int) -> Generator:

@@ -111,9 +111,8 @@ def _functions() -> dict[str, Any]:
     from chainrule.nn import functional
 
     found = {f"nn.functional.{name}": getattr(functional, name) for name in functional.__dict__ if name[0] != "_"}
-    later = [
-        name for place, names in chainrule._LATER.items() if place.startswith("chainrule.functions.") for name in names
-    ]
+    ours = ("chainrule.functions.", "chainrule.methods.")
+    later = [name for name, noted in chainrule._later.names.items() if noted.module.startswith(ours)]
     found.update({name: getattr(chainrule, name) for name in [*vars(chainrule), *later] if name[0] != "_"})
     return {
         name: thing

@@ -24,7 +24,6 @@ from chainrule.methods.sparse import SparseMethods
 from chainrule.primitives.constants import note_made
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
-from chainrule.random import make_default_generator
 
 
 class Tensor(
@@ -146,9 +145,7 @@ def _make_tensor(value: Value) -> Tensor:
     return tensor
 
 
-# What is below makes tensors without importing them.
 Primitive.make_tensor = staticmethod(_make_tensor)
-make_default_generator()
 
 
 def tensors_in(things: Any) -> list[Tensor]:

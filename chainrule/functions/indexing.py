@@ -11,7 +11,6 @@ from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, IndexRangeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, tensor
-from chainrule.functions.masking import Masked, fits_everywhere, masked, select, write
 from chainrule.functions.promotion import cast, constant, expand_to, fitting
 from chainrule.functions.shape import broadcast_tensors, view_through
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
@@ -19,6 +18,7 @@ from chainrule.primitives.value import Symbol
 from chainrule.state import current_state
 
 if TYPE_CHECKING:
+    from chainrule.functions.masking import Masked
     from chainrule.tensor import Tensor
 
 
@@ -142,6 +142,8 @@ def getitem(input: Tensor, index: Any) -> Tensor:
         return view_through(Index, input, key=(index,))
     at = _mask_in(input, index)
     if at is not None and not _is_known(at.mask):
+        from chainrule.functions.masking import select  # here and below: only compiled steps with masks need it
+
         return select(at)
     views, then, places = read_key(input, index)
     if not places:
@@ -160,6 +162,8 @@ def _mask_in(input: Tensor, index: Any) -> Masked | None:
     tensors = [part for part in parts if isinstance(part, TensorCell)]
     if len(tensors) != 1:
         return None
+    from chainrule.functions.masking import masked
+
     mask: Any = tensors[0]
     views: list[Any] = []
     position, first = 0, None
@@ -195,6 +199,8 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value, broadcast to the place and converted to the tensor's type."""
     at = _mask_in(input, index)
     if at is not None:
+        from chainrule.functions.masking import fits_everywhere, write
+
         new: Any = value if isinstance(value, TensorCell) else _new_values(value, input.value.array.dtype)
         if fits_everywhere(at, new) or not _is_known(at.mask):
             write(at, new)

@@ -13,7 +13,6 @@ from chainrule.functions.dimensions import Dimensions, kept
 from chainrule.functions.extremes import amax, amin
 from chainrule.functions.promotion import cast
 from chainrule.functions.reduction import any, need_floating, root, sum
-from chainrule.primitives.linear_algebra import SVD
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -62,6 +61,8 @@ def norm(
 
 def nuclear_norm(A: Tensor, dim: Any, keepdim: bool) -> Tensor:
     """The sum of the singular values of the matrices in two dimensions."""
+    from chainrule.primitives.linear_algebra import SVD  # here: few need it, and it is large
+
     rows, columns = (d % A.ndim for d in dim)
     total = SVD.apply(A.movedim((rows, columns), (-2, -1)))[1].sum(-1)
     return kept(total, A.shape, (rows, columns), keepdim)

@@ -16,6 +16,7 @@ from chainrule.autodiff.block import Block
 from chainrule.errors import ShapeError, SparseError
 from chainrule.functions.promotion import is_tensor, written
 from chainrule.layouts import strided
+from chainrule.primitives.primitive import argument_names
 
 #: NumPy's words (PyTorch takes them as well) for ours, in every function.
 _NUMPY = {
@@ -72,11 +73,9 @@ class Words:
     """
 
     def __init__(self, function: Callable[..., Any], out: bool = True) -> None:
-        parameters = inspect.signature(function).parameters
+        positional, self.spread, settings = argument_names(inspect.unwrap(function))
         self.name = name = getattr(function, "__name__", "")
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        self.own = frozenset(p.name for p in parameters.values() if p.kind in named)
-        self.spread = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), "")
+        self.own = frozenset((*positional, *settings))
         self.other = {word: own for own in self.own for word in _NUMPY.get(own, ()) if word not in self.own}
         also = _ALSO.get(name, _ALSO.get(name.rstrip("_"), {}))
         self.other.update({word: own for word, own in also.items() if own in self.own or own == self.spread})
