@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "chainrule"
 #: The parts from the ground up; those of one line do not import each other. `chainrule` is the package's own file of
 #: names: what stands above it may write `import chainrule`.
 LEVELS = """
-    absent_names changes exactness forking mps printing state version
+    absent_names changes exactness forking later mps printing state version
     errors xpu
     devices dtypes files keys layouts multiprocessing onnx places
     accelerator amp tape
@@ -31,11 +31,11 @@ LEVELS = """
     data explain func pytorch_files saved_modules
     optim structure
     compiler serialization
-    hub jit tune utils vision
+    hub jit tune utils
     train
     transfer
     models
-    rl tasks
+    rl tasks vision
     cli
     __main__
 """

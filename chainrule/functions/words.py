@@ -73,9 +73,8 @@ class Words:
     """
 
     def __init__(self, function: Callable[..., Any], out: bool = True) -> None:
-        positional, self.spread, settings = argument_names(inspect.unwrap(function))
+        self.own, self.spread = _own_names(function)
         self.name = name = getattr(function, "__name__", "")
-        self.own = frozenset((*positional, *settings))
         self.other = {word: own for own in self.own for word in _NUMPY.get(own, ()) if word not in self.own}
         also = _ALSO.get(name, _ALSO.get(name.rstrip("_"), {}))
         self.other.update({word: own for word, own in also.items() if own in self.own or own == self.spread})
@@ -116,6 +115,19 @@ class Words:
                 f"{self.name}(layout={thing!r}): what it makes is dense, {strided}; `.to_sparse()` makes a sparse one "
                 "of it."
             )
+
+
+def _own_names(function: Any) -> tuple[frozenset[str], str]:
+    """The names in a function's signature, and that of its `*shape`. They are asked for many times at every start."""
+    inner = inspect.unwrap(function, stop=lambda f: hasattr(f, "__signature__"))
+    if not hasattr(inner, "__signature__"):
+        positional, spread, settings = argument_names(inner)
+        return frozenset((*positional, *settings)), spread
+    parameters = inner.__signature__.parameters.values()  # one that says other words than its code has
+    starred = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+    return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)), "".join(
+        starred
+    )
 
 
 #: Where the functions of tensors are: other functions have no other words.
