@@ -73,9 +73,11 @@ def test_code_for_each_target(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(executable.Executable, "_assemble", _write_only)
     monkeypatch.setattr(executable.Executable, "run", lambda self: None)
     _, step = losses(True, chainrule.float32)
-    module = llvm().parse_assembly(step.program.executable.text)
-    module.verify()
-    assembly = target_machine(triple, processor).emit_assembly(module)
+    assembly = ""
+    for text in step.program.executable.builder.texts().values():
+        module = llvm().parse_assembly(text)
+        module.verify()
+        assembly += target_machine(triple, processor).emit_assembly(module)
     for word in expected:
         assert word in assembly
 
@@ -85,13 +87,13 @@ WIDE = "define <16 x float> @add(<16 x float> %x, <16 x float> %y) {\n  %z = fad
 
 def test_features_that_are_hidden_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """With CHAINRULE_HIDE_CPU_FEATURES, on a processor that has them; on others there is nothing to hide."""
-    found = host.__wrapped__()[2].split(",")
+    found = host.__wrapped__()[1].split(",")
     monkeypatch.setenv("CHAINRULE_HIDE_CPU_FEATURES", "avx512, fma")
-    triple, processor, features = host.__wrapped__()
+    triple, features = host.__wrapped__()
     hidden = {name[1:] for name in found if name[1:].startswith(("avx512", "fma"))}
     assert {name[1:] for name in set(features.split(",")) - set(found)} <= hidden
     assert not any(name[1:] in hidden for name in features.split(",") if name.startswith("+"))
-    assembly = target_machine(triple, processor, features).emit_assembly(llvm().parse_assembly(WIDE))
+    assembly = target_machine(triple, "", features).emit_assembly(llvm().parse_assembly(WIDE))
     assert "zmm" not in assembly and "add" in assembly
 
 
@@ -99,7 +101,6 @@ def _write_only(self: Any) -> None:
     """Emit all kernels, and load nothing."""
     self.builder = executable.Builder()
     self.calls = [None if g.call is not None else self.builder.kernel(g) for g in self.groups]
-    self.text = self.builder.text()
     self.small = True
 
 

@@ -18,6 +18,7 @@ from chainrule import models, nn
 from chainrule.backends import BACKENDS, build
 from chainrule.backends.home import home_of
 from chainrule.compiler.passes import PASSES
+from chainrule.compiler.run.machine import compile_text
 from chainrule.nn import functional as F
 from chainrule.primitives.elementwise import Add, Multiply
 from chainrule.primitives.value import Symbol
@@ -313,3 +314,30 @@ def test_an_addition_to_a_cell_is_the_same_in_every_backend() -> None:
         home.renew()
         before = [runnable.run([np.arange(3.0)])[0].tolist() for _ in range(3)]
         assert before == [[0, 0, 0], [0, 1, 2], [0, 2, 4]] and home.array.tolist() == [0, 3, 6]
+
+
+# ----------------------------------------------------------------------------------------- machine code
+
+
+def test_no_function_is_compiled_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another batch size, or another network with equal layers, needs only functions of a new structure."""
+    from chainrule.compiler.run import functions
+
+    texts: list[str] = []
+    monkeypatch.setenv("CHAINRULE_CACHE", "0")
+    monkeypatch.setattr(functions, "_loaded", {})
+
+    def noting(text: str) -> bytes:
+        texts.append(text)
+        return compile_text(text)
+
+    monkeypatch.setattr(functions, "compile_text", noting)
+    step = training_step(models.LeNet5())
+    x, y = chainrule.randn(6, 1, 32, 32), chainrule.randint(0, 10, (6,))
+    step(x, y), step(x, y)
+    before = len(texts)
+    step(x[:5], y[:5])
+    after = len(texts)
+    training_step(models.LeNet5())(x, y)
+    assert before > 20 and after - before <= 4 and len(texts) == after
+    assert len(set(texts)) == len(texts)

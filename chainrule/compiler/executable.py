@@ -21,9 +21,9 @@ from chainrule.compiler.fuse import Group, Lowering
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
 from chainrule.compiler.plan import place_buffers, scheduled
-from chainrule.compiler.run.cache import cached_code
 from chainrule.compiler.run.driver import BARRIER, CALL_WORDS, STOP
-from chainrule.compiler.run.machine import Library, compile_text, vector_bits
+from chainrule.compiler.run.functions import functions
+from chainrule.compiler.run.machine import vector_bits
 from chainrule.compiler.run.pool import run_calls
 from chainrule.compiler.views import View
 from chainrule.errors import IndexRangeError
@@ -74,7 +74,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.functions: dict[str, str] = {}
-        self.declared: set[str] = set()
+        self.declared: dict[str, frozenset[str]] = {}
         self.numbers: list[list[Any]] = []
         self.scratch = 4096
         self.checks: list[str] = []
@@ -87,7 +87,7 @@ class Builder:
             name, text = code.name, code.text()
         if name not in self.functions:
             self.functions[name] = text
-            self.declared |= code.intrinsics
+            self.declared[name] = frozenset(code.intrinsics)
         return name
 
     def add_numbers(self, numbers: Sequence[Any]) -> int:
@@ -126,15 +126,17 @@ class Builder:
             self.checks.append(path)
         return self.checks.index(path) + 1
 
-    def text(self) -> str:
-        """All functions as one module."""
-        declared = sorted(self.declared)
-        return "\n".join([*declared, *(self.functions[name] for name in sorted(self.functions))])
+    def texts(self) -> dict[str, str]:
+        """For each function a module of its own, with the functions that it calls."""
+        called = {name: [other for other in self.functions if f"@{other}(" in text and other != name]
+                  for name, text in self.functions.items()}  # fmt: skip
+        inner = {other for others in called.values() for other in others}
+        return {name: self._module(name, others) for name, others in called.items() if name not in inner}
 
-
-@functools.lru_cache(maxsize=256)
-def _library(text: str) -> Library:
-    return Library(cached_code(text, compile_text))
+    def _module(self, name: str, called: Sequence[str]) -> str:
+        declared = sorted(self.declared[name].union(*[self.declared[other] for other in called]))
+        own = [self.functions[other].replace("define ", "define internal ", 1) for other in called]
+        return "\n".join([*declared, *own, self.functions[name]])
 
 
 class Executable:
@@ -164,8 +166,7 @@ class Executable:
         builder = Builder()
         self.builder = builder
         self.calls = [None if g.call is not None else builder.kernel(g) for g in self.groups]
-        self.text = builder.text()
-        self.library = _library(self.text) if any(self.calls) else None
+        self.functions = functions(builder.texts())
         resolved: list[Array] = [np.zeros(max(len(n), 1), np.int64) for n in builder.numbers]
         for array, numbers in zip(resolved, builder.numbers, strict=True):
             for i, number in enumerate(numbers):
@@ -179,8 +180,7 @@ class Executable:
             flags = 0
             if i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
                 flags = BARRIER
-            assert self.library is not None
-            row = [self.library.address(call.function), resolved[call.numbers].ctypes.data, call.parts, flags]
+            row = [self.functions[call.function].address, resolved[call.numbers].ctypes.data, call.parts, flags]
             self.table[i * CALL_WORDS : i * CALL_WORDS + 4] = row
             operations += estimated_operations(group)
         self._stop_after_checks()
@@ -205,8 +205,7 @@ class Executable:
         if isinstance(number, Check):
             return builder.check(number.path)
         if isinstance(number, Function):
-            assert self.library is not None
-            return self.library.address(number.name)
+            return self.functions[number.name].address
         if isinstance(number, Table):
             return int(resolved[number.numbers].ctypes.data)
         return int(number)

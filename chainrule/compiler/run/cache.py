@@ -2,8 +2,9 @@
 
 A stored object file is executed, so it is trusted only if it lies in a directory that nobody but its owner can write
 to and begins with the SHA-256 of its name and contents. The name is the hash of everything the code depends on: the
-text it was made from, the processor, and the versions of the compilers. Anything damaged or strange (another entry
-under this name, a pipe, somebody else's file) is ignored, with one line in the log, and replaced where that can be.
+text of the function it was made from, the processor's features, and the versions of the compilers. Anything damaged or
+strange (another entry under this name, a pipe, somebody else's file) is ignored, with one line in the log, and replaced
+where that can be.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 log = logging.getLogger("chainrule.compile")
@@ -80,15 +81,25 @@ def _circumstances() -> str:
 
 def cached_code(text: str, make: Callable[[str], bytes]) -> bytes:
     """The machine code of a text: from the disk if it is there and whole, else made and kept."""
+    return cached_codes([text], make)[0]
+
+
+def cached_codes(texts: Iterable[str], make: Callable[[str], bytes]) -> list[bytes]:
+    """The machine code of some texts."""
     place = directory()
     if place is None:
-        return make(text)
-    name = hashlib.sha256(f"{_circumstances()}\n{text}".encode()).hexdigest()
-    code = _read(place / name)
-    if code is None:
-        code = make(text)
-        _write(place, name, code)
-    return code
+        return [make(text) for text in texts]
+    codes, new = [], False
+    for text in texts:
+        name = hashlib.sha256(f"{_circumstances()}\n{text}".encode()).hexdigest()
+        code = _read(place / name)
+        if code is None:
+            new, code = True, make(text)
+            _write(place, name, code)
+        codes.append(code)
+    if new:
+        _trim(place)
+    return codes
 
 
 def _digest(name: str, code: bytes) -> bytes:
@@ -124,21 +135,26 @@ def _write(place: Path, name: str, code: bytes) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=place, prefix=".new-")
         with os.fdopen(handle, "wb") as file:
-            file.write(_digest(name, code) + code)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(_digest(name, code) + code)  # not flushed to the disk: what a crash has cut off is noticed
         os.replace(temporary, place / name)
-        _trim(place)
     except OSError as error:
         _say_once(f"it could not be kept in {place}: {error.strerror}.")
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
 
 
+def _entries(place: Path) -> list[Path]:
+    try:
+        return list(place.iterdir())
+    except OSError as error:
+        _say_once(f"{place} could not be read: {error.strerror}.")
+        return []
+
+
 def _trim(place: Path) -> None:
     """Forget what was used longest ago. Another process may do the same at this moment, so files can be gone."""
     files = []
-    for file in place.iterdir():
+    for file in _entries(place):
         try:
             about = file.lstat()
         except FileNotFoundError:

@@ -30,8 +30,8 @@ def llvm() -> Any:
 
 
 @functools.cache
-def host() -> tuple[str, str, str]:
-    """Triple, processor and features of this machine.
+def host() -> tuple[str, str]:
+    """Triple and features of this machine: what code is made for. The processor's name decides nothing.
 
     Features that begin with a word in the environment variable `CHAINRULE_HIDE_CPU_FEATURES` are switched off:
     "avx512" gives the code that a processor without AVX-512 would run, "avx512 avx2 fma" that of one without AVX2.
@@ -40,13 +40,13 @@ def host() -> tuple[str, str, str]:
     hidden = tuple(os.environ.get("CHAINRULE_HIDE_CPU_FEATURES", "").replace(",", " ").split())
     found: str = binding.get_host_cpu_features().flatten()
     features = ["-" + name[1:] if name[1:].startswith(hidden) else name for name in found.split(",")]
-    return binding.get_default_triple(), binding.get_host_cpu_name(), ",".join(features)
+    return binding.get_default_triple(), ",".join(sorted(features))
 
 
 @functools.cache
 def vector_bits() -> int:
     """The widest vectors of this machine, in bits."""
-    features = host()[2].split(",")
+    features = host()[1].split(",")
     if "+avx512f" in features and "+avx512vl" in features:
         return 512
     return 256 if "+avx2" in features and "+fma" in features else 128
@@ -58,7 +58,7 @@ def target_machine(triple: str = "", processor: str = "", features: str = "") ->
     A new one each time: whoever loads code takes it over and frees it.
     """
     if not triple:
-        triple, processor, features = host()
+        triple, features = host()
     target = llvm().Target.from_triple(triple)
     return target.create_target_machine(cpu=processor, features=features, opt=2, reloc="pic", codemodel="small")
 
@@ -73,14 +73,15 @@ def compile_text(text: str, machine: Any = None) -> bytes:
 
 
 class Library:
-    """Machine code loaded into this process."""
+    """Machine code loaded into this process: object files, each complete in itself."""
 
-    def __init__(self, code: bytes) -> None:
+    def __init__(self, *objects: bytes) -> None:
         with _one_thread_compiles:
             binding = llvm()
             binding.load_library_permanently("")
             self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target_machine())
-            self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+            for code in objects:
+                self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
 
     def address(self, name: str) -> int:
