@@ -12,8 +12,8 @@ from docs.make import activations
 
 
 def test_every_activation_is_on_the_page() -> None:
-    kinds = ("activation", "piecewise", "smooth_activation", "maxout")
-    files = [f"chainrule.nn.{kind}" for kind in kinds]
+    kinds = ("classic", "piecewise", "smooth", "maxout")
+    files = [f"chainrule.nn.activations.{kind}" for kind in kinds]
     ours = {n for n in nn.__all__ if getattr(getattr(nn, n), "__module__", "") in files and n[0].isupper()}
     listed = {row.source.split("(")[0] for row in activations.ACTIVATIONS} | set(activations.OTHERS)
     assert {"ReLU", "ELU", "LeakyReLU", "Maxout"} <= ours <= listed
