@@ -52,6 +52,10 @@ def predict(
     length: Annotated[int, typer.Option(min=1, help="Texts: characters to write.")] = 400,
     temperature: Annotated[float, typer.Option(min=0.0, help="Texts: 0 takes the likeliest each time.")] = 0.8,
     top_k: Annotated[int | None, typer.Option(min=1, help="Texts: only among the k likeliest.")] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Segmentation, autoencoders: a folder for what comes out, an image file for each."),
+    ] = None,
 ) -> int:
     """Let a trained model answer: classes of images, values for rows of a table, continued texts.
 
@@ -60,6 +64,7 @@ def predict(
       chainrule predict runs/digits seven.png photos/
       chainrule predict runs/houses new.csv --output prices.csv
       chainrule predict runs/shakespeare "ROMEO:" --length 200
+      chainrule predict runs/cells photos/ --masks found/
     """
     from chainrule.tasks.run import open_run
 
@@ -67,7 +72,9 @@ def predict(
     text = opened.task.kind == "text"
     if not inputs and not text:
         raise ValueError(f"what is to be predicted? Give files: {run} was trained on {opened.task.samples}.")
-    options = {"length": length, "temperature": temperature, "top_k": top_k} if text else {}
+    options = {"length": length, "temperature": temperature, "top_k": top_k} if text else {"masks": masks}
+    if masks is not None and opened.task.kind not in ("segmentation", "pixels", "reconstruction"):
+        raise ValueError(f"--masks is for segmentation and autoencoders; {run} does neither.")
     rows = opened.task.predict(opened.model, inputs or [""], **options)
     if output is not None:
         _write(rows, output)

@@ -41,9 +41,9 @@ def train(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="What to train: [bold]lenet5[/], [bold]convnet[/], [bold]resnet10[/], [bold]resnet18[/] or "
-            "[bold]mlp[/] for images, [bold]mlp[/] for tables, [bold]decoder[/] for texts. [dim]default: what suits "
-            "the data[/]"
+            help="What to train: a name from [bold]chainrule models[/], such as [bold]resnet18[/], [bold]mlp[/], "
+            "[bold]unet[/], [bold]keypoints[/], [bold]autoencoder_conv[/] or [bold]decoder[/]. [dim]default: what "
+            "suits the data[/]"
         ),
     ] = None,
     data: Annotated[
@@ -51,7 +51,8 @@ def train(
         typer.Option(
             help="What to learn from: [bold]digits[/] (1,797 handwritten ones, always there), [bold]mnist[/], "
             "[bold]fashion-mnist[/], [bold]cifar10[/], [bold]cifar100[/], [bold]shakespeare[/]; a table (.csv, "
-            ".parquet), a text (.txt), a folder of images. [dim]default: digits[/]",
+            ".parquet), a text (.txt), a folder of images (segmentation: with images/ and masks/ in it; keypoints: a "
+            "table with a column of files and nose_x, nose_y, …). [dim]default: digits[/]",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -221,6 +222,8 @@ def train(
       chainrule train --data cifar10 --epochs 20 --batch-size 128
       chainrule train --data houses.csv --target price
       chainrule train --data shakespeare
+      chainrule train unet --data digits
+      chainrule train keypoints --data faces/points.csv --size 64
       chainrule train mlp --optimizer sgd --lr 0.1 --set hidden=64,32 --output runs/mine
       chainrule train --resume runs/mine
 

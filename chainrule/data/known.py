@@ -173,11 +173,11 @@ def divide_images(
     if size is not None and (size, size) != images.shape[2:]:
         images, test_images = resize_images(images, size), resize_images(test_images, size)
     chosen, held_out = stratified_split(labels, (0.9, 0.1), seed)
-    mean, std = _statistics(images, chosen)
+    mean, std = pixel_statistics(images, chosen)
     everything = np.arange(len(test_labels))
     parts = ((images, labels, chosen), (images, labels, held_out), (test_images, test_labels, everything))
     sets = [
-        TensorDataset(make(_standardise(source, rows, mean, std)), from_numpy(targets[rows]))
+        TensorDataset(make(standardise_images(source, rows, mean, std)), from_numpy(targets[rows]))
         for source, targets, rows in parts
     ]
     grey = len(mean) == 1
@@ -185,7 +185,7 @@ def divide_images(
     return Splits(sets[0], sets[1], sets[2], scales[0], scales[1], len(names), names)
 
 
-def _statistics(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pixel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of these images' pixels, scaled from 0–255 to 0–1, for each channel."""
     total, squares = np.zeros(images.shape[1]), np.zeros(images.shape[1])
     for start in range(0, len(rows), _BLOCK):
@@ -198,7 +198,7 @@ def _statistics(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     return mean / 255, np.sqrt(np.maximum(squares / count - mean**2, 1e-12)) / 255
 
 
-def _standardise(images: np.ndarray, rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+def standardise_images(images: np.ndarray, rows: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """These images as float32 with mean 0 and standard deviation 1: (pixel / 255 − mean) / std."""
     factor = (1 / (255 * std)).astype(np.float32)[:, None, None]
     shift = (mean / std).astype(np.float32)[:, None, None]

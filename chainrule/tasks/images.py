@@ -18,6 +18,8 @@ from chainrule.train.classifier import classify
 
 #: The side that images of a folder get unless told otherwise, if they are not smaller.
 FOLDER_SIZE = 64
+#: Networks that flatten the pixels at once: 8×8 do as well, and moving the images would be harder than useful.
+FLAT = ("mlp", "logistic_regression", "autoencoder_dense")
 
 
 class ImageTask(Task):
@@ -41,8 +43,11 @@ class ImageTask(Task):
             splits = _load_folder(Path(settings.data), settings.size, settings.seed)
         else:
             # The digits' 8 pixels become 32 for convolutions; others stay as they are.
-            size = settings.size or (32 if settings.data == "digits" and settings.model != "mlp" else None)
+            size = settings.size or (32 if settings.data == "digits" and settings.model not in FLAT else None)
             splits = data.load(settings.data, size=size, root=settings.data_root)
+            least = _smallest(settings)
+            if settings.size is None and splits.train[0][0].shape[-1] < least:
+                splits = data.load(settings.data, size=least, root=settings.data_root)
         facts = {
             "shape": list(splits.train[0][0].shape),
             "mean": np.asarray(splits.mean, float).reshape(-1).tolist(),
@@ -55,7 +60,7 @@ class ImageTask(Task):
         """Small grey images get LeNet-5, colour ones a residual network, shifts and mirror images."""
         colour = facts["shape"][0] == 3
         model = settings.model or ("resnet10" if colour else "lenet5")
-        plain = model == "mlp"
+        plain = model in FLAT
         rate = {"sgd": 0.05, "adagrad": 0.01, "rmsprop": 1e-3}.get(settings.optimizer or "adam", 2e-3)
         return {
             **self.defaults, "model": model, "learning_rate": rate,
@@ -114,7 +119,7 @@ class ImageTask(Task):
         rows = []
         names = self.facts["names"]
         with evaluation_mode(model), no_grad():
-            for file in _image_files(inputs):
+            for file in image_files(inputs):
                 image = chainrule.tensor(self._read(file), dtype="float32").unsqueeze(0)
                 shares = model(image).softmax(1)[0].numpy()
                 order = np.argsort(-shares)
@@ -128,19 +133,29 @@ class ImageTask(Task):
         from chainrule.data.readers.folder import channels_first, read_image
 
         channels, height, width = self.facts["shape"]
-        picture = _fitted(read_image(file, "L" if channels == 1 else "RGB"), height, width)
+        picture = fitted(read_image(file, "L" if channels == 1 else "RGB"), height, width)
         mean, std = (np.asarray(self.facts[name]).reshape(-1, 1, 1) for name in ("mean", "std"))
         return (channels_first(picture) / 255 - mean) / std
 
 
-def _fitted(picture: Any, height: int, width: int) -> Any:
-    """The largest middle part of that shape, resized."""
-    from PIL import ImageOps
+def _smallest(settings: Settings) -> int:
+    """The least side of images that the network takes."""
+    from chainrule.models import find
 
-    return ImageOps.fit(picture, (width, height)) if picture.size != (width, height) else picture
+    return 1 if settings.model is None else find(settings.model).smallest
 
 
-def _image_files(inputs: Sequence[str]) -> list[Path]:
+def fitted(picture: Any, height: int, width: int, method: Any = None) -> Any:
+    """The largest middle part of that shape, resized: bicubic, or by another of Pillow's methods."""
+    from PIL import Image, ImageOps
+
+    if picture.size == (width, height):
+        return picture
+    return ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC if method is None else method)
+
+
+def image_files(inputs: Sequence[str]) -> list[Path]:
+    """The files, and those in the folders. Raises DataError for a folder without images."""
     from chainrule.data.readers.folder import IMAGE_ENDINGS, image_paths
 
     files: list[Path] = []
@@ -193,5 +208,5 @@ def _read_folder(folder: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
         )
     images = np.empty((len(folder), 3, size, size), np.uint8)
     for number, (path, _) in enumerate(folder.samples):
-        images[number] = channels_first(_fitted(read_image(path), size, size))
+        images[number] = channels_first(fitted(read_image(path), size, size))
     return images, folder.labels

@@ -8,6 +8,9 @@ from typing import Any
 from chainrule.errors import DataError
 from chainrule.models.registry import find
 from chainrule.tasks.images import ImageTask
+from chainrule.tasks.keypoints import KeypointTask
+from chainrule.tasks.reconstruction import ReconstructionTask
+from chainrule.tasks.segmentation import PixelRegressionTask, SegmentationTask
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.tables import TableTask
 from chainrule.tasks.task import Parts, Task
@@ -18,9 +21,18 @@ _TASKS: dict[tuple[str, str], type[Task]] = {
     ("classification", "images"): ImageTask,
     ("classification", "table"): TableTask,
     ("language modelling", "text"): TextTask,
+    ("regression", "table"): TableTask,
+    ("segmentation", "masks"): SegmentationTask,
+    ("regression of pixels", "targets"): PixelRegressionTask,
+    ("keypoints", "points"): KeypointTask,
+    ("reconstruction", "images"): ReconstructionTask,
 }
 #: What data of a form may be, of that which an entry of the registry learns from.
-_HOLDS = {"images": ("images", "masks", "points"), "table": ("table", "points", "pairs"), "text": ("text", "pairs")}
+_HOLDS = {
+    "images": ("images", "masks", "targets", "points"),
+    "table": ("table", "points", "pairs"),
+    "text": ("text", "pairs"),
+}
 _SAID = {"images": "images", "table": "a table", "text": "a text"}
 #: The task where no network is named.
 _USUAL: dict[str, type[Task]] = {"images": ImageTask, "table": TableTask, "text": TextTask}

@@ -16,7 +16,7 @@ from chainrule.data.readers.table import column_names, read_csv, read_parquet
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, tensor
-from chainrule.models import check_options
+from chainrule.models.registry import create, find
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
@@ -66,13 +66,19 @@ class TableTask(Task):
         return self.facts["classes"] is not None
 
     def build_model(self) -> Module:
-        """A perceptron between two scalings; of two hidden layers with 64 units unless told otherwise."""
-        if self.settings.model != "mlp":
-            raise ValueError(f"tables are learned by the model mlp, got {self.settings.model!r}.")
+        """The network between two scalings; a perceptron of two hidden layers with 64 units unless told otherwise."""
+        entry = find(str(self.settings.model))
+        if entry.task == "regression" and self.classifies:
+            raise ValueError(f"{entry.name} gives numbers, and {self.settings.target} has classes; see --regress.")
+        if entry.name == "logistic_regression" and not self.classifies:
+            raise ValueError(f"{entry.name} gives classes, and {self.settings.target} is a number; see --classify.")
         options = dict(self.settings.model_options)
-        hidden = options.pop("hidden", [64, 64])
-        check_options("mlp", ("hidden", "activation", "dropout"), options)
-        return TableModel(self.facts, [hidden] if isinstance(hidden, int) else hidden, **options)
+        dropout = options.pop("dropout", 0.0)
+        if entry.name == "mlp":
+            options.setdefault("hidden", [64, 64])
+        outputs = len(self.facts["classes"]) if self.classifies else 1
+        network = create(entry.name, **{**entry.options_for((len(self.facts["names"]),), outputs), **options})
+        return TableModel(self.facts, network, dropout)
 
     def build_loss(self) -> Callable[[Any, Any], Any]:
         """Cross-entropy, or the squared error in units of the target's variance."""
@@ -143,15 +149,13 @@ class TableModel(nn.Module):
     target_mean: Tensor
     target_std: Tensor
 
-    def __init__(self, facts: dict[str, Any], hidden: Sequence[int], activation: str = "relu", dropout: float = 0.0):
+    def __init__(self, facts: dict[str, Any], network: Module, dropout: float = 0.0) -> None:
         super().__init__()
-        from chainrule.models import MLP
-
         self.classes = None if facts["classes"] is None else len(facts["classes"])
         for name in ("target_mean", "target_std"):
             self.register_buffer(name, tensor(facts[name], dtype="float32"))
         self.dropout = nn.Dropout(dropout)
-        self.network = MLP([len(facts["names"]), *hidden, self.classes or 1], activation)
+        self.network = network
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
