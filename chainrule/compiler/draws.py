@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.compiler.fuse import Group, Inside, Lowering, Memory
 from chainrule.compiler.moves import RULES, rule
+from chainrule.compiler.native.halves import is_half
 from chainrule.compiler.nest import Nest, Node, Operand
 from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
@@ -19,6 +20,8 @@ _integer, _boolean = np.dtype(np.int64), np.dtype(np.bool_)
 def lower_RandomUniform(at: Lowering, e: Equation) -> bool:
     """An open group: what follows (a comparison, a product with a mask) joins it."""
     (z,) = e.outputs
+    if is_half(z.dtype):
+        return False
     group = at.group(Nest(list(z.shape)), order=list(range(len(z.shape))))
     node = group.nest.add(
         e.primitive.name, [*_state(at, group, e), _number(group.nest, z.shape)], z.dtype, e.parameters

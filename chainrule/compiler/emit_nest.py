@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.compiler.native import elementary
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.draws import DRAWS, draw
+from chainrule.compiler.native.halves import EXACT, is_half, rounded
 from chainrule.compiler.nest import REDUCTIONS, RUNNING, Nest, Node, Operand
 from chainrule.compiler.views import Buffer
 
@@ -213,7 +214,7 @@ class Emitter:
         self.slots = {id(operand): i for i, operand in enumerate(self.operands)}
         self.numbers: list[Any] = []
         self.vector = self.shape.vector
-        self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] or [32])
+        self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] + [32])
         self.strip = self.vector is not None and self.vector not in nest.reduced
         self.inner = nest.reduced | {BUNDLED}
         self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
@@ -718,7 +719,8 @@ class Emitter:
             return draw(self.code, node.op, node.dtype, node.detail, width, inputs)
         if node.op == "Cast":
             return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
-        return elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
+        value = elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
+        return rounded(self.code, node.dtype, width, value) if is_half(node.dtype) and node.op not in EXACT else value
 
     def _block(self, node: Node, width: int) -> str:
         """What a contraction made, from its block."""
@@ -744,8 +746,7 @@ class Emitter:
         mask = self._guard(operand, width)
         if self.mask and width > 1:
             mask = self.code.op(f"and <{width} x i1> {mask}, {self.mask}") if mask else self.mask
-        other = elementary.splat(operand.dtype, width, operand.constant)
-        return elementary.load(self.code, operand.dtype, width, place, mask, other)
+        return elementary.load(self.code, operand.dtype, width, place, mask, operand.constant)
 
     def _store(self, store: tuple[Node, Operand], lanes: int) -> None:
         node, operand = store

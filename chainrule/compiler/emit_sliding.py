@@ -178,13 +178,12 @@ class SlidingEmitter(Emitter):
                 address = self.code.op(f"getelementptr i8, ptr {address}, i64 {move}")
             addresses[position], before = address, position
         loaded: dict[int, str] = {}
-        zero = elementary.register(node.dtype, lanes).splat(0)
 
         def entry(j: int, k: int) -> str:
             position = j * steps[0] + k * steps[1]
             if position not in loaded:
                 here = place._replace(address=addresses[position])
-                loaded[position] = elementary.load(self.code, node.dtype, lanes, here, self.mask, zero)
+                loaded[position] = elementary.load(self.code, node.dtype, lanes, here, self.mask, 0)
             return loaded[position]
 
         return entry

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.compiler.emit_nest import PART, Kernel, Offset, Slot
 from chainrule.compiler.native.code import Code
-from chainrule.compiler.native.elementary import ELEMENTS
+from chainrule.compiler.native.elementary import is_real
 from chainrule.compiler.nest import Sorting
 from chainrule.primitives.value import DataType
 
@@ -69,7 +69,7 @@ def _wide(size: int) -> str:
 
 def _kind(dtype: DataType) -> str:
     """The type of an entry in memory."""
-    return "i8" if dtype == np.bool_ else ELEMENTS[dtype.name]
+    return f"i{8 * dtype.itemsize}"
 
 
 def _load(code: Code, dtype: DataType, address: str) -> str:
@@ -78,23 +78,22 @@ def _load(code: Code, dtype: DataType, address: str) -> str:
 
 def _ordered(code: Code, dtype: DataType, value: str, descending: bool) -> str:
     """A whole number that is less where the entry comes before; of floats the bits, every NaN above infinity."""
-    bits = 8 * dtype.itemsize
-    kind = f"i{bits}"
-    if dtype.kind == "f":
-        real = _kind(dtype)
-        zero = code.op(f"fcmp oeq {real} {value}, 0.0")
-        whole = code.op(f"bitcast {real} {value} to {kind}")
-        flipped = code.op(f"and {kind} {code.op(f'ashr {kind} {whole}, {bits - 1}')}, {2 ** (bits - 1) - 1}")
-        whole = code.op(f"xor {kind} {whole}, {flipped}")
-        nan = code.op(f"fcmp uno {real} {value}, 0.0")
-        whole = code.op(f"select i1 {nan}, {kind} {2 ** (bits - 1) - 1}, {kind} {whole}")
+    bits, kind = 8 * dtype.itemsize, _kind(dtype)
+    if is_real(dtype):
+        most = 2 ** (bits - 1) - 1
+        size = code.op(f"and {kind} {value}, {most}")
+        infinity = int(np.array([np.inf]).astype(dtype).view(f"i{dtype.itemsize}")[0])
+        zero, nan = code.op(f"icmp eq {kind} {size}, 0"), code.op(f"icmp sgt {kind} {size}, {infinity}")
+        flipped = code.op(f"and {kind} {code.op(f'ashr {kind} {value}, {bits - 1}')}, {most}")
+        whole = code.op(f"xor {kind} {value}, {flipped}")
+        whole = code.op(f"select i1 {nan}, {kind} {most}, {kind} {whole}")
         value = code.op(f"select i1 {zero}, {kind} 0, {kind} {whole}")
     return code.op(f"xor {kind} {value}, -1") if descending else value
 
 
 def _with_place(code: Code, dtype: DataType, key: str, place: str, size: int) -> str:
     """The number whose first half is the entry's and whose second half is its place."""
-    wide, kind = _wide(size), f"i{8 * dtype.itemsize}"
+    wide, kind = _wide(size), _kind(dtype)
     if wide != kind:
         key = code.op(f"{'zext' if dtype == np.bool_ else 'sext'} {kind} {key} to {wide}")
     if size == 16:

@@ -32,13 +32,14 @@ import numpy as np
 
 from chainrule.backends.memory import ordered_strides
 from chainrule.compiler.native.elementary import is_computed
+from chainrule.compiler.native.halves import is_half
 from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.primitives.check import Check
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Equation
 
-_index = np.dtype(np.int64)
+_index, _single = np.dtype(np.int64), np.dtype(np.float32)
 #: A group with more values than this is full: its loop would run out of registers.
 FULL = 80
 #: Fewer channels than this leave most of a vector empty, so vectors lie along the pixels.
@@ -157,6 +158,7 @@ class Lowering:
         self.homes: dict[Any, View] = {}
         self.checked: set[tuple[Any, int]] = set()
         self.literals: list[Array] = []
+        self.singles: dict[Symbol, Symbol] = {}
         self.path = ""
 
     # ------------------------------------------------------------------------------------- where values are
@@ -705,6 +707,9 @@ class Lowering:
             if self._fold(equation):
                 continue
             if self.native(equation):
+                if equation.primitive.accumulates and any(is_half(x.dtype) for x in equation.inputs):
+                    self._in_single(equation, rules)
+                    continue
                 if name in self.elementwise:
                     (output,) = equation.outputs
                     self.map(name, equation.inputs, output, output.shape, output.dtype, equation.parameters)
@@ -713,6 +718,35 @@ class Lowering:
                 if rule is not None and rule(self, equation):
                     continue
             self.fallback(equation)
+
+    def _in_single(self, equation: Equation, rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
+        """What adds up many halves computes in float32, and its result is rounded."""
+        inputs = [self._single(x) if is_half(x.dtype) else x for x in equation.inputs]
+        outputs = [Symbol(z.shape, _single) if is_half(z.dtype) else z for z in equation.outputs]
+        forms = [(z.shape, z.dtype) for z in outputs]
+        form = forms if type(equation.forms) is list else forms[0]
+        for wide, z in zip(outputs, equation.outputs, strict=True):
+            if z in self.wishes:
+                self.wishes[wide] = self.wishes[z]
+        self.run([equation._replace(inputs=tuple(inputs), outputs=tuple(outputs), forms=form)], rules)
+        for wide, z in zip(outputs, equation.outputs, strict=True):
+            if wide is not z:
+                self.map("Cast", [wide], z, z.shape, z.dtype, {"dtype": z.dtype})
+
+    def _single(self, x: Any) -> Any:
+        """A value of halves as float32, with the border that it shall have."""
+        if not isinstance(x, Symbol):
+            return x.astype(_single)
+        if x not in self.singles:
+            wide = self.singles[x] = Symbol(x.shape, _single)
+            if x in self.halos:
+                self.halos[wide] = self.halos[x]
+            place = self.place(x)
+            if isinstance(place, Constant):
+                self.places[wide] = Constant(_single.type(place.value), place.shape, _single)
+            else:
+                self.map("Cast", [x], wide, x.shape, _single, {"dtype": _single})
+        return self.singles[x]
 
     def _fold(self, equation: Equation) -> bool:
         """An elementwise operation on constants is a constant."""

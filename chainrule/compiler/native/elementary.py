@@ -1,6 +1,7 @@
 """What the loops are filled with: entries of every data type in registers and in memory, and one operation at a time.
 
-Booleans are `i1` in registers and a byte in memory. Everything else is in registers what it is in memory.
+Booleans are `i1` in registers and a byte in memory; halves are float32 in registers and 16 bits in memory. Everything
+else is in registers what it is in memory.
 """
 
 from __future__ import annotations
@@ -12,22 +13,36 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.compiler.native.code import Code, Lanes
+from chainrule.compiler.native.halves import is_half, narrowed, rounded, single_for_half, widened
 from chainrule.primitives.value import DataType
 
+_single = np.dtype(np.float32)
 #: The types that native code computes with, as LLVM calls them.
 COMPUTED = {
     "float32": "float", "float64": "double", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
     "bool": "i1",
 }  # fmt: skip
-#: Types that native code only moves: as whole numbers of their size.
-MOVED = {"float16": "i16", "bfloat16": "i16", "uint8": "i8"}
+#: Types that native code only moves, as whole numbers of their size: halves where the processor cannot convert them.
+MOVED = {"uint8": "i8", "float16": "i16", "bfloat16": "i16"}
 ELEMENTS = {**COMPUTED, **MOVED}
 
 
 @functools.cache
 def is_computed(dtype: DataType) -> bool:
     """Whether native code computes with a data type."""
-    return dtype.name in COMPUTED
+    return dtype.name in COMPUTED or is_half(dtype)
+
+
+def is_real(dtype: DataType) -> bool:
+    """Whether entries are floating-point numbers; bfloat16 has no letter of its own."""
+    return dtype.kind == "f" or is_half(dtype)
+
+
+def in_memory(dtype: DataType, lanes: int) -> Lanes:
+    """The vector type of what lies in memory."""
+    if dtype == np.bool_:
+        return Lanes("i8", lanes)
+    return Lanes("i16", lanes) if is_half(dtype) else register(dtype, lanes)
 
 
 @functools.lru_cache(maxsize=256)  # the names of data types are slow to ask for
@@ -37,26 +52,26 @@ def register(dtype: DataType, lanes: int) -> Lanes:
     >>> register(np.dtype(np.float32), 16).text
     '<16 x float>'
     """
-    return Lanes(ELEMENTS[dtype.name], lanes)
+    return Lanes("float" if is_half(dtype) else ELEMENTS[dtype.name], lanes)
 
 
 def splat(dtype: DataType, lanes: int, value: Any) -> str:
     """The same number in every lane."""
-    if dtype.name in MOVED:
+    if dtype.name in MOVED and not is_half(dtype):
         value = np.asarray(value).astype(dtype).reshape(1).view(f"i{dtype.itemsize}")[0]
     return register(dtype, lanes).splat(value)
 
 
 def lowest(dtype: DataType) -> float:
     """What every entry is at least: where a search for the largest starts."""
-    if dtype.kind == "f":
+    if is_real(dtype):
         return float("-inf")
     return 0 if dtype.kind == "b" else int(np.iinfo(dtype).min)
 
 
 def highest(dtype: DataType) -> float:
     """What every entry is at most."""
-    if dtype.kind == "f":
+    if is_real(dtype):
         return float("inf")
     return 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
 
@@ -89,12 +104,14 @@ def _addresses(code: Code, place: Place, lanes: int) -> str:
     return code.op(f"getelementptr i8, ptr {place.address}, {kind.text} {move}")
 
 
-def load(code: Code, dtype: DataType, lanes: int, place: Place, mask: str, other: str) -> str:
-    """Read a vector; lanes that the mask leaves out are `other`."""
+def load(code: Code, dtype: DataType, lanes: int, place: Place, mask: str, constant: float) -> str:
+    """Read a vector; lanes that the mask leaves out are the constant."""
     boolean, size = dtype == np.bool_, dtype.itemsize
-    kind = Lanes("i8", lanes) if boolean else register(dtype, lanes)
-    if boolean and mask:
-        other = kind.splat(other == register(dtype, lanes).splat(1))
+    kind = in_memory(dtype, lanes)
+    if is_half(dtype):
+        other = kind.splat(np.asarray(constant).astype(dtype).reshape(1).view(np.int16)[0])
+    else:
+        other = kind.splat(bool(constant)) if boolean else splat(dtype, lanes, constant)
     ones = Lanes("i1", lanes).splat(1)
     if lanes == 1 or (not place.terms and place.step in (str(size), str(-size))):
         backwards = lanes > 1 and place.step == str(-size)
@@ -116,6 +133,8 @@ def load(code: Code, dtype: DataType, lanes: int, place: Place, mask: str, other
             (f"<{lanes} x ptr>", _addresses(code, place, lanes)), ("i32", str(size)),
             (f"<{lanes} x i1>", mask or ones), (kind.text, other if mask else "poison"),
         )  # fmt: skip
+    if is_half(dtype):
+        return widened(code, dtype, lanes, value)
     return code.op(f"icmp ne {kind.text} {value}, zeroinitializer") if boolean else value
 
 
@@ -126,9 +145,10 @@ def _reverse(code: Code, kind: Lanes, value: str) -> str:
 
 def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str, mask: str = "") -> None:
     """Write a vector, or those lanes of it that the mask names."""
-    kind, size = register(dtype, lanes), dtype.itemsize
-    if dtype == np.bool_:
-        kind = kind.of("i8")
+    kind, size = in_memory(dtype, lanes), dtype.itemsize
+    if is_half(dtype):
+        value = narrowed(code, dtype, lanes, value)
+    elif dtype == np.bool_:
         value = code.op(f"zext <{lanes} x i1> {value} to {kind.text}")
     bits = f"<{lanes} x i1>"
     if lanes == 1 or (not place.terms and place.step == str(size)):
@@ -236,6 +256,12 @@ def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str)
     """Entries of one data type as another, as :class:`~chainrule.primitives.elementwise.Cast` says."""
     if source == target:
         return value
+    if is_half(target):
+        if source == np.float64 and target == np.float16:
+            return rounded(code, target, lanes, single_for_half(code, lanes, value))
+        return rounded(code, target, lanes, cast(code, source, _single, lanes, value))
+    if is_half(source):
+        return cast(code, _single, target, lanes, value)
     old, new = register(source, lanes), register(target, lanes)
     convert = f"{old.text} {value} to {new.text}"
     if target == np.bool_:

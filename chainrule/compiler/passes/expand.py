@@ -33,10 +33,17 @@ from chainrule.tensor import Tensor
 LARGEST = 2**26
 
 
+def _in_single(*tensors: Tensor) -> list[Tensor]:
+    """Halves as float32, as the primitive computes with them."""
+    return [x.float() if x.dtype.is_floating_point and x.dtype.itemsize == 2 else x for x in tensors]
+
+
 def attention(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor, scale: float, causal: bool) -> tuple[Tensor, ...]:
     """The result, the logarithm of each row's sum, and what rounding took from it."""
+    dtype = q.dtype
+    q, k, v, *added = _in_single(q, k, v, *bias)
     scores = (q * scale) @ k.mT
-    for b in bias:
+    for b in added:
         scores = scores + b
     if causal:
         scores = scores.masked_fill(_after(q, k), -math.inf)
@@ -49,7 +56,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor, scale: float, caus
     sums = largest + logarithm
     rest = where(isfinite(sums), (largest - sums) + logarithm, sums * 0)
     rest = rest.masked_fill(~isfinite(sums), 0)
-    return output, sums.squeeze(-1), rest.squeeze(-1)
+    return output.to(dtype), sums.squeeze(-1), rest.squeeze(-1)
 
 
 def attention_gradient(
@@ -57,9 +64,11 @@ def attention_gradient(
     scale: float, causal: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """The gradients of q, k and v; see the primitive's own text."""
-    weights = _weights(q, k, logsumexp, rest, bias, scale, causal)
+    dtype = q.dtype
+    g, q, k, v, shift, *added = _in_single(g, q, k, v, shift, *bias)
+    weights = _weights(q, k, logsumexp, rest, tuple(added), scale, causal)
     to_scores = weights * (g @ v.mT - shift.unsqueeze(-1))
-    return (to_scores @ k) * scale, (to_scores.mT @ q) * scale, weights.mT @ g
+    return tuple(x.to(dtype) for x in ((to_scores @ k) * scale, (to_scores.mT @ q) * scale, weights.mT @ g))
 
 
 def _small(equation: Equation) -> bool:
@@ -68,7 +77,7 @@ def _small(equation: Equation) -> bool:
     if equation.primitive.name == "AttentionGradient":
         q, k = equation.inputs[1], equation.inputs[2]
     rows = math.prod(q.shape[:-1])
-    return rows * k.shape[-2] * q.dtype.itemsize <= LARGEST and q.dtype.itemsize > 2 and rows * k.size > 0
+    return rows * k.shape[-2] * max(q.dtype.itemsize, 4) <= LARGEST and rows * k.size > 0
 
 
 FORMULAS: dict[str, tuple[Callable[[Equation], bool], Callable[..., Any]]] = {
