@@ -26,7 +26,7 @@ def can_convert(name: str) -> bool:
 
     if name == "bfloat16" or platform.machine().lower() in ("arm64", "aarch64"):
         return True
-    return "+f16c" in host()[2].split(",")
+    return "+f16c" in host()[-1].split(",")
 
 
 @functools.lru_cache(maxsize=256)  # the names of data types are slow to ask for
