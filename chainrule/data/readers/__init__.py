@@ -7,7 +7,8 @@ from chainrule.data.readers.folder import ImageFolder, decode_image, read_image
 from chainrule.data.readers.idx import read_idx
 from chainrule.data.readers.source import read_bytes
 from chainrule.data.readers.table import from_frame, read_csv, read_parquet
-from chainrule.data.readers.text import BytePairs, Characters, Vocabulary, Words, load_vocabulary, read_text
+from chainrule.data.readers.text import BytePairs, Bytes, Characters, Vocabulary, Words, load_vocabulary, read_text
+from chainrule.data.readers.tokenizer_file import TokenizerFile, write_tokenizer
 
 __all__ = [
     "read_bytes",
@@ -25,7 +26,10 @@ __all__ = [
     "Vocabulary",
     "Characters",
     "Words",
+    "Bytes",
     "BytePairs",
+    "TokenizerFile",
+    "write_tokenizer",
     "load_vocabulary",
     "read_array",
     "read_arrays",

@@ -1,4 +1,4 @@
-"""Text files, and vocabularies that turn text into numbers and back: characters, words, byte pairs."""
+"""Text files, and vocabularies that turn text into numbers and back: characters, words, bytes, byte pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from chainrule.errors import DataError
 
 # A word takes the space before it along, so that the pieces put together are the text again. The bound keeps the work
 # for one piece small, whatever the text is.
-_PIECES = re.compile(r" ?\w{1,40}| ?[^\w\s]{1,40}|\s{1,40}")
+PIECES = r" ?\w{1,40}| ?[^\w\s]{1,40}|\s{1,40}"
+_PIECES = re.compile(PIECES)
 _MAX_PIECE_BYTES = 41 * 4  # 41 characters, each up to four bytes in UTF-8
 
 
@@ -36,10 +37,17 @@ def read_text(path: FilePath, max_bytes: int = MAX_BYTES) -> str:
         raise DataError(f"{path}, byte {start:,} (line {line:,}): not UTF-8 ({error.reason}).") from error
 
 
+def write_text(text: str, path: FilePath) -> None:
+    """Write a text file in ASCII, under another name first, so that no half of it is ever left behind."""
+    temporary = Path(f"{os.fspath(path)}.partial")
+    temporary.write_text(text, encoding="ascii")
+    temporary.replace(path)
+
+
 class Vocabulary:
     """Numbers for the pieces of a text: `encode` gives the numbers, `decode` the text.
 
-    This is what the three kinds have in common; `kind` is their name in files.
+    This is what all kinds have in common; `kind` is their name in files.
     """
 
     kind: ClassVar[str]
@@ -66,10 +74,7 @@ class Vocabulary:
 
     def save(self, path: FilePath) -> None:
         """Write the vocabulary as JSON, under another name first, so that no half of it is ever left behind."""
-        text = json.dumps({"kind": self.kind, **self.content()}, ensure_ascii=True, indent=1)
-        temporary = Path(f"{os.fspath(path)}.partial")
-        temporary.write_text(text + "\n", encoding="ascii")
-        temporary.replace(path)
+        write_text(json.dumps({"kind": self.kind, **self.content()}, ensure_ascii=True, indent=1) + "\n", path)
 
     def _check(self, numbers: Iterable[int]) -> list[int]:
         checked = [int(number) for number in numbers]
@@ -186,6 +191,36 @@ class Words(_Tokens):
         return np.array([self.numbers.get(word, 0) for word in _PIECES.findall(text)], np.int64)
 
 
+class Bytes(Vocabulary):
+    """One number for each byte of the text in UTF-8: 256 of them, nothing to train, and no text that does not fit.
+
+    >>> Bytes().encode("né"), Bytes().decode([110, 195, 169])
+    (array([110, 195, 169]), 'né')
+    """
+
+    kind = "bytes"
+
+    def __len__(self) -> int:
+        return 256
+
+    def encode(self, text: str) -> np.ndarray:
+        """The bytes. Raises DataError for half a surrogate pair."""
+        return np.frombuffer(_to_bytes(text), np.uint8).astype(np.int64)
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text; bytes that are no UTF-8 become �."""
+        return bytes(self._check(numbers)).decode("utf-8", errors="replace")
+
+    def content(self) -> dict[str, Any]:
+        """Nothing: all such vocabularies are the same."""
+        return {}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any], place: str) -> Vocabulary:
+        """The vocabulary."""
+        return cls()
+
+
 class BytePairs(Vocabulary):
     """Byte-pair encoding: the 256 bytes, and the pairs that were the most frequent when it was trained.
 
@@ -294,7 +329,10 @@ def load_vocabulary(path: FilePath, max_bytes: int = 2**26) -> Vocabulary:
         raise DataError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets in …
         raise DataError(f"{path} holds no vocabulary ({error}).") from error
-    kinds: dict[Any, type[Vocabulary]] = {kind.kind: kind for kind in (Characters, Words, BytePairs)}
+    from chainrule.data.readers.tokenizer_file import TokenizerFile
+
+    known = (Characters, Words, Bytes, BytePairs, TokenizerFile)
+    kinds: dict[Any, type[Vocabulary]] = {kind.kind: kind for kind in known}
     kind = content.get("kind") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
         raise DataError(f"{path} holds no vocabulary: its 'kind' is {kind!r:.40}, expected one of {', '.join(kinds)}.")
