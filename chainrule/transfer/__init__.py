@@ -2,7 +2,7 @@
 
 Load what was learned (`load_pretrained`), replace the last layer (`replace_head`), keep what need not change
 (`freeze`), let the rest learn at rates by depth (`parameter_groups_by_depth`), or look at what a model makes on the way
-(`intermediate_outputs`). `advise` says which of these. `pretrain_then_classify` is the recipe for few labels.
+(`intermediate_outputs`). `add_lora` learns a small change beside frozen matrices. `advise` says which of these. `pretrain_then_classify` is the recipe for few labels.
 """
 
 from chainrule.transfer.advice import Advice, advise
@@ -10,6 +10,8 @@ from chainrule.transfer.few_labels import FewLabels, classify, pretrain, pretrai
 from chainrule.transfer.freezing import freeze, unfreeze
 from chainrule.transfer.head import find_head, replace_head
 from chainrule.transfer.intermediate import IntermediateOutputs, intermediate_outputs
+from chainrule.transfer.lora import LoraLinear, LoraReport, add_lora, merge_lora, remove_lora, unmerge_lora
+from chainrule.transfer.lora_files import load_lora, save_lora
 from chainrule.transfer.pretrained import LoadReport, load_pretrained
 from chainrule.transfer.rates import parameter_groups_by_depth
 
@@ -18,15 +20,23 @@ __all__ = [
     "FewLabels",
     "IntermediateOutputs",
     "LoadReport",
+    "LoraLinear",
+    "LoraReport",
+    "add_lora",
     "advise",
     "classify",
     "find_head",
     "freeze",
     "intermediate_outputs",
+    "load_lora",
     "load_pretrained",
+    "merge_lora",
     "parameter_groups_by_depth",
     "pretrain",
     "pretrain_then_classify",
+    "remove_lora",
     "replace_head",
+    "save_lora",
     "unfreeze",
+    "unmerge_lora",
 ]
