@@ -2,7 +2,8 @@
 
 Load what was learned (`load_pretrained`), replace the last layer (`replace_head`), keep what need not change
 (`freeze`), let the rest learn at rates by depth (`parameter_groups_by_depth`), or look at what a model makes on the way
-(`intermediate_outputs`). `add_lora` learns a small change beside frozen matrices. `advise` says which of these. `pretrain_then_classify` is the recipe for few labels.
+(`intermediate_outputs`). `add_lora` learns small changes beside frozen matrices. `advise` says which of these.
+`pretrain_then_classify` is the recipe for few labels.
 """
 
 from chainrule.transfer.advice import Advice, advise

@@ -128,8 +128,8 @@ def add_lora(
     Args:
         rank: r, the rank of each change.
         targets: names of layers, the last parts of their paths ("q_proj", "mlp.c_fc"); or one regular expression that
-            matches whole paths; or "all-linear", every linear layer but the head. Linear layers, GPT-2's transposed ones
-            and `nn.MultiheadAttention` can be targets; of attention, all four matrices.
+            matches whole paths; or "all-linear", every linear layer but the head. Linear layers, GPT-2's transposed
+            ones and `nn.MultiheadAttention` can be targets; of attention, all four matrices.
         alpha: α, the strength; 2·rank if None.
         dropout: of the inputs of A, in training.
         also: names of layers that learn as a whole, such as a new head.

@@ -19,6 +19,9 @@ from chainrule.transfer.pretrained import tensors_in
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+#: The last projection of multi-head attention; PEFT (0.21.2) adds its change to the matrix twice, once by hand and once
+#: by its own merging. So that a file means the same in both, its B is doubled when read and halved when written.
+_ADDED_TWICE = ".base_layer.out_proj"
 #: What a config may say that would compute something else, with the values that change nothing.
 _PLAIN: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",), "bias": ("none",), "use_dora": (False, None), "use_qalora": (False, None),
@@ -49,7 +52,11 @@ def save_lora(model: Module, folder: str | os.PathLike[str], base_model: str | N
         raise ValueError("this model has no changes of low rank; add_lora gives it some.")
     first = next(iter(changes.values()))
     layers = [m for _, m in model.named_modules() if isinstance(m, LoraLinear)]
-    state = {f"{path}.{name}": value for path, change in changes.items() for name, value in change.state_dict().items()}
+    state = {
+        f"{path}.{name}": value / 2 if path.endswith(_ADDED_TWICE) and name == "lora_B.weight" else value
+        for path, change in changes.items()
+        for name, value in change.state_dict().items()
+    }
     own = {id(parameter) for change in changes.values() for parameter in change.parameters()}
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad and id(p) not in own}
     wholes = dict.fromkeys(name.rpartition(".")[0] for name in learned)
@@ -59,7 +66,7 @@ def save_lora(model: Module, folder: str | os.PathLike[str], base_model: str | N
         "peft_type": "LORA", "base_model_name_or_path": base_model, "r": first.rank, "lora_alpha": first.alpha,
         "lora_dropout": layers[0].dropout.p if layers else 0.0, "use_rslora": first.rescaled, "bias": "none",
         "fan_in_fan_out": any(isinstance(layer.base_layer, TransposedLinear) for layer in layers),
-        "target_modules": [path for path in changes if not path.endswith(".base_layer.out_proj")],
+        "target_modules": [path for path in changes if not path.endswith(_ADDED_TWICE)],
         "modules_to_save": list(wholes) or None, "inference_mode": True, "task_type": None,
     }  # fmt: skip
     folder = Path(folder)
@@ -79,7 +86,7 @@ def load_lora(model: Module, folder: str | os.PathLike[str]) -> LoraReport:
     folder = Path(folder)
     config, state = _read_config(folder / CONFIG), _read_weights(folder / WEIGHTS)
     given = sorted({name.rpartition(".lora_")[0] for name in state if ".lora_" in name})
-    targets = [path for path in given if not path.endswith(".base_layer.out_proj")]
+    targets = [path for path in given if not path.endswith(_ADDED_TWICE)]
     wholes = list(dict.fromkeys(name.rpartition(".")[0] for name in state if ".lora_" not in name))
     if not targets:
         raise CheckpointError(f"{folder / WEIGHTS} has no changes of low rank.")
@@ -102,7 +109,8 @@ def _fill(model: Module, state: Mapping[str, Any], place: Path) -> None:
     for name, value in state.items():
         path, found, rest = name.rpartition(".lora_")
         path, rest = (path, f"lora_{rest}") if found else (name.rpartition(".")[0], name.rpartition(".")[2])
-        parts.setdefault(path, {})[rest] = value
+        twice = path.endswith(_ADDED_TWICE) and rest == "lora_B.weight"
+        parts.setdefault(path, {})[rest] = 2 * value if twice else value
     changes: dict[str, Module] = dict(lora_changes(model))
     for path in [*changes, *(path for path in parts if path not in changes)]:
         try:

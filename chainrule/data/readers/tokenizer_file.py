@@ -80,7 +80,7 @@ def write_tokenizer(vocabulary: BytePairs, path: FilePath) -> None:
     if len(pieces) != len(seen):
         twice = next(piece for number, piece in enumerate(seen) if piece in seen[:number])
         raise DataError(f"two merges make the piece {twice!r}, which a tokenizer.json cannot hold.")
-    content = {
+    content: dict[str, Any] = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
         "pre_tokenizer": {
             "type": "Sequence",
