@@ -286,5 +286,12 @@ def test_the_page_runs_and_names_everything(tmp_path: Path, monkeypatch: pytest.
         exec(block, space)
     assert space["report"].mismatched and not space["report"].missing and space["head"].out_features == 5
     assert space["found"]["fine"].shape == (2, 64, 16, 16) and space["found"]["coarse"].shape == (2, 256, 4, 4)
-    results = {"Advice", "FewLabels", "IntermediateOutputs", "LoadReport"}  # what functions answer
+    results = {
+        "Advice",
+        "FewLabels",
+        "IntermediateOutputs",
+        "LoadReport",
+        "LoraLinear",
+        "LoraReport",
+    }  # what functions answer
     assert all(name in text for name in set(transfer.__all__) - results)

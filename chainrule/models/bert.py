@@ -172,7 +172,7 @@ class Bert(nn.Module):
                     f"attention_mask has the shape of the tokens, {tuple(tokens.shape)}, got "
                     f"{tuple(attention_mask.shape)}."
                 )
-            bias = forbid(attention_mask == 0, self.embeddings.word_embeddings.weight.dtype)[:, None, None]
+            bias = forbid(attention_mask == 0, self.embeddings.LayerNorm.weight.dtype)[:, None, None]
         x = self.embeddings(tokens, zeros_like(tokens) if segments is None else segments)
         if bias is not None:
             bias = bias.expand(x.shape[0], 1, x.shape[1], x.shape[1])

@@ -16,7 +16,6 @@ from chainrule import nn
 from chainrule.models.generation import LanguageModel, need_tokens
 from chainrule.models.registry import register
 from chainrule.nn.init import normal_
-from chainrule.nn.linear import linear
 from chainrule.tensor import Tensor
 
 POSITIONS = {"learned": nn.LearnedPositions, "sinusoidal": nn.SinusoidalPositions}
@@ -94,7 +93,9 @@ class DecoderTransformer(LanguageModel):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList([DecoderBlock(width, heads, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(width)
-        self.head = None if tied else nn.Linear(width, vocabulary, bias=False)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        if tied:
+            self.head.weight = self.embedding.weight
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -126,9 +127,7 @@ class DecoderTransformer(LanguageModel):
         for i, block in enumerate(self.blocks):
             x, cache = block(x, None if state is None else state[i])
             after.append(cache)
-        x = self.norm(x)
-        scores = linear(x, self.embedding.weight) if self.head is None else self.head(x)
-        return scores, None if state is None else after
+        return self.head(self.norm(x)), None if state is None else after
 
 
 @register(

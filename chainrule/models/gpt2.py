@@ -17,40 +17,11 @@ from typing import Any, ClassVar
 
 from chainrule import nn
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import empty, zeros
 from chainrule.models.generation import LanguageModel, need_tokens, next_positions
 from chainrule.nn.attention.causal import KeyValueCache, read_causally
 from chainrule.nn.attention.multihead import join_heads, split_heads
 from chainrule.nn.init import normal_, zeros_
-from chainrule.tensor import Parameter, Tensor
-
-
-class TransposedLinear(nn.Module):
-    """y = x·W + b with W (in_features, out_features): GPT-2's layout of a linear layer, transposed to `nn.Linear`'s.
-
-    Hugging Face calls it Conv1D. W starts as normal numbers of standard deviation 0.02, b at 0.
-
-    >>> import chainrule
-    >>> TransposedLinear(2, 6).weight.shape
-    Size([2, 6])
-    """
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(empty(in_features, out_features))
-        self.bias = Parameter(zeros(out_features))
-        normal_(self.weight, std=0.02)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        if x.shape[-1] != self.in_features:
-            raise ShapeError(f"got {tuple(x.shape)}, expects (…, {self.in_features}).")
-        return x @ self.weight + self.bias
-
-    def extra_repr(self) -> str:
-        """The sizes."""
-        return f"{self.in_features}, {self.out_features}"
+from chainrule.tensor import Tensor
 
 
 class Attention(nn.Module):
@@ -59,8 +30,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.c_attn = TransposedLinear(width, 3 * width)
-        self.c_proj = TransposedLinear(width, width)
+        self.c_attn = nn.TransposedLinear(width, 3 * width)
+        self.c_proj = nn.TransposedLinear(width, width)
         self.attn_dropout = nn.Dropout(dropout)
         self.resid_dropout = nn.Dropout(dropout)
 
@@ -76,9 +47,9 @@ class Network(nn.Module):
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.c_fc = TransposedLinear(width, hidden)
+        self.c_fc = nn.TransposedLinear(width, hidden)
         self.act = nn.GELU("tanh")
-        self.c_proj = TransposedLinear(hidden, width)
+        self.c_proj = nn.TransposedLinear(hidden, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,10 +163,9 @@ class GPT2(LanguageModel):
 
     def empty_state(self, batch: int, capacity: int) -> list[KeyValueCache]:
         """A cache for each block."""
-        weight = self.transformer["wte"].weight
-        heads = self.transformer["h"][0].attn.heads
-        width = weight.shape[1] // heads
-        return [KeyValueCache.empty(batch, heads, capacity, width, weight.dtype) for _ in self.transformer["h"]]
+        scale, heads = self.transformer["ln_f"].weight, self.transformer["h"][0].attn.heads
+        width = scale.shape[0] // heads
+        return [KeyValueCache.empty(batch, heads, capacity, width, scale.dtype) for _ in self.transformer["h"]]
 
     def state_rows(self, state: Any, places: Tensor) -> Any:
         """The caches of the sequences at these places."""

@@ -184,7 +184,7 @@ class Llama(LanguageModel):
     def empty_state(self, batch: int, capacity: int) -> list[KeyValueCache]:
         """A cache for each block."""
         heads, width = self.cache_shape
-        dtype = self.model["embed_tokens"].weight.dtype
+        dtype = self.model["norm"].weight.dtype
         return [KeyValueCache.empty(batch, heads, capacity, width, dtype) for _ in self.model["layers"]]
 
     def state_rows(self, state: Any, places: Tensor) -> Any:

@@ -52,7 +52,10 @@ from chainrule.nn.lazy import (
     LazyConvTranspose3d as LazyConvTranspose3d, LazyInstanceNorm1d as LazyInstanceNorm1d,
     LazyInstanceNorm2d as LazyInstanceNorm2d, LazyInstanceNorm3d as LazyInstanceNorm3d, LazyLinear as LazyLinear,
 )  # fmt: skip
-from chainrule.nn.linear import Flatten as Flatten, Identity as Identity, Linear as Linear, Unflatten as Unflatten
+from chainrule.nn.linear import (
+    Flatten as Flatten, Identity as Identity, Linear as Linear, TransposedLinear as TransposedLinear,
+    Unflatten as Unflatten,
+)  # fmt: skip
 from chainrule.nn.losses.adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from chainrule.nn.losses.binary import (
     BCELoss as BCELoss, BCEWithLogitsLoss as BCEWithLogitsLoss, HingeLoss as HingeLoss,
@@ -106,6 +109,9 @@ from chainrule.nn.pooling.unpooling import (
 from chainrule.nn.pooling.windows import (
     AvgPool1d as AvgPool1d, AvgPool2d as AvgPool2d, AvgPool3d as AvgPool3d, MaxPool1d as MaxPool1d,
     MaxPool2d as MaxPool2d, MaxPool3d as MaxPool3d,
+)  # fmt: skip
+from chainrule.nn.quantized import (
+    QuantizedEmbedding as QuantizedEmbedding, QuantizedLinear as QuantizedLinear, quantize as quantize,
 )  # fmt: skip
 from chainrule.nn.rearrange import (
     ChannelShuffle as ChannelShuffle, Fold as Fold, PixelShuffle as PixelShuffle, PixelUnshuffle as PixelUnshuffle,

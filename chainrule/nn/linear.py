@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.creation import empty
+from chainrule.functions.creation import empty, zeros
 from chainrule.functions.promotion import need_tensor
-from chainrule.nn.init import default_weight_and_bias
+from chainrule.nn.init import default_weight_and_bias, normal_
 from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor
 
@@ -101,6 +102,46 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """The features."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class TransposedLinear(Module):
+    """y = x·W + b with W (in_features, out_features): GPT-2's layout of a linear layer, transposed to `nn.Linear`'s.
+
+    Hugging Face calls it Conv1D. W starts as normal numbers of standard deviation 0.02, b at 0.
+
+    >>> import chainrule
+    >>> TransposedLinear(2, 6).weight.shape
+    Size([2, 6])
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(empty(in_features, out_features))
+        self.bias = Parameter(zeros(out_features))
+        normal_(self.weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        if x.shape[-1] != self.in_features:
+            raise ShapeError(f"got {tuple(x.shape)}, expects (…, {self.in_features}).")
+        return x @ self.weight + self.bias
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"{self.in_features}, {self.out_features}"
+
+    @no_grad()
+    def turned(self) -> Linear:
+        """A `Linear` that computes the same.
+
+        >>> TransposedLinear(2, 6).turned().weight.shape
+        Size([6, 2])
+        """
+        layer = Linear(self.in_features, self.out_features, dtype=self.weight.dtype)
+        layer.weight.copy_(self.weight.T)
+        layer.bias.copy_(self.bias)
+        return layer
 
 
 class Identity(Module):

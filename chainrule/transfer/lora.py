@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
-from chainrule.models.gpt2 import TransposedLinear
+from chainrule.nn.linear import TransposedLinear
 from chainrule.nn.module import Module
 from chainrule.nn.utils.parametrize import register_parametrization
 from chainrule.tensor import Tensor

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import CheckpointError
-from chainrule.models.gpt2 import TransposedLinear
+from chainrule.nn.linear import TransposedLinear
 from chainrule.nn.module import Module
 from chainrule.train.files import write_atomically
 from chainrule.transfer.lora import LoraLinear, LoraReport, add_lora, lora_changes
