@@ -198,3 +198,24 @@ def test_a_run_without_weights_or_files_says_so(tmp_path: Path) -> None:
     (tmp_path / "run" / "facts.json").write_text("[]")
     with pytest.raises(DataError, match=r"facts\.json"):
         open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "rnn_language_model"])
+def test_every_language_model_learns_a_text_and_writes(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("to be or not to be, that is the question\n" * 40)
+    sizes = {"layers": 1, "width": 16, "heads": 2, "key_heads": 1, "hidden": 16}
+    if name == "rnn_language_model":
+        sizes = {"width": 8, "hidden": 16}
+    elif name == "gpt2":
+        sizes.pop("key_heads")
+    settings = Settings(data=str(path), model=name, length=16, epochs=1, model_options=sizes, compile=False)
+    task, parts = load_task(settings)
+    model = task.build_model()
+    assert model(parts.train[0][0].unsqueeze(0)).shape == (1, 16, len(task.facts["characters"]))
+    assert len(task.write(model, "to be", length=40)) == 45  # type: ignore[attr-defined]
+
+
+def test_a_network_that_no_command_trains_says_so() -> None:
+    with pytest.raises(ValueError, match="no command trains bert"):
+        load_task(Settings(data="shakespeare", model="bert"))

@@ -22,6 +22,8 @@ from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import zeros, zeros_like
 from chainrule.models.generation import need_tokens, next_positions
+from chainrule.models.hugging_face import hub_format
+from chainrule.models.registry import register
 from chainrule.nn.attention.dot_product import attend, forbid
 from chainrule.nn.attention.multihead import join_heads, split_heads
 from chainrule.nn.functional import gelu
@@ -151,7 +153,6 @@ class Bert(nn.Module):
         if width % heads:
             raise ShapeError(f"heads divide the width, got width={width} and heads={heads}.")
         hidden = 4 * width if hidden is None else hidden
-        self.width = width
         self.embeddings = Embeddings(vocabulary, width, context, segments, dropout, norm_eps, padding)
         self.encoder = nn.ModuleDict(
             {"layer": nn.ModuleList([Layer(width, heads, hidden, dropout, norm_eps) for _ in range(layers)])}
@@ -213,11 +214,24 @@ class BertClassifier(nn.Module):
     config_names: ClassVar[dict[str, str]] = {**Bert.config_names, "num_labels": "num_classes"}
     config_fixed: ClassVar[dict[str, Any]] = Bert.config_fixed
 
-    def __init__(self, num_classes: int = 2, **options: Any) -> None:
+    def __init__(
+        self,
+        num_classes: int = 2,
+        vocabulary: int = 30522,
+        layers: int = 12,
+        width: int = 768,
+        heads: int = 12,
+        hidden: int | None = None,
+        context: int = 512,
+        segments: int = 2,
+        dropout: float = 0.1,
+        norm_eps: float = 1e-12,
+        padding: int | None = 0,
+    ) -> None:
         super().__init__()
-        self.bert = Bert(**options)
-        self.dropout = nn.Dropout(options.get("dropout", 0.1))
-        self.classifier = nn.Linear(self.bert.width, num_classes)
+        self.bert = Bert(vocabulary, layers, width, heads, hidden, context, segments, dropout, norm_eps, padding)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, num_classes)
         start_weights(self.classifier)
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
@@ -263,10 +277,24 @@ class BertMaskedWords(nn.Module):
     config_names: ClassVar[dict[str, str]] = Bert.config_names
     config_fixed: ClassVar[dict[str, Any]] = {**Bert.config_fixed, "tie_word_embeddings": True}
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(
+        self,
+        vocabulary: int = 30522,
+        layers: int = 12,
+        width: int = 768,
+        heads: int = 12,
+        hidden: int | None = None,
+        context: int = 512,
+        segments: int = 2,
+        dropout: float = 0.1,
+        norm_eps: float = 1e-12,
+        padding: int | None = 0,
+    ) -> None:
         super().__init__()
-        self.bert = Bert(**options, pooler=False)
-        head = WordHead(self.bert.width, self.bert.embeddings.word_embeddings.weight, options.get("norm_eps", 1e-12))
+        self.bert = Bert(
+            vocabulary, layers, width, heads, hidden, context, segments, dropout, norm_eps, padding, pooler=False
+        )
+        head = WordHead(width, self.bert.embeddings.word_embeddings.weight, norm_eps)
         self.cls = nn.ModuleDict({"predictions": head})
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
@@ -298,3 +326,37 @@ def start_weights(module: nn.Module) -> None:
             normal_(parameter, std=0.02)
         elif name.endswith("bias"):
             zeros_(parameter)
+
+
+@register(
+    "bert", task="encoding", data="text", input=(512,), paper="Devlin et al. 2019", hub=hub_format(Bert, "BertModel")
+)
+def bert(**options: Any) -> Bert:
+    """BERT-base, 109,482,240 parameters, unless the options say otherwise; they are :class:`Bert`'s."""
+    return Bert(**options)
+
+
+@register(
+    "bert_classifier",
+    task="text classification",
+    data="text",
+    input=(512,),
+    paper="Devlin et al. 2019",
+    hub=hub_format(BertClassifier, "BertForSequenceClassification"),
+)
+def bert_classifier(num_classes: int = 2, **options: Any) -> BertClassifier:
+    """BERT-base with a head for `num_classes`; the other options are :class:`Bert`'s."""
+    return BertClassifier(num_classes, **options)
+
+
+@register(
+    "bert_masked_words",
+    task="filling in words",
+    data="text",
+    input=(512,),
+    paper="Devlin et al. 2019",
+    hub=hub_format(BertMaskedWords, "BertForMaskedLM"),
+)
+def bert_masked_words(**options: Any) -> BertMaskedWords:
+    """BERT-base as it is pre-trained; the options are :class:`Bert`'s."""
+    return BertMaskedWords(**options)

@@ -39,7 +39,8 @@ def cost_of(entry: Entry) -> Cost:
     """
     with skip_filling():
         model = entry.build()
-    return Cost(sum(p.numel() for p in model.parameters()), count_flops(model, (1, *entry.input)))
+    dtype = "int64" if "text" in entry.data else "float32"
+    return Cost(sum(p.numel() for p in model.parameters()), count_flops(model, (1, *entry.input), dtype))
 
 
 def count_flops(model: Module, shape: Sequence[int], dtype: Any = "float32") -> int:

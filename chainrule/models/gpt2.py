@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.models.generation import LanguageModel, need_tokens, next_positions
+from chainrule.models.hugging_face import hub_format
+from chainrule.models.registry import register
 from chainrule.nn.attention.causal import KeyValueCache, read_causally
 from chainrule.nn.attention.multihead import join_heads, split_heads
 from chainrule.nn.init import normal_, zeros_
@@ -181,3 +183,16 @@ class GPT2(LanguageModel):
         if name.endswith((".attn.bias", ".attn.masked_bias")):
             return None
         return name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}"
+
+
+@register(
+    "gpt2",
+    task="language modelling",
+    data="text",
+    input=(1024,),
+    paper="Radford et al. 2019",
+    hub=hub_format(GPT2, "GPT2LMHeadModel"),
+)
+def gpt2(**options: Any) -> GPT2:
+    """GPT-2 small, 124,439,808 parameters, unless the options say otherwise; they are :class:`GPT2`'s."""
+    return GPT2(**options)

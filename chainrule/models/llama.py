@@ -21,6 +21,8 @@ from typing import Any, ClassVar
 from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.models.generation import LanguageModel, need_tokens, next_positions
+from chainrule.models.hugging_face import hub_format
+from chainrule.models.registry import register
 from chainrule.nn.attention.causal import KeyValueCache, read_causally
 from chainrule.nn.attention.multihead import join_heads, split_heads
 from chainrule.nn.functional import silu
@@ -98,7 +100,8 @@ class Llama(LanguageModel):
         norm_eps: of the normalisations.
         tied: whether the head's weight is the embedding's.
 
-    The defaults are Llama 2's with 7 billion parameters, 6,738,415,616. All matrices start as normal numbers of
+    The defaults are TinyLlama's (Zhang et al., 2024), 1,100,048,384 parameters; Llama 2 with 7 billion has 32 layers,
+    width 4096, as many key_heads as heads, hidden 11008 and context 4096. All matrices start as normal numbers of
     standard deviation 0.02.
 
     >>> import chainrule
@@ -125,12 +128,12 @@ class Llama(LanguageModel):
     def __init__(
         self,
         vocabulary: int = 32000,
-        layers: int = 32,
-        width: int = 4096,
+        layers: int = 22,
+        width: int = 2048,
         heads: int = 32,
-        key_heads: int | None = None,
-        hidden: int = 11008,
-        context: int = 4096,
+        key_heads: int | None = 4,
+        hidden: int = 5632,
+        context: int = 2048,
         head_width: int | None = None,
         rope_theta: float = 10000.0,
         rope_scaling: Mapping[str, Any] | None = None,
@@ -201,3 +204,16 @@ class Llama(LanguageModel):
         if name.endswith("rotary_emb.inv_freq"):
             return None
         return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
+
+
+@register(
+    "llama",
+    task="language modelling",
+    data="text",
+    input=(2048,),
+    paper="Touvron et al. 2023",
+    hub=hub_format(Llama, "LlamaForCausalLM"),
+)
+def llama(**options: Any) -> Llama:
+    """TinyLlama, 1,100,048,384 parameters, unless the options say otherwise; they are :class:`Llama`'s."""
+    return Llama(**options)

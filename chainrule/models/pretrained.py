@@ -121,7 +121,8 @@ def _identify(path: Path, name: str | None, config: Mapping[str, Any]) -> tuple[
                 f"{path / CONFIG}: there is no network of the type {config['model_type']!r}; there are "
                 f"{', '.join(sorted(kinds))}, and our own."
             )
-        entry = kinds[config["model_type"]]
+        named = [e for e in entries().values() if e.hub and e.hub.architecture in config.get("architectures", ())]
+        entry = named[0] if named else kinds[config["model_type"]]
     elif "architecture" in config:
         entry = find(str(config["architecture"]).partition(".")[0])  # others add after a point how it was trained
     else:

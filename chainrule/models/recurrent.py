@@ -25,6 +25,7 @@ from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.functions.promotion import need_tensor
 from chainrule.models.generation import LanguageModel, need_tokens
+from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
 CELLS: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -178,3 +179,15 @@ def recurrent_rows(state: Any, places: Tensor) -> Any:
     if isinstance(state, tuple):
         return tuple([part.index_select(1, places) for part in state])
     return state.index_select(1, places)
+
+
+@register("rnn_language_model", task="language modelling", data="text", input=(128,), paper="Mikolov et al. 2010")
+def rnn_language_model(vocabulary: int, **options: Any) -> RecurrentLanguageModel:
+    """A `RecurrentLanguageModel`, an LSTM unless `cell` says otherwise."""
+    return RecurrentLanguageModel(vocabulary, **options)
+
+
+@register("rnn_classifier", task="text classification", data="text", input=(128,), paper="Hochreiter, Schmidhuber 1997")
+def rnn_classifier(num_classes: int, **options: Any) -> RecurrentClassifier:
+    """A `RecurrentClassifier`, an LSTM unless `cell` says otherwise."""
+    return RecurrentClassifier(num_classes, **options)

@@ -25,6 +25,7 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.pieces import cat, stack
 from chainrule.models.generation import SequenceToSequence, need_tokens
 from chainrule.models.recurrent import make_recurrent, recurrent_rows
+from chainrule.models.registry import register
 from chainrule.nn.attention.dot_product import forbid
 from chainrule.tensor import Tensor
 
@@ -236,3 +237,9 @@ def _padding_is_last(padding: Any) -> None:
 def _padding_before_tokens(padding: Any) -> Any:
     """True in rows that begin with padding, or have a token behind it."""
     return padding[:, :1] | (padding[:, :-1] & ~padding[:, 1:]).any(1)[:, None]
+
+
+@register("rnn_translator", task="translation", data="pairs", input=(32,), paper="Luong et al. 2015")
+def rnn_translator(source_vocabulary: int, target_vocabulary: int, **options: Any) -> RecurrentTranslator:
+    """A `RecurrentTranslator`, a GRU with attention unless the options say otherwise."""
+    return RecurrentTranslator(source_vocabulary, target_vocabulary, **options)

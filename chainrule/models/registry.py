@@ -30,21 +30,28 @@ from chainrule.nn.module import Module
 FAMILIES = (
     "chainrule.models.alexnet",
     "chainrule.models.autoencoder",
+    "chainrule.models.bert",
     "chainrule.models.convnet",
     "chainrule.models.decoder",
     "chainrule.models.fcn",
     "chainrule.models.googlenet",
+    "chainrule.models.gpt2",
     "chainrule.models.keypoints",
     "chainrule.models.lenet5",
     "chainrule.models.linear_models",
+    "chainrule.models.llama",
     "chainrule.models.maxout",
     "chainrule.models.mlp",
     "chainrule.models.mobilenet",
     "chainrule.models.nin",
+    "chainrule.models.recurrent",
+    "chainrule.models.recurrent_answers",
     "chainrule.models.resnet",
     "chainrule.models.resnet_cifar",
+    "chainrule.models.transformer",
     "chainrule.models.unet",
     "chainrule.models.vgg",
+    "chainrule.models.vision_transformer",
 )
 
 P = ParamSpec("P")
@@ -60,6 +67,7 @@ class HubFormat(typing.NamedTuple):
         config: from the options to the content of config.json.
         read: from the weights by the file's names to those by the model's names.
         write: from the weights by the model's names to those by the file's names.
+        architecture: the class that config.json names, where several networks have one model type.
     """
 
     model_type: str
@@ -67,6 +75,7 @@ class HubFormat(typing.NamedTuple):
     config: Callable[[dict[str, Any]], dict[str, Any]]
     read: Callable[[dict[str, Any]], dict[str, Any]] = dict
     write: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    architecture: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

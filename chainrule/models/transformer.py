@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from chainrule import nn
 from chainrule.models.decoder import make_positions
 from chainrule.models.generation import SequenceToSequence, need_tokens
+from chainrule.models.registry import register
 from chainrule.nn.attention.causal import KeyValueCache, read_causally
 from chainrule.nn.attention.dot_product import attend, forbid
 from chainrule.nn.attention.multihead import join_heads, project, split_heads
@@ -164,3 +165,9 @@ class EncoderDecoderTransformer(SequenceToSequence):
             for kept in layers
         ]
         return chosen, None if bias is None else bias.index_select(0, places)
+
+
+@register("transformer", task="translation", data="pairs", input=(128,), paper="Vaswani et al. 2017")
+def transformer(source_vocabulary: int, target_vocabulary: int, **options: Any) -> EncoderDecoderTransformer:
+    """An `EncoderDecoderTransformer` with these options."""
+    return EncoderDecoderTransformer(source_vocabulary, target_vocabulary, **options)

@@ -18,6 +18,7 @@ from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import empty, zeros
 from chainrule.functions.pieces import cat
+from chainrule.models.registry import register
 from chainrule.nn.init import normal_, trunc_normal_, xavier_uniform_, zeros_
 from chainrule.tensor import Parameter, Tensor
 
@@ -136,6 +137,7 @@ def _vit(patch: int, layers: int, heads: int, width: int, hidden: int, options: 
     return VisionTransformer(options.pop("image_size", 224), patch, layers, heads, width, hidden, **options)
 
 
+@register("vit_b_16", task="classification", data="images", input=(3, 224, 224), paper="Dosovitskiy et al. 2021")
 def vit_b_16(**options: Any) -> VisionTransformer:
     """ViT-B/16: 12 blocks of 768 features on patches of 16×16. 86,567,656 parameters for 1000 classes.
 
@@ -144,16 +146,19 @@ def vit_b_16(**options: Any) -> VisionTransformer:
     return _vit(16, 12, 12, 768, 3072, options)
 
 
+@register("vit_b_32", task="classification", data="images", input=(3, 224, 224), paper="Dosovitskiy et al. 2021")
 def vit_b_32(**options: Any) -> VisionTransformer:
     """ViT-B/32: as `vit_b_16` on patches of 32×32. 88,224,232 parameters for 1000 classes."""
     return _vit(32, 12, 12, 768, 3072, options)
 
 
+@register("vit_l_16", task="classification", data="images", input=(3, 224, 224), paper="Dosovitskiy et al. 2021")
 def vit_l_16(**options: Any) -> VisionTransformer:
     """ViT-L/16: 24 blocks of 1024 features on patches of 16×16. 304,326,632 parameters for 1000 classes."""
     return _vit(16, 24, 16, 1024, 4096, options)
 
 
+@register("vit_tiny_cifar", task="classification", data="images", input=(3, 32, 32), paper="Dosovitskiy et al. 2021")
 def vit_tiny_cifar(num_classes: int = 10, **options: Any) -> VisionTransformer:
     """A small one for images of 32×32: 6 blocks of 128 features on patches of 4×4; ours, from no paper.
 
@@ -165,6 +170,7 @@ def vit_tiny_cifar(num_classes: int = 10, **options: Any) -> VisionTransformer:
     return _vit(4, 6, 4, 128, 512, options)
 
 
+@register("vit_small_cifar", task="classification", data="images", input=(3, 32, 32), paper="Dosovitskiy et al. 2021")
 def vit_small_cifar(num_classes: int = 10, **options: Any) -> VisionTransformer:
     """A larger one for images of 32×32: 8 blocks of 256 features on patches of 4×4; ours, from no paper."""
     options = {"image_size": 32, "num_classes": num_classes, **options}

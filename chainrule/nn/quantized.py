@@ -18,8 +18,9 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import from_numpy
+from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.shape import cat, pad
+from chainrule.functions.shape import pad
 from chainrule.nn.embedding import Embedding, embedding
 from chainrule.nn.linear import Linear, TransposedLinear, linear
 from chainrule.nn.module import Module

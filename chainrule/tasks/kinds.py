@@ -62,6 +62,10 @@ def _task_for(settings: Settings) -> type[Task]:
     if settings.model is None:
         return _USUAL[_kind_of(settings.data)]
     entry = find(settings.model)
+    if not any((entry.task, data) in _TASKS for data in entry.data):
+        raise ValueError(
+            f"no command trains {entry.name} for {entry.task} yet; train.Trainer does, with data of yours."
+        )
     form = _kind_of(settings.data)
     fitting = [data for data in entry.data if data in _HOLDS[form] and (entry.task, data) in _TASKS]
     if not fitting:

@@ -55,13 +55,13 @@ class TextTask(Task):
         self.vocabulary = Characters(facts["characters"])
 
     def build_model(self) -> Module:
-        """A decoder; of 4 layers, 128 features and 4 heads unless told otherwise."""
+        """The network that the settings name, for this vocabulary and pieces of this length."""
         from chainrule import models
 
-        if self.settings.model != "decoder":
-            raise ValueError(f"texts are learned by the model decoder, got {self.settings.model!r}.")
-        options = {"context": self.settings.length, **self.settings.model_options}
-        return models.create("decoder", vocabulary=len(self.vocabulary), **options)
+        name = str(self.settings.model)
+        usual = {"vocabulary": len(self.vocabulary), "context": self.settings.length}
+        fitting = {option: value for option, value in usual.items() if option in models.find(name).options}
+        return models.create(name, **{**fitting, **self.settings.model_options})
 
     def build_loss(self) -> nn.Module:
         """Cross-entropy for each character."""
@@ -89,7 +89,7 @@ class TextTask(Task):
         Raises DataError for characters that the model has never seen.
         """
         tokens = self.vocabulary.encode(prompt or self.start).tolist()
-        context, done = model.context, 0
+        context, done = model.context or len(tokens) + length, 0
         while done < length:
             begin = tokens[-max(1, context // 2) :]
             steps = min(length - done, context - len(begin))

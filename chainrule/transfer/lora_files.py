@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import CheckpointError
+from chainrule.files import write_atomically
 from chainrule.nn.linear import TransposedLinear
 from chainrule.nn.module import Module
-from chainrule.train.files import write_atomically
 from chainrule.transfer.lora import LoraLinear, LoraReport, add_lora, lora_changes
 from chainrule.transfer.pretrained import tensors_in
 
