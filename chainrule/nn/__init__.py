@@ -110,7 +110,7 @@ from chainrule.nn.pooling.windows import (
     AvgPool1d as AvgPool1d, AvgPool2d as AvgPool2d, AvgPool3d as AvgPool3d, MaxPool1d as MaxPool1d,
     MaxPool2d as MaxPool2d, MaxPool3d as MaxPool3d,
 )  # fmt: skip
-from chainrule.nn.quantized import (
+from chainrule.nn.low_bits import (
     QuantizedEmbedding as QuantizedEmbedding, QuantizedLinear as QuantizedLinear, quantize as quantize,
 )  # fmt: skip
 from chainrule.nn.rearrange import (
