@@ -4,6 +4,13 @@
 interface. The page docs/reinforcement.md goes through all of it with the class notes' grid (E 8).
 """
 
+from chainrule.rl.deep.a2c import A2C
+from chainrule.rl.deep.agent import Agent
+from chainrule.rl.deep.dqn import DQN
+from chainrule.rl.deep.ppo import PPO
+from chainrule.rl.deep.reinforce import REINFORCE
+from chainrule.rl.deep.replay import PrioritisedReplay, Replay
+from chainrule.rl.deep.sac import SAC
 from chainrule.rl.drawing import draw_grid, grid_text, picture_text, save_gif, sweep_frames
 from chainrule.rl.environment import Environment, TabularEnvironment
 from chainrule.rl.episode import Episode, returns
@@ -38,6 +45,7 @@ __all__ = [
     "Gridworld", "cliff_walking", "frozen_lake", "chain", "bandit",
     "Learned", "monte_carlo_values", "monte_carlo_control", "td_values", "sarsa", "expected_sarsa", "q_learning",
     "double_q_learning", "dyna_q",
+    "Agent", "DQN", "REINFORCE", "A2C", "PPO", "SAC", "Replay", "PrioritisedReplay",
     "environments", "make", "make_vector", "Environment", "TabularEnvironment", "VectorEnvironment", "SideBySide",
     "Box", "Discrete",
     "draw_grid", "grid_text", "sweep_frames", "save_gif", "picture_text",

@@ -1,0 +1,1 @@
+"""Agents with networks: one file for each, from DQN to SAC, and one loop for all of them."""
