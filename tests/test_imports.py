@@ -56,6 +56,7 @@ ALLOWED = {
 #: Folders in which files import each other in a circle, and why.
 CIRCLES = {
     "compiler": "what the user's code reads is watched by files that stand side by side",
+    "data.readers": "what reads a vocabulary knows all kinds, and one of them stands on what vocabularies are",
     "data.transforms": "an operation on pixels takes pictures, which are converted by operations on pixels",
     "optim": "a saved state is compared with the settings of all optimisers there are",
     "rl": "its files take names from its own `__init__.py`",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import inspect
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from sklearn import datasets
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import chainrule
+from chainrule.cli.main import main
+from chainrule.cli.train import train
 from chainrule.errors import DataError
 from chainrule.tasks import Settings, load_task, open_run, read_settings, train_run
+from chainrule.tasks.setting import setting_of
 from chainrule.tasks.text import Pieces
 
 # --- settings ---
@@ -219,3 +224,34 @@ def test_every_language_model_learns_a_text_and_writes(name: str, tmp_path: Path
 def test_a_network_that_no_command_trains_says_so() -> None:
     with pytest.raises(ValueError, match="no command trains bert"):
         load_task(Settings(data="shakespeare", model="bert"))
+
+
+def test_a_setting_is_written_once() -> None:
+    """The command has a flag for each field with a heading, with its bounds, choices and help."""
+    flags = inspect.signature(train).parameters
+    for field in dataclasses.fields(Settings):
+        about = setting_of(Settings, field.name)
+        assert about.help and about.rule.expected
+        assert (field.name in flags) is bool(about.group), field.name
+        if about.group and about.group != "Arguments":
+            flag, kind = flags[field.name].default, get_args(flags[field.name].annotation)[0]
+            assert flag.help.startswith(about.help) and flag.rich_help_panel == about.group
+            assert (flag.min, flag.max) == (about.rule.low, about.rule.high)
+            assert not about.rule.options or tuple(kind) == about.rule.options
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--shift", "33"], "'--shift': Input should be less than or equal to 32"), (["--epochs", "0"], "'--epochs'"),
+        (["--optimizer", "sdg"], "sgd"), (["--decimal", ";"], "--decimal"), (["--seed", "-1"], "--seed"),
+        (["--lr", "0"], "learning_rate: expected a finite number above 0, got 0.0."), (["--set", "shift=40"], "from 0 to 32, got 40"),
+    ],
+)  # fmt: skip
+def test_the_rule_of_a_setting_holds_on_the_command_line(
+    flags: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", *flags])
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2 and says in printed.err and printed.err.count("\n") == 1

@@ -2,179 +2,26 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chainrule.cli.options import chosen_settings, with_settings
 from chainrule.cli.values import parse_changes
+from chainrule.tasks.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from chainrule.tasks.run import Outcome, Prepared
 
 #: Settings that are said in sentences, not in the list.
 _SAID = ("data", "data_root", "model")
-OPTIMIZATION, DATA, OUTPUT = "Optimisation", "Data", "Output"
+OUTPUT = "Output"
 
 
-class OptimizerName(enum.StrEnum):
-    """The optimisers that can be chosen."""
-
-    adam = "adam"
-    adamw = "adamw"
-    sgd = "sgd"
-    rmsprop = "rmsprop"
-    adagrad = "adagrad"
-    nadam = "nadam"
-
-
-class ScheduleName(enum.StrEnum):
-    """How the learning rate changes."""
-
-    cosine = "cosine"
-    onecycle = "onecycle"
-    constant = "constant"
-
-
+@with_settings()
 def train(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            help="What to train: a name from [bold]chainrule models[/], such as [bold]resnet18[/], [bold]mlp[/], "
-            "[bold]unet[/], [bold]keypoints[/], [bold]autoencoder_conv[/] or [bold]decoder[/]. [dim]default: what "
-            "suits the data[/]"
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="What to learn from: [bold]digits[/] (1,797 handwritten ones, always there), [bold]mnist[/], "
-            "[bold]fashion-mnist[/], [bold]cifar10[/], [bold]cifar100[/], [bold]shakespeare[/]; a table (.csv, "
-            ".parquet), a text (.txt), a folder of images (segmentation: with images/ and masks/ in it; keypoints: a "
-            "table with a column of files and nose_x, nose_y, …). [dim]default: digits[/]",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="CHAINRULE_DATA",
-            help="The folder with known data's files. [dim]default: a cache folder, where they are downloaded to[/]",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Tables: the column that is to be predicted.", rich_help_panel=DATA)
-    ] = None,
-    classify: Annotated[
-        bool | None,
-        typer.Option(
-            "--classify/--regress",
-            help="Tables: whether the target is a class. [dim]default: texts are, numbers are not[/]",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None, typer.Option(help="Tables: a column to leave out; may be repeated.", rich_help_panel=DATA)
-    ] = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Tables: a column of categories that look like numbers; may be repeated.", rich_help_panel=DATA
-        ),
-    ] = None,
-    decimal: Annotated[
-        str | None,
-        typer.Option(
-            help="Tables: what stands before a number's fraction. [dim]default: a point[/]", rich_help_panel=DATA
-        ),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            help="Tables: [bold]error[/] names missing values, [bold]drop[/] leaves out their rows, [bold]mean[/] "
-            "fills in the mean.",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Images: the side they are resized to.", rich_help_panel=DATA)
-    ] = None,
-    length: Annotated[
-        int | None,
-        typer.Option(min=1, help="Texts: characters seen at once. [dim]default: 128[/]", rich_help_panel=DATA),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Passes over the training data. [dim]default: 30 (images), 100 (tables), 7 (texts)[/]",
-            rich_help_panel=OPTIMIZATION,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Samples in each step. [dim]default: 32, texts 16[/]", rich_help_panel=OPTIMIZATION),
-    ] = None,
-    optimizer: Annotated[
-        OptimizerName | None,
-        typer.Option(help="The update rule. [dim]default: adam, adamw[/]", rich_help_panel=OPTIMIZATION),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--learning-rate",
-            "--lr",
-            help="The largest step size, above 0. [dim]default: 0.002 (adam), 0.05 (sgd), 0.003 (tables, texts)[/]",
-            rich_help_panel=OPTIMIZATION,
-        ),
-    ] = None,
-    schedule: Annotated[
-        ScheduleName | None,
-        typer.Option(
-            help="How the rate changes: it falls along half a cosine, rises and falls, or stays.",
-            rich_help_panel=OPTIMIZATION,
-        ),
-    ] = None,
-    momentum: Annotated[
-        float | None, typer.Option(min=0.0, max=0.9999, help="For sgd.", rich_help_panel=OPTIMIZATION)
-    ] = None,
-    weight_decay: Annotated[
-        float | None, typer.Option(min=0.0, help="Strength of the L2 penalty.", rich_help_panel=OPTIMIZATION)
-    ] = None,
-    clip_norm: Annotated[
-        float | None,
-        typer.Option(
-            help="The largest norm of the gradients. [dim]default: 1 for texts[/]", rich_help_panel=OPTIMIZATION
-        ),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="End after so many epochs without a better validation loss.", rich_help_panel=OPTIMIZATION
-        ),
-    ] = None,
-    shift: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=32,
-            help="Move each training image by up to so many pixels, anew in each epoch. [dim]default: 2, for colour "
-            "images 4, for mlp 0[/]",
-            rich_help_panel=OPTIMIZATION,
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            help="Turn half of the training images left to right. [dim]default: colour images only[/]",
-            rich_help_panel=OPTIMIZATION,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Same seed, same run. [dim]default: 0[/]", rich_help_panel=OPTIMIZATION)
-    ] = None,
+    *,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -195,18 +42,11 @@ def train(
         Path | None,
         typer.Option(help="Go on with the run in this folder, as if it had never stopped.", rich_help_panel=OUTPUT),
     ] = None,
-    eager: Annotated[
-        bool,
-        typer.Option(
-            "--eager",
-            help="Compute operation by operation instead of compiling the step.",
-            rich_help_panel=OPTIMIZATION,
-        ),
-    ] = False,
     doctor: Annotated[
         bool, typer.Option(help="Watch training and say what goes wrong.", rich_help_panel=OUTPUT)
     ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.", rich_help_panel=OUTPUT)] = False,
+    **given: Any,
 ) -> int:
     """Train a model and test it on data that it never saw.
 
@@ -236,23 +76,11 @@ def train(
       summary.json      the test figures
       report.html       all of it on one page, with curves and examples
     """
-    from chainrule.tasks.settings import Settings, read_settings
-
-    root = None if data_root is None else str(data_root)
-    chosen: dict[str, Any] = {
-        "model": model, "data": data, "data_root": root, "target": target, "classify": classify,
-        "ignore": tuple(ignore) if ignore else None, "as_categories": tuple(category) if category else None,
-        "decimal": decimal, "missing": missing, "size": size, "length": length, "epochs": epochs,
-        "batch_size": batch_size, "optimizer": optimizer and optimizer.value, "learning_rate": learning_rate,
-        "schedule": schedule and schedule.value, "momentum": momentum, "weight_decay": weight_decay,
-        "clip_norm": clip_norm, "patience": patience, "shift": shift, "flip": flip, "seed": seed,
-        "compile": False if eager else None,
-    }  # fmt: skip
-    given = {name: value for name, value in chosen.items() if value is not None}
+    given = chosen_settings(given)
     if resume is not None:
         if set(given) - {"data_root"} or set_ or config or output:
             raise ValueError(f"--resume goes on with the settings of {resume}; others cannot be given with it.")
-        return _train(None, resume, quiet, doctor, root)
+        return _train(None, resume, quiet, doctor, given.get("data_root"))
     settings = (Settings() if config is None else read_settings(config)).changed(**given)
     return _train(settings.changed(**parse_changes(set_ or [])), output, quiet, doctor)
 

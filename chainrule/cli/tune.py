@@ -7,10 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from chainrule.cli.options import chosen_settings, with_settings
 from chainrule.cli.values import parse_changes, parse_domains
+from chainrule.tasks.settings import Settings, read_settings
 
 
+@with_settings("model", "data", "data_root", "target", "epochs", headings=False)
 def tune(
+    *,
     vary: Annotated[
         list[str],
         typer.Option(
@@ -19,13 +23,6 @@ def tune(
             "be repeated.",
         ),
     ],
-    model: Annotated[str | None, typer.Argument(help="As for train.")] = None,
-    data: Annotated[str | None, typer.Option(help="As for train.")] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(envvar="CHAINRULE_DATA", help="The folder with known data's files.")
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Tables: the column that is to be predicted.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Of each trial.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Any setting that stays as it is; may be repeated."),
@@ -47,6 +44,7 @@ def tune(
     output: Annotated[Path, typer.Option(help="The search's folder: a search that is there already goes on.")] = Path(
         "runs/search"
     ),
+    **given: Any,
 ) -> int:
     r"""Look for the settings with the least validation loss.
 
@@ -61,14 +59,9 @@ def tune(
     import rich.console
 
     from chainrule.tasks.search import search, write_search
-    from chainrule.tasks.settings import Settings, read_settings
 
     settings = Settings() if config is None else read_settings(config)
-    chosen: dict[str, Any] = {
-        "model": model, "data": data, "data_root": None if data_root is None else str(data_root), "target": target,
-        "epochs": epochs,
-    }  # fmt: skip
-    settings = settings.changed(**{name: value for name, value in chosen.items() if value is not None})
+    settings = settings.changed(**chosen_settings(given))
     settings = settings.changed(**parse_changes(set_ or []))
     console = rich.console.Console()
     found = search(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from chainrule.errors import DataError
+from chainrule.tasks.setting import NAMES, TABLE, YES_OR_NO, check, number, one_of, setting, text, whole
 
 OPTIMIZERS = {
     "adam": "Adam",
@@ -21,44 +21,16 @@ OPTIMIZERS = {
     "adagrad": "Adagrad",
     "nadam": "NAdam",
 }
-SCHEDULES = ("cosine", "constant", "onecycle")
-MISSING = ("error", "drop", "mean")
+OPTIMISATION, DATA = "Optimisation", "Data"
+_AT_LEAST_1 = whole(1, "at least 1")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """One run's settings. What is None becomes the default of the kind of data, see `Task.defaults`.
 
-    Args:
-        data: the name of a known data set, or a path: a table (.csv, .parquet), a text (.txt), a folder of images with
-            one folder for each class.
-        data_root: the folder with the files of known data sets; else `CHAINRULE_DATA`, else the cache.
-        model: the name of an architecture.
-        model_options: options of its constructor, such as {"width": 16}.
-        size: the side that images are resized to.
-        length: how many characters of a text are seen at once.
-        target: the column of a table that is to be predicted.
-        classify: whether the target's values are classes, also where they are numbers.
-        ignore: columns to leave out.
-        as_categories: columns whose values are categories, also where they look like numbers.
-        decimal: what stands before the fraction of a number in a CSV file, "." or ",".
-        missing: "error" names a missing value's place, "drop" leaves out its row, "mean" fills in the column's mean.
-        epochs: passes over the training data.
-        batch_size: samples in each step.
-        accumulate: take a step after so many batches, with the mean of their gradients.
-        optimizer: "adam", "adamw", "sgd", "rmsprop", "adagrad" or "nadam".
-        learning_rate: the largest step size.
-        schedule: "cosine" falls to 0 along half a cosine, "onecycle" rises first and then falls, "constant" stays.
-        warmup: the share of all steps in which the rate rises from 0 (cosine and constant).
-        momentum: for sgd.
-        weight_decay: strength of the L2 penalty; decoupled for adamw.
-        clip_norm: the gradients' norm is at most so much.
-        label_smoothing: how much of each label is spread over all classes.
-        shift: move each training image by up to so many pixels, anew in each epoch.
-        flip: turn half of the training images left to right.
-        patience: end after so many epochs without a better validation loss.
-        seed: the same seed gives the same run.
-        compile: make native programs of the steps.
+    Each field below carries its rule and the text that the command's help shows: `chainrule train --help`. Those
+    without a heading have no flag of their own there and are set by `--set NAME=VALUE` or in a file.
 
     Raises ValueError for a setting out of range.
 
@@ -66,42 +38,101 @@ class Settings:
     True
     """
 
-    data: str = "digits"
-    data_root: str | None = None
-    model: str | None = None
-    model_options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    size: int | None = None
-    length: int | None = None
-    target: str | None = None
-    classify: bool | None = None
-    ignore: tuple[str, ...] = ()
-    as_categories: tuple[str, ...] = ()
-    decimal: str = "."
-    missing: str = "error"
-    epochs: int | None = None
-    batch_size: int | None = None
-    accumulate: int = 1
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    schedule: str = "cosine"
-    warmup: float | None = None
-    momentum: float = 0.9
-    weight_decay: float | None = None
-    clip_norm: float | None = None
-    label_smoothing: float = 0.0
-    shift: int | None = None
-    flip: bool | None = None
-    patience: int | None = None
-    seed: int = 0
-    compile: bool = True
+    data: str = setting(
+        "digits", text("the name of a data set, or a path"),
+        "What to learn from: [bold]digits[/] (1,797 handwritten ones, always there), [bold]mnist[/], "
+        "[bold]fashion-mnist[/], [bold]cifar10[/], [bold]cifar100[/], [bold]shakespeare[/]; a table (.csv, .parquet), "
+        "a text (.txt), a folder of images with one folder for each class (segmentation: with images/ and masks/; "
+        "keypoints: a table with a column of files and nose_x, nose_y, …).",
+        "", DATA,
+    )  # fmt: skip
+    data_root: str | None = setting(
+        None, text("a folder"), "The folder with known data's files.",
+        "a cache folder, where they are downloaded to", DATA,
+    )  # fmt: skip
+    model: str | None = setting(
+        None, text("the name of a model"),
+        "What to train: a name from [bold]chainrule models[/], such as [bold]resnet18[/], [bold]mlp[/], [bold]unet[/], "
+        "[bold]keypoints[/], [bold]autoencoder_conv[/] or [bold]decoder[/].",
+        "what suits the data", "Arguments",
+    )  # fmt: skip
+    model_options: dict[str, Any] = setting(  # noqa: RUF009 - it is a field, with a dictionary for each
+        dict, TABLE, "Options of the model's constructor, such as width."
+    )
+    size: int | None = setting(
+        None, whole(1, "a number of pixels, at least 1"), "Images: the side they are resized to.", "", DATA
+    )
+    length: int | None = setting(
+        None, whole(1, "a number of characters, at least 1"), "Texts: characters seen at once.", "128", DATA
+    )
+    target: str | None = setting(
+        None, text("the name of a column"), "Tables: the column that is to be predicted.", "", DATA
+    )
+    classify: bool | None = setting(
+        None, YES_OR_NO, "Tables: whether the target is a class.", "texts are, numbers are not", DATA,
+        "--classify/--regress",
+    )  # fmt: skip
+    ignore: tuple[str, ...] = setting((), NAMES, "Tables: a column to leave out; may be repeated.", "", DATA)
+    as_categories: tuple[str, ...] = setting(
+        (), NAMES, "Tables: a column of categories that look like numbers; may be repeated.", "", DATA, "--category"
+    )
+    decimal: str = setting(".", one_of(".", ","), "Tables: what stands before a number's fraction.", "a point", DATA)
+    missing: str = setting(
+        "error", one_of("error", "drop", "mean"),
+        "Tables: [bold]error[/] names missing values, [bold]drop[/] leaves out their rows, [bold]mean[/] fills in the "
+        "mean.",
+        "", DATA,
+    )  # fmt: skip
+    epochs: int | None = setting(
+        None, _AT_LEAST_1, "Passes over the training data.", "30 (images), 100 (tables), 7 (texts)", OPTIMISATION
+    )
+    batch_size: int | None = setting(None, _AT_LEAST_1, "Samples in each step.", "32, texts 16", OPTIMISATION)
+    accumulate: int = setting(1, _AT_LEAST_1, "Take a step after so many batches, with the mean of their gradients.")
+    optimizer: str | None = setting(None, one_of(*OPTIMIZERS), "The update rule.", "adam, adamw", OPTIMISATION)
+    learning_rate: float | None = setting(
+        None, number(0, "a finite number above 0", above=True), "The largest step size, above 0.",
+        "0.002 (adam), 0.05 (sgd), 0.003 (tables, texts)", OPTIMISATION, "--learning-rate", "--lr",
+    )  # fmt: skip
+    schedule: str = setting(
+        "cosine", one_of("cosine", "constant", "onecycle"),
+        "How the rate changes: it falls along half a cosine, stays, or rises and falls.", "", OPTIMISATION,
+    )  # fmt: skip
+    warmup: float | None = setting(
+        None, number(0, "a share from 0 to 1", 1),
+        "The share of all steps in which the rate rises from 0 (cosine and constant).",
+    )  # fmt: skip
+    momentum: float = setting(0.9, number(0, "a number from 0 to 0.9999", 0.9999), "For sgd.", "", OPTIMISATION)
+    weight_decay: float | None = setting(
+        None, number(0, "a finite number, at least 0"), "Strength of the L2 penalty; decoupled for adamw.", "",
+        OPTIMISATION,
+    )  # fmt: skip
+    clip_norm: float | None = setting(
+        None, number(0, "a finite number above 0", above=True), "The largest norm of the gradients.", "1 for texts",
+        OPTIMISATION,
+    )  # fmt: skip
+    label_smoothing: float = setting(
+        0.0, number(0, "a share from 0 to 0.9999", 0.9999), "How much of each label is spread over all classes."
+    )
+    shift: int | None = setting(
+        None, whole(0, "a number of pixels from 0 to 32", 32),
+        "Move each training image by up to so many pixels, anew in each epoch.",
+        "2, for colour images 4, for mlp 0", OPTIMISATION,
+    )  # fmt: skip
+    flip: bool | None = setting(
+        None, YES_OR_NO, "Turn half of the training images left to right.", "colour images only", OPTIMISATION
+    )
+    patience: int | None = setting(
+        None, whole(1, "a number of epochs, at least 1"),
+        "End after so many epochs without a better validation loss.", "", OPTIMISATION,
+    )  # fmt: skip
+    seed: int = setting(0, whole(0, "a whole number, at least 0"), "Same seed, same run.", "0", OPTIMISATION)
+    compile: bool = setting(
+        True, YES_OR_NO, "Compile the step to native code, or compute operation by operation.", "compile",
+        OPTIMISATION, "--compile/--eager",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for name, (holds, expected) in _RULES.items():
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            if not _quietly(holds, value):
-                raise ValueError(f"{name}: expected {expected}, got {value!r}.")
+        check(self)
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Settings:
         """What is None filled in."""
@@ -163,69 +194,4 @@ def read_settings(path: str | Path) -> Settings:
     return Settings.from_mapping(content, str(path))
 
 
-def _whole(low: int, high: float = math.inf) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _number(low: float, high: float = math.inf, above: bool = False) -> Callable[[Any], bool]:
-    return lambda value: (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and (value > low if above else value >= low)
-        and value <= high
-        and value != math.inf
-    )
-
-
-def _quietly(holds: Callable[[Any], bool], value: Any) -> bool:
-    try:
-        return bool(holds(value))
-    except TypeError:
-        return False
-
-
-def _one_of(*options: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value in options, " or ".join((", ".join(options[:-1]), options[-1]))
-
-
-def _yes_or_no(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
-
-
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "data": (lambda value: isinstance(value, str) and value != "", "the name of a data set, or a path"),
-    "data_root": (lambda value: isinstance(value, str), "a folder"),
-    "model": (lambda value: isinstance(value, str), "the name of a model"),
-    "model_options": (lambda value: isinstance(value, dict), "a table of options"),
-    "size": (_whole(1), "a number of pixels, at least 1"),
-    "length": (_whole(1), "a number of characters, at least 1"),
-    "target": (lambda value: isinstance(value, str), "the name of a column"),
-    "classify": (_yes_or_no, "true or false"),
-    "ignore": (_names, "names of columns"),
-    "as_categories": (_names, "names of columns"),
-    "decimal": _one_of(".", ","),
-    "missing": _one_of(*MISSING),
-    "epochs": (_whole(1), "at least 1"),
-    "batch_size": (_whole(1), "at least 1"),
-    "accumulate": (_whole(1), "at least 1"),
-    "optimizer": _one_of(*OPTIMIZERS),
-    "learning_rate": (_number(0, above=True), "a finite number above 0"),
-    "schedule": _one_of(*SCHEDULES),
-    "warmup": (_number(0, 1), "a share from 0 to 1"),
-    "momentum": (_number(0, 0.9999), "a number from 0 to 0.9999"),
-    "weight_decay": (_number(0), "a finite number, at least 0"),
-    "clip_norm": (_number(0, above=True), "a finite number above 0"),
-    "label_smoothing": (_number(0, 0.9999), "a share from 0 to 0.9999"),
-    "shift": (_whole(0), "a number of pixels, at least 0"),
-    "flip": (_yes_or_no, "true or false"),
-    "patience": (_whole(1), "a number of epochs, at least 1"),
-    "seed": (_whole(0), "a whole number, at least 0"),
-    "compile": (_yes_or_no, "true or false"),
-}  # fmt: skip
 _NAMES = {field.name for field in dataclasses.fields(Settings)}
-#: What the kind of data decides where it is not said.
-_OPTIONAL = {field.name for field in dataclasses.fields(Settings) if field.default is None}
