@@ -166,7 +166,8 @@ newaxis = None
 with Later(globals()) as _later:
     from chainrule import (
         accelerator as accelerator, amp as amp, autograd as autograd, backends as backends, cuda as cuda,
-        data as data, distributed as distributed, explain as explain, func as func, hub as hub, jit as jit,
+        data as data, distributed as distributed, distributions as distributions,
+        explain as explain, func as func, hub as hub, jit as jit,
         linalg as linalg, metrics as metrics, models as models, mps as mps, multiprocessing as multiprocessing,
         nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl,
         serialization as serialization, sparse as sparse, special as special, train as train, transfer as transfer,
@@ -182,8 +183,10 @@ with Later(globals()) as _later:
         use_deterministic_algorithms as use_deterministic_algorithms,
     )  # fmt: skip
     from chainrule.func.mapping import vmap as vmap
+    from chainrule.functions.bessel import i0 as i0
     from chainrule.functions.control import scan as scan
     from chainrule.functions.gamma import digamma as digamma, erfinv as erfinv, lgamma as lgamma, polygamma as polygamma
+    from chainrule.functions.incomplete_gamma import igamma as igamma, igammac as igammac
     from chainrule.functions.linalg import (
         chain_matmul as chain_matmul, cholesky as cholesky, cross as cross, det as det, inverse as inverse,
         logdet as logdet, matrix_exp as matrix_exp, matrix_power as matrix_power, slogdet as slogdet,
@@ -212,11 +215,11 @@ with Later(globals()) as _later:
     )  # fmt: skip
     from chainrule.printing import set_printoptions as set_printoptions
     from chainrule.random import (
-        Generator as Generator, bernoulli as bernoulli, default_generator as default_generator,
+        Generator as Generator, bernoulli as bernoulli, binomial as binomial, default_generator as default_generator,
         get_rng_state as get_rng_state, initial_seed as initial_seed, manual_seed as manual_seed,
-        multinomial as multinomial, normal as normal, rand as rand, rand_like as rand_like, randint as randint,
-        randint_like as randint_like, randn as randn, randn_like as randn_like, randperm as randperm, seed as seed,
-        set_rng_state as set_rng_state,
+        multinomial as multinomial, normal as normal, poisson as poisson, rand as rand, rand_like as rand_like,
+        randint as randint, randint_like as randint_like, randn as randn, randn_like as randn_like,
+        randperm as randperm, seed as seed, set_rng_state as set_rng_state,
     )  # fmt: skip
     from chainrule.serialization import load as load, save as save
     from chainrule.sparse import (

@@ -54,13 +54,11 @@ _REASONS: dict[str, dict[str, str]] = {
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
         _ONE_PROCESS: "is_distributed futures fork wait Future get_num_interop_threads "
         "set_num_interop_threads init_num_threads thread_safe_generator",
-        _SPECIAL: "i0 igamma igammac",
         "use special.multigammaln": "mvlgamma",
         "not there yet; NumPy's fft and scipy.signal work on x.numpy(), without gradients": """
             bartlett_window blackman_window hamming_window hann_window kaiser_window signal""",
         _FOURIER: "fft istft stft",
-        "not there yet; SciPy's scipy.stats and NumPy draw such numbers": "binomial poisson quasirandom",
-        "not there yet; write the log-density out, and draw with normal, bernoulli or multinomial": "distributions",
+        "not there yet; SciPy's scipy.stats.qmc has such sequences": "quasirandom",
         "use linalg.solve_triangular": "triangular_solve",
         "use linalg.qr": "geqrf",
         "use linalg.svd and keep the first columns": "pca_lowrank svd_lowrank",
@@ -140,7 +138,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use resize_ and resize_as_": "resize resize_as resize_as_sparse_",
         "write it with tensor operations, or on x.numpy()": "apply_ map_ map2_",
         "tensors have no subclasses with rules of their own": "as_subclass module_load",
-        _SPECIAL: "i0 i0_ igamma igamma_ igammac igammac_",
         "use x.copy_(x.mvlgamma(p))": "mvlgamma_",
         "use x.copy_(x.polygamma(n))": "polygamma_",
         _LINEAR: "eig geqrf lstsq lu lu_solve orgqr ormqr solve symeig triangular_solve",
@@ -277,7 +274,6 @@ _MODULES: dict[str, str] = {
 #: Parts of PyTorch of which some may be here: what is said of everything else in them.
 _PARTLY = {
     "distributed": _ONE_PROCESS,
-    "distributions": "not there yet; write the log-density out, and draw with normal, bernoulli or multinomial",
     "jit": _SCRIPT,
     "multiprocessing": _ONE_PROCESS,
     "nn.parallel": "on one device the model itself is what DataParallel makes of it",

@@ -20,8 +20,8 @@ from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
 from chainrule.errors import DTypeError, NumberRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, read_shape
-from chainrule.functions.promotion import is_tensor
-from chainrule.primitives import philox
+from chainrule.functions.promotion import as_floating, broadcast, is_tensor, need_tensor, promote
+from chainrule.primitives import philox, rejection
 from chainrule.primitives import random as primitives
 from chainrule.primitives.reduction import SearchSorted
 from chainrule.primitives.value import Value
@@ -82,9 +82,9 @@ class Generator:
             raise ShapeError(f"a generator's state is int64 of shape (3,), got {state.dtype} {tuple(state.shape)}.")
         self.state.set_value(Value(state.shared_array()))
 
-    def draw(self, primitive: Any, blocks: int, **parameters: Any) -> Tensor:
-        """Apply a random primitive to the state, and move the state on."""
-        result = primitive.apply(self.state, **parameters)
+    def draw(self, primitive: Any, blocks: int, *tensors: Tensor, **parameters: Any) -> Tensor:
+        """Apply a random primitive to the state (and tensors, one draw for each entry), and move the state on."""
+        result = primitive.apply(self.state, *tensors, **parameters)
         self.state.set_value(primitives.RandomAdvance.apply(self.state, blocks=blocks).value)
         return result
 
@@ -293,18 +293,18 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     if isinstance(p, (int, float)) and not 0 <= p <= 1:
         raise NumberRangeError(f"bernoulli: a probability lies in [0, 1], got {p}.")
     if p is None:
-        check_numbers(_are_probabilities, input, wrong=_no_probabilities)
+        check_numbers(_are_probabilities, input, wrong=_no_probabilities, operation="bernoulli")
     draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
     return (draws < chance).to(input.dtype)
 
 
-def _are_probabilities(p: Any) -> None:
+def _are_probabilities(p: Any, operation: str) -> None:
     good = (p >= 0) & (p <= 1)
     if not good.all():
-        raise NumberRangeError(f"bernoulli: probabilities lie in [0, 1], got {p[~good][0]:.4g}.")
+        raise NumberRangeError(f"{operation}: probabilities lie in [0, 1], got {p[~good][0]:.4g}.")
 
 
-def _no_probabilities(p: Tensor) -> Tensor:
+def _no_probabilities(p: Tensor, operation: str) -> Tensor:
     return ~((p >= 0) & (p <= 1))
 
 
@@ -352,6 +352,60 @@ def _are_deviations(std: Any, operation: str) -> None:
 
 def _are_no_deviations(std: Tensor, operation: str) -> Tensor:
     return ~(std >= 0)
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """A count from the Poisson distribution for each rate, in the type of the rates.
+
+    Raises NumberRangeError for negative rates.
+
+    >>> import chainrule
+    >>> chainrule.poisson(chainrule.zeros(3))
+    tensor([0., 0., 0.])
+    """
+    rate = _floating_parameter(input, "poisson")
+    check_numbers(_are_rates, rate, wrong=_are_no_rates)
+    blocks = rejection.blocks_reserved(rate.numel())
+    return (generator or default_generator).draw(primitives.RandomPoisson, blocks, rate)
+
+
+def _are_rates(rate: Any) -> None:
+    if not (rate >= 0).all():
+        raise NumberRangeError(f"poisson: a rate is not negative, got {rate[~(rate >= 0)][0]:.4g}.")
+
+
+def _are_no_rates(rate: Tensor) -> Tensor:
+    return ~(rate >= 0)
+
+
+def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
+    """How many of `count` trials succeed, each with the probability `prob`; tensors of one shape or broadcast.
+
+    Raises NumberRangeError for negative counts and for what is no probability.
+
+    >>> import chainrule
+    >>> chainrule.binomial(chainrule.tensor([3.0, 5.0]), chainrule.tensor([0.0, 1.0]))
+    tensor([0., 5.])
+    """
+    trials, chance = broadcast(*promote(_floating_parameter(count, "binomial"), _floating_parameter(prob, "binomial")))
+    check_numbers(_are_probabilities, chance, wrong=_no_probabilities, operation="binomial")
+    check_numbers(_are_counts, trials, wrong=_are_no_counts)
+    blocks = rejection.blocks_reserved(trials.numel())
+    return (generator or default_generator).draw(primitives.RandomBinomial, blocks, trials, chance)
+
+
+def _are_counts(trials: Any) -> None:
+    good = (trials >= 0) & (trials == np.floor(trials))
+    if not good.all():
+        raise NumberRangeError(f"binomial: the number of trials is 0, 1, 2 …, got {trials[~good][0]:.4g}.")
+
+
+def _are_no_counts(trials: Tensor) -> Tensor:
+    return ~((trials >= 0) & (trials == trials.floor()))
+
+
+def _floating_parameter(x: Tensor, operation: str) -> Tensor:
+    return as_floating(need_tensor(x, operation)).detach()
 
 
 def multinomial(

@@ -10,10 +10,12 @@ from chainrule.autodiff.block import block
 from chainrule.functions.activation import log_softmax, softmax
 from chainrule.functions.activation import sigmoid as expit
 from chainrule.functions.arithmetic import xlogy
+from chainrule.functions.bessel import i0, i0e, i1, i1e
 from chainrule.functions.elementwise import erf, erfc, exp2, expm1, log1p, logit, round, sinc
 from chainrule.functions.gamma import digamma, erfinv, multigammaln, ndtri, polygamma
 from chainrule.functions.gamma import digamma as psi
 from chainrule.functions.gamma import lgamma as gammaln
+from chainrule.functions.incomplete_gamma import gammainc, gammaincc
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import as_floating
 from chainrule.functions.reduction import logsumexp
@@ -31,7 +33,13 @@ __all__ = [
     "exp2",
     "expit",
     "expm1",
+    "gammainc",
+    "gammaincc",
     "gammaln",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
     "log1p",
     "log_softmax",
     "logit",

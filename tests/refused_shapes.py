@@ -12,6 +12,7 @@ ANY_SHAPE = {
     "Erfc", "Lgamma", "Polygamma", "Erfinv", "NormalQuantile",
     "Sign", "Floor", "Round", "BitwiseNot", "Cast", "Sum", "Product", "CumulativeSum", "CumulativeArgmax", "Sort", "Flip",
     "RandomUniform", "RandomNormal", "RandomIntegers", "RandomPermutation", "RandomAdvance", "Check", "NumPyFunction",
+    "RandomLogGamma", "RandomPoisson", "RandomVonMises", "ScaledBessel",
 }  # fmt: skip
 
 _line = {"stride": (1,), "padding": (0,), "dilation": (1,), "groups": 1}
@@ -29,6 +30,7 @@ REFUSED: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
             "LeftShift", "RightShift", "GreatestDivisor", "LeastMultiple",
         )
     ],
+    ("RandomBinomial", [(3,), (2,), (3,)], {}, r"RandomBinomial.*\(2,\).*\(3,\)"),
     ("Where", [(2,), (3,), (3,)], {}, r"Where.*\(2,\).*\(3,\)"),
     ("Where", [(3,), (3,), (1,)], {}, r"Where.*\(3,\).*\(1,\)"),
     ("Attention", [(2, 3), (4, 2), (4, 2)], {"scale": 1.0, "causal": False}, r"attention.*\(2, 3\), \(4, 2\)"),

@@ -219,6 +219,7 @@ SAMPLES: dict[str, list[Sample]] = {
     **{name: unary() for name in ("Negate", "Exp", "Expm1", "Sin", "Cos", "Arctan", "Tanh", "Erf", "Absolute")},
     **{name: unary() for name in ("Erfc", "Lgamma")},
     "Polygamma": [Sample((x,), {"n": n}) for x in layouts(low=0.6, signs=False) for n in (0, 1, 2)],
+    "ScaledBessel": [Sample((x,), {"order": n}) for x in layouts(low=0.3) for n in (0, 1, 2)],
     "Erfinv": unary(low=0.1, high=0.9),
     "NormalQuantile": unary(signs=False, low=0.1, high=0.9),
     **{name: shifts() for name in ("LeftShift", "RightShift")},
@@ -316,6 +317,11 @@ SAMPLES: dict[str, list[Sample]] = {
     "RandomIntegers": [Sample((_state,), {"to": (3, 4), "low": -2, "high": 5})],
     "RandomPermutation": [Sample((_state,), {"n": n}) for n in (0, 1, 9)],
     "RandomAdvance": [Sample((_state,), {"blocks": 12})],
+    **{name: [Sample((_state, x)) for x in layouts(low=0.3, signs=False)] for name in ("RandomLogGamma", "RandomVonMises")},
+    "RandomPoisson": [Sample((_state, scale * x)) for x in layouts(low=0.3, signs=False) for scale in (1, 30)],
+    "RandomBinomial": [
+        Sample((_state, np.full_like(x, n), x)) for x in layouts(low=0.1, high=0.9, signs=False) for n in (4, 500)
+    ],
     "Solve": [Sample((matrices(3, 3), numbers(3, 2))), Sample((matrices(2, 2, 4), numbers(4, 2, 1)))],
     "Det": [Sample((matrices(3, 3),)), Sample((matrices(2, 2, 3),)), Sample((np.zeros((0, 0)),))],
     "SlogDet": [Sample((matrices(3, 3),)), Sample((-matrices(3, 3, 2),))],
@@ -330,8 +336,8 @@ FLOATS = ("float64", "float32", "float16", "bfloat16")
 _only: dict[tuple[str, ...], tuple[str, ...]] = {
     FLOATS: (
         "Divide", "Arctan2", "Power", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Sin", "Cos", "Arcsin", "Arctan",
-        "Tanh", "Erf", "Erfc", "Lgamma", "Polygamma", "Erfinv", "NormalQuantile", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
-        "Attention", "AttentionGradient",
+        "Tanh", "Erf", "Erfc", "Lgamma", "Polygamma", "ScaledBessel", "Erfinv", "NormalQuantile", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
+        "Attention", "AttentionGradient", "RandomLogGamma", "RandomPoisson", "RandomBinomial", "RandomVonMises",
     ),
     FLOATS[:2]: ("Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
     FLOATS + INTEGERS: (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import chainrule
 from chainrule import autograd
 from chainrule.functions.creation import make
-from chainrule.primitives import attention, control, gamma, linear_algebra, random, registry, whole_numbers
+from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, random, registry, whole_numbers
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Graph
@@ -33,6 +33,8 @@ WITHOUT_GRADIENT = {
     "BitwiseAnd": "integers only", "BitwiseOr": "integers only", "BitwiseXor": "integers only",
     "BitwiseNot": "integers only", "RandomUniform": "the state is integers", "RandomNormal": "the state is integers",
     "RandomIntegers": "the state is integers", "RandomPermutation": "the state is integers",
+    "RandomLogGamma": "implicit: test_distribution_samples.py", "RandomPoisson": "a count", "RandomBinomial": "a count",
+    "RandomVonMises": "not reparametrised",
     "RandomAdvance": "the state is integers", "Check": "computes nothing", "NumPyFunction": "says so",
 }  # fmt: skip
 #: The primitives that may answer with their input's memory: they move entries and compute nothing.
@@ -86,7 +88,7 @@ def gradients_of(name: str, inputs: Any, settings: dict[str, Any], upstream: lis
 
 
 def test_every_primitive_has_samples() -> None:
-    assert attention and control and gamma and linear_algebra and random and whole_numbers, (
+    assert attention and bessel and control and gamma and linear_algebra and random and whole_numbers, (
         "these register their primitives when they are loaded"
     )
     assert set(registry) - {"Scan"} == set(SAMPLES), "Scan has a file of its own: test_scan.py"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chainrule
+import chainrule.distributions as D
 from chainrule import models, nn
 from chainrule.errors import NumberRangeError
 from chainrule.nn import functional as F
@@ -279,6 +280,23 @@ row(
 row(
     "random._are_probabilities", NumberRangeError, r"probabilities lie in \[0, 1\], got (1\.1|-0\.1|nan)",
     chainrule.bernoulli, ([0.0, 1.0],), ([0.0, 1.1],), ([-0.1, 1.0],), ([float("nan"), 1.0],),
+)  # fmt: skip
+row("random._are_rates", NumberRangeError, "poisson: a rate is not negative, got (-1|nan)", chainrule.poisson, ([0.0, 3.0],), ([0.0, -1.0],), ([float("nan"), 1.0],))
+row(
+    "random._are_probabilities", NumberRangeError, r"binomial: probabilities lie in \[0, 1\], got 1\.5",
+    lambda p: chainrule.binomial(chainrule.ones(2), p), ([0.0, 0.5],), ([0.0, 1.5],),
+)  # fmt: skip
+row(
+    "random._are_counts", NumberRangeError, r"binomial: the number of trials is 0, 1, 2 …, got (-1|2\.5)",
+    lambda n: chainrule.binomial(n, chainrule.full((2,), 0.5)), ([0.0, 4.0],), ([0.0, -1.0],), ([2.5, 1.0],),
+)  # fmt: skip
+row(
+    "distributions.distribution._all_hold", NumberRangeError, r"Normal: scale must be greater than 0, got (0\.|nan) at \(1,\)",
+    lambda s: D.Normal(0.0, s).sample(), ([1.0, 2.0],), ([1.0, 0.0],), ([1.0, float("nan")],),
+)  # fmt: skip
+row(
+    "distributions.distribution._all_hold", NumberRangeError, "Bernoulli: a value must be 0 or 1, got 0.5",
+    lambda x: D.Bernoulli(0.5).log_prob(x), ([1.0, 0.0],), ([1.0, 0.5],),
 )  # fmt: skip
 row(
     "random._are_weights", NumberRangeError, "multinomial: 2 draws from rows with only 1 positive weights",

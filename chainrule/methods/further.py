@@ -66,6 +66,9 @@ class FurtherMethods:
     cholesky_solve, cholesky_inverse = (_later(f"cholesky_{name}", "older_names") for name in ("solve", "inverse"))
     lgamma, digamma, erfinv = (_later(name, "gamma") for name in ("lgamma", "digamma", "erfinv"))
     mvlgamma = _later("multigammaln", "gamma")
+    igamma, igammac = (_later(name, "incomplete_gamma") for name in ("igamma", "igammac"))
+    i0 = _later("i0", "bessel")
+    igamma_, igammac_, i0_ = in_place(igamma), in_place(igammac), in_place(i0)
     lgamma_, digamma_, erfinv_ = in_place(lgamma), in_place(digamma), in_place(erfinv)
     bitwise_left_shift, bitwise_right_shift = whole_numbers.bitwise_left_shift, whole_numbers.bitwise_right_shift
     bitwise_left_shift_, bitwise_right_shift_ = in_place(bitwise_left_shift), in_place(bitwise_right_shift)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitives import philox
-from chainrule.primitives.primitive import Primitive
+from chainrule.primitives import philox, rejection
+from chainrule.primitives.primitive import Primitive, same_shape
 from chainrule.primitives.value import Array, DataType, Form, Shape
 
 _index = np.dtype(np.int64)
@@ -111,3 +111,73 @@ class RandomAdvance(Primitive):
     def evaluate(state: Array, *, blocks: int) -> Array:
         counter, key = read_state(state)
         return write_state(philox.advance(counter, blocks), key)
+
+
+def _floats(name: str, *parameters: Array) -> Form:
+    """The form of draws with these parameters, which have one shape and one floating-point type."""
+    for other in parameters[1:]:
+        same_shape(name, parameters[0], other)
+    return parameters[0].shape, parameters[0].dtype
+
+
+def _drawn(draw: Any, state: Array, *parameters: Array) -> Array:
+    """One number for each entry of the parameters, computed in float64."""
+    counter, key = read_state(state)
+    exact = [np.asarray(p, _double).reshape(-1) for p in parameters]
+    return np.asarray(draw(counter, key, *exact)).reshape(parameters[0].shape)
+
+
+class RandomLogGamma(Primitive):
+    """z = ln X with X gamma-distributed, rate 1, one for each concentration; X itself may be too small for a float."""
+
+    latex = r"e^z \sim \Gamma(a, 1)"
+
+    @staticmethod
+    def shape(state: Array, concentration: Array) -> Form:
+        return _floats("RandomLogGamma", concentration)
+
+    @staticmethod
+    def evaluate(state: Array, concentration: Array) -> Array:
+        return _drawn(rejection.log_gamma_draws, state, concentration).astype(concentration.dtype)
+
+
+class RandomPoisson(Primitive):
+    """z = a Poisson-distributed count for each rate, in the type of the rates."""
+
+    latex = r"z \sim \operatorname{Poisson}(\lambda)"
+
+    @staticmethod
+    def shape(state: Array, rate: Array) -> Form:
+        return _floats("RandomPoisson", rate)
+
+    @staticmethod
+    def evaluate(state: Array, rate: Array) -> Array:
+        return _drawn(rejection.poisson_draws, state, rate).astype(rate.dtype)
+
+
+class RandomBinomial(Primitive):
+    """z = how many of n trials succeed with probability p, in their type."""
+
+    latex = r"z \sim B(n, p)"
+
+    @staticmethod
+    def shape(state: Array, trials: Array, probability: Array) -> Form:
+        return _floats("RandomBinomial", trials, probability)
+
+    @staticmethod
+    def evaluate(state: Array, trials: Array, probability: Array) -> Array:
+        return _drawn(rejection.binomial_draws, state, trials, probability).astype(trials.dtype)
+
+
+class RandomVonMises(Primitive):
+    """z = an angle around 0 for each concentration, in [−π, π]."""
+
+    latex = r"z \sim \frac{e^{\kappa \cos z}}{2\pi I_0(\kappa)}"
+
+    @staticmethod
+    def shape(state: Array, concentration: Array) -> Form:
+        return _floats("RandomVonMises", concentration)
+
+    @staticmethod
+    def evaluate(state: Array, concentration: Array) -> Array:
+        return _drawn(rejection.von_mises_draws, state, concentration).astype(concentration.dtype)
