@@ -27,6 +27,7 @@ _ELSEWHERE = {
     "cuda.amp.grad_scaler": "amp",
     "cuda.memory": "cuda",
     "cuda.random": "cuda",
+    "distributions.studentT": "distributions.student_t",
     "functional": "",
     "nn.modules": "nn nn.module",
     "nn.modules.activation": "nn.activations.classic nn",

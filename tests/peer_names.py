@@ -22,7 +22,7 @@ from tests.peer_tables import tables
 #: The parts of PyTorch whose names must all have a status; "" is the top level.
 AREAS = (
     "", "Tensor", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "nn.utils.parametrize", "nn.utils.parametrizations",
-    "optim", "optim.lr_scheduler", "optim.swa_utils", "utils.data",
+    "optim", "optim.lr_scheduler", "optim.swa_utils", "utils.data", "distributions",
 )  # fmt: skip
 
 #: Where PyTorch's modules have no list of their public names: what is imported there from elsewhere.
@@ -101,7 +101,20 @@ def compared() -> dict[str, str]:
     functions = Counter(f"nn.functional.{case.source.split('(')[0]}" for case in found.functions)
     counted = {name: f"compared in {count} case{'s' * (count > 1)}" for name, count in (modules + functions).items()}
     elsewhere = {name: f"compared in `{place}`" for name, place in found.tested.items()}
-    return {**_compared_in_expressions(), **counted, **elsewhere}
+    return {**_compared_in_expressions(), **counted, **elsewhere, **_compared_distributions()}
+
+
+def _compared_distributions() -> dict[str, str]:
+    """The distributions and transforms that stand in a line which both frameworks evaluate."""
+    places = {
+        "distribution_cases.py": "test_distributions.py",
+        "test_distribution_transforms.py": "test_distribution_transforms.py",
+    }
+    return {
+        f"distributions.{name}": f"compared in `tests/{test}`"
+        for file, test in places.items()
+        for name in re.findall(r"\bd\.([A-Z]\w*)", (Path(__file__).parent / file).read_text(encoding="utf-8"))
+    }
 
 
 def _compared_in_expressions() -> dict[str, str]:
@@ -119,7 +132,7 @@ def _compared_in_expressions() -> dict[str, str]:
 
 
 #: Where "it is there" is status enough: flags, constants and classes stand beside the functions.
-MIXED = ("", "Tensor", "utils.data")
+MIXED = ("", "Tensor", "utils.data", "distributions")
 
 
 def rows(area: str) -> list[Row]:

@@ -317,7 +317,10 @@ SAMPLES: dict[str, list[Sample]] = {
     "RandomIntegers": [Sample((_state,), {"to": (3, 4), "low": -2, "high": 5})],
     "RandomPermutation": [Sample((_state,), {"n": n}) for n in (0, 1, 9)],
     "RandomAdvance": [Sample((_state,), {"blocks": 12})],
-    **{name: [Sample((_state, x)) for x in layouts(low=0.3, signs=False)] for name in ("RandomLogGamma", "RandomVonMises")},
+    **{
+        name: [Sample((_state, x)) for x in layouts(low=0.3, signs=False)]
+        for name in ("RandomLogGamma", "RandomVonMises")
+    },
     "RandomPoisson": [Sample((_state, scale * x)) for x in layouts(low=0.3, signs=False) for scale in (1, 30)],
     "RandomBinomial": [
         Sample((_state, np.full_like(x, n), x)) for x in layouts(low=0.1, high=0.9, signs=False) for n in (4, 500)

@@ -281,7 +281,15 @@ row(
     "random._are_probabilities", NumberRangeError, r"probabilities lie in \[0, 1\], got (1\.1|-0\.1|nan)",
     chainrule.bernoulli, ([0.0, 1.0],), ([0.0, 1.1],), ([-0.1, 1.0],), ([float("nan"), 1.0],),
 )  # fmt: skip
-row("random._are_rates", NumberRangeError, "poisson: a rate is not negative, got (-1|nan)", chainrule.poisson, ([0.0, 3.0],), ([0.0, -1.0],), ([float("nan"), 1.0],))
+row(
+    "random._are_rates",
+    NumberRangeError,
+    "poisson: a rate is not negative, got (-1|nan)",
+    chainrule.poisson,
+    ([0.0, 3.0],),
+    ([0.0, -1.0],),
+    ([float("nan"), 1.0],),
+)
 row(
     "random._are_probabilities", NumberRangeError, r"binomial: probabilities lie in \[0, 1\], got 1\.5",
     lambda p: chainrule.binomial(chainrule.ones(2), p), ([0.0, 0.5],), ([0.0, 1.5],),
@@ -347,6 +355,9 @@ WITHOUT_A_ROW = {
     "functions.linalg._full_svd": "as Eigh",
     "functions.linalg._complete_qr": "QR of what is not finite is NaN",
     "functions.searching._places_in_order": "any numbers have places",
+    "functions.incomplete_gamma.incomplete_gamma": "NaN outside of its domain",
+    "functions.incomplete_gamma.slope_of_quantile": "NaN outside of its domain",
+    "distributions.beta_slope.slope_of_quantile": "NaN outside of its domain",
     "functions.searching._are_in": "any numbers can be looked for",
     "functions.scattering._collect": "the places have been checked before",
 }

@@ -11,7 +11,7 @@ from chainrule.distributions.probs_or_logits import ProbsOrLogits
 from chainrule.functions.creation import arange
 from chainrule.functions.logic import where
 from chainrule.functions.shape import broadcast_tensors
-from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
+from chainrule.nn.losses.binary import binary_cross_entropy_with_logits
 from chainrule.random import bernoulli
 from chainrule.tensor import Tensor
 

@@ -9,7 +9,7 @@ from chainrule.distributions import constraints
 from chainrule.distributions.dirichlet import Dirichlet
 from chainrule.distributions.exp_family import ExponentialFamily
 from chainrule.distributions.utils import broadcast_all
-from chainrule.functions.shape import stack
+from chainrule.functions.pieces import stack
 from chainrule.tensor import Tensor
 
 __all__ = ["Beta"]

@@ -13,11 +13,9 @@ marginals, which are beta-distributed).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from chainrule.autodiff.function import Function
+from chainrule.autodiff.block import block
 from chainrule.errors import GradientError
 from chainrule.primitives.gamma import poly_gamma
 from chainrule.primitives.numpy_function import by_numpy
@@ -62,7 +60,7 @@ def _fraction(a: Array, b: Array, x: Array, by_first: bool) -> tuple[Array, Arra
 
 
 @np.errstate(all="ignore")  # infinities and NaN are results here
-def dirichlet_slope(x: Array, concentration: Array, total: Array) -> Array:
+def slope_of_quantile(x: Array, concentration: Array, total: Array) -> Array:
     """(dx/da)/(1 − x) for x beta-distributed with a = concentration and b = total − a, b held fast.
 
     All of one shape. An entry xᵢ of a Dirichlet sample is such a number, and ∂xₖ/∂aᵢ = slopeᵢ·(δᵢₖ − xₖ).
@@ -81,19 +79,16 @@ def dirichlet_slope(x: Array, concentration: Array, total: Array) -> Array:
     return result.reshape(np.shape(x))
 
 
-class DirichletSlope(Function):
-    """`dirichlet_slope` of tensors. It cannot be differentiated again, and says so."""
+@block
+def dirichlet_slope(x: Tensor, concentration: Tensor, total: Tensor) -> Tensor:
+    """The slope of tensors of one shape. It cannot be differentiated again, and says so."""
+    form = (x.value.array.shape, x.value.array.dtype)
+    return by_numpy(slope_of_quantile, x, concentration, total, forms=[form])[0]
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, concentration: Tensor, total: Tensor) -> Tensor:
-        """The slope, in the shape and type of x."""
-        form = (x.value.array.shape, x.value.array.dtype)
-        return by_numpy(dirichlet_slope, x, concentration, total, forms=[form])[0]
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        """Refuse."""
-        raise GradientError(
-            "the second derivative of a beta or Dirichlet sample by its parameters is not there; detach the sample "
-            "where only the first one is meant."
-        )
+@dirichlet_slope.gradient
+def _(g: Tensor, x: Tensor, concentration: Tensor, total: Tensor) -> Tensor:
+    raise GradientError(
+        "the second derivative of a beta or Dirichlet sample by its parameters is not there; detach the sample where "
+        "only the first one is meant."
+    )

@@ -10,7 +10,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.distributions import constraints
 from chainrule.distributions.bernoulli import listed
 from chainrule.distributions.probs_or_logits import ProbsOrLogits
-from chainrule.nn.smooth_activation import softplus
+from chainrule.nn.activations.smooth import softplus
 from chainrule.tensor import Tensor
 
 __all__ = ["Binomial"]

@@ -16,7 +16,7 @@ from chainrule.distributions.utils import lazy_property, logits_to_probs, probs_
 from chainrule.dtypes import FloatLimits, int64
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import full
-from chainrule.functions.indexing import gather
+from chainrule.functions.gathering import gather
 from chainrule.functions.shape import broadcast_shapes
 from chainrule.random import multinomial
 from chainrule.tensor import Tensor

@@ -6,7 +6,7 @@ it, chosen so that entries do not depend on their order where that is possible (
 >>> import chainrule
 >>> free = chainrule.zeros(3, requires_grad=True)
 >>> transform_to(constraints.positive)(free)
-tensor([1., 1., 1.], grad_fn=<ExpBackward>)
+tensor([1., 1., 1.], grad_fn=<Exp>)
 """
 
 from __future__ import annotations
@@ -118,12 +118,13 @@ def _(constraint: Any) -> Transform:
     return transforms.SoftmaxTransform()
 
 
-@_both(constraints.lower_cholesky)
+@transform_to.register(constraints.lower_cholesky)
 def _(constraint: Any) -> Transform:
     return transforms.LowerCholeskyTransform()
 
 
-@_both(constraints.positive_definite, constraints.positive_semidefinite)
+@transform_to.register(constraints.positive_semidefinite)
+@transform_to.register(constraints.positive_definite)
 def _(constraint: Any) -> Transform:
     return transforms.PositiveDefiniteTransform()
 

@@ -7,7 +7,7 @@ tensor([ True, False, False])
 tensor([ True, False])
 
 The names are PyTorch's: `positive`, `unit_interval`, `simplex` and so on are constraints, `greater_than(2)` and its
-like make them. Where one entry alone says nothing (a simplex, a matrix), the last `event_dim` dimensions count together.
+like make them. Where one entry alone says nothing (a simplex, a matrix), the last `event_dim` dimensions count as one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from chainrule import linalg
 from chainrule.dtypes import FloatLimits
 from chainrule.functions.creation import ones
+from chainrule.functions.pieces import cat as join
+from chainrule.functions.pieces import stack as pile
 from chainrule.functions.reduction import all as all_of
-from chainrule.functions.shape import cat as join
-from chainrule.functions.shape import stack as pile
 from chainrule.tensor import Tensor
 
 __all__ = [

@@ -12,7 +12,7 @@ from chainrule.distributions.utils import clamp_probs
 from chainrule.functions.creation import full_like
 from chainrule.functions.logic import where
 from chainrule.functions.shape import broadcast_tensors
-from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
+from chainrule.nn.losses.binary import binary_cross_entropy_with_logits
 from chainrule.random import rand
 from chainrule.tensor import Tensor
 

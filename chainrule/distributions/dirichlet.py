@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.autodiff.function import Function
+from chainrule.autograd.function import Function
 from chainrule.distributions import constraints
-from chainrule.distributions.beta_slope import DirichletSlope
+from chainrule.distributions.beta_slope import dirichlet_slope
 from chainrule.distributions.exp_family import ExponentialFamily
 from chainrule.distributions.gamma import log_gamma_draws
 from chainrule.dtypes import FloatLimits
@@ -36,7 +36,7 @@ class _DirichletDraws(Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         concentration, x = ctx.saved_tensors
         total = concentration.sum(-1, keepdim=True).expand(*concentration.shape)
-        slope = DirichletSlope.apply(x, concentration, total)
+        slope = dirichlet_slope(x, concentration, total)
         return slope * (g - (x * g).sum(-1, keepdim=True))
 
 

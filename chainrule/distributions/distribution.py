@@ -223,7 +223,7 @@ def require(constraint: Constraint, value: Tensor, who: str, what: str) -> None:
 
 def _all_hold(holds: Any, values: Any, who: str, what: str, wanted: str) -> None:
     if not holds.all():
-        first = tuple(int(i[0]) for i in np.nonzero(~holds))
+        first = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(~holds)))[: np.ndim(holds)]
         found = np.broadcast_to(values, np.broadcast_shapes(values.shape, holds.shape))[first]
         place = f" at {first}" if first else ""
         text = np.array2string(np.asarray(found, np.float64), precision=4, threshold=8, separator=", ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.autodiff.gradient import grad
+from chainrule.autograd.gradient import grad
 from chainrule.distributions.distribution import Distribution
 from chainrule.tensor import Tensor
 

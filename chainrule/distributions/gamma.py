@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.autodiff.function import Function
+from chainrule.autograd.function import Function
 from chainrule.distributions import constraints
 from chainrule.distributions.exp_family import ExponentialFamily
 from chainrule.distributions.utils import broadcast_all
 from chainrule.dtypes import FloatLimits
 from chainrule.functions.arithmetic import xlogy
-from chainrule.functions.incomplete_gamma import GammaSlope, gammainc
+from chainrule.functions.incomplete_gamma import gamma_slope, gammainc
 from chainrule.primitives.random import RandomLogGamma
 from chainrule.primitives.rejection import blocks_reserved
 from chainrule.random import default_generator
@@ -37,7 +37,7 @@ class _StandardGamma(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        return g * GammaSlope.apply(*ctx.saved_tensors)
+        return g * gamma_slope(*ctx.saved_tensors)
 
 
 def standard_gamma(concentration: Tensor) -> Tensor:

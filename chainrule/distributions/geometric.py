@@ -10,7 +10,7 @@ from chainrule.distributions import constraints
 from chainrule.distributions.distribution import require
 from chainrule.distributions.probs_or_logits import ProbsOrLogits
 from chainrule.functions.creation import zeros_like
-from chainrule.nn.loss_binary import binary_cross_entropy_with_logits
+from chainrule.nn.losses.binary import binary_cross_entropy_with_logits
 from chainrule.random import rand
 from chainrule.special import xlog1py
 from chainrule.tensor import Tensor

@@ -11,7 +11,7 @@ from chainrule.distributions.categorical import Categorical
 from chainrule.distributions.distribution import Distribution
 from chainrule.errors import ShapeError
 from chainrule.functions.activation import log_softmax
-from chainrule.functions.indexing import gather
+from chainrule.functions.gathering import gather
 from chainrule.functions.shape import broadcast_shapes
 from chainrule.tensor import Tensor
 

@@ -11,8 +11,8 @@ from chainrule.distributions import constraints
 from chainrule.distributions.binomial import Binomial
 from chainrule.distributions.categorical import Categorical
 from chainrule.distributions.distribution import Distribution
+from chainrule.functions.counting import one_hot
 from chainrule.functions.creation import tensor
-from chainrule.functions.indexing import one_hot
 from chainrule.functions.logic import where
 from chainrule.tensor import Tensor
 

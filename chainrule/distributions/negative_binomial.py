@@ -10,7 +10,7 @@ from chainrule.distributions import constraints
 from chainrule.distributions.gamma import Gamma
 from chainrule.distributions.probs_or_logits import ProbsOrLogits
 from chainrule.functions.logic import where
-from chainrule.nn.smooth_activation import logsigmoid
+from chainrule.nn.activations.smooth import logsigmoid
 from chainrule.random import poisson
 from chainrule.tensor import Tensor
 

@@ -8,8 +8,8 @@ from typing import Any
 from chainrule.distributions import constraints
 from chainrule.distributions.categorical import Categorical
 from chainrule.distributions.distribution import Distribution
+from chainrule.functions.counting import one_hot
 from chainrule.functions.creation import eye
-from chainrule.functions.indexing import one_hot
 from chainrule.tensor import Tensor
 
 __all__ = ["OneHotCategorical", "OneHotCategoricalStraightThrough"]

@@ -10,7 +10,7 @@ from chainrule.distributions.probs_or_logits import ProbsOrLogits
 from chainrule.distributions.transformed_distribution import TransformedDistribution
 from chainrule.distributions.transforms import SigmoidTransform
 from chainrule.distributions.utils import broadcast_all, clamp_probs
-from chainrule.nn.smooth_activation import softplus
+from chainrule.nn.activations.smooth import softplus
 from chainrule.random import rand
 from chainrule.tensor import Tensor
 

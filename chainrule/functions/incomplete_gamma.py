@@ -19,11 +19,11 @@ S. Mohamed and A. Mnih, "Implicit reparameterization gradients", 2018.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.autodiff.function import Function
+from chainrule.autodiff.block import block
 from chainrule.errors import GradientError
 from chainrule.functions.gamma import lgamma
 from chainrule.functions.promotion import broadcast, promote
@@ -103,7 +103,7 @@ def incomplete_gamma(a: Array, x: Array, upper: bool) -> Array:
 
 
 @np.errstate(all="ignore")
-def gamma_slope(a: Array, x: Array) -> Array:
+def slope_of_quantile(a: Array, x: Array) -> Array:
     """dx/da where P(a, x) stays what it is; 0 at x = 0, NaN outside."""
     flat_a, flat_x, low, high = _parts(a, x)
     result = np.where(flat_x == 0, 0.0, np.full_like(flat_x, np.nan))
@@ -115,39 +115,31 @@ def gamma_slope(a: Array, x: Array) -> Array:
     return result.reshape(np.shape(x))
 
 
-class GammaSlope(Function):
-    """`gamma_slope` of tensors. It cannot be differentiated again, and says so."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, x: Tensor) -> Tensor:
-        """dx/da."""
-        return by_numpy(gamma_slope, a, x, forms=[(x.value.array.shape, x.value.array.dtype)])[0]
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        """Refuse."""
-        raise GradientError(
-            "the second derivative of the incomplete gamma function (or of a gamma, beta or Dirichlet sample) by its "
-            "parameter is not there; detach the parameter where only the first one is meant."
-        )
+@block
+def gamma_slope(a: Tensor, x: Tensor) -> Tensor:
+    """dx/da of tensors of one shape. It cannot be differentiated again, and says so."""
+    return by_numpy(slope_of_quantile, a, x, forms=[(x.value.array.shape, x.value.array.dtype)])[0]
 
 
-class _IncompleteGamma(Function):
-    """P or Q with both derivatives."""
+@gamma_slope.gradient
+def _(g: Tensor, a: Tensor, x: Tensor) -> Tensor:
+    raise GradientError(
+        "the second derivative of the incomplete gamma function (or of a gamma, beta or Dirichlet sample) by its "
+        "parameter is not there; detach the parameter where only the first one is meant."
+    )
 
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, x: Tensor, upper: bool) -> Tensor:
-        ctx.save_for_backward(a, x)
-        ctx.upper = upper
-        return by_numpy(incomplete_gamma, a, x, forms=[(x.value.array.shape, x.value.array.dtype)], upper=upper)[0]
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        a, x = ctx.saved_tensors
-        density = ((a - 1) * x.log() - x - lgamma(a)).exp()
-        sent = -g * density if ctx.upper else g * density
-        by_a = -sent * GammaSlope.apply(a, x) if ctx.needs_input_grad[0] else None
-        return by_a, sent, None
+@block
+def _probability(a: Tensor, x: Tensor, upper: bool) -> Tensor:
+    form = (x.value.array.shape, x.value.array.dtype)
+    return by_numpy(incomplete_gamma, a, x, forms=[form], upper=upper)[0]
+
+
+@_probability.gradient
+def _(g: Tensor, a: Tensor, x: Tensor, upper: bool) -> tuple[Tensor | None, Tensor]:
+    density = ((a - 1) * x.log() - x - lgamma(a)).exp()
+    by_x = -g * density if upper else g * density
+    return -by_x * gamma_slope(a, x) if a.requires_grad else None, by_x
 
 
 def gammainc(input: Tensor, other: Tensor) -> Tensor:
@@ -174,7 +166,7 @@ def gammaincc(input: Tensor, other: Tensor) -> Tensor:
 
 def _incomplete(input: Tensor, other: Tensor, upper: bool) -> Tensor:
     a, x = broadcast(*promote(input, other, floating=True))
-    return _IncompleteGamma.apply(a, x, upper)
+    return _probability(a, x, upper)
 
 
 #: PyTorch's other names.

@@ -6,7 +6,8 @@ from chainrule.distributions.kl.registry import register_kl
 from chainrule.distributions.lowrank_multivariate_normal import LowRankMultivariateNormal
 from chainrule.distributions.multivariate_normal import MultivariateNormal, half_log_determinant, squared_distance
 from chainrule.errors import ShapeError
-from chainrule.functions.shape import broadcast_shapes, cat
+from chainrule.functions.pieces import cat
+from chainrule.functions.shape import broadcast_shapes
 from chainrule.linalg import solve_triangular
 from chainrule.tensor import Tensor
 

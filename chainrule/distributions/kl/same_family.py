@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from chainrule.autodiff.gradient import grad
+from chainrule.autograd.gradient import grad
 from chainrule.distributions.bernoulli import Bernoulli
 from chainrule.distributions.beta import Beta
 from chainrule.distributions.binomial import Binomial
@@ -31,7 +31,7 @@ from chainrule.distributions.uniform import Uniform
 from chainrule.distributions.utils import euler_constant, sum_rightmost
 from chainrule.functions.arithmetic import xlogy
 from chainrule.functions.logic import where
-from chainrule.nn.smooth_activation import softplus
+from chainrule.nn.activations.smooth import softplus
 from chainrule.tensor import Tensor
 
 

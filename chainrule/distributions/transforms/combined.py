@@ -13,7 +13,7 @@ from chainrule.distributions.transforms.transform import Transform
 from chainrule.distributions.utils import sum_rightmost
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import zeros_like
-from chainrule.functions.shape import cat, stack
+from chainrule.functions.pieces import cat, stack
 from chainrule.tensor import Tensor
 
 

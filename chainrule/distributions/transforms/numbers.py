@@ -14,7 +14,7 @@ from chainrule.dtypes import FloatLimits
 from chainrule.functions.creation import full_like
 from chainrule.functions.promotion import is_tensor
 from chainrule.functions.shape import broadcast_shapes
-from chainrule.nn.smooth_activation import softplus
+from chainrule.nn.activations.smooth import softplus
 from chainrule.tensor import Tensor
 
 if TYPE_CHECKING:

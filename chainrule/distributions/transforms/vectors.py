@@ -13,9 +13,9 @@ from chainrule.distributions.utils import tril_matrix_to_vec, vec_to_tril_matrix
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import arange
+from chainrule.functions.shape import pad
 from chainrule.linalg import cholesky
-from chainrule.nn.padding import pad
-from chainrule.nn.smooth_activation import softplus
+from chainrule.nn.activations.smooth import softplus
 from chainrule.tensor import Tensor
 
 
