@@ -45,13 +45,12 @@ class Autoencoder(nn.Module):
     (Size([3, 8]), Size([3, 2]))
     """
 
-    differs_in_training = True
-
     def __init__(self, encoder: nn.Module, decoder: nn.Module, noise: float = 0.0) -> None:
         super().__init__()
         if not noise >= 0:
             raise ValueError(f"the noise has a standard deviation of at least 0, got {noise}.")
         self.encoder, self.decoder, self.noise = encoder, decoder, noise
+        self.differs_in_training = noise > 0
 
     def encode(self, x: Tensor) -> Tensor:
         """The codes of samples."""

@@ -8,6 +8,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.models.cost import traced
 from chainrule.nn import kernels
 
 F = nn.functional
@@ -158,17 +159,11 @@ def test_i_iii_5_pixels_as_tokens() -> None:
 def test_i_v_alexnet_s_feature_map(size: int) -> None:
     """I V: 6×6×256 = 9216 from 224×224, and from 240×240 too; 37,752,832 of 61,100,840 parameters come next."""
     with nn.init.skip_filling():  # its numbers do not matter, and they are many
-        features = nn.Sequential(
-            nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(),
-            nn.MaxPool2d(3, 2), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1),
-            nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(),
-        )  # fmt: skip
-        for p in features.parameters():
-            nn.init.zeros_(p)
-        width = features(chainrule.zeros(1, 3, size, size)).shape[1]
-        layers = nn.Linear(width, 4096), nn.Linear(4096, 4096), nn.Linear(4096, 1000)
-    counts = [sum(p.numel() for p in part.parameters()) for part in (features, *layers)]
-    assert (width, counts[1], sum(counts)) == (9216, 37_752_832, 61_100_840)
+        model = chainrule.models.create("alexnet")
+    assert traced(model.features, (1, 3, size, size))[1] == (1, 256, 6, 6)
+    first = model.classifier[1]
+    counts = [sum(p.numel() for p in part.parameters()) for part in (first, model)]
+    assert (first.in_features, *counts) == (9216, 37_752_832, 61_100_840)
 
 
 def test_h_1_the_filter_of_both_differences() -> None:

@@ -10,57 +10,28 @@ import pytest
 import chainrule
 from chainrule import nn, optim
 from chainrule.autograd import functional
+from chainrule.models import googlenet
 
 F = nn.functional
 float64 = chainrule.float64
 
 
-class Inception(nn.Module):
-    """Branches side by side, their channels one after the other."""
-
-    def __init__(self, *branches: Any) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-
-    def forward(self, x: Any) -> Any:
-        return chainrule.cat([branch(x) for branch in self.branches], 1)
-
-
 @pytest.mark.parametrize(("reduced", "channels", "count"), [(False, 416, 387_296), (True, 256, 163_696)])
 def test_i_v_6_inception_3a(reduced: bool, channels: int, count: int) -> None:
     """I V.6: 192 channels in; naive, pooling passes all 192 on; 1×1 convolutions before and behind save 58%."""
-    pool = nn.MaxPool2d(3, 1, 1)
+    block: nn.Module = googlenet.NaiveInception(192, 64, 128, 32, googlenet.BiasedConv2d)
     if reduced:
-        block = Inception(
-            nn.Conv2d(192, 64, 1), nn.Sequential(nn.Conv2d(192, 96, 1), nn.Conv2d(96, 128, 3, padding=1)),
-            nn.Sequential(nn.Conv2d(192, 16, 1), nn.Conv2d(16, 32, 5, padding=2)),
-            nn.Sequential(pool, nn.Conv2d(192, 32, 1)),
-        )  # fmt: skip
-    else:
-        block = Inception(
-            nn.Conv2d(192, 64, 1), nn.Conv2d(192, 128, 3, padding=1), nn.Conv2d(192, 32, 5, padding=2), pool
-        )
+        block = googlenet.Inception(192, 64, 96, 128, 16, 32, 32, googlenet.BiasedConv2d, large=5)
     assert block(chainrule.zeros(1, 192, 7, 7)).shape == (1, channels, 7, 7)
     assert sum(p.numel() for p in block.parameters()) == count
 
 
 def test_e_3_3_3_vgg_16() -> None:
     """E 3.3.3: 138,357,544 parameters, 102,764,544 of them in the first fully connected layer."""
-    layers: list[Any] = []
-    channels = 3
     with nn.init.skip_filling():  # its numbers do not matter, and they are many
-        for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-            for _ in range(count):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        size = 224
-        for layer in layers:
-            if isinstance(layer, nn.MaxPool2d):
-                size = nn.output_size(size, 2, 2)
-        full = [nn.Linear(512 * size**2, 4096), nn.Linear(4096, 4096), nn.Linear(4096, 1000)]
-    assert sum(p.numel() for layer in layers + full for p in layer.parameters()) == 138_357_544
-    assert sum(p.numel() for p in full[0].parameters()) == 102_764_544
+        model = chainrule.models.create("vgg16")
+    assert sum(p.numel() for p in model.parameters()) == 138_357_544
+    assert sum(p.numel() for p in model.classifier[0].parameters()) == 102_764_544
 
 
 def test_i_ii_2_elu_is_smooth_for_one_alpha_only() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import chainrule
-from benchmarks import four_nine
 from chainrule import models, nn
 from chainrule.autograd import functional
+from chainrule.models.lenet5 import C3_TABLE, PartialConv2d
+from examples import four_nine
 from tests.parameter_counts import count
 from tests.real_data import real_data
 
@@ -99,42 +100,29 @@ def test_h_6_the_jacobians_of_an_mlp() -> None:
     assert chainrule.allclose(inner, chainrule.diag(slope) @ A[0].detach(), rtol=1e-10)
 
 
-#: Which of the six maps each of the sixteen in the original third layer reads (LeCun et al. 1998, table I).
-PARTIAL = [
-    [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [0, 4, 5], [0, 1, 5], [0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5],
-    [0, 3, 4, 5], [0, 1, 4, 5], [0, 1, 2, 5], [0, 1, 3, 4], [1, 2, 4, 5], [0, 2, 3, 5], [0, 1, 2, 3, 4, 5],
-]  # fmt: skip
-
-
-class PartialConvolution(nn.Module):
-    """A 5×5 convolution from six maps to sixteen, each of which reads only those of the table."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maps = nn.ModuleList(nn.Conv2d(len(read), 1, 5) for read in PARTIAL)
-
-    def forward(self, x: Any) -> Any:
-        return chainrule.cat([convolution(x[:, read]) for convolution, read in zip(self.maps, PARTIAL, strict=True)], 1)
-
-
 def test_h_7_lenet_s_partial_table() -> None:
     """H 7: the original C3 has 1,516 parameters instead of 2,416, so the network 60,806 instead of 61,706."""
-    modern, original = models.LeNet5(), models.LeNet5()
-    original.features[3] = PartialConvolution()
+    modern, original = models.create("lenet5"), models.create("lenet5_c3")
     assert (count(modern.features[3]), count(original.features[3])) == (2_416, 1_516)
     assert (count(modern), count(original)) == (61_706, 60_806)
+    by_hand = 6 * (25 * 3 + 1) + 9 * (25 * 4 + 1) + 25 * 6 + 1
+    assert by_hand == 1_516 and 61_706 - 60_806 == 2_416 - by_hand == 900
 
 
 def test_h_7_the_partial_table_is_the_full_one_with_zeros() -> None:
     """H 7: connections that are left out are weights of zero, and get no gradient."""
-    partial, full = PartialConvolution().double(), nn.Conv2d(6, 16, 5, dtype=float64)
+    partial, full = PartialConv2d(6, C3_TABLE, 5).double(), nn.Conv2d(6, 16, 5, dtype=float64)
     nn.init.zeros_(full.weight)
-    for i, (convolution, read) in enumerate(zip(partial.maps, PARTIAL, strict=True)):
-        full.weight.data[i, read] = convolution.weight.detach()[0]
-        full.bias.data[i] = convolution.bias.detach()[0]
+    full.bias.data.copy_(partial.bias.detach())
+    kernels = iter(partial.weight.detach())
+    for i, read in enumerate(C3_TABLE):
+        for channel in read:
+            full.weight.data[i, channel] = next(kernels)
     x = chainrule.randn(2, 6, 14, 14, dtype=float64)
     assert chainrule.allclose(partial(x), full(x), rtol=1e-10, atol=1e-12)
-    assert sum(len(read) for read in PARTIAL) == 60 and (full.weight == 0).sum().item() == 900
+    assert sum(len(read) for read in C3_TABLE) == 60 and (full.weight == 0).sum().item() == 900
+    columns = ["".join("X" if channel in read else "." for read in C3_TABLE) for channel in range(6)]
+    assert columns == ["X...XXX..XXXX.XX", "XX...XXX..XXXX.X", "XXX...XXX..X.XXX", ".XXX..XXXX..X.XX", "..XXX..XXXX.XX.X", "...XXX..XXXX.XXX"]  # fmt: skip
 
 
 def test_h_5_fours_against_nines_of_mnist() -> None:

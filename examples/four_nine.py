@@ -1,6 +1,6 @@
 """Homework H 5 on MNIST itself: fours against nines by logistic regression, with two losses and two optimisers.
 
-`python -m benchmarks.four_nine FOLDER`, where FOLDER holds the four files of MNIST (`train-images-idx3-ubyte.gz`, …).
+`python examples/four_nine.py FOLDER`, where FOLDER holds the four files of MNIST (`train-images-idx3-ubyte.gz`, …).
 The Kullback–Leibler loss (cross-entropy) and the sum of squares, near their optima by L-BFGS, and after 20 epochs of
 stochastic gradient descent. `tests/worked_examples/test_homework.py` holds these numbers where the data is found.
 """
