@@ -11,7 +11,6 @@ reaches 80% or more in 8 epochs.
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 import chainrule
@@ -35,7 +34,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
 
-    splits = data.cifar10(root=os.environ.get("CHAINRULE_DATA"))
+    splits = data.cifar10()
     learn, validate, test = (cats_and_dogs(part) for part in (splits.train, splits.validation, splits.test))
     print(f"{len(learn):,} images to learn from, {len(test):,} to be told apart")
     networks = {

@@ -1,6 +1,7 @@
 """Homework H 5 on MNIST itself: fours against nines by logistic regression, with two losses and two optimisers.
 
-`python examples/four_nine.py FOLDER`, where FOLDER holds the four files of MNIST (`train-images-idx3-ubyte.gz`, …).
+`python examples/four_nine.py FOLDER`, where FOLDER holds the four files of MNIST (`train-images-idx3-ubyte.gz`, …);
+without it `$CHAINRULE_DATA/mnist`.
 The Kullback–Leibler loss (cross-entropy) and the sum of squares, near their optima by L-BFGS, and after 20 epochs of
 stochastic gradient descent. `tests/worked_examples/test_homework.py` holds these numbers where the data is found.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,8 @@ def after_epochs(kind: str, x: Any, t: Any, epochs: int = 20) -> Any:
 def main() -> None:
     """Print how many of the test images are read, for each loss and optimiser."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the files of MNIST are")
+    data = Path(os.environ.get("CHAINRULE_DATA", "data"))
+    parser.add_argument("folder", type=Path, nargs="?", default=data / "mnist", help="where the files of MNIST are")
     folder = parser.parse_args().folder
     (x, t), (u, s) = fours_and_nines(folder, "train"), fours_and_nines(folder, "t10k")
     print(f"{len(x):,} images to learn from, {len(u):,} to be read")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 from typing import Any
 
 import chainrule
@@ -52,7 +51,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=50, help="images of each new class")
     options = parser.parse_args()
 
-    splits = data.cifar10(root=os.environ.get("CHAINRULE_DATA"))
+    splits = data.cifar10()
     test = DataLoader(half(splits.test, True), 256)
     chainrule.manual_seed(0)
     old = models.resnet10(num_classes=5)
