@@ -115,11 +115,13 @@ class Native:
         """Each kernel's loops, operations and module; what NumPy computes is marked."""
         ex = self.executable
         lines = [
-            f"{len(ex.groups)} kernels in {max(ex.when, default=-1) + 1} stages, "
+            f"{sum(group.loop is None for group in ex.groups)} kernels in {max(ex.when, default=-1) + 1} stages, "
             f"{len(ex.builder.functions)} functions, "
             f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
         ]
-        lines += [f"{stage:4d}  {describe(group)}" for stage, group in zip(ex.when, ex.groups, strict=True)]
+        lines += [
+            f"{row.stage:4d}  {'  ' * (row.looped and row.group.loop is None)}{describe(row.group)}" for row in ex.rows
+        ]
         return "\n".join(lines)
 
 

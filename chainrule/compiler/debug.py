@@ -34,6 +34,8 @@ class BoundsError(ChainruleError, AssertionError):
 def check_bounds(groups: Sequence[Group]) -> None:
     """Raise BoundsError if a kernel reads or writes outside of a buffer."""
     for group in groups:
+        if group.loop is not None:
+            check_bounds(group.loop.groups)
         for operand in group.nest.operands():
             steps = _steps(group.nest, operand)
             if steps is not None:

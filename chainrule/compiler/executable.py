@@ -18,10 +18,11 @@ from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_sh
 from chainrule.compiler.emit_sliding import SlidingEmitter
 from chainrule.compiler.emit_sort import emit_sort
 from chainrule.compiler.fuse import Group, Lowering
+from chainrule.compiler.loops import Loop, flattened
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
-from chainrule.compiler.plan import place_buffers, scheduled
-from chainrule.compiler.run.driver import BARRIER, CALL_WORDS, STOP
+from chainrule.compiler.plan import does_something, place_buffers, scheduled
+from chainrule.compiler.run.driver import BARRIER, BEGIN, CALL_WORDS, END, STOP
 from chainrule.compiler.run.functions import functions
 from chainrule.compiler.run.machine import vector_bits
 from chainrule.compiler.run.pool import run_calls
@@ -53,8 +54,15 @@ class Table(NamedTuple):
     numbers: int
 
 
+class Private(NamedTuple):
+    """Stands among a loop's numbers for where each thread has the addresses that it changes."""
+
+
 class Call(NamedTuple):
-    """One call of the table: the function, which numbers it gets, how many parts, and what it is."""
+    """One row of the table: the function, which numbers it gets, how many parts, and what it is.
+
+    A loop's rows have no function. The second has the number of times instead of parts.
+    """
 
     function: str
     numbers: int
@@ -97,6 +105,8 @@ class Builder:
 
     def kernel(self, group: Group) -> Call:
         """The call of a group."""
+        if group.loop is not None:
+            return Call("", self.add_numbers(_numbers_of_loop(group.loop)), group.loop.count, group)
         if group.nest.sorting is not None:
             kernel, scratch = emit_sort(group.nest.sorting)
             self.scratch = max(self.scratch, scratch)
@@ -143,11 +153,15 @@ class Executable:
     """What a lowering became. `buffers` outside of the arena get their addresses before each run."""
 
     def __init__(self, at: Lowering) -> None:
-        self.groups, self.when = scheduled([g for g in at.groups if g.call is not None or _does_something(g)])
-        offsets, size = place_buffers(self.groups, self.when, at.buffers)
+        groups, when = scheduled([group for group in at.groups if does_something(group)])
+        offsets, size = place_buffers(groups, when, at.buffers)
+        self.rows = flattened(groups, when)
+        self.groups, self.when = [row.group for row in self.rows], [row.stage for row in self.rows]
         self.arena_bytes = size
         self.arena = aligned(size + SLACK, 4096 if size > 2**16 else 64)
-        outside = sorted({b for g in self.groups for b in g.reads | g.writes if b not in offsets}, key=id)
+        touched = {buffer for group in self.groups for buffer in group.reads | group.writes}
+        touched |= {moved.buffer for group in groups if group.loop is not None for moved in group.loop.moving}
+        outside = sorted(touched - set(offsets), key=id)
         self.slots = {buffer: i + 2 for i, buffer in enumerate(outside)}
         self.offsets = offsets
         self.status = aligned(64).view(np.int64)
@@ -167,6 +181,8 @@ class Executable:
         self.builder = builder
         self.calls = [None if g.call is not None else builder.kernel(g) for g in self.groups]
         self.functions = functions(builder.texts())
+        self.private = -(-builder.scratch // 64) * 64
+        self.scratch = self.private + 8 * len(self.bases)
         resolved: list[Array] = [np.zeros(max(len(n), 1), np.int64) for n in builder.numbers]
         for array, numbers in zip(resolved, builder.numbers, strict=True):
             for i, number in enumerate(numbers):
@@ -177,11 +193,16 @@ class Executable:
         for i, (call, group) in enumerate(zip(self.calls, self.groups, strict=True)):
             if call is None:
                 continue
-            flags = 0
-            if i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
+            flags, back = 0, 0
+            if group.ends:
+                flags, back = BARRIER | END, len(group.loop.groups)
+            elif group.loop is not None:
+                flags = BEGIN
+            elif i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
                 flags = BARRIER
-            row = [self.functions[call.function].address, resolved[call.numbers].ctypes.data, call.parts, flags]
-            self.table[i * CALL_WORDS : i * CALL_WORDS + 4] = row
+            address = self.functions[call.function].address if call.function else 0
+            row = [address, resolved[call.numbers].ctypes.data, call.parts, flags, back]
+            self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = row
             operations += estimated_operations(group)
         self._stop_after_checks()
         self.small = operations < SMALL
@@ -193,7 +214,10 @@ class Executable:
         if not checking:
             return
         end = checking[-1]
-        while not self.table[end * CALL_WORDS + 3] & BARRIER and end + 1 < len(self.groups):
+        # Not in the middle of a loop: there the next time round may fail while others look whether this one did.
+        while end + 1 < len(self.groups) and (
+            not self.table[end * CALL_WORDS + 3] & BARRIER or (self.rows[end].looped and not self.groups[end].ends)
+        ):
             end += 1
         self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
 
@@ -202,6 +226,8 @@ class Executable:
             return self.slots.get(number.buffer, 1)
         if isinstance(number, Offset):
             return self.offsets.get(number.buffer, 0) + number.bytes
+        if isinstance(number, Private):
+            return self.private
         if isinstance(number, Check):
             return builder.check(number.path)
         if isinstance(number, Function):
@@ -243,7 +269,7 @@ class Executable:
         address = 0 if self.watch is None else int(self.watch.ctypes.data)
         for start, stop, call in self.segments:
             if call is None:
-                run_calls(self.table, start, stop, self.bases, self.builder.scratch, small=self.small, profile=address)
+                run_calls(self.table, start, stop, self.bases, self.scratch, small=self.small, profile=address)
                 if self.status[0]:
                     raise CheckError(self.builder.checks[int(self.status[0]) - 1])
             else:
@@ -259,14 +285,19 @@ class Executable:
 _bytes = functools.lru_cache(maxsize=1024)(ctypes.c_char.__mul__)
 
 
-def _does_something(group: Group) -> bool:
-    """Whether it writes anything: nothing at all is written along an axis without entries."""
-    kept = [extent for axis, extent in enumerate(group.nest.extents) if axis not in group.nest.reduced]
-    return bool(group.nest.stores or group.nest.sorting) and 0 not in kept
+def _numbers_of_loop(loop: Loop) -> list[Any]:
+    """Where each thread has its addresses; of all that moves: slot, where it begins, step, and the partner's slot."""
+    numbers: list[Any] = [Private(), len(loop.moving)]
+    for moved in loop.moving:
+        partner = 0 if moved.other is None else Slot(moved.other)
+        numbers += [Slot(moved.buffer), Slot(moved.within), Offset(moved.within, moved.offset), moved.step, partner]
+    return numbers
 
 
 def describe(group: Group) -> str:
     """A kernel in a line: what it computes, its loops, and the module path."""
+    if group.loop is not None:
+        return "… and again" if group.ends else f"{group.loop.count} times"
     if group.call is not None:
         return f"{group.call[0].primitive.name} in NumPy  {group.call[0].path}".rstrip()
     if group.nest.sorting is not None:
@@ -298,6 +329,8 @@ def padded_copy(array: Array) -> Array:
 
 def estimated_operations(group: Group) -> int:
     """About how much work a kernel is: what its contraction multiplies, and a few operations for each entry."""
+    if group.loop is not None:  # its body stands in the table as well
+        return 0 if group.ends else (group.loop.count - 1) * sum(map(estimated_operations, group.loop.groups))
     size = 1
     for extent in group.nest.extents:
         size *= extent

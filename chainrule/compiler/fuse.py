@@ -37,7 +37,7 @@ from chainrule.compiler.nest import Guard, Nest, Node, Operand, Term
 from chainrule.compiler.views import Buffer, View, row_major
 from chainrule.primitives.check import Check
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
-from chainrule.program.graph import Equation
+from chainrule.program.graph import Equation, Graph
 
 _index, _single = np.dtype(np.int64), np.dtype(np.float32)
 #: A group with more values than this is full: its loop would run out of registers.
@@ -115,6 +115,7 @@ class Group:
         needs: bits of the groups that must have run before, their needs included.
         loaded: what the nest has read: for each symbol the value and its axes.
         values: the symbols it computes.
+        loop: for a loop (`loops.py`) its body; two rows of the table stand for it, of which the second `ends` it.
         order: the axes from far apart to close together in memory, for what will be written.
         open: whether other operations may join.
         checks: whether it may fail: it checks numbers, or NumPy computes it.
@@ -126,6 +127,8 @@ class Group:
     nest: Nest
     product: Any = None
     call: Any = None
+    loop: Any = None
+    ends: bool = False
     needs: int = 0
     loaded: dict[Any, tuple[Node, tuple[int | None, ...]]] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
@@ -160,6 +163,10 @@ class Lowering:
         self.literals: list[Array] = []
         self.singles: dict[Symbol, Symbol] = {}
         self.path = ""
+        #: Whether this is the body of a loop.
+        self.in_loop = False
+        #: Lowers the body of a loop, given where its inputs are and where its results have to be.
+        self.lower_body: Callable[[Graph, dict[Symbol, Any], Sequence[tuple[Any, View]]], Lowering]
 
     # ------------------------------------------------------------------------------------- where values are
 

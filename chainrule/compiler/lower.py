@@ -33,7 +33,7 @@ from chainrule.compiler.native.vector_math import FUNCTIONS
 from chainrule.compiler.nest import Operand
 from chainrule.compiler.views import Buffer, View
 from chainrule.primitives.value import Shape, Symbol
-from chainrule.program.graph import Equation
+from chainrule.program.graph import Equation, Graph
 
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
 _CONVOLUTIONS = frozenset({"Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
@@ -130,6 +130,27 @@ def lower(
     wishes: dict[Any, Shape],
 ) -> Lowering:
     """Build the groups. Inputs are in memory already; writes come last."""
+    at = _empty(equations)
+    at.wishes = wishes
+    at.places.update((symbol, Memory(view)) for symbol, view in inputs)
+    at.run(equations, RULES)
+    _write_all(at, writes)
+    return at
+
+
+def lower_body(body: Graph, given: dict[Symbol, Any], writes: Sequence[tuple[Any, View]]) -> Lowering:
+    """Build the groups of a loop's body: its inputs are at given places, its results have to be in views."""
+    at = _empty(body.equations)
+    at.in_loop = True
+    at.places.update(given)
+    at.homes.update((x, view) for x, view in writes if isinstance(x, Symbol) and x not in given)
+    at.run(body.equations, RULES)
+    _write_all(at, [Write(x, view) for x, view in writes])
+    return at
+
+
+def _empty(equations: Sequence[Equation]) -> Lowering:
+    """A walk that knows which values convolutions need a border around."""
     halos: dict[Any, Shape] = {}
     for e in equations:
         if e.primitive.name in _CONVOLUTIONS:
@@ -138,11 +159,7 @@ def lower(
                     old = halos.get(value, (0,) * len(halo))
                     halos[value] = tuple(max(a, b) for a, b in zip(old, halo, strict=True))
     at = Lowering(ELEMENTWISE, halos)
-    at.wishes = wishes
-    for symbol, view in inputs:
-        at.places[symbol] = Memory(view)
-    at.run(equations, RULES)
-    _write_all(at, writes)
+    at.lower_body = lower_body
     return at
 
 

@@ -27,6 +27,16 @@ LARGE = 2**14
 FEW = 2**14
 
 
+def does_something(group: Group) -> bool:
+    """Whether it writes anything: nothing at all is written along an axis without entries."""
+    kept = [extent for axis, extent in enumerate(group.nest.extents) if axis not in group.nest.reduced]
+    return (
+        group.call is not None
+        or group.loop is not None
+        or (bool(group.nest.stores or group.nest.sorting) and 0 not in kept)
+    )
+
+
 def scheduled(groups: Sequence[Group]) -> tuple[list[Group], list[int]]:
     """The groups in the order in which they run, and for each the number of barriers before it."""
     ordered = in_order(groups)
@@ -41,7 +51,7 @@ def in_order(groups: Sequence[Group]) -> list[Group]:
     group it waits for has been made; the small ones it waits for (an optimiser's step count) are done just before.
     """
     by_number = {group.number: group for group in groups}
-    large = sum(group.bit for group in groups if math.prod(group.nest.extents) >= LARGE)
+    large = sum(group.bit for group in groups if group.loop or math.prod(group.nest.extents) >= LARGE)
     here = sum(group.bit for group in groups)
     done, ordered = ~here, []
     for group in sorted(groups, key=lambda g: (max(g.number, (g.needs & large).bit_length() - 1), g.number)):
@@ -71,7 +81,7 @@ def epochs(groups: Sequence[Group]) -> list[int]:
     now, after_checks, after_call = 0, 0, 0
     used: dict[Buffer, _Uses] = {}
     for group in groups:
-        early = group.call is None and is_small(group)
+        early = group.call is None and group.loop is None and is_small(group)
         epoch = after_call if early else now
         if any(buffer.lasting for buffer in group.writes):
             epoch = max(epoch, after_checks)

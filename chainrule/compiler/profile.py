@@ -69,9 +69,10 @@ def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profil
         executable.watch = None
     seconds = (time.perf_counter() - start) / runs
     rows = []
-    for i, (group, call) in enumerate(zip(executable.groups, executable.calls, strict=True)):
+    for i, (row, call) in enumerate(zip(executable.rows, executable.calls, strict=True)):
+        group = row.group
         spent = counts[i] / cycles_per_second() / runs
-        operations = group.product.operations if group.product is not None else 0
-        touched = sum(buffer.bytes for buffer in group.reads | group.writes)
+        operations = row.times * group.product.operations if group.product is not None else 0
+        touched = row.times * sum(buffer.bytes for buffer in group.reads | group.writes) if group.loop is None else 0
         rows.append(Row(spent, operations, touched, call.parts if call else 0, describe(group)))
     return Profile(seconds, sorted(rows, reverse=True))

@@ -17,14 +17,17 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.compiler.fuse import Inside, Lowering, Memory
+from chainrule.compiler.loops import lower_loop
 from chainrule.compiler.moves import RULES, rule
 from chainrule.compiler.passes.simplify import simplify
 from chainrule.compiler.views import View
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
 
-#: Longer loops (steps times operations) are left to NumPy: their table would take too long to make.
-LONGEST = 30_000
+#: Longer loops (steps times operations) are compiled as loops.
+LONGEST = 3_000
+#: Longer ones whose body has an operation without native code are left to NumPy: their table would take too long.
+MOST = 30_000
 
 
 @rule
@@ -32,9 +35,14 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
     """All steps, one after the other."""
     p = e.parameters
     body, carries, sequences, length = p["body"], p["carries"], p["sequences"], p["length"]
-    if length * len(body.equations) > LONGEST or length == 0:
+    if length == 0:
         return False
     simple = simplify(body)
+    is_long = length * len(simple.equations) > LONGEST and length > 1
+    if is_long and not at.in_loop and lower_loop(at, e, simple):  # a loop in a loop is written out
+        return True
+    if length * len(simple.equations) > MOST:
+        return False
     equations, ends = simple.equations, simple.outputs
     carry = list(e.inputs[:carries])
     rows = [at.plain(x) for x in e.inputs[carries : carries + sequences]]

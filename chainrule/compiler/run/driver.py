@@ -1,9 +1,9 @@
 """The native driver: every thread walks the same table of calls, with barriers in between.
 
-A *call* is eight words: the kernel's address, the address of its numbers, how many parts its work has, flags, and
-four spare ones. Each thread begins with its own share of the parts, so that what one kernel wrote is in the cache of
-the thread that reads it next; whoever is done early helps with the others' shares. Which thread does a part never
-changes what the part computes.
+A *call* is eight words: the kernel's address, the address of its numbers, how many parts its work has, flags, for the
+end of a loop how many rows its body has, and three spare ones. Each thread begins with its own share of the parts, so
+that what one kernel wrote is in the cache of the thread that reads it next; whoever is done early helps with the
+others' shares. Which thread does a part never changes what the part computes.
 
 The *pool* is a block of words that all threads see; `FIELDS` says what is where. Words that are written often have a
 cache line of their own.
@@ -17,10 +17,12 @@ import sys
 from chainrule.compiler.native.code import Code
 
 CALL_WORDS = 8
-BARRIER, STOP = 1, 2
+BARRIER, STOP, BEGIN, END = 1, 2, 4, 8
+#: Of a loop's numbers: how many there are before what moves, and for each of these.
+HEAD_WORDS, MOVING_WORDS = 2, 5
 FIELDS = {
     "job": 0, "shut": 1, "threads": 2, "table": 3, "count": 4, "bases": 5, "shares": 6, "scratch": 7,
-    "scratch_bytes": 8, "profile": 9, "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40,
+    "scratch_bytes": 8, "profile": 9, "bases_count": 10, "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40,
 }  # fmt: skip
 POOL_WORDS = 64
 
@@ -139,9 +141,13 @@ def _barrier() -> Code:
 
 
 def _walk() -> Code:
-    """What every thread does: all calls of the table, its share of each."""
+    """What every thread does: all calls of the table, its share of each.
+
+    In a loop a thread has a copy of the addresses, in which it moves on what moves. `round` is how often it has come
+    round: a counter of parts goes on counting, and each time every thread has taken one number too many from it.
+    """
     code = Code("void", "walk", [("ptr", "%pool"), ("i64", "%thread")])
-    n = {name: code.load("i64", _field(code, name)) for name in ("threads", "count", "scratch_bytes")}
+    n = {name: code.load("i64", _field(code, name)) for name in ("threads", "count", "scratch_bytes", "bases_count")}
     table, bases, shares, scratch, profile = (
         code.load("ptr", _field(code, name)) for name in ("table", "bases", "shares", "scratch", "profile")
     )
@@ -150,47 +156,116 @@ def _walk() -> Code:
     alone = code.op(f"icmp eq i64 {n['threads']}, 1")
     watched = code.op(f"icmp ne ptr {profile}, null")
     watching = code.op(f"and i1 {watched}, {code.op('icmp eq i64 %thread, 0')}")
-    stop = code.label("stop")
-    with code.loop("0", n["count"]) as call:
-        at = code.at(table, "i64", code.whole("mul", call.index, CALL_WORDS))
-        kernel, numbers = code.load("ptr", at), code.load("ptr", code.at(at, "i64", "1"))
-        parts, flags = code.load("i64", code.at(at, "i64", "2")), code.load("i64", code.at(at, "i64", "3"))
-        start = code.op("call i64 @llvm.readcyclecounter()")
-        # Shares are visited in turn, one's own first; a counter for each says which of its parts is next.
-        with code.loop("0", n["threads"]) as turn:
-            owner = code.whole("urem", code.whole("add", "%thread", turn.index), n["threads"])
-            low = code.whole("udiv", code.whole("mul", owner, parts), n["threads"])
-            high = code.whole("udiv", code.whole("mul", code.whole("add", owner, 1), parts), n["threads"])
-            row = code.whole("mul", call.index, n["threads"])
-            counter = code.at(shares, "i64", code.whole("add", row, owner))
-            take, work, done = code.label("take"), code.label("work"), code.label("done")
-            code.jump(take)
-            code.start(take)
-            number = code.op(f"atomicrmw add ptr {counter}, i64 1 monotonic")
-            part = code.op(f"add i64 {low}, {number}")
-            code.branch(code.op(f"icmp slt i64 {part}, {high}"), work, done)
-            code.start(work)
-            code.do(f"call void {kernel}(ptr {numbers}, ptr {bases}, i64 {part}, ptr {mine})")
-            code.jump(take)
-            code.start(done)
-        wanted = code.op(f"icmp ne i64 {code.whole('and', flags, BARRIER)}, 0")
-        together = code.op(f"and i1 {wanted}, {code.op(f'xor i1 {alone}, true')}")
-        with code.when(together):
-            code.do(f"call void @barrier(ptr %pool, i64 {n['threads']})")
-        with code.when(watching):
-            spent = code.op(f"sub i64 {code.op('call i64 @llvm.readcyclecounter()')}, {start}")
-            entry = code.at(profile, "i64", call.index)
-            code.store("i64", code.op(f"add i64 {code.load('i64', entry)}, {spent}"), entry)
-        may_stop = code.op(f"icmp ne i64 {code.whole('and', flags, STOP)}, 0")
-        with code.when(may_stop):
-            error = code.op(f"load atomic i64, ptr {status} acquire, align 8")
-            going = code.label("going")
-            code.branch(code.op(f"icmp ne i64 {error}, 0"), stop, going)
-            code.start(going)
-    code.jump(stop)
+    for name, kind, start in ("row", "i64", "0"), ("round", "i64", "0"), ("addresses", "ptr", bases):
+        code.do(f"%{name} = alloca {kind}")
+        code.store(kind, start, f"%{name}")
+    head, more, begin, work, end, stop = (code.label(x) for x in ("head", "more", "begin", "work", "end", "stop"))
+    code.jump(head)
+    code.start(head)
+    index = code.load("i64", "%row")
+    code.branch(code.op(f"icmp slt i64 {index}, {n['count']}"), more, stop)
+    code.start(more)
+    code.store("i64", code.whole("add", index, 1), "%row")
+    at = code.at(table, "i64", code.whole("mul", index, CALL_WORDS))
+    kernel, numbers = code.load("ptr", at), code.load("ptr", code.at(at, "i64", "1"))
+    parts, flags = code.load("i64", code.at(at, "i64", "2")), code.load("i64", code.at(at, "i64", "3"))
+    start = code.op("call i64 @llvm.readcyclecounter()")
+    code.branch(code.op(f"icmp ne i64 {code.whole('and', flags, BEGIN)}, 0"), begin, work)
+    code.start(begin)
+    code.do(f"call void @begin_loop(ptr {numbers}, ptr {bases}, i64 {n['bases_count']}, ptr {mine})")
+    code.store("ptr", code.at(mine, "i8", code.load("i64", numbers)), "%addresses")
+    code.jump(head)
+    code.start(work)
+    with code.when(code.op(f"icmp ne ptr {kernel}, null")):
+        _parts(code, n["threads"], index, shares, parts, [kernel, numbers, mine])
+    wanted = code.op(f"icmp ne i64 {code.whole('and', flags, BARRIER)}, 0")
+    together = code.op(f"and i1 {wanted}, {code.op(f'xor i1 {alone}, true')}")
+    with code.when(together):
+        code.do(f"call void @barrier(ptr %pool, i64 {n['threads']})")
+    with code.when(watching):
+        spent = code.op(f"sub i64 {code.op('call i64 @llvm.readcyclecounter()')}, {start}")
+        entry = code.at(profile, "i64", index)
+        code.store("i64", code.op(f"add i64 {code.load('i64', entry)}, {spent}"), entry)
+    with code.when(code.op(f"icmp ne i64 {code.whole('and', flags, END)}, 0")):
+        done = code.whole("add", code.load("i64", "%round"), 1)
+        again = code.op(f"icmp slt i64 {done}, {parts}")
+        back = code.op(f"sub i64 {index}, {code.load('i64', code.at(at, 'i64', '4'))}")
+        onwards = code.load("i64", "%row")
+        code.store("i64", code.op(f"select i1 {again}, i64 {done}, i64 0"), "%round")
+        code.store("i64", code.op(f"select i1 {again}, i64 {back}, i64 {onwards}"), "%row")
+        here = code.load("ptr", "%addresses")
+        code.store("ptr", code.op(f"select i1 {again}, ptr {here}, ptr {bases}"), "%addresses")
+        with code.when(again):
+            code.do(f"call void @move_on(ptr {numbers}, ptr {here})")
+    may_stop = code.op(f"icmp ne i64 {code.whole('and', flags, STOP)}, 0")
+    code.branch(may_stop, end, head)
+    code.start(end)
+    error = code.op(f"load atomic i64, ptr {status} acquire, align 8")
+    code.branch(code.op(f"icmp ne i64 {error}, 0"), stop, head)
     code.start(stop)
     with code.when(code.op(f"xor i1 {alone}, true")):
         code.do(f"call void @barrier(ptr %pool, i64 {n['threads']})")
+    code.do("ret void")
+    return code
+
+
+def _parts(code: Code, threads: str, index: str, shares: str, parts: str, given: list[str]) -> None:
+    """Take parts of a call until none is left.
+
+    Shares are visited in turn, one's own first; a counter for each says which of its parts is next.
+    """
+    kernel, numbers, mine = given
+    addresses, rounds = code.load("ptr", "%addresses"), code.load("i64", "%round")
+    with code.loop("0", threads) as turn:
+        owner = code.whole("urem", code.whole("add", "%thread", turn.index), threads)
+        low = code.whole("udiv", code.whole("mul", owner, parts), threads)
+        high = code.whole("udiv", code.whole("mul", code.whole("add", owner, 1), parts), threads)
+        each = code.whole("add", code.whole("sub", high, low), threads)
+        before = code.whole("sub", low, code.whole("mul", rounds, each))
+        counter = code.at(shares, "i64", code.whole("add", code.whole("mul", index, threads), owner))
+        take, work, done = code.label("take"), code.label("work"), code.label("done")
+        code.jump(take)
+        code.start(take)
+        number = code.op(f"atomicrmw add ptr {counter}, i64 1 monotonic")
+        part = code.op(f"add i64 {before}, {number}")
+        code.branch(code.op(f"icmp slt i64 {part}, {high}"), work, done)
+        code.start(work)
+        code.do(f"call void {kernel}(ptr {numbers}, ptr {addresses}, i64 {part}, ptr {mine})")
+        code.jump(take)
+        code.start(done)
+
+
+def _moving(code: Code, which: str) -> list[str]:
+    """The numbers of one thing that moves: its slot, where it lies within and begins, its step, its partner's slot."""
+    first = code.whole("add", code.whole("mul", which, MOVING_WORDS), HEAD_WORDS)
+    return [code.load("i64", code.at("%numbers", "i64", code.whole("add", first, i))) for i in range(MOVING_WORDS)]
+
+
+def _begin_loop() -> Code:
+    """Copy the addresses, and put what moves where it begins."""
+    code = Code("void", "begin_loop", [("ptr", "%numbers"), ("ptr", "%bases"), ("i64", "%count"), ("ptr", "%mine")])
+    own = code.at("%mine", "i8", code.load("i64", "%numbers"))
+    with code.loop("0", "%count") as base:
+        code.store("i64", code.load("i64", code.at("%bases", "i64", base.index)), code.at(own, "i64", base.index))
+    with code.loop("0", code.load("i64", code.at("%numbers", "i64", "1"))) as which:
+        slot, within, offset, _, _ = _moving(code, which.index)
+        place = code.whole("add", code.load("i64", code.at("%bases", "i64", within)), offset)
+        code.store("i64", place, code.at(own, "i64", slot))
+    code.do("ret void")
+    return code
+
+
+def _move_on() -> Code:
+    """Once round: what moves is a step further; what has a partner exchanges places with it."""
+    code = Code("void", "move_on", [("ptr", "%numbers"), ("ptr", "%own")])
+    with code.loop("0", code.load("i64", code.at("%numbers", "i64", "1"))) as which:
+        slot, _, _, step, partner = _moving(code, which.index)
+        here, there = code.at("%own", "i64", slot), code.at("%own", "i64", partner)
+        place = code.load("i64", here)
+        code.store("i64", code.whole("add", place, step), here)
+        with code.when(code.op(f"icmp ne i64 {partner}, 0")):
+            code.store("i64", code.load("i64", there), here)
+            code.store("i64", place, there)
     code.do("ret void")
     return code
 
@@ -241,7 +316,7 @@ def _serve() -> Code:
 
 def driver_text() -> str:
     """The whole driver as a module."""
-    functions = [_await(), _barrier(), _walk(), _run(), _serve()]
+    functions = [_await(), _barrier(), _begin_loop(), _move_on(), _walk(), _run(), _serve()]
     declared = sorted({line for code in functions for line in code.intrinsics})
     head = ["declare i64 @llvm.readcyclecounter()", *declared]
     return "\n".join([*head, wait_primitive(), *[code.text() for code in functions]])

@@ -83,6 +83,7 @@ class Pool:
         words[field["bases"]], words[field["shares"]] = bases.ctypes.data, self.shares.ctypes.data
         words[field["scratch"]], words[field["scratch_bytes"]] = self.scratch.ctypes.data, scratch
         words[field["profile"]] = profile and profile + 8 * start
+        words[field["bases_count"]] = len(bases)
         _driver()[1](words.ctypes.data)
 
     def _hire(self) -> None:

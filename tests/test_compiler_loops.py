@@ -1,0 +1,213 @@
+"""Loops with a carry as loops: what they compute is what eager code computes, however they are compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn
+from chainrule.compiler import unroll
+from chainrule.compiler.run import pool
+
+
+@pytest.fixture(autouse=True)
+def loops_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Loops of any length become loops of the program."""
+    monkeypatch.setattr(unroll, "LONGEST", 0)
+    yield
+    monkeypatch.setattr(pool, "_wanted", None)
+
+
+def drawn(*shape: int) -> Any:
+    return chainrule.randn(*shape, dtype=chainrule.float64)
+
+
+def same(a: Any, b: Any) -> None:
+    assert type(a) is type(b)
+    if isinstance(a, tuple | list):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    else:
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+def loop_count(step: Any) -> int:
+    return sum(group.ends for group in step.program.executable.groups)
+
+
+def two_carries(h: Any, x: Any) -> Any:
+    a, b = h
+    return (b, a * x + b), (a, b.sum())
+
+
+CASES: dict[str, tuple[Any, Any]] = {
+    "a sum": (lambda h, xs: chainrule.scan(lambda h, x: (h + x, h * 2), h, xs), lambda n: (drawn(3), drawn(n, 3))),
+    "carries change places": (
+        lambda a, b, xs: chainrule.scan(two_carries, (a, b), xs),
+        lambda n: (drawn(4), drawn(4), drawn(n, 4)),
+    ),
+    "a carry that nobody reads": (
+        lambda h, xs: chainrule.scan(lambda h, x: (x.sin(), x), h, xs),
+        lambda n: (drawn(3), drawn(n, 3)),
+    ),
+    "a carry that never changes": (
+        lambda h, xs: chainrule.scan(lambda h, x: (h, h + x), h, xs),
+        lambda n: (drawn(3), drawn(n, 3)),
+    ),
+    "a matrix that is turned each time": (
+        lambda h, xs: chainrule.scan(lambda h, x: ((h.mT @ x * 0.1).tanh(), h.sum(0)), h, xs),
+        lambda n: (drawn(5, 5), drawn(n, 5, 5)),
+    ),
+    "one number": (lambda h, xs: chainrule.scan(lambda h, x: (h * x, h), h, xs), lambda n: (drawn(), drawn(n))),
+    "columns of a sequence": (
+        lambda h, xs: chainrule.scan(lambda h, x: (h + x, h), h, xs.permute(1, 2, 0).flip(0)),
+        lambda n: (drawn(3, 2), drawn(2, n, 3)),
+    ),
+    "one result twice": (
+        lambda h, xs: chainrule.scan(lambda h, x: (h + x, (h * x,) * 2), h, xs),
+        lambda n: (drawn(3), drawn(n, 3)),
+    ),
+    "weights and a long sum": (
+        lambda h, w, xs: chainrule.scan(lambda h, x: ((h @ w + x).sigmoid(), (h * x).sum()), h, xs),
+        lambda n: (drawn(20, 17), drawn(17, 17), drawn(n, 20, 17)),
+    ),
+    "a loop in a loop": (
+        lambda h, xs: chainrule.scan(lambda h, x: chainrule.scan(lambda g, y: (g * y, g + y), h, x), h, xs),
+        lambda n: (drawn(3), drawn(n, 2, 3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 300])
+@pytest.mark.parametrize("name", CASES)
+def test_a_loop_computes_what_eager_code_does(name: str, length: int) -> None:
+    function, make = CASES[name]
+    arguments = make(length)
+    step = chainrule.compile(function)
+    want = function(*arguments)
+    for _ in range(2):
+        same(step(*arguments), want)
+    if length > 1:
+        assert loop_count(step) >= 1
+
+
+@pytest.mark.parametrize("length", [2, 5, 64])
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_loops_are_loops(name: str, length: int) -> None:
+    function, make = CASES[name]
+
+    def step(*arguments: Any) -> Any:
+        leaves = [x.detach().requires_grad_() for x in arguments]
+        loss = total(function(*leaves))
+        loss.backward()
+        return [x.grad if x.grad is not None else x * 0 for x in leaves]
+
+    arguments = make(length)
+    same(chainrule.compile(step)(*arguments), step(*arguments))
+
+
+def total(results: Any) -> Any:
+    if isinstance(results, tuple | list):
+        return sum(total(x) for x in results)
+    return (results * results).sum()
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("both", [False, True])
+def test_recurrent_layers_train_in_loops(layer: Any, both: bool) -> None:
+    outcomes = []
+    for compiled in (False, True):
+        chainrule.manual_seed(0)
+        model = layer(5, 33, num_layers=2, bidirectional=both, batch_first=True, dtype=chainrule.float64)
+        optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = model(x)[0].square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = chainrule.compile(step) if compiled else step
+        x = drawn(17, 12, 5)
+        losses = [run(x) for _ in range(3)]
+        outcomes.append((losses, [p.detach() for p in model.parameters()]))
+    same(outcomes[0], outcomes[1])
+    assert loop_count(run) >= 2
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
+    chainrule.manual_seed(1)
+    model = nn.GRU(8, 128)
+    x = chainrule.randn(40, 64, 8)
+    step = chainrule.compile(lambda x: model(x)[0])
+    chainrule.set_num_threads(1)
+    want = step(x).numpy()
+    chainrule.set_num_threads(threads)
+    for _ in range(5):
+        assert np.array_equal(step(x).numpy(), want)
+    assert not step.program.executable.small
+
+
+def test_an_index_that_is_wrong_late_in_a_loop_changes_nothing() -> None:
+    table, seen = drawn(4, 3), chainrule.zeros(())
+
+    def step(places: Any) -> Any:
+        seen.add_(1)
+        return chainrule.scan(lambda h, i: (h + table[i], h), chainrule.zeros(3, dtype=chainrule.float64), places)[0]
+
+    compiled = chainrule.compile(step)
+    good, bad = chainrule.tensor([0, 3, 1] * 20), chainrule.tensor([0, 3, 1] * 19 + [0, 4, 1])
+    compiled(good)
+    with pytest.raises(IndexError) as ours:
+        compiled(bad)
+    assert seen.item() == 1
+    with pytest.raises(IndexError) as eager:
+        step(bad)
+    assert str(ours.value) == str(eager.value)
+
+
+def test_another_length_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.compiler.run import functions
+
+    model = nn.LSTM(4, 16)
+    step = chainrule.compile(lambda x: model(x)[0])
+    step(chainrule.randn(50, 3, 4))
+    monkeypatch.setenv("CHAINRULE_CACHE", "0")
+    monkeypatch.setattr(functions, "compile_text", lambda text: pytest.fail("a function was compiled"))
+    x = chainrule.randn(70, 3, 4)
+    np.testing.assert_allclose(step(x).detach().numpy(), model(x)[0].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_table_does_not_grow_with_the_length() -> None:
+    step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: (h + x, h), h, xs))
+    rows = [(step(drawn(2), drawn(n, 2)), len(step.program.executable.groups))[1] for n in (3, 3000)]
+    assert rows[0] == rows[1]
+
+
+def test_debug_looks_into_loops() -> None:
+    step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: (h * x, h), h, xs), debug=True)
+    same(step(drawn(2), chainrule.zeros(4, 2, dtype=chainrule.float64))[0], chainrule.zeros(2, dtype=chainrule.float64))
+    with pytest.raises(chainrule.autograd.AnomalyError):
+        step(drawn(2), chainrule.full((400, 2), 1e9, dtype=chainrule.float64))
+
+
+def test_a_profile_counts_all_rounds() -> None:
+    step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: ((h @ h).tanh(), x), h, xs))
+    profile = step.profile(chainrule.randn(32, 32), chainrule.randn(50, 2), runs=2)
+    product = next(row for row in profile.rows if "product" in row.title)
+    assert product.operations == 50 * 2 * 32**3
+
+
+def test_an_operation_without_machine_code_leaves_the_loop_to_numpy() -> None:
+    matrix = drawn(3, 3) + 5 * chainrule.eye(3, dtype=chainrule.float64)
+    function = lambda h, xs: chainrule.scan(lambda h, x: (chainrule.linalg.solve(matrix, h) + x, h), h, xs)  # noqa: E731
+    step = chainrule.compile(function)
+    arguments = drawn(3, 1), drawn(6, 3, 1)
+    same(step(*arguments), function(*arguments))
