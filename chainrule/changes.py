@@ -1,44 +1,70 @@
-"""Whether anything of ours has changed: a number that every change of a module, an optimiser or a setting raises.
+"""Who wants to know that something of ours has changed: modules, optimisers and tensors say so themselves.
 
 A compiled step depends on much that is no tensor: modes, hooks, layers, settings of optimisers. Looking at all of it
-before every call would cost more than a small step does. So what can change says that it did, and a call compares one
-number; only when that has moved is there something to look at (`chainrule/compiler/facts.py`).
+before every call would cost more than a small step does. So what can change says that it did, and is remembered by
+those who watch it; a call sees whether there is anything, and looks only at that (`chainrule/compiler/facts.py`). What
+nobody watches, another model for instance, costs nobody anything.
 
->>> before = changes.count
->>> table = WatchedDict(a=1)
->>> changes.count == before
-True
+>>> table, other = WatchedDict(a=1), WatchedDict(a=1)
+>>> watch = Watch([table])
+>>> other["a"] = 2
+>>> watch.moved
+set()
 >>> table["a"] = 2
->>> changes.count == before
-False
+>>> watch.moved == {id(table)}
+True
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
-class Changes:
-    """How many changes there have been, of whatever object. Only whether the number has moved means something."""
+class Watch:
+    """Some things, and which of them have changed since somebody looked.
 
-    __slots__ = ("count",)
+    Attributes:
+        moved: their identities. Who has looked at one takes it out.
+    """
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, things: Iterable[Any]) -> None:
+        self._things = {id(thing): thing for thing in things}  # kept, so that an identity stays its thing's
+        self.moved: set[int] = set()
+        _register(self, self._things)
 
 
-changes = Changes()
+#: Who watches a thing, by its identity. The tuples are replaced as a whole: another thread may be walking through one.
+_watches: dict[int, tuple[weakref.ref[Watch], ...]] = {}
+_registering = threading.Lock()
+#: From so many entries on those that nobody watches any more are taken out.
+_full = [1024]
 
 
-def note_change() -> None:
+def _register(watch: Watch, keys: Iterable[int]) -> None:
+    reference = weakref.ref(watch)
+    with _registering:
+        for key in keys:
+            _watches[key] = (*(other for other in _watches.get(key, ()) if other() is not None), reference)
+        if len(_watches) > _full[0]:
+            for key in [key for key, watches in _watches.items() if all(other() is None for other in watches)]:
+                del _watches[key]
+            _full[0] = max(1024, 2 * len(_watches))
+
+
+def note_change(thing: Any) -> None:
     """Something that a compiled step may depend on is no longer what it was."""
-    changes.count += 1
+    for reference in _watches.get(id(thing), ()):
+        watch = reference()
+        if watch is not None:
+            watch.moved.add(id(thing))
 
 
 def _watched(method: Callable[..., Any]) -> Any:
     def change(self: Any, *args: Any, **kwargs: Any) -> Any:
-        changes.count += 1
+        note_change(self)
         return method(self, *args, **kwargs)
 
     change.__name__, change.__doc__ = method.__name__, method.__doc__
@@ -86,14 +112,14 @@ class WatchedList(list[Any]):
 class Group(WatchedDict):
     """A parameter group of an optimiser. A new learning rate is no change: compiled steps read it in every call.
 
-    >>> before = changes.count
     >>> group = Group(lr=0.1, momentum=0.9)
+    >>> watch = Watch([group])
     >>> group["lr"] = 0.01
-    >>> changes.count == before
-    True
+    >>> watch.moved
+    set()
     """
 
     def __setitem__(self, name: Any, value: Any) -> None:
         if name != "lr" or type(value) is not type(self.get("lr")) or type(value) not in (int, float):
-            changes.count += 1
+            note_change(self)
         dict.__setitem__(self, name, value)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.changes import note_change
 from chainrule.errors import DTypeError
 
 
@@ -138,8 +137,6 @@ def set_default_dtype(dtype: Any) -> None:
     new = as_dtype(dtype)
     if not new.is_floating_point:
         raise DTypeError(f"the default must be a floating-point type, got {new!r}.")
-    if new is not _default:
-        note_change()
     _default = new
 
 

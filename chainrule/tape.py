@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chainrule.changes import WatchedDict
+from chainrule.changes import WatchedDict, note_change
 from chainrule.errors import GradientError
 from chainrule.state import current_state
 
@@ -66,6 +66,7 @@ class Node:
         if self.hooks is None:
             self.hooks = {}
         hooks = self.hooks.setdefault(position, WatchedDict())
+        note_change(self)
         key = next(_order)
         hooks[key] = hook
         return lambda: hooks.pop(key, None) and None

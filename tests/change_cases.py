@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from tests import change_objects  # noqa: F401  (it enters its kinds)
 from tests.change_networks import network_case
@@ -23,10 +24,19 @@ class Change:
     def __init__(self, kind: Kind, place: Place, use: Use, random: Random) -> None:
         self.kind, self.place, self.use, self.random = kind, place, use, random
         self.blocks: list[str] = []
-        fixed = kind.tensors == "learn" or (kind.tensors and "default" in place.replaced)
-        each = None if not use.arithmetic or fixed else 2 if kind.tensors or not kind.inputs else 1
-        self.states = States(each)
-        self.value, self.form, self.mutated = 0, 0, 0
+        self.states = States(None if not use.arithmetic else self.programs_for_each_form())
+        self.value, self.form = 0, 0
+        self.mutated: Any = 0
+
+    def programs_for_each_form(self) -> int:
+        """How many programs a value needs that only enters arithmetic.
+
+        A first program may hold the number that it met first, and reads a tensor where it was found first; the second
+        has an input for it. A parameter that is replaced, or a tensor that is a default, is bound anew to the same code.
+        """
+        if self.kind.tensors:
+            return 1 if self.kind.tensors == "learn" or "default" in self.place.replaced else 2
+        return 1 if self.kind.inputs else 2
 
     def call(self, times: int = 1) -> None:
         """The step is called with what is there now."""
@@ -39,9 +49,10 @@ class Change:
         self.blocks.append(statement(self.place.replaced, self.place, expressions[value]))
         self.value = value
         self.form = 0 if value < len(self.kind.values) else value
-        queue = self.place.given and "deque(" in expressions[value]  # an argument that is known by its identity
-        if not self.kind.copies or self.kind.tensors or queue:
+        if not self.kind.copies:
             self.mutated += 1  # a new object, so it may need a new program
+        elif self.kind.tensors:
+            self.mutated = "replaced"  # the first program reads a tensor where it was, one more has an input for it
         elif self.only_within:
             self.mutated = 0
 

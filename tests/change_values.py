@@ -31,8 +31,7 @@ class Kind(NamedTuple):
         classes: source at the top of the module.
         copies: whether an equal copy needs no other program.
         inputs: whether contents are inputs as soon as the step reads them, so that even the first are in no program.
-        tensors: whether it is made of tensors: the first program knows those that it met first, whatever they hold; from
-            the second on they are inputs, unless they learn (`Parameter`s), and each is one of its own.
+        tensors: whether it is made of tensors ("given"), or is one that learns ("learn").
     """
 
     values: tuple[str, ...]

@@ -114,9 +114,9 @@ class Outcome(NamedTuple):
 
 
 def programs_of(compiled: Any) -> int:
-    """How many programs a compiled function or module has made and kept."""
+    """How many programs a compiled function or module has made and kept. The same code for other tensors is one."""
     compiled = getattr(compiled, "_compiled", compiled)
-    return sum(len(known) for known in compiled.programs.values())
+    return len({id(v.compiled.executable) for known in compiled.programs.values() for v in known})
 
 
 def outcome(case: Case, folder: Path, compiled: bool) -> Outcome:

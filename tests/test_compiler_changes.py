@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,6 +70,12 @@ SIMPLE = Case(
 )
 
 
+def kept(number: int) -> Any:
+    """What a compiled function shows of its programs, which are so many."""
+    executables = [SimpleNamespace() for _ in range(number)]
+    return {"": [SimpleNamespace(compiled=SimpleNamespace(executable=executable)) for executable in executables]}
+
+
 @pytest.mark.parametrize("style", ["file", "notebook", "bare"])
 @pytest.mark.parametrize("within", [True, False])
 def test_a_case_runs_in_every_style(style: str, within: bool, tmp_path: Path) -> None:
@@ -77,7 +84,7 @@ def test_a_case_runs_in_every_style(style: str, within: bool, tmp_path: Path) ->
 
 def test_what_does_not_see_changes_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Blind:
-        programs: dict[str, list[int]] = {"": [1]}  # noqa: RUF012
+        programs = kept(1)
 
         def __init__(self, function: Any) -> None:
             self.function, self.first = function, None
@@ -93,7 +100,7 @@ def test_what_does_not_see_changes_is_found(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_needless_programs_and_unlisted_errors_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Wasteful:
-        programs: dict[str, list[int]] = {"": [1, 2, 3]}  # noqa: RUF012
+        programs = kept(3)
 
         def __init__(self, function: Any) -> None:
             self.function = function

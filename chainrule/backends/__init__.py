@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from chainrule.absent_names import teller
 from chainrule.backends.home import Home
@@ -47,6 +47,10 @@ class Runnable(Protocol):
         Returns:
             The results, in memory of their own, in the order of the program's outputs.
         """
+        ...
+
+    def with_homes(self, homes: Sequence[Home | None]) -> Self:
+        """The same code for other cells of the same forms, with the homes that these have already (None for others)."""
         ...
 
     def explain(self) -> str:

@@ -5,6 +5,7 @@ What a run has to do here is little: say where the arguments, the cells and the 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,9 +87,21 @@ class Native:
         slots = self.executable.slots
         self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
         self.made = [(view, slots.get(view.buffer)) for view in self.outputs]
-        bound = [(self.homes[i], slots.get(view.buffer)) for i, view in views.items()]
-        self.bound = [(home, slot) for home, slot in bound if home is not None and slot is not None]
+        self.slots = [(i, slots[view.buffer]) for i, view in views.items() if view.buffer in slots]
+        self._bind_homes()
+
+    def _bind_homes(self) -> None:
+        """Where the address of each home goes, and which is there: none yet."""
+        self.bound = [(home, slot) for i, slot in self.slots if (home := self.homes[i]) is not None]
         self.addresses = [0] * len(self.bound)
+
+    def with_homes(self, homes: Sequence[Home | None]) -> Native:
+        """The same code for other cells, which must lie as these do."""
+        twin = copy.copy(self)
+        known = [*homes, *[None] * (len(self.homes) - len(homes))]
+        twin.homes = [mine and _like(mine, home) for mine, home in zip(self.homes, known, strict=True)]
+        twin._bind_homes()
+        return twin
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Bind the addresses and run."""
@@ -98,6 +111,8 @@ class Native:
                 array = _readable(array)
                 keep.append(array)
                 bases[slot] = array.ctypes.data
+        if self.executable.bound is not self.addresses:  # the code has last run on other cells, or never
+            self.executable.bound = self.addresses = [0] * len(self.bound)
         addresses = self.addresses
         for i, (home, slot) in enumerate(self.bound):
             if home.address is not addresses[i]:
@@ -123,6 +138,11 @@ class Native:
             f"{row.stage:4d}  {'  ' * (row.looped and row.group.loop is None)}{describe(row.group)}" for row in ex.rows
         ]
         return "\n".join(lines)
+
+
+def _like(mine: Home, home: Home | None) -> Home:
+    """A home in which entries lie as in mine."""
+    return home if home is not None and home.strides == mine.strides else Home(mine.shape, mine.dtype, mine.order)
 
 
 def _view(home: Home, slot: Slot) -> View:

@@ -32,6 +32,10 @@ class InNumPy:
         for number, (shape, dtype) in enumerate(program.cells()):
             self.homes[number] = self.homes[number] or Home(shape, dtype, tuple(range(len(shape))))
 
+    def with_homes(self, homes: Sequence[Home | None]) -> InNumPy:
+        """The same program for other cells."""
+        return InNumPy(self.program, homes)
+
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Compute everything, then write."""
         given = iter(arrays)

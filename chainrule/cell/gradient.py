@@ -45,7 +45,7 @@ class Gradients:
         """
         wanted_before = self.value.source is not None
         if requires_grad is not wanted_before:
-            note_change()
+            note_change(self)
         if not requires_grad:
             if not self.is_leaf:
                 raise GradientError("only leaves can stop requiring a gradient; detach() a computed tensor instead.")
@@ -168,6 +168,7 @@ class Gradients:
         def call() -> None:
             hook(self)
 
+        note_change(source[0])
         calls.append(call)
         return Handle(lambda: calls.remove(call) if call in calls else None)
 

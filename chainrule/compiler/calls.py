@@ -227,6 +227,8 @@ def _len(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) ->
     length = function(*args, **kwargs)
     if id(thing) in o.outside and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.ask(len, thing, ": its length", length)
+    elif id(thing) in o.outside and not is_followed_class(type(thing)):  # a ChainMap counts what is in its parts
+        o.everything(thing)
     return length
 
 

@@ -17,6 +17,7 @@ from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, Step
 from chainrule.primitives.control import Backward
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation, Graph
+from chainrule.program.program import Program, Slot
 
 
 class _DifferentError(Exception):
@@ -30,6 +31,19 @@ def difference(first: Step, second: Step) -> str:
     except _DifferentError as found:
         return str(found)
     return ""
+
+
+def same_program(first: Program, second: Program) -> bool:
+    """Whether two programs are the same code: whichever tensors, arguments and settings their slots are bound to.
+
+    A parameter was replaced, say, or a whole model: then the code of the first can be run on those of the second.
+    """
+    comparison = _Comparison()
+    try:
+        comparison.code(first, second)
+    except _DifferentError:
+        return False
+    return True
 
 
 def same_structure(first: Any, second: Any) -> bool:
@@ -62,6 +76,18 @@ class _Comparison:
         self._ends("gradients", _gradients(a), _gradients(b))
         for what in ("returned", "given", "added", "wanted", "grown", "exchanged"):
             self._need(self.alike(getattr(a, what), getattr(b, what)), f"what is {what} is something else")
+
+    def code(self, a: Program, b: Program) -> None:
+        for what, ours, theirs in ("inputs", a.inputs, b.inputs), ("outputs", a.outputs, b.outputs):
+            self._need(list(map(_role, ours)) == list(map(_role, theirs)), f"{what} are others")
+        for x, y in zip(a.graph.inputs, b.graph.inputs, strict=True):
+            self._need(same_form(x, y), "an input has another form")
+            self.names[x] = y
+        self._length("operations", a.graph.equations, b.graph.equations)
+        for i, (e, f) in enumerate(zip(a.graph.equations, b.graph.equations, strict=True)):
+            self._need(e.path == f.path, "an operation is another module's")  # which `explain` names
+            self._equation(i, e, f)
+        self._need(self._sequences(a.graph.outputs, b.graph.outputs), "an output is another value")
 
     def _need(self, true: bool, text: str) -> None:
         if not true:
@@ -157,6 +183,11 @@ _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
     (dict, _Comparison._dictionaries),
     ((types.FunctionType, type), lambda self, a, b: False),
 ]
+
+
+def _role(slot: Slot) -> tuple[str, int]:
+    """What a slot is for the code. Arrays of arguments and settings are given in their order, whatever their number."""
+    return slot.kind, slot.number if slot.kind in ("cell", "result") else 0
 
 
 def _used_inputs(program: Step) -> list[tuple[Symbol, Any]]:

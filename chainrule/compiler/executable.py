@@ -150,7 +150,11 @@ class Builder:
 
 
 class Executable:
-    """What a lowering became. `buffers` outside of the arena get their addresses before each run."""
+    """What a lowering became. `buffers` outside of the arena get their addresses before each run.
+
+    Attributes:
+        bound: the addresses of cells that are there, a list of whoever has last run it.
+    """
 
     def __init__(self, at: Lowering) -> None:
         groups, when = scheduled([group for group in at.groups if does_something(group)])
@@ -168,6 +172,7 @@ class Executable:
         self.bases = np.zeros(len(outside) + 2, np.int64)
         self.bases[0], self.bases[1] = self.status.ctypes.data, self.arena.ctypes.data
         self.held: list[Any] = []
+        self.bound: list[int] | None = None
         self.watch: Array | None = None
         for buffer, slot in self.slots.items():
             if isinstance(buffer.origin, np.ndarray):

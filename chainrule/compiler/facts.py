@@ -1,8 +1,7 @@
 """What a traced step depended on without its being a tensor: what its code read, and what it read that from.
 
 Every fact is a place and what lay there (`places.py`); before a call all are looked at again. Modules, optimisers and
-settings of ours say themselves when they change (`chainrule/changes.py`), so of them a call compares one number, and
-their tables only when that has moved.
+settings of ours say themselves when they change (`chainrule/changes.py`), so of them a call looks only at what has.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import itertools
 import operator
 import types
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.changes import changes
+from chainrule.changes import Watch
 from chainrule.compiler.places import GONE, Place
 
 #: Containers of which only what was read counts, as of objects of the user's.
@@ -79,11 +78,12 @@ class Fact(NamedTuple):
 class Table:
     """A dictionary or list of ours, or the class of a module, as it was.
 
-    `title` says in words what an entry is, with {} for its key.
+    `title` says in words what an entry is, with {} for its key; `owner` says when it changes, if not the holder does.
     """
 
-    def __init__(self, holder: Any, title: str, skip: frozenset[Any] = frozenset()) -> None:
+    def __init__(self, holder: Any, title: str, skip: frozenset[Any] = frozenset(), owner: Any = None) -> None:
         self.holder, self.title, self.skip = holder, title, skip
+        self.owner = holder if owner is None else owner
         self.entries = self._now()
         self._size = len(holder) if isinstance(holder, dict | list) else 0
         self._keys = [key for key, _ in self.entries]
@@ -103,12 +103,15 @@ class Table:
     def _is_untouched(self) -> bool:
         """Whether the very same things lie there: quick, and almost always so."""
         holder = self.holder
-        if isinstance(holder, dict):
+        if isinstance(holder, dict) and not self.skip:  # with their order, in which layers run
             return (
                 len(holder) == self._size
-                and all(map(operator.is_, map(holder.get, self._keys), self._values))
-                and all(map(holder.__contains__, self._keys))
+                and all(map(operator.is_, holder.values(), self._values))
+                and all(map(operator.is_, holder, self._keys))
             )
+        if isinstance(holder, dict):
+            now = map(holder.get, self._keys, itertools.repeat(MISSING))
+            return len(holder) == self._size and all(map(operator.is_, now, self._values))
         if isinstance(holder, list):
             return len(holder) == self._size and all(map(operator.is_, holder, self._values))
         return type(holder) is self._values[0]
@@ -172,7 +175,13 @@ class Facts:
         self._look_here()
         self.tables, self.plain = list(tables), list(plain)
         self.wanted = [(tensor, tensor.requires_grad, _hooks_of(tensor)) for tensor in wanted]
-        self.count = changes.count
+        self._by_owner: dict[int, list[Callable[[], bool]]] = defaultdict(list)
+        for table in self.tables:
+            self._by_owner[id(table.owner)].append(table.unchanged)
+        told = [(thing, entry) for entry in self.wanted for thing in _who_tells(entry[0])]
+        for thing, entry in told:
+            self._by_owner[id(thing)].append(functools.partial(_is_wanted_as_before, *entry))
+        self.watch = Watch([*(table.owner for table in self.tables), *(thing for thing, _ in told)])
 
     def _look_here(self) -> None:
         """From now on look into the holders that the places have."""
@@ -188,7 +197,7 @@ class Facts:
             return False
         if self.plain and not all(table.unchanged() for table in self.plain):
             return False
-        return self.count == changes.count or self._hold_closely()
+        return not self.watch.moved or self._hold_closely()
 
     def _hold_here(self) -> bool:
         try:
@@ -217,12 +226,13 @@ class Facts:
         return alike(now, fact.value) or (fact.looked_into and type(now) is type(fact.value))
 
     def _hold_closely(self) -> bool:
-        count = changes.count
-        if not all(table.unchanged() for table in self.tables):
-            return False
-        if not all(t.requires_grad is wanted and alike(_hooks_of(t), hooks) for t, wanted, hooks in self.wanted):
-            return False
-        self.count = count
+        """Look at what has said that it changed; what is as it was all the same need not be looked at again."""
+        moved = self.watch.moved
+        while moved:
+            thing = moved.pop()  # before looking: it may say so again meanwhile
+            if not all(unchanged() for unchanged in self._by_owner[thing]):
+                moved.add(thing)
+                return False
         return True
 
     def changes(self, call: Any) -> list[Change]:
@@ -241,6 +251,19 @@ class Facts:
             elif not alike(_hooks_of(tensor), hooks):
                 found.append(Change("the hooks of a tensor", None, hooks, _hooks_of(tensor)))
         return found
+
+
+def _is_wanted_as_before(tensor: Any, wanted: bool, hooks: Any) -> bool:
+    """Whether a tensor wants a gradient, and tells the same hooks of it, as it did."""
+    return tensor.requires_grad is wanted and alike(_hooks_of(tensor), hooks)
+
+
+def _who_tells(tensor: Any) -> list[Any]:
+    """What says that a tensor wants a gradient now, or that its hooks are others."""
+    leaf = tensor._leaf
+    if leaf is None:
+        return [tensor]
+    return [tensor, leaf, *(leaf.hooks or {}).values(), *(() if leaf.after is None else (leaf.after,))]
 
 
 def _hooks_of(tensor: Any) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ import logging
 import os
 import time
 import types
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -318,8 +319,7 @@ class CompiledFunction:
                     self._last = variant.compiled
                     with suppress(OtherFormError):
                         return variant.run(call, traced, arguments)
-            self._say_why(known, call, changed)
-            return self._compile(known, call, traced)
+            return self._compile(known, call, traced, changed)
         except BaseException:
             observer.roll_back()
             raise
@@ -446,14 +446,19 @@ class CompiledFunction:
         traced.facts = observer.found(written, cells, known.settings)
         return traced
 
-    def _compile(self, known: list[Variant], call: Call, traced: Traced) -> Any:
+    def _compile(self, known: list[Variant], call: Call, traced: Traced, changed: Sequence[Change] = ()) -> Any:
         arguments = traced.arguments(call)
         traced.guard(arguments[0])
-        compiled = Compiled(traced.program, traced.plan, self.debug, self.backend)
-        log.info(
-            "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
-            self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
-        )  # fmt: skip
+        others = [variant.compiled for known in reversed(self.programs.values()) for variant in reversed(known)]
+        compiled = Compiled(traced.program, traced.plan, self.debug, self.backend, others)
+        if not compiled.is_new:
+            log.info("%s goes on with a program that it has, for other tensors.", self.name)
+        else:
+            self._say_why(known, call, changed)
+            log.info(
+                "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
+                self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
+            )  # fmt: skip
         variant = Variant(traced, compiled)
         if traced.program.leaves_behind:
             self._once.append(call.form)
@@ -468,7 +473,7 @@ class CompiledFunction:
         self._last = compiled
         return variant.run(call, traced, arguments)
 
-    def _say_why(self, known: list[Variant], call: Call, changed: list[Change]) -> None:
+    def _say_why(self, known: list[Variant], call: Call, changed: Sequence[Change]) -> None:
         if known:
             why = str(changed[0]) if changed else "a gradient came or went, numbers that it read are others, or a shape"
             log.info("%s is compiled again: %s.", self.name, why)

@@ -272,12 +272,15 @@ class Observer(Sight):
         if is_a(thing, np.ndarray) or (is_a(thing, list | tuple) and is_a(key, slice)):
             self.contents(thing)
             return value
-        if is_followed_class(type(thing)) and not is_a(thing, list | tuple | dict):
+        if is_followed_class(type(thing)) and is_a(type(thing).__getitem__, types.FunctionType):
             return value  # its own method has read
         try:
             hash(key)
         except TypeError:
             self.contents(thing)
+            return value
+        if is_a(thing, dict) and not dict.__contains__(thing, key):  # as a Counter gives 0
+            self.missing(thing, key)
             return value
         return self.read(self._entry(thing, key), value)
 
@@ -320,6 +323,9 @@ class Observer(Sight):
         from chainrule.optim.optimizer import Optimizer
 
         self.see(thing)
+        if self.blind and is_a(thing, Module):  # what it holds, it says itself when it changes; not so its class
+            for kind in dict.fromkeys(map(type, thing.modules())):
+                self.everything(kind, depth + 1)
         if depth > _DEEP or len(self.reads) > _MANY or is_a(thing, (*ATOMS, TensorCell, Module, Optimizer)):
             return
         if is_a(thing, (*CONTAINERS, np.ndarray)):

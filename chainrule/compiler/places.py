@@ -31,6 +31,20 @@ _contents = operator.attrgetter("cell_contents")
 GONE = (LookupError, AttributeError, ValueError, TypeError)
 
 
+def _getter_of(holder: dict[Any, Any]) -> Callable[[Any], Any]:
+    """What looks an entry of a dictionary up, and makes none where none is (as a `defaultdict` does)."""
+    kind = type(holder)
+    if hasattr(kind, "__missing__"):
+        return functools.partial(_present, holder)
+    return holder.__getitem__ if kind.__getitem__ is dict.__getitem__ else functools.partial(dict.__getitem__, holder)
+
+
+def _present(holder: dict[Any, Any], key: Any) -> Any:
+    if not dict.__contains__(holder, key):
+        raise KeyError(key)
+    return dict.__getitem__(holder, key)
+
+
 class Place:
     """Where something lies.
 
@@ -54,9 +68,10 @@ class Place:
     def identity(self) -> Any:
         """What tells places apart, whatever lies there: the way from the root. Hashable."""
         key = id(self.key) if self.how == "answer" else (type(self.key), self.key)
+        how = "item" if self.how == "entry" else self.how  # a dictionary may take a list's place
         if self.parent is not None:
-            return self.parent.identity, self.how, key
-        return (self.how, key) if self.how == "argument" else (self.how, id(self.holder), key)
+            return self.parent.identity, how, key
+        return (how, key) if how == "argument" else (how, id(self.holder), key)
 
     @property
     def is_of_an_argument(self) -> bool:
@@ -69,8 +84,7 @@ class Place:
         if self.how == "field":
             return vars(holder).__getitem__, key
         if self.how == "entry":
-            quick = type(holder).__getitem__ is dict.__getitem__
-            return (holder.__getitem__ if quick else functools.partial(dict.__getitem__, holder)), key
+            return _getter_of(holder), key
         if self.how == "item":
             return holder.__getitem__, key
         if self.how == "attribute":
@@ -90,7 +104,7 @@ class Place:
             return get(key)
         holder = self.parent.now(call)
         if self.how in ("entry", "item"):
-            return holder[self.key]
+            return _getter_of(holder)(self.key) if isinstance(holder, dict) else holder[self.key]
         if self.how == "answer":
             return self.key(holder)
         return vars(holder)[self.key] if self.how == "field" else getattr(holder, self.key)

@@ -170,6 +170,8 @@ class Sight:
             self.see(thing.__func__)
             self.see(thing.__self__)
         if is_a(thing, (TensorCell, types.MethodType, list, tuple, dict, set, frozenset, *ATOMS)):
+            if is_followed_class(type(thing)):  # a dictionary with methods of the user's, say
+                self._see_class(type(thing))
             return
         if id(thing) in self._seen or is_a(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
             return
@@ -275,6 +277,8 @@ class Sight:
         if function.__name__.startswith("__") and function.__code__.co_filename == "<string>":
             return  # made by a library, as the `__init__` of a dataclass is
         self.go_blind()
+        if "globals" in names:
+            names = set(function.__globals__)
         for name in sorted(names & function.__globals__.keys()):
             value = function.__globals__[name]
             self.everything(self.read(Place(function.__globals__, "entry", name, name), value, fixed=True))

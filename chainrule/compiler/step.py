@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends import Home, build
+from chainrule.backends import Home, Runnable, build
 from chainrule.backends.home import home_of, settle
+from chainrule.compiler.compare import same_program
 from chainrule.compiler.debug import all_finite, blame
 from chainrule.compiler.failure import explain
 from chainrule.compiler.guards import reshaped_cells, same_form
@@ -136,19 +137,26 @@ class Compiled:
         step: what was traced.
         program: the program, without tensors: it can be pickled.
         runnable: what the backend made of it.
+        is_new: whether it was made for this program: one of the others may do the same to other tensors.
     """
 
-    def __init__(self, step: Step, plan: Plan, debug: bool, backend: str = "native") -> None:
+    def __init__(
+        self, step: Step, plan: Plan, debug: bool, backend: str = "native", others: Iterable[Compiled] = ()
+    ) -> None:
         self.step, self.plan, self.debug, self.backend = step, plan, debug, backend
         started = time.perf_counter()
         self.changed = step.changed()
         self.unkept = set() if is_cheap_to_keep(step) else step.spent
         simple = [place.origin for place in step.returned] == list(range(len(step.results)))
-        others = step.wanted or step.grown or step.given
-        self.plain = simple and not others and all(place.steps is None for place in step.returned)
+        rearranged = step.wanted or step.grown or step.given
+        self.plain = simple and not rearranged and all(place.steps is None for place in step.returned)
         self.program, self.given, cells, self.targets, self.cleared, made = take_apart(step, self.unkept)
         homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
-        self.runnable = build(backend)(self.program, homes, debug)
+        known = next((other.runnable for other in others if same_program(other.program, self.program)), None)
+        self.is_new = known is None
+        self.runnable: Runnable = (
+            build(backend)(self.program, homes, debug) if known is None else known.with_homes(homes)
+        )
         self._settle(cells, made)
         self.seconds = time.perf_counter() - started
 

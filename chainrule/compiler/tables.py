@@ -23,12 +23,12 @@ def tables_of(thing: Any, skip: Skip) -> list[Table]:
     return _of_optimiser(thing, skip)
 
 
-def _table(holder: Any, title: str, skip: Skip, *names: Any) -> Table:
-    return Table(holder, title, frozenset({*names, *skip.get(id(holder), ())}))
+def _table(holder: Any, title: str, skip: Skip, *names: Any, owner: Any = None) -> Table:
+    return Table(holder, title, frozenset({*names, *skip.get(id(holder), ())}), owner)
 
 
 def _of_layer(part: Any, title: str, skip: Skip) -> list[Table]:
-    found = [Table(part, f"the class of {title}"), _table(part.__dict__, title + ".{}", skip, *INTERNAL)]
+    found = [Table(part, f"the class of {title}"), _table(part.__dict__, title + ".{}", skip, *INTERNAL, owner=part)]
     found += [_table(part.__dict__[t], title + ".{}", skip) for t in ("_parameters", "_buffers", "_modules")]
     found += [_table(part.__dict__[t], f"{title}{t} {{}}", skip) for t in HOOKS]
     for parameter in part._parameters.values():
@@ -41,7 +41,7 @@ def _of_layer(part: Any, title: str, skip: Skip) -> list[Table]:
 def _of_optimiser(thing: Any, skip: Skip) -> list[Table]:
     title = type(thing).__name__
     found = [
-        _table(thing.__dict__, title + ".{}", skip, "stepped"),
+        _table(thing.__dict__, title + ".{}", skip, "stepped", owner=thing),
         _table(thing.param_groups, title + ".param_groups[{}]", skip),
         _table(thing._hooks, title + "._hooks[{}]", skip),
         _table(thing.defaults, title + ".defaults[{}]", skip),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from chainrule.changes import note_change
 from chainrule.errors import ShapeError
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.convolution.layers import Conv1d, Conv2d, Conv3d
@@ -75,6 +76,7 @@ class LazyModule(Module):
         """Become the ordinary layer, and do what it does."""
         self.initialize_parameters(need_tensor(input, type(self).__name__))
         object.__setattr__(self, "__class__", self.ordinary)
+        note_change(self)
         return self.forward(input, *args, **kwargs)
 
 

@@ -212,7 +212,7 @@ class Module(StateDictMethods, ChangingMethods):
             fields["_modules"][name] = None
             _Structure.version += 1
         else:
-            note_change()
+            note_change(self)
             super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -233,7 +233,7 @@ class Module(StateDictMethods, ChangingMethods):
                 del table[name]
                 _Structure.version += 1
                 return
-        note_change()
+        note_change(self)
         super().__delattr__(name)
 
     def __dir__(self) -> list[str]:

@@ -50,7 +50,7 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = State()
         self.param_groups: list[dict[str, Any]] = WatchedList()
         self.stepped = False
-        self._hooks: dict[str, dict[int, Hook]] = {}
+        self._hooks: dict[str, dict[int, Hook]] = WatchedDict()
         if isinstance(params, TensorCell):
             raise TypeError("an optimiser takes a list of parameters (or groups), got a single tensor; use [tensor].")
         if defaults.get("fused") and (defaults.get("foreach") or defaults.get("differentiable")):
@@ -65,7 +65,7 @@ class Optimizer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "stepped":  # of which no step depends
-            note_change()
+            note_change(self)
         super().__setattr__(name, value)
 
     # ------------------------------------------------------------------------------------- parameters

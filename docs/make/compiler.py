@@ -146,8 +146,8 @@ program.
 Whatever else the step's code read meanwhile is a *fact*, looked at again before each run (`compiler/facts.py`): here
 the names `optimizer`, `F` and `model`, the code of the step, and the three layers' `forward`. For that the function
 runs rewritten (`compiler/rewrite.py`): each read of a name, an attribute, an item passes an observer
-(`compiler/observe.py`). Modules and optimisers raise a number themselves whenever anything about them changes, so of
-all else that is in them a run compares one number.
+(`compiler/observe.py`). Modules and optimisers say themselves when anything about them changes (`changes.py`), so of
+all else that is in them a run looks only at what has.
 
 ## 2. Simplifying (`compiler/passes/`)
 

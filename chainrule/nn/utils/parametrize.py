@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.changes import note_change
 from chainrule.errors import ShapeError
 from chainrule.nn.container import ModuleDict, ModuleList
 from chainrule.nn.module import Module
@@ -166,6 +167,7 @@ def _give_own_class(module: Module) -> None:
     kind = type(module)
     fields = {"__doc__": kind.__doc__, "parametrized_class": kind, "__reduce_ex__": _reduce}
     object.__setattr__(module, "__class__", type(f"Parametrized{kind.__name__}", (kind,), fields))
+    note_change(module)
 
 
 def _reduce(self: Any, protocol: Any) -> Any:
@@ -241,6 +243,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     if not is_parametrized(module):
         del module.parametrizations
         object.__setattr__(module, "__class__", type(module).parametrized_class)  # type: ignore[attr-defined]
+        note_change(module)
     return module
 
 
