@@ -186,6 +186,9 @@ _REASONS: dict[str, dict[str, str]] = {
         "for sparse gradients; gradients here are dense, so Adam": "SparseAdam",
         _INTERNAL: "swap_in_optimizer_params_and_state",
     },
+    "utils": {
+        "assign p.data, or call load_state_dict(…, assign=True)": "swap_tensors",
+    },
     "utils.data": {
         "use Dataset and IterableDataset": """
             DFIterDataPipe DataChunk IterDataPipe MapDataPipe functional_datapipe guaranteed_datapipes_determinism

@@ -350,6 +350,7 @@ def test_signatures_are_those_of_pytorch() -> None:
 def test_mnist_as_pytorch_has_it(tmp_path: Path) -> None:
     write_mnist(tmp_path / "MNIST" / "raw")
     dataset = datasets.MNIST(tmp_path, transform=np.asarray, target_transform=str)
+    assert dataset.train_data is dataset.test_data is dataset.data and dataset.train_labels is dataset.targets
     assert dataset.data.shape == (20, 28, 28) and dataset.data.dtype is chainrule.uint8
     assert dataset.targets.dtype is chainrule.int64 and dataset.class_to_idx["7 - seven"] == 7
     image, label = dataset[4]

@@ -188,7 +188,10 @@ def test_lbfgs_finds_scipy_s_minimum(name: str) -> None:
     theirs = optimize.minimize(value_and_gradient, first, jac=True, method="BFGS", options={"gtol": 1e-9})
     ours = np.concatenate([p.detach().numpy().ravel() for p in parameters])
     assert value_and_gradient(ours)[0] == pytest.approx(theirs.fun, abs=1e-9)
-    np.testing.assert_allclose(ours, theirs.x, atol=2e-5)
+    if name == "network":  # its hidden units may have changed places, so minima come in families
+        assert np.abs(value_and_gradient(ours)[1]).max() < 1e-6
+    else:
+        np.testing.assert_allclose(ours, theirs.x, atol=2e-5)
 
 
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])

@@ -286,7 +286,8 @@ def test_erased_rectangles() -> None:
         assert hole.sum() == height * width, "a full rectangle"
         areas.append(hole.mean())
         shapes.append(math.log(height / width))
-    assert stats.kstest(areas, "uniform", (0.05, 0.15)).statistic < 0.05
+    # Of 1200 areas a distance of 0.056 comes in one run of a thousand; whole rows and columns add to it.
+    assert stats.kstest(areas, "uniform", (0.05, 0.15)).statistic < 0.075
     assert abs(np.mean(shapes)) < 0.05 and max(np.abs(shapes)) < math.log(2) + 0.2
     same = chainrule.zeros(3, 8, 8)
     assert T.RandomErasing(1.0, value=(1, 2, 3), inplace=True)(same) is same and same.amax((1, 2)).tolist() == [1, 2, 3]

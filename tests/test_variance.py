@@ -119,9 +119,14 @@ def ends(activation: str, rule: str) -> tuple[float, float, float, float]:
     return first.second_moment, last.second_moment, last.gradient_variance, first.gradient_variance
 
 
+#: How far the logarithm of a variance may drift in 30 layers of 256 units by the luck of the draw: each layer's has a
+#: deviation of √(5/256) about its factor, so √(29·5/256) = 0.75 after all of them, and four times that is out of reach.
+LUCK = 3.0
+
+
 def test_kaiming_keeps_the_variance_through_thirty_relu_layers() -> None:
     for row in page.report("ReLU", "Kaiming"):
-        assert 0.3 < row.second_moment < 3 and 0.3 < row.gradient_variance < 3
+        assert abs(math.log(row.second_moment)) < LUCK and abs(math.log(row.gradient_variance)) < LUCK
 
 
 @pytest.mark.parametrize(
@@ -136,10 +141,10 @@ def test_kaiming_keeps_the_variance_through_thirty_relu_layers() -> None:
     ],
 )
 def test_a_wrong_variance_multiplies_up(activation: str, rule: str, factor: float) -> None:
-    """D·Var(W), halved by ReLU, in each of 29 layers: 29 factors, each within a few percent."""
+    """D·Var(W), halved by ReLU, in each of 29 layers: 29 factors, each with a chance of a few percent."""
     first, last, last_gradient, first_gradient = ends(activation, rule)
-    # Where tanh is not yet linear, in the first layers, it takes away something more: at most a factor of e³.
-    slack = 3.0 if activation == "Tanh" else 1.5
+    # Where tanh is not yet linear, in the first layers, it takes away something more: a factor of e².
+    slack = LUCK + (2 if activation == "Tanh" else 0)
     assert abs(math.log(last / first) - 29 * math.log(factor)) < slack
     assert abs(math.log(first_gradient / last_gradient) - 29 * math.log(factor)) < slack
 

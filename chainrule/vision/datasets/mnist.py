@@ -24,6 +24,7 @@ class MNIST(VisionDataset):
     Attributes:
         data: all images, a uint8 tensor (N, 28, 28).
         targets: all labels, an int64 tensor (N,).
+        train_data, test_data, train_labels, test_labels: old names of both, whichever part it is.
         classes: their names.
 
     Raises DataError as `chainrule.data.mnist.load_mnist_arrays`.
@@ -45,6 +46,18 @@ class MNIST(VisionDataset):
         images, labels = load_mnist_arrays(self.name, train, root, download)
         self.data: Tensor = from_numpy(images)
         self.targets: Tensor = from_numpy(labels)
+
+    @property
+    def train_data(self) -> Tensor:
+        """The images, by their old name."""
+        return self.data
+
+    @property
+    def train_labels(self) -> Tensor:
+        """The labels, by their old name."""
+        return self.targets
+
+    test_data, test_labels = train_data, train_labels
 
     @property
     def class_to_idx(self) -> dict[str, int]:
