@@ -192,7 +192,7 @@ def test_loops_check_in_every_step() -> None:
 def test_parallel_kernels_find_one_bad_number_among_many() -> None:
     step = chainrule.compile(lambda p, t: F.binary_cross_entropy(p, t))
     p, t = chainrule.full((300, 1001), 0.25), chainrule.zeros(300, 1001)
-    assert step(p, t).item() == pytest.approx(-np.log(0.75), rel=1e-5)
+    assert step(p, t).item() == pytest.approx(-np.log(0.75), rel=1e-4)  # a sum of 300,300 equal numbers in float32
     for place in ((0, 0), (299, 1000), (150, 999)):
         wrong = p.clone()
         wrong[place] = 1.25
