@@ -59,6 +59,7 @@ REFUSED: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
     ("Index", [(3,)], {"key": (_all, _all)}, r"index shape \(3,\)"),
     ("Index", [(3, 4), (2,), (3,)], {"key": (ARRAY, ARRAY)}, r"index shape \(3, 4\).*\(2,\).*\(3,\)"),
     ("IndexAdd", [(3,), (2,), (5,)], {"key": (ARRAY,)}, r"index add.*\(5,\).*\(2,\)"),
+    ("IndexReduce", [(3,), (2,), (5,)], {"key": (ARRAY,), "reduce": "amax"}, r"index reduce.*\(5,\).*\(2,\)"),
     ("IndexUpdate", [(3, 4), (3,)], {"key": (0,)}, r"index update.*\(4,\).*\(3,\)"),
     ("MatMul", [(2, 3), (4, 5)], {}, r"matmul.*\(2, 3\) @ \(4, 5\)"),
     ("MatMul", [(3,), (3,)], {}, r"matmul.*\(3,\) @ \(3,\)"),

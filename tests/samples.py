@@ -288,6 +288,11 @@ SAMPLES: dict[str, list[Sample]] = {
     ],
     "Index": indexed("read"),
     "IndexAdd": indexed("add"),
+    "IndexReduce": [
+        Sample(sample.inputs, {**sample.settings, "reduce": reduce})
+        for sample in indexed("add")
+        for reduce in ("prod", "amax", "amin")
+    ],
     "IndexUpdate": indexed("put"),
     "MatMul": [
         Sample((numbers(*a), numbers(*b, seed=2)))

@@ -137,6 +137,28 @@ def test_writing_at_places(primitive: Any, dtype: str) -> None:
             compiled(*tensors[:2], *[chainrule.tensor(place) for place in places])
 
 
+@pytest.mark.parametrize("reduce", ["sum", "mean", "prod", "amax", "amin"])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_reducing_at_places(reduce: str, dtype: str) -> None:
+    """`scatter_reduce` and its gradients, several entries to a place, in the order in which they come."""
+    x, source = entries((9, 6), dtype), entries((14, 6), dtype, seed=3)
+    x, source = (np.nan_to_num(a, posinf=7, neginf=-7).astype(dtype) for a in (x, source))
+    places = np.random.default_rng(0).integers(0, 9, (14, 5))
+
+    def results(x: Any, source: Any, places: Any) -> list[Any]:
+        floats = x.dtype.is_floating_point
+        x, source = ((t.detach().requires_grad_() if floats else t) for t in (x, source))
+        found = [x.scatter_reduce(0, places, source, reduce, include_self=own) for own in (True, False)]
+        gradients = chainrule.autograd.grad(sum((y * y).sum() for y in found), [x, source]) if floats else []
+        return [*(y.detach() for y in found), *gradients]
+
+    given = [chainrule.tensor(array) for array in (x, source, places)]
+    compiled = chainrule.compile(results)
+    for have, want in zip(compiled(*given), results(*given), strict=True):
+        np.testing.assert_allclose(have.numpy(), want.numpy(), rtol=1e-5, atol=1e-6)
+    assert "in NumPy" not in compiled.explain()
+
+
 def test_windows_laid_back() -> None:
     for kernel, stride, dilation in [((3, 3), (2, 2), (1, 1)), ((3, 2), (1, 1), (1, 2)), ((2, 2), (2, 2), (1, 1))]:
         settings: dict[str, Any] = {"kernel": kernel, "stride": stride, "dilation": dilation}

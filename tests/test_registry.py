@@ -36,6 +36,7 @@ WITHOUT_GRADIENT = {
     "RandomLogGamma": "implicit: test_distribution_samples.py", "RandomPoisson": "a count", "RandomBinomial": "a count",
     "RandomVonMises": "not reparametrised",
     "RandomAdvance": "the state is integers", "Check": "computes nothing", "NumPyFunction": "says so",
+    "IndexReduce": "says so",
 }  # fmt: skip
 #: The primitives that may answer with their input's memory: they move entries and compute nothing.
 MOVES = {

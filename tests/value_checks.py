@@ -359,7 +359,7 @@ WITHOUT_A_ROW = {
     "functions.incomplete_gamma.slope_of_quantile": "NaN outside of its domain",
     "distributions.beta_slope.slope_of_quantile": "NaN outside of its domain",
     "functions.searching._are_in": "any numbers can be looked for",
-    "functions.scattering._collect": "the places have been checked before",
+    "primitives.IndexReduce": "the places have been checked before",
 }
 
 

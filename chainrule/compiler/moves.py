@@ -226,7 +226,7 @@ def lower_IndexUpdate(at: Lowering, e: Equation) -> bool:
     if places:
         from chainrule.compiler.scatter import scatter
 
-        return scatter(at, e, add=False)
+        return scatter(at, e)
     memory = at.copy(base)
     at.into(new, memory.view.index(e.parameters["key"]))
     at.places[e.outputs[0]] = memory
@@ -298,13 +298,34 @@ def lower_IndexAdd(at: Lowering, e: Equation) -> bool:
     if places:
         from chainrule.compiler.scatter import scatter
 
-        return _one_per_row(at, e) or scatter(at, e, add=True)
+        return _one_per_row(at, e) or scatter(at, e, "Add")
     if any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
         return False
     memory = at.copy(base)
     zero = at.place(base)
     empty = isinstance(zero, Constant) and zero.value == 0
     at.into(new, memory.view.index(e.parameters["key"]), add=not empty)
+    at.places[e.outputs[0]] = memory
+    return True
+
+
+@rule
+def lower_IndexReduce(at: Lowering, e: Equation) -> bool:
+    """A copy with something taken in at some places."""
+    base, new, *places = e.inputs
+    key, op = e.parameters["key"], {"prod": "Multiply", "amax": "Maximum", "amin": "Minimum"}[e.parameters["reduce"]]
+    if any(isinstance(part, bool | np.bool_) for part in key):
+        return False
+    if places:
+        from chainrule.compiler.scatter import scatter
+
+        return scatter(at, e, op)
+    memory = at.copy(base)
+    view = memory.view.index(key)
+    part, taken = (Symbol(new.shape, new.dtype) for _ in range(2))
+    at.places[part] = Memory(view)
+    at.map(op, [part, new], taken, new.shape, new.dtype)
+    at.into(taken, view)
     at.places[e.outputs[0]] = memory
     return True
 

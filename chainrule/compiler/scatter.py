@@ -18,11 +18,11 @@ from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
 
 
-def scatter(at: Lowering, e: Equation, add: bool) -> bool:
-    """z = base, then z[places] += new; or z[places] = new, where the last one stays."""
+def scatter(at: Lowering, e: Equation, op: str = "") -> bool:
+    """z = base, then z[places] = op(z[places], new); without an operation z[places] = new, where the last one stays."""
     base, new, *places = e.inputs
     (z,), key = e.outputs, e.parameters["key"]
-    if any(isinstance(part, int | np.integer) for part in key) or (add and z.dtype == np.bool_):
+    if any(isinstance(part, int | np.integer) for part in key) or (op == "Add" and z.dtype == np.bool_):
         return False
     part, first, marks = sliced(at.plain(base), key)
     joint = len(new.shape) - (len(part.shape) - marks)
@@ -61,8 +61,8 @@ def scatter(at: Lowering, e: Equation, add: bool) -> bool:
         indices.append(Term(node, part.shape[dim], view.strides[dim]))
     strides = {new_dim: view.strides[dim] for dim, new_dim in dims.items()}
     there, back = (Operand(view.buffer, view.offset, dict(strides), terms=tuple(indices)) for _ in range(2))
-    nest.stores.append((nest.add("Add", [nest.load(there), value], z.dtype) if add else value, back))
-    if add:
+    nest.stores.append((nest.add(op, [nest.load(there), value], z.dtype) if op else value, back))
+    if op:
         at.read(group, view.buffer)
     at.written(group, view.buffer)
     at.places[z] = memory

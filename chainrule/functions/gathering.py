@@ -123,10 +123,10 @@ def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, 
                 f"{operation}: the index {tuple(index.shape)} is larger than the tensor {tuple(input.shape)} in "
                 f"dimension {i}."
             )
-    return _walks(index, axis)
+    return walks(index, axis)
 
 
-def _walks(index: Tensor, axis: int) -> tuple[Key, list[Tensor]]:
+def walks(index: Tensor, axis: int) -> tuple[Key, list[Tensor]]:
     """The places themselves, once they have been checked."""
     shape = tuple(index.shape)
     walks = [arange(extent).reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1)) for i, extent in enumerate(shape)]
@@ -183,7 +183,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             own[i] = wanted[i] = a * b
     indices = expand_to(indices, tuple(wanted))
     need_whole_places(indices, "take_along_dim", own[axis], from_the_end=True)
-    key, places = _walks(indices, axis)
+    key, places = walks(indices, axis)
     return Index.apply(expand_to(input, tuple(own)), *places, key=key)
 
 

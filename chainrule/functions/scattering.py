@@ -12,10 +12,10 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones_like
 from chainrule.functions.diagonals import diagonal
 from chainrule.functions.dimensions import axis_of
-from chainrule.functions.gathering import gather, need_places, need_same_dtype, scatter, scatter_add, source_for
+from chainrule.functions.gathering import gather, need_places, need_same_dtype, scatter, scatter_add, source_for, walks
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import narrow, select
-from chainrule.primitives.numpy_function import by_numpy
+from chainrule.primitives.indexing import IndexReduce
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -145,21 +145,8 @@ def scatter_reduce(
 
 def _collected(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> Tensor:
     """The numbers alone, without a gradient."""
-    form = tuple(input.shape), input.dtype.numpy
-    axis = dim % input.ndim if input.ndim else 0
-    return by_numpy(_collect, input.detach(), index, src.detach(), forms=[form], axis=axis, reduce=reduce)[0]
-
-
-def _collect(given: Any, index: Any, src: Any, axis: int, reduce: str) -> Any:
-    """Into a copy of `given`, entry by entry."""
-    result = given.copy()
-    places: list[Any] = list(np.indices(index.shape, sparse=True)) if index.ndim else []
-    if places:
-        places[axis] = index
-    function = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
-    with np.errstate(invalid="ignore", over="ignore"):
-        function.at(result, tuple(places), src)
-    return result
+    key, places = walks(index, dim % input.ndim)
+    return IndexReduce.apply(input.detach(), src.detach(), *places, key=key, reduce=reduce)
 
 
 def _extreme(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:

@@ -195,3 +195,26 @@ class IndexUpdate(Primitive):
     @staticmethod
     def grad_y(g: Tensor, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
         return Index.apply(g, *places, key=key)
+
+
+class IndexReduce(Primitive):
+    """z = x with y taken in at the places, one after the other: multiplied ("prod"), or the largest or smallest kept.
+
+    Without a gradient: who uses it says how products and ties share it.
+    """
+
+    latex = r"x_{i} \circ y_{i}"
+
+    @staticmethod
+    def shape(x: Array, y: Array, *places: Array, key: Key, reduce: str) -> Form:
+        return _check_new("index reduce", x, y, key, places)
+
+    @staticmethod
+    def evaluate(x: Array, y: Array, *places: Array, key: Key, reduce: str) -> Array:
+        z = x.copy()
+        function: Any = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
+        try:
+            function.at(z, fill_key(key, places), y)
+        except IndexError as error:
+            raise IndexRangeError(f"reducing into shape {x.shape}: {error}.") from None
+        return z
