@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.functions import changing
+from chainrule.methods import as_functions
 
 #: What they are called with besides the tensor.
 _OTHERS: dict[str, Any] = {
@@ -25,7 +25,7 @@ _OTHERS: dict[str, Any] = {
     "resize_as_": lambda lib, x: (x[:2],),
     "xlogy_": lambda lib, x: (lib.tensor([1.0, 2.0, 3.0], dtype=lib.float64),),
 }
-NAMES = sorted(name for name in vars(changing) if name.endswith("_") and not name.startswith("_"))
+NAMES = sorted(name for name in vars(as_functions) if name.endswith("_") and not name.startswith("_"))
 
 
 def outcome(lib: Any, name: str) -> tuple[Any, bool]:
@@ -40,7 +40,7 @@ def outcome(lib: Any, name: str) -> tuple[Any, bool]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_function_is_the_method(name: str) -> None:
-    assert getattr(changing, name) is getattr(chainrule.Tensor, name)
+    assert getattr(as_functions, name) is getattr(chainrule.Tensor, name)
     assert outcome(chainrule, name)[1]
 
 

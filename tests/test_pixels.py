@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from chainrule.data.readers import ImageFolder, decode_image
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
-from chainrule.tasks.images import _image_files
+from chainrule.tasks.images import image_files
 from chainrule.vision import io as io_of_vision
 from chainrule.vision.datasets import ImageFolder as VisionFolder
 
@@ -117,6 +117,6 @@ def test_what_systems_leave_among_pictures_is_left_out(tmp_path):
     for folder in (ImageFolder(tmp_path), VisionFolder(str(tmp_path))):
         assert folder.classes == ["cat", "dog"]
         assert [folder[i][1] for i in range(len(folder))] == [0, 1]
-    assert [path.name for path in _image_files([str(tmp_path)])] == ["1.JPG", "1.JPG"]
+    assert [path.name for path in image_files([str(tmp_path)])] == ["1.JPG", "1.JPG"]
     everything = VisionFolder(str(tmp_path), is_valid_file=lambda path: True)
     assert [path.rsplit("/", 1)[1] for path, _ in everything.samples] == ["1.JPG", "1.JPG"]
