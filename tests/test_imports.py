@@ -28,7 +28,7 @@ LEVELS = """
     chainrule
     autograd distributed metrics
     nn
-    data explain func pytorch_files saved_modules
+    data distributions explain func pytorch_files saved_modules
     optim structure
     compiler serialization
     hub jit tune utils
