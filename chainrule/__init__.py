@@ -169,7 +169,7 @@ with Later(globals()) as _later:
         data as data, distributed as distributed, distributions as distributions,
         explain as explain, func as func, hub as hub, jit as jit,
         linalg as linalg, metrics as metrics, models as models, mps as mps, multiprocessing as multiprocessing,
-        nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl,
+        nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl, robust as robust,
         serialization as serialization, sparse as sparse, special as special, train as train, transfer as transfer,
         tune as tune, utils as utils, version as version, vision as vision, xpu as xpu,
     )  # fmt: skip

@@ -1,0 +1,30 @@
+"""What small changes of its input do to a network: attacks, certificates, and bounds on how much it can stretch.
+
+    attacks      fgsm, pgd, deep_fool: inputs changed by at most ε, or as little as possible, so that answers are wrong
+    smoothing    a classifier whose answer provably stays the same within a radius
+    lipschitz    the largest ‖f(x) − f(y)‖/‖x − y‖, from above and from below
+
+>>> import chainrule
+>>> from chainrule import nn
+>>> model = nn.Linear(2, 2, bias=False)
+>>> with chainrule.no_grad(): _ = model.weight.copy_(chainrule.tensor([[1.0, 0.0], [0.0, 1.0]]))
+>>> x, label = chainrule.tensor([[0.6, 0.5]]), chainrule.tensor([0])
+>>> fgsm(model, x, label, epsilon=0.1)
+tensor([[0.5000, 0.6000]])
+"""
+
+from chainrule.robust.attacks import accuracy_under_attack, deep_fool, fgsm, margins, pgd
+from chainrule.robust.lipschitz import lower_bound, upper_bound
+from chainrule.robust.smoothing import Certificate, SmoothedClassifier
+
+__all__ = [
+    "Certificate",
+    "SmoothedClassifier",
+    "accuracy_under_attack",
+    "deep_fool",
+    "fgsm",
+    "lower_bound",
+    "margins",
+    "pgd",
+    "upper_bound",
+]

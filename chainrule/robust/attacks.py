@@ -1,0 +1,232 @@
+"""Adversarial examples: inputs near the given ones that a classifier gets wrong.
+
+An attack takes a classifier (a function from inputs (N, …) to scores (N, K)), inputs and labels, and answers changed
+inputs. It leaves gradients of parameters alone, and the mode of the model too: call `model.eval()` first, or batch
+normalisation takes its statistics from the attacked batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from chainrule.autodiff.mode import no_grad
+from chainrule.autograd.gradient import grad
+from chainrule.errors import ShapeError
+from chainrule.functions.counting import one_hot
+from chainrule.functions.gathering import gather
+from chainrule.functions.logic import where
+from chainrule.nn.losses.classes import cross_entropy
+from chainrule.random import rand, randn
+from chainrule.tensor import Tensor
+
+Classifier = Callable[[Tensor], Tensor]
+Bounds = tuple[float, float]
+
+
+def _slope(model: Classifier, x: Tensor, labels: Tensor) -> Tensor:
+    """The gradient of each sample's loss in the sample."""
+    start = x.detach_copy().requires_grad_()
+    (slope,) = grad(cross_entropy(model(start), labels, reduction="sum"), [start])
+    return slope
+
+
+def _need_epsilon(epsilon: float) -> None:
+    if not epsilon >= 0:
+        raise ValueError(f"epsilon, the largest change, is not negative, got {epsilon}.")
+
+
+def fgsm(
+    model: Classifier, x: Tensor, labels: Tensor, epsilon: float, *, targeted: bool = False, bounds: Bounds = (0.0, 1.0)
+) -> Tensor:
+    """The fast gradient sign method: x + ε·sign ∂loss/∂x, one step as far as each entry may go.
+
+    Args:
+        model: from inputs to scores.
+        x: (N, …), entries within `bounds`.
+        labels: (N,), the right classes; with `targeted` the classes that shall be answered instead (the step is then
+            down the loss).
+        epsilon: the largest change of an entry, not negative.
+        bounds: where entries of inputs lie; the results are clamped to it.
+
+    Source: Goodfellow, Shlens and Szegedy, "Explaining and harnessing adversarial examples", 2015.
+    """
+    _need_epsilon(epsilon)
+    step = -epsilon if targeted else epsilon
+    return (x.detach() + step * _slope(model, x, labels).sign()).clamp(*bounds)
+
+
+def pgd(
+    model: Classifier,
+    x: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    *,
+    steps: int = 40,
+    step_size: float | None = None,
+    norm: float = math.inf,
+    random_start: bool = True,
+    restarts: int = 1,
+    targeted: bool = False,
+    bounds: Bounds = (0.0, 1.0),
+) -> Tensor:
+    """Projected gradient descent: many small steps up the loss, each followed by a projection into the ball around x.
+
+    One step of size ε without a random start is `fgsm`; one step of 1.25·ε from a random start is what fast adversarial
+    training uses (Wong, Rice and Kolter, 2020).
+
+    Args:
+        model, x, labels, targeted, bounds: as in `fgsm`.
+        epsilon: the radius of the ball.
+        steps: how many.
+        step_size: how far; 2.5·ε/steps unless given.
+        norm: math.inf (each entry changes by at most ε) or 2 (the whole input moves by at most ε).
+        random_start: begin anywhere in the ball instead of in its middle.
+        restarts: how often; for each sample the try with the smallest margin counts.
+
+    Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018.
+    """
+    _need_epsilon(epsilon)
+    if norm not in (2, math.inf):
+        raise ValueError(f"pgd: norm is 2 or math.inf, got {norm}.")
+    if steps < 1 or restarts < 1:
+        raise ValueError(f"pgd: steps and restarts are 1 or more, got {steps} and {restarts}.")
+    size = 2.5 * epsilon / steps if step_size is None else step_size
+    center = x.detach()
+    best, smallest = center, None
+    for _ in range(restarts):
+        moved = _inside(center + _random_change(center, epsilon, norm), bounds) if random_start else center
+        for _ in range(steps):
+            slope = _slope(model, moved, labels)
+            direction = slope.sign() if norm == math.inf else _unit(slope)
+            change = moved + (-size if targeted else size) * direction - center
+            moved = _inside(center + _projected(change, epsilon, norm), bounds)
+        if restarts == 1:
+            return moved
+        with no_grad():
+            margin = margins(model(moved), labels)
+            margin = -margin if targeted else margin
+            if smallest is None:
+                best, smallest = moved, margin
+            else:
+                better = margin < smallest
+                best = where(_beside(better, x), moved, best)
+                smallest = where(better, margin, smallest)
+    return best
+
+
+def _inside(x: Tensor, bounds: Bounds) -> Tensor:
+    return x.clamp(*bounds)
+
+
+def _beside(per_sample: Tensor, x: Tensor) -> Tensor:
+    """(N,) with extents of 1 for the other dimensions."""
+    return per_sample.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _lengths(x: Tensor) -> Tensor:
+    return _beside(x.flatten(1).norm(dim=1), x)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Directions; 0 stays 0."""
+    return x / _lengths(x).clamp(min=1e-12)
+
+
+def _projected(change: Tensor, epsilon: float, norm: float) -> Tensor:
+    if norm == math.inf:
+        return change.clamp(-epsilon, epsilon)
+    return change * (epsilon / _lengths(change).clamp(min=1e-12)).clamp(max=1.0)
+
+
+def _random_change(x: Tensor, epsilon: float, norm: float) -> Tensor:
+    """Uniform in the ball."""
+    shape = tuple(x.shape)
+    if norm == math.inf:
+        return (2 * rand(shape, dtype=x.dtype) - 1) * epsilon
+    dimensions = x[:1].numel()
+    radius = rand(shape[0], dtype=x.dtype) ** (1 / dimensions) * epsilon
+    return _unit(randn(shape, dtype=x.dtype)) * _beside(radius, x)
+
+
+def margins(scores: Tensor, labels: Tensor) -> Tensor:
+    """The score of the right class less the best other one, (N,): negative where the answer is wrong.
+
+    >>> import chainrule
+    >>> margins(chainrule.tensor([[2.0, 0.5], [1.0, 4.0]]), chainrule.tensor([0, 0]))
+    tensor([ 1.5000, -3.0000])
+    """
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        raise ShapeError(f"scores are (N, K) with two classes or more, got {tuple(scores.shape)}.")
+    right = one_hot(labels, scores.shape[1]).bool()
+    others = scores.masked_fill(right, -math.inf).amax(1)
+    return gather(scores, 1, labels.long().unsqueeze(1)).squeeze(1) - others
+
+
+def deep_fool(
+    model: Classifier,
+    x: Tensor,
+    *,
+    steps: int = 50,
+    overshoot: float = 0.02,
+    bounds: Bounds = (0.0, 1.0),
+) -> Tensor:
+    """A change as short as possible (in the Euclidean norm) that changes the model's answer.
+
+    In each step the classifier is taken as linear: the nearest of its boundaries is at |f_k − f_c|/‖∇f_k − ∇f_c‖, and
+    the input goes there, and a little further. The length of the change bounds the distance to the boundary from above;
+    for a linear classifier it is that distance, but for the overshoot.
+    Source: Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool", 2016.
+    """
+    with no_grad():
+        classes = model(x).argmax(1)
+    center, change = x.detach(), x.detach() * 0
+    count = 0
+    for _ in range(steps):
+        start = (center + (1 + overshoot) * change).clamp(*bounds).detach_copy().requires_grad_()
+        scores = model(start)
+        count = int(scores.shape[1])
+        same = scores.detach().argmax(1) == classes
+        if not bool(same.any()):
+            break
+        own = gather(scores, 1, classes.unsqueeze(1))
+        nearest, towards = None, change
+        for k in range(count):
+            gap = (scores[:, k : k + 1] - own).squeeze(1)
+            (slope,) = grad(gap.sum(), [start], retain_graph=True)
+            length = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
+            distance = where(classes == k, math.inf, gap.detach().abs() / length)
+            step = _beside(distance / length, x) * slope
+            if nearest is None:
+                nearest, towards = distance, step
+            else:
+                closer = distance < nearest
+                towards, nearest = where(_beside(closer, x), step, towards), where(closer, distance, nearest)
+        change = change + where(_beside(same, x), towards, 0.0)
+    return (center + (1 + overshoot) * change).clamp(*bounds)
+
+
+def accuracy_under_attack(
+    model: Classifier,
+    x: Tensor,
+    labels: Tensor,
+    epsilons: Sequence[float],
+    attack: Callable[..., Tensor] = pgd,
+    batch_size: int = 256,
+    **settings: object,
+) -> list[float]:
+    """The share of samples that the model still gets right after `attack(model, x, labels, epsilon, **settings)`.
+
+    One number for each ε. Samples that are wrong without an attack count as wrong for every ε.
+    """
+    accuracies = []
+    for epsilon in epsilons:
+        right = 0
+        for start in range(0, len(x), batch_size):
+            part, wanted = x[start : start + batch_size], labels[start : start + batch_size]
+            changed = attack(model, part, wanted, epsilon, **settings)
+            with no_grad():
+                both = (model(part).argmax(1) == wanted) & (model(changed).argmax(1) == wanted)
+            right += int(both.sum().item())
+        accuracies.append(right / len(x))
+    return accuracies

@@ -1,0 +1,183 @@
+"""Attacks against themselves written step by step in NumPy; certificates and Lipschitz bounds where the truth is known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import chainrule
+from chainrule import nn, robust
+from chainrule.robust.smoothing import lower_confidence_bound
+
+Array = np.ndarray[Any, Any]
+RANDOM = np.random.default_rng(0)
+W1, W2 = RANDOM.normal(size=(8, 6)), RANDOM.normal(size=(3, 8))
+X, LABELS = RANDOM.uniform(0.2, 0.8, (5, 6)), np.array([0, 1, 2, 1, 0])
+
+
+def network() -> nn.Module:
+    model = nn.Sequential(nn.Linear(6, 8, bias=False), nn.Tanh(), nn.Linear(8, 3, bias=False)).double().eval()
+    with chainrule.no_grad():
+        model[0].weight.copy_(chainrule.tensor(W1))
+        model[2].weight.copy_(chainrule.tensor(W2))
+    return model
+
+
+def slope(x: Array) -> Array:
+    """∂loss/∂x of that network, by hand."""
+    h = np.tanh(x @ W1.T)
+    z = h @ W2.T
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return ((p - np.eye(3)[LABELS]) @ W2 * (1 - h * h)) @ W1
+
+
+def tensors() -> tuple[Any, Any]:
+    return chainrule.tensor(X), chainrule.tensor(LABELS)
+
+
+def test_fgsm_and_pgd_step_by_step() -> None:
+    model, (x, y) = network(), tensors()
+    np.testing.assert_allclose(robust.fgsm(model, x, y, 0.1).numpy(), np.clip(X + 0.1 * np.sign(slope(X)), 0, 1))
+    np.testing.assert_allclose(
+        robust.fgsm(model, x, y, 0.1, targeted=True).numpy(), np.clip(X - 0.1 * np.sign(slope(X)), 0, 1)
+    )
+    moved = X.copy()
+    for _ in range(7):
+        moved = np.clip(X + np.clip(moved + 0.03 * np.sign(slope(moved)) - X, -0.1, 0.1), 0, 1)
+    ours = robust.pgd(model, x, y, 0.1, steps=7, step_size=0.03, random_start=False)
+    np.testing.assert_allclose(ours.numpy(), moved, rtol=1e-12)
+    moved = X.copy()
+    for _ in range(7):
+        g = slope(moved)
+        change = moved + 0.2 * g / np.linalg.norm(g, axis=1, keepdims=True) - X
+        change *= np.minimum(1, 0.5 / np.linalg.norm(change, axis=1, keepdims=True))
+        moved = np.clip(X + change, 0, 1)
+    ours = robust.pgd(model, x, y, 0.5, steps=7, step_size=0.2, norm=2, random_start=False)
+    np.testing.assert_allclose(ours.numpy(), moved, rtol=1e-12)
+    one = robust.pgd(model, x, y, 0.1, steps=1, step_size=0.1, random_start=False)
+    assert chainrule.equal(one, robust.fgsm(model, x, y, 0.1))
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("norm", [2, math.inf])
+def test_attacks_stay_in_the_ball_and_restarts_only_help(norm: float) -> None:
+    model, (x, y) = network(), tensors()
+    chainrule.manual_seed(0)
+    found = robust.pgd(model, x, y, 0.3, norm=norm, steps=5, restarts=4)
+    change = (found - x).numpy()
+    size = np.abs(change).max(1) if norm == math.inf else np.linalg.norm(change, axis=1)
+    assert (size <= 0.3 + 1e-12).all() and (found >= 0).all() and (found <= 1).all()
+    chainrule.manual_seed(0)
+    first = robust.pgd(model, x, y, 0.3, norm=norm, steps=5)
+    assert (robust.margins(model(found), y) <= robust.margins(model(first), y) + 1e-12).all()
+    chosen = chainrule.tensor([1, 2, 0, 0, 2])
+    reached = robust.pgd(model, x, chosen, 0.3, norm=norm, steps=5, restarts=2, targeted=True)
+    assert (robust.margins(model(reached), chosen) >= robust.margins(model(x), chosen)).all()
+
+
+def test_deep_fool_finds_the_distance_to_a_linear_boundary() -> None:
+    model = nn.Linear(6, 3).double()
+    x = chainrule.tensor(X)
+    moved = robust.deep_fool(model, x, overshoot=1e-6, bounds=(-100.0, 100.0))
+    w, b = model.weight.detach().numpy(), model.bias.detach().numpy()
+    z = X @ w.T + b
+    wanted = []
+    for scores in z:
+        c = scores.argmax()
+        wanted.append(min((scores[c] - scores[k]) / np.linalg.norm(w[c] - w[k]) for k in range(3) if k != c))
+    np.testing.assert_allclose((moved - x).norm(dim=1).numpy(), wanted, rtol=1e-4)
+    assert not (model(moved).argmax(1) == model(x).argmax(1)).any()
+
+
+def test_attacks_compile_with_the_step_that_trains_on_them() -> None:
+    x, y = tensors()
+
+    def trained(compiled: bool) -> Any:
+        model = network().train()
+        optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x: Any, y: Any) -> Any:
+            changed = robust.pgd(model, x, y, 0.1, steps=1, step_size=0.125)
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(changed), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = chainrule.compile(step) if compiled else step
+        chainrule.manual_seed(3)
+        return [run(x, y).item() for _ in range(4)]
+
+    np.testing.assert_allclose(trained(True), trained(False), rtol=1e-10)
+
+
+def test_accuracy_falls_with_epsilon() -> None:
+    model, (x, _) = network(), tensors()
+    y = model(x).argmax(1)
+    settings: dict[str, Any] = {"steps": 20, "random_start": False}
+    curve = robust.accuracy_under_attack(model, x, y, [0.0, 0.05, 0.2, 0.5], batch_size=2, **settings)
+    assert curve[0] == 1 and curve == sorted(curve, reverse=True) and curve[-1] < 1
+
+
+def test_confidence_bounds_are_clopper_and_pearsons() -> None:
+    for k, n, alpha in ((1, 10, 0.05), (90, 100, 0.001), (9990, 10000, 0.001), (10000, 10000, 0.01)):
+        assert lower_confidence_bound(k, n, alpha) == pytest.approx(stats.beta.ppf(alpha, k, n - k + 1), rel=1e-9)
+    assert lower_confidence_bound(0, 5, 0.1) == 0
+
+
+def test_a_certificate_is_below_the_true_radius() -> None:
+    """A linear boundary at distance d: the smoothed classifier's radius is d exactly."""
+    direction = chainrule.tensor([0.6, 0.8], dtype=chainrule.float64)
+    smoothed = robust.SmoothedClassifier(lambda x: chainrule.stack([x @ direction, x @ direction * 0], 1), sigma=1.0)
+    found = smoothed.certify(0.7 * direction, count=20000)  # P(right) = Φ(0.7)
+    assert found.label == 0 and 0.6 < found.radius < 0.7 + 0.04, "certain up to one in a thousand, and never by much"
+    assert smoothed.certify(0.0 * direction, count=1000) in [robust.Certificate(-1, 0.0)]
+
+
+def test_lipschitz_bounds_hold_the_truth_between_them() -> None:
+    linear = nn.Sequential(nn.Linear(6, 8, bias=False), nn.Linear(8, 3)).double().eval()
+    product = linear[1].weight @ linear[0].weight
+    truth = np.linalg.norm(product.detach().numpy(), 2)
+    x = chainrule.tensor(X)
+    low, high = robust.lower_bound(linear, x), robust.upper_bound(linear.float(), (6,))
+    assert low == pytest.approx(truth) and low <= high * (1 + 1e-6)
+    assert high == pytest.approx(
+        np.prod([np.linalg.norm(layer.weight.detach().numpy(), 2) for layer in linear]), rel=1e-5
+    )
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 4)
+    ).eval()  # fmt: skip
+    points = chainrule.rand(3, 1, 8, 8)
+    high = robust.upper_bound(model, (1, 8, 8))
+    assert robust.lower_bound(model, points) <= high
+    with chainrule.no_grad():
+        other = points + 0.1 * chainrule.randn(3, 1, 8, 8)
+        stretch = (model(points) - model(other)).norm(dim=1) / (points - other).flatten(1).norm(dim=1)
+    assert (stretch <= high).all()
+
+
+def test_a_circular_convolutions_norm_is_that_of_its_spectrum() -> None:
+    """A circular convolution is diagonal after a Fourier transform: its norm is the largest value there."""
+    layer = nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular", bias=False)
+    spectrum = np.fft.fft2(layer.weight.detach().numpy(), (7, 7)).transpose(2, 3, 0, 1)
+    wanted = np.linalg.svd(spectrum, compute_uv=False).max()
+    assert robust.upper_bound(layer.eval(), (2, 7, 7)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_errors_teach() -> None:
+    model, (x, y) = network(), tensors()
+    with pytest.raises(ValueError, match="epsilon, the largest change, is not negative, got -1"):
+        robust.fgsm(model, x, y, -1)
+    with pytest.raises(ValueError, match=r"norm is 2 or math\.inf, got 1"):
+        robust.pgd(model, x, y, 0.1, norm=1)
+    with pytest.raises(NotImplementedError, match="constant of 1, a GELU, is not known"):
+        robust.upper_bound(nn.Sequential(nn.Linear(2, 2), nn.GELU()).eval(), (2,))
+    with pytest.raises(ValueError, match="training mode"):
+        robust.upper_bound(nn.Linear(2, 2), (2,))
+    with pytest.raises(chainrule.ShapeError, match="take a smaller input"):
+        robust.upper_bound(nn.Linear(5000, 5000).eval(), (5000,))
