@@ -292,7 +292,7 @@ class Observer(Sight):
     def missing(self, thing: Any, key: Any) -> None:
         """The step asked for an item that is not there."""
         if id(thing) in self.outside and is_a(thing, dict):
-            self.ask(questions.lacks_item(key), thing, f"[{key!r}]", True)
+            self.ask(questions.LacksItem(key), thing, f"[{key!r}]", True)
 
     def ask(self, question: Callable[[Any], Any], thing: Any, title: str, answer: Any) -> None:
         """What a function says of something outside is a fact."""

@@ -67,7 +67,7 @@ class Place:
     @property
     def identity(self) -> Any:
         """What tells places apart, whatever lies there: the way from the root. Hashable."""
-        key = id(self.key) if self.how == "answer" else (type(self.key), self.key)
+        key = self.key if self.how == "answer" else (type(self.key), self.key)
         how = "item" if self.how == "entry" else self.how  # a dictionary may take a list's place
         if self.parent is not None:
             return self.parent.identity, how, key

@@ -36,10 +36,21 @@ def lacks(name: str) -> Callable[[Any], bool]:
     return lambda thing: not hasattr(thing, name)
 
 
-@functools.lru_cache(maxsize=4096)
-def lacks_item(key: Any) -> Callable[[Any], bool]:
-    """Whether a container has no such key."""
-    return lambda thing: key not in thing
+class LacksItem:
+    """Whether a container has no such key. Two that ask for the same key are equal."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __call__(self, thing: Any) -> bool:
+        """The answer for a container."""
+        return self.key not in thing
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, LacksItem) and type(self.key) is type(other.key) and bool(self.key == other.key)
 
 
 @functools.lru_cache(maxsize=64)

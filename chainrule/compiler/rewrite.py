@@ -18,6 +18,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import functools
 import linecache
 import operator
 import warnings
@@ -81,19 +82,25 @@ def _excerpt(line: int, source: str, filename: str) -> ast.Module | None:
 
     Python compiles calls of what was imported differently, so these belong to it.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source, filename)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    for statement in tree.body:
+    for statement in _statements_of(source, filename):
         decorators = getattr(statement, "decorator_list", [])
         first = min([statement.lineno, *(d.lineno for d in decorators)])
         if first <= line <= (statement.end_lineno or first):
-            imports = [i for other in tree.body if other is not statement for i in _imports(other)]
+            others = [other for other in _statements_of(source, filename) if other is not statement]
+            imports = [i for other in others for i in _imports(other)]
             return ast.Module([*imports, statement], [])
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _statements_of(source: str, filename: str) -> list[ast.stmt]:
+    """The statements of a file, which is read once for all functions in it. Nobody changes them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source, filename).body
+    except (SyntaxError, ValueError, RecursionError):
+        return []
 
 
 def _imports(statement: ast.AST) -> Iterator[ast.stmt]:
