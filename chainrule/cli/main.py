@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 import chainrule
+from chainrule.cli.agents import play
 from chainrule.cli.data import data
 from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
@@ -42,7 +43,7 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-for command in (train, evaluate, predict, doctor, tune, data, models):
+for command in (train, evaluate, predict, doctor, tune, data, models, play):
     app.command()(command)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chainrule.cli.agents import resume_an_agent, train_an_agent
 from chainrule.cli.options import chosen_settings, with_settings
 from chainrule.cli.values import parse_changes
 from chainrule.tasks.settings import Settings, read_settings
@@ -64,6 +65,7 @@ def train(
       chainrule train --data shakespeare
       chainrule train unet --data digits
       chainrule train keypoints --data faces/points.csv --size 64
+      chainrule train ppo --data cartpole
       chainrule train mlp --optimizer sgd --lr 0.1 --set hidden=64,32 --output runs/mine
       chainrule train --resume runs/mine
 
@@ -76,11 +78,18 @@ def train(
       summary.json      the test figures
       report.html       all of it on one page, with curves and examples
     """
+    from chainrule.rl.deep.recipes import agent_names
+    from chainrule.rl.deep.run import is_agent_run
+
     given = chosen_settings(given)
     if resume is not None:
         if set(given) - {"data_root"} or set_ or config or output:
             raise ValueError(f"--resume goes on with the settings of {resume}; others cannot be given with it.")
+        if is_agent_run(resume):
+            return resume_an_agent(resume, quiet)
         return _train(None, resume, quiet, doctor, given.get("data_root"))
+    if given.get("model") in agent_names() and config is None:
+        return train_an_agent(given, parse_changes(set_ or []), output, quiet)
     settings = (Settings() if config is None else read_settings(config)).changed(**given)
     return _train(settings.changed(**parse_changes(set_ or [])), output, quiet, doctor)
 

@@ -7,9 +7,12 @@ interface. The page docs/reinforcement.md goes through all of it with the class 
 from chainrule.rl.deep.a2c import A2C
 from chainrule.rl.deep.agent import Agent
 from chainrule.rl.deep.dqn import DQN
+from chainrule.rl.deep.evaluating import evaluate_agent, film_agent
 from chainrule.rl.deep.ppo import PPO
+from chainrule.rl.deep.recipes import agent_names, agent_settings
 from chainrule.rl.deep.reinforce import REINFORCE
 from chainrule.rl.deep.replay import PrioritisedReplay, Replay
+from chainrule.rl.deep.run import AgentOutcome, open_agent, resume_agent, train_agent
 from chainrule.rl.deep.sac import SAC
 from chainrule.rl.drawing import draw_grid, grid_text, picture_text, save_gif, sweep_frames
 from chainrule.rl.environment import Environment, TabularEnvironment
@@ -46,6 +49,8 @@ __all__ = [
     "Learned", "monte_carlo_values", "monte_carlo_control", "td_values", "sarsa", "expected_sarsa", "q_learning",
     "double_q_learning", "dyna_q",
     "Agent", "DQN", "REINFORCE", "A2C", "PPO", "SAC", "Replay", "PrioritisedReplay",
+    "train_agent", "resume_agent", "open_agent", "AgentOutcome", "agent_names", "agent_settings", "evaluate_agent",
+    "film_agent",
     "environments", "make", "make_vector", "Environment", "TabularEnvironment", "VectorEnvironment", "SideBySide",
     "Box", "Discrete",
     "draw_grid", "grid_text", "sweep_frames", "save_gif", "picture_text",

@@ -63,6 +63,8 @@ class Report(NamedTuple):
         worst, best: examples with the largest and the smallest loss.
         texts: texts by title, such as one that the model wrote.
         series: other curves by name: (x, y) over batches, such as the learning rate or gradient norms.
+        unit: what the x of `series` count.
+        films: animated GIFs by title, as bytes.
         findings: of the doctor.
     """
 
@@ -78,6 +80,8 @@ class Report(NamedTuple):
     texts: Mapping[str, str] = {}
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]] = {}
     findings: Sequence[Finding] = ()
+    unit: str = "batch"
+    films: Mapping[str, bytes] = {}
 
 
 def write_report(report: Report, path: str | Path) -> None:
@@ -98,6 +102,7 @@ def render(report: Report) -> str:
     parts = [f"<h1>{_escape(report.title)}</h1>", _numbers(report.numbers)]
     parts += [_findings(report.findings)]
     parts += [_section("Curves", _figures(_curves(report)))]
+    parts += [_section(title, _film(title, gif)) for title, gif in report.films.items()]
     if report.confusion is not None:
         parts += [_section("Confusion", _figures([_confusion(*report.confusion)]))]
     if report.points is not None:
@@ -181,6 +186,13 @@ def _figures(pictures: Sequence[tuple[str, bytes]]) -> str:
     return f'<div class="figures">{figures}</div>' if figures else ""
 
 
+def _film(title: str, gif: bytes) -> str:
+    source = base64.b64encode(gif).decode()
+    return (
+        f'<div class="figures"><figure><img alt="{_escape(title)}" src="data:image/gif;base64,{source}"></figure></div>'
+    )
+
+
 def _examples(examples: Sequence[Example]) -> str:
     shown = []
     for example in examples:
@@ -235,13 +247,13 @@ def _curves(report: Report) -> list[tuple[str, bytes]]:
 
         def draw_series(axes: Any, name: str = name, xs: Any = xs, ys: Any = ys) -> None:
             axes.plot(xs, ys, linewidth=1)
-            axes.set(xlabel="batch", ylabel=name)
+            axes.set(xlabel=report.unit, ylabel=name)
             axes.grid(alpha=0.3)
             positive = [y for y in ys if y > 0]
             if len(positive) == len(ys) > 0 and max(ys) > 30 * min(ys):
                 axes.set_yscale("log")
 
-        pictures.append((f"{name} by batch", _png(draw_series)))
+        pictures.append((f"{name} by {report.unit}", _png(draw_series)))
     return pictures
 
 

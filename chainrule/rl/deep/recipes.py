@@ -1,0 +1,74 @@
+"""Agents by name, and settings that suit a world: a recipe is what differs from an agent's defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any
+
+from chainrule.rl.deep.a2c import A2C
+from chainrule.rl.deep.agent import Agent
+from chainrule.rl.deep.dqn import DQN
+from chainrule.rl.deep.ppo import PPO
+from chainrule.rl.deep.reinforce import REINFORCE
+from chainrule.rl.deep.sac import SAC
+
+AGENTS: dict[str, type[Agent]] = {agent.name: agent for agent in (A2C, DQN, PPO, REINFORCE, SAC)}
+
+#: How many worlds stand side by side.
+WORLDS = {"a2c": 16, "dqn": 1, "ppo": 8, "reinforce": 8, "sac": 1}
+
+#: By agent and world.
+RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    ("dqn", "mountaincar"): {
+        "steps": 120_000, "gamma": 0.98, "learning_rate": 4e-3, "batch_size": 128, "memory": 10_000, "train_every": 16,
+        "updates": 8, "target_every": 600, "epsilon_end": 0.07, "hidden": (128, 128),
+    },
+    ("ppo", "acrobot"): {"steps": 200_000, "lambda_": 0.94, "length": 128, "batch_size": 128},
+    ("ppo", "pendulum"): {"steps": 300_000, "gamma": 0.9, "length": 256, "batch_size": 128},
+}  # fmt: skip
+
+
+def agent_names() -> list[str]:
+    """The names of all agents.
+
+    >>> agent_names()
+    ['a2c', 'dqn', 'ppo', 'reinforce', 'sac']
+    """
+    return sorted(AGENTS)
+
+
+def agent_settings(name: str, world: str, **changes: Any) -> Any:
+    """An agent's settings for a world: its defaults, the recipe, and then the changes.
+
+    Raises ValueError for an agent or a setting that there is not, and for a value of another kind.
+
+    >>> agent_settings("ppo", "acrobot", steps=1000).length
+    128
+    >>> agent_settings("ppo", "cartpole", epoch=3)
+    Traceback (most recent call last):
+    ValueError: the agent ppo has no setting 'epoch'; did you mean epochs? It has steps, gamma, lambda_, ...
+    """
+    kind = find_agent(name).Settings
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    settings = {**RECIPES.get((name, world.lower().partition("-v")[0]), {}), **changes}
+    for key, value in settings.items():
+        if key not in defaults:
+            close = difflib.get_close_matches(key, defaults, n=1)
+            hint = f"did you mean {close[0]}? It has" if close else "it has"
+            raise ValueError(f"the agent {name} has no setting {key!r}; {hint} {', '.join(defaults)}.")
+        if isinstance(defaults[key], tuple):
+            value = settings[key] = tuple(value) if isinstance(value, list | tuple) else (value,)
+        fits = float | int if type(defaults[key]) is float else type(defaults[key])
+        if not isinstance(value, fits) or isinstance(value, bool) != isinstance(defaults[key], bool):
+            raise ValueError(f"{key} of the agent {name} is like {defaults[key]!r}, got {value!r}.")
+    return kind(**settings)
+
+
+def find_agent(name: str) -> type[Agent]:
+    """An agent's class by its name. Raises ValueError for one that there is not."""
+    if name not in AGENTS:
+        close = difflib.get_close_matches(name.lower(), AGENTS, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise ValueError(f"there is no agent {name!r}; there are {', '.join(agent_names())}.{hint}")
+    return AGENTS[name]
