@@ -43,7 +43,8 @@ class Settings:
         "What to learn from: [bold]digits[/] (1,797 handwritten ones, always there), [bold]mnist[/], "
         "[bold]fashion-mnist[/], [bold]cifar10[/], [bold]cifar100[/], [bold]shakespeare[/]; a table (.csv, .parquet), "
         "a text (.txt), a folder of images with one folder for each class (segmentation: with images/ and masks/; "
-        "keypoints: a table with a column of files and nose_x, nose_y, …).",
+        "keypoints: a table with a column of files and nose_x, nose_y, …). Agents: an environment, such as "
+        "[bold]cartpole[/].",
         "", DATA,
     )  # fmt: skip
     data_root: str | None = setting(
@@ -53,7 +54,8 @@ class Settings:
     model: str | None = setting(
         None, text("the name of a model"),
         "What to train: a name from [bold]chainrule models[/], such as [bold]resnet18[/], [bold]mlp[/], [bold]unet[/], "
-        "[bold]keypoints[/], [bold]autoencoder_conv[/] or [bold]decoder[/].",
+        "[bold]keypoints[/], [bold]autoencoder_conv[/] or [bold]decoder[/]; or an agent: [bold]dqn[/], "
+        "[bold]reinforce[/], [bold]a2c[/], [bold]ppo[/] or [bold]sac[/].",
         "what suits the data", "Arguments",
     )  # fmt: skip
     model_options: dict[str, Any] = setting(  # noqa: RUF009 - it is a field, with a dictionary for each
