@@ -115,7 +115,15 @@ def broadcast(
     async_op: bool = False,
     group_src: int | None = None,
 ) -> Work | None:
-    """Put the tensor of the process `src` into all: of one, what it is."""
+    """Put the tensor of the process `src` into all: of one, what it is.
+
+    >>> import chainrule
+    >>> from chainrule import distributed
+    >>> distributed.init_process_group(world_size=1, rank=0)
+    >>> x = chainrule.ones(2); distributed.broadcast(x, src=0); x
+    tensor([1., 1.])
+    >>> distributed.destroy_process_group()
+    """
     _begin(group, src, group_src)
     return _done(async_op)
 
@@ -123,7 +131,15 @@ def broadcast(
 def all_gather(
     tensor_list: list[Tensor], tensor: Tensor, group: ProcessGroup | None = None, async_op: bool = False
 ) -> Work | None:
-    """Put the tensors of all processes into the list's."""
+    """Put the tensors of all processes into the list's.
+
+    >>> import chainrule
+    >>> from chainrule import distributed
+    >>> distributed.init_process_group(world_size=1, rank=0)
+    >>> found = [chainrule.zeros(2)]; distributed.all_gather(found, chainrule.ones(2)); found
+    [tensor([1., 1.])]
+    >>> distributed.destroy_process_group()
+    """
     _begin(group)
     _put(_only(tensor_list, "tensor_list"), tensor)
     return _done(async_op)
@@ -160,7 +176,15 @@ def scatter(
     async_op: bool = False,
     group_src: int | None = None,
 ) -> Work | None:
-    """Put an entry of the list of the process `src` into each process's tensor."""
+    """Put an entry of the list of the process `src` into each process's tensor.
+
+    >>> import chainrule
+    >>> from chainrule import distributed
+    >>> distributed.init_process_group(world_size=1, rank=0)
+    >>> x = chainrule.zeros(2); distributed.scatter(x, [chainrule.ones(2)], src=0); x
+    tensor([1., 1.])
+    >>> distributed.destroy_process_group()
+    """
     _begin(group, src, group_src)
     _put(tensor, _only(scatter_list, "scatter_list"))
     return _done(async_op)

@@ -132,7 +132,14 @@ def get_rank(group: ProcessGroup | None = None) -> int:
 
 
 def get_world_size(group: ProcessGroup | None = None) -> int:
-    """How many processes there are: 1. Raises ProcessGroupError if there is no group."""
+    """How many processes there are: 1. Raises ProcessGroupError if there is no group.
+
+    >>> from chainrule import distributed
+    >>> distributed.init_process_group(world_size=1, rank=0)
+    >>> distributed.get_world_size(), distributed.get_rank()
+    (1, 0)
+    >>> distributed.destroy_process_group()
+    """
     found = find_group(group)
     return found.size() if found.ranks else -1
 

@@ -129,7 +129,13 @@ def _encoded(input: Tensor, kind: str, **settings: Any) -> Tensor:
 
 
 def encode_png(input: Tensor, compression_level: int = 6) -> Tensor:
-    """The bytes of a PNG file of an image, uint8 (1, H, W) or (3, H, W); compression from 0 (none) to 9."""
+    """The bytes of a PNG file of an image, uint8 (1, H, W) or (3, H, W); compression from 0 (none) to 9.
+
+    >>> import chainrule
+    >>> image = chainrule.tensor([[[0, 128], [255, 7]]], dtype=chainrule.uint8)
+    >>> chainrule.equal(decode_image(encode_png(image)), image)
+    True
+    """
     if not 0 <= compression_level <= 9:
         raise ValueError(f"compression_level lies in 0 … 9, got {compression_level}.")
     return _encoded(input, "PNG", compress_level=compression_level)
@@ -143,7 +149,15 @@ def encode_jpeg(input: Tensor, quality: int = 75) -> Tensor:
 
 
 def write_png(input: Tensor, filename: str | os.PathLike[str], compression_level: int = 6) -> None:
-    """An image, uint8 (1, H, W) or (3, H, W), as a PNG file."""
+    """An image, uint8 (1, H, W) or (3, H, W), as a PNG file.
+
+    >>> import tempfile
+    >>> import chainrule
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_png(chainrule.zeros(3, 2, 4, dtype=chainrule.uint8), f"{folder}/black.png")
+    ...     read_image(f"{folder}/black.png").shape
+    Size([3, 2, 4])
+    """
     write_file(filename, encode_png(input, compression_level))
 
 
