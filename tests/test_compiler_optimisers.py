@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule import nn
 from tests.optimiser_cases import OPTIONS
 
 CASES = [(name, options) for name in OPTIONS for options in OPTIONS[name] if name not in ("LBFGS",)]
@@ -100,3 +101,26 @@ def test_a_schedule_of_momentum_needs_no_new_programs(name: str, options: dict[s
     for p, q in zip(*both, strict=True):
         np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=1e-9, atol=1e-9)
     assert sum(len(found) for found in step.programs.values()) <= 2
+
+
+def test_the_gradient_of_a_bias_before_batch_norm_is_rounding_in_both() -> None:
+    """Σ (gradient of a normalised batch) is 0, so whatever float32 finds there is noise, and Adam steps by its sign."""
+
+    def gradients(dtype: Any, prepare: Any) -> list[Any]:
+        chainrule.manual_seed(0)
+        model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.GELU(), nn.Linear(7, 3)).to(dtype)
+        x, y = chainrule.randn(33, 5).to(dtype), chainrule.randint(0, 3, (33,))
+
+        def step(x: Any, y: Any) -> Any:
+            model.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            return [p.grad.clone() for p in model.parameters()]
+
+        return [g.double().numpy() for g in prepare(step)(x, y)]
+
+    truth = gradients(chainrule.float64, lambda step: step)
+    assert abs(truth[1]).max() < 1e-15
+    scale = max(abs(g).max() for g in truth)
+    for prepare in (lambda step: step, chainrule.compile):
+        for number, (found, exact) in enumerate(zip(gradients(chainrule.float32, prepare), truth, strict=True)):
+            assert abs(found - exact).max() < 33 * 2**-24 * scale * 8, number
