@@ -167,7 +167,7 @@ with Later(globals()) as _later:
     from chainrule import (
         accelerator as accelerator, amp as amp, autograd as autograd, backends as backends, cuda as cuda,
         data as data, distributed as distributed, distributions as distributions,
-        explain as explain, func as func, hub as hub, jit as jit,
+        explain as explain, func as func, generative as generative, hub as hub, jit as jit,
         linalg as linalg, metrics as metrics, models as models, mps as mps, multiprocessing as multiprocessing,
         nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl, robust as robust,
         serialization as serialization, sparse as sparse, special as special, train as train, transfer as transfer,
