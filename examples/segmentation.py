@@ -43,10 +43,13 @@ class WithoutShortcuts(models.UNet):
 
 def fit(model: nn.Module, parts: Any, epochs: int) -> dict[str, float]:
     """Train, and measure on the test scenes."""
+    optimizer = optim.AdamW(model.parameters(), lr=5e-3)
+    batches = DataLoader(parts.train, 16, shuffle=True)
+    schedule = optim.lr_scheduler.warmup_cosine(optimizer, len(batches), epochs * len(batches))
     trainer = train.Trainer(
-        model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=3e-3), metrics=["accuracy", metrics.IoU()]
+        model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy", metrics.IoU()], schedule=schedule
     )
-    trainer.fit(DataLoader(parts.train, 32, shuffle=True), DataLoader(parts.validation, 128), epochs=epochs)
+    trainer.fit(batches, DataLoader(parts.validation, 128), epochs=epochs)
     return trainer.evaluate(DataLoader(parts.test, 128))
 
 
@@ -73,7 +76,7 @@ def draw(path: str, found: dict[str, nn.Module], parts: Any) -> None:
 def main() -> None:
     """Print the figures of both networks, and draw."""
     parser = argparse.ArgumentParser(description="Segmentation with and without shortcuts.")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--figure", help="where to draw scenes and answers")
     options = parser.parse_args()
 
