@@ -7,9 +7,9 @@ from typing import Any
 
 from chainrule.data.transforms import color, conversion, filters
 from chainrule.data.transforms.color import blend, luma, turn_hue
-from chainrule.data.transforms.images import is_picture, on_unit_range
+from chainrule.data.transforms.images import on_unit_range
 from chainrule.data.transforms.moves import draw_sizes
-from chainrule.data.transforms.transform import RandomTransform, Transform
+from chainrule.data.transforms.transform import PictureTransform, RandomTransform, Transform
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import full, tensor
 from chainrule.functions.logic import where
@@ -111,7 +111,7 @@ def _mixed(x: Tensor, factors: dict[str, Tensor], whose: Tensor) -> Tensor:
     return blend(x, other, ratio)  # with ratio 1 where none has its turn
 
 
-class Grayscale(Transform):
+class Grayscale(PictureTransform):
     """Grey, in 1 or in 3 equal channels; see `functional.rgb_to_grayscale`.
 
     >>> import chainrule
@@ -124,12 +124,6 @@ class Grayscale(Transform):
         if num_output_channels not in (1, 3):
             raise ValueError(f"num_output_channels is 1 or 3, got {num_output_channels}.")
         self.num_output_channels = num_output_channels
-
-    def forward(self, *inputs: Any) -> Any:
-        """The sample in grey; a picture alone is changed by Pillow."""
-        if len(inputs) == 1 and is_picture(inputs[0]):
-            return color.rgb_to_grayscale(inputs[0], self.num_output_channels)
-        return super().forward(*inputs)
 
     def change_images(self, images: Tensor, settings: Any) -> Tensor:
         """Grey."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from chainrule.data.transforms import geometry
 from chainrule.data.transforms.geometry import RESIZING, centre, margins, need_padding_mode, pair, resized_size
-from chainrule.data.transforms.images import InterpolationMode, is_picture, mode_name
+from chainrule.data.transforms.images import InterpolationMode, mode_name
 from chainrule.data.transforms.sample import Sample
-from chainrule.data.transforms.transform import RandomTransform, Transform
+from chainrule.data.transforms.transform import PictureTransform, RandomTransform, Transform
 from chainrule.errors import ShapeError
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import stack
@@ -206,7 +206,7 @@ class RandomCrop(Transform):
         return f"size={self.size}, padding={self.padding}{needed}"
 
 
-class Resize(Transform):
+class Resize(PictureTransform):
     """Another number of pixels; arguments as `functional.resize`. Masks keep their values (nearest pixel).
 
     >>> import chainrule
@@ -221,12 +221,6 @@ class Resize(Transform):
         resized_size(8, 8, size, max_size)
         mode_name(interpolation, *RESIZING)
         self.size, self.interpolation, self.max_size, self.antialias = size, interpolation, max_size, antialias
-
-    def forward(self, *inputs: Any) -> Any:
-        """The sample at its new size; a picture alone is resized by Pillow."""
-        if len(inputs) == 1 and is_picture(inputs[0]):
-            return geometry.resize(inputs[0], self.size, self.interpolation, self.max_size, self.antialias)
-        return super().forward(*inputs)
 
     def change_images(self, images: Tensor, settings: Any) -> Tensor:
         """Resized."""

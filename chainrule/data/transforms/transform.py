@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.data.transforms.images import per_image
+from chainrule.data.transforms.images import is_picture, per_image
 from chainrule.data.transforms.sample import Sample, opened
 from chainrule.errors import ShapeError
 from chainrule.functions.logic import where
@@ -72,6 +72,19 @@ class Transform(Module):
     def uniform(self, count: int, low: float, high: float) -> Tensor:
         """(count,), float64: numbers between low and high."""
         return rand(count, dtype="float64", generator=self.generator) * (high - low) + low
+
+
+class PictureTransform(Transform):
+    """A transform that has a way of its own with pictures: one that comes alone is changed by Pillow itself.
+
+    `change_images` takes such a picture too.
+    """
+
+    def forward(self, *inputs: Any) -> Any:
+        """The changed sample, in the form in which it came."""
+        if len(inputs) == 1 and is_picture(inputs[0]):
+            return self.change_images(inputs[0], None)
+        return super().forward(*inputs)
 
 
 class RandomTransform(Transform):
