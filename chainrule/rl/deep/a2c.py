@@ -27,13 +27,13 @@ class A2CSettings:
         standardise: whether the advantages of a rollout are brought to mean 0 and deviation 1.
     """
 
-    steps: int = 300_000
+    steps: int = 400_000
     gamma: float = 0.99
     lambda_: float = 0.95
     hidden: tuple[int, ...] = (64, 64)
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     clip_norm: float = 0.5
-    length: int = 16
+    length: int = 8
     entropy: float = 0.0
     value: float = 0.5
     standardise: bool = True
@@ -54,7 +54,7 @@ class A2C(OnPolicy):
     >>> agent = rl.A2C(rl.make_vector("cartpole", 4), seed=1, compile=False)
     >>> agent.advance()
     >>> agent.steps, sorted(agent.figures)
-    (64, ['entropy', 'policy_loss', 'value_loss'])
+    (32, ['entropy', 'policy_loss', 'value_loss'])
     """
 
     name = "a2c"
