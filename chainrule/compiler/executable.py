@@ -18,6 +18,7 @@ from chainrule.compiler.emit_product import Walk, emit_tile, numbers_of, tile_sh
 from chainrule.compiler.emit_sliding import SlidingEmitter
 from chainrule.compiler.emit_sort import emit_sort
 from chainrule.compiler.fuse import Group, Lowering
+from chainrule.compiler.kernels import kernel_for
 from chainrule.compiler.loops import Loop, flattened
 from chainrule.compiler.native.code import Code, Lanes
 from chainrule.compiler.native.elementary import ELEMENTS
@@ -112,12 +113,15 @@ class Builder:
             self.scratch = max(self.scratch, scratch)
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
         kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
-        emitter = kind_of_emitter(group.nest, "kernel", vector_bits())
-        if group.product is None:
-            kernel = emitter.emit()
+        nest, bits, product = group.nest, vector_bits(), group.product
+        if product is None:
+            kernel = kernel_for(nest, lambda: kind_of_emitter(nest, "kernel", bits).emit(), bits)
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
-        product = group.product
-        finish = emitter.emit_block(product.row_axes, product.column_axis)
+        axes = tuple(product.row_axes), product.column_axis
+        finish = kernel_for(
+            nest, lambda: kind_of_emitter(nest, "kernel", bits).emit_block(product.row_axes, product.column_axis),
+            bits, axes,
+        )  # fmt: skip
         name = self.add(finish.code)
         element = ELEMENTS[product.a[0].dtype.name]
         rows, vectors, lanes = tile_shape(vector_bits(), product, element)
