@@ -2,6 +2,7 @@
 
     attacks      fgsm, pgd, deep_fool: inputs changed by at most ε, or as little as possible, so that answers are wrong
     smoothing    a classifier whose answer provably stays the same within a radius
+    equivariance what shifts and rotations of an image do to the answer; pooling without aliasing
     lipschitz    the largest ‖f(x) − f(y)‖/‖x − y‖, from above and from below
 
 >>> import chainrule
@@ -14,10 +15,17 @@ tensor([[0.5000, 0.6000]])
 """
 
 from chainrule.robust.attacks import accuracy_under_attack, deep_fool, fgsm, margins, pgd
+from chainrule.robust.equivariance import (
+    BlurPool2d,
+    rotation_equivariance_error,
+    shift_equivariance_error,
+    shift_invariance_error,
+)
 from chainrule.robust.lipschitz import lower_bound, upper_bound
 from chainrule.robust.smoothing import Certificate, SmoothedClassifier
 
 __all__ = [
+    "BlurPool2d",
     "Certificate",
     "SmoothedClassifier",
     "accuracy_under_attack",
@@ -26,5 +34,8 @@ __all__ = [
     "lower_bound",
     "margins",
     "pgd",
+    "rotation_equivariance_error",
+    "shift_equivariance_error",
+    "shift_invariance_error",
     "upper_bound",
 ]
