@@ -1,7 +1,7 @@
 """Reading digits: LeNet-5 learns from 1,258 images and is tested on 359 that it has never seen.
 
 What to see: a whole training in a few lines, with the modern LeNet and with the original's average pooling and sigmoid
-(or tanh), which learn more slowly. After 15 epochs the modern one reads at least 96% of the digits.
+(or tanh). After 15 epochs all read about 97% or 98% of the digits; the sigmoid begins slowly: 18% after one epoch.
 
     python examples/digits.py
     python examples/digits.py --epochs 5

@@ -1,8 +1,8 @@
 """Which pixel belongs to which digit: a U-Net on scenes that are composed of two digits each.
 
 What to see: the network draws exact borders because of its shortcuts. Without them (an encoder and a decoder, the same
-otherwise) it knows about where the digits are, and smears. After 12 epochs the mean intersection over union of the
-eleven classes is above 0.75 with shortcuts, and lower without.
+otherwise) it knows about where the digits are, and smears. After 20 epochs the mean intersection over union of the
+eleven classes is about 0.75 with shortcuts and about 0.45 without; of the pixels 97.6% and 92.2% are right.
 
     python examples/segmentation.py
     python examples/segmentation.py --epochs 3 --figure segmentation.png

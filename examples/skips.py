@@ -1,7 +1,7 @@
 """What shortcuts are for: plain and residual networks of 20 and 56 layers, from the same start and on the same data.
 
-What to see: the paper's finding, small. The plain network of 56 layers does worse than the one of 20, on the training
-data too, so it is not that it learns by heart; the residual one of 56 layers does not. And why: how large the first
+What to see: the paper's question, small. Does the plain network of 56 layers do worse than the one of 20, on the
+training data too, so that it is not that it learns by heart? And the residual one? Beside it how large the first
 layer's gradient is compared with the last one's, before the first step.
 
 The full experiment takes hours (`chainrule train resnet56_cifar --data cifar10 --epochs 160`, and plain56_cifar); this

@@ -1,8 +1,8 @@
 """From some classes to others: a network that has learned five classes of CIFAR-10 learns five others from few images.
 
-What to see: what is learned for aeroplanes, cars, birds, cats and deer is of use for dogs, frogs, horses, ships and
-lorries. With 50 images of each new class, a new head on the frozen network beats the same network from scratch; letting
-the later layers learn too, at a lower rate, is best or about as good.
+What to see: whether what is learned for aeroplanes, cars, birds, cats and deer is of use for dogs, frogs, horses, ships
+and lorries. With 50 images of each new class three ways stand side by side: the network from scratch, a new head on the
+frozen network, and a new head with later layers that learn too, at a lower rate.
 
     CHAINRULE_DATA=folder python examples/transfer.py         # the folder has cifar10, or it is downloaded
     python examples/transfer.py --epochs 2 --images 4000
