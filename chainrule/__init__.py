@@ -175,7 +175,10 @@ with Later(globals()) as _later:
     )  # fmt: skip
     from chainrule.amp import GradScaler as GradScaler, autocast as autocast
     from chainrule.compiler.function import compile as compile
-    from chainrule.compiler.run.pool import get_num_threads as get_num_threads, set_num_threads as set_num_threads
+    from chainrule.backends.native.run.pool import (
+        get_num_threads as get_num_threads,
+        set_num_threads as set_num_threads,
+    )
     from chainrule.exactness import (
         are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
         get_float32_matmul_precision as get_float32_matmul_precision,

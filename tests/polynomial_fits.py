@@ -1,4 +1,4 @@
-"""Where the polynomials of `chainrule.compiler.native.vector_math` come from: Remez's algorithm in decimal arithmetic.
+"""Where the polynomials of `chainrule.backends.native.language.vector_math` come from: Remez's algorithm in decimal arithmetic.
 
 `python -m tests.polynomial_fits` prints the tables. Every number is a decimal of 50 digits, so that they are the same
 on every machine.

@@ -13,7 +13,7 @@ import pytest
 
 import chainrule
 from chainrule.backends import BACKENDS
-from chainrule.compiler import executable
+from chainrule.backends.native import executable
 from tests import program_moves, program_rules  # noqa: F401  (they enter their rules)
 from tests.random_programs import NAME, RULES, Maker, Program, Rule, random_program
 

@@ -10,8 +10,8 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.compiler import executable
-from chainrule.compiler.run.machine import vector_bits
+from chainrule.backends.native import executable
+from chainrule.backends.native.run.machine import vector_bits
 
 F = nn.functional
 CASES = 60 if os.environ.get("CHAINRULE_NIGHTLY") else 8

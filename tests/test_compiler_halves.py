@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.compiler.native.halves import can_convert
+from chainrule.backends.native.language.halves import can_convert
 from chainrule.functions.creation import make
 from chainrule.primitives.primitive import registry
 from tests.samples import SAMPLES

@@ -10,8 +10,8 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.compiler import unroll
-from chainrule.compiler.run import pool
+from chainrule.backends.native.lowering import unroll
+from chainrule.backends.native.run import pool
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +174,7 @@ def test_an_index_that_is_wrong_late_in_a_loop_changes_nothing() -> None:
 
 
 def test_another_length_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chainrule.compiler.run import functions
+    from chainrule.backends.native.run import functions
 
     model = nn.LSTM(4, 16)
     step = chainrule.compile(lambda x: model(x)[0])

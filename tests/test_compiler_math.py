@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.compiler.native import vector_math
+from chainrule.backends.native.language import vector_math
 from tests import polynomial_fits
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.compiler import executable
-from chainrule.compiler.native.elementary import is_computed
-from chainrule.compiler.native.halves import is_half
-from chainrule.compiler.run.machine import vector_bits
+from chainrule.backends.native import executable
+from chainrule.backends.native.language.elementary import is_computed
+from chainrule.backends.native.language.halves import is_half
+from chainrule.backends.native.run.machine import vector_bits
 from chainrule.primitives.indexing import ARRAY, IndexAdd, IndexUpdate, Range, indexed_shape
 from chainrule.primitives.primitive import registry
 from chainrule.primitives.whole_numbers import LeftShift, RightShift

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chainrule.compiler.run import cache
+from chainrule.backends.native.run import cache
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_written_to(folder: Path, caplog: Any, monkeypat
         raise PermissionError(13, "Permission denied")
 
     folder.mkdir(mode=0o700)
-    monkeypatch.setattr("chainrule.compiler.run.cache.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("chainrule.backends.native.run.cache.tempfile.mkstemp", refuse)
     for _ in range(3):
         assert cache.cached_code("text", make) == b"code of text"
     assert len(caplog.records) == 1

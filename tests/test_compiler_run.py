@@ -154,7 +154,7 @@ def test_debug_lets_infinities_pass_that_were_there() -> None:
 
 def test_debug_finds_kernels_that_leave_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     from chainrule.backends import native as module
-    from chainrule.compiler.debug import BoundsError
+    from chainrule.backends.native.bounds import BoundsError
 
     def misplaced(*arguments: Any) -> Any:
         lowering = lower(*arguments)
@@ -358,7 +358,7 @@ def test_leaving_tensors_behind_is_refused() -> None:
 
 def test_programs_come_and_go() -> None:
     """Loading and freeing machine code many times, in an order of its own."""
-    from chainrule.compiler.run.machine import Library, compile_text
+    from chainrule.backends.native.run.machine import Library, compile_text
 
     code = [compile_text(f"define i64 @f() {{ ret i64 {i} }}") for i in range(5)]
     held: list[Any] = []
@@ -431,7 +431,7 @@ print("fine")
 
 
 def test_damaged_cache_entries_are_replaced(tmp_path: Path, monkeypatch: Any) -> None:
-    from chainrule.compiler.run import cache
+    from chainrule.backends.native.run import cache
 
     monkeypatch.setenv("CHAINRULE_CACHE_DIR", str(tmp_path / "kept"))
     made: list[str] = []
@@ -456,7 +456,7 @@ def test_damaged_cache_entries_are_replaced(tmp_path: Path, monkeypatch: Any) ->
 
 
 def test_a_cache_that_others_can_write_to_is_not_used(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
-    from chainrule.compiler.run import cache
+    from chainrule.backends.native.run import cache
 
     place = tmp_path / "open"
     place.mkdir()

@@ -11,9 +11,9 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.compiler import executable
-from chainrule.compiler.run import driver
-from chainrule.compiler.run.machine import compile_text, host, llvm, target_machine, vector_bits
+from chainrule.backends.native import executable
+from chainrule.backends.native.run import driver
+from chainrule.backends.native.run.machine import compile_text, host, llvm, target_machine, vector_bits
 from tests.training_steps import training_step
 
 

@@ -30,6 +30,7 @@ LEVELS = """
     nn
     data distributions explain func pytorch_files saved_modules
     optim structure
+    backends
     compiler serialization
     hub jit tune utils
     train
@@ -42,7 +43,7 @@ LEVELS = """
 LEVEL = {part: height for height, line in enumerate(LEVELS.split("\n")) for part in line.split()}
 
 #: Parts that are one with another here.
-WITHIN = {"program": "primitives", "backends": "compiler"}
+WITHIN = {"program": "primitives"}
 
 #: What does not point down, and why.
 ALLOWED = {

@@ -17,8 +17,8 @@ import chainrule
 from chainrule import models, nn
 from chainrule.backends import BACKENDS, build
 from chainrule.backends.home import home_of
-from chainrule.compiler.passes import PASSES
-from chainrule.compiler.run.machine import compile_text
+from chainrule.backends.native.run.machine import compile_text
+from chainrule.backends.passes import PASSES
 from chainrule.nn import functional as F
 from chainrule.primitives.elementwise import Add, Multiply
 from chainrule.primitives.value import Symbol
@@ -89,7 +89,7 @@ def test_passes_are_checked_under_debug(monkeypatch: pytest.MonkeyPatch) -> None
     def careless(graph: Graph) -> Graph:
         return Graph(graph.inputs, graph.equations[1:], graph.outputs)
 
-    monkeypatch.setattr("chainrule.compiler.passes.PASSES", (*PASSES, careless))
+    monkeypatch.setattr("chainrule.backends.passes.PASSES", (*PASSES, careless))
     step = chainrule.compile(lambda x: (x @ x).sum(), debug=True)
     with pytest.raises(GraphError) as caught:
         step(chainrule.ones(3, 3))
@@ -321,7 +321,7 @@ def test_an_addition_to_a_cell_is_the_same_in_every_backend() -> None:
 
 def test_no_function_is_compiled_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another batch size, or another network with equal layers, needs only functions of a new structure."""
-    from chainrule.compiler.run import functions
+    from chainrule.backends.native.run import functions
 
     texts: list[str] = []
     monkeypatch.setenv("CHAINRULE_CACHE", "0")

@@ -25,7 +25,7 @@ def step_of(framework: str, workload: str, weights: dict[str, Any]) -> Callable[
     if framework.startswith("chainrule"):
         import chainrule
         from benchmarks.steps.workloads import chainrule_step
-        from chainrule.compiler.run.machine import llvm
+        from chainrule.backends.native.run.machine import llvm
 
         llvm()  # importing is not part of the first step, nor of its memory: PyTorch and JAX load their compilers too
         chainrule.set_num_threads(2)

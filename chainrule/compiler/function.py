@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends import build
+from chainrule.backends.native.profile import Profile, measure
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
 from chainrule.compiler.compare import arguments_used, difference, same_structure
@@ -31,7 +32,6 @@ from chainrule.compiler.net import Net, stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.observe import ArrayAt, Observer
 from chainrule.compiler.places import GONE, Place
-from chainrule.compiler.profile import Profile, measure
 from chainrule.compiler.sharing import APART, Plan, better_plan, repeated
 from chainrule.compiler.step import Compiled, OtherFormError
 from chainrule.compiler.structure import Contents, put_together, take_apart

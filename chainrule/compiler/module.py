@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.native.profile import Profile
 from chainrule.compiler.function import CompiledFunction
-from chainrule.compiler.profile import Profile
 from chainrule.nn.module import Module
 from chainrule.state import current_state
 from chainrule.tensor import tensors_in

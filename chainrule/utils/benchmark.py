@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from chainrule.compiler.run.pool import get_num_threads, set_num_threads
+from chainrule.backends.native.run.pool import get_num_threads, set_num_threads
 
 __path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["Compare", "Measurement", "Timer"]

@@ -13,9 +13,9 @@ from typing import Any
 import chainrule
 from chainrule import nn
 from chainrule.backends.native import Native
-from chainrule.compiler import executable as executables
-from chainrule.compiler.emit_nest import Emitter
-from chainrule.compiler.run.machine import target_machine
+from chainrule.backends.native import executable as executables
+from chainrule.backends.native.emitting.nest import Emitter
+from chainrule.backends.native.run.machine import target_machine
 from chainrule.compiler.step import take_apart
 from chainrule.compiler.trace import Step, trace_step
 from chainrule.nn import functional as F
@@ -111,7 +111,7 @@ def page() -> str:
 def assembled(text: str) -> str:
     """The inner loop as a processor with AVX-512 runs it."""
     machine = target_machine("x86_64-unknown-linux-gnu", "x86-64-v4", "")
-    from chainrule.compiler.run.machine import llvm
+    from chainrule.backends.native.run.machine import llvm
 
     module = llvm().parse_assembly(text)
     lines = machine.emit_assembly(module).splitlines()
@@ -149,7 +149,7 @@ runs rewritten (`compiler/rewrite.py`): each read of a name, an attribute, an it
 (`compiler/observe.py`). Modules and optimisers say themselves when anything about them changes (`changes.py`), so of
 all else that is in them a run looks only at what has.
 
-## 2. Simplifying (`compiler/passes/`)
+## 2. Simplifying (`backends/passes/`)
 
 Transposes of transposes cancel, casts to the same type vanish, equal equations are one, what nothing uses is dropped:
 {simplified} equations are left. Those of the two linear layers and the ReLU, forward and backward:
@@ -158,11 +158,11 @@ Transposes of transposes cancel, casts to the same type vanish, equal equations 
 {forward}
 ```
 
-## 3. Fusing (`compiler/fuse.py`, `compiler/moves.py`, `compiler/contract.py`)
+## 3. Fusing (`backends/native/lowering/`)
 
 A value is a constant, or in memory, or *inside* a kernel. Moving entries (transposing, broadcasting, slicing) computes
-nothing: it is another view of the same memory, `compiler/views.py`. Elementwise operations join the kernel that makes
-one of their arguments, if no circle arises; so bias and ReLU are done with a product's result while it is still in the
+nothing: it is another view of the same memory (`views.py`). Elementwise operations join the kernel that makes one of
+their arguments, if no circle arises; so bias and ReLU are done with a product's result while it is still in the
 cache, and the update of a weight where its gradient is made. A reduction joins what makes its entries; what follows it
 row by row joins as well and walks the row again. Contractions choose which of their two sides lies along the vector, so
 that little has to be rearranged. The result: {kernels} kernels in {stages} stages, with a barrier between stages.
@@ -171,7 +171,7 @@ that little has to be rearranged. The result: {kernels} kernels in {stages} stag
 {table}
 ```
 
-## 4. Planning (`compiler/plan.py`)
+## 4. Planning (`backends/native/plan.py`)
 
 Each kernel comes behind those whose results it reads, and whoever writes to a parameter behind all who read its old
 value and behind everything that may fail: an error changes nothing. The check of the labels is part of the program, an
@@ -179,7 +179,7 @@ equation `Check` whose condition is computed in the kernel that reads the labels
 again in NumPy, which says what eager code says (`compiler/failure.py`). A buffer's memory is used again when its last
 reader is done. Here the arena has {arena} bytes.
 
-## 5. Emitting (`compiler/emit_nest.py`, `compiler/emit_product.py`, `compiler/native/`)
+## 5. Emitting (`backends/native/emitting/`, `backends/native/language/`)
 
 Kernels are written in LLVM's language as text. A kernel knows no sizes and no addresses: extents, strides and offsets
 are numbers that it reads, so layers of the same structure share one function. Vectors lie along one axis; the rest at
@@ -200,10 +200,11 @@ written.
 {assembly}
 ```
 
-Machine code is kept on disk under the hash of its text and of the processor (`compiler/run/cache.py`), with a checksum,
-in a directory that only its owner can write to; the next start finds it there.
+Machine code is kept for each function, in memory and on disk under the hash of its text and of the processor's features
+(`run/functions.py`, `run/cache.py`), with a checksum, in a directory that only its owner can write to; the next start
+finds it there.
 
-## 6. Running (`compiler/run/`)
+## 6. Running (`backends/native/run/`)
 
 The program is a table: a function's address, the address of its numbers, how many *parts* its work has. Every thread
 walks the same table (`run/driver.py`), takes its share of the parts of each call, helps with the others' when it is

@@ -1,0 +1,162 @@
+"""Programs as machine code: the graph is lowered to loops, these are fused, written in LLVM's language, and run.
+
+What a run has to do here is little: say where the arguments, the cells and the results lie.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.home import Home
+from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.native.bounds import check_bounds
+from chainrule.backends.native.executable import Executable, describe, padded_copy
+from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
+from chainrule.backends.native.lowering.views import Buffer, View, row_major
+from chainrule.backends.passes import rewritten
+from chainrule.primitives.value import Array, Shape, Symbol
+from chainrule.program.program import Program, Slot
+
+
+class Native:
+    """A program as machine code. See :class:`~chainrule.backends.Runnable`."""
+
+    def __init__(self, program: Program, homes: Sequence[Home | None], debug: bool) -> None:
+        self.graph = rewritten(program.graph, debug)
+        self.program = program
+        used = self.graph.used()
+        self.needed = [
+            (slot.kind == "cell" and slot.number in program.written()) or symbol in used
+            for slot, symbol in zip(program.inputs, program.graph.inputs, strict=True)
+        ]
+        forms = program.cells()
+        self.homes: list[Home | None] = list(homes) + [None] * (len(forms) - len(homes))
+        self._find_homes(forms)
+        self._lower(debug)
+
+    def _find_homes(self, forms: list[Any]) -> None:
+        """Choose how the cells lie that have no home yet. A home that lies as no product can use it is left."""
+        cells = self.program.symbols("cell")
+        chosen = {cells[i]: home.order for i, home in enumerate(self.homes) if home is not None and i in cells}
+        self.wishes = wished_orders(self.graph.equations, list(cells.values()), chosen)
+        inputs = zip(self.program.inputs, self.needed, strict=True)
+        asked = {slot.number for slot, needed in inputs if needed and slot.kind == "cell"} | self.program.written()
+        ends = zip(self.program.outputs, self.graph.outputs, strict=True)
+        ends_of = {slot.number: x for slot, x in ends if slot.kind == "cell"}
+        for number, (shape, dtype) in enumerate(forms):
+            if number not in asked:
+                self.homes[number] = None
+                continue
+            x = cells.get(number, ends_of.get(number))
+            order = self.wishes.get(x) if isinstance(x, Symbol) else None
+            home = self.homes[number]
+            if home is None or (order is not None and home.order != order):
+                self.homes[number] = Home(shape, dtype, order or tuple(range(len(shape))))
+
+    def _lower(self, debug: bool) -> None:
+        program, graph = self.program, self.graph
+        views = {i: _view(home, Slot("cell", i)) for i, home in enumerate(self.homes) if home is not None}
+        inputs: list[tuple[Symbol, View]] = []
+        given: list[Buffer | None] = []
+        for slot, symbol, needed in zip(program.inputs, program.graph.inputs, self.needed, strict=True):
+            if slot.kind == "cell":
+                if needed:
+                    inputs.append((symbol, views[slot.number]))
+                continue
+            given.append(Buffer(symbol.dtype, symbol.size, slot) if needed else None)
+            if needed:
+                inputs.append((symbol, View(given[-1], symbol.shape, row_major(symbol.shape))))  # type: ignore[arg-type]
+        self.outputs: list[View] = []
+        targets = []
+        for slot, x in zip(program.outputs, graph.outputs, strict=True):
+            if slot.kind == "cell":
+                targets.append(Write(x, views[slot.number]))
+                continue
+            shape: Shape = tuple(x.shape)
+            view = View(Buffer(x.dtype, max(x.size, 1), "output"), shape, row_major(shape))
+            self.outputs.append(view)
+            targets.append(Write(x, view))
+        lowering = lower(graph.equations, inputs, targets, self.wishes)
+        if debug:
+            check_bounds(lowering.groups)
+        self.executable = Executable(lowering)
+        slots = self.executable.slots
+        self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
+        self.made = [(view, slots.get(view.buffer)) for view in self.outputs]
+        self.slots = [(i, slots[view.buffer]) for i, view in views.items() if view.buffer in slots]
+        self._bind_homes()
+
+    def _bind_homes(self) -> None:
+        """Where the address of each home goes, and which is there: none yet."""
+        self.bound = [(home, slot) for i, slot in self.slots if (home := self.homes[i]) is not None]
+        self.addresses = [0] * len(self.bound)
+
+    def with_homes(self, homes: Sequence[Home | None]) -> Native:
+        """The same code for other cells, which must lie as these do."""
+        twin = copy.copy(self)
+        known = [*homes, *[None] * (len(self.homes) - len(homes))]
+        twin.homes = [mine and _like(mine, home) for mine, home in zip(self.homes, known, strict=True)]
+        twin._bind_homes()
+        return twin
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Bind the addresses and run."""
+        bases, keep = self.executable.bases, []
+        for slot, array in zip(self.given, arrays, strict=True):
+            if slot is not None:
+                array = _readable(array)
+                keep.append(array)
+                bases[slot] = array.ctypes.data
+        if self.executable.bound is not self.addresses:  # the code has last run on other cells, or never
+            self.executable.bound = self.addresses = [0] * len(self.bound)
+        addresses = self.addresses
+        for i, (home, slot) in enumerate(self.bound):
+            if home.address is not addresses[i]:
+                addresses[i] = bases[slot] = home.address
+        fresh = []
+        for view, slot in self.made:
+            memory = aligned(view.buffer.bytes + SLACK)
+            fresh.append(np.ndarray(view.shape, view.dtype, memory))
+            if slot is not None:
+                bases[slot] = memory.ctypes.data
+        self.executable.run()
+        return fresh
+
+    def explain(self) -> str:
+        """Each kernel's loops, operations and module; what NumPy computes is marked."""
+        ex = self.executable
+        lines = [
+            f"{sum(group.loop is None for group in ex.groups)} kernels in {max(ex.when, default=-1) + 1} stages, "
+            f"{len(ex.builder.functions)} functions, "
+            f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
+        ]
+        lines += [
+            f"{row.stage:4d}  {'  ' * (row.looped and row.group.loop is None)}{describe(row.group)}" for row in ex.rows
+        ]
+        return "\n".join(lines)
+
+
+def _like(mine: Home, home: Home | None) -> Home:
+    """A home in which entries lie as in mine."""
+    return home if home is not None and home.strides == mine.strides else Home(mine.shape, mine.dtype, mine.order)
+
+
+def _view(home: Home, slot: Slot) -> View:
+    """A home as the lowering sees it."""
+    return View(Buffer(home.dtype, home.size, slot), home.shape, home.strides)
+
+
+def _readable(array: Array) -> Array:
+    """The entries row by row; copied if reading a vector beyond the end could leave the memory page."""
+    array = np.ascontiguousarray(array)
+    end = array.ctypes.data + array.nbytes
+    return array if -end % 4096 >= 128 else padded_copy(array)
+
+
+def build(program: Program, homes: Sequence[Home | None], debug: bool) -> Native:
+    """The program as machine code; with `debug` graphs and kernels are checked first."""
+    return Native(program, homes, debug)

@@ -1,0 +1,382 @@
+"""The machine code of contractions: a register tile, and the walk over blocks around it.
+
+A tile keeps 14 rows × 2 vectors of the result in registers while it runs along k: 28 sums, 2 vectors of B and one
+entry of A fill the 32 registers of AVX-512, and per step 28 multiply–adds need only 16 loads. Everything is shared:
+extents and strides are arguments, so there is one tile and one walk for each mode and data type.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from chainrule.backends.native.emitting.nest import Offset, Slot
+from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.lowering.contract import Product
+
+#: Steps along k that one pass over a block takes, where A is read along k: fewer passes add to the sums less often.
+DEPTH = 640
+#: And where A is read across k: what the panels of a part share of A stays in the second cache (in entries).
+SHARED, LEAST_DEPTH, MOST_DEPTH = 2**15, 128, 256
+#: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
+AHEAD = 10
+
+FIELDS = [
+    "a_slot",
+    "a_offset",
+    "b_slot",
+    "b_offset",
+    "batch0",
+    "batch1",
+    "batch_a0",
+    "batch_a1",
+    "batch_b0",
+    "batch_b1",
+    "groups",
+    "group_a",
+    "group_b",
+    "row1",
+    "row2",
+    "row3",
+    "a_row0",
+    "a_row1",
+    "a_row2",
+    "a_row3",
+    "rows",
+    "run_rows",
+    "runs",
+    "tiles_per_run",
+    "segment1",
+    "segment2",
+    "segment3",
+    "a_segment0",
+    "a_segment1",
+    "a_segment2",
+    "a_segment3",
+    "b_segment0",
+    "b_segment1",
+    "b_segment2",
+    "b_segment3",
+    "segments",
+    "segment_block",
+    "run",
+    "run_block",
+    "a_step",
+    "b_step",
+    "columns",
+    "panels",
+    "row_parts",
+    "column_parts",
+    "splits",
+    "finish",
+    "finish_numbers",
+]
+
+
+#: Rows of a tile of two vectors for which the registers last, by the bits of a vector.
+MOST_ROWS = {512: 14, 256: 6, 128: 8}
+
+
+def tile_shape(vector_bits: int, product: Product, element: str) -> tuple[int, int, int]:
+    """Rows, vectors and lanes of the register tile: all tiles of a run of rows are about equally full."""
+    lanes = vector_bits // (32 if element == "float" else 64)
+    vectors = 2 if product.columns > lanes else 1
+    most = MOST_ROWS[vector_bits] * (3 - vectors)
+    extents = [n for n, _ in product.rows]
+    run = extents[-1] if product.mode == "columns" else math.prod(extents)
+    return -(-run // -(-run // most)), vectors, lanes
+
+
+def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
+    """The register tile: C[i, j] (+)= Σ A(i, k) · B(k, j) over some segments of k.
+
+    In mode "rows", `a` is a table of the addresses of the rows; in mode "columns", the address of the first row.
+    """
+    code = Code("void", f"tile_{mode}_{rows}x{vectors}_{lanes.mangled}", [
+        ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
+        ("i64", "%b_step"), ("ptr", "%c"), ("i64", "%c_row"), ("i1", "%add"), ("i64", "%a_move"),
+    ], "nounwind noinline")  # fmt: skip
+    vector, size = lanes.text, lanes.bits // 8
+    zeros = [(vector, "zeroinitializer")] * (rows * vectors)
+    with code.loop("0", "%segments", carried=zeros) as segment:
+        pair = code.op(f"shl i64 {segment.index}, 1")
+        a_offset = code.load("i64", code.at("%table", "i64", pair))
+        b_offset = code.load("i64", code.at("%table", "i64", code.op(f"add i64 {pair}, 1")))
+        a_offset = code.op(f"add i64 {a_offset}, %a_move")
+        b = code.op(f"getelementptr i8, ptr %b, i64 {b_offset}")
+        a = code.op(f"getelementptr i8, ptr %a, i64 {a_offset}") if mode == "columns" else ""
+        with code.loop("0", "%run", carried=[(vector, x) for x in segment.carried]) as k:
+            here = code.op(f"getelementptr i8, ptr {b}, i64 {code.op(f'mul i64 {k.index}, %b_step')}")
+            ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 %b_step, {AHEAD}')}")
+            for j in range(vectors):
+                place = code.at(ahead, lanes.element, str(j * lanes.lanes))
+                code.call("void", "llvm.prefetch.p0", ("ptr", place), ("i32", "0"), ("i32", "3"), ("i32", "1"))
+            row_b = [
+                code.load(vector, code.at(here, lanes.element, str(j * lanes.lanes)), size) for j in range(vectors)
+            ]
+            if mode == "rows":
+                move = code.op(f"add i64 {a_offset}, {code.op(f'mul i64 {k.index}, {size}')}")
+            else:
+                start = code.op(f"getelementptr i8, ptr {a}, i64 {code.op(f'mul i64 {k.index}, %a_step')}")
+            sums = list(k.carried)
+            for i in range(rows):
+                if mode == "rows":
+                    row = code.load("ptr", code.at("%a", "ptr", str(i)))
+                    place = code.op(f"getelementptr i8, ptr {row}, i64 {move}")
+                else:
+                    place = code.at(start, lanes.element, str(i))
+                entry = code.spread(lanes, code.load(lanes.element, place, size))
+                for j in range(vectors):
+                    n = i * vectors + j
+                    sums[n] = code.call(
+                        vector, f"llvm.fma.{lanes.mangled}", (vector, entry), (vector, row_b[j]), (vector, sums[n])
+                    )
+            k.next = sums
+        segment.next = k.carried
+    add, put, done = code.label("add"), code.label("put"), code.label("done")
+    code.branch("%add", add, put)
+    for label in (add, put):
+        code.start(label)
+        for i in range(rows):
+            row = code.op(f"getelementptr i8, ptr %c, i64 {code.op(f'mul i64 %c_row, {i}')}")
+            for j in range(vectors):
+                place, value = code.at(row, lanes.element, str(j * lanes.lanes)), segment.carried[i * vectors + j]
+                if label == add:
+                    value = code.op(f"fadd {vector} {value}, {code.load(vector, place, size)}")
+                code.store(vector, value, place, size)
+        code.jump(done)
+    code.start(done)
+    code.do("ret void")
+    return code
+
+
+class Walk:
+    """Writes the function that does one part of a contraction: its rows, its columns, its share of k."""
+
+    def __init__(self, mode: str, rows: int, vectors: int, lanes: Lanes) -> None:
+        self.mode, self.rows, self.vectors, self.lanes = mode, rows, vectors, lanes
+        self.tile = f"tile_{mode}_{rows}x{vectors}_{lanes.mangled}"
+        name = f"contract_{mode}_{rows}x{vectors}_{lanes.mangled}"
+        self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
+        self.size = lanes.bits // 8
+
+    def mul(self, x: str, y: Any) -> str:
+        """x · y."""
+        return self.code.op(f"mul i64 {x}, {y}")
+
+    def add(self, *terms: str) -> str:
+        """The sum."""
+        total = terms[0]
+        for term in terms[1:]:
+            total = self.code.op(f"add i64 {total}, {term}")
+        return total
+
+    def sub(self, x: str, y: Any) -> str:
+        """x − y."""
+        return self.code.op(f"sub i64 {x}, {y}")
+
+    def least(self, x: str, y: str) -> str:
+        """min(x, y)."""
+        return self.code.call("i64", "llvm.smin.i64", ("i64", x), ("i64", y))
+
+    def digits(self, x: str, *bases: str) -> list[str]:
+        """x as mixed-radix digits, the first without a bound."""
+        answer = []
+        for base in reversed(bases):
+            answer.append(self.code.op(f"urem i64 {x}, {base}"))
+            x = self.code.op(f"udiv i64 {x}, {base}")
+        return [x, *reversed(answer)]
+
+    def share(self, count: str, part: str, parts: str) -> tuple[str, str]:
+        """The first thing of a part, and how many it has, when things are dealt out evenly."""
+        first = self.code.op(f"udiv i64 {self.mul(count, part)}, {parts}")
+        behind = self.code.op(f"udiv i64 {self.mul(count, self.add(part, '1'))}, {parts}")
+        return first, self.sub(behind, first)
+
+    def offset(self, digits: list[str], name: str) -> str:
+        """Σ digit · stride."""
+        return self.add(*[self.mul(digit, self.n[f"{name}{i}"]) for i, digit in enumerate(digits)])
+
+    def emit(self) -> Code:
+        """The whole function."""
+        code = self.code
+        self.n = {name: code.load("i64", code.at("%n", "i64", str(i))) for i, name in enumerate(FIELDS)}
+        n = self.n
+        batch, row_part, column_part, split = self.digits("%part", n["row_parts"], n["column_parts"], n["splits"])
+        batch, self.group = self.digits(batch, n["groups"])
+        batch_digits = self.digits(batch, n["batch1"])
+        self.a = self._base("a", self.add(self.offset(batch_digits, "batch_a"), self.mul(self.group, n["group_a"])))
+        self.b = self._base("b", self.add(self.offset(batch_digits, "batch_b"), self.mul(self.group, n["group_b"])))
+        tiles = self.mul(n["tiles_per_run"], n["runs"])
+        self.first_tile, self.tiles = self.share(tiles, row_part, n["row_parts"])
+        self.first_panel, self.panels = self.share(n["panels"], column_part, n["column_parts"])
+        each = code.op(f"udiv i64 {self.sub(self.add(n['segments'], n['splits']), 1)}, {n['splits']}")
+        self.first_segment = self.mul(split, each)
+        self.segments = self.sub(self.least(self.add(self.first_segment, each), n["segments"]), self.first_segment)
+        self._scratch()
+        self._tables()
+        self._multiply()
+        self._finish(self.add(self.mul(split, self.mul(n["batch0"], n["batch1"])), batch))
+        code.do("ret void")
+        return code
+
+    def _base(self, name: str, move: str) -> str:
+        memory = self.code.load("ptr", self.code.at("%bases", "ptr", self.n[name + "_slot"]))
+        return self.code.op(f"getelementptr i8, ptr {memory}, i64 {self.add(self.n[name + '_offset'], move)}")
+
+    def _scratch(self) -> None:
+        """In the scratch memory: addresses of rows, the table of segments, and the block of the result."""
+        count = self.mul(self.tiles, self.rows) if self.mode == "rows" else self.tiles
+        self.addresses = "%scratch"
+        self.table = self._behind("%scratch", self.mul(count, 8))
+        self.block = self._behind(self.table, self.mul(self.segments, 16))
+        self.block_row = self.mul(self.panels, self.vectors * self.lanes.lanes * self.size)
+
+    def _behind(self, place: str, size: str) -> str:
+        whole = self.code.op(f"and i64 {self.add(size, '63')}, -64")
+        return self.code.op(f"getelementptr i8, ptr {place}, i64 {whole}")
+
+    def _tables(self) -> None:
+        code, n = self.code, self.n
+        if self.mode == "rows":  # beyond the last row the last one is read again
+            with code.loop("0", self.mul(self.tiles, self.rows)) as loop:
+                row = self.least(self.add(self.mul(self.first_tile, self.rows), loop.index), self.sub(n["rows"], 1))
+                move = self.offset(self.digits(row, n["row1"], n["row2"], n["row3"]), "a_row")
+                code.store("ptr", code.at(self.a, "i8", move), code.at(self.addresses, "ptr", loop.index))
+        else:  # tiles begin anew at each run of contiguous rows
+            with code.loop("0", self.tiles) as loop:
+                run, tile = self.digits(self.add(self.first_tile, loop.index), n["tiles_per_run"])
+                move = self.offset(self.digits(run, n["row1"], n["row2"]), "a_row")
+                move = self.add(move, self.mul(tile, self.rows * self.size))
+                code.store("ptr", code.at(self.a, "i8", move), code.at(self.addresses, "ptr", loop.index))
+        with code.loop("0", self.segments) as loop:
+            digits = self.digits(self.add(self.first_segment, loop.index), n["segment1"], n["segment2"], n["segment3"])
+            pair = code.op(f"shl i64 {loop.index}, 1")
+            code.store("i64", self.offset(digits, "a_segment"), code.at(self.table, "i64", pair))
+            code.store("i64", self.offset(digits, "b_segment"), code.at(self.table, "i64", self.add(pair, "1")))
+
+    def _multiply(self) -> None:
+        """For each piece of k: all tiles of the block."""
+        code, n = self.code, self.n
+        with code.loop("0", self.segments, n["segment_block"]) as segment:
+            count = self.least(self.sub(self.segments, segment.index), n["segment_block"])
+            table = code.at(self.table, "i64", code.op(f"shl i64 {segment.index}, 1"))
+            with code.loop("0", n["run"], n["run_block"]) as run:
+                length = self.least(self.sub(n["run"], run.index), n["run_block"])
+                started = code.op(f"or i64 {segment.index}, {run.index}")
+                again = code.op(f"icmp ne i64 {started}, 0")
+                a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
+                with code.loop("0", self.panels) as panel, code.loop("0", self.tiles) as tile:
+                    width = self.vectors * self.lanes.lanes * self.size
+                    column = self.mul(self.add(self.first_panel, panel.index), width)
+                    b = code.at(self.b, "i8", self.add(column, b_move))
+                    place = self.add(
+                        self.mul(self.mul(tile.index, self.rows), self.block_row), self.mul(panel.index, width)
+                    )
+                    c = code.at(self.block, "i8", place)
+                    if self.mode == "rows":
+                        a = code.at(self.addresses, "ptr", self.mul(tile.index, self.rows))
+                    else:
+                        a = code.load("ptr", code.at(self.addresses, "ptr", tile.index))
+                    code.do(
+                        f"call void @{self.tile}(ptr {a}, i64 {n['a_step']}, i64 {count}, ptr {table}, i64 {length}, "
+                        f"ptr {b}, i64 {n['b_step']}, ptr {c}, i64 {self.block_row}, i1 {again}, i64 {a_move})"
+                    )
+
+    def _finish(self, outermost: str) -> None:
+        """Hand the block to what follows: the nest behind the contraction."""
+        code, n = self.code, self.n
+        finish = code.op(f"inttoptr i64 {n['finish']} to ptr")
+        numbers = code.op(f"inttoptr i64 {n['finish_numbers']} to ptr")
+        column = self.mul(self.first_panel, self.vectors * self.lanes.lanes)
+        columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.vectors * self.lanes.lanes))
+        before = self.mul(outermost, n["rows"])
+        low = self.add(self.mul(self.group, n["columns"]), column)
+
+        def hand(row: str, count: str, block: str) -> None:
+            first = self.add(before, row)
+            code.do(
+                f"call void {finish}(ptr {numbers}, ptr %bases, ptr {block}, i64 {first}, i64 {count}, i64 {low}, "
+                f"i64 {columns}, i64 {self.block_row})"
+            )
+
+        if self.mode == "rows":
+            row = self.mul(self.first_tile, self.rows)
+            hand(row, self.least(self.sub(n["rows"], row), self.mul(self.tiles, self.rows)), self.block)
+            return
+        with code.loop("0", self.tiles) as tile:
+            run, within = self.digits(self.add(self.first_tile, tile.index), n["tiles_per_run"])
+            start = self.mul(within, self.rows)
+            count = self.least(self.sub(n["run_rows"], start), str(self.rows))
+            block = code.at(self.block, "i8", self.mul(self.mul(tile.index, self.rows), self.block_row))
+            hand(self.add(self.mul(run, n["run_rows"]), start), count, block)
+
+
+def numbers_of(
+    product: Product, finish: Any, finish_numbers: Any, vector_bits: int, element: str
+) -> tuple[list[Any], int, int]:
+    """The arguments of a contraction's walk, the number of its parts, and the scratch memory a part takes."""
+    rows, vectors, lanes = tile_shape(vector_bits, product, element)
+    size = 4 if element == "float" else 8
+    total = math.prod(n for n, _ in product.rows)
+    run_rows = product.rows[-1][0] if product.mode == "columns" else total
+    runs = total // run_rows if run_rows else 0
+    tiles = -(-run_rows // rows)
+    panels = -(-product.columns // (vectors * lanes))
+    segments = math.prod(n for n, *_ in product.segments)
+    run, a_step, b_step = product.run
+    batch = product.count
+    tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
+    row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
+    deep = DEPTH if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
+    run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
+    segment_block = max(1, deep // run) if run_block == run else 1
+    pad = {
+        "batch": _padded(product.batch, 2, 3),
+        "row": _padded(product.rows, 4, 2),
+        "segment": _padded(product.segments, 4, 3),
+    }
+    if product.mode == "columns":
+        pad["row"] = [*_padded(product.rows[:-1], 3, 2), (1, 0)]
+    n: dict[str, Any] = {
+        "a_slot": Slot(product.a[0]), "a_offset": Offset(product.a[0], product.a[1] * size),
+        "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * size),
+        "rows": total, "run_rows": run_rows, "runs": runs, "tiles_per_run": tiles, "segments": segments,
+        "segment_block": segment_block, "run": run, "run_block": max(run_block, 1), "a_step": a_step * size,
+        "b_step": b_step * size, "groups": product.groups[0], "group_a": product.groups[1] * size,
+        "group_b": product.groups[2] * size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
+        "column_parts": column_parts, "splits": product.splits, "finish": finish, "finish_numbers": finish_numbers,
+    }  # fmt: skip
+    for name, dims in pad.items():
+        for i, (extent, *strides) in enumerate(dims):
+            n[f"{name}{i}"] = extent
+            for which, stride in zip("ab", strides, strict=False):
+                n[f"{which}_{name}{i}" if name != "batch" else f"batch_{which}{i}"] = stride * size
+    parts = batch * row_parts * column_parts * product.splits
+    block = tiles_each * rows * panels_each * vectors * lanes * size
+    scratch = (tiles_each * rows + 16) * 8 + segments * 16 + block
+    return [n[name] for name in FIELDS], parts, scratch + 256
+
+
+def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
+    return [(1, *(0,) * (width - 1))] * (count - len(dims)) + list(dims)
+
+
+def _blocks(tiles: int, panels: int, others: int, mode: str) -> tuple[int, int]:
+    """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
+
+    The choice looks at 2, 4 and 8 threads at once: the partition must not depend on their number.
+    """
+    many, wide = (12, 16) if mode == "rows" else (28, 4)
+    best: tuple[float, int, int] = (math.inf, 1, 1)
+    for panels_each in {min(panels, p) for p in (1, 2, 4, 8, wide)}:
+        if panels_each > wide:
+            continue
+        for tiles_each in range(1, min(tiles, many) + 1):
+            high, wide_parts = -(-tiles // tiles_each), -(-panels // panels_each)
+            parts, rows, columns = others * high * wide_parts, tiles / high, panels / wide_parts
+            # A part costs its tiles, finding its way (about as much as half a tile), and reading its rows and columns.
+            each = rows * columns + 0.5 + 0.15 * (rows + columns)
+            cost = sum(threads * -(-parts // threads) * each for threads in (2, 4, 8)) + parts * each
+            best = min(best, (cost, -tiles_each, -panels_each))
+    return -best[1], -best[2]

@@ -1,0 +1,346 @@
+"""A compiled program: its table of calls, its memory, and how a call of the Python function becomes a run of it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.native.emitting.kernels import kernel_for
+from chainrule.backends.native.emitting.nest import Check, Emitter, Offset, Slot
+from chainrule.backends.native.emitting.product import Walk, emit_tile, numbers_of, tile_shape
+from chainrule.backends.native.emitting.sliding import SlidingEmitter
+from chainrule.backends.native.emitting.sort import emit_sort
+from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.language.elementary import ELEMENTS
+from chainrule.backends.native.lowering.fuse import Group, Lowering
+from chainrule.backends.native.lowering.loops import Loop, flattened
+from chainrule.backends.native.lowering.views import View
+from chainrule.backends.native.plan import does_something, place_buffers, scheduled
+from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, STOP
+from chainrule.backends.native.run.functions import functions
+from chainrule.backends.native.run.machine import vector_bits
+from chainrule.backends.native.run.pool import run_calls
+from chainrule.errors import IndexRangeError
+from chainrule.primitives.value import Array
+
+#: Programs of fewer operations than this run on one thread: waking others would take longer.
+SMALL = 2_000_000
+
+
+class CheckError(IndexRangeError):
+    """A kernel found numbers that it must not use; :func:`~chainrule.compiler.failure.explain` says which and why."""
+
+    def __init__(self, path: str) -> None:
+        place = f"{path}: " if path else ""
+        super().__init__(f"{place}a number is outside of the range that it must be in. Nothing was changed.")
+
+
+class Function(NamedTuple):
+    """Stands among a kernel's numbers for the address of a function."""
+
+    name: str
+
+
+class Table(NamedTuple):
+    """Stands among a kernel's numbers for the address of other numbers."""
+
+    numbers: int
+
+
+class Private(NamedTuple):
+    """Stands among a loop's numbers for where each thread has the addresses that it changes."""
+
+
+class Call(NamedTuple):
+    """One row of the table: the function, which numbers it gets, how many parts, and what it is.
+
+    A loop's rows have no function. The second has the number of times instead of parts.
+    """
+
+    function: str
+    numbers: int
+    parts: int
+    group: Group
+
+
+def _named(code: Code) -> tuple[str, str]:
+    """The code under a name made from its contents: equal code is one function."""
+    text = code.text()
+    name = "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
+    return name, text.replace("@kernel(", f"@{name}(", 1)
+
+
+class Builder:
+    """Collects the functions and numbers of all kernels."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, str] = {}
+        self.declared: dict[str, frozenset[str]] = {}
+        self.numbers: list[list[Any]] = []
+        self.scratch = 4096
+        self.checks: list[str] = []
+
+    def add(self, code: Code) -> str:
+        """Take in a function; the answer is its name."""
+        if code.name == "kernel":
+            name, text = _named(code)
+        else:
+            name, text = code.name, code.text()
+        if name not in self.functions:
+            self.functions[name] = text
+            self.declared[name] = frozenset(code.intrinsics)
+        return name
+
+    def add_numbers(self, numbers: Sequence[Any]) -> int:
+        """Take in numbers; the answer is their place."""
+        self.numbers.append(list(numbers))
+        return len(self.numbers) - 1
+
+    def kernel(self, group: Group) -> Call:
+        """The call of a group."""
+        if group.loop is not None:
+            return Call("", self.add_numbers(_numbers_of_loop(group.loop)), group.loop.count, group)
+        if group.nest.sorting is not None:
+            kernel, scratch = emit_sort(group.nest.sorting)
+            self.scratch = max(self.scratch, scratch)
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
+        kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
+        nest, bits, product = group.nest, vector_bits(), group.product
+        if product is None:
+            kernel = kernel_for(nest, lambda: kind_of_emitter(nest, "kernel", bits).emit(), bits)
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
+        axes = tuple(product.row_axes), product.column_axis
+        finish = kernel_for(
+            nest, lambda: kind_of_emitter(nest, "kernel", bits).emit_block(product.row_axes, product.column_axis),
+            bits, axes,
+        )  # fmt: skip
+        name = self.add(finish.code)
+        element = ELEMENTS[product.a[0].dtype.name]
+        rows, vectors, lanes = tile_shape(vector_bits(), product, element)
+        kind = Lanes(element, lanes)
+        self.add(emit_tile(product.mode, rows, vectors, kind))
+        walk = self.add(Walk(product.mode, rows, vectors, kind).emit())
+        numbers, parts, scratch = numbers_of(
+            product, Function(name), Table(self.add_numbers(finish.numbers)), vector_bits(), element
+        )
+        self.scratch = max(self.scratch, scratch)
+        return Call(walk, self.add_numbers(numbers), parts, group)
+
+    def check(self, path: str) -> int:
+        """The number under which a failed check is reported."""
+        if path not in self.checks:
+            self.checks.append(path)
+        return self.checks.index(path) + 1
+
+    def texts(self) -> dict[str, str]:
+        """For each function a module of its own, with the functions that it calls."""
+        called = {name: [other for other in self.functions if f"@{other}(" in text and other != name]
+                  for name, text in self.functions.items()}  # fmt: skip
+        inner = {other for others in called.values() for other in others}
+        return {name: self._module(name, others) for name, others in called.items() if name not in inner}
+
+    def _module(self, name: str, called: Sequence[str]) -> str:
+        declared = sorted(self.declared[name].union(*[self.declared[other] for other in called]))
+        own = [self.functions[other].replace("define ", "define internal ", 1) for other in called]
+        return "\n".join([*declared, *own, self.functions[name]])
+
+
+class Executable:
+    """What a lowering became. `buffers` outside of the arena get their addresses before each run.
+
+    Attributes:
+        bound: the addresses of cells that are there, a list of whoever has last run it.
+    """
+
+    def __init__(self, at: Lowering) -> None:
+        groups, when = scheduled([group for group in at.groups if does_something(group)])
+        offsets, size = place_buffers(groups, when, at.buffers)
+        self.rows = flattened(groups, when)
+        self.groups, self.when = [row.group for row in self.rows], [row.stage for row in self.rows]
+        self.arena_bytes = size
+        self.arena = aligned(size + SLACK, 4096 if size > 2**16 else 64)
+        touched = {buffer for group in self.groups for buffer in group.reads | group.writes}
+        touched |= {moved.buffer for group in groups if group.loop is not None for moved in group.loop.moving}
+        outside = sorted(touched - set(offsets), key=id)
+        self.slots = {buffer: i + 2 for i, buffer in enumerate(outside)}
+        self.offsets = offsets
+        self.status = aligned(64).view(np.int64)
+        self.bases = np.zeros(len(outside) + 2, np.int64)
+        self.bases[0], self.bases[1] = self.status.ctypes.data, self.arena.ctypes.data
+        self.held: list[Any] = []
+        self.bound: list[int] | None = None
+        self.watch: Array | None = None
+        for buffer, slot in self.slots.items():
+            if isinstance(buffer.origin, np.ndarray):
+                self.held.append(padded_copy(buffer.origin))
+                self.bases[slot] = self.held[-1].ctypes.data
+        self._assemble()
+
+    def _assemble(self) -> None:
+        """Emit all kernels, compile what is new, and write the table."""
+        builder = Builder()
+        self.builder = builder
+        self.calls = [None if g.call is not None else builder.kernel(g) for g in self.groups]
+        self.functions = functions(builder.texts())
+        self.private = -(-builder.scratch // 64) * 64
+        self.scratch = self.private + 8 * len(self.bases)
+        resolved: list[Array] = [np.zeros(max(len(n), 1), np.int64) for n in builder.numbers]
+        for array, numbers in zip(resolved, builder.numbers, strict=True):
+            for i, number in enumerate(numbers):
+                array[i] = self._resolve(number, resolved, builder)
+        self.resolved = resolved
+        self.table = aligned(max(len(self.calls), 1) * CALL_WORDS * 8).view(np.int64)
+        operations = 0
+        for i, (call, group) in enumerate(zip(self.calls, self.groups, strict=True)):
+            if call is None:
+                continue
+            flags, back = 0, 0
+            if group.ends:
+                flags, back = BARRIER | END, len(group.loop.groups)
+            elif group.loop is not None:
+                flags = BEGIN
+            elif i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
+                flags = BARRIER
+            address = self.functions[call.function].address if call.function else 0
+            row = [address, resolved[call.numbers].ctypes.data, call.parts, flags, back]
+            self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = row
+            operations += estimated_operations(group)
+        self._stop_after_checks()
+        self.small = operations < SMALL
+        self.segments = self._find_segments()
+
+    def _stop_after_checks(self) -> None:
+        """The barrier behind the last check, before anything outside is written, is where a failed one ends the run."""
+        checking = [i for i, g in enumerate(self.groups) if g.checks and g.call is None]
+        if not checking:
+            return
+        end = checking[-1]
+        # Not in the middle of a loop: there the next time round may fail while others look whether this one did.
+        while end + 1 < len(self.groups) and (
+            not self.table[end * CALL_WORDS + 3] & BARRIER or (self.rows[end].looped and not self.groups[end].ends)
+        ):
+            end += 1
+        self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
+
+    def _resolve(self, number: Any, resolved: list[Array], builder: Builder) -> int:
+        if isinstance(number, Slot):
+            return self.slots.get(number.buffer, 1)
+        if isinstance(number, Offset):
+            return self.offsets.get(number.buffer, 0) + number.bytes
+        if isinstance(number, Private):
+            return self.private
+        if isinstance(number, Check):
+            return builder.check(number.path)
+        if isinstance(number, Function):
+            return self.functions[number.name].address
+        if isinstance(number, Table):
+            return int(resolved[number.numbers].ctypes.data)
+        return int(number)
+
+    def _find_segments(self) -> list[tuple[int, int, Any]]:
+        """Native stretches (start, stop, None) and, between them, operations that NumPy does."""
+        segments: list[tuple[int, int, Any]] = []
+        for native, run in itertools.groupby(enumerate(self.groups), key=lambda pair: pair[1].call is None):
+            indices = [i for i, _ in run]
+            if native:
+                segments.append((indices[0], indices[-1] + 1, None))
+            else:
+                segments += [(i, i + 1, self.groups[i].call) for i in indices]
+        return segments
+
+    # ------------------------------------------------------------------------------------- running
+
+    def address(self, view: View) -> int:
+        """Where a view begins."""
+        slot = self.slots.get(view.buffer, 1)
+        return int(self.bases[slot]) + self.offsets.get(view.buffer, 0) + view.offset * view.dtype.itemsize
+
+    def array(self, view: View) -> Array:
+        """The entries of a view as they are now, as a NumPy array on the same memory."""
+        strides = [s * view.dtype.itemsize for s in view.strides]
+        span = [(n - 1) * s for n, s in zip(view.shape, strides, strict=True)]
+        low = sum(s for s in span if s < 0)
+        size = sum(abs(s) for s in span) + view.dtype.itemsize
+        raw = _bytes(max(size, 1)).from_address(self.address(view) + low)
+        return np.ndarray(view.shape, view.dtype, raw, -low, strides)  # type: ignore[arg-type]
+
+    def run(self) -> None:
+        """Run the program on what the bases point to now. Raises CheckError if a check of numbers failed."""
+        self.status[:] = 0
+        address = 0 if self.watch is None else int(self.watch.ctypes.data)
+        for start, stop, call in self.segments:
+            if call is None:
+                run_calls(self.table, start, stop, self.bases, self.scratch, small=self.small, profile=address)
+                if self.status[0]:
+                    raise CheckError(self.builder.checks[int(self.status[0]) - 1])
+            else:
+                self._call_numpy(*call)
+
+    def _call_numpy(self, equation: Any, inputs: Sequence[View], outputs: Sequence[View]) -> None:
+        arrays = [self.array(view) for view in inputs]
+        for view, part in zip(outputs, equation.evaluate(arrays), strict=True):
+            self.array(view)[...] = part
+
+
+#: The type of so many bytes. Each is a class, and classes are expensive to make.
+_bytes = functools.lru_cache(maxsize=1024)(ctypes.c_char.__mul__)
+
+
+def _numbers_of_loop(loop: Loop) -> list[Any]:
+    """Where each thread has its addresses; of all that moves: slot, where it begins, step, and the partner's slot."""
+    numbers: list[Any] = [Private(), len(loop.moving)]
+    for moved in loop.moving:
+        partner = 0 if moved.other is None else Slot(moved.other)
+        numbers += [Slot(moved.buffer), Slot(moved.within), Offset(moved.within, moved.offset), moved.step, partner]
+    return numbers
+
+
+def describe(group: Group) -> str:
+    """A kernel in a line: what it computes, its loops, and the module path."""
+    if group.loop is not None:
+        return "… and again" if group.ends else f"{group.loop.count} times"
+    if group.call is not None:
+        return f"{group.call[0].primitive.name} in NumPy  {group.call[0].path}".rstrip()
+    if group.nest.sorting is not None:
+        rows, length = group.nest.extents
+        return f"sort {rows} rows of {length}  {group.nest.path}".rstrip()
+    ops = [n.op for n in group.nest.nodes if n.op not in ("load", "constant", "block")]
+    shape = "×".join(map(str, group.nest.extents))
+    reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""
+    product = ""
+    if group.product is not None:
+        p = group.product
+        rows = math.prod(n for n, *_ in (*p.batch, *p.rows))
+        depth = p.run[0] * math.prod(n for n, *_ in p.segments)
+        pieces = f" in {p.splits} sums" if p.splits > 1 else ""
+        groups = f" in {p.groups[0]} groups" if p.groups[0] > 1 else ""
+        product = f"product {rows}×{p.columns}×{depth}{groups}{pieces} → "
+    ops += ["Check"] * any(operand.reports for _, operand in group.nest.stores)
+    listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
+    return f"{product}[{shape}]{reduced} {listed or 'copy'}  {group.nest.path}".rstrip()
+
+
+def padded_copy(array: Array) -> Array:
+    """The entries in aligned memory with room behind them, in the same order."""
+    memory = aligned(array.nbytes + SLACK)
+    copy = memory[: array.nbytes].view(array.dtype).reshape(array.shape) if array.nbytes else np.zeros_like(array)
+    copy[...] = array
+    return copy
+
+
+def estimated_operations(group: Group) -> int:
+    """About how much work a kernel is: what its contraction multiplies, and a few operations for each entry."""
+    if group.loop is not None:  # its body stands in the table as well
+        return 0 if group.ends else (group.loop.count - 1) * sum(map(estimated_operations, group.loop.groups))
+    size = 1
+    for extent in group.nest.extents:
+        size *= extent
+    return size * 4 + (group.product.operations if group.product is not None else 0)

@@ -1,0 +1,1 @@
+"""From the graph to groups: how values lie, and what is computed together. Nothing here knows of threads."""

@@ -1,0 +1,185 @@
+"""Contractions: matrix products and convolutions as one kind of kernel, and how the matrix product becomes one.
+
+    C[i, j] = Σ_k  A(i, k) · B(k, j)
+
+The vector lies along j, where B must be contiguous. A is read entry by entry and needs no packing: either k runs
+contiguously (mode "rows") or i does (mode "columns"). Rows are up to four dimensions walked as one, and so is k: an
+outer part, the *segments*, and an inner *run* of evenly spaced steps. A convolution is the product whose A is the
+image itself: row i is a pixel, a segment is a row of the kernel, and the run is (column of the kernel, channel), which
+lies contiguously when channels come last. So no matrix of windows is ever written.
+
+The product of a 3×3 convolution: 2·36 pixels, 16 channels out, 9·16 entries to sum over.
+
+>>> import chainrule
+>>> convolve = chainrule.compile(lambda x, w: chainrule.nn.functional.conv2d(x, w, padding=1))
+>>> _ = convolve(chainrule.ones(2, 16, 6, 6), chainrule.ones(16, 16, 3, 3))
+>>> print(convolve.explain().splitlines()[-1])
+   2  product 72×16×144 → [2×16×6×6] copy
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.backends.native.lowering.fuse import Inside, Lowering, Memory
+from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.lowering.rules import rule
+from chainrule.backends.native.lowering.views import Buffer, View
+from chainrule.primitives.value import Shape, Symbol
+from chainrule.program.graph import Equation
+
+
+@dataclass
+class Product:
+    """One contraction. Strides count entries.
+
+    Attributes:
+        mode: "rows" if k is contiguous in A within a run, "columns" if i is within the last row dimension.
+        batch: (extent, stride in A, stride in B) of dimensions that count independent products, at most two.
+        rows: (extent, stride in A), from outside to inside, at most four.
+        segments: (extent, stride in A, stride in B), at most four.
+        run: (extent, step in A, step in B).
+        columns: the extent of j.
+        row_axes, column_axis: the axes of the nest behind it that are (batch, rows) and j.
+        splits: into how many sums k is cut; more than one makes the first axis of the result.
+        groups: (extent, stride in A, stride in B) of independent products on the same rows, whose columns lie side by
+            side in the result: j of the nest behind is (group, column).
+    """
+
+    mode: str
+    a: tuple[Buffer, int]
+    b: tuple[Buffer, int]
+    batch: list[tuple[int, int, int]]
+    rows: list[tuple[int, int]]
+    segments: list[tuple[int, int, int]]
+    run: tuple[int, int, int]
+    columns: int
+    row_axes: list[int]
+    column_axis: int
+    splits: int = 1
+    groups: tuple[int, int, int] = (1, 0, 0)
+
+    @property
+    def count(self) -> int:
+        """How many independent products there are."""
+        return self.groups[0] * math.prod(n for n, *_ in self.batch)
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions."""
+        sizes = [n for n, *_ in (*self.rows, *self.segments)]
+        return 2 * self.count * math.prod(sizes) * self.run[0] * self.columns
+
+
+def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: Sequence[int]) -> None:
+    """Add the group of a contraction whose result has this shape; `order` says how it will lie in memory."""
+    dtype = product.a[0].dtype
+    nest = Nest(list(shape))
+    group = at.group(nest, product=product, order=list(order))
+    at.read(group, product.a[0])
+    at.read(group, product.b[0])
+    axes = frozenset(d for d, extent in enumerate(shape) if extent != 1)
+    block = nest.append(Node("block", (), dtype, axes))
+    if product.splits == 1:
+        at.put(output, Inside(group, block, tuple(d if d in axes else None for d in range(len(shape))), shape))
+        return
+    group.open = False
+    view = at.allocate((product.splits, *shape), dtype, range(len(shape) + 1), [0, *(d + 1 for d in order)], ())
+    strides = {d: view.strides[d + 1] for d in axes}
+    nest.stores.append((block, Operand(view.buffer, view.offset, {**strides, -1: view.strides[0]})))
+    at.written(group, view.buffer)
+    total = at.group(Nest([*shape, product.splits], frozenset([len(shape)])), order=list(order))
+    part = at.load(total, Memory(view.permute((*range(1, len(shape) + 1), 0))), list(range(len(shape) + 1)))
+    answer = tuple(d if d in axes else None for d in range(len(shape)))
+    at.put(output, Inside(total, total.nest.add("Sum", [part], dtype), answer, shape))
+
+
+# ------------------------------------------------------------------------------------- matrix product
+
+
+@rule
+def lower_MatMul(at: Lowering, e: Equation) -> bool:
+    """Either way round: as C = A·B or as Cᵀ = Bᵀ·Aᵀ, whichever moves fewer entries into place before."""
+    x, y = e.inputs
+    (z,) = e.outputs
+    if e.inputs[0].dtype.kind != "f" or len(z.shape) > 4 or z.size == 0 or x.shape[-1] == 0:
+        return False
+    a, b = at.plain(x), at.plain(y)
+    straight = _cost(a, b, at, z)
+    turned = _cost(b.permute(_turned(b)), a.permute(_turned(a)), at, z, turned=True)
+    if straight <= turned:
+        _matmul(at, x, y, z, False)
+    else:
+        _matmul(at, x, y, z, True)
+    return True
+
+
+def _turned(view: View) -> Shape:
+    rank = len(view.shape)
+    return (*range(rank - 2), rank - 1, rank - 2)
+
+
+def _cost(a: View, b: View, at: Lowering, z: Symbol, turned: bool = False) -> float:
+    """What an orientation costs, in entries moved: packing, and vectors that are not full."""
+    n = b.shape[-1]
+    size = math.prod(z.shape)
+    m = a.shape[-2]
+    waste = ((-n % 16) / n + (-m % 14) / m) * size * a.shape[-1] / 128
+    pack = 0.0 if b.strides[-1] == 1 or n == 1 else math.prod(b.shape)
+    pack += 0 if 1 in a.strides[-2:] else math.prod(a.shape)
+    wish = at.wishes.get(z)
+    fastest = len(z.shape) - (2 if turned else 1)
+    mismatch = 0.0 if wish is None or wish[-1] == fastest else 2.0 * size
+    return pack + waste + mismatch
+
+
+def _matmul(at: Lowering, x: Any, y: Any, z: Symbol, turned: bool) -> None:
+    rank = len(z.shape)
+    first, second = (y, x) if turned else (x, y)
+    swap = (*range(rank - 2), rank - 1, rank - 2)
+    a, b = at.plain(first), at.plain(second)
+    if turned:
+        a, b = a.permute(swap), b.permute(swap)
+    if b.strides[-1] != 1 and b.shape[-1] != 1:
+        b = _packed(at, second, swap if turned else None)
+    if 1 not in a.strides[-2:] and a.shape[-1] != 1:
+        a = _packed(at, first, swap if turned else None)
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    mode = "rows" if a.strides[-1] == 1 or k == 1 else "columns"
+    batch = [(a.shape[d], a.strides[d], b.strides[d]) for d in range(rank - 2)]
+    i, j = (rank - 1, rank - 2) if turned else (rank - 2, rank - 1)
+    product = Product(
+        mode, (a.buffer, a.offset), (b.buffer, b.offset), batch, [(m, a.strides[-2])], [],
+        (k, a.strides[-1], b.strides[-2]), n, [*range(rank - 2), i], j,
+    )  # fmt: skip
+    split(product)
+    contract(at, product, z, z.shape, [*range(rank - 2), i, j])
+
+
+def _packed(at: Lowering, x: Any, order: Shape | None) -> View:
+    """A matrix (turned, if there is an order) copied so that its last dimension is contiguous."""
+    rank = len(x.shape)
+    if order is None:
+        return at.copy(x).view
+    return at.copy(x, order).view.permute(order) if rank else at.copy(x).view
+
+
+def split(product: Product) -> None:
+    """Cut a long k into several sums where the result alone is too small to share out or to stay in the cache."""
+    rows = math.prod(n for n, _ in product.rows)
+    tiles = -(-rows // 14) * -(-product.columns // 32) * product.count
+    depth = math.prod(n for n, *_ in product.segments) * product.run[0]
+    if len(product.segments) == 0 and depth > 512:
+        # A run that is cut becomes segments, if it can be cut evenly.
+        piece = next((p for p in (256, 224, 192, 320, 160, 128, 384) if depth % p == 0), 0)
+        if piece:
+            product.segments = [(depth // piece, product.run[1] * piece, product.run[2] * piece)]
+            product.run = (piece, *product.run[1:])
+    count = math.prod(n for n, *_ in product.segments)
+    if count > 1 and ((depth >= 8192 and tiles <= 192) or (depth >= 1024 and tiles < 12)):
+        wanted = 8 if tiles <= 96 else 4
+        product.splits = max(1, min(count, wanted, depth // 512))
+        product.splits = -(-count // -(-count // product.splits))

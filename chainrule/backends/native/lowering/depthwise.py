@@ -1,0 +1,178 @@
+"""Depthwise convolutions: every channel has a kernel of its own, so there is nothing to multiply matrices for.
+
+Each is a sum of products that moves few numbers for each it computes. Vectors lie along the channels, which come last
+in memory; the window slides along a row of the image (`nest.Sliding`), so that neighbours
+share what they read. With few channels most of such a vector would be empty, and vectors lie along the pixels.
+
+A convolution with several results for each channel is one of an image whose channels are repeated.
+
+>>> import chainrule
+>>> convolve = chainrule.compile(lambda x, w: chainrule.nn.functional.conv2d(x, w, padding=1, groups=16).relu())
+>>> _ = convolve(chainrule.ones(2, 16, 6, 6), chainrule.ones(16, 1, 3, 3))
+>>> print(convolve.explain().splitlines()[-1])
+   2  [2×16×6×6×3×3] over [4, 5] Multiply Sum Maximum
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from chainrule.backends.native.lowering.fuse import FEW_CHANNELS, Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.images import (
+    Phase,
+    bordered,
+    copies_of_channels,
+    phase_of,
+    phase_view,
+    phases,
+    pixels_last,
+    reach,
+    settings_of,
+    sum_of_products,
+    weight_in_order,
+    windows_of,
+    write_zeros,
+)
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Operand, Sliding
+from chainrule.backends.native.lowering.views import View
+from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Equation
+
+
+def forward(at: Lowering, e: Equation) -> None:
+    """y[n, c, p] = Σ_k x[n, c, p·stride + k·dilation − padding] · w[c, k]."""
+    (x, w), (y,), n = e.inputs, e.outputs, len(e.parameters["stride"])
+    windows = windows_of(_image(at, e, x), e, w.shape[2:])
+    _slide(at, windows, _kernels(at, w, n), y)
+
+
+def transpose(at: Lowering, e: Equation) -> None:
+    """x[n, c, i] = Σ_k y[n, c, (i + padding − k·dilation)/stride] · w[c, k] over the k for which that is whole."""
+    (y, w), (x,), n = e.inputs, e.outputs, len(e.parameters["stride"])
+    stride, copies = settings_of(e)[0], copies_of_channels(e)
+    whole = x if copies == 1 else Symbol((y.shape[0], y.shape[1], *x.shape[2:]), x.dtype)
+    border = [reach(e, d) for d in range(n)]
+    wide = _is_wide(w)
+    image = bordered(at, y, [r[0] for r in border], [r[1] for r in border], channels_last=wide)
+    kernels = _kernels(at, w, n)
+    if all(s == 1 for s in stride):
+        phase = phase_of(e, (0,) * n)
+        assert phase is not None
+        _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase), whole)
+    else:
+        order = [0, *range(2, n + 2), 1] if wide else range(n + 2)
+        view = at.allocate(whole.shape, x.dtype, range(n + 2), order, at.halos.get(whole, ()))
+        for place in phases(stride, x.shape[2:]):
+            _write_phase(at, image, kernels, phase_view(view, stride, place), phase_of(e, place))
+        at.places[whole] = Memory(view)
+    if copies > 1:
+        apart = Symbol((x.shape[0], x.shape[1], copies, *x.shape[2:]), x.dtype)
+        at.places[apart] = Memory(_apart(at.plain(whole), copies))
+        at.reduce("Sum", apart, (2,), x, x.dtype)
+
+
+def weight(at: Lowering, e: Equation) -> None:
+    """w[c, k] = Σ_n Σ_p x[n, c, p·stride + k·dilation − padding] · g[n, c, p]."""
+    (x, g), (w,), n = e.inputs, e.outputs, len(e.parameters["stride"])
+    windows = windows_of(_image(at, e, x), e, w.shape[2:])
+    wide = _is_wide(w)
+    upstream = bordered(at, g, (0,) * n, (0,) * n, channels_last=True) if wide else pixels_last(at, g)
+    shape = (*w.shape, g.shape[0], *g.shape[2:])
+    (images, channel, *rest), us = windows.strides, upstream.strides
+    a = replace(windows, shape=shape, strides=(channel, 0, *rest[n:], images, *rest[:n]))
+    b = replace(upstream, shape=shape, strides=(us[1], 0, *(0,) * n, us[0], *us[2:]))
+    first = n + 2
+    pixels = tuple(range(first, first + n + 1))
+    order = [*pixels, *range(1, n + 2), 0] if wide else list(range(len(shape)))
+    group = sum_of_products(at, a, b, pixels, w, order)
+    if wide:
+        _let_slide(group, list(range(first + 1, first + 1 + n)), list(range(2, n + 2)), 0, collects=True)
+
+
+def _is_wide(w: Any) -> bool:
+    return int(w.shape[0]) >= FEW_CHANNELS
+
+
+def _image(at: Lowering, e: Equation, x: Any) -> View:
+    """The image in memory with its border; every channel as often as there are results for it."""
+    w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
+    _, padding, _ = settings_of(e)
+    copies, wide = copies_of_channels(e), _is_wide(w)
+    if copies == 1:
+        return bordered(at, x, padding, padding, channels_last=wide)
+    key = (at.key(x), "repeated", copies, padding)
+    if key not in at.copies:
+        shape = (x.shape[0], x.shape[1] * copies, *x.shape[2:])
+        order = [0, *range(2, len(shape)), 1] if wide else range(len(shape))
+        view = at.allocate(shape, x.dtype, range(len(shape)), order, padding)
+        repeated = Symbol((x.shape[0], x.shape[1], copies, *x.shape[2:]), x.dtype)
+        source = at.plain(x)
+        strides = (*source.strides[:2], 0, *source.strides[2:])
+        at.places[repeated] = Memory(replace(source, shape=repeated.shape, strides=strides))
+        at.into(repeated, _apart(view, copies))
+        at.copies[key] = view
+    return at.copies[key]
+
+
+def _apart(view: View, copies: int) -> View:
+    """(n, c·copies, …) as (n, c, copies, …)."""
+    (images, channels, *size), (by_image, by_channel, *steps) = view.shape, view.strides
+    shape = (images, channels // copies, copies, *size)
+    return replace(view, shape=shape, strides=(by_image, by_channel * copies, by_channel, *steps))
+
+
+def _kernels(at: Lowering, w: Any, n: int) -> View:
+    """The weight (c, 1, kernel…), its channels contiguous if vectors lie along them."""
+    if not _is_wide(w):
+        return at.plain(w)
+    return weight_in_order(at, w, (*range(2, n + 2), 1, 0)).permute((n + 1, n, *range(n)))
+
+
+def _slide(at: Lowering, windows: View, kernels: View, y: Symbol) -> None:
+    """y[n, c, p…] = Σ_k windows[n, c, p…, k…] · kernels[c, 0, k…]."""
+    n = len(y.shape) - 2
+    taps = tuple(range(n + 2, 2 * n + 2))
+    spread = replace(kernels, shape=windows.shape, strides=(0, kernels.strides[0], *(0,) * n, *kernels.strides[2:]))
+    wide = kernels.shape[0] >= FEW_CHANNELS
+    order = [0, *range(2, n + 2), 1, *taps] if wide else list(range(len(windows.shape)))
+    group = sum_of_products(at, windows, spread, taps, y, order)
+    if wide:
+        _let_slide(group, list(range(2, n + 2)), list(taps), 1, collects=False)
+
+
+def _let_slide(group: Group, pixels: Sequence[int], taps: Sequence[int], vector: int, collects: bool) -> None:
+    """Walk along the last dimension of the pixels that has more than one, and write out the window's."""
+    nest = group.nest
+    if not any(node.op in REDUCTIONS for node in nest.nodes):
+        return  # a kernel of a single entry
+    last = max((i for i, axis in enumerate(pixels) if nest.extents[axis] > 1), default=len(pixels) - 1)
+    others = [axis for i, axis in enumerate(taps) if i != last]
+    nest.sliding = Sliding(pixels[last], taps[last], tuple(reversed(others)), vector, collects)
+
+
+def _windows_of_phase(image: View, phase: Phase) -> View:
+    """What the entries of a phase read of y: (n, c, size…, count…), the window's entries from the last to the first."""
+    spatial = image.strides[2:]
+    strides = (*image.strides, *(s * back for s, back in zip(spatial, phase.back, strict=True)))
+    offset = image.offset + sum(start * s for start, s in zip(phase.start, spatial, strict=True))
+    return replace(image, shape=(*image.shape[:2], *phase.size, *phase.count), strides=strides, offset=offset)
+
+
+def _of_phase(kernels: View, phase: Phase) -> View:
+    return phase.kernel(kernels).flip(tuple(range(2, 2 + len(phase.place))))
+
+
+def _write_phase(at: Lowering, image: View, kernels: View, target: View, phase: Phase | None) -> None:
+    if phase is None:
+        write_zeros(at, target)
+        return
+    part = Symbol(target.shape, target.dtype)
+    _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase), part)
+    inside = at.places[part]
+    assert isinstance(inside, Inside)
+    inside.group.open = False
+    strides: dict[int, int] = {a: target.strides[d] for d, a in enumerate(inside.axes) if a is not None}
+    inside.group.nest.stores.append((inside.node, Operand(target.buffer, target.offset, strides)))
+    at.writes_apart(inside.group, target.buffer)

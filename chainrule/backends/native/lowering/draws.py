@@ -1,0 +1,73 @@
+"""Random draws as loops: each entry from the generator's state and its own number, so draws fuse like anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.native.language.halves import is_half
+from chainrule.backends.native.lowering.fuse import Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.lowering.rules import RULES, rule
+from chainrule.primitives.value import Shape
+from chainrule.program.graph import Equation
+
+_integer, _boolean = np.dtype(np.int64), np.dtype(np.bool_)
+
+
+@rule
+def lower_RandomUniform(at: Lowering, e: Equation) -> bool:
+    """An open group: what follows (a comparison, a product with a mask) joins it."""
+    (z,) = e.outputs
+    if is_half(z.dtype):
+        return False
+    group = at.group(Nest(list(z.shape)), order=list(range(len(z.shape))))
+    node = group.nest.add(
+        e.primitive.name, [*_state(at, group, e), _number(group.nest, z.shape)], z.dtype, e.parameters
+    )
+    axes = tuple(d if d in node.axes else None for d in range(len(z.shape)))
+    at.put(z, Inside(group, node, axes, tuple(z.shape)))
+    return True
+
+
+RULES["RandomNormal"] = RULES["RandomIntegers"] = lower_RandomUniform
+
+
+def _state(at: Lowering, group: Group, e: Equation) -> list[Node]:
+    """The key, and the low and the high half of the counter."""
+    view = at.plain(e.inputs[0])
+    return [at.load(group, Memory(view.index((i,))), []) for i in range(3)]
+
+
+def _number(nest: Nest, shape: Shape) -> Node:
+    """Which entry of the draw it is, counted row by row."""
+    number: Any = None
+    step = 1
+    for d in reversed(range(len(shape))):
+        if shape[d] != 1:
+            here = nest.position(d, _integer)
+            if step != 1:
+                here = nest.add("Multiply", [here, nest.constant(step, _integer)], _integer)
+            number = here if number is None else nest.add("Add", [here, number], _integer)
+        step *= shape[d]
+    return nest.constant(0, _integer) if number is None else number
+
+
+@rule
+def lower_RandomAdvance(at: Lowering, e: Equation) -> bool:
+    """The counter of 128 bits moves on: where its low half wraps around, the high half counts one more."""
+    (z,) = e.outputs
+    group = at.group(Nest([]), open=False)
+    nest = group.nest
+    key, low, high = _state(at, group, e)
+    new = nest.add("Add", [low, nest.constant(e.parameters["blocks"], _integer)], _integer)
+    flip = nest.constant(-(2**63), _integer)  # compares as if without a sign
+    turned = [nest.add("BitwiseXor", [x, flip], _integer) for x in (new, low)]
+    carry = nest.add("Cast", [nest.add("Less", turned, _boolean)], _integer)
+    view = at.allocate(z.shape, z.dtype, [0], [0], ())
+    for i, node in enumerate((key, new, nest.add("Add", [high, carry], _integer))):
+        nest.stores.append((node, Operand(view.buffer, view.offset + i, {})))
+    at.written(group, view.buffer)
+    at.places[z] = Memory(view)
+    return True

@@ -1,0 +1,199 @@
+"""Long loops with a carry: the body is lowered once, and the driver goes round.
+
+What moves has an address of its own that is a step further each time round: a row of a sequence, a row of what is
+stacked. The carry turns about between two places: what one time writes is what the next one reads. The number of times
+is a number in the table, so another length needs no other code.
+
+>>> import chainrule
+>>> total = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: ((h * x).sin(), h), h, xs))
+>>> _ = total(chainrule.ones(8), chainrule.ones(50_000, 8)); print(total.explain())
+5 kernels in 3 stages, 2 functions, 1.5 MB of working memory
+   0  [8] copy
+   1  50000 times
+   1    [8] Multiply Sin
+   1    [8] copy
+   1  … and again
+   2  [8] copy
+   2  [50000×8] copy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from chainrule.backends.native.lowering.fuse import Constant, Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.nest import Nest
+from chainrule.backends.native.lowering.views import Buffer, View
+from chainrule.backends.native.plan import does_something, scheduled
+from chainrule.primitives.value import Symbol
+from chainrule.program.graph import Equation, Graph
+
+
+class Moving(NamedTuple):
+    """What lies elsewhere each time round.
+
+    Attributes:
+        buffer: as the body's kernels see it.
+        within: the buffer that it is a part of.
+        offset: where it begins there the first time, in bytes.
+        step: how much further it is each time, in bytes.
+        other: for a carry the buffer with which it exchanges places each time.
+    """
+
+    buffer: Buffer
+    within: Buffer
+    offset: int = 0
+    step: int = 0
+    other: Buffer | None = None
+
+
+@dataclass(eq=False)
+class Loop:
+    """A body and how often it is run.
+
+    Attributes:
+        groups, when: the body's kernels in order, with the number of barriers before each.
+        count: how many times.
+        moving: what moves.
+    """
+
+    groups: list[Group]
+    when: list[int]
+    count: int
+    moving: list[Moving]
+
+
+class _Carry(NamedTuple):
+    """The two places of a carry: where it lies at first, and as the body sees what it reads and writes."""
+
+    first: View
+    second: View
+    now: View
+    new: View
+
+
+def lower_loop(at: Lowering, e: Equation, body: Graph) -> bool:
+    """A scan as a loop; False if an operation of its body has no native code."""
+    p = e.parameters
+    carries, sequences, length = p["carries"], p["sequences"], p["length"]
+    first, way = (length - 1, -1) if p["reverse"] else (0, 1)
+    given: dict[Symbol, Any] = {}
+    moving: list[Moving] = []
+    for symbol, x in zip(body.inputs[carries:], e.inputs[carries:], strict=True):
+        place = at.place(x)
+        if isinstance(place, Constant):
+            given[symbol] = place._replace(shape=tuple(symbol.shape))
+        elif symbol in body.inputs[carries + sequences :]:
+            given[symbol] = Memory(at.plain(x))
+        else:
+            part, moved = _moving(at.plain(x), first, way)
+            given[symbol] = Memory(part)
+            moving.append(moved)
+    turning = [
+        _two_places(at, x, order) for x, order in zip(body.inputs, _orders(at, body, given, carries), strict=False)
+    ]
+    given.update((symbol, Memory(carry.now)) for symbol, carry in zip(body.inputs, turning, strict=False))
+    writes = [(x, carry.new) for x, carry in zip(body.outputs, turning, strict=False)]
+    stacks: dict[Any, View] = {}
+    for symbol, x in zip(e.outputs[carries:], body.outputs[carries:], strict=True):
+        key = x if isinstance(x, Symbol) else symbol
+        if key not in stacks:  # what two results share is stacked once
+            dims = list(range(len(symbol.shape)))
+            stacks[key] = at.allocate(tuple(symbol.shape), symbol.dtype, dims, dims, ())
+            part, moved = _moving(stacks[key], first, way)
+            moving.append(moved)
+            writes.append((x, part))
+        at.places[symbol] = Memory(stacks[key])
+    inner = at.lower_body(body, given, writes)
+    if any(group.call is not None for group in inner.groups):
+        return False
+    for symbol, x, carry in zip(e.outputs, e.inputs, turning, strict=False):
+        at.into(x, carry.first)
+        at.places[symbol] = Memory(carry.second if length % 2 else carry.first)
+        moving.append(Moving(carry.now.buffer, carry.first.buffer, other=carry.new.buffer))
+        moving.append(Moving(carry.new.buffer, carry.second.buffer))
+    groups, when = scheduled([group for group in inner.groups if does_something(group)])
+    _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
+    return True
+
+
+def _moving(view: View, first: int, way: int) -> tuple[View, Moving]:
+    """One step of a stack as the body sees it, and how it moves."""
+    size = view.dtype.itemsize
+    part = view.index((first,))
+    behind = sum(min(0, (n - 1) * s) for n, s in zip(part.shape, part.strides, strict=True))
+    span = 1 + sum(abs((n - 1) * s) for n, s in zip(part.shape, part.strides, strict=True) if n)
+    buffer = Buffer(view.dtype, span, "moving")
+    moved = Moving(buffer, view.buffer, (part.offset + behind) * size, way * view.strides[0] * size)
+    return View(buffer, part.shape, part.strides, -behind), moved
+
+
+def _two_places(at: Lowering, symbol: Symbol, order: Sequence[int]) -> _Carry:
+    """Memory for a carry and for the next one."""
+    shape = tuple(symbol.shape)
+    first, second = (at.allocate(shape, symbol.dtype, range(len(shape)), order, ()) for _ in range(2))
+    now, new = (View(Buffer(symbol.dtype, first.buffer.size, "carry"), shape, first.strides) for _ in range(2))
+    return _Carry(first, second, now, new)
+
+
+def _orders(at: Lowering, body: Graph, given: dict[Symbol, Any], carries: int) -> list[list[int]]:
+    """In which order of dimensions each carry lies: as the body makes the next one, if it reads rows of the last."""
+    plain = [list(range(len(x.shape))) for x in body.inputs[:carries]]
+    if all(len(order) < 2 for order in plain):
+        return plain
+    trial = dict(given)
+    trial.update((x, Memory(_two_places(at, x, order).now)) for x, order in zip(body.inputs, plain, strict=False))
+    inner = at.lower_body(body, trial, [])
+    return [_order(inner.place(x), order) for x, order in zip(body.outputs, plain, strict=False)]
+
+
+def _order(place: Any, plain: list[int]) -> list[int]:
+    """The dimensions of a value from far apart to close together, as it is made."""
+    if isinstance(place, Inside):
+        rank: dict[int | None, int] = {axis: i for i, axis in enumerate(place.group.order)}
+        return sorted(plain, key=lambda d: (rank.get(place.axes[d], -1), d))
+    if isinstance(place, Memory) and all(place.view.strides):
+        return sorted(plain, key=lambda d: -abs(place.view.strides[d]))
+    return plain
+
+
+def _enter(at: Lowering, inner: Lowering, loop: Loop, carried: Sequence[Buffer], stacks: dict[Any, View]) -> None:
+    """The loop as one group of the whole: it reads what its body reads and what moves lies in, and writes its own."""
+    group = at.group(Nest([]), open=False)
+    group.loop = loop
+    group.checks = any(part.checks for part in loop.groups)
+    touched = {buffer for part in loop.groups for buffer in part.reads | part.writes}
+    own = {buffer for buffer in inner.buffers if buffer in touched}
+    seen = {moved.buffer for moved in loop.moving}
+    made = {*own, *carried, *[view.buffer for view in stacks.values()]}
+    for buffer in sorted((touched | {moved.within for moved in loop.moving}) - seen - own, key=id):
+        at.read(group, buffer)
+    at.buffers += [buffer for buffer in inner.buffers if buffer in own]
+    for buffer in made:
+        at.written(group, buffer)
+
+
+class Row(NamedTuple):
+    """A row of the table: its group, the number of barriers before it, how often it runs, and whether in a loop."""
+
+    group: Group
+    stage: int
+    times: int
+    looped: bool
+
+
+def flattened(groups: Sequence[Group], when: Sequence[int]) -> list[Row]:
+    """The rows of the table: a loop is a row, its body, and a row that ends it."""
+    rows: list[Row] = []
+    stage, last = 0, 0
+    for group, epoch in zip(groups, when, strict=True):
+        stage, last = stage + epoch - last, epoch
+        loop = group.loop
+        rows.append(Row(group, stage, 1, loop is not None))
+        if loop is not None:
+            rows += [Row(g, stage + at, loop.count, True) for g, at in zip(loop.groups, loop.when, strict=True)]
+            stage += max(loop.when, default=0)
+            rows.append(Row(Group(group.number, Nest([]), loop=loop, open=False, ends=True), stage, loop.count, True))
+    return rows

@@ -1,0 +1,229 @@
+"""From equations to groups: which layouts are wished for, the walk, and what must be written in the end.
+
+A convolution's weight, (out, in, height, width) to the user, lies as (height, width, in, out) in a program's memory:
+
+>>> import chainrule
+>>> from chainrule.compiler.trace import trace_step
+>>> w = chainrule.ones(16, 12, 3, 3)
+>>> convolve = chainrule.nn.functional.conv2d
+>>> graph = trace_step(lambda tensors: [convolve(tensors[0], w)], [chainrule.ones(1, 12, 8, 8)]).graph()
+>>> cells = [symbol for symbol in graph.inputs if symbol.shape == w.shape]
+>>> wished_orders(graph.equations, cells)[cells[0]]
+(2, 3, 1, 0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chainrule.backends.native.language.vector_math import FUNCTIONS
+from chainrule.backends.native.lowering import (  # noqa: F401  (they register their rules)
+    contract,
+    convolve,
+    draws,
+    moves,
+    running,
+    sorting,
+    unroll,
+)
+from chainrule.backends.native.lowering.fuse import Constant, Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.images import halo_of
+from chainrule.backends.native.lowering.nest import Operand
+from chainrule.backends.native.lowering.rules import RULES
+from chainrule.backends.native.lowering.views import Buffer, View
+from chainrule.primitives.value import Shape, Symbol
+from chainrule.program.graph import Equation, Graph
+
+ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
+_CONVOLUTIONS = frozenset({"Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
+
+
+class Write:
+    """A place outside of the arena that must hold a value in the end."""
+
+    def __init__(self, value: Any, view: View) -> None:
+        self.value, self.view = value, view
+
+
+def wished_orders(
+    equations: Sequence[Equation], cells: Sequence[Symbol], chosen: Mapping[Symbol, Shape] | None = None
+) -> dict[Any, Shape]:
+    """In which order of dimensions cells, and what is combined with them entry by entry, should lie in memory.
+
+    Weights of convolutions lie as (kernel…, channels in, channels out), so that neither they nor their gradients have
+    to be rearranged; other cells lie as was `chosen` for them before, or row-major.
+    """
+    leader: dict[Any, Any] = {}
+
+    def find(x: Any) -> Any:
+        while leader.get(x, x) is not x:
+            x = leader[x]
+        return x
+
+    orders: dict[Any, Shape] = {}
+    chosen = chosen or {}
+    for e in equations:
+        symbols = [x for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)]
+        if e.primitive.name in ELEMENTWISE:
+            for other in symbols[1:]:
+                if other.shape == symbols[0].shape:
+                    leader[find(other)] = find(symbols[0])
+    for cell, order in chosen.items():
+        if order != tuple(range(len(order))):
+            orders[find(cell)] = order
+    for e in equations:
+        if e.primitive.name in _CONVOLUTIONS:
+            w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
+            if isinstance(w, Symbol):
+                orders[find(w)] = (*range(2, len(w.shape)), 1, 0)
+    wishes: dict[Any, Shape] = {}
+    touched = {find(cell) for cell in cells}
+    members = {x for e in equations for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)} | set(cells)
+    for x in members:
+        root = find(x)
+        if root in orders:
+            wishes[x] = orders[root]
+        elif root in touched:
+            wishes[x] = tuple(range(len(x.shape)))
+    _wish_for_loops(equations, wishes)
+    return wishes
+
+
+def _wish_for_loops(equations: Sequence[Equation], wishes: dict[Any, Shape]) -> None:
+    """What a loop adds to the products of its steps should lie as these do: the samples closest together.
+
+    A step's product h·Wᵀ is computed as W·hᵀ, whose rows are the weight's: nothing has to be rearranged in any step.
+    """
+    made_by = {symbol: e for e in equations for symbol in e.outputs}
+    for e in equations:
+        if e.primitive.name != "Scan":
+            continue
+        body, carries = e.parameters["body"], e.parameters["carries"]
+        shapes = {x.outputs[0].shape for x in body.equations if x.primitive.name == "MatMul"}
+        for row, x in zip(body.inputs[carries:], e.inputs[carries:], strict=False):
+            if len(row.shape) == 2 and row.shape in shapes and isinstance(x, Symbol) and row.shape[0] >= 16:
+                _wish_back(x, made_by, wishes)
+
+
+def _wish_back(x: Any, made_by: dict[Any, Equation], wishes: dict[Any, Shape]) -> None:
+    """Follow a value to the product it comes from and wish that product turned."""
+    for _ in range(20):
+        e = made_by.get(x)
+        if e is None:
+            return
+        if e.primitive.name == "MatMul" and len(x.shape) == 2:
+            wishes[x] = (1, 0)
+            return
+        if e.primitive.name not in ELEMENTWISE and e.primitive.name != "Reshape":
+            return
+        larger = [y for y in e.inputs if isinstance(y, Symbol) and y.size == x.size and y in made_by]
+        if not larger:
+            return
+        x = next((y for y in larger if made_by[y].primitive.name != "Broadcast"), larger[0])
+
+
+def lower(
+    equations: Sequence[Equation],
+    inputs: Sequence[tuple[Symbol, View]],
+    writes: Sequence[Write],
+    wishes: dict[Any, Shape],
+) -> Lowering:
+    """Build the groups. Inputs are in memory already; writes come last."""
+    at = _empty(equations)
+    at.wishes = wishes
+    at.places.update((symbol, Memory(view)) for symbol, view in inputs)
+    at.run(equations, RULES)
+    _write_all(at, writes)
+    return at
+
+
+def lower_body(body: Graph, given: dict[Symbol, Any], writes: Sequence[tuple[Any, View]]) -> Lowering:
+    """Build the groups of a loop's body: its inputs are at given places, its results have to be in views."""
+    at = _empty(body.equations)
+    at.in_loop = True
+    at.places.update(given)
+    at.homes.update((x, view) for x, view in writes if isinstance(x, Symbol) and x not in given)
+    at.run(body.equations, RULES)
+    _write_all(at, [Write(x, view) for x, view in writes])
+    return at
+
+
+def _empty(equations: Sequence[Equation]) -> Lowering:
+    """A walk that knows which values convolutions need a border around."""
+    halos: dict[Any, Shape] = {}
+    for e in equations:
+        if e.primitive.name in _CONVOLUTIONS:
+            for value, halo in halo_of(e):
+                if isinstance(value, Symbol) and any(halo):
+                    old = halos.get(value, (0,) * len(halo))
+                    halos[value] = tuple(max(a, b) for a, b in zip(old, halo, strict=True))
+    at = Lowering(ELEMENTWISE, halos)
+    at.lower_body = lower_body
+    return at
+
+
+def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
+    """Write results and changed cells: where it is computed, if everybody has read the old value by then.
+
+    Nothing is written to a cell before all that may fail is over, so an error leaves every cell as it was.
+    """
+    written = {write.view.buffer for write in writes}
+    rest = []
+    for write in writes:
+        place = at.place(write.value)
+        if isinstance(place, Memory) and place.gathers and not write.view.buffer.lasting:
+            at.into(write.value, write.view)  # a look-up may fail, so it is over before anything that lasts is written
+            continue
+        if isinstance(place, Memory) and place.view != write.view and (place.gathers or place.view.buffer in written):
+            at.places[at.key(write.value)] = at.copy(write.value)  # what another cell holds, before that one changes
+        rest.append(write)
+    writes = rest
+    for write in writes:
+        place = at.place(write.value)
+        if isinstance(place, Inside) and _direct(at, place, write.view):
+            group = place.group
+            strides = {a: write.view.strides[d] for d, a in enumerate(place.axes) if a is not None}
+            group.nest.stores.append((place.node, Operand(write.view.buffer, write.view.offset, strides)))
+            at.wait(group, _before(at, group, write.view.buffer))
+            at.written(group, write.view.buffer)
+        elif isinstance(place, Memory) and place.view == write.view:
+            continue
+        else:
+            at.memory(write.value)
+            write.view.buffer.name = "late"
+    for write in writes:
+        if write.view.buffer.name != "late":
+            continue
+        before = list(at.groups)
+        at.into(write.value, write.view)
+        at.wait(at.groups[-1], before)
+
+
+def _before(at: Lowering, group: Group, buffer: Buffer) -> list[Group]:
+    """Who must have run before a group may write to a buffer outside: its readers, and everybody who may fail."""
+    lasting = buffer.lasting
+    return [g for g in at.groups if g is not group and (buffer in g.reads or (lasting and g.checks))]
+
+
+def _direct(at: Lowering, place: Inside, view: View) -> bool:
+    group = place.group
+    if isinstance(place, Constant) or group.nest.split is not None:
+        return False
+    covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
+    if not covered or (group.checks and view.buffer.lasting) or at.writers.get(view.buffer):
+        return False
+    if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
+        return False
+    strides = {a: view.strides[d] for d, a in enumerate(place.axes) if a is not None and view.shape[d] != 1}
+    kept = {a for a, n in enumerate(group.nest.extents) if n != 1} - group.nest.reduced
+    once = kept <= set(strides)
+    for node in group.nest.nodes:  # what the group itself reads there, it must read entry for entry
+        if node.op == "load" and node.detail.buffer is view.buffer:
+            if {a: s for a, s in node.detail.strides.items() if s} != strides or node.detail.offset != view.offset:
+                return False
+            if not once:
+                return False  # written again and again, it would be read when it is new already
+            if node.detail.terms or node.detail.guards or node.axes & group.nest.reduced:
+                return False  # a walk along reduced axes may come again and would read what was written
+    return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])

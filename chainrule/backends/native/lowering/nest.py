@@ -1,0 +1,201 @@
+"""A nest: one loop over a grid of places that computes several values at once.
+
+Fused elementwise work becomes a nest without reduced axes; a row's softmax is a nest whose columns are reduced and
+then walked again; the gradient of a bias is one whose rows are reduced. Every value knows along which axes of the
+grid it varies; what varies along fewer axes is computed further outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from chainrule.backends.native.lowering.views import Buffer, View
+from chainrule.primitives.value import DataType
+
+#: Reductions: the operations whose result no longer varies along the reduced axes.
+REDUCTIONS = frozenset({"Sum", "Product", "Amax", "Argmax"})
+#: What is known at each place of a walk along the reduced axis: the sum so far, where the largest so far stands.
+RUNNING = frozenset({"RunningSum", "RunningArgmax", "RunningArgmin"})
+
+
+class Guard(NamedTuple):
+    """Along an axis, memory holds entries only at low ≤ index < high; elsewhere the operand is a constant."""
+
+    axis: int
+    low: int
+    high: int
+
+
+class Term(NamedTuple):
+    """An index found in another value: the address moves by index · stride. It counts from the end if negative."""
+
+    place: Node
+    extent: int
+    stride: int
+
+
+@dataclass(eq=False)
+class Operand:
+    """Where a nest reads or writes: a buffer, and a stride for each axis along which the place moves.
+
+    One that `reports` writes nothing: where the value that is stored there is true, a check has failed.
+    """
+
+    buffer: Buffer
+    offset: int
+    strides: dict[int, int]
+    guards: tuple[Guard, ...] = ()
+    constant: float = 0
+    terms: tuple[Term, ...] = ()
+    reports: bool = False
+
+    @property
+    def dtype(self) -> DataType:
+        """The data type of the entries."""
+        return self.buffer.dtype
+
+
+@dataclass(eq=False)
+class Node:
+    """One value within a nest.
+
+    Attributes:
+        op: a primitive's name, or "load", "constant", "position" (of an axis), "block" (what a contraction made).
+        inputs: the values it is made of.
+        axes: along which axes of the nest it varies.
+        detail: the operand of a load, the number of a constant, the axis of a position, settings otherwise.
+    """
+
+    op: str
+    inputs: tuple[Node, ...]
+    dtype: DataType
+    axes: frozenset[int]
+    detail: Any = None
+
+
+class Sliding(NamedTuple):
+    """How the one sum of a nest is walked whose terms are an image's entries in a window times something else.
+
+    Neighbouring windows share what they read, so some of them are summed side by side and the window is written out.
+
+    Attributes:
+        along: the axis along which the window slides.
+        tap: the window's axis of the same dimension of the image.
+        others: the window's other axes, the closest together in memory first.
+        vector: the axis along which vectors lie.
+        collects: whether the window's entries are what is summed up (a kernel's gradient), and not what is summed over.
+    """
+
+    along: int
+    tap: int
+    others: tuple[int, ...]
+    vector: int
+    collects: bool
+
+    @property
+    def axes(self) -> set[int]:
+        """All of them."""
+        return {self.along, self.tap, *self.others, self.vector}
+
+
+class Sorting(NamedTuple):
+    """Rows that are sorted: (rows, length) of each view; what is written lies densely."""
+
+    source: View
+    values: View
+    indices: View
+    descending: bool
+
+
+@dataclass(eq=False)
+class Nest:
+    """The grid, the values computed on it, and which of them are written where.
+
+    Attributes:
+        extents: of the axes.
+        reduced: the axes that reductions walk along.
+        nodes: the values, each after those it is made of.
+        stores: what is written to memory.
+        split: a reduced axis that is cut, and the length of the pieces. Each is reduced for itself; where the results
+            are written, the operand has a stride for axis −1, the number of the piece.
+        sequential: the reduced axes are walked in order and vectors never lie along them, because what is written at
+            one place may be read at the next.
+        sliding: how its sum is walked, if that is the sum over a sliding window.
+        sorting: what it sorts, if that is all it does.
+        path: the module path of what it computes, for messages and profiles.
+    """
+
+    extents: list[int] = field(default_factory=list)
+    reduced: frozenset[int] = frozenset()
+    nodes: list[Node] = field(default_factory=list)
+    stores: list[tuple[Node, Operand]] = field(default_factory=list)
+    split: tuple[int, int] | None = None
+    sequential: bool = False
+    sliding: Sliding | None = None
+    sorting: Sorting | None = None
+    path: str = ""
+    title: str = ""
+
+    def add(self, op: str, inputs: Sequence[Node], dtype: DataType, detail: Any = None) -> Node:
+        """A value that varies along the axes of what it is made of."""
+        axes = frozenset[int]().union(*(node.axes for node in inputs))
+        if op in REDUCTIONS:
+            axes -= self.reduced
+        return self.append(Node(op, tuple(inputs), dtype, axes, detail))
+
+    def append(self, node: Node) -> Node:
+        """Put a value behind the others."""
+        self.nodes.append(node)
+        return node
+
+    def load(self, operand: Operand) -> Node:
+        """A value read from memory."""
+        axes = {axis for axis, stride in operand.strides.items() if stride and self.extents[axis] != 1}
+        axes |= {guard.axis for guard in operand.guards}
+        for term in operand.terms:
+            axes |= term.place.axes
+        inputs = tuple(term.place for term in operand.terms)
+        return self.append(Node("load", inputs, operand.dtype, frozenset(axes), operand))
+
+    def constant(self, value: Any, dtype: DataType) -> Node:
+        """A number."""
+        return self.append(Node("constant", (), dtype, frozenset(), value))
+
+    def position(self, axis: int, dtype: DataType) -> Node:
+        """The index along an axis."""
+        return self.append(Node("position", (), dtype, frozenset([axis]), axis))
+
+    def take_in(self, other: Nest, axes: dict[int, int]) -> None:
+        """All of another nest, whose axes are these of ours; its values come first, for ours may be made of them."""
+        for node in other.nodes:
+            node.axes = frozenset(axes[axis] for axis in node.axes)
+            if node.op == "position":
+                node.detail = axes[node.detail]
+        for operand in other.operands():
+            operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
+            operand.guards = tuple(guard._replace(axis=axes[guard.axis]) for guard in operand.guards)
+        self.nodes = [*other.nodes, *self.nodes]
+        self.stores += other.stores
+
+    def operands(self) -> list[Operand]:
+        """All places it reads and writes, in a fixed order."""
+        loads = [node.detail for node in self.nodes if node.op == "load"]
+        return [*loads, *(operand for _, operand in self.stores)]
+
+    def operands_along(self, axis: int) -> list[Operand]:
+        """Those operands that move along an axis."""
+        return [operand for operand in self.operands() if operand.strides.get(axis)]
+
+    def drop_unused(self) -> None:
+        """Forget values that no store needs."""
+        needed = {id(node) for node, _ in self.stores}
+        for _, operand in self.stores:
+            needed |= {id(term.place) for term in operand.terms}
+        kept = []
+        for node in reversed(self.nodes):
+            if id(node) in needed:
+                kept.append(node)
+                needed |= {id(x) for x in node.inputs}
+        self.nodes = kept[::-1]
