@@ -36,7 +36,8 @@ LEVELS = """
     train
     transfer
     models
-    rl tasks vision
+    generative robust rl vision
+    tasks
     cli
     __main__
 """
@@ -143,3 +144,21 @@ def test_files_import_each_other_in_no_circle() -> None:
         if apart and not any(file.startswith(folder) and module.startswith(folder) for folder in KNOWN):
             below[file].add(module)
     TopologicalSorter(below).prepare()  # its error names the files
+
+
+#: Folders of the native backend that must not know others, see docs/architecture.md.
+APART = {
+    "language": ("lowering", "emitting", "executable", "run.driver", "run.pool", "run.functions"),
+    "lowering": ("emitting", "executable", "bounds", "profile", "run.driver", "run.pool", "run.functions"),
+    "emitting": ("executable", "bounds", "profile", "run.driver", "run.pool", "run.functions"),
+    "run": ("lowering", "emitting", "executable", "plan"),
+}
+
+
+def test_folders_of_the_native_backend_decide_one_thing_each() -> None:
+    native = "chainrule.backends.native."
+    for module, path in modules().items():
+        folder = module.removeprefix(native).split(".")[0]
+        for found in imports_in(path) if module.startswith(native) and folder in APART else ():
+            for other in APART[folder]:
+                assert not (found.module + ".").startswith(f"{native}{other}."), f"{module}:{found.line} knows {other}"
