@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from chainrule.backends.native.executable import describe
 from chainrule.backends.native.lowering.contract import Product
-from chainrule.backends.native.lowering.fuse import Group
+from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Nest, Operand
 from chainrule.backends.native.lowering.views import Buffer
 from chainrule.errors import ChainruleError

@@ -20,7 +20,8 @@ from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS
-from chainrule.backends.native.lowering.fuse import Group, Lowering
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, flattened
 from chainrule.backends.native.lowering.views import View
 from chainrule.backends.native.plan import does_something, place_buffers, scheduled
@@ -114,6 +115,7 @@ class Builder:
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
         kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
         nest, bits, product = group.nest, vector_bits(), group.product
+        nest.drop_unused()
         if product is None:
             kernel = kernel_for(nest, lambda: kind_of_emitter(nest, "kernel", bits).emit(), bits)
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)

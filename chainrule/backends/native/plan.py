@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.backends.memory import ALIGNMENT, SLACK
-from chainrule.backends.native.lowering.fuse import Group
+from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.views import Buffer
 
 #: A group that walks over fewer places than this is small: it can run early or late without holding much memory.

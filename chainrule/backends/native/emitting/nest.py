@@ -203,8 +203,7 @@ class Emitter:
     """Writes the function of one nest."""
 
     def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
-        nest.drop_unused()
-        self.nest = nest
+        self.nest = nest = nest.copy()  # how it is walked is changed below
         if nest.split is not None:
             _cut(nest, *nest.split)
         _turn_inside_out(nest)

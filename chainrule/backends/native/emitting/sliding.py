@@ -30,6 +30,7 @@ class SlidingEmitter(Emitter):
 
     def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
         super().__init__(nest, name, vector_bits)
+        nest = self.nest
         assert nest.sliding is not None
         self.sliding = nest.sliding
         (self.total,) = (node for node in nest.nodes if node.op in REDUCTIONS)

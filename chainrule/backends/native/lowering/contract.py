@@ -24,7 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.backends.native.lowering.fuse import Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest, Node, Operand
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.backends.native.lowering.views import Buffer, View

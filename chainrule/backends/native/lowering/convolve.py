@@ -17,7 +17,8 @@ from typing import Any
 
 from chainrule.backends.native.lowering import depthwise
 from chainrule.backends.native.lowering.contract import Product, contract, split
-from chainrule.backends.native.lowering.fuse import FEW_CHANNELS, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Inside, Memory
 from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.backends.native.lowering.fuse import FEW_CHANNELS, Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group, Inside, Memory
 from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,

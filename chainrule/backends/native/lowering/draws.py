@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.native.language.halves import is_half
-from chainrule.backends.native.lowering.fuse import Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Group, Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest, Node, Operand
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.primitives.value import Shape

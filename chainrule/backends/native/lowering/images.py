@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
-from chainrule.backends.native.lowering.fuse import Group, Inside, Lowering, Memory, image_order
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Group, Inside, Memory, image_order
 from chainrule.backends.native.lowering.nest import Nest, Operand
 from chainrule.backends.native.lowering.views import View, whole_images
 from chainrule.primitives.value import Shape, Symbol

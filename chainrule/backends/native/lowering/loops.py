@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from chainrule.backends.native.lowering.fuse import Constant, Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.backends.native.plan import does_something, scheduled

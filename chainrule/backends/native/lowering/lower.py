@@ -27,7 +27,8 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
     sorting,
     unroll,
 )
-from chainrule.backends.native.lowering.fuse import Constant, Group, Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory
 from chainrule.backends.native.lowering.images import halo_of
 from chainrule.backends.native.lowering.nest import Operand
 from chainrule.backends.native.lowering.rules import RULES

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.lowering.fuse import Constant, Gather, Inside, Lowering, Memory, image_order
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Constant, Gather, Inside, Memory, image_order
 from chainrule.backends.native.lowering.keys import is_count, sliced
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.scatter import scatter

@@ -8,7 +8,7 @@ grid it varies; what varies along fewer axes is computed further outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.lowering.views import Buffer, View
@@ -187,6 +187,20 @@ class Nest:
     def operands_along(self, axis: int) -> list[Operand]:
         """Those operands that move along an axis."""
         return [operand for operand in self.operands() if operand.strides.get(axis)]
+
+    def copy(self) -> Nest:
+        """The same nest, whose walk may be changed without changing this one."""
+        made: dict[int, Node] = {}
+
+        def moved(operand: Operand) -> Operand:
+            terms = tuple([term._replace(place=made[id(term.place)]) for term in operand.terms])
+            return replace(operand, strides=dict(operand.strides), terms=terms)
+
+        for node in self.nodes:
+            detail = moved(node.detail) if node.op == "load" else node.detail
+            made[id(node)] = replace(node, inputs=tuple([made[id(x)] for x in node.inputs]), detail=detail)
+        stores = [(made[id(node)], moved(operand)) for node, operand in self.stores]
+        return replace(self, extents=list(self.extents), nodes=list(made.values()), stores=stores)
 
     def drop_unused(self) -> None:
         """Forget values that no store needs."""

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.backends.native.lowering.fuse import Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest, Node
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.program.graph import Equation

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.lowering.fuse import Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Memory
 from chainrule.backends.native.lowering.keys import is_count, sliced
 from chainrule.backends.native.lowering.nest import Nest, Operand, Term
 from chainrule.primitives.indexing import ARRAY, Range

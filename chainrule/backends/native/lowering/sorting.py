@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from chainrule.backends.native.lowering.fuse import Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Memory
 from chainrule.backends.native.lowering.nest import Nest, Sorting
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.backends.native.lowering.views import View, row_major

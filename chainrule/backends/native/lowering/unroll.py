@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.backends.native.lowering.fuse import Inside, Lowering, Memory
+from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.lowering.loops import lower_loop
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.views import View
