@@ -14,7 +14,8 @@ import numpy as np
 
 from chainrule.backends.memory import SLACK, aligned
 from chainrule.backends.native.emitting.kernels import kernel_for
-from chainrule.backends.native.emitting.nest import Check, Emitter, Offset, Slot
+from chainrule.backends.native.emitting.nest import Emitter
+from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
 from chainrule.backends.native.emitting.product import Walk, emit_tile, numbers_of, tile_shape
 from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.native.emitting.nest import Check, Kernel, Offset, Slot
+from chainrule.backends.native.emitting.numbers import Check, Kernel, Offset, Slot
 from chainrule.backends.native.lowering.nest import Nest, Node, Operand
 from chainrule.backends.native.lowering.views import Buffer
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from chainrule.backends.native.emitting.nest import Offset, Slot
+from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.lowering.contract import Product
 

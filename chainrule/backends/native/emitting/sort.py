@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.emitting.nest import PART, Kernel, Offset, Slot
+from chainrule.backends.native.emitting.numbers import Kernel, Offset, Slot
+from chainrule.backends.native.emitting.walk import PART
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering.nest import Sorting

@@ -1,0 +1,293 @@
+"""The values of a nest as LLVM's language: computed, read from memory, stored, in vectors of any width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
+from chainrule.backends.native.emitting.walk import BUNDLED, bundle, cut, turn_inside_out, walk
+from chainrule.backends.native.language import elementary
+from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.language.draws import DRAWS, draw
+from chainrule.backends.native.language.halves import EXACT, is_half, rounded
+from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Nest, Node, Operand
+
+
+class Values:
+    """Writes the values of a nest: how each is computed, read and stored."""
+
+    def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
+        self.nest = nest = nest.copy()  # how it is walked is changed below
+        if nest.split is not None:
+            cut(nest, *nest.split)
+        turn_inside_out(nest)
+        self.shape = walk(nest)
+        self.bundle = bundle(nest, self.shape)
+        self.operands = nest.operands()
+        self.slots = {id(operand): i for i, operand in enumerate(self.operands)}
+        self.numbers: list[Any] = []
+        self.vector = self.shape.vector
+        self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] + [32])
+        self.strip = self.vector is not None and self.vector not in nest.reduced
+        self.inner = nest.reduced | {BUNDLED}
+        self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
+        self.status = self.check = self.mask = ""
+        self.has_block = False
+        self.side_by_side: int | None = None
+        #: Where the walk is: what is known in each block, the address of each operand, the index along each axis.
+        self.scopes: list[dict[Any, str]] = [{}]
+        self.at: list[dict[int, str]] = []
+        self.index: dict[int, str] = {}
+        self.row = self.piece = ""
+        self._stage()
+
+    # ------------------------------------------------------------------------------------- planning
+
+    def _stage(self) -> None:
+        """For each node the number of walks along the reduced axes that must be over before it is known."""
+        self.stage: dict[int, int] = {}
+        for node in self.nest.nodes:
+            stage = max((self.stage[id(x)] for x in node.inputs), default=0)
+            self.stage[id(node)] = stage + (node.op in REDUCTIONS)
+        self.stages = max(self.stage.values(), default=0)
+
+    def number(self, value: Any) -> str:
+        """A number the code reads from its arguments."""
+        index = len(self.numbers)
+        self.numbers.append(value)
+        return self.code.load("i64", self.code.at("%n", "i64", str(index)))
+
+    def mul(self, x: str, y: str) -> str:
+        """x · y."""
+        return y if x == "1" else x if y == "1" else self.code.op(f"mul i64 {x}, {y}")
+
+    def add(self, x: str, y: str) -> str:
+        """x + y."""
+        return y if x == "0" else x if y == "0" else self.code.op(f"add i64 {x}, {y}")
+
+    # ------------------------------------------------------------------------------------- places
+
+    def _prepare(self) -> dict[int, str]:
+        """Read all numbers the loops need; the answer is where each operand begins."""
+        code, shape = self.code, self.shape
+        self.extent = {axis: self.number(shape.extents[axis]) for axis in (*shape.outer, *shape.reduced)}
+        self.stride = {
+            (id(o), axis): self.number(o.strides[axis] * o.dtype.itemsize)
+            for o in self.operands
+            for axis in (*shape.outer, *shape.reduced, BUNDLED)
+            if o.strides.get(axis, 0) and not (axis == self.vector and abs(o.strides[axis]) == 1)
+        }
+        base = {}
+        for o in self.operands:
+            slot, offset = self.number(Slot(o.buffer)), self.number(Offset(o.buffer, o.offset * o.dtype.itemsize))
+            memory = code.load("ptr", code.at("%bases", "ptr", slot))
+            base[id(o)] = code.op(f"getelementptr i8, ptr {memory}, i64 {offset}")
+        if any(o.terms or o.reports for o in self.operands):
+            self.status, self.check = code.load("ptr", "%bases"), self.number(Check(self.nest.path))
+        self.term_numbers = {
+            (id(o), i): (self.number(t.extent), self.number(t.stride * o.dtype.itemsize))
+            for o in self.operands
+            for i, t in enumerate(o.terms)
+        }
+        self.guard_numbers = {
+            (id(o), i): (self.number(g.low), self.number(g.high)) for o in self.operands for i, g in enumerate(o.guards)
+        }
+        return base
+
+    def _decompose(self, place: str, axes: Sequence[int]) -> dict[int, str]:
+        """The index along each axis from the number of the row."""
+        index = {}
+        for i, axis in enumerate(reversed(axes)):
+            if i == len(axes) - 1:
+                index[axis] = place
+            else:
+                index[axis] = self.code.op(f"urem i64 {place}, {self.extent[axis]}")
+                place = self.code.op(f"udiv i64 {place}, {self.extent[axis]}")
+        return index
+
+    def _enter(self, axes: Sequence[int], index: dict[int, str]) -> None:
+        """Go into a loop: all addresses move along with its indices."""
+        pointers = dict(self.at[-1])
+        for o in self.operands:
+            moves = [self.mul(index[a], self.stride[id(o), a]) for a in axes if (id(o), a) in self.stride]
+            if moves:
+                move = moves[0]
+                for other in moves[1:]:
+                    move = self.add(move, other)
+                pointers[id(o)] = self.code.op(f"getelementptr i8, ptr {pointers[id(o)]}, i64 {move}")
+        self.at.append(pointers)
+        self.index = {**self.index, **index}
+        self.scopes.append({})
+
+    def _leave(self) -> None:
+        self.at.pop()
+        self.scopes.pop()
+
+    # ------------------------------------------------------------------------------------- values
+
+    def _evaluate(self, chosen: Callable[[Node], bool], lanes: int) -> None:
+        """Compute here, once, what the loops further inside will use."""
+        for node in self.nest.nodes:
+            if node.op in REDUCTIONS or node.op in RUNNING or node.op in ("constant", "block"):
+                continue
+            if chosen(node) and self._known(node) is None and not self._waits_for_block(node):
+                self._value(node, lanes)
+
+    def _waits_for_block(self, node: Node) -> bool:
+        return self.has_block and (node.op == "block" or any(self._waits_for_block(x) for x in node.inputs))
+
+    def _known(self, node: Node) -> str | None:
+        for scope in reversed(self.scopes):
+            if id(node) in scope:
+                return scope[id(node)]
+        return None
+
+    def _width(self, node: Node, lanes: int) -> int:
+        return lanes if self.vector in node.axes else 1
+
+    def _value(self, node: Node, lanes: int) -> str:
+        known = self._known(node)
+        if known is None:
+            known = self.scopes[-1][id(node)] = self._compute(node, lanes)
+        return known
+
+    def _fit(self, node: Node, lanes: int, width: int) -> str:
+        """The value with so many lanes: what does not vary along the vector is the same in all."""
+        if node.op == "constant":
+            return elementary.splat(node.dtype, width, node.detail)
+        value = self._value(node, lanes)
+        if self._width(node, lanes) == width:
+            return value
+        kind = elementary.register(node.dtype, width)
+        one = self.code.op(f"extractelement <1 x {kind.element}> {value}, i64 0")
+        return self.code.spread(kind, one)
+
+    def _compute(self, node: Node, lanes: int) -> str:
+        width = self._width(node, lanes)
+        if node.op == "constant":
+            return elementary.splat(node.dtype, width, node.detail)
+        if node.op == "load":
+            return self._load(node, lanes, width)
+        if node.op == "position":
+            return self._position(node, width)
+        if node.op == "block":
+            return self._block(node, width)
+        inputs = [self._fit(x, lanes, width) for x in node.inputs]
+        if node.op in DRAWS:
+            return draw(self.code, node.op, node.dtype, node.detail, width, inputs)
+        if node.op == "Cast":
+            return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
+        value = elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
+        return rounded(self.code, node.dtype, width, value) if is_half(node.dtype) and node.op not in EXACT else value
+
+    def _block(self, node: Node, width: int) -> str:
+        """What a contraction made, from its block."""
+        code, size = self.code, node.dtype.itemsize
+        row = code.op(f"sub i64 {self.row}, %first")
+        column = code.op(f"sub i64 {self.index.get(self.vector, '%low')}, %low")  # type: ignore[arg-type]
+        place = self.add(self.mul(row, "%ld"), self.mul(column, str(size)))
+        address = code.op(f"getelementptr i8, ptr %block, i64 {place}")
+        return code.load(elementary.register(node.dtype, width).text, address, size)
+
+    def _position(self, node: Node, width: int) -> str:
+        kind = Lanes("i64", width)
+        value = self.code.spread(kind, self._absolute(node.detail))
+        if width > 1:
+            value = self.code.op(f"add {kind.text} {value}, {elementary.count(kind)}")
+        return elementary.cast(self.code, np.dtype(np.int64), node.dtype, width, value)
+
+    # ------------------------------------------------------------------------------------- memory
+
+    def _load(self, node: Node, lanes: int, width: int) -> str:
+        operand: Operand = node.detail
+        place = self._place(operand, lanes, width)
+        mask = self._guard(operand, width)
+        if self.mask and width > 1:
+            mask = self.code.op(f"and <{width} x i1> {mask}, {self.mask}") if mask else self.mask
+        return elementary.load(self.code, operand.dtype, width, place, mask, operand.constant)
+
+    def _store(self, store: tuple[Node, Operand], lanes: int) -> None:
+        node, operand = store
+        if operand.reports:
+            self._report(node, lanes)
+            return
+        moving = bool(operand.strides.get(self.vector, 0)) if self.vector is not None else False
+        moving = moving or any(self.vector in term.place.axes for term in operand.terms)
+        width = lanes if moving else 1
+        if width == 1 and self._width(node, lanes) > 1:
+            raise AssertionError("a value varies along the vector and its place does not")
+        value = self._fit(node, lanes, width)
+        mask = self.mask if width > 1 else ""
+        elementary.store(self.code, operand.dtype, width, self._place(operand, lanes, width), value, mask)
+
+    def _report(self, node: Node, lanes: int) -> None:
+        """Set the error word where the value is true."""
+        width = self._width(node, lanes)
+        wrong = self._value(node, lanes)
+        if self.mask and width > 1:
+            wrong = self.code.op(f"and <{width} x i1> {wrong}, {self.mask}")
+        elementary.report(self.code, wrong, width, self.status, self.check)
+
+    def _place(self, operand: Operand, lanes: int, width: int) -> elementary.Place:
+        """The address of an operand's entries: one, and the distance from lane to lane."""
+        code, size = self.code, operand.dtype.itemsize
+        address = self.at[-1][id(operand)]
+        step, vector_terms = "0", []
+        for i, term in enumerate(operand.terms):
+            extent, stride = self.term_numbers[id(operand), i]
+            index = self._checked(term.place, extent, lanes)
+            if self._width(term.place, lanes) == 1:
+                one = code.op(f"extractelement <1 x i64> {index}, i64 0")
+                address = code.op(f"getelementptr i8, ptr {address}, i64 {self.mul(one, stride)}")
+            else:
+                vector_terms.append((index, stride))
+        along = operand.strides.get(self.vector, 0) if self.vector is not None else 0
+        if along:
+            assert self.vector is not None
+            if abs(along) == 1:
+                step = str(along * size)
+                move = self.mul(self.index[self.vector], step)
+            else:
+                step = self.stride[id(operand), self.vector]
+                move = self.mul(self.index[self.vector], step)
+            address = code.op(f"getelementptr i8, ptr {address}, i64 {move}")
+        if width == 1 and vector_terms:
+            for index, stride in vector_terms:
+                one = code.op(f"extractelement <1 x i64> {index}, i64 0")
+                address = code.op(f"getelementptr i8, ptr {address}, i64 {self.mul(one, stride)}")
+            vector_terms = []
+        return elementary.Place(address, step if width > 1 else "0", tuple(vector_terms))
+
+    def _checked(self, index: Node, extent: str, lanes: int) -> str:
+        """An index from memory: counted from the end if negative; outside of the range it sets the error word."""
+        key = (id(index), extent)
+        for scope in reversed(self.scopes):
+            if key in scope:
+                return scope[key]
+        code, width = self.code, self._width(index, lanes)
+        value = elementary.cast(code, index.dtype, np.dtype(np.int64), width, self._value(index, lanes))
+        mask = self.mask if width > 1 else ""
+        checked = elementary.checked_index(code, value, extent, width, self.status, self.check, mask)
+        self.scopes[-1][key] = checked
+        return checked
+
+    def _absolute(self, axis: int) -> str:
+        """The index along an axis, counted from the start of the whole grid."""
+        if self.nest.split is not None and axis == self.nest.split[0]:
+            return self.add(self.piece, self.index[axis])
+        return self.index.get(axis, "0")
+
+    def _guard(self, operand: Operand, width: int) -> str:
+        """A mask of the lanes for which memory holds an entry; "" if it is all of them."""
+        mask, kind = "", Lanes("i64", width)
+        for i, guard in enumerate(operand.guards):
+            index = self.code.spread(kind, self._absolute(guard.axis))
+            if guard.axis == self.vector and width > 1:
+                index = self.code.op(f"add {kind.text} {index}, {elementary.count(kind)}")
+            for limit, test in zip(self.guard_numbers[id(operand), i], ("sge", "slt"), strict=True):
+                holds = self.code.op(f"icmp {test} {kind.text} {index}, {self.code.spread(kind, limit)}")
+                mask = holds if not mask else self.code.op(f"and <{width} x i1> {mask}, {holds}")
+        return mask

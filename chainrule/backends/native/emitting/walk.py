@@ -1,0 +1,160 @@
+"""How the grid of a nest is walked: in which order, which axes are one, and what is done side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node, Operand
+
+#: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
+PART = 2**14
+#: So many sums go side by side where a loop does little else.
+WAYS = 4
+#: The axis that counts the pieces of a split reduction.
+PIECE = -1
+#: The axis within a bundle: neighbouring places of a kept axis whose sums go side by side and share what they read.
+BUNDLED = -2
+
+
+class Shape(NamedTuple):
+    """How the grid is walked: axes joined where memory allows it, and in which order.
+
+    Attributes:
+        outer: kept axes, from outside to inside, each a tuple of joined grid axes (their extents multiplied).
+        reduced: reduced axes likewise.
+        vector: the axis along which vectors lie, the last of `outer` or of `reduced`; None for a single place.
+    """
+
+    extents: dict[int, int]
+    outer: tuple[int, ...]
+    reduced: tuple[int, ...]
+    vector: int | None
+
+
+def walk(nest: Nest) -> Shape:
+    """Choose the order of the loops by how the operands lie in memory, and join axes that follow without a gap."""
+    operands = nest.operands()
+    extents, split = dict(enumerate(nest.extents)), nest.split
+    if split is not None:
+        extents[PIECE] = -(-extents[split[0]] // split[1])
+        extents[split[0]] = split[1]
+    weight = {axis: _closeness(operands, axis) for axis in extents}
+    live = [axis for axis, extent in extents.items() if extent != 1 or axis == PIECE]
+    outer = sorted((a for a in live if a not in nest.reduced), key=lambda a: weight[a], reverse=True)
+    reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
+    fixed = {PIECE, split[0]} if split else set()
+    fixed |= {node.detail for node in nest.nodes if node.op == "position"}
+    fixed |= {guard.axis for operand in operands for guard in operand.guards}
+    fixed |= nest.sliding.axes if nest.sliding is not None else set()
+    if any(node.op == "Argmax" for node in nest.nodes):
+        fixed |= set(reduced)
+        reduced = sorted(reduced)  # the position counts in the order of the dimensions
+    if split is not None:
+        outer.remove(PIECE)
+        outer.insert(0, PIECE)
+    outer, reduced = _join(outer, operands, extents, fixed), _join(reduced, operands, extents, fixed)
+    if nest.sequential:
+        reduced = sorted(reduced)
+    last = [
+        axes[-1]
+        for axes in (outer, reduced)
+        if axes and axes[-1] != PIECE and not (nest.sequential and axes is reduced)
+    ]
+    vector = min(last, key=lambda a: (extents[a] < 8, _misfit(operands, a), a in nest.reduced), default=None)
+    return Shape(extents, tuple(outer), tuple(reduced), vector)
+
+
+def _closeness(operands: Sequence[Operand], axis: int) -> tuple[float, int]:
+    steps = [abs(o.strides.get(axis, 0)) for o in operands if o.strides.get(axis, 0)]
+    return (float(np.mean(np.log2(steps))) if steps else 64.0, -axis)
+
+
+def _misfit(operands: Sequence[Operand], axis: int) -> int:
+    """How many operands are neither constant nor contiguous along an axis."""
+    return sum(o.strides.get(axis, 0) not in (0, 1) for o in operands)
+
+
+def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int], fixed: set[int]) -> list[int]:
+    joined: list[int] = []
+    for axis in axes:
+        if joined and axis not in fixed and joined[-1] not in fixed:
+            before = joined[-1]
+            if (
+                extents[axis]
+                and extents[before]
+                and all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands)
+            ):
+                extents[axis] *= extents[before]
+                joined[-1] = axis
+                continue
+        joined.append(axis)
+    return joined
+
+
+def cut(nest: Nest, axis: int, chunk: int) -> None:
+    """Walk a split axis by pieces: what moves along it moves from piece to piece too."""
+    for operand in nest.operands():
+        if operand.strides.get(axis):
+            operand.strides[PIECE] = operand.strides[axis] * chunk
+    for node in nest.nodes:
+        if axis in node.axes:
+            node.axes |= {PIECE}
+
+
+def bundle(nest: Nest, shape: Shape) -> int:
+    """Bundle neighbouring places of a kept axis, if their sums read the same entries; answers how many, or 0.
+
+    In y[c, w] = Σ_k a[c, k] · x[k, w] six c at a time read every x once instead of six times.
+    """
+    inner = [node for node in nest.nodes if node.op == "load" and node.axes & nest.reduced]
+    depth = math.prod(shape.extents[a] for a in shape.reduced)
+    reductions = [node for node in nest.nodes if node.op in REDUCTIONS]
+    operands = nest.operands()
+    if (
+        len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or len(nest.nodes) > 12 or depth < 16
+        or nest.sequential or nest.sliding is not None or any(o.terms or o.guards for o in operands)
+        or any(node.op in ("position", "block") for node in nest.nodes)
+        or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
+    ):  # fmt: skip
+        return 0
+    best = max(
+        ((_shared(inner, axis, shape.vector), count, axis) for axis in shape.outer if axis not in (shape.vector, PIECE)
+         and (count := next((n for n in (8, 7, 6, 5, 4) if shape.extents[axis] % n == 0), 0))),
+        default=(0, 0, 0),
+    )  # fmt: skip
+    shared, count, axis = best
+    if not shared:
+        return 0
+    for operand in operands:
+        if stride := operand.strides.get(axis, 0):
+            operand.strides[axis], operand.strides[BUNDLED] = stride * count, stride
+    for node in nest.nodes:
+        if axis in node.axes:
+            node.axes |= {BUNDLED}
+    shape.extents[axis] //= count
+    return count
+
+
+def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:
+    """How much reading neighbours along an axis share: vectors count more than single entries."""
+    return sum(2 if vector in node.axes else 1 for node in loads if axis not in node.axes)
+
+
+def turn_inside_out(nest: Nest) -> None:
+    """A transposing copy: walk along what is read in the innermost loop, for one vector of what is written.
+
+    Otherwise every cache line that is read would have left the cache before its next entry is asked for.
+    """
+    loads = [node.detail for node in nest.nodes if node.op == "load"]
+    if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(n.op == "block" for n in nest.nodes):
+        return
+    (source,), (_, target) = loads, nest.stores[0]
+    read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]
+    written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]
+    plain = not source.terms and not source.guards and not target.terms
+    if plain and len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
+        nest.reduced, nest.sequential = frozenset(read), True
