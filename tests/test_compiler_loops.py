@@ -211,3 +211,32 @@ def test_an_operation_without_machine_code_leaves_the_loop_to_numpy() -> None:
     step = chainrule.compile(function)
     arguments = drawn(3, 1), drawn(6, 3, 1)
     same(step(*arguments), function(*arguments))
+
+
+def drawing(h: Any, x: Any) -> Any:
+    return nn.functional.dropout(h + x * chainrule.rand(3, dtype=chainrule.float64), 0.5), chainrule.randint(9, (2,))
+
+
+def drawing_twice(h: Any, xs: Any) -> Any:
+    return chainrule.scan(lambda h, x: chainrule.scan(drawing, h, x), h, xs)
+
+
+@pytest.mark.parametrize("longest", [0, 3000])
+@pytest.mark.parametrize("backend", ["native", "numpy"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_random_numbers_in_the_body(longest: int, backend: str, nested: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time round has its own, the same as in eager code, and so has whatever is drawn afterwards."""
+    monkeypatch.setattr(unroll, "LONGEST", longest)
+
+    def step(h: Any, xs: Any) -> Any:
+        h, xs = h.detach().requires_grad_(), xs.detach().requires_grad_()
+        last, drawn_numbers = drawing_twice(h, xs) if nested else chainrule.scan(drawing, h, xs)
+        total(last).backward()
+        return last.detach(), drawn_numbers, h.grad, xs.grad, chainrule.rand(2)
+
+    arguments = drawn(3), drawn(4, 2, 3) if nested else drawn(9, 3)
+    outcomes = []
+    for run in (step, chainrule.compile(step, backend=backend)):
+        chainrule.manual_seed(2)
+        outcomes.append([run(*arguments) for _ in range(3)])
+    same(*outcomes)

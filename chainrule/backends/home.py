@@ -1,12 +1,14 @@
 """Where a cell lives: memory of its own, in one layout, shared by all programs that use the cell.
 
-A program does not copy a parameter: it binds the address of the parameter's home. The first program chooses how the
-entries lie (`order`), later ones take that; only one that must have another order gets a home of its own.
+A program does not copy a parameter: it binds the address of the parameter's home. The first program that cares chooses
+how the entries lie (`order`), later ones take that; only one that must have another order gets a home of its own. All
+homes that a cell ever has are guarded by one lock, so that no thread copies from one while another writes there.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from typing import Any
 
@@ -30,12 +32,10 @@ class Home:
         address: where they begin. Another number object means other memory.
         value: the Value that shows the array, or None.
         holders: how many hold the memory if nobody looks at the array.
-        guard: held by the program that runs in it.
     """
 
     __slots__ = (
-        "__weakref__", "address", "array", "dtype", "guard", "holders", "order", "owner", "shape", "size", "strides",
-        "value",
+        "__weakref__", "address", "array", "dtype", "holders", "order", "owner", "shape", "size", "strides", "value",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, dtype: DataType, order: Shape) -> None:
@@ -46,7 +46,6 @@ class Home:
         self.owner: Any = None
         self.holders = 0
         self.value: Value | None = None
-        self.guard: LockAcrossForks | None = None
 
     def fits(self, shape: Shape, dtype: DataType) -> bool:
         """Whether the home is for cells of this form."""
@@ -75,12 +74,27 @@ class Home:
         return held[0] <= 4 and held[1] <= 3 and held[2] <= self.holders
 
 
+_settling = threading.Lock()
+
+
 def home_of(cell: Any) -> Home | None:
     """The home that a tensor, or the leaf that collects a gradient, has already."""
-    reference = cell._home
-    return None if reference is None else reference()
+    if cell._home is None:
+        return None
+    home: Home | None = cell._home[0]()
+    return home
 
 
-def settle(cell: Any, home: Home) -> None:
-    """This is the cell's home from now on, for as long as a program uses it."""
-    cell._home = weakref.ref(home)
+def settle(cell: Any, home: Home, guard: LockAcrossForks) -> LockAcrossForks:
+    """This is a home of the cell; answers the lock to hold while it is used: `guard`, unless the cell has one already.
+
+    Later programs get it, unless they have one in which the entries lie as somebody has asked for.
+    """
+    with _settling:
+        known = home_of(cell)
+        if cell._home is not None:
+            guard = cell._home[1]
+        if known is None or not known.fits(home.shape, home.dtype) or known.order == tuple(range(len(known.shape))):
+            known = home
+        cell._home = weakref.ref(known), guard
+    return guard

@@ -71,7 +71,7 @@ class TensorCell(Gradients):
         _seen: the base's value from which `_value` was made.
         _leaf: collects the gradient, once one was asked for.
         _own: whether this is a view that is a leaf of its own.
-        _home: where compiled programs keep its entries, if any does: a weak reference (`backends/home.py`).
+        _home: where compiled programs keep its entries, if any does, and their lock (`backends/home.py`).
     """
 
     _value: Value

@@ -167,21 +167,17 @@ class Compiled:
         #: Cells with their homes, and whether a run writes there; gradients that the step makes are apart.
         self.bindings: list[tuple[Any, Home, bool]] = []
         self.states: dict[int, Home] = {}
+        guards, mine = set(), LockAcrossForks(rank=1)
         for number, (origin, home) in enumerate(zip(cells, homes, strict=True)):
             if home is None:
                 continue
             thing = origin.tensor if isinstance(origin, Cell) else origin.leaf
-            if home_of(thing) is None:
-                settle(thing, home)
+            guards.add(settle(thing, home, mine))
             self.states[id(thing)] = home
             if number not in numbers:
                 self.bindings.append((origin, home, number in written))
         self.made = [(leaf, home) for leaf, number in made if (home := homes[number]) is not None]
-        kept = [home for home in homes if home is not None]
-        mine = LockAcrossForks(rank=1)
-        for home in kept:
-            home.guard = home.guard or mine
-        self.guards = sorted({home.guard for home in kept if home.guard is not None}, key=id)
+        self.guards = sorted(guards, key=id)
 
     @property
     def executable(self) -> Any:
@@ -223,7 +219,7 @@ class Compiled:
             for origin in self.given
         ]
         with ExitStack() as stack:
-            for guard in self.guards:  # one program at a time in a home
+            for guard in self.guards:  # one program at a time with a cell
                 stack.enter_context(guard)
             return self._run(arguments, arrays)
 

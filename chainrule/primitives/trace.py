@@ -167,12 +167,16 @@ class Trace:
         outside = []
         for reference, value in self._writes.values():
             cell = reference()
-            if cell is None or not isinstance(cell._value.array, Symbol):
+            if cell is None or not self._has_made(cell._value.array):
                 continue
             if all(cell is not result for result in results):
                 cell._value = value
                 outside.append(cell)
         return outside
+
+    def _has_made(self, x: Any) -> bool:
+        """Whether this is a symbol of this trace, and not of an outer one, whose cells hold symbols too."""
+        return isinstance(x, Symbol) and x in self._own
 
     def note(self, primitive: type[Primitive], values: list[Value], parameters: dict[str, Any], forms: Any) -> Any:
         """Note one application and give symbols for its results: one, or a list of them, as the forms are."""
