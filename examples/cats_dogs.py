@@ -34,12 +34,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args()
 
-    splits = data.cifar10()
+    splits = data.load("cifar10")
     learn, validate, test = (cats_and_dogs(part) for part in (splits.train, splits.validation, splits.test))
     print(f"{len(learn):,} images to learn from, {len(test):,} to be told apart")
     networks = {
         "logistic regression": models.LogisticRegression(3 * 32 * 32),
-        "residual network": models.resnet10(num_classes=2),
+        "residual network": models.resnet10(num_classes=2, width=16),
     }
     for name, model in networks.items():
         chainrule.manual_seed(0)

@@ -1,9 +1,9 @@
 """Dates from one way of writing to another, by an encoder–decoder with attention, and where it looks as it writes.
 
 "Thursday, 03 March 1994" and "03.03.94 (Thu)" become "1994-03-03". Nothing says what a month is: the network sees
-characters, 20,000 random dates written in seven ways, and what they should become. After 600 steps at least 99% of
-1,000 new dates are right in all ten characters. Its attention shows that it has learned where to look: at the year
-while it writes the year, then at the month, then at the day.
+characters, 20,000 random dates written in seven ways, and what they should become. After 600 steps all of 1,000 new
+dates are right in all ten characters, with each of the seeds 0 to 3. Its attention shows that it has learned where to
+look: at the year while it writes the year, then at the month, then at the day.
 
     python examples/dates.py --figure dates.png
 """
@@ -85,7 +85,7 @@ def draw(model: nn.Module, written: list[str], sources: chainrule.Tensor, found:
     from matplotlib.figure import Figure
 
     chosen = [next(i for i, text in enumerate(written) if test(text)) for test in (
-        lambda text: text[-1].isdigit() and "," in text and text.index(",") < 11, lambda text: "(" in text,
+        lambda text: "," in text and text[-1].isdigit() and "day" not in text, lambda text: "(" in text,
         lambda text: "day, " in text, lambda text: text.isdigit())]  # fmt: skip
     before = chainrule.cat([chainrule.full((len(chosen), 1), START, dtype="int64"), found[chosen][:, :-1]], 1)
     maps = model.eval().attention_maps(sources[chosen], before, padding[chosen]).detach().numpy()

@@ -14,16 +14,13 @@ import copy
 import tempfile
 from pathlib import Path
 
+from shakespeare import LENGTH, learn, perplexity  # the lesson beside this one
+
 import chainrule
 from chainrule import models
 from chainrule.data.readers import Bytes
 from chainrule.data.shakespeare import load_shakespeare_text
 from chainrule.transfer import add_lora, merge_lora, save_lora
-
-try:
-    from examples.shakespeare import LENGTH, learn, perplexity
-except ModuleNotFoundError:  # run as a file
-    from shakespeare import LENGTH, learn, perplexity  # type: ignore[import-not-found, no-redef]
 
 PAGES = Path(__file__).parent.parent / "docs"
 

@@ -38,8 +38,9 @@ def draw(path: str, histories: dict[str, Any]) -> None:
     figure = Figure(figsize=(6, 4), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for name, history in histories.items():
-        style = {"linestyle": "-" if "residual" in name else "--", "color": "#b04030" if "56" in name else "#2060a0"}
-        axes.plot([row["epoch"] for row in history], [row["train_loss"] for row in history], label=name, **style)
+        line, color = "-" if "residual" in name else "--", "#b04030" if "56" in name else "#2060a0"
+        losses = [row["train_loss"] for row in history]
+        axes.plot(range(1, len(losses) + 1), losses, marker=".", label=name, linestyle=line, color=color)
     axes.set(xlabel="epoch", ylabel="training loss", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()

