@@ -12,8 +12,8 @@ from chainrule.cell import TensorCell
 from chainrule.compiler.guards import same_form
 from chainrule.compiler.numbers import Number
 from chainrule.compiler.observe import ArrayAt
+from chainrule.compiler.origins import Argument, Cell, Gradient, Setting, Step
 from chainrule.compiler.places import Place
-from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, Step
 from chainrule.primitives.control import Backward
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation, Graph

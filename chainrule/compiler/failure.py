@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from chainrule.autodiff.anomaly import AnomalyError
-from chainrule.compiler.trace import Argument, Gradient, Setting, Step
+from chainrule.compiler.origins import Argument, Gradient, Setting, Step
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation, checks, needed
 from chainrule.state import current_state

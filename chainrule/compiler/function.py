@@ -31,11 +31,12 @@ from chainrule.compiler.guards import Guards
 from chainrule.compiler.net import Net, stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.observe import ArrayAt, Observer
+from chainrule.compiler.origins import Cell, Step
 from chainrule.compiler.places import GONE, Place
 from chainrule.compiler.sharing import APART, Plan, better_plan, repeated
 from chainrule.compiler.step import Compiled, OtherFormError
 from chainrule.compiler.structure import Contents, put_together, take_apart
-from chainrule.compiler.trace import Cell, Step, trace_step
+from chainrule.compiler.trace import trace_step
 from chainrule.dtypes import get_default_dtype
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks

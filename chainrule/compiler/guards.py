@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.origins import Cell, Step
 from chainrule.compiler.sharing import Plan, same_roots
-from chainrule.compiler.trace import Cell, Step
 from chainrule.primitives.value import Value
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from chainrule.compiler.trace import Step
+from chainrule.compiler.origins import Step
 
 #: Gradients of so few entries in all are kept whatever the work.
 FEW_ENTRIES = 65_536

@@ -21,8 +21,8 @@ from chainrule.compiler.debug import all_finite, blame
 from chainrule.compiler.failure import explain
 from chainrule.compiler.guards import reshaped_cells, same_form
 from chainrule.compiler.keeping import is_cheap_to_keep
+from chainrule.compiler.origins import Argument, Cell, Gradient, Setting, Step
 from chainrule.compiler.sharing import Plan, Returned, view_of
-from chainrule.compiler.trace import Argument, Cell, Gradient, Setting, Step
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.primitive import Primitive

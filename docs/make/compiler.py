@@ -16,8 +16,9 @@ from chainrule.backends.native import Native
 from chainrule.backends.native import executable as executables
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.run.machine import target_machine
+from chainrule.compiler.origins import Step
 from chainrule.compiler.step import take_apart
-from chainrule.compiler.trace import Step, trace_step
+from chainrule.compiler.trace import trace_step
 from chainrule.nn import functional as F
 from chainrule.primitives.value import Symbol
 
