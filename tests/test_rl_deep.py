@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from typing import Any
 
@@ -234,6 +235,66 @@ def test_compiled_and_eager_agents_learn_the_same(name: str) -> None:
 def test_states_of_other_agents_are_refused() -> None:
     with pytest.raises(CheckpointError, match="no state of the agent dqn, whose parts are online, target"):
         agent("dqn").load_state_dict(agent("ppo").state_dict())
+
+
+def spoilt(state: dict[str, Any], *path: Any, value: Any = None) -> dict[str, Any]:
+    """A copy of a state with another entry at a place; without a value, without the entry."""
+    copied = copy.deepcopy(state)
+    place = copied
+    for key in path[:-1]:
+        place = place[key]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return copied
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "path", "value", "says"),
+    [
+        ("ppo", {"hidden": (8,)}, (), None, r"shape"),
+        ("dqn", {"memory": 30}, (), None, r"room for 500 steps|room for 30 steps"),
+        ("dqn", {"prioritised": True}, (), None, r"goes by priorities, and the checkpoint has none"),
+        ("dqn", {}, ("parts", "memory", "steps", "rewards"), np.zeros(2, np.float32), r"rewards of 60 steps .*\(2,\)"),
+        ("dqn", {}, ("steps",), "many", r"steps is 60 here, in the checkpoint 'many'"),
+        ("ppo", {}, ("steps",), -5, r"steps in the checkpoint is a whole number, got -5"),
+        ("ppo", {}, ("updates",), None, r"lacks updates; is it another agent's"),
+        ("ppo", {}, ("worlds", "steps"), np.zeros(3, int), r"worlds\.steps has the shape \(2,\) here.*as many worlds"),
+        ("ppo", {}, ("worlds", "state"), None, r"lacks worlds\.state"),
+        ("ppo", {}, ("finished",), [3], r"a list of \(step, return, length\)"),
+        ("sac", {}, ("parts", "optimizer 2"), {"state": {}}, r"optimiser"),
+        ("sac", {}, ("parts", "temperature"), {"log": chainrule.zeros(2)}, r"shape"),
+        ("sac", {}, ("random", "state", "state"), "x", r"random\.state\.state is \d+"),
+        ("sac", {}, ("generator",), chainrule.zeros(3), r"does not fit: ShapeError: a generator's state is int64"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_and_nothing_half_loaded(
+    name: str, other: dict[str, Any], path: tuple[Any, ...], value: Any, says: str
+) -> None:
+    """The agent goes on as one that was never offered the state."""
+    saved, found, alone = agent(name), agent(name, seed=4, **other), agent(name, seed=4, **other)
+    for each in (saved, found, alone):
+        while each.steps < 60:
+            each.advance()
+    state = spoilt(saved.state_dict(), *path, value=value) if path else saved.state_dict()
+    with pytest.raises(CheckpointError, match=says):
+        found.load_state_dict(state)
+    for each in (found, alone):
+        while each.steps < 100:
+            each.advance()
+    assert found.finished == alone.finished and found.updates == alone.updates > 0
+    assert all((a == b).all() for a, b in zip(weights(found), weights(alone), strict=True))
+
+
+def test_weights_of_others_are_refused_and_none_are_taken() -> None:
+    found = agent("ppo")
+    before = weights(found)
+    other = agent("ppo", seed=9).weights()
+    for wrong in ({"policy": other["policy"]}, {**other, "value": agent("ppo", hidden=(8,)).weights()["value"]}):
+        with pytest.raises(CheckpointError):
+            found.load_weights(wrong)
+    assert all((a == b).all() for a, b in zip(before, weights(found), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,12 @@ def test_train_play_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "in 100 new episodes" in capsys.readouterr().out
     assert json.loads(Path("runs/mine/config.json").read_text())["settings"]["batch_size"] == 64
     assert run_command("train", "--resume", "runs/mine", "--quiet") == 0
+    mean = json.loads(Path("runs/mine/summary.json").read_text())["mean"]
+    capsys.readouterr()
+    assert run_command("evaluate", "runs/mine", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["mean_return"] == mean
+    assert run_command("evaluate", "runs/mine", "--part", "train") == 2
+    assert "--part is not for agents" in capsys.readouterr().err
     for arguments in (["cartpole", "--agent", "ppo"], ["runs/mine"], ["pendulum"], ["frozenlake", "--agent", "random"]):
         assert run_command("play", *arguments, "--film", "film.gif", "--quiet") == 0
         assert "return" in capsys.readouterr().out

@@ -25,13 +25,21 @@ def evaluate(
 ) -> int:
     """Measure a trained model: loss and metrics on a part of its data, with the weights of the best epoch.
 
+    An agent plays 100 new episodes, with the networks that played best.
+
     [bold]Example[/]
 
       chainrule evaluate runs/mine --part validation
     """
+    from chainrule.rl.deep.run import evaluate_agent_run, is_agent_run
     from chainrule.tasks.run import evaluate_run
 
-    figures = evaluate_run(run, part, None if data_root is None else str(data_root))
+    if is_agent_run(run):
+        if part != "test":
+            raise ValueError(f"--part is not for agents: {run} has no data that could be {part}; its agent plays.")
+        figures = evaluate_agent_run(run)
+    else:
+        figures = evaluate_run(run, part, None if data_root is None else str(data_root))
     if as_json:
         typer.echo(json.dumps(figures))
     else:

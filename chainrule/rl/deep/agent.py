@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,8 @@ from chainrule.errors import CheckpointError
 from chainrule.functions.creation import as_tensor
 from chainrule.nn.module import Module
 from chainrule.random import Generator, manual_seed
+from chainrule.rl.deep.replay import Replay
+from chainrule.rl.deep.saved_state import check_state, remember
 from chainrule.rl.deep.sight import Sight
 from chainrule.rl.episode import Array
 from chainrule.rl.vector import VectorEnvironment
@@ -143,19 +145,33 @@ class Agent:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; bit for bit, if the environments could be saved.
 
-        Raises CheckpointError for the state of another agent.
+        Everything is looked at first, and if something fails after all, the agent is as it was before. Raises
+        CheckpointError for the state of another agent, or of one with other networks, worlds or a smaller memory.
         """
+        check_state(self, state)
+        self._all_or_nothing(lambda: self._take_over(state))
+
+    def _all_or_nothing(self, take_over: Callable[[], None]) -> None:
+        put_back = remember(self)
+        try:
+            take_over()
+        except Exception as error:
+            put_back()
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"the checkpoint does not fit: {type(error).__name__}: {error}") from error
+
+    def _take_over(self, state: Mapping[str, Any]) -> None:
         parts = self.parts()
-        if not isinstance(state, Mapping) or set(state.get("parts", ())) != set(parts):
-            raise CheckpointError(f"this is no state of the agent {self.name}, whose parts are {', '.join(parts)}.")
-        for name, part in parts.items():
-            part.load_state_dict(state["parts"][name])
+        seen = self.worlds.load_state_dict(state["worlds"])
         self.random.bit_generator.state = state["random"]
         self.generator.set_state(state["generator"])
+        for name in sorted(parts, key=lambda name: isinstance(parts[name], Replay)):  # memories were checked: the last
+            parts[name].load_state_dict(state["parts"][name])
         self._returns, self._lengths = np.array(state["returns"], float), np.array(state["lengths"], int)
         self.steps, self.updates = int(state["steps"]), int(state["updates"])
         self.figures, self.finished = dict(state["figures"]), [tuple(row) for row in state["finished"]]
-        self.seen = self.sight(self.worlds.load_state_dict(state["worlds"]))
+        self.seen = self.sight(seen)
         if not state["worlds"]:  # new episodes
             self._returns[:], self._lengths[:] = 0.0, 0
 
@@ -168,10 +184,16 @@ class Agent:
         }
 
     def load_weights(self, weights: Mapping[str, Any]) -> None:
-        """The way back."""
-        for name, part in self.parts().items():
-            if isinstance(part, Module):
-                part.load_state_dict(weights[name])
+        """The way back. Raises CheckpointError for weights of other networks, of which none are taken."""
+        modules = {name: part for name, part in self.parts().items() if isinstance(part, Module)}
+        if not isinstance(weights, Mapping) or set(weights) != set(modules):
+            raise CheckpointError(f"these are no weights of the agent {self.name}: it has {', '.join(modules)}.")
+
+        def take_over() -> None:
+            for name, module in modules.items():
+                module.load_state_dict(weights[name])
+
+        self._all_or_nothing(take_over)
 
 
 def look(function: Any) -> Any:

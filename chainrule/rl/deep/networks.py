@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from chainrule import nn
-from chainrule.functions.activation import log_softmax
+from chainrule.distributions import Categorical, Normal
 from chainrule.functions.creation import full
 from chainrule.functions.elementwise import exp
 from chainrule.rl.episode import Array
@@ -75,13 +75,16 @@ class Choices(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Observations (N, D) to log-probabilities (N, A)."""
-        return log_softmax(self.scores(observations), 1)
+        return self.distribution(observations).logits
+
+    def distribution(self, observations: Tensor) -> Categorical:
+        """π(·|s) of observations (N, D)."""
+        return Categorical(logits=self.scores(observations), validate_args=False)
 
     def judge(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """log π(a|s) of actions (N,) and the entropy −Σ π·log π, both (N,)."""
-        logs = self(observations)
-        entropy = -(exp(logs) * logs).sum(1)
-        return logs.gather(1, actions[:, None])[:, 0], entropy
+        policy = self.distribution(observations)
+        return policy.log_prob(actions), policy.entropy()
 
 
 class Gaussian(nn.Module):
@@ -102,10 +105,8 @@ class Gaussian(nn.Module):
     def judge(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """log π(a|s) of actions (N, K) and the entropy, both (N,)."""
         means, log_std = self(observations)
-        half = 0.5 * math.log(2 * math.pi)
-        z = (actions - means) * exp(-log_std)
-        logs = (-0.5 * z * z - log_std - half).sum(1)
-        return logs, (log_std + 0.5 + half).sum() + 0.0 * logs
+        policy = Normal(means, exp(log_std), validate_args=False)
+        return policy.log_prob(actions).sum(1), policy.entropy().sum(1)
 
 
 def gumbel_choice(logs: Array, noise: Array) -> Array:

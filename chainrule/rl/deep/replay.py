@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.errors import CheckpointError
+from chainrule.keys import brief
 from chainrule.rl.episode import Array
 
 
@@ -83,8 +85,32 @@ class Replay:
         held = {name: array[: self.count].copy() for name, array in self._arrays.items()}
         return {"steps": held, "count": self.count, "next": self._next}
 
+    def check(self, state: Any) -> None:
+        """Raise CheckpointError unless a state is one of such a memory: same rows, and no more than have room."""
+        if not isinstance(state, Mapping) or not {"steps", "count", "next"} <= set(state):
+            raise CheckpointError(f"a memory's state has steps, count and next, got {brief(state)}.")
+        steps, count, next_ = state["steps"], state["count"], state["next"]
+        if not (isinstance(count, int) and isinstance(next_, int) and 0 <= count <= self.capacity > next_ >= 0):
+            raise CheckpointError(
+                f"the memory has room for {self.capacity} steps; in the checkpoint it holds {brief(count)}, the next "
+                f"one comes to {brief(next_)}."
+            )
+        if not isinstance(steps, Mapping) or set(steps) != set(self._arrays):
+            raise CheckpointError(f"a memory has {', '.join(self._arrays)} of each step, got {brief(steps)}.")
+        for name, array in self._arrays.items():
+            self._check_column(name, steps[name], (count, *array.shape[1:]), array.dtype)
+
+    def _check_column(self, name: str, column: Any, shape: tuple[int, ...], dtype: Any) -> None:
+        found = np.asarray(column)
+        if found.shape != shape or found.dtype != dtype:
+            raise CheckpointError(
+                f"the memory's {name} of {shape[0]} steps is {dtype} of shape {shape}, in the checkpoint {found.dtype} "
+                f"of shape {found.shape}."
+            )
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what `state_dict` gave."""
+        """Remember what `state_dict` gave. Raises CheckpointError, and changes nothing, if it does not fit."""
+        self.check(state)
         self.count, self._next = int(state["count"]), int(state["next"])
         for name, array in self._arrays.items():
             array[: self.count] = state["steps"][name]
@@ -148,8 +174,17 @@ class PrioritisedReplay(Replay):
         priorities = self._tree[self._leaves : self._leaves + self.count].copy()
         return {**super().state_dict(), "priorities": priorities, "largest": self._largest, "beta": self.beta}
 
+    def check(self, state: Any) -> None:
+        """As of a plain memory, and a priority for each step."""
+        super().check(state)
+        if not {"priorities", "largest", "beta"} <= set(state):
+            raise CheckpointError("the memory goes by priorities, and the checkpoint has none.")
+        self._check_column("priorities", state["priorities"], (state["count"],), self._tree.dtype)
+        if not all(isinstance(state[name], int | float) for name in ("largest", "beta")):
+            raise CheckpointError("the memory's largest priority and beta are numbers.")
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what `state_dict` gave."""
+        """Remember what `state_dict` gave. Raises CheckpointError, and changes nothing, if it does not fit."""
         super().load_state_dict(state)
         self._largest, self.beta = float(state["largest"]), float(state["beta"])
         self._tree[:] = 0

@@ -20,12 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import DataError
+from chainrule.errors import CheckpointError, DataError
 from chainrule.files import write_atomically
 from chainrule.rl.deep.agent import Agent
 from chainrule.rl.deep.evaluating import evaluate_agent, film_agent
 from chainrule.rl.deep.recipes import WORLDS, agent_settings, find_agent
 from chainrule.rl.drawing import save_gif
+from chainrule.rl.episode import Array
 from chainrule.rl.making import make, make_vector
 from chainrule.serialization import load, save
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
@@ -116,6 +117,8 @@ def resume_agent(path: str | Path, progress: Callable[..., None] | None = None) 
     run = _open(path)
     if (run.path / "checkpoint.safetensors").exists():
         state = load(run.path / "checkpoint.safetensors")
+        if not isinstance(state, dict) or not {"agent", "rows", "best"} <= set(state):
+            raise CheckpointError(f"{run.path}/checkpoint.safetensors is no checkpoint of an agent's run.")
         run.agent.load_state_dict(state["agent"])
         run.rows, run.best = state["rows"], state["best"]
     return _go(run, progress)
@@ -128,6 +131,12 @@ def open_agent(path: str | Path) -> tuple[Agent, dict[str, Any]]:
         raise DataError(f"{path} has no weights yet: no evaluation of it was finished.")
     run.agent.load_weights(load(run.path / "best.safetensors"))
     return run.agent, run.config
+
+
+def evaluate_agent_run(path: str | Path) -> dict[str, float]:
+    """How well a run's agent plays with its best networks, in the 100 episodes that its summary is about."""
+    returns = _last_returns(*open_agent(path))
+    return {"mean_return": float(returns.mean()), "std_return": float(returns.std()), "episodes": len(returns)}
 
 
 def is_agent_run(path: str | Path) -> bool:
@@ -197,9 +206,7 @@ def _finish(run: _Run, status: str) -> AgentOutcome:
     history = list(agent.finished)
     if (run.path / "best.safetensors").exists():
         agent.load_weights(load(run.path / "best.safetensors"))
-        worlds = run.worlds(EPISODES)
-        returns = evaluate_agent(agent, worlds, episodes=LAST_EPISODES, seed=20_000 + run.config["seed"])
-        worlds.close()
+        returns = _last_returns(agent, run.config)
         films = _film(run)
     count = 0 if np.isnan(returns).any() else len(returns)
     outcome = AgentOutcome(status, agent.steps, run.best, float(returns.mean()), float(returns.std()), count)
@@ -218,6 +225,13 @@ def _finish(run: _Run, status: str) -> AgentOutcome:
     )  # fmt: skip
     write_report(report, run.path / "report.html")
     return outcome
+
+
+def _last_returns(agent: Agent, config: dict[str, Any]) -> Array:
+    worlds = make_vector(config["environment"], EPISODES, **config["options"])
+    returns = evaluate_agent(agent, worlds, episodes=LAST_EPISODES, seed=20_000 + config["seed"])
+    worlds.close()
+    return returns
 
 
 def _film(run: _Run) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,11 @@ import numpy as np
 
 from chainrule import nn, optim
 from chainrule.autodiff.mode import no_grad
+from chainrule.distributions import Normal
+from chainrule.distributions.transforms import TanhTransform
 from chainrule.functions.arithmetic import clamp, minimum
 from chainrule.functions.creation import as_tensor, zeros
-from chainrule.functions.elementwise import exp, tanh
+from chainrule.functions.elementwise import exp
 from chainrule.functions.joining import cat
 from chainrule.random import Generator, randn
 from chainrule.rl.deep.agent import Agent, look
@@ -51,8 +52,8 @@ class SACSettings:
 class SquashedGaussian(nn.Module):
     """A policy over vectors in (−1, 1)ᴷ: a = tanh(u), u normal with mean and deviation from the network.
 
-    log π(a|s) = Σ [log N(u) − log(1 − tanh² u)], the second in the form 2·(ln 2 − u − softplus(−2u)), which does not
-    overflow.
+    log π(a|s) = Σ [log N(u) − log(1 − tanh² u)]. The second term takes u, not a: near ±1 it could not be
+    had back.
     """
 
     def __init__(self, inputs: int, hidden: tuple[int, ...], actions: int) -> None:
@@ -68,10 +69,10 @@ class SquashedGaussian(nn.Module):
     def draw(self, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Actions (N, K) made of standard normal noise (N, K), and their log-probabilities (N,)."""
         means, log_std = self(observations)
-        u = means + exp(log_std) * noise
-        normal = -0.5 * noise * noise - log_std - 0.5 * math.log(2 * math.pi)
-        squashing = 2 * (math.log(2) - u - nn.functional.softplus(-2 * u))
-        return tanh(u), (normal - squashing).sum(1)
+        normal, squash = Normal(means, exp(log_std), validate_args=False), TanhTransform()
+        u = means + normal.scale * noise
+        drawn = squash(u)
+        return drawn, (normal.log_prob(u) - squash.log_abs_det_jacobian(u, drawn)).sum(1)
 
 
 class SAC(Agent):
