@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import chainrule
-from chainrule import nn, optim
+from chainrule import nn, optim, rl
 from chainrule.data import DataLoader, TensorDataset, digits
 from chainrule.data.transforms import RandomCrop
+from chainrule.rl.deep.watching import acting_of
 from chainrule.tensor import Tensor
 from chainrule.train import DivergedError, Doctor, Finding, Trainer
 
@@ -159,6 +160,11 @@ HEALTHY: dict[str, Callable[[], list[Finding]]] = {
     "CNN with dropout": lambda: train(network(True, 0.5), epochs=8, transform=RandomCrop(8, padding=1)),
     "MLP with dropout": lambda: train(perceptron(64, 64, 10, activation=lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.3))), epochs=15),
     "logistic regression from zero": lambda: train(filled(perceptron(64, 10), 0.0), epochs=15, rate=1e-2),
+    "DQN": lambda: agent_watched(small_agent(rl.DQN, "cartpole", 200), 4000),
+    "PPO": lambda: agent_watched(small_agent(rl.PPO, "cartpole", 100), 4000),
+    "A2C with vectors": lambda: agent_watched(small_agent(rl.A2C, "pendulum", 50), 3000),
+    "REINFORCE": lambda: agent_watched(small_agent(rl.REINFORCE, "cartpole", 60), 4000),
+    "SAC": lambda: agent_watched(small_agent(rl.SAC, "pendulum", 50, train_every=8), 2000),
     "regression": lambda: by_squares(perceptron(5, 32, 1), regression(400), regression(200), epochs=30, rate=1e-2),
     "linear regression": lambda: by_squares(nn.Linear(5, 1), regression(400), regression(200), epochs=20, rate=0.05, rule=optim.SGD),
     "two classes": lambda: train(
@@ -206,6 +212,37 @@ def generator_watched(samples: Any, real: Any) -> list[Finding]:
     doctor = Doctor.watch(nn.Linear(2, 2), quiet=True)
     doctor.observe_generator(samples, real)
     return doctor.findings
+
+
+def agent_watched(agent: Any, steps: int, looks: int = 10) -> list[Finding]:
+    """An agent that learns for so many steps, looked at now and then."""
+    doctor = Doctor(quiet=True)
+    for look in range(1, looks + 1):
+        while agent.steps < steps * look / looks:
+            agent.advance()
+        doctor.observe_agent(acting_of(agent))
+    return doctor.findings
+
+
+def masked(kind: type[Any]) -> type[Any]:
+    """An agent that learns from what a time limit cut off as if it had ended."""
+
+    class Masked(kind):  # type: ignore[misc]
+        def step_worlds(self, actions: Any) -> Any:
+            rewards, terminated, truncated, last = super().step_worlds(actions)
+            return rewards, terminated | truncated, truncated & False, last
+
+    return Masked
+
+
+def small_agent(kind: type[Any], world: str, max_steps: int = 30, **settings: Any) -> Any:
+    """A quick one, not compiled."""
+    if issubclass(kind, rl.DQN | rl.SAC):
+        settings = {"warmup": 40, "batch_size": 16, **settings}
+    elif issubclass(kind, rl.PPO):
+        settings = {"length": 32, "batch_size": 64, "epochs": 2, **settings}
+    worlds = rl.make_vector(world, 4, max_steps=max_steps)
+    return kind(worlds, kind.Settings(**{"hidden": (16,), "steps": 4000, **settings}), seed=1, compile=False)
 
 
 class SquareRoot(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import chainrule
-from chainrule import nn, optim
+from chainrule import nn, optim, rl
 from chainrule.train import Doctor, Finding
 from tests.doctor_cases import (
     INPUTS,
@@ -16,17 +16,20 @@ from tests.doctor_cases import (
     SPLITS,
     Amplifier,
     SquareRoot,
+    agent_watched,
     answers,
     by_squares,
     filled,
     generator_watched,
     loop,
+    masked,
     network,
     pairs,
     perceptron,
     regression,
     scaled,
     silenced,
+    small_agent,
     train,
 )
 
@@ -343,5 +346,35 @@ FAULTS = [
         "mode collapse",
         lambda: generator_watched(chainrule.randn(4, 4).repeat(16, 1), chainrule.randn(64, 4)),
         r"nearest other one is typically 0 away",
+    ),
+    # ------------------------------------------------------------------------------ agents
+    *(
+        Fault(
+            "time limits taken for ends",
+            lambda kind=kind: agent_watched(  # type: ignore[misc]
+                small_agent(masked(kind), "pendulum" if kind is rl.SAC else "cartpole"), 400
+            ),
+            r"were cut off; [1-9]\d* were learned from as ended",
+        )
+        for kind in (rl.DQN, rl.SAC, rl.PPO, rl.A2C, rl.REINFORCE)
+    ),
+    Fault(
+        "dead exploration",
+        lambda: agent_watched(
+            small_agent(rl.DQN, "mountaincar", 50, epsilon_end=0.0, exploration=0.01, train_every=40), 3000
+        ),
+        r"exploration is 0 of the full; the latest episodes return -50, the first -50 ± 0",
+    ),
+    Fault(
+        "dead exploration",
+        lambda: agent_watched(small_agent(rl.A2C, "mountaincar", 50, entropy=-1.0, learning_rate=0.03), 3000),
+        r"exploration is 0\.00|exploration is \d\S*e-",
+    ),
+    Fault(
+        "diverging Q-function",
+        lambda: agent_watched(
+            small_agent(rl.DQN, "cartpole", target_every=1, learning_rate=0.3, double=False, gamma=0.9), 2000
+        ),
+        r"q\(s, a\) is \S+ in size; with these rewards no return exceeds 10\.",
     ),
 ]

@@ -34,10 +34,12 @@ def test_a_run_leaves_all_that_came_out(tmp_path: Path) -> None:
     assert outcome.status == "finished" and outcome.steps == 1024 and outcome.episodes == 100
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "config.json", "metrics.csv", "best.safetensors", "checkpoint.safetensors", "summary.json", "report.html", "film.gif",
+        "doctor.json",
     }  # fmt: skip
     assert json.loads((tmp_path / "run/summary.json").read_text())["mean"] == outcome.mean
     rows = (tmp_path / "run/metrics.csv").read_text().splitlines()
     assert rows[0].startswith("steps,return,while_learning") and len(rows) == 17  # a rollout is 64 steps, of 51 each
+    assert json.loads((tmp_path / "run/doctor.json").read_text()) == []
     report = (tmp_path / "run/report.html").read_text()
     assert "data:image/gif;base64" in report and "return by step" in report and "Evaluations" in report
     with Image.open(tmp_path / "run/film.gif") as film:

@@ -50,6 +50,8 @@ def _conclude(train: Any, path: Path, quiet: bool) -> int:
     import rich.console
     import rich.progress
 
+    from chainrule.train import diagnose, format_findings
+
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.TextColumn("{task.fields[said]}"))
     bar = rich.progress.Progress(*columns, console=rich.console.Console(quiet=quiet, stderr=True))
     line = bar.add_task("steps", total=None, said="")
@@ -63,6 +65,8 @@ def _conclude(train: Any, path: Path, quiet: bool) -> int:
         outcome = train(progress)
     finally:
         bar.stop()
+    if not quiet and (findings := diagnose(path)):
+        rich.console.Console().print(format_findings(findings))
     if outcome.status == "interrupted":
         typer.echo(f"Interrupted after {outcome.steps} steps; go on with: chainrule train --resume {path}")
     if outcome.episodes:

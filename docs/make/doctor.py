@@ -46,6 +46,7 @@ MOMENTS = {
     "at_epoch_end": "after each epoch",
     "at_divergence": "when the loss is no finite number any more",
     "at_end": "after the last epoch",
+    "at_acting": "when an agent is looked at",
     "in_evaluation": "when the model is evaluated",
     "compare": "when generated samples are shown",
 }
@@ -64,6 +65,8 @@ with and without it.
 - **In a loop of one's own**: `doctor = Doctor.watch(model, optimizer, loss_function)`, then
   `doctor.observe(loss, x, y)` between `backward()` and `step()`, `doctor.observe_validation(…)` and
   `doctor.end_epoch()`. Only there can what is forgotten in loops be found; the trainer forgets nothing.
+- **Agents**: `train_agent` and `chainrule train ppo` watch at each evaluation. In a loop of one's own show counts and
+  figures: `doctor.observe_agent(Acting(step=…, terminated=…, cut_off=…, masked=…))`.
 - **Afterwards**: `diagnose("runs/mine")` reads what the folder holds, and `format_findings(…)` shows it;
   `chainrule doctor runs/mine` does both. If a doctor watched (doctor.json, or its state in a checkpoint), its findings
   are the answer; otherwise the epochs' figures (metrics.csv, history.json or the latest checkpoint) are looked at. They

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from chainrule import nn
 from chainrule.functions.creation import as_tensor
-from chainrule.rl.deep.rollout import OnPolicy, advantages
+from chainrule.rl.deep.rollout import OnPolicy
 from chainrule.tensor import Tensor
 
 
@@ -65,14 +63,12 @@ class A2C(OnPolicy):
         s = self.settings
         self.set_rate(self.optimizer, s.learning_rate * (1 - self.progress))
         rollout = self.roll_out(s.length)
-        values = self.values(rollout.seen)
-        gains = advantages(rollout, values, self.values(rollout.last), s.gamma, s.lambda_).astype(np.float32)
-        goals = (gains + values).reshape(-1)
+        gains, goals = self.judged(rollout, s.lambda_)
         if s.standardise:
             gains = (gains - gains.mean()) / (gains.std() + 1e-8)
         rows = rollout.seen.reshape(-1, self.sight.size)
         actions = rollout.actions.reshape(len(rows), *rollout.actions.shape[2:])
-        found = self._learn(*(as_tensor(column) for column in (rows, actions, gains.reshape(-1), goals)))
+        found = self._learn(*(as_tensor(column) for column in (rows, actions, gains.reshape(-1), goals.reshape(-1))))
         self.updates += 1
         if self.updates % 10 == 1:
             names = ("policy_loss", "value_loss", "entropy")

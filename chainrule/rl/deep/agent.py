@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -34,6 +35,8 @@ class Agent:
         steps: how many steps it has taken, in all environments together.
         finished: (steps, return, length) of each episode that has ended since somebody last emptied the list.
         figures: the latest figures of learning, such as the loss, by name.
+        terminated, cut_off: how many episodes the world has ended and how many a time limit, since the agent was made.
+        largest_reward: the largest |r| of all steps.
 
     Raises ValueError for an environment whose actions are not of its kind.
     """
@@ -54,6 +57,7 @@ class Agent:
         self.steps, self.updates = 0, 0
         self.finished: list[tuple[int, float, int]] = []
         self.figures: dict[str, float] = {}
+        self.terminated, self.cut_off, self.largest_reward = 0, 0, 0.0
         self.build()
         self.seen = self.sight(worlds.reset(seed=seed)[0])
         self._returns, self._lengths = np.zeros(worlds.num_envs), np.zeros(worlds.num_envs, int)
@@ -95,6 +99,9 @@ class Agent:
         self._returns += rewards
         self._lengths += 1
         over = terminated | truncated
+        self.terminated += int(terminated.sum())
+        self.cut_off += int((truncated & ~terminated).sum())
+        self.largest_reward = max(self.largest_reward, float(abs(rewards).max()))
         for i in np.flatnonzero(over):
             self.finished.append((self.steps, float(self._returns[i]), int(self._lengths[i])))
         self._returns[over], self._lengths[over] = 0.0, 0
@@ -109,6 +116,29 @@ class Agent:
     def progress(self) -> float:
         """The share of the steps that is over, in [0, 1]: what schedules depend on."""
         return min(1.0, self.steps / self.settings.steps)
+
+    @property
+    def masked(self) -> int:
+        """How many steps were learned from as if nothing followed, since the agent was made."""
+        raise NotImplementedError
+
+    @property
+    def exploration(self) -> float:
+        """How much it tries: 1 at random, 0 always the same; NaN while not known.
+
+        For choices the entropy over ln A, for vectors exp(entropy / K) / 2, the width beside all of [−1, 1].
+        """
+        entropy = self.figures.get("entropy")
+        if entropy is None:
+            return math.nan
+        if hasattr(self, "_half"):
+            return min(1.0, math.exp(min(0.0, entropy / self.action_size - math.log(2))))
+        return entropy / math.log(self.action_size) if self.action_size > 1 else 1.0
+
+    @property
+    def most_a_step(self) -> float:
+        """The largest |r|, and whatever else a step is worth to the agent."""
+        return self.largest_reward
 
     def set_rate(self, optimizer: Any, rate: float) -> None:
         """Give an optimiser another learning rate."""
@@ -139,7 +169,7 @@ class Agent:
             "random": self.random.bit_generator.state, "generator": self.generator.get_state(),
             "worlds": self.worlds.state_dict(), "seen": self.seen.copy(), "returns": self._returns.copy(),
             "lengths": self._lengths.copy(), "steps": self.steps, "updates": self.updates,
-            "figures": dict(self.figures), "finished": list(self.finished),
+            "figures": dict(self.figures), "finished": list(self.finished), "largest_reward": self.largest_reward,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -170,6 +200,7 @@ class Agent:
             parts[name].load_state_dict(state["parts"][name])
         self._returns, self._lengths = np.array(state["returns"], float), np.array(state["lengths"], int)
         self.steps, self.updates = int(state["steps"]), int(state["updates"])
+        self.largest_reward = float(state["largest_reward"])
         self.figures, self.finished = dict(state["figures"]), [tuple(row) for row in state["finished"]]
         self.seen = self.sight(seen)
         if not state["worlds"]:  # new episodes

@@ -105,6 +105,16 @@ class DQN(Agent):
             return 1.0
         return float(max(s.epsilon_end, 1 - (1 - s.epsilon_end) * self.progress / s.exploration))
 
+    @property
+    def masked(self) -> int:
+        """What the memory was given as ended."""
+        return int(self.memory.ended)
+
+    @property
+    def exploration(self) -> float:
+        """ε."""
+        return self.epsilon
+
     def act(self, observations: Any, greedy: bool = True) -> Array:
         """The action with the largest value; while learning, one at random with probability ε."""
         return self._choose(self.sight(observations), 0.0 if greedy else self.epsilon)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from chainrule import nn
 from chainrule.functions.arithmetic import clamp, minimum
 from chainrule.functions.creation import as_tensor
 from chainrule.functions.elementwise import exp
 from chainrule.rl.deep.agent import look
-from chainrule.rl.deep.rollout import OnPolicy, advantages
+from chainrule.rl.deep.rollout import OnPolicy
 from chainrule.tensor import Tensor
 
 
@@ -88,11 +86,10 @@ class PPO(OnPolicy):
         s = self.settings
         self.set_rate(self.optimizer, s.learning_rate * (1 - self.progress))
         rollout = self.roll_out(s.length)
-        values = self.values(rollout.seen)
-        gains = advantages(rollout, values, self.values(rollout.last), s.gamma, s.lambda_).astype(np.float32)
+        gains, goals = self.judged(rollout, s.lambda_)
         rows = rollout.seen.reshape(-1, self.sight.size)
         actions = rollout.actions.reshape(len(rows), *rollout.actions.shape[2:])
-        columns = rows, actions, self._judge(rows, actions)[0], gains.reshape(-1), (gains + values).reshape(-1)
+        columns = rows, actions, self._judge(rows, actions)[0], gains.reshape(-1), goals.reshape(-1)
         for _ in range(s.epochs):
             for places in self.random.permutation(len(rows)).reshape(-1, s.batch_size):
                 found = self._learn(*(as_tensor(column[places]) for column in columns))

@@ -86,7 +86,7 @@ class REINFORCE(OnPolicy):
         """(seen, actions, returns) of one whole episode in each environment."""
         count = self.worlds.num_envs
         rows: list[list[tuple[Array, Array, float]]] = [[] for _ in range(count)]
-        after = np.zeros(count)
+        after, goes_on = np.zeros(count), np.zeros(count, bool)
         open_ = np.ones(count, bool)
         self.seen = self.sight(self.worlds.reset()[0])
         self._returns[:], self._lengths[:] = 0.0, 0
@@ -96,8 +96,9 @@ class REINFORCE(OnPolicy):
             for i in np.flatnonzero(open_).tolist():
                 rows[i].append((seen[i], actions[i], float(rewards[i])))
                 if truncated[i]:
-                    after[i] = self._values_of(last)[i, 0]
+                    after[i], goes_on[i] = self._values_of(last)[i, 0], True
             open_ &= ~(terminated | truncated)
+        self._masked += int((~goes_on).sum())
         found = []
         for i, episode in enumerate(rows):
             seen, actions, rewards = (np.stack(column) for column in zip(*episode, strict=True))

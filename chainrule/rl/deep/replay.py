@@ -49,6 +49,7 @@ class Replay:
         if capacity < 1:
             raise ValueError(f"a memory holds at least one step, got capacity={capacity}.")
         self.capacity, self.count, self._next = capacity, 0, 0
+        self.ended = 0  # of all that were ever added
         self._arrays = {
             "seen": np.zeros((capacity, size), np.float32), "following": np.zeros((capacity, size), np.float32),
             "actions": np.zeros((capacity, *action_shape), action_dtype), "rewards": np.zeros(capacity, np.float32),
@@ -69,6 +70,7 @@ class Replay:
             self._arrays[name][places] = value
         self._next = int((self._next + len(seen)) % self.capacity)
         self.count = min(self.count + len(seen), self.capacity)
+        self.ended += int(np.sum(terminated))
         return places
 
     def draw(self, size: int, random: np.random.Generator) -> Batch:

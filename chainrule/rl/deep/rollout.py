@@ -64,6 +64,7 @@ class OnPolicy(Agent):
 
     def build(self) -> None:
         """Policy and value function are networks of their own."""
+        self._masked = 0
         s = self.settings
         self.chooses = hasattr(self.worlds.single_action_space, "n")
         kind = Choices if self.chooses else Gaussian
@@ -104,6 +105,18 @@ class OnPolicy(Agent):
             rewards, terminated, truncated, last = self.step_worlds(actions if self.chooses else self.to_world(actions))
             rows.append((seen, last, actions, rewards, terminated, terminated | truncated))
         return Rollout(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+    @property
+    def masked(self) -> int:
+        """Steps whose advantages knew nothing of what followed."""
+        return self._masked
+
+    def judged(self, rollout: Rollout, lambda_: float) -> tuple[Array, Array]:
+        """Advantages of a rollout and the goals of the values, A + v, both (T, N)."""
+        values = self.values(rollout.seen)
+        self._masked += int(rollout.terminated.sum())
+        gains = advantages(rollout, values, self.values(rollout.last), self.settings.gamma, lambda_).astype(np.float32)
+        return gains, gains + values
 
     def values(self, rows: Array) -> Array:
         """v of rows (T, N, D), (T, N)."""

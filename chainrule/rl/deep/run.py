@@ -2,6 +2,7 @@
 
 config.json             what was asked for, with every default filled in
 metrics.csv             a row for each evaluation
+doctor.json             what is wrong with learning, [] if nothing is
 best.safetensors        the networks that played best
 checkpoint.safetensors  all that is needed to go on, replay memory and worlds included
 summary.json, report.html, film.gif    what came out
@@ -25,10 +26,12 @@ from chainrule.files import write_atomically
 from chainrule.rl.deep.agent import Agent
 from chainrule.rl.deep.evaluating import evaluate_agent, film_agent
 from chainrule.rl.deep.recipes import WORLDS, agent_settings, find_agent
+from chainrule.rl.deep.watching import acting_of
 from chainrule.rl.drawing import save_gif
 from chainrule.rl.episode import Array
 from chainrule.rl.making import make, make_vector
 from chainrule.serialization import load, save
+from chainrule.train.doctor import Doctor
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.report import Report, write_report
 from chainrule.train.run_lock import RunLock
@@ -66,13 +69,22 @@ class _Run:
     path: Path
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
     best: float = -np.inf
+    doctor: Doctor = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.doctor = Doctor(quiet=True, path=self.path / "doctor.json")
 
     def worlds(self, count: int) -> Any:
         return make_vector(self.config["environment"], count, **self.config["options"])
 
     def save(self) -> None:
         save(
-            {"agent": self.agent.state_dict(), "rows": self.rows, "best": self.best},
+            {
+                "agent": self.agent.state_dict(),
+                "rows": self.rows,
+                "best": self.best,
+                "doctor": self.doctor.state_dict(),
+            },
             self.path / "checkpoint.safetensors",
         )
 
@@ -117,10 +129,11 @@ def resume_agent(path: str | Path, progress: Callable[..., None] | None = None) 
     run = _open(path)
     if (run.path / "checkpoint.safetensors").exists():
         state = load(run.path / "checkpoint.safetensors")
-        if not isinstance(state, dict) or not {"agent", "rows", "best"} <= set(state):
+        if not isinstance(state, dict) or not {"agent", "rows", "best", "doctor"} <= set(state):
             raise CheckpointError(f"{run.path}/checkpoint.safetensors is no checkpoint of an agent's run.")
         run.agent.load_state_dict(state["agent"])
         run.rows, run.best = state["rows"], state["best"]
+        run.doctor.load_state_dict(state["doctor"])
     return _go(run, progress)
 
 
@@ -196,6 +209,7 @@ def _evaluate(run: _Run) -> None:
     if found.mean() >= run.best:
         run.best = float(found.mean())
         save(agent.weights(), run.path / "best.safetensors")
+    run.doctor.observe_agent(acting_of(agent))
     _write(run.path / "metrics.csv", _csv(run.rows))
     run.save()
 
@@ -222,6 +236,7 @@ def _finish(run: _Run, status: str) -> AgentOutcome:
     report = Report(
         title, (), numbers, run.config, tables={"Evaluations": run.rows},
         series={name: points for name, points in series.items() if points[0]}, unit="step", films=films,
+        findings=run.doctor.findings,
     )  # fmt: skip
     write_report(report, run.path / "report.html")
     return outcome

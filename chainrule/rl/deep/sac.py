@@ -134,6 +134,16 @@ class SAC(Agent):
         }  # fmt: skip
         return {**modules, **{f"optimizer {i}": optimizer for i, optimizer in enumerate(self.optimizers)}}
 
+    @property
+    def masked(self) -> int:
+        """What the memory was given as ended."""
+        return int(self.memory.ended)
+
+    @property
+    def most_a_step(self) -> float:
+        """The largest |r| and the entropy's reward, α·H."""
+        return self.largest_reward + self.figures.get("alpha", 0.0) * abs(self.figures.get("entropy", 0.0))
+
     def act(self, observations: Any, greedy: bool = True) -> Array:
         """tanh of the mean, or a drawn action, stretched to the environment's bounds."""
         return self.to_world(self._draw(self.sight(observations), greedy))

@@ -34,6 +34,7 @@ class Case:
         fresh: whether training begins, or goes on from before.
         epoch: the epoch that runs, counted from 1; 0 before the first.
         step: batches seen in all.
+        acted: steps that an agent has taken; 0 for other models.
         first_loss: of the very first batch, before any step; NaN where it is not known.
         losses: of the last batches.
         rows: a dictionary of figures for each epoch.
@@ -53,6 +54,7 @@ class Case:
     fresh: bool = True
     epoch: int = 0
     step: int = 0
+    acted: int = 0
     first_loss: float = math.nan
     losses: list[float] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)

@@ -14,6 +14,7 @@ from chainrule.nn.module import Module
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 from chainrule.train.callbacks.callback import Callback
+from chainrule.train.doctor.acting import Acting
 from chainrule.train.doctor.case import Case
 from chainrule.train.doctor.conditions import RULES
 from chainrule.train.doctor.conditions.generalisation import ValidationEasier
@@ -142,6 +143,19 @@ class Doctor(Callback):
         """Generated samples beside real ones, (N, …) each; see :func:`mode_collapse`."""
         for rule in self._open(ModeCollapse):
             self._note(rule.compare(self._case, samples.detach().numpy(), real.detach().numpy()))
+
+    def observe_agent(self, acting: Acting) -> None:
+        """How an agent that learns to act stands, looked at now and then; `Acting` says what can be known.
+
+        >>> from chainrule.train.doctor import Acting
+        >>> doctor = Doctor(quiet=True)
+        >>> doctor.observe_agent(Acting(step=1000, terminated=3, cut_off=2, masked=5))
+        >>> [finding.condition for finding in doctor.findings]
+        ['time limits taken for ends']
+        """
+        self._case.acted = acting.step
+        self._ask("at_acting", self._case, acting)
+        self._write()
 
     def end_epoch(self, **figures: float) -> None:
         """An epoch is over. `figures` such as train_accuracy=0.9 are added to the losses that were observed."""

@@ -24,6 +24,7 @@ class Finding:
         remedies: what to try, the most promising first.
         epoch: in which epoch it was seen, counted from 1; 0 before the first.
         paths: the layers or parameters concerned, by their dotted paths.
+        step: of agents, which have no epochs, after how many steps.
 
     >>> finding = Finding("dying ReLU", "warning", "30 of 32 units", "large steps", ("LeakyReLU",), 2, ("layers.2",))
     >>> Finding.from_json(finding.to_json()) == finding
@@ -37,9 +38,12 @@ class Finding:
     remedies: tuple[str, ...]
     epoch: int = 0
     paths: tuple[str, ...] = ()
+    step: int = 0
 
     def when(self) -> str:
-        """The epoch, to be read: "epoch 2", "at the start"."""
+        """The epoch or the step, to be read: "epoch 2", "at the start"."""
+        if self.step:
+            return f"step {self.step:,}"
         return f"epoch {self.epoch}" if self.epoch else "at the start"
 
     def where(self, quote: str = "") -> str:

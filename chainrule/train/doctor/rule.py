@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from chainrule.train.doctor.finding import Finding
 
 if TYPE_CHECKING:
+    from chainrule.train.doctor.acting import Acting
     from chainrule.train.doctor.case import Case
     from chainrule.train.doctor.look import Look
 
@@ -63,6 +64,9 @@ class Rule:
     def at_divergence(self, case: Case) -> Finding | None:
         """The loss is no finite number any more; training ends."""
 
+    def at_acting(self, case: Case, acting: Acting) -> Finding | None:
+        """An agent that learns to act was looked at."""
+
     def at_end(self, case: Case) -> Finding | None:
         """After the last epoch; as `at_epoch_end`."""
 
@@ -70,7 +74,14 @@ class Rule:
         """The finding, with the rule's own texts; `evidence` may begin with a small letter."""
         evidence = evidence[:1].upper() + evidence[1:]
         return Finding(
-            self.condition, severity or self.severity, evidence, self.cause, self.remedies, case.epoch, tuple(paths)
+            self.condition,
+            severity or self.severity,
+            evidence,
+            self.cause,
+            self.remedies,
+            case.epoch,
+            tuple(paths),
+            case.acted,
         )
 
     def twice(self, key: str, here: bool) -> bool:
