@@ -122,6 +122,16 @@ def test_train_play_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "▀" in capsys.readouterr().out
 
 
+def test_agents_are_listed_beside_the_networks(capsys: Any) -> None:
+    assert run_command("models", "--task", "reinforcement learning", "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert sorted(rows) == ["a2c", "dqn", "ppo", "reinforce", "sac"] and rows["sac"]["data"] == ["pendulum"]
+    assert "pendulum" not in rows["dqn"]["data"] and rows["ppo"]["paper"] == "Schulman et al. 2017"
+    assert run_command("models", "dqn") == 0
+    said = capsys.readouterr().out
+    assert "dqn  (reinforcement learning; Mnih et al. 2015)" in said and "gamma=0.99" in said and "cartpole" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

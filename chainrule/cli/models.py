@@ -1,4 +1,4 @@
-"""`chainrule models`: which networks there are, what they cost and what can be chosen about them."""
+"""`chainrule models`: which networks and agents there are, what they cost and what can be chosen about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def models(
     task: Annotated[str | None, typer.Option(help="Only those for one task, such as [bold]segmentation[/].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """List the networks with parameters, operations, input and paper; or describe one.
+    """List the networks and agents with parameters, operations, input and paper; or describe one.
 
     FLOPs are of one sample of the shape that stands under input, two for each multiplication with its addition.
 
@@ -25,20 +25,21 @@ def models(
       chainrule models resnet18
     """
     from chainrule.models.registry import entries, find
+    from chainrule.rl.deep.recipes import agent_entries
 
-    if name is not None:
-        rows = [_row(find(name))]
-    else:
-        rows = [_row(entry) for entry in entries().values() if task in (None, entry.task)]
+    agents = agent_entries()
+    entry = None if name is None else agents.get(name) or find(name)
+    known = [*entries().values(), *agents.values()] if entry is None else [entry]
+    rows = [_row(each) for each in known if entry is not None or task in (None, each.task)]
     if not rows:
-        tasks = sorted({entry.task for entry in entries().values()})
+        tasks = sorted({each.task for each in known})
         raise ValueError(f"no model is for the task {task!r}; there are {', '.join(tasks)}.")
     if as_json:
-        typer.echo(json.dumps(rows if name is None else rows[0], indent=2))
-    elif name is None:
+        typer.echo(json.dumps(rows if entry is None else rows[0], indent=2))
+    elif entry is None:
         _print_list(rows)
     else:
-        _print_one(rows[0], find(name).options)
+        _print_one(rows[0], entry.options)
     return 0
 
 

@@ -56,6 +56,7 @@ class A2C(OnPolicy):
     """
 
     name = "a2c"
+    paper = "Mnih et al. 2016"
     Settings = A2CSettings
 
     def advance(self) -> None:

@@ -42,6 +42,7 @@ class Agent:
     """
 
     name: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     #: Whether actions are choices (Discrete), vectors (Box) or either.
     actions: ClassVar[tuple[str, ...]] = ("choices",)
     Settings: ClassVar[type]

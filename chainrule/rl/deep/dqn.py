@@ -80,6 +80,7 @@ class DQN(Agent):
     """
 
     name = "dqn"
+    paper = "Mnih et al. 2015"
     Settings = DQNSettings
 
     def build(self) -> None:

@@ -68,6 +68,7 @@ class PPO(OnPolicy):
     """
 
     name = "ppo"
+    paper = "Schulman et al. 2017"
     Settings = PPOSettings
 
     def build(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.rl.deep.a2c import A2C
 from chainrule.rl.deep.agent import Agent
@@ -12,6 +12,7 @@ from chainrule.rl.deep.dqn import DQN
 from chainrule.rl.deep.ppo import PPO
 from chainrule.rl.deep.reinforce import REINFORCE
 from chainrule.rl.deep.sac import SAC
+from chainrule.rl.making import environments, make
 
 AGENTS: dict[str, type[Agent]] = {agent.name: agent for agent in (A2C, DQN, PPO, REINFORCE, SAC)}
 
@@ -27,6 +28,36 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("ppo", "acrobot"): {"steps": 200_000, "lambda_": 0.94, "length": 128, "batch_size": 128},
     ("ppo", "pendulum"): {"steps": 300_000, "gamma": 0.9, "length": 256, "batch_size": 128},
 }  # fmt: skip
+
+
+class AgentEntry(NamedTuple):
+    """What `chainrule models` says of an agent, by the names of `chainrule.models.registry.Entry`.
+
+    `data` are our worlds whose actions it can take, `options` its settings with their defaults.
+    """
+
+    name: str
+    task: str
+    data: tuple[str, ...]
+    input: tuple[int, ...]
+    paper: str
+    options: dict[str, Any]
+
+
+def agent_entries() -> dict[str, AgentEntry]:
+    """An entry for each agent. Its networks follow from the world, so there is no input to count costs for.
+
+    >>> agent_entries()["sac"].data
+    ('pendulum',)
+    """
+    kinds = {world: "choices" if hasattr(make(world).action_space, "n") else "vectors" for world in environments()}
+    return {
+        name: AgentEntry(
+            name, "reinforcement learning", tuple(world for world, kind in kinds.items() if kind in agent.actions), (),
+            agent.paper, {field.name: field.default for field in dataclasses.fields(agent.Settings)},
+        )
+        for name, agent in sorted(AGENTS.items())
+    }  # fmt: skip
 
 
 def agent_names() -> list[str]:

@@ -58,6 +58,7 @@ class REINFORCE(OnPolicy):
     """
 
     name = "reinforce"
+    paper = "Williams 1992"
     Settings = REINFORCESettings
 
     def advance(self) -> None:

@@ -104,6 +104,7 @@ class SAC(Agent):
     """
 
     name = "sac"
+    paper = "Haarnoja et al. 2018"
     actions = ("vectors",)
     Settings = SACSettings
 

@@ -16,7 +16,7 @@ class Acting:
         masked: how many of them were learned from as if nothing followed: the target is r, without γ·v(s′).
         exploration: how much is tried, from 0 (always the same) to 1 (at random).
         first, spread, last: the mean return of the first episodes, its standard deviation, the mean of the latest.
-        value: the mean size of q(s, a); NaN and infinities count as diverged, None as not known.
+        value: the size of the mean q(s, a); NaN and infinities count as diverged, None as not known.
         bound: no return can be larger than that: max |r| / (1 − γ).
     """
 

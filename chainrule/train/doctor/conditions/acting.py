@@ -48,8 +48,8 @@ class DeadExploration(Rule):
         "looks in a row."
     )
     cause = (
-        "Too early ε is 0, or the policy has become sure of an action by chance, before anything was found. What is not "
-        "tried is not learned, so it stays like this."
+        "Before anything was found ε is 0, or the policy has become sure of an action by chance. What is not tried is "
+        "not learned, so it stays like this."
     )
     remedies = (
         "let ε fall more slowly, and not to 0 (exploration, epsilon_end)",
@@ -77,8 +77,8 @@ class DivergingValues(Rule):
     severity = "fault"
     times = 2
     shows = (
-        f"The size of the mean q(s, a) is more than {times} times max |r| / (1 − γ), above which no return can be, in two "
-        "looks in a row; or it is no finite number."
+        f"The size of the mean q(s, a) is more than {times} times max |r| / (1 − γ), above which no return can be, in "
+        "two looks in a row; or it is no finite number."
     )
     cause = (
         "The target r + γ·max q(s′, a′) is made of the guesses that it corrects: with large steps, or a target that "
