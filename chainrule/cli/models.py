@@ -28,8 +28,8 @@ def models(
     from chainrule.rl.deep.recipes import agent_entries
 
     agents = agent_entries()
-    entry = None if name is None else agents.get(name) or find(name)
-    known = [*entries().values(), *agents.values()] if entry is None else [entry]
+    entry: Any = None if name is None else agents.get(name) or find(name)
+    known: list[Any] = [*entries().values(), *agents.values()] if entry is None else [entry]
     rows = [_row(each) for each in known if entry is not None or task in (None, each.task)]
     if not rows:
         tasks = sorted({each.task for each in known})
@@ -76,9 +76,11 @@ def _print_list(rows: list[dict[str, Any]]) -> None:
 def _print_one(row: dict[str, Any], options: dict[str, Any]) -> None:
     typer.echo(f"{row['name']}  ({row['task']}; {row['paper']})")
     typer.echo(f"learns from  {', '.join(row['data'])}")
-    typer.echo(f"input        {' × '.join(map(str, row['input']))}")
-    typer.echo(f"parameters   {_number(row['parameters'])}")
-    typer.echo(f"FLOPs        {_number(row['flops'])}")
+    if row["input"]:
+        typer.echo(f"input        {' × '.join(map(str, row['input']))}")
+    if row["parameters"] is not None:
+        typer.echo(f"parameters   {_number(row['parameters'])}")
+        typer.echo(f"FLOPs        {_number(row['flops'])}")
     typer.echo("options      " + (", ".join(_option(*option) for option in options.items()) or "none"))
 
 
