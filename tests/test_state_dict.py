@@ -222,3 +222,11 @@ def test_the_likely_cause_of_names_that_do_not_match_is_said() -> None:
     with pytest.raises(chainrule.CheckpointError) as caught:
         model.load_state_dict({"other": state["0.bias"]})
     assert str(caught.value).endswith("unexpected: other.")
+
+
+def test_only_a_layer_of_a_model_is_called_its_head() -> None:
+    with pytest.raises(chainrule.CheckpointError, match=r"head 0 with 4 outputs, the model's has 3: .*num_classes=4"):
+        nn.Sequential(nn.Linear(2, 3)).load_state_dict(nn.Sequential(nn.Linear(2, 4)).state_dict())
+    with pytest.raises(chainrule.CheckpointError) as caught:
+        nn.Linear(2, 3).load_state_dict(nn.Linear(2, 4).state_dict())
+    assert "head" not in str(caught.value)

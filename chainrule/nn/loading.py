@@ -121,6 +121,8 @@ def _another_head(misfits: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
     layers = {name.rpartition(".")[0] for name in misfits}
     if len(outputs) != 1 or len(layers) != 1 or any(given[1:] != own[1:] for given, own in misfits.values()):
         return ""
+    if "" in layers:  # the layer is the whole model, nobody's head
+        return ""
     given, own = outputs.pop()
     return (
         f" The weights have a head {layers.pop()} with {given} outputs, the model's has {own}: make the model with as "
