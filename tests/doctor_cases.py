@@ -245,6 +245,20 @@ def small_agent(kind: type[Any], world: str, max_steps: int = 30, **settings: An
     return kind(worlds, kind.Settings(**{"hidden": (16,), "steps": 4000, **settings}), seed=1, compile=False)
 
 
+def bumps(*centers: float) -> Tensor:
+    """512 numbers around some centres, as many around each."""
+    return chainrule.tensor(centers).repeat_interleave(512 // len(centers)).unsqueeze(1) + chainrule.randn(512, 1)
+
+
+def adversaries_watched(loss: str, *rounds: tuple[float, float]) -> list[Finding]:
+    """A doctor that saw 200 rounds for each pair of a discriminator's loss and the length of a generator's gradient."""
+    doctor = Doctor.watch(nn.Linear(2, 2), quiet=True)
+    for judged, push in rounds:
+        for _ in range(200):
+            doctor.observe_adversaries(loss, judged, push)
+    return doctor.findings
+
+
 class SquareRoot(nn.Module):
     """√x, of which the derivative at 0 is infinite."""
 

@@ -16,8 +16,10 @@ from tests.doctor_cases import (
     SPLITS,
     Amplifier,
     SquareRoot,
+    adversaries_watched,
     agent_watched,
     answers,
+    bumps,
     by_squares,
     filled,
     generator_watched,
@@ -376,5 +378,20 @@ FAULTS = [
             small_agent(rl.DQN, "cartpole", target_every=1, learning_rate=0.3, double=False, gamma=0.9), 2000
         ),
         r"q\(s, a\) is \S+ in size; with these rewards no return exceeds 10\.",
+    ),
+    Fault(
+        "mode collapse",
+        lambda: generator_watched(bumps(0.0, 0.0), bumps(0.0, 20.0)),
+        r"for 50% of 512 real samples there is no generated one near",
+    ),
+    Fault(
+        "winning discriminator",
+        lambda: adversaries_watched("non_saturating", (1.2, 1.0), (0.01, 0.5)),
+        r"over 200 rounds the discriminator's loss was 0\.1\d*; knowing nothing costs 1\.39",
+    ),
+    Fault(
+        "vanishing generator gradient",
+        lambda: adversaries_watched("minimax", (1.2, 1.0), (0.5, 1e-5)),
+        r"gradient was 0\.00\d* long; it was 1 once",
     ),
 ]

@@ -1,6 +1,8 @@
 """Models of data that can be sampled from.
 
-    vae     a variational autoencoder: codes with a distribution, a bound on the likelihood, samples from codes
+    vae         a variational autoencoder: codes with a distribution, a bound on the likelihood, samples from codes
+    gan         a generator against a discriminator: the losses, penalties and averages of adversarial training
+    gaussians   narrow normal distributions on a ring or a grid, to count what a generator covers
 
 >>> import chainrule
 >>> from chainrule import generative
@@ -10,6 +12,19 @@
 (Size([5]), Size([3, 8, 8]))
 """
 
+from chainrule.generative.gan import GAN, Round, dense_discriminator, dense_generator
+from chainrule.generative.gaussians import Gaussians, grid, ring
 from chainrule.generative.vae import VAE, Elbo, dense_vae
 
-__all__ = ["VAE", "Elbo", "dense_vae"]
+__all__ = [
+    "GAN",
+    "VAE",
+    "Elbo",
+    "Gaussians",
+    "Round",
+    "dense_discriminator",
+    "dense_generator",
+    "dense_vae",
+    "grid",
+    "ring",
+]

@@ -49,6 +49,7 @@ MOMENTS = {
     "at_acting": "when an agent is looked at",
     "in_evaluation": "when the model is evaluated",
     "compare": "when generated samples are shown",
+    "observe": "after each round of adversarial training",
 }
 
 PAGE_TEXT = """\

@@ -18,7 +18,7 @@ from chainrule.train.doctor.acting import Acting
 from chainrule.train.doctor.case import Case
 from chainrule.train.doctor.conditions import RULES
 from chainrule.train.doctor.conditions.generalisation import ValidationEasier
-from chainrule.train.doctor.conditions.generator import ModeCollapse
+from chainrule.train.doctor.conditions.generator import Adversaries, ModeCollapse
 from chainrule.train.doctor.conditions.loop import ForgottenEval
 from chainrule.train.doctor.finding import Finding
 from chainrule.train.doctor.look import Look, look_at, loss_in_evaluation, sketch
@@ -156,6 +156,14 @@ class Doctor(Callback):
         self._case.acted = acting.step
         self._ask("at_acting", self._case, acting)
         self._write()
+
+    def observe_adversaries(self, loss: str, discriminator_loss: float, generator_gradient: float) -> None:
+        """A round of adversarial training: the discriminator's loss, and how long the generator's gradient was.
+
+        loss: its kind, as `nn.functional.discriminator_loss` takes it.
+        """
+        for rule in self._open(Adversaries):
+            self._note(rule.observe(self._case, loss, discriminator_loss, generator_gradient))
 
     def end_epoch(self, **figures: float) -> None:
         """An epoch is over. `figures` such as train_accuracy=0.9 are added to the losses that were observed."""
