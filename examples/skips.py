@@ -1,8 +1,10 @@
 """What shortcuts are for: plain and residual networks of 20 and 56 layers, from the same start and on the same data.
 
-What to see: the paper's question, small. Does the plain network of 56 layers do worse than the one of 20, on the
-training data too, so that it is not that it learns by heart? And the residual one? Beside it how large the first
-layer's gradient is compared with the last one's, before the first step.
+What to see: the paper's question, small. After 8 epochs the plain network of 56 layers does worse than the one of 20 on
+the training data too (loss 1.68 against 0.08), so it is not that it learns by heart: it is hard to train. It reads 27%
+of the test digits, the one of 20 layers 93.6%. With shortcuts depth does no harm: 97.5% and 98.3%, losses 0.019 and
+0.010. What may be behind it: before the first step the first layer's gradient is about 2,000 times as large as
+the last one's in the deep plain network, and 1 to 4 times in the others. (One seed.)
 
 The full experiment takes hours (`chainrule train resnet56_cifar --data cifar10 --epochs 160`, and plain56_cifar); this
 one takes the shipped digits, as images of 16×16, and networks half as wide.
