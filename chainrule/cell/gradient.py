@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -164,10 +165,7 @@ class Gradients:
         if source is None or not isinstance(source[0], Leaf):
             raise GradientError("post-accumulate hooks belong to leaves that require a gradient.")
         calls = source[0].after = source[0].after or WatchedList()
-
-        def call() -> None:
-            hook(self)
-
+        call = functools.partial(hook, self)
         note_change(source[0])
         calls.append(call)
         return Handle(lambda: calls.remove(call) if call in calls else None)

@@ -22,6 +22,7 @@ from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import PURE, Number, NumberDecidesError, apply, is_a, numbers_in
 from chainrule.compiler.observe import CONTAINERS, FEW, Observer
 from chainrule.compiler.places import Place
+from chainrule.compiler.rewrite import has_source
 from chainrule.compiler.sight import is_followed, is_followed_class
 from chainrule.compiler.unfollowed import ITERATOR, refuse_unfollowed
 from chainrule.errors import TraceError
@@ -125,7 +126,7 @@ def runs_followed_code(function: Any) -> bool:
     if is_a(function, types.MethodType):
         function = function.__func__
     if is_a(function, types.FunctionType):
-        return is_followed(function.__globals__, function.__code__.co_filename)
+        return is_followed(function.__globals__, function.__code__.co_filename) and has_source(function)
     if is_a(function, type):
         return is_followed_class(function)
     if is_a(function, functools.partial):
@@ -145,6 +146,8 @@ def _is_ours(function: Any) -> bool:
 def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """A method of a list, dictionary or set from outside."""
     name = function.__name__
+    if name in ("get", "__contains__", "__getitem__", "index", "count"):
+        args = [o.itself(part) for part in args[:1]] + args[1:]
     for part in args:  # which are compared with its entries
         o.pin(part)
     if is_a(owner, dict) and not is_a(owner, WatchedDict):
@@ -245,10 +248,16 @@ def _getitem(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]
 
 
 def _id(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    o.pin(args[0])
+    thing = o.itself(args[0])
     if function is hash:
         o.everything(args[0])
-    return function(*args, **kwargs)
+    return function(thing)
+
+
+def _is(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    for number in numbers_in(args):
+        number.decides()
+    return o.same(*args) is (function is operator.is_)
 
 
 def _vars(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -297,6 +306,7 @@ def _print(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
 _COMPARING = frozenset({set, frozenset, sum, min, max, any, all, sorted})
 _WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumerate, zip, map, filter, reversed, iter)
 _SPECIAL: dict[Any, Callable[..., Any]] = {
+    operator.is_: _is, operator.is_not: _is,
     getattr: _getattr, hasattr: _hasattr, setattr: _setattr, delattr: _setattr, len: _len, isinstance: _isinstance,
     type: _isinstance, id: _id, hash: _id, vars: _vars, operator.getitem: _getitem, next: _next, print: _print,
     **dict.fromkeys(_WALKERS, _walk),

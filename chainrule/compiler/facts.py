@@ -174,7 +174,7 @@ class Facts:
         self.facts = list(facts)
         self._look_here()
         self.tables, self.plain = list(tables), list(plain)
-        self.wanted = [(tensor, tensor.requires_grad, _hooks_of(tensor)) for tensor in wanted]
+        self.wanted = [(tensor, tensor.requires_grad, hooks_of(tensor)) for tensor in wanted]
         self._by_owner: dict[int, list[Callable[[], bool]]] = defaultdict(list)
         for table in self.tables:
             self._by_owner[id(table.owner)].append(table.unchanged)
@@ -248,14 +248,14 @@ class Facts:
         for tensor, wanted, hooks in self.wanted:
             if tensor.requires_grad is not wanted:
                 found.append(Change("requires_grad of a tensor", None, wanted, not wanted))
-            elif not alike(_hooks_of(tensor), hooks):
-                found.append(Change("the hooks of a tensor", None, hooks, _hooks_of(tensor)))
+            elif not alike(hooks_of(tensor), hooks):
+                found.append(Change("the hooks of a tensor", None, hooks, hooks_of(tensor)))
         return found
 
 
 def _is_wanted_as_before(tensor: Any, wanted: bool, hooks: Any) -> bool:
     """Whether a tensor wants a gradient, and tells the same hooks of it, as it did."""
-    return tensor.requires_grad is wanted and alike(_hooks_of(tensor), hooks)
+    return tensor.requires_grad is wanted and alike(hooks_of(tensor), hooks)
 
 
 def _who_tells(tensor: Any) -> list[Any]:
@@ -266,7 +266,7 @@ def _who_tells(tensor: Any) -> list[Any]:
     return [tensor, leaf, *(leaf.hooks or {}).values(), *(() if leaf.after is None else (leaf.after,))]
 
 
-def _hooks_of(tensor: Any) -> tuple[Any, ...]:
+def hooks_of(tensor: Any) -> tuple[Any, ...]:
     """What is called with a leaf's gradient, and after it has been added to."""
     leaf = tensor._leaf
     if leaf is None:

@@ -27,7 +27,7 @@ from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
 from chainrule.compiler.compare import arguments_used, difference, same_structure
 from chainrule.compiler.facts import Change, Facts, read
-from chainrule.compiler.guards import Guards
+from chainrule.compiler.guards import Compared, Guards
 from chainrule.compiler.net import Net, stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
 from chainrule.compiler.observe import ArrayAt, Observer
@@ -122,6 +122,7 @@ class Traced:
         used: the sources of both that something depends on.
         plan: how the arguments share memory.
         known: which numbers and tensors were inputs.
+        compared: which tensors the step compared by `is`.
         guards: what its tensors were; made for the call that is about to run.
         seconds: how long it took.
     """
@@ -135,6 +136,7 @@ class Traced:
     used: list[Any]
     plan: Plan
     known: Knowledge
+    compared: list[Compared]
     guards: Guards
     seconds: float
 
@@ -148,7 +150,7 @@ class Traced:
 
     def guard(self, arguments: list[Any]) -> None:
         """The tensors are about to be changed by a run: remember how they are."""
-        self.guards = Guards(self.program, self.plan, arguments)
+        self.guards = Guards(self.program, self.plan, arguments, self.compared, bool(self.prepared))
 
     def same_as(self, other: Traced) -> str:
         """In words, where this differs from another trace; "" if nowhere."""
@@ -202,10 +204,10 @@ class Variant:
 _NOTHING = Value(np.zeros(()))
 
 
-def _write_knowingly(changed: set[int], first: int, observer: Observer, known: Knowledge) -> None:
-    """A tensor within an argument is written to: it has to be an argument from the start, as it may be shared."""
-    written = [source for i, (source, _) in enumerate(observer.inputs) if first + i in changed]
-    places = [place for place in written if isinstance(place, Place)]
+def _read_knowingly(numbers: set[int], first: int, observer: Observer, known: Knowledge) -> None:
+    """A tensor within an argument is written to or compared: it has to be an argument from the start."""
+    found = [source for i, (source, _) in enumerate(observer.inputs) if first + i in numbers]
+    places = [place for place in found if isinstance(place, Place)]
     if places:
         known.moving.update({place.identity: place for place in places})
         raise _AgainError
@@ -391,7 +393,9 @@ class CompiledFunction:
         program = traced.program
         given = [*arguments, *plan.hidden_roots(arguments)]
         changed = program.changed()
-        _write_knowingly(changed, len(given), observer, known)
+        traced.compared = observer.compared
+        compared = {x for pair in traced.compared for x in pair[:2] if isinstance(x, int)}
+        _read_knowingly(changed | compared, len(given), observer, known)
         better = better_plan(plan, arguments, given, changed, *program.cells())
         if better is not None and program.leaves_behind:
             raise TraceError(
@@ -423,6 +427,8 @@ class CompiledFunction:
             answers: list[Any] = []
             with observer.watching():
                 observer.enter(self.function)
+                for argument in arguments:
+                    observer.see(argument)  # its hooks
                 others = [_argument(observer, thing, way) for thing, way in call.others]
                 args, kwargs = put_together(call.form, stand_ins[:count], others)
                 contents = Contents(args, kwargs)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.facts import alike, hooks_of
 from chainrule.compiler.origins import Cell, Step
-from chainrule.compiler.sharing import Plan, same_roots
+from chainrule.compiler.sharing import Plan, repeated, same_roots
 from chainrule.primitives.value import Value
 
 
@@ -23,15 +24,23 @@ def reshaped_cells(program: Step) -> list[Any]:
     ]  # fmt: skip
 
 
+#: Two tensors that the step compared by `is`, as numbers of arguments or themselves, and whether they were one.
+Compared = tuple[Any, Any, bool]
+
+
 class Guards:
     """How the tensors of a trace were before its run.
 
     Args:
         arguments: those of the program, as they were traced.
+        compared: what the step asked about which tensor is which.
+        moving: whether there are more arguments than the call's own, among which one may stand twice.
     """
 
-    def __init__(self, program: Step, plan: Plan, arguments: list[Any]) -> None:
-        self.program, self.plan = program, plan
+    def __init__(self, program: Step, plan: Plan, arguments: list[Any], compared: list[Compared], moving: bool) -> None:
+        self.program, self.plan, self._compared, self._moving = program, plan, compared, moving
+        self._repeated = repeated(arguments) if moving else None
+        self._hooks = [(number, hooks_of(t)) for number, t in enumerate(arguments) if t.requires_grad]
         self._writes_arguments = bool(program.changed())
         touched, written = program.cells()
         self._kept_apart = touched if self._writes_arguments else written
@@ -41,7 +50,8 @@ class Guards:
         self._forms = [(t, t._value.array.shape, t._value.array.dtype) for t in reshaped_cells(program)]
         watched = program.empty or program.numbers or program.views or program.held or program.own_leaves
         sharing = self._itself or self._kept_apart or self._writes_arguments
-        self._any = bool(watched or self._forms or sharing)
+        more = moving or self._hooks or self._compared
+        self._any = bool(watched or self._forms or sharing or more)
 
     def hold(self, arguments: list[Any]) -> bool:
         """Whether all is as it was.
@@ -59,6 +69,9 @@ class Guards:
             and all(leaf.gradient is gradient for leaf, gradient in program.held)
             and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self._forms)
             and all(arguments[n]._leaf is leaf for n, leaf in program.own_leaves)
+            and all(alike(hooks_of(arguments[n]), hooks) for n, hooks in self._hooks)
+            and (not self._moving or repeated(arguments) == self._repeated)
+            and all((_which(a, arguments) is _which(b, arguments)) == same for a, b, same in self._compared)
             and self._share_as_before(arguments)
         )
 
@@ -78,6 +91,10 @@ class Guards:
         """The arguments that do not stand for themselves."""
         itself = self.plan.itself
         return [t for number, t in enumerate(arguments) if number not in itself] if itself else arguments
+
+
+def _which(tensor: Any, arguments: list[Any]) -> Any:
+    return arguments[tensor] if isinstance(tensor, int) else tensor
 
 
 def same_form(a: Any, b: Any) -> bool:

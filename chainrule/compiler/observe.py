@@ -22,9 +22,18 @@ from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler import questions
 from chainrule.compiler.befores import Before, SlotsBefore, VariableBefore, Write
 from chainrule.compiler.facts import MISSING, Fact, Facts, alike, is_looked_into
+from chainrule.compiler.guards import Compared
 from chainrule.compiler.numbers import Number, NumberDecidesError, is_a
 from chainrule.compiler.places import GONE, Place
-from chainrule.compiler.sight import ATOMS, Sight, is_followed, is_followed_class
+from chainrule.compiler.sight import (
+    ATOMS,
+    Sight,
+    is_followed,
+    is_followed_class,
+    is_machinery,
+    is_of_a_library,
+    is_of_the_user,
+)
 from chainrule.compiler.tables import plain_tables_of, tables_of
 from chainrule.compiler.unfollowed import ITERATOR
 from chainrule.errors import TraceError
@@ -36,8 +45,6 @@ from chainrule.state import current_state
 CONTAINERS = (list, tuple, dict, set, frozenset, deque)
 #: Containers of at most so many entries are read entry by entry, so that numbers among them can become inputs.
 FEW = 64
-#: Not deeper than this, and not more than so many things, when code that is not followed is given something.
-_DEEP, _MANY = 6, 5000
 
 
 class Observer(Sight):
@@ -53,6 +60,7 @@ class Observer(Sight):
         inputs: what gives the further arguments of the program, each with its stand-in: a Number, an ArrayAt, or the
             place of a tensor within an argument.
         prepared: stand-ins of tensors at moving places, by the place's identity.
+        compared: which tensors it compared by `is` (`guards.py`).
         stand_ins: what the step got for numbers and tensors that are inputs, by the place's identity.
     """
 
@@ -62,6 +70,7 @@ class Observer(Sight):
         self.reads: dict[Any, Fact] = {}
         self.inputs: list[tuple[Any, Any]] = []
         self.prepared: dict[Any, Any] = {}
+        self.compared: list[Compared] = []
         self.stand_ins: dict[Any, Any] = {}
         self._facts: set[Any] = set()
         self._befores: dict[Any, Before] = {}
@@ -299,63 +308,92 @@ class Observer(Sight):
         place = self.place_of(thing)
         self.note(Place(thing, "answer", question, f"{place or questions.title_of(thing)}{title}", place), answer)
 
-    def contents(self, thing: Any, depth: int = 0) -> None:
-        """Everything in a container or an array counts."""
-        if id(thing) not in self.outside or depth > _DEEP or len(self.reads) > _MANY:
-            return
+    def contents(self, thing: Any) -> None:
+        """Everything in a container or an array counts, however deep."""
+        waiting, known = [thing], set()
+        while waiting:
+            thing = waiting.pop()
+            if id(thing) in known or id(thing) not in self.outside:
+                continue
+            known.add(id(thing))
+            for key, value in self._entries(thing):
+                if not is_a(value, ATOMS):
+                    self.mark(value, self._entry(thing, key) if hasattr(thing, "__getitem__") else None)
+                    self.see(value)
+                    waiting.append(value)
+
+    def _entries(self, thing: Any) -> list[tuple[Any, Any]]:
+        """The entries of a container, which count now; none of what says itself when it changes or is written to."""
         before = self._befores.get(id(thing))
         question = questions.of_contents(thing)
         if question is None or (before is not None and before.changed()):
-            return
+            return []
         if not is_a(thing, frozenset):
             self.ask(question, thing, "", question(thing))
         if is_a(thing, np.ndarray):
-            return
-        for key, value in list(thing.items() if is_a(thing, dict) else enumerate(thing)):
-            if not is_a(value, ATOMS):
-                self.mark(value, self._entry(thing, key) if hasattr(thing, "__getitem__") else None)
-                self.see(value)
-                self.contents(value, depth + 1)
+            return []
+        return list(thing.items() if is_a(thing, dict) else enumerate(thing))
 
-    def everything(self, thing: Any, depth: int = 0) -> None:
-        """Code that is not followed gets this: all that can be reached from it counts."""
+    def everything(self, thing: Any) -> None:
+        """Code that is not followed gets this: all that it can reach through the user's things from it counts.
+
+        An object of a library counts with its own attributes, and not with what these hold (a logger has them all).
+        """
+        waiting, known = [thing], set()
+        while waiting:
+            thing = waiting.pop()
+            self.see(thing)
+            if id(thing) not in known and not is_a(thing, ATOMS):
+                known.add(id(thing))
+                waiting += reversed(self._parts(thing))
+
+    def _parts(self, thing: Any) -> list[Any]:
+        """What can be reached in one step from something that counts."""
+        from chainrule.compiler.function import CompiledFunction
         from chainrule.nn.module import Module
         from chainrule.optim.optimizer import Optimizer
 
-        self.see(thing)
-        if self.blind and is_a(thing, Module):  # what it holds, it says itself when it changes; not so its class
-            for kind in dict.fromkeys(map(type, thing.modules())):
-                self.everything(kind, depth + 1)
-        if depth > _DEEP or len(self.reads) > _MANY or is_a(thing, (*ATOMS, TensorCell, Module, Optimizer)):
-            return
+        if is_a(thing, CompiledFunction):
+            return [thing.function]
+        if is_a(thing, (TensorCell, Module, Optimizer)):  # which say themselves when they change; not so their classes
+            return list(dict.fromkeys(map(type, thing.modules()))) if self.blind and is_a(thing, Module) else []
         if is_a(thing, (*CONTAINERS, np.ndarray)):
             self.contents(thing)
-            if not is_a(thing, np.ndarray):
-                for part in list(thing.values() if is_a(thing, dict) else thing):
-                    self.everything(part, depth + 1)
-        elif is_a(thing, type):
-            for base in thing.__mro__ if is_followed_class(thing) else ():
-                if is_followed_class(base):
-                    for name, value in list(vars(base).items()):
-                        self._note_in_class(base, name, value)
-                        self.everything(value, depth + 1)
-        elif is_a(thing, functools.partial) and id(thing) in self.outside:
-            for part in (*thing.args, *thing.keywords.values()):
-                self.everything(part, depth + 1)
+            return [] if is_a(thing, np.ndarray) else list(thing.values() if is_a(thing, dict) else thing)
+        if is_a(thing, type):
+            return self._parts_of_class(thing)
+        if is_a(thing, functools.partial) and id(thing) in self.outside:
             self.ask(questions.of_partial, thing, "", questions.of_partial(thing))
-        elif id(thing) in self.outside and not is_a(thing, types.BuiltinFunctionType):
-            if is_a(thing, types.ModuleType) and not is_followed(vars(thing), getattr(thing, "__file__", "") or ""):
-                return
-            fields = questions.fields_of(thing) or {}
-            for name in questions.attributes_of(thing):
-                value = fields[name] if name in fields else getattr(thing, name, MISSING)
-                if value is not MISSING:
-                    how = "field" if name in fields else "attribute"
-                    title = f"{self.place_of(thing) or questions.title_of(thing)}.{name}"
-                    self.read(Place(thing, how, name, title, self.place_of(thing)), value, fixed=True)
-                    self.everything(value, depth + 1)
-            if not is_a(thing, types.ModuleType | types.FunctionType):
-                self.everything(type(thing), depth + 1)
+            return [*thing.args, *thing.keywords.values()]
+        if id(thing) not in self.outside or is_a(thing, types.BuiltinFunctionType):
+            return []
+        if is_a(thing, types.ModuleType) and not is_of_the_user(thing):
+            return []
+        return self._parts_of_object(thing)
+
+    def _parts_of_class(self, kind: type) -> list[Any]:
+        parts = []
+        for base in kind.__mro__ if is_followed_class(kind) else ():
+            if is_followed_class(base):
+                for name, value in list(vars(base).items()):
+                    self._note_in_class(base, name, value)
+                    parts.append(value)
+        return parts
+
+    def _parts_of_object(self, thing: Any) -> list[Any]:
+        if is_machinery(type(thing)):
+            return []
+        parts, fields = [], questions.fields_of(thing) or {}
+        for name in questions.attributes_of(thing):
+            value = fields[name] if name in fields else getattr(thing, name, MISSING)
+            if value is not MISSING:
+                how = "field" if name in fields else "attribute"
+                title = f"{self.place_of(thing) or questions.title_of(thing)}.{name}"
+                self.read(Place(thing, how, name, title, self.place_of(thing)), value, fixed=True)
+                parts.append(value)
+        if is_of_a_library(type(thing)):
+            return [part for part in parts if is_a(part, np.ndarray)]
+        return parts if is_a(thing, types.ModuleType | types.FunctionType) else [*parts, type(thing)]
 
     def each(self, thing: Any) -> Any:
         """The step walks through something."""
@@ -387,6 +425,35 @@ class Observer(Sight):
     def _all_of(self, thing: dict[Any, Any]) -> dict[Any, Any]:
         self.contents(thing)
         return thing
+
+    # --------------------------------------------------------------------------------- which is which
+
+    def _which(self, thing: Any) -> tuple[Any, Any]:
+        """What a thing of the trace stands for, and what says so: an argument's number, or itself; None of the step."""
+        trace = _outermost_trace()
+        if trace is None or not is_a(thing, TensorCell):
+            return thing, None
+        argument = trace.stand_ins.get(id(thing))
+        if argument is not None:
+            return trace.given[argument.number], argument.number
+        return thing, thing if trace.from_outside(thing) else None
+
+    def itself(self, thing: Any) -> Any:
+        """Which thing this is counts: the answer is the thing that a stand-in stands for."""
+        self.pin(thing)
+        real, said = self._which(thing)
+        if type(said) is int:
+            self.compared.append((said, real, True))
+        return real
+
+    def same(self, x: Any, y: Any) -> bool:
+        """Whether two things are one."""
+        self.pin(x)
+        self.pin(y)
+        (first, a), (second, b) = self._which(x), self._which(y)
+        if a is not None and b is not None and (type(a) is int or type(b) is int) and a is not b:
+            self.compared.append((a, b, first is second))
+        return first is second
 
     # --------------------------------------------------------------------------------- inputs
 

@@ -56,12 +56,14 @@ class Place:
         key: which one.
         title: how the user's code calls it.
         parent: where the holder was found; None if it is a root.
+        depth: how long the way from the root is.
     """
 
-    __slots__ = ("holder", "how", "key", "parent", "title")
+    __slots__ = ("depth", "holder", "how", "key", "parent", "title")
 
     def __init__(self, holder: Any, how: str, key: Any, title: str = "", parent: Place | None = None) -> None:
         self.holder, self.how, self.key, self.parent = holder, how, key, parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.title = title or f"[{key!r}]"
 
     @property

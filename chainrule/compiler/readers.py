@@ -94,6 +94,8 @@ def item(thing: Any, key: Any) -> Any:
         return thing[key]
     _decided(thing if is_a(thing, Number) else None, key)
     contents(key)
+    if is_a(key, TensorCell) and is_a(thing, dict) and id(thing) in o.outside:
+        key = o.itself(key)
     try:
         value = thing[key]
     except LookupError:
@@ -134,9 +136,24 @@ def itself(thing: Any) -> Any:
     o = _per_thread.observer
     if is_a(thing, Number):
         thing.decides()
-    if o is not None:
-        o.pin(thing)
-    return thing
+    return thing if o is None else o.itself(thing)
+
+
+def same(x: Any, y: Any) -> bool:
+    """`x is y`."""
+    o = _per_thread.observer
+    _decided(x, y)
+    return x is y if o is None else o.same(x, y)
+
+
+def within(part: Any, whole: Any) -> bool:
+    """`part in whole`."""
+    o = _per_thread.observer
+    contents(part)
+    contents(whole)
+    if o is not None and is_a(part, TensorCell) and id(whole) in o.outside:
+        part = o.itself(part)
+    return part in whole
 
 
 def _is_compared_by_identity(kind: type) -> bool:
@@ -269,6 +286,7 @@ def imported(value: Any, module: str, name: str) -> None:
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, namespace, variable, attribute, item, key, call, contents, itself, everything, truth, unary, binary,
-              in_place, each, unpacked, each_unpacked, spread, writing, assigns, imported)
+    for f in (name, namespace, variable, attribute, item, key, call, contents, itself, same, within,
+              everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
+              writing, assigns, imported)
 }  # fmt: skip

@@ -52,6 +52,11 @@ def is_rewritten(function: Any) -> bool:
     return isinstance(function, FunctionType) and id(function.__code__) in _rewritten
 
 
+def has_source(function: FunctionType) -> bool:
+    """Whether a function is rewritten, or can be."""
+    return is_rewritten(function) or rewritten(function) is not None
+
+
 #: All that was rewritten, by identity.
 _rewritten: dict[int, CodeType] = {}
 #: By the identity of the original code, which is kept with it.
@@ -521,6 +526,11 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> Any:
         given = [node.left, *node.comparators]
         parts = [self.visit(part) for part in given]
+        if self.scope is not None and len(parts) == 2 and not any(isinstance(part, ast.Constant) for part in given):
+            reader = {ast.Is: "same", ast.IsNot: "same", ast.In: "within", ast.NotIn: "within"}.get(type(node.ops[0]))
+            if reader is not None:
+                answer = _reader(reader, *parts)
+                return answer if isinstance(node.ops[0], ast.Is | ast.In) else ast.UnaryOp(ast.Not(), answer)
         if self.scope is not None and not all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
             parts = [_reader("contents", part) for part in parts]
         elif self.scope is not None and not any(isinstance(part, ast.Constant) for part in given):

@@ -28,8 +28,26 @@ ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), DTyp
 _LIBRARIES = frozenset({"chainrule", "numpy", "scipy", "matplotlib", "pytest", "_pytest", "torch", "jax", "llvmlite"})
 #: Entries of a module's dictionary that are not of the user's making.
 INTERNAL = frozenset({"_paths", "_compiled", "_parameters", "_buffers", "_modules", "_not_saved"})
+#: Modules whose objects hold what the user puts into them: functions, partials, namespaces, chained dictionaries.
+_KEEPERS = frozenset({"builtins", "functools", "types", "collections", "argparse"})
 _MADE_BY_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
-_MACHINERY = frozenset({"compiler", "autodiff", "primitives", "state", "cell", "random"})
+_MACHINERY = frozenset(
+    {
+        "compiler",
+        "autodiff",
+        "primitives",
+        "state",
+        "cell",
+        "random",
+        "tape",
+        "program",
+        "backends",
+        "forking",
+        "changes",
+    }
+)
+#: So many steps from the root a thing is remembered by its place; further on by itself.
+LONGEST_WAY = 50
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -61,10 +79,28 @@ def _is_followed_class(kind: type) -> bool:
     return is_followed(vars(module), str(getattr(module, "__file__", "")))
 
 
+def is_of_the_user(module: types.ModuleType) -> bool:
+    """Whether a Python module is the user's, and so are the things in it."""
+    namespace = vars(module)
+    return "__observed__" not in namespace and is_followed(namespace, str(namespace.get("__file__", "")))
+
+
+def is_of_a_library(kind: type) -> bool:
+    """Whether objects of a class are a library's own, of Python's too, and not what the user keeps things in."""
+    root = kind.__module__.partition(".")[0]
+    return not is_followed_class(kind) and root not in _KEEPERS and root != "chainrule"
+
+
 def _is_a_setting_of_ours(kind: type) -> bool:
     """Whether objects of a class of ours may hold what a step depends on, and do not say when it changes."""
+    root = kind.__module__.partition(".")[0]
+    return root == "chainrule" and not is_followed_class(kind) and not is_machinery(kind)
+
+
+def is_machinery(kind: type) -> bool:
+    """Whether objects of a class of ours compute and keep nothing of the user's."""
     root, _, part = kind.__module__.partition(".")
-    return root == "chainrule" and not is_followed_class(kind) and part.partition(".")[0] not in _MACHINERY
+    return root == "chainrule" and part.partition(".")[0] in _MACHINERY
 
 
 def content_of(cell: Any) -> Any:
@@ -105,7 +141,7 @@ class Sight:
         """The step reads a place."""
         raise NotImplementedError
 
-    def everything(self, thing: Any, depth: int = 0) -> None:
+    def everything(self, thing: Any) -> None:
         """All that can be reached from here counts."""
         raise NotImplementedError
 
@@ -124,9 +160,11 @@ class Sight:
             self.writing(thing)
 
     def mark(self, thing: Any, place: Place | None) -> None:
-        """It was there before the step, at this place."""
+        """It was there before the step, at this place. At the end of a very long way it counts as this very thing."""
         if is_a(thing, ATOMS):
             return
+        if place is not None and place.depth > LONGEST_WAY:
+            place = None
         if id(thing) in self.outside:
             before = self.outside[id(thing)][1]
             if before is not place and (before is None or place is None or before.identity != place.identity):
@@ -215,6 +253,7 @@ class Sight:
             for part in (*thing.args, *thing.keywords.values()):
                 self.see(part)
             return
+        self.mark(thing.func, Place(thing, "attribute", "func", f"{place or 'a partial'}.func", place))
         for name, parts in (("args", enumerate(thing.args)), ("keywords", thing.keywords.items())):
             given = Place(thing, "attribute", name, f"{place or 'a partial'}.{name}", place)
             if name == "keywords":
@@ -337,7 +376,11 @@ class Sight:
 
     def _see_hook_table(self, table: Any) -> None:
         for hook in table.values():
-            self.see(getattr(hook, "function", hook))
+            self._see_hook(getattr(hook, "function", hook))
+
+    def _see_hook(self, call: Any) -> None:
+        self.mark(call, None)
+        self.see(call)
 
     def _see_hooks(self, tensor: Any) -> None:
         leaf = tensor._leaf
@@ -345,7 +388,7 @@ class Sight:
             for table in (leaf.hooks or {}).values():
                 self._see_hook_table(table)
             for call in leaf.after or ():
-                self.see(call)
+                self._see_hook(call)
 
 
 def _names_in(code: types.CodeType) -> set[str]:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.autodiff.mode import enable_grad, no_grad
+from chainrule.errors import TraceError
 from chainrule.functions.pieces import cat
 from chainrule.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from chainrule.optim.line_search import Trial, strong_wolfe
 from chainrule.optim.optimizer import Optimizer, check_not_negative
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 #: A pair (s, y) is remembered if s·y is above this: along s the loss must curve upwards.
@@ -112,9 +114,17 @@ class LBFGS(Optimizer):
 
     @no_grad()
     def take_step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Up to `max_iter` steps; the answer is the loss before the first. Raises TypeError without a closure."""
+        """Up to `max_iter` steps; the answer is the loss before the first.
+
+        Raises TypeError without a closure, TraceError within a compiled function.
+        """
         if closure is None:
             raise TypeError("LBFGS computes the loss many times in a step: optimizer.step(closure).")
+        if current_state().trace is not None:
+            raise TraceError(
+                "LBFGS.step() within a compiled function: L-BFGS decides by numbers how far it goes and when to stop. "
+                "Call optimizer.step(closure) outside, and compile what the closure calls: the loss and its backward()."
+            )
         group = self.param_groups[0]
         state = self.state.setdefault(group["params"][0], {"func_evals": 0, "n_iter": 0})
         run = _Run(closure, group, state)
