@@ -3,6 +3,8 @@
     vae         a variational autoencoder: codes with a distribution, a bound on the likelihood, samples from codes
     gan         a generator against a discriminator: the losses, penalties and averages of adversarial training
     gaussians   narrow normal distributions on a ring or a grid, to count what a generator covers
+    flows       normalising flows: an exact likelihood by a change of variables, samples by the inverse
+    two_moons   points in the plane whose density and entropy are known, to judge models by
 
 >>> import chainrule
 >>> from chainrule import generative
@@ -12,8 +14,10 @@
 (Size([5]), Size([3, 8, 8]))
 """
 
+from chainrule.generative import flows as flows
 from chainrule.generative.gan import GAN, Round, dense_discriminator, dense_generator
 from chainrule.generative.gaussians import Gaussians, grid, ring
+from chainrule.generative.two_moons import TwoMoons
 from chainrule.generative.vae import VAE, Elbo, dense_vae
 
 __all__ = [
@@ -22,9 +26,11 @@ __all__ = [
     "Elbo",
     "Gaussians",
     "Round",
+    "TwoMoons",
     "dense_discriminator",
     "dense_generator",
     "dense_vae",
+    "flows",
     "grid",
     "ring",
 ]
