@@ -155,9 +155,10 @@ def evaluate_agent_run(path: str | Path) -> dict[str, float]:
 def is_agent_run(path: str | Path) -> bool:
     """Whether a folder holds a run of an agent (and not of a network that learns from data)."""
     try:
-        return "agent" in json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+    return isinstance(config, dict) and "agent" in config
 
 
 # ------------------------------------------------------------------------------------- the loop
