@@ -80,7 +80,7 @@ def test_samples_have_their_probabilities(case: Case) -> None:
         (D.Gamma(0.02, 1.0), stats.gamma(0.02)),
         (D.Gamma(3000.0, 2.0), stats.gamma(3000.0, scale=0.5)),
     ],
-    ids=repr,
+    ids=["small beta", "beta", "t", "F", "von Mises", "wide von Mises", "small gamma", "large gamma"],
 )
 def test_samples_against_scipy(ours: Any, exact: Any) -> None:
     drawn = ours.sample((COUNT,)).numpy().astype(np.float64)
