@@ -54,7 +54,7 @@ def digit_scenes(
     Raises ValueError for digits that do not fit into the scene, and for data that are not grey images.
 
     >>> train, validation, test = digit_scenes(size=24, digits=1)
-    >>> train.images.shape, train.masks.max(), test.points.shape
+    >>> train.images.shape, int(train.masks.max()), test.points.shape
     ((1258, 1, 24, 24), 10, (359, 4, 2))
     """
     if digit_size > size or digits < 1:
