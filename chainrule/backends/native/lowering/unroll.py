@@ -26,7 +26,7 @@ from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
 
 #: Longer loops (steps times operations) are compiled as loops.
-LONGEST = 3_000
+LONGEST = 500
 #: Longer ones whose body has an operation without native code are left to NumPy: their table would take too long.
 MOST = 30_000
 
