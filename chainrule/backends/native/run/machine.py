@@ -31,7 +31,7 @@ def llvm() -> Any:
 
 @functools.cache
 def host() -> tuple[str, str]:
-    """Triple and features of this machine: what code is made for. The processor's name decides nothing.
+    """Triple and features of this machine: what code is made for. Its name only tunes the code.
 
     Features that begin with a word in the environment variable `CHAINRULE_HIDE_CPU_FEATURES` are switched off:
     "avx512" gives the code that a processor without AVX-512 would run, "avx512 avx2 fma" that of one without AVX2.
@@ -59,6 +59,7 @@ def target_machine(triple: str = "", processor: str = "", features: str = "") ->
     """
     if not triple:
         triple, features = host()
+        processor = llvm().get_host_cpu_name()  # for the order of instructions; which there are is said by the features
     target = llvm().Target.from_triple(triple)
     return target.create_target_machine(cpu=processor, features=features, opt=2, reloc="pic", codemodel="small")
 
