@@ -2,7 +2,7 @@
 
 "Thursday, 03 March 1994" and "03.03.94 (Thu)" become "1994-03-03". Nothing says what a month is: the network sees
 characters, 20,000 random dates written in seven ways, and what they should become. After 600 steps all of 1,000 new
-dates are right in all ten characters, with each of the seeds 0 to 3. Its attention shows that it has learned where to
+dates are right in all ten characters, with each of the seeds 1 to 3. Its attention shows that it has learned where to
 look: at the year while it writes the year, then at the month, then at the day.
 
     python examples/dates.py --figure dates.png

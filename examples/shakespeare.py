@@ -2,8 +2,8 @@
 
 Both read pieces of 128 characters of the same million, guess each next one, and take as many steps. Perplexity is how
 many characters they hesitate between on average, on the last tenth of the text, which they have not seen. Then the
-GPT's weights are kept in 8 and in 4 bits, and its perplexity is measured again: it rises by at most 0.5% and 3%. What
-it writes appears as it is written.
+GPT's weights are kept in 8 and in 4 bits, and its perplexity is measured again. What it writes appears
+as it is written.
 
     python examples/shakespeare.py
     python examples/shakespeare.py --steps 4000 --width 256     # better, and much longer

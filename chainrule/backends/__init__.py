@@ -38,6 +38,11 @@ class Runnable(Protocol):
     graph: Graph
     homes: list[Home | None]
 
+    @property
+    def size(self) -> int:
+        """How many kernels, or operations, a run has."""
+        ...
+
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run once. Cells are read and changed in their homes; if anything fails, they are what they were.
 

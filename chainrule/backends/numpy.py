@@ -32,6 +32,11 @@ class InNumPy:
         for number, (shape, dtype) in enumerate(program.cells()):
             self.homes[number] = self.homes[number] or Home(shape, dtype, tuple(range(len(shape))))
 
+    @property
+    def size(self) -> int:
+        """How many operations there are."""
+        return len(self.graph.equations)
+
     def with_homes(self, homes: Sequence[Home | None]) -> InNumPy:
         """The same program for other cells."""
         return InNumPy(self.program, homes)
@@ -56,7 +61,7 @@ class InNumPy:
     def explain(self) -> str:
         """The operations in their order."""
         lines = [f"  {e.primitive.name}  {e.path}".rstrip() for e in self.graph.equations]
-        return "\n".join([f"{len(lines)} operations in NumPy", *lines])
+        return "\n".join([f"{self.size} operations in NumPy", *lines])
 
 
 def build(program: Program, homes: Sequence[Home | None], debug: bool) -> InNumPy:

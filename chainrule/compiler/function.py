@@ -464,7 +464,7 @@ class CompiledFunction:
             self._say_why(known, call, changed)
             log.info(
                 "%s: %d kernels, traced in %.2f s, compiled in %.2f s.",
-                self.name, compiled.size_and_seconds()[0], traced.seconds, compiled.seconds,
+                self.name, compiled.runnable.size, traced.seconds, compiled.seconds,
             )  # fmt: skip
         variant = Variant(traced, compiled)
         if traced.program.leaves_behind:

@@ -58,7 +58,7 @@ class Parts(NamedTuple):
     made: list[tuple[Leaf, int]]
 
 
-def take_apart(step: Step, unkept: set[Leaf]) -> Parts:
+def parts_of(step: Step, unkept: set[Leaf]) -> Parts:
     """The program of a step; gradients of the leaves in `unkept` are used up and not stored."""
     cells: dict[int, tuple[int, Cell | Gradient]] = {}
 
@@ -150,7 +150,7 @@ class Compiled:
         simple = [place.origin for place in step.returned] == list(range(len(step.results)))
         rearranged = step.wanted or step.grown or step.given
         self.plain = simple and not rearranged and all(place.steps is None for place in step.returned)
-        self.program, self.given, cells, self.targets, self.cleared, made = take_apart(step, self.unkept)
+        self.program, self.given, cells, self.targets, self.cleared, made = parts_of(step, self.unkept)
         homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
         known = next((other.runnable for other in others if same_program(other.program, self.program)), None)
         self.is_new = known is None
@@ -186,11 +186,6 @@ class Compiled:
         if executable is None:
             raise TraceError("this program was made for a backend without machine code; only native ones have that.")
         return executable
-
-    def size_and_seconds(self) -> tuple[int, float]:
-        """How many kernels or operations it has, and how long making it took."""
-        executable = getattr(self.runnable, "executable", None)
-        return len(self.runnable.graph.equations if executable is None else executable.groups), self.seconds
 
     def explain(self) -> str:
         """The program in words: see the backend's own text."""

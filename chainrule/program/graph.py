@@ -112,6 +112,8 @@ class Graph:
 
     def rename(self, names: dict[Symbol, Any]) -> Graph:
         """The same graph where other symbols (or, for inputs, arrays) stand for some."""
+        if not names:
+            return self
 
         def named(x: Any) -> Any:
             return names.get(x, x) if isinstance(x, Symbol) else x

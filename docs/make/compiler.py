@@ -17,7 +17,7 @@ from chainrule.backends.native import executable as executables
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.run.machine import target_machine
 from chainrule.compiler.origins import Step
-from chainrule.compiler.step import take_apart
+from chainrule.compiler.step import parts_of
 from chainrule.compiler.trace import trace_step
 from chainrule.nn import functional as F
 from chainrule.primitives.value import Symbol
@@ -61,7 +61,7 @@ def traced() -> Step:
 
 def lowered(step: Step) -> Any:
     """The simplified graph, and the groups that it becomes."""
-    native = Native(take_apart(step, step.spent).program, [], False)
+    native = Native(parts_of(step, step.spent).program, [], False)
     return native.graph.equations, native.executable
 
 

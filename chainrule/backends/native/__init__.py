@@ -29,10 +29,7 @@ class Native:
         self.graph = rewritten(program.graph, debug)
         self.program = program
         used = self.graph.used()
-        self.needed = [
-            (slot.kind == "cell" and slot.number in program.written()) or symbol in used
-            for slot, symbol in zip(program.inputs, program.graph.inputs, strict=True)
-        ]
+        self.needed = [symbol in used for symbol in program.graph.inputs]
         forms = program.cells()
         self.homes: list[Home | None] = list(homes) + [None] * (len(forms) - len(homes))
         self._find_homes(forms)
@@ -67,9 +64,10 @@ class Native:
                 if needed:
                     inputs.append((symbol, views[slot.number]))
                 continue
-            given.append(Buffer(symbol.dtype, symbol.size, slot) if needed else None)
+            buffer = Buffer(symbol.dtype, symbol.size, slot)
+            given.append(buffer if needed else None)
             if needed:
-                inputs.append((symbol, View(given[-1], symbol.shape, row_major(symbol.shape))))  # type: ignore[arg-type]
+                inputs.append((symbol, View(buffer, symbol.shape, row_major(symbol.shape))))
         self.outputs: list[View] = []
         targets = []
         for slot, x in zip(program.outputs, graph.outputs, strict=True):
@@ -94,6 +92,11 @@ class Native:
         """Where the address of each home goes, and which is there: none yet."""
         self.bound = [(home, slot) for i, slot in self.slots if (home := self.homes[i]) is not None]
         self.addresses = [0] * len(self.bound)
+
+    @property
+    def size(self) -> int:
+        """How many kernels there are."""
+        return sum(group.loop is None for group in self.executable.groups)
 
     def with_homes(self, homes: Sequence[Home | None]) -> Native:
         """The same code for other cells, which must lie as these do."""
@@ -130,7 +133,7 @@ class Native:
         """Each kernel's loops, operations and module; what NumPy computes is marked."""
         ex = self.executable
         lines = [
-            f"{sum(group.loop is None for group in ex.groups)} kernels in {max(ex.when, default=-1) + 1} stages, "
+            f"{self.size} kernels in {max(ex.when, default=-1) + 1} stages, "
             f"{len(ex.builder.functions)} functions, "
             f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
         ]
