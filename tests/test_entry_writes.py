@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import chainrule
 from chainrule.cell import cell
+from chainrule.state import current_state
 
 
 def write(x: Any) -> None:
@@ -231,6 +232,24 @@ def test_other_threads_keep_what_they_see_of_views(size: int) -> None:
     for thread in threads:
         thread.join()
     assert not wrong and view.tolist() == x[0].tolist() == [399.0] * size
+
+
+def test_a_base_that_changes_while_a_view_looks_at_it_is_looked_at_again() -> None:
+    """As another thread may do: here what watches each operation, in the middle of the view's reading."""
+    x = chainrule.zeros(2, 3)
+    view, state, changes = x[0], current_state(), [2.0]
+    x.fill_(1)
+
+    def change(*_: Any) -> None:
+        if changes:
+            x.fill_(changes.pop())
+
+    state.observer = change
+    try:
+        view.tolist()
+    finally:
+        state.observer = None
+    assert not changes and view.tolist() == x[0].tolist() == [2, 2, 2]
 
 
 def test_a_claimed_value_is_waited_for() -> None:

@@ -123,7 +123,7 @@ class TensorCell(Gradients):
         before, trace = state.gradients, state.trace
         if trace is not None and not isinstance(self.root._value.array, Symbol):
             state.trace = None  # not part of the step: it only asks what the tensor is, a shape or whether it is a leaf
-        tensor = self._base
+        tensor, seen = self._base, self._base.value  # before it is read: if another thread changes it now, look again
         try:
             for step in self._steps:
                 state.gradients = step.differentiable and before and not self._own
@@ -134,7 +134,9 @@ class TensorCell(Gradients):
         finally:
             state.gradients, state.trace = before, trace
         value = Value(tensor._value.array, (self._leaf, 0)) if self._own and self._leaf else tensor._value
-        self._value, self._seen = value, self._base.value
+        kept = self._value, self._seen  # nothing is freed, so no other thread comes, between the next two assignments
+        self._value, self._seen = value, seen
+        del kept
 
     @property
     def array(self) -> np.ndarray[Any, Any]:
