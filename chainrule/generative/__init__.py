@@ -4,6 +4,7 @@
     gan         a generator against a discriminator: the losses, penalties and averages of adversarial training
     gaussians   narrow normal distributions on a ring or a grid, to count what a generator covers
     flows       normalising flows: an exact likelihood by a change of variables, samples by the inverse
+    diffusion   data made out of noise, step by step, by a network that finds noise
     two_moons   points in the plane whose density and entropy are known, to judge models by
 
 >>> import chainrule
@@ -14,7 +15,9 @@
 (Size([5]), Size([3, 8, 8]))
 """
 
+from chainrule.generative import diffusion as diffusion
 from chainrule.generative import flows as flows
+from chainrule.generative.diffusion import Diffusion, image_diffusion
 from chainrule.generative.gan import GAN, Round, dense_discriminator, dense_generator
 from chainrule.generative.gaussians import Gaussians, grid, ring
 from chainrule.generative.two_moons import TwoMoons
@@ -23,6 +26,7 @@ from chainrule.generative.vae import VAE, Elbo, dense_vae
 __all__ = [
     "GAN",
     "VAE",
+    "Diffusion",
     "Elbo",
     "Gaussians",
     "Round",
@@ -30,7 +34,9 @@ __all__ = [
     "dense_discriminator",
     "dense_generator",
     "dense_vae",
+    "diffusion",
     "flows",
     "grid",
+    "image_diffusion",
     "ring",
 ]
