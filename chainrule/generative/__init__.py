@@ -5,6 +5,7 @@
     gaussians   narrow normal distributions on a ring or a grid, to count what a generator covers
     flows       normalising flows: an exact likelihood by a change of variables, samples by the inverse
     diffusion   data made out of noise, step by step, by a network that finds noise
+    pixels      an image as a sequence of pixels, each drawn after those before it: an exact likelihood
     two_moons   points in the plane whose density and entropy are known, to judge models by
 
 >>> import chainrule
@@ -20,6 +21,7 @@ from chainrule.generative import flows as flows
 from chainrule.generative.diffusion import Diffusion, image_diffusion
 from chainrule.generative.gan import GAN, Round, dense_discriminator, dense_generator
 from chainrule.generative.gaussians import Gaussians, grid, ring
+from chainrule.generative.pixels import PixelCNN
 from chainrule.generative.two_moons import TwoMoons
 from chainrule.generative.vae import VAE, Elbo, dense_vae
 
@@ -29,6 +31,7 @@ __all__ = [
     "Diffusion",
     "Elbo",
     "Gaussians",
+    "PixelCNN",
     "Round",
     "TwoMoons",
     "dense_discriminator",
