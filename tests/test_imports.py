@@ -28,11 +28,11 @@ LEVELS = """
     chainrule
     autograd distributed metrics
     nn
-    data distributions explain func pytorch_files saved_modules
+    data distributions func pytorch_files saved_modules
     optim structure
     backends
     compiler serialization
-    hub jit tune utils
+    explain hub jit tune utils
     train
     transfer
     models

@@ -13,6 +13,7 @@ from chainrule.cli.agents import play
 from chainrule.cli.data import data
 from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
+from chainrule.cli.summary import summary
 from chainrule.cli.train import train
 from chainrule.cli.tune import tune
 from chainrule.errors import ChainruleError
@@ -43,7 +44,7 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-for command in (train, evaluate, predict, doctor, tune, data, models, play):
+for command in (train, evaluate, predict, doctor, tune, data, models, summary, play):
     app.command()(command)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chainrule.dtypes import as_dtype
+from chainrule.explain.flops import flops_of
 from chainrule.models.registry import Entry
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.init import skip_filling
 from chainrule.nn.module import Module
-from chainrule.primitives.attention import Attention
-from chainrule.primitives.contraction import Convolution, ConvolutionTranspose, MatMul
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.program.graph import Equation
@@ -52,12 +51,8 @@ def count_flops(model: Module, shape: Sequence[int], dtype: Any = "float32") -> 
     >>> count_flops(nn.Linear(10, 5), (1, 10))
     100
     """
-    mode = model.training
-    model.eval()
-    try:
-        return sum(_flops(equation) for equation in traced(model, shape, dtype)[0])
-    finally:
-        model.train(mode)
+    with evaluation_mode(model):
+        return flops_of(traced(model, shape, dtype)[0])
 
 
 def traced(model: Module, shape: Sequence[int], dtype: Any = "float32") -> tuple[list[Equation], tuple[int, ...]]:
@@ -65,17 +60,3 @@ def traced(model: Module, shape: Sequence[int], dtype: Any = "float32") -> tuple
     with tracing(Trace()) as trace:
         output = model(Primitive.make_tensor(trace.new_input(tuple(shape), as_dtype(dtype).numpy, False)))
     return trace.equations, tuple(output.shape)
-
-
-def _flops(equation: Equation) -> int:
-    kind, shapes = equation.primitive, [tuple(x.shape) for x in equation.inputs]
-    out = math.prod(equation.outputs[0].shape)
-    if kind is MatMul:
-        return 2 * out * shapes[0][-1]
-    if kind is Convolution:  # each output is a sum over a kernel
-        return 2 * out * math.prod(shapes[1][1:])
-    if kind is ConvolutionTranspose:  # each input is spread over a kernel
-        return 2 * math.prod(shapes[0]) * math.prod(shapes[1][1:])
-    if kind is Attention:  # queries by keys, and weights by values
-        return 2 * math.prod(shapes[0][:-1]) * shapes[1][-2] * (shapes[1][-1] + shapes[2][-1])
-    return 0

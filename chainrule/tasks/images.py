@@ -114,7 +114,7 @@ class ImageTask(Task):
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The class of each image file; folders stand for the images in them."""
         import chainrule
-        from chainrule.train.evaluation import evaluation_mode
+        from chainrule.nn.evaluation import evaluation_mode
 
         rows = []
         names = self.facts["names"]

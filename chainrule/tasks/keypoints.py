@@ -15,13 +15,13 @@ from chainrule.data.scenes import POINTS, digit_scenes
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
 from chainrule.models.keypoints import from_pixels, to_pixels
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.images import image_files
 from chainrule.tasks.pictures import PictureTask, divide, is_known, read_pictures
 from chainrule.tasks.segmentation import SCENE_SIZE, SegmentationTask
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts
-from chainrule.train.evaluation import evaluation_mode
 
 
 class KeypointTask(PictureTask):

@@ -11,12 +11,12 @@ import numpy as np
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.dataset import TensorDataset
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.images import ImageTask, image_files
 from chainrule.tasks.pictures import PictureTask, divide, is_known, read_pictures
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts
-from chainrule.train.evaluation import evaluation_mode
 
 
 class ReconstructionTask(PictureTask):

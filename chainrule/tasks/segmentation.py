@@ -12,12 +12,12 @@ from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.scenes import digit_scenes
 from chainrule.errors import DataError
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.images import fitted, image_files
 from chainrule.tasks.pictures import PictureTask, divide, files_by_stem, is_known, read_pictures
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts
-from chainrule.train.evaluation import evaluation_mode
 
 #: Pixels of a mask with this value belong to no class and do not count.
 IGNORED = 255

@@ -1,6 +1,7 @@
 """Training: the trainer with its callbacks, checkpoints, the doctor, reports and weights files."""
 
 from chainrule.errors import DivergedError
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.train.callbacks import (
     Callback,
     Checkpoints,
@@ -13,7 +14,6 @@ from chainrule.train.callbacks import (
 )
 from chainrule.train.doctor import Doctor, Finding, diagnose, format_findings, mode_collapse, overfit_one_batch
 from chainrule.train.early_stopping import EarlyStopping
-from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.trainer import Batch, Trainer
 from chainrule.train.weights import load_weights, read_weights, save_weights

@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.metrics import ConfusionMatrix, FBeta, Precision, Recall
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
-from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.report import Example
 
 

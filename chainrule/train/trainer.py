@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import CheckpointError, DivergedError
 from chainrule.functions.pieces import cat
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from chainrule.optim.optimizer import Optimizer
@@ -25,7 +26,6 @@ from chainrule.tensor import Tensor
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.closure_step import check_closure_settings, closure_step
-from chainrule.train.evaluation import evaluation_mode
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_parts import LossParts
 from chainrule.train.saved_state import check_state, remember

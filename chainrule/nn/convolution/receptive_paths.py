@@ -10,6 +10,7 @@ from chainrule.errors import ChainruleError, ShapeError
 from chainrule.functions.creation import zeros
 from chainrule.nn.convolution.field import ReceptiveField, after, sees_all
 from chainrule.nn.convolution.layers import ConvolutionBase
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tape import Node, Record
 from chainrule.tensor import Tensor
@@ -56,55 +57,29 @@ class _NotFollowed(Exception):  # noqa: N818  # becomes a ShapeError
     """What this cannot follow."""
 
 
-class _Walk:
-    """One run of a model, with what is known of each tensor on the tape."""
+class TapeOfFields:
+    """What is known of each tensor on the tape of one run of a model: arrays or symbols, it makes no difference."""
 
-    def __init__(self, model: Module) -> None:
-        self.model = model
+    def __init__(self) -> None:
         self.known: dict[int, _Seen | None] = {}
         self.nodes: list[Node] = []  # held, so that no identity is given out again
-        self.fields: list[ReceptiveField] = []
-        self.visited: list[Module] = []
 
-    def run(self, image: Tensor) -> list[ReceptiveField]:
-        """The fields of all layers, those behind a layer that sees everything included."""
-        leaves = [layer for layer in self.model.modules() if not list(layer.children())]
-        handles = [layer.register_forward_pre_hook(self._before) for layer in leaves]
-        handles += [layer.register_forward_hook(self._after) for layer in leaves]
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        try:
-            with enable_grad():
-                image.requires_grad_()
-                self._note(image, ReceptiveField(1, 1))
-                self.model(image)
-        except _AllIsSeen:
-            pass
-        finally:
-            for handle in handles:
-                handle.remove()
-            for module, training in modes:
-                module.training = training
-        seen = {id(layer) for layer in self.visited}
-        jump = self.fields[-1].jump if self.fields else 1
-        return self.fields + [ReceptiveField(math.inf, jump) for layer in leaves if id(layer) not in seen]
+    def start(self, image: Tensor) -> None:
+        """The image (N, C, *size) is what is seen. It must require a gradient."""
+        self._note(image, ReceptiveField(1, 1))
 
-    def _before(self, layer: Module, inputs: Any) -> None:
-        if sees_all(layer) and isinstance(inputs[0], Tensor) and layer.__class__.__name__ in ("Linear", "Flatten"):
-            raise _AllIsSeen
+    def behind(self, layer: Module, inputs: Any, output: Any) -> ReceptiveField | None:
+        """The field of a module without parts that has just run; None if the image did not lead to it.
 
-    def _after(self, layer: Module, inputs: Any, output: Any) -> None:
+        Raises ShapeError where something on the way is not followed.
+        """
         tensors = [tensor for tensor in inputs if isinstance(tensor, Tensor)]
         seen = self._of(tensors[0]) if tensors else None
         if seen is None or not isinstance(output, Tensor):
-            return
-        try:
-            field = after(layer, seen.field)
-        except ShapeError as error:
-            raise _NotFollowed(str(error).removeprefix("receptive_field: ")) from None
-        self.fields.append(field)
-        self.visited.append(layer)
+            return None
+        field = after(layer, seen.field)
         self._note(output, field)
+        return field
 
     def _note(self, tensor: Tensor, field: ReceptiveField) -> None:
         source = tensor.value.source
@@ -136,11 +111,53 @@ class _Walk:
         if not seen or not isinstance(node, Record):
             return None
         if node.operation.name in _WINDOWS:
-            raise _NotFollowed(
-                f"{node.operation.name} outside of a module is not followed; give (kernel, stride) pairs."
+            raise ShapeError(
+                f"receptive_field: {node.operation.name} outside of a module is not followed; give (kernel, "
+                "stride) pairs."
             )
         largest = max(seen, key=lambda one: one.field.size)
         extents = tuple(node.forms[0][0][2:])
         if extents == largest.extents:
             return largest
         return _Seen(ReceptiveField(math.inf, largest.field.jump), extents)  # reshaped, or summed over
+
+
+class _Walk(TapeOfFields):
+    """One run of a model."""
+
+    def __init__(self, model: Module) -> None:
+        super().__init__()
+        self.model = model
+        self.fields: list[ReceptiveField] = []
+        self.visited: list[Module] = []
+
+    def run(self, image: Tensor) -> list[ReceptiveField]:
+        """The fields of all layers, those behind a layer that sees everything included."""
+        leaves = [layer for layer in self.model.modules() if not list(layer.children())]
+        handles = [layer.register_forward_pre_hook(self._before) for layer in leaves]
+        handles += [layer.register_forward_hook(self._after) for layer in leaves]
+        try:
+            with evaluation_mode(self.model), enable_grad():
+                self.start(image.requires_grad_())
+                self.model(image)
+        except _AllIsSeen:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+        seen = {id(layer) for layer in self.visited}
+        jump = self.fields[-1].jump if self.fields else 1
+        return self.fields + [ReceptiveField(math.inf, jump) for layer in leaves if id(layer) not in seen]
+
+    def _before(self, layer: Module, inputs: Any) -> None:
+        if sees_all(layer) and isinstance(inputs[0], Tensor) and layer.__class__.__name__ in ("Linear", "Flatten"):
+            raise _AllIsSeen
+
+    def _after(self, layer: Module, inputs: Any, output: Any) -> None:
+        try:
+            field = self.behind(layer, inputs, output)
+        except ShapeError as error:
+            raise _NotFollowed(str(error).removeprefix("receptive_field: ")) from None
+        if field is not None:
+            self.fields.append(field)
+            self.visited.append(layer)
