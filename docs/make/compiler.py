@@ -205,6 +205,20 @@ Machine code is kept for each function, in memory and on disk under the hash of 
 (`run/functions.py`, `run/cache.py`), with a checksum, in a directory that only its owner can write to; the next start
 finds it there.
 
+### What lies in memory, and what is in registers
+
+Halves have 16 bits in memory and are float32 in registers (`language/halves.py`): converted as they are loaded, rounded
+after each operation as in eager code. Products and convolutions read them as they lie, so no float32 copy of a factor
+is ever written. The tile widens B as it loads it, a vector at a time; of A, which it reads entry by entry, each part
+widens its own rows first, for one piece of k, into memory that stays in the cache (`emitting/packing.py`). Sums are
+float32, and the result is rounded once.
+
+Where the processor has AVX-512's dot products of bfloat16 (`vdpbf16ps`), nothing is widened: entries of neighbouring k
+lie side by side, and one instruction adds two products to each of 16 float32 sums. Every addition rounds to the
+nearest float32, as the other way does, but in another order, and numbers below 2⁻¹²⁶ count as 0. So for a sum of K
+products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded, either way.
+`CHAINRULE_HIDE_CPU_FEATURES=avx512bf16` switches it off.
+
 ## 6. Running (`backends/native/run/`)
 
 The program is a table: a function's address, the address of its numbers, how many *parts* its work has. Every thread

@@ -16,11 +16,11 @@ from chainrule.backends.memory import SLACK, aligned
 from chainrule.backends.native.emitting.kernels import kernel_for
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
-from chainrule.backends.native.emitting.product import Walk, emit_tile, numbers_of, tile_shape
+from chainrule.backends.native.emitting.product import Walk, numbers_of
 from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
-from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.language.elementary import ELEMENTS
+from chainrule.backends.native.emitting.tile import emit_tile, multiplies_pairs, tile_of
+from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, flattened
@@ -126,14 +126,11 @@ class Builder:
             bits, axes,
         )  # fmt: skip
         name = self.add(finish.code)
-        element = ELEMENTS[product.a[0].dtype.name]
-        rows, vectors, lanes = tile_shape(vector_bits(), product, element)
-        kind = Lanes(element, lanes)
-        self.add(emit_tile(product.mode, rows, vectors, kind))
-        walk = self.add(Walk(product.mode, rows, vectors, kind).emit())
-        numbers, parts, scratch = numbers_of(
-            product, Function(name), Table(self.add_numbers(finish.numbers)), vector_bits(), element
-        )
+        tile = tile_of(vector_bits(), product, multiplies_pairs())
+        self.add(emit_tile(tile))
+        walk = self.add(Walk(tile).emit())
+        table = Table(self.add_numbers(finish.numbers))
+        numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
         self.scratch = max(self.scratch, scratch)
         return Call(walk, self.add_numbers(numbers), parts, group)
 

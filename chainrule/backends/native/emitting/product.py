@@ -1,8 +1,7 @@
-"""The machine code of contractions: a register tile, and the walk over blocks around it.
+"""The machine code of contractions: the walk over blocks around the register tile (`tile.py`).
 
-A tile keeps 14 rows × 2 vectors of the result in registers while it runs along k: 28 sums, 2 vectors of B and one
-entry of A fill the 32 registers of AVX-512, and per step 28 multiply–adds need only 16 loads. Everything is shared:
-extents and strides are arguments, so there is one tile and one walk for each mode and data type.
+Everything is shared: extents and strides are arguments, so there is one tile and one walk for each mode and each pair
+of data types.
 """
 
 from __future__ import annotations
@@ -11,15 +10,17 @@ import math
 from typing import Any
 
 from chainrule.backends.native.emitting.numbers import Offset, Slot
-from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.emitting.packing import Packing, packed_bytes
+from chainrule.backends.native.emitting.tile import Tile
+from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.contract import Product
 
 #: Steps along k that one pass over a block takes, where A is read along k: fewer passes add to the sums less often.
 DEPTH = 640
 #: And where A is read across k: what the panels of a part share of A stays in the second cache (in entries).
 SHARED, LEAST_DEPTH, MOST_DEPTH = 2**15, 128, 256
-#: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
-AHEAD = 10
+#: And where the rows of A are packed, which takes memory for each of them.
+PACKED_DEPTH = 320
 
 FIELDS = [
     "a_slot",
@@ -71,94 +72,20 @@ FIELDS = [
     "finish",
     "finish_numbers",
 ]
-
-
-#: Rows of a tile of two vectors for which the registers last, by the bits of a vector.
-MOST_ROWS = {512: 14, 256: 6, 128: 8}
-
-
-def tile_shape(vector_bits: int, product: Product, element: str) -> tuple[int, int, int]:
-    """Rows, vectors and lanes of the register tile: all tiles of a run of rows are about equally full."""
-    lanes = vector_bits // (32 if element == "float" else 64)
-    vectors = 2 if product.columns > lanes else 1
-    most = MOST_ROWS[vector_bits] * (3 - vectors)
-    extents = [n for n, _ in product.rows]
-    run = extents[-1] if product.mode == "columns" else math.prod(extents)
-    return -(-run // -(-run // most)), vectors, lanes
-
-
-def emit_tile(mode: str, rows: int, vectors: int, lanes: Lanes) -> Code:
-    """The register tile: C[i, j] (+)= Σ A(i, k) · B(k, j) over some segments of k.
-
-    In mode "rows", `a` is a table of the addresses of the rows; in mode "columns", the address of the first row.
-    """
-    code = Code("void", f"tile_{mode}_{rows}x{vectors}_{lanes.mangled}", [
-        ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
-        ("i64", "%b_step"), ("ptr", "%c"), ("i64", "%c_row"), ("i1", "%add"), ("i64", "%a_move"),
-    ], "nounwind noinline")  # fmt: skip
-    vector, size = lanes.text, lanes.bits // 8
-    zeros = [(vector, "zeroinitializer")] * (rows * vectors)
-    with code.loop("0", "%segments", carried=zeros) as segment:
-        pair = code.op(f"shl i64 {segment.index}, 1")
-        a_offset = code.load("i64", code.at("%table", "i64", pair))
-        b_offset = code.load("i64", code.at("%table", "i64", code.op(f"add i64 {pair}, 1")))
-        a_offset = code.op(f"add i64 {a_offset}, %a_move")
-        b = code.op(f"getelementptr i8, ptr %b, i64 {b_offset}")
-        a = code.op(f"getelementptr i8, ptr %a, i64 {a_offset}") if mode == "columns" else ""
-        with code.loop("0", "%run", carried=[(vector, x) for x in segment.carried]) as k:
-            here = code.op(f"getelementptr i8, ptr {b}, i64 {code.op(f'mul i64 {k.index}, %b_step')}")
-            ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 %b_step, {AHEAD}')}")
-            for j in range(vectors):
-                place = code.at(ahead, lanes.element, str(j * lanes.lanes))
-                code.call("void", "llvm.prefetch.p0", ("ptr", place), ("i32", "0"), ("i32", "3"), ("i32", "1"))
-            row_b = [
-                code.load(vector, code.at(here, lanes.element, str(j * lanes.lanes)), size) for j in range(vectors)
-            ]
-            if mode == "rows":
-                move = code.op(f"add i64 {a_offset}, {code.op(f'mul i64 {k.index}, {size}')}")
-            else:
-                start = code.op(f"getelementptr i8, ptr {a}, i64 {code.op(f'mul i64 {k.index}, %a_step')}")
-            sums = list(k.carried)
-            for i in range(rows):
-                if mode == "rows":
-                    row = code.load("ptr", code.at("%a", "ptr", str(i)))
-                    place = code.op(f"getelementptr i8, ptr {row}, i64 {move}")
-                else:
-                    place = code.at(start, lanes.element, str(i))
-                entry = code.spread(lanes, code.load(lanes.element, place, size))
-                for j in range(vectors):
-                    n = i * vectors + j
-                    sums[n] = code.call(
-                        vector, f"llvm.fma.{lanes.mangled}", (vector, entry), (vector, row_b[j]), (vector, sums[n])
-                    )
-            k.next = sums
-        segment.next = k.carried
-    add, put, done = code.label("add"), code.label("put"), code.label("done")
-    code.branch("%add", add, put)
-    for label in (add, put):
-        code.start(label)
-        for i in range(rows):
-            row = code.op(f"getelementptr i8, ptr %c, i64 {code.op(f'mul i64 %c_row, {i}')}")
-            for j in range(vectors):
-                place, value = code.at(row, lanes.element, str(j * lanes.lanes)), segment.carried[i * vectors + j]
-                if label == add:
-                    value = code.op(f"fadd {vector} {value}, {code.load(vector, place, size)}")
-                code.store(vector, value, place, size)
-        code.jump(done)
-    code.start(done)
-    code.do("ret void")
-    return code
+#: And where A is numbers with scales.
+SCALE_FIELDS = ["scale_slot", "scale_offset", "scale_row", "scale_segment"]
 
 
 class Walk:
     """Writes the function that does one part of a contraction: its rows, its columns, its share of k."""
 
-    def __init__(self, mode: str, rows: int, vectors: int, lanes: Lanes) -> None:
-        self.mode, self.rows, self.vectors, self.lanes = mode, rows, vectors, lanes
-        self.tile = f"tile_{mode}_{rows}x{vectors}_{lanes.mangled}"
-        name = f"contract_{mode}_{rows}x{vectors}_{lanes.mangled}"
-        self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
-        self.size = lanes.bits // 8
+    def __init__(self, tile: Tile) -> None:
+        self.kind, self.mode, self.rows = tile, tile.mode, tile.rows
+        arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
+        self.code = Code("void", f"contract_{tile.name}", arguments)
+        #: Bytes of an entry of A, and of the columns of a tile in B and in the block.
+        self.a_size, columns = tile.a.itemsize, tile.vectors * tile.lanes.lanes
+        self.columns, self.b_width, self.width = columns, columns * tile.b.itemsize, columns * tile.size
 
     def mul(self, x: str, y: Any) -> str:
         """x · y."""
@@ -200,8 +127,9 @@ class Walk:
     def emit(self) -> Code:
         """The whole function."""
         code = self.code
-        self.n = {name: code.load("i64", code.at("%n", "i64", str(i))) for i, name in enumerate(FIELDS)}
-        n = self.n
+        fields = fields_of(self.kind)
+        n = self.n = {name: code.load("i64", code.at("%n", "i64", str(i))) for i, name in enumerate(fields)}
+        self.packing = Packing(code, self.kind, n)
         batch, row_part, column_part, split = self.digits("%part", n["row_parts"], n["column_parts"], n["splits"])
         batch, self.group = self.digits(batch, n["groups"])
         batch_digits = self.digits(batch, n["batch1"])
@@ -230,7 +158,12 @@ class Walk:
         self.addresses = "%scratch"
         self.table = self._behind("%scratch", self.mul(count, 8))
         self.block = self._behind(self.table, self.mul(self.segments, 16))
-        self.block_row = self.mul(self.panels, self.vectors * self.lanes.lanes * self.size)
+        self.block_row = self.mul(self.panels, self.width)
+        if self.kind.packs:
+            self.packed_rows, self.packed_table = self.block, self._behind(self.block, self.mul(count, 8))
+            self.packed = self._behind(self.packed_table, self.mul(self.n["segment_block"], 16))
+            space = self.mul(count, self.packing.row_bytes())
+            self.block = self._behind(self.packed, self.add(space, str(16 * self.kind.lanes.lanes)))
 
     def _behind(self, place: str, size: str) -> str:
         whole = self.code.op(f"and i64 {self.add(size, '63')}, -64")
@@ -247,8 +180,14 @@ class Walk:
             with code.loop("0", self.tiles) as loop:
                 run, tile = self.digits(self.add(self.first_tile, loop.index), n["tiles_per_run"])
                 move = self.offset(self.digits(run, n["row1"], n["row2"]), "a_row")
-                move = self.add(move, self.mul(tile, self.rows * self.size))
+                move = self.add(move, self.mul(tile, self.rows * self.a_size))
                 code.store("ptr", code.at(self.a, "i8", move), code.at(self.addresses, "ptr", loop.index))
+        if self.kind.packs:
+            count = self.mul(self.tiles, self.rows) if self.mode == "rows" else self.tiles
+            apart = self.packing.row_bytes()
+            with code.loop("0", count) as loop:
+                place = code.at(self.packed, "i8", self.mul(loop.index, apart))
+                code.store("ptr", place, code.at(self.packed_rows, "ptr", loop.index))
         with code.loop("0", self.segments) as loop:
             digits = self.digits(self.add(self.first_segment, loop.index), n["segment1"], n["segment2"], n["segment3"])
             pair = code.op(f"shl i64 {loop.index}, 1")
@@ -266,30 +205,45 @@ class Walk:
                 started = code.op(f"or i64 {segment.index}, {run.index}")
                 again = code.op(f"icmp ne i64 {started}, 0")
                 a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
+                if self.kind.packs:
+                    self._pack(segment.index, table, count, length, a_move)
                 with code.loop("0", self.panels) as panel, code.loop("0", self.tiles) as tile:
-                    width = self.vectors * self.lanes.lanes * self.size
-                    column = self.mul(self.add(self.first_panel, panel.index), width)
-                    b = code.at(self.b, "i8", self.add(column, b_move))
-                    place = self.add(
-                        self.mul(self.mul(tile.index, self.rows), self.block_row), self.mul(panel.index, width)
-                    )
-                    c = code.at(self.block, "i8", place)
-                    if self.mode == "rows":
-                        a = code.at(self.addresses, "ptr", self.mul(tile.index, self.rows))
-                    else:
-                        a = code.load("ptr", code.at(self.addresses, "ptr", tile.index))
-                    code.do(
-                        f"call void @{self.tile}(ptr {a}, i64 {n['a_step']}, i64 {count}, ptr {table}, i64 {length}, "
-                        f"ptr {b}, i64 {n['b_step']}, ptr {c}, i64 {self.block_row}, i1 {again}, i64 {a_move})"
-                    )
+                    number = self.add(self.first_panel, panel.index)
+                    b = code.at(self.b, "i8", self.add(self.mul(number, self.b_width), b_move))
+                    row = self.mul(self.mul(tile.index, self.rows), self.block_row)
+                    c = code.at(self.block, "i8", self.add(row, self.mul(panel.index, self.width)))
+                    self._call_tile(tile.index, table, count, length, a_move, b, c, again)
+
+    def _pack(self, segment: str, table: str, count: str, length: str, a_move: str) -> None:
+        """Lay a piece of A out as the tile reads it."""
+        each = self.rows if self.mode == "rows" else 1
+        self.packing.emit(
+            self.addresses, self.mul(self.tiles, each), self.mul(self.first_tile, each),
+            self.add(self.first_segment, segment), table, count, length, self.packed, self.packed_table, a_move,
+        )  # fmt: skip
+
+    def _call_tile(
+        self, tile: str, table: str, count: str, length: str, a_move: str, b: str, c: str, again: str
+    ) -> None:
+        code, n, addresses, a_step = self.code, self.n, self.addresses, self.n["a_step"]
+        if self.kind.packs:
+            addresses, table, a_move, a_step = self.packed_rows, self.packed_table, "0", str(4 * self.rows)
+        if self.mode == "rows":
+            a = code.at(addresses, "ptr", self.mul(tile, self.rows))
+        else:
+            a = code.load("ptr", code.at(addresses, "ptr", tile))
+        code.do(
+            f"call void @tile_{self.kind.name}(ptr {a}, i64 {a_step}, i64 {count}, ptr {table}, i64 {length}, "
+            f"ptr {b}, i64 {n['b_step']}, ptr {c}, i64 {self.block_row}, i1 {again}, i64 {a_move})"
+        )
 
     def _finish(self, outermost: str) -> None:
         """Hand the block to what follows: the nest behind the contraction."""
         code, n = self.code, self.n
         finish = code.op(f"inttoptr i64 {n['finish']} to ptr")
         numbers = code.op(f"inttoptr i64 {n['finish_numbers']} to ptr")
-        column = self.mul(self.first_panel, self.vectors * self.lanes.lanes)
-        columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.vectors * self.lanes.lanes))
+        column = self.mul(self.first_panel, self.columns)
+        columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.columns))
         before = self.mul(outermost, n["rows"])
         low = self.add(self.mul(self.group, n["columns"]), column)
 
@@ -312,23 +266,26 @@ class Walk:
             hand(self.add(self.mul(run, n["run_rows"]), start), count, block)
 
 
-def numbers_of(
-    product: Product, finish: Any, finish_numbers: Any, vector_bits: int, element: str
-) -> tuple[list[Any], int, int]:
+def fields_of(tile: Tile) -> list[str]:
+    """The names of a walk's numbers, in their order."""
+    return FIELDS + SCALE_FIELDS * bool(tile.scaled)
+
+
+def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -> tuple[list[Any], int, int]:
     """The arguments of a contraction's walk, the number of its parts, and the scratch memory a part takes."""
-    rows, vectors, lanes = tile_shape(vector_bits, product, element)
-    size = 4 if element == "float" else 8
+    rows, columns, a_size, b_size = tile.rows, tile.vectors * tile.lanes.lanes, tile.a.itemsize, tile.b.itemsize
     total = math.prod(n for n, _ in product.rows)
     run_rows = product.rows[-1][0] if product.mode == "columns" else total
     runs = total // run_rows if run_rows else 0
     tiles = -(-run_rows // rows)
-    panels = -(-product.columns // (vectors * lanes))
+    panels = -(-product.columns // columns)
     segments = math.prod(n for n, *_ in product.segments)
     run, a_step, b_step = product.run
     batch = product.count
     tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
-    deep = DEPTH if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
+    along = PACKED_DEPTH if tile.packs and not tile.pairs else DEPTH
+    deep = along if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
     segment_block = max(1, deep // run) if run_block == run else 1
     pad = {
@@ -339,23 +296,29 @@ def numbers_of(
     if product.mode == "columns":
         pad["row"] = [*_padded(product.rows[:-1], 3, 2), (1, 0)]
     n: dict[str, Any] = {
-        "a_slot": Slot(product.a[0]), "a_offset": Offset(product.a[0], product.a[1] * size),
-        "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * size),
+        "a_slot": Slot(product.a[0]), "a_offset": Offset(product.a[0], product.a[1] * a_size),
+        "b_slot": Slot(product.b[0]), "b_offset": Offset(product.b[0], product.b[1] * b_size),
         "rows": total, "run_rows": run_rows, "runs": runs, "tiles_per_run": tiles, "segments": segments,
-        "segment_block": segment_block, "run": run, "run_block": max(run_block, 1), "a_step": a_step * size,
-        "b_step": b_step * size, "groups": product.groups[0], "group_a": product.groups[1] * size,
-        "group_b": product.groups[2] * size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
+        "segment_block": segment_block, "run": run, "run_block": max(run_block, 1), "a_step": a_step * a_size,
+        "b_step": b_step * b_size, "groups": product.groups[0], "group_a": product.groups[1] * a_size,
+        "group_b": product.groups[2] * b_size, "columns": product.columns, "panels": panels, "row_parts": row_parts,
         "column_parts": column_parts, "splits": product.splits, "finish": finish, "finish_numbers": finish_numbers,
     }  # fmt: skip
     for name, dims in pad.items():
         for i, (extent, *strides) in enumerate(dims):
             n[f"{name}{i}"] = extent
-            for which, stride in zip("ab", strides, strict=False):
+            for which, stride, size in zip("ab", strides, (a_size, b_size), strict=False):
                 n[f"{which}_{name}{i}" if name != "batch" else f"batch_{which}{i}"] = stride * size
+    if product.scales is not None:
+        buffer, offset, row, segment = product.scales
+        n.update(scale_slot=Slot(buffer), scale_offset=Offset(buffer, offset * 4), scale_row=row * 4)
+        n["scale_segment"] = segment * 4
     parts = batch * row_parts * column_parts * product.splits
-    block = tiles_each * rows * panels_each * vectors * lanes * size
-    scratch = (tiles_each * rows + 16) * 8 + segments * 16 + block
-    return [n[name] for name in FIELDS], parts, scratch + 256
+    scratch = (tiles_each * rows + 16) * 8 + segments * 16 + tiles_each * rows * panels_each * columns * tile.size
+    if tile.packs:
+        scratch += tiles_each * rows * 8 + segment_block * 16 + 256
+        scratch += packed_bytes(tile, tiles_each, segment_block, max(run_block, 1))
+    return [n[name] for name in fields_of(tile)], parts, scratch + 256
 
 
 def _padded(dims: list[Any], count: int, width: int) -> list[Any]:

@@ -24,13 +24,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest, Node, Operand
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.backends.native.lowering.views import Buffer, View
-from chainrule.primitives.value import Shape, Symbol
+from chainrule.primitives.value import DataType, Shape, Symbol
 from chainrule.program.graph import Equation
+
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 @dataclass
@@ -48,6 +53,8 @@ class Product:
         splits: into how many sums k is cut; more than one makes the first axis of the result.
         groups: (extent, stride in A, stride in B) of independent products on the same rows, whose columns lie side by
             side in the result: j of the nest behind is (group, column).
+        scaled: "int8" or "int4", if A is whole numbers of so many bits with scales; see `low_bits.py`.
+        scales: of these: where they are, and the strides along the rows and along the segments.
     """
 
     mode: str
@@ -62,6 +69,13 @@ class Product:
     column_axis: int
     splits: int = 1
     groups: tuple[int, int, int] = (1, 0, 0)
+    scaled: str = ""
+    scales: tuple[Buffer, int, int, int] | None = None
+
+    @property
+    def dtype(self) -> DataType:
+        """What is added up, and what the result is before it is rounded: halves and small numbers as float32."""
+        return _DOUBLE if self.a[0].dtype == _DOUBLE else _SINGLE
 
     @property
     def count(self) -> int:
@@ -77,11 +91,13 @@ class Product:
 
 def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: Sequence[int]) -> None:
     """Add the group of a contraction whose result has this shape; `order` says how it will lie in memory."""
-    dtype = product.a[0].dtype
+    dtype = product.dtype
     nest = Nest(list(shape))
     group = at.group(nest, product=product, order=list(order))
     at.read(group, product.a[0])
     at.read(group, product.b[0])
+    if product.scales is not None:
+        at.read(group, product.scales[0])
     axes = frozenset(d for d, extent in enumerate(shape) if extent != 1)
     block = nest.append(Node("block", (), dtype, axes))
     if product.splits == 1:
@@ -106,7 +122,7 @@ def lower_MatMul(at: Lowering, e: Equation) -> bool:
     """Either way round: as C = A·B or as Cᵀ = Bᵀ·Aᵀ, whichever moves fewer entries into place before."""
     x, y = e.inputs
     (z,) = e.outputs
-    if e.inputs[0].dtype.kind != "f" or len(z.shape) > 4 or z.size == 0 or x.shape[-1] == 0:
+    if not is_real(x.dtype) or len(z.shape) > 4 or z.size == 0 or x.shape[-1] == 0:
         return False
     a, b = at.plain(x), at.plain(y)
     straight = _cost(a, b, at, z)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering import depthwise
 from chainrule.backends.native.lowering.contract import Product, contract, split
 from chainrule.backends.native.lowering.fuse import Lowering
@@ -43,7 +44,7 @@ from chainrule.program.graph import Equation
 
 def _convolvable(e: Equation) -> bool:
     return bool(
-        e.inputs[0].dtype.kind == "f"
+        is_real(e.inputs[0].dtype)
         and 1 <= len(e.parameters["stride"]) <= 3
         and all(extent for x in (*e.inputs, *e.outputs) for extent in x.shape)
     )
@@ -55,15 +56,17 @@ def lower_Convolution(at: Lowering, e: Equation) -> bool:
     if not _convolvable(e):
         return False
     if is_depthwise(e):
-        depthwise.forward(at, e)
+        depthwise.forward(at, at.in_single(e))
         return True
     (x, w), (y,), groups = e.inputs, e.outputs, e.parameters["groups"]
     n = len(y.shape) - 2
     stride, padding, dilation = settings_of(e)
-    image = bordered(at, x, padding, padding)
     if w.shape[0] < FEW_CHANNELS and groups == 1:
-        _direct(at, windows_of(image, e, w.shape[2:]), at.plain(w), y)
+        e = at.in_single(e)
+        image = bordered(at, e.inputs[0], padding, padding)
+        _direct(at, windows_of(image, e, w.shape[2:]), at.plain(e.inputs[1]), y)
         return True
+    image = bordered(at, x, padding, padding)
     weight = weight_in_order(at, w, (*range(2, n + 2), 1, 0))  # (kernel…, c, o), o contiguous
     rows = [(y.shape[0], image.strides[0])]
     rows += [(y.shape[2 + d], image.strides[2 + d] * stride[d]) for d in range(n)]
@@ -118,14 +121,15 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     if not _convolvable(e):
         return False
     if is_depthwise(e):
-        depthwise.weight(at, e)
+        depthwise.weight(at, at.in_single(e))
         return True
     (x, g), (w,), groups = e.inputs, e.outputs, e.parameters["groups"]
     n = len(g.shape) - 2
     stride, padding, dilation = settings_of(e)
     kernel, channels, each = w.shape[2:], w.shape[1], w.shape[0] // groups
     if w.shape[0] < FEW_CHANNELS and groups == 1:
-        _direct_weight(at, bordered(at, x, padding, padding), g, w, e)
+        e = at.in_single(e)
+        _direct_weight(at, bordered(at, e.inputs[0], padding, padding), e.inputs[1], w, e)
         return True
     image = bordered(at, x, padding, padding, channels_last=True)
     upstream = bordered(at, g, (0,) * n, (0,) * n, channels_last=groups > 1)
@@ -170,14 +174,14 @@ def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
     if not _convolvable(e):
         return False
     if is_depthwise(e):
-        depthwise.transpose(at, e)
+        depthwise.transpose(at, at.in_single(e))
         return True
     (y, w), (x,) = e.inputs, e.outputs
     n = len(y.shape) - 2
     stride = settings_of(e)[0]
     border = [reach(e, d) for d in range(n)]
     if w.shape[1] < FEW_CHANNELS and all(s == 1 for s in stride) and e.parameters["groups"] == 1:
-        _direct_transpose(at, e, border)
+        _direct_transpose(at, at.in_single(e), border)
         return True
     image = bordered(at, y, [r[0] for r in border], [r[1] for r in border])
     if all(s == 1 for s in stride):

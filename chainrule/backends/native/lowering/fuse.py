@@ -40,6 +40,8 @@ from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Equation
 
 _index, _single = np.dtype(np.int64), np.dtype(np.float32)
+#: Products, whose rules take halves as they lie in memory.
+READ_HALVES = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 #: Where native code needs whole numbers of more than one bit.
 NO_BOOLEANS = frozenset({"FloorDivide", "Remainder", "Power"})
 
@@ -201,18 +203,25 @@ class Lowering(Joining):
             self.fallback(equation)
 
     def _in_single(self, equation: Equation, rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
-        """What adds up many halves computes in float32, and its result is rounded."""
-        inputs = [self._single(x) if is_half(x.dtype) else x for x in equation.inputs]
+        """What adds up many halves computes in float32, and its result is rounded. Products read halves themselves."""
         outputs = [Symbol(z.shape, _single) if is_half(z.dtype) else z for z in equation.outputs]
         forms = [(z.shape, z.dtype) for z in outputs]
         form = forms if type(equation.forms) is list else forms[0]
         for wide, z in zip(outputs, equation.outputs, strict=True):
             if z in self.wishes:
                 self.wishes[wide] = self.wishes[z]
-        self.run([equation._replace(inputs=tuple(inputs), outputs=tuple(outputs), forms=form)], rules)
+        equation_of_singles = equation._replace(outputs=tuple(outputs), forms=form)
+        name = equation.primitive.name
+        if name not in READ_HALVES or not rules[name](self, equation_of_singles):
+            self.run([self.in_single(equation_of_singles)], rules)
         for wide, z in zip(outputs, equation.outputs, strict=True):
             if wide is not z:
                 self.map("Cast", [wide], z, z.shape, z.dtype, {"dtype": z.dtype})
+
+    def in_single(self, equation: Equation) -> Equation:
+        """The equation on float32 instead of halves."""
+        inputs = [self._single(x) if is_half(x.dtype) else x for x in equation.inputs]
+        return equation._replace(inputs=tuple(inputs))
 
     def _single(self, x: Any) -> Any:
         """A value of halves as float32, with the border that it shall have."""

@@ -1,0 +1,214 @@
+"""The register tile of a contraction: what kind it is, and its machine code.
+
+A tile keeps 14 rows × 2 vectors of the result in registers while it runs along k: 28 sums, 2 vectors of B and one
+entry of A fill the 32 registers of AVX-512, and per step 28 multiply–adds need only 16 loads.
+
+What lies in memory need not be what is in registers. B is widened as it is loaded, a vector at a time. A is read entry
+by entry, so a part widens its rows of A once, into its scratch memory (`packing.py`). Where the processor multiplies
+bfloat16 in *pairs*, nothing is widened: one instruction adds two products to each float32 sum.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.language.elementary import ELEMENTS
+from chainrule.backends.native.language.halves import is_half, widened
+from chainrule.backends.native.lowering.contract import Product
+from chainrule.primitives.value import DataType
+
+#: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
+AHEAD = 10
+#: Rows of a tile of two vectors for which the registers last, by the bits of a vector.
+MOST_ROWS = {512: 14, 256: 6, 128: 8}
+
+
+class Tile(NamedTuple):
+    """A kind of register tile.
+
+    Attributes:
+        mode: "rows" or "columns", as of the product.
+        rows, vectors: of the result, in registers.
+        lanes: the vectors of the result.
+        a, b: the data types in memory.
+        scaled: "int8" or "int4" where A is numbers of so many bits with scales.
+        pairs: whether two products of bfloat16 are one instruction.
+    """
+
+    mode: str
+    rows: int
+    vectors: int
+    lanes: Lanes
+    a: DataType
+    b: DataType
+    scaled: str = ""
+    pairs: bool = False
+
+    @property
+    def name(self) -> str:
+        """What is in the names of its functions."""
+        stored = "" if not self.packs else f"_{self.scaled or self.a.name}_{self.b.name}"
+        return f"{self.mode}_{self.rows}x{self.vectors}_{self.lanes.mangled}{stored}{'_pairs' * self.pairs}"
+
+    @property
+    def packs(self) -> bool:
+        """Whether A is not in memory as the tile reads it."""
+        return ELEMENTS[self.a.name] != self.lanes.element
+
+    @property
+    def size(self) -> int:
+        """Bytes of an entry of the result."""
+        return self.lanes.bits // 8
+
+
+def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
+    """The tile for a product: all tiles of a run of rows are about equally full.
+
+    `pairs`: whether this processor multiplies bfloat16 in pairs.
+    """
+    a, b, result = product.a[0].dtype, product.b[0].dtype, product.dtype
+    lanes = vector_bits // (8 * result.itemsize)
+    vectors = 2 if product.columns > lanes else 1
+    most = MOST_ROWS[vector_bits] * (3 - vectors)
+    extents = [n for n, _ in product.rows]
+    run = extents[-1] if product.mode == "columns" else math.prod(extents)
+    rows = -(-run // -(-run // most))
+    kind = Lanes(ELEMENTS[result.name], lanes)
+    both = pairs and vector_bits == 512 and a.name == b.name == "bfloat16"
+    return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
+
+
+@functools.cache
+def multiplies_pairs() -> bool:
+    """Whether this processor has AVX-512's dot products of bfloat16."""
+    from chainrule.backends.native.run.machine import host
+
+    return "+avx512bf16" in host()[-1].split(",")
+
+
+def emit_tile(tile: Tile) -> Code:
+    """C[i, j] (+)= Σ A(i, k) · B(k, j) over some segments of k.
+
+    In mode "rows", `a` is a table of the addresses of the rows; in mode "columns", the address of the first row.
+    """
+    code = Code("void", f"tile_{tile.name}", [
+        ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
+        ("i64", "%b_step"), ("ptr", "%c"), ("i64", "%c_row"), ("i1", "%add"), ("i64", "%a_move"),
+    ], "nounwind noinline")  # fmt: skip
+    vector = tile.lanes.text
+    zeros = [(vector, "zeroinitializer")] * (tile.rows * tile.vectors)
+    with code.loop("0", "%segments", carried=zeros) as segment:
+        pair = code.op(f"shl i64 {segment.index}, 1")
+        a_offset = code.load("i64", code.at("%table", "i64", pair))
+        b_offset = code.load("i64", code.at("%table", "i64", code.op(f"add i64 {pair}, 1")))
+        step = _Step(code, tile, code.op(f"add i64 {a_offset}, %a_move"), b_offset)
+        sums = segment.carried
+        whole = code.op("ashr i64 %run, 1") if tile.pairs else "%run"
+        with code.loop("0", whole, carried=[(vector, x) for x in sums]) as k:
+            k.next = step.write(k.index, k.carried)
+        sums = k.carried
+        if tile.pairs:  # a last entry without a partner
+            every = code.op(f"add i64 {whole}, {code.op('and i64 %run, 1')}")
+            with code.loop(whole, every, carried=[(vector, x) for x in sums]) as k:
+                k.next = step.write(k.index, k.carried, alone=True)
+            sums = k.carried
+        segment.next = sums
+    _write_block(code, tile, segment.carried)
+    code.do("ret void")
+    return code
+
+
+class _Step:
+    """What a tile does at one place of k, or at a pair of places."""
+
+    def __init__(self, code: Code, tile: Tile, a_offset: str, b_offset: str) -> None:
+        self.code, self.tile, self.a_offset = code, tile, a_offset
+        self.b = code.op(f"getelementptr i8, ptr %b, i64 {b_offset}")
+        self.a = code.op(f"getelementptr i8, ptr %a, i64 {a_offset}") if tile.mode == "columns" else ""
+        self.b_step = code.op("shl i64 %b_step, 1") if tile.pairs else "%b_step"
+
+    def write(self, k: str, sums: list[str], alone: bool = False) -> list[str]:
+        """All sums with one more product each, or a pair of them. `alone`: the second of the pair is not there."""
+        code, tile = self.code, self.tile
+        here = code.op(f"getelementptr i8, ptr {self.b}, i64 {code.op(f'mul i64 {k}, {self.b_step}')}")
+        self._fetch(here)
+        row_b = [self._load_b(here, j, alone) for j in range(tile.vectors)]
+        if tile.mode == "rows":
+            move = code.op(f"add i64 {self.a_offset}, {code.op(f'mul i64 {k}, {tile.size}')}")
+        else:
+            start = code.op(f"getelementptr i8, ptr {self.a}, i64 {code.op(f'mul i64 {k}, %a_step')}")
+        sums, element = list(sums), "i32" if tile.pairs else tile.lanes.element
+        for i in range(tile.rows):
+            if tile.mode == "rows":
+                row = code.load("ptr", code.at("%a", "ptr", str(i)))
+                place = code.op(f"getelementptr i8, ptr {row}, i64 {move}")
+            else:
+                place = code.at(start, element, str(i))
+            entry = code.spread(tile.lanes.of(element), code.load(element, place, tile.size))
+            for j in range(tile.vectors):
+                n = i * tile.vectors + j
+                sums[n] = self._multiply(entry, row_b[j], sums[n])
+        return sums
+
+    def _fetch(self, here: str) -> None:
+        code, tile = self.code, self.tile
+        ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 %b_step, {AHEAD}')}")
+        for j in range(tile.vectors):
+            place = code.at(ahead, "i8", str(j * tile.lanes.lanes * tile.b.itemsize))
+            code.call("void", "llvm.prefetch.p0", ("ptr", place), ("i32", "0"), ("i32", "3"), ("i32", "1"))
+
+    def _load_b(self, here: str, j: int, alone: bool) -> str:
+        """A vector of B as it is multiplied: widened, or in each lane two entries, one of k and one of k + 1."""
+        code, tile = self.code, self.tile
+        move = str(j * tile.lanes.lanes * tile.b.itemsize)
+        place = code.at(here, "i8", move)
+        if not is_half(tile.b):
+            return code.load(tile.lanes.text, place, tile.size)
+        short = tile.lanes.of("i16")
+        first = code.load(short.text, place, 2)
+        if not tile.pairs:
+            return widened(code, tile.b, tile.lanes.lanes, first)
+        if alone:
+            return in_pairs(code, tile.lanes.lanes, first, "")
+        return in_pairs(code, tile.lanes.lanes, first, code.load(short.text, code.at(place, "i8", "%b_step"), 2))
+
+    def _multiply(self, a: str, b: str, total: str) -> str:
+        code, vector = self.code, self.tile.lanes.text
+        if not self.tile.pairs:
+            fma = f"llvm.fma.{self.tile.lanes.mangled}"
+            return code.call(vector, fma, (vector, a), (vector, b), (vector, total))
+        whole, halves = self.tile.lanes.of("i32").text, Lanes("bfloat", 2 * self.tile.lanes.lanes).text
+        a, b = (code.op(f"bitcast {whole} {x} to {halves}") for x in (a, b))
+        dot = "llvm.x86.avx512bf16.dpbf16ps.512"
+        return code.call(vector, dot, (vector, total), (halves, a), (halves, b))
+
+
+def in_pairs(code: Code, lanes: int, first: str, second: str) -> str:
+    """Two vectors of 16 bits as one of 32: the first in the lower halves; no second is zeros."""
+    short, whole = Lanes("i16", lanes), Lanes("i32", lanes)
+    low = code.op(f"zext {short.text} {first} to {whole.text}")
+    if not second:
+        return low
+    high = code.op(f"shl {whole.text} {code.op(f'zext {short.text} {second} to {whole.text}')}, {whole.splat(16)}")
+    return code.op(f"or {whole.text} {low}, {high}")
+
+
+def _write_block(code: Code, tile: Tile, sums: list[str]) -> None:
+    """Write the sums into the block of the result, or add them to what is there."""
+    vector, size = tile.lanes.text, tile.size
+    add, put, done = code.label("add"), code.label("put"), code.label("done")
+    code.branch("%add", add, put)
+    for label in (add, put):
+        code.start(label)
+        for i in range(tile.rows):
+            row = code.op(f"getelementptr i8, ptr %c, i64 {code.op(f'mul i64 %c_row, {i}')}")
+            for j in range(tile.vectors):
+                place, value = code.at(row, tile.lanes.element, str(j * tile.lanes.lanes)), sums[i * tile.vectors + j]
+                if label == add:
+                    value = code.op(f"fadd {vector} {value}, {code.load(vector, place, size)}")
+                code.store(vector, value, place, size)
+        code.jump(done)
+    code.start(done)
