@@ -11,23 +11,14 @@ look: at the year while it writes the year, then at the month, then at the day.
 from __future__ import annotations
 
 import argparse
-import datetime
-import random
 
 import chainrule
 from chainrule import models, nn, optim
+from chainrule.data.dates import date_pairs
 from chainrule.nn.functional import cross_entropy
 
-WAYS = ["%A, %d %B %Y", "%d %b %Y", "%B %d, %Y", "%d.%m.%y (%a)", "%d/%m/%Y", "%b %d %Y, a %A", "%y%m%d"]
 START, END = 0, 1  # of an answer; END also fills up sources
 DIGITS = "0123456789-"
-
-
-def make_dates(count: int, seed: int) -> tuple[list[str], list[str]]:
-    """Dates from 1950 to 2049 as somebody might write them, and as ISO 8601 has them."""
-    draw, first = random.Random(seed), datetime.date(1950, 1, 1).toordinal()
-    days = [datetime.date.fromordinal(first + draw.randrange(36525)) for _ in range(count)]
-    return [day.strftime(draw.choice(WAYS)) for day in days], [day.isoformat() for day in days]
 
 
 def encode(texts: list[str], letters: str, length: int) -> chainrule.Tensor:
@@ -44,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     chainrule.manual_seed(options.seed)
 
-    written, wanted = make_dates(21000, options.seed)
+    written, wanted = date_pairs(21000, options.seed)
     letters, longest = "".join(sorted(set("".join(written)))), max(map(len, written))
     sources, answers = encode(written, letters, longest), encode(wanted, DIGITS, 10)
     model = models.RecurrentTranslator(len(letters) + 2, len(DIGITS) + 2, width=32, hidden=64, attention="additive")

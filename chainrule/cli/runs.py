@@ -52,7 +52,10 @@ def predict(
     run: RunFolder,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="Image files or folders of them; tables (.csv, .parquet); or the beginnings of texts."),
+        typer.Argument(
+            help="Image files or folders of them; tables (.csv, .parquet); beginnings of texts; texts to translate or "
+            "to classify, or .txt files with one in each line."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write to a .csv or .json file. [dim]default: a table on the terminal[/]")
@@ -60,18 +63,20 @@ def predict(
     length: Annotated[int, typer.Option(min=1, help="Texts: characters to write.")] = 400,
     temperature: Annotated[float, typer.Option(min=0.0, help="Texts: 0 takes the likeliest each time.")] = 0.8,
     top_k: Annotated[int | None, typer.Option(min=1, help="Texts: only among the k likeliest.")] = None,
+    beams: Annotated[int, typer.Option(min=1, help="Translation: how many answers are kept side by side.")] = 1,
     masks: Annotated[
         Path | None,
         typer.Option(help="Segmentation, autoencoders: a folder for what comes out, an image file for each."),
     ] = None,
 ) -> int:
-    """Let a trained model answer: classes of images, values for rows of a table, continued texts.
+    """Let a trained model answer: classes of images and texts, values for rows of a table, texts that go on or answer.
 
     [bold]Examples[/]
 
       chainrule predict runs/digits seven.png photos/
       chainrule predict runs/houses new.csv --output prices.csv
       chainrule predict runs/shakespeare "ROMEO:" --length 200
+      chainrule predict runs/dates "Friday, 05 May 1989" --beams 4
       chainrule predict runs/cells photos/ --masks found/
     """
     from chainrule.tasks.run import open_run
@@ -80,7 +85,9 @@ def predict(
     text = opened.task.kind == "text"
     if not inputs and not text:
         raise ValueError(f"what is to be predicted? Give files: {run} was trained on {opened.task.samples}.")
-    options = {"length": length, "temperature": temperature, "top_k": top_k} if text else {"masks": masks}
+    options = (
+        {"length": length, "temperature": temperature, "top_k": top_k} if text else {"masks": masks, "beams": beams}
+    )
     if masks is not None and opened.task.kind not in ("segmentation", "pixels", "reconstruction"):
         raise ValueError(f"--masks is for segmentation and autoencoders; {run} does neither.")
     rows = opened.task.predict(opened.model, inputs or [""], **options)

@@ -65,6 +65,8 @@ def train(
       chainrule train --data shakespeare
       chainrule train unet --data digits
       chainrule train keypoints --data faces/points.csv --size 64
+      chainrule train rnn_translator --data dates
+      chainrule train rnn_classifier --data reviews.csv --target stars
       chainrule train ppo --data cartpole
       chainrule train mlp --optimizer sgd --lr 0.1 --set hidden=64,32 --output runs/mine
       chainrule train --resume runs/mine

@@ -339,7 +339,7 @@ def bert(**options: Any) -> Bert:
 @register(
     "bert_classifier",
     task="text classification",
-    data="text",
+    data="labelled texts",
     input=(512,),
     paper="Devlin et al. 2019",
     hub=hub_format(BertClassifier, "BertForSequenceClassification"),

@@ -187,7 +187,13 @@ def rnn_language_model(vocabulary: int, **options: Any) -> RecurrentLanguageMode
     return RecurrentLanguageModel(vocabulary, **options)
 
 
-@register("rnn_classifier", task="text classification", data="text", input=(128,), paper="Hochreiter, Schmidhuber 1997")
+@register(
+    "rnn_classifier",
+    task="text classification",
+    data="labelled texts",
+    input=(128,),
+    paper="Hochreiter, Schmidhuber 1997",
+)
 def rnn_classifier(num_classes: int, **options: Any) -> RecurrentClassifier:
     """A `RecurrentClassifier`, an LSTM unless `cell` says otherwise."""
     return RecurrentClassifier(num_classes, **options)

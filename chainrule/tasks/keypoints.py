@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
+from chainrule.data.readers.texts import read_rows
 from chainrule.data.scenes import POINTS, digit_scenes
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
@@ -113,12 +113,7 @@ def read_points(table: Path) -> tuple[list[str], list[Path], np.ndarray]:
     Raises DataError for columns that are no points, rows of another length, numbers that are none, files that are not
     there.
     """
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read: {error}.") from error
-    heading, rows = (rows[0] if rows else []), rows[1:]
+    heading, rows = read_rows(table)
     columns = [name for name in heading if name.endswith("_x")]
     names = [name.removesuffix("_x") for name in columns]
     others = [name for name in heading if not name.endswith(("_x", "_y"))]
@@ -130,8 +125,6 @@ def read_points(table: Path) -> tuple[list[str], list[Path], np.ndarray]:
     files, points = [], np.empty((len(rows), len(names), 2), np.float32)
     for number, row in enumerate(rows):
         place = f"{table}, line {number + 2}"
-        if len(row) != len(heading):
-            raise DataError(f"{place}: {len(row)} values, the first line has {len(heading)}.")
         values = dict(zip(heading, row, strict=True))
         path = table.parent / values[others[0]]
         if not path.is_file():

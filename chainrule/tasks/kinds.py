@@ -9,12 +9,14 @@ from chainrule.errors import DataError
 from chainrule.models.registry import find
 from chainrule.tasks.images import ImageTask
 from chainrule.tasks.keypoints import KeypointTask
+from chainrule.tasks.labelled_texts import LabelledTextTask
 from chainrule.tasks.reconstruction import ReconstructionTask
 from chainrule.tasks.segmentation import PixelRegressionTask, SegmentationTask
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.tables import TableTask
 from chainrule.tasks.task import Parts, Task
 from chainrule.tasks.text import TextTask
+from chainrule.tasks.translation import DATES, TranslationTask
 
 #: What a run is, by the task and the data that an entry of the registry declares.
 _TASKS: dict[tuple[str, str], type[Task]] = {
@@ -26,16 +28,19 @@ _TASKS: dict[tuple[str, str], type[Task]] = {
     ("regression of pixels", "targets"): PixelRegressionTask,
     ("keypoints", "points"): KeypointTask,
     ("reconstruction", "images"): ReconstructionTask,
+    ("text classification", "labelled texts"): LabelledTextTask,
+    ("translation", "pairs"): TranslationTask,
 }
 #: What data of a form may be, of that which an entry of the registry learns from.
 _HOLDS = {
     "images": ("images", "masks", "targets", "points"),
-    "table": ("table", "points", "pairs"),
+    "table": ("table", "points", "labelled texts", "pairs"),
     "text": ("text", "pairs"),
+    "pairs": ("pairs",),
 }
-_SAID = {"images": "images", "table": "a table", "text": "a text"}
+_SAID = {"images": "images", "table": "a table", "text": "a text", "pairs": "pairs of texts"}
 #: The task where no network is named.
-_USUAL: dict[str, type[Task]] = {"images": ImageTask, "table": TableTask, "text": TextTask}
+_USUAL: dict[str, type[Task]] = {"images": ImageTask, "table": TableTask, "text": TextTask, "pairs": TranslationTask}
 
 
 def load_task(settings: Settings) -> tuple[Task, Parts]:
@@ -76,6 +81,8 @@ def _task_for(settings: Settings) -> type[Task]:
 def _kind_of(data: str) -> str:
     from chainrule.data import names
 
+    if data == DATES:
+        return "pairs"
     if data in names():
         return "text" if data == "shakespeare" else "images"
     path = Path(data)
@@ -90,6 +97,9 @@ def _kind_of(data: str) -> str:
         return "table"
     if ending in ("txt", "md", "text"):
         return "text"
+    if ending == "tsv":
+        return "pairs"
     raise DataError(
-        f"{data}: data are a table (.csv, .parquet), a text (.txt), a folder of images, or one of {', '.join(names())}."
+        f"{data}: data are a table (.csv, .parquet), a text (.txt), pairs of texts (.tsv), a folder of images, or "
+        f"one of {', '.join(names())}, {DATES}."
     )

@@ -41,10 +41,10 @@ class Settings:
     data: str = setting(
         "digits", text("the name of a data set, or a path"),
         "What to learn from: [bold]digits[/] (1,797 handwritten ones, always there), [bold]mnist[/], "
-        "[bold]fashion-mnist[/], [bold]cifar10[/], [bold]cifar100[/], [bold]shakespeare[/]; a table (.csv, .parquet), "
-        "a text (.txt), a folder of images with one folder for each class (segmentation: with images/ and masks/; "
-        "keypoints: a table with a column of files and nose_x, nose_y, …). Agents: an environment, such as "
-        "[bold]cartpole[/].",
+        "[bold]fashion-mnist[/], [bold]cifar10[/], [bold]cifar100[/], [bold]shakespeare[/], [bold]dates[/] (to be "
+        "rewritten); a table (.csv, .parquet), a text (.txt), pairs of texts (.tsv, with a tab between them), a folder "
+        "of images with one folder for each class (segmentation: with images/ and masks/; keypoints: a "
+        "table with a column of files and nose_x, nose_y, …). Agents: an environment, such as [bold]cartpole[/].",
         "", DATA,
     )  # fmt: skip
     data_root: str | None = setting(
@@ -65,8 +65,16 @@ class Settings:
         None, whole(1, "a number of pixels, at least 1"), "Images: the side they are resized to.", "", DATA
     )
     length: int | None = setting(
-        None, whole(1, "a number of characters, at least 1"), "Texts: characters seen at once.", "128", DATA
+        None,
+        whole(1, "a number of characters, at least 1"),
+        "Texts: characters, or other tokens, seen at once.",
+        "128",
+        DATA,
     )
+    tokens: str | None = setting(
+        None, one_of("characters", "words"), "Labelled texts and pairs of texts: what one token is.",
+        "words for labelled texts, characters for pairs", DATA,
+    )  # fmt: skip
     target: str | None = setting(
         None, text("the name of a column"), "Tables: the column that is to be predicted.", "", DATA
     )
