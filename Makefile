@@ -57,7 +57,7 @@ bench-eager: $(BENCH)/installed
 bench-training: $(BENCH)/installed
 	$(BENCH)/bin/python -m benchmarks.training $(ARGUMENTS)
 
-develop: $(VENV)/installed-test $(VENV)/installed-peer $(VENV)/installed-dev
+develop: $(VENV)/installed-test $(VENV)/installed-peer $(VENV)/installed-browser $(VENV)/installed-dev
 
 # A stamp says that the package and one extra are installed as pyproject.toml asks. The package itself is
 # installed as a link to this folder, so a change in the code needs no new installation.

@@ -40,7 +40,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a run that leaves files behind; and one in CI (the variable CI is set) in which a test was skipped.
 
-    It would have shown nothing. Files that are all peer tests may be, where these are left out and PyTorch is not there to import them with.
+    It would have shown nothing. Where peer tests are left out, in the environment with nothing but what the README
+    installs, files that need PyTorch or Playwright may be.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:  # pytest-xdist's workers have none
@@ -53,7 +54,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     without_peers = session.config.option.markexpr == "not peer"
     reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
-    skipped = sum(not (without_peers and "could not import 'torch'" in reason) for reason in reasons)
+    absent = ("could not import 'torch'", "could not import 'playwright")
+    skipped = sum(not (without_peers and any(words in reason for words in absent)) for reason in reasons)
     if skipped and exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"\nCI is set, so the {skipped} skipped below fail this run.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

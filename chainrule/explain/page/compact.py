@@ -1,0 +1,113 @@
+"""An explanation's data as the page embeds it: places in lists instead of names, and where everything stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.explain.page.groups import Data, lay_out_groups
+from chainrule.explain.page.mathematics import to_mathml
+from chainrule.primitives.primitive import registry
+
+_KINDS = ("node", "value", "group", "in", "out")
+#: The parts of data that are arrays of numbers, which stay as exact as they are.
+_EXACT = ("numbers", "settings")
+
+
+def compact(data: Data) -> Data:
+    """The data with references as places in the lists, without what is empty, and with the layout of every group."""
+    values, groups = _places(data["values"]), _places(data["groups"])
+    kernels = _places(data.get("kernels") or [])
+    backward = data.get("backward") or {"values": [], "nodes": []}
+    values.update({value["id"]: len(data["values"]) + i for i, value in enumerate(backward["values"])})
+    formulas, files = _Table(), _Table()
+
+    def node(given: Data) -> Data:
+        line = given.get("line")
+        return {
+            **given,
+            "formula": formulas.place(_formula(given)),
+            "inputs": [values[x] for x in given["inputs"]],
+            "outputs": [values[x] for x in given["outputs"]],
+            "group": groups.get(given.get("group"), -1),
+            "line": line and [files.place(line[0]), line[1]],
+            "kernel": kernels.get(given.get("kernel")),
+            "substituted": None,
+            "contributions": [c and _with_place(c, values) for c in given.get("contributions") or []],
+        }
+
+    result = {
+        "title": data["title"],
+        "framework": data["framework"],
+        "values": [_value(value, values) for value in data["values"]],
+        "nodes": [node(given) for given in data["nodes"]],
+        "groups": [{**group, "parent": groups.get(group.get("parent"), -1)} for group in data["groups"]],
+        "kernels": data.get("kernels"),
+        "outputs": [values[x] for x in data.get("outputs") or []],
+        "backward": {"values": backward["values"], "nodes": [node(given) for given in backward["nodes"]]},
+        "layouts": {str(place): _layout(group) for place, group in lay_out_groups(data).items()},
+    }
+    return _tidy({**result, "formulas": formulas.entries, "files": files.entries})
+
+
+def _places(entries: list[Data]) -> dict[Any, int]:
+    return {entry["id"]: i for i, entry in enumerate(entries)}
+
+
+class _Table:
+    """Entries that come again and again, each kept once."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+        self._known: dict[str, int] = {}
+
+    def place(self, entry: str) -> int:
+        if entry not in self._known:
+            self._known[entry] = len(self.entries)
+            self.entries.append(entry)
+        return self._known[entry]
+
+
+def _formula(node: Data) -> str:
+    formula = node.get("formula") or ""
+    if formula.startswith("<math"):
+        return formula
+    primitive = registry.get(node["operation"])
+    arguments = (*primitive.arguments, primitive.variadic) if primitive else ()
+    return to_mathml(formula, [name for name in arguments if name])
+
+
+def _value(value: Data, values: dict[Any, int]) -> Data:
+    gradient = value.get("gradient")
+    return {**value, "gradient": gradient and _with_place(gradient, values)}
+
+
+def _with_place(gradient: Data, values: dict[Any, int]) -> Data:
+    """A gradient, or one contribution to it, with the place of the value of the backward graph that it is."""
+    return {**gradient, "value": values[gradient["value"]]} if gradient.get("value") else gradient
+
+
+def _layout(group: Any) -> Data:
+    sizes = group.layout
+    boxes = [
+        [_KINDS.index(kind), place, round(x), round(y), *group.sizes[i]]
+        for i, ((kind, place), (x, y)) in enumerate(zip(group.boxes, sizes.places, strict=True))
+    ]
+    lines = [
+        [u, v, value, *[round(number) for point in bends for number in point]]
+        for (u, v, value), bends in zip(group.lines, sizes.bends, strict=True)
+    ]
+    return {"boxes": boxes, "lines": lines, "width": round(sizes.width), "height": round(sizes.height)}
+
+
+def _tidy(part: Any, exact: bool = False) -> Any:
+    """Without entries that say nothing, and with six digits where numbers only describe others."""
+    if isinstance(part, dict):
+        return {
+            name: _tidy(entry, exact or name in _EXACT)
+            for name, entry in part.items()
+            if entry is not None
+            and not (isinstance(entry, list | dict) and not entry and name not in ("shape", "numbers"))
+        }
+    if isinstance(part, list | tuple):
+        return [_tidy(entry, exact) for entry in part]
+    return float(f"{part:.6g}") if isinstance(part, float) and not exact else part

@@ -1,0 +1,163 @@
+"""Which boxes and lines each group shows when it is open.
+
+A group shows its own operations and its subgroups as boxes. A line from an operation in one group to one in another is
+cut at the borders between them: in the smallest group that holds both it joins two boxes; in each group on the way it
+runs to or from a *port* on the border. So every group can be laid out alone, and opening one never moves what is
+inside of another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from chainrule.explain.page.layout import Layout, arrange
+
+#: Sizes of boxes.
+OPERATION_HEIGHT, LEAF_HEIGHT, GROUP_HEIGHT = 40, 28, 56
+#: Width of a character of a label, and what a box has besides.
+LETTER, SIDES = 7.6, 26
+
+Data = dict[str, Any]
+#: What a box is: ("node" | "value" | "group" | "in" | "out", its place in the data).
+Box = tuple[str, int]
+ROOT = -1
+
+
+class Group(NamedTuple):
+    """What an open group shows: boxes in the order of the computation, lines between them, and where all that is."""
+
+    boxes: list[Box]
+    sizes: list[tuple[float, float]]
+    lines: list[tuple[int, int, int]]
+    layout: Layout
+
+
+class _Contents:
+    """What is collected for one group before it is laid out: boxes with the time they come at, and lines."""
+
+    def __init__(self) -> None:
+        self.time: dict[Box, float] = {}
+        self.lines: dict[tuple[Box, Box, int], None] = {}
+
+    def add(self, box: Box, time: float) -> None:
+        self.time[box] = min(time, self.time.get(box, time))
+
+
+def lay_out_groups(data: Data) -> dict[int, Group]:
+    """Every group of an explanation's data laid out, by its place among the groups; `ROOT` is the whole."""
+    contents = collect(data)
+    return {place: _lay_out(data, content) for place, content in contents.items()}
+
+
+def _lay_out(data: Data, content: _Contents) -> Group:
+    boxes = sorted(content.time, key=content.time.__getitem__)
+    place = {box: i for i, box in enumerate(boxes)}
+    lines = [(place[u], place[v], value) for u, v, value in content.lines]
+    first = [i for i, (kind, _) in enumerate(boxes) if kind == "in"]
+    last = [i for i, (kind, _) in enumerate(boxes) if kind == "out"]
+    sizes = [size_of(data, box) for box in boxes]
+    return Group(boxes, sizes, lines, arrange(sizes, [(u, v) for u, v, _ in lines], first, last))
+
+
+def size_of(data: Data, box: Box) -> tuple[float, float]:
+    """Width and height of a box that is not open."""
+    kind, place = box
+    if kind in ("in", "out"):
+        return 0, 6
+    if kind == "group":
+        group = data["groups"][place]
+        name, what = title_of(group), group.get("class") or ""
+        return max(96, round(LETTER * max(len(name), len(what)) + SIDES + 14)), GROUP_HEIGHT
+    if kind == "value":
+        return max(40, round(LETTER * len(label_of(data["values"][place])) + SIDES - 6)), LEAF_HEIGHT
+    return max(72, round(LETTER * len(data["nodes"][place]["operation"]) + SIDES)), OPERATION_HEIGHT
+
+
+def title_of(group: Data) -> str:
+    """A group's name with how many equal ones it stands for."""
+    count = group.get("count") or 1
+    return f"{group['name']} ×{count}" if count > 1 else str(group["name"])
+
+
+def label_of(value: Data) -> str:
+    """What stands in the box of a value that no operation made: its name's last parts, or its number."""
+    if value.get("name"):
+        return ".".join(str(value["name"]).split(".")[-2:])
+    numbers = value.get("numbers")
+    if numbers is not None and not isinstance(numbers, list):
+        return f"{numbers:.6g}" if isinstance(numbers, float) else str(numbers)
+    return str(value["kind"])
+
+
+def collect(data: Data) -> dict[int, _Contents]:
+    """The boxes and lines of every group."""
+    group_at = {group["id"]: i for i, group in enumerate(data["groups"])}
+    value_at = {value["id"]: i for i, value in enumerate(data["values"])}
+    chains = _Chains([group_at.get(group.get("parent"), ROOT) for group in data["groups"]])
+    contents: dict[int, _Contents] = {place: _Contents() for place in (ROOT, *range(len(data["groups"])))}
+    maker: dict[int, Box] = {}
+    home: dict[Box, int] = {}
+    for time, node in enumerate(data["nodes"]):
+        home["node", time] = group_at.get(node.get("group"), ROOT)
+        for output in node["outputs"]:
+            maker[value_at[output]] = ("node", time)
+    times: dict[Box, float] = {box: box[1] for box in home}
+    for time, node in enumerate(data["nodes"]):
+        for value in (value_at[x] for x in node["inputs"]):
+            if value not in maker:  # a leaf: a weight stands where it is used first, an input before all
+                box = maker[value] = ("value", value)
+                is_input = data["values"][value]["kind"] == "input"
+                times[box] = -1.0 if is_input else time - 0.5
+                home[box] = ROOT if is_input else home["node", time]
+    for box, place in home.items():
+        _place(contents, chains, place, box, times[box])
+    for time, node in enumerate(data["nodes"]):
+        for value in dict.fromkeys(value_at[x] for x in node["inputs"]):
+            _draw(contents, chains, home, maker[value], ("node", time), value)
+    return contents
+
+
+class _Chains:
+    """For each group those that it lies in, from the whole inwards."""
+
+    def __init__(self, parents: list[int]) -> None:
+        self.parents = parents
+        self.known: dict[int, tuple[int, ...]] = {ROOT: (ROOT,)}
+
+    def of(self, group: int) -> tuple[int, ...]:
+        """The chain of a group, itself at the end."""
+        if group not in self.known:
+            self.known[group] = (*self.of(self.parents[group]), group)
+        return self.known[group]
+
+
+def _place(contents: dict[int, _Contents], chains: _Chains, group: int, box: Box, time: float) -> None:
+    """Put a box into its group, and the groups around it into theirs."""
+    chain = chains.of(group)
+    contents[group].add(box, time)
+    for outer, inner in itertools.pairwise(chain):
+        contents[outer].add(("group", inner), time)
+
+
+def _draw(
+    contents: dict[int, _Contents], chains: _Chains, home: dict[Box, int], source: Box, target: Box, value: int
+) -> None:
+    """The line of a value from what made it to one operation that uses it, cut at the borders."""
+    out, into = chains.of(home[source]), chains.of(home[target])
+    common = 0
+    while common < min(len(out), len(into)) and out[common] == into[common]:
+        common += 1
+    start, end = [*_groups(out[common:]), source], [*_groups(into[common:]), target]
+    contents[out[common - 1]].lines[start[0], end[0], value] = None
+    for inner, box in zip(out[common:], start[1:], strict=True):
+        contents[inner].add(("out", value), float("inf"))
+        contents[inner].lines[box, ("out", value), value] = None
+    for inner, box in zip(into[common:], end[1:], strict=True):
+        contents[inner].add(("in", value), float("-inf"))
+        contents[inner].lines[("in", value), box, value] = None
+
+
+def _groups(places: Iterable[int]) -> list[Box]:
+    return [("group", place) for place in places]

@@ -1,0 +1,170 @@
+"""Where boxes stand: nothing overlaps, lines run to the right, crossings are few; and what each group shows."""
+
+from __future__ import annotations
+
+import random
+import xml.dom.minidom
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import isotonic_regression
+
+from chainrule.explain.page.groups import ROOT, lay_out_groups
+from chainrule.explain.page.layout import LONG, Layout, arrange, spaced
+from chainrule.explain.page.mathematics import FormulaError, to_mathml
+from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, registry, whole_numbers
+from chainrule.primitives import random as draws
+
+assert attention and bessel and control and gamma and linear_algebra and draws and whole_numbers, (
+    "registered when loaded"
+)
+
+
+def random_graph(boxes: int, lines: int, seed: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    chance = random.Random(seed)
+    sizes = [(chance.randint(20, 120), chance.randint(16, 60)) for _ in range(boxes)]
+    joined = [(chance.randrange(boxes), chance.randrange(boxes)) for _ in range(lines)]
+    return sizes, [(u, v) for u, v in joined if u != v]
+
+
+def overlap(sizes: Any, layout: Layout) -> list[tuple[int, int]]:
+    wrong = []
+    for i, j in combinations(range(len(sizes)), 2):
+        (ax, ay), (bx, by), (aw, ah), (bw, bh) = layout.places[i], layout.places[j], sizes[i], sizes[j]
+        if ax < bx + bw and bx < ax + aw and ay < by + bh and by < ay + ah:
+            wrong.append((i, j))
+    return wrong
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_boxes_do_not_overlap_and_lines_run_to_the_right(seed: int) -> None:
+    sizes, lines = random_graph(5 + 6 * seed, 3 + 9 * seed, seed)
+    layout = arrange(sizes, lines)
+    assert not overlap(sizes, layout)
+    for (u, v), bends in zip(lines, layout.bends, strict=True):
+        if u < v:  # later uses stand to the right of what they use, and so does every point in between
+            xs = [layout.places[u][0] + sizes[u][0], *[x for x, _ in bends], layout.places[v][0]]
+            assert xs == sorted(xs)
+    inside = [
+        (x + w <= layout.width + 1e-6, y + h <= layout.height + 1e-6)
+        for (x, y), (w, h) in zip(layout.places, sizes, strict=True)
+    ]
+    assert all(a and b for a, b in inside) and all(x >= 0 and y >= -1e-6 for x, y in layout.places)
+
+
+def test_a_chain_is_a_straight_line() -> None:
+    layout = arrange([(50, 20)] * 9, [(i, i + 1) for i in range(8)])
+    assert len({y for _, y in layout.places}) == 1
+
+
+def crossings(lines: list[tuple[int, int]], layout: Layout) -> int:
+    """Pairs of lines between the same two layers that cross, from the places alone."""
+    ends = [(layout.places[u], layout.places[v]) for u, v in lines]
+    return sum(
+        (a[1] - c[1]) * (b[1] - d[1]) < 0 and a[0] == c[0] and b[0] == d[0] for (a, b), (c, d) in combinations(ends, 2)
+    )
+
+
+def test_a_tree_is_drawn_without_crossings() -> None:
+    # Its boxes come in an order that mixes the branches: leaf k hangs on inner box k mod 7.
+    leaves = [(1 + k % 7, 8 + k) for k in range(21)]
+    lines = [(0, 1 + k) for k in range(7)] + leaves
+    layout = arrange([(30, 20)] * 29, lines)
+    assert crossings(lines, layout) == 0
+
+
+def test_weights_stand_just_before_their_use_and_ports_at_the_borders() -> None:
+    #  0 → 1 → 2 → 3, and a weight 4' that only 3 uses: numbered before it.
+    layout = arrange([(40, 20)] * 6, [(0, 1), (1, 2), (2, 4), (3, 4), (4, 5)], first=[0], last=[5])
+    x = [place[0] for place in layout.places]
+    assert x[3] == x[2] and x[0] == min(x) and x[5] == max(x)
+
+
+def test_a_long_line_bends_only_up_to_a_limit() -> None:
+    boxes = LONG + 3
+    chain = [(i, i + 1) for i in range(boxes - 1)]
+    layout = arrange([(40, 20)] * boxes, [*chain, (0, LONG), (0, boxes - 1)])
+    assert layout.bends[-2] and not layout.bends[-1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_are_the_nearest_that_keep_order_and_distance(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    wanted, weights, gaps = chance.normal(0, 20, 30), chance.uniform(0.1, 3, 30), chance.uniform(1, 9, 29)
+    shift = np.concatenate([[0], np.cumsum(gaps)])
+    expected = isotonic_regression(wanted - shift, weights=weights).x + shift
+    np.testing.assert_allclose(spaced(wanted, weights, gaps), expected, rtol=1e-9, atol=1e-9)
+
+
+# -------------------------------------------------------------------------------------------------- groups
+
+
+def value(place: int, kind: str = "result", name: str | None = None) -> dict[str, Any]:
+    return {"id": f"v{place}", "kind": kind, "name": name, "shape": [], "type": "float32"}
+
+
+def node(place: int, inputs: list[int], output: int, group: str | None) -> dict[str, Any]:
+    return {
+        "id": f"n{place}", "operation": "Multiply", "inputs": [f"v{i}" for i in inputs], "outputs": [f"v{output}"], "group": group,
+    }  # fmt: skip
+
+
+def nested() -> dict[str, Any]:
+    """x → (w·x → (·)) → ·, the last operation outside, and the inner group within the outer one."""
+    return {
+        "values": [value(0, "input", "x"), value(1, "parameter", "w"), value(2), value(3), value(4)],
+        "nodes": [node(0, [0, 1], 2, "g0"), node(1, [2, 2], 3, "g1"), node(2, [3, 0], 4, None)],
+        "groups": [
+            {"id": "g0", "kind": "module", "name": "outer", "class": "Block", "parent": None, "count": 1},
+            {"id": "g1", "kind": "module", "name": "outer.inner", "class": "Part", "parent": "g0", "count": 1},
+        ],
+    }
+
+
+def test_lines_are_cut_at_the_borders_of_groups() -> None:
+    groups = lay_out_groups(nested())
+    shown = {place: set(group.boxes) for place, group in groups.items()}
+    assert shown[ROOT] == {("value", 0), ("group", 0), ("node", 2)}
+    assert shown[0] == {("in", 0), ("value", 1), ("node", 0), ("group", 1), ("out", 3)}
+    assert shown[1] == {("in", 2), ("node", 1), ("out", 3)}
+    named = {
+        place: {(group.boxes[u], group.boxes[v], value) for u, v, value in group.lines}
+        for place, group in groups.items()
+    }
+    assert named[ROOT] == {
+        (("value", 0), ("group", 0), 0), (("group", 0), ("node", 2), 3), (("value", 0), ("node", 2), 0)
+    }  # fmt: skip
+    assert named[0] == {
+        (("in", 0), ("node", 0), 0), (("value", 1), ("node", 0), 1), (("node", 0), ("group", 1), 2), (("group", 1), ("out", 3), 3),
+    }  # fmt: skip
+    assert named[1] == {(("in", 2), ("node", 1), 2), (("node", 1), ("out", 3), 3)}
+
+
+# ------------------------------------------------------------------------------------------------ formulas
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_every_formula_can_be_drawn(name: str) -> None:
+    primitive = registry[name]
+    arguments = [*primitive.arguments, *([primitive.variadic] if primitive.variadic else [])]
+    tree = xml.dom.minidom.parseString(to_mathml(primitive.latex, arguments))
+    marked = {element.getAttribute("data-of") for element in tree.getElementsByTagName("mi")} - {""}
+    assert all(int(place) < len(arguments) for place in marked)
+    assert "\\" not in tree.documentElement.toxml(), "a command was left as it is"
+
+
+def test_formulas_say_which_letters_are_arguments() -> None:
+    assert to_mathml("x - y", ("x", "y")) == '<math><mi data-of="0">x</mi><mo>−</mo><mi data-of="1">y</mi></math>'
+    assert to_mathml("X Y", ("x", "y")) == '<math><mi data-of="0">X</mi><mi data-of="1">Y</mi></math>'
+    assert to_mathml(r"\sum_{j} x_j") == (
+        "<math><munder><mo>∑</mo><mrow><mi>j</mi></mrow></munder><msub><mi>x</mi><mi>j</mi></msub></math>"
+    )
+
+
+def test_unknown_commands_are_refused() -> None:
+    with pytest.raises(FormulaError, match=r"\\unknown"):
+        to_mathml(r"\unknown x")
+    with pytest.raises(FormulaError, match="end"):
+        to_mathml("x^{2")
