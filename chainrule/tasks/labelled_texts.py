@@ -15,13 +15,13 @@ from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
 from chainrule.models.recurrent import RecurrentClassifier
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
 from chainrule.tasks.tokens import END, TextRows, texts_of
 from chainrule.tensor import Tensor
 from chainrule.train.classifier import classify
-from chainrule.train.evaluation import evaluation_mode
 
 
 class LabelledTextTask(Task):
