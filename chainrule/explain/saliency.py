@@ -36,7 +36,8 @@ def score(output: Any, target: Target, what: str = "saliency") -> Tensor:
     target: a class; a class for each sample (N,); a function of the output; or None for each sample's best class, or
     the output itself where it is one number.
 
-    >>> score(tensor([[1.0, 3.0], [5.0, 4.0]]), None)
+    >>> import chainrule
+    >>> score(chainrule.tensor([[1.0, 3.0], [5.0, 4.0]]), None)
     tensor([3., 5.])
     """
     if callable(target) and not isinstance(target, Tensor):
@@ -74,10 +75,11 @@ def gradient_map(model: Module, x: Tensor, target: Target = None) -> Tensor:
 
     The model is in evaluation meanwhile. Targets as in `score`. Raises ShapeError for other outputs.
 
+    >>> import chainrule
     >>> from chainrule import nn
     >>> model = nn.Linear(2, 1, bias=False)
-    >>> with no_grad(): _ = model.weight.copy_(tensor([[2.0, -1.0]]))
-    >>> gradient_map(model, tensor([[1.0, 3.0]]))
+    >>> with chainrule.no_grad(): _ = model.weight.copy_(chainrule.tensor([[2.0, -1.0]]))
+    >>> gradient_map(model, chainrule.tensor([[1.0, 3.0]]))
     tensor([[ 2., -1.]])
     """
     with evaluation_mode(model), enable_grad():
@@ -89,10 +91,11 @@ def gradient_map(model: Module, x: Tensor, target: Target = None) -> Tensor:
 def gradient_times_input(model: Module, x: Tensor, target: Target = None) -> Tensor:
     """x⊙∇f(x): what each entry contributes, to first order. For a linear f without bias they sum up to f(x).
 
+    >>> import chainrule
     >>> from chainrule import nn
     >>> model = nn.Linear(2, 1, bias=False)
-    >>> with no_grad(): _ = model.weight.copy_(tensor([[2.0, -1.0]]))
-    >>> gradient_times_input(model, tensor([[1.0, 3.0]]))
+    >>> with chainrule.no_grad(): _ = model.weight.copy_(chainrule.tensor([[2.0, -1.0]]))
+    >>> gradient_times_input(model, chainrule.tensor([[1.0, 3.0]]))
     tensor([[ 2., -3.]])
     """
     return x.detach() * gradient_map(model, x, target)
@@ -124,9 +127,10 @@ def integrated_gradients(
         baseline: x₀, broadcasts to x; zeros unless given. It should be an input that says nothing.
         steps: how many gradients are taken for each sample.
 
+    >>> import chainrule
     >>> from chainrule import nn
     >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-    >>> found = integrated_gradients(model, tensor([[1.0, 2.0, 3.0]]), 0)
+    >>> found = integrated_gradients(model, chainrule.tensor([[1.0, 2.0, 3.0]]), 0)
     >>> bool(found.error.abs().max() < 1e-5)
     True
     """
@@ -158,10 +162,11 @@ def occlusion(
         stride: from one square to the next; the window's side unless given. What is left at an edge gets a square too.
         fill: the number that covers.
 
+    >>> import chainrule
     >>> from chainrule import nn
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(16, 1, bias=False))
-    >>> with no_grad(): _ = model[1].weight.fill_(1.0)
-    >>> occlusion(model, tensor([[[[1.0, 0, 0, 0]] * 4]]), window=2)[0, 0]
+    >>> with chainrule.no_grad(): _ = model[1].weight.fill_(1.0)
+    >>> occlusion(model, chainrule.tensor([[[[1.0, 0, 0, 0]] * 4]]), window=2)[0, 0]
     tensor([2., 2., 0., 0.])
     """
     if x.ndim != 4:
