@@ -167,7 +167,7 @@ with Later(globals()) as _later:
     from chainrule import (
         accelerator as accelerator, amp as amp, autograd as autograd, backends as backends, cuda as cuda,
         data as data, distributed as distributed, distributions as distributions,
-        explain as explain, func as func, generative as generative, hub as hub, jit as jit,
+        func as func, generative as generative, hub as hub, jit as jit,
         linalg as linalg, metrics as metrics, models as models, mps as mps, multiprocessing as multiprocessing,
         nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl, robust as robust,
         serialization as serialization, sparse as sparse, special as special, train as train, transfer as transfer,
@@ -179,6 +179,7 @@ with Later(globals()) as _later:
         get_num_threads as get_num_threads,
         set_num_threads as set_num_threads,
     )
+    from chainrule.explain import package as explain
     from chainrule.exactness import (
         are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
         get_float32_matmul_precision as get_float32_matmul_precision,

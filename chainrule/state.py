@@ -29,6 +29,7 @@ class State:
         trace: the trace that notes operations instead of evaluating them, if any.
         derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
         keeping: whether backward passes keep what they used: the next sample of a batch (`vmap`) comes the same way.
+        recording: what keeps every operation with its numbers for `explain`, if anything does.
         observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
         saving: what goes between a record and what it keeps (`autograd.graph.saved_tensors_hooks`): None, what packs
             it, or why nothing may.
@@ -38,7 +39,7 @@ class State:
 
     __slots__ = (
         *("block", "derivatives", "gradients", "keeping", "module"),
-        *("observer", "path", "paths", "quiet", "saving", "trace"),
+        *("observer", "path", "paths", "quiet", "recording", "saving", "trace"),
     )
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class State:
         self.paths: dict[int, str] | None = None
         self.trace: Trace | None = None
         self.observer: Callable[[Any, list[Any], Any], None] | None = None
+        self.recording: Any = None
         self.saving: Callable[[dict[str, Any]], Any] | str | None = None
         self.quiet = contextvars.copy_context()
         self.quiet.run(np.seterr, all="ignore")

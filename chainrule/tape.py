@@ -107,10 +107,12 @@ class Leaf(Node):
 
     def collect(self, gradient: Tensor, differentiable: bool) -> None:
         """Add to what has been collected. A differentiable sum is a new tensor; otherwise the same cell goes on."""
-        trace = current_state().trace
+        trace, recording = current_state().trace, current_state().recording
         self.check_kept()
         if trace is not None:
             trace.note_gradient(self, "add")
+        elif recording is not None:
+            recording.note_leaf(self)
         if self.gradient is None:
             self.gradient = gradient if differentiable else gradient.detach_copy()
         elif differentiable:
@@ -210,8 +212,10 @@ def backpropagate(
     found: dict[Source, Tensor] = {}
     ends = set(wanted or ())
     state = current_state()
-    before = state.gradients, state.path
+    before = state.gradients, state.path, state.block
     state.gradients = differentiable
+    if state.recording is not None:
+        state.block = state.recording.phase("backward")
     try:
         for source, gradient in roots:
             if useful is None or source[0] in useful:
@@ -220,7 +224,7 @@ def backpropagate(
             node = heapq.heappop(latest_first)[1]
             gradients = waiting.pop(node)
             if node.hooks or node.kept is not None:
-                _show_to_hooks(node, gradients)
+                show_to_hooks(node, gradients)
             if useful is not None:
                 found.update({(node, position): gradient for position, gradient in gradients.items()})
                 if stop:
@@ -240,7 +244,7 @@ def backpropagate(
             elif isinstance(node, Leaf) and useful is None:
                 node.collect(gradients[0], differentiable)
     finally:
-        state.gradients, state.path = before
+        state.gradients, state.path, state.block = before
     return [found.get(source) for source in wanted or ()]
 
 
@@ -264,7 +268,8 @@ def _send_through(record: Record, gradients: dict[int, Tensor], wanted: list[boo
             yield source, gradient
 
 
-def _show_to_hooks(node: Node, gradients: dict[int, Tensor]) -> None:
+def show_to_hooks(node: Node, gradients: dict[int, Tensor]) -> None:
+    """Show complete gradients to the hooks of a node, which may replace them, and keep those that are asked for."""
     for position, gradient in gradients.items():
         for hook in list((node.hooks or {}).get(position, {}).values()):
             replacement = hook(gradient)

@@ -67,8 +67,9 @@ class Block(Generic[P]):
         state = current_state()
         before, path, outer = state.gradients, state.path, state.block
         state.path = f"{path}/{self.name}"
-        if state.trace is not None:
-            state.block = BlockUse(self.name, outer)
+        use = None
+        if state.trace is not None or state.recording is not None:
+            use = state.block = BlockUse(self.name, outer)
         try:
             if self.rule is None or not before:
                 return self.function(*args, **kwargs)
@@ -76,9 +77,9 @@ class Block(Generic[P]):
             output = self.function(*args, **kwargs)
         finally:
             state.gradients, state.path, state.block = before, path, outer
-        return self._recorded(output, args, kwargs)
+        return self._recorded(output, args, kwargs, use)
 
-    def _recorded(self, output: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def _recorded(self, output: Any, args: Sequence[Any], kwargs: dict[str, Any], use: BlockUse | None) -> Any:
         assert self.rule is not None
         given: dict[str, Any] = dict(zip(self.arguments, args, strict=False))
         if kwargs or len(args) < len(self.arguments):
@@ -106,6 +107,8 @@ class Block(Generic[P]):
             elif name != "g":
                 saved[name] = values[name] if name in values else given[name]
         record = Record(self, {}, sources, saved, [(array.shape, array.dtype) for array in arrays])
+        if trace is None and (recording := current_state().recording) is not None:
+            recording.note_composite(record, use, list(values.values()), arrays)
         results = [Primitive.make_tensor(Value(array, (record, i))) for i, array in enumerate(arrays)]
         return tuple(results) if several else results[0]
 

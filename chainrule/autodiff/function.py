@@ -11,6 +11,7 @@ from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.value import Value
+from chainrule.program.graph import BlockUse
 from chainrule.state import current_state
 from chainrule.tape import Record
 
@@ -100,7 +101,9 @@ class Function:
         recording = state.gradients
         needs = tuple(isinstance(x, TensorCell) and x.requires_grad for x in args)
         context = Context(needs)
-        state.gradients = False
+        state.gradients, outer, use = False, state.block, None
+        if state.recording is not None:
+            use = state.block = BlockUse(cls.__name__, outer)
         try:
             if cls.setup_context is Function.setup_context:
                 answer = cls.forward(context, *args)
@@ -108,10 +111,10 @@ class Function:
                 answer = cls.forward(*args)
                 cls.setup_context(context, args, answer)
         finally:
-            state.gradients = recording
+            state.gradients, state.block = recording, outer
         if not recording or not any(needs):
             return answer
-        return _recorded(cls, context, args, answer)
+        return _recorded(cls, context, args, answer, use)
 
 
 class _Applied:
@@ -148,7 +151,9 @@ class _Applied:
         return [g if isinstance(g, TensorCell) else None for g in answers[: len(wanted)]]  # type: ignore[misc]
 
 
-def _recorded(function: type[Function], context: Context, args: tuple[Any, ...], answer: Any) -> Any:
+def _recorded(
+    function: type[Function], context: Context, args: tuple[Any, ...], answer: Any, use: BlockUse | None
+) -> Any:
     outputs = answer if isinstance(answer, tuple) else (answer,)
     kept: list[tuple[str, int]] = []
     inputs: list[Value] = []
@@ -165,6 +170,9 @@ def _recorded(function: type[Function], context: Context, args: tuple[Any, ...],
     sources = tuple(x.value.source if isinstance(x, TensorCell) else None for x in args)
     forms = [(y.value.array.shape, y.value.array.dtype) for y in outputs]
     record = Record(_Applied(function, context, kept), {}, sources, {"inputs": inputs, "outputs": arrays}, forms)
+    if (recording := current_state().recording) is not None:
+        given = [x.value if isinstance(x, TensorCell) else None for x in args]
+        recording.note_composite(record, use, given, [y.value.array for y in outputs])
     results = []
     for i, y in enumerate(outputs):
         fixed = any(y is other for other in context._not_differentiable) or not y.dtype.is_floating_point

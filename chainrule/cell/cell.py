@@ -212,6 +212,8 @@ class TensorCell(Gradients):
             trace.note_write(self)
         elif isinstance(self._value.array, Symbol):
             settled([self])
+        elif (recording := current_state().recording) is not None:
+            recording.note_write(self)
         self._base, self._steps, self._seen, self._own = None, (), None, False
         self._value = value
 
@@ -278,6 +280,8 @@ class TensorCell(Gradients):
             state.trace.note_write(self)
         elif isinstance(self._value.array, Symbol):
             settled([self])
+        elif state.recording is not None:
+            state.recording.note_write(self)
         if not state.gradients:
             self._value = Value(new.value.array, source)
             return
@@ -385,7 +389,7 @@ class TensorCell(Gradients):
 
 def _is_watched(state: Any) -> bool:
     """Whether somebody notes every operation."""
-    return state.trace is not None or state.observer is not None
+    return state.trace is not None or state.observer is not None or state.recording is not None
 
 
 def change_of_leaf(what: str) -> GradientError:

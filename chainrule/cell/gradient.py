@@ -119,6 +119,8 @@ class Gradients:
         trace = current_state().trace
         if trace is not None:
             trace.note_gradient(self._leaf, "set")
+        elif (recording := current_state().recording) is not None:
+            recording.note_leaf(self._leaf)
         self._leaf.gradient, self._leaf.spent = gradient, False
 
     @property

@@ -292,7 +292,8 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for arguments like these; the first time, make it."""
-        if current_state().trace is not None:
+        state = current_state()
+        if state.trace is not None or state.recording is not None:
             return self.function(*args, **kwargs)  # within another compiled function it is part of that one
         call = Call(args, kwargs)
         with self._lock:  # a program has one memory

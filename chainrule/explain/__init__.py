@@ -1,6 +1,16 @@
-"""The microscope: what happens inside of a model."""
+"""The microscope: what happens inside of a model.
 
+The package itself can be called: `chainrule.explain(model, x)` is :func:`chainrule.explain.explain`, and
+`chainrule.explain.variance_report` is one of its names.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from chainrule.explain.explanation import Explanation
 from chainrule.explain.grids import draw_feature_maps, feature_map_grid, feature_maps, filter_grid
+from chainrule.explain.making import explain
 from chainrule.explain.optimised_input import OptimisedInput, optimised_input
 from chainrule.explain.receptive import FieldReport, SeenField, receptive_fields
 from chainrule.explain.saliency import (
@@ -15,6 +25,7 @@ from chainrule.explain.summary import LayerRow, Summary, summary
 from chainrule.explain.variance import LayerVariance, VarianceReport, draw_variances, variance_report
 
 __all__ = [
+    "Explanation",
     "FieldReport",
     "IntegratedGradients",
     "LayerRow",
@@ -25,6 +36,7 @@ __all__ = [
     "VarianceReport",
     "draw_feature_maps",
     "draw_variances",
+    "explain",
     "feature_map_grid",
     "feature_maps",
     "filter_grid",
@@ -38,3 +50,15 @@ __all__ = [
     "summary",
     "variance_report",
 ]
+
+
+class _Callable(ModuleType):
+    """A package that is a function too."""
+
+    def __call__(self, thing: Any, *inputs: Any, gradient: Any = None, **settings: Any) -> Explanation:
+        """See `explain`."""
+        return explain(thing, *inputs, gradient=gradient, **settings)
+
+
+package: _Callable = sys.modules[__name__]  # type: ignore[assignment]
+package.__class__ = _Callable

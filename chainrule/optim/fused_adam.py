@@ -36,7 +36,7 @@ def may_fuse(tensors: tuple[Tensor | None, ...]) -> bool:
     if first.size <= PIECE or first.dtype.char not in "fd":
         return False
     state = current_state()
-    if state.trace is not None or state.gradients or state.observer is not None:
+    if state.gradients or any(seen is not None for seen in (state.trace, state.observer, state.recording)):
         return False
     arrays = [tensor.value.array for tensor in tensors if tensor is not None]
     return all(array.dtype is first.dtype and array.flags.c_contiguous for array in arrays)

@@ -135,7 +135,14 @@ class Optimizer:
                     raise RuntimeError(f"a step pre-hook gives None or (args, kwargs), got {changed!r:.60}.")
                 arguments, settings = changed
         self.stepped = True
-        loss = self.take_step(*arguments[1:], **settings)
+        state = current_state()
+        before = state.block
+        if state.recording is not None:
+            state.block = state.recording.phase(f"{type(self).__name__}.step")
+        try:
+            loss = self.take_step(*arguments[1:], **settings)
+        finally:
+            state.block = before
         for hook in self._hooks_for("step_post"):
             hook.function(self, arguments, settings)
         return loss

@@ -131,6 +131,8 @@ class Primitive:
                 if value.source is not None:
                     record = cls._record(values, parameters, result, forms)
                     break
+        if state.recording is not None and state.trace is None:
+            result = state.recording.note(cls, values, parameters, forms, result, record)
         if not several:
             made = Primitive.make_tensor(Value(result, None if record is None else (record, 0)))
             if state.trace is not None:

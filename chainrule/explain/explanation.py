@@ -1,0 +1,216 @@
+"""`Explanation`: any computation laid open, over the one graph, with what went forward and what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.explain.backward import Walk, jacobian, record_of
+from chainrule.explain.failing import Failure
+from chainrule.explain.formulas import substituted
+from chainrule.explain.groups import Ends, Groups
+from chainrule.explain.numbers import SMALL, histogram, nested, picture, setting, summarised
+from chainrule.primitives.value import Array, Symbol
+from chainrule.program.graph import Equation
+from chainrule.version import __version__
+
+
+class Explanation:
+    """What a computation did, value by value and operation by operation.
+
+    Attributes:
+        title: what was explained.
+        equations: the operations in order, as equations of the one graph.
+        arrays: the numbers of each value; a value that nobody kept is missing.
+        names, kinds: of values; a kind is "input", "parameter", "constant" or "result".
+        outputs: the symbols of the results.
+        walk: the backward pass, None where there was none.
+        failure: what failed, if the computation did not come to its end.
+
+    >>> import chainrule
+    >>> found = chainrule.explain(lambda x, y, z: (x + y) * z, -2.0, 5.0, -4.0)
+    >>> [found.gradient(name).item() for name in "xyz"]
+    [-4.0, -4.0, 3.0]
+    """
+
+    def __init__(
+        self,
+        title: str,
+        equations: Sequence[Equation],
+        arrays: dict[Symbol, Array],
+        *,
+        names: dict[Symbol, str] | None = None,
+        kinds: dict[Symbol, str] | None = None,
+        outputs: Sequence[Symbol] = (),
+        walk: Walk | None = None,
+        failure: Failure | None = None,
+        classes: dict[str, str] | None = None,
+        symbols: Sequence[Symbol] = (),
+        block_ends: Ends | None = None,
+    ) -> None:
+        self.title = title
+        self.equations = tuple(equations)
+        self.arrays = arrays
+        self.names = names or {}
+        self.kinds = kinds or {}
+        self.outputs = tuple(outputs)
+        self.walk = walk
+        self.failure = failure
+        self.symbols = self._in_order(symbols)
+        self.ids = {symbol: f"v{i}" for i, symbol in enumerate(self.symbols)}
+        self.groups = Groups(self.equations, classes or {}, block_ends or {})
+        self.kernels: list[dict[str, Any]] = []
+        self.kernel_of: dict[int, str] = {}
+
+    def _in_order(self, first: Sequence[Symbol]) -> list[Symbol]:
+        """All values, each where it is first used or made."""
+        order: dict[Symbol, None] = dict.fromkeys(first)
+        for equation in self.equations:
+            order.update(dict.fromkeys(x for x in equation.inputs if isinstance(x, Symbol)))
+            order.update(dict.fromkeys(equation.outputs))
+        if self.failure is not None:
+            order.update(dict.fromkeys(self.failure.inputs))
+        order.update(dict.fromkeys(self.outputs))
+        return list(order)
+
+    # ------------------------------------------------------------------------------------- asking
+
+    def symbol(self, name: str) -> Symbol:
+        """The value of a name, of an input or a parameter, or of an id as in `data()`. Raises KeyError."""
+        for symbol, known in self.names.items():
+            if known == name:
+                return symbol
+        for symbol, known in self.ids.items():
+            if known == name:
+                return symbol
+        raise KeyError(f"no value is called {name!r}; there are {sorted(set(self.names.values()))}.")
+
+    def value(self, name: str) -> Array:
+        """The numbers of a value by its name. Raises KeyError where there is none or it was not kept."""
+        return self.arrays[self.symbol(name)]
+
+    def gradient(self, name: str) -> Array:
+        """The gradient of the result with respect to a value, by its name. Raises KeyError where nothing came."""
+        symbol = self.symbol(name)
+        if self.walk is not None and symbol in self.walk.gradients:
+            return self.walk.gradients[symbol]
+        if self.failure is not None:
+            raise KeyError(f"there was no backward pass: {self.failure.error}")
+        why = "the result is not a single number, give gradient=" if self.walk is None else "none arrived there"
+        raise KeyError(f"no gradient for {name!r}: {why}.")
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    # ------------------------------------------------------------------------------------- as data
+
+    def data(self) -> dict[str, Any]:
+        """Everything as dictionaries and lists, ready for JSON; see docs/microscope.md for the keys."""
+        failed = self.failure
+        nodes = [self._node(number, equation) for number, equation in enumerate(self.equations)]
+        if failed is not None:
+            nodes.append(
+                failed.node(f"n{len(nodes)}", [self.ids[x] for x in failed.inputs], self.groups.of_path(failed))
+            )
+        return {
+            "version": 1,
+            "title": self.title,
+            "framework": f"chainrule {__version__}",
+            "values": [self._value(symbol) for symbol in self.symbols],
+            "nodes": nodes,
+            "groups": self.groups.data(self),
+            "kernels": self.kernels,
+            "outputs": [self.ids[x] for x in self.outputs],
+        }
+
+    def json(self, file: str | Path | None = None) -> str:
+        """`data()` as JSON text; written into a file too, if one is given."""
+        text = json.dumps(self.data(), ensure_ascii=False, allow_nan=False)
+        if file is not None:
+            Path(file).write_text(text, encoding="utf-8")
+        return text
+
+    def _value(self, symbol: Symbol) -> dict[str, Any]:
+        array = self.arrays.get(symbol)
+        shown = {"numbers": None, "statistics": None} if array is None else summarised(array)
+        gradient = None if self.walk is None else summarised(self.walk.gradients.get(symbol))
+        if gradient is not None and self.walk is not None:
+            gradient["paths"] = self.walk.meetings.get(symbol, 1)
+        return {
+            "id": self.ids[symbol],
+            "name": self.names.get(symbol),
+            "kind": self.kinds.get(symbol, "result"),
+            "shape": list(symbol.shape),
+            "type": symbol.dtype.name,
+            **(shown or {}),
+            "image": None if array is None else picture(array),
+            "histogram": None if array is None else histogram(array),
+            "gradient": gradient,
+        }
+
+    def _node(self, number: int, equation: Equation) -> dict[str, Any]:
+        known = [self.arrays.get(x) if isinstance(x, Symbol) else x for x in equation.inputs]
+        made = [self.arrays.get(x) for x in equation.outputs]
+        whole = all(x is not None for x in (*known, *made))
+        small = whole and all(x.size <= 12 for x in (*known, *made) if x is not None)
+        return {
+            "id": f"n{number}",
+            "operation": equation.primitive.name,
+            "formula": equation.primitive.latex,
+            "arguments": [argument_name(equation.primitive, i) for i in range(len(equation.inputs))],
+            "substituted": substituted(equation.primitive, known, made) if small else None,  # type: ignore[arg-type]
+            "settings": {name: setting(value) for name, value in equation.parameters.items()},
+            "inputs": [self.ids[x] for x in equation.inputs],
+            "outputs": [self.ids[x] for x in equation.outputs],
+            "group": self.groups.of(number),
+            "path": equation.path,
+            "line": list(equation.line) if equation.line else None,
+            "contributions": self._contributions(number, equation),
+            "kernel": self.kernel_of.get(number),
+            "failed": None,
+        }
+
+    def _contributions(self, number: int, equation: Equation) -> list[dict[str, Any] | None]:
+        step = self.walk.steps.get(number) if self.walk is not None else None
+        if step is None:
+            return [None] * len(equation.inputs)
+        upstream, downstream = step
+        return [
+            None
+            if went is None
+            else {
+                "upstream": summarised(upstream[0]) if len(upstream) == 1 else None,
+                **self.local(equation, position),
+                "downstream": summarised(went),
+            }
+            for position, went in enumerate(downstream)
+        ]
+
+    def local(self, equation: Equation, position: int) -> dict[str, Any]:
+        """What an operation multiplies by: {"local": numbers, "jacobian": whether these are a matrix}.
+
+        An elementwise operation has one factor for each entry; another a Jacobian with a row for each entry of the
+        output. None where it is larger than 64 entries.
+        """
+        none = {"local": None, "jacobian": False}
+        entries = [x.size for x in (*equation.inputs, *equation.outputs) if isinstance(x, Symbol)]
+        if max(entries) > SMALL or any(x not in self.arrays for x in (*equation.inputs, *equation.outputs)):
+            return none
+        record = record_of(equation, self.arrays, [i == position for i in range(len(equation.inputs))])
+        matrix = None if record is None else jacobian(record, position, SMALL)
+        if matrix is None:
+            return none
+        x, y = equation.inputs[position], equation.outputs[0]
+        if x.shape == y.shape and not np.any(matrix[~np.eye(len(matrix), dtype=bool)]):
+            return {"local": nested(np.diagonal(matrix).reshape(y.shape)), "jacobian": False}
+        return {"local": nested(matrix), "jacobian": True}
+
+
+def argument_name(primitive: Any, position: int) -> str:
+    """The name of an input in the formula."""
+    names = primitive.arguments
+    return names[position] if position < len(names) else primitive.variadic or f"input{position}"

@@ -1,0 +1,80 @@
+"""A primitive's formula, and the same with the numbers put in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitives.value import Array
+
+#: A name in a formula: a letter that is no part of a command (\\max), nor of a word.
+_NAME = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z]+\})?|[A-Za-z]")
+
+
+def number_text(x: Any, digits: int = 4) -> str:
+    """A number for people: `digits` significant digits, whole numbers without a point.
+
+    >>> number_text(0.731058), number_text(-4.0), number_text(float("nan")), number_text(True)
+    ('0.7311', '-4', 'nan', 'True')
+    """
+    if isinstance(x, bool | np.bool_):
+        return str(bool(x))
+    return str(int(x)) if isinstance(x, int | np.integer) else f"{float(x):.{digits}g}"
+
+
+def array_text(x: Array, most: int = 12) -> str:
+    """A small array in brackets; of a large one the shape."""
+    if x.ndim == 0:
+        return number_text(x[()])
+    if x.size > most or not x.size:
+        return f"[{'×'.join(map(str, x.shape))}]"
+    return "[" + ", ".join(array_text(row) for row in x) + "]"
+
+
+def latex_of(x: Array, most: int = 12) -> str | None:
+    """An array as LaTeX: a number, a row, a matrix; None for a large one."""
+    if x.size > most or x.ndim > 2 or not x.size:
+        return None
+    if x.ndim == 0:
+        number = number_text(x[()])
+        if not number[-1].isdigit():
+            number = {"inf": r"\infty", "-inf": r"-\infty"}.get(number, rf"\text{{{number}}}")
+        elif "e" in number:
+            head, _, exponent = number.partition("e")
+            number = f"{head} \\cdot 10^{{{int(exponent)}}}"
+        return f"({number})" if number.startswith("-") else number
+    rows = [[latex_of(y) or "" for y in row] for row in (x if x.ndim == 2 else x[None])]
+    return r"\begin{pmatrix} " + r" \\ ".join(" & ".join(row) for row in rows) + r" \end{pmatrix}"
+
+
+def substituted(primitive: Any, inputs: Sequence[Array], outputs: Sequence[Array]) -> str | None:
+    r"""The formula of a primitive with its numbers put in, and what comes out; None if an array is large.
+
+    >>> from chainrule.primitives.elementwise import Multiply
+    >>> substituted(Multiply, [np.array(3.0), np.array(-4.0)], [np.array(-12.0)])
+    '3 \\odot (-4) = -12'
+    """
+    names = primitive.arguments
+    if not primitive.latex or len(names) < len(inputs) or len(outputs) != 1:
+        return None
+    texts = [latex_of(x) for x in inputs]
+    result = latex_of(outputs[0])
+    if result is None or any(text is None for text in texts):
+        return None
+    known = dict(zip(names, texts, strict=False))
+    found: list[str] = []
+
+    def put_in(match: re.Match[str]) -> str:
+        name = match.group()
+        if name in known:
+            found.append(name)
+        return str(known.get(name, name))
+
+    formula = _NAME.sub(put_in, primitive.latex)
+    if not set(known) <= set(found):
+        return None  # the formula does not name its arguments as they are
+    bare = result[1:-1] if result.startswith("(") else result
+    return f"{formula} = {bare}"
