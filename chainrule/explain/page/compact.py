@@ -9,6 +9,10 @@ from chainrule.explain.page.mathematics import to_mathml
 from chainrule.primitives.primitive import registry
 
 _KINDS = ("node", "value", "group", "in", "out")
+#: What the page makes itself.
+_LEFT_OUT = ("substituted", "arguments", "path")
+#: Pictures take up to so many characters, those of inputs and weights first.
+_PICTURES = 500_000
 #: The parts of data that are arrays of numbers, which stay as exact as they are.
 _EXACT = ("numbers", "settings")
 
@@ -31,16 +35,16 @@ def compact(data: Data) -> Data:
             "group": groups.get(given.get("group"), -1),
             "line": line and [files.place(line[0]), line[1]],
             "kernel": kernels.get(given.get("kernel")),
-            "substituted": None,
+            **dict.fromkeys(_LEFT_OUT),
             "contributions": [c and _with_place(c, values) for c in given.get("contributions") or []],
         }
 
     result = {
         "title": data["title"],
         "framework": data["framework"],
-        "values": [_value(value, values) for value in data["values"]],
+        "values": [_value(value, values) for value in _with_few_pictures(data["values"])],
         "nodes": [node(given) for given in data["nodes"]],
-        "groups": [{**group, "parent": groups.get(group.get("parent"), -1)} for group in data["groups"]],
+        "groups": [_group(group, groups, values) for group in data["groups"]],
         "kernels": data.get("kernels"),
         "outputs": [values[x] for x in data.get("outputs") or []],
         "backward": {"values": backward["values"], "nodes": [node(given) for given in backward["nodes"]]},
@@ -74,6 +78,20 @@ def _formula(node: Data) -> str:
     primitive = registry.get(node["operation"])
     arguments = (*primitive.arguments, primitive.variadic) if primitive else ()
     return to_mathml(formula, [name for name in arguments if name])
+
+
+def _group(group: Data, groups: dict[Any, int], values: dict[Any, int]) -> Data:
+    ends = {name: [values[x] for x in group.get(name) or []] for name in ("inputs", "outputs")}
+    return {**group, **ends, "parent": groups.get(group.get("parent"), -1)}
+
+
+def _with_few_pictures(values: list[Data]) -> list[Data]:
+    room, kept = _PICTURES, set()
+    for value in sorted(values, key=lambda value: value["kind"] == "result"):
+        room -= len((value.get("image") or {}).get("base64", ""))
+        if room >= 0:
+            kept.add(value["id"])
+    return [value if value["id"] in kept else {**value, "image": None} for value in values]
 
 
 def _value(value: Data, values: dict[Any, int]) -> Data:

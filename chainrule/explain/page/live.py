@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.explain.numbers import nested
+from chainrule.explain.page import page
 from chainrule.explain.page.gradient_graph import GradientGraph, gradient_graph
 from chainrule.explain.page.groups import Data
 from chainrule.explain.page.settings import plain
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 #: A page computes graphs of up to so many operations, whose inputs and weights have up to so many entries each.
 MOST_OPERATIONS, MOST_ENTRIES = 300, 1024
+
+
+def page_of(explanation: Explanation) -> str:
+    """The page of an explanation; one of a small computation computes it again when a number is changed."""
+    return page(add_what_is_computed(explanation.data(), explanation))
 
 
 def add_what_is_computed(data: Data, explanation: Explanation) -> Data:
@@ -55,7 +61,10 @@ def _with_backward(data: Data, explanation: Explanation) -> Data:
     nodes = [_node(number, equation, names) for number, equation in enumerate(graph.equations)]
     return {
         **data,
-        "values": [_value(value, symbol, graph, names) for value, symbol in zip(data["values"], explanation.symbols, strict=True)],
+        "values": [
+            _value(value, symbol, graph, names)
+            for value, symbol in zip(data["values"], explanation.symbols, strict=True)
+        ],
         "nodes": [_contributing(node, number, graph, names) for number, node in enumerate(data["nodes"])],
         "backward": {"nodes": nodes, "values": list(names.values.values())},
     }

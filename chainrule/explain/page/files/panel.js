@@ -237,5 +237,16 @@ function aboutGroup(place) {
   return [
     make("h2", {}, groupTitle(group)), pathLine(item), facts,
     make("button", { onclick: () => toggle(place) }, state.open.has(place) ? "Fold" : "Open"),
+    ...blockGradient(group),
   ].filter(Boolean);
+}
+
+/** A block with a gradient of its own is one step of the backward pass. */
+function blockGradient(group) {
+  if (!group.contributions?.some(Boolean) || state.step < steps.length || recomputed) return [];
+  return [heading("Backward, by a rule of its own"), ...group.contributions.map((contribution, i) => contribution && make("div", {},
+    make("b", {}, `to ${nameOf({ kind: "value", place: group.inputs[i] })}`),
+    make("div", { class: "chain" }, make("div", {}, make("small", {}, "upstream"), ...(showGiven(contribution.upstream) ?? [])),
+      make("span", { class: "sign" }, "→"),
+      make("div", { class: "gradient" }, make("small", {}, "downstream"), ...(showGiven(contribution.downstream) ?? [])))))];
 }
