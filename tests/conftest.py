@@ -1,6 +1,8 @@
 """What holds for every test: one BLAS thread, the same examples each time, nothing left behind, no silent skips in CI."""
 
+import doctest
 import os
+import re
 from pathlib import Path
 
 # Before anything imports NumPy, which reads these once. pytest-xdist already keeps every core busy, and sums
@@ -59,6 +61,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if skipped and exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"\nCI is set, so the {skipped} skipped below fail this run.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+FLOAT = re.compile(r"\d\.(\d*)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a doctest shows with less than three decimals must be printed so: NUMBER would take 1.9 for "2." too."""
+    number = doctest.OPTIONFLAGS_BY_NAME["NUMBER"]
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            for example in item.dtest.examples:
+                decimals = [len(digits) for digits in FLOAT.findall(example.want)]
+                if decimals and max(decimals) < 3:
+                    example.options.setdefault(number, False)
 
 
 @pytest.fixture(autouse=True)

@@ -57,6 +57,25 @@ def test_resnet_s_weights_have_torchvision_s_names(block: Any, convolutions: int
     assert list(model.state_dict()) == list(names_by_rule(convolutions, block.expansion, layers))
 
 
+def test_a_resnet_taken_apart_is_the_network() -> None:
+    """Public programs put all children but the last into a Sequential: the activation and the pooling must be there."""
+    chainrule.manual_seed(0)
+    for make in (models.resnet18, models.resnet50):
+        model = make(num_classes=3).eval()
+        assert [name for name, _ in model.named_children()] == [
+            "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc",
+        ]  # fmt: skip
+        x = chainrule.randn(2, 3, 40, 40)
+        features = nn.Sequential(*list(model.children())[:-1])(x).flatten(1)
+        assert chainrule.allclose(model.fc(features), model(x))
+    assert [name for name, _ in models.resnet18().layer2[0].named_children()] == [
+        "conv1", "bn1", "relu", "conv2", "bn2", "downsample",
+    ]  # fmt: skip
+    assert [name for name, _ in models.resnet50().layer1[0].named_children()] == [
+        "conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "relu", "downsample",
+    ]  # fmt: skip
+
+
 def test_resnet_18_has_the_122_entries_that_are_published() -> None:
     assert len(models.resnet18().state_dict()) == len(list(names_by_rule(2, 1, [2, 2, 2, 2]))) == 122
 

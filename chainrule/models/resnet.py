@@ -31,7 +31,6 @@ from typing import Any
 from chainrule import nn
 from chainrule.errors import ShapeError
 from chainrule.models.registry import register
-from chainrule.nn import functional as F
 from chainrule.tensor import Tensor
 
 Norm = Callable[[int], nn.Module]
@@ -65,15 +64,16 @@ class BasicBlock(nn.Module):
             raise ValueError("groups, width_per_group and dilation are for Bottleneck blocks; a BasicBlock has none.")
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = norm_layer(channels)
+        self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = norm_layer(channels)
         self.downsample = shortcut(in_channels, channels, stride, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """One block."""
-        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
-        return F.relu(out + (x if self.downsample is None else self.downsample(x)))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
 class Bottleneck(nn.Module):
@@ -107,14 +107,15 @@ class Bottleneck(nn.Module):
         self.bn2 = norm_layer(width)
         self.conv3 = nn.Conv2d(width, 4 * channels, 1, bias=False)
         self.bn3 = norm_layer(4 * channels)
+        self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(in_channels, 4 * channels, stride, norm_layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """One block."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = F.relu(self.bn2(self.conv2(out)))
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
-        return F.relu(out + (x if self.downsample is None else self.downsample(x)))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
 def shortcut(in_channels: int, channels: int, stride: int, norm_layer: Norm) -> nn.Sequential | None:
@@ -128,7 +129,8 @@ class ResNet(nn.Module):
     """A stem, four stages of residual blocks, the mean over all pixels, and a linear layer.
 
     Input (N, in_channels, H, W), output (N, num_classes) scores (logits). Stage s has width·2ˢ channels (times the
-    block's expansion); all but the first halve the size. Layer names are torchvision's.
+    block's expansion); all but the first halve the size. Layers have torchvision's names and order, so that programs
+    may take the network apart: `nn.Sequential(*list(model.children())[:-1])` is all but the classifier.
 
     Args:
         block: `BasicBlock` or `Bottleneck`.
@@ -183,6 +185,7 @@ class ResNet(nn.Module):
         large = stem == "imagenet"
         self.conv1 = nn.Conv2d(in_channels, width, *((7, 2, 3) if large else (3, 1, 1)), bias=False)
         self.bn1 = norm(width)
+        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
         before, dilation = width, 1
         for stage, (count, spread) in enumerate(zip(layers, [True, *dilated], strict=True)):
@@ -210,7 +213,7 @@ class ResNet(nn.Module):
         """Scores for a batch of images."""
         if x.ndim != 4 or x.shape[1] != self.conv1.in_channels:
             raise ShapeError(f"takes images (N, {self.conv1.in_channels}, H, W), got {tuple(x.shape)}.")
-        x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             x = getattr(self, f"layer{stage}")(x)
         return self.fc(self.avgpool(x).flatten(1))
