@@ -14,6 +14,16 @@ from chainrule.devices import Device, need_cpu
 
 __path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = [
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
     "amp",
     "current_device",
     "device_count",
@@ -95,3 +105,21 @@ def get_device_name(device: Any = None) -> str:
 def get_device_properties(device: Any = None) -> Any:
     """Raises DeviceError: there is no GPU."""
     return Device("cuda")
+
+
+class FloatTensor:
+    """A type of tensors on a GPU: nothing is an instance of it, and making one raises DeviceError.
+
+    So `FloatTensor if cuda else chainrule.FloatTensor` in an older program chooses the second.
+
+    >>> import chainrule
+    >>> isinstance(chainrule.zeros(1), chainrule.cuda.FloatTensor)
+    False
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        Device("cuda")
+
+
+BFloat16Tensor = BoolTensor = ByteTensor = CharTensor = DoubleTensor = FloatTensor
+HalfTensor = IntTensor = LongTensor = ShortTensor = FloatTensor

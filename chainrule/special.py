@@ -16,8 +16,8 @@ from chainrule.functions.gamma import digamma, erfinv, multigammaln, ndtri, poly
 from chainrule.functions.gamma import digamma as psi
 from chainrule.functions.gamma import lgamma as gammaln
 from chainrule.functions.incomplete_gamma import gammainc, gammaincc
-from chainrule.functions.logic import where
-from chainrule.functions.promotion import as_floating
+from chainrule.functions.logic import isinf, masked_fill, where
+from chainrule.functions.promotion import Operand, as_floating, promote
 from chainrule.functions.reduction import logsumexp
 from chainrule.functions.words import teach
 
@@ -87,15 +87,16 @@ def _(g: Tensor, input: Tensor) -> Tensor:
     return -g * (input.log() + 1)
 
 
-def xlog1py(input: Tensor, other: Tensor) -> Tensor:
-    """x·ln(1 + y), 0 where x is 0 (and y is a number).
+def xlog1py(input: Operand, other: Operand) -> Tensor:
+    """x·ln(1 + y), 0 where x is 0 (and y is not NaN).
 
     >>> import chainrule
     >>> chainrule.special.xlog1py(chainrule.tensor([0.0, 2.0]), chainrule.tensor([-1.0, 1.0]))
     tensor([0.0000, 1.3863])
     """
-    product = input * log1p(other)
-    return product.masked_fill((input == 0) & (other <= -1), 0)
+    x, y = promote(input, other, floating=True)
+    nothing = (x == 0) & ((y <= -1) | isinf(y))
+    return masked_fill(x * log1p(where(nothing, 0.0, y)), nothing, 0)
 
 
 teach(globals())

@@ -78,6 +78,7 @@ FUNCTIONS: dict[str, Call] = {
     "div_": lambda lib, x, y: x.clone().div_(y),
     "pow_": lambda lib, x, y: x.clone().pow_(y),
     "fill_": lambda lib, x, y: x.clone().fill_(y),
+    "xlog1py": lambda lib, x, y: lib.special.xlog1py(x, y),
     "full_like": lambda lib, x, y: lib.full_like(x, y),
 }
 #: These take tensors only.

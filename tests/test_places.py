@@ -128,6 +128,14 @@ def test_bases_of_layers_are_bases() -> None:
     assert made.reduction == "sum" and list(made.state_dict()) == ["weight"]
 
 
+def test_types_of_a_gpu_s_tensors_are_nobody_s() -> None:
+    for name in ("FloatTensor", "LongTensor", "ByteTensor"):
+        kind = getattr(chainrule.cuda, name)
+        assert not isinstance(chainrule.zeros(1), kind)
+        with pytest.raises(chainrule.DeviceError, match="computes on the CPU"):
+            kind([1, 2])
+
+
 @pytest.mark.peer
 def test_every_public_module_of_pytorch_imports_or_says_why_not() -> None:
     torch = pytest.importorskip("torch")

@@ -12,6 +12,7 @@ from scipy import stats
 import chainrule
 from chainrule import models, nn
 from chainrule.models import decoder
+from chainrule.nn.init import skip_filling
 from tests.parameter_counts import count
 
 
@@ -44,14 +45,11 @@ def test_parameters_of_the_decoder(positions: str, tied: bool) -> None:
     block = attention + network + 2 * 2 * width
     embeddings = vocabulary * width * (1 if tied else 2) + (context * width if positions == "learned" else 0)
     assert count(model) == layers * block + embeddings + 2 * width
-    assert block == 12 * width**2 + 13 * width
 
 
 def test_gpt_2_small_has_its_124_million_parameters() -> None:
-    """The published size, 124,439,808, by the formula of the docstring; the model itself is too large for a test."""
-    layers, width, vocabulary, context = 12, 768, 50257, 1024
-    size = layers * (12 * width**2 + 13 * width) + vocabulary * width + 2 * width + context * width
-    assert size == 124_439_808
+    with skip_filling():  # numbers that nobody writes take no memory
+        assert count(models.create("gpt2")) == 124_439_808
 
 
 def test_parameters_of_the_encoder_decoder() -> None:

@@ -59,8 +59,10 @@ def _everywhere(x: Any) -> Any:
 
 
 def _copy(self: Any, src: Any) -> Any:
+    if isinstance(src, bool | int | float):
+        return _fill(self, src)
     if not isinstance(src, TensorCell):
-        raise DTypeError(f"copy_ takes a tensor, got {type(src).__name__}; see fill_ for numbers.")
+        raise DTypeError(f"copy_ takes a tensor or a number, got {type(src).__name__}.")
     new = shape.expand(cast(src, self.value.array.dtype), tuple(self.shape))  # type: ignore[arg-type]
     return logic.where(_everywhere(self), new, self) if self.requires_grad else shape.clone(new)
 
