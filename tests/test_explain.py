@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -347,3 +348,79 @@ def test_what_cannot_be_explained() -> None:
         chainrule.explain(3)
     with pytest.raises(TypeError, match="has its inputs already"):
         chainrule.explain(chainrule.ones(1, requires_grad=True) * 2, 3)
+
+
+def test_the_error_of_a_shape_says_how_to_see_it() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(5, 2))
+    with pytest.raises(chainrule.errors.ShapeError) as caught:
+        model(chainrule.ones(2, 4))
+    assert [note for note in caught.value.__notes__ if "chainrule.explain(model, x)" in note] == caught.value.__notes__
+    assert len(caught.value.__notes__) == 1  # once, however many modules it came through
+
+
+# ------------------------------------------------------------------------------------------ text and drawing
+
+
+def test_the_text_has_upstream_local_and_downstream() -> None:
+    lines = chainrule.explain(lambda x, y, z: (x + y) * z, -2.0, 5.0, -4.0).text().splitlines()
+    assert lines[0] == "function  2 operations"
+    assert any("z float32[]  -4  ∂ 3" in line for line in lines)
+    assert any("Multiply(v3, z)  3 ⊙ (-4) = -12" in line for line in lines)
+    assert any("← z: 1 × 3 = 3" in line for line in lines)
+
+
+def test_the_text_of_a_large_computation_shows_modules() -> None:
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(30)])
+    found = chainrule.explain(lambda x: model(x).sum(), chainrule.ones(1, 4))
+    assert len(found.text().splitlines()) < 30 < len(found) < len(found.text(everything=True).splitlines())
+    assert "0–29 ×30 Sequential" in found.text()
+
+
+def test_the_text_of_a_failure_says_what_came() -> None:
+    text = chainrule.explain(nn.Linear(3, 2), chainrule.ones(2, 4)).text()
+    assert "✗ linear" in text and "came      float32 [2, 4]" in text and "expects (…, 3)" in text
+
+
+def texts_of(svg: str) -> list[tuple[float, float, float, float]]:
+    """The rectangles that the texts of a drawing take: left, top, right, bottom."""
+    rectangles = []
+    for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
+        x, y, width = float(element.get("x", 0)), float(element.get("y", 0)), 6.5 * len(element.text or "")
+        left = x - width / 2 if element.get("text-anchor") == "middle" else x
+        rectangles.append((left, y - 9, left + width, y + 2))
+    return rectangles
+
+
+@pytest.mark.parametrize("fold", [True, False, None])
+def test_no_text_of_a_drawing_lies_on_another(fold: bool | None) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    x, y = chainrule.randn(5, 3), chainrule.tensor([0, 1, 1, 0, 1])
+    found = chainrule.explain(lambda x, y: F.cross_entropy(model(x), y), x, y)
+    rectangles = texts_of(found.svg(fold=fold))
+    assert len(rectangles) > 20
+    for i, (left, top, right, bottom) in enumerate(rectangles):
+        for other in rectangles[:i]:
+            assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+
+
+def test_a_drawing_has_values_above_and_gradients_below() -> None:
+    found = chainrule.explain(neuron, 2.0, -1.0, -3.0, -2.0, -3.0)
+    drawing = ElementTree.fromstring(found.svg())
+    texts = {kind: [] for kind in ("forward", "back")}  # type: dict[str, list[tuple[str, float]]]
+    for element in drawing.iter("{http://www.w3.org/2000/svg}text"):
+        if element.get("class") in texts:
+            texts[element.get("class", "")].append((element.text or "", float(element.get("y", 0))))
+    assert [text for text, _ in texts["forward"]] == [
+        "2", "-1", "-3", "-2", "-3", "-2", "6", "4", "1", "-1", "0.3679", "1.368", "0.7311",
+    ]  # fmt: skip
+    assert texts["back"][-1][0] == "1" and texts["back"][-1][1] > texts["forward"][-1][1]
+    folded = ElementTree.fromstring(found.svg(fold=True))
+    labels = [element.text for element in folded.iter("{http://www.w3.org/2000/svg}text")]
+    assert "sigmoid" in labels and "exp" not in labels
+
+
+def test_a_drawing_is_folded_until_it_is_readable() -> None:
+    model = nn.Sequential(*[nn.Linear(4, 4) for _ in range(30)])
+    drawing = ElementTree.fromstring(chainrule.explain(model, chainrule.ones(1, 4)).svg())
+    labels = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert "0–29 Linear ×30" in labels and len(labels) < 10

@@ -13,8 +13,11 @@ from chainrule.explain.backward import Walk, jacobian, record_of
 from chainrule.explain.failing import Failure
 from chainrule.explain.formulas import substituted
 from chainrule.explain.groups import Ends, Groups
-from chainrule.explain.numbers import SMALL, histogram, nested, picture, setting, summarised
+from chainrule.explain.numbers import SMALL, histogram, nested, picture, summarised
 from chainrule.explain.page.live import page_of
+from chainrule.explain.page.settings import plain
+from chainrule.explain.svg import svg_of
+from chainrule.explain.text import text_of
 from chainrule.primitives.value import Array, Symbol
 from chainrule.program.graph import Equation
 from chainrule.version import __version__
@@ -107,6 +110,64 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.equations)
 
+    # ------------------------------------------------------------------------------------- its faces
+
+    def text(self, everything: bool | None = None, width: int = 120, colours: bool = False) -> str:
+        """For the terminal: a tree of modules and blocks; each operation with its formula and numbers.
+
+        Behind ∂ stands the gradient of a value, behind ← what an operation sends back: upstream × local = downstream.
+
+        Args:
+            everything: show every operation. By default that is done up to 80 of them, and larger computations are
+                shown by their modules.
+            width: characters in a line.
+            colours: with the terminal's colours.
+
+        >>> import chainrule
+        >>> chainrule.explain(lambda x: x * x, 3.0).text().splitlines()[-3:]
+        ['│   ├── ← x: 1 × 3 = 3', '│   └── ← x: 1 × 3 = 3', '└── result float32[]  9  ∂ 1']
+        """
+        return text_of(self, everything, width, colours)
+
+    def svg(self, file: str | Path | None = None, fold: bool | None = None) -> str:
+        """A drawing from left to right, forward values above each line and gradients below; into a file too.
+
+        Args:
+            file: where to write it.
+            fold: True draws blocks with a gradient of their own (sigmoid, softmax) as one box, False every operation.
+                By default groups are closed, the innermost first, until there are at most 24 operations.
+
+        >>> import chainrule
+        >>> chainrule.explain(lambda x: x * x, 3.0).svg().startswith("<svg")
+        True
+        """
+        text = svg_of(self, fold)
+        if file is not None:
+            Path(file).write_text(text, encoding="utf-8")
+        return text
+
+    def html(self, file: str | Path | None = None) -> str:
+        """A page to look around in, one HTML file that needs nothing else; written into a file too, if one is given.
+
+        Modules, blocks and repeated layers fold; each operation shows its formula, its numbers and what it multiplies
+        the gradient by. A small computation (300 operations, 1,024 entries in each input and weight) is computed again
+        in the page when a number is changed.
+
+        >>> import chainrule
+        >>> chainrule.explain(lambda x: x * x, 3.0).html().startswith("<!doctype html>")
+        True
+        """
+        text = page_of(self)
+        if file is not None:
+            Path(file).write_text(text, encoding="utf-8")
+        return text
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
     # ------------------------------------------------------------------------------------- as data
 
     def data(self) -> dict[str, Any]:
@@ -131,22 +192,6 @@ class Explanation:
     def json(self, file: str | Path | None = None) -> str:
         """`data()` as JSON text; written into a file too, if one is given."""
         text = json.dumps(self.data(), ensure_ascii=False, allow_nan=False)
-        if file is not None:
-            Path(file).write_text(text, encoding="utf-8")
-        return text
-
-    def html(self, file: str | Path | None = None) -> str:
-        """A page to look around in, one HTML file that needs nothing else; written into a file too, if one is given.
-
-        Modules, blocks and repeated layers fold; each operation shows its formula, its numbers and what it multiplies
-        the gradient by. A small computation (300 operations, 1,024 entries in each input and weight) is computed again
-        in the page when a number is changed.
-
-        >>> import chainrule
-        >>> chainrule.explain(lambda x: x * x, 3.0).html().startswith("<!doctype html>")
-        True
-        """
-        text = page_of(self)
         if file is not None:
             Path(file).write_text(text, encoding="utf-8")
         return text
@@ -180,7 +225,7 @@ class Explanation:
             "formula": equation.primitive.latex,
             "arguments": [argument_name(equation.primitive, i) for i in range(len(equation.inputs))],
             "substituted": substituted(equation.primitive, known, made) if small else None,  # type: ignore[arg-type]
-            "settings": {name: setting(value) for name, value in equation.parameters.items()},
+            "settings": {name: plain(value) for name, value in equation.parameters.items()},
             "inputs": [self.ids[x] for x in equation.inputs],
             "outputs": [self.ids[x] for x in equation.outputs],
             "group": self.groups.of(number),

@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule.cell import TensorCell
 from chainrule.explain.naming import Names
-from chainrule.explain.numbers import setting
+from chainrule.explain.page.settings import plain
 from chainrule.explain.recording import Recording
 from chainrule.nn.module import Module
 from chainrule.primitives.primitive import Primitive
@@ -60,7 +60,7 @@ class Failure:
             "formula": self.formula,
             "arguments": [],
             "substituted": None,
-            "settings": {key: setting(value) for key, value in self.settings.items()},
+            "settings": {key: plain(value) for key, value in self.settings.items()},
             "inputs": inputs,
             "outputs": [],
             "group": group,

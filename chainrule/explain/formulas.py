@@ -78,3 +78,45 @@ def substituted(primitive: Any, inputs: Sequence[Array], outputs: Sequence[Array
         return None  # the formula does not name its arguments as they are
     bare = result[1:-1] if result.startswith("(") else result
     return f"{formula} = {bare}"
+
+
+#: LaTeX's words as characters, for the terminal and for drawings.
+_CHARACTERS = {
+    r"\odot": "⊙", r"\cdot": "·", r"\sum": "Σ", r"\prod": "Π", r"\sqrt": "√", r"\ln": "ln", r"\max": "max",
+    r"\min": "min", r"\star": "⋆", r"\top": "ᵀ", r"\le": "≤", r"\wedge": "∧", r"\vee": "∨", r"\oplus": "⊕",
+    r"\neg": "¬", r"\lfloor": "⌊", r"\rfloor": "⌋", r"\leftarrow": "←", r"\sim": "~", r"\in": "∈", r"\dots": "…",
+    r"\infty": "∞", r"\Gamma": "Γ", r"\psi": "ψ", r"\Phi": "Φ", r"\lambda": "λ", r"\kappa": "κ", r"\pi": "π",
+    r"\circ": "∘", r"\quad": " ", r"\;": " ", r"\,": " ", r"\sin": "sin", r"\cos": "cos", r"\tanh": "tanh",
+    r"\arctan": "arctan", r"\arcsin": "arcsin", r"\arg": "arg", r"\det": "det", r"\gcd": "gcd", r"\cdots": "⋯",
+}  # fmt: skip
+_RAISED = str.maketrans("0123456789+-()xyznT−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ˣʸᶻⁿᵀ⁻")
+_MATRIX = re.compile(r"\\begin\{pmatrix\} (.*?) \\end\{pmatrix\}")
+
+
+def plain_formula(latex: str) -> str:
+    r"""A formula in characters.
+
+    >>> plain_formula(r"e^{x}"), plain_formula(r"\lfloor x / y \rfloor"), plain_formula(r"\operatorname{erf} x")
+    ('eˣ', '⌊ x / y ⌋', 'erf x')
+    >>> plain_formula(r"e^{(-1)} = 0.3679"), plain_formula(r"3 \odot (-4) = -12")
+    ('e⁽⁻¹⁾ = 0.3679', '3 ⊙ (-4) = -12')
+    """
+    text = _MATRIX.sub(_as_rows, latex)
+    text = re.sub(r"\\(?:operatorname|text|mathcal|mathrm)\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\\(?:[A-Za-z]+|[;,])", lambda m: _CHARACTERS.get(m.group(), m.group()[1:]), text)
+    text = re.sub(r"\^\{?(ᵀ)\}?", r"\1", text)
+    text = re.sub(r"\^\{([^{}]*)\}|\^(\w)", _raised, text)
+    text = re.sub(r"_\{([^{}]*)\}", r"[\1]", text)
+    return text.replace("{", "(").replace("}", ")").replace("  ", " ").strip()
+
+
+def _as_rows(match: re.Match[str]) -> str:
+    rows = ["[" + ", ".join(x.strip("() ") for x in row.split("&")) + "]" for row in match[1].split(r"\\")]
+    return rows[0] if len(rows) == 1 else "[" + ", ".join(rows) + "]"
+
+
+def _raised(match: re.Match[str]) -> str:
+    power = match[1] if match[1] is not None else match[2]
+    small = power.translate(_RAISED)
+    whole = all(a != b for a, b in zip(power, small, strict=True))
+    return small if whole else f"^({power.strip('()')})" if not power.startswith("(") else f"^{power}"

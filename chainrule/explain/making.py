@@ -73,6 +73,8 @@ def explain_call(
             failure = Failure(error, recording, known)
     results = [] if failure is not None else _tensors_in(answer)
     outputs = [recording.symbol(x.value) for x in results]
+    if failure is None:
+        recording.drop_unused(outputs)
     walk = _walk(recording, results, outputs, gradient)
     title = type(function).__name__ if isinstance(function, Module) else _title(function)
     return _explanation(title, recording, known, symbols, outputs, walk, failure)

@@ -116,18 +116,3 @@ def histogram(x: Array, bins: int = 16) -> list[int] | None:
     if not plain.size or plain.min() == plain.max():
         return None
     return [int(n) for n in np.histogram(plain, bins)[0]]
-
-
-def setting(value: Any) -> Any:
-    """A setting of an operation as JSON."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return nested(np.array(value))
-    if isinstance(value, tuple | list):
-        return [setting(part) for part in value]
-    if isinstance(value, np.generic):
-        return setting(value.item())
-    if isinstance(value, np.dtype):
-        return value.name
-    return getattr(value, "__qualname__", None) or getattr(value, "name", None) or type(value).__name__

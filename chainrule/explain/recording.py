@@ -161,6 +161,21 @@ class Recording:
 
     # ------------------------------------------------------------------------------------- the end
 
+    def drop_unused(self, outputs: Sequence[Symbol]) -> None:
+        """Forget the operations within blocks whose results nothing uses: what a block makes and does not need."""
+        used = {*outputs, *(x for taped in self.taped.values() for x in taped.outputs if taped.number is None)}
+        kept = []
+        for number in reversed(range(len(self.equations))):
+            equation = self.equations[number]
+            if not _in_block(equation.block) or not used.isdisjoint(equation.outputs):
+                kept.append(number)
+                used.update(equation.inputs)
+        place = {number: i for i, number in enumerate(reversed(kept))}
+        self.equations = [self.equations[number] for number in place]
+        for record, taped in self.taped.items():
+            if taped.number is not None:
+                self.taped[record] = taped._replace(number=place.get(taped.number))
+
     def parts(self) -> dict[BlockUse, list[int]]:
         """The numbers of the equations within each use of a block, and within the blocks in it."""
         parts: dict[BlockUse, list[int]] = {}
@@ -180,6 +195,15 @@ class Recording:
         for cell, value, view in self._cells.values():
             cell._value = value
             cell._base, cell._steps, cell._seen, cell._own = view
+
+
+def _in_block(use: BlockUse | None) -> bool:
+    """Whether this is a block of the forward pass: what it writes nobody sees but through its results."""
+    inside = use is not None
+    while use is not None:
+        inside = inside and not isinstance(use, Phase)
+        use = use.outer
+    return inside
 
 
 @contextmanager

@@ -73,6 +73,7 @@ def arrange(
     lines: Sequence[tuple[int, int]],
     first: Sequence[int] = (),
     last: Sequence[int] = (),
+    long: int = LONG,
 ) -> Layout:
     """Lay out boxes that are joined by lines.
 
@@ -81,6 +82,7 @@ def arrange(
             box goes back and does not decide where they stand.
         lines: pairs of places in `sizes`, from and to.
         first, last: boxes that stand before, or behind, all others.
+        long: lines over more layers than this are not led between the boxes.
 
     >>> arrange([(40, 20), (40, 20), (40, 20)], [(0, 1), (0, 2)]).places
     [(0.0, 19.0), (112.0, 0.0), (112.0, 38.0)]
@@ -88,7 +90,7 @@ def arrange(
     layer = _layers(len(sizes), lines, set(first), set(last))
     drawing = _Drawing([w for w, _ in sizes], [h for _, h in sizes], layer, visible=len(sizes))
     drawing.left, drawing.right = [[] for _ in sizes], [[] for _ in sizes]
-    chains = _lead_lines(drawing, lines)
+    chains = _lead_lines(drawing, lines, long)
     drawing.layers = [[] for _ in range(max(drawing.layer, default=-1) + 1)]
     for box, place in enumerate(drawing.layer):
         drawing.layers[place].append(box)
@@ -135,7 +137,7 @@ def _layers(count: int, lines: Sequence[tuple[int, int]], first: set[int], last:
 # --------------------------------------------------------------------------------------------- 2: long lines
 
 
-def _lead_lines(drawing: _Drawing, lines: Sequence[tuple[int, int]]) -> list[list[int]]:
+def _lead_lines(drawing: _Drawing, lines: Sequence[tuple[int, int]], long: int) -> list[list[int]]:
     """Connect the boxes, over invisible ones where a line crosses layers. For each line the boxes in between."""
     chains: list[list[int]] = []
     known: dict[tuple[int, int], list[int]] = {}
@@ -145,8 +147,8 @@ def _lead_lines(drawing: _Drawing, lines: Sequence[tuple[int, int]]) -> list[lis
             chains.append([])
             continue
         if (u, v) not in known:
-            chain = [drawing.add_bend(drawing.layer[u] + i) for i in range(1, span)] if span <= LONG else []
-            if span <= LONG:
+            chain = [drawing.add_bend(drawing.layer[u] + i) for i in range(1, span)] if span <= long else []
+            if span <= long:
                 for a, b in zip([u, *chain], [*chain, v], strict=True):
                     drawing.connect(a, b)
             known[u, v] = chain
