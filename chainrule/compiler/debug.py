@@ -28,16 +28,16 @@ def blame(equations: Sequence[Equation], known: Mapping[Symbol, Array]) -> None:
     """
     values: dict[Any, Any] = dict(known)
     state = current_state()
-    before = state.path
+    before = state.path, state.module
     try:
         for equation in equations:
-            state.path = equation.path
+            state.path, state.module = equation.path, equation.module
             arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
             results = equation.evaluate(arrays)
-            watch(equation.primitive, arrays, list(results))
+            watch(equation.primitive, arrays, list(results), equation.line)
             values.update(zip(equation.outputs, results, strict=True))
     finally:
-        state.path = before
+        state.path, state.module = before
     literals = (x for equation in equations for x in equation.inputs if isinstance(x, np.ndarray))
     if all_finite(known.values()) and all_finite(literals):
         raise AnomalyError(

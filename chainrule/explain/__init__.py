@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from chainrule.explain.explanation import Explanation
+from chainrule.explain.first_nan import first_nan
 from chainrule.explain.grids import draw_feature_maps, feature_map_grid, feature_maps, filter_grid
 from chainrule.explain.making import explain
 from chainrule.explain.optimised_input import OptimisedInput, optimised_input
@@ -40,6 +41,7 @@ __all__ = [
     "feature_map_grid",
     "feature_maps",
     "filter_grid",
+    "first_nan",
     "grad_cam",
     "gradient_map",
     "gradient_times_input",

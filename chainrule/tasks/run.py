@@ -30,7 +30,7 @@ from chainrule.random import manual_seed
 from chainrule.tasks.kinds import load_task, restore_task
 from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
 from chainrule.tasks.task import Parts, Task
-from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, Recorder
+from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, GradientFlow, ProgressBar, Recorder
 from chainrule.train.doctor import Doctor
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
@@ -96,7 +96,7 @@ def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doct
     trainer = Trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
-        compile=chosen.compile, gradient_norm=True,
+        compile=chosen.compile, debug=chosen.debug, gradient_norm=True,
         callbacks=[*callbacks, *([doctor] if doctor else []), *_patience(chosen)],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
@@ -130,7 +130,11 @@ def train_run(
     recorder, checkpoints = Recorder(), Checkpoints(path, keep=1, every_seconds=CHECKPOINT_SECONDS)
     if doctor is not None:
         doctor.path = path / "doctor.json"
-    run = prepare(settings, [*callbacks, recorder, CSVLog(path / "metrics.csv"), checkpoints], doctor)
+    flow = [GradientFlow(settings.gradient_flow)] if settings.gradient_flow else []
+    for bar in callbacks:
+        if isinstance(bar, ProgressBar):
+            bar.beside += flow
+    run = prepare(settings, [*callbacks, recorder, *flow, CSVLog(path / "metrics.csv"), checkpoints], doctor)
     try:
         checkpoints.lock.take()
     except OSError as error:
@@ -278,10 +282,16 @@ def _finish(
     numbers = {"best epoch": best, **{f"test {k.replace('_', ' ')}": v for k, v in test.items()}}
     report = Report(
         f"{config['settings']['model']} on {config['settings']['data']}", history, numbers if best else {}, config,
-        series=recorder.series, findings=doctor.findings if doctor else (), **details,
+        series=recorder.series, findings=doctor.findings if doctor else (), flow=_flow(run.trainer), **details,
     )  # fmt: skip
     write_report(report._replace(texts={"A sample": sample} if sample else {}), path / "report.html")
     return outcome
+
+
+def _flow(trainer: Trainer) -> Any:
+    """What the report shows of the gradient flow, if it was looked at."""
+    flow = next((c for c in trainer.callbacks if isinstance(c, GradientFlow)), None)
+    return (flow.draw(), flow.rows()) if flow is not None and flow.looks else None
 
 
 def _write_beginning(path: Path, task: Task) -> None:

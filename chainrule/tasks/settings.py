@@ -136,6 +136,14 @@ class Settings:
         "End after so many epochs without a better validation loss.", "", OPTIMISATION,
     )  # fmt: skip
     seed: int = setting(0, whole(0, "a whole number, at least 0"), "Same seed, same run.", "0", OPTIMISATION)
+    gradient_flow: int = setting(
+        0, whole(0, "a number of steps, at least 0"),
+        "Look at gradients, updates and units of every layer every so many steps; the report shows them.",
+        "0: never", OPTIMISATION,
+    )  # fmt: skip
+    debug: bool = setting(
+        False, YES_OR_NO, "Name the first operation that makes a NaN or an infinity; steps take twice the time."
+    )
     compile: bool = setting(
         True, YES_OR_NO, "Compile the step to native code, or compute operation by operation.", "compile",
         OPTIMISATION, "--compile/--eager",

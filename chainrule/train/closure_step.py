@@ -30,11 +30,11 @@ def check_closure_settings(trainer: Trainer) -> None:
         )
 
 
-def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool) -> tuple[Tensor, Any, Tensor | None]:
+def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool, inside: bool) -> Any:
     """One step on one batch, not compiled: the optimiser decides by the numbers how often the loss is computed.
 
     The answer is the loss, the output and (where it is measured and there are gradients) the gradient's norm, all of
-    before the step.
+    before the step; and None, since inside of such a step nothing is measured.
     """
     optimizer = trainer.optimizer
     first: dict[str, Any] = {}  # what the first computation of the loss gave
@@ -58,4 +58,4 @@ def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool) -> tup
 
     optimizer.step(closure)
     optimizer.zero_grad()
-    return first["loss"], first["output"], first["norm"]
+    return first["loss"], first["output"], first["norm"], None

@@ -7,7 +7,8 @@ import html
 import io
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,7 +66,8 @@ class Report(NamedTuple):
         series: other curves by name: (x, y) over batches, such as the learning rate or gradient norms.
         unit: what the x of `series` count.
         films: animated GIFs by title, as bytes.
-        findings: of the doctor.
+        findings: of the doctor. Where `flow` has a row for their layer they link to it.
+        flow: how signal and gradient flowed: a picture (PNG), and a row for each layer or parameter, its path under "".
     """
 
     title: str
@@ -82,6 +84,7 @@ class Report(NamedTuple):
     findings: Sequence[Finding] = ()
     unit: str = "batch"
     films: Mapping[str, bytes] = {}
+    flow: tuple[bytes, Sequence[Mapping[str, Any]]] | None = None
 
 
 def write_report(report: Report, path: str | Path) -> None:
@@ -100,9 +103,12 @@ def write_report(report: Report, path: str | Path) -> None:
 def render(report: Report) -> str:
     """The page as text."""
     parts = [f"<h1>{_escape(report.title)}</h1>", _numbers(report.numbers)]
-    parts += [_findings(report.findings)]
+    known = {row[""] for row in report.flow[1]} if report.flow else set()
+    parts += [_findings(report.findings, known)]
     parts += [_section("Curves", _figures(_curves(report)))]
     parts += [_section(title, _film(title, gif)) for title, gif in report.films.items()]
+    if report.flow is not None:
+        parts += [_section("Gradient flow", _flow(*report.flow))]
     if report.confusion is not None:
         parts += [_section("Confusion", _figures([_confusion(*report.confusion)]))]
     if report.points is not None:
@@ -155,17 +161,44 @@ def _numbers(numbers: Mapping[str, Any]) -> str:
     return f'<div class="numbers">{boxes}</div>' if boxes else ""
 
 
-def _findings(findings: Sequence[Finding]) -> str:
+def _findings(findings: Sequence[Finding], known: Set[str] = frozenset()) -> str:
     boxes = []
     for finding in findings:
-        where = f", in {finding.where()}" if finding.paths else ""
+        where = f", in {_linked(finding, known)}" if finding.paths else ""
         tries = "".join(f"<li>{_escape(remedy)}</li>" for remedy in finding.remedies)
         boxes.append(
             f'<div class="finding"><b>{_escape(finding.condition)}</b> ({_escape(finding.severity)}, '
-            f"{finding.when()}{_escape(where)})<br>{_escape(finding.evidence)}<br>Likely cause: "
+            f"{finding.when()}{where})<br>{_escape(finding.evidence)}<br>Likely cause: "
             f"{_escape(finding.cause)}<br>Try:<ul>{tries}</ul></div>"
         )
     return _section("Findings of the doctor", "".join(boxes))
+
+
+def _linked(finding: Finding, known: Set[str]) -> str:
+    """The paths of a finding, each a link to its row where there is one."""
+    shown = _escape(finding.where())
+    for path in sorted(known & set(finding.paths), key=len, reverse=True):
+        name = re.escape(_escape(path))
+        link = f'<a href="#flow-{_escape(path)}">{_escape(path)}</a>'
+        shown = re.sub(rf"(?<![^\s]){name}(?=$|,| and )", link.replace("\\", r"\\"), shown, count=1)
+    return shown
+
+
+def _flow(picture: bytes, rows: Sequence[Mapping[str, Any]]) -> str:
+    source = base64.b64encode(picture).decode()
+    names = list(dict.fromkeys(name for row in rows for name in row if name))
+    head = "".join(f"<th>{_escape(name)}</th>" for name in ("at the last look", *names))
+    body = "".join(
+        f'<tr id="flow-{_escape(row[""])}"><td>{_escape(row[""] or "the model")}</td>'
+        + "".join(f"<td>{_shown(row[n]) if n in row else ''}</td>" for n in names)
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<figure style="max-width:none"><img alt="Gradients, updates, variances and units that are off, by layer and '
+        f'step" src="data:image/png;base64,{source}"></figure>'
+        f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    )
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -10,10 +10,12 @@ import functools
 import gc
 import math
 import time
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import CheckpointError, DivergedError
 from chainrule.functions.pieces import cat
@@ -26,6 +28,7 @@ from chainrule.tensor import Tensor
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.closure_step import check_closure_settings, closure_step
+from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_parts import LossParts
 from chainrule.train.saved_state import check_state, remember
@@ -44,6 +47,7 @@ class Batch(NamedTuple):
         size: how many samples.
         gradient_norm: the norm of all gradients before clipping, where the trainer measures it and a step was taken;
             else NaN.
+        inside: what was measured of layers and parameters by path and name, if a callback asked for it; else None.
     """
 
     inputs: Any
@@ -52,6 +56,7 @@ class Batch(NamedTuple):
     output: Any
     size: int
     gradient_norm: float = math.nan
+    inside: dict[str, dict[str, float]] | None = None
 
 
 class Trainer:
@@ -77,6 +82,10 @@ class Trainer:
             summed in float32, see :class:`chainrule.train.bfloat16.BFloat16`. It saves memory, not time.
         gradient_norm: measure the gradients' norm in each step; callbacks find it in their `Batch`.
         compile: make native programs of the training and the evaluation step.
+        debug: where a step makes a NaN or an infinity, `fit` raises a DivergedError that names the first operation
+            that made one, with its module, its line and its inputs; parameters are then as they were before the step.
+            Steps take about twice the time. Of an optimiser that computes the loss itself, only the forward and
+            backward passes that it asks for are watched.
 
     Attributes:
         loader: the training data of `fit`.
@@ -118,6 +127,7 @@ class Trainer:
         precision: str = "float32",
         gradient_norm: bool = False,
         compile: bool = True,
+        debug: bool = False,
     ) -> None:
         if schedule_every not in ("batch", "epoch"):
             raise ValueError(f'schedule_every is "batch" or "epoch", got {schedule_every!r}.')
@@ -133,6 +143,7 @@ class Trainer:
         if precision not in ("float32", "bfloat16"):
             raise ValueError(f'precision is "float32" or "bfloat16", got {precision!r}.')
         self.halves = BFloat16(model, optimizer) if precision == "bfloat16" else None
+        self.debug = debug
         self._training: Any = self._training_step
         self._evaluation: Any = self._evaluation_step
         if optimizer.closure:
@@ -142,7 +153,7 @@ class Trainer:
             from chainrule.compiler.function import compile as compiled
 
             self._evaluation = compiled(self._evaluation)
-            self._training = self._training if optimizer.closure else compiled(self._training)
+            self._training = self._training if optimizer.closure else compiled(self._training, debug=debug)
         self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""
@@ -229,15 +240,17 @@ class Trainer:
             self._take_step()
 
     def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
-        loss, output, norm = self._training(inputs, targets, last)
+        inside = last and any([callback.looks_inside(self) for callback in self.callbacks])
+        loss, output, norm, measured = self._step(inputs, targets, last, inside)
         number = loss.item()
-        batch = Batch(inputs, targets, number, output, len(targets), math.nan if norm is None else norm.item())
+        norm = math.nan if norm is None else norm.item()
+        batch = Batch(inputs, targets, number, output, len(targets), norm, as_numbers(measured))
         if not math.isfinite(number):
             self._call("on_divergence", batch)
             raise DivergedError(
                 f"the loss is {number} in batch {self.step + 1} of epoch {self.epoch + 1}. Try a smaller learning "
-                "rate, look for NaN in the data, clip gradients; `chainrule.compile(step, debug=True)` names the first "
-                "operation that made it."
+                "rate, look for NaN in the data, clip gradients; `Trainer(…, debug=True)` names the operation that "
+                "made the first one."
             )
         self._sums.add(number, batch.size)
         self._parts.add(batch.size)
@@ -249,12 +262,30 @@ class Trainer:
             self.schedule.step()
         return batch
 
-    def _training_step(self, inputs: Any, targets: Any, last: bool) -> tuple[Tensor, Any, Tensor | None]:
-        """Forward and backward; with the last batch of several, clip and take the step."""
-        output = self._forward(inputs if self.transform is None else self.transform(inputs))
+    def _step(self, inputs: Any, targets: Any, last: bool, inside: bool) -> Any:
+        """The training step; with `debug` an error names the first operation that made a NaN."""
+        try:
+            with detect_anomaly(self.debug and isinstance(self._training, types.MethodType | functools.partial)):
+                return self._training(inputs, targets, last, inside)
+        except AnomalyError as error:
+            line = error.anomaly.line if error.anomaly is not None else None
+            asked = f" Line {line[1]} of {line[0]} asked for it." if line else ""
+            raise DivergedError(f"batch {self.step + 1} of epoch {self.epoch + 1}: {error}{asked}") from error
+
+    def _training_step(self, inputs: Any, targets: Any, last: bool, inside: bool) -> Any:
+        """Forward and backward; with the last batch of several, clip and take the step.
+
+        The answer is the loss, the output, the gradients' norm, and with `inside` what layers and parameters did.
+        """
+        with layer_outputs(self.model, inside) as layers:
+            output = self._forward(inputs if self.transform is None else self.transform(inputs))
         loss = self.loss(output, targets)
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
-        return loss, output, self._take_step() if last else None
+        if not inside:
+            return loss, output, self._take_step() if last else None, None
+        parameters = ParameterSteps(self.model)
+        norm = self._take_step()
+        return loss, output, norm, layers.numbers() | parameters.numbers()
 
     def _evaluation_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
         output = self._forward(inputs)

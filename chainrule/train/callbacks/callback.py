@@ -32,6 +32,10 @@ class Callback:
     def on_epoch_start(self, trainer: Trainer) -> None:
         """Before the first batch of an epoch."""
 
+    def looks_inside(self, trainer: Trainer) -> bool:
+        """Asked before each step of the optimiser: whether `batch.inside` is wanted of it. That costs a little time."""
+        return False
+
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         """After each training batch; the step has been taken."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.train.callbacks.callback import Callback
@@ -24,11 +25,13 @@ class ProgressBar(Callback):
 
     Args:
         console: where to print; a console of Rich's own unless given.
+        beside: what else is shown below the bar while an epoch runs, such as a `GradientFlow`: anything Rich can print.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console
+    def __init__(self, console: Console | None = None, beside: Sequence[Any] = ()) -> None:
+        self._console, self.beside = console, list(beside)
         self._bar: Any = None
+        self._live: Any = None
         self._columns: list[str] = []
 
     def on_fit_start(self, trainer: Trainer) -> None:
@@ -40,6 +43,8 @@ class ProgressBar(Callback):
 
     def on_epoch_start(self, trainer: Trainer) -> None:
         """Begin a bar."""
+        from rich.console import Group
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
@@ -48,12 +53,15 @@ class ProgressBar(Callback):
         )  # fmt: skip
         assert self._console is not None
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        if self.beside and self._console.is_terminal:
+            shown = Group(self._bar, *self.beside)
+            self._live = Live(shown, console=self._console, transient=True, refresh_per_second=4)
         total = len(trainer.loader) if hasattr(trainer.loader, "__len__") else None
         self._task = self._bar.add_task(
             "", total=total, completed=trainer.step, epoch=f"{trainer.epoch + 1}/{trainer.epochs}", loss="", rate=""
         )
         self._started, self._seen, self._shown = time.perf_counter(), 0, 0.0
-        self._bar.start()
+        (self._live or self._bar).start()
 
     def on_batch_end(self, trainer: Trainer, batch: Batch) -> None:
         """Move it on, a few times a second."""
@@ -97,8 +105,8 @@ class ProgressBar(Callback):
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+            (self._live or self._bar).stop()
+            self._bar = self._live = None
 
 
 def _short(name: str) -> str:

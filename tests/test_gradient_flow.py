@@ -1,0 +1,186 @@
+"""Gradient flow over training, against the same numbers by hand; the first NaN, in eager and in compiled code."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rich.console
+from PIL import Image
+
+import chainrule
+from chainrule import nn, optim
+from chainrule.errors import DivergedError
+from chainrule.explain import first_nan
+from chainrule.tasks.run import train_run
+from chainrule.tasks.settings import Settings
+from chainrule.train import Finding, GradientFlow, ProgressBar, Trainer
+from chainrule.train.report import Report, render
+
+
+def network() -> nn.Sequential:
+    """Two layers with an activation of each kind; one ReLU unit is dead."""
+    chainrule.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 5), nn.Sigmoid())
+    with chainrule.no_grad():
+        model[0].bias[2] = -100.0
+        model[2].weight.mul_(6)
+        model[4].weight.mul_(9)
+    return model
+
+
+def batches(count: int) -> list[tuple[chainrule.Tensor, chainrule.Tensor]]:
+    generator = chainrule.random.Generator(5)
+    return [
+        (chainrule.randn(8, 4, generator=generator), chainrule.rand(8, 5, generator=generator)) for _ in range(count)
+    ]
+
+
+def trained(flow: list[Any], data: Any, compile: bool, **settings: Any) -> nn.Sequential:
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    Trainer(model, nn.MSELoss(), optimizer, callbacks=flow, compile=compile, **settings).fit(data)
+    return model
+
+
+def by_hand(model: nn.Sequential, x: Any, y: Any, rate: float) -> dict[str, dict[str, float]]:
+    """One step of a network of these six layers in NumPy."""
+    W = {i: model[i].weight.detach().numpy().astype(float) for i in (0, 2, 4)}
+    b = {i: model[i].bias.detach().numpy().astype(float) for i in (0, 2, 4)}
+    h = [x @ W[0].T + b[0]]
+    h.append(np.maximum(h[0], 0))
+    h.append(h[1] @ W[2].T + b[2])
+    h.append(np.tanh(h[2]))
+    h.append(h[3] @ W[4].T + b[4])
+    h.append(1 / (1 + np.exp(-h[4])))
+    g: list[Any] = [None] * 6
+    g[5] = 2 * (h[5] - y) / y.size
+    g[4] = g[5] * h[5] * (1 - h[5])
+    g[3] = g[4] @ W[4]
+    g[2] = g[3] * (1 - h[3] ** 2)
+    g[1] = g[2] @ W[2]
+    g[0] = g[1] * (h[0] > 0)
+    found: dict[str, dict[str, float]] = {}
+    for i in range(6):
+        found[str(i)] = {"variance": h[i].var(), "gradient variance": g[i].var()}
+    found["1"]["dead"] = (h[0].max(0) <= 0).mean()
+    found["3"]["saturated"] = (np.abs(h[2]) > 2.0).mean()
+    found["5"]["saturated"] = (np.abs(h[4]) > 3.5).mean()
+    for i, inputs in ((0, x), (2, h[1]), (4, h[3])):
+        for name, weight, gradient in (("weight", W[i], g[i].T @ inputs), ("bias", b[i], g[i].sum(0))):
+            norm = float(np.linalg.norm(gradient))
+            found[f"{i}.{name}"] = {"gradient": norm, "weight": float(np.linalg.norm(weight)), "update": rate * norm}
+    return found
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_look_is_what_one_computes_by_hand(compile: bool) -> None:
+    data = batches(1)
+    x, y = (t.numpy().astype(float) for t in data[0])
+    flow = GradientFlow(every=1)
+    wanted = by_hand(network(), x, y, 0.5)
+    trained([flow], data, compile)
+    (look,) = flow.looks
+    assert look.keys() == wanted.keys()
+    for path, numbers in wanted.items():
+        assert look[path].keys() == numbers.keys()
+        for name, number in numbers.items():
+            assert look[path][name] == pytest.approx(number, rel=1e-3, abs=1e-9), (path, name)
+    assert wanted["1"]["dead"] >= 1 / 6 and 0 < wanted["3"]["saturated"] < 1 and 0 < wanted["5"]["saturated"] < 1
+    assert flow.series("0.weight", "update ratio")[0] == pytest.approx(
+        look["0.weight"]["update"] / look["0.weight"]["weight"]
+    )
+
+
+def test_training_is_the_same_with_it() -> None:
+    """In eager code to the bit; a compiled step that is looked at is another program, and rounds otherwise."""
+    for compile, tolerance in ((False, 0.0), (True, 1e-5)):
+        plain, watched = (trained(flow, batches(7), compile) for flow in ([], [GradientFlow(3)]))
+        for p, q in zip(plain.parameters(), watched.parameters(), strict=True):
+            np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=tolerance, atol=tolerance)
+        assert not any(module._forward_hooks for module in watched.modules())
+
+
+def test_looks_come_every_so_many_steps_with_the_step_of_several_batches() -> None:
+    flow = GradientFlow(every=4)
+    trained([flow], batches(12), False, accumulate=2, clip_norm=0.01)
+    assert flow.steps == [2, 6, 10]
+    one = GradientFlow(every=1)
+    trained([one], batches(2), False, accumulate=2)
+    assert flow.looks[0]["4.weight"]["gradient"] == one.looks[0]["4.weight"]["gradient"]  # before it was clipped
+    again = GradientFlow()
+    again.load_state_dict(flow.state_dict())
+    assert again.steps == flow.steps and again.looks == flow.looks
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        GradientFlow(0)
+
+
+def test_many_looks_are_thinned_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainrule.train.callbacks.gradient_flow.MOST", 4)
+    flow = GradientFlow(every=1)
+    trained([flow], batches(14), False)
+    assert flow.steps == [1, 5, 9, 13] and len(flow.looks) == 4
+
+
+def test_it_is_drawn_shown_live_and_stands_in_the_report(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    console = rich.console.Console(file=screen, force_terminal=True, width=120, height=50)
+    settings = Settings(data="digits", model="mlp", epochs=1, gradient_flow=5, compile=False)
+    train_run(settings, tmp_path / "run", [ProgressBar(console)])
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Gradient flow" in page and 'id="flow-' in page and "update ratio" in page
+    assert "gradient" in screen.getvalue() and "update ratio" in screen.getvalue()
+
+    flow = GradientFlow(every=1)
+    trained([flow], batches(3), False)
+    assert Image.open(io.BytesIO(flow.draw())).size[0] == 1100
+    finding = Finding("dying ReLU", "warning", "1 of 6 units", "large steps", ("LeakyReLU",), 1, ("1", "9"))
+    page = render(Report("a run", findings=[finding], flow=(flow.draw(), flow.rows())))
+    assert '<a href="#flow-1">1</a>, 9)' in page and '<tr id="flow-1">' in page and 'href="#flow-9"' not in page
+
+
+class Unlucky(nn.Module):
+    """The logarithm of what may be negative."""
+
+    def forward(self, x):
+        return x.log()
+
+
+def unlucky() -> nn.Sequential:
+    model = nn.Sequential(nn.Linear(3, 3), Unlucky())
+    with chainrule.no_grad():
+        model[0].weight.copy_(chainrule.eye(3))
+        model[0].bias.zero_()
+    return model
+
+
+def test_the_first_nan_is_named_with_its_place() -> None:
+    model, x = unlucky(), chainrule.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, -2.0]])
+    for function in (lambda x: model(x).sum(), chainrule.compile(lambda x: model(x).sum())):
+        found = first_nan(function, x)
+        assert found is not None
+        assert (found.operation, found.path, found.module) == ("Log", "1", "Unlucky")
+        assert math.isnan(found.value) and (found.place, found.count, found.size) == ((0, 1), 2, 6)
+        assert found.inputs == (((2, 3), -2.0, 1.0),)
+        assert found.line is not None and found.line[0].endswith("test_gradient_flow.py")
+        assert first_nan(function, chainrule.ones(1, 3)) is None
+    held = chainrule.tensor([0.0, 4.0], requires_grad=True)
+    found = first_nan(lambda: held.sqrt().sum().backward())  # 1/(2√0), on the way back
+    assert found is not None and found.value == math.inf and found.place == (0,)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_trainer_names_it_and_keeps_its_weights(compile: bool) -> None:
+    bad = chainrule.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, -2.0]])
+    data = [(chainrule.ones(2, 3), chainrule.zeros(2, 3)), (bad, chainrule.zeros(2, 3))]
+    for debug in (True, False):
+        model = unlucky()
+        trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.0), compile=compile, debug=debug)
+        message = r"batch 2 of epoch 1: 1 \(Unlucky\): Log made nan in 2 of 6 .* Line \d+ of .*test_gradient_flow.py"
+        with pytest.raises(DivergedError, match=message if debug else r"Trainer\(…, debug=True\)` names the operation"):
+            trainer.fit(data)
+        assert chainrule.isfinite(model[0].weight).all().item() is debug
