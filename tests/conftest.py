@@ -2,7 +2,10 @@
 
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before anything imports NumPy, which reads these once. pytest-xdist already keeps every core busy, and sums
 # come out the same with one worker or many.
@@ -79,3 +82,17 @@ def seeded() -> None:
     import chainrule
 
     chainrule.manual_seed(int(os.environ.get("CHAINRULE_TEST_SEED", "0")))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser that pages are opened in: the Chromium of the machine, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("there is no Chromium on this machine (Debian, Ubuntu: apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        # Its sandbox needs rights that a container's root has not; only our own pages are opened.
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -14,7 +14,7 @@ _LEFT_OUT = ("substituted", "arguments", "path")
 #: Pictures take up to so many characters, those of inputs and weights first.
 _PICTURES = 500_000
 #: The parts of data that are arrays of numbers, which stay as exact as they are.
-_EXACT = ("numbers", "settings")
+_EXACT = ("numbers", "settings", "local")
 
 
 def compact(data: Data) -> Data:

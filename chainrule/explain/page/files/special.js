@@ -33,15 +33,15 @@ function erf(x) {
   return x > 0 ? 1 - erfc(x) : erfc(-x) - 1;
 }
 
-/** x ≥ 0 with erfc x = tail, 0 < tail ≤ 1, by Halley's steps from Winitzki's formula. */
+/** x ≥ 0 with erfc x = tail, 0 < tail ≤ 1: Newton's steps on ln erfc, which is nearly a parabola, from Winitzki's
+ *  formula. */
 function inverseErfc(tail) {
   if (!(tail > 0)) return tail === 0 ? Infinity : NaN;
   const logarithm = Math.log(tail) + Math.log(2 - tail), a = 0.147, half = 2 / (Math.PI * a) + logarithm / 2;
   let x = Math.sqrt(Math.max(0, Math.sqrt(half * half - logarithm / a) - half));
   for (let step = 0; step < 8; step++) {
-    const wrong = (tail > 0.5 ? (1 - tail) - erf(x) : erfc(x) - tail) / ((2 / ROOT_PI) * Math.exp(-x * x));
-    const change = tail > 0.5 ? wrong / (1 + x * wrong) : wrong / (1 + x * wrong);
-    x += change;
+    const now = erfc(x);
+    x += (Math.log(now / tail) * now) / ((2 / ROOT_PI) * Math.exp(-x * x));
   }
   return x;
 }
