@@ -33,7 +33,7 @@ def page(data: Data) -> str:
     text = json.dumps(compact(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     kind = "application/json"
     if len(text) > LARGE:
-        kind, text = "text/plain", base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+        kind, text = "text/plain", base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
     parts = {
         "title": html.escape(str(data["title"])),
         "style": read("style.css"),

@@ -12,9 +12,9 @@ _KINDS = ("node", "value", "group", "in", "out")
 #: What the page makes itself.
 _LEFT_OUT = ("substituted", "arguments", "path")
 #: Pictures take up to so many characters, those of inputs and weights first.
-_PICTURES = 500_000
-#: The parts of data that are arrays of numbers, which stay as exact as they are.
-_EXACT = ("numbers", "settings", "local")
+_PICTURES = 300_000
+#: The parts of data that stay exactly as they are: numbers, and what is nothing but small whole numbers.
+_EXACT = ("numbers", "settings", "local", "shape", "boxes", "lines", "inputs", "outputs", "histogram")
 
 
 def compact(data: Data) -> Data:
@@ -23,6 +23,7 @@ def compact(data: Data) -> Data:
     kernels = _places(data.get("kernels") or [])
     backward = data.get("backward") or {"values": [], "nodes": []}
     values.update({value["id"]: len(data["values"]) + i for i, value in enumerate(backward["values"])})
+    gradients = {value["id"]: value["gradient"] for value in data["values"] if value.get("gradient")}
     formulas, files = _Table(), _Table()
 
     def node(given: Data) -> Data:
@@ -36,7 +37,13 @@ def compact(data: Data) -> Data:
             "line": line and [files.place(line[0]), line[1]],
             "kernel": kernels.get(given.get("kernel")),
             **dict.fromkeys(_LEFT_OUT),
-            "contributions": [c and _with_place(c, values) for c in given.get("contributions") or []],
+            "contributions": [
+                c
+                and _with_place(
+                    _without_known(c, gradients.get(to), gradients.get(next(iter(given["outputs"]), None))), values
+                )
+                for c, to in zip(given.get("contributions") or [], given["inputs"], strict=False)
+            ],
         }
 
     result = {
@@ -99,6 +106,17 @@ def _value(value: Data, values: dict[Any, int]) -> Data:
     return {**value, "gradient": gradient and _with_place(gradient, values)}
 
 
+def _without_known(contribution: Data, arrived: Data | None, upstream: Data | None) -> Data:
+    """A contribution without what values say already: all that arrived at its input, or at its operation's result."""
+    said = {"downstream": arrived, "upstream": upstream}
+    same = [name for name, known in said.items() if known and _says(contribution.get(name)) == _says(known)]
+    return {**contribution, **dict.fromkeys(same)}
+
+
+def _says(numbers: Data | None) -> Any:
+    return numbers and (numbers.get("numbers"), numbers.get("statistics"))
+
+
 def _with_place(gradient: Data, values: dict[Any, int]) -> Data:
     """A gradient, or one contribution to it, with the place of the value of the backward graph that it is."""
     return {**gradient, "value": values[gradient["value"]]} if gradient.get("value") else gradient
@@ -117,15 +135,14 @@ def _layout(group: Any) -> Data:
     return {"boxes": boxes, "lines": lines, "width": round(sizes.width), "height": round(sizes.height)}
 
 
-def _tidy(part: Any, exact: bool = False) -> Any:
+def _tidy(part: Any) -> Any:
     """Without entries that say nothing, and with six digits where numbers only describe others."""
     if isinstance(part, dict):
         return {
-            name: _tidy(entry, exact or name in _EXACT)
+            name: entry if name in _EXACT else _tidy(entry)
             for name, entry in part.items()
-            if entry is not None
-            and not (isinstance(entry, list | dict) and not entry and name not in ("shape", "numbers"))
+            if entry is not None and (entry or name in _EXACT or not isinstance(entry, list | dict))
         }
     if isinstance(part, list | tuple):
-        return [_tidy(entry, exact) for entry in part]
-    return float(f"{part:.6g}") if isinstance(part, float) and not exact else part
+        return [_tidy(entry) for entry in part]
+    return float(f"{part:.6g}") if isinstance(part, float) else part

@@ -47,18 +47,22 @@ class _Contents:
 
 def lay_out_groups(data: Data) -> dict[int, Group]:
     """Every group of an explanation's data laid out, by its place among the groups; `ROOT` is the whole."""
-    contents = collect(data)
-    return {place: _lay_out(data, content) for place, content in contents.items()}
+    known: dict[Any, Layout] = {}
+    return {place: _lay_out(data, content, known) for place, content in collect(data).items()}
 
 
-def _lay_out(data: Data, content: _Contents) -> Group:
+def _lay_out(data: Data, content: _Contents, known: dict[Any, Layout]) -> Group:
+    """One group laid out, or placed as one that is drawn alike: the blocks of a network are."""
     boxes = sorted(content.time, key=content.time.__getitem__)
     place = {box: i for i, box in enumerate(boxes)}
     lines = [(place[u], place[v], value) for u, v, value in content.lines]
     first = [i for i, (kind, _) in enumerate(boxes) if kind == "in"]
     last = [i for i, (kind, _) in enumerate(boxes) if kind == "out"]
     sizes = [size_of(data, box) for box in boxes]
-    return Group(boxes, sizes, lines, arrange(sizes, [(u, v) for u, v, _ in lines], first, last))
+    drawing = tuple(sizes), tuple((u, v) for u, v, _ in lines), tuple(first), tuple(last)
+    if drawing not in known:
+        known[drawing] = arrange(*drawing)
+    return Group(boxes, sizes, lines, known[drawing])
 
 
 def size_of(data: Data, box: Box) -> tuple[float, float]:

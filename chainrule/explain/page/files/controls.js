@@ -30,7 +30,7 @@ function toggle(group, open = !state.open.has(group)) {
     state.x += (before.x - after.x) * state.scale;
     state.y += (before.y - after.y) * state.scale;
   }
-  refreshBranch(group);
+  refreshBranches([group]);
   if (same(state.chosen, item)) fillPanel();
   say(describe(item));
   redraw();
@@ -41,16 +41,17 @@ function reveal(item) {
   const folded = groupsAround(item).filter(group => !state.open.has(group));
   if (folded.length) {
     setOpen(folded.map(group => [group, true]));
-    refreshBranch(folded[0]);
+    refreshBranches(folded);
   }
   choose(item);
   bringIntoView(item);
 }
 
 function foldAll() {
-  setOpen([...state.open].map(group => [group, false]));
+  const open = [...state.open];
+  setOpen(open.map(group => [group, false]));
   state.chosen = null;
-  fillOutline();
+  refreshBranches(open);
   fillPanel();
   fit();
 }

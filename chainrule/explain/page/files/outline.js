@@ -26,25 +26,34 @@ function branch(group, level, from = 0) {
 }
 
 function treeItem(item, level) {
-  const isGroup = item.kind === "group", open = isGroup && state.open.has(item.place);
-  const label = make("span", {}, make("span", { class: "mark", "aria-hidden": "true" }, isGroup ? (open ? "▾" : "▸") : item.kind === "value" ? "○" : ""), nameOf(item));
-  if (isGroup && classOf(groups[item.place])) label.append(" ", make("small", {}, groups[item.place].class));
-  const element = make("li", { role: "treeitem", tabindex: "-1", "aria-level": level, "aria-selected": "false", "aria-expanded": isGroup ? String(open) : null }, label);
-  element.item = item;
+  const isGroup = item.kind === "group";
+  const mark = make("span", { class: "mark", "aria-hidden": "true" }, item.kind === "value" ? "○" : "");
+  const label = make("span", {}, mark, nameOf(item));
+  if (isGroup && classOf(groups[item.place])) label.append(" ", make("small", {}, classOf(groups[item.place])));
+  const element = make("li", { role: "treeitem", tabindex: "-1", "aria-level": level, "aria-selected": "false" }, label);
+  Object.assign(element, { item, level, mark, branch: null });
   treeItems.set(keyOf(item), element);
-  if (open) element.append(make("ul", { role: "group" }, ...branch(item.place, level + 1)));
+  if (isGroup) showBranch(element);
   return element;
 }
 
-/** A group was opened or folded: its branch alone is made anew. */
-function refreshBranch(group) {
-  const element = treeItems.get(keyOf({ kind: "group", place: group }));
-  if (!element?.isConnected) return;
-  const hadFocus = element === document.activeElement;
-  const fresh = treeItem(element.item, Number(element.getAttribute("aria-level")));
-  element.replaceWith(fresh);
+/** What hangs on a group's item: made when it is first opened, and kept. */
+function showBranch(element) {
+  const { item: { place }, level } = element, open = state.open.has(place);
+  element.setAttribute("aria-expanded", String(open));
+  element.mark.textContent = open ? "▾" : "▸";
+  if (!open) return element.branch?.remove();
+  element.branch ??= make("ul", { role: "group" }, ...branch(place, level + 1));
+  element.append(element.branch);
+}
+
+/** Groups were opened or folded, outer ones first. */
+function refreshBranches(changed) {
+  for (const group of changed) {
+    const element = treeItems.get(keyOf({ kind: "group", place: group }));
+    if (element) showBranch(element);
+  }
   markOutline();
-  if (hadFocus) fresh.focus();
 }
 
 let marked = null;

@@ -85,12 +85,12 @@ function mathElement(tag, ...children) {
 }
 
 /** A number, or a small array in brackets, as MathML; null where it is too large for a formula. */
-function mathNumbers(place) {
+function mathNumbers(place, alone = false) {
   const entries = entriesOf(place), { shape = [] } = values[place];
   if (!entries || !entries.length || entries.length > 9 || shape.length > 2) return null;
   if (entries.length === 1) {
     const number = mathElement("mn", short(entries[0]));
-    return entries[0] < 0 ? mathElement("mrow", mathElement("mo", "("), number, mathElement("mo", ")")) : number;
+    return entries[0] < 0 && !alone ? mathElement("mrow", mathElement("mo", "("), number, mathElement("mo", ")")) : number;
   }
   const columns = shape.at(-1), table = mathElement("mtable");
   for (let i = 0; i < entries.length; i += columns) {
@@ -112,7 +112,7 @@ function formulaWithNumbers(node) {
     if (!numbers) return null;
     letter.replaceWith(numbers);
   }
-  const result = mathNumbers(node.outputs[0]);
+  const result = mathNumbers(node.outputs[0], true);
   if (!result) return null;
   holder.firstChild.append(mathElement("mo", "="), result);
   return holder;
@@ -185,10 +185,11 @@ function showGiven(given) {
 
 function partsOf(node, contribution, position) {
   if (recomputed) return recomputedParts(node, contribution, position);
-  return {
-    upstream: showGiven(contribution.upstream) ?? show([], gradientOf(node.outputs[0])),
+  const arrived = place => show(values[place].shape ?? [], gradientOf(place), values[place].gradient);
+  return {  // what is all that arrived at a value stands there only
+    upstream: showGiven(contribution.upstream) ?? arrived(node.outputs[0]),
     local: showGiven(contribution.local),
-    downstream: showGiven(contribution.downstream) ?? [],
+    downstream: showGiven(contribution.downstream) ?? arrived(node.inputs[position]),
   };
 }
 

@@ -68,7 +68,8 @@ function placeInside(group) {
     const xs = line.points.map(p => p[0]), ys = line.points.map(p => p[1]);
     line.bounds = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
   }
-  return { boxes, lines, width: toX(layout.width ?? 0), height: toY(layout.height ?? 0) };
+  const known = new Map(boxes.map(box => [`${box.kind}${box.place}`, box]));
+  return { boxes, lines, known, width: toX(layout.width ?? 0), height: toY(layout.height ?? 0) };
 }
 
 /** Where a line meets a box: at its side, or at the port of an open group. */
@@ -77,7 +78,7 @@ function endOf(box, value, side) {
   if (box.kind === "in") return [box.x - PAD, box.y + box.h / 2];
   if (box.kind === "out") return [box.x + PAD, box.y + box.h / 2];
   if (!box.inner) return [x, box.y + box.h / 2];
-  const port = box.inner.boxes.find(b => b.kind === side && b.place === value);
+  const port = box.inner.known.get(side + value);
   return [x, box.y + HEADER + (port ? port.y + port.h / 2 : box.inner.height / 2)];
 }
 
@@ -95,11 +96,11 @@ function setOpen(changes) {
 function boxOf(item) {
   let x = 0, y = 0, here = inside(ROOT);
   for (const group of groupsAround(item)) {
-    const box = here.boxes.find(b => b.kind === "group" && b.place === group);
+    const box = here.known.get(`group${group}`);
     if (!box?.inner) return null;
     [x, y, here] = [x + box.x + PAD, y + box.y + HEADER, box.inner];
   }
-  const box = here.boxes.find(b => b.kind === item.kind && b.place === item.place);
+  const box = here.known.get(item.kind + item.place);
   return box ? { x: x + box.x, y: y + box.y, w: box.w, h: box.h } : null;
 }
 
