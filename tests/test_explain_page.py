@@ -326,7 +326,7 @@ def test_dark_and_light_follow_the_system_and_the_switch(chromium: Any, tmp_path
     theme = "document.documentElement.dataset.theme"
     assert page.evaluate(theme) == "dark"
     page.emulate_media(color_scheme="light")
-    assert page.evaluate(theme) == "light"
+    page.wait_for_function(f"{theme} === 'light'")
     page.locator("#theme").click()
     assert page.evaluate(theme) == "dark"
     tab.context.close()
