@@ -211,7 +211,7 @@ def test_changed_numbers_give_the_librarys_values_and_gradients(precision: str, 
         function, inputs = random_function(seed, precision)
         before = chainrule.explain(function, *inputs)
         page.set_content(before.html())
-        page.wait_for_function("window.microscope")
+        page.wait_for_selector("html[data-ready]")
         moved = inputs[1].array.copy()
         moved[1, 2] += 0.25
         page.evaluate("number => microscope.change(1, 6, number)", float(moved[1, 2]))

@@ -37,7 +37,7 @@ class Opened:
         file = folder / name
         file.write_text(html, encoding="utf-8")
         self.page.goto(file.as_uri())
-        self.page.wait_for_function("window.microscope")
+        self.page.wait_for_selector("html[data-ready]")
         return self.page
 
 
@@ -165,7 +165,8 @@ def test_hovering_tells_and_wheel_and_drag_move(opened: Opened, tmp_path: Path) 
     assert "Add" in page.locator("#tip").inner_text() and "value 3" in page.locator("#tip").inner_text()
     before = page.evaluate("microscope.state.scale")
     page.mouse.wheel(0, -300)
-    page.wait_for_function("before => microscope.state.scale > before", arg=before)
+    while page.evaluate("microscope.state.scale") <= before:
+        page.wait_for_timeout(10)
     assert np.allclose(where(page, "node", find(page, "Add")), place, atol=20), "what is under the pointer stays there"
     page.locator("#fit").click()
     start = where(page, "node", find(page, "Add"))
@@ -326,7 +327,7 @@ def test_dark_and_light_follow_the_system_and_the_switch(chromium: Any, tmp_path
     theme = "document.documentElement.dataset.theme"
     assert page.evaluate(theme) == "dark"
     page.emulate_media(color_scheme="light")
-    page.wait_for_function(f"{theme} === 'light'")
+    page.wait_for_selector("html[data-theme=light]")
     page.locator("#theme").click()
     assert page.evaluate(theme) == "dark"
     tab.context.close()

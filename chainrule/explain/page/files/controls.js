@@ -273,3 +273,4 @@ window.microscope = {
     return box && { x: left + state.x + (box.x + box.w / 2) * state.scale, y: top + state.y + (box.y + Math.min(box.h / 2, 16)) * state.scale };
   },
 };
+document.documentElement.dataset.ready = "";
