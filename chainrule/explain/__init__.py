@@ -8,9 +8,18 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from chainrule.explain.descent import descent_page
 from chainrule.explain.explanation import Explanation
 from chainrule.explain.first_nan import first_nan
 from chainrule.explain.grids import draw_feature_maps, feature_map_grid, feature_maps, filter_grid
+from chainrule.explain.loss_surface import (
+    LossSurface,
+    loss_between,
+    loss_surface,
+    path_directions,
+    random_direction,
+    weights_of,
+)
 from chainrule.explain.making import explain
 from chainrule.explain.optimised_input import OptimisedInput, optimised_input
 from chainrule.explain.receptive import FieldReport, SeenField, receptive_fields
@@ -31,10 +40,12 @@ __all__ = [
     "IntegratedGradients",
     "LayerRow",
     "LayerVariance",
+    "LossSurface",
     "OptimisedInput",
     "SeenField",
     "Summary",
     "VarianceReport",
+    "descent_page",
     "draw_feature_maps",
     "draw_variances",
     "explain",
@@ -46,11 +57,16 @@ __all__ = [
     "gradient_map",
     "gradient_times_input",
     "integrated_gradients",
+    "loss_between",
+    "loss_surface",
     "occlusion",
     "optimised_input",
+    "path_directions",
+    "random_direction",
     "receptive_fields",
     "summary",
     "variance_report",
+    "weights_of",
 ]
 
 
