@@ -234,6 +234,8 @@ def backpropagate(
             if isinstance(node, Record):
                 state.path = node.path
                 onward = [source is not None and (useful is None or source[0] in useful) for source in node.sources]
+                if state.recording is not None:
+                    onward = state.recording.wanted(node, onward)
                 if any(onward):
                     if state.trace is not None:
                         state.trace.check_record(node)

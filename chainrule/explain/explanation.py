@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends.native.profile import Profile
 from chainrule.explain.backward import Walk, jacobian, record_of
 from chainrule.explain.failing import Failure
 from chainrule.explain.formulas import substituted
@@ -18,6 +19,7 @@ from chainrule.explain.page.live import page_of
 from chainrule.explain.page.settings import plain
 from chainrule.explain.svg import svg_of
 from chainrule.explain.text import text_of
+from chainrule.explain.timeline import timeline_of
 from chainrule.primitives.value import Array, Symbol
 from chainrule.program.graph import Equation
 from chainrule.version import __version__
@@ -34,6 +36,7 @@ class Explanation:
         outputs: the symbols of the results.
         walk: the backward pass, None where there was none.
         failure: what failed, if the computation did not come to its end.
+        kernels, kernel_of: of a compiled step, as in the data; `profile` is what was measured.
 
     >>> import chainrule
     >>> found = chainrule.explain(lambda x, y, z: (x + y) * z, -2.0, 5.0, -4.0)
@@ -69,6 +72,7 @@ class Explanation:
         self.groups = Groups(self.equations, classes or {}, block_ends or {})
         self.kernels: list[dict[str, Any]] = []
         self.kernel_of: dict[int, str] = {}
+        self.profile: Profile | None = None
 
     def _in_order(self, first: Sequence[Symbol]) -> list[Symbol]:
         """All values, each where it is first used or made."""
@@ -129,13 +133,14 @@ class Explanation:
         """
         return text_of(self, everything, width, colours)
 
-    def svg(self, file: str | Path | None = None, fold: bool | None = None) -> str:
+    def svg(self, file: str | Path | None = None, fold: bool | str | None = None) -> str:
         """A drawing from left to right, forward values above each line and gradients below; into a file too.
 
         Args:
             file: where to write it.
-            fold: True draws blocks with a gradient of their own (sigmoid, softmax) as one box, False every operation.
-                By default groups are closed, the innermost first, until there are at most 24 operations.
+            fold: True draws blocks with a gradient of their own (sigmoid, softmax) as one box, False every operation;
+                "kernels" draws a box for all that a kernel of a compiled step does. By default groups are closed, the
+                innermost first, until there are at most 24 operations.
 
         >>> import chainrule
         >>> chainrule.explain(lambda x: x * x, 3.0).svg().startswith("<svg")
@@ -161,6 +166,25 @@ class Explanation:
         if file is not None:
             Path(file).write_text(text, encoding="utf-8")
         return text
+
+    def timeline(self, file: str | Path | None = None) -> str:
+        """Of a compiled step: who did what when in a run, as an SVG drawing; into a file too. Raises TypeError else."""
+        text = timeline_of(self._measured("timeline"))
+        if file is not None:
+            Path(file).write_text(text, encoding="utf-8")
+        return text
+
+    def chrome_trace(self, file: str | Path) -> None:
+        """Of a compiled step: the same for chrome://tracing and ui.perfetto.dev. Raises TypeError for another."""
+        self._measured("chrome_trace").chrome_trace(file)
+
+    def _measured(self, asked: str) -> Profile:
+        if self.profile is None:
+            raise TypeError(
+                f"{asked}: nothing was compiled here, so there are no kernels. Explain the compiled step: "
+                "chainrule.explain(chainrule.compile(function), *inputs)."
+            )
+        return self.profile
 
     def __repr__(self) -> str:
         return self.text()

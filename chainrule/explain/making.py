@@ -9,7 +9,10 @@ import numpy as np
 
 from chainrule.autodiff.backward import upstream_of
 from chainrule.cell import TensorCell
+from chainrule.compiler.function import CompiledFunction
+from chainrule.errors import GradientError
 from chainrule.explain.backward import Walk, walk_back
+from chainrule.explain.compiled import add_kernels
 from chainrule.explain.explanation import Explanation
 from chainrule.explain.failing import Failure
 from chainrule.explain.naming import Names, argument_names
@@ -18,14 +21,15 @@ from chainrule.explain.recording import Recording, recorded
 from chainrule.functions.creation import tensor as make_tensor
 from chainrule.nn.module import Module
 from chainrule.primitives.value import Symbol
-from chainrule.tape import Leaf
+from chainrule.tape import Leaf, Record
 
 
 def explain(thing: Any, *inputs: Any, gradient: Any = None, **settings: Any) -> Explanation:
     r"""Lay open a computation: every operation with its formula and numbers, forward and backward.
 
     Args:
-        thing: a function or a module, which is run once with `inputs` (and `settings`, its keyword arguments); or a
+        thing: a function or a module, which is run once with `inputs` (and `settings`, its keyword arguments); a
+            compiled step or module, whose program runs five times besides, so that its kernels are measured; or a
             tensor, whose history is read off its tape.
         inputs: tensors, arrays, numbers, or nests of these; whatever else is given on as it is. Gradients are computed
             for them too. Floats and arrays become tensors.
@@ -50,34 +54,61 @@ def explain(thing: Any, *inputs: Any, gradient: Any = None, **settings: Any) -> 
         return explain_tensor(thing, gradient)
     if not callable(thing):
         raise TypeError(f"explain takes a function, a module, a compiled step or a tensor, got {type(thing).__name__}.")
-    return explain_call(thing, inputs, settings, gradient)
+    step = getattr(thing, "_compiled", thing)
+    if not isinstance(step, CompiledFunction):
+        return explain_call(thing, inputs, settings, gradient)[0]
+    found, recording = explain_call(step.function, inputs, settings, gradient)
+    if found.failure is None:
+        add_kernels(found, recording, step, [_as_tensors(x) for x in inputs], settings, runs=3)
+    return found
 
 
 def explain_call(
     function: Callable[..., Any], inputs: tuple[Any, ...], settings: Mapping[str, Any], gradient: Any = None
-) -> Explanation:
+) -> tuple[Explanation, Recording]:
     """Run `function(*inputs, **settings)` once and lay open what it computed."""
     names = argument_names(function, len(inputs))
     pairs = [*zip(names, inputs, strict=True), *settings.items()]
     known = Names(function, pairs)
-    given: list[tuple[str, Any]] = []
-    args = [_as_input(name, x, given, isinstance(function, Module)) for name, x in zip(names, inputs, strict=True)]
-    kwargs = {name: _as_input(name, x, given, isinstance(function, Module)) for name, x in settings.items()}
-    recording = Recording(known.roots)
-    symbols = {recording.symbol(x.value): name for name, x in given}
-    answer, failure = None, None
-    with recorded(recording):
-        try:
-            answer = function(*args, **kwargs)
-        except Exception as error:
-            failure = Failure(error, recording, known)
-    results = [] if failure is not None else _tensors_in(answer)
-    outputs = [recording.symbol(x.value) for x in results]
-    if failure is None:
-        recording.drop_unused(outputs)
-    walk = _walk(recording, results, outputs, gradient)
+    run = _Run(function, known, [*pairs], len(inputs), wanting=True)
+    if isinstance(run.error, GradientError | AttributeError | TypeError) and run.recording.asked:
+        # A function may insist on inputs that require no gradient: to make leaves of them, say.
+        run = _Run(function, known, [*pairs], len(inputs), wanting=False)
+    results = [] if run.failure is not None else _tensors_in(run.answer)
+    outputs = [run.recording.symbol(x.value) for x in results]
+    if run.failure is None:
+        run.recording.drop_unused(outputs)
+    walk = _walk(run.recording, results, outputs, gradient)
     title = type(function).__name__ if isinstance(function, Module) else _title(function)
-    return _explanation(title, recording, known, symbols, outputs, walk, failure)
+    return _explanation(title, run.recording, known, run.symbols, outputs, walk, run.failure), run.recording
+
+
+class _Run:
+    """One recorded run of a function.
+
+    Attributes:
+        answer: what the function returned; or `error`, what it raised, and `failure`, where.
+        symbols: of the inputs, with their names.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], known: Names, inputs: list[tuple[str, Any]], count: int, wanting: bool
+    ) -> None:
+        given: list[tuple[str, Any]] = []
+        made = [_as_input(name, x, given, wanting) for name, x in inputs]
+        self.recording = Recording(known.roots)
+        self.symbols = {self.recording.symbol(x.value): name for name, x in given}
+        sources = [x.value.source for _, x in given]
+        self.recording.asked = {source[0] for source in sources if source is not None and isinstance(source[0], Record)}
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.failure: Failure | None = None
+        named = dict(zip([name for name, _ in inputs[count:]], made[count:], strict=True))
+        with recorded(self.recording):
+            try:
+                self.answer = function(*made[:count], **named)
+            except Exception as error:
+                self.error, self.failure = error, Failure(error, self.recording, known)
 
 
 def _explanation(
@@ -133,26 +164,29 @@ def _walk(recording: Recording, results: list[Any], outputs: list[Symbol], gradi
     return walk_back(recording, symbol, source, upstream)
 
 
-def _as_input(name: str, x: Any, given: list[tuple[str, Any]], numbers: bool) -> Any:
-    """An argument as the function gets it: tensors as ones whose gradient is wanted, but not leaves.
+def _as_input(name: str, x: Any, given: list[tuple[str, Any]], wanting: bool) -> Any:
+    """An argument as the function gets it: a tensor as a copy, with `wanting` one whose gradient is wanted but no leaf.
 
     So in-place changes of an input are allowed, as they are where no gradient is asked for, and reach nobody else.
     Numbers with a point and arrays become tensors.
     """
-    if isinstance(x, float | np.ndarray | np.floating):
-        x = make_tensor(x)
+    x = _as_tensors(x)
     if isinstance(x, TensorCell):
         made: Any = x
         if not x.requires_grad:
-            made = make_tensor(x.array) if not x.dtype.is_floating_point else _wanting(x)
+            made = _wanting(x) if wanting and x.dtype.is_floating_point else x.detach().clone()  # type: ignore[attr-defined]
         given.append((name, made))
         return made
     if isinstance(x, dict):
-        return {key: _as_input(f"{name}[{key!r}]", part, given, numbers) for key, part in x.items()}
+        return {key: _as_input(f"{name}[{key!r}]", part, given, wanting) for key, part in x.items()}
     if isinstance(x, tuple | list) and any(isinstance(part, TensorCell | tuple | list | dict) for part in x):
-        parts = [_as_input(f"{name}[{i}]", part, given, numbers) for i, part in enumerate(x)]
+        parts = [_as_input(f"{name}[{i}]", part, given, wanting) for i, part in enumerate(x)]
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     return x
+
+
+def _as_tensors(x: Any) -> Any:
+    return make_tensor(x) if isinstance(x, float | np.ndarray | np.floating) else x
 
 
 def _wanting(x: Any) -> Any:

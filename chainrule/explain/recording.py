@@ -16,7 +16,7 @@ from chainrule.primitives.trace import users_line
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import BlockUse, Equation
 from chainrule.state import current_state
-from chainrule.tape import Leaf, Record
+from chainrule.tape import Leaf, Node, Record
 
 
 class Phase(BlockUse):
@@ -59,6 +59,7 @@ class Recording:
         arrays: the entries of every symbol.
         taped: for a record of the tape what was recorded.
         outside: the symbols that were there before, with their values.
+        asked: where inputs come from whose gradients only the explanation asks for.
     """
 
     def __init__(self, roots: Mapping[int, str] | None = None) -> None:
@@ -66,6 +67,7 @@ class Recording:
         self.arrays: dict[Symbol, Array] = {}
         self.taped: dict[Record, Taped] = {}
         self.outside: dict[Symbol, Value] = {}
+        self.asked: set[Node] = set()
         self._symbols: dict[int, Symbol] = {}
         self._roots = roots or {}
         self._prefixes: dict[str, str] = {}
@@ -122,6 +124,13 @@ class Recording:
     def phase(self, name: str) -> Phase:
         """A phase begins: what is computed now, until the block of before is put back."""
         return Phase(name, current_state().block)
+
+    def wanted(self, record: Record, onward: list[bool]) -> list[bool]:
+        """Which gradients a backward pass of the function computes: not those of inputs that did not ask for any."""
+        return [
+            is_wanted and source is not None and source[0] not in self.asked
+            for source, is_wanted in zip(record.sources, onward, strict=True)
+        ]
 
     def note_write(self, cell: Any) -> None:
         """A tensor is about to hold another value."""
@@ -185,6 +194,14 @@ class Recording:
                 parts.setdefault(use, []).append(number)
                 use = use.outer
         return parts
+
+    def written(self) -> list[Any]:
+        """The tensors from outside that were written to."""
+        return [cell for cell, _, _ in self._cells.values()]
+
+    def collecting(self) -> list[Leaf]:
+        """The ends of the tape whose gradients were added to, replaced or cleared."""
+        return list(self._leaves)
 
     def take_back(self) -> None:
         """Tensors and gradients from outside hold again what they held before."""

@@ -66,9 +66,11 @@ class Box(NamedTuple):
     about: str = ""
 
 
-def svg_of(explanation: Explanation, fold: bool | None = None) -> str:
+def svg_of(explanation: Explanation, fold: bool | str | None = None) -> str:
     """The drawing; see `Explanation.svg`."""
     data = explanation.data()
+    if fold == "kernels":
+        data = _by_kernels(data)
     values = {value["id"]: value for value in data["values"]}
     boxes = _boxes(data, values, fold)
     return _Drawing(boxes, values, data).text()
@@ -77,10 +79,30 @@ def svg_of(explanation: Explanation, fold: bool | None = None) -> str:
 # ----------------------------------------------------------------------------------------- what is drawn
 
 
-def _boxes(data: dict[str, Any], values: dict[str, Any], fold: bool | None) -> list[Box]:
+def _by_kernels(data: dict[str, Any]) -> dict[str, Any]:
+    """The data with kernels for groups: what was fused is one box."""
+    groups = [
+        {
+            **{"id": kernel["id"], "kind": "kernel", "parent": None, "count": 1, "class": ""},
+            "name": f"{_operations(data, kernel['id'])}  {kernel['microseconds']:.0f} µs, {kernel['share']:.0%}",
+        }
+        for kernel in data["kernels"]
+    ]
+    return {**data, "groups": groups, "nodes": [{**node, "group": node["kernel"]} for node in data["nodes"]]}
+
+
+def _operations(data: dict[str, Any], kernel: str) -> str:
+    """The names of a kernel's operations, four at most."""
+    names = [node["operation"] for node in data["nodes"] if node["kernel"] == kernel]
+    return " · ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
+
+
+def _boxes(data: dict[str, Any], values: dict[str, Any], fold: bool | str | None) -> list[Box]:
     """The boxes in the order of the computation, groups closed until there are few enough."""
     depths = [len(_chain(data, node["group"])) for node in data["nodes"]]
     deepest = max(depths, default=0)
+    if fold == "kernels":
+        return _closed(data, values, 0)
     if fold is False:
         return _closed(data, values, deepest)
     if fold is True:

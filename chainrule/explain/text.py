@@ -28,6 +28,7 @@ class _Tree:
         self.data = data
         self.values = {value["id"]: value for value in data["values"]}
         self.groups = {group["id"]: group for group in data["groups"]}
+        self.kernels = {kernel["id"]: kernel for kernel in data["kernels"]}
         self.open = len(data["nodes"]) <= WHOLE if everything is None else everything
         self.sizes: dict[str, int] = {}
         for node in data["nodes"]:
@@ -59,6 +60,12 @@ class _Tree:
                     break
             if shown and (self.open or node["group"] is None or node["failed"]):
                 self._add_node(place, node)
+        if data["kernels"]:
+            branch = root.add(Text("kernels, the slowest first", "dim"))
+            for kernel in sorted(data["kernels"], key=lambda kernel: -kernel["microseconds"])[:12]:
+                speed = f"  {kernel['gflops']:.0f} GFLOP/s" if kernel["gflops"] else ""
+                spent = f"{kernel['id']} {kernel['microseconds']:.1f} µs {kernel['share']:.1%}{speed}"
+                branch.add(Text.assemble((spent, "yellow"), f"  {kernel['name']}"))
         for value in data["outputs"]:
             root.add(Text.assemble(("result ", "dim"), self._value(self.values[value])))
         return root
@@ -94,6 +101,8 @@ class _Tree:
             return
         outputs = [self.values[x] for x in node["outputs"]]
         shown = node["substituted"] or node["formula"]
+        kernel = self.kernels.get(node["kernel"])
+        cost = "" if kernel is None else f"  {kernel['id']} {kernel['microseconds']:.1f} µs {kernel['share']:.1%}"
         line = f"  {node['line'][0].rpartition('/')[2]}:{node['line'][1]}" if node["line"] else ""
         names = ", ".join(x["id"] for x in outputs)
         head = Text.assemble(
@@ -103,6 +112,7 @@ class _Tree:
             f"({self._inputs(node)})  ",
             plain_formula(shown),
             (line, "dim"),
+            (cost, "yellow"),
         )
         branch = place.add(head)
         for value in outputs:

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,9 +158,12 @@ class Executable:
 
     Attributes:
         bound: the addresses of cells that are there, a list of whoever has last run it.
+        watch: where the times of a run go (`profile.py`), if somebody wants them; `clock` counts as the code does.
+        lowering: where each value is computed.
     """
 
     def __init__(self, at: Lowering) -> None:
+        self.lowering = at
         groups, when = scheduled([group for group in at.groups if does_something(group)])
         offsets, size = place_buffers(groups, when, at.buffers)
         self.rows = flattened(groups, when)
@@ -178,6 +181,7 @@ class Executable:
         self.held: list[Any] = []
         self.bound: list[int] | None = None
         self.watch: Array | None = None
+        self.clock: Callable[[], int] = int
         for buffer, slot in self.slots.items():
             if isinstance(buffer.origin, np.ndarray):
                 self.held.append(padded_copy(buffer.origin))
@@ -275,14 +279,18 @@ class Executable:
     def run(self) -> None:
         """Run the program on what the bases point to now. Raises CheckError if a check of numbers failed."""
         self.status[:] = 0
-        address = 0 if self.watch is None else int(self.watch.ctypes.data)
         for start, stop, call in self.segments:
             if call is None:
-                run_calls(self.table, start, stop, self.bases, self.scratch, small=self.small, profile=address)
+                run_calls(self.table, start, stop, self.bases, self.scratch, small=self.small, profile=self.watch)
                 if self.status[0]:
                     raise CheckError(self.builder.checks[int(self.status[0]) - 1])
-            else:
+            elif self.watch is None:
                 self._call_numpy(*call)
+            else:
+                begun = self.clock()
+                self._call_numpy(*call)
+                ended = self.clock()
+                self.watch[start, :3] = self.watch[start, 0] + ended - begun, begun, ended
 
     def _call_numpy(self, equation: Any, inputs: Sequence[View], outputs: Sequence[View]) -> None:
         arrays = [self.array(view) for view in inputs]

@@ -22,9 +22,12 @@ BARRIER, STOP, BEGIN, END = 1, 2, 4, 8
 HEAD_WORDS, MOVING_WORDS = 2, 5
 FIELDS = {
     "job": 0, "shut": 1, "threads": 2, "table": 3, "count": 4, "bases": 5, "shares": 6, "scratch": 7,
-    "scratch_bytes": 8, "profile": 9, "bases_count": 10, "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40,
+    "scratch_bytes": 8, "profile": 9, "bases_count": 10, "profile_words": 11,
+    "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40,
 }  # fmt: skip
 POOL_WORDS = 64
+#: What every thread reads once: see `_walk`.
+_COUNTS = ("threads", "count", "scratch_bytes", "bases_count", "profile_words")
 
 #: How often a waiting thread looks again before it sleeps: at a barrier, and between jobs.
 BARRIER_SPINS, JOB_SPINS = 4000, 12000
@@ -143,11 +146,14 @@ def _barrier() -> Code:
 def _walk() -> Code:
     """What every thread does: all calls of the table, its share of each.
 
+    Where a run is watched, `profile` has so many words for each call: the cycles that the first thread spent on it,
+    waiting included, and for each thread when it began and when it had done its parts.
+
     In a loop a thread has a copy of the addresses, in which it moves on what moves. `round` is how often it has come
     round: a counter of parts goes on counting, and each time every thread has taken one number too many from it.
     """
     code = Code("void", "walk", [("ptr", "%pool"), ("i64", "%thread")])
-    n = {name: code.load("i64", _field(code, name)) for name in ("threads", "count", "scratch_bytes", "bases_count")}
+    n = {name: code.load("i64", _field(code, name)) for name in _COUNTS}
     table, bases, shares, scratch, profile = (
         code.load("ptr", _field(code, name)) for name in ("table", "bases", "shares", "scratch", "profile")
     )
@@ -178,13 +184,17 @@ def _walk() -> Code:
     code.start(work)
     with code.when(code.op(f"icmp ne ptr {kernel}, null")):
         _parts(code, n["threads"], index, shares, parts, [kernel, numbers, mine])
+    entry = code.at(profile, "i64", code.op(f"mul i64 {index}, {n['profile_words']}"))
+    with code.when(watched):
+        own = code.at(entry, "i64", code.whole("add", code.whole("mul", "%thread", 2), 1))
+        code.store("i64", start, own)
+        code.store("i64", code.op("call i64 @llvm.readcyclecounter()"), code.at(own, "i64", "1"))
     wanted = code.op(f"icmp ne i64 {code.whole('and', flags, BARRIER)}, 0")
     together = code.op(f"and i1 {wanted}, {code.op(f'xor i1 {alone}, true')}")
     with code.when(together):
         code.do(f"call void @barrier(ptr %pool, i64 {n['threads']})")
     with code.when(watching):
         spent = code.op(f"sub i64 {code.op('call i64 @llvm.readcyclecounter()')}, {start}")
-        entry = code.at(profile, "i64", index)
         code.store("i64", code.op(f"add i64 {code.load('i64', entry)}, {spent}"), entry)
     with code.when(code.op(f"icmp ne i64 {code.whole('and', flags, END)}, 0")):
         done = code.whole("add", code.load("i64", "%round"), 1)

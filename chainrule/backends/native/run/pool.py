@@ -68,7 +68,7 @@ class Pool:
         self.busy = threading.Lock()
 
     def run(self, table: np.ndarray[Any, Any], start: int, stop: int, bases: np.ndarray[Any, Any], threads: int,
-            scratch: int, profile: int = 0) -> None:  # fmt: skip
+            scratch: int, profile: np.ndarray[Any, Any] | None = None) -> None:  # fmt: skip
         """Run the calls from start to stop of a table."""
         words, field = self.words, FIELDS
         scratch = -(-scratch // 4096) * 4096 + 192  # so that threads do not meet in the same cache sets
@@ -82,7 +82,8 @@ class Pool:
         words[field["table"]] = table.ctypes.data + 64 * start
         words[field["bases"]], words[field["shares"]] = bases.ctypes.data, self.shares.ctypes.data
         words[field["scratch"]], words[field["scratch_bytes"]] = self.scratch.ctypes.data, scratch
-        words[field["profile"]] = profile and profile + 8 * start
+        words[field["profile"]] = 0 if profile is None else profile[start:].ctypes.data
+        words[field["profile_words"]] = 0 if profile is None else profile.shape[1]
         words[field["bases_count"]] = len(bases)
         _driver()[1](words.ctypes.data)
 
@@ -140,7 +141,7 @@ def run_calls(
     scratch: int,
     *,
     small: bool = False,
-    profile: int = 0,
+    profile: np.ndarray[Any, Any] | None = None,
 ) -> None:
     """Run a stretch of a table of calls, on all threads unless it is small or they are busy."""
     pool = _pool

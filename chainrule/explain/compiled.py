@@ -1,0 +1,118 @@
+"""The compiled side: which kernel each operation became, what it costs, and who did what when.
+
+A compiled step is explained as its function is, in eager code; beside that its program runs a few times and every
+kernel is measured. The two are brought together by what both know of an operation: the line of the user's code, the
+primitive, the shapes. Where these do not tell operations apart they come in the same order; where there is another
+number of them than in the program, none is said to belong to a kernel.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from chainrule.backends.native.executable import Executable
+from chainrule.backends.native.lowering.groups import Inside, Memory
+from chainrule.backends.native.profile import Profile
+from chainrule.explain.explanation import Explanation
+from chainrule.explain.recording import Recording
+from chainrule.primitives.value import Symbol, Value
+from chainrule.program.graph import Equation
+
+
+def add_kernels(
+    found: Explanation, recording: Recording, step: Any, args: Sequence[Any], kwargs: Mapping[str, Any], runs: int
+) -> None:
+    """Measure the program of a compiled step and say which kernel each operation became. The runs are taken back."""
+    with _unchanged(recording):
+        step(*args, **kwargs)
+        runnable = step.program.runnable
+        executable: Executable | None = getattr(runnable, "executable", None)
+        if executable is None:
+            return  # another backend has no kernels
+        profile: Profile = step.profile(*args, runs=runs, **kwargs)
+    found.profile = profile
+    inside = sum(row.seconds for row in profile.rows) or 1.0
+    found.kernels = [
+        {
+            "id": f"k{row.number}",
+            "name": row.title,
+            "microseconds": row.seconds * 1e6,
+            "gflops": row.operations / row.seconds / 1e9 if row.operations and row.seconds else None,
+            "share": row.seconds / inside,
+            "parts": row.parts,
+        }
+        for row in sorted(profile.rows, key=lambda row: row.number)
+    ]
+    found.kernel_of = _matched(found.equations, _kernels_of(runnable.program.graph.equations, executable))
+
+
+@contextmanager
+def _unchanged(recording: Recording) -> Iterator[None]:
+    """What the step writes, as its recording knows, holds again afterwards what it held before."""
+    cells = [(cell, Value(cell.value.array.copy(), cell.value.source)) for cell in recording.written()]
+    leaves = [(leaf, leaf.gradient, leaf.spent) for leaf in recording.collecting()]
+    arrays = [None if gradient is None else gradient.value.array.copy() for _, gradient, _ in leaves]
+    try:
+        yield
+    finally:
+        for cell, value in cells:
+            cell.set_value(value)
+        for (leaf, gradient, spent), array in zip(leaves, arrays, strict=True):
+            leaf.gradient, leaf.spent = gradient, spent
+            if gradient is not None:
+                gradient.set_value(Value(array))
+
+
+def _kernels_of(equations: Sequence[Equation], executable: Executable) -> list[tuple[Equation, str | None]]:
+    """The kernel that computes each equation of a program; None for what is no work of its own."""
+    lowering = executable.lowering
+    place = {id(group): f"k{i}" for i, group in enumerate(executable.groups)}
+    computing = {x: place[id(g)] for g in lowering.groups if id(g) in place for x in g.values if isinstance(x, Symbol)}
+
+    def kernel(equation: Equation) -> str | None:
+        for symbol in equation.outputs:
+            where: Any = lowering.places.get(symbol)
+            if symbol in computing:
+                return computing[symbol]
+            if isinstance(where, Inside):
+                return place.get(id(where.group))
+            if isinstance(where, Memory) and not _is_view(equation, where, lowering.places):
+                writers = [place[id(g)] for g in lowering.writers.get(where.view.buffer, []) if id(g) in place]
+                if writers:
+                    return writers[-1]
+        return None
+
+    return [(equation, kernel(equation)) for equation in equations]
+
+
+def _is_view(equation: Equation, where: Memory, places: Mapping[Any, Any]) -> bool:
+    """Whether a result only is another look at the memory of an input."""
+    inputs = [places.get(x) for x in equation.inputs if isinstance(x, Symbol)]
+    return any(isinstance(x, Memory) and x.view.buffer is where.view.buffer for x in inputs)
+
+
+def _matched(shown: Sequence[Equation], compiled: Sequence[tuple[Equation, str | None]]) -> dict[int, str]:
+    """For the number of each equation that is shown the kernel of the same one in the program."""
+    mine: dict[Any, list[int]] = defaultdict(list)
+    theirs: dict[Any, list[str | None]] = defaultdict(list)
+    for number, equation in enumerate(shown):
+        mine[_key(equation)].append(number)
+    for equation, kernel in compiled:
+        theirs[_key(equation)].append(kernel)
+    found: dict[int, str] = {}
+    for key, numbers in mine.items():
+        kernels = theirs.get(key, [])
+        # All of them in one kernel: then their number does not matter.
+        same = set(kernels) if len(set(kernels)) == 1 else None
+        for i, number in enumerate(numbers):
+            kernel = kernels[0] if same else kernels[i] if len(kernels) == len(numbers) else None
+            if kernel is not None:
+                found[number] = kernel
+    return found
+
+
+def _key(equation: Equation) -> Any:
+    return equation.primitive.name, equation.line, tuple(tuple(x.shape) for x in equation.outputs)
