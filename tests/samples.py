@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.primitives import low_bits  # noqa: F401  (it registers itself)
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.random import write_state
 
@@ -33,6 +34,11 @@ def numbers(*shape: int, low: float = 0.3, high: float = 2.0, signs: bool = True
     size = int(np.prod(shape))
     values = low + (high - low) * (random.permutation(size) + 0.5) / max(size, 1)
     return (values * (random.choice([-1, 1], size) if signs else 1)).reshape(shape)
+
+
+def _small(*shape: int) -> Any:
+    """All kinds of bytes."""
+    return np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
 
 
 def layouts(**options: Any) -> list[Any]:
@@ -310,6 +316,8 @@ SAMPLES: dict[str, list[Sample]] = {
         Sample((numbers(3, 2).T, numbers(4, 3).T[::-1])),
         Sample((np.broadcast_to(numbers(2, 3), (4, 2, 3)), numbers(4, 3, 2)[::-1])),
     ],
+    "LowBitsMatMul": [Sample((numbers(n, 6), _small(5, 6), numbers(5, 1, seed=2))) for n in (1, 2, 7, 0)]
+    + [Sample((numbers(n, 64), _small(3, 2, 16), numbers(3, 2, 1, seed=2))) for n in (1, 5)],
     "Attention": attended("forward"),
     "AttentionGradient": attended("backward"),
     "Convolution": convolved("forward"),
@@ -347,7 +355,7 @@ _only: dict[tuple[str, ...], tuple[str, ...]] = {
         "Tanh", "Erf", "Erfc", "Lgamma", "Polygamma", "ScaledBessel", "Erfinv", "NormalQuantile", "Floor", "Round", "Convolution", "ConvolutionTranspose", "ConvolutionWeight",
         "Attention", "AttentionGradient", "RandomLogGamma", "RandomPoisson", "RandomBinomial", "RandomVonMises",
     ),
-    FLOATS[:2]: ("Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
+    FLOATS[:2]: ("LowBitsMatMul", "Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
     FLOATS + INTEGERS: (
         "Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "MatMul", "IndexAdd", "Fold", "WindowSum"
     ),

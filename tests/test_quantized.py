@@ -9,6 +9,8 @@ import pytest
 
 import chainrule
 from chainrule import models, nn
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.primitives.primitive import registry
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -126,3 +128,27 @@ def test_saving_tying_and_what_is_refused() -> None:
     ]:
         with pytest.raises(kind, match=says):
             wrong()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 40])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_compiled_reads_the_small_numbers_themselves(bits: int, rows: int) -> None:
+    """The matrix is not written out: the working memory is a small part of it. Eager and compiled agree."""
+    small = nn.QuantizedLinear(nn.Linear(300, 500), bits)
+    x = chainrule.randn(rows, 300)
+    run = chainrule.compile(lambda x: small(x).relu(), debug=True)
+    exact = x.double().numpy() @ small.dequantized().double().numpy().T + small.bias.numpy()
+    for y in (run(x), small(x).relu()):
+        np.testing.assert_allclose(y.numpy(), np.maximum(exact, 0), atol=2e-5)
+    assert run.program.executable.arena_bytes < 300 * 500
+    assert "in NumPy" not in run.explain()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_unequal_things_are_refused(bits: int) -> None:
+    small = nn.QuantizedLinear(nn.Linear(64, 5), bits)
+    apply = registry["LowBitsMatMul"].apply
+    with pytest.raises(ShapeError, match="few bits"):
+        apply(chainrule.ones(2, 63), small.numbers, small.scales)
+    with pytest.raises(DTypeError, match="int8"):
+        apply(chainrule.ones(2, 64), small.numbers.float(), small.scales)

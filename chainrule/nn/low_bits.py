@@ -18,17 +18,13 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import from_numpy
-from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
 from chainrule.nn.embedding import Embedding, embedding
 from chainrule.nn.linear import Linear, TransposedLinear, linear
 from chainrule.nn.module import Module
+from chainrule.primitives.low_bits import GROUP, LowBitsMatMul, unpacked
 from chainrule.tensor import Tensor
-
-GROUP = 32
-#: Up to so many rows of inputs, the products are made straight from the small numbers, without the whole matrix.
-FEW_ROWS = 4
 
 
 def to_int8(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,13 +54,6 @@ def to_int4(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (high * 16 + low + 8).astype("int8"), scales
 
 
-def _halves(packed: Tensor) -> tuple[Tensor, Tensor]:
-    """The lower and the upper number of each byte, as float32; by arithmetic, which compiled steps do natively."""
-    byte = packed.float()
-    high = (byte * (1 / 16)).floor()
-    return byte - 16 * high - 8, high
-
-
 class _Quantized(Module):
     """What both layers share: the numbers and their scales as buffers, and the matrix that they stand for."""
 
@@ -84,9 +73,9 @@ class _Quantized(Module):
         """The matrix (rows, inputs), float32; of other numbers than all, if they are given."""
         numbers = self.numbers if numbers is None else numbers
         scales = self.scales if scales is None else scales
-        if self.bits == 8:
-            return numbers.float() * scales
-        return (cat([*_halves(numbers)], -1) * scales).flatten(-2)[..., : self.inputs]
+        kept = self.numbers.shape[1:]
+        rows = unpacked(numbers.reshape(-1, *kept), scales.reshape(-1, *self.scales.shape[1:]))
+        return rows[:, : self.inputs].reshape(*numbers.shape[: numbers.ndim - len(kept)], self.inputs)
 
     def bytes_kept(self) -> int:
         """How much memory numbers and scales take."""
@@ -121,21 +110,14 @@ class QuantizedLinear(_Quantized):
         x = need_tensor(input, "a quantized linear layer")
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ShapeError(f"got {tuple(x.shape)}, expects (…, {self.in_features}).")
-        rows = x.reshape(-1, self.in_features)
-        if rows.shape[0] > FEW_ROWS:
+        if x.dtype.itemsize == 8:
             return linear(x, self.dequantized(), self.bias)
-        y = self._few(rows)
+        rows = x.float().reshape(-1, self.in_features)
+        if self.bits == 4 and self.inputs % GROUP:
+            rows = pad(rows, (0, -self.inputs % GROUP))
+        y: Tensor = LowBitsMatMul.apply(rows, self.numbers, self.scales)
         y = y if self.bias is None else y + self.bias
         return y.reshape(*x.shape[:-1], self.out_features)
-
-    def _few(self, x: Tensor) -> Tensor:
-        """Products and sums in one loop over the small numbers; the matrix is never written down."""
-        if self.bits == 8:
-            return (x.unsqueeze(1) * self.numbers.float()).sum(-1) * self.scales.squeeze(1)
-        groups = self.numbers.shape[1]
-        x = pad(x, (0, groups * GROUP - self.inputs)).reshape(-1, 1, groups, 2, GROUP // 2)
-        low, high = _halves(self.numbers)
-        return ((x[..., 0, :] * low + x[..., 1, :] * high) * self.scales).sum((-1, -2))
 
     def extra_repr(self) -> str:
         """The sizes."""

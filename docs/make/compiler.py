@@ -219,6 +219,9 @@ nearest float32, as the other way does, but in another order, and numbers below 
 products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded, either way.
 `CHAINRULE_HIDE_CPU_FEATURES=avx512bf16` switches it off.
 
+Weights in 8 and 4 bits are whole numbers with scales in memory and float32 in registers. With one input a nest walks
+along them; with more they are the A of a product, and packing widens them (`lowering/low_bits.py`).
+
 ## 6. Running (`backends/native/run/`)
 
 The program is a table: a function's address, the address of its numbers, how many *parts* its work has. Every thread

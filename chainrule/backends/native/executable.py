@@ -330,7 +330,8 @@ def describe(group: Group) -> str:
         depth = p.run[0] * math.prod(n for n, *_ in p.segments)
         pieces = f" in {p.splits} sums" if p.splits > 1 else ""
         groups = f" in {p.groups[0]} groups" if p.groups[0] > 1 else ""
-        product = f"product {rows}×{p.columns}×{depth}{groups}{pieces} → "
+        kind = f" of {p.scaled}" if p.scaled else ""
+        product = f"product {rows}×{p.columns}×{depth}{kind}{groups}{pieces} → "
     ops += ["Check"] * any(operand.reports for _, operand in group.nest.stores)
     listed = " ".join(ops[:6]) + (" …" if len(ops) > 6 else "")
     return f"{product}[{shape}]{reduced} {listed or 'copy'}  {group.nest.path}".rstrip()
@@ -345,10 +346,14 @@ def padded_copy(array: Array) -> Array:
 
 
 def estimated_operations(group: Group) -> int:
-    """About how much work a kernel is: what its contraction multiplies, and a few operations for each entry."""
+    """About how much work a kernel is: what its contraction multiplies, and a few operations for each entry.
+
+    A sum of products counts like a product.
+    """
     if group.loop is not None:  # its body stands in the table as well
         return 0 if group.ends else (group.loop.count - 1) * sum(map(estimated_operations, group.loop.groups))
     size = 1
     for extent in group.nest.extents:
         size *= extent
-    return size * 4 + (group.product.operations if group.product is not None else 0)
+    products = any(node.op == "Sum" and node.inputs[0].op == "Multiply" for node in group.nest.nodes)
+    return size * (2 if products else 4) + (group.product.operations if group.product is not None else 0)

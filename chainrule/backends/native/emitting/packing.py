@@ -17,13 +17,13 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.backends.native.emitting.tile import Tile, in_pairs
-from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.language.halves import widened
+from chainrule.backends.native.language.small_numbers import FOURS, four
+from chainrule.primitives.low_bits import GROUP
 
 #: Bytes of a float32 and of a pair.
 UNIT = 4
-#: Numbers of 4 bits that share a scale: half of them are in the lower, half in the upper halves of 16 bytes.
-GROUP = 32
 
 
 def packed_bytes(tile: Tile, tiles: int, segments: int, run: int) -> int:
@@ -148,19 +148,13 @@ class Packing:
     def _scaled(self, source: str, target: str, length: str, scale: str) -> None:
         """Numbers of 8 bits, or a group of numbers of 4, times their scale."""
         code, lanes, short = self.code, self.lanes.lanes, self.lanes.of("i8")
-        four = self.tile.scaled == "int4"
-        with code.loop("0", str(GROUP // 2) if four else length, str(lanes)) as k:
+        fours = self.tile.scaled == "int4"
+        with code.loop("0", str(GROUP // 2) if fours else length, str(lanes)) as k:
             byte = code.load(short.text, code.at(source, "i8", k.index), 1)
-            parts = halves_of_bytes(code, lanes, byte) if four else [byte]
+            kind = self.lanes.of("i32") if fours else short
+            parts = [four(code, op, lanes, byte) for op in FOURS] if fours else [byte]
             for i, part in enumerate(parts):
-                value = code.op(f"sitofp {short.text} {part} to {self.lanes.text}")
+                value = code.op(f"sitofp {kind.text} {part} to {self.lanes.text}")
                 value = code.op(f"fmul {self.lanes.text} {value}, {scale}")
                 place = code.at(target, "float", self.whole("add", k.index, i * GROUP // 2))
                 code.store(self.lanes.text, value, place, UNIT)
-
-
-def halves_of_bytes(code: Code, lanes: int, byte: str) -> list[str]:
-    """The two numbers from −8 to 7 in each byte: the lower half has 8 added to it, the upper one is as it is."""
-    kind = Lanes("i8", lanes)
-    low = code.op(f"sub {kind.text} {code.op(f'and {kind.text} {byte}, {kind.splat(15)}')}, {kind.splat(8)}")
-    return [low, code.op(f"ashr {kind.text} {byte}, {kind.splat(4)}")]

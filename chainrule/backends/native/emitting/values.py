@@ -13,6 +13,7 @@ from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.draws import DRAWS, draw
 from chainrule.backends.native.language.halves import EXACT, is_half, rounded
+from chainrule.backends.native.language.small_numbers import FOURS, four
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Nest, Node, Operand
 
 
@@ -178,6 +179,8 @@ class Values:
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
         if node.op in DRAWS:
             return draw(self.code, node.op, node.dtype, node.detail, width, inputs)
+        if node.op in FOURS:
+            return four(self.code, node.op, width, inputs[0])
         if node.op == "Cast":
             return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
         value = elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)

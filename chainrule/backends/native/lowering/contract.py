@@ -53,7 +53,7 @@ class Product:
         splits: into how many sums k is cut; more than one makes the first axis of the result.
         groups: (extent, stride in A, stride in B) of independent products on the same rows, whose columns lie side by
             side in the result: j of the nest behind is (group, column).
-        scaled: "int8" or "int4", if A is whole numbers of so many bits with scales; see `low_bits.py`.
+        scaled: "int8" or "int4", if A is whole numbers of so many bits with scales; see `primitives/low_bits.py`.
         scales: of these: where they are, and the strides along the rows and along the segments.
     """
 

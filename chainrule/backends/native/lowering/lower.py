@@ -22,6 +22,7 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
     contract,
     convolve,
     draws,
+    low_bits,
     moves,
     running,
     sorting,
