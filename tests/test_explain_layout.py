@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.optimize import isotonic_regression
 
-from chainrule.explain.page.groups import ROOT, lay_out_groups
+from chainrule.explain.page.groups import FEW, ROOT, Box, Group, Line, lay_out_groups
 from chainrule.explain.page.layout import LONG, Layout, arrange, spaced
 from chainrule.explain.page.mathematics import FormulaError, to_mathml
 from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, registry, whole_numbers
@@ -127,19 +127,41 @@ def test_lines_are_cut_at_the_borders_of_groups() -> None:
     groups = lay_out_groups(nested())
     shown = {place: set(group.boxes) for place, group in groups.items()}
     assert shown[ROOT] == {("value", 0), ("group", 0), ("node", 2)}
-    assert shown[0] == {("in", 0), ("value", 1), ("node", 0), ("group", 1), ("out", 3)}
-    assert shown[1] == {("in", 2), ("node", 1), ("out", 3)}
-    named = {
-        place: {(group.boxes[u], group.boxes[v], value) for u, v, value in group.lines}
-        for place, group in groups.items()
-    }
-    assert named[ROOT] == {
-        (("value", 0), ("group", 0), 0), (("group", 0), ("node", 2), 3), (("value", 0), ("node", 2), 0)
-    }  # fmt: skip
-    assert named[0] == {
-        (("in", 0), ("node", 0), 0), (("value", 1), ("node", 0), 1), (("node", 0), ("group", 1), 2), (("group", 1), ("out", 3), 3),
-    }  # fmt: skip
-    assert named[1] == {(("in", 2), ("node", 1), 2), (("node", 1), ("out", 3), 3)}
+    into = line_of(groups[ROOT], ("value", 0), ("group", 0))
+    out = line_of(groups[ROOT], ("group", 0), ("node", 2))
+    within = line_of(groups[0], ("node", 0), ("group", 1))
+    assert (into.values, out.values, within.values) == ([0], [3], [2])
+    assert shown[0] == {("in", into.port), ("value", 1), ("node", 0), ("group", 1), ("out", out.port)}
+    assert shown[1] == {("in", within.port), ("node", 1), ("out", out.port)}
+    assert line_of(groups[0], ("in", into.port), ("node", 0)).values == [0]
+    assert line_of(groups[0], ("group", 1), ("out", out.port)).values == [3]
+    assert line_of(groups[1], ("in", within.port), ("node", 1)).values == [2]
+    assert line_of(groups[1], ("node", 1), ("out", out.port)).values == [3]
+    assert line_of(groups[ROOT], ("value", 0), ("node", 2)).values == [0]
+    assert [len(groups[place].lines) for place in (ROOT, 0, 1)] == [3, 4, 2]
+
+
+def line_of(group: Group, start: Box, end: Box) -> Line:
+    """The only line between two boxes."""
+    (found,) = [line for line in group.lines if group.boxes[line.start] == start and group.boxes[line.end] == end]
+    return found
+
+
+def test_many_values_between_two_groups_share_a_port() -> None:
+    count = FEW + 1
+    groups = [
+        {"id": name, "kind": "module", "name": name, "class": "", "parent": None, "count": 1} for name in ("g0", "g1")
+    ]
+    first = [node(i, [0], i + 1, "g0") for i in range(count)]
+    second = [node(count + i, [i + 1], count + i + 1, "g1") for i in range(count)]
+    values = [value(i, "result" if i else "input") for i in range(2 * count + 1)]
+    found = lay_out_groups({"values": values, "nodes": [*first, *second], "groups": groups})
+    (shared,) = [line for line in found[ROOT].lines if found[ROOT].boxes[line.start] == ("group", 0)]
+    assert sorted(shared.values) == list(range(1, count + 1))
+    assert [box for box in found[0].boxes if box[0] == "out"] == [("out", shared.port)]
+    assert [box for box in found[1].boxes if box[0] == "in"] == [("in", shared.port)]
+    fewer = lay_out_groups({"values": values, "nodes": [*first[:FEW], *second[:FEW]], "groups": groups})
+    assert len([box for box in fewer[0].boxes if box[0] == "out"]) == FEW
 
 
 # ------------------------------------------------------------------------------------------------ formulas

@@ -226,7 +226,8 @@ def test_a_failed_computation_opens_at_what_failed(opened: Opened, tmp_path: Pat
     page = opened.show(chainrule.explain(model, chainrule.randn(2, 3)).html(), tmp_path)
     kind, place = chosen(page)
     assert kind == "node" and page.evaluate("place => Boolean(microscope.data.nodes[place].failed)", place)
-    assert "expected" in page.locator("#panel").inner_text()
+    panel = page.locator("#panel").inner_text()
+    assert "1 (Linear): got (2, 4), expects (…, 5)" in panel and "float32 [2, 4]" in panel
 
 
 def test_texts_of_the_data_are_no_html(opened: Opened, tmp_path: Path) -> None:

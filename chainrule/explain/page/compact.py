@@ -129,8 +129,8 @@ def _layout(group: Any) -> Data:
         for i, ((kind, place), (x, y)) in enumerate(zip(group.boxes, sizes.places, strict=True))
     ]
     lines = [
-        [u, v, value, *[round(number) for point in bends for number in point]]
-        for (u, v, value), bends in zip(group.lines, sizes.bends, strict=True)
+        [*line, *[round(number) for point in bends for number in point]]
+        for line, bends in zip(group.lines, sizes.bends, strict=True)
     ]
     return {"boxes": boxes, "lines": lines, "width": round(sizes.width), "height": round(sizes.height)}
 

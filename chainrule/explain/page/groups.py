@@ -3,13 +3,14 @@
 A group shows its own operations and its subgroups as boxes. A line from an operation in one group to one in another is
 cut at the borders between them: in the smallest group that holds both it joins two boxes; in each group on the way it
 runs to or from a *port* on the border. So every group can be laid out alone, and opening one never moves what is
-inside of another.
+inside of another. Where many values go from one box to another (all that a backward pass needs of the forward pass),
+they share one line and one port.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from chainrule.explain.page.layout import Layout, arrange
@@ -17,12 +18,23 @@ from chainrule.explain.page.layout import Layout, arrange
 #: Sizes of boxes.
 OPERATION_HEIGHT, LEAF_HEIGHT, GROUP_HEIGHT = 40, 28, 56
 #: Width of a character of a label, and what a box has besides.
-LETTER, SIDES = 7.6, 26
+LETTER, SIDES = 8.0, 26
+#: More values than this from one box to another share a line.
+FEW = 4
 
 Data = dict[str, Any]
-#: What a box is: ("node" | "value" | "group" | "in" | "out", its place in the data).
+#: What a box is: ("node" | "value" | "group", its place in the data), or ("in" | "out", the number of a port).
 Box = tuple[str, int]
 ROOT = -1
+
+
+class Line(NamedTuple):
+    """A line between two boxes, given by their places: the values that go along it, and the port where it ends."""
+
+    start: int
+    end: int
+    port: int
+    values: list[int]
 
 
 class Group(NamedTuple):
@@ -30,7 +42,7 @@ class Group(NamedTuple):
 
     boxes: list[Box]
     sizes: list[tuple[float, float]]
-    lines: list[tuple[int, int, int]]
+    lines: list[Line]
     layout: Layout
 
 
@@ -39,50 +51,56 @@ class _Contents:
 
     def __init__(self) -> None:
         self.time: dict[Box, float] = {}
-        self.lines: dict[tuple[Box, Box, int], None] = {}
+        self.lines: dict[tuple[Box, Box, int], dict[int, None]] = {}
 
     def add(self, box: Box, time: float) -> None:
         self.time[box] = min(time, self.time.get(box, time))
+
+    def join(self, start: Box, end: Box, port: int, value: int) -> None:
+        self.lines.setdefault((start, end, port), {})[value] = None
 
 
 def lay_out_groups(data: Data) -> dict[int, Group]:
     """Every group of an explanation's data laid out, by its place among the groups; `ROOT` is the whole."""
     known: dict[Any, Layout] = {}
-    return {place: _lay_out(data, content, known) for place, content in collect(data).items()}
+    titles = titles_of(data["groups"])
+    return {place: _lay_out(data, titles, content, known) for place, content in collect(data).items()}
 
 
-def _lay_out(data: Data, content: _Contents, known: dict[Any, Layout]) -> Group:
+def _lay_out(data: Data, titles: Sequence[str], content: _Contents, known: dict[Any, Layout]) -> Group:
     """One group laid out, or placed as one that is drawn alike: the blocks of a network are."""
     boxes = sorted(content.time, key=content.time.__getitem__)
     place = {box: i for i, box in enumerate(boxes)}
-    lines = [(place[u], place[v], value) for u, v, value in content.lines]
+    lines = [Line(place[u], place[v], port, list(values)) for (u, v, port), values in content.lines.items()]
     first = [i for i, (kind, _) in enumerate(boxes) if kind == "in"]
     last = [i for i, (kind, _) in enumerate(boxes) if kind == "out"]
-    sizes = [size_of(data, box) for box in boxes]
-    drawing = tuple(sizes), tuple((u, v) for u, v, _ in lines), tuple(first), tuple(last)
+    sizes = [size_of(data, titles, box) for box in boxes]
+    drawing = tuple(sizes), tuple((line.start, line.end) for line in lines), tuple(first), tuple(last)
     if drawing not in known:
         known[drawing] = arrange(*drawing)
     return Group(boxes, sizes, lines, known[drawing])
 
 
-def size_of(data: Data, box: Box) -> tuple[float, float]:
+def size_of(data: Data, titles: Sequence[str], box: Box) -> tuple[float, float]:
     """Width and height of a box that is not open."""
     kind, place = box
     if kind in ("in", "out"):
         return 0, 6
     if kind == "group":
         group = data["groups"][place]
-        name, what = title_of(group), group.get("class") or ""
-        return max(96, round(LETTER * max(len(name), len(what)) + SIDES + 14)), GROUP_HEIGHT
+        name, what = titles[place], group.get("class") or ""
+        return max(96, round(LETTER * max(len(name), len(what)) + SIDES + 18)), GROUP_HEIGHT
     if kind == "value":
         return max(40, round(LETTER * len(label_of(data["values"][place])) + SIDES - 6)), LEAF_HEIGHT
     return max(72, round(LETTER * len(data["nodes"][place]["operation"]) + SIDES)), OPERATION_HEIGHT
 
 
-def title_of(group: Data) -> str:
-    """A group's name with how many equal ones it stands for."""
-    count = group.get("count") or 1
-    return f"{group['name']} ×{count}" if count > 1 else str(group["name"])
+def titles_of(groups: Sequence[Data]) -> list[str]:
+    """Each group's name, as it is called within the group around it, with how many equal ones it stands for."""
+    names = {group["id"]: str(group["name"]) for group in groups}
+    short = [str(group["name"]).removeprefix(f"{names.get(group.get('parent'))}.") for group in groups]
+    counts = [group.get("count") or 1 for group in groups]
+    return [f"{name} ×{count}" if count > 1 else name for name, count in zip(short, counts, strict=True)]
 
 
 def label_of(value: Data) -> str:
@@ -117,9 +135,13 @@ def collect(data: Data) -> dict[int, _Contents]:
                 home[box] = ROOT if is_input else home["node", time]
     for box, place in home.items():
         _place(contents, chains, place, box, times[box])
-    for time, node in enumerate(data["nodes"]):
-        for value in dict.fromkeys(value_at[x] for x in node["inputs"]):
-            _draw(contents, chains, home, maker[value], ("node", time), value)
+    ways = [
+        _Way(chains, home, maker[value], ("node", time), value)
+        for time, node in enumerate(data["nodes"])
+        for value in dict.fromkeys(value_at[x] for x in node["inputs"])
+    ]
+    for way, port in zip(ways, _ports(ways), strict=True):
+        way.draw(contents, port)
     return contents
 
 
@@ -145,22 +167,46 @@ def _place(contents: dict[int, _Contents], chains: _Chains, group: int, box: Box
         contents[outer].add(("group", inner), time)
 
 
-def _draw(
-    contents: dict[int, _Contents], chains: _Chains, home: dict[Box, int], source: Box, target: Box, value: int
-) -> None:
-    """The line of a value from what made it to one operation that uses it, cut at the borders."""
-    out, into = chains.of(home[source]), chains.of(home[target])
-    common = 0
-    while common < min(len(out), len(into)) and out[common] == into[common]:
-        common += 1
-    start, end = [*_groups(out[common:]), source], [*_groups(into[common:]), target]
-    contents[out[common - 1]].lines[start[0], end[0], value] = None
-    for inner, box in zip(out[common:], start[1:], strict=True):
-        contents[inner].add(("out", value), float("inf"))
-        contents[inner].lines[box, ("out", value), value] = None
-    for inner, box in zip(into[common:], end[1:], strict=True):
-        contents[inner].add(("in", value), float("-inf"))
-        contents[inner].lines[("in", value), box, value] = None
+class _Way:
+    """The way of a value from what made it to one operation that uses it, cut at the borders of groups.
+
+    Attributes:
+        common: the smallest group that holds both.
+        start, end: the boxes on either side, from the one that `common` shows inwards.
+    """
+
+    def __init__(self, chains: _Chains, home: dict[Box, int], source: Box, target: Box, value: int) -> None:
+        self.value = value
+        out, into = chains.of(home[source]), chains.of(home[target])
+        shared = 0
+        while shared < min(len(out), len(into)) and out[shared] == into[shared]:
+            shared += 1
+        self.common, self.left, self.entered = out[shared - 1], out[shared:], into[shared:]
+        self.start, self.end = [*_groups(self.left), source], [*_groups(self.entered), target]
+
+    def draw(self, contents: dict[int, _Contents], port: int) -> None:
+        """Add the parts of the line to the groups that they are in."""
+        contents[self.common].join(self.start[0], self.end[0], port, self.value)
+        for group, box in zip(self.left, self.start[1:], strict=True):
+            contents[group].add(("out", port), float("inf"))
+            contents[group].join(box, ("out", port), port, self.value)
+        for group, box in zip(self.entered, self.end[1:], strict=True):
+            contents[group].add(("in", port), float("-inf"))
+            contents[group].join(("in", port), box, port, self.value)
+
+
+def _ports(ways: Sequence[_Way]) -> list[int]:
+    """A number for each way: few values between two boxes have one each, many have one together."""
+    between: dict[tuple[int, Box, Box], set[int]] = {}
+    for way in ways:
+        between.setdefault((way.common, way.start[0], way.end[0]), set()).add(way.value)
+    numbers: dict[Any, int] = {}
+    found = []
+    for way in ways:
+        ends = way.common, way.start[0], way.end[0]
+        key = (*ends, way.value) if len(between[ends]) <= FEW else ends
+        found.append(numbers.setdefault(key, len(numbers)))
+    return found
 
 
 def _groups(places: Iterable[int]) -> list[Box]:

@@ -67,8 +67,8 @@ function rounded(x, y, w, h, radius) {
 /** Lines wear the colour of what is chosen or under the pointer. */
 function lineIsLit(line) {
   const lit = item => item && (
-    (item.kind === "node" && (maker.get(line.value) === item.place || (line.to.kind === "node" && line.to.place === item.place))) ||
-    (item.kind === "value" && line.value === item.place));
+    (item.kind === "node" && (nodes[item.place].outputs.some(value => line.values.includes(value)) || same(line.to, item))) ||
+    (item.kind === "value" && line.values.includes(item.place)));
   return lit(state.hovered) || lit(state.chosen);
 }
 
@@ -77,7 +77,7 @@ function drawLines(lines) {
   for (const line of lines) {
     const isLit = lineIsLit(line);
     if (line.twin && !isLit) continue;
-    const path = isLit ? lit : isKnown(line.value) ? plain : late;
+    const path = isLit ? lit : line.values.some(isKnown) ? plain : late;
     if (line.back) drawBackwards(path, line.points);
     else drawForwards(path, line.points);
   }

@@ -62,7 +62,7 @@ function failure({ message, came, expected }) {
   const box = make("div", { class: "wrong-box", role: "note" }, make("p", { class: "wrong" }, message ?? "This operation failed."));
   const facts = make("dl", { class: "facts" });
   for (const [name, text] of [["came", came], ["expected", expected]]) {
-    if (text !== undefined) facts.append(make("dt", {}, name), make("dd", {}, typeof text === "string" ? text : JSON.stringify(text)));
+    if (text !== undefined && text !== message) facts.append(make("dt", {}, name), make("dd", {}, typeof text === "string" ? text : JSON.stringify(text)));
   }
   box.append(facts);
   return box;
@@ -236,7 +236,7 @@ function aboutGroup(place) {
   const rows = [["class", group.class], ["kind", group.kind], ["equal ones", group.count > 1 ? group.count : undefined], ["operations", operationsIn.get(place) ?? 0]];
   for (const [name, value] of rows) if (value !== undefined) facts.append(make("dt", {}, name), make("dd", {}, String(value)));
   return [
-    make("h2", {}, groupTitle(group)), pathLine(item), facts,
+    make("h2", {}, group.count > 1 ? `${group.name} ×${group.count}` : group.name), pathLine(item), facts,
     make("button", { onclick: () => toggle(place) }, state.open.has(place) ? "Fold" : "Open"),
     ...blockGradient(group),
   ].filter(Boolean);

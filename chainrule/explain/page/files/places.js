@@ -53,18 +53,18 @@ function placeInside(group) {
     box.y = (top + bottom - box.h) / 2;
     return box;
   });
-  const lines = (layout.lines ?? []).map(([from, to, value, ...bends]) => {
+  const lines = (layout.lines ?? []).map(([from, to, port, carried, ...bends]) => {
     const points = [];
     for (let i = 0; i < bends.length; i += 2) points.push([toX(bends[i]), toY(bends[i + 1])]);
-    return { from: boxes[from], to: boxes[to], way: `${from} ${to}`, value, points, back: from > to };
+    return { from: boxes[from], to: boxes[to], way: `${from} ${to}`, port, values: carried, points, back: from > to };
   });
   const drawn = new Set();
   for (const line of lines) {
     // Several values may go the same way.
     line.twin = drawn.has(line.way) && !line.from.inner && !line.to.inner;
     drawn.add(line.way);
-    line.points.unshift(endOf(line.from, line.value, "out"));
-    line.points.push(endOf(line.to, line.value, "in"));
+    line.points.unshift(endOf(line.from, line.port, "out"));
+    line.points.push(endOf(line.to, line.port, "in"));
     const xs = line.points.map(p => p[0]), ys = line.points.map(p => p[1]);
     line.bounds = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
   }
@@ -73,12 +73,12 @@ function placeInside(group) {
 }
 
 /** Where a line meets a box: at its side, or at the port of an open group. */
-function endOf(box, value, side) {
+function endOf(box, number, side) {
   const x = side === "out" ? box.x + box.w : box.x;
   if (box.kind === "in") return [box.x - PAD, box.y + box.h / 2];
   if (box.kind === "out") return [box.x + PAD, box.y + box.h / 2];
   if (!box.inner) return [x, box.y + box.h / 2];
-  const port = box.inner.known.get(side + value);
+  const port = box.inner.known.get(side + number);
   return [x, box.y + HEADER + (port ? port.y + port.h / 2 : box.inner.height / 2)];
 }
 

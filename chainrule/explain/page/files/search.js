@@ -5,7 +5,7 @@ const MOST_FOUND = 40;
 let results = [], active = -1;
 
 const searchable = [
-  ...groups.map((group, place) => ({ item: { kind: "group", place }, text: `${groupTitle(group)} ${group.class ?? ""}` })),
+  ...groups.map((group, place) => ({ item: { kind: "group", place }, text: `${group.name} ${classOf(group)}` })),
   ...[...homeOfValue.keys()].filter(place => values[place].name).map(place => ({ item: { kind: "value", place }, text: values[place].name })),
   ...nodes.map((node, place) => ({ item: { kind: "node", place }, text: `${node.operation}${node.line ? ` ${files[node.line[0]]}:${node.line[1]}` : ""}` })),
 ].map(entry => ({ ...entry, words: `${entry.text} ${pathOf(entry.item)}`.toLowerCase() }));

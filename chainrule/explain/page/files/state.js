@@ -19,7 +19,7 @@ for (const node of [...nodes, ...gradientNodes]) {
   node.outputs ??= [];
 }
 
-const ROOT = -1;
+const ROOT = -1;  // the group that is the whole
 const maker = new Map(), users = new Map(), madeBackward = new Set(gradientNodes.flatMap(node => node.outputs));
 nodes.forEach((node, place) => {
   for (const value of node.outputs) maker.set(value, place);
@@ -63,7 +63,12 @@ function childrenOf(group) {
   return (layouts[group].boxes ?? []).filter(([kind]) => kind < 3).map(([kind, place]) => ({ kind: ["node", "value", "group"][kind], place }));
 }
 
-const groupTitle = group => (group.count > 1 ? `${group.name} ×${group.count}` : group.name);
+/** A group's name as it is called within the group around it, with how many equal ones it stands for. */
+function groupTitle(group) {
+  const around = groups[group.parent ?? ROOT]?.name;
+  const name = around && group.name.startsWith(`${around}.`) ? group.name.slice(around.length + 1) : group.name;
+  return group.count > 1 ? `${name} ×${group.count}` : name;
+}
 /** What a group is, where its name does not say that already. */
 const classOf = group => (group.class && group.class !== group.name ? group.class : "");
 const counted = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
