@@ -16,12 +16,12 @@ import chainrule
 from chainrule.explain.page.settings import plain
 from chainrule.explain.page.sources import INTERPRETER, scripts
 from chainrule.nn import functional as F
-from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, registry, whole_numbers
+from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, low_bits, registry, whole_numbers
 from chainrule.primitives import random as draws
 from chainrule.primitives.indexing import ARRAY, Range
 from tests.samples import SAMPLES, TYPES, Sample
 
-assert attention and bessel and control and gamma and linear_algebra and draws and whole_numbers, (
+assert attention and bessel and control and gamma and linear_algebra and low_bits and draws and whole_numbers, (
     "registered when loaded"
 )
 pytestmark = pytest.mark.browser

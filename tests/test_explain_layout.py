@@ -14,10 +14,10 @@ from scipy.optimize import isotonic_regression
 from chainrule.explain.page.groups import FEW, ROOT, Box, Group, Line, lay_out_groups
 from chainrule.explain.page.layout import LONG, Layout, arrange, spaced
 from chainrule.explain.page.mathematics import FormulaError, to_mathml
-from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, registry, whole_numbers
+from chainrule.primitives import attention, bessel, control, gamma, linear_algebra, low_bits, registry, whole_numbers
 from chainrule.primitives import random as draws
 
-assert attention and bessel and control and gamma and linear_algebra and draws and whole_numbers, (
+assert attention and bessel and control and gamma and linear_algebra and low_bits and draws and whole_numbers, (
     "registered when loaded"
 )
 

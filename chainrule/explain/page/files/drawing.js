@@ -5,7 +5,7 @@ let palette = {}, picture = { width: 0, height: 0 }, waiting = false;
 
 const KINDS = {
   elementwise: "Add Subtract Multiply Divide FloorDivide Remainder Power Maximum Minimum Arctan2 Negate Exp Expm1 Log Log1p Sqrt Rsqrt Sin Cos Arcsin Arctan Tanh Erf Erfc Absolute Sign Floor Round Equal Less LessEqual Where BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Lgamma Polygamma Erfinv NormalQuantile",
-  product: "MatMul Convolution ConvolutionTranspose ConvolutionWeight Attention AttentionGradient Solve Det SlogDet Cholesky QR Eigh SVD",
+  product: "MatMul LowBitsMatMul Convolution ConvolutionTranspose ConvolutionWeight Attention AttentionGradient Solve Det SlogDet Cholesky QR Eigh SVD",
   reduction: "Sum Product Amax Argmax CumulativeSum CumulativeArgmax Sort SearchSorted",
   move: "Cast Broadcast Reshape Permute Flip Pad Concatenate Index IndexAdd IndexUpdate IndexReduce",
   window: "Windows Fold WindowSum MaxPool",

@@ -38,6 +38,18 @@ Object.assign(meanings, {
     return [matmul(x.data, y.data, sizeOf(x.shape.slice(0, -2)), m, k, y.shape.at(-1))];
   },
 
+  /** X·Wᵀ with W = scales·numbers. In 4 bits a byte holds two numbers: the lower half with 8 added, and the upper half;
+   *  all lower ones of a group come first. */
+  LowBitsMatMul: ([x, numbers, scales]) => {
+    const [count, inputs] = x.shape, four = numbers.shape.length === 3;
+    const weight = Float64Array.from({ length: numbers.shape[0] * inputs }, (_, i) => {
+      if (!four) return numbers.data[i] * scales.data[Math.floor(i / inputs)];
+      const group = Math.floor(i / 32), byte = numbers.data[group * 16 + (i % 16)], upper = Math.floor(byte / 16);
+      return (i % 32 < 16 ? byte - 16 * upper - 8 : upper) * scales.data[group];
+    });
+    return [matmul(x.data, weight, 1, count, inputs, numbers.shape[0], true)];
+  },
+
   /** softmax(scale·q·kᵀ + bias)·v, the logarithm of the sums, and what rounding takes from that. */
   Attention: ([q, k, v, bias], settings, forms) => {
     const { count, rows, keys, values, scores } = scoresOf(q, k, v, bias, settings);
