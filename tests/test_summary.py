@@ -30,9 +30,8 @@ NEEDED: dict[str, dict[str, Any]] = {
 def of_entry(entry: Entry) -> tuple[nn.Module, Any]:
     with skip_filling():
         model = entry.build(**NEEDED.get(entry.name, {}))
-    words = bool({"text", "pairs"} & set(entry.data))
     sizes = [entry.input] * (2 if "pairs" in entry.data else 1)
-    return model, summary(model, size=sizes, dtype="int64" if words else "float32")
+    return model, summary(model, size=sizes, dtype="int64" if entry.reads_tokens else "float32")
 
 
 @pytest.mark.parametrize("name", entries())
@@ -161,6 +160,8 @@ def test_it_is_shown_as_text_as_html_and_in_the_terminal(capsys: Any) -> None:
 
 
 def test_mistakes_are_explained() -> None:
+    with pytest.raises(ValueError, match="is a shape; inputs are tensors"):
+        summary(nn.Linear(2, 1), (1, 2))
     with pytest.raises(ValueError, match="give inputs, or the size of one sample"):
         summary(nn.Linear(2, 2))
     with pytest.raises(chainrule.ShapeError, match="3"):

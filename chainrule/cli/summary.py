@@ -44,9 +44,8 @@ def summary(
     sample = entry.input if size is None else _shape(size)
     with skip_filling():
         network = create(model, **options)
-    words = {"text", "pairs"} & set(entry.data)
     sizes = [sample, sample] if "pairs" in entry.data else [sample]
-    found = summarise(network, size=sizes, batch=batch, dtype="int64" if words else "float32")
+    found = summarise(network, size=sizes, batch=batch, dtype="int64" if entry.reads_tokens else "float32")
     if as_json:
         typer.echo(found.json())
     else:

@@ -154,7 +154,7 @@ def summary(
     receptive field is that of square windows; after what is not followed (a transposed convolution, a window outside
     of a module) it is left out.
 
-    Raises ShapeError as the model does, ValueError if neither inputs nor a size are given.
+    Raises ShapeError as the model does, ValueError if neither inputs nor a size are given, or a shape as an input.
 
     >>> from chainrule import models
     >>> found = summary(models.LeNet5(), size=(1, 32, 32))
@@ -165,6 +165,11 @@ def summary(
     """
     if bool(inputs) == (size is not None):
         raise ValueError("summary: give inputs, or the size of one sample: summary(model, size=(3, 224, 224)).")
+    if any(isinstance(x, tuple | list) and x and all(isinstance(n, int) for n in x) for x in inputs):
+        raise ValueError(
+            f"summary: {inputs[0]!r} is a shape; inputs are tensors. Give the shape of one sample, without the batch, as "
+            "size=(3, 224, 224)."
+        )
     if size is not None:
         shapes = [tuple(s) for s in size] if size and not isinstance(size[0], int) else [tuple(size)]
         forms = [(batch, *shape) for shape in shapes]

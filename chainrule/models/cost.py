@@ -38,7 +38,7 @@ def cost_of(entry: Entry) -> Cost:
     """
     with skip_filling():
         model = entry.build()
-    dtype = "int64" if "text" in entry.data else "float32"
+    dtype = "int64" if entry.reads_tokens else "float32"
     return Cost(sum(p.numel() for p in model.parameters()), count_flops(model, (1, *entry.input), dtype))
 
 

@@ -105,6 +105,15 @@ class Entry:
     hub: HubFormat | None = None
 
     @property
+    def reads_tokens(self) -> bool:
+        """Whether its input is whole numbers that stand for pieces of text.
+
+        >>> find("decoder").reads_tokens, find("lenet5").reads_tokens
+        (True, False)
+        """
+        return not {"text", "labelled texts", "pairs"}.isdisjoint(self.data)
+
+    @property
     def options(self) -> dict[str, Any]:
         """The names of all options with their defaults; `inspect.Parameter.empty` where one must be given.
 
