@@ -167,8 +167,8 @@ def summary(
         raise ValueError("summary: give inputs, or the size of one sample: summary(model, size=(3, 224, 224)).")
     if any(isinstance(x, tuple | list) and x and all(isinstance(n, int) for n in x) for x in inputs):
         raise ValueError(
-            f"summary: {inputs[0]!r} is a shape; inputs are tensors. Give the shape of one sample, without the batch, as "
-            "size=(3, 224, 224)."
+            f"summary: {inputs[0]!r} is a shape; inputs are tensors. Give the shape of one sample, without the batch, "
+            "as size=(3, 224, 224)."
         )
     if size is not None:
         shapes = [tuple(s) for s in size] if size and not isinstance(size[0], int) else [tuple(size)]
