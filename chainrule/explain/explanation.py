@@ -24,6 +24,9 @@ from chainrule.primitives.value import Array, Symbol
 from chainrule.program.graph import Equation
 from chainrule.version import __version__
 
+#: Of computations with more operations than this only arrays with few entries are shown by their numbers.
+LARGE, FEW = 1000, 8
+
 
 class Explanation:
     """What a computation did, value by value and operation by operation.
@@ -73,6 +76,8 @@ class Explanation:
         self.kernels: list[dict[str, Any]] = []
         self.kernel_of: dict[int, str] = {}
         self.profile: Profile | None = None
+        self._data: dict[str, Any] | None = None
+        self._summaries: dict[int, tuple[Array, dict[str, Any] | None]] = {}
 
     def _in_order(self, first: Sequence[Symbol]) -> list[Symbol]:
         """All values, each where it is first used or made."""
@@ -195,7 +200,16 @@ class Explanation:
     # ------------------------------------------------------------------------------------- as data
 
     def data(self) -> dict[str, Any]:
-        """Everything as dictionaries and lists, ready for JSON; see docs/microscope.md for the keys."""
+        """Everything as dictionaries and lists, ready for JSON; see docs/microscope.md for the keys.
+
+        Made once: whoever wants to change it makes a copy.
+        """
+        if self._data is None:
+            self._data = self._made_data()
+            self._summaries.clear()
+        return self._data
+
+    def _made_data(self) -> dict[str, Any]:
         failed = self.failure
         nodes = [self._node(number, equation) for number, equation in enumerate(self.equations)]
         if failed is not None:
@@ -222,10 +236,10 @@ class Explanation:
 
     def _value(self, symbol: Symbol) -> dict[str, Any]:
         array = self.arrays.get(symbol)
-        shown = {"numbers": None, "statistics": None} if array is None else summarised(array)
-        gradient = None if self.walk is None else summarised(self.walk.gradients.get(symbol))
+        shown = {"numbers": None, "statistics": None} if array is None else self._summarised(array)
+        gradient = None if self.walk is None else self._summarised(self.walk.gradients.get(symbol))
         if gradient is not None and self.walk is not None:
-            gradient["paths"] = self.walk.meetings.get(symbol, 1)
+            gradient = {**gradient, "paths": self.walk.meetings.get(symbol, 1)}
         return {
             "id": self.ids[symbol],
             "name": self.names.get(symbol),
@@ -237,6 +251,15 @@ class Explanation:
             "histogram": None if array is None else histogram(array),
             "gradient": gradient,
         }
+
+    def _summarised(self, array: Array | None) -> dict[str, Any] | None:
+        """Numbers and statistics of an array; what comes again (as an upstream gradient, say) is looked at once."""
+        if array is None:
+            return None
+        known = self._summaries.get(id(array))
+        if known is None:
+            known = self._summaries[id(array)] = array, summarised(array, SMALL if len(self) <= LARGE else FEW)
+        return known[1]
 
     def _node(self, number: int, equation: Equation) -> dict[str, Any]:
         known = [self.arrays.get(x) if isinstance(x, Symbol) else x for x in equation.inputs]
@@ -269,9 +292,9 @@ class Explanation:
             None
             if went is None
             else {
-                "upstream": summarised(upstream[0]) if len(upstream) == 1 else None,
+                "upstream": self._summarised(upstream[0]) if len(upstream) == 1 else None,
                 **self.local(equation, position),
-                "downstream": summarised(went),
+                "downstream": self._summarised(went),
             }
             for position, went in enumerate(downstream)
         ]
