@@ -68,6 +68,7 @@ def train(
       chainrule train rnn_translator --data dates
       chainrule train rnn_classifier --data reviews.csv --target stars
       chainrule train ppo --data cartpole
+      chainrule train ddpm --data mnist --set conditional=true
       chainrule train mlp --optimizer sgd --lr 0.1 --set hidden=64,32 --output runs/mine
       chainrule train --resume runs/mine
 
@@ -78,6 +79,7 @@ def train(
       best.safetensors  the weights of the epoch with the least validation loss
       checkpoint-…      what --resume needs
       summary.json      the test figures
+      samples/          what a generative model draws as it learns
       report.html       all of it on one page, with curves and examples
     """
     from chainrule.rl.deep.recipes import agent_names

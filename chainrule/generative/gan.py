@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.compiler.function import compile
 from chainrule.errors import ShapeError
-from chainrule.functions.pieces import stack
-from chainrule.nn.losses.generative import KINDS, discriminator_loss, generator_loss, gradient_penalty
+from chainrule.generative.turns import Turns
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import randn
 from chainrule.tensor import Tensor
@@ -91,13 +90,6 @@ class GAN:
         clip: float | None = None,
         average: float = 0.0,
     ) -> None:
-        if loss not in KINDS:
-            raise ValueError(f"GAN: the loss is one of {', '.join(map(repr, KINDS))}, got {loss!r}.")
-        if noise < 1 or not penalty >= 0 or not 0 <= average < 1 or (clip is not None and not clip > 0):
-            raise ValueError(
-                "GAN: noise is 1 or more, the penalty not negative, the average's decay in [0, 1) and clip greater "
-                f"than 0, got {noise}, {penalty}, {average} and {clip}."
-            )
         _check_parameters("generator", generator, generator_optimizer)
         _check_parameters("discriminator", discriminator, discriminator_optimizer)
         self.generator, self.discriminator = generator, discriminator
@@ -105,22 +97,29 @@ class GAN:
         self.noise, self.loss, self.penalty, self.clip, self.average = noise, loss, penalty, clip, average
         self.averaged = deepcopy(generator).eval() if average else generator
         self.history: list[Round] = []
-        self._compiled = compile(_Step(self).run)
+        turns = Turns(
+            generator, discriminator, (generator_optimizer, discriminator_optimizer), noise,
+            loss=loss, penalty=penalty, clip=clip, average=average, averaged=self.averaged,
+        )  # fmt: skip
+        self._compiled = compile(turns.run)
 
-    def round(self, real: Tensor) -> Round:
+    def round(self, real: Tensor, labels: Tensor | None = None) -> Round:
         """Train on real samples (k, N, *shape): k steps of the discriminator, then one of the generator.
 
-        The codes are drawn by the generator of random numbers. Raises ShapeError for fewer than three dimensions.
+        labels: (k, N), given to both networks as a second argument, where they take one. The codes are drawn by
+        the generator of random numbers. Raises ShapeError for fewer than three dimensions.
         """
         if real.ndim < 3 or not len(real):
             raise ShapeError(f"GAN.round: real samples are (steps, N, *shape), got {tuple(real.shape)}.")
-        measured = Round(*self._compiled(real).tolist())
+        if labels is not None and tuple(labels.shape) != tuple(real.shape[:2]):
+            raise ShapeError(f"GAN.round: labels are {tuple(real.shape[:2])}, got {tuple(labels.shape)}.")
+        measured = Round(*self._compiled(real, labels).tolist())
         self.history.append(measured)
         return measured
 
     def fit(
         self,
-        draw: Callable[[int, int], Tensor],
+        draw: Callable[[int, int], Any],
         rounds: int,
         batch: int = 128,
         discriminator_steps: int = 1,
@@ -130,86 +129,35 @@ class GAN:
     ) -> None:
         """Train for some rounds.
 
-        draw: real samples, (k, N, *shape) of k and N. after_round: called with the number of the round, from 1, such
-        as to step schedules. doctor: sees the losses and gradients of each round, and at the end generated samples
-        beside real ones.
+        draw: real samples, (k, N, *shape) of k and N, or a pair of them and their labels (k, N).
+        after_round: called with the number of the round, from 1, such as to step schedules.
+        doctor: sees the losses and gradients of each round, and at the end generated samples beside real ones.
         """
         for number in range(1, rounds + 1):
-            measured = self.round(draw(discriminator_steps, batch))
+            measured = self.round(*_pair(draw(discriminator_steps, batch)))
             if doctor is not None:
                 doctor.observe_adversaries(self.loss, measured.discriminator_loss, measured.generator_gradient)
             if after_round is not None:
                 after_round(number)
         if doctor is not None:
-            doctor.observe_generator(self.sample(SHOWN), draw(1, SHOWN)[0])
+            real, labels = _pair(draw(1, SHOWN))
+            doctor.observe_generator(self.sample(SHOWN, None if labels is None else labels[0]), real[0])
 
-    def sample(self, count: int) -> Tensor:
-        """New samples, (count, *shape), of the averaged generator in evaluation mode."""
+    def sample(self, count: int, labels: Tensor | None = None) -> Tensor:
+        """New samples, (count, *shape), of the averaged generator in evaluation mode; labels: (count,)."""
         before = self.averaged.training
+        told = () if labels is None else (labels,)
         try:
             with no_grad():
-                made: Tensor = self.averaged.eval()(randn(count, self.noise))
+                made: Tensor = self.averaged.eval()(randn(count, self.noise), *told)
                 return made
         finally:
             self.averaged.train(before)
 
 
-class _Step:
-    """What is compiled: a round. It reads nothing that changes from round to round in Python, as the history does."""
-
-    def __init__(self, gan: GAN) -> None:
-        self.generator, self.discriminator, self.averaged = gan.generator, gan.discriminator, gan.averaged
-        self.generator_optimizer, self.discriminator_optimizer = gan.generator_optimizer, gan.discriminator_optimizer
-        self.noise, self.loss, self.penalty, self.clip, self.average = (
-            gan.noise, gan.loss, gan.penalty, gan.clip, gan.average
-        )  # fmt: skip
-
-    def run(self, real: Tensor) -> Tensor:
-        """Losses and lengths of gradients, in the order of `Round`."""
-        for i in range(len(real)):
-            judged, slope = self._discriminator_step(real[i])
-        made, push = self._generator_step(real.shape[1])
-        if self.average:
-            self._follow()
-        return stack([judged, made, slope, push])
-
-    def _discriminator_step(self, real: Tensor) -> tuple[Tensor, Tensor]:
-        with no_grad():
-            made = self.generator(randn(real.shape[0], self.noise))
-        self.discriminator_optimizer.zero_grad()
-        judged = discriminator_loss(self.discriminator(real), self.discriminator(made), self.loss)
-        total = judged
-        if self.penalty:
-            total = judged + self.penalty * gradient_penalty(self.discriminator, real, made)
-        total.backward()
-        slope = _length(self.discriminator)
-        self.discriminator_optimizer.step()
-        if self.clip is not None:
-            with no_grad():
-                for parameter in self.discriminator.parameters():
-                    parameter.clamp_(-self.clip, self.clip)
-        return judged.detach(), slope
-
-    def _generator_step(self, count: int) -> tuple[Tensor, Tensor]:
-        self.generator_optimizer.zero_grad()
-        loss = generator_loss(self.discriminator(self.generator(randn(count, self.noise))), self.loss)
-        loss.backward(inputs=list(self.generator.parameters()))  # none for the discriminator
-        push = _length(self.generator)
-        self.generator_optimizer.step()
-        return loss.detach(), push
-
-    @no_grad()
-    def _follow(self) -> None:
-        for mean, parameter in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(parameter, 1 - self.average)
-        for copy, buffer in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
-            copy.copy_(buffer)
-
-
-def _length(network: nn.Module) -> Tensor:
-    """The Euclidean length of all gradients together."""
-    squares = [p.grad.detach().float().square().sum() for p in network.parameters() if p.grad is not None]
-    return stack(squares).sum().sqrt()
+def _pair(drawn: Any) -> tuple[Tensor, Tensor | None]:
+    """Samples and labels of what was drawn."""
+    return (drawn[0], drawn[1]) if isinstance(drawn, tuple | list) else (drawn, None)
 
 
 def _check_parameters(name: str, network: nn.Module, optimizer: Optimizer) -> None:

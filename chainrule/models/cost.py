@@ -14,6 +14,7 @@ from chainrule.nn.module import Module
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.program.graph import Equation
+from chainrule.random import default_generator
 
 
 class Cost(NamedTuple):
@@ -57,6 +58,10 @@ def count_flops(model: Module, shape: Sequence[int], dtype: Any = "float32") -> 
 
 def traced(model: Module, shape: Sequence[int], dtype: Any = "float32") -> tuple[list[Equation], tuple[int, ...]]:
     """What a module computes for an input of this shape, operation by operation, and the shape of its output."""
-    with tracing(Trace()) as trace:
-        output = model(Primitive.make_tensor(trace.new_input(tuple(shape), as_dtype(dtype).numpy, False)))
+    before = default_generator.get_state()  # a model that draws leaves a symbol in its place
+    try:
+        with tracing(Trace()) as trace:
+            output = model(Primitive.make_tensor(trace.new_input(tuple(shape), as_dtype(dtype).numpy, False)))
+    finally:
+        default_generator.set_state(before)
     return trace.equations, tuple(output.shape)

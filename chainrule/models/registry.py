@@ -52,6 +52,7 @@ FAMILIES = (
     "chainrule.models.unet",
     "chainrule.models.vgg",
     "chainrule.models.vision_transformer",
+    "chainrule.generative.makers.entries",
 )
 
 P = ParamSpec("P")

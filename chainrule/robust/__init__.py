@@ -14,7 +14,7 @@
 tensor([[0.5000, 0.6000]])
 """
 
-from chainrule.robust.attacks import accuracy_under_attack, deep_fool, fgsm, margins, pgd
+from chainrule.robust.attacks import accuracy_under_attack, deep_fool, fgsm, margins, pgd, pgd_step
 from chainrule.robust.equivariance import (
     BlurPool2d,
     rotation_equivariance_error,
@@ -34,6 +34,7 @@ __all__ = [
     "lower_bound",
     "margins",
     "pgd",
+    "pgd_step",
     "rotation_equivariance_error",
     "shift_equivariance_error",
     "shift_invariance_error",

@@ -69,6 +69,7 @@ def pgd(
     restarts: int = 1,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
+    step: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Projected gradient descent: many small steps up the loss, each followed by a projection into the ball around x.
 
@@ -83,6 +84,7 @@ def pgd(
         norm: math.inf (each entry changes by at most ε) or 2 (the whole input moves by at most ε).
         random_start: begin anywhere in the ball instead of in its middle.
         restarts: how often; for each sample the try with the smallest margin counts.
+        step: what takes a step; `pgd_step` unless given. `compile(pgd_step)` does the same faster.
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018.
     """
@@ -93,14 +95,13 @@ def pgd(
         raise ValueError(f"pgd: steps and restarts are 1 or more, got {steps} and {restarts}.")
     size = 2.5 * epsilon / steps if step_size is None else step_size
     center = x.detach()
+    size = -size if targeted else size
+    step = pgd_step if step is None else step
     best, smallest = center, None
     for _ in range(restarts):
         moved = _inside(center + _random_change(center, epsilon, norm), bounds) if random_start else center
         for _ in range(steps):
-            slope = _slope(model, moved, labels)
-            direction = slope.sign() if norm == math.inf else _unit(slope)
-            change = moved + (-size if targeted else size) * direction - center
-            moved = _inside(center + _projected(change, epsilon, norm), bounds)
+            moved = step(model, moved, center, labels, epsilon, size, norm=norm, bounds=bounds)
         if restarts == 1:
             return moved
         with no_grad():
@@ -113,6 +114,24 @@ def pgd(
                 best = where(_beside(better, x), moved, best)
                 smallest = where(better, margin, smallest)
     return best
+
+
+def pgd_step(
+    model: Classifier,
+    moved: Tensor,
+    center: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    size: float,
+    *,
+    norm: float = math.inf,
+    bounds: Bounds = (0.0, 1.0),
+) -> Tensor:
+    """One step of `pgd` up the loss (down for a negative size) and back into the ball around the center."""
+    slope = _slope(model, moved, labels)
+    direction = slope.sign() if norm == math.inf else _unit(slope)
+    change = moved + size * direction - center
+    return _inside(center + _projected(change, epsilon, norm), bounds)
 
 
 def _inside(x: Tensor, bounds: Bounds) -> Tensor:
@@ -174,7 +193,8 @@ def deep_fool(
     """A change as short as possible (in the Euclidean norm) that changes the model's answer.
 
     In each step the classifier is taken as linear: the nearest of its boundaries is at |f_k − f_c|/‖∇f_k − ∇f_c‖, and
-    the input goes there, and a little further. The length of the change bounds the distance to the boundary from above;
+    the input goes there, and a little further; entries that lie at a bound move only inwards.
+    The length of the change bounds the distance to the boundary from above;
     for a linear classifier it is that distance, but for the overshoot.
     Source: Moosavi-Dezfooli, Fawzi and Frossard, "DeepFool", 2016.
     """
@@ -194,6 +214,7 @@ def deep_fool(
         for k in range(count):
             gap = (scores[:, k : k + 1] - own).squeeze(1)
             (slope,) = grad(gap.sum(), [start], retain_graph=True)
+            slope = _free(slope, start.detach(), bounds)
             length = slope.flatten(1).norm(dim=1).clamp(min=1e-12)
             distance = where(classes == k, math.inf, gap.detach().abs() / length)
             step = _beside(distance / length, x) * slope
@@ -202,8 +223,14 @@ def deep_fool(
             else:
                 closer = distance < nearest
                 towards, nearest = where(_beside(closer, x), step, towards), where(closer, distance, nearest)
-        change = change + where(_beside(same, x), towards, 0.0)
+        change = _inside(center + change + where(_beside(same, x), towards, 0.0), bounds) - center
     return (center + (1 + overshoot) * change).clamp(*bounds)
+
+
+def _free(slope: Tensor, x: Tensor, bounds: Bounds) -> Tensor:
+    """0 where an entry of x lies at a bound and going up the slope would leave it."""
+    low, high = bounds
+    return where(((x <= low) & (slope < 0)) | ((x >= high) & (slope > 0)), 0.0, slope)
 
 
 def accuracy_under_attack(

@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule.errors import DataError
 from chainrule.models.registry import find
+from chainrule.tasks.generation import GenerationTask
 from chainrule.tasks.images import ImageTask
 from chainrule.tasks.keypoints import KeypointTask
 from chainrule.tasks.labelled_texts import LabelledTextTask
@@ -30,6 +31,7 @@ _TASKS: dict[tuple[str, str], type[Task]] = {
     ("reconstruction", "images"): ReconstructionTask,
     ("text classification", "labelled texts"): LabelledTextTask,
     ("translation", "pairs"): TranslationTask,
+    ("generation", "images"): GenerationTask,
 }
 #: What data of a form may be, of that which an entry of the registry learns from.
 _HOLDS = {

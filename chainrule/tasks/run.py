@@ -82,8 +82,10 @@ class OpenRun(NamedTuple):
     model: Module
 
 
-def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doctor | None = None) -> Prepared:
-    """Load the data, and make the model and its trainer. Sets the seed."""
+def prepare(
+    settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doctor | None = None, path: Path | None = None
+) -> Prepared:
+    """Load the data, and make the model and its trainer; path: the run's folder, if it has one. Sets the seed."""
     manual_seed(settings.seed)
     task, parts = load_task(settings)
     chosen = task.settings
@@ -91,13 +93,14 @@ def prepare(settings: Settings, callbacks: Sequence[Callback] = (), doctor: Doct
     train = DataLoader(parts.train, chosen.batch_size, shuffle=True)
     if doctor is not None:  # a look takes as long as a dozen compiled steps: with many batches two an epoch will do
         doctor.every = max(doctor.every, len(train) // 2)
-    optimizer = _optimizer(model, chosen)
+    optimizer = _optimizer(model, chosen, task.optimizer_options(model))
     steps = -(-len(train) // chosen.accumulate) * int(chosen.epochs or 1)
-    trainer = Trainer(
+    watching = [] if doctor is None else [task.watching(doctor, model, parts)]
+    trainer = task.build_trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
         compile=chosen.compile, debug=chosen.debug, gradient_norm=True,
-        callbacks=[*callbacks, *([doctor] if doctor else []), *_patience(chosen)],
+        callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
 
@@ -134,7 +137,7 @@ def train_run(
     for bar in callbacks:
         if isinstance(bar, ProgressBar):
             bar.beside += flow
-    run = prepare(settings, [*callbacks, recorder, *flow, CSVLog(path / "metrics.csv"), checkpoints], doctor)
+    run = prepare(settings, [*callbacks, recorder, *flow, CSVLog(path / "metrics.csv"), checkpoints], doctor, path)
     try:
         checkpoints.lock.take()
     except OSError as error:
@@ -219,9 +222,9 @@ def _build_model(task: Task) -> Module:
         raise ValueError(f"the model {task.settings.model} cannot be made with {options}: {error}") from error
 
 
-def _optimizer(model: Module, settings: Settings) -> optim.Optimizer:
+def _optimizer(model: Module, settings: Settings, options: dict[str, Any]) -> optim.Optimizer:
     kind = getattr(optim, OPTIMIZERS[str(settings.optimizer)])
-    options = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
+    options = {**options, "momentum": settings.momentum} if settings.optimizer == "sgd" else options
     found: optim.Optimizer = kind(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay or 0.0, **options
     )
@@ -275,6 +278,9 @@ def _finish(
         validation = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}
         test = _plain(run.trainer.evaluate(test_batches))
         details = run.task.report(run.model, test_batches)
+        if (path / "samples").is_dir():
+            grids = {f"Epoch {int(file.stem[-4:])}": file.read_bytes() for file in sorted((path / "samples").iterdir())}
+            details["pictures"] = {**grids, **details["pictures"]}
         sample = run.task.sample(run.model)
     outcome = Outcome(status, reason, best, _plain(validation), test, sample)
     config = _read_json(path / "config.json")

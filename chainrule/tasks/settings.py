@@ -54,7 +54,8 @@ class Settings:
     model: str | None = setting(
         None, text("the name of a model"),
         "What to train: a name from [bold]chainrule models[/], such as [bold]resnet18[/], [bold]mlp[/], [bold]unet[/], "
-        "[bold]keypoints[/], [bold]autoencoder_conv[/] or [bold]decoder[/]; or an agent: [bold]dqn[/], "
+        "[bold]keypoints[/], [bold]autoencoder_conv[/], [bold]vae[/], [bold]dcgan[/], [bold]ddpm[/] or "
+        "[bold]decoder[/]; or an agent: [bold]dqn[/], "
         "[bold]reinforce[/], [bold]a2c[/], [bold]ppo[/] or [bold]sac[/].",
         "what suits the data", "Arguments",
     )  # fmt: skip

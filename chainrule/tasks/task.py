@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from chainrule.data.dataset import Dataset
 from chainrule.nn.module import Module
+from chainrule.optim.optimizer import Optimizer
 from chainrule.tasks.settings import Settings
+from chainrule.train.callbacks import Callback
+from chainrule.train.doctor import Doctor
+from chainrule.train.trainer import Trainer
 
 
 class Parts(NamedTuple):
@@ -65,6 +70,22 @@ class Task(ABC):
     def build_transform(self) -> Callable[[Any], Any] | None:
         """What is done to each training batch (augmentation)."""
         return None
+
+    def build_trainer(self, model: Module, loss: Any, optimizer: Optimizer, **settings: Any) -> Trainer:
+        """What trains the model; settings: as `Trainer` takes them."""
+        return Trainer(model, loss, optimizer, **settings)
+
+    def optimizer_options(self, model: Module) -> dict[str, Any]:
+        """Further arguments of the optimiser."""
+        return {}
+
+    def callbacks(self, path: Path) -> list[Callback]:
+        """What is done while a run in this folder trains."""
+        return []
+
+    def watching(self, doctor: Doctor, model: Module, parts: Parts) -> Callback:
+        """The doctor as a callback of the trainer."""
+        return doctor
 
     def report(self, model: Module, batches: Iterable[Any]) -> dict[str, Any]:
         """Fields of the `Report`: what the model does on the test data, sample by sample."""

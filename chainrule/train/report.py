@@ -66,6 +66,7 @@ class Report(NamedTuple):
         series: other curves by name: (x, y) over batches, such as the learning rate or gradient norms.
         unit: what the x of `series` count.
         films: animated GIFs by title, as bytes.
+        pictures: PNG files by title, as bytes.
         findings: of the doctor. Where `flow` has a row for their layer they link to it.
         flow: how signal and gradient flowed: a picture (PNG), and a row for each layer or parameter, its path under "".
     """
@@ -85,6 +86,7 @@ class Report(NamedTuple):
     unit: str = "batch"
     films: Mapping[str, bytes] = {}
     flow: tuple[bytes, Sequence[Mapping[str, Any]]] | None = None
+    pictures: Mapping[str, bytes] = {}
 
 
 def write_report(report: Report, path: str | Path) -> None:
@@ -109,6 +111,7 @@ def render(report: Report) -> str:
     parts += [_section(title, _film(title, gif)) for title, gif in report.films.items()]
     if report.flow is not None:
         parts += [_section("Gradient flow", _flow(*report.flow))]
+    parts += [_section("Pictures", _figures(list(report.pictures.items())))]
     if report.confusion is not None:
         parts += [_section("Confusion", _figures([_confusion(*report.confusion)]))]
     if report.points is not None:

@@ -155,7 +155,7 @@ class Doctor(Callback):
         """
         self._case.acted = acting.step
         self._ask("at_acting", self._case, acting)
-        self._write()
+        self.write()
 
     def observe_adversaries(self, loss: str, discriminator_loss: float, generator_gradient: float) -> None:
         """A round of adversarial training: the discriminator's loss, and how long the generator's gradient was.
@@ -254,7 +254,7 @@ class Doctor(Callback):
         case.train = Seen()
         case.validation = Seen()
         self._first_weights = [(p, sketch(p)) for p in model.parameters() if p.requires_grad]
-        self._write()
+        self.write()
         if fresh:
             self._ask("at_start", case)
 
@@ -349,8 +349,9 @@ class Doctor(Callback):
         self.findings.append(finding)
         if not self.quiet:
             print_finding(finding, self._console)
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """The findings so far, to the doctor's file if it has one."""
         if self.path is not None:
             write_findings(self.findings, self.path)
