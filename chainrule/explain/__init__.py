@@ -8,6 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from chainrule.explain.attention import attention_maps, draw_attention
 from chainrule.explain.descent import descent_page
 from chainrule.explain.explanation import Explanation
 from chainrule.explain.first_nan import first_nan
@@ -33,10 +34,13 @@ from chainrule.explain.saliency import (
 )
 from chainrule.explain.summary import LayerRow, Summary, summary
 from chainrule.explain.variance import LayerVariance, VarianceReport, draw_variances, variance_report
+from chainrule.explain.ways import GradientWays, Growth, Way, symbolic_growth, ways_to_a_gradient
 
 __all__ = [
     "Explanation",
     "FieldReport",
+    "GradientWays",
+    "Growth",
     "IntegratedGradients",
     "LayerRow",
     "LayerVariance",
@@ -45,7 +49,10 @@ __all__ = [
     "SeenField",
     "Summary",
     "VarianceReport",
+    "Way",
+    "attention_maps",
     "descent_page",
+    "draw_attention",
     "draw_feature_maps",
     "draw_variances",
     "explain",
@@ -65,7 +72,9 @@ __all__ = [
     "random_direction",
     "receptive_fields",
     "summary",
+    "symbolic_growth",
     "variance_report",
+    "ways_to_a_gradient",
     "weights_of",
 ]
 
