@@ -11,8 +11,11 @@ nobody watches, another model for instance, costs nobody anything.
 >>> watch.moved
 set()
 >>> table["a"] = 2
->>> watch.moved == {id(table)}
+>>> watch.moved == {(id(table), None)}
 True
+
+Where an object says which of its attributes has changed, only that one has to be looked at: a network that has been in
+evaluation and is back has told as many changes as it has layers.
 """
 
 from __future__ import annotations
@@ -27,12 +30,13 @@ class Watch:
     """Some things, and which of them have changed since somebody looked.
 
     Attributes:
-        moved: their identities. Who has looked at one takes it out.
+        moved: pairs of an identity and the attribute that has changed, None if it may be any. Who has looked at one
+            takes it out.
     """
 
     def __init__(self, things: Iterable[Any]) -> None:
         self._things = {id(thing): thing for thing in things}  # kept, so that an identity stays its thing's
-        self.moved: set[int] = set()
+        self.moved: set[tuple[int, str | None]] = set()
         _register(self, self._things)
 
 
@@ -54,12 +58,12 @@ def _register(watch: Watch, keys: Iterable[int]) -> None:
             _full[0] = max(1024, 2 * len(_watches))
 
 
-def note_change(thing: Any) -> None:
-    """Something that a compiled step may depend on is no longer what it was."""
+def note_change(thing: Any, name: str | None = None) -> None:
+    """Something that a compiled step may depend on is no longer what it was; with a name, this attribute alone."""
     for reference in _watches.get(id(thing), ()):
         watch = reference()
         if watch is not None:
-            watch.moved.add(id(thing))
+            watch.moved.add((id(thing), name))
 
 
 def _watched(method: Callable[..., Any]) -> Any:

@@ -121,7 +121,7 @@ def test_another_model_moves_nothing() -> None:
     chainrule.ones(2).requires_grad_().register_hook(lambda gradient: gradient)
     assert moved == set()
     own.model.eval()
-    assert moved == {id(module) for module in own.model.modules()}
+    assert moved == {(id(module), "training") for module in own.model.modules()}
     run(chainrule.ones(1, 2))
     assert programs_of(run) == 1
 
@@ -142,7 +142,7 @@ def test_who_is_gone_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = [changes.WatchedDict() for _ in range(8)]
     watch = changes.Watch(tables)
     tables[0]["a"] = 1
-    assert watch.moved == {id(tables[0])}
+    assert watch.moved == {(id(tables[0]), None)}
     del watch
     gc.collect()
     tables[0]["a"] = 2

@@ -383,7 +383,7 @@ class TensorCell(Gradients):
         if not self.is_leaf:
             raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
         array = self.array_for("pickling")
-        extras = {name: extra for name, extra in self.__dict__.items() if name not in _CELL}
+        extras = {name: extra for name, extra in self.__dict__.items() if name not in OWN_ATTRIBUTES}
         return _restore, (type(self), array, self.requires_grad, self.kept_grad, extras)
 
 
@@ -400,7 +400,8 @@ def change_of_leaf(what: str) -> GradientError:
     )
 
 
-_CELL = frozenset({"_home", "_value", "_base", "_steps", "_seen", "_leaf", "_own", "_turned", "_turns"})
+#: What a tensor keeps among its attributes itself; all others are the user's.
+OWN_ATTRIBUTES = frozenset({"_home", "_value", "_base", "_steps", "_seen", "_leaf", "_own", "_turned", "_turns"})
 
 
 def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extras: dict[str, Any] | None = None) -> Any:
@@ -415,5 +416,5 @@ def _restore(kind: Any, array: Any, requires_grad: bool, grad: Any = None, extra
 
 def _copy_extras(tensor: Any, twin: Any, duplicate: Callable[[Any], Any]) -> None:
     for name, extra in tensor.__dict__.items():
-        if name not in _CELL:
+        if name not in OWN_ATTRIBUTES:
             twin.__dict__[name] = duplicate(extra)

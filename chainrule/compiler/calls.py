@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import operator
+import os
 import types
 import weakref
 from collections.abc import Callable
@@ -18,12 +19,15 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict
+from chainrule.compiler import partials
+from chainrule.compiler.attributes import runs_its_own
+from chainrule.compiler.contents import CONTAINERS, FEW
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import PURE, Number, NumberDecidesError, apply, is_a, numbers_in
-from chainrule.compiler.observe import CONTAINERS, FEW, Observer
+from chainrule.compiler.observe import Observer
 from chainrule.compiler.places import Place
 from chainrule.compiler.rewrite import has_source
-from chainrule.compiler.sight import is_followed, is_followed_class
+from chainrule.compiler.sight import ATOMS, is_followed, is_followed_class
 from chainrule.compiler.unfollowed import ITERATOR, refuse_unfollowed
 from chainrule.errors import TraceError
 
@@ -67,18 +71,34 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         o.everything(owner)
     for part in (*args, *kwargs.values()):
         o.passed_on(part) if ours and is_a(part, np.ndarray) else o.everything(part)
+    if isinstance(owner, dict) and args and function.__name__ in ("get", "pop", "setdefault", "__getitem__"):
+        args[0] = o.known_as(args[0], owner)
     answer = function(*args, **kwargs)
+    if owner is os.environ or function is os.getenv:
+        return o.read(_answer_to(function, args, kwargs, f"{function.__name__}{tuple(args)}"), answer)
     asked = owner if is_a(owner, contextvars.ContextVar) else function
     if is_a(asked, weakref.ref | contextvars.ContextVar) and not args:
         question = contextvars.ContextVar.get if is_a(asked, contextvars.ContextVar) else weakref.ref.__call__
         place = Place(asked, "answer", question, f"what a {type(asked).__name__} refers to", o.place_of(asked))
         return o.read(place, answer)
     if isinstance(function, functools._lru_cache_wrapper):  # whose answers are those of before, and the user's
-        question = functools.partial(_asked_again, args, kwargs)
-        return o.read(Place(function, "answer", question, f"{function.__name__}(…)", o.place_of(function)), answer)
+        return o.read(_answer_to(function, args, kwargs, f"{function.__name__}(…)", o.place_of(function)), answer)
     if callable(answer):
         o.see(answer)
+    return _setting_of_ours(o, function, answer) if ours and not args and not kwargs else answer
+
+
+def _setting_of_ours(o: Observer, function: Any, answer: Any) -> Any:
+    """What a function of ours says of the whole program (`get_num_threads()`): asked again in every call."""
+    asks = is_a(function, types.FunctionType) and function.__name__.startswith(("get_", "is_", "are_", "initial_seed"))
+    if asks and is_a(answer, ATOMS):
+        o.ask(operator.call, function, "()", answer)
     return answer
+
+
+def _answer_to(function: Any, args: Any, kwargs: Any, title: str, parent: Place | None = None) -> Place:
+    """The place of what a function answers, which is asked again in every call."""
+    return Place(function, "answer", functools.partial(_asked_again, args, kwargs), title, parent)
 
 
 def _asked_again(args: list[Any], kwargs: dict[str, Any], function: Any) -> Any:
@@ -109,13 +129,10 @@ _GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 
 def _call_partial(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """What a partial calls, with the arguments it has read like others."""
-    place = o.place_of(function)
     first, named = list(function.args), dict(function.keywords)
     if id(function) in o.outside:
-        given = Place(function, "attribute", "args", f"{place or 'a partial'}.args", place)
-        first = [o.read(Place(function.args, "item", i, f"{given}[{i}]", given), x) for i, x in enumerate(first)]
-        given = Place(function, "attribute", "keywords", f"{place or 'a partial'}.keywords", place)
-        named = {k: o.read(Place(function.keywords, "entry", k, f"{given}[{k!r}]", given), x) for k, x in named.items()}
+        read = [o.read(place, part) for place, part in partials.places_in(function, o.place_of(function))]
+        first, named = read[: len(first)], dict(zip(named, read[len(first) :], strict=True))
     return called(o, function.func, [*first, *args], {**named, **kwargs})
 
 
@@ -207,6 +224,7 @@ def _getattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]
     thing, name, *default = args
     if is_a(thing, Number):
         thing.decides()
+    o.asked(thing, name)
     value = getattr(thing, name, MISSING)
     if value is not MISSING:
         return o.attribute(thing, name, value)
@@ -230,7 +248,7 @@ def _len(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) ->
     length = function(*args, **kwargs)
     if id(thing) in o.outside and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.ask(len, thing, ": its length", length)
-    elif id(thing) in o.outside and not is_followed_class(type(thing)):  # a ChainMap counts what is in its parts
+    elif id(thing) in o.outside and not runs_its_own(thing, "__len__"):  # a ChainMap counts what is in its parts
         o.everything(thing)
     return length
 

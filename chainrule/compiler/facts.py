@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.changes import Watch
+from chainrule.compiler import partials
 from chainrule.compiler.places import GONE, Place
 
 #: Containers of which only what was read counts, as of objects of the user's.
@@ -59,7 +60,7 @@ def alike(now: Any, value: Any) -> bool:
     if kind in (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType):
         return now.__self__ is value.__self__ and now.__name__ == value.__name__ and bool(now == value)
     if kind is functools.partial:
-        return alike((now.func, now.args, *now.keywords.items()), (value.func, value.args, *value.keywords.items()))
+        return alike(partials.content_of(now), partials.content_of(value))
     return False
 
 
@@ -84,10 +85,22 @@ class Table:
     def __init__(self, holder: Any, title: str, skip: frozenset[Any] = frozenset(), owner: Any = None) -> None:
         self.holder, self.title, self.skip = holder, title, skip
         self.owner = holder if owner is None else owner
-        self.entries = self._now()
-        self._size = len(holder) if isinstance(holder, dict | list) else 0
+        self._set(self._now(), len(holder) if isinstance(holder, dict | list) else 0)
+
+    def take(self, entries: dict[Any, Any]) -> None:
+        """It held these."""
+        self._set([pair for pair in entries.items() if pair[0] not in self.skip], len(entries))
+
+    def _set(self, entries: list[tuple[Any, Any]], size: int) -> None:
+        self.entries, self._size = entries, size
         self._keys = [key for key, _ in self.entries]
         self._values = [value for _, value in self.entries]
+        self._attributes = dict(self.entries) if self.holds_attributes else {}
+
+    @property
+    def holds_attributes(self) -> bool:
+        """Whether it is the dictionary of an object's attributes, which says itself which of them has changed."""
+        return self.owner is not self.holder
 
     def _now(self) -> list[tuple[Any, Any]]:
         if isinstance(self.holder, dict):
@@ -98,7 +111,14 @@ class Table:
 
     def unchanged(self) -> bool:
         """Whether all is as it was."""
+        if self.holds_attributes and vars(self.owner) is not self.holder:
+            return False
         return self._is_untouched() or self._is_alike()
+
+    def is_unchanged_at(self, name: str) -> bool:
+        """Whether an attribute is as it was."""
+        now, before = self.holder.get(name, MISSING), self._attributes.get(name, MISSING)
+        return now is before or name in self.skip or alike(now, before)
 
     def _is_untouched(self) -> bool:
         """Whether the very same things lie there: quick, and almost always so."""
@@ -166,10 +186,16 @@ class Facts:
         tables: what our own objects hold, looked at when one of them says that it has changed.
         plain: tables that cannot say so, looked at in every call.
         wanted: tensors, of which it counts whether they want a gradient and who is told of it.
+        changed: tables that the step itself has changed: they are to be looked at in the next call.
     """
 
     def __init__(
-        self, facts: Iterable[Fact], tables: Iterable[Table], plain: Iterable[Table], wanted: Iterable[Any]
+        self,
+        facts: Iterable[Fact],
+        tables: Iterable[Table],
+        plain: Iterable[Table],
+        wanted: Iterable[Any],
+        changed: Iterable[Table] = (),
     ) -> None:
         self.facts = list(facts)
         self._look_here()
@@ -181,7 +207,9 @@ class Facts:
         told = [(thing, entry) for entry in self.wanted for thing in _who_tells(entry[0])]
         for thing, entry in told:
             self._by_owner[id(thing)].append(functools.partial(_is_wanted_as_before, *entry))
+        self._attributes = {id(table.owner): table for table in self.tables if table.holds_attributes}
         self.watch = Watch([*(table.owner for table in self.tables), *(thing for thing, _ in told)])
+        self.watch.moved.update((id(table.owner), None) for table in changed)
 
     def _look_here(self) -> None:
         """From now on look into the holders that the places have."""
@@ -229,9 +257,14 @@ class Facts:
         """Look at what has said that it changed; what is as it was all the same need not be looked at again."""
         moved = self.watch.moved
         while moved:
-            thing = moved.pop()  # before looking: it may say so again meanwhile
-            if not all(unchanged() for unchanged in self._by_owner[thing]):
-                moved.add(thing)
+            thing, name = change = moved.pop()  # before looking: it may say so again meanwhile
+            table = self._attributes.get(thing)
+            if name is not None and table is not None:
+                unchanged = table.is_unchanged_at(name)
+            else:
+                unchanged = all(unchanged() for unchanged in self._by_owner[thing])
+            if not unchanged:
+                moved.add(change)
                 return False
         return True
 

@@ -19,29 +19,24 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from chainrule.backends import build
 from chainrule.backends.native.profile import Profile, measure
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
-from chainrule.compiler.compare import arguments_used, difference, same_structure
-from chainrule.compiler.facts import Change, Facts, read
-from chainrule.compiler.guards import Compared, Guards
-from chainrule.compiler.net import Net, stale
+from chainrule.compiler.compare import arguments_used
+from chainrule.compiler.facts import Change, read
+from chainrule.compiler.net import stale
 from chainrule.compiler.numbers import Number, NumberDecidesError
-from chainrule.compiler.observe import ArrayAt, Observer
-from chainrule.compiler.origins import Cell, Step
-from chainrule.compiler.places import GONE, Place
-from chainrule.compiler.sharing import APART, Plan, better_plan, repeated
+from chainrule.compiler.observe import Observer
+from chainrule.compiler.origins import Cell
+from chainrule.compiler.places import Place
+from chainrule.compiler.sharing import APART, Plan, better_plan
 from chainrule.compiler.step import Compiled, OtherFormError
-from chainrule.compiler.structure import Contents, put_together, take_apart
+from chainrule.compiler.structure import Contents, given_attributes, put_together, take_apart
 from chainrule.compiler.trace import trace_step
-from chainrule.dtypes import get_default_dtype
+from chainrule.compiler.traced import Call, Knowledge, Traced, Variant, form_of
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
-from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Value
 from chainrule.state import current_state
 
 log = logging.getLogger("chainrule.compile")
@@ -51,157 +46,6 @@ PYTORCHS_BACKENDS = frozenset({"inductor", "eager", "aot_eager", "cudagraphs", "
 KEPT = 32
 #: From so many programs on a step that counts in Python and decides by the count is refused.
 CROWDED = 8
-#: So many traces, each with facts, are kept for one program.
-KEPT_TRACES = 8
-
-
-class Call:
-    """One call of the function: what its arguments are made of.
-
-    Attributes:
-        given: (args, kwargs), which places within arguments are read from.
-        form, leaves, others: the arguments taken apart (`structure.py`).
-        key: what a program is looked up by.
-    """
-
-    def __init__(self, args: Any, kwargs: Any) -> None:
-        self.given = args, kwargs
-        self.leaves: list[Any] = []
-        self.others: list[Any] = []
-        self.form = take_apart(self.given, self.leaves, self.others)
-        self.key = (
-            self.form,
-            tuple([(t.value.array.shape, t.value.array.dtype, t.value.source is None, type(t)) for t in self.leaves]),
-            current_state().gradients,
-            get_default_dtype(),
-            repeated(self.leaves),
-        )
-
-
-class Knowledge:
-    """What is known of numbers and tensors that change from call to call.
-
-    Attributes:
-        settings: of optimisers, (the group's identity, name).
-        moving: places whose numbers and tensors are inputs, by identity.
-        deciding: places of numbers that were found to shape the program.
-        kept: what the identities belong to.
-    """
-
-    def __init__(self) -> None:
-        self.settings: set[tuple[int, str]] = set()
-        self.moving: dict[Any, Place] = {}
-        self.deciding: set[Any] = set()
-        self.kept: list[Any] = []
-
-    def decide(self, places: list[Place]) -> None:
-        """The numbers at these places shape the program."""
-        for place in places:
-            self.deciding.add(place.identity)
-            self.moving.pop(place.identity, None)
-            self.kept.append(place)
-
-    def copy(self) -> Knowledge:
-        """What is known now."""
-        twin = Knowledge()
-        twin.settings, twin.moving = set(self.settings), dict(self.moving)
-        twin.deciding, twin.kept = set(self.deciding), self.kept
-        return twin
-
-
-class Traced:
-    """What tracing a call gave.
-
-    Attributes:
-        program: the equations.
-        facts: what it holds for.
-        shape: the form of the results.
-        writes: places that the step leaves something at, with its form and how many tensors are in it.
-        prepared: what gives the arguments behind the call's own: places of tensors that change, and the form of each.
-        inputs: what gives the arguments behind all these, which were found while tracing, and the form of each.
-        used: the sources of both that something depends on.
-        plan: how the arguments share memory.
-        known: which numbers and tensors were inputs.
-        compared: which tensors the step compared by `is`.
-        guards: what its tensors were; made for the call that is about to run.
-        seconds: how long it took.
-    """
-
-    program: Step
-    facts: Facts
-    shape: Any
-    writes: list[tuple[Place, Any, int]]
-    prepared: list[tuple[Any, Any]]
-    inputs: list[tuple[Any, Any]]
-    used: list[Any]
-    plan: Plan
-    known: Knowledge
-    compared: list[Compared]
-    guards: Guards
-    seconds: float
-
-    def arguments(self, call: Call) -> tuple[list[Any], list[Any]]:
-        """The arguments of the program, as they are now, and the further ones behind them."""
-        given = call.given
-        if not self.prepared and not self.inputs:
-            return call.leaves, []
-        prepared = [_input_now(source, form, given) for source, form in self.prepared]
-        return [*call.leaves, *prepared], [_input_now(source, form, given) for source, form in self.inputs]
-
-    def guard(self, arguments: list[Any]) -> None:
-        """The tensors are about to be changed by a run: remember how they are."""
-        self.guards = Guards(self.program, self.plan, arguments, self.compared, bool(self.prepared))
-
-    def same_as(self, other: Traced) -> str:
-        """In words, where this differs from another trace; "" if nowhere."""
-        found = difference(other.program, self.program)
-        if not found and not same_structure(self.shape, other.shape):
-            found = "what it returns has another form"
-        if not found and not same_structure(self.writes, other.writes):
-            found = "it leaves something else behind"
-        if not found and (not same_structure(self.used, other.used) or self.plan != other.plan):
-            found = "it reads other numbers or arrays"
-        return found
-
-
-class Variant:
-    """A program with the traces that gave it: each has facts for which it holds."""
-
-    def __init__(self, traced: Traced, compiled: Compiled) -> None:
-        self.traces, self.compiled = [traced], compiled
-        self.net = Net(traced.seconds)
-
-    def add(self, traced: Traced) -> None:
-        """Another trace has given this program."""
-        self.traces = [traced, *self.traces][:KEPT_TRACES]
-
-    def holds(self, call: Call) -> tuple[Traced, tuple[list[Any], list[Any]]] | None:
-        """If the program is right for this call, the trace whose facts hold and all arguments; None if it is not."""
-        for i, traced in enumerate(self.traces):
-            if not traced.facts.hold(call.given):
-                continue
-            try:
-                arguments = traced.arguments(call)
-            except _MisfitError:
-                continue
-            if traced.guards.hold(arguments[0]):
-                if i:
-                    self.traces.insert(0, self.traces.pop(i))
-                return traced, arguments
-        return None
-
-    def run(self, call: Call, traced: Traced, arguments: tuple[list[Any], list[Any]]) -> Any:
-        """Run the program. After a trace of this call it is that trace that is finished here."""
-        given = call.given
-        left = [(place, _with_numbers(form, given), count) for place, form, count in traced.writes]
-        results = iter(self.compiled.run(*arguments))
-        answer = put_together(traced.shape, results, call=given)
-        for place, form, _ in left:
-            place.write(put_together(form, results, call=given), given)
-        return answer
-
-
-_NOTHING = Value(np.zeros(()))
 
 
 def _read_knowingly(numbers: set[int], first: int, observer: Observer, known: Knowledge) -> None:
@@ -215,49 +59,6 @@ def _read_knowingly(numbers: set[int], first: int, observer: Observer, known: Kn
 
 class _AgainError(BaseException):
     """A trace has to be done again with what is known now."""
-
-
-class _MisfitError(Exception):
-    """An input that the program reads is of another kind than it was."""
-
-
-def _input_now(source: Any, form: Any, call: Any) -> Any:
-    """A further argument of the program, as it is now. `form` is the type of a number, or (shape, dtype)."""
-    if source is None:  # the step has not seen it
-        return Primitive.make_tensor(_NOTHING)
-    if isinstance(source, Number):
-        try:
-            number = source.compute(call)
-            if type(number) is not form:
-                raise _MisfitError
-            return Primitive.make_tensor(Value(np.array(float(number))))
-        except (*GONE, OverflowError):
-            raise _MisfitError from None
-    try:
-        found = source.now(call)
-    except GONE:
-        raise _MisfitError from None
-    if isinstance(source, ArrayAt):
-        if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != form:
-            raise _MisfitError
-        return Primitive.make_tensor(Value(np.array(found)))
-    if not isinstance(found, TensorCell) or found.requires_grad or _form_of(found) != form:
-        raise _MisfitError
-    return found
-
-
-def _form_of(tensor: Any) -> tuple[Any, Any]:
-    array = tensor.value.array
-    return array.shape, array.dtype
-
-
-def _with_numbers(form: Any, call: Any) -> Any:
-    """A form with its numbers computed: what they are made of is written to next."""
-    if isinstance(form, tuple) and len(form) == 2 and form[0] is None and isinstance(form[1], Number):
-        return None, form[1].compute(call)
-    if isinstance(form, tuple) and len(form) == 2 and isinstance(form[1], tuple) and form[0] is not None:
-        return form[0], tuple([_with_numbers(part, call) for part in form[1]])
-    return form
 
 
 class CompiledFunction:
@@ -406,7 +207,7 @@ class CompiledFunction:
         # Of one that nothing depends on the form may count all the same (`len(x)`), if the step has seen it.
         seen = [identity in observer.stand_ins for identity, _, _ in prepared]
         traced.prepared = [
-            (place, _form_of(tensor)) if was_seen else (None, None)
+            (place, form_of(tensor)) if was_seen else (None, None)
             for (_, place, tensor), was_seen in zip(prepared, seen, strict=True)
         ]
         traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in observer.inputs]
@@ -430,10 +231,16 @@ class CompiledFunction:
                 observer.enter(self.function)
                 for argument in arguments:
                     observer.see(argument)  # its hooks
+                attached = _attach(call.leaves, stand_ins)
                 others = [_argument(observer, thing, way) for thing, way in call.others]
                 args, kwargs = put_together(call.form, stand_ins[:count], others)
                 contents = Contents(args, kwargs)
                 answer = called(observer, self.function, list(args), kwargs)
+                if any(given_attributes(stand_in) != given for stand_in, given in attached):
+                    raise TraceError(
+                        f"{self.name} sets an attribute of an argument, a tensor, in Python, which a compiled step "
+                        "would do to a copy of it. Return what is new, or keep it elsewhere."
+                    )
                 if changed := contents.changed():
                     raise TraceError(
                         f"{self.name} changes {changed}, in Python, which a compiled step would do to a copy of it. "
@@ -546,6 +353,14 @@ def _argument(observer: Observer, thing: Any, way: Any) -> Any:
     return thing
 
 
+def _attach(tensors: list[Any], stand_ins: list[Any]) -> list[tuple[Any, Any]]:
+    """Give stand-ins what the user has attached to the tensors; the answer is each with what it has got."""
+    for tensor, stand_in in zip(tensors, stand_ins, strict=False):
+        if stand_in is not tensor:
+            stand_in.__dict__.update(given_attributes(tensor) or {})
+    return [(stand_in, given_attributes(stand_in)) for stand_in in stand_ins[: len(tensors)]]
+
+
 def _tensor_at(place: Place, call: Any) -> Any:
     """The tensor at a place that may be an input; None if there is none."""
     found = read(place, call)
@@ -553,7 +368,7 @@ def _tensor_at(place: Place, call: Any) -> Any:
 
 
 def _kind_of(source: Any, stand_in: Any) -> Any:
-    return type(source.value) if isinstance(source, Number) else _form_of(stand_in)
+    return type(source.value) if isinstance(source, Number) else form_of(stand_in)
 
 
 def _is_setting(place: Place) -> bool:

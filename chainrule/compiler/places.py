@@ -45,6 +45,11 @@ def _present(holder: dict[Any, Any], key: Any) -> Any:
     return dict.__getitem__(holder, key)
 
 
+def parts_of(thing: functools.partial[Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """What a partial is made of: arguments of a step are taken apart so too, and put together (`structure.py`)."""
+    return thing.func, thing.args, thing.keywords
+
+
 class Place:
     """Where something lies.
 
@@ -99,7 +104,7 @@ class Place:
         """What lies there now, in a call with these arguments. Raises one of `GONE` if nothing does."""
         if self.how == "argument":
             for key in self.key:
-                call = (call.func, call.args, call.keywords)[key] if type(call) is functools.partial else call[key]
+                call = parts_of(call)[key] if type(call) is functools.partial else call[key]
             return call
         if self.parent is None:
             get, key = self.getter()

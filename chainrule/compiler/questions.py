@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import functools
 import operator
+import types
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,11 @@ import numpy as np
 
 from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler.facts import MISSING
+
+#: What shows a dictionary that is kept elsewhere.
+VIEWS: tuple[type, ...] = (types.MappingProxyType, type({}.keys()), type({}.values()), type({}.items()))
+#: Numbers in memory, as NumPy's arrays are.
+ROWS_OF_BYTES = (bytearray, memoryview, array.array)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -69,6 +76,10 @@ def of_contents(thing: Any) -> Callable[[Any], Any] | None:
         return tuple
     if isinstance(thing, set | frozenset):
         return frozenset
+    if isinstance(thing, VIEWS):
+        return of_view
+    if isinstance(thing, ROWS_OF_BYTES):
+        return _bytes
     return _bits if isinstance(thing, np.ndarray) else None
 
 
@@ -76,13 +87,38 @@ def _pairs(thing: Any) -> tuple[Any, ...]:
     return tuple(thing.items())
 
 
-def of_partial(thing: Any) -> tuple[Any, ...]:
-    """What a partial calls with what."""
-    return thing.func, thing.args, *thing.keywords.items()
+def of_registry(function: Any) -> tuple[Any, ...]:
+    """What a function that chooses by its argument's class (`functools.singledispatch`) chooses from."""
+    return tuple(function.registry.items())
+
+
+def of_view(view: Any) -> tuple[Any, ...]:
+    """What a view of a dictionary shows."""
+    return tuple(view.items() if isinstance(view, types.MappingProxyType) else view)
+
+
+def after_class(kind: type, name: str) -> Callable[[Any], Any]:
+    """What the classes behind one in the order of inheritance have under a name: what `super()` finds."""
+    return functools.partial(_behind, kind, name)
+
+
+def _behind(kind: type, name: str, of: type) -> Any:
+    order = of.__mro__[of.__mro__.index(kind) + 1 :] if kind in of.__mro__ else ()
+    return next((base.__dict__[name] for base in order if name in base.__dict__), MISSING)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_zero(name: str) -> Callable[[Any], bool]:
+    """Whether a setting is 0, with which rules leave something out."""
+    return lambda group: not group[name]
 
 
 def _bits(array: Any) -> tuple[Any, ...]:
     return array.shape, array.dtype.str, array.tobytes()
+
+
+def _bytes(thing: Any) -> tuple[Any, ...]:
+    return memoryview(thing).format, bytes(thing)
 
 
 def form_of(tensor: Any) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ While no step is traced in this thread they do what the original code did.
 from __future__ import annotations
 
 import importlib.util
+import operator
 import sys
 import threading
 from collections import deque
@@ -17,10 +18,12 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called, combined
+from chainrule.compiler.contents import CONTAINERS
 from chainrule.compiler.numbers import Number, apply, is_a, numbers_in
-from chainrule.compiler.observe import CONTAINERS, Observer
+from chainrule.compiler.observe import Observer
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import is_followed_class
+from chainrule.errors import TraceError
 
 
 class _PerThread(threading.local):
@@ -79,6 +82,7 @@ def attribute(thing: Any, name: str) -> Any:
         return getattr(thing, name)
     if is_a(thing, Number):
         thing.decides()
+    o.asked(thing, name)
     try:
         value = getattr(thing, name)
     except AttributeError:
@@ -94,8 +98,8 @@ def item(thing: Any, key: Any) -> Any:
         return thing[key]
     _decided(thing if is_a(thing, Number) else None, key)
     contents(key)
-    if is_a(key, TensorCell) and is_a(thing, dict) and id(thing) in o.outside:
-        key = o.itself(key)
+    if is_a(key, TensorCell) and is_a(thing, dict):
+        key = o.itself(key) if id(thing) in o.outside else o.known_as(key, thing)
     try:
         value = thing[key]
     except LookupError:
@@ -106,8 +110,28 @@ def item(thing: Any, key: Any) -> Any:
 
 def key(place: Any) -> Any:
     """What stands in the brackets of something that is written to."""
+    o = _per_thread.observer
     _decided(place)
+    if o is not None and is_a(o.written, dict) and id(o.written) not in o.outside:
+        place = o.known_as(place, o.written)
     return place
+
+
+def keyed(made: Any) -> Any:
+    """A dictionary or a set was made: an argument and a tensor from outside may be one key."""
+    o = _per_thread.observer
+    if o is None:
+        return made
+    kept: list[Any] = []
+    for key in list(made):
+        if o.known_as(key, kept) is not key:
+            raise TraceError(
+                "an argument of the step is also a tensor that it reads from outside, and both are keys of a "
+                f"{type(made).__name__} that the step makes. Use one of them only, or pass a clone()."
+            )
+        if is_a(key, TensorCell):
+            kept.append(key)
+    return made
 
 
 def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -131,14 +155,6 @@ def contents(thing: Any) -> Any:
     return thing
 
 
-def itself(thing: Any) -> Any:
-    """Something is compared by `is`: another thing with the same contents would not do."""
-    o = _per_thread.observer
-    if is_a(thing, Number):
-        thing.decides()
-    return thing if o is None else o.itself(thing)
-
-
 def same(x: Any, y: Any) -> bool:
     """`x is y`."""
     o = _per_thread.observer
@@ -151,9 +167,37 @@ def within(part: Any, whole: Any) -> bool:
     o = _per_thread.observer
     contents(part)
     contents(whole)
-    if o is not None and is_a(part, TensorCell) and id(whole) in o.outside:
-        part = o.itself(part)
+    if o is not None and is_a(part, TensorCell):
+        if id(whole) in o.outside:
+            part = o.itself(part)
+        elif is_a(whole, CONTAINERS):
+            part = o.known_as(part, whole)
     return part in whole
+
+
+def without(part: Any, whole: Any) -> bool:
+    """`part not in whole`."""
+    return not within(part, whole)
+
+
+def other(x: Any, y: Any) -> bool:
+    """`x is not y`."""
+    return not same(x, y)
+
+
+def compared(functions: tuple[Any, ...], first: Any, *others: Callable[..., Any]) -> Any:
+    """`a is b == c`: comparisons in a chain, up to the first that is not true."""
+    left, answer = first, True
+    for i, (function, another) in enumerate(zip(functions, others, strict=True)):
+        right = another()
+        if function not in (same, other, within, without, operator.is_, operator.is_not):
+            contents(left)
+            contents(right)
+        answer = function(left, right)
+        if i + 1 < len(functions) and not truth(answer):
+            break
+        left = right
+    return answer
 
 
 def _is_compared_by_identity(kind: type) -> bool:
@@ -259,6 +303,7 @@ def writing(thing: Any) -> Any:
     o = _per_thread.observer
     if o is not None:
         o.writing(thing)
+        o.written = thing
     return thing
 
 
@@ -286,7 +331,7 @@ def imported(value: Any, module: str, name: str) -> None:
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, namespace, variable, attribute, item, key, call, contents, itself, same, within,
-              everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
+    for f in (name, namespace, variable, attribute, item, key, keyed, call, contents, same, other, within, without,
+              compared, everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
               writing, assigns, imported)
 }  # fmt: skip

@@ -11,12 +11,14 @@ import functools
 import sys
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict
+from chainrule.compiler import partials, questions
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import is_a
 from chainrule.compiler.places import Place
@@ -71,6 +73,8 @@ _followed_classes: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictio
 
 
 def _is_followed_class(kind: type) -> bool:
+    if kind.__module__.startswith("_cython_"):  # functions made by Cython: NumPy's generators have some
+        return False
     if kind.__module__ == "builtins":  # a class that was made where there is no name of a module
         return bool(kind.__flags__ & _MADE_BY_PYTHON)
     module = sys.modules.get(kind.__module__)
@@ -129,6 +133,7 @@ class Sight:
         self.watched: dict[int, Any] = {}
         self.blind = False
         self._seen: dict[int, Any] = {}
+        self._tables: dict[int, tuple[Any, dict[Any, Any]]] = {}
         self._swapped: list[tuple[types.FunctionType, types.CodeType]] = []
 
     # What an observer adds.
@@ -141,8 +146,28 @@ class Sight:
         """The step reads a place."""
         raise NotImplementedError
 
+    def ask(self, question: Callable[[Any], Any], thing: Any, title: str, answer: Any) -> None:
+        """What a function says of something outside is a fact."""
+        raise NotImplementedError
+
+    def which(self, thing: Any) -> tuple[Any, Any]:
+        """What a thing of the trace stands for, and what says so."""
+        raise NotImplementedError
+
+    def contents(self, thing: Any) -> None:
+        """Everything in a container or an array counts."""
+        raise NotImplementedError
+
     def everything(self, thing: Any) -> None:
         """All that can be reached from here counts."""
+        raise NotImplementedError
+
+    def refuse_grown(self, thing: Any) -> None:
+        """What the step itself has put into a list is not read."""
+        raise NotImplementedError
+
+    def has_written_to(self, thing: Any) -> bool:
+        """Whether the step has changed what is in a container."""
         raise NotImplementedError
 
     def is_made_by_the_step(self, thing: Any) -> bool:
@@ -161,7 +186,7 @@ class Sight:
 
     def mark(self, thing: Any, place: Place | None) -> None:
         """It was there before the step, at this place. At the end of a very long way it counts as this very thing."""
-        if is_a(thing, ATOMS):
+        if is_a(thing, ATOMS) or (is_a(thing, TensorCell) and self.is_made_by_the_step(thing)):
             return
         if place is not None and place.depth > LONGEST_WAY:
             place = None
@@ -253,18 +278,22 @@ class Sight:
             for part in (*thing.args, *thing.keywords.values()):
                 self.see(part)
             return
-        self.mark(thing.func, Place(thing, "attribute", "func", f"{place or 'a partial'}.func", place))
-        for name, parts in (("args", enumerate(thing.args)), ("keywords", thing.keywords.items())):
-            given = Place(thing, "attribute", name, f"{place or 'a partial'}.{name}", place)
-            if name == "keywords":
-                self.note(Place(thing.keywords, "answer", tuple, f"the names of {given}", given), tuple(thing.keywords))
-            for key, part in list(parts):
-                how = "item" if name == "args" else "entry"
-                self.mark(part, Place(getattr(thing, name), how, key, f"{given}[{key!r}]", given))
-                self.see(part)
+        self.mark(thing.func, partials.place_of_function(thing, place))
+        names = partials.place_of_names(thing, place)
+        self.note(Place(thing.keywords, "answer", tuple, f"the names of {names}", names), tuple(thing.keywords))
+        for given, part in partials.places_in(thing, place):
+            self.mark(part, given)
+            self.see(part)
 
     def _see_function(self, function: types.FunctionType) -> None:
         self.see(getattr(function, "__wrapped__", None))
+        choices = getattr(function, "registry", None)
+        if isinstance(choices, types.MappingProxyType):  # `functools.singledispatch`
+            title = f"the functions that {function.__name__} chooses from"
+            answer = questions.of_registry(function)
+            self.note(Place(function, "answer", questions.of_registry, title, self.place_of(function)), answer)
+            for choice in choices.values():
+                self.see(choice)
         contents = [content_of(cell) for cell in function.__closure__ or ()]
         if not is_followed(function.__globals__, function.__code__.co_filename):
             for content in contents:  # a decorator of a library's
@@ -314,7 +343,9 @@ class Sight:
         """A function without source: all that it names counts, with all that is in there."""
         names = _names_in(function.__code__)
         if function.__name__.startswith("__") and function.__code__.co_filename == "<string>":
-            return  # made by a library, as the `__init__` of a dataclass is
+            for cell in function.__closure__ or ():  # made by a library, as the `__init__` of a dataclass is
+                self.see(content_of(cell))
+            return
         self.go_blind()
         if "globals" in names:
             names = set(function.__globals__)
@@ -329,12 +360,21 @@ class Sight:
         for base in kind.__mro__:
             if is_followed_class(base) and (base is kind or id(base) not in self._seen):
                 self._seen[id(base)] = base
+                self._note_special_methods(base)
                 for value in list(vars(base).values()):
                     functions = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
                     if is_a(value, functions):
                         self.see(value)
                     elif hasattr(type(value), "__get__") and not is_a(value, type):
                         self.see(type(value))  # a descriptor of the user's
+
+    def _note_special_methods(self, kind: type) -> None:
+        """Python itself asks a class for these, past all readers: what they are, and that there are no more names."""
+        names = vars(kind)
+        self.note(Place(names, "answer", len, f"how many names {kind.__name__} has"), len(names))
+        for name, value in list(names.items()):
+            if name.startswith("__") and name.endswith("__") and is_a(value, types.FunctionType):
+                self.note(Place(names, "item", name, f"{kind.__name__}.{name}"), value)
 
     def _see_object(self, thing: Any) -> None:
         from chainrule.compiler.function import CompiledFunction
@@ -363,6 +403,7 @@ class Sight:
         self._seen[id(module)] = module
         kind = type(module)
         self._see_class(kind)
+        self._keep(module._modules)
         self.note(Place(kind, "attribute", "forward", f"{kind.__name__}.forward"), kind.forward)
         for name, value in module.__dict__.items():
             if name not in INTERNAL and not is_a(value, (WatchedDict, *ATOMS)):
@@ -374,7 +415,28 @@ class Sight:
             if parameter is not None:
                 self._see_hooks(parameter)
 
+    def _keep(self, table: Any) -> None:
+        """Remember what a table of ours holds: the step may change it by its methods."""
+        if type(table) is WatchedDict:
+            self._tables.setdefault(id(table), (table, dict(table)))
+
+    def has_changed(self, table: Any) -> bool:
+        """Whether the step has added hooks or layers to a table, or taken some out."""
+        return id(table) in self._tables and list(table.items()) != list(self._tables[id(table)][1].items())
+
+    def before_the_step(self, table: Any) -> dict[Any, Any]:
+        """What a table held."""
+        return self._tables[id(table)][1]
+
+    def restore_tables(self) -> None:
+        """Give changed tables back what they held."""
+        for table, entries in self._tables.values():
+            if self.has_changed(table):
+                table.clear()
+                table.update(entries)
+
     def _see_hook_table(self, table: Any) -> None:
+        self._keep(table)
         for hook in table.values():
             self._see_hook(getattr(hook, "function", hook))
 

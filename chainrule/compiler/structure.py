@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.cell.cell import OWN_ATTRIBUTES
 from chainrule.compiler.numbers import Number
+from chainrule.compiler.places import parts_of
 from chainrule.dtypes import DType
 
 _VALUES = (bool, str, bytes, complex, type(None), type(Ellipsis), DType, np.dtype, range, enum.Enum)
@@ -92,9 +94,7 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
     if others is None:
         return None, thing
     if kind is functools.partial:
-        parts = [
-            take_apart(x, leaves, others, (*way, i)) for i, x in enumerate((thing.func, thing.args, thing.keywords))
-        ]
+        parts = [take_apart(x, leaves, others, (*way, i)) for i, x in enumerate(parts_of(thing))]
         return functools.partial, tuple(parts)
     if isinstance(thing, _VALUES):
         return None, _plain(thing)
@@ -110,6 +110,20 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
     if kind is types.FunctionType:
         return "other", _Same(thing.__code__)
     return "other", kind if isinstance(thing, np.ndarray) or _is_an_object(thing) else _Same(thing)
+
+
+def given_attributes(tensor: Any) -> dict[str, Any] | None:
+    """What the user has attached to a tensor (`x.length = 3`); None if nothing."""
+    fields = tensor.__dict__
+    return None if fields.keys() <= OWN_ATTRIBUTES else {k: x for k, x in fields.items() if k not in OWN_ATTRIBUTES}
+
+
+def attributes_in_key(tensor: Any) -> Any:
+    """The same as part of a key."""
+    given = given_attributes(tensor)
+    if given is None:
+        return None
+    return tuple([(k, _plain(x) if isinstance(x, (*_VALUES, int, float)) else _Same(x)) for k, x in given.items()])
 
 
 def _plain(x: Any) -> Any:

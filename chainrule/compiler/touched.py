@@ -226,8 +226,11 @@ class Touched(Trace):
         answer = dict(group)
         self.groups.setdefault(id(group), (group, dict(group)))
         for name, value in group.items():
-            if name != "lr" and (id(group), name) not in self.moving:
+            if self.observer is not None and self.observer.has_written(group, name):
+                answer[name] = self.observer.as_written(value)
                 continue
+            if name != "lr" and ((id(group), name) not in self.moving or not value):
+                continue  # with a weight decay or momentum of 0 a rule is another one
             if isinstance(value, tuple):
                 answer[name] = tuple([self._setting(Setting(group, name, i)) for i in range(len(value))])
             elif isinstance(value, int | float):

@@ -6,6 +6,7 @@ Each refusal names the function and says what to write.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,11 @@ def refuse_unfollowed(function: Any, is_outside: Callable[[Any], bool]) -> None:
             f"{name}() is read once, when the step is traced, and every run would use that time. Read the clock "
             "outside of the compiled function."
         )
+    if (name == "start" and isinstance(owner, threading.Thread)) or (name in ("submit", "map") and _is_a_pool(owner)):
+        raise TraceError(
+            f"{name}() lets another thread or process run, which cannot be followed while the step is traced. Start it "
+            "outside of the compiled function, or do the work in the step itself."
+        )
     if name == "input" and function.__module__ == "builtins":
         raise TraceError("input() asks once, when the step is traced. Ask outside of the compiled function.")
 
@@ -53,6 +59,10 @@ def _draws(owner: Any, is_outside: Callable[[Any], bool]) -> bool:
     if isinstance(owner, np.random.RandomState):
         return owner is _OF_NUMPY or is_outside(owner)
     return isinstance(owner, np.random.Generator) and is_outside(owner)
+
+
+def _is_a_pool(owner: Any) -> bool:
+    return (type(owner).__module__ or "").startswith(("concurrent.futures", "multiprocessing.pool"))
 
 
 _OF_PYTHON = random.random.__self__  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ class ChangingMethods:
         for module in self.modules():
             wanted = mode and not module.stays_in_evaluation
             if module.__dict__.get("training") is not wanted:
-                note_change(module)
+                note_change(module, "training")
                 module.__dict__["training"] = wanted
         return self
 

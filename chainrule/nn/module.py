@@ -216,7 +216,7 @@ class Module(StateDictMethods, ChangingMethods):
             fields["_modules"][name] = None
             _Structure.version += 1
         else:
-            note_change(self)
+            note_change(self, None if name in ("__class__", "__dict__") else name)
             super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -237,7 +237,7 @@ class Module(StateDictMethods, ChangingMethods):
                 del table[name]
                 _Structure.version += 1
                 return
-        note_change(self)
+        note_change(self, name)
         super().__delattr__(name)
 
     def __dir__(self) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import register
-from chainrule.backends.native.language.vector_math import select, sqrt
+from chainrule.backends.native.language.instructions import select, sqrt
 from chainrule.primitives import philox
 from chainrule.primitives.normal import (
     CENTRE_LIMIT,

@@ -1,76 +1,47 @@
 """The elementwise primitives on whole vectors: branch-free, so that they can stand in the middle of any loop.
 
-Each function gets the code, the vector type and the names of its arguments, and answers the name of its result. The
-exponential and what is made of it, the logarithm and the error function are ours, each within two units in the last
-place; rarer functions are LLVM's intrinsics, which become calls of the C library, entry by entry. Infinities, NaN and
-−0 behave as in NumPy.
+The exponential and what is made of it, the logarithm and the error function are ours, each within two units in the last
+place; rarer functions are LLVM's intrinsics, which become calls of the C library, entry by entry; what is one
+instruction or a few is in `instructions.py`. Infinities, NaN and −0 behave as in NumPy.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.primitives.error_function import SINGLE_BORDER, SINGLE_END, SINGLE_FAR, SINGLE_NEAR
-
-Function = Callable[..., str]
-
-
-def _real(lanes: Lanes) -> bool:
-    return lanes.element in ("float", "double")
-
-
-def _bits(lanes: Lanes) -> str:
-    return f"<{lanes.lanes} x i1>"
-
-
-def _instruction(real: str, whole: str, boolean: str) -> Function:
-    """Two arguments, one instruction."""
-
-    def write(code: Code, lanes: Lanes, x: str, y: str) -> str:
-        name = real if _real(lanes) else boolean if lanes.element == "i1" else whole
-        return code.op(f"{name} {lanes.text} {x}, {y}")
-
-    return write
-
-
-def _intrinsic(name: str) -> Function:
-    """An intrinsic of LLVM of the same type."""
-
-    def write(code: Code, lanes: Lanes, *inputs: str) -> str:
-        return code.call(lanes.text, f"llvm.{name}.{lanes.mangled}", *[(lanes.text, x) for x in inputs])
-
-    return write
-
-
-sqrt, absolute, floor, nearest, fma, copy_sign = (
-    _intrinsic(name) for name in ("sqrt", "fabs", "floor", "rint", "fma", "copysign")
+from chainrule.backends.native.language.instructions import (
+    Function,
+    absolute,
+    bitwise_not,
+    booleans,
+    compare,
+    comparison,
+    copy_sign,
+    extreme,
+    floor,
+    floor_divide,
+    fma,
+    instruction,
+    intrinsic,
+    is_real,
+    magnitude,
+    minus,
+    nearest,
+    negate,
+    over,
+    plus,
+    reciprocal_root,
+    remainder,
+    rounding,
+    select,
+    shift,
+    sign,
+    sqrt,
+    times,
 )
-plus = _instruction("fadd", "add", "or")
-minus = _instruction("fsub", "sub", "xor")
-times = _instruction("fmul", "mul", "and")
-over = _instruction("fdiv", "sdiv", "and")
-
-
-def select(code: Code, lanes: Lanes, condition: str, x: str, y: str) -> str:
-    """x where the condition holds, else y."""
-    return code.op(f"select {_bits(lanes)} {condition}, {lanes.text} {x}, {lanes.text} {y}")
-
-
-def compare(code: Code, lanes: Lanes, test: str, x: str, y: str) -> str:
-    """A comparison of floating-point numbers."""
-    return code.op(f"fcmp {test} {lanes.text} {x}, {y}")
-
-
-def _comparison(real: str, whole: str) -> Function:
-    def write(code: Code, lanes: Lanes, x: str, y: str) -> str:
-        if _real(lanes):
-            return code.op(f"fcmp {real} {lanes.text} {x}, {y}")
-        test = whole.replace("s", "u", 1) if lanes.element == "i1" and whole != "eq" else whole
-        return code.op(f"icmp {test} {lanes.text} {x}, {y}")
-
-    return write
+from chainrule.primitives.error_function import SINGLE_BORDER, SINGLE_END, SINGLE_FAR, SINGLE_NEAR
 
 
 def polynomial(code: Code, lanes: Lanes, x: str, coefficients: Sequence[float]) -> str:
@@ -88,137 +59,6 @@ def _horner(code: Code, lanes: Lanes, x: str, value: str, coefficients: Sequence
     for coefficient in coefficients:
         value = fma(code, lanes, value, x, lanes.splat(coefficient))
     return value
-
-
-# ------------------------------------------------------------------------------------- extremes, signs
-
-
-def _extreme(real: str, whole: str, boolean: str) -> Function:
-    def write(code: Code, lanes: Lanes, x: str, y: str) -> str:
-        if lanes.element == "i1":
-            return code.op(f"{boolean} {lanes.text} {x}, {y}")
-        return _intrinsic(real if _real(lanes) else whole)(code, lanes, x, y)
-
-    return write
-
-
-def negate(code: Code, lanes: Lanes, x: str) -> str:
-    """−x."""
-    if _real(lanes):
-        return code.op(f"fneg {lanes.text} {x}")
-    return code.op(f"sub {lanes.text} zeroinitializer, {x}")
-
-
-def magnitude(code: Code, lanes: Lanes, x: str) -> str:
-    """|x|."""
-    if _real(lanes):
-        return absolute(code, lanes, x)
-    if lanes.element == "i1":
-        return x
-    return code.call(lanes.text, f"llvm.abs.{lanes.mangled}", (lanes.text, x), ("i1", "false"))
-
-
-def sign(code: Code, lanes: Lanes, x: str) -> str:
-    """−1, 0 or 1; NaN stays NaN."""
-    if lanes.element == "i1":
-        return x
-    if not _real(lanes):
-        high = code.op(f"ashr {lanes.text} {x}, {lanes.splat(lanes.bits - 1)}")
-        some = code.op(f"icmp ne {lanes.text} {x}, zeroinitializer")
-        one = code.op(f"zext {_bits(lanes)} {some} to {lanes.text}")
-        return code.op(f"or {lanes.text} {high}, {one}")
-    one = copy_sign(code, lanes, lanes.splat(1), x)
-    moved = compare(code, lanes, "one", x, "zeroinitializer")
-    return select(code, lanes, moved, one, code.op(f"fadd {lanes.text} {x}, zeroinitializer"))
-
-
-def _whole_number(function: Function) -> Function:
-    """Rounding leaves whole numbers alone."""
-
-    def write(code: Code, lanes: Lanes, x: str) -> str:
-        return function(code, lanes, x) if _real(lanes) else x
-
-    return write
-
-
-def reciprocal_root(code: Code, lanes: Lanes, x: str) -> str:
-    """1/√x, both steps rounded."""
-    return over(code, lanes, lanes.splat(1), sqrt(code, lanes, x))
-
-
-def bitwise_not(code: Code, lanes: Lanes, x: str) -> str:
-    """¬x."""
-    return code.op(f"xor {lanes.text} {x}, {lanes.splat(1 if lanes.element == 'i1' else -1)}")
-
-
-def _shift(instruction: str) -> Function:
-    """Bits moved; by more than there are, or by a negative number, only the sign of a right shift is left."""
-
-    def write(code: Code, lanes: Lanes, x: str, y: str) -> str:
-        fits = code.op(f"icmp ult {lanes.text} {y}, {lanes.splat(lanes.bits)}")
-        safe = select(code, lanes, fits, y, "zeroinitializer")
-        gone = "zeroinitializer"
-        if instruction == "ashr":
-            gone = code.op(f"ashr {lanes.text} {x}, {lanes.splat(lanes.bits - 1)}")
-        return select(code, lanes, fits, code.op(f"{instruction} {lanes.text} {x}, {safe}"), gone)
-
-    return write
-
-
-# ------------------------------------------------------------------------------------- division with remainder
-
-
-def remainder(code: Code, lanes: Lanes, x: str, y: str) -> str:
-    """x − y·⌊x/y⌋, with the sign of y; of whole numbers 0 where y is 0."""
-    if not _real(lanes):
-        return _whole_division(code, lanes, x, y)[1]
-    rest = code.op(f"frem {lanes.text} {x}, {y}")
-    return _sign_of_divisor(code, lanes, rest, y)[0]
-
-
-def _sign_of_divisor(code: Code, lanes: Lanes, rest: str, y: str) -> tuple[str, str]:
-    """A remainder that has the sign of the divisor, and whether it had to be moved."""
-    some = compare(code, lanes, "une", rest, "zeroinitializer")
-    signs = [compare(code, lanes, "olt", v, "zeroinitializer") for v in (rest, y)]
-    wrong = code.op(f"and {_bits(lanes)} {some}, {code.op(f'xor {_bits(lanes)} {signs[0]}, {signs[1]}')}")
-    moved = select(code, lanes, wrong, plus(code, lanes, rest, y), rest)
-    return select(code, lanes, some, moved, copy_sign(code, lanes, "zeroinitializer", y)), wrong
-
-
-def floor_divide(code: Code, lanes: Lanes, x: str, y: str) -> str:
-    """⌊x/y⌋, exact: found from the remainder."""
-    if not _real(lanes):
-        return _whole_division(code, lanes, x, y)[0]
-    rest = code.op(f"frem {lanes.text} {x}, {y}")
-    wrong = _sign_of_divisor(code, lanes, rest, y)[1]
-    quotient = over(code, lanes, minus(code, lanes, x, rest), y)
-    quotient = select(code, lanes, wrong, minus(code, lanes, quotient, lanes.splat(1)), quotient)
-    down = floor(code, lanes, quotient)
-    far = compare(code, lanes, "ogt", minus(code, lanes, quotient, down), lanes.splat(0.5))
-    down = select(code, lanes, far, plus(code, lanes, down, lanes.splat(1)), down)
-    plain = over(code, lanes, x, y)
-    some = compare(code, lanes, "une", quotient, "zeroinitializer")
-    answer = select(code, lanes, some, down, copy_sign(code, lanes, "zeroinitializer", plain))
-    by_zero = compare(code, lanes, "oeq", y, "zeroinitializer")
-    return select(code, lanes, by_zero, plain, answer)
-
-
-def _whole_division(code: Code, lanes: Lanes, x: str, y: str) -> tuple[str, str]:
-    """Quotient and remainder of whole numbers; 0 where y is 0, and no trap at the smallest number by −1."""
-    kind = lanes.text
-    zero = code.op(f"icmp eq {kind} {y}, zeroinitializer")
-    turn = code.op(f"icmp eq {kind} {y}, {lanes.splat(-1)}")
-    odd = code.op(f"or {_bits(lanes)} {zero}, {turn}")
-    safe = select(code, lanes, odd, lanes.splat(1), y)
-    quotient, rest = code.op(f"sdiv {kind} {x}, {safe}"), code.op(f"srem {kind} {x}, {safe}")
-    some = code.op(f"icmp ne {kind} {rest}, zeroinitializer")
-    differ = code.op(f"icmp slt {kind} {code.op(f'xor {kind} {rest}, {safe}')}, zeroinitializer")
-    wrong = code.op(f"and {_bits(lanes)} {some}, {differ}")
-    quotient = code.op(f"add {kind} {quotient}, {code.op(f'sext {_bits(lanes)} {wrong} to {kind}')}")
-    rest = code.op(f"add {kind} {rest}, {select(code, lanes, wrong, safe, 'zeroinitializer')}")
-    quotient = select(code, lanes, turn, negate(code, lanes, x), quotient)
-    rest = select(code, lanes, odd, "zeroinitializer", rest)
-    return select(code, lanes, zero, "zeroinitializer", quotient), rest
 
 
 # ------------------------------------------------------------------------------------- exponential and logarithm
@@ -367,7 +207,7 @@ def logarithm_of_one_more(code: Code, lanes: Lanes, x: str) -> str:
     value = _logarithm_of(code, lanes, u, over(code, lanes, lost, u))
     zero = compare(code, lanes, "oeq", x, "zeroinitializer")
     infinite = compare(code, lanes, "oeq", x, lanes.splat(math.inf))
-    value = select(code, lanes, code.op(f"or {_bits(lanes)} {zero}, {infinite}"), x, value)
+    value = select(code, lanes, code.op(f"or {booleans(lanes)} {zero}, {infinite}"), x, value)
     end = compare(code, lanes, "oeq", x, lanes.splat(-1))
     value = select(code, lanes, end, lanes.splat(-math.inf), value)
     fine = compare(code, lanes, "oge", x, lanes.splat(-1))
@@ -415,8 +255,8 @@ def tangent(code: Code, lanes: Lanes, x: str) -> str:
 
 def power(code: Code, lanes: Lanes, x: str, y: str) -> str:
     """x^y; of whole numbers by repeated squaring."""
-    if _real(lanes):
-        return _intrinsic("pow")(code, lanes, x, y)
+    if is_real(lanes):
+        return intrinsic("pow")(code, lanes, x, y)
     result, base, exponent = lanes.splat(1), x, y
     for _ in range(6):
         odd = code.op(f"and {lanes.text} {exponent}, {lanes.splat(1)}")
@@ -499,9 +339,9 @@ FUNCTIONS: dict[str, Function] = {
     "FloorDivide": floor_divide,
     "Remainder": remainder,
     "Power": power,
-    "Maximum": _extreme("maximum", "smax", "or"),
-    "Minimum": _extreme("minimum", "smin", "and"),
-    "Arctan2": _intrinsic("atan2"),
+    "Maximum": extreme("maximum", "smax", "or"),
+    "Minimum": extreme("minimum", "smin", "and"),
+    "Arctan2": intrinsic("atan2"),
     "Negate": negate,
     "Exp": exponential,
     "Expm1": exponential_less_one,
@@ -509,24 +349,24 @@ FUNCTIONS: dict[str, Function] = {
     "Log1p": logarithm_of_one_more,
     "Sqrt": sqrt,
     "Rsqrt": reciprocal_root,
-    "Sin": _intrinsic("sin"),
-    "Cos": _intrinsic("cos"),
-    "Arcsin": _intrinsic("asin"),
-    "Arctan": _intrinsic("atan"),
+    "Sin": intrinsic("sin"),
+    "Cos": intrinsic("cos"),
+    "Arcsin": intrinsic("asin"),
+    "Arctan": intrinsic("atan"),
     "Tanh": tangent,
     "Erf": error_function,
     "Absolute": magnitude,
     "Sign": sign,
-    "Floor": _whole_number(floor),
-    "Round": _whole_number(nearest),
-    "Equal": _comparison("oeq", "eq"),
-    "Less": _comparison("olt", "slt"),
-    "LessEqual": _comparison("ole", "sle"),
-    "BitwiseAnd": _instruction("", "and", "and"),
-    "BitwiseOr": _instruction("", "or", "or"),
-    "BitwiseXor": _instruction("", "xor", "xor"),
+    "Floor": rounding(floor),
+    "Round": rounding(nearest),
+    "Equal": comparison("oeq", "eq"),
+    "Less": comparison("olt", "slt"),
+    "LessEqual": comparison("ole", "sle"),
+    "BitwiseAnd": instruction("", "and", "and"),
+    "BitwiseOr": instruction("", "or", "or"),
+    "BitwiseXor": instruction("", "xor", "xor"),
     "BitwiseNot": bitwise_not,
-    "LeftShift": _shift("shl"),
-    "RightShift": _shift("ashr"),
+    "LeftShift": shift("shl"),
+    "RightShift": shift("ashr"),
     "Where": select,
 }
