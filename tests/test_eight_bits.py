@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -37,6 +38,25 @@ def test_resizing_rounds_as_pillow_does(mode):
         found = F.resize(found, (new_h, new_w), mode)
         wanted = np.asarray(wider.resize((new_w, new_h), MODES[mode]))
         np.testing.assert_array_equal(found.numpy().transpose(1, 2, 0), wanted)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_resizing_both_dimensions_begins_where_pillow_13_does(mode):
+    """With the columns where the height loses more than twice as many pixels as the width; with the rows elsewhere."""
+    draw = np.random.default_rng(2)
+    sizes = [draw.integers(2, 90, 4) for _ in range(30)] + [(80, 6, 76, 4), (75, 64, 47, 50), (79, 66, 60, 57)]
+    firsts = set()
+    for seed, (h, w, new_h, new_w) in enumerate(np.array(sizes).tolist()):
+        image = Image.fromarray(picture(h, w, seed))
+        columns = h > new_h and h - new_h > 2 * (w - new_w)
+        between = image.resize((w, new_h) if columns else (new_w, h), MODES[mode])
+        wanted = np.asarray(between.resize((new_w, new_h), MODES[mode]))
+        found = F.resize(as_tensor(np.asarray(image)), (new_h, new_w), mode).numpy().transpose(1, 2, 0)
+        np.testing.assert_array_equal(found, wanted)
+        if int(PIL.__version__.partition(".")[0]) >= 13:
+            np.testing.assert_array_equal(found, np.asarray(image.resize((new_w, new_h), MODES[mode])))
+        firsts.add(columns)
+    assert firsts == {True, False}
 
 
 @pytest.mark.parametrize("mode", [*MODES, "nearest"])

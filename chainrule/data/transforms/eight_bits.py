@@ -54,15 +54,17 @@ def _weights(size: int, out: int, mode: str) -> AxisMap:
 def resize_bytes(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """uint8 (N, C, H, W) at another size, as `Image.resize` of Pillow: "box", "bilinear", "bicubic" or "lanczos".
 
-    The columns come first, unless there are more of them afterwards and fewer rows. Versions of Pillow differ in that
-    order, and with it in how the bytes between are rounded.
+    Each row comes first, and then each column, unless the height loses more than twice as many pixels as the width.
+    So does Pillow since version 13; older ones always begin with the rows. The bytes between are rounded, so the order
+    shows: mostly in one level, with the windows that have negative parts in more.
 
     >>> import chainrule
     >>> resize_bytes(chainrule.tensor([[[[0, 1, 255]]]], dtype=chainrule.uint8), (1, 2), "bilinear")
     tensor([[[[  0, 160]]]], dtype=chainrule.uint8)
     """
     axes = [(3, size[1]), (2, size[0])]
-    for axis, out in axes[::-1] if size[0] < x.shape[2] and size[1] > x.shape[3] else axes:
+    shorter, narrower = x.shape[2] - size[0], x.shape[3] - size[1]
+    for axis, out in axes[::-1] if shorter > max(0, 2 * narrower) else axes:
         if x.shape[axis] != out:
             total = map_axis(x.double(), axis, _weights(x.shape[axis], out, mode))
             x = ((total + _ONE / 2) / _ONE).floor().clamp(0, 255).to(x.dtype)
