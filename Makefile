@@ -59,14 +59,16 @@ bench-training: $(BENCH)/installed
 
 develop: $(VENV)/installed-test $(VENV)/installed-peer $(VENV)/installed-browser $(VENV)/installed-dev
 
+NOT_INSTALLED = { echo 'Not installed, for the reason above; pip needs the network, or a folder of packages (PIP_FIND_LINKS).' >&2; exit 1; }
+
 # A stamp says that the package and one extra are installed as pyproject.toml asks. The package itself is
 # installed as a link to this folder, so a change in the code needs no new installation.
 $(VENV)/installed-core: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable . || $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]' || $(NOT_INSTALLED)
 	@touch $@ $(VENV)/installed-core
 
 $(BENCH)/installed: pyproject.toml

@@ -25,7 +25,7 @@ def run(folder: Path, *kill_at: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(1200 if NIGHTLY else 120)
+@pytest.mark.timeout(1200 if NIGHTLY else 300)
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path) -> None:
     """Killed without warning at random moments; nothing is left half written, and the weights are the same bits."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"

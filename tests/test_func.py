@@ -185,6 +185,8 @@ def test_names_of_autograd(lib: Any) -> None:
     x = lib.autograd.Variable(lib.ones(2), requires_grad=True)
     assert x.requires_grad and isinstance(x, lib.Tensor)
     assert not lib.autograd.Variable(lib.ones(2)).requires_grad
+    with pytest.warns(UserWarning, match="no_grad"):
+        assert not lib.autograd.Variable(lib.ones(2), volatile=True).requires_grad
     y, z = x * 2, x.sum()
     lib.autograd.backward([y, z], [lib.ones(2), None])
     assert x.grad.tolist() == [3.0, 3.0]
