@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from chainrule.dtypes import DType
     from chainrule.primitives.trace import Trace
     from chainrule.program.graph import BlockUse
 
@@ -21,6 +22,7 @@ class State:
     """The switches of one thread.
 
     Attributes:
+        autocast: the half in which products and convolutions compute (`functions/autocasting.py`); None: the tensors'.
         block: the use of a block (`autodiff/block.py`) that is at work; only noted while tracing.
         gradients: whether operations are recorded for the backward pass.
         path: the dotted path of the module that is running, as in `state_dict` names; "" outside of all.
@@ -38,11 +40,12 @@ class State:
     """
 
     __slots__ = (
-        *("block", "derivatives", "gradients", "keeping", "module"),
+        *("autocast", "block", "derivatives", "gradients", "keeping", "module"),
         *("observer", "path", "paths", "quiet", "recording", "saving", "trace"),
     )
 
     def __init__(self) -> None:
+        self.autocast: DType | None = None
         self.block: BlockUse | None = None
         self.derivatives = 0
         self.gradients = True

@@ -212,8 +212,8 @@ def backpropagate(
     found: dict[Source, Tensor] = {}
     ends = set(wanted or ())
     state = current_state()
-    before = state.gradients, state.path, state.block
-    state.gradients = differentiable
+    before = state.gradients, state.path, state.block, state.autocast
+    state.gradients, state.autocast = differentiable, None  # rules compute in the types that they get
     if state.recording is not None:
         state.block = state.recording.phase("backward")
     try:
@@ -246,7 +246,7 @@ def backpropagate(
             elif isinstance(node, Leaf) and useful is None:
                 node.collect(gradients[0], differentiable)
     finally:
-        state.gradients, state.path, state.block = before
+        state.gradients, state.path, state.block, state.autocast = before
     return [found.get(source) for source in wanted or ()]
 
 

@@ -54,6 +54,7 @@ class Call:
                 ]
             ),
             current_state().gradients,
+            current_state().autocast,
             get_default_dtype(),
             repeated(self.leaves),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.autocasting import in_half, in_own_type
 from chainrule.functions.promotion import common_shape, expand_to, is_sparse, need_tensor
 from chainrule.primitives.contraction import MatMul
 
@@ -22,6 +23,7 @@ def _same_dtype(input: Tensor, other: Tensor, operation: str) -> None:
         )
 
 
+@in_half
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product input @ other.
 
@@ -59,6 +61,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return MatMul.apply(expand_to(x, batch + a[-2:]), expand_to(y, batch + b[-2:]))
 
 
+@in_half
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices; `matmul` without batches.
 
@@ -69,6 +72,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return _product_of_rank(input, mat2, 2, 2, "mm")
 
 
+@in_half
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """A product for each pair of matrices: (B, n, m) @ (B, m, p).
 
@@ -79,6 +83,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return _product_of_rank(input, mat2, 3, 3, "bmm")
 
 
+@in_own_type
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Matrix times vector.
 
@@ -89,6 +94,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return _product_of_rank(input, vec, 2, 1, "mv")
 
 
+@in_own_type
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """Σ xᵢyᵢ of two vectors.
 
@@ -108,6 +114,7 @@ def _product_of_rank(x: Tensor, y: Tensor, first: int, second: int, operation: s
     return matmul(x, y)
 
 
+@in_half
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · (mat1 @ mat2).
 
@@ -144,6 +151,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return input.unsqueeze(1) * vec2.unsqueeze(0)
 
 
+@in_half
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sum of products over pairs of dimensions: the last `dims` of a with the first of b, or two lists.
 

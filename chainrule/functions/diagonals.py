@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.devices import need_cpu
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import arange, make, zeros
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.pieces import narrow
@@ -38,6 +39,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     return view_through(Index, reshape(x, *batch, rows * columns), key=key)
 
 
+@in_single
 def trace(input: Tensor) -> Tensor:
     """The sum of a matrix's diagonal.
 

@@ -12,6 +12,7 @@ from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import norms
 from chainrule.functions.arithmetic import maximum
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import as_tensor, eye, make
 from chainrule.functions.diagonals import diagonal as _diagonal_of
@@ -61,6 +62,7 @@ class LstsqResult(NamedTuple):
     solution: Tensor
 
 
+@in_single
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """X with A·X = B (or X·A = B if not `left`). A: (…, n, n), B: (…, n, k), or a vector (…, n).
 
@@ -80,6 +82,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return x.squeeze(-1) if vector else x
 
 
+@in_single
 def inv(A: Tensor) -> Tensor:
     """A⁻¹. Raises LinearAlgebraError for a singular matrix. To solve A·x = b, `solve` is better.
 
@@ -126,6 +129,7 @@ def logdet(A: Tensor) -> Tensor:
     return logarithm.masked_fill(sign < 0, math.nan)
 
 
+@in_single
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """L, lower triangular, with A = L·Lᵀ, for symmetric positive definite A (or U = Lᵀ if `upper`).
 
@@ -140,6 +144,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return lower.mT if upper else lower
 
 
+@in_single
 def qr(A: Tensor, mode: str = "reduced") -> QRResult:
     """A = Q·R, Q with orthonormal columns, R upper triangular.
 
@@ -168,6 +173,7 @@ def _complete_qr(a: Any) -> Any:
     return tuple(np.linalg.qr(a, mode="complete"))
 
 
+@in_single
 def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVDResult:
     """A = U·diag(S)·Vh, S falling. With `full_matrices` U and Vh are square and, if A is not, have no gradient.
 
@@ -188,6 +194,7 @@ def _full_svd(a: Any) -> Any:
     return tuple(np.linalg.svd(a))
 
 
+@in_single
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values, falling.
 
@@ -198,6 +205,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     return primitives.SVD.apply(A)[1]
 
 
+@in_single
 def eigh(A: Tensor, UPLO: str = "L") -> EighResult:
     """Eigenvalues, rising, and eigenvectors (columns) of symmetric matrices, of which one triangle is read.
 
@@ -210,6 +218,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> EighResult:
     return EighResult(*primitives.Eigh.apply(A if UPLO == "L" else A.mT))
 
 
+@in_single
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric matrices, rising.
 
@@ -279,6 +288,7 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
+@in_single
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """The condition number: largest over smallest singular value (p = −2: the other way), or ‖A‖·‖A⁻¹‖ in norm p.
 
@@ -305,6 +315,7 @@ def _singular_values(A: Tensor, hermitian: bool) -> Tensor:
     return eigvalsh(A).abs().sort(-1, descending=True).values if hermitian else svdvals(A)
 
 
+@in_single
 def matrix_rank(A: Tensor, tol: Any = None, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
     """How many singular values are above `atol` and `rtol` times the largest (default: max(m, n)·ε).
 
@@ -346,6 +357,7 @@ def _(g: Tensor, A: Tensor, output: Tensor) -> Tensor:
     return beside_columns @ (p @ p.mT) + (p.mT @ p) @ beside_rows - p.mT @ g @ p.mT
 
 
+@in_single
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> LstsqResult:
     """X that makes ‖A·X − B‖ smallest, for A of full column rank; B: (…, m, k).
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chainrule.errors import ShapeError
 from chainrule.functions.arithmetic import add
+from chainrule.functions.autocasting import in_half, in_own_type
 from chainrule.functions.contraction import bmm, mv, outer
 from chainrule.functions.creation import arange
 
@@ -21,6 +22,7 @@ def _joined(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor
     return add(input if beta == 1 else input * beta, scaled)
 
 
+@in_own_type
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · mat @ vec.
 
@@ -41,6 +43,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
     return _joined(input, outer(vec1, vec2), beta, alpha)
 
 
+@in_half
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · batch1 @ batch2, a product of matrices for each of the batch.
 
@@ -51,6 +54,7 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
     return _joined(input, bmm(batch1, batch2), beta, alpha)
 
 
+@in_half
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta · input + alpha · Σ batch1 @ batch2, the products of the batch added up.
 

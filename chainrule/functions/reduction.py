@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.dimensions import Dimensions, axes_of, kept
 from chainrule.functions.extremes import amax
 from chainrule.functions.promotion import as_floating, cast
@@ -154,6 +155,7 @@ def _(g: Tensor, output: Tensor) -> Tensor:
     return (g / (2 * output.masked_fill(zero, 1))).masked_fill(zero, 0)
 
 
+@in_single
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product over `dim`. Integers are multiplied as int64.
 

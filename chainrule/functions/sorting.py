@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.extremes import ValuesAndIndices, chosen_at
 from chainrule.functions.pieces import stack
@@ -57,6 +58,7 @@ _BETWEEN: dict[str, Callable[[float, int], float]] = {
 }
 
 
+@in_single
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

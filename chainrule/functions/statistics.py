@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ShapeError
 from chainrule.functions.arithmetic import logaddexp
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.diagonals import diag
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.norms import norm
@@ -76,6 +77,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return norm(input - other, p)
 
 
+@in_single
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
     """The p-norm of the difference of each row of x1 from each row of x2: (…, P, M) and (…, R, M) give (…, P, R).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_own_type
 from chainrule.functions.creation import empty
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.init import uniform_
@@ -13,6 +14,7 @@ from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor
 
 
+@in_own_type
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y_o = x₁ᵀ·W_o·x₂ + b_o.
 

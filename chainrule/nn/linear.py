@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.autocasting import in_half
 from chainrule.functions.creation import empty, zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.init import default_weight_and_bias, normal_
@@ -14,6 +15,7 @@ from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor
 
 
+@in_half
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x·Wᵀ + b.
 

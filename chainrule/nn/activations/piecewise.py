@@ -10,6 +10,7 @@ from typing import Any
 
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_half
 from chainrule.functions.creation import full
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
@@ -47,6 +48,7 @@ def _(g: Tensor, x: Tensor, slope: float) -> Tensor:
     return where(x > 0, g, g * slope)
 
 
+@in_half
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else a·x with a learned: one a for all entries, or one for each channel (dimension 1).
 

@@ -12,6 +12,7 @@ from typing import Any
 from chainrule.autodiff.block import block
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions import elementwise
+from chainrule.functions.autocasting import in_half
 from chainrule.functions.creation import full, ones, zeros
 from chainrule.functions.diagonals import tril, triu
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
@@ -20,6 +21,7 @@ from chainrule.primitives.attention import Attention
 from chainrule.tensor import Tensor
 
 
+@in_half
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_half
 from chainrule.functions.creation import empty
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.init import default_weight_and_bias, fan_in_and_out
@@ -52,6 +53,7 @@ def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[int
     return pairs
 
 
+@in_half
 def _convolve(
     dimensions: int,
     input: Tensor,

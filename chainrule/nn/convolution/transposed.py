@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_half
 from chainrule.nn.convolution.layers import (
     ConvolutionBase,
     Extent,
@@ -20,6 +21,7 @@ from chainrule.primitives.contraction import ConvolutionTranspose
 from chainrule.tensor import Tensor
 
 
+@in_half
 def _convolve_transposed(
     dimensions: int,
     input: Tensor,

@@ -7,6 +7,7 @@ from typing import Any
 from chainrule.autodiff.block import block
 from chainrule.errors import NumberRangeError, ShapeError
 from chainrule.functions import activation
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.elementwise import exp, log1p
 from chainrule.functions.logic import isinf, where
@@ -31,6 +32,7 @@ def fits_losses(weight: Tensor, losses: Tensor, name: str) -> None:
         raise ShapeError(f"a {name} {tuple(weight.shape)} does not broadcast to losses {tuple(losses.shape)}.")
 
 
+@in_single
 @with_old_words
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
@@ -88,6 +90,7 @@ def _(g: Tensor, p: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
     return to_p, to_t
 
 
+@in_single
 @with_old_words
 def binary_cross_entropy_with_logits(
     input: Tensor,
@@ -129,6 +132,7 @@ def _(g: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
     return g * (activation.sigmoid(x) - t), -(g * x) if t.requires_grad else None
 
 
+@in_single
 @with_old_words
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """ln(1 + e^(−t·x)) for targets t of −1 and 1: logistic regression on signs.

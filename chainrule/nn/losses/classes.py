@@ -15,6 +15,7 @@ from chainrule.autodiff.block import block
 from chainrule.dtypes import bool_
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions import activation, elementwise
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones, zeros
 from chainrule.functions.gathering import gather
@@ -62,6 +63,7 @@ def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return ratio_of_sums(total, weight) if reduction == "mean" else reduce(total, reduction)
 
 
+@in_single
 @with_old_words
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input − target)², averaged over all entries (not over samples alone) or summed.
@@ -91,6 +93,7 @@ def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
     return to_input, -to_input if target.requires_grad else None
 
 
+@in_single
 @with_old_words
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input − target|, averaged over all entries or summed.
@@ -147,6 +150,7 @@ def _check_weight(input: Tensor, weight: Tensor | None) -> None:
         raise ShapeError(f"weight has one entry for each of the {classes} classes, got shape {tuple(weight.shape)}.")
 
 
+@in_single
 @partial(with_old_words, first="ignore_index")
 def nll_loss(
     input: Tensor,
@@ -184,6 +188,7 @@ def nll_loss(
     return reduce(losses, reduction)
 
 
+@in_single
 @partial(with_old_words, first="ignore_index")
 def cross_entropy(
     input: Tensor,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.control import scan
 from chainrule.functions.creation import arange, tensor, zeros
@@ -28,6 +29,7 @@ from chainrule.tensor import Tensor
 NEVER = -1e30
 
 
+@in_single
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

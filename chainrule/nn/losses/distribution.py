@@ -9,6 +9,7 @@ from typing import Any
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
 from chainrule.functions.elementwise import exp
@@ -22,6 +23,7 @@ from chainrule.nn.losses.old_words import with_old_words
 from chainrule.tensor import Tensor
 
 
+@in_single
 @with_old_words
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t·(ln t − x) from log-probabilities x and probabilities t: the Kullback–Leibler divergence KL(t ‖ eˣ).
@@ -112,6 +114,7 @@ def _repeats_to(x: Tensor, input: Tensor) -> bool:
     return x.ndim == input.ndim and all(own in (1, n) for own, n in zip(x.shape, input.shape, strict=True))
 
 
+@in_single
 @partial(with_old_words, first="eps")
 def poisson_nll_loss(
     input: Tensor,

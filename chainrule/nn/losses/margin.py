@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.activation import relu
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_range
 from chainrule.functions.counting import one_hot
 from chainrule.functions.creation import zeros
@@ -23,6 +24,7 @@ from chainrule.nn.losses.old_words import with_old_words
 from chainrule.tensor import Tensor
 
 
+@in_single
 @with_old_words
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where t = 1, max(0, margin − x) where t = −1: for distances x of pairs that are alike or not.
@@ -37,6 +39,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     return reduce(near + where(target == 1, zero, (margin - input).clamp(min=0)), reduction)
 
 
+@in_single
 @with_old_words
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
@@ -53,6 +56,7 @@ def margin_ranking_loss(
     return reduce((target * (input2 - input1) + margin).clamp(min=0), reduction)
 
 
+@in_single
 @with_old_words
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
@@ -80,6 +84,7 @@ def cosine_embedding_loss(
     return reduce(alike + where(target == -1, (cosine - margin).clamp(min=0), zero), reduction)
 
 
+@in_single
 @with_old_words
 def multi_margin_loss(
     input: Tensor,
@@ -120,6 +125,7 @@ def multi_margin_loss(
     return reduce(losses.squeeze(0) if alone else losses, reduction)
 
 
+@in_single
 @with_old_words
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Σ over right classes y and wrong ones j of max(0, 1 − (x_y − x_j)), divided by C: several labels for a sample.
@@ -174,6 +180,7 @@ def multilabel_soft_margin_loss(
     return reduce(losses.mean(-1), reduction)
 
 
+@in_single
 @with_old_words
 def triplet_margin_loss(
     anchor: Tensor,

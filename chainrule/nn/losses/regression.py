@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from chainrule.autodiff.block import block
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.promotion import promote
 from chainrule.nn.losses.classes import Loss, reduce, same_shape
 from chainrule.nn.losses.old_words import with_old_words
 from chainrule.tensor import Tensor
 
 
+@in_single
 @with_old_words
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d²/2β where |d| < β, else |d| − β/2, with d = input − target: `huber_loss`/β. β = 0 is `l1_loss`.
@@ -28,6 +30,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     return reduce(_held_square(x, t, beta, beta), reduction)
 
 
+@in_single
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:

@@ -26,6 +26,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.dtypes import FloatLimits
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions import reduction
+from chainrule.functions.autocasting import in_type_of_first
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
 from chainrule.primitives.value import Symbol
@@ -161,6 +162,7 @@ def _need_floating(input: Any, operation: str, least: int) -> Tensor:
 # ------------------------------------------------------------------------------------------------ over the batch
 
 
+@in_type_of_first
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -222,6 +224,7 @@ def _follow(running: Tensor | None, new: Tensor, momentum: Any) -> None:
         running.copy_(running * (1 - momentum) + new.to(running.dtype) * momentum)
 
 
+@in_type_of_first
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -275,6 +278,7 @@ def _last_axes(x: Tensor, normalized_shape: Any, operation: str, **parameters: T
     return tuple(range(x.ndim - len(shape), x.ndim))
 
 
+@in_type_of_first
 def layer_norm(
     input: Tensor,
     normalized_shape: Any,
@@ -314,6 +318,7 @@ def _of_nothing(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Se
     return y
 
 
+@in_type_of_first
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -346,6 +351,7 @@ def group_norm(
     return _normalise(grouped, weight, bias, (2, 3), (1, num_groups, each, 1), eps)[0].reshape(x.shape)
 
 
+@in_type_of_first
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """x / √(mean(x²) + ε), times γ, over the last dimensions: layer norm without the mean.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from chainrule.errors import ShapeError
 from chainrule.functions import pieces, shape
+from chainrule.functions.autocasting import single
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.promotion import need_tensor
 from chainrule.random import randn
@@ -43,6 +44,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise ValueError(f"pad: mode is 'constant', {', '.join(map(repr, _MODES))} or 'random', got {mode!r}.")
     if len(pad) % 2 or len(pad) // 2 > x.ndim:
         raise ShapeError(f"pad: {tuple(pad)} must hold a pair for each of at most {x.ndim} dimensions.")
+    if mode != "circular":
+        x = single(x)
     cut = [min(n, 0) for n in pad]
     if any(cut) and mode == "circular":
         x, pad, cut = shape.pad(x, cut), [max(n, 0) for n in pad], []

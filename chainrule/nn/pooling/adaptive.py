@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import tensor
 from chainrule.functions.reduction import in_float32
 from chainrule.nn.convolution.layers import batched
@@ -110,6 +111,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return _adaptive_avg_pool(2, input, output_size)
 
 
+@in_single
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means of windows of (N, C, D, H, W); see `adaptive_avg_pool2d`.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.dtypes import int64
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_range
 from chainrule.functions.creation import zeros
 from chainrule.functions.promotion import need_tensor
@@ -78,6 +79,7 @@ def _places_exist(places: Any, low: int, high: int, sizes: tuple[int, ...], name
         )
 
 
+@in_single
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -95,6 +97,7 @@ def max_unpool1d(
     return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@in_single
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -122,6 +125,7 @@ def max_unpool2d(
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@in_single
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,

@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule.dtypes import IntegerLimits
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import ones
 from chainrule.functions.reduction import in_float32
 from chainrule.functions.shape import pad as pad_tensor
@@ -255,6 +256,7 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+@in_single
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,

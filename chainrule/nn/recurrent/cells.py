@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import empty, zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.init import uniform_
@@ -105,6 +106,7 @@ class RNNCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = check_nonlinearity(nonlinearity)
 
+    @in_single
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next state from an input and the state before."""
         x = self._rows(input, "the input", self.input_size)
@@ -135,6 +137,7 @@ class LSTMCell(RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
+    @in_single
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The next (h, c) from an input and the (h, c) before."""
         x = self._rows(input, "the input", self.input_size)
@@ -160,6 +163,7 @@ class GRUCell(RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
+    @in_single
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next state from an input and the state before."""
         x = self._rows(input, "the input", self.input_size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from chainrule.errors import ShapeError
+from chainrule.functions.autocasting import in_single, in_single_to_half
 from chainrule.functions.control import scan
 from chainrule.functions.creation import arange, empty, zeros
 from chainrule.functions.logic import where
@@ -279,6 +280,8 @@ class RNN(RNNBase):
             bidirectional, 0, device, dtype, initial_state=initial_state,
         )  # fmt: skip
 
+    forward = in_single_to_half(RNNBase.forward)
+
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """The formula of the class."""
         return (NONLINEARITIES[self.nonlinearity](input_sums + linear(state[0], weights["weight_hh"])),)
@@ -319,6 +322,8 @@ class LSTM(RNNBase):
             dtype, initial_state=initial_state,
         )  # fmt: skip
 
+    forward = in_single_to_half(RNNBase.forward)
+
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """`lstm_step`, and the projection if there is one."""
         h, c, _ = lstm_step(input_sums + linear(state[0], weights["weight_hh"]), state[1])
@@ -356,6 +361,8 @@ class GRU(RNNBase):
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
             initial_state=initial_state,
         )  # fmt: skip
+
+    forward = in_single(RNNBase.forward)
 
     def input_sums(self, x: Tensor, weights: dict[str, Any]) -> Tensor:
         """With the inputs' bias only: the state's is multiplied by the reset gate."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.autocasting import in_single
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import arange, linspace, ones, zeros
 from chainrule.functions.logic import where
@@ -57,6 +58,7 @@ def _centres(extent: int, align_corners: bool, dtype: Any) -> Tensor:
     return linspace(-end, end, extent, dtype=dtype)
 
 
+@in_single
 def grid_sample(
     input: Tensor,
     grid: Tensor,
