@@ -212,6 +212,33 @@ def test_typing_goes_on_in_the_same_field(opened: Opened, tmp_path: Path) -> Non
     assert page.evaluate("place => microscope.entriesOf(place)[2]", weight) == 0.125
 
 
+def test_one_entry_of_many_can_be_changed(opened: Opened, tmp_path: Path) -> None:
+    x = chainrule.randn(9, 10)
+    page = opened.show(chainrule.explain(lambda x: (x * x).sum(), x).html(), tmp_path)
+    page.evaluate("microscope.reveal({ kind: 'value', place: 0 })")
+    page.locator("[aria-label='which entry of x']").fill("12")
+    field = page.locator("[aria-label='number at the entry of x']")
+    np.testing.assert_allclose(float(field.input_value()), x.array[1, 1], rtol=1e-5)
+    field.fill("3")
+    assert page.evaluate("microscope.gradientOf(0)[11]") == 6
+    changed = x.array.copy()
+    changed[1, 1] = 3
+    total = page.evaluate("microscope.entriesOf(microscope.data.outputs[0])[0]")
+    np.testing.assert_allclose(total, np.square(changed).sum(), rtol=1e-5)
+
+
+def test_operations_of_one_kernel_are_shown_together(opened: Opened, tmp_path: Path) -> None:
+    step = chainrule.compile(lambda x: (x.exp() + 1).log().sum())
+    x = chainrule.randn(40, 50)
+    step(x)
+    page = opened.show(chainrule.explain(step, x).html(), tmp_path)
+    page.evaluate("place => microscope.reveal({ kind: 'node', place })", find(page, "Exp"))
+    panel = page.locator("#panel").inner_text()
+    assert "Compiled" in panel and "fused with" in panel and "µs" in panel
+    page.locator("#panel dl.facts button", has_text="Log").click()
+    assert chosen(page) == ["node", find(page, "Log")]
+
+
 def test_what_the_page_cannot_compute_is_locked_with_the_reason(opened: Opened, tmp_path: Path) -> None:
     a = chainrule.tensor([[2.0, 1.0], [1.0, 3.0]])
     page = opened.show(chainrule.explain(lambda a: chainrule.linalg.eigh(a)[0].sum(), a).html(), tmp_path)

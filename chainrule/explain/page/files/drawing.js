@@ -136,6 +136,12 @@ function drawBox(box) {
   else if (box.kind === "value") drawLeaf(box);
 }
 
+/** Whether an operation became part of the same kernel as the chosen one. */
+function isFusedWithChosen(node) {
+  const chosen = state.chosen?.kind === "node" ? nodes[state.chosen.place] : null;
+  return chosen !== null && chosen !== node && node.kernel !== undefined && node.kernel === chosen.kernel;
+}
+
 function drawOperation(box) {
   const node = nodes[box.place], { x, y, w, h } = box, done = box.place < state.step;
   const current = steps[state.step - 1], isCurrent = state.step < steps.length && current?.node === box.place;
@@ -145,6 +151,13 @@ function drawOperation(box) {
   context.fill();
   outlineOf(box, node.failed ? palette.wrong : palette.line);
   context.globalAlpha = 1;
+  if (isFusedWithChosen(node)) {
+    context.lineWidth = 2;
+    context.setLineDash([5, 3]);
+    context.strokeStyle = palette.chosen;
+    context.stroke();
+    context.setLineDash([]);
+  }
   if (isCurrent) {
     context.lineWidth = 3;
     context.strokeStyle = current.pass === "forward" ? palette.value : palette.gradient;

@@ -69,7 +69,7 @@ function localFactor(node, contribution, position, upstream) {
 
 // ------------------------------------------------------------------------------------------------- fields
 
-/** A field for every entry, and a slider for the one that was touched last. */
+/** Fields for the entries, all of them or the one that is picked, and a slider for the one that was touched last. */
 function editor(place) {
   const entries = entriesOf(place), name = nameOf({ kind: "value", place }), fields = [];
   const label = i => `${name}${entries.length > 1 ? `, entry ${i + 1} of ${entries.length}` : ""}`;
@@ -81,22 +81,36 @@ function editor(place) {
     Object.assign(slider, { min: -reach, max: reach, step: reach / 200, value: x });
     slider.setAttribute("aria-label", `slider for ${label(i)}`);
   };
-  const table = numberTable(values[place].shape ?? [], entries, (x, i) => {
-    fields[i] = make("input", { type: "number", step: "any", value: Number(x.toPrecision(6)), "aria-label": label(i) });
-    fields[i].addEventListener("focus", () => pick(i));
-    fields[i].addEventListener("input", () => {
-      const number = Number(fields[i].value);
-      if (fields[i].value !== "" && Number.isFinite(number)) change(place, i, number);
-      if (chosen === i) slider.value = number;
-    });
-    return fields[i];
-  });
+  const set = (i, text) => {
+    if (text === "" || !Number.isFinite(Number(text))) return;
+    change(place, i, Number(text));
+    if (chosen === i) slider.value = text;
+  };
+  const written = x => Number(x.toPrecision(6));
+  const fieldFor = (x, i) => {
+    const field = fields[i] = make("input", { type: "number", step: "any", value: written(x), "aria-label": label(i) });
+    field.addEventListener("focus", () => pick(i));
+    field.addEventListener("input", () => set(i, field.value));
+    return field;
+  };
   slider.addEventListener("input", () => {
-    fields[chosen].value = Number(Number(slider.value).toPrecision(4));
+    (fields[chosen] ?? fields[0]).value = Number(Number(slider.value).toPrecision(4));
     change(place, chosen, Number(slider.value));
   });
   pick(0);
-  return [table, make("div", { class: "slider" }, slider)];
+  const below = make("div", { class: "slider" }, slider);
+  if (entries.length <= MOST_IN_TABLE) return [numberTable(values[place].shape ?? [], entries, fieldFor), below];
+  const value = make("input", { type: "number", step: "any", value: written(entries[0]), "aria-label": `number at the entry of ${name}` });
+  const which = make("input", { type: "number", min: 1, max: entries.length, value: 1, "aria-label": `which entry of ${name}` });
+  fields[0] = value;
+  value.addEventListener("input", () => set(chosen, value.value));
+  which.addEventListener("input", () => {
+    const i = Math.min(entries.length, Math.max(1, Math.round(Number(which.value)) || 1)) - 1;
+    pick(i);
+    value.value = written(entriesOf(place)[i]);
+  });
+  const line = make("div", { class: "slider matrix" }, make("span", {}, "entry"), which, make("span", {}, "="), value);
+  return [...show(values[place].shape, entries), line, below];
 }
 
 /** While somebody types or drags, the field stays where it is; what stands around it is made anew. */
@@ -105,7 +119,8 @@ function refreshAround(kept, fresh) {
   for (const child of [...panel.children]) if (child !== kept) child.remove();
   kept.before(...fresh.slice(0, at));
   kept.after(...fresh.slice(at + 1));
-  kept.querySelector(".gradient")?.remove();
-  const gradient = fresh[at].querySelector(".gradient");
-  if (gradient) kept.append(gradient);
+  for (const part of [".gradient", ":scope > .picture", ":scope > .facts"]) {
+    const [old, now] = [kept, fresh[at]].map(section => section.querySelector(part));
+    if (old && now) old.replaceWith(now);
+  }
 }

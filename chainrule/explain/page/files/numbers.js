@@ -107,10 +107,41 @@ function statisticsList(statistics) {
   for (const [key, label] of STATISTICS) {
     const x = statistics[key] ?? undefined;
     if (x === undefined || (key === "nan" && !x)) continue;
-    const number = readNumbers(x)[0];
+    const [number] = readNumbers(x);
     list.append(make("dt", {}, label), make("dd", { class: key === "nan" ? "wrong" : null }, key === "zeros" ? `${short(100 * number)} %` : short(number)));
   }
   return list;
+}
+
+/** More entries than this are shown as colours, not as a table. */
+const MOST_IN_TABLE = 64;
+
+/** A colour for each entry: a plane of the last two dimensions beside the other. */
+function heatMap(shape, entries) {
+  const columns = shape.at(-1) ?? 1, rows = shape.length > 1 ? shape.at(-2) : 1, planes = Math.max(1, entries.length / (rows * columns));
+  const across = Math.ceil(Math.sqrt(planes * rows / columns)), gap = planes > 1 ? 1 : 0;
+  const width = across * (columns + gap) - gap, height = Math.ceil(planes / across) * (rows + gap) - gap;
+  const canvas = make("canvas", { class: "picture", width, height, role: "img", "aria-label": `heat map of ${shape.join(" × ")} numbers` });
+  canvas.style.width = `${Math.min(320, width * Math.max(1, Math.floor(300 / width)))}px`;
+  const context = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
+  const [low, high] = ["--low", "--high"].map(name => style.getPropertyValue(name).trim());
+  const largest = entries.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0) || 1;
+  entries.forEach((x, i) => {
+    const plane = Math.floor(i / (rows * columns)), row = Math.floor(i / columns) % rows, column = i % columns;
+    context.globalAlpha = Number.isFinite(x) ? Math.abs(x) / largest : 1;
+    context.fillStyle = x < 0 ? low : high;
+    context.fillRect((plane % across) * (columns + gap) + column, Math.floor(plane / across) * (rows + gap) + row, 1, 1);
+  });
+  return canvas;
+}
+
+/** What an array is like, as the explanation says it of those that it does not hold. */
+function statisticsOf(entries) {
+  const known = entries.filter(Number.isFinite), count = known.length || 1;
+  const mean = known.reduce((a, b) => a + b, 0) / count;
+  const deviation = Math.sqrt(known.reduce((sum, x) => sum + (x - mean) ** 2, 0) / count);
+  const [least, largest] = [Math.min, Math.max].map(f => entries.reduce((a, b) => f(a, b)));
+  return { least, largest, mean, deviation, zeros: entries.filter(x => x === 0).length / entries.length, nan: entries.filter(Number.isNaN).length };
 }
 
 /** Counts as bars. */
@@ -138,10 +169,11 @@ function greyImage({ width, height, base64 }) {
 }
 
 /** Numbers, or what is known of them. */
-function show(shape, entries, { statistics, histogram: counts, image } = {}, cell = undefined) {
+function show(shape, entries, { statistics, histogram: counts, image } = {}) {
   const parts = [];
-  if (image && !recomputed) parts.push(greyImage(image));
-  if (entries) parts.push(numberTable(shape, entries, cell));
+  if (image && !recomputed && !entries) parts.push(greyImage(image));
+  if (entries && entries.length > MOST_IN_TABLE) parts.push(heatMap(shape, entries), statisticsList(statisticsOf(entries)));
+  else if (entries) parts.push(numberTable(shape, entries));
   else if (statistics && !recomputed) parts.push(statisticsList(statistics));
   if (counts && !entries && !recomputed) parts.push(histogram(readNumbers(counts.counts ?? counts)));
   if (!parts.length) parts.push(make("p", { class: "kind" }, recomputed ? "not known after the change" : "not kept"));

@@ -151,8 +151,8 @@ function kernelFacts(node) {
   kernelNumbers(kernel).forEach((text, i) => {
     if (text) list.append(make("dt", {}, ["time", "speed", "share of the step"][i]), make("dd", {}, `${text}${[" µs", " GFLOP/s", ""][i]}`));
   });
-  const together = nodes.filter(other => other.kernel === node.kernel).length;
-  if (together > 1) list.append(make("dt", {}, "fused with"), make("dd", {}, `${together - 1} other operations`));
+  const others = nodes.map((_, place) => place).filter(place => nodes[place] !== node && nodes[place].kernel === node.kernel);
+  if (others.length) list.append(make("dt", {}, "fused with"), make("dd", {}, ...others.slice(0, 30).map(place => jump(nodes[place].operation, { kind: "node", place }))));
   return make("div", {}, heading("Compiled"), list);
 }
 
