@@ -236,7 +236,7 @@ class _Drawing:
         source, target = self.boxes[start], self.boxes[end]
         x, _ = self.layout.places[start]
         y = self._height_of(start, source.results.index(value), len(source.results))
-        points = [(x + self.inner[start] + self.outer[start], y), *self.layout.bends[number]]
+        points = [(x + self.inner[start] + self.outer[start], y), *(self.layout.bends[number] or [])]
         points.append((self.layout.places[end][0], self._height_of(end, self.entries[end][place], len(target.inputs))))
         path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
         for (x0, y0), (x1, y1) in pairwise(points):

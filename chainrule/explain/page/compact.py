@@ -57,7 +57,8 @@ def compact(data: Data) -> Data:
         "backward": {"values": backward["values"], "nodes": [node(given) for given in backward["nodes"]]},
         "layouts": {str(place): _layout(group) for place, group in lay_out_groups(data).items()},
     }
-    return _tidy({**result, "formulas": formulas.entries, "files": files.entries})
+    result = {**result, "formulas": formulas.entries, "files": files.entries}
+    return {name: _tidy(part) for name, part in result.items()}
 
 
 def _places(entries: list[Data]) -> dict[Any, int]:
@@ -129,7 +130,7 @@ def _layout(group: Any) -> Data:
         for i, ((kind, place), (x, y)) in enumerate(zip(group.boxes, sizes.places, strict=True))
     ]
     lines = [
-        [*line, *[round(number) for point in bends for number in point]]
+        [*line, *([None] if bends is None else [round(number) for point in bends for number in point])]
         for line, bends in zip(group.lines, sizes.bends, strict=True)
     ]
     return {"boxes": boxes, "lines": lines, "width": round(sizes.width), "height": round(sizes.height)}

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 #: Space between layers, and between neighbours within one.
 BETWEEN_LAYERS, BETWEEN_BOXES = 72.0, 18.0
-#: Lines over more layers than this are not led between the boxes; they would cost a box for each layer.
+#: Lines over more layers than this are not led between the boxes: they would cost a box for each layer, and many of
+#: them (a constant that everything uses) hide what they join. The page shows their ends, and the whole when asked.
 LONG = 10
 #: With more lines than this the order is swept a few times only, and crossings are not counted.
 MANY = 3000
@@ -33,12 +34,12 @@ class Layout(NamedTuple):
 
     Attributes:
         places: for each box the left and the upper end.
-        bends: for each line the points between its two ends, from left to right.
+        bends: for each line the points between its two ends, from left to right; None for one that is too long.
         width, height: of all.
     """
 
     places: list[tuple[float, float]]
-    bends: list[list[tuple[float, float]]]
+    bends: list[list[tuple[float, float]] | None]
     width: float
     height: float
 
@@ -98,7 +99,9 @@ def arrange(
     x, y = _columns(drawing), _rows(drawing)
     top = min((y[i] - h / 2 for i, h in enumerate(drawing.heights)), default=0.0)
     places = [(x[i][0] + (x[i][1] - w) / 2, y[i] - h / 2 - top) for i, (w, h) in enumerate(sizes)]
-    bends = [[p for box in chain for p in _through(x[box], y[box] - top)] for chain in chains]
+    bends = [
+        None if chain is None else [p for box in chain for p in _through(x[box], y[box] - top)] for chain in chains
+    ]
     width = max((left + extent for left, extent in x), default=0.0)
     height = max((y[i] + h / 2 - top for i, h in enumerate(drawing.heights)), default=0.0)
     return Layout(places, bends, width, height)
@@ -137,20 +140,22 @@ def _layers(count: int, lines: Sequence[tuple[int, int]], first: set[int], last:
 # --------------------------------------------------------------------------------------------- 2: long lines
 
 
-def _lead_lines(drawing: _Drawing, lines: Sequence[tuple[int, int]], long: int) -> list[list[int]]:
+def _lead_lines(drawing: _Drawing, lines: Sequence[tuple[int, int]], long: int) -> list[list[int] | None]:
     """Connect the boxes, over invisible ones where a line crosses layers. For each line the boxes in between."""
-    chains: list[list[int]] = []
+    chains: list[list[int] | None] = []
     known: dict[tuple[int, int], list[int]] = {}
     for u, v in lines:
         span = drawing.layer[v] - drawing.layer[u]
         if u >= v or span < 1:
             chains.append([])
             continue
+        if span > long:
+            chains.append(None)
+            continue
         if (u, v) not in known:
-            chain = [drawing.add_bend(drawing.layer[u] + i) for i in range(1, span)] if span <= long else []
-            if span <= long:
-                for a, b in zip([u, *chain], [*chain, v], strict=True):
-                    drawing.connect(a, b)
+            chain = [drawing.add_bend(drawing.layer[u] + i) for i in range(1, span)]
+            for a, b in zip([u, *chain], [*chain, v], strict=True):
+                drawing.connect(a, b)
             known[u, v] = chain
         chains.append(known[u, v])
     return chains

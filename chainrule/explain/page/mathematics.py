@@ -35,6 +35,10 @@ _SUMS = {r"\sum": "∑", r"\prod": "∏"}
 _SPACES = {r"\,", r"\;", r"\!", r"\ ", r"\quad"}
 
 
+#: How the name of a function begins.
+_FUNCTION = '<mi mathvariant="normal">'
+
+
 class FormulaError(ChainruleError, ValueError):
     """A formula uses a command that is not known here."""
 
@@ -66,6 +70,12 @@ class _Parser:
             element = self.element()
             if element:
                 elements.append(self.with_scripts(element))
+            if (
+                element.startswith(_FUNCTION)
+                and self.position < len(self.tokens)
+                and self.tokens[self.position] not in "(,)"
+            ):
+                elements.append("<mo>\u2061</mo>")  # "applied to": a little space
         if end:
             raise FormulaError(f"the formula {self.latex!r} has no {end!r} at the end of a group.")
         return elements
@@ -98,13 +108,13 @@ class _Parser:
         if token == r"\frac":
             return f"<mfrac>{self.element()}{self.element()}</mfrac>"
         if token in (r"\operatorname", r"\mathcal", r"\mathrm", r"\text"):
-            return f'<mi mathvariant="normal">{self.word()}</mi>'
+            return f"{_FUNCTION}{self.word()}</mi>"
         if token in _SPACES:
             return '<mspace width="0.2em"/>'
         if token in _SUMS:
             return f"<mo>{_SUMS[token]}</mo>"
         if token in _WORDS:
-            return f"<mi>{_WORDS[token]}</mi>"
+            return f"{_FUNCTION}{_WORDS[token]}</mi>"
         if token in _OPERATORS:
             return f"<mo>{_OPERATORS[token]}</mo>"
         if token in _LETTERS:

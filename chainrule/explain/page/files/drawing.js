@@ -78,7 +78,8 @@ function drawLines(lines) {
     const isLit = lineIsLit(line);
     if (line.twin && !isLit) continue;
     const path = isLit ? lit : line.values.some(isKnown) ? plain : late;
-    if (line.back) drawBackwards(path, line.points);
+    if (line.far && !isLit) drawEnds(path, line.points);
+    else if (line.back) drawBackwards(path, line.points);
     else drawForwards(path, line.points);
   }
   context.lineWidth = Math.max(1.1, 0.6 / state.scale);
@@ -97,6 +98,18 @@ function drawForwards(path, points) {
     const [ax, ay] = points[i - 1], [bx, by] = points[i], middle = (ax + bx) / 2;
     if (ay === by) path.lineTo(bx, by);
     else path.bezierCurveTo(middle, ay, middle, by, bx, by);
+  }
+}
+
+/** Of a line that comes from far away only its ends are drawn, until one asks for it. */
+function drawEnds(path, points) {
+  for (const [[x, y], side] of [[points[0], 1], [points.at(-1), -1]]) {
+    path.moveTo(x, y);
+    path.lineTo(x + 14 * side, y);
+    for (const dot of [18, 22]) {
+      path.moveTo(x + dot * side, y);
+      path.lineTo(x + (dot + 1) * side, y);
+    }
   }
 }
 
@@ -224,7 +237,14 @@ function drawLeaf(box) {
 
 function leafLabel(value, place) {
   if (value.name) return value.name.split(".").slice(-2).join(".");
-  return few(entriesOf(place)) || value.kind;
+  const { least, largest } = value.statistics ?? {};
+  return few(entriesOf(place)) || (Number.isFinite(least) && least === largest ? short(least) : value.kind);
+}
+
+/** What fits between two boxes. */
+function brief(entries) {
+  const text = few(entries);
+  return text.length <= 12 ? text : "";
 }
 
 /** The value above the line that leaves a box, the gradient below it. */
@@ -232,8 +252,8 @@ function drawNumbers(box) {
   if (box.kind !== "node" && box.kind !== "value") return;
   const place = box.kind === "node" ? nodes[box.place].outputs[0] : box.place;
   if (place === undefined) return;
-  const above = isKnown(place) && (box.kind === "node" || values[place].name) ? few(entriesOf(place)) : "";
-  const below = gradientIsKnown(place) ? few(gradientOf(place)) : "";
+  const above = isKnown(place) && (box.kind === "node" || values[place].name) ? brief(entriesOf(place)) : "";
+  const below = gradientIsKnown(place) ? brief(gradientOf(place)) : "";
   const x = box.x + box.w + 5, y = box.y + box.h / 2;
   context.textAlign = "left";
   context.font = font(11.5, 500);

@@ -54,9 +54,9 @@ function placeInside(group) {
     return box;
   });
   const lines = (layout.lines ?? []).map(([from, to, port, carried, ...bends]) => {
-    const points = [];
-    for (let i = 0; i < bends.length; i += 2) points.push([toX(bends[i]), toY(bends[i + 1])]);
-    return { from: boxes[from], to: boxes[to], way: `${from} ${to}`, port, values: carried, points, back: from > to };
+    const points = [], far = bends[0] === null;
+    for (let i = 0; i < bends.length && !far; i += 2) points.push([toX(bends[i]), toY(bends[i + 1])]);
+    return { from: boxes[from], to: boxes[to], way: `${from} ${to}`, port, values: carried, points, far, back: from > to };
   });
   const drawn = new Set();
   for (const line of lines) {

@@ -10,10 +10,8 @@ async function readData() {
 }
 
 const data = await readData();
-const { title, nodes = [], formulas = [], files = [], kernels = [], outputs = [], layouts } = data;
-const groups = data.groups ?? [];
-const values = [...(data.values ?? []), ...(data.backward?.values ?? [])];
-const gradientNodes = data.backward?.nodes ?? [];
+const { title, nodes, groups, formulas, files, outputs, layouts } = data, kernels = data.kernels ?? [];
+const values = [...data.values, ...(data.backward.values ?? [])], gradientNodes = data.backward.nodes ?? [];
 for (const node of [...nodes, ...gradientNodes]) {
   node.inputs ??= [];
   node.outputs ??= [];
