@@ -71,17 +71,19 @@ def test_the_gradient_is_that_of_differences() -> None:
 
 @pytest.mark.parametrize("baseline", [None, 0.5])
 def test_integrated_gradients_sum_up_to_the_change(baseline: Any) -> None:
-    """Completeness: the attributions' sum is f(x) − f(x₀)."""
-    model, x = network(), images(3, 2, 6, 8)
+    """Completeness: the attributions' sum is f(x) − f(x₀). Of a smooth f to rounding; each kink leaves about 1/steps."""
+    x = images(3, 2, 6, 8)
     start = None if baseline is None else chainrule.full((1, 1, 1, 1), baseline, dtype=chainrule.float64)
-    coarse, fine = (integrated_gradients(model, x, 1, baseline=start, steps=n) for n in (4, 300))
-    model.eval()
-    change = (model(x) - model(x * 0 if baseline is None else x * 0 + baseline))[:, 1].detach().numpy()
-    np.testing.assert_allclose(fine.change.numpy(), change, rtol=1e-10)
-    np.testing.assert_allclose(fine.attributions.numpy().sum((1, 2, 3)), change, rtol=2e-3, atol=1e-5)
-    np.testing.assert_allclose(fine.error.numpy(), fine.attributions.numpy().sum((1, 2, 3)) - change, atol=1e-12)
-    assert np.abs(fine.error.numpy()).max() < np.abs(coarse.error.numpy()).max()
-    assert model[4].training is False
+    smooth = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(96, 3)).double()
+    for model, steps, tolerance in ((smooth, 24, 1e-9), (network(), 300, 1e-2)):
+        found = integrated_gradients(model, x, 1, baseline=start, steps=steps)
+        assert model.training
+        model.eval()
+        change = (model(x) - model(x * 0 if baseline is None else x * 0 + baseline))[:, 1].detach().numpy()
+        np.testing.assert_allclose(found.change.numpy(), change, rtol=1e-10, atol=1e-12)
+        summed, moved = found.attributions.numpy().sum((1, 2, 3)), found.attributions.abs().sum().item()
+        np.testing.assert_allclose(summed, change, atol=tolerance * moved)
+        np.testing.assert_allclose(found.error.numpy(), summed - change, atol=1e-12)
 
 
 def test_the_best_class_is_that_of_the_input_all_along_the_path() -> None:
