@@ -169,6 +169,57 @@ def test_a_circular_convolutions_norm_is_that_of_its_spectrum() -> None:
     assert robust.upper_bound(layer.eval(), (2, 7, 7)) == pytest.approx(wanted, rel=1e-5)
 
 
+def written_out(layer: nn.Conv2d, shape: tuple[int, ...]) -> float:
+    """The largest singular value of the convolution's matrix, column by column."""
+    size = int(np.prod(shape))
+    with chainrule.no_grad():
+        zero = layer(chainrule.zeros(1, *shape))
+        columns = layer(chainrule.eye(size).reshape(size, *shape)) - zero
+    return float(np.linalg.norm(columns.flatten(1).numpy(), 2))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"padding": 1},
+        {"padding": 2, "kernel_size": 5},
+        {"padding": 0, "stride": 2},
+        {"padding": 1, "stride": 2, "kernel_size": 4},
+        {"padding": 2, "dilation": 2},
+        {"padding": 1, "groups": 2},
+        {"padding": 1, "padding_mode": "circular"},
+        {"padding": 2, "dilation": 2, "padding_mode": "circular", "groups": 2},
+        {"padding": 1, "padding_mode": "circular", "stride": 2},
+        {"padding": "same", "kernel_size": (3, 5)},
+    ],
+)
+def test_a_convolutions_norm_is_that_of_its_matrix(settings: dict[str, Any]) -> None:
+    chainrule.manual_seed(0)
+    layer = nn.Conv2d(2, 4, **{"kernel_size": 3, **settings})
+    truth = written_out(layer, (2, 8, 7))
+    found = robust.convolution_norm(layer, (2, 8, 7))
+    assert 0.998 * truth <= found <= truth * (1 + 1e-5)
+    bound = robust.convolution_bound(layer, (2, 8, 7))
+    if settings.get("padding_mode") == "circular" and "stride" in settings:
+        assert bound is None
+    else:
+        assert bound is not None and truth <= bound * (1 + 1e-6)
+        if settings.get("padding_mode") == "circular":
+            assert bound == pytest.approx(truth, rel=1e-5)
+        elif settings.get("stride", 1) == 1:
+            assert bound <= 1.3 * truth
+
+
+def test_large_convolutions_have_a_bound_too() -> None:
+    """Matrices of 300 million entries: from below by power iteration, from above by the transform of the kernels."""
+    model = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 4, stride=2, padding=1)).eval()
+    high = robust.upper_bound(model, (1, 28, 28))
+    low = [
+        robust.convolution_norm(layer, shape) for layer, shape in ((model[0], (1, 28, 28)), (model[2], (16, 28, 28)))
+    ]
+    assert 0.5 * high < np.prod(low) <= high * (1 + 1e-6)
+
+
 def test_errors_teach() -> None:
     model, (x, y) = network(), tensors()
     with pytest.raises(ValueError, match="epsilon, the largest change, is not negative, got -1"):

@@ -3,6 +3,7 @@
     attacks      fgsm, pgd, deep_fool: inputs changed by at most ε, or as little as possible, so that answers are wrong
     smoothing    a classifier whose answer provably stays the same within a radius
     equivariance what shifts and rotations of an image do to the answer; pooling without aliasing
+    convolution_norm  how much a convolution can stretch, by Fourier transforms or power iteration
     lipschitz    the largest ‖f(x) − f(y)‖/‖x − y‖, from above and from below
 
 >>> import chainrule
@@ -14,7 +15,8 @@
 tensor([[0.5000, 0.6000]])
 """
 
-from chainrule.robust.attacks import accuracy_under_attack, deep_fool, fgsm, margins, pgd, pgd_step
+from chainrule.robust.attacks import accuracy_under_attack, deep_fool, fgsm, margins, pgd, pgd_step, random_fgsm
+from chainrule.robust.convolution_norm import convolution_bound, convolution_norm
 from chainrule.robust.equivariance import (
     BlurPool2d,
     rotation_equivariance_error,
@@ -29,12 +31,15 @@ __all__ = [
     "Certificate",
     "SmoothedClassifier",
     "accuracy_under_attack",
+    "convolution_bound",
+    "convolution_norm",
     "deep_fool",
     "fgsm",
     "lower_bound",
     "margins",
     "pgd",
     "pgd_step",
+    "random_fgsm",
     "rotation_equivariance_error",
     "shift_equivariance_error",
     "shift_invariance_error",

@@ -56,6 +56,28 @@ def fgsm(
     return (x.detach() + step * _slope(model, x, labels).sign()).clamp(*bounds)
 
 
+def random_fgsm(
+    model: Classifier, x: Tensor, labels: Tensor, epsilon: float, *, size: float = 1.25, bounds: Bounds = (0.0, 1.0)
+) -> Tensor:
+    """One step of size·ε from a random start, for training: cheap examples that a network does not learn to game.
+
+    Unlike in `pgd` the start may lie beyond `bounds`; only the result is brought back. Where most entries lie at a
+    bound, as in black backgrounds, half of the start would else be lost, and training ends in a network that withstands
+    this step and no other ("catastrophic overfitting"): measure with `pgd` while training, and keep the best weights.
+
+    Args:
+        model, x, labels, epsilon, bounds: as in `fgsm`.
+        size: of the step, as a multiple of ε.
+
+    Source: Wong, Rice and Kolter, "Fast is better than free", 2020.
+    """
+    _need_epsilon(epsilon)
+    center = x.detach()
+    start = _random_change(center, epsilon, math.inf)
+    change = start + size * epsilon * _slope(model, center + start, labels).sign()
+    return _inside(center + change.clamp(-epsilon, epsilon), bounds)
+
+
 def pgd(
     model: Classifier,
     x: Tensor,

@@ -1,8 +1,9 @@
 """The Lipschitz constant of a network in the Euclidean norm: bounds from above and from below.
 
 From above: the constant of a composition is at most the product of the constants. That of an affine layer is its
-largest singular value, for which its matrix is written out; so the bound is sound, and the layers must be small. From
-below: the largest singular value of the Jacobian at any point.
+largest singular value, for which its matrix is written out; where that is too large, a convolution's is bounded by the
+Fourier transform of its kernels (`convolution_norm.py`). So the bound is sound. From below: the largest singular value
+of the Jacobian at any point.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from chainrule.autograd.functional import jacobian
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import zeros
 from chainrule.linalg import svdvals
+from chainrule.robust.convolution_norm import convolution_bound, is_circular
 from chainrule.tensor import Tensor
 
 #: A matrix of more entries is not written out.
@@ -43,8 +45,8 @@ def upper_bound(model: nn.Module, input_shape: Sequence[int]) -> float:
     """A number that ‖f(x) − f(y)‖/‖x − y‖ never exceeds: the product over the layers of a `Sequential` in evaluation.
 
     input_shape: of one input, without the batch. Raises NotImplementedError for layers whose constant is not known
-    here, ShapeError for affine layers whose matrix would have more than 2²⁴ entries, ValueError for a model in training
-    mode.
+    here, ShapeError for affine layers other than Conv2d whose matrix would have more than 2²⁴ entries, ValueError for a
+    model in training mode.
 
     >>> from chainrule import nn
     >>> upper_bound(nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Sigmoid()).eval(), (2, 2))
@@ -67,6 +69,10 @@ def _layers(model: nn.Module, path: str) -> list[tuple[str, nn.Module]]:
 
 
 def _constant(layer: nn.Module, x: Tensor, path: str) -> float:
+    if isinstance(layer, nn.Conv2d) and (is_circular(layer) or _entries(layer, x) > LARGEST_MATRIX):
+        bound = convolution_bound(layer, tuple(x.shape[1:]))
+        if bound is not None:
+            return bound
     if isinstance(layer, _AFFINE):
         return _largest_stretch(layer, x, path)
     if isinstance(layer, nn.Sigmoid):
@@ -89,8 +95,7 @@ def _pairs(size: Any) -> tuple[int, ...]:
 
 def _largest_stretch(function: Callable[[Tensor], Tensor], x: Tensor, path: str) -> float:
     """The largest singular value of the Jacobian at x, (1, …)."""
-    with no_grad():
-        entries = function(x).numel() * x.numel()
+    entries = _entries(function, x)
     if entries > LARGEST_MATRIX:
         raise ShapeError(
             f"the matrix of {path or 'the model'} at an input of {tuple(x.shape[1:])} has {entries} entries, more than "
@@ -98,6 +103,12 @@ def _largest_stretch(function: Callable[[Tensor], Tensor], x: Tensor, path: str)
         )
     matrix: Any = jacobian(function, x.detach())
     return float(svdvals(matrix.reshape(-1, x.numel())).max().item())
+
+
+def _entries(function: Callable[[Tensor], Tensor], x: Tensor) -> int:
+    """Of the Jacobian."""
+    with no_grad():
+        return function(x).numel() * x.numel()
 
 
 def lower_bound(model: Callable[[Tensor], Tensor], x: Tensor) -> float:
