@@ -63,6 +63,12 @@ class Tensor(
         self._value = from_sizes_or_data(data, get_default_dtype())._value
         note_made(self)
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the text, and of many entries what they are like."""
+        from chainrule.explain.notebook import tensor_html
+
+        return tensor_html(self)
+
     def __repr__(self) -> str:
         return describe(self)
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -234,8 +235,32 @@ def test_evaluating_and_predicting_need_only_the_folder(tmp_path: Path, capsys: 
     assert code == 2 and "broken.png" in err
     code, _, err = call(capsys, "predict", run)
     assert code == 2 and "Give files" in err
+    page = tmp_path / "run" / "explained.html"
+    code, out, _ = call(capsys, "explain", run)
+    assert code == 0 and str(page) in out and "operations" in out and page.read_text().startswith("<!doctype html>")
+    there = tmp_path / "seen.html"
+    picture = str(tmp_path / "pictures" / "03.png")
+    assert call(capsys, "explain", run, "--input", picture, "--output", str(there))[0] == 0 and there.is_file()
+    code, _, err = call(capsys, "explain", run, "--input", str(tmp_path / "broken.png"))
+    assert code == 2 and "broken.png" in err
+    code, _, err = call(capsys, "explain", run, "--size", "3x2")
+    assert code == 2 and "has its own" in err
+    assert "The network on one sample" in (tmp_path / "run" / "report.html").read_text()
     code, _, err = call(capsys, "evaluate", run, "--part", "tset")
     assert code == 2 and "train, validation, test" in err
+
+
+def test_networks_are_explained(tmp_path: Path, capsys: Any) -> None:
+    page = tmp_path / "page.html"
+    code, out, _ = call(capsys, "explain", "mlp", "--size", "1x4x4", "--set", "in_features=16", "--output", str(page))
+    assert code == 0 and "mlp: " in out and page.read_text().startswith("<!doctype html>")
+    np.save(tmp_path / "x.npy", np.zeros((2, 5)))
+    code, out, err = call(
+        capsys, "explain", "mlp", "--set", "in_features=16", "--input", str(tmp_path / "x.npy"), "--output", str(page)
+    )
+    assert code == 2 and "the forward pass failed" in err and page.is_file()
+    code, _, err = call(capsys, "explain", "mlp", "--input", str(tmp_path / "nothing.npy"))
+    assert code == 2 and "numpy.save" in err
 
 
 def test_a_search_goes_on_and_says_what_mattered(tmp_path: Path, capsys: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from html.parser import HTMLParser
+from io import BytesIO
 from typing import Any
 from xml.etree import ElementTree
 
@@ -424,3 +426,61 @@ def test_a_drawing_is_folded_until_it_is_readable() -> None:
     drawing = ElementTree.fromstring(chainrule.explain(model, chainrule.ones(1, 4)).svg())
     labels = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
     assert "0–29 Linear ×30" in labels and len(labels) < 10
+
+
+# ------------------------------------------------------------------------------------------ notebooks
+
+
+class Reader(HTMLParser):
+    """Notes every element, and what attributes point outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href") and not (value or "").startswith("data:"):
+                self.outside.append(value or "")
+            if name == "srcdoc":
+                inner = read(value or "")
+                self.elements += inner.elements
+                self.outside += inner.outside
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+def test_a_notebook_shows_an_explanation_once_and_loads_nothing() -> None:
+    found = chainrule.explain(lambda x, y: x * y, 2.0, 3.0)
+    bundle = found._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html", "image/svg+xml"} and bundle["text/plain"] == repr(found)
+    page = read(bundle["text/html"])
+    assert page.elements[0] == "iframe" and "svg" in found._repr_svg_() and not page.outside
+    assert set(found._repr_mimebundle_(include=["text/plain"])) == {"text/plain"}
+
+
+def test_a_notebook_shows_tensors_and_modules(capsys: pytest.CaptureFixture[str]) -> None:
+    small, large = chainrule.ones(2)._repr_html_(), chainrule.randn(3, 16, 16)._repr_html_()
+    assert "tensor([1., 1.])" in small and "img" not in read(small).elements
+    assert {"svg", "img"} <= set(read(large).elements) and not read(large).outside
+    model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2)))
+    page = model._repr_html_()
+    assert read(page).elements.count("details") == 2 and "26 parameters" in page
+    chainrule.ones(100, requires_grad=True)._repr_html_()
+    assert "NaN" in chainrule.tensor([float("nan")] * 5 + [1.0, 2.0] * 50)._repr_html_()
+    assert capsys.readouterr().out == ""
+
+
+def test_the_bytes_of_a_picture_are_a_png() -> None:
+    from PIL import Image
+
+    from chainrule.explain.notebook import png_of
+
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png_of(grey)))), grey)

@@ -50,6 +50,8 @@ WITHIN = {"program": "primitives"}
 ALLOWED = {
     ("absent_names", "places"): "both answer for names that are not where PyTorch has them, and ask each other",
     ("absent_names", "tensor"): "it looks whether a name is a method, when somebody has asked for it in vain",
+    ("nn", "explain"): "a notebook shows a module, and asks how",
+    ("tensor", "explain"): "a notebook shows a tensor, and asks how",
     ("chainrule", "*"): "the names of parts that are loaded when they are first used",
     ("saved_modules", "models"): "a file may name their classes: they are loaded before names are looked up",
 }

@@ -41,7 +41,7 @@ def summary(
     missing = [n for n, default in entry.options.items() if default is inspect.Parameter.empty and n not in options]
     if missing:
         raise ValueError(f"{model} needs {' and '.join(f'--set {name}=…' for name in missing)}.")
-    sample = entry.input if size is None else _shape(size)
+    sample = entry.input if size is None else shape_of(size)
     with skip_filling():
         network = create(model, **options)
     sizes = [sample, sample] if "pairs" in entry.data else [sample]
@@ -53,7 +53,7 @@ def summary(
     return 0
 
 
-def _shape(text: str) -> tuple[int, ...]:
+def shape_of(text: str) -> tuple[int, ...]:
     """The numbers of 3x224x224."""
     parts = text.lower().replace("×", "x").split("x")
     if not all(part.isdecimal() and int(part) for part in parts):

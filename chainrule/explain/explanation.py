@@ -14,6 +14,7 @@ from chainrule.explain.backward import Walk, jacobian, record_of
 from chainrule.explain.failing import Failure
 from chainrule.explain.formulas import substituted
 from chainrule.explain.groups import Ends, Groups
+from chainrule.explain.notebook import framed
 from chainrule.explain.numbers import SMALL, histogram, nested, picture, summarised
 from chainrule.explain.page.live import page_of
 from chainrule.explain.page.settings import plain
@@ -196,6 +197,15 @@ class Explanation:
 
     def _repr_svg_(self) -> str:
         return self.svg()
+
+    def _repr_html_(self) -> str:
+        return framed(self.html())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """All faces under their types: a notebook shows the first that it can."""
+        made = {"text/plain": self.text, "text/html": self._repr_html_, "image/svg+xml": self.svg}
+        wanted = set(include or made) - set(exclude or ())
+        return {kind: make() for kind, make in made.items() if kind in wanted}
 
     # ------------------------------------------------------------------------------------- as data
 

@@ -398,6 +398,12 @@ class Module(StateDictMethods, ChangingMethods):
         """What distinguishes this module from others of its class, for printing."""
         return ""
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the parts as a tree that opens."""
+        from chainrule.explain.notebook import module_html
+
+        return module_html(self)
+
     def __repr__(self) -> str:
         parts = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
         extra = self.extra_repr()

@@ -24,10 +24,12 @@ import numpy as np
 from chainrule import optim
 from chainrule.data.loader import DataLoader
 from chainrule.errors import DataError, DivergedError
+from chainrule.explain.notebook import framed, module_html, table_html
 from chainrule.files import write_atomically
 from chainrule.nn.module import Module
 from chainrule.random import manual_seed
 from chainrule.tasks.kinds import load_task, restore_task
+from chainrule.tasks.on_a_sample import explain_sample
 from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
 from chainrule.tasks.task import Parts, Task
 from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, GradientFlow, ProgressBar, Recorder
@@ -62,6 +64,11 @@ class Outcome(NamedTuple):
     test: dict[str, Any]
     sample: str
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the figures as a table."""
+        rows = [{"part": part, **figures} for part in ("validation", "test") if (figures := getattr(self, part))]
+        return table_html(f"{self.status} {self.reason}, best epoch {self.best_epoch}", rows)
+
 
 class Prepared(NamedTuple):
     """Everything that a run trains with."""
@@ -80,6 +87,11 @@ class OpenRun(NamedTuple):
     path: Path
     task: Task
     model: Module
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the run's report."""
+        report = self.path / "report.html"
+        return framed(report.read_text(encoding="utf-8")) if report.is_file() else module_html(self.model)
 
 
 def prepare(
@@ -290,7 +302,8 @@ def _finish(
         f"{config['settings']['model']} on {config['settings']['data']}", history, numbers if best else {}, config,
         series=recorder.series, findings=doctor.findings if doctor else (), flow=_flow(run.trainer), **details,
     )  # fmt: skip
-    write_report(report._replace(texts={"A sample": sample} if sample else {}), path / "report.html")
+    graph = explain_sample(run.task, run.model, run.parts.validation).svg()
+    write_report(report._replace(texts={"A sample": sample} if sample else {}, graph=graph), path / "report.html")
     return outcome
 
 

@@ -68,6 +68,7 @@ class Report(NamedTuple):
         films: animated GIFs by title, as bytes.
         pictures: PNG files by title, as bytes.
         findings: of the doctor. Where `flow` has a row for their layer they link to it.
+        graph: the network on one sample as a drawing (SVG).
         flow: how signal and gradient flowed: a picture (PNG), and a row for each layer or parameter, its path under "".
     """
 
@@ -86,6 +87,7 @@ class Report(NamedTuple):
     unit: str = "batch"
     films: Mapping[str, bytes] = {}
     flow: tuple[bytes, Sequence[Mapping[str, Any]]] | None = None
+    graph: str = ""
     pictures: Mapping[str, bytes] = {}
 
 
@@ -109,6 +111,8 @@ def render(report: Report) -> str:
     parts += [_findings(report.findings, known)]
     parts += [_section("Curves", _figures(_curves(report)))]
     parts += [_section(title, _film(title, gif)) for title, gif in report.films.items()]
+    if report.graph:
+        parts += [_section("The network on one sample", f'<div style="overflow-x: auto">{_inline(report.graph)}</div>')]
     if report.flow is not None:
         parts += [_section("Gradient flow", _flow(*report.flow))]
     parts += [_section("Pictures", _figures(list(report.pictures.items())))]
@@ -143,6 +147,11 @@ def environment() -> dict[str, str]:
 
 
 # ------------------------------------------------------------------------------------- parts of the page
+
+
+def _inline(svg: str) -> str:
+    """A drawing within a page, which needs no name of the language."""
+    return svg.replace(' xmlns="http://www.w3.org/2000/svg"', "")
 
 
 def _escape(thing: Any) -> str:
