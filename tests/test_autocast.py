@@ -12,6 +12,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.functions import autocasting
+from chainrule.train import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -287,3 +288,18 @@ def test_eager_code_says_once_that_it_gains_nothing(monkeypatch: pytest.MonkeyPa
     with chainrule.autocast("cpu"), warnings.catch_warnings():
         warnings.simplefilter("error")
         x @ x
+
+
+def test_a_trainer_says_where_bfloat16_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autocasting, "_said", [])
+
+    def trainer(compile: bool) -> Any:
+        model = nn.Linear(4, 2)
+        optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+        return Trainer(model, nn.MSELoss(), optimizer, precision="bfloat16", compile=compile)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer(True)
+    with pytest.warns(UserWarning, match="longer than float32"):
+        trainer(False)

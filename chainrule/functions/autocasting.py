@@ -58,12 +58,12 @@ def converted(x: Any, dtype: DataType) -> Any:
     return x
 
 
-def _say_slow() -> None:
+def say_slow(what: str) -> None:
     """Once: eager code gains nothing."""
     if not _said:
         _said.append("said")
         warnings.warn(
-            "autocast: eager code rounds to 16 bits and then computes in float32, which takes longer than float32 "
+            f"{what}: eager code rounds to 16 bits and then computes in float32, which takes longer than float32 "
             "alone. Compiled code (chainrule.compile) reads 16 bits, and multiplies bfloat16 where the processor can.",
             stacklevel=4,
         )
@@ -98,7 +98,7 @@ def in_half(function: F) -> F:
 
     def dtype_of(half: DType) -> DataType:
         if current_state().trace is None:
-            _say_slow()
+            say_slow("autocast")
         return half.numpy
 
     return _in_type(function, dtype_of)
