@@ -265,6 +265,86 @@ def containers_with_methods_in_the_library(prepare: Any, log: Log) -> None:
 
 
 @scenario
+def iteration_by_places_that_end(prepare: Any, log: Log) -> None:
+    class Places:
+        def __init__(self) -> None:
+            self.numbers = [1.0, 2.0]
+
+        def __getitem__(self, i: int) -> float:
+            return self.numbers[i]
+
+    places = Places()
+    run = prepare(lambda x: sum(x * v for v in places))  # type: ignore[attr-defined]
+    log(run, x())
+    places.numbers.append(3.0)
+    log(run, x())
+    places.numbers[0] = 5.0
+    log(run, x())
+
+
+@scenario
+def a_replaced_dictionary_of_attributes(prepare: Any, log: Log) -> None:
+    thing, model = type("Thing", (), {})(), nn.Linear(3, 3)
+    thing.scale = model.scale = 1.0
+    runs = [prepare(lambda x: x * thing.scale), prepare(lambda x: x * model.scale)]
+    for value in (1.0, 2.0, 3.0):
+        thing.__dict__ = {"scale": value}
+        model.__dict__ = {**vars(model), "scale": value}
+        for run in runs:
+            log(run, x())
+
+
+@scenario
+def entries_that_appear_when_they_are_asked_for(prepare: Any, log: Log) -> None:
+    counted: Any = collections.defaultdict(int)
+    settings: dict[str, float] = {}
+    members: set[int] = set()
+
+    def step(x: Any) -> Any:
+        counted["steps"] += 1
+        members.add(1)
+        return x * counted["steps"] + settings.setdefault("scale", 3.0)
+
+    run = prepare(step)
+    for _ in range(4):
+        log(run, x())
+    counted["steps"] = -3
+    settings["scale"] = 5.0
+    members.clear()
+    log(run, x())
+    settings.clear()
+    log(run, x())
+    log((dict(counted), settings, members))
+
+
+@scenario
+def lists_that_the_step_turns_about(prepare: Any, log: Log) -> None:
+    turned, sorted_ = [3.0, 1.0, 2.0], [3.0, 1.0, 2.0]
+
+    def step(x: Any) -> Any:
+        turned.reverse()
+        sorted_.sort()
+        return x * turned[0] + sorted_[0]
+
+    run = prepare(step)
+    for value in (3.0, 0.0, 5.0):
+        sorted_[0] = value
+        log(run, x())
+        log(run, x())
+        log((turned, sorted_))
+
+
+@scenario
+def replaced_tensors_of_which_numbers_are_read(prepare: Any, log: Log) -> None:
+    count, flag = chainrule.tensor(2), chainrule.tensor(True)
+    runs = [prepare(lambda x: x[: int(count)] * float(count)), prepare(lambda x: x * 2 if flag else x)]
+    for a, b in ((2, True), (3, False), (1, True), (2, True)):
+        count, flag = chainrule.tensor(a), chainrule.tensor(b)
+        for run in runs:
+            log(run, x())
+
+
+@scenario
 def constants_of_a_library_and_the_environment(prepare: Any, log: Log) -> None:
     circle, asked = prepare(lambda x: x * math.pi), prepare(lambda x: x * float(os.getenv("CHAINRULE_TEST_KIND", "1")))
     before = math.pi
@@ -539,3 +619,48 @@ def test_a_step_can_use_a_context_of_its_own() -> None:
         scale[0] = value
         assert run(x()).tolist() == [value, 2 * value, 3 * value]
     assert programs_of(run) == 2
+
+
+def test_a_gradient_that_is_added_to_and_cleared_need_not_be_cleared_first() -> None:
+    model, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    first, second = optim.SGD(model.parameters(), lr=0.1), optim.SGD(other.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:  # as in adversarial training: the loss of one goes through the other
+        first.zero_grad()
+        other(model(x)[:1].expand(3)).sum().backward()
+        first.step()
+        second.zero_grad()
+        loss = other(x).square().sum()
+        loss.backward()
+        return loss.detach()
+
+    weights = [p.detach().clone() for p in (*model.parameters(), *other.parameters())]
+    expected = [step(x()).item() for _ in range(3)]
+    left = [p.detach().clone() for p in model.parameters()]
+    for parameter, weight in zip((*model.parameters(), *other.parameters()), weights, strict=True):
+        parameter.data.copy_(weight)
+        parameter.grad = None
+    run = chainrule.compile(step)
+    assert [run(x()).item() for _ in range(3)] == pytest.approx(expected)
+    for parameter, weight in zip(model.parameters(), left, strict=True):
+        assert same(plain(parameter), plain(weight))
+
+
+def test_such_a_gradient_must_not_be_held_elsewhere() -> None:
+    w = nn.Parameter(x())
+
+    def step(x: Any) -> Any:
+        loss = (w * x).sum()
+        loss.backward()
+        w.grad = None
+        return loss.detach()
+
+    run = chainrule.compile(step)
+    for _ in range(3):
+        w.grad = chainrule.ones(3)
+        run(x())
+        assert w.grad is None
+    w.grad = kept = chainrule.ones(3)
+    with pytest.raises(TraceError, match="is held outside of the step as well"):
+        run(x())
+    assert kept.tolist() == [1.0, 1.0, 1.0] and w.grad is kept

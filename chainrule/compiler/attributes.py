@@ -132,6 +132,10 @@ class AttributeReads(Sight):
             self.mark(value, None)  # what the property's function reads are the facts
             self.see(value)
             return value
+        if is_a(fields, dict):  # which may be replaced as a whole
+            whole = Place(thing, "attribute", "__dict__", f"{title.removesuffix(name)}__dict__", place)
+            self.mark(fields, whole)
+            self.note(whole, fields)
         if is_a(fields, dict) and name in fields:
             return self.read(Place(thing, "field", name, title, place), value)
         if is_a(fields, dict):

@@ -19,7 +19,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict
-from chainrule.compiler import partials
+from chainrule.compiler import partials, questions
 from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.contents import CONTAINERS, FEW
 from chainrule.compiler.facts import MISSING
@@ -36,6 +36,8 @@ _MUTATORS = frozenset(
      "add", "discard", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
      "symmetric_difference_update", "__setitem__", "__delitem__"}
 )  # fmt: skip
+#: These make of the contents what follows from them.
+_REARRANGE = frozenset({"sort", "reverse", "rotate", "insert"})
 _ARITHMETIC = frozenset({"mul", "add", "sub", "div", "mul_", "add_", "sub_", "div_", "multiply", "subtract", "divide"})
 _WITH_TENSORS = frozenset(
     {operator.add, operator.sub, operator.mul, operator.truediv, operator.iadd, operator.isub, operator.imul,
@@ -181,6 +183,14 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
         if name == "keys":
             o.ask(tuple, owner, ": its keys", tuple(owner))
             return function(*args, **kwargs)
+        if name == "setdefault" and args and args[0] in owner:
+            return o.item(owner, args[0], owner[args[0]])
+        if name == "setdefault" and args:
+            o.missing(owner, args[0])
+    if is_a(owner, set) and name in ("add", "discard") and args:
+        o.ask(questions.LacksItem(args[0]), owner, f": whether {args[0]!r:.40} is missing", args[0] not in owner)
+    if name in _REARRANGE:
+        o.contents(owner)
     if name in _MUTATORS:
         o.writing(owner)
     else:

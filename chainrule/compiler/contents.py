@@ -57,8 +57,17 @@ class ContentReads(Sight):
 
     def missing(self, thing: Any, key: Any) -> None:
         """The step asked for an item that is not there."""
-        if id(thing) in self.outside and is_a(thing, dict):
+        if id(thing) not in self.outside:
+            return
+        if is_a(thing, dict):
             self.ask(questions.LacksItem(key), thing, f"[{key!r}]", True)
+        elif is_a(thing, list | tuple | deque):
+            self.ask(len, thing, ": its length", len(thing))
+
+    def looked_up(self, thing: Any, key: Any) -> None:
+        """The step is about to look a key up: a `defaultdict` makes an entry where none is."""
+        if is_a(thing, dict) and not is_a(thing, WatchedDict) and not dict.__contains__(thing, key):
+            self.missing(thing, key)
 
     def contents(self, thing: Any) -> None:
         """Everything in a container or an array counts, however deep."""

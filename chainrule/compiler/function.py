@@ -145,6 +145,8 @@ class CompiledFunction:
                 isinstance(now, TensorCell) and not now.requires_grad and not before.requires_grad
             ):
                 self._known.moving[place.identity] = place
+                if isinstance(now, TensorCell):
+                    self._known.replaced.add(place.identity)
         return changed
 
     def _trace(self, call: Call, known: Knowledge) -> tuple[Traced, Observer]:
@@ -172,6 +174,8 @@ class CompiledFunction:
                 observer.roll_back()
                 if isinstance(error, TraceError) and known.settings:
                     known.settings.clear()  # a rule decides by one of them in Python: each value gets a program
+                elif isinstance(error, TraceError) and known.hold_tensors():
+                    pass  # their numbers decide: each tensor gets a program
                 elif isinstance(error, Exception) and (given := observer.numbers_given()):
                     known.decide(given)  # Python itself was handed one of them (by `__index__`, say)
                 else:

@@ -100,6 +100,7 @@ def item(thing: Any, key: Any) -> Any:
     contents(key)
     if is_a(key, TensorCell) and is_a(thing, dict):
         key = o.itself(key) if id(thing) in o.outside else o.known_as(key, thing)
+    o.looked_up(thing, key)
     try:
         value = thing[key]
     except LookupError:

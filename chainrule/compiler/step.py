@@ -157,6 +157,8 @@ class Compiled:
         self.runnable: Runnable = (
             build(backend)(self.program, homes, debug) if known is None else known.with_homes(homes)
         )
+        self.added = [leaf for leaf in step.added if leaf not in self.cleared]
+        self.lost = [leaf for leaf in step.added if leaf in self.cleared]
         self._settle(cells, made)
         self.seconds = time.perf_counter() - started
 
@@ -252,6 +254,13 @@ class Compiled:
 
     def _complete(self, arguments: list[Any]) -> list[Any]:
         """The arguments, and the tensors that joined ones are parts of; or a TraceError that says what cannot be."""
+        for leaf in self.lost:
+            tensor = leaf.gradient
+            if tensor is not None and sys.getrefcount(tensor) > _HELD:
+                raise TraceError(
+                    "a gradient to which the step adds, and which it clears afterwards, is held outside of the step as "
+                    "well, where the sum would be missing. Clear it before the step adds to it, or hold a clone()."
+                )
         gradients = {id(leaf.gradient) for leaf in self.step.added}
         for number, argument in enumerate(arguments):
             if id(argument.root) in gradients:
@@ -291,7 +300,7 @@ class Compiled:
         for leaf, home in others:
             home.value = Value(home.array)
             leaf.gradient, leaf.spent = Primitive.make_tensor(home.value), False
-        for leaf in self.step.added:
+        for leaf in self.added:
             home = self.states[id(leaf)]
             if leaf.gradient is not None and leaf.gradient._value is not home.value:
                 home.value = Value(home.array)

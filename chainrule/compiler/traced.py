@@ -66,6 +66,7 @@ class Knowledge:
     Attributes:
         settings: of optimisers, (the group's identity, name).
         moving: places whose numbers and tensors are inputs, by identity.
+        replaced: the identities of those at which another tensor was seen.
         deciding: places of numbers that were found to shape the program.
         kept: what the identities belong to.
     """
@@ -73,6 +74,7 @@ class Knowledge:
     def __init__(self) -> None:
         self.settings: set[tuple[int, str]] = set()
         self.moving: dict[Any, Place] = {}
+        self.replaced: set[Any] = set()
         self.deciding: set[Any] = set()
         self.kept: list[Any] = []
 
@@ -83,10 +85,18 @@ class Knowledge:
             self.moving.pop(place.identity, None)
             self.kept.append(place)
 
+    def hold_tensors(self) -> bool:
+        """Let places of tensors hold what lies there, and no more change; whether there were any."""
+        places = [place for place in self.moving.values() if place.identity in self.replaced]
+        self.decide(places)
+        self.replaced.clear()
+        return bool(places)
+
     def copy(self) -> Knowledge:
         """What is known now."""
         twin = Knowledge()
         twin.settings, twin.moving = set(self.settings), dict(self.moving)
+        twin.replaced = set(self.replaced)
         twin.deciding, twin.kept = set(self.deciding), self.kept
         return twin
 
