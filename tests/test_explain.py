@@ -43,6 +43,9 @@ def test_the_first_example_of_the_notes() -> None:
     assert product["substituted"] == r"3 \odot (-4) = -12"
 
 
+SVG = "{http://www.w3.org/2000/svg}"
+
+
 def neuron(w0: Any, x0: Any, w1: Any, x1: Any, w2: Any) -> Any:
     return chainrule.sigmoid(w0 * x0 + w1 * x1 + w2)
 
@@ -96,6 +99,29 @@ def test_a_training_step_of_a_small_network() -> None:
         np.testing.assert_allclose(found.gradient(name if name in found.names.values() else f"model.{name}"), p.grad)
     names = [g["name"] for g in found.data()["groups"] if g["parent"] is None]
     assert names == ["0", "1", "2", "backward", "SGD.step"]
+
+
+def test_the_printed_weights_of_one_training_step() -> None:
+    w1, b1 = chainrule.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]), chainrule.tensor([0.1, 0.2, 0.3])
+    w2, b2 = chainrule.tensor([[0.7, 0.8, 0.9]]), chainrule.tensor([0.1])
+    weights = [w.requires_grad_() for w in (w1, b1, w2, b2)]
+    optimizer = chainrule.optim.SGD(weights, lr=0.1)
+
+    def step(x: Any) -> Any:
+        loss = (0.5 * (F.linear(F.relu(F.linear(x, w1, b1)), w2, b2) - 3.2) ** 2).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    found = chainrule.explain(step, chainrule.tensor([1.0, 2.0]))
+    data = found.data()
+    (group,) = [g["id"] for g in data["groups"] if g["class"] == "SGD.step"]
+    values = {v["id"]: v["numbers"] for v in data["values"]}
+    updates = [n for n in data["nodes"] if n["group"] == group and n["operation"] == "Subtract"]
+    printed = [[0.09, 0.18], [0.29, 0.37], [0.49, 0.57]], [0.09, 0.19, 0.29], [[0.69, 0.78, 0.87]], [0.08]
+    for update, expected in zip(updates, printed, strict=True):
+        np.testing.assert_allclose(values[update["outputs"][0]], expected, atol=0.0051)
+    assert w1.tolist()[0] == pytest.approx([0.1, 0.2])
 
 
 # ------------------------------------------------------------------------------------------ against autodiff
@@ -484,3 +510,18 @@ def test_the_bytes_of_a_picture_are_a_png() -> None:
 
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
     np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png_of(grey)))), grey)
+
+
+def test_the_figures_of_the_page_are_what_comes_out() -> None:
+    from docs.make import microscope
+
+    for name, drawing in microscope.drawings().items():
+        there = (microscope.FIGURES / f"microscope_{name}.svg").read_text(encoding="utf-8")
+        if name == "layers":  # its numbers are rounded, differently on other processors
+            boxes = [
+                [e.text for e in ElementTree.fromstring(text).iter(f"{SVG}text") if not e.get("class")]
+                for text in (there, drawing)
+            ]
+            assert boxes[0] == boxes[1]
+        else:
+            assert there == drawing + "\n", "python -m docs.make.microscope"

@@ -208,8 +208,8 @@ class _Drawing:
         """What stands above and below a line."""
         value = self.values[name]
         gradient = value["gradient"]
-        if called(value) == short(value):
-            return "", ""  # the box says it already
+        if value["kind"] == "constant" and value["name"] is None and called(value) != "constant":
+            return "", ""  # a number that a formula brings: the box says it already
         return short(value), short(gradient, value["shape"]) if gradient else ""
 
     def _label_width(self, name: str) -> float:

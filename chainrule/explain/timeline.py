@@ -46,7 +46,8 @@ def timeline_of(profile: Profile) -> str:
         parts.append("</g>")
     bottom = TOP + LANE * max(len(threads), 1) + 4
     for i in range(5):
-        x = LEFT + i * (WIDTH - LEFT - 40) / 4
-        parts.append(f'<path d="M{x:.1f} {bottom}v4"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 16}">{(x - LEFT) / scale * 1e6:.0f} µs</text>')
+        x = LEFT + i * (WIDTH - LEFT - 10) / 4
+        side = "end" if i == 4 else "start"
+        parts.append(f'<path d="M{x:.1f} {bottom}v4"/><text x="{x:.1f}" y="{bottom + 16}" text-anchor="{side}">')
+        parts.append(f"{(x - LEFT) / scale * 1e6:.0f} µs</text>")
     return "".join([*parts, "</svg>"])

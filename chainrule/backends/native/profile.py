@@ -127,6 +127,7 @@ def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profil
     watch = np.zeros((len(executable.groups), 1 + 2 * threads), np.int64)
     executable.watch, executable.clock = watch, cycle_counter()[1]
     total, shortest, kept = 0.0, float("inf"), watch
+    busiest = np.zeros(len(watch), np.int64)
     try:
         for _ in range(runs):
             watch[:, 1:] = 0
@@ -134,6 +135,7 @@ def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profil
             run()
             spent = time.perf_counter() - start
             total += spent
+            busiest += (watch[:, 2::2] - watch[:, 1::2]).max(axis=1)
             if spent < shortest:
                 shortest, kept = spent, watch.copy()
     finally:
@@ -142,7 +144,8 @@ def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profil
     rows = []
     for i, (row, call) in enumerate(zip(executable.rows, executable.calls, strict=True)):
         group = row.group
-        spent = watch[i, 0] / cycles_per_second() / runs
+        # Where the first thread came too late to do a part, the others' time counts.
+        spent = max(watch[i, 0], busiest[i]) / cycles_per_second() / runs
         operations = row.times * group.product.operations if group.product is not None else 0
         touched = row.times * sum(buffer.bytes for buffer in group.reads | group.writes) if group.loop is None else 0
         rows.append(Row(spent, operations, touched, call.parts if call else 0, describe(group), i))
