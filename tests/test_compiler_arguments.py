@@ -275,3 +275,17 @@ def test_star_and_keyword_arguments() -> None:
     assert run(X, scale=2.0).tolist() == [3, 5, 7]
     assert run(X, scale=3.0).tolist() == [4, 7, 10]
     assert run(X, other=1).tolist() == [2, 3, 4]
+
+
+class Statistics(NamedTuple):
+    """A named tuple whose parts are called like methods of dictionaries."""
+
+    keys: Any
+    values: Any
+
+
+def test_a_named_tuple_may_have_parts_called_keys_and_values() -> None:
+    given = Statistics(chainrule.ones(2), chainrule.ones(2) * 3)
+    add = chainrule.compile(lambda s: chainrule.stack(s).sum(0))
+    for _ in range(2):
+        np.testing.assert_array_equal(add(given).numpy(), 4.0)

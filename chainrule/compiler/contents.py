@@ -123,7 +123,7 @@ class ContentReads(Sight):
             return []
         if is_a(thing, (*CONTAINERS, *questions.VIEWS)):
             self.contents(thing)
-            return list(thing.values() if hasattr(thing, "values") else thing)
+            return list(thing.values() if is_a(thing, (dict, types.MappingProxyType)) else thing)
         if is_a(thing, type):
             return self._parts_of_class(thing)
         if is_a(thing, functools.partial) and id(thing) in self.outside:
