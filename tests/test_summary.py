@@ -37,7 +37,8 @@ def of_entry(entry: Entry) -> tuple[nn.Module, Any]:
 @pytest.mark.parametrize("name", entries())
 def test_every_network_has_a_summary_with_all_its_parameters(name: str) -> None:
     model, found = of_entry(find(name))
-    assert found.parameters == found.trainable == count(model)
+    assert found.parameters == count(model)
+    assert found.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert found.parameter_bytes == 4 * count(model)
     called = [row for row in found if row.output is not None]
     assert called and all(row.memory >= 0 and math.prod(row.output) > 0 for row in called)
@@ -105,6 +106,31 @@ def test_a_model_that_asks_for_numbers_is_run() -> None:
         ("two", (2, 5), 20, 60), ("one", None, 16, None)
     ]  # fmt: skip
     assert [row.path for row in summary(model, size=(3,))] == ["one", "two"]
+
+
+def test_nothing_is_left_behind_in_the_model() -> None:
+    """A lazy layer stays lazy, and what the forward pass writes or draws is taken back."""
+    lazy = nn.Sequential(nn.LazyLinear(3), nn.ReLU())
+    assert summary(lazy, size=(5,)).parameters == 18
+    assert type(lazy[0]) is nn.LazyLinear and lazy(chainrule.ones(1, 4)).shape == (1, 3)
+
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", chainrule.zeros(1))
+
+        def forward(self, x):
+            self.calls += 1
+            return x + chainrule.rand(1) + self.calls
+
+    model = Counts()
+    for inputs in ({"size": (2,)}, {}):
+        chainrule.manual_seed(5)
+        wanted = chainrule.rand(1).item()
+        chainrule.manual_seed(5)
+        summary(model, *([] if inputs else [chainrule.ones(1, 2)]), **inputs)
+        assert chainrule.rand(1).item() == wanted and model.calls.tolist() == [0.0]
+    assert summary(nn.Linear(2, 3).double(), size=(2,)).memory == 24
 
 
 def test_rows_hold_what_is_their_own() -> None:

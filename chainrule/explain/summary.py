@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,10 @@ from chainrule.functions.creation import zeros
 from chainrule.nn.convolution.receptive_paths import TapeOfFields
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
+from chainrule.nn.uninitialized import is_uninitialized
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
+from chainrule.random import default_generator
 from chainrule.state import current_state
 from chainrule.tensor import Tensor, tensors_in
 
@@ -136,7 +139,7 @@ def summary(
     *inputs: Any,
     size: Sequence[Any] | None = None,
     batch: int = 1,
-    dtype: Any = "float32",
+    dtype: Any = None,
 ) -> Summary:
     """What each layer of a model does, in evaluation: shapes, parameters, operations, memory, receptive fields.
 
@@ -148,7 +151,7 @@ def summary(
         inputs: what it takes, tensors above all; or, instead of them,
         size: the shape of one sample, (3, 224, 224); for several inputs a list of such.
         batch: how many samples a batch has; with `size` only.
-        dtype: of the inputs with `size`: "int64" for tokens.
+        dtype: of the inputs with `size`: "int64" for tokens; that of the model's parameters unless given.
 
     FLOPs are those of products and convolutions, the operations that `profile` counts (`explain/flops.py`). The
     receptive field is that of square windows; after what is not followed (a transposed convolution, a window outside
@@ -173,13 +176,17 @@ def summary(
     if size is not None:
         shapes = [tuple(s) for s in size] if size and not isinstance(size[0], int) else [tuple(size)]
         forms = [(batch, *shape) for shape in shapes]
-        kind = as_dtype(dtype)
+        kind = _dtype_of(model) if dtype is None else as_dtype(dtype)
         given: tuple[Any, ...] = tuple(_Form(shape, kind) for shape in forms)
     else:
         given = tuple(_Form(tuple(x.shape), x.dtype) if isinstance(x, Tensor) else x for x in inputs)
+    lazy = any(map(is_uninitialized, model.parameters()))  # its first input would make its layers
     try:
-        rows = _by_shapes(model, given)
+        rows = [] if lazy else _by_shapes(model, given)
     except TraceError:
+        rows = []
+    if not rows:
+        model = copy.deepcopy(model)
         rows = _by_numbers(model, inputs or tuple(zeros(*form.shape, dtype=form.dtype) for form in given))
     rows += _never_called(model, rows)
     parameters, buffers = (sum(t.nbytes for t in kind) for kind in (model.parameters(), model.buffers()))
@@ -211,8 +218,11 @@ def _by_shapes(model: Module, given: tuple[Any, ...]) -> list[LayerRow]:
         seen = len(trace.equations)
         return total
 
-    with tracing(trace):
-        return _watched(model, tuple(symbol(form) for form in given), count)
+    try:
+        with tracing(trace):
+            return _watched(model, tuple(symbol(form) for form in given), count)
+    finally:
+        trace.take_back_writes()
 
 
 def _by_numbers(model: Module, inputs: tuple[Any, ...]) -> list[LayerRow]:
@@ -229,10 +239,17 @@ def _by_numbers(model: Module, inputs: tuple[Any, ...]) -> list[LayerRow]:
 
     state = current_state()
     before, state.observer = state.observer, observe
+    drawn = default_generator.get_state()
     try:
         return _watched(model, tuple(map(leaf, inputs)), lambda: total)
     finally:
         state.observer = before
+        default_generator.set_state(drawn)
+
+
+def _dtype_of(model: Module) -> Any:
+    """That of the first parameter with floating-point numbers."""
+    return next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), as_dtype("float32"))
 
 
 @dataclass

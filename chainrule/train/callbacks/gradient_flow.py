@@ -6,6 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Any
 
+from chainrule.functions.creation import tensor
 from chainrule.train.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -159,12 +160,26 @@ class GradientFlow(Callback):
         figure.colorbar(shown, ax=axes)
 
     def state_dict(self) -> dict[str, Any]:
-        """The looks so far."""
-        return {"steps": list(self.steps), "looks": list(self.looks), "kept": self._kept}
+        """The looks so far, as one table with a column for each number; NaN where it was not measured."""
+        columns = list(dict.fromkeys((path, name) for look in self.looks for path, row in look.items() for name in row))
+        table = [[look.get(path, {}).get(name, math.nan) for path, name in columns] for look in self.looks]
+        numbers = tensor(table, dtype="float64").reshape(len(self.looks), len(columns))
+        return {
+            "steps": list(self.steps),
+            "columns": [list(c) for c in columns],
+            "numbers": numbers,
+            "kept": self._kept,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.steps, self.looks, self._kept = list(state["steps"]), list(state["looks"]), state["kept"]
+        self.steps, self.looks, self._kept = list(state["steps"]), [], state["kept"]
+        for numbers in state["numbers"].tolist():
+            look: dict[str, dict[str, float]] = {}
+            for (path, name), number in zip(state["columns"], numbers, strict=True):
+                if not math.isnan(number):
+                    look.setdefault(path, {})[name] = number
+            self.looks.append(look)
 
 
 def _number(numbers: dict[str, float], name: str) -> float:
