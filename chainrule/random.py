@@ -184,7 +184,7 @@ def randn(
 
 
 def randint(
-    low: int,
+    low: Any = None,
     high: Any = None,
     size: Any = None,
     *,
@@ -193,7 +193,7 @@ def randint(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Integers uniform in [low, high); `randint(high, size)` starts at 0.
+    """Integers uniform in [low, high); `randint(high, size)` and `randint(high=…, size=…)` start at 0.
 
     >>> import chainrule
     >>> bool((chainrule.randint(3, 5, (100,)) >= 3).all())
@@ -202,6 +202,9 @@ def randint(
     need_cpu(device)
     if size is None or high is None:
         low, high, size = 0, low, high if size is None else size
+    low = 0 if low is None else low
+    if high is None or size is None:
+        raise TypeError("randint takes the end of the range and a size: randint(10, (2, 3)).")
     shape = read_shape((size,) if isinstance(size, int) else tuple(size), "randint")
     if high <= low:
         raise ShapeError(f"randint: nothing lies in [{low}, {high}).")
@@ -268,7 +271,7 @@ def randn_like(
 
 def randint_like(
     input: Tensor,
-    low: int,
+    low: Any = None,
     high: Any = None,
     *,
     dtype: Any = None,
@@ -277,7 +280,7 @@ def randint_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """As `randint`, in the shape and type of another tensor."""
-    low, high = (0, low) if high is None else (low, high)
+    low, high = (0, low) if high is None else (low or 0, high)
     shape, dtype = _shape_and_type(input, dtype)
     return randint(low, high, shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 

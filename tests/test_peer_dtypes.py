@@ -294,6 +294,10 @@ lib.randint(5, (2, 3)).dtype
 lib.randint(2, 5, (4,)).shape
 lib.randint(0, 5, size=(2,), dtype=lib.int8).dtype
 lib.randint(5, 5, (2,))
+lib.randint(high=5, size=(2,)).shape
+lib.randint(5, size=(2,)).dtype
+lib.randint(size=(2,))
+lib.randint_like(lib.zeros(3), high=1)
 lib.randperm(5).sort()[0]
 lib.randperm(5).dtype
 lib.rand_like(lib.zeros(2, 3, dtype=lib.float64)).dtype

@@ -107,6 +107,8 @@ class Words:
                 raise TypeError(f"{word} and {name} are two words for one argument; give one of them.")
             else:
                 known[name] = thing
+        if self.spread and "input" in known:  # it stands before what has been spread
+            args = (known.pop("input"), *args)
         return args, known, out
 
     def _need_strided(self, word: str, thing: Any) -> None:
