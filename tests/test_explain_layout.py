@@ -170,7 +170,7 @@ def test_many_values_between_two_groups_share_a_port() -> None:
 @pytest.mark.parametrize("name", sorted(registry))
 def test_every_formula_can_be_drawn(name: str) -> None:
     primitive = registry[name]
-    arguments = [*primitive.arguments, *([primitive.variadic] if primitive.variadic else [])]
+    arguments = (*primitive.arguments, *([primitive.variadic] if primitive.variadic else []))
     tree = xml.dom.minidom.parseString(to_mathml(primitive.latex, arguments))
     marked = {element.getAttribute("data-of") for element in tree.getElementsByTagName("mi")} - {""}
     assert all(int(place) < len(arguments) for place in marked)

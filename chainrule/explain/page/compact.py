@@ -85,7 +85,7 @@ def _formula(node: Data) -> str:
         return formula
     primitive = registry.get(node["operation"])
     arguments = (*primitive.arguments, primitive.variadic) if primitive else ()
-    return to_mathml(formula, [name for name in arguments if name])
+    return to_mathml(formula, tuple(name for name in arguments if name))
 
 
 def _group(group: Data, groups: dict[Any, int], values: dict[Any, int]) -> Data:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 
 from chainrule.errors import ChainruleError
@@ -43,7 +44,8 @@ class FormulaError(ChainruleError, ValueError):
     """A formula uses a command that is not known here."""
 
 
-def to_mathml(latex: str, arguments: Sequence[str] = ()) -> str:
+@cache
+def to_mathml(latex: str, arguments: tuple[str, ...] = ()) -> str:
     """A formula as a `<math>` element; its letters are marked where they are one of the arguments.
 
     Raises:
