@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import chainrule
 from chainrule import models, nn
 from chainrule.explain.page import page as page_of
 from chainrule.nn import functional as F
+from tests.test_explain_networks import SHAPES
 
 pytestmark = pytest.mark.browser
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 
 
 class Opened:
@@ -227,6 +230,18 @@ def test_one_entry_of_many_can_be_changed(opened: Opened, tmp_path: Path) -> Non
     np.testing.assert_allclose(total, np.square(changed).sum(), rtol=1e-5)
 
 
+def test_what_was_drawn_stays_when_a_number_changes(opened: Opened, tmp_path: Path) -> None:
+    x = chainrule.randn(10, 10)
+    found = chainrule.explain(lambda x: F.dropout(x, 0.5).sum(), x)
+    page = opened.show(found.html(), tmp_path)
+    kept = np.flatnonzero(found.gradient("x"))
+    page.evaluate("place => microscope.change(0, place, 7)", int(kept[0]))
+    total = page.evaluate("microscope.entriesOf(microscope.data.outputs[0])[0]")
+    changed = x.array.reshape(-1).copy()
+    changed[kept[0]] = 7
+    np.testing.assert_allclose(total, 2 * changed[kept].sum(), rtol=1e-5)
+
+
 def test_operations_of_one_kernel_are_shown_together(opened: Opened, tmp_path: Path) -> None:
     step = chainrule.compile(lambda x: (x.exp() + 1).log().sum())
     x = chainrule.randn(40, 50)
@@ -402,3 +417,14 @@ def test_a_training_step_of_5000_operations_is_one_small_file(opened: Opened, tm
     assert folded
     page.keyboard.press("f")
     assert page.evaluate("microscope.state.open.size") == 0
+
+
+@pytest.mark.parametrize("name", SHAPES if NIGHTLY else ("perceptron", "packed sequences", "a GAN's step", "BERT"))
+def test_pages_of_all_kinds_of_networks_open(name: str, opened: Opened, tmp_path: Path) -> None:
+    function, inputs, _ = SHAPES[name]()
+    page = opened.show(chainrule.explain(function, *inputs).html(), tmp_path)
+    page.evaluate("""() => {
+      microscope.data.groups.forEach((_, place) => microscope.toggle(place, true));
+      microscope.data.nodes.forEach((_, place) => { if (place % 7 === 0) microscope.reveal({ kind: "node", place }); });
+      microscope.draw();
+    }""")

@@ -25,8 +25,8 @@ from chainrule.train import Doctor, Trainer
 FIGURES = Path(__file__).parents[1] / "figures"
 
 
-def photograph(page: Path, picture: Path, width: int, height: int) -> None:
-    """What Chromium shows of a page, in few colours."""
+def photograph(page: Path, picture: Path, width: int, height: int, place: str = "") -> None:
+    """What Chromium shows of a page (at `place`, what stands behind # in its address), in few colours."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         raise SystemExit("docs.make.pictures needs Chromium.")
@@ -34,7 +34,8 @@ def photograph(page: Path, picture: Path, width: int, height: int) -> None:
         shot = Path(folder) / "shot.png"
         subprocess.run(
             [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}",
-             f"--window-size={width},{height + 200}", f"--screenshot={shot}", page.as_uri()],
+             "--virtual-time-budget=8000",  # until the page's scripts have done their work
+             f"--window-size={width},{height + 200}", f"--screenshot={shot}", page.as_uri() + place],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         # A window's frame is part of its size, so the page is shorter than the window.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from chainrule.explain.page.groups import Data, lay_out_groups
@@ -34,7 +35,7 @@ def compact(data: Data) -> Data:
             "inputs": [values[x] for x in given["inputs"]],
             "outputs": [values[x] for x in given["outputs"]],
             "group": groups.get(given.get("group"), -1),
-            "line": line and [files.place(line[0]), line[1]],
+            "line": line and [files.place(_from_here(line[0])), line[1]],
             "kernel": kernels.get(given.get("kernel")),
             **dict.fromkeys(_LEFT_OUT),
             "contributions": [
@@ -59,6 +60,12 @@ def compact(data: Data) -> Data:
     }
     result = {**result, "formulas": formulas.entries, "files": files.entries}
     return {name: _tidy(part) for name, part in result.items()}
+
+
+def _from_here(file: str) -> str:
+    """The name of a file as seen from the folder that one is in, where it lies below."""
+    path = Path(file)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else file
 
 
 def _places(entries: list[Data]) -> dict[Any, int]:

@@ -26,14 +26,15 @@ def page_of(explanation: Explanation) -> str:
 
 
 def add_what_is_computed(data: Data, explanation: Explanation) -> Data:
-    """The data of a small explanation with the numbers of all that no operation made, and the backward pass."""
+    """The data of a small explanation with the numbers of all that stays or can be changed, and the backward pass."""
     made = {symbol for equation in explanation.equations for symbol in equation.outputs}
     leaves = [symbol for symbol in explanation.symbols if symbol not in made]
+    given = [*leaves, *(made - _changing(explanation, leaves))]
     arrays = explanation.arrays
     known = all(symbol in arrays and arrays[symbol].size <= MOST_ENTRIES for symbol in leaves)
     if len(explanation.equations) > MOST_OPERATIONS or explanation.failure is not None or not known:
         return data
-    numbers = {explanation.ids[symbol]: nested(arrays[symbol]) for symbol in leaves}
+    numbers = {explanation.ids[x]: nested(arrays[x]) for x in given if x in arrays and arrays[x].size <= MOST_ENTRIES}
     data = {
         **data,
         "values": [{**value, "numbers": numbers.get(value["id"], value["numbers"])} for value in data["values"]],
@@ -43,6 +44,15 @@ def add_what_is_computed(data: Data, explanation: Explanation) -> Data:
         ],
     }
     return data if explanation.walk is None else _with_backward(data, explanation)
+
+
+def _changing(explanation: Explanation, leaves: list[Symbol]) -> set[Symbol]:
+    """What depends on numbers that can be changed; not so what was drawn, for the page has no generator."""
+    changing = {symbol for symbol in leaves if symbol.dtype.kind in "fV"}
+    for equation in explanation.equations:
+        if any(x in changing for x in equation.inputs if isinstance(x, Symbol)):
+            changing.update(equation.outputs)
+    return changing
 
 
 def _with_backward(data: Data, explanation: Explanation) -> Data:

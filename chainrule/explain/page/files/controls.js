@@ -222,7 +222,7 @@ function toggleOutline() {
   outline.hidden = !outline.hidden;
   document.getElementById("outline-button").setAttribute("aria-pressed", String(!outline.hidden));
   fitCanvas();
-  redraw();
+  draw();
 }
 
 for (const [id, action] of Object.entries({
@@ -259,7 +259,8 @@ fitCanvas();
 setTheme(dark.matches);
 fillPanel();
 fit(true);
-new ResizeObserver(() => { fitCanvas(); redraw(); }).observe(stage);
+draw();
+new ResizeObserver(() => { fitCanvas(); draw(); }).observe(stage);
 window.addEventListener("hashchange", followAddress);
 followAddress();
 const broken = nodes.findIndex(node => node.failed);
