@@ -290,6 +290,22 @@ def test_a_leaf_that_has_changed_since_is_not_shown() -> None:
     np.testing.assert_allclose(value["gradient"]["numbers"], np.exp([2, 3]), rtol=1e-6)
 
 
+def test_tensors_made_by_loops_blocks_and_layers_are_read_too() -> None:
+    x = chainrule.randn(3, 4, requires_grad=True)
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU())
+    for make in (
+        lambda: nn.LSTM(4, 3)(x)[0].sum(),
+        lambda: F.softmax(model(x), -1).log().mean(),
+        lambda: x.topk(2)[0].sum(),
+        lambda: F.scaled_dot_product_attention(x[None], x[None], x[None]).sum(),
+    ):
+        result = make()
+        found = chainrule.explain(result)
+        (g,) = grad(result, (x,), retain_graph=True)
+        assert any(np.array_equal(g.array, other) for other in found.walk.gradients.values() if other.shape == g.shape)
+        assert found.text() and json.loads(found.json())
+
+
 def test_a_tensor_without_a_tape_is_refused() -> None:
     with pytest.raises(chainrule.errors.GradientError, match="no record of how"):
         chainrule.explain(chainrule.ones(2))

@@ -91,7 +91,7 @@ class _Reader:
                 self._kept[symbol] = array
         equations = self.recording.equations
         self.recording.taped[record] = Taped(len(equations), None, inputs, outputs)
-        several = not plain or len(operation.outputs) > 1
+        several = type(record.forms) is list  # as `Primitive.apply` keeps them
         forms = list(record.forms) if several else record.forms[0]
         given = tuple(x for x in inputs if x is not None)
         primitive: Any = operation if plain else Opaque(record.operation.name)
