@@ -526,6 +526,25 @@ def what_is_attached_to_tensors(prepare: Any, log: Log) -> None:
         log(of_parameters, x())
 
 
+@scenario
+def gradients_that_are_one_tensor(prepare: Any, log: Log) -> None:
+    a, b = nn.Parameter(x()), nn.Parameter(x())
+    a.grad = b.grad = chainrule.zeros(3)
+
+    def step(x: Any) -> Any:
+        ((a * x).sum() + (b * x * 2).sum()).backward()
+        return a.grad * 1  # type: ignore[operator]
+
+    run = prepare(step)
+    log(run, x())
+    b.grad = chainrule.zeros(3)
+    log(run, x())
+    log(run, x())
+    b.grad = a.grad
+    log(run, x())
+    log([a.grad, b.grad])
+
+
 @pytest.mark.parametrize("number", range(len(SCENARIOS)), ids=[function.__name__ for function in SCENARIOS])
 def test_compiled_is_eager(number: int) -> None:
     eager, compiled = (outcome(SCENARIOS[number], prepare) for prepare in (lambda step: step, chainrule.compile))

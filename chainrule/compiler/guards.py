@@ -48,6 +48,8 @@ class Guards:
         self._pattern = same_roots(self._with_stand_ins(arguments))
         self._joined = [(number, arguments[number]._steps) for group in plan.joined for number in group]
         self._forms = [(t, t._value.array.shape, t._value.array.dtype) for t in reshaped_cells(program)]
+        self._collecting = [leaf for leaf, empty in program.empty if not empty]
+        self._shared = _shared(self._collecting)
         watched = program.empty or program.numbers or program.views or program.held or program.own_leaves
         sharing = self._itself or self._kept_apart or self._writes_arguments
         more = moving or self._hooks or self._compared
@@ -64,6 +66,7 @@ class Guards:
         program = self.program
         return (
             all((leaf.gradient is None) == empty and not leaf.spent for leaf, empty in program.empty)
+            and (not self._collecting or _shared(self._collecting) == self._shared)
             and all(_is_value(cell.value, value) for cell, value in program.numbers)
             and all(view._base is base and view._steps is steps for view, base, steps in program.views)
             and all(leaf.gradient is gradient for leaf, gradient in program.held)
@@ -91,6 +94,12 @@ class Guards:
         """The arguments that do not stand for themselves."""
         itself = self.plan.itself
         return [t for number, t in enumerate(arguments) if number not in itself] if itself else arguments
+
+
+def _shared(leaves: list[Any]) -> list[int]:
+    """Which of the leaves have collected into one tensor; empty if each has its own."""
+    gradients = [id(leaf.gradient) for leaf in leaves]
+    return [] if len(set(gradients)) == len(gradients) else [gradients.index(g) for g in gradients]
 
 
 def _which(tensor: Any, arguments: list[Any]) -> Any:

@@ -87,7 +87,14 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
         return _PLACE
     kind = type(thing)
     if kind in (list, tuple) or (isinstance(thing, tuple) and hasattr(thing, "_fields")):
-        return kind, tuple([take_apart(x, leaves, others, (*way, i)) for i, x in enumerate(thing)])
+        parts: list[Any] = []
+        for i, x in enumerate(thing):
+            if isinstance(x, TensorCell):  # without another call: most parts of most arguments are tensors
+                leaves.append(x)
+                parts.append(_PLACE)
+            else:
+                parts.append(take_apart(x, leaves, others, (*way, i)))
+        return kind, tuple(parts)
     if kind in (dict, OrderedDict, defaultdict):
         parts = [(_plain(k), take_apart(x, leaves, others, (*way, k))) for k, x in thing.items()]
         return (kind, _Same(thing.default_factory)) if kind is defaultdict else kind, tuple(parts)

@@ -49,7 +49,13 @@ class Call:
             self.form,
             tuple(
                 [
-                    (t.value.array.shape, t.value.array.dtype, t.value.source is None, type(t), attributes_in_key(t))
+                    (
+                        t.value.array.shape,
+                        t.value.array.dtype,
+                        t.value.source is None,
+                        type(t),
+                        attributes_in_key(t) if len(t.__dict__) > 1 else None,
+                    )
                     for t in self.leaves
                 ]
             ),
