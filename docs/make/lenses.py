@@ -199,6 +199,27 @@ def draw_matrix() -> None:
     save_figure("matrix", figure)
 
 
+def draw_zigzag() -> None:
+    """One neuron of two weights, taught sample by sample behind sigmoids and behind tanh."""
+    figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
+    for axes, activation in zip(figure.subplots(1, 2, sharex=True, sharey=True), ("sigmoid", "tanh"), strict=True):
+        chainrule.manual_seed(2)
+        hidden = getattr(2 * chainrule.randn(150, 2), activation)()
+        truth = chainrule.tensor([[1.5], [-1.5]])
+        weight = chainrule.zeros(2, 1, requires_grad=True)
+        optimizer, path = optim.SGD([weight], lr=0.12), [weight.detach().flatten().tolist()]
+        for row in hidden:
+            optimizer.zero_grad()
+            ((row @ weight - row @ truth) ** 2).sum().backward()
+            optimizer.step()
+            path.append(weight.detach().flatten().tolist())
+        axes.plot(*np.array(path).T, marker=".", markersize=4, linewidth=1, color="#d55e00")
+        axes.plot(1.5, -1.5, marker="*", color="black", markersize=11)
+        axes.set(title=f"behind {activation}", xlabel="first weight", ylabel="second weight")
+        axes.grid(alpha=0.3)
+    save_figure("zigzag", figure, 48)
+
+
 def draw_ways() -> None:
     """The error of differences against h, and how formulas grow."""
     found = ways_to_a_gradient(lambda x: x[0].exp() * x[1].sin() / (1 + x[2] ** 2), [0.3, 1.1, -0.7])
@@ -226,6 +247,7 @@ def main() -> None:
     draw_surface(model, data, path)
     draw_attention_of_a_reverser()
     draw_matrix()
+    draw_zigzag()
     draw_ways()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "descent.html"
