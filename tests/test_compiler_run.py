@@ -183,20 +183,22 @@ def test_results_are_freed_when_nobody_holds_them():
 def test_a_thread_waits_for_another_that_traces_with_its_tensor():
     shared = chainrule.ones(3)
     done: list[Any] = []
+    gate = threading.Event()
 
     def read_and_write() -> None:
+        gate.wait()
         done.append((shared * 2).tolist())
         done.append(shared.tolist())
         shared.add_(1)
         done.append(shared.tolist())
 
     other = threading.Thread(target=read_and_write)
+    other.start()
 
     @chainrule.compile
     def step() -> Any:
         answer = shared + 1  # from here on the tensor holds a symbol
-        if other.ident is None:
-            other.start()
+        gate.set()
         other.join(0.1)
         return answer
 
