@@ -90,9 +90,9 @@ def page() -> str:
     described = [executables.describe(group) for group in groups]
     table = "\n".join(f"{stage:3d}  {line}" for stage, line in zip(when, described, strict=True))
     chosen = next(g for g, line in zip(groups, described, strict=True) if "Maximum" in line)
-    emitter = Emitter(chosen.nest, "finish", 512)
-    kernel = emitter.emit_block(chosen.product.row_axes, chosen.product.column_axis)
-    text = "\n".join([*sorted(kernel.code.intrinsics), kernel.code.text()])
+    axes = chosen.product.row_axes, chosen.product.column_axis
+    code = Emitter(chosen.nest, "finish", 512, axes).emit()
+    text = "\n".join([*sorted(code.intrinsics), code.text()])
     assembly = assembled(text)
     forward = [e for e in equations if e.path in ("0", "1", "2", "1/relu")]
     return TEMPLATE.format(

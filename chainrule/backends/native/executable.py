@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -16,11 +15,11 @@ from chainrule.backends.memory import SLACK, aligned
 from chainrule.backends.native.emitting.kernels import kernel_for
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
-from chainrule.backends.native.emitting.product import Walk, numbers_of
+from chainrule.backends.native.emitting.product import emit_walk, numbers_of
 from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
 from chainrule.backends.native.emitting.tile import emit_tile, multiplies_pairs, tile_of
-from chainrule.backends.native.language.code import Code
+from chainrule.backends.native.language.code import Code, Finished, module_of
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, flattened
@@ -73,33 +72,21 @@ class Call(NamedTuple):
     group: Group
 
 
-def _named(code: Code) -> tuple[str, str]:
-    """The code under a name made from its contents: equal code is one function."""
-    text = code.text()
-    name = "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
-    return name, text.replace("@kernel(", f"@{name}(", 1)
-
-
 class Builder:
     """Collects the functions and numbers of all kernels."""
 
     def __init__(self) -> None:
-        self.functions: dict[str, str] = {}
-        self.declared: dict[str, frozenset[str]] = {}
+        self.functions: dict[str, Finished] = {}
         self.numbers: list[list[Any]] = []
         self.scratch = 4096
         self.checks: list[str] = []
 
     def add(self, code: Code) -> str:
         """Take in a function; the answer is its name."""
-        if code.name == "kernel":
-            name, text = _named(code)
-        else:
-            name, text = code.name, code.text()
-        if name not in self.functions:
-            self.functions[name] = text
-            self.declared[name] = frozenset(code.intrinsics)
-        return name
+        finished = code.finished
+        if finished.name not in self.functions:
+            self.functions[finished.name] = finished
+        return finished.name
 
     def add_numbers(self, numbers: Sequence[Any]) -> int:
         """Take in numbers; the answer is their place."""
@@ -117,19 +104,15 @@ class Builder:
         kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
         nest, bits, product = group.nest, vector_bits(), group.product
         nest.drop_unused()
+        axes = None if product is None else (tuple(product.row_axes), product.column_axis)
+        kernel = kernel_for(nest, lambda: kind_of_emitter(nest, "kernel", bits, axes), bits, axes)
         if product is None:
-            kernel = kernel_for(nest, lambda: kind_of_emitter(nest, "kernel", bits).emit(), bits)
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
-        axes = tuple(product.row_axes), product.column_axis
-        finish = kernel_for(
-            nest, lambda: kind_of_emitter(nest, "kernel", bits).emit_block(product.row_axes, product.column_axis),
-            bits, axes,
-        )  # fmt: skip
-        name = self.add(finish.code)
+        name = self.add(kernel.code)
         tile = tile_of(vector_bits(), product, multiplies_pairs())
         self.add(emit_tile(tile))
-        walk = self.add(Walk(tile).emit())
-        table = Table(self.add_numbers(finish.numbers))
+        walk = self.add(emit_walk(tile))
+        table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
         self.scratch = max(self.scratch, scratch)
         return Call(walk, self.add_numbers(numbers), parts, group)
@@ -142,15 +125,12 @@ class Builder:
 
     def texts(self) -> dict[str, str]:
         """For each function a module of its own, with the functions that it calls."""
-        called = {name: [other for other in self.functions if f"@{other}(" in text and other != name]
-                  for name, text in self.functions.items()}  # fmt: skip
-        inner = {other for others in called.values() for other in others}
-        return {name: self._module(name, others) for name, others in called.items() if name not in inner}
-
-    def _module(self, name: str, called: Sequence[str]) -> str:
-        declared = sorted(self.declared[name].union(*[self.declared[other] for other in called]))
-        own = [self.functions[other].replace("define ", "define internal ", 1) for other in called]
-        return "\n".join([*declared, *own, self.functions[name]])
+        inner = {other for function in self.functions.values() for other in function.called}
+        return {
+            name: module_of(function, [self.functions[other] for other in function.called if other in self.functions])
+            for name, function in self.functions.items()
+            if name not in inner
+        }
 
 
 class Executable:

@@ -1,8 +1,11 @@
 """Kernels that are equal are written once: the second time only their numbers are put in.
 
-A network's layers repeat, and an optimiser does the same to every parameter; another batch size leaves all that as it
-was. So what an emitter has made is kept under all that it has looked at: the nest with its extents and strides, and
-buffers by the order in which they come. Where the buffers lie, and the path for messages, are what differs.
+A network's layers repeat, and an optimiser does the same to every parameter. So what an emitter has made is kept under
+all that it has looked at: the nest with its extents and strides, and buffers by the order in which they come. Where the
+buffers lie, and the path for messages, are what differs.
+
+A nest of other sizes, as another batch size has them, is first asked how it is walked. If a function of that structure
+is there, it has only to be told the sizes: nothing is written, and nothing compiled.
 """
 
 from __future__ import annotations
@@ -12,57 +15,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.emitting.numbers import Check, Kernel, Offset, Slot
-from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.emitting.questions import Question, answer
+from chainrule.backends.native.emitting.structure import signature
+from chainrule.backends.native.language.code import Code
+from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.views import Buffer
 
-#: So many kernels are kept.
+#: So many kernels, and so many functions, are kept.
 KEPT = 4096
-
-
-class Signature(NamedTuple):
-    """All that an emitter can see of a nest, and the buffers in it in their order."""
-
-    key: Any
-    buffers: list[Buffer]
-
-
-def signature(nest: Nest, *more: Any) -> Signature | None:
-    """What kernels are looked up by; None for a nest with settings that cannot be looked up."""
-    buffers: dict[Buffer, int] = {}
-    places = {id(node): i for i, node in enumerate(nest.nodes)}
-    try:
-        nodes = tuple([_node(node, places, buffers) for node in nest.nodes])
-        stores = tuple([(places[id(node)], _operand(operand, places, buffers)) for node, operand in nest.stores])
-        key = (tuple(nest.extents), nest.reduced, nodes, stores, nest.split, nest.sequential, nest.sliding, more)
-        hash(key)
-    except TypeError:
-        return None
-    return Signature(key, list(buffers))
-
-
-def _node(node: Node, places: dict[int, int], buffers: dict[Buffer, int]) -> Any:
-    if node.op == "load":
-        detail: Any = _operand(node.detail, places, buffers)
-    elif isinstance(node.detail, dict):
-        detail = tuple(node.detail.items())
-    elif node.op == "constant":
-        detail = np.asarray(node.detail).tobytes(), np.asarray(node.detail).dtype  # 0.0 is not −0.0
-    else:
-        detail = node.detail
-    return node.op, tuple([places[id(x)] for x in node.inputs]), node.dtype, node.axes, detail
-
-
-def _operand(operand: Operand, places: dict[int, int], buffers: dict[Buffer, int]) -> Any:
-    buffer = buffers.setdefault(operand.buffer, len(buffers))
-    terms = tuple([(places[id(term.place)], term.extent, term.stride) for term in operand.terms])
-    constant = repr(operand.constant)
-    return (
-        buffer, operand.buffer.dtype, operand.offset, tuple(operand.strides.items()), operand.guards, constant, terms,
-        operand.reports,
-    )  # fmt: skip
 
 
 class _Kept(NamedTuple):
@@ -70,33 +32,61 @@ class _Kept(NamedTuple):
     buffers: list[Buffer]
 
 
-_kept: OrderedDict[Any, _Kept] = OrderedDict()
-_lock = threading.Lock()
+class Kept:
+    """What was made last, by what it was made of."""
+
+    def __init__(self) -> None:
+        self._things: OrderedDict[Any, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Any:
+        """What is kept under a key, or None."""
+        with self._lock:
+            known = self._things.get(key)
+            if known is not None:
+                self._things.move_to_end(key)
+        return known
+
+    def keep(self, key: Any, thing: Any) -> None:
+        """Keep something; what was not asked for the longest goes."""
+        with self._lock:
+            self._things[key] = thing
+            while len(self._things) > KEPT:
+                self._things.popitem(last=False)
 
 
-def kernel_for(nest: Nest, emit: Callable[[], Kernel], *more: Any) -> Kernel:
+_kernels, _functions = Kept(), Kept()
+
+
+def kernel_for(nest: Nest, emitter: Callable[[], Emitter], *more: Any) -> Kernel:
     """The kernel of a nest: the one that an equal nest has had, with this one's buffers, or a new one.
 
-    `more` is what else `emit` depends on.
+    `more` is what else the emitter depends on.
     """
     found = signature(nest, *more)
     if found is None:
-        return emit()
-    with _lock:
-        known = _kept.get(found.key)
-        if known is not None:
-            _kept.move_to_end(found.key)
+        return _written(emitter(), more)
+    known = _kernels.get(found.key)
     if known is not None:
-        return known.kernel._replace(numbers=_exchanged(known, found.buffers, nest.path))
-    kernel = emit()
-    with _lock:
-        # Buffers may hold arrays; what is kept stands for any.
-        stand_ins = [Buffer(buffer.dtype, buffer.size) for buffer in found.buffers]
-        kept = kernel._replace(numbers=_exchanged(_Kept(kernel, found.buffers), stand_ins, ""))
-        _kept[found.key] = _Kept(kept, stand_ins)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+        return known.kernel._replace(numbers=_exchanged(known, found.buffers, nest.path))  # type: ignore[no-any-return]
+    kernel = _written(emitter(), more)
+    # Buffers may hold arrays; what is kept stands for any.
+    stand_ins = [Buffer(buffer.dtype, buffer.size) for buffer in found.buffers]
+    kept = kernel._replace(numbers=_exchanged(_Kept(kernel, found.buffers), stand_ins, ""))
+    _kernels.keep(found.key, _Kept(kept, stand_ins))
     return kernel
+
+
+def _written(emitter: Emitter, more: Any) -> Kernel:
+    """A kernel of a function that is there, if there is one of its structure; otherwise the function is written."""
+    key = emitter.structure()
+    known: tuple[Code, list[Question]] | None = None if key is None else _functions.get((key, more))
+    if known is None:
+        known = emitter.emit(), emitter.questions
+        if key is not None:
+            _functions.keep((key, more), known)
+    code, questions = known
+    return Kernel(code, [answer(question, emitter) for question in questions], emitter.parts)
 
 
 def _exchanged(known: _Kept, buffers: Sequence[Buffer], path: str) -> list[Any]:

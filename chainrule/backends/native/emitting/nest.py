@@ -1,7 +1,12 @@
-"""From a nest to LLVM's language: loops, vectors along one axis, and the scalar rest at its end."""
+"""From a nest to LLVM's language: loops, vectors along one axis, and the scalar rest at its end.
+
+An emitter first decides how the nest is walked (`Values`), and then writes that. What it writes knows no sizes: it asks
+for them (`questions.py`). So before it writes anything it can say which function it would be (`structure`).
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.emitting.numbers import Kernel
+from chainrule.backends.native.emitting.structure import structure
 from chainrule.backends.native.emitting.values import Values
-from chainrule.backends.native.emitting.walk import BUNDLED, PART, PIECE, WAYS, Shape
+from chainrule.backends.native.emitting.walk import BUNDLED, PART, PIECE, WAYS
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Node, Operand
@@ -22,17 +27,25 @@ class Emitter(Values):
 
     # ------------------------------------------------------------------------------------- the function
 
-    def emit(self) -> Kernel:
-        """Write the function that does one part of the grid."""
-        code, shape = self.code, self.shape
+    def emit(self) -> Code:
+        """Write the function."""
+        self._emit_part() if self.block is None else self._emit_block()
+        self.code.do("ret void")
+        return self.code
+
+    def structure(self) -> Any:
+        """All that the function's text depends on. Two nests of one structure have the same function."""
+        return structure(self.nest, self.shape, self.bundle, self.lifted, self.block is not None)
+
+    def _emit_part(self) -> None:
+        """What does one part of the grid."""
+        code, rows = self.code, self.rows
         base = self._prepare()
-        rows = [axis for axis in shape.outer if axis != self.vector and axis not in self.inner]
-        per_row, per_part, parts = self._partition(rows)
-        row_parts = self.number(parts[0])
-        rows_each, columns_each = self.number(per_row), self.number(per_part)
+        row_parts = self.number("row parts")
+        rows_each, columns_each = self.number("rows of a part"), self.number("columns of a part")
         row = code.op(f"urem i64 %part, {row_parts}")
         column = code.op(f"udiv i64 %part, {row_parts}")
-        total = self.number(math.prod(shape.extents[a] for a in rows))
+        total = self.number("rows")
         first = self.mul(row, rows_each)
         last = code.call("i64", "llvm.smin.i64", ("i64", self.add(first, rows_each)), ("i64", total))
         low = high = "0"
@@ -43,15 +56,13 @@ class Emitter(Values):
                 "i64", "llvm.smin.i64", ("i64", self.add(low, columns_each)), ("i64", self.extent[self.vector])
             )
         self._rows(rows, first, last, low, high, base)
-        code.do("ret void")
-        return Kernel(code, self.numbers, parts[0] * parts[1])
 
     def _rows(self, rows: Sequence[int], first: str, last: str, low: str, high: str, base: dict[int, str]) -> None:
         """The loop over rows of the grid, from `first` to `last`; along the vector from `low` to `high`."""
         self.scopes, self.at, self.index = [{}], [base], {}
         self._evaluate(lambda node: not node.axes and self.stage[id(node)] == 0, 1)
         if self.nest.split is not None:
-            piece_length, whole = self.number(self.nest.split[1]), self.number(self.nest.extents[self.nest.split[0]])
+            piece_length, whole = self.number("length of a piece"), self.number("entries in pieces")
         with self.code.loop(first, last) as loop:
             self.row = loop.index
             self._enter(rows, self._decompose(loop.index, rows))
@@ -68,32 +79,33 @@ class Emitter(Values):
                 self._stages(1)
             self._leave()
 
-    def emit_block(self, rows: Sequence[int], column: int) -> Kernel:
-        """Write the function that finishes a block of a contraction's result.
-
-        Its rows are numbered through the axes `rows`; its columns lie along the vector. The block itself has its
-        rows `%ld` bytes apart.
-        """
-        head = ["%n", "%bases", "%block"]
-        numbers = ["%first", "%count", "%low", "%columns", "%ld"]
-        self.code = Code("void", self.code.name, [("ptr", x) for x in head] + [("i64", x) for x in numbers])
-        self.vector, self.strip = column, True
-        self.has_block = not any(n.op == "block" and n.axes for n in self.nest.nodes)
-        rows = [axis for axis in rows if self.nest.extents[axis] != 1]
-        extents = dict(enumerate(self.nest.extents))
-        if self.nest.operands_along(PIECE):
-            rows = [PIECE, *rows]
-            extents[PIECE] = 0
-        self.shape = Shape(extents, (*rows, column), (), column)
+    def _emit_block(self) -> None:
+        """What finishes a block of a contraction's result. The block itself has its rows `%ld` bytes apart."""
         base = self._prepare()
         last = self.add("%first", "%count")
-        self._rows(rows, "%first", last, "%low", self.add("%low", "%columns"), base)
-        self.code.do("ret void")
-        return Kernel(self.code, self.numbers, 0)
+        self._rows(self.rows, "%first", last, "%low", self.add("%low", "%columns"), base)
 
-    def _partition(self, rows: Sequence[int]) -> tuple[int, int, tuple[int, int]]:
+    @functools.cached_property
+    def sizes(self) -> dict[str, int]:
+        """How the work is divided, by the names under which the function asks for it."""
+        sizes = {}
+        if self.nest.split is not None:
+            axis, length = self.nest.split
+            sizes = {"length of a piece": length, "entries in pieces": self.nest.extents[axis]}
+        if self.block is None:
+            rows, columns, (row_parts, column_parts) = self._partition()
+            sizes |= {"rows": math.prod(self.extents[a] for a in self.rows), "row parts": row_parts}
+            sizes |= {"column parts": column_parts, "rows of a part": rows, "columns of a part": columns}
+        return sizes
+
+    @property
+    def parts(self) -> int:
+        """How many pieces of work there are; a block is finished by whoever has made it."""
+        return 0 if self.block is not None else self.sizes["row parts"] * self.sizes["column parts"]
+
+    def _partition(self) -> tuple[int, int, tuple[int, int]]:
         """Rows per part, columns per part, and how many parts there are of each."""
-        extents = self.shape.extents
+        extents, rows = self.extents, self.rows
         total = math.prod(extents[a] for a in rows)
         width = extents[self.vector] if self.strip and self.vector is not None else 1
         depth = self._depth()

@@ -6,6 +6,7 @@ of data types.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -271,6 +272,12 @@ def fields_of(tile: Tile) -> list[str]:
     return FIELDS + SCALE_FIELDS * bool(tile.scaled)
 
 
+@functools.lru_cache(maxsize=256)
+def emit_walk(tile: Tile) -> Code:
+    """The walk over blocks around a tile."""
+    return Walk(tile).emit()
+
+
 def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -> tuple[list[Any], int, int]:
     """The arguments of a contraction's walk, the number of its parts, and the scratch memory a part takes."""
     rows, columns, a_size, b_size = tile.rows, tile.vectors * tile.lanes.lanes, tile.a.itemsize, tile.b.itemsize
@@ -325,6 +332,7 @@ def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
     return [(1, *(0,) * (width - 1))] * (count - len(dims)) + list(dims)
 
 
+@functools.lru_cache(maxsize=4096)
 def _blocks(tiles: int, panels: int, others: int, mode: str) -> tuple[int, int]:
     """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
 

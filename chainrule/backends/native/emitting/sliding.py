@@ -15,7 +15,7 @@ from typing import Any
 
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.language import elementary
-from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node, Operand
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node
 
 #: At most so many entries of a window are written out: where they are summed up, and where each is a sum.
 MOST_TERMS, MOST_SUMS = 64, {512: 25, 256: 12, 128: 12}
@@ -28,8 +28,10 @@ READ_TOGETHER = 4
 class SlidingEmitter(Emitter):
     """Writes the function of a nest with a sliding window."""
 
-    def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
-        super().__init__(nest, name, vector_bits)
+    def __init__(
+        self, nest: Nest, name: str, vector_bits: int = 512, block: tuple[Sequence[int], int] | None = None
+    ) -> None:
+        super().__init__(nest, name, vector_bits, block)
         nest = self.nest
         assert nest.sliding is not None
         self.sliding = nest.sliding
@@ -38,10 +40,21 @@ class SlidingEmitter(Emitter):
         self.vector, self.strip = self.sliding.vector, True
         self.taps = self._written_out(MOST_SUMS[vector_bits] if self.sliding.collects else MOST_TERMS)
         self.inner |= {self.sliding.along, *self.taps}
+        self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
         self.loops = [a for a in self.shape.reduced if a != self.sliding.along and a not in self.taps]
         extent = self.shape.extents[self.sliding.along]
         together = min(NEIGHBOURS[vector_bits], key=lambda n: (extent % n, -n))
         self.together = min(extent, READ_TOGETHER if self.sliding.collects else together)
+        strides = self.image.detail.strides
+        along, tap = (strides.get(axis, 0) for axis in (self.sliding.along, self.sliding.tap))
+        step = math.gcd(along, tap if self.sliding.tap in self.taps else 0) or 1
+        self.steps = along // step, tap // step
+        self.sizes["step"] = step * self.image.detail.dtype.itemsize
+
+    def structure(self) -> Any:
+        """The window too, as far as it is written out."""
+        written_out = tuple([(axis, self.nest.extents[axis]) for axis in self.taps])
+        return super().structure(), written_out, tuple(self.loops), self.together, self.steps
 
     def _written_out(self, most: int) -> list[int]:
         """The axes of the window that are written out, the one along which it slides first."""
@@ -60,11 +73,7 @@ class SlidingEmitter(Emitter):
 
     def _prepare(self) -> dict[int, str]:
         base = super()._prepare()
-        operand: Operand = self.image.detail
-        along, tap = (operand.strides.get(axis, 0) for axis in (self.sliding.along, self.sliding.tap))
-        step = math.gcd(along, tap if self.sliding.tap in self.taps else 0) or 1
-        self.steps = along // step, tap // step
-        self.step = self.number(step * operand.dtype.itemsize)
+        self.step = self.number("step")
         return base
 
     # ------------------------------------------------------------------------------------- the walk

@@ -24,6 +24,8 @@ from chainrule.primitives.value import DataType
 AHEAD = 10
 #: Rows of a tile of two vectors for which the registers last, by the bits of a vector.
 MOST_ROWS = {512: 14, 256: 6, 128: 8}
+#: A product of fewer operations than this takes so little time that its tile may do more than is needed.
+SMALL = 2**22
 
 
 class Tile(NamedTuple):
@@ -67,6 +69,7 @@ class Tile(NamedTuple):
 def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
     """The tile for a product: all tiles of a run of rows are about equally full.
 
+    A small product has the tallest one, which other products have too: so it needs no function of its own.
     `pairs`: whether this processor multiplies bfloat16 in pairs.
     """
     a, b, result = product.a[0].dtype, product.b[0].dtype, product.dtype
@@ -75,7 +78,8 @@ def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
     most = MOST_ROWS[vector_bits] * (3 - vectors)
     extents = [n for n, _ in product.rows]
     run = extents[-1] if product.mode == "columns" else math.prod(extents)
-    rows = -(-run // -(-run // most))
+    tall = product.mode == "rows" and run > most // 2 and product.operations < SMALL
+    rows = most if tall else -(-run // -(-run // most))
     kind = Lanes(ELEMENTS[result.name], lanes)
     both = pairs and vector_bits == 512 and a.name == b.name == "bfloat16"
     return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
@@ -89,6 +93,7 @@ def multiplies_pairs() -> bool:
     return "+avx512bf16" in host()[-1].split(",")
 
 
+@functools.lru_cache(maxsize=256)
 def emit_tile(tile: Tile) -> Code:
     """C[i, j] (+)= Σ A(i, k) · B(k, j) over some segments of k.
 

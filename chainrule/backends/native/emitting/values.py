@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
-from chainrule.backends.native.emitting.walk import BUNDLED, bundle, cut, turn_inside_out, walk
+from chainrule.backends.native.emitting.questions import Begin, Constant, Distance, Extent, Limit, Question, TermOf
+from chainrule.backends.native.emitting.walk import BUNDLED, PIECE, Shape, bundle, cut, turn_inside_out, walk
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.draws import DRAWS, draw
@@ -16,27 +16,61 @@ from chainrule.backends.native.language.halves import EXACT, is_half, rounded
 from chainrule.backends.native.language.small_numbers import FOURS, four
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Nest, Node, Operand
 
+#: Constants that only go into these may be arguments of the function.
+_ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide"})
+#: Numbers that are better known when the code is made: 0, and small powers of two, by which is divided exactly.
+_PLAIN = frozenset([0.0, *(sign * 2.0**power for sign in (1, -1) for power in range(-6, 7))])
+
+
+def lifted(nest: Nest) -> list[int]:
+    """Which nodes are constants that a function reads instead of knowing them: how many samples there are, mostly."""
+    others = {id(x) for node in nest.nodes if node.op not in _ARITHMETIC for x in node.inputs}
+    others |= {id(node) for node, _ in nest.stores}
+    return [
+        place
+        for place, node in enumerate(nest.nodes)
+        if node.op == "constant" and node.dtype.kind == "f" and node.dtype.itemsize > 2
+        and id(node) not in others and float(node.detail) not in _PLAIN
+    ]  # fmt: skip
+
 
 class Values:
-    """Writes the values of a nest: how each is computed, read and stored."""
+    """Writes the values of a nest: how each is computed, read and stored.
 
-    def __init__(self, nest: Nest, name: str, vector_bits: int = 512) -> None:
+    Args:
+        nest: the loops.
+        name: of the function.
+        vector_bits: the size of a vector.
+        block: for what is done with a contraction's result, the axes that are its rows, and the one of its columns.
+    """
+
+    def __init__(
+        self, nest: Nest, name: str, vector_bits: int = 512, block: tuple[Sequence[int], int] | None = None
+    ) -> None:
         self.nest = nest = nest.copy()  # how it is walked is changed below
+        self.block = block
         if nest.split is not None:
             cut(nest, *nest.split)
         turn_inside_out(nest)
         self.shape = walk(nest)
         self.bundle = bundle(nest, self.shape)
         self.operands = nest.operands()
-        self.slots = {id(operand): i for i, operand in enumerate(self.operands)}
-        self.numbers: list[Any] = []
+        self.lifted = lifted(nest)
+        self.questions: list[Question] = []
         self.vector = self.shape.vector
         self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] + [32])
         self.strip = self.vector is not None and self.vector not in nest.reduced
         self.inner = nest.reduced | {BUNDLED}
-        self.code = Code("void", name, [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")])
-        self.status = self.check = self.mask = ""
         self.has_block = False
+        self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
+        arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
+        if block is not None:
+            self._walk_block(*block)
+            numbers = ["%first", "%count", "%low", "%columns", "%ld"]
+            arguments = [*arguments[:2], ("ptr", "%block"), *[("i64", x) for x in numbers]]
+        self.extents = self.shape.extents
+        self.code = Code("void", name, arguments)
+        self.status = self.check = self.mask = ""
         self.side_by_side: int | None = None
         #: Where the walk is: what is known in each block, the address of each operand, the index along each axis.
         self.scopes: list[dict[Any, str]] = [{}]
@@ -44,6 +78,17 @@ class Values:
         self.index: dict[int, str] = {}
         self.row = self.piece = ""
         self._stage()
+
+    def _walk_block(self, rows: Sequence[int], column: int) -> None:
+        """The nest finishes a block of a contraction's result: rows are numbered through, columns are the vector."""
+        self.vector, self.strip = column, True
+        self.has_block = not any(n.op == "block" and n.axes for n in self.nest.nodes)
+        self.rows = [axis for axis in rows if self.nest.extents[axis] != 1]
+        extents = dict(enumerate(self.nest.extents))
+        if self.nest.operands_along(PIECE):
+            self.rows = [PIECE, *self.rows]
+            extents[PIECE] = 0
+        self.shape = Shape(extents, (*self.rows, column), (), column)
 
     # ------------------------------------------------------------------------------------- planning
 
@@ -55,11 +100,14 @@ class Values:
             self.stage[id(node)] = stage + (node.op in REDUCTIONS)
         self.stages = max(self.stage.values(), default=0)
 
-    def number(self, value: Any) -> str:
-        """A number the code reads from its arguments."""
-        index = len(self.numbers)
-        self.numbers.append(value)
-        return self.code.load("i64", self.code.at("%n", "i64", str(index)))
+    def number(self, question: Question) -> str:
+        """A number the code reads from its arguments: the answer to a question."""
+        return self.code.load("i64", self._next(question))
+
+    def _next(self, question: Question) -> str:
+        """Where the next of the arguments is."""
+        self.questions.append(question)
+        return self.code.at("%n", "i64", str(len(self.questions) - 1))
 
     def mul(self, x: str, y: str) -> str:
         """x · y."""
@@ -73,29 +121,38 @@ class Values:
 
     def _prepare(self) -> dict[int, str]:
         """Read all numbers the loops need; the answer is where each operand begins."""
-        code, shape = self.code, self.shape
-        self.extent = {axis: self.number(shape.extents[axis]) for axis in (*shape.outer, *shape.reduced)}
+        code, shape, numbered = self.code, self.shape, list(enumerate(self.operands))
+        self.extent = {axis: self.number(Extent(axis)) for axis in (*shape.outer, *shape.reduced)}
         self.stride = {
-            (id(o), axis): self.number(o.strides[axis] * o.dtype.itemsize)
-            for o in self.operands
+            (id(o), axis): self.number(Distance(n, axis))
+            for n, o in numbered
             for axis in (*shape.outer, *shape.reduced, BUNDLED)
             if o.strides.get(axis, 0) and not (axis == self.vector and abs(o.strides[axis]) == 1)
         }
         base = {}
-        for o in self.operands:
-            slot, offset = self.number(Slot(o.buffer)), self.number(Offset(o.buffer, o.offset * o.dtype.itemsize))
+        for n, o in numbered:
+            slot, offset = self.number(Begin(n, "slot")), self.number(Begin(n, "offset"))
             memory = code.load("ptr", code.at("%bases", "ptr", slot))
             base[id(o)] = code.op(f"getelementptr i8, ptr {memory}, i64 {offset}")
         if any(o.terms or o.reports for o in self.operands):
-            self.status, self.check = code.load("ptr", "%bases"), self.number(Check(self.nest.path))
+            self.status, self.check = code.load("ptr", "%bases"), self.number("check")
         self.term_numbers = {
-            (id(o), i): (self.number(t.extent), self.number(t.stride * o.dtype.itemsize))
-            for o in self.operands
-            for i, t in enumerate(o.terms)
+            (id(o), i): (self.number(TermOf(n, i, "extent")), self.number(TermOf(n, i, "stride")))
+            for n, o in numbered
+            for i in range(len(o.terms))
         }
         self.guard_numbers = {
-            (id(o), i): (self.number(g.low), self.number(g.high)) for o in self.operands for i, g in enumerate(o.guards)
+            (id(o), i): (self.number(Limit(n, i, "low")), self.number(Limit(n, i, "high")))
+            for n, o in numbered
+            for i in range(len(o.guards))
         }
+        self.constants = {}
+        for place in self.lifted:
+            node = self.nest.nodes[place]
+            kind = elementary.register(node.dtype, 1)
+            one = code.load(kind.element, self._next(Constant(place)))
+            for lanes in {1, self.lanes}:
+                self.constants[id(node), lanes] = code.spread(kind._replace(lanes=lanes), one)
         return base
 
     def _decompose(self, place: str, axes: Sequence[int]) -> dict[int, str]:
@@ -158,7 +215,7 @@ class Values:
     def _fit(self, node: Node, lanes: int, width: int) -> str:
         """The value with so many lanes: what does not vary along the vector is the same in all."""
         if node.op == "constant":
-            return elementary.splat(node.dtype, width, node.detail)
+            return self._constant(node, width)
         value = self._value(node, lanes)
         if self._width(node, lanes) == width:
             return value
@@ -169,7 +226,7 @@ class Values:
     def _compute(self, node: Node, lanes: int) -> str:
         width = self._width(node, lanes)
         if node.op == "constant":
-            return elementary.splat(node.dtype, width, node.detail)
+            return self._constant(node, width)
         if node.op == "load":
             return self._load(node, lanes, width)
         if node.op == "position":
@@ -185,6 +242,9 @@ class Values:
             return elementary.cast(self.code, node.inputs[0].dtype, node.dtype, width, inputs[0])
         value = elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
         return rounded(self.code, node.dtype, width, value) if is_half(node.dtype) and node.op not in EXACT else value
+
+    def _constant(self, node: Node, width: int) -> str:
+        return self.constants.get((id(node), width)) or elementary.splat(node.dtype, width, node.detail)
 
     def _block(self, node: Node, width: int) -> str:
         """What a contraction made, from its block."""

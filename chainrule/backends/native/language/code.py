@@ -18,6 +18,9 @@ entry:
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -96,6 +99,22 @@ class Loop:
         self.next: Sequence[str] = carried
 
 
+class Finished(NamedTuple):
+    """A function as it is compiled.
+
+    Attributes:
+        name: of the function; instead of "kernel" a name made from its contents, so that equal code is one function.
+        text: all of it.
+        declared: lines for what it calls from outside.
+        called: other functions of ours that it calls.
+    """
+
+    name: str
+    text: str
+    declared: frozenset[str]
+    called: tuple[str, ...]
+
+
 class Code:
     """One LLVM function: `op` writes an instruction and gives the name of its result, `do` one without a result."""
 
@@ -112,6 +131,16 @@ class Code:
     def text(self) -> str:
         """The whole function."""
         return "\n".join([self._head, *self._lines, "}", ""])
+
+    @functools.cached_property
+    def finished(self) -> Finished:
+        """The function, when nothing more is written."""
+        text, name = self.text(), self.name
+        if name == "kernel":
+            name = "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
+            text = text.replace("@kernel(", f"@{name}(", 1)
+        called = dict.fromkeys(re.findall(r"call [^@\n]*@(\w+)\(", text))
+        return Finished(name, text, frozenset(self.intrinsics), tuple(called))
 
     # ------------------------------------------------------------------------------------- instructions
 
@@ -219,6 +248,13 @@ class Code:
         yield
         self.jump(done)
         self.start(done)
+
+
+def module_of(function: Finished, called: Sequence[Finished]) -> str:
+    """The text of a module: a function, and those that it calls, which are known only there."""
+    declared = sorted(function.declared.union(*[other.declared for other in called]))
+    own = [other.text.replace("define ", "define internal ", 1) for other in called]
+    return "\n".join([*declared, *own, function.text])
 
 
 def module(functions: Iterable[Code]) -> str:
