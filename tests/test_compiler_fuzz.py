@@ -83,7 +83,7 @@ def spoil_memory(function: Any) -> None:
     for known in getattr(function, "programs", {}).values():
         for variant in known:
             if variant.compiled.backend == "native":
-                variant.compiled.executable.arena.fill(255)
+                variant.compiled.executable.arena.memory.fill(255)
 
 
 def difference(have: Any, want: Any, single: bool) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -485,3 +486,46 @@ def test_saved_parameter_and_its_detached_tensor_stay_one(tmp_path: Any) -> None
     assert isinstance(again["p"], nn.Parameter) and again["p"].requires_grad and not again["x"].requires_grad
     again["x"][0] = 9
     assert again["p"].tolist() == [9.0, 2.0, 3.0]
+
+
+def _wide(x: Any) -> Any:
+    """Something that needs room on its way: products of products."""
+    return ((x @ x).sin() @ x).tanh() @ (x @ x)
+
+
+def test_programs_of_one_function_share_working_memory() -> None:
+    """Two sizes work in one piece of memory, and what was returned is not in it."""
+    compiled = chainrule.compile(_wide)
+    random = np.random.default_rng(0)
+    inputs = [chainrule.tensor(random.standard_normal((n, n)).astype("f4") / n) for n in (300, 200, 260)]
+    kept, copies, executables = [], [], []
+    for x in [*inputs, *inputs]:
+        kept.append(compiled(x).numpy)
+        copies.append(kept[-1]().copy())
+        executables.append(compiled.program.executable)
+    assert len({id(executable.arena) for executable in executables}) == 1
+    for array, before in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(array(), before)
+    for x, before in zip(inputs, copies, strict=False):
+        np.testing.assert_allclose(before, _wide(x).numpy(), rtol=1e-3, atol=1e-6)
+
+
+def test_threads_have_working_memory_of_their_own() -> None:
+    """Functions that run at the same time do not meet."""
+    random = np.random.default_rng(0)
+    inputs = [chainrule.tensor(random.standard_normal((n, n)).astype("f4") / n) for n in (200, 210, 220)]
+    steps = [chainrule.compile(lambda x, by=by: _wide(x) * by) for by in (1.0, 2.0, 3.0)]
+    expected = [step(x).numpy() for step, x in zip(steps, inputs, strict=True)]
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(30):
+            if not np.array_equal(steps[number](inputs[number]).numpy(), expected[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -23,6 +23,7 @@ from chainrule.backends import build
 from chainrule.backends.native.profile import Profile, measure
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
+from chainrule.compiler.collector import collector_waits
 from chainrule.compiler.compare import arguments_used
 from chainrule.compiler.facts import Change, read
 from chainrule.compiler.net import stale
@@ -259,7 +260,8 @@ class CompiledFunction:
             return answers
 
         given = [*arguments, *plan.hidden_roots(arguments)]
-        traced.program = trace_step(run, given, known.settings, plan, observer)
+        with collector_waits():
+            traced.program = trace_step(run, given, known.settings, plan, observer)
         observer.rewind()
         cells = [origin.tensor for _, origin in traced.program.inputs if isinstance(origin, Cell)]
         traced.facts = observer.found(written, cells, known.settings)
@@ -269,7 +271,8 @@ class CompiledFunction:
         arguments = traced.arguments(call)
         traced.guard(arguments[0])
         others = [variant.compiled for known in reversed(self.programs.values()) for variant in reversed(known)]
-        compiled = Compiled(traced.program, traced.plan, self.debug, self.backend, others)
+        with collector_waits():
+            compiled = Compiled(traced.program, traced.plan, self.debug, self.backend, others)
         if not compiled.is_new:
             log.info("%s goes on with a program that it has, for other tensors.", self.name)
         else:

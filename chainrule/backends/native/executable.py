@@ -25,6 +25,7 @@ from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, flattened
 from chainrule.backends.native.lowering.views import View
 from chainrule.backends.native.plan import does_something, place_buffers, scheduled
+from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
 from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, STOP
 from chainrule.backends.native.run.functions import functions
 from chainrule.backends.native.run.machine import vector_bits
@@ -140,6 +141,7 @@ class Executable:
         bound: the addresses of cells that are there, a list of whoever has last run it.
         watch: where the times of a run go (`profile.py`), if somebody wants them; `clock` counts as the code does.
         lowering: where each value is computed.
+        arena: its working memory, or what it has last worked in.
     """
 
     def __init__(self, at: Lowering) -> None:
@@ -149,7 +151,6 @@ class Executable:
         self.rows = flattened(groups, when)
         self.groups, self.when = [row.group for row in self.rows], [row.stage for row in self.rows]
         self.arena_bytes = size
-        self.arena = aligned(size + SLACK, 4096 if size > 2**16 else 64)
         touched = {buffer for group in self.groups for buffer in group.reads | group.writes}
         touched |= {moved.buffer for group in groups if group.loop is not None for moved in group.loop.moving}
         outside = sorted(touched - set(offsets), key=id)
@@ -157,7 +158,8 @@ class Executable:
         self.offsets = offsets
         self.status = aligned(64).view(np.int64)
         self.bases = np.zeros(len(outside) + 2, np.int64)
-        self.bases[0], self.bases[1] = self.status.ctypes.data, self.arena.ctypes.data
+        self.arena = Arena(size) if size <= FEW else borrow(size)
+        self.bases[0], self.bases[1] = self.status.ctypes.data, self.arena.address
         self.held: list[Any] = []
         self.bound: list[int] | None = None
         self.watch: Array | None = None
@@ -167,6 +169,8 @@ class Executable:
                 self.held.append(padded_copy(buffer.origin))
                 self.bases[slot] = self.held[-1].ctypes.data
         self._assemble()
+        if size > FEW:
+            give_back(self.arena)
 
     def _assemble(self) -> None:
         """Emit all kernels, compile what is new, and write the table."""
@@ -215,6 +219,8 @@ class Executable:
         self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
 
     def _resolve(self, number: Any, resolved: list[Array], builder: Builder) -> int:
+        if type(number) is int:
+            return number
         if isinstance(number, Slot):
             return self.slots.get(number.buffer, 1)
         if isinstance(number, Offset):
@@ -258,6 +264,17 @@ class Executable:
 
     def run(self) -> None:
         """Run the program on what the bases point to now. Raises CheckError if a check of numbers failed."""
+        if self.arena_bytes <= FEW:
+            self._run()
+            return
+        self.arena = borrow(self.arena_bytes)
+        self.bases[1] = self.arena.address
+        try:
+            self._run()
+        finally:
+            give_back(self.arena)
+
+    def _run(self) -> None:
         self.status[:] = 0
         for start, stop, call in self.segments:
             if call is None:

@@ -13,6 +13,7 @@ True
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,15 +144,14 @@ def place_buffers(
     total = 0
     for buffer in sorted((b for b in buffers if b in first), key=lambda b: -b.bytes):
         size = -(-(buffer.bytes + SLACK) // ALIGNMENT) * ALIGNMENT
-        taken = sorted(
-            (start, end) for start, end, begin, stop in placed if begin <= last[buffer] and stop >= first[buffer]
-        )
-        offset = 0
-        for start, end in taken:
-            if start - offset >= size:
-                break
-            offset = max(offset, end)
+        offset, since, until = 0, first[buffer], last[buffer]
+        for start, end, begin, stop in placed:  # from the lowest on
+            if begin <= until and stop >= since:
+                if start - offset >= size:
+                    break
+                if end > offset:
+                    offset = end
         offsets[buffer] = offset
-        placed.append((offset, offset + size, first[buffer], last[buffer]))
+        bisect.insort(placed, (offset, offset + size, since, until))
         total = max(total, offset + size)
     return offsets, total

@@ -68,7 +68,7 @@ def kernel_for(nest: Nest, emitter: Callable[[], Emitter], *more: Any) -> Kernel
         return _written(emitter(), more)
     known = _kernels.get(found.key)
     if known is not None:
-        return known.kernel._replace(numbers=_exchanged(known, found.buffers, nest.path))  # type: ignore[no-any-return]
+        return known.kernel._replace(numbers=_exchanged(known, found.buffers, nest.path))
     kernel = _written(emitter(), more)
     # Buffers may hold arrays; what is kept stands for any.
     stand_ins = [Buffer(buffer.dtype, buffer.size) for buffer in found.buffers]
@@ -92,7 +92,7 @@ def _written(emitter: Emitter, more: Any) -> Kernel:
 def _exchanged(known: _Kept, buffers: Sequence[Buffer], path: str) -> list[Any]:
     """The numbers with other buffers in the place of those they were made for."""
     now = dict(zip(known.buffers, buffers, strict=True))
-    answer = []
+    numbers = []
     for number in known.kernel.numbers:
         if isinstance(number, Slot):
             number = Slot(now[number.buffer])
@@ -100,5 +100,5 @@ def _exchanged(known: _Kept, buffers: Sequence[Buffer], path: str) -> list[Any]:
             number = number._replace(buffer=now[number.buffer])
         elif isinstance(number, Check):
             number = Check(path)
-        answer.append(number)
-    return answer
+        numbers.append(number)
+    return numbers

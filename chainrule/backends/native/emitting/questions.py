@@ -65,7 +65,11 @@ class Walked(Protocol):
     nest: Nest
     extents: dict[int, int]
     operands: list[Operand]
-    sizes: dict[str, int]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How the work is divided."""
+        ...
 
 
 def answer(asked: Question, walked: Walked) -> Any:

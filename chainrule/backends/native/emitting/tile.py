@@ -78,7 +78,8 @@ def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
     most = MOST_ROWS[vector_bits] * (3 - vectors)
     extents = [n for n, _ in product.rows]
     run = extents[-1] if product.mode == "columns" else math.prod(extents)
-    tall = product.mode == "rows" and run > most // 2 and product.operations < SMALL
+    plain = product.mode == "rows" and a == result and not product.scaled
+    tall = plain and run > most // 2 and product.operations < SMALL
     rows = most if tall else -(-run // -(-run // most))
     kind = Lanes(ELEMENTS[result.name], lanes)
     both = pairs and vector_bits == 512 and a.name == b.name == "bfloat16"

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node, Operand
 
 #: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
@@ -70,7 +68,7 @@ def walk(nest: Nest) -> Shape:
 
 def _closeness(operands: Sequence[Operand], axis: int) -> tuple[float, int]:
     steps = [abs(o.strides.get(axis, 0)) for o in operands if o.strides.get(axis, 0)]
-    return (float(np.mean(np.log2(steps))) if steps else 64.0, -axis)
+    return (sum(map(math.log2, steps)) / len(steps) if steps else 64.0, -axis)
 
 
 def _misfit(operands: Sequence[Operand], axis: int) -> int:

@@ -171,7 +171,7 @@ class Lowering(Joining):
             self.written(group, view.buffer)
             outputs.append(view)
         group.call = (equation, inputs, outputs)
-        group.checks = True  # it may raise an error
+        self.may_fail(group)
 
     def native(self, equation: Equation) -> bool:
         """Whether all data types can be in registers, and there is anything to compute."""
@@ -254,7 +254,7 @@ def choose_split(nest: Nest, order: Sequence[int]) -> tuple[int, int] | None:
     """Which reduced axis to cut, and into pieces of how many; None if the reduction is better left whole."""
     kept = math.prod(e for a, e in enumerate(nest.extents) if a not in nest.reduced)
     depth = math.prod(nest.extents[a] for a in nest.reduced)
-    if depth <= 512 or kept * depth < 2**15 or (kept >= 256 and depth <= 2048 and order and order[-1] in nest.reduced):
+    if depth <= 512 or kept * depth <= 2**15 or (kept >= 256 and depth <= 2048 and order and order[-1] in nest.reduced):
         return None
     axis = next((a for a in order if a in nest.reduced and nest.extents[a] > 1), None)
     if axis is None:

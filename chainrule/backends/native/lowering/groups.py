@@ -102,10 +102,9 @@ class Group:
     writes: set[Buffer] = field(default_factory=set)
     apart: set[Buffer] = field(default_factory=set)
 
-    @property
-    def bit(self) -> int:
-        """Its place in sets of groups."""
-        return 1 << self.number
+    def __post_init__(self) -> None:
+        #: Its place in sets of groups.
+        self.bit = 1 << self.number
 
 
 def image_order(shape: Shape) -> list[int]:

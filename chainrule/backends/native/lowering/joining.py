@@ -39,7 +39,7 @@ class Joining(Placing):
         nothing = Operand(self.new_buffer(wrong.dtype, 1), 0, dict.fromkeys(dims, 0), reports=True)
         group.nest.stores.append((node, nothing))
         self.writes_apart(group, nothing.buffer)
-        group.checks = True
+        self.may_fail(group)
 
     def axes_in(self, group: Group, inputs: Sequence[Any], shape: Shape) -> list[int | None] | None:
         """The group's axis for each dimension of an elementwise result; None if it cannot be computed there."""
@@ -198,10 +198,14 @@ class Joining(Placing):
         for buffer in a.writes:
             self.writers[buffer] = [b if g is a else g for g in self.writers[buffer]]
         b.apart = (a.apart | b.apart) - (a.writes - a.apart) - (b.writes - b.apart)
+        for buffer in a.reads - b.reads:
+            self.readers[buffer].append(b)
         b.reads |= a.reads
         b.writes |= a.writes
-        b.checks |= a.checks
+        if a.checks:
+            self.may_fail(b)
         more = a.needs | b.needs
+        self.awaited |= more | b.bit
         for group in self.groups:
             if group is b or group.needs & (a.bit | b.bit):
                 group.needs |= more | (0 if group is b else b.bit)

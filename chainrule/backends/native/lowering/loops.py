@@ -164,7 +164,8 @@ def _enter(at: Lowering, inner: Lowering, loop: Loop, carried: Sequence[Buffer],
     """The loop as one group of the whole: it reads what its body reads and what moves lies in, and writes its own."""
     group = at.group(Nest([]), open=False)
     group.loop = loop
-    group.checks = any(part.checks for part in loop.groups)
+    if any(part.checks for part in loop.groups):
+        at.may_fail(group)
     touched = {buffer for part in loop.groups for buffer in part.reads | part.writes}
     own = {buffer for buffer in inner.buffers if buffer in touched}
     seen = {moved.buffer for moved in loop.moving}

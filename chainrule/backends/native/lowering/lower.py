@@ -204,8 +204,8 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
 
 def _before(at: Lowering, group: Group, buffer: Buffer) -> list[Group]:
     """Who must have run before a group may write to a buffer outside: its readers, and everybody who may fail."""
-    lasting = buffer.lasting
-    return [g for g in at.groups if g is not group and (buffer in g.reads or (lasting and g.checks))]
+    others = [*at.readers.get(buffer, ()), *(at.checking if buffer.lasting else ())]
+    return [g for g in others if g is not group]
 
 
 def _direct(at: Lowering, place: Inside, view: View) -> bool:

@@ -37,6 +37,10 @@ class Placing:
         self.groups: list[Group] = []
         self.places: dict[Any, Constant | Memory | Inside] = {}
         self.writers: dict[Buffer, list[Group]] = {}
+        self.readers: dict[Buffer, list[Group]] = {}
+        #: Groups that may fail; and as a set of bits those that any other waits for.
+        self.checking: list[Group] = []
+        self.awaited = 0
         self.buffers: list[Buffer] = []
         self.borders: dict[Buffer, tuple[View, Shape]] = {}
         self.copies: dict[Any, View] = {}
@@ -95,9 +99,11 @@ class Placing:
                 more |= other.bit | other.needs
         if more & ~group.needs:
             group.needs |= more
-            for follower in self.groups:
-                if follower.needs & group.bit:
-                    follower.needs |= group.needs
+            self.awaited |= more
+            if self.awaited & group.bit:
+                for follower in self.groups:
+                    if follower.needs & group.bit:
+                        follower.needs |= group.needs
 
     def could_wait(self, group: Group, other: Group) -> bool:
         """Whether the group may come after the other without a circle."""
@@ -105,7 +111,9 @@ class Placing:
 
     def read(self, group: Group, buffer: Buffer) -> None:
         """The group reads a buffer, so it comes after those that write it."""
-        group.reads.add(buffer)
+        if buffer not in group.reads:
+            group.reads.add(buffer)
+            self.readers.setdefault(buffer, []).append(group)
         self.wait(group, self.writers.get(buffer, []))
 
     def written(self, group: Group, buffer: Buffer) -> None:
@@ -273,5 +281,10 @@ class Placing:
         """The group uses an index. The first that does must have run before anything outside is written."""
         known = (self.key(index), extent)
         if known not in self.checked:
-            group.checks = True
+            self.may_fail(group)
             self.checked.add(known)
+
+    def may_fail(self, group: Group) -> None:
+        """The group checks numbers, or NumPy does something in it."""
+        group.checks = True
+        self.checking.append(group)
