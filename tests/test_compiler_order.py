@@ -200,3 +200,13 @@ def test_what_stays_in_numpy_is_listed() -> None:
     compiled([inputs for _, _, inputs in chosen])
     lines = compiled.explain().splitlines()
     assert {line.split()[1] for line in lines if " in NumPy" in line} == stays_in_numpy()
+
+
+def test_place_of_the_largest_of_equal_ones() -> None:
+    """Along a dimension of one entry it is 0 everywhere, and so is what is found in that."""
+    x = chainrule.tensor(np.random.default_rng(0).standard_normal((11, 1, 13)))
+    compiled = chainrule.compile(lambda x: [places := x.argmax(1), places.argmax(1), places.argmax(0), places + 1])
+    for have, want in zip(compiled(x), [x.argmax(1)] * 2, strict=False):
+        assert have.dtype == want.dtype and not have.any()
+    assert compiled(x)[1].shape == (11,) and compiled(x)[2].shape == (13,)
+    assert compiled(x)[3].tolist() == np.ones((11, 13), int).tolist()

@@ -58,11 +58,6 @@ class LowBitsMatMul(Primitive):
 
     @staticmethod
     def shape(x: Array, numbers: Array, scales: Array) -> Form:
-        if numbers.dtype != np.int8 or scales.dtype != x.dtype or x.dtype.kind != "f" or x.dtype.itemsize < 4:
-            raise DTypeError(
-                f"a product with a matrix in few bits takes int8 numbers, and inputs and scales of float32 (or both of "
-                f"float64); got {numbers.dtype}, {x.dtype} and {scales.dtype}."
-            )
         four = len(numbers.shape) == 3
         inputs = numbers.shape[1] * GROUP if four else numbers.shape[-1]
         fits = len(x.shape) == 2 and x.shape[1] == inputs and scales.shape == (*numbers.shape[:-1], 1)
@@ -71,6 +66,11 @@ class LowBitsMatMul(Primitive):
                 f"a product with a matrix in few bits takes inputs (n, in) and numbers (out, in) with scales (out, 1), "
                 f"or numbers (out, in/32, 16) with scales (out, in/32, 1); got {tuple(x.shape)}, "
                 f"{tuple(numbers.shape)} and {tuple(scales.shape)}."
+            )
+        if numbers.dtype != np.int8 or scales.dtype != x.dtype or x.dtype.kind != "f" or x.dtype.itemsize < 4:
+            raise DTypeError(
+                f"a product with a matrix in few bits takes int8 numbers, and inputs and scales of float32 (or both of "
+                f"float64); got {numbers.dtype}, {x.dtype} and {scales.dtype}."
             )
         return (x.shape[0], numbers.shape[0]), x.dtype
 
