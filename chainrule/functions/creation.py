@@ -32,7 +32,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """A tensor with a copy of the data: numbers, nested lists, NumPy arrays, tensors.
 
     Python floats become the default floating-point type (float32), Python integers int64, booleans bool; NumPy
-    arrays keep their type. Raises ShapeError for ragged lists and DTypeError for entries that are no numbers.
+    arrays keep their type. A tensor with one entry, whatever its shape, counts in a list as a number, and those with
+    more are stacked. Raises ShapeError for ragged lists and DTypeError for entries that are no numbers.
 
     >>> tensor([[1, 2], [3, 4]]).dtype, tensor([0.5, 1.5]).dtype
     (chainrule.int64, chainrule.float32)
@@ -78,9 +79,9 @@ def _array_of(data: Any) -> Any:
 
 
 def _numbers_of(data: Any) -> Any:
-    """Nested lists with the tensors in them replaced by their entries."""
+    """Nested lists with the tensors in them replaced by their entries; a tensor with one entry is that number."""
     if isinstance(data, TensorCell):
-        return data.array
+        return data.array.reshape(()) if data.array.size == 1 else data.array
     if isinstance(data, (list, tuple)):
         if len(data) and isinstance(data[0], (list, tuple, TensorCell)):
             return [_numbers_of(part) for part in data]
