@@ -210,3 +210,15 @@ def test_place_of_the_largest_of_equal_ones() -> None:
         assert have.dtype == want.dtype and not have.any()
     assert compiled(x)[1].shape == (11,) and compiled(x)[2].shape == (13,)
     assert compiled(x)[3].tolist() == np.ones((11, 13), int).tolist()
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_places_in_windows_of_one_entry(dims: int) -> None:
+    """Pooling over one entry at a time finds every entry where it is."""
+    pool = [F.max_pool1d, F.max_pool2d][dims - 1]
+    x = chainrule.tensor(np.random.default_rng(0).standard_normal((2, 3, *[5] * dims)))
+    for have, want in zip(
+        chainrule.compile(lambda x: pool(x, 1, 1, return_indices=True))(x), pool(x, 1, 1, return_indices=True),
+        strict=True,
+    ):  # fmt: skip
+        assert have.tolist() == want.tolist()

@@ -61,12 +61,9 @@ class Lowering(Joining):
         if isinstance(place, Memory):
             live: set[int] = set(live_dims(place))
         else:
-            live = {d for d, axis in enumerate(place.axes) if axis is not None}
+            live = {d for d, axis in enumerate(place.axes) if axis in place.node.axes}  # a constant has no axes
         repeated = math.prod(place.shape[d] for d in axes if d not in live)
         real = [d for d in axes if d in live]
-        if op == "Argmax" and not real:  # the first of equal ones, everywhere
-            self.places[output] = Constant(dtype.type(0), shape, dtype)
-            return
         group, dims = self._reducing_group(x, real)
         nest = group.nest
         node = self.node(group, x, dims)
@@ -77,6 +74,8 @@ class Lowering(Joining):
             elif op == "Argmax" and node.dtype == np.bool_:
                 node = nest.add("Cast", [node], np.dtype(np.int8))  # in a register, true is the number −1
             node = nest.add(op, [node], dtype)
+        elif op == "Argmax":
+            node = nest.constant(0, dtype)
         elif node.dtype != dtype:
             node = nest.add("Cast", [node], dtype)
         if repeated != 1:
