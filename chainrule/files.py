@@ -27,3 +27,15 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text in UTF-8 with `write_atomically`.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> write_text(target, "done")
+    >>> target.read_text()
+    'done'
+    """
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -13,6 +13,7 @@ from chainrule import models, nn
 from chainrule.backends.native import executable
 from chainrule.backends.native.emitting import kernels
 from chainrule.nn import functional as F
+from tests.training_steps import training_step
 
 Make = Callable[[int], tuple[Any, Any]]
 
@@ -65,14 +66,7 @@ def training(make: Callable[[], Any]) -> tuple[Any, Any]:
     model = make()
     optimizer = chainrule.optim.AdamW(model.parameters(), lr=1e-3)
 
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step, model
+    return training_step(model, optimizer), model
 
 
 @pytest.fixture

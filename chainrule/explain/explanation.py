@@ -21,6 +21,7 @@ from chainrule.explain.page.settings import plain
 from chainrule.explain.svg import svg_of
 from chainrule.explain.text import text_of
 from chainrule.explain.timeline import timeline_of
+from chainrule.files import write_text
 from chainrule.primitives.value import Array, Symbol
 from chainrule.program.graph import Equation
 from chainrule.version import __version__
@@ -154,7 +155,7 @@ class Explanation:
         """
         text = svg_of(self, fold)
         if file is not None:
-            Path(file).write_text(text, encoding="utf-8")
+            write_text(file, text)
         return text
 
     def html(self, file: str | Path | None = None) -> str:
@@ -170,14 +171,14 @@ class Explanation:
         """
         text = page_of(self)
         if file is not None:
-            Path(file).write_text(text, encoding="utf-8")
+            write_text(file, text)
         return text
 
     def timeline(self, file: str | Path | None = None) -> str:
         """Of a compiled step: who did what when in a run, as an SVG drawing; into a file too. Raises TypeError else."""
         text = timeline_of(self._measured("timeline"))
         if file is not None:
-            Path(file).write_text(text, encoding="utf-8")
+            write_text(file, text)
         return text
 
     def chrome_trace(self, file: str | Path) -> None:
@@ -241,7 +242,7 @@ class Explanation:
         """`data()` as JSON text; written into a file too, if one is given."""
         text = json.dumps(self.data(), ensure_ascii=False, allow_nan=False)
         if file is not None:
-            Path(file).write_text(text, encoding="utf-8")
+            write_text(file, text)
         return text
 
     def _value(self, symbol: Symbol) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from chainrule.autodiff.mode import enable_grad, no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
-from chainrule.explain.tables import TextTable
+from chainrule.explain.tables import Tabular, TextTable
 from chainrule.nn.convolution.receptive_paths import TapeOfFields
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -53,7 +53,7 @@ class SeenField:
 
 
 @dataclass(frozen=True)
-class FieldReport:
+class FieldReport(Tabular):
     """The fields of all layers, in the order in which they ran. Printing it shows a table."""
 
     image: tuple[int, ...]
@@ -78,15 +78,6 @@ class FieldReport:
             cells.append([row.path, row.layer, _number(row.by_recursion), str(row.by_gradient), jump, pixels])
         columns = ["layer", "", "by recursion", "by gradient", "jump", "pixels"]
         return TextTable(f"Receptive fields in {'×'.join(map(str, self.image))} pixels", columns, cells)
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    def __rich__(self) -> Any:
-        return self.table().rich()
-
-    def _repr_html_(self) -> str:
-        return self.table().html()
 
     def draw(self, path: str | Path, image: Any = None, layers: Sequence[str] | None = None) -> None:
         """The fields as boxes on the image (a grey one unless given), and the strength of the last one, as a PNG.

@@ -14,7 +14,7 @@ from chainrule.autodiff.mode import enable_grad
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError, TraceError
 from chainrule.explain.flops import flops_of, flops_of_application
-from chainrule.explain.tables import TextTable, short
+from chainrule.explain.tables import Tabular, TextTable, short
 from chainrule.functions.creation import zeros
 from chainrule.nn.convolution.receptive_paths import TapeOfFields
 from chainrule.nn.evaluation import evaluation_mode
@@ -55,7 +55,7 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Tabular):
     """The rows of a model in the order in which its layers ran, and their totals.
 
     Printing it shows a table, a notebook the same as HTML; `data()` answers what JSON can hold.
@@ -123,15 +123,6 @@ class Summary:
             f"{short(self.flops / 2)} multiplications with their additions."
         ]
         return TextTable(f"{self.model} on {inputs}", columns, cells, words=3, foot=foot, notes=notes)
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    def __rich__(self) -> Any:
-        return self.table().rich()
-
-    def _repr_html_(self) -> str:
-        return self.table().html()
 
 
 def summary(

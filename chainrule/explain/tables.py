@@ -118,3 +118,20 @@ def short(number: float | None, unit: str = "") -> str:
         if abs(number) >= size:
             return f"{number / size:.3g} {prefix}{unit}"
     return f"{number:.3g} {unit}".rstrip()
+
+
+class Tabular:
+    """What is shown as one table wherever it is shown: printed, in the terminal, in a notebook."""
+
+    def table(self) -> TextTable:
+        """The table; a subclass makes it."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def __rich__(self) -> Table:
+        return self.table().rich()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()

@@ -24,7 +24,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.explain.symbols import as_formula, size, sympy
-from chainrule.explain.tables import TextTable
+from chainrule.explain.tables import Tabular, TextTable
 from chainrule.functions.creation import tensor
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
@@ -54,7 +54,7 @@ class Way(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GradientWays:
+class GradientWays(Tabular):
     """All ways for one function at one place. Printing it shows a table.
 
     Attributes:
@@ -86,15 +86,6 @@ class GradientWays:
         return TextTable(
             f"f(x) = {self.value:.6g}", ["way", "gradient", "", "relative error", "evaluations of f"], rows, words=3
         )
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    def __rich__(self) -> Any:
-        return self.table().rich()
-
-    def _repr_html_(self) -> str:
-        return self.table().html()
 
     def draw(self, path: str | Path) -> None:
         """The error of both difference quotients against h, as a PNG."""

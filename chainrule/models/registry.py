@@ -21,7 +21,7 @@ import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from chainrule.nn.module import Module
@@ -224,6 +224,16 @@ def create(name: str, **options: Any) -> Module:
     entry = find(name)
     check_options(name, entry.options, options)
     return entry.build(**options)
+
+
+def create_fitting(name: str, usual: Mapping[str, Any], chosen: Mapping[str, Any]) -> Module:
+    """A network with those of the usual options that it has, and with all that were chosen, which come first.
+
+    >>> create_fitting("lenet5", {"num_classes": 3, "vocabulary": 65}, {}).classifier[-1].out_features
+    3
+    """
+    known = find(name).options
+    return create(name, **{**{option: value for option, value in usual.items() if option in known}, **chosen})
 
 
 def check_options(name: str, known: Iterable[str], options: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
 from chainrule.models.recurrent import RecurrentClassifier
+from chainrule.models.registry import create_fitting
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
@@ -50,6 +51,7 @@ class LabelledTextTask(Task):
             )
         parts = stratified_split(numbers, (0.8, 0.1, 0.1), settings.seed)
         kind, length = settings.tokens or str(cls.defaults["tokens"]), settings.length or int(cls.defaults["length"])
+        # A word that training does not know has a number of its own; a character that nobody knows could not be read.
         everything = texts if kind == "characters" else [texts[place] for place in parts[0]]
         rows = TextRows.from_texts(kind, everything)
         rows.longest = min(rows.longest, length)
@@ -63,12 +65,8 @@ class LabelledTextTask(Task):
 
     def build_model(self) -> Module:
         """The network that the settings name, within what finds the end of each text."""
-        from chainrule import models
-
-        entry = models.find(str(self.settings.model))
         usual = {"vocabulary": len(self.rows), "num_classes": len(self.facts["names"]), "context": self.rows.longest}
-        fitting = {option: value for option, value in usual.items() if option in entry.options}
-        return EndsFound(models.create(entry.name, **{**fitting, **self.settings.model_options}))
+        return EndsFound(create_fitting(str(self.settings.model), usual, self.settings.model_options))
 
     def build_loss(self) -> Module:
         """Cross-entropy."""

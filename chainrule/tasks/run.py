@@ -25,7 +25,7 @@ from chainrule import optim
 from chainrule.data.loader import DataLoader
 from chainrule.errors import DataError, DivergedError
 from chainrule.explain.notebook import framed, module_html, table_html
-from chainrule.files import write_atomically
+from chainrule.files import write_text
 from chainrule.nn.module import Module
 from chainrule.random import manual_seed
 from chainrule.tasks.kinds import load_task, restore_task
@@ -347,4 +347,4 @@ def _read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, atomically."""
     text = json.dumps(content, indent=2, default=str) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)

@@ -13,6 +13,7 @@ from chainrule.data.dataset import Dataset
 from chainrule.data.readers.text import Characters, read_text
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, make
+from chainrule.models.registry import create_fitting
 from chainrule.nn.functional import cross_entropy
 from chainrule.nn.module import Module
 from chainrule.random import randint
@@ -56,12 +57,8 @@ class TextTask(Task):
 
     def build_model(self) -> Module:
         """The network that the settings name, for this vocabulary and pieces of this length."""
-        from chainrule import models
-
-        name = str(self.settings.model)
         usual = {"vocabulary": len(self.vocabulary), "context": self.settings.length}
-        fitting = {option: value for option, value in usual.items() if option in models.find(name).options}
-        return models.create(name, **{**fitting, **self.settings.model_options})
+        return create_fitting(str(self.settings.model), usual, self.settings.model_options)
 
     def build_loss(self) -> nn.Module:
         """Cross-entropy for each character."""

@@ -13,10 +13,11 @@ from chainrule.data.dates import date_pairs
 from chainrule.data.readers.texts import read_pairs
 from chainrule.data.split import grouped_split
 from chainrule.errors import DataError
-from chainrule.functions.creation import from_numpy, make
+from chainrule.functions.creation import from_numpy, zeros
 from chainrule.functions.pieces import cat
 from chainrule.metrics import MeanOf
 from chainrule.models.generation import SequenceToSequence
+from chainrule.models.registry import create_fitting
 from chainrule.nn.functional import cross_entropy
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
@@ -75,17 +76,12 @@ class TranslationTask(Task):
 
     def build_model(self) -> Module:
         """The translator that the settings name, for these vocabularies, within what splits a sample."""
-        from chainrule import models
-
-        entry = models.find(str(self.settings.model))
         usual = {
             "source_vocabulary": len(self.source), "target_vocabulary": len(self.answer),
             "context": max(self.source.longest, self.answer.longest) + 1,
         }  # fmt: skip
-        fitting = {option: value for option, value in usual.items() if option in entry.options}
-        return TeacherForced(
-            models.create(entry.name, **{**fitting, **self.settings.model_options}), self.source.longest
-        )
+        translator = create_fitting(str(self.settings.model), usual, self.settings.model_options)
+        return TeacherForced(translator, self.source.longest)
 
     def build_loss(self) -> Module:
         """Cross-entropy for each token of the answer and its end."""
@@ -157,7 +153,7 @@ class AnswerLoss(nn.Module):
     def forward(self, scores: Tensor, tokens: Tensor) -> Tensor:
         """See the class."""
         ended = tokens == END
-        before = cat([make(np.zeros((1,), bool)).expand(tokens.shape[0], 1), ended[:, :-1]], 1)
+        before = cat([zeros(tokens.shape[0], 1, dtype="bool"), ended[:, :-1]], 1)
         counted = tokens.masked_fill(ended & before, -100)  # behind the first END, which is learned
         return cross_entropy(
             scores.reshape(-1, scores.shape[-1]), counted.reshape(-1), label_smoothing=self.label_smoothing

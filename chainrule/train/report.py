@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.files import write_atomically
+from chainrule.files import write_text
 
 if TYPE_CHECKING:
     from chainrule.train.doctor.finding import Finding
@@ -101,7 +101,7 @@ def write_report(report: Report, path: str | Path) -> None:
     True
     """
     text = render(report)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def render(report: Report) -> str:

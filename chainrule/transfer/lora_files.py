@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import CheckpointError
-from chainrule.files import write_atomically
+from chainrule.files import write_atomically, write_text
 from chainrule.nn.linear import TransposedLinear
 from chainrule.nn.module import Module
 from chainrule.transfer.lora import LoraLinear, LoraReport, add_lora, lora_changes
@@ -72,7 +72,7 @@ def save_lora(model: Module, folder: str | os.PathLike[str], base_model: str | N
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, indent=2) + "\n"
-    write_atomically(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / CONFIG, text)
     arrays = {f"{_PREFIX}{name}": np.ascontiguousarray(value) for name, value in state.items()}
     write_atomically(folder / WEIGHTS, lambda path: _write(arrays, path))
 

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.backends.native.executable import Executable, describe
 from chainrule.backends.native.run.machine import Library, compile_text
 from chainrule.backends.native.run.pool import get_num_threads
+from chainrule.files import write_text
 from chainrule.primitives.value import Array
 
 
@@ -100,7 +101,7 @@ class Profile(NamedTuple):
             for span in self.spans
         ]
         text = json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}, ensure_ascii=False)
-        Path(file).write_text(text, encoding="utf-8")
+        write_text(file, text)
 
 
 @functools.cache

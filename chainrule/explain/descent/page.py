@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from chainrule.files import write_atomically
+from chainrule.files import write_text
 from chainrule.optim import landscapes
 from chainrule.optim.landscapes import Landscape
 
@@ -45,5 +45,5 @@ def descent_page(path: str | Path | None = None, functions: Sequence[Landscape] 
     text = read("page.html").replace("/*STYLE*/", read("page.css"))
     text = text.replace("/*KNOWN*/", json.dumps(known, ensure_ascii=False)).replace("/*SCRIPTS*/", scripts)
     if path is not None:
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_text(path, text)
     return text

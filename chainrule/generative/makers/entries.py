@@ -62,12 +62,19 @@ def ddpm(
     return DiffusionMaker(shape, steps, base, widths, num_classes if conditional else 0)
 
 
-def _told(
-    conditional: bool, num_classes: int, generator: nn.Module, discriminator: nn.Module
+def _told(told: int, generator: nn.Module, discriminator: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Both networks, which are told one of so many classes beside; 0: as they are."""
+    return (
+        (ToldGenerator(generator, told), ToldDiscriminator(discriminator, told)) if told else (generator, discriminator)
+    )
+
+
+def _convolutional(
+    shape: Sequence[int], noise: int, base: int, normalisation: str, told: int
 ) -> tuple[nn.Module, nn.Module]:
-    if not conditional:
-        return generator, discriminator
-    return ToldGenerator(generator, num_classes), ToldDiscriminator(discriminator, num_classes)
+    """DCGAN's two networks; `told` as in `_told`, and `normalisation` of the discriminator."""
+    discriminator = dcgan_discriminator((shape[0] + told, *shape[1:]), base, normalisation)
+    return _told(told, dcgan_generator(noise + told, shape, base), discriminator)
 
 
 @register("gan", paper="Goodfellow et al. 2014", fit=_fit_classes, **_ABOUT)
@@ -85,7 +92,7 @@ def gan(
     hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
     generator = nn.Sequential(dense_generator(noise + told, size, hidden), nn.Tanh())
     discriminator = dense_discriminator(size + told, hidden)
-    flat = _told(conditional, num_classes, generator, discriminator)
+    flat = _told(told, generator, discriminator)
     return Adversaries(shape, _Shaped(flat[0], shape), _Flat(flat[1]), noise, classes=told, loss=loss, average=average)
 
 
@@ -102,10 +109,7 @@ def dcgan(
 ) -> Adversaries:
     """Convolutions against convolutions; normalisation of the discriminator "batch", "spectral" or "none"."""
     told = num_classes if conditional else 0
-    networks = _told(
-        conditional, num_classes, dcgan_generator(noise + told, shape, base),
-        dcgan_discriminator((shape[0] + told, *shape[1:]), base, normalisation),
-    )  # fmt: skip
+    networks = _convolutional(shape, noise, base, normalisation, told)
     return Adversaries(shape, *networks, noise, classes=told, loss=loss, average=average)
 
 
@@ -122,10 +126,7 @@ def wgan_gp(
 ) -> Adversaries:
     """DCGAN's networks with a Wasserstein loss and a gradient penalty; a batch is divided among the critic's steps."""
     told = num_classes if conditional else 0
-    networks = _told(
-        conditional, num_classes, dcgan_generator(noise + told, shape, base),
-        dcgan_discriminator((shape[0] + told, *shape[1:]), base, "none"),
-    )  # fmt: skip
+    networks = _convolutional(shape, noise, base, "none", told)
     return Adversaries(
         shape, *networks, noise, classes=told, loss="wasserstein", penalty=penalty, average=average,
         discriminator_steps=discriminator_steps,

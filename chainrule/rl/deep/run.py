@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import CheckpointError, DataError
-from chainrule.files import write_atomically
+from chainrule.files import write_text
 from chainrule.rl.deep.agent import Agent
 from chainrule.rl.deep.evaluating import evaluate_agent, film_agent
 from chainrule.rl.deep.recipes import WORLDS, agent_settings, find_agent
@@ -285,7 +285,7 @@ def _open(path: str | Path) -> _Run:
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    write_text(path, text + "\n")
 
 
 def _csv(rows: list[dict[str, float]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainrule.errors import DataError
-from chainrule.files import write_atomically
+from chainrule.files import write_text
 from chainrule.train.doctor.finding import SEVERITIES, Finding
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def write_findings(findings: Sequence[Finding], path: str | Path) -> None:
     """Write them to a JSON file, which is whole at every moment."""
     text = json.dumps([finding.to_json() for finding in findings], indent=2, ensure_ascii=False) + "\n"
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def read_findings(path: str | Path) -> list[Finding]:
