@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.data.readers.source import MAX_BYTES, FilePath, read_bytes
 from chainrule.errors import DataError
+from chainrule.files import write_text
 
 # A word takes the space before it along, so that the pieces put together are the text again. The bound keeps the work
 # for one piece small, whatever the text is.
@@ -35,13 +34,6 @@ def read_text(path: FilePath, max_bytes: int = MAX_BYTES) -> str:
         start = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
         line = content.count(b"\n", 0, start) + 1
         raise DataError(f"{path}, byte {start:,} (line {line:,}): not UTF-8 ({error.reason}).") from error
-
-
-def write_text(text: str, path: FilePath) -> None:
-    """Write a text file in ASCII, under another name first, so that no half of it is ever left behind."""
-    temporary = Path(f"{os.fspath(path)}.partial")
-    temporary.write_text(text, encoding="ascii")
-    temporary.replace(path)
 
 
 class Vocabulary:
@@ -74,7 +66,7 @@ class Vocabulary:
 
     def save(self, path: FilePath) -> None:
         """Write the vocabulary as JSON, under another name first, so that no half of it is ever left behind."""
-        write_text(json.dumps({"kind": self.kind, **self.content()}, ensure_ascii=True, indent=1) + "\n", path)
+        write_text(path, json.dumps({"kind": self.kind, **self.content()}, ensure_ascii=True, indent=1) + "\n")
 
     def _check(self, numbers: Iterable[int]) -> list[int]:
         checked = [int(number) for number in numbers]

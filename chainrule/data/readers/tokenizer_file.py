@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.readers.source import FilePath
-from chainrule.data.readers.text import PIECES, BytePairs, Vocabulary, read_text, write_text
+from chainrule.data.readers.text import PIECES, BytePairs, Vocabulary, read_text
 from chainrule.errors import DataError
+from chainrule.files import write_text
 
 
 class TokenizerFile(Vocabulary):
@@ -98,7 +99,7 @@ def write_tokenizer(vocabulary: BytePairs, path: FilePath) -> None:
             "merges": [[seen[left], seen[right]] for left, right in vocabulary.merges],
         },
     }  # fmt: skip
-    write_text(json.dumps(content, ensure_ascii=True), path)
+    write_text(path, json.dumps(content, ensure_ascii=True))
 
 
 #: Bytes that are seen as themselves; the others become the characters from 256 on, in order.
