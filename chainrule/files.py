@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Call `write(temporary)` with a path beside the wanted one, then put the file in its place at once.
 
     If writing fails, or the machine stops, the old file (or none) is there, whole.
@@ -29,7 +29,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text in UTF-8 with `write_atomically`.
 
     >>> import tempfile
