@@ -10,6 +10,7 @@ from typing import IO, Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.transforms.conversion import to_pil_image
 from chainrule.errors import ShapeError
+from chainrule.files import write_atomically
 from chainrule.functions.pieces import stack
 from chainrule.nn import functional as F
 from chainrule.tensor import Tensor
@@ -85,4 +86,8 @@ def save_image(
     >>> import chainrule, io
     >>> save_image(chainrule.ones(4, 3, 8, 8), io.BytesIO(), format="png")
     """
-    to_pil_image(make_grid(tensor, **kwargs)).save(fp, format=format)
+    picture = to_pil_image(make_grid(tensor, **kwargs))
+    if isinstance(fp, (str, os.PathLike)):
+        write_atomically(fp, lambda temporary: picture.save(temporary, format=format))
+    else:
+        picture.save(fp, format=format)

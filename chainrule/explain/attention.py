@@ -9,6 +9,7 @@ from typing import Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
 from chainrule.explain.recording import Recording, recorded
+from chainrule.files import write_figure
 from chainrule.functions.creation import from_numpy
 from chainrule.nn.attention.dot_product import attention_weights, causal_mask, forbid
 from chainrule.nn.evaluation import evaluation_mode
@@ -92,4 +93,4 @@ def draw_attention(maps: Mapping[str, Tensor], path: str | Path, tokens: Sequenc
             for ticks, extent in ((axes.set_xticks, heads.shape[2]), (axes.set_yticks, heads.shape[1])):
                 if tokens is not None and len(tokens) == extent:
                     ticks(range(extent), list(tokens), fontsize=6)
-    figure.savefig(path, format="png")
+    write_figure(path, figure)

@@ -9,6 +9,7 @@ from typing import Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.grid import make_grid
 from chainrule.errors import ShapeError
+from chainrule.files import write_figure
 from chainrule.nn.convolution.layers import ConvolutionBase
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -106,7 +107,7 @@ def draw_feature_maps(
         row[0].set_title(title, fontsize=7, loc="left")
         for axes, one in zip(row, found[0].numpy(), strict=False):
             axes.imshow(one, cmap="gray", interpolation="nearest")
-    figure.savefig(path, format="png")
+    write_figure(path, figure)
 
 
 def _around_zero(kernels: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
+from chainrule.files import write_figure
 from chainrule.functions.creation import from_numpy
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -123,7 +124,7 @@ class LossSurface:
         else:
             self._contours(figure, axes)
         axes.set_title(title)
-        figure.savefig(path, format="png")
+        write_figure(path, figure)
 
     def _contours(self, figure: Any, axes: Any) -> None:
         finite = self.losses[np.isfinite(self.losses)]

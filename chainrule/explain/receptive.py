@@ -20,6 +20,7 @@ from chainrule.autodiff.mode import enable_grad, no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.explain.tables import Tabular, TextTable
+from chainrule.files import write_figure
 from chainrule.nn.convolution.receptive_paths import TapeOfFields
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -198,7 +199,7 @@ def _draw(rows: Sequence[SeenField], size: tuple[int, ...], image: Any, path: st
     figure.colorbar(shown, ax=right, fraction=0.046)
     for axes in (left, right):
         axes.set(xticks=[], yticks=[])
-    figure.savefig(path, format="png")
+    write_figure(path, figure)
 
 
 def _picture(image: Any, size: tuple[int, ...]) -> Array:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.mode import enable_grad
 from chainrule.errors import ChainruleError
+from chainrule.files import write_figure
 from chainrule.nn.module import Module
 from chainrule.random import Generator, randn
 from chainrule.tensor import Tensor, tensors_in
@@ -196,7 +197,7 @@ def draw_variances(reports: Mapping[str, VarianceReport], path: str | Path) -> N
 
     figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
     draw_on(figure.subplots(1, 2), reports)
-    figure.savefig(path, format="png")
+    write_figure(path, figure)
 
 
 def draw_on(both: Any, reports: Mapping[str, VarianceReport]) -> None:

@@ -25,6 +25,7 @@ from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.explain.symbols import as_formula, size, sympy
 from chainrule.explain.tables import Tabular, TextTable
+from chainrule.files import write_figure
 from chainrule.functions.creation import tensor
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
@@ -103,7 +104,7 @@ class GradientWays(Tabular):
         axes.set(xlabel="h", ylabel="relative error of the gradient", ylim=(1e-14, 10), title="Differences against h")
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, format="png")
+        write_figure(path, figure)
 
 
 def ways_to_a_gradient(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.files import write_figure
 from chainrule.nn.module import Module
 from chainrule.optim.lr_scheduler.base import set_number
 from chainrule.optim.optimizer import Optimizer
@@ -52,9 +53,9 @@ class RangeTest:
         """Write the picture to a file."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(6, 4), layout="constrained")
+        figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
         self.draw_on(figure.add_subplot())
-        figure.savefig(path, dpi=120)
+        write_figure(path, figure)
 
 
 def learning_rate_range_test(

@@ -69,7 +69,7 @@ class Search:
         """Two pictures in one PNG: each trial's value with the best so far, and what mattered."""
         from matplotlib.figure import Figure
 
-        from chainrule.files import write_atomically
+        from chainrule.files import write_figure
 
         figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
         history, importance = figure.subplots(1, 2)
@@ -86,7 +86,7 @@ class Search:
         shares = self.importance()
         importance.barh(list(shares)[::-1], list(shares.values())[::-1])
         importance.set(title="What mattered", xlabel="share of the variance")
-        write_atomically(path, lambda temporary: figure.savefig(temporary, format="png"))
+        write_figure(path, figure)
 
     def _finished(self) -> list[Any]:
         from optuna.trial import TrialState
