@@ -217,6 +217,8 @@ with Later(globals()) as _later:
         rsqrt_ as rsqrt_, sigmoid_ as sigmoid_, sin_ as sin_, sinc_ as sinc_, sinh_ as sinh_, sqrt_ as sqrt_,
         square_ as square_, tan_ as tan_, tanh_ as tanh_, trunc_ as trunc_, xlogy_ as xlogy_, zero_ as zero_,
     )  # fmt: skip
+    from chainrule.portable.making import export_program as export_program
+    from chainrule.portable.program import load_program as load_program
     from chainrule.printing import set_printoptions as set_printoptions
     from chainrule.random import (
         Generator as Generator, bernoulli as bernoulli, binomial as binomial, default_generator as default_generator,

@@ -32,7 +32,7 @@ LEVELS = """
     optim structure
     backends
     compiler serialization
-    explain hub jit tune utils
+    explain hub jit portable tune utils
     train
     transfer
     models

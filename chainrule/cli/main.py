@@ -12,6 +12,7 @@ import chainrule
 from chainrule.cli.agents import play
 from chainrule.cli.data import data
 from chainrule.cli.explain import explain
+from chainrule.cli.export import export
 from chainrule.cli.making import attack, sample
 from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
@@ -46,7 +47,7 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-for command in (train, evaluate, predict, doctor, sample, attack, tune, data, models, summary, explain, play):
+for command in (train, evaluate, predict, doctor, sample, attack, tune, data, models, summary, explain, export, play):
     app.command()(command)
 
 

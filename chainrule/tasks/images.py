@@ -11,9 +11,11 @@ import numpy as np
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DataError
+from chainrule.functions.creation import zeros
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
+from chainrule.tensor import Tensor
 from chainrule.train.classifier import classify
 
 #: The side that images of a folder get unless told otherwise, if they are not smaller.
@@ -110,6 +112,10 @@ class ImageTask(Task):
         mean, std = (np.asarray(self.facts[name]).reshape(-1, 1, 1) for name in ("mean", "std"))
         pixels = np.asarray(image) * std + mean
         return pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
+
+    def example_input(self, count: int) -> Tensor:
+        """See `Task`."""
+        return zeros(count, *self.facts["shape"])
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The class of each image file; folders stand for the images in them."""

@@ -13,7 +13,7 @@ from chainrule.data.dataset import TensorDataset
 from chainrule.data.readers.texts import read_pairs
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
-from chainrule.functions.creation import from_numpy
+from chainrule.functions.creation import from_numpy, zeros
 from chainrule.models.recurrent import RecurrentClassifier
 from chainrule.models.registry import create_fitting
 from chainrule.nn.evaluation import evaluation_mode
@@ -87,6 +87,10 @@ class LabelledTextTask(Task):
             "confusion": (results.confusion, self.facts["names"]),
             "tables": {"Classes": results.per_class, "Worst texts": worst},
         }
+
+    def example_input(self, count: int) -> Tensor:
+        """See `Task`."""
+        return zeros(count, self.rows.longest, dtype="int64")
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The class of each text, or of each line of a .txt file, and its probability."""

@@ -12,7 +12,7 @@ from chainrule.data.dataset import TensorDataset
 from chainrule.data.known import pixel_statistics, standardise_images
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
-from chainrule.functions.creation import from_numpy
+from chainrule.functions.creation import from_numpy, zeros
 from chainrule.tasks.images import fitted, image_files
 from chainrule.tasks.task import Parts, Task
 from chainrule.tensor import Tensor
@@ -31,6 +31,10 @@ class PictureTask(Task):
                 "Python, with chainrule.data.transforms, which move masks and points along."
             )
         return None
+
+    def example_input(self, count: int) -> Tensor:
+        """See `Task`."""
+        return zeros(count, *self.facts["shape"])
 
     def read(self, file: Path) -> Tensor:
         """An image file as the network wants it, (1, C, H, W)."""

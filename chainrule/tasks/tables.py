@@ -15,7 +15,7 @@ from chainrule.data.readers.features import Table
 from chainrule.data.readers.table import column_names, read_csv, read_parquet
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
-from chainrule.functions.creation import from_numpy, tensor
+from chainrule.functions.creation import from_numpy, tensor, zeros
 from chainrule.models.registry import create, find
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -117,6 +117,10 @@ class TableTask(Task):
             | {name: float(value) for name, value in list(zip(self.facts["names"], s.content, strict=True))[:6]}
             for s in samples
         ]
+
+    def example_input(self, count: int) -> Tensor:
+        """See `Task`."""
+        return zeros(count, len(self.facts["names"]))
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """A prediction for each row of each table."""

@@ -11,6 +11,7 @@ from chainrule.data.dataset import Dataset
 from chainrule.nn.module import Module
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tasks.settings import Settings
+from chainrule.tensor import Tensor
 from chainrule.train.callbacks import Callback
 from chainrule.train.doctor import Doctor
 from chainrule.train.trainer import Trainer
@@ -94,6 +95,13 @@ class Task(ABC):
     def sample(self, model: Module) -> str:
         """Something that the model made, to be shown at the end; "" where it makes nothing."""
         return ""
+
+    def example_input(self, count: int) -> Tensor:
+        """So many samples of the form that the model takes; their numbers do not matter.
+
+        Raises ValueError where the model is no function of samples.
+        """
+        raise ValueError(f"{self.settings.model} is no function of {self.samples} that could be exported.")
 
     @abstractmethod
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:

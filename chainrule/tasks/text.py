@@ -12,7 +12,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.data.dataset import Dataset
 from chainrule.data.readers.text import Characters, read_text
 from chainrule.errors import DataError
-from chainrule.functions.creation import from_numpy, make
+from chainrule.functions.creation import from_numpy, make, zeros
 from chainrule.models.registry import create_fitting
 from chainrule.nn.functional import cross_entropy
 from chainrule.nn.module import Module
@@ -72,6 +72,10 @@ class TextTask(Task):
     def start(self) -> str:
         """What a text may begin with where no beginning is given: a new line, or else the first character known."""
         return "\n" if "\n" in self.facts["characters"] else self.facts["characters"][0]
+
+    def example_input(self, count: int) -> Tensor:
+        """See `Task`."""
+        return zeros(count, int(self.settings.length or 1), dtype="int64")
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """Each text continued; `length`, `temperature` and `top_k` may be given."""

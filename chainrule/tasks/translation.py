@@ -111,6 +111,10 @@ class TranslationTask(Task):
         ]
         return {"tables": {"Answers": rows}}
 
+    def example_input(self, count: int) -> Tensor:
+        """See `Task`."""
+        return zeros(count, self.source.longest + self.answer.longest + 1, dtype="int64")
+
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The answer to each text, or to each line of a .txt file; `beams` may be given."""
         texts = [line for given in inputs for line in texts_of(given)]
