@@ -141,7 +141,7 @@ def _fitted(found: Mapping[Point, int], names: Sequence[str], place: str) -> lis
             key = frozenset(name for (name, _), k in zip(used, kept, strict=True) if k)
             factor = math.prod(-a for (_, a), k in zip(used, kept, strict=True) if not k)
             terms[key] = terms.get(key, 0) + slope * factor
-    answer = [[factor, sorted(key)] for key, factor in terms.items() if factor]
+    answer: list[list[Any]] = [[factor, sorted(key)] for key, factor in terms.items() if factor]
     answer.sort(key=lambda term: (len(term[1]), term[1]))
     if size_at(answer, dict(zip(names, last, strict=True))) != found[last]:
         raise _differs(place, names)
