@@ -183,8 +183,10 @@ with Later(globals()) as _later:
     from chainrule.exactness import (
         are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
         get_float32_matmul_precision as get_float32_matmul_precision,
+        is_exact_arithmetic_enabled as is_exact_arithmetic_enabled,
         set_float32_matmul_precision as set_float32_matmul_precision,
         use_deterministic_algorithms as use_deterministic_algorithms,
+        use_exact_arithmetic as use_exact_arithmetic,
     )  # fmt: skip
     from chainrule.func.mapping import vmap as vmap
     from chainrule.functions.bessel import i0 as i0

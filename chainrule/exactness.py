@@ -1,6 +1,39 @@
-"""PyTorch's switches between exact and fast. Nothing is switched: results are repeatable and float32 stays float32."""
+"""Exact and fast: one switch of ours, and PyTorch's.
+
+PyTorch's switch nothing: results are repeatable, and products of float32 stay products of float32.
+"""
 
 from __future__ import annotations
+
+_exact = False
+
+
+def use_exact_arithmetic(mode: bool) -> None:
+    """Whether compiled functions compute by the plain formulas where the processor has a faster way.
+
+    A faster way adds up in another order, or leaves out what is too small; its error has the same bound. There is one:
+    processors with AVX512-BF16 multiply bfloat16 in pairs, which rounds in another order and takes numbers below 2⁻¹²⁶
+    as 0. With exact arithmetic factors are widened to float32 and added up one after the other, as on every other
+    processor, at about half the speed. `chainrule.compile(…, exact=True)` asks it for one function.
+
+    It holds for the whole process, and for functions that are compiled already: their next call makes a program.
+
+    >>> use_exact_arithmetic(True)
+    >>> is_exact_arithmetic_enabled()
+    True
+    >>> use_exact_arithmetic(False)
+    """
+    global _exact
+    _exact = bool(mode)
+
+
+def is_exact_arithmetic_enabled() -> bool:
+    """What :func:`use_exact_arithmetic` has set; False at first.
+
+    >>> is_exact_arithmetic_enabled()
+    False
+    """
+    return _exact
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

@@ -161,7 +161,12 @@ def scan(m: Maker) -> str:
     if m.chance(0.5):
         n = m.shape_of(x)[-1]
         steps = f"lambda h, x: ((h @ {m.like((n, n))} * {0.5 / max(n, 1) ** 0.5:.2f} + x).tanh(), h + 1)"
-    return f"chainrule.scan({steps}, {x}[0], {x}, reverse={m.chance(0.3)})[{m.number(0, 1)}]"
+    start = f"{x}[0]"
+    if len(m.shape_of(x)) == 3 and m.chance(0.5):  # a loop in a loop
+        inner = "lambda g, y: ((g * 0.5 + y).sin(), g - y)"
+        steps = f"lambda h, x: chainrule.scan({inner}, (h * 0.7).tanh(), x, reverse={m.chance(0.3)})"
+        start += "[0]"
+    return f"chainrule.scan({steps}, {start}, {x}, reverse={m.chance(0.3)})[{m.number(0, 1)}]"
 
 
 @rule(2)

@@ -78,6 +78,7 @@ class _Comparison:
             self._need(self.alike(getattr(a, what), getattr(b, what)), f"what is {what} is something else")
 
     def code(self, a: Program, b: Program) -> None:
+        self._need(a.exact == b.exact, "one is to be exact")
         for what, ours, theirs in ("inputs", a.inputs, b.inputs), ("outputs", a.outputs, b.outputs):
             self._need(list(map(_role, ours)) == list(map(_role, theirs)), f"{what} are others")
         for x, y in zip(a.graph.inputs, b.graph.inputs, strict=True):

@@ -37,6 +37,7 @@ from chainrule.compiler.structure import Contents, given_attributes, put_togethe
 from chainrule.compiler.trace import trace_step
 from chainrule.compiler.traced import Call, Knowledge, Traced, Variant, form_of
 from chainrule.errors import TraceError
+from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
 from chainrule.state import current_state
 
@@ -70,14 +71,15 @@ class CompiledFunction:
     """
 
     def __init__(
-        self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise", backend: str = "native"
-    ) -> None:
+        self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise",
+        backend: str = "native", exact: bool | None = None,
+    ) -> None:  # fmt: skip
         if not callable(function):
             raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")
         if on_stale not in ("raise", "warn"):
             raise ValueError(f'on_stale is "raise" or "warn", got {on_stale!r}.')
         self.function = function
-        self.debug, self.on_stale, self.backend = debug, on_stale, backend
+        self.debug, self.on_stale, self.backend, self.exact = debug, on_stale, backend, exact
         self.strict = strict or os.environ.get("CHAINRULE_STRICT", "") not in ("", "0")
         self.name = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = getattr(function, "__doc__", None)
@@ -97,7 +99,7 @@ class CompiledFunction:
         state = current_state()
         if state.trace is not None or state.recording is not None:
             return self.function(*args, **kwargs)  # within another compiled function it is part of that one
-        call = Call(args, kwargs)
+        call = Call(args, kwargs, is_exact_arithmetic_enabled() if self.exact is None else self.exact)
         with self._lock:  # a program has one memory
             known = self.programs.setdefault(call.key, [])
             for variant in reversed(known):  # the newest has the most inputs
@@ -272,7 +274,7 @@ class CompiledFunction:
         traced.guard(arguments[0])
         others = [variant.compiled for known in reversed(self.programs.values()) for variant in reversed(known)]
         with collector_waits():
-            compiled = Compiled(traced.program, traced.plan, self.debug, self.backend, others)
+            compiled = Compiled(traced.program, traced.plan, self.debug, self.backend, others, call.exact)
         if not compiled.is_new:
             log.info("%s goes on with a program that it has, for other tensors.", self.name)
         else:
@@ -344,7 +346,7 @@ class CompiledFunction:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy makes programs of its own.
-        return CompiledFunction, (self.function, self.debug, self.strict, self.on_stale, self.backend)
+        return CompiledFunction, (self.function, self.debug, self.strict, self.on_stale, self.backend, self.exact)
 
     def __repr__(self) -> str:
         return f"<compiled {self.name}>"
@@ -401,6 +403,7 @@ def compile(
     disable: bool = False,
     strict: bool = False,
     on_stale: str = "raise",
+    exact: bool | None = None,
 ) -> Any:
     """Make one native program of a function of tensors (a decorator), for instance of a whole training step.
 
@@ -435,6 +438,9 @@ def compile(
     that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
     has been changed then either. That copies all state in every run: it is for searching.
 
+    With `exact=True` nothing is computed by arithmetic that is faster and rounds in another order, such as products of
+    bfloat16 in pairs; without it, `chainrule.use_exact_arithmetic` says so for all functions that do not say it.
+
     A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
     `fullgraph`, `dynamic`, `mode`, `options` and PyTorch's backends change nothing, since there is one way to compile,
@@ -449,7 +455,7 @@ def compile(
     """
     if model is None:
         return functools.partial(
-            compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale, backend=backend
+            compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale, backend=backend, exact=exact
         )
     if disable:
         return model
@@ -460,4 +466,4 @@ def compile(
     from chainrule.nn.module import Module
 
     kind = CompiledModule if isinstance(model, Module) else CompiledFunction
-    return kind(model, debug, strict, on_stale, "native" if name in PYTORCHS_BACKENDS else name)
+    return kind(model, debug, strict, on_stale, "native" if name in PYTORCHS_BACKENDS else name, exact)

@@ -31,12 +31,12 @@ class CompiledModule(Module):
 
     def __init__(
         self, module: Module, debug: bool = False, strict: bool = False, on_stale: str = "raise",
-        backend: str = "native",
+        backend: str = "native", exact: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._orig_mod = module
         self.training = module.training
-        self.__dict__["_compiled"] = CompiledFunction(module, debug, strict, on_stale, backend)
+        self.__dict__["_compiled"] = CompiledFunction(module, debug, strict, on_stale, backend, exact)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The program's result; with gradients the module's own."""

@@ -58,7 +58,7 @@ class Parts(NamedTuple):
     made: list[tuple[Leaf, int]]
 
 
-def parts_of(step: Step, unkept: set[Leaf]) -> Parts:
+def parts_of(step: Step, unkept: set[Leaf], exact: bool = False) -> Parts:
     """The program of a step; gradients of the leaves in `unkept` are used up and not stored."""
     cells: dict[int, tuple[int, Cell | Gradient]] = {}
 
@@ -116,7 +116,7 @@ def parts_of(step: Step, unkept: set[Leaf]) -> Parts:
             if leaf not in step.added:
                 made.append((leaf, ends[-1][1].number))
     graph = Graph([symbol for symbol, _ in inputs], graph.equations, [x for x, _ in ends])
-    program = Program(graph.rename(renamed), [slot for _, slot in inputs], [slot for _, slot in ends])
+    program = Program(graph.rename(renamed), [slot for _, slot in inputs], [slot for _, slot in ends], exact)
     return Parts(program, given, [origin for _, origin in cells.values()], targets, cleared, made)
 
 
@@ -141,8 +141,9 @@ class Compiled:
     """
 
     def __init__(
-        self, step: Step, plan: Plan, debug: bool, backend: str = "native", others: Iterable[Compiled] = ()
-    ) -> None:
+        self, step: Step, plan: Plan, debug: bool, backend: str = "native", others: Iterable[Compiled] = (),
+        exact: bool = False,
+    ) -> None:  # fmt: skip
         self.step, self.plan, self.debug, self.backend = step, plan, debug, backend
         started = time.perf_counter()
         self.changed = step.changed()
@@ -150,7 +151,7 @@ class Compiled:
         simple = [place.origin for place in step.returned] == list(range(len(step.results)))
         rearranged = step.wanted or step.grown or step.given
         self.plain = simple and not rearranged and all(place.steps is None for place in step.returned)
-        self.program, self.given, cells, self.targets, self.cleared, made = parts_of(step, self.unkept)
+        self.program, self.given, cells, self.targets, self.cleared, made = parts_of(step, self.unkept, exact)
         homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
         known = next((other.runnable for other in others if same_program(other.program, self.program)), None)
         self.is_new = known is None

@@ -36,12 +36,13 @@ class Call:
 
     Attributes:
         given: (args, kwargs), which places within arguments are read from.
+        exact: whether by the plain formulas only.
         form, leaves, others: the arguments taken apart (`structure.py`).
         key: what a program is looked up by.
     """
 
-    def __init__(self, args: Any, kwargs: Any) -> None:
-        self.given = args, kwargs
+    def __init__(self, args: Any, kwargs: Any, exact: bool) -> None:
+        self.given, self.exact = (args, kwargs), exact
         self.leaves: list[Any] = []
         self.others: list[Any] = []
         self.form = take_apart(self.given, self.leaves, self.others)
@@ -63,6 +64,7 @@ class Call:
             current_state().autocast,
             get_default_dtype(),
             repeated(self.leaves),
+            exact,
         )
 
 

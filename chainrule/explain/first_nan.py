@@ -25,7 +25,9 @@ def first_nan(function: Callable[..., Any], *inputs: Any, **keywords: Any) -> An
     """
     try:
         if isinstance(function, CompiledFunction):
-            watched = CompiledFunction(function.function, True, function.strict, function.on_stale, function.backend)
+            watched = CompiledFunction(
+                function.function, True, function.strict, function.on_stale, function.backend, function.exact
+            )
             watched(*inputs, **keywords)
         else:
             with detect_anomaly():

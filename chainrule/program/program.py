@@ -55,10 +55,11 @@ class Program:
         graph: what is computed.
         inputs: a slot for each of the graph's inputs; of one kind and number there is one at most.
         outputs: a slot for each of the graph's outputs.
+        exact: whether it has to be computed by the plain formulas: no arithmetic that is faster and rounds otherwise.
     """
 
-    def __init__(self, graph: Graph, inputs: Iterable[Slot], outputs: Iterable[Slot]) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, inputs: Iterable[Slot], outputs: Iterable[Slot], exact: bool = False) -> None:
+        self.graph, self.exact = graph, exact
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         for what, slots, values in ("inputs", self.inputs, graph.inputs), ("outputs", self.outputs, graph.outputs):
             if len(slots) != len(values):

@@ -217,7 +217,8 @@ Where the processor has AVX-512's dot products of bfloat16 (`vdpbf16ps`), nothin
 lie side by side, and one instruction adds two products to each of 16 float32 sums. Every addition rounds to the
 nearest float32, as the other way does, but in another order, and numbers below 2⁻¹²⁶ count as 0. So for a sum of K
 products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded, either way.
-`CHAINRULE_HIDE_CPU_FEATURES=avx512bf16` switches it off.
+`compile(…, exact=True)` or `chainrule.use_exact_arithmetic(True)` switches it off: `exactness.py` is the one place that
+says whether arithmetic is used that is faster and rounds in another order.
 
 Weights in 8 and 4 bits are whole numbers with scales in memory and float32 in registers. With one input a nest walks
 along them; with more they are the A of a product, and packing widens them (`lowering/low_bits.py`).

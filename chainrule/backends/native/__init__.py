@@ -81,7 +81,7 @@ class Native:
         lowering = lower(graph.equations, inputs, targets, self.wishes)
         if debug:
             check_bounds(lowering.groups)
-        self.executable = Executable(lowering)
+        self.executable = Executable(lowering, program.exact)
         slots = self.executable.slots
         self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
         self.made = [(view, slots.get(view.buffer)) for view in self.outputs]
@@ -137,9 +137,7 @@ class Native:
             f"{len(ex.builder.functions)} functions, "
             f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
         ]
-        lines += [
-            f"{row.stage:4d}  {'  ' * (row.looped and row.group.loop is None)}{describe(row.group)}" for row in ex.rows
-        ]
+        lines += [f"{row.stage:4d}  {'  ' * row.depth}{describe(row.group)}" for row in ex.rows]
         return "\n".join(lines)
 
 

@@ -22,11 +22,11 @@ from chainrule.backends.native.emitting.tile import emit_tile, multiplies_pairs,
 from chainrule.backends.native.language.code import Code, Finished, module_of
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.loops import Loop, flattened
+from chainrule.backends.native.lowering.loops import Loop, Row, flattened
 from chainrule.backends.native.lowering.views import View
 from chainrule.backends.native.plan import does_something, place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
-from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, STOP
+from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, FRAME_WORDS, STOP
 from chainrule.backends.native.run.functions import functions
 from chainrule.backends.native.run.machine import vector_bits
 from chainrule.backends.native.run.pool import run_calls
@@ -58,7 +58,12 @@ class Table(NamedTuple):
 
 
 class Private(NamedTuple):
-    """Stands among a loop's numbers for where each thread has the addresses that it changes."""
+    """Stands among a loop's numbers for where each thread has the addresses that it changes.
+
+    `depth` says within how many loops the loop stands: each has its own.
+    """
+
+    depth: int
 
 
 class Call(NamedTuple):
@@ -74,9 +79,10 @@ class Call(NamedTuple):
 
 
 class Builder:
-    """Collects the functions and numbers of all kernels."""
+    """Collects the functions and numbers of all kernels; `pairs`: whether products of bfloat16 are made in pairs."""
 
-    def __init__(self) -> None:
+    def __init__(self, exact: bool) -> None:
+        self.pairs = multiplies_pairs() and not exact
         self.functions: dict[str, Finished] = {}
         self.numbers: list[list[Any]] = []
         self.scratch = 4096
@@ -94,10 +100,13 @@ class Builder:
         self.numbers.append(list(numbers))
         return len(self.numbers) - 1
 
+    def loop(self, row: Row) -> Call:
+        """The row that begins a loop, or ends it."""
+        loop = row.group.loop
+        return Call("", self.add_numbers(_numbers_of_loop(loop, row.depth)), loop.count, row.group)
+
     def kernel(self, group: Group) -> Call:
         """The call of a group."""
-        if group.loop is not None:
-            return Call("", self.add_numbers(_numbers_of_loop(group.loop)), group.loop.count, group)
         if group.nest.sorting is not None:
             kernel, scratch = emit_sort(group.nest.sorting)
             self.scratch = max(self.scratch, scratch)
@@ -110,7 +119,7 @@ class Builder:
         if product is None:
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
         name = self.add(kernel.code)
-        tile = tile_of(vector_bits(), product, multiplies_pairs())
+        tile = tile_of(vector_bits(), product, self.pairs)
         self.add(emit_tile(tile))
         walk = self.add(emit_walk(tile))
         table = Table(self.add_numbers(kernel.numbers))
@@ -144,7 +153,7 @@ class Executable:
         arena: its working memory, or what it has last worked in.
     """
 
-    def __init__(self, at: Lowering) -> None:
+    def __init__(self, at: Lowering, exact: bool = False) -> None:
         self.lowering = at
         groups, when = scheduled([group for group in at.groups if does_something(group)])
         offsets, size = place_buffers(groups, when, at.buffers)
@@ -152,7 +161,7 @@ class Executable:
         self.groups, self.when = [row.group for row in self.rows], [row.stage for row in self.rows]
         self.arena_bytes = size
         touched = {buffer for group in self.groups for buffer in group.reads | group.writes}
-        touched |= {moved.buffer for group in groups if group.loop is not None for moved in group.loop.moving}
+        touched |= {moved.buffer for group in self.groups if group.loop is not None for moved in group.loop.moving}
         outside = sorted(touched - set(offsets), key=id)
         self.slots = {buffer: i + 2 for i, buffer in enumerate(outside)}
         self.offsets = offsets
@@ -168,18 +177,18 @@ class Executable:
             if isinstance(buffer.origin, np.ndarray):
                 self.held.append(padded_copy(buffer.origin))
                 self.bases[slot] = self.held[-1].ctypes.data
-        self._assemble()
+        self._assemble(Builder(exact))
         if size > FEW:
             give_back(self.arena)
 
-    def _assemble(self) -> None:
+    def _assemble(self, builder: Builder) -> None:
         """Emit all kernels, compile what is new, and write the table."""
-        builder = Builder()
         self.builder = builder
-        self.calls = [None if g.call is not None else builder.kernel(g) for g in self.groups]
+        self.calls = [self._call(builder, row) for row in self.rows]
         self.functions = functions(builder.texts())
         self.private = -(-builder.scratch // 64) * 64
-        self.scratch = self.private + 8 * len(self.bases)
+        loops = max((row.depth + 1 for row in self.rows if row.group.loop is not None), default=0)
+        self.scratch = self.private + loops * self._frame
         resolved: list[Array] = [np.zeros(max(len(n), 1), np.int64) for n in builder.numbers]
         for array, numbers in zip(resolved, builder.numbers, strict=True):
             for i, number in enumerate(numbers):
@@ -187,23 +196,34 @@ class Executable:
         self.resolved = resolved
         self.table = aligned(max(len(self.calls), 1) * CALL_WORDS * 8).view(np.int64)
         operations = 0
-        for i, (call, group) in enumerate(zip(self.calls, self.groups, strict=True)):
+        for i, (call, line) in enumerate(zip(self.calls, self.rows, strict=True)):
             if call is None:
                 continue
-            flags, back = 0, 0
+            flags, group = 0, line.group
             if group.ends:
-                flags, back = BARRIER | END, len(group.loop.groups)
+                flags = BARRIER | END
             elif group.loop is not None:
                 flags = BEGIN
             elif i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
                 flags = BARRIER
             address = self.functions[call.function].address if call.function else 0
-            row = [address, resolved[call.numbers].ctypes.data, call.parts, flags, back]
+            row = [address, resolved[call.numbers].ctypes.data, call.parts, flags, line.body]
             self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = row
-            operations += estimated_operations(group)
+            operations += line.times * estimated_operations(group)
         self._stop_after_checks()
         self.small = operations < SMALL
         self.segments = self._find_segments()
+
+    @property
+    def _frame(self) -> int:
+        """How many bytes a thread keeps for each loop that it is in."""
+        return 8 * (FRAME_WORDS + len(self.bases))
+
+    @staticmethod
+    def _call(builder: Builder, row: Row) -> Call | None:
+        if row.group.call is not None:
+            return None
+        return builder.kernel(row.group) if row.group.loop is None else builder.loop(row)
 
     def _stop_after_checks(self) -> None:
         """The barrier behind the last check, before anything outside is written, is where a failed one ends the run."""
@@ -212,9 +232,7 @@ class Executable:
             return
         end = checking[-1]
         # Not in the middle of a loop: there the next time round may fail while others look whether this one did.
-        while end + 1 < len(self.groups) and (
-            not self.table[end * CALL_WORDS + 3] & BARRIER or (self.rows[end].looped and not self.groups[end].ends)
-        ):
+        while end + 1 < len(self.groups) and (not self.table[end * CALL_WORDS + 3] & BARRIER or self.rows[end].depth):
             end += 1
         self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
 
@@ -226,7 +244,7 @@ class Executable:
         if isinstance(number, Offset):
             return self.offsets.get(number.buffer, 0) + number.bytes
         if isinstance(number, Private):
-            return self.private
+            return self.private + number.depth * self._frame
         if isinstance(number, Check):
             return builder.check(number.path)
         if isinstance(number, Function):
@@ -299,9 +317,9 @@ class Executable:
 _bytes = functools.lru_cache(maxsize=1024)(ctypes.c_char.__mul__)
 
 
-def _numbers_of_loop(loop: Loop) -> list[Any]:
+def _numbers_of_loop(loop: Loop, depth: int) -> list[Any]:
     """Where each thread has its addresses; of all that moves: slot, where it begins, step, and the partner's slot."""
-    numbers: list[Any] = [Private(), len(loop.moving)]
+    numbers: list[Any] = [Private(depth), len(loop.moving)]
     for moved in loop.moving:
         partner = 0 if moved.other is None else Slot(moved.other)
         numbers += [Slot(moved.buffer), Slot(moved.within), Offset(moved.within, moved.offset), moved.step, partner]
@@ -348,7 +366,7 @@ def estimated_operations(group: Group) -> int:
     A sum of products counts like a product.
     """
     if group.loop is not None:  # its body stands in the table as well
-        return 0 if group.ends else (group.loop.count - 1) * sum(map(estimated_operations, group.loop.groups))
+        return 0
     size = 1
     for extent in group.nest.extents:
         size *= extent

@@ -2,7 +2,7 @@
 
 What moves has an address of its own that is a step further each time round: a row of a sequence, a row of what is
 stacked. The carry turns about between two places: what one time writes is what the next one reads. The number of times
-is a number in the table, so another length needs no other code.
+is a number in the table, so another length needs no other code. A loop's body may have loops again.
 
 >>> import chainrule
 >>> total = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: ((h * x).sin(), h), h, xs))
@@ -178,24 +178,36 @@ def _enter(at: Lowering, inner: Lowering, loop: Loop, carried: Sequence[Buffer],
 
 
 class Row(NamedTuple):
-    """A row of the table: its group, the number of barriers before it, how often it runs, and whether in a loop."""
+    """A row of the table.
+
+    Attributes:
+        group: what is done.
+        stage: the number of barriers before it, each loop's counted once.
+        times: how often it is done.
+        depth: within how many loops.
+        body: for the end of a loop, how many rows the loop's body has.
+    """
 
     group: Group
     stage: int
     times: int
-    looped: bool
+    depth: int
+    body: int = 0
 
 
-def flattened(groups: Sequence[Group], when: Sequence[int]) -> list[Row]:
-    """The rows of the table: a loop is a row, its body, and a row that ends it."""
+def flattened(
+    groups: Sequence[Group], when: Sequence[int], first: int = 0, times: int = 1, depth: int = 0
+) -> list[Row]:
+    """The rows of the table: a loop is a row, its body, in which there may be loops again, and a row that ends it."""
     rows: list[Row] = []
-    stage, last = 0, 0
+    stage, last = first, 0
     for group, epoch in zip(groups, when, strict=True):
         stage, last = stage + epoch - last, epoch
+        rows.append(Row(group, stage, times, depth))
         loop = group.loop
-        rows.append(Row(group, stage, 1, loop is not None))
         if loop is not None:
-            rows += [Row(g, stage + at, loop.count, True) for g, at in zip(loop.groups, loop.when, strict=True)]
-            stage += max(loop.when, default=0)
-            rows.append(Row(Group(group.number, Nest([]), loop=loop, open=False, ends=True), stage, loop.count, True))
+            inside = flattened(loop.groups, loop.when, stage, times * loop.count, depth + 1)
+            stage = max((row.stage for row in inside), default=stage)
+            end = Group(group.number, Nest([]), loop=loop, open=False, ends=True)
+            rows += [*inside, Row(end, stage, times, depth, len(inside))]
     return rows

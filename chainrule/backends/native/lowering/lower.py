@@ -143,7 +143,6 @@ def lower(
 def lower_body(body: Graph, given: dict[Symbol, Any], writes: Sequence[tuple[Any, View]]) -> Lowering:
     """Build the groups of a loop's body: its inputs are at given places, its results have to be in views."""
     at = _empty(body.equations)
-    at.in_loop = True
     at.places.update(given)
     at.homes.update((x, view) for x, view in writes if isinstance(x, Symbol) and x not in given)
     at.run(body.equations, RULES)

@@ -50,8 +50,6 @@ class Placing:
         self.literals: list[Array] = []
         self.singles: dict[Symbol, Symbol] = {}
         self.path = ""
-        #: Whether this is the body of a loop.
-        self.in_loop = False
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
         self.lower_body: Callable[[Graph, dict[Symbol, Any], Sequence[tuple[Any, View]]], Any]
 

@@ -23,7 +23,7 @@ from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.views import View
 from chainrule.backends.passes.simplify import simplify
 from chainrule.primitives.value import Symbol
-from chainrule.program.graph import Equation
+from chainrule.program.graph import Equation, Graph
 
 #: Longer loops (steps times operations) are compiled as loops.
 LONGEST = 500
@@ -39,10 +39,10 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
     if length == 0:
         return False
     simple = simplify(body)
-    is_long = length * len(simple.equations) > LONGEST and length > 1
-    if is_long and not at.in_loop and lower_loop(at, e, simple):  # a loop in a loop is written out
+    size = length * _size(simple)
+    if size > LONGEST and length > 1 and lower_loop(at, e, simple):
         return True
-    if length * len(simple.equations) > MOST:
+    if size > MOST:
         return False
     equations, ends = simple.equations, simple.outputs
     carry = list(e.inputs[:carries])
@@ -74,6 +74,14 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
     for symbol, stack in zip(e.outputs[carries:], stacks, strict=True):
         at.places[symbol] = Memory(stack)
     return True
+
+
+def _size(body: Graph) -> int:
+    """How many equations it has, those of its loops written out."""
+    return sum(
+        p["length"] * _size(p["body"]) if (p := e.parameters) and e.primitive.name == "Scan" else 1
+        for e in body.equations
+    )
 
 
 def _row(at: Lowering, view: View, t: int) -> Symbol:

@@ -20,6 +20,8 @@ CALL_WORDS = 8
 BARRIER, STOP, BEGIN, END = 1, 2, 4, 8
 #: Of a loop's numbers: how many there are before what moves, and for each of these.
 HEAD_WORDS, MOVING_WORDS = 2, 5
+#: What a thread keeps for a loop that it is in, before its addresses: `round` and addresses outside of the loop.
+FRAME_WORDS = 2
 FIELDS = {
     "job": 0, "shut": 1, "threads": 2, "table": 3, "count": 4, "bases": 5, "shares": 6, "scratch": 7,
     "scratch_bytes": 8, "profile": 9, "bases_count": 10, "profile_words": 11,
@@ -149,8 +151,9 @@ def _walk() -> Code:
     Where a run is watched, `profile` has so many words for each call: the cycles that the first thread spent on it,
     waiting included, and for each thread when it began and when it had done its parts.
 
-    In a loop a thread has a copy of the addresses, in which it moves on what moves. `round` is how often it has come
-    round: a counter of parts goes on counting, and each time every thread has taken one number too many from it.
+    In a loop a thread has a copy of the addresses, in which it moves on what moves. `round` is how often it has done
+    these rows: a counter of parts goes on counting, and each time every thread has taken one number too many from it.
+    A loop within a loop counts on from the times before: it is done when it has come to a multiple of its number.
     """
     code = Code("void", "walk", [("ptr", "%pool"), ("i64", "%thread")])
     n = {name: code.load("i64", _field(code, name)) for name in _COUNTS}
@@ -178,8 +181,13 @@ def _walk() -> Code:
     start = code.op("call i64 @llvm.readcyclecounter()")
     code.branch(code.op(f"icmp ne i64 {code.whole('and', flags, BEGIN)}, 0"), begin, work)
     code.start(begin)
-    code.do(f"call void @begin_loop(ptr {numbers}, ptr {bases}, i64 {n['bases_count']}, ptr {mine})")
-    code.store("ptr", code.at(mine, "i8", code.load("i64", numbers)), "%addresses")
+    frame = code.at(mine, "i8", code.load("i64", numbers))
+    outside = code.load("i64", "%round")
+    code.store("i64", outside, frame)
+    code.store("ptr", code.load("ptr", "%addresses"), code.at(frame, "i64", "1"))
+    code.do(f"call void @begin_loop(ptr {numbers}, i64 {n['bases_count']}, ptr {frame})")
+    code.store("i64", code.whole("mul", outside, parts), "%round")
+    code.store("ptr", code.at(frame, "i64", str(FRAME_WORDS)), "%addresses")
     code.jump(head)
     code.start(work)
     with code.when(code.op(f"icmp ne ptr {kernel}, null")):
@@ -197,14 +205,16 @@ def _walk() -> Code:
         spent = code.op(f"sub i64 {code.op('call i64 @llvm.readcyclecounter()')}, {start}")
         code.store("i64", code.op(f"add i64 {code.load('i64', entry)}, {spent}"), entry)
     with code.when(code.op(f"icmp ne i64 {code.whole('and', flags, END)}, 0")):
+        frame = code.at(mine, "i8", code.load("i64", numbers))
+        outside, around = code.load("i64", frame), code.load("ptr", code.at(frame, "i64", "1"))
         done = code.whole("add", code.load("i64", "%round"), 1)
-        again = code.op(f"icmp slt i64 {done}, {parts}")
+        again = code.op(f"icmp slt i64 {done}, {code.whole('mul', code.whole('add', outside, 1), parts)}")
         back = code.op(f"sub i64 {index}, {code.load('i64', code.at(at, 'i64', '4'))}")
         onwards = code.load("i64", "%row")
-        code.store("i64", code.op(f"select i1 {again}, i64 {done}, i64 0"), "%round")
+        code.store("i64", code.op(f"select i1 {again}, i64 {done}, i64 {outside}"), "%round")
         code.store("i64", code.op(f"select i1 {again}, i64 {back}, i64 {onwards}"), "%row")
         here = code.load("ptr", "%addresses")
-        code.store("ptr", code.op(f"select i1 {again}, ptr {here}, ptr {bases}"), "%addresses")
+        code.store("ptr", code.op(f"select i1 {again}, ptr {here}, ptr {around}"), "%addresses")
         with code.when(again):
             code.do(f"call void @move_on(ptr {numbers}, ptr {here})")
     may_stop = code.op(f"icmp ne i64 {code.whole('and', flags, STOP)}, 0")
@@ -252,14 +262,15 @@ def _moving(code: Code, which: str) -> list[str]:
 
 
 def _begin_loop() -> Code:
-    """Copy the addresses, and put what moves where it begins."""
-    code = Code("void", "begin_loop", [("ptr", "%numbers"), ("ptr", "%bases"), ("i64", "%count"), ("ptr", "%mine")])
-    own = code.at("%mine", "i8", code.load("i64", "%numbers"))
+    """Copy the addresses outside of a loop, and put what moves where it begins."""
+    code = Code("void", "begin_loop", [("ptr", "%numbers"), ("i64", "%count"), ("ptr", "%frame")])
+    around = code.load("ptr", code.at("%frame", "i64", "1"))
+    own = code.at("%frame", "i64", str(FRAME_WORDS))
     with code.loop("0", "%count") as base:
-        code.store("i64", code.load("i64", code.at("%bases", "i64", base.index)), code.at(own, "i64", base.index))
+        code.store("i64", code.load("i64", code.at(around, "i64", base.index)), code.at(own, "i64", base.index))
     with code.loop("0", code.load("i64", code.at("%numbers", "i64", "1"))) as which:
         slot, within, offset, _, _ = _moving(code, which.index)
-        place = code.whole("add", code.load("i64", code.at("%bases", "i64", within)), offset)
+        place = code.whole("add", code.load("i64", code.at(around, "i64", within)), offset)
         code.store("i64", place, code.at(own, "i64", slot))
     code.do("ret void")
     return code
