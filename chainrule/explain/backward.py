@@ -57,8 +57,9 @@ def walk_back(recording: Recording, root: Symbol, source: Source, upstream: Any)
     before = state.gradients, state.keeping, state.path
     state.gradients, state.keeping = False, True
     try:
-        walk.deliver(root, upstream.value.array)
-        _along_the_tape(recording, walk, source, upstream)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is shown as it is
+            walk.deliver(root, upstream.value.array)
+            _along_the_tape(recording, walk, source, upstream)
     finally:
         state.gradients, state.keeping, state.path = before
     return walk

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.native.profile import Profile
+from chainrule.compiler.collector import collector_waits
 from chainrule.explain.backward import Walk, jacobian, record_of
 from chainrule.explain.failing import Failure
 from chainrule.explain.formulas import substituted
 from chainrule.explain.groups import Ends, Groups
 from chainrule.explain.notebook import framed
-from chainrule.explain.numbers import SMALL, histogram, nested, picture, summarised
+from chainrule.explain.numbers import SMALL, histogram, nested, picture, picture_size, summarised
 from chainrule.explain.page.live import page_of
 from chainrule.explain.page.settings import plain
 from chainrule.explain.svg import svg_of
@@ -28,6 +29,8 @@ from chainrule.version import __version__
 
 #: Of computations with more operations than this only arrays with few entries are shown by their numbers.
 LARGE, FEW = 1000, 8
+#: Pictures have up to so many pixels together, those of inputs and weights first.
+PIXELS = 225_000
 
 
 class Explanation:
@@ -216,12 +219,13 @@ class Explanation:
         Made once: whoever wants to change it makes a copy.
         """
         if self._data is None:
-            self._data = self._made_data()
+            with collector_waits():
+                self._data = self._made_data()
             self._summaries.clear()
         return self._data
 
     def _made_data(self) -> dict[str, Any]:
-        failed = self.failure
+        failed, shown = self.failure, self._with_pictures()
         nodes = [self._node(number, equation) for number, equation in enumerate(self.equations)]
         if failed is not None:
             nodes.append(
@@ -231,7 +235,7 @@ class Explanation:
             "version": 1,
             "title": self.title,
             "framework": f"chainrule {__version__}",
-            "values": [self._value(symbol) for symbol in self.symbols],
+            "values": [self._value(symbol, symbol in shown) for symbol in self.symbols],
             "nodes": nodes,
             "groups": self.groups.data(self),
             "kernels": self.kernels,
@@ -245,10 +249,20 @@ class Explanation:
             write_text(file, text)
         return text
 
-    def _value(self, symbol: Symbol) -> dict[str, Any]:
+    def _with_pictures(self) -> set[Symbol]:
+        """The values that there is room to picture."""
+        room, found = PIXELS, set()
+        for symbol in sorted(self.symbols, key=lambda symbol: symbol not in self.kinds):
+            height, width = picture_size(symbol.shape) or (0, 0)
+            if 0 < height * width <= room:
+                room -= height * width
+                found.add(symbol)
+        return found
+
+    def _value(self, symbol: Symbol, pictured: bool) -> dict[str, Any]:
         array = self.arrays.get(symbol)
-        shown = {"numbers": None, "statistics": None} if array is None else self._summarised(array)
-        gradient = None if self.walk is None else self._summarised(self.walk.gradients.get(symbol))
+        shown = {"numbers": None, "statistics": None} if array is None else self.summarised(array)
+        gradient = None if self.walk is None else self.summarised(self.walk.gradients.get(symbol))
         if gradient is not None and self.walk is not None:
             gradient = {**gradient, "paths": self.walk.meetings.get(symbol, 1)}
         return {
@@ -258,12 +272,12 @@ class Explanation:
             "shape": list(symbol.shape),
             "type": symbol.dtype.name,
             **(shown or {}),
-            "image": None if array is None else picture(array),
+            "image": picture(array) if pictured and array is not None else None,
             "histogram": None if array is None else histogram(array),
             "gradient": gradient,
         }
 
-    def _summarised(self, array: Array | None) -> dict[str, Any] | None:
+    def summarised(self, array: Array | None) -> dict[str, Any] | None:
         """Numbers and statistics of an array; what comes again (as an upstream gradient, say) is looked at once."""
         if array is None:
             return None
@@ -303,9 +317,9 @@ class Explanation:
             None
             if went is None
             else {
-                "upstream": self._summarised(upstream[0]) if len(upstream) == 1 else None,
+                "upstream": self.summarised(upstream[0]) if len(upstream) == 1 else None,
                 **self.local(equation, position),
-                "downstream": self._summarised(went),
+                "downstream": self.summarised(went),
             }
             for position, went in enumerate(downstream)
         ]

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from chainrule.explain.numbers import summarised
 from chainrule.explain.recording import Phase
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import BlockUse, Equation
@@ -90,7 +89,9 @@ class Groups:
             upstream, downstream = step
             tensors = [g for g, x in zip(downstream, inputs, strict=True) if x is not None]
             answer["contributions"] = [
-                None if g is None else {"upstream": summarised(upstream[0]), "downstream": summarised(g)}
+                None
+                if g is None
+                else {"upstream": explanation.summarised(upstream[0]), "downstream": explanation.summarised(g)}
                 for g in tensors
             ]
         return answer

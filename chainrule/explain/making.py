@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.autodiff.backward import upstream_of
 from chainrule.cell import TensorCell
+from chainrule.compiler.collector import collector_waits
 from chainrule.compiler.function import CompiledFunction
 from chainrule.errors import GradientError
 from chainrule.explain.backward import Walk, walk_back
@@ -76,11 +77,12 @@ def explain_call(
         run = _Run(function, known, [*pairs], len(inputs), wanting=False)
     results = [] if run.failure is not None else _tensors_in(run.answer)
     outputs = [run.recording.symbol(x.value) for x in results]
-    if run.failure is None:
-        run.recording.drop_unused(outputs)
-    walk = _walk(run.recording, results, outputs, gradient)
     title = type(function).__name__ if isinstance(function, Module) else _title(function)
-    return _explanation(title, run.recording, known, run.symbols, outputs, walk, run.failure), run.recording
+    with collector_waits():
+        if run.failure is None:
+            run.recording.drop_unused(outputs)
+        walk = _walk(run.recording, results, outputs, gradient)
+        return _explanation(title, run.recording, known, run.symbols, outputs, walk, run.failure), run.recording
 
 
 class _Run:

@@ -39,28 +39,54 @@ def _in_words(x: Any) -> Any:
 
 def statistics(x: Array) -> dict[str, Any]:
     """Least, largest, mean, deviation of the finite entries; the share of zeros; how many are NaN."""
-    plain = as_plain(x)
-    if not plain.size:
-        return {"least": None, "largest": None, "mean": None, "deviation": None, "zeros": 0.0, "nan": 0}
-    if plain.dtype.kind != "f":
-        plain = plain.astype(np.float64)
-    zeros = 1 - np.count_nonzero(plain) / plain.size
-    bad = 0
-    least, largest = float(plain.min()), float(plain.max())
-    if not (math.isfinite(least) and math.isfinite(largest)):
-        bad = int(np.isnan(plain).sum())
-        plain = plain[~np.isnan(plain)]
-        least, largest = float(plain.min(initial=math.inf)), float(plain.max(initial=-math.inf))
-        plain = plain[np.isfinite(plain)]
-        if not plain.size:
-            ends = (None, None) if least > largest else (_for_json(least), _for_json(largest))
-            least_and_largest = dict(zip(("least", "largest"), ends, strict=True))
-            return {**least_and_largest, "mean": None, "deviation": None, "zeros": zeros, "nan": bad}
-    mean = float(plain.sum(dtype=np.float64)) / plain.size
-    away = (plain - mean).reshape(-1)
-    deviation = math.sqrt(float(np.dot(away, away)) / plain.size)
-    answer = {"least": least, "largest": largest, "mean": mean, "deviation": deviation, "zeros": zeros, "nan": bad}
-    return {name: _for_json(value) for name, value in answer.items()}
+    answer: dict[str, Any] = dict.fromkeys(("least", "largest", "mean", "deviation"))
+    if not x.size:
+        return {**answer, "zeros": 0.0, "nan": 0}
+    blocks = _blocks(x)
+    answer["zeros"] = _for_json(1 - sum(map(np.count_nonzero, blocks)) / x.size)
+    answer["nan"] = 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        least, largest = _ends(blocks)
+        if not (math.isfinite(least) and math.isfinite(largest)):
+            answer["nan"] = sum(int(np.isnan(b).sum()) for b in blocks)
+            blocks = [b[~np.isnan(b)] for b in blocks]
+            least, largest = _ends(blocks)
+            blocks = [b[np.isfinite(b)] for b in blocks]
+    if least <= largest:
+        answer["least"], answer["largest"] = _for_json(least), _for_json(largest)
+    count = sum(b.size for b in blocks)
+    if count:
+        mean = sum(float(b.sum(dtype=np.float64)) for b in blocks) / count
+        ends = (least, largest) if math.isfinite(least - largest) else _ends(blocks)
+        answer["mean"], answer["deviation"] = _for_json(mean), _for_json(_deviation(blocks, mean, count, *ends))
+    return answer
+
+
+#: Large arrays are looked at in blocks of so many entries: nothing as large as they are is made.
+BLOCK = 1 << 20
+
+
+def _blocks(x: Array) -> list[Array]:
+    """The entries in blocks, in a type that NumPy computes with."""
+    flat = x.reshape(-1)
+    parts = [flat] if x.size <= BLOCK else [flat[i : i + BLOCK] for i in range(0, x.size, BLOCK)]
+    return [part if part.dtype.kind == "f" else part.astype(np.float64) for part in map(as_plain, parts)]
+
+
+def _ends(blocks: list[Array]) -> tuple[float, float]:
+    """The least and the largest entry; (∞, −∞) where there is none."""
+    return min(float(b.min(initial=math.inf)) for b in blocks), max(float(b.max(initial=-math.inf)) for b in blocks)
+
+
+def _deviation(blocks: list[Array], mean: float, count: int, least: float, largest: float) -> float:
+    """The standard deviation; the squares of very small and very large numbers are those of multiples of them."""
+    spread = max(largest - mean, mean - least)
+    scale = 1.0 if 1e-12 < spread < 1e12 or not 0 < spread < math.inf else spread
+    squares = 0.0
+    for block in blocks:
+        away = block - mean if scale == 1 else (block.astype(np.float64) - mean) / scale
+        squares += float(np.dot(away, away))
+    return scale * math.sqrt(squares / count)
 
 
 def _for_json(x: Any) -> Any:
@@ -76,26 +102,36 @@ def summarised(x: Array | None, most: int = SMALL) -> dict[str, Any] | None:
     return {"numbers": nested(x) if x.size <= most else None, "statistics": statistics(x)}
 
 
+def picture_size(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """How high and wide the picture of an array of that shape is, in pixels; None where there is none."""
+    if len(shape) < 2 or math.prod(shape) <= SMALL or min(shape[-2:]) < 2:
+        return None
+    planes, rows, columns = min(8, math.prod(shape[:-2])), *shape[-2:]
+    if rows > PICTURE or columns > PICTURE:
+        planes, rows, columns = 1, -(-rows // -(-rows // PICTURE)), -(-columns // -(-columns // PICTURE))
+    return rows, columns * min(planes, max(1, PICTURE // columns))
+
+
 def picture(x: Array) -> dict[str, Any] | None:
     """An array that can be looked at as grey levels: (…, H, W) with more entries than are written as numbers.
 
     Of many channels the first eight stand side by side. The levels go from the least entry (0) to the largest (255).
     """
-    if x.ndim < 2 or x.size <= SMALL or min(x.shape[-2:]) < 2:
+    size = picture_size(x.shape)
+    if size is None:
         return None
-    plain = as_plain(x)
-    planes = plain.reshape(-1, *plain.shape[-2:])[:8]
-    rows, columns = planes.shape[1:]
+    rows, columns = x.shape[-2:]
+    planes = x.reshape(-1, rows, columns)[: size[1] // min(columns, PICTURE) or 1]
     if rows > PICTURE or columns > PICTURE:
         planes = planes[:1, :: -(-rows // PICTURE), :: -(-columns // PICTURE)]
-    wide = max(1, PICTURE // planes.shape[2])
-    image = np.concatenate(list(planes[:wide]), axis=1).astype(np.float64)
-    image = image[:, : 8 * PICTURE]
+    image = np.concatenate(list(as_plain(planes)), axis=1).astype(np.float64)
     finite = image[np.isfinite(image)]
     if not finite.size:
         return None
     low, high = float(finite.min()), float(finite.max())
-    levels = np.clip((np.nan_to_num(image, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1), 0, 1) * 255
+    if finite.size < image.size:
+        image = np.nan_to_num(image, nan=low, posinf=high, neginf=low)
+    levels = (image / 2 - low / 2) * (255 / ((high / 2 - low / 2) or 1))  # halves, for high − low may be infinite
     grey = np.ascontiguousarray(levels.astype(np.uint8))
     return {
         "width": int(grey.shape[1]),
@@ -110,13 +146,12 @@ def histogram(x: Array, bins: int = 16) -> list[int] | None:
     """How many of the finite entries lie in each of 16 equal intervals; of many entries every so many is counted."""
     if x.size <= SMALL or x.dtype.kind == "b":
         return None
-    plain = as_plain(x).reshape(-1)
-    plain = plain[:: 1 + plain.size // 16384]
-    plain = plain[np.isfinite(plain)].astype(np.float64)
-    if not plain.size:
-        return None
+    plain = as_plain(x.reshape(-1)[:: 1 + x.size // 16384]).astype(np.float64)
     low, high = float(plain.min()), float(plain.max())
+    if not math.isfinite(high - low):
+        plain = plain[np.isfinite(plain)]
+        low, high = float(plain.min(initial=math.inf)), float(plain.max(initial=-math.inf))
     if not low < high or math.isinf(high - low):
         return None
     places = ((plain - low) * (bins / (high - low))).astype(np.intp)
-    return [int(n) for n in np.bincount(np.minimum(places, bins - 1), minlength=bins)]
+    return np.bincount(np.minimum(places, bins - 1, out=places), minlength=bins).tolist()  # type: ignore[no-any-return]

@@ -12,10 +12,8 @@ from chainrule.primitives.primitive import registry
 _KINDS = ("node", "value", "group", "in", "out")
 #: What the page makes itself.
 _LEFT_OUT = ("substituted", "arguments", "path")
-#: Pictures take up to so many characters, those of inputs and weights first.
-_PICTURES = 300_000
 #: The parts of data that stay exactly as they are: numbers, and what is nothing but small whole numbers.
-_EXACT = ("numbers", "settings", "local", "shape", "boxes", "lines", "inputs", "outputs", "histogram")
+_EXACT = ("numbers", "statistics", "settings", "local", "shape", "boxes", "lines", "inputs", "outputs", "histogram")
 
 
 def compact(data: Data) -> Data:
@@ -35,7 +33,7 @@ def compact(data: Data) -> Data:
             "inputs": [values[x] for x in given["inputs"]],
             "outputs": [values[x] for x in given["outputs"]],
             "group": groups.get(given.get("group"), -1),
-            "line": line and [files.place(_from_here(line[0])), line[1]],
+            "line": line and [files.place(line[0]), line[1]],
             "kernel": kernels.get(given.get("kernel")),
             **dict.fromkeys(_LEFT_OUT),
             "contributions": [
@@ -50,7 +48,7 @@ def compact(data: Data) -> Data:
     result = {
         "title": data["title"],
         "framework": data["framework"],
-        "values": [_value(value, values) for value in _with_few_pictures(data["values"])],
+        "values": [_value(value, values) for value in data["values"]],
         "nodes": [node(given) for given in data["nodes"]],
         "groups": [_group(group, groups, values) for group in data["groups"]],
         "kernels": data.get("kernels"),
@@ -58,7 +56,7 @@ def compact(data: Data) -> Data:
         "backward": {"values": backward["values"], "nodes": [node(given) for given in backward["nodes"]]},
         "layouts": {str(place): _layout(group) for place, group in lay_out_groups(data).items()},
     }
-    result = {**result, "formulas": formulas.entries, "files": files.entries}
+    result = {**result, "formulas": formulas.entries, "files": [_from_here(file) for file in files.entries]}
     return {name: _tidy(part) for name, part in result.items()}
 
 
@@ -98,15 +96,6 @@ def _formula(node: Data) -> str:
 def _group(group: Data, groups: dict[Any, int], values: dict[Any, int]) -> Data:
     ends = {name: [values[x] for x in group.get(name) or []] for name in ("inputs", "outputs")}
     return {**group, **ends, "parent": groups.get(group.get("parent"), -1)}
-
-
-def _with_few_pictures(values: list[Data]) -> list[Data]:
-    room, kept = _PICTURES, set()
-    for value in sorted(values, key=lambda value: value["kind"] == "result"):
-        room -= len((value.get("image") or {}).get("base64", ""))
-        if room >= 0:
-            kept.add(value["id"])
-    return [value if value["id"] in kept else {**value, "image": None} for value in values]
 
 
 def _value(value: Data, values: dict[Any, int]) -> Data:

@@ -178,8 +178,8 @@ def _order(drawing: _Drawing) -> None:
         neighbours = drawing.left if forwards else drawing.right
         for boxes in drawing.layers if forwards else reversed(drawing.layers):
             for box in boxes:
-                if neighbours[box]:
-                    place[box] = sum(place[n] for n in neighbours[box]) / len(neighbours[box])
+                if near := neighbours[box]:
+                    place[box] = sum([place[n] for n in near]) / len(near)
             boxes.sort(key=place.__getitem__)
             for i, box in enumerate(boxes):
                 place[box] = i
@@ -225,6 +225,8 @@ def _rows(drawing: _Drawing) -> list[float]:
         for box, place in zip(boxes, spaced([0.0] * len(boxes), [1.0] * len(boxes), between), strict=True):
             y[box] = place
     sweeps = 8 if len(y) <= MANY else 4
+    # How much a line wants to be straight: most where it runs between invisible boxes.
+    pulls, visible = (1.0, 2.0, 8.0), drawing.visible
     for sweep in range(sweeps + 1):
         forwards = sweep % 2 == 0
         # The last sweep looks both ways.
@@ -233,18 +235,17 @@ def _rows(drawing: _Drawing) -> list[float]:
         for boxes, between in steps if forwards else reversed(steps):
             wanted, weights = [], []
             for box in boxes:
-                pulls = [(_pull(drawing, box, n), y[n]) for side in sides for n in side[box]]
-                weight = sum(pull for pull, _ in pulls)
-                wanted.append(sum(pull * there for pull, there in pulls) / weight if weight else y[box])
+                weight = moment = 0.0
+                for side in sides:
+                    for n in side[box]:
+                        pull = pulls[(box >= visible) + (n >= visible)]
+                        weight += pull
+                        moment += pull * y[n]
+                wanted.append(moment / weight if weight else y[box])
                 weights.append(weight or 0.1)
             for box, place in zip(boxes, spaced(wanted, weights, between), strict=True):
                 y[box] = place
     return y
-
-
-def _pull(drawing: _Drawing, a: int, b: int) -> float:
-    """How much a line wants to be straight: most where it runs between invisible boxes."""
-    return (1.0, 2.0, 8.0)[(a >= drawing.visible) + (b >= drawing.visible)]
 
 
 def _gaps(drawing: _Drawing, boxes: Sequence[int]) -> list[float]:

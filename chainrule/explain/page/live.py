@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.compiler.collector import collector_waits
 from chainrule.explain.numbers import nested
 from chainrule.explain.page import page
 from chainrule.explain.page.gradient_graph import GradientGraph, gradient_graph
@@ -22,7 +23,8 @@ MOST_OPERATIONS, MOST_ENTRIES = 300, 1024
 
 def page_of(explanation: Explanation) -> str:
     """The page of an explanation; one of a small computation computes it again when a number is changed."""
-    return page(add_what_is_computed(explanation.data(), explanation))
+    with collector_waits():
+        return page(add_what_is_computed(explanation.data(), explanation))
 
 
 def add_what_is_computed(data: Data, explanation: Explanation) -> Data:
