@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.autograd import grad
+from chainrule.explain.numbers import BLOCK, statistics
 from chainrule.primitives.control import Scan
 from chainrule.primitives.primitive import registry
 from chainrule.random import default_generator
@@ -356,6 +358,41 @@ def test_large_arrays_are_told_by_statistics() -> None:
     known = value["statistics"]
     assert (known["least"], known["largest"], known["nan"], known["mean"]) == (0, "Infinity", 1, 12.25)
     assert known["zeros"] == pytest.approx(51 / 102)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e15, 1e30])
+def test_the_deviation_of_very_small_and_very_large_numbers(scale: float) -> None:
+    """Their squares are zero or infinite in float32."""
+    x = np.random.default_rng(0).normal(3.0, 1.0, (40, 50)) * scale
+    told = statistics(x.astype(np.float32))
+    assert told["mean"] == pytest.approx(x.mean(), rel=1e-5)
+    assert told["deviation"] == pytest.approx(x.std(), rel=1e-5)
+
+
+def test_statistics_of_more_numbers_than_are_looked_at_at_once() -> None:
+    x = np.random.default_rng(0).normal(size=3 * BLOCK // 2).astype(np.float32)
+    x[:5] = np.nan, np.inf, 0, 0, 0
+    told, finite = statistics(x), x[2:].astype(np.float64)
+    assert (told["largest"], told["nan"]) == ("Infinity", 1)
+    assert told["least"] == pytest.approx(finite.min(), rel=1e-5)
+    assert told["zeros"] == pytest.approx(3 / x.size, rel=1e-5)
+    assert told["mean"] == pytest.approx(finite.mean(), rel=1e-5)
+    assert told["deviation"] == pytest.approx(finite.std(), rel=1e-5)
+
+
+def test_overflow_is_shown_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = chainrule.explain(lambda x: (x * 3e38 + x * 3e38).sum(), np.float32([1.0, 2.0]))
+        assert "Infinity" in found.json()
+
+
+def test_pictures_have_room_for_inputs_first() -> None:
+    """A large computation has more arrays than there is room to picture."""
+    x = chainrule.randn(8, 64, 64)
+    found = chainrule.explain(lambda x: sum((x * i).sum() for i in range(40)), x).data()
+    pictured = [value["image"] is not None for value in found["values"] if value["shape"] == [8, 64, 64]]
+    assert pictured[0] and 1 < sum(pictured) < len(pictured)
 
 
 def test_loops_are_one_operation() -> None:

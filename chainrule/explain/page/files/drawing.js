@@ -43,6 +43,9 @@ function draw() {
   drawInside(inside(ROOT), 0, 0, view);
 }
 
+/** Below this scale boxes are too small for anything but their colour. */
+const FAR = 0.1;
+
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const font = (size, weight = 400) => `${weight} ${size}px ${FONT}`;
 
@@ -96,7 +99,7 @@ function drawForwards(path, points) {
   path.moveTo(...points[0]);
   for (let i = 1; i < points.length; i++) {
     const [ax, ay] = points[i - 1], [bx, by] = points[i], middle = (ax + bx) / 2;
-    if (ay === by) path.lineTo(bx, by);
+    if (ay === by || state.scale < FAR) path.lineTo(bx, by);
     else path.bezierCurveTo(middle, ay, middle, by, bx, by);
   }
 }
@@ -144,9 +147,20 @@ function drawOpenGroup(box) {
 }
 
 function drawBox(box) {
-  if (box.kind === "node") drawOperation(box);
+  if (state.scale < FAR && !same(state.chosen, box) && !same(state.hovered, box)) drawFromAfar(box);
+  else if (box.kind === "node") drawOperation(box);
   else if (box.kind === "group") drawFolded(box);
   else if (box.kind === "value") drawLeaf(box);
+}
+
+/** A box that is a few pixels large. */
+function drawFromAfar({ kind, place, x, y, w, h }) {
+  if (kind === "in" || kind === "out") return;
+  const node = kind === "node" ? nodes[place] : null;
+  context.fillStyle = node?.failed ? palette.wrong : node ? palette[kindOf.get(node.operation) ?? "other"] : palette.line;
+  context.globalAlpha = node && place >= state.step ? 0.45 : 1;
+  context.fillRect(x, y, w, h);
+  context.globalAlpha = 1;
 }
 
 /** Whether an operation became part of the same kernel as the chosen one. */

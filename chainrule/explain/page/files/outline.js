@@ -43,8 +43,15 @@ function showBranch(element) {
   element.setAttribute("aria-expanded", String(open));
   element.mark.textContent = open ? "▾" : "▸";
   if (!open) return element.branch?.remove();
-  element.branch ??= make("ul", { role: "group" }, ...branch(place, level + 1));
+  element.branch ??= madeBranch(place, level + 1);
   element.append(element.branch);
+}
+
+/** A group's list. The browser lays it out only where it is in view; what it is told is how high it will be. */
+function madeBranch(group, level) {
+  const items = branch(group, level), list = make("ul", { role: "group" }, ...items);
+  list.style.containIntrinsicHeight = `auto ${items.length * 24}px`;
+  return list;
 }
 
 /** Groups were opened or folded, outer ones first. */
@@ -56,15 +63,15 @@ function refreshBranches(changed) {
   markOutline();
 }
 
-let marked = null;
+let marked = null, entrance = null;
 
 function markOutline() {
   const element = state.chosen && treeItems.get(keyOf(state.chosen));
   marked?.setAttribute("aria-selected", "false");
   marked = element?.isConnected ? element : null;
   marked?.setAttribute("aria-selected", "true");
-  for (const other of tree.querySelectorAll('[tabindex="0"]')) other.tabIndex = -1;
-  const entrance = marked ?? tree.firstElementChild;
+  if (entrance) entrance.tabIndex = -1;
+  entrance = marked ?? tree.firstElementChild;
   if (entrance) entrance.tabIndex = 0;
   marked?.scrollIntoView({ block: "nearest" });
 }

@@ -4,7 +4,9 @@ const searchInput = document.getElementById("search"), found = document.getEleme
 const MOST_FOUND = 40;
 let results = [], active = -1;
 
-const searchable = [
+/** All that can be found, with its words; collected when it is asked for first. */
+let searchable = null;
+const collected = () => [
   ...groups.map((group, place) => ({ item: { kind: "group", place }, text: `${group.name} ${classOf(group)}` })),
   ...[...homeOfValue.keys()].filter(place => values[place].name).map(place => ({ item: { kind: "value", place }, text: values[place].name })),
   ...nodes.map((node, place) => ({ item: { kind: "node", place }, text: `${node.operation}${node.line ? ` ${files[node.line[0]]}:${node.line[1]}` : ""}` })),
@@ -12,6 +14,7 @@ const searchable = [
 
 function search(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  searchable ??= collected();
   results = words.length ? searchable.filter(entry => words.every(word => entry.words.includes(word))).slice(0, MOST_FOUND) : [];
   active = results.length ? 0 : -1;
   found.replaceChildren(...results.map(({ item, text: label }, i) => make("li", { role: "option", id: `found-${i}`, "aria-selected": String(i === active), onmousedown: event => { event.preventDefault(); take(i); } },
