@@ -17,14 +17,15 @@ def export(
         typer.Option(
             "--format",
             "-f",
-            help="[bold]program[/]: graph and weights for chainrule.load_program; [bold]safetensors[/]: the weights.",
+            help="[bold]program[/]: graph and weights for chainrule.load_program; [bold]safetensors[/]: the weights; "
+            "[bold]c-library[/]: a folder with a header, a static library and an example in C.",
         ),
     ] = "program",
     output: Annotated[
         Path | None, typer.Option(help="Where to. [dim]default: model.… in the run's folder, or MODEL.…[/]")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Only for batches of so many samples. [dim]default: for any[/]")
+        int | None, typer.Option(min=1, help="Only for batches of so many samples. [dim]default: any; in C 1[/]")
     ] = None,
     size: Annotated[str | None, typer.Option(help="Networks: the shape of one sample, such as 3x224x224.")] = None,
     weights: Annotated[
@@ -43,12 +44,14 @@ def export(
 
       chainrule export runs/digits
       chainrule export runs/digits --format safetensors --output digits.safetensors
+      chainrule export runs/digits --format c-library --output digits-in-c
       chainrule export resnet18 --size 3x64x64 --weights best.safetensors
     """
     from chainrule.cli.summary import shape_of
     from chainrule.tasks.exporting import find_format, leaving_network, leaving_run
 
     chosen = find_format(format)
+    batch = 1 if chosen.fixed and batch is None else batch
     is_run = Path(what).is_dir()
     if is_run:
         if size or weights or set_options:

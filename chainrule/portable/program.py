@@ -76,10 +76,14 @@ class PortableProgram:
             given = [arrays[number] for number, name in self._data["slots"] if not name]
             return runnable.run(given)
 
+    def runnable(self) -> Runnable:
+        """The program at the sizes of the example, as the backend made it, with the weights in its homes."""
+        with self._lock:
+            return self._runnable(self.sizes)
+
     def explain(self) -> str:
         """What a run at the sizes of the example does, in words."""
-        with self._lock:
-            return self._runnable(self.sizes).explain()
+        return self.runnable().explain()
 
     def _answer(self, form: Any, arrays: Sequence[Array]) -> Any:
         if isinstance(form, tuple | list):
@@ -197,8 +201,13 @@ class PortableProgram:
 
             if self.backend != "native" or hasattr(file, "write"):
                 raise ValueError("machine code is kept beside a file with a path, of a program for the native backend.")
-            with self._lock:
-                save_code([self._runnable(self.sizes)], code_path(file))
+            save_code([self.runnable()], code_path(file))
+
+    @property
+    def unused(self) -> list[int]:
+        """The numbers of the inputs on which no result depends."""
+        used = {number for number, name in self._data["slots"] if not name}
+        return [number for number in range(len(self._data["arguments"])) if number not in used]
 
     @functools.cached_property
     def _text(self) -> str:

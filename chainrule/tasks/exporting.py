@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,11 +36,19 @@ class Leaving(NamedTuple):
 
 
 class Format(NamedTuple):
-    """A format: what it is, the end of its files' names ("" for a folder), and what writes it to a path."""
+    """A format.
+
+    Attributes:
+        what: it is, in a few words.
+        ending: of its files' names, or of folders'.
+        write: to a path.
+        fixed: it is for one size of batches only: one sample, unless told otherwise.
+    """
 
     what: str
     ending: str
     write: Callable[[Leaving, Path], object]
+    fixed: bool = False
 
 
 def _write_program(leaving: Leaving, path: Path) -> None:
@@ -50,10 +59,19 @@ def _write_weights(leaving: Leaving, path: Path) -> None:
     save_weights(leaving.model, path)
 
 
+def _write_c_library(leaving: Leaving, path: Path) -> None:
+    from chainrule.portable.c_library import write_c_library
+
+    name = re.sub(r"\W", "_", leaving.name, flags=re.ASCII)
+    name = name if name[:1].isalpha() else f"model_{name}"
+    write_c_library(export_program(leaving.model, leaving.inputs), path, name)
+
+
 #: All formats by name. A new one is a line here.
 FORMATS: dict[str, Format] = {
     "program": Format("graph and weights, for chainrule.load_program", ".program", _write_program),
     "safetensors": Format("the weights alone, for any program", ".safetensors", _write_weights),
+    "c-library": Format("header, static library and example for C", "-c", _write_c_library, fixed=True),
 }
 
 
@@ -62,7 +80,7 @@ def find_format(name: str) -> Format:
 
     >>> find_format("pickle")
     Traceback (most recent call last):
-    ValueError: there is no format 'pickle'; there are program, safetensors...
+    ValueError: there is no format 'pickle'; there are program, safetensors, c-library.
     """
     if name not in FORMATS:
         raise ValueError(f"there is no format {name!r}; there are {', '.join(FORMATS)}.")
