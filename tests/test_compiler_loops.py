@@ -240,3 +240,63 @@ def test_random_numbers_in_the_body(longest: int, backend: str, nested: bool, mo
         chainrule.manual_seed(2)
         outcomes.append([run(*arguments) for _ in range(3)])
     same(*outcomes)
+
+
+def kernels(step: Any) -> tuple[list[str], list[str]]:
+    """The lines of `explain()` before a program's first loop, and those of its body."""
+    lines = step.explain().splitlines()[1:]
+    begin = next(i for i, line in enumerate(lines) if line.endswith(" times"))
+    end = next(i for i, line in enumerate(lines) if line.endswith("and again"))
+    return lines[:begin], lines[begin + 1 : end]
+
+
+def test_what_never_changes_is_computed_before_the_loop() -> None:
+    step = chainrule.compile(
+        lambda h, w, xs: chainrule.scan(lambda h, x: (h * (w * 2).exp() + x, h), h, xs)[0],
+    )
+    h, w, xs = drawn(5), drawn(5), drawn(7, 5)
+    expected = h.numpy()
+    for x in xs.numpy():
+        expected = expected * np.exp(w.numpy() * 2) + x
+    np.testing.assert_allclose(step(h, w, xs).numpy(), expected, rtol=1e-12)
+    before, body = kernels(step)
+    assert any("Exp" in line for line in before)
+    assert not any("Exp" in line for line in body)
+
+
+def test_an_lstms_loops_do_nothing_beside_products_and_cells() -> None:
+    """Forward the product and the cell, and copies of what the gradient needs; backward a cell and a product."""
+    lstm = nn.LSTM(8, 32, batch_first=True)
+    optimiser = chainrule.optim.SGD(lstm.parameters(), lr=0.1)
+
+    @chainrule.compile
+    def step(x: Any) -> Any:
+        optimiser.zero_grad()
+        loss = lstm(x)[0].square().mean()
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    step(chainrule.randn(16, 6, 8))
+    _, forward = kernels(step)
+    lines = step.explain().splitlines()
+    again = next(i for i, line in enumerate(lines) if line.endswith("and again"))
+    backward = lines[again + 1 :]
+    begin = next(i for i, line in enumerate(backward) if line.endswith(" times"))
+    end = next(i for i, line in enumerate(backward) if line.endswith("and again"))
+    computing = [line for line in forward if " copy" not in line]
+    assert len(computing) == 2 and sum("product" in line for line in computing) == 1
+    assert len(backward[begin + 1 : end]) == 2
+
+
+def test_a_kernel_of_much_work_is_shared_out() -> None:
+    """A part is made of work, not of entries: tanh takes longer than an addition."""
+
+    def parts(f: Any) -> int:
+        step = chainrule.compile(f)
+        step(chainrule.ones(32, 256))
+        (call,) = step.program.executable.calls
+        return int(call.parts)
+
+    assert parts(lambda x: x + 1) == 1
+    assert parts(lambda x: ((x.tanh() * x).tanh() + x).tanh()) > 1

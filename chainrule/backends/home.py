@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.memory import SLACK, aligned, ordered_strides
+from chainrule.backends.memory import SLACK, address_of, aligned, ordered_strides
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.value import Array, DataType, Shape, Value
 
@@ -57,7 +57,7 @@ class Home:
         memory = aligned(size + SLACK)
         entries = memory[:size].view(self.dtype)
         self.array = np.ndarray(self.shape, self.dtype, entries, 0, [s * self.dtype.itemsize for s in self.strides])
-        self.address = self.array.ctypes.data
+        self.address = address_of(self.array)
         self.value = None
         # Every view of the array refers to the memory at the bottom, so its count tells who looks.
         self.owner = memory.base

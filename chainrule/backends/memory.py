@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,23 @@ CROWDED = 2048
 def aligned(size: int, alignment: int = ALIGNMENT) -> np.ndarray[Any, Any]:
     """So many zero bytes, beginning at a multiple of the alignment."""
     memory = np.zeros(size + alignment, np.uint8)
-    start = -memory.ctypes.data % alignment
+    start = -address_of(memory) % alignment
     return memory[start : start + size]
+
+
+def address_of(array: np.ndarray[Any, Any]) -> int:
+    """Where the entries begin. `array.ctypes.data` says the same and takes four times as long."""
+    try:
+        return ctypes.addressof(_one_byte(array))
+    except (
+        BufferError,
+        TypeError,
+        ValueError,
+    ):  # it cannot be written to, has no entries, or lies in no order that it knows
+        return int(array.ctypes.data)
+
+
+_one_byte: Any = ctypes.c_char.from_buffer
 
 
 def ordered_strides(shape: Shape, order: Sequence[int], itemsize: int = 0) -> tuple[Shape, int]:

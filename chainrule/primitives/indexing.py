@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import IndexRangeError, ShapeError
+from chainrule.primitives.constants import constant
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
@@ -150,6 +151,17 @@ class IndexAdd(Primitive):
     @staticmethod
     def grad_y(g: Tensor, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
         return Index.apply(g, *places, key=key)
+
+
+def add_along(x: Tensor, axis: int, places: Tensor, y: Tensor) -> Tensor:
+    """x with each entry of y added where its place along one axis says; along the others it stands where it goes.
+
+    For places that an operation has found itself: `scatter_add` looks first whether there are such places.
+    """
+    shape = places.shape
+    counts = [np.arange(n).reshape((-1,) + (1,) * (len(shape) - d - 1)) for d, n in enumerate(shape)]
+    walks = [places if d == axis % len(shape) else constant(count) for d, count in enumerate(counts)]
+    return IndexAdd.apply(x, y, *walks, key=(ARRAY,) * len(shape))
 
 
 def _add_rows(z: Array, y: Array, places: Array) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.primitives.constants import constant
 from chainrule.primitives.contraction import offsets, window_count
+from chainrule.primitives.indexing import add_along
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
 
@@ -185,4 +186,4 @@ class MaxPool(Primitive):
     def grad_x(g_values: Tensor, x_shape: Shape, indices: Tensor) -> Tensor:
         flat = constant(np.zeros((*x_shape[:2], math.prod(x_shape[2:])), g_values.dtype.numpy))
         places = indices.reshape(*x_shape[:2], math.prod(indices.shape[2:]))
-        return flat.scatter_add(2, places, g_values.reshape(places.shape)).reshape(x_shape)
+        return add_along(flat, 2, places, g_values.reshape(places.shape)).reshape(x_shape)

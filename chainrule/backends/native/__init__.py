@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.home import Home
-from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.memory import SLACK, address_of, aligned
 from chainrule.backends.native.bounds import check_bounds
 from chainrule.backends.native.executable import Executable, describe, padded_copy
 from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
@@ -113,7 +113,7 @@ class Native:
             if slot is not None:
                 array = _readable(array)
                 keep.append(array)
-                bases[slot] = array.ctypes.data
+                bases[slot] = address_of(array)
         if self.executable.bound is not self.addresses:  # the code has last run on other cells, or never
             self.executable.bound = self.addresses = [0] * len(self.bound)
         addresses = self.addresses
@@ -125,7 +125,7 @@ class Native:
             memory = aligned(view.buffer.bytes + SLACK)
             fresh.append(np.ndarray(view.shape, view.dtype, memory))
             if slot is not None:
-                bases[slot] = memory.ctypes.data
+                bases[slot] = address_of(memory)
         self.executable.run()
         return fresh
 
@@ -154,7 +154,7 @@ def _view(home: Home, slot: Slot) -> View:
 def _readable(array: Array) -> Array:
     """The entries row by row; copied if reading a vector beyond the end could leave the memory page."""
     array = np.ascontiguousarray(array)
-    end = array.ctypes.data + array.nbytes
+    end = address_of(array) + array.nbytes
     return array if -end % 4096 >= 128 else padded_copy(array)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.backends.native.emitting.structure import structure
 from chainrule.backends.native.emitting.values import Values
-from chainrule.backends.native.emitting.walk import BUNDLED, PART, PIECE, WAYS
+from chainrule.backends.native.emitting.walk import BUNDLED, PIECE, WAYS, entries_of_a_part
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Node, Operand
@@ -111,10 +111,12 @@ class Emitter(Values):
         depth = self._depth()
         if 0 in (total, width):
             return 1, 1, (0, 0)
-        if width * depth >= 2 * PART and self.strip:
-            columns = max(64, PART // max(depth, 1) // 64 * 64)
+        few = entries_of_a_part(self.nest)
+        pieces = round(width * depth / few)
+        if pieces > 1 and self.strip:
+            columns = max(64, -(-width // (64 * pieces)) * 64)
             return 1, columns, (total, -(-width // columns))
-        each = max(1, PART // max(width * depth, 1))
+        each = max(1, round(total / max(1, math.ceil(total * width * depth / few))))
         return each, width, (-(-total // each), 1)
 
     def _depth(self) -> int:

@@ -8,8 +8,16 @@ from typing import NamedTuple
 
 from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node, Operand
 
-#: A part of a nest takes about so many entries: enough to make starting it cheap, few enough to share out.
+#: A part of a nest takes about so many entries, each of little work: enough to make starting it cheap, few enough to
+#: share out.
 PART = 2**14
+#: What counts as little work at an entry; and what takes longer than an addition or reading an entry, about how much.
+LITTLE = 8
+LONGER = {
+    "Divide": 4, "Sqrt": 4, "Rsqrt": 8, "FloorDivide": 8, "Remainder": 8, "Exp": 12, "Log": 16, "Tanh": 16, "Erf": 20,
+    "Expm1": 16, "Log1p": 20, "Power": 40, "Sin": 64, "Cos": 64, "Arcsin": 64, "Arctan": 64, "Arctan2": 64,
+    "constant": 0, "term": 8,
+}  # fmt: skip
 #: So many sums go side by side where a loop does little else.
 WAYS = 4
 #: The axis that counts the pieces of a split reduction.
@@ -31,6 +39,13 @@ class Shape(NamedTuple):
     outer: tuple[int, ...]
     reduced: tuple[int, ...]
     vector: int | None
+
+
+def entries_of_a_part(nest: Nest) -> int:
+    """About how many entries are work for one part: fewer where much is done with each."""
+    work = sum(LONGER.get(node.op, 1) for node in nest.nodes) + len(nest.stores)
+    work += sum(LONGER["term"] * len(operand.terms) for operand in nest.operands())
+    return PART // max(1, work // LITTLE)
 
 
 def walk(nest: Nest) -> Shape:

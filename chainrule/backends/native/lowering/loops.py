@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest
+from chainrule.backends.native.lowering.rules import RULES
 from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.backends.native.plan import does_something, scheduled
 from chainrule.primitives.value import Symbol
@@ -79,10 +80,12 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> bool:
     """A scan as a loop; False if an operation of its body has no native code."""
     p = e.parameters
     carries, sequences, length = p["carries"], p["sequences"], p["length"]
+    body, constants = _taken_out(at, body, carries + sequences, e.inputs[carries + sequences :])
     first, way = (length - 1, -1) if p["reverse"] else (0, 1)
     given: dict[Symbol, Any] = {}
     moving: list[Moving] = []
-    for symbol, x in zip(body.inputs[carries:], e.inputs[carries:], strict=True):
+    outside = [*e.inputs[carries : carries + sequences], *constants]
+    for symbol, x in zip(body.inputs[carries:], outside, strict=True):
         place = at.place(x)
         if isinstance(place, Constant):
             given[symbol] = place._replace(shape=tuple(symbol.shape))
@@ -118,6 +121,33 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> bool:
     groups, when = scheduled([group for group in inner.groups if does_something(group)])
     _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
     return True
+
+
+def _taken_out(at: Lowering, body: Graph, changing: int, constants: Sequence[Any]) -> tuple[Graph, list[Any]]:
+    """What follows from a loop's constants alone is computed once, before it: the body without it, with more constants.
+
+    `changing`: how many of the body's inputs are another value each time.
+    """
+    known = dict(zip(body.inputs[changing:], constants, strict=True))
+    rest = []
+    for equation in body.equations:
+        if equation.primitive.checks or any(isinstance(x, Symbol) and x not in known for x in equation.inputs):
+            rest.append(equation)
+        else:
+            path = at.path
+            at.run([copied(equation, known)], RULES)
+            at.path = path
+    used = {x for equation in rest for x in equation.inputs} | {x for x in body.outputs if isinstance(x, Symbol)}
+    kept = [x for x in known if x in used]
+    return Graph([*body.inputs[:changing], *kept], rest, body.outputs), [known[x] for x in kept]
+
+
+def copied(equation: Equation, known: dict[Any, Any]) -> Equation:
+    """The equation with what is known put in: new symbols for its results, which are known then."""
+    inputs = tuple(known.get(x, x) if isinstance(x, Symbol) else x for x in equation.inputs)
+    outputs = tuple(Symbol(x.shape, x.dtype) for x in equation.outputs)
+    known.update(zip(equation.outputs, outputs, strict=True))
+    return equation._replace(inputs=inputs, outputs=outputs)
 
 
 def _moving(view: View, first: int, way: int) -> tuple[View, Moving]:

@@ -303,8 +303,10 @@ def lower_Concatenate(at: Lowering, e: Equation) -> bool:
             order = sorted(dims, key=lambda d: -abs(place.view.strides[d]))
             break
     halo = at.halos.get(z, ())
-    view = at.allocate(z.shape, z.dtype, dims, image_order(z.shape) if any(halo) else order, halo)
-    start = 0
+    home = at.homes.get(z)
+    if home is None or any(halo) or at.writers.get(home.buffer):
+        home = at.allocate(z.shape, z.dtype, dims, image_order(z.shape) if any(halo) else order, halo)
+    view, start = home, 0
     for x in e.inputs:
         stop = start + x.shape[axis]
         at.into(x, view.index((*(Range(None, None, None),) * axis, Range(start, stop, None))), apart=True)

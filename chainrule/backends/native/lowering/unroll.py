@@ -18,7 +18,7 @@ from typing import Any
 
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Inside, Memory
-from chainrule.backends.native.lowering.loops import lower_loop
+from chainrule.backends.native.lowering.loops import copied, lower_loop
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.views import View
 from chainrule.backends.passes.simplify import simplify
@@ -56,7 +56,7 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
     for t in reversed(range(length)) if p["reverse"] else range(length):
         here = [_row(at, view, t) for view in rows]
         known = dict(zip(body.inputs, [*carry, *here, *constants], strict=True))
-        copies = [_copied(equation, known) for equation in equations]
+        copies = [copied(equation, known) for equation in equations]
         results = [known.get(x, x) if isinstance(x, Symbol) else x for x in ends]
         carry = results[:carries]
         ends_here = [(x, stack.index((t,))) for stack, x in zip(stacks, results[carries:], strict=True)]
@@ -96,11 +96,3 @@ def _stack(at: Lowering, symbol: Symbol) -> View:
     """Memory for what all steps give, step after step."""
     dims = list(range(len(symbol.shape)))
     return at.allocate(symbol.shape, symbol.dtype, dims, dims, ())
-
-
-def _copied(equation: Equation, known: dict[Any, Any]) -> Equation:
-    """The equation for one step: new symbols for its results."""
-    inputs = tuple(known.get(x, x) if isinstance(x, Symbol) else x for x in equation.inputs)
-    outputs = tuple(Symbol(x.shape, x.dtype) for x in equation.outputs)
-    known.update(zip(equation.outputs, outputs, strict=True))
-    return equation._replace(inputs=inputs, outputs=outputs)

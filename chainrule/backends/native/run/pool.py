@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.memory import aligned
+from chainrule.backends.memory import address_of, aligned
 from chainrule.backends.native.run.driver import FIELDS, POOL_WORDS, driver_text
 from chainrule.backends.native.run.machine import Library, compile_text, llvm
 
@@ -79,20 +79,20 @@ class Pool:
         while len(self.workers) < threads - 1:
             self._hire()
         words[field["threads"]], words[field["count"]] = threads, stop - start
-        words[field["table"]] = table.ctypes.data + 64 * start
-        words[field["bases"]], words[field["shares"]] = bases.ctypes.data, self.shares.ctypes.data
-        words[field["scratch"]], words[field["scratch_bytes"]] = self.scratch.ctypes.data, scratch
-        words[field["profile"]] = 0 if profile is None else profile[start:].ctypes.data
+        words[field["table"]] = address_of(table) + 64 * start
+        words[field["bases"]], words[field["shares"]] = address_of(bases), address_of(self.shares)
+        words[field["scratch"]], words[field["scratch_bytes"]] = address_of(self.scratch), scratch
+        words[field["profile"]] = 0 if profile is None else address_of(profile[start:])
         words[field["profile_words"]] = 0 if profile is None else profile.shape[1]
         words[field["bases_count"]] = len(bases)
-        _driver()[1](words.ctypes.data)
+        _driver()[1](address_of(words))
 
     def _hire(self) -> None:
         serve, number = _driver()[2], len(self.workers) + 1
         seen = int(self.words[FIELDS["job"]]) & 0xFFFFFFFF
         seen -= (seen >> 31) << 32
         worker = threading.Thread(
-            target=serve, args=(self.words.ctypes.data, number, seen), name=f"chainrule-{number}", daemon=True
+            target=serve, args=(address_of(self.words), number, seen), name=f"chainrule-{number}", daemon=True
         )
         worker.start()
         self.workers.append(worker)
@@ -104,7 +104,7 @@ class Pool:
         self.words[FIELDS["shut"]] = 1
         table = aligned(64)
         self.words[FIELDS["threads"]] = 1  # nobody but the caller takes part in what wakes them
-        _wake(self.words.ctypes.data + 8 * FIELDS["job"])
+        _wake(address_of(self.words) + 8 * FIELDS["job"])
         for worker in self.workers:
             worker.join(timeout=5)
         self.workers.clear()
