@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import rl
+from chainrule import nn, rl
 from chainrule.errors import CheckpointError
 from chainrule.rl.deep.rollout import Rollout, advantages
 
@@ -164,6 +164,48 @@ def test_the_squashed_density_integrates_to_one() -> None:
     actions, logs = (part.detach().numpy() for part in policy.draw(chainrule.zeros(4001, 1), noise))
     inside = abs(actions[:, 0]) < 1 - 1e-5
     assert np.trapezoid(np.exp(logs[inside]), actions[inside, 0]) == pytest.approx(1, abs=0.02)
+
+
+GLANCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "dqn": ("dqn", {}), "duelling": ("dqn", {"duelling": True, "hidden": (16, 8)}), "choices": ("ppo", {}),
+    "vectors": ("ppo", {"world": "pendulum"}), "squashed": ("sac", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "more"), GLANCES.values(), ids=GLANCES)
+def test_a_glance_is_what_the_network_says_before_and_after_learning(name: str, more: dict[str, Any]) -> None:
+    found = agent(name, **more, compile=True)
+    network = found.online if name == "dqn" else found.policy
+    glance = network.glance()
+    rows = np.random.default_rng(0).normal(size=(7, found.sight.size)).astype(np.float32)
+    other = agent(name, **more, seed=9)
+
+    def check() -> None:
+        expected, seen = network(chainrule.as_tensor(rows)), glance(rows)
+        if isinstance(seen, tuple):
+            for a, b in zip(seen, expected, strict=True):
+                np.testing.assert_allclose(a, b.detach().numpy(), rtol=1e-5, atol=1e-6)
+            return
+        if name == "ppo":  # scores: the same policy, up to a number for each row
+            seen = seen - np.log(np.exp(seen).sum(1, keepdims=True))
+        np.testing.assert_allclose(seen, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+    check()
+    before = glance(rows)
+    while found.updates < 3:
+        found.advance()
+    check()
+    assert not np.array_equal(before[0], glance(rows)[0])
+    found.load_weights(other.weights())
+    check()
+
+
+def test_a_glance_at_layers_it_does_not_know_is_refused() -> None:
+    from chainrule.rl.deep.glance import glance
+
+    for layer in (nn.GELU(), nn.Linear(2, 2, bias=False), nn.Dropout()):
+        with pytest.raises(TypeError, match=r"knows Linear with a bias, ReLU and Tanh; the network has"):
+            glance([nn.Linear(2, 2), layer])
 
 
 @pytest.mark.parametrize("name", ["double", "duelling", "prioritised"])

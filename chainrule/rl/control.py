@@ -96,10 +96,10 @@ class ControlEnvironments(VectorEnvironment):
         self.state, rewards, terminated = self.physics.advance(self.state, given)
         self.steps += 1
         truncated = ~terminated & (self.steps >= self.max_steps)
-        over, seen = terminated | truncated, self.physics.observe(self.state)
+        over, seen = np.flatnonzero(terminated | truncated), self.physics.observe(self.state)
         info = {"final_obs": seen}
-        if over.any():
-            self.state[over] = self.physics.draw(int(over.sum()), self.random, {})
+        if len(over):
+            self.state[over] = self.physics.draw(len(over), self.random, {})
             self.steps[over] = 0
             seen = self.physics.observe(self.state)
         return seen, rewards, terminated, truncated, info

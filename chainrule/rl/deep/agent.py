@@ -99,15 +99,21 @@ class Agent:
         self.steps += len(rewards)
         self._returns += rewards
         self._lengths += 1
-        over = terminated | truncated
-        self.terminated += int(terminated.sum())
-        self.cut_off += int((truncated & ~terminated).sum())
         self.largest_reward = max(self.largest_reward, float(abs(rewards).max()))
-        for i in np.flatnonzero(over):
+        over = np.flatnonzero(terminated | truncated)
+        last = self.seen
+        if len(over):
+            last = self.sight(info["final_obs"])
+            self._close_episodes(over, terminated)
+        return rewards.astype(np.float32), terminated, truncated, last
+
+    def _close_episodes(self, over: Array, terminated: Array) -> None:
+        ended = np.count_nonzero(terminated)
+        self.terminated += ended
+        self.cut_off += len(over) - ended
+        for i in over.tolist():
             self.finished.append((self.steps, float(self._returns[i]), int(self._lengths[i])))
         self._returns[over], self._lengths[over] = 0.0, 0
-        last = self.sight(info["final_obs"]) if over.any() else self.seen
-        return rewards.astype(np.float32), terminated, truncated, last
 
     def to_world(self, actions: Array) -> Array:
         """Vectors in [−1, 1] (others are clipped) to the environment's bounds."""

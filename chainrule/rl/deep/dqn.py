@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import nn, optim
 from chainrule.autodiff.mode import no_grad
 from chainrule.functions.creation import as_tensor
-from chainrule.rl.deep.agent import Agent, look
+from chainrule.rl.deep.agent import Agent
 from chainrule.rl.deep.networks import QNetwork
 from chainrule.rl.deep.replay import PrioritisedReplay, Replay
 from chainrule.rl.episode import Array
@@ -91,7 +91,7 @@ class DQN(Agent):
         self.optimizer = optim.Adam(self.online.parameters(), lr=s.learning_rate)
         kind = PrioritisedReplay if s.prioritised else Replay
         self.memory: Any = kind(s.memory, self.sight.size, (), np.int64)
-        self.values = look(self.ready(self.online))
+        self.values = self.online.glance()
         self._learn = self.ready(learning_step(self.online, self.target, self.optimizer, s))
 
     def parts(self) -> dict[str, Any]:

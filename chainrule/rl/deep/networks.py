@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from chainrule import nn
 from chainrule.distributions import Categorical, Normal
 from chainrule.functions.creation import full
 from chainrule.functions.elementwise import exp
+from chainrule.rl.deep.glance import glance
 from chainrule.rl.episode import Array
 from chainrule.tensor import Parameter, Tensor
 
@@ -65,6 +66,19 @@ class QNetwork(nn.Module):
         advantage = self.advantage(seen)
         return self.value(seen) + advantage - advantage.mean(1, keepdim=True)
 
+    def glance(self) -> Callable[[Array], Array]:
+        """`forward` for a few rows of arrays, see `glance`."""
+        if not self.duelling:
+            return glance(self.values)
+        torso, value, advantage = glance(self.torso), glance([self.value]), glance([self.advantage])
+
+        def look(rows: Array) -> Array:
+            seen = torso(rows)
+            b = advantage(seen)
+            return np.asarray(value(seen) + b - b.mean(1, keepdims=True))
+
+        return look
+
 
 class Choices(nn.Module):
     """A policy over A choices: π(a|s) = softmax of A scores."""
@@ -85,6 +99,10 @@ class Choices(nn.Module):
         """log π(a|s) of actions (N,) and the entropy −Σ π·log π, both (N,)."""
         policy = self.distribution(observations)
         return policy.log_prob(actions), policy.entropy()
+
+    def glance(self) -> Callable[[Array], Array]:
+        """The scores of a few rows of arrays, log π(a|s) but for a number added to all of a row; see `glance`."""
+        return glance(self.scores)
 
 
 class Gaussian(nn.Module):
@@ -108,9 +126,16 @@ class Gaussian(nn.Module):
         policy = Normal(means, exp(log_std), validate_args=False)
         return policy.log_prob(actions).sum(1), policy.entropy().sum(1)
 
+    def glance(self) -> Callable[[Array], tuple[Array, Array]]:
+        """`forward` for a few rows of arrays, see `glance`."""
+        means, log_std = glance(self.means), self.log_std
+        return lambda rows: (means(rows), log_std.value.array)
+
 
 def gumbel_choice(logs: Array, noise: Array) -> Array:
     """Draw from log-probabilities (N, A): argmax of them plus Gumbel noise −ln(−ln u), u uniform (N, A).
+
+    A number added to all of a row changes nothing, so scores will do.
 
     >>> gumbel_choice(np.log([[0.5, 0.5]]), np.array([[0.2, 0.9]]))
     array([1])

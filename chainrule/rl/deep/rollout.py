@@ -71,7 +71,7 @@ class OnPolicy(Agent):
         self.policy = kind(self.sight.size, s.hidden, self.action_size)
         self.value = perceptron(self.sight.size, s.hidden, 1, nn.Tanh, last_gain=1.0)
         self.optimizer = optim.Adam([*self.policy.parameters(), *self.value.parameters()], lr=s.learning_rate, eps=1e-5)
-        self._policy_of = look(self.ready(self.policy))
+        self._policy_of: Any = self.policy.glance()
         self._values_of = look(self.ready(self.value))
         self._learn = self.ready(self.learning_step())
 
@@ -90,8 +90,8 @@ class OnPolicy(Agent):
 
     def _draw(self, rows: Array, greedy: bool = False) -> Array:
         if self.chooses:
-            logs = self._policy_of(rows)
-            return np.asarray(logs.argmax(1)) if greedy else gumbel_choice(logs, self.random.random(logs.shape))
+            scores = self._policy_of(rows)
+            return np.asarray(scores.argmax(1)) if greedy else gumbel_choice(scores, self.random.random(scores.shape))
         means, log_std = self._policy_of(rows)
         noise = 0.0 if greedy else self.random.standard_normal(means.shape)
         return np.asarray(means + np.exp(log_std) * noise, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from chainrule.functions.creation import as_tensor, zeros
 from chainrule.functions.elementwise import exp
 from chainrule.functions.joining import cat
 from chainrule.random import Generator, randn
-from chainrule.rl.deep.agent import Agent, look
+from chainrule.rl.deep.agent import Agent
+from chainrule.rl.deep.glance import glance
 from chainrule.rl.deep.networks import perceptron
 from chainrule.rl.deep.replay import Replay
 from chainrule.rl.episode import Array
@@ -65,6 +67,16 @@ class SquashedGaussian(nn.Module):
         """Observations (N, D) to means and log-deviations in [−5, 2], (N, K) each."""
         found = self.torso(observations)
         return found[:, : self.actions], clamp(found[:, self.actions :], -5.0, 2.0)
+
+    def glance(self) -> Callable[[Array], tuple[Array, Array]]:
+        """`forward` for a few rows of arrays, see `glance`."""
+        torso, actions = glance(self.torso), self.actions
+
+        def look(rows: Array) -> tuple[Array, Array]:
+            found = torso(rows)
+            return found[:, :actions], np.clip(found[:, actions:], -5.0, 2.0)
+
+        return look
 
     def draw(self, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Actions (N, K) made of standard normal noise (N, K), and their log-probabilities (N,)."""
@@ -122,7 +134,7 @@ class SAC(Agent):
             for module in (self.critics, self.policy, self.temperature)
         ]
         self.memory = Replay(s.memory, self.sight.size, (self.action_size,), np.float32)
-        self._policy_of = look(self.ready(self.policy))
+        self._policy_of = self.policy.glance()
         self._learn = self.ready(
             learning_step(self.policy, self.critics, self.targets, self.temperature, self.optimizers, self.generator, s)
         )

@@ -53,6 +53,11 @@ def _uniform(low: float, high: float, options: Mapping[str, Any]) -> tuple[float
     return low, high
 
 
+def _rows(*columns: Array) -> Array:
+    """Columns (N,) side by side, (N, D)."""
+    return np.array(columns).T.copy()  # np.stack would take longer than the physics of one world
+
+
 class CartPole(Physics):
     """Balance a pole on a cart by pushing it left (0) or right (1); 1 for each step.
 
@@ -83,7 +88,7 @@ class CartPole(Physics):
     def advance(self, state: Array, action: Array) -> Step:
         """Push for one step."""
         x, speed, angle, turning = state.T
-        force = np.where(action == 1, self.push, -self.push)
+        force = self.push * (2.0 * action - 1.0)
         sine, cosine = np.sin(angle), np.cos(angle)
         lever = self.pole_mass * self.half_length
         u = (force + lever * turning**2 * sine) / self.total_mass
@@ -91,8 +96,7 @@ class CartPole(Physics):
             self.half_length * (4 / 3 - self.pole_mass * cosine**2 / self.total_mass)
         )
         rate = u - lever * bend * cosine / self.total_mass
-        following = np.stack([x, speed, angle, turning], 1)
-        following += self.seconds * np.stack([speed, rate, turning, bend], 1)
+        following = state + self.seconds * _rows(speed, rate, turning, bend)
         ended = (abs(following[:, 0]) > self.furthest) | (abs(following[:, 2]) > self.steepest)
         return following, np.ones(len(state)), ended
 
@@ -116,7 +120,7 @@ class MountainCar(Physics):
     def draw(self, count: int, random: np.random.Generator, options: Mapping[str, Any]) -> Array:
         """At rest, uniform in [−0.6, −0.4]."""
         place = random.uniform(*_uniform(-0.6, -0.4, options), count)
-        return np.stack([place, np.zeros(count)], 1)
+        return _rows(place, np.zeros(count))
 
     def advance(self, state: Array, action: Array) -> Step:
         """Drive for one step; the left end is a wall that stops the car."""
@@ -126,7 +130,7 @@ class MountainCar(Physics):
         place = np.clip(place + speed, self.left, self.right)
         speed = np.where((place == self.left) & (speed < 0), 0.0, speed)
         ended = (place >= self.goal) & (speed >= 0)
-        return np.stack([place, speed], 1), np.full(len(state), -1.0), ended
+        return _rows(place, speed), np.full(len(state), -1.0), ended
 
 
 class Pendulum(Physics):
@@ -151,7 +155,7 @@ class Pendulum(Physics):
     def observe(self, state: Array) -> Array:
         """The angle as a point on the circle, and its speed."""
         angle, turning = state.T
-        return np.stack([np.cos(angle), np.sin(angle), turning], 1).astype(np.float32)
+        return _rows(np.cos(angle), np.sin(angle), turning).astype(np.float32)
 
     def advance(self, state: Array, action: Array) -> Step:
         """Turn for one step. A torque beyond ±2 counts as ±2."""
@@ -161,7 +165,7 @@ class Pendulum(Physics):
         cost = from_top**2 + 0.1 * turning**2 + 0.001 * torque**2
         turning = turning + (1.5 * self.gravity * np.sin(angle) + 3.0 * torque) * self.seconds
         turning = np.clip(turning, -self.fastest, self.fastest)
-        return np.stack([angle + turning * self.seconds, turning], 1), -cost, np.zeros(len(state), bool)
+        return _rows(angle + turning * self.seconds, turning), -cost, np.zeros(len(state), bool)
 
 
 class Acrobot(Physics):
@@ -191,8 +195,7 @@ class Acrobot(Physics):
     def observe(self, state: Array) -> Array:
         """Both angles as points on the circle, and the speeds."""
         first, second, *speeds = state.T
-        seen = [np.cos(first), np.sin(first), np.cos(second), np.sin(second), *speeds]
-        return np.stack(seen, 1).astype(np.float32)
+        return _rows(np.cos(first), np.sin(first), np.cos(second), np.sin(second), *speeds).astype(np.float32)
 
     def advance(self, state: Array, action: Array) -> Step:
         """Swing for one step."""
@@ -219,4 +222,4 @@ class Acrobot(Physics):
         phi1 = -0.5 * speed2**2 * sine - speed2 * speed1 * sine + 1.5 * g * np.cos(first - np.pi / 2) + phi2
         bend2 = (torque + d2 / d1 * phi1 - 0.5 * speed1**2 * sine - phi2) / (0.25 + 1 - d2**2 / d1)
         bend1 = -(d2 * bend2 + phi1) / d1
-        return np.stack([speed1, speed2, bend1, bend2], 1)
+        return _rows(speed1, speed2, bend1, bend2)
