@@ -108,7 +108,7 @@ class Agent:
         return rewards.astype(np.float32), terminated, truncated, last
 
     def _close_episodes(self, over: Array, terminated: Array) -> None:
-        ended = np.count_nonzero(terminated)
+        ended = int(np.count_nonzero(terminated))
         self.terminated += ended
         self.cut_off += len(over) - ended
         for i in over.tolist():

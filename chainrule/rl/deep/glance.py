@@ -22,7 +22,7 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[Array], Array]] = {nn.ReLU: _relu,
 
 
 def glance(layers: Iterable[nn.Module]) -> Callable[[Array], Array]:
-    """A function of rows (N, D), float32, that gives what the layers give one after the other, with the weights of then.
+    """A function of rows (N, D), float32, to what the layers give one after the other, with the weights of then.
 
     They are linear layers, ReLU and tanh, as `perceptron` makes them; numbers agree to rounding, hooks are not called.
     Raises TypeError for any other layer.

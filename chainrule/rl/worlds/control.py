@@ -87,7 +87,7 @@ class CartPole(Physics):
 
     def advance(self, state: Array, action: Array) -> Step:
         """Push for one step."""
-        x, speed, angle, turning = state.T
+        _, speed, angle, turning = state.T
         force = self.push * (2.0 * action - 1.0)
         sine, cosine = np.sin(angle), np.cos(angle)
         lever = self.pole_mass * self.half_length
