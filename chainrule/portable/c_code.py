@@ -7,6 +7,7 @@ caller in which everything lies that is written to, so calls may run at the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ def module_for(native: Native, name: str) -> Library:
     if size > MOST_BYTES:
         raise TraceError(f"the weights have {size / 2**20:.0f} MiB; a C library may have {MOST_BYTES / 2**20:.0f}.")
     data, space = Data(), Workspace()
-    entry = _entry(native, name, data, space)
+    entry = _Entry(native, name, data, space).text  # first: it fills the data and the workspace
     parts = [_declarations(executable), *_functions(executable), _numbers(executable), _table(executable), data.text()]
     return Library("\n".join([*parts, entry]), space.size, [str(CheckError(p)) for p in executable.builder.checks])
 
@@ -145,65 +146,90 @@ def _table(executable: Executable) -> str:
 # ------------------------------------------------------------------------------------ the entry
 
 
-def _entry(native: Native, name: str, data: Data, space: Workspace) -> str:
-    """The function that lays the workspace out, brings the inputs in, runs, and takes the results out."""
-    executable = native.executable
-    symbols = arguments_of(native)
-    arguments = [("ptr", "%workspace"), *(("ptr", f"%x{i}") for i in range(len(symbols)))]
-    arguments += [("ptr", f"%y{i}") for i in range(len(native.made))]
-    code = Code("i32", f"{name}_in", arguments)
-    at = {what: space.room(size) for what, size in _sizes(executable).items()}
+class _Entry:
+    """The function that lays the workspace out, brings the inputs in, runs, and takes the results out.
 
-    def place(offset: int) -> str:
-        return code.at("%workspace", "i8", str(offset))
+    Attributes:
+        code: the function as it is written.
+        text: when it is.
+    """
 
-    def put(address: str, value: str) -> None:
-        code.store("i64", value, address)
+    def __init__(self, native: Native, name: str, data: Data, space: Workspace) -> None:
+        self.native, self.executable, self.data, self.space = native, native.executable, data, space
+        self.symbols = arguments_of(native)
+        arguments = [("ptr", "%workspace"), *(("ptr", f"%x{i}") for i in range(len(self.symbols)))]
+        arguments += [("ptr", f"%y{i}") for i in range(len(native.made))]
+        self.code = Code("i32", f"{name}_in", arguments)
+        self.at = {what: space.room(size) for what, size in _sizes(self.executable).items()}
+        _fill(self.code, "%workspace", self.at["shares"])  # the pool's words, the status and the addresses begin as 0
+        self._bind_constants()
+        self._bring_in()
+        results = self._room_for_results()
+        self._run()
+        self._answer(results)
+        space.size += SLACK
+        self.text = self.code.text()
 
-    def whole(pointer: str) -> str:
-        return code.op(f"ptrtoint ptr {pointer} to i64")
+    def _place(self, offset: int) -> str:
+        return self.code.at("%workspace", "i8", str(offset))
 
-    _fill(code, "%workspace", at["shares"])  # the pool's words, the status and the addresses begin as 0
-    bases = place(at["bases"])
+    def _whole(self, pointer: str) -> str:
+        return self.code.op(f"ptrtoint ptr {pointer} to i64")
 
-    def base(slot: int, pointer: str) -> None:
-        put(code.at(bases, "i64", str(slot)), whole(pointer))
+    def _bind(self, slot: int, pointer: str) -> None:
+        bases = self._place(self.at["bases"])
+        self.code.store("i64", self._whole(pointer), self.code.at(bases, "i64", str(slot)))
 
-    base(0, place(at["status"]))
-    base(1, place(at["arena"]))
-    for buffer, slot in executable.slots.items():
-        if isinstance(buffer.origin, np.ndarray):
-            base(slot, code.at("@data", "i8", str(data.add(buffer.origin.tobytes()))))
-    for home, slot in native.bound:
-        base(slot, code.at("@data", "i8", str(data.add(_entries(home)))))
-    for i, (symbol, slot) in enumerate(zip(symbols, _given_slots(native), strict=True)):
-        if slot is not None:
-            bytes_ = symbol.size * symbol.dtype.itemsize
-            copy = place(space.room(bytes_ + SLACK))
-            _copy(code, copy, f"%x{i}", bytes_)
-            base(slot, copy)
-    results = []
-    for i, (view, slot) in enumerate(native.made):
-        if slot is not None:
-            room = place(space.room(view.buffer.bytes + SLACK))
-            base(slot, room)
-            results.append((f"%y{i}", room, int(np.prod(view.shape, dtype=np.int64)) * view.dtype.itemsize))
-    pool = place(at["pool"])
-    words = {
-        "threads": "1", "count": str(len(executable.calls)), "table": whole("@table"), "bases": whole(bases),
-        "shares": whole(place(at["shares"])), "scratch": whole(place(at["scratch"])),
-        "scratch_bytes": str(executable.scratch), "bases_count": str(len(executable.bases)),
-    }  # fmt: skip
-    for field, value in words.items():
-        put(code.at(pool, "i64", str(FIELDS[field])), value)
-    code.do(f"call void @run(ptr {pool})")
-    status = code.op(f"trunc i64 {code.load('i64', place(at['status']))} to i32")
-    with code.when(code.op(f"icmp eq i32 {status}, 0")):
-        for target, room, bytes_ in results:
-            _copy(code, target, room, bytes_)
-    code.do(f"ret i32 {status}")
-    space.size += SLACK
-    return code.text()
+    def _bind_constants(self) -> None:
+        """The status, the working memory, constants and weights."""
+        self._bind(0, self._place(self.at["status"]))
+        self._bind(1, self._place(self.at["arena"]))
+        pieces = [(s, b.origin.tobytes()) for b, s in self.executable.slots.items() if isinstance(b.origin, np.ndarray)]
+        pieces += [(slot, _entries(home)) for home, slot in self.native.bound]
+        for slot, content in pieces:
+            self._bind(slot, self.code.at("@data", "i8", str(self.data.add(content))))
+
+    def _bring_in(self) -> None:
+        """Copies of the inputs, as kernels may read beyond an end."""
+        for i, (symbol, slot) in enumerate(zip(self.symbols, _given_slots(self.native), strict=True)):
+            if slot is not None:
+                size = symbol.size * symbol.dtype.itemsize
+                copy = self._place(self.space.room(size + SLACK))
+                _copy(self.code, copy, f"%x{i}", size)
+                self._bind(slot, copy)
+
+    def _room_for_results(self) -> list[tuple[str, str, int]]:
+        """Whom each result is for, where it is made, and its bytes."""
+        results = []
+        for i, (view, slot) in enumerate(self.native.made):
+            if slot is not None:
+                room = self._place(self.space.room(view.buffer.bytes + SLACK))
+                self._bind(slot, room)
+                results.append((f"%y{i}", room, math.prod(view.shape) * view.dtype.itemsize))
+        return results
+
+    def _run(self) -> None:
+        """Hand the table to the driver."""
+        code, executable = self.code, self.executable
+        pool = self._place(self.at["pool"])
+        words = {
+            "threads": "1", "count": str(len(executable.calls)), "table": self._whole("@table"),
+            "bases": self._whole(self._place(self.at["bases"])), "shares": self._whole(self._place(self.at["shares"])),
+            "scratch": self._whole(self._place(self.at["scratch"])), "scratch_bytes": str(executable.scratch),
+            "bases_count": str(len(executable.bases)),
+        }  # fmt: skip
+        for field, value in words.items():
+            code.store("i64", value, code.at(pool, "i64", str(FIELDS[field])))
+        code.do(f"call void @run(ptr {pool})")
+
+    def _answer(self, results: list[tuple[str, str, int]]) -> None:
+        """The results, unless a check failed."""
+        code = self.code
+        status = code.op(f"trunc i64 {code.load('i64', self._place(self.at['status']))} to i32")
+        with code.when(code.op(f"icmp eq i32 {status}, 0")):
+            for target, room, size in results:
+                _copy(code, target, room, size)
+        code.do(f"ret i32 {status}")
 
 
 def _given_slots(native: Native) -> list[int | None]:
@@ -234,7 +260,7 @@ def _entries(home: Any) -> bytes:
     size = home.size * home.dtype.itemsize
     content = np.zeros(size, np.uint8)
     strides = [s * home.dtype.itemsize for s in home.strides]
-    np.ndarray(home.shape, home.dtype, content, 0, strides)[...] = home.array  # type: ignore[arg-type]
+    np.ndarray(home.shape, home.dtype, content, 0, strides)[...] = home.array
     return content.tobytes()
 
 
