@@ -40,7 +40,7 @@ from chainrule.functions.arithmetic import (
     add as add, addcdiv as addcdiv, addcmul as addcmul, atan2 as atan2, clamp as clamp, clamp_max as clamp_max,
     clamp_min as clamp_min, clip as clip, copysign as copysign, div as div, divide as divide,
     float_power as float_power, floor_divide as floor_divide, fmax as fmax, fmin as fmin, fmod as fmod,
-    heaviside as heaviside, hypot as hypot, ldexp as ldexp, lerp as lerp, logaddexp as logaddexp,
+    heaviside as heaviside, hypot as hypot, lerp as lerp, logaddexp as logaddexp,
     logaddexp2 as logaddexp2, maximum as maximum, minimum as minimum, mul as mul, multiply as multiply, pow as pow,
     remainder as remainder, rsub as rsub, sub as sub, subtract as subtract, true_divide as true_divide,
     xlogy as xlogy,
@@ -73,6 +73,7 @@ from chainrule.functions.elementwise import (
 from chainrule.functions.extremes import (
     amax as amax, amin as amin, aminmax as aminmax, argmax as argmax, argmin as argmin, max as max, min as min,
 )  # fmt: skip
+from chainrule.functions.floating_point import frexp as frexp, ldexp as ldexp, nextafter as nextafter
 from chainrule.functions.gathering import (
     gather as gather, index_add as index_add, index_copy as index_copy, index_fill as index_fill,
     index_select as index_select, scatter as scatter, scatter_add as scatter_add, take as take,
@@ -125,7 +126,8 @@ from chainrule.functions.second_names import (
     ger as ger, greater as greater, greater_equal as greater_equal, is_complex as is_complex,
     is_nonzero as is_nonzero, is_same_size as is_same_size, is_signed as is_signed, isreal as isreal, less as less,
     less_equal as less_equal, not_equal as not_equal, real as real, resolve_conj as resolve_conj,
-    resolve_neg as resolve_neg, row_stack as row_stack, sgn as sgn, vdot as vdot,
+    resolve_neg as resolve_neg, row_stack as row_stack, sgn as sgn, split_with_sizes as split_with_sizes,
+    vdot as vdot,
 )  # fmt: skip
 from chainrule.functions.shape import (
     broadcast_shapes as broadcast_shapes, broadcast_tensors as broadcast_tensors, broadcast_to as broadcast_to,
@@ -193,6 +195,7 @@ with Later(globals()) as _later:
     from chainrule.functions.control import scan as scan
     from chainrule.functions.gamma import digamma as digamma, erfinv as erfinv, lgamma as lgamma, polygamma as polygamma
     from chainrule.functions.incomplete_gamma import igamma as igamma, igammac as igammac
+    from chainrule.functions.gamma import multigammaln as mvlgamma
     from chainrule.functions.linalg import (
         chain_matmul as chain_matmul, cholesky as cholesky, cross as cross, det as det, inverse as inverse,
         logdet as logdet, matrix_exp as matrix_exp, matrix_power as matrix_power, slogdet as slogdet,
@@ -213,7 +216,8 @@ with Later(globals()) as _later:
         clamp_max_ as clamp_max_, clamp_min_ as clamp_min_, clip_ as clip_, cos_ as cos_, cosh_ as cosh_,
         deg2rad_ as deg2rad_, detach_ as detach_, erf_ as erf_, erfc_ as erfc_, exp2_ as exp2_, exp_ as exp_,
         expm1_ as expm1_, fill_ as fill_, fix_ as fix_, floor_ as floor_, frac_ as frac_, gcd_ as gcd_,
-        index_put_ as index_put_, lcm_ as lcm_, ldexp_ as ldexp_, log10_ as log10_, log1p_ as log1p_, log2_ as log2_,
+        i0_ as i0_, index_put_ as index_put_, lcm_ as lcm_, ldexp_ as ldexp_, log10_ as log10_, log1p_ as log1p_,
+        log2_ as log2_,
         log_ as log_, logit_ as logit_, nan_to_num_ as nan_to_num_, neg_ as neg_, negative_ as negative_,
         rad2deg_ as rad2deg_, reciprocal_ as reciprocal_, relu_ as relu_, resize_as_ as resize_as_, round_ as round_,
         rsqrt_ as rsqrt_, sigmoid_ as sigmoid_, sin_ as sin_, sinc_ as sinc_, sinh_ as sinh_, sqrt_ as sqrt_,
@@ -221,6 +225,27 @@ with Later(globals()) as _later:
     )  # fmt: skip
     from chainrule.portable.making import export_program as export_program
     from chainrule.portable.program import load_program as load_program
+    from chainrule.nn.functional import (
+        adaptive_avg_pool1d as adaptive_avg_pool1d, avg_pool1d as avg_pool1d, bilinear as bilinear, celu as celu,
+        celu_ as celu_, channel_shuffle as channel_shuffle, conv1d as conv1d, conv2d as conv2d, conv3d as conv3d,
+        conv_transpose1d as conv_transpose1d, conv_transpose2d as conv_transpose2d,
+        conv_transpose3d as conv_transpose3d, cosine_similarity as cosine_similarity, hardshrink as hardshrink,
+        max_pool1d as max_pool1d, max_pool1d_with_indices as max_pool1d_with_indices, max_pool2d as max_pool2d,
+        max_pool3d as max_pool3d, pairwise_distance as pairwise_distance, pdist as pdist,
+        pixel_shuffle as pixel_shuffle, pixel_unshuffle as pixel_unshuffle, prelu as prelu, rms_norm as rms_norm,
+        rrelu as rrelu, rrelu_ as rrelu_, selu as selu, selu_ as selu_, threshold as threshold,
+        threshold_ as threshold_,
+    )  # fmt: skip
+    from chainrule.nn.operators import (
+        adaptive_max_pool1d as adaptive_max_pool1d, alpha_dropout as alpha_dropout, alpha_dropout_ as alpha_dropout_,
+        batch_norm as batch_norm, binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+        cosine_embedding_loss as cosine_embedding_loss, ctc_loss as ctc_loss, dropout as dropout, dropout_ as dropout_,
+        embedding as embedding, feature_alpha_dropout as feature_alpha_dropout,
+        feature_alpha_dropout_ as feature_alpha_dropout_, group_norm as group_norm,
+        hinge_embedding_loss as hinge_embedding_loss, instance_norm as instance_norm, kl_div as kl_div,
+        layer_norm as layer_norm, margin_ranking_loss as margin_ranking_loss, poisson_nll_loss as poisson_nll_loss,
+        triplet_margin_loss as triplet_margin_loss,
+    )  # fmt: skip
     from chainrule.printing import set_printoptions as set_printoptions
     from chainrule.random import (
         Generator as Generator, bernoulli as bernoulli, binomial as binomial, default_generator as default_generator,

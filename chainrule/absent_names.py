@@ -53,7 +53,6 @@ _REASONS: dict[str, dict[str, str]] = {
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
         _ONE_PROCESS: "is_distributed futures fork wait Future get_num_interop_threads "
         "set_num_interop_threads init_num_threads thread_safe_generator",
-        "use special.multigammaln": "mvlgamma",
         "not there yet; NumPy's fft and scipy.signal work on x.numpy(), without gradients": """
             bartlett_window blackman_window hamming_window hann_window kaiser_window signal""",
         _FOURIER: "fft istft stft",
@@ -73,8 +72,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use from_numpy(np.frombuffer(…))": "frombuffer",
         "use from_numpy(np.memmap(…))": "from_file",
         "use nonzero": "nonzero_static",
-        "use np.frexp on x.numpy()": "frexp",
-        "use np.nextafter on x.numpy()": "nextafter",
         "use chainrule.scan for loops, and where for choices": "cond while_loop",
         "use chainrule.models, or load weights from a file": "package",
         "use compile(step).profile(…) or cProfile": "profiler monitor",
@@ -99,7 +96,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use nn.functional.conv2d and the like": "convolution",
         "use nn.functional.grid_sample": "grid_sampler grid_sampler_2d grid_sampler_3d",
         "use nn.functional.affine_grid": "affine_grid_generator",
-        "use nn.functional.max_pool1d(…, return_indices=True)": "max_pool1d_with_indices",
         "Python's warnings decide": "set_warn_always is_warn_always_enabled",
         "denormal numbers stay what they are": "set_flush_denormal",
         "inference_mode is no_grad here": "is_inference is_inference_mode_enabled",
@@ -146,8 +142,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use nn.functional.hardshrink": "hardshrink",
         "use index_put, scatter or x[…] = …": "index put",
         "use scatter_reduce": "index_reduce index_reduce_",
-        "use np.frexp on x.numpy()": "frexp",
-        "use np.nextafter on x.numpy()": "nextafter nextafter_",
         "use nonzero": "nonzero_static",
         "use narrow(…).clone()": "narrow_copy",
         "use nn.utils.rnn.pad_sequence": "to_padded_tensor",
@@ -297,8 +291,8 @@ def names() -> list[str]:
 def reason(area: str, name: str) -> str:
     """Why a name of PyTorch is not in a part of chainrule, or what to use; "" if nothing is known about it.
 
-    >>> reason("", "conv2d"), reason("nn", "SyncBatchNorm")
-    ('use nn.functional.conv2d', 'for several processes; in one it is BatchNorm')
+    >>> reason("", "elu"), reason("nn", "SyncBatchNorm")
+    ('use nn.functional.elu', 'for several processes; in one it is BatchNorm')
     """
     known = _table(area).get(name) or _modules().get(f"{area}.{name}")
     if known is not None:

@@ -53,7 +53,7 @@ def is_initialized() -> bool:
     return False
 
 
-def is_bf16_supported() -> bool:
+def is_bf16_supported(including_emulation: bool = True) -> bool:
     """False: there is no GPU."""
     return False
 

@@ -18,10 +18,12 @@ AREAS = (
     "", "linalg", "special", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.rnn", "nn.utils.prune",
     "nn.utils.parametrize", "nn.utils.parametrizations", "nn.attention", "optim", "optim.lr_scheduler",
     "optim.swa_utils", "utils.data", "utils.checkpoint", "utils.benchmark", "autograd", "autograd.functional",
-    "autograd.graph", "func", "amp", "backends.cudnn", "hub",
+    "autograd.graph", "func", "amp", "backends.cudnn", "hub", "distributions", "distributions.constraints",
+    "distributions.transforms", "distributions.kl", "sparse", "random", "cuda", "mps", "xpu", "accelerator",
+    "nn.parallel",
 )  # fmt: skip
 
-#: The classes whose methods are compared.
+#: The classes all of whose methods are compared; of all other classes, see `other_classes`, their own.
 CLASSES = (
     "Tensor", "Generator", "nn.Module", "nn.Sequential", "nn.ModuleList", "nn.ModuleDict", "nn.ParameterList",
     "nn.ParameterDict", "nn.Embedding", "nn.Transformer", "nn.MultiheadAttention", "optim.Optimizer",
@@ -30,7 +32,7 @@ CLASSES = (
 )  # fmt: skip
 
 #: How an area's operators begin in PyTorch's schemas.
-_OPERATORS = {"linalg": "linalg_", "special": "special_"}
+_OPERATORS = {"linalg": "linalg_", "special": "special_", "sparse": "_sparse_"}
 
 
 class Pair(NamedTuple):
@@ -85,6 +87,11 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "sparse_csr_tensor": {"+check_invariants": "PyTorch takes it too, outside of the schema"},
     "save": dict.fromkeys(("-pickle_module", "-pickle_protocol"), "nothing is pickled here"),
+    **{
+        name: {"+inplace": "one function with nn.functional's", "-generator": "the operator's, not nn.functional's"}
+        for name in ("celu", "rrelu", "rrelu_", "selu", "threshold")
+    },
+    "max_pool1d_with_indices": {"+return_indices": "one function with nn.functional's"},
     "set_default_dtype": {"+dtype": "only by position there"},
     "swapaxes": dict.fromkeys(("+dim0", "+dim1"), "one function with transpose; PyTorch's words are taken too"),
     "true_divide": {"+rounding_mode": "one function with div"},
@@ -121,6 +128,38 @@ REASONS: dict[str, dict[str, str]] = {
         "-task_spec": "what was measured, in fields of its own here",
         **dict.fromkeys(("+description", "+label", "+num_threads", "+sub_label", "+title"), "instead of task_spec"),
     },
+    **{
+        f"nn.{name}.forward": {"+lengths": "only here: the sequences' lengths, instead of packing them"}
+        for name in ("GRU", "LSTM", "RNN")
+    },
+    "nn.RNNBase.forward": dict.fromkeys(("+hx", "+input", "+lengths"), "there it is not written"),
+    **{
+        f"nn.utils.prune.{name}.apply": {
+            "+importance_scores": "taken there too, behind **kwargs",
+            **dict.fromkeys(("-amount", "-dim", "-mask", "-n"), "taken, behind **kwargs"),
+        }
+        for name in (
+            "CustomFromMask", "Identity", "L1Unstructured", "LnStructured", "RandomStructured", "RandomUnstructured",
+        )
+    },
+    "distributions.Wishart.rsample": {"-max_try_correction": "draws need no correction: they are never singular by design"},
+    "sparse.mm": {
+        "-out": "the result's places are not known before",
+        "+reduce": "PyTorch takes it too, in another form of the operator",
+    },
+    "sparse.softmax": {"-half_to_float": "PyTorch's own machinery", "-out": "a sparse result cannot be written into a place"},
+    "sparse.log_softmax": {"-half_to_float": "PyTorch's own machinery", "-out": "a sparse result cannot be written into a place"},
+    "sparse.addmm": {"-out": "no function of sparse tensors takes it"},
+    "nn.parallel.DistributedDataParallel.join": dict.fromkeys(
+        ("-divide_by_initial_world_size", "-enable", "-throw_on_early_termination"), "taken, behind **kwargs"
+    ),
+    "nn.parallel.DistributedDataParallel": dict.fromkeys(
+        (
+            "-batched_grad_copy", "-bucket_cap_mb_list", "-delay_all_reduce_named_params", "-device_mesh",
+            "-forward_sync_buffers", "-mixed_precision", "-param_to_hook_all_reduce", "-skip_all_reduce_unused_params",
+        ),
+        "about talking to other processes, of which there are none",
+    ),
     "autograd.gradcheck": {"+seed": "only here: of the weights of the outputs"},
     "autograd.gradgradcheck": {"+seed": "only here: of the weights of the outputs"},
     "autograd.graph.GradientEdge": {"-ownership_token": "PyTorch's own machinery"},
@@ -199,20 +238,52 @@ def pairs(area: str) -> Iterator[Pair]:
         method = area in CLASSES
         if method and area != "Tensor" and getattr(theirs, "__objclass__", None) is object:
             continue
-        told = keywords(getattr(importlib.import_module("torch.nn.functional"), f"{name}_with_indices", theirs))
-        names = None if told is None else told[0]
-        if names is None or (not names and open_ended(theirs) and not inspect.isclass(theirs)):
-            names = operator_keywords(_OPERATORS.get(area, "") + name, method) or names
-        if open_ended(mine) and area == "Tensor":  # a method that loads its function when it is called
-            places = (chainrule, chainrule.special, chainrule.linalg, chainrule.sparse.making)
-            plain = {"mvlgamma": "multigammaln"}.get(name, name.rstrip("_"))
-            mine = next(getattr(place, plain) for place in places if hasattr(place, plain))
-        ours = keywords(mine)
-        if names is None or ours is None:
-            continue
-        own = {next(iter(inspect.signature(mine).parameters), "")} if method else set()
-        private = {n for n in names | ours[0] if n.startswith("_")} | ({"self", "cls"} if method else set())
-        yield Pair(f"{area}.{name}".lstrip("."), names - private, ours[0] - private, ours[1] - private - own)
+        pair = _pair(area, name, theirs, mine, method)
+        if pair is not None:
+            yield pair
+
+
+def _pair(area: str, name: str, theirs: Any, mine: Any, method: bool) -> Pair | None:
+    """The keyword names of one function or method; None where one of the frameworks does not tell."""
+    told = keywords(getattr(importlib.import_module("torch.nn.functional"), f"{name}_with_indices", theirs))
+    names = None if told is None else told[0]
+    if names is None or (not names and open_ended(theirs) and not inspect.isclass(theirs)):
+        names = operator_keywords(_OPERATORS.get(area, "") + name, method) or names
+    if open_ended(mine) and area == "Tensor":  # a method that loads its function when it is called
+        places = (chainrule, chainrule.special, chainrule.linalg, chainrule.sparse.making)
+        plain = {"mvlgamma": "multigammaln"}.get(name, name.rstrip("_"))
+        mine = next(getattr(place, plain) for place in places if hasattr(place, plain))
+    ours = keywords(mine)
+    if names is None or ours is None:
+        return None
+    own = {next(iter(inspect.signature(mine).parameters), "")} if method else set()
+    private = {n for n in names | ours[0] if n.startswith("_")} | ({"self", "cls"} if method else set())
+    return Pair(f"{area}.{name}".lstrip("."), names - private, ours[0] - private, ours[1] - private - own)
+
+
+def other_classes() -> Iterator[tuple[str, list[Pair]]]:
+    """Every public class that both have besides `CLASSES`, with the methods that it defines itself."""
+    torch: Any = importlib.import_module("torch")
+    seen = set()
+    for area in AREAS:
+        for name, theirs, mine in _members(area):
+            full = f"{area}.{name}".lstrip(".")
+            if inspect.isclass(theirs) and inspect.isclass(mine) and theirs not in seen and full not in CLASSES:
+                seen.add(theirs)
+                if not issubclass(theirs, torch.Tensor):
+                    yield full, [pair for pair in _own_methods(full, theirs, mine) if pair is not None]
+
+
+def _own_methods(full: str, theirs: type, mine: type) -> Iterator[Pair | None]:
+    for name in vars(theirs):
+        one, two = getattr(theirs, name, None), getattr(mine, name, None)
+        if (
+            not name.startswith("_")
+            and callable(one)
+            and callable(two)
+            and name not in ("support", "domain", "codomain")
+        ):
+            yield _pair(full, name, one, two, method=True)
 
 
 if __name__ == "__main__":

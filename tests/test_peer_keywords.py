@@ -31,6 +31,13 @@ def test_keyword_names_are_pytorch_s_or_have_a_reason(area: str) -> None:
     assert len(pairs) >= LEAST.get(area, 0)
 
 
+def test_keyword_names_of_methods_of_every_class() -> None:
+    found = dict(peer_keywords.other_classes())
+    differences = {pair.name: words for pairs in found.values() for pair in pairs if (words := pair.differences())}
+    assert not differences
+    assert len(found) > 300 and sum(map(len, found.values())) > 550
+
+
 def test_the_schemas_are_read_right() -> None:
     assert peer_keywords.operator_keywords("sum", method=True) == {"dim", "keepdim", "dtype"}
     assert peer_keywords.operator_keywords("sum", method=False) == {"input", "dim", "keepdim", "dtype", "out"}

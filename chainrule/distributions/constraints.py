@@ -108,8 +108,8 @@ class dependent_property(property, _Dependent):  # noqa: N801 (PyTorch's name)
     `@dependent_property` or `@dependent_property(is_discrete=True, event_dim=1)`.
     """
 
-    def __init__(self, fget: Any = None, *, is_discrete: bool = False, event_dim: int = 0) -> None:
-        super().__init__(fget)
+    def __init__(self, fn: Any = None, *, is_discrete: bool = False, event_dim: int = 0) -> None:
+        super().__init__(fn)
         self.is_discrete, self.event_dim = is_discrete, event_dim
 
     def __call__(self, fget: Callable[[Any], Constraint]) -> dependent_property:  # type: ignore[override]
@@ -170,36 +170,39 @@ class _IntegerGreaterThan(Constraint):
         return (value % 1 == 0) & (value >= self.lower_bound)
 
 
-class _OneSided(Constraint):
-    """Above or below a bound, which may be a tensor."""
+class _GreaterThan(Constraint):
+    relation = "greater than"
 
-    relation: str
-    holds: Callable[[Any, Any], Any]
-
-    def __init__(self, bound: Any) -> None:
-        setattr(self, self._side, bound)
-
-    _side = "lower_bound"
+    def __init__(self, lower_bound: Any) -> None:
+        self.lower_bound = lower_bound
 
     @property
     def wanted(self) -> str:  # type: ignore[override]
-        """The bound."""
-        return f"{self.relation} {_shown(getattr(self, self._side))}"
+        """The bound, which may be a tensor."""
+        return f"{self.relation} {_shown(self.lower_bound)}"
 
     def check(self, value: Tensor) -> Tensor:
-        return type(self).holds(value, getattr(self, self._side))
+        return value > self.lower_bound
 
 
-class _GreaterThan(_OneSided):
-    relation, holds = "greater than", staticmethod(lambda x, bound: x > bound)
+class _GreaterThanEq(_GreaterThan):
+    relation = "at least"
+
+    def check(self, value: Tensor) -> Tensor:
+        return value >= self.lower_bound
 
 
-class _GreaterThanEq(_OneSided):
-    relation, holds = "at least", staticmethod(lambda x, bound: x >= bound)
+class _LessThan(Constraint):
+    def __init__(self, upper_bound: Any) -> None:
+        self.upper_bound = upper_bound
 
+    @property
+    def wanted(self) -> str:  # type: ignore[override]
+        """The bound, which may be a tensor."""
+        return f"less than {_shown(self.upper_bound)}"
 
-class _LessThan(_OneSided):
-    relation, holds, _side = "less than", staticmethod(lambda x, bound: x < bound), "upper_bound"
+    def check(self, value: Tensor) -> Tensor:
+        return value < self.upper_bound
 
 
 class _Interval(Constraint):
@@ -256,8 +259,8 @@ class _Multinomial(Constraint):
         """The number of draws."""
         return f"counts that sum to {_shown(self.upper_bound)} or less along the last dimension"
 
-    def check(self, value: Tensor) -> Tensor:
-        return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
+    def check(self, x: Tensor) -> Tensor:
+        return (x >= 0).all(-1) & (x.sum(-1) <= self.upper_bound)
 
 
 # Matrices --------------------------------------------------------------------------------------------

@@ -98,18 +98,18 @@ class MixtureSameFamily(Distribution):
             one = (*component.shape, 1, *self._event_shape)
             return gather(drawn, dim, places.expand(*one)).squeeze(dim)
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         if self._validate_args:
-            self._validate_sample(value)
-        spread = value.unsqueeze(-1 - self._event_ndims)
+            self._validate_sample(x)
+        spread = x.unsqueeze(-1 - self._event_ndims)
         return (self.component_distribution.log_prob(spread) + self._log_weights).logsumexp(-1)
 
     @property
     def _log_weights(self) -> Tensor:
         return log_softmax(self.mixture_distribution.logits, -1)
 
-    def cdf(self, value: Tensor) -> Tensor:
-        spread = value.unsqueeze(-1)
+    def cdf(self, x: Tensor) -> Tensor:
+        spread = x.unsqueeze(-1)
         return (self.component_distribution.cdf(spread) * self.mixture_distribution.probs).sum(-1)
 
     def __repr__(self) -> str:

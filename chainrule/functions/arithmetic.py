@@ -453,21 +453,6 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return where(isnan(x), x, where(x == 0, y, (x > 0).to(x.dtype))).detach()
 
 
-def ldexp(input: Operand, other: Operand) -> Tensor:
-    """input · 2 to the power of `other`.
-
-    >>> import chainrule
-    >>> chainrule.ldexp(chainrule.tensor([1.5]), chainrule.tensor([3]))
-    tensor([12.])
-    """
-    exponent = promote(other)[0]
-    if exponent.dtype.is_floating_point:
-        return mul(input, pow(2.0, exponent))
-    x = promote(input, floating=True)[0]
-    third = exponent.double().clamp(-2100, 2100) / 3  # 2 to the third is neither 0 nor ∞
-    return cast(x.double() * pow(2.0, third) * pow(2.0, third) * pow(2.0, third), x.value.array.dtype)
-
-
 def logaddexp2(input: Operand, other: Operand) -> Tensor:
     """log₂(2ˣ + 2ʸ) without overflow.
 

@@ -15,6 +15,7 @@ arcsinh, arccosh, arctanh = elementwise.asinh, elementwise.acosh, elementwise.at
 arctan2, fix, sgn = arithmetic.atan2, elementwise.trunc, elementwise.sign
 greater, greater_equal, less, less_equal = logic.gt, logic.ge, logic.lt, logic.le
 not_equal, ger, vdot, row_stack = logic.ne, contraction.outer, contraction.dot, pieces.vstack
+split_with_sizes = pieces.split
 
 
 def adjoint(input: Tensor) -> Tensor:

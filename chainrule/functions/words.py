@@ -22,7 +22,7 @@ from chainrule.primitives.primitive import argument_names
 _NUMPY = {
     "dim": ("axis",),
     "keepdim": ("keepdims",),
-    "input": ("x", "a", "x1", "A"),
+    "input": ("x", "a", "x1", "A", "self"),  # `self` where a number may come first: pow(self=2, exponent=x)
     "A": ("input",),
     "x": ("input",),
     "other": ("x2",),
@@ -35,7 +35,9 @@ _LIMITS = {"from": "low", "to": "high"}
 _ALSO: dict[str, dict[str, str]] = {
     "max": {"other": "dim"},
     "min": {"other": "dim"},
-    "split": {"split_size": "split_size_or_sections", "split_sizes": "split_size_or_sections"},
+    "split": {
+        "split_size": "split_size_or_sections", "split_sizes": "split_size_or_sections", "input": "tensor",
+    },
     "tensor_split": _SECTIONS,
     "hsplit": _SECTIONS,
     "vsplit": _SECTIONS,

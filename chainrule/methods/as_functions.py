@@ -33,4 +33,4 @@ rad2deg_, reciprocal_, relu_, resize_as_ = _Methods.rad2deg_, _Methods.reciproca
 round_, rsqrt_, sigmoid_, sin_ = _Methods.round_, _Methods.rsqrt_, _Methods.sigmoid_, _Methods.sin_
 sinc_, sinh_, sqrt_, square_ = _Methods.sinc_, _Methods.sinh_, _Methods.sqrt_, _Methods.square_
 tan_, tanh_, trunc_, xlogy_ = _Methods.tan_, _Methods.tanh_, _Methods.trunc_, _Methods.xlogy_
-zero_ = _Methods.zero_
+zero_, i0_ = _Methods.zero_, _Methods.i0_

@@ -12,6 +12,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions import (
     arithmetic,
     elementwise,
+    floating_point,
     joining,
     logic,
     pieces,
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 def _later(name: str, place: str = "linalg") -> Callable[..., Any]:
     """A function of a part that is loaded when it is first used, as a method."""
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def method(input: Any, *args: Any, **kwargs: Any) -> Any:
         part = importlib.import_module(f"chainrule.functions.{place}")
-        return public(getattr(part, name))(self, *args, **kwargs)
+        return public(getattr(part, name))(input, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, f"See `chainrule.functions.{place}.{name}`."
     return method
@@ -68,7 +69,9 @@ class FurtherMethods:
     mvlgamma = _later("multigammaln", "gamma")
     igamma, igammac = (_later(name, "incomplete_gamma") for name in ("igamma", "igammac"))
     i0 = _later("i0", "bessel")
+    frexp, ldexp, nextafter = floating_point.frexp, floating_point.ldexp, floating_point.nextafter
     igamma_, igammac_, i0_ = in_place(igamma), in_place(igammac), in_place(i0)
+    nextafter_ = in_place(nextafter)
     lgamma_, digamma_, erfinv_ = in_place(lgamma), in_place(digamma), in_place(erfinv)
     bitwise_left_shift, bitwise_right_shift = whole_numbers.bitwise_left_shift, whole_numbers.bitwise_right_shift
     bitwise_left_shift_, bitwise_right_shift_ = in_place(bitwise_left_shift), in_place(bitwise_right_shift)
@@ -96,7 +99,7 @@ class FurtherMethods:
         return strided
 
     clamp_min, clamp_max, fmax, fmin = arithmetic.clamp_min, arithmetic.clamp_max, arithmetic.fmax, arithmetic.fmin
-    copysign, heaviside, ldexp = arithmetic.copysign, arithmetic.heaviside, arithmetic.ldexp
+    copysign, heaviside = arithmetic.copysign, arithmetic.heaviside
     logaddexp2, float_power = arithmetic.logaddexp2, arithmetic.float_power
     sinc, positive = elementwise.sinc, elementwise.positive
     isposinf, isneginf, isreal = logic.isposinf, logic.isneginf, second_names.isreal

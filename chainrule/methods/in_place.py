@@ -11,8 +11,8 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """The in-place form of a function: its result is put into the tensor's cell."""
 
     @functools.wraps(function, updated=())
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.assign(function(self, *args, **kwargs))
+    def method(input: Any, *args: Any, **kwargs: Any) -> Any:
+        return input.assign(function(input, *args, **kwargs))
 
     name = getattr(function, "__name__", "function").strip("_")
     method.__name__ = f"{name}_"

@@ -81,14 +81,14 @@ def _sparse_product(A: SparseTensor, B: SparseTensor) -> SparseTensor:
     return type(A)(make(places), entries, (A.shape[0], B.shape[1])).coalesce()
 
 
-def addmm(mat: Tensor, mat1: SparseTensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta · mat + alpha · (mat1 @ mat2).
+def addmm(input: Tensor, mat1: SparseTensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · input + alpha · (mat1 @ mat2).
 
     >>> import chainrule
     >>> addmm(chainrule.ones(1, 1), chainrule.eye(1).to_sparse(), chainrule.ones(1, 1), alpha=2)
     tensor([[3.]])
     """
-    return mat * beta + mm(mat1, mat2) * alpha
+    return input * beta + mm(mat1, mat2) * alpha
 
 
 #: PyTorch's older names.

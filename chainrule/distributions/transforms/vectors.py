@@ -198,7 +198,7 @@ class CorrCholeskyTransform(Transform):
         shifted = pad(left[..., :-1], (1, 0), value=1.0)
         return (tril_matrix_to_vec(y, diag=-1) / tril_matrix_to_vec(shifted, diag=-1).sqrt()).atanh()
 
-    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor, intermediates: object = None) -> Tensor:
         # ∂y/∂z is triangular: its diagonal is what was left before each entry; and dz/dx = 1 − tanh²x.
         left = tril_matrix_to_vec(1 - (y * y).cumsum(-1), diag=-2) if y.shape[-1] > 2 else None
         stretch = 0.0 if left is None else 0.5 * left.clamp(min=FloatLimits(y.dtype).tiny).log().sum(-1)

@@ -86,9 +86,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             projection.reset_parameters()
             out.reset_parameters()
 
-    def forward(self, input: Tensor, target: Tensor) -> AdaptiveResult:
+    def forward(self, input_: Tensor, target_: Tensor) -> AdaptiveResult:
         """Features and labels."""
-        x, y = need_tensor(input, "AdaptiveLogSoftmaxWithLoss"), need_tensor(target, "AdaptiveLogSoftmaxWithLoss")
+        x, y = need_tensor(input_, "AdaptiveLogSoftmaxWithLoss"), need_tensor(target_, "AdaptiveLogSoftmaxWithLoss")
         if x.ndim not in (1, 2) or tuple(y.shape) != tuple(x.shape[:-1]):
             raise ShapeError(f"takes (N, features) and labels (N,), got {tuple(x.shape)} and {tuple(y.shape)}.")
         if y.dtype.is_floating_point:

@@ -341,9 +341,9 @@ class RMSNorm(Module):
         if self.weight is not None:
             ones_(self.weight)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return functions.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+        return functions.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """The settings."""
