@@ -62,6 +62,7 @@ REASONS: dict[str, dict[str, str]] = {
     "compile": {
         **dict.fromkeys(("-isolate_recompiles", "-name", "-recompile_limit", "-shapes_spec"), "PyTorch's own machinery"),
         "+debug": "only here: checks the program, finds the first NaN",
+        "+exact": "only here: no arithmetic that rounds in another order",
         "+strict": "only here: every call is traced again and compared",
         "+on_stale": "only here: whether a call whose program has silently become another one raises or warns",
     },
