@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import threading
 from collections.abc import Callable
@@ -529,3 +530,45 @@ def test_threads_have_working_memory_of_their_own() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_loops_are_forgotten_when_their_code_is_made() -> None:
+    """A program keeps its table, and what its kernels are called; the loops can be made again."""
+    from chainrule.backends.native.executable import describe, rows_of
+    from chainrule.backends.native.lowering.nest import Nest
+
+    def nests() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Nest) for thing in gc.get_objects())
+
+    step = chainrule.compile(lambda x, w: chainrule.scan(lambda h, y: ((h @ w + y).tanh(), h.sum()), x[0], x))
+    arguments = chainrule.randn(200, 4, 9), chainrule.randn(9, 9)
+    before = nests()
+    step(*arguments)
+    assert nests() == before
+    lowering = step.program.runnable.lowered()
+    assert nests() > before
+    titles = [describe(row.group) for row in rows_of(lowering)]
+    assert len(titles) == len(step.program.executable.kernels) and "200 times" in titles
+    assert [kernel.title for kernel in step.program.executable.kernels] == titles
+
+
+def test_longer_and_longer_sequences_work_in_one_memory() -> None:
+    """Not in one for each length; and what is a little longer works in the same place."""
+    from chainrule.backends.native.run.arenas import Arena
+
+    def kept() -> int:
+        gc.collect()
+        return sum(thing.memory.nbytes for thing in gc.get_objects() if isinstance(thing, Arena))
+
+    step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: ((h * x).sin(), h), h, xs)[1].sum())
+    h = chainrule.ones(64)
+    before, runs = kept(), []
+    for length in (2000, 2100, 8000, 2000, 4000, 8100):
+        xs = chainrule.ones(length, 64)
+        want = step.function(h, xs).item()
+        assert step(h, xs).item() == pytest.approx(want, rel=1e-5)
+        runs.append(step.program.executable)
+    assert runs[0].arena.size == 0 or runs[0].arena is runs[-1].arena
+    assert runs[5].arena is runs[2].arena
+    assert kept() - before <= 2 * runs[-1].arena_bytes

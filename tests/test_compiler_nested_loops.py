@@ -30,7 +30,7 @@ def drawn(*shape: int) -> Any:
 
 def depths(step: Any) -> list[int]:
     """Within how many loops each loop of a program stands."""
-    return [row.depth for row in step.program.executable.rows if row.group.ends]
+    return [kernel.depth for kernel in step.program.executable.kernels if kernel.loop == "end"]
 
 
 def flat(results: Any) -> list[Any]:
@@ -175,7 +175,7 @@ def test_the_table_does_not_grow_with_either_length() -> None:
     for outer, inner in (2, 3), (40, 50), (7, 900):
         arguments = drawn(2), drawn(outer, inner, 2)
         step(*arguments)
-        rows.append(len(step.program.executable.groups))
+        rows.append(len(step.program.executable.kernels))
     assert len(set(rows)) == 1
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from chainrule.backends.native.executable import Executable
+from chainrule.backends.native import Native
+from chainrule.backends.native.executable import rows_of
 from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.profile import Profile
 from chainrule.explain.explanation import Explanation
@@ -29,8 +30,7 @@ def add_kernels(
     with _unchanged(recording):
         step(*args, **kwargs)
         runnable = step.program.runnable
-        executable: Executable | None = getattr(runnable, "executable", None)
-        if executable is None:
+        if not isinstance(runnable, Native):
             return  # another backend has no kernels
         profile: Profile = step.profile(*args, runs=runs, **kwargs)
     found.profile = profile
@@ -46,7 +46,7 @@ def add_kernels(
         }
         for row in sorted(profile.rows, key=lambda row: row.number)
     ]
-    found.kernel_of = _matched(found.equations, _kernels_of(runnable.program.graph.equations, executable))
+    found.kernel_of = _matched(found.equations, _kernels_of(runnable))
 
 
 @contextmanager
@@ -66,10 +66,11 @@ def _unchanged(recording: Recording) -> Iterator[None]:
                 gradient.set_value(Value(array))
 
 
-def _kernels_of(equations: Sequence[Equation], executable: Executable) -> list[tuple[Equation, str | None]]:
+def _kernels_of(runnable: Native) -> list[tuple[Equation, str | None]]:
     """The kernel that computes each equation of a program; None for what is no work of its own."""
-    lowering = executable.lowering
-    place = {id(group): f"k{i}" for i, group in enumerate(executable.groups)}
+    lowering = runnable.lowered()
+    rows = rows_of(lowering)
+    place = {id(row.group): f"k{i}" for i, row in enumerate(rows)}
     computing = {x: place[id(g)] for g in lowering.groups if id(g) in place for x in g.values if isinstance(x, Symbol)}
 
     def kernel(equation: Equation) -> str | None:
@@ -85,7 +86,7 @@ def _kernels_of(equations: Sequence[Equation], executable: Executable) -> list[t
                     return writers[-1]
         return None
 
-    return [(equation, kernel(equation)) for equation in equations]
+    return [(equation, kernel(equation)) for equation in runnable.program.graph.equations]
 
 
 def _is_view(equation: Equation, where: Memory, places: Mapping[Any, Any]) -> bool:

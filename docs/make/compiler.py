@@ -13,8 +13,8 @@ from typing import Any
 import chainrule
 from chainrule import nn
 from chainrule.backends.native import Native
-from chainrule.backends.native import executable as executables
 from chainrule.backends.native.emitting.nest import Emitter
+from chainrule.backends.native.executable import rows_of
 from chainrule.backends.native.run.machine import target_machine
 from chainrule.compiler.origins import Step
 from chainrule.compiler.step import parts_of
@@ -60,9 +60,9 @@ def traced() -> Step:
 
 
 def lowered(step: Step) -> Any:
-    """The simplified graph, and the groups that it becomes."""
+    """The simplified graph, what it becomes, and the loops of that."""
     native = Native(parts_of(step, step.spent).program, [], False)
-    return native.graph.equations, native.executable
+    return native.graph.equations, native.executable, rows_of(native.lowered())
 
 
 def numbered(equations: Sequence[Any]) -> str:
@@ -85,11 +85,11 @@ def numbered(equations: Sequence[Any]) -> str:
 def page() -> str:
     """The whole page."""
     step = traced()
-    equations, executable = lowered(step)
-    groups, when, size = executable.groups, executable.when, executable.arena_bytes
-    described = [executables.describe(group) for group in groups]
-    table = "\n".join(f"{stage:3d}  {line}" for stage, line in zip(when, described, strict=True))
-    chosen = next(g for g, line in zip(groups, described, strict=True) if "Maximum" in line)
+    equations, executable, rows = lowered(step)
+    kernels = executable.kernels
+    table = "\n".join(f"{kernel.stage:3d}  {kernel.title}" for kernel in kernels)
+    chosen = next(row.group for row, kernel in zip(rows, kernels, strict=True) if "Maximum" in kernel.title)
+    chosen.nest.drop_unused()
     axes = chosen.product.row_axes, chosen.product.column_axis
     code = Emitter(chosen.nest, "finish", 512, axes).emit()
     text = "\n".join([*sorted(code.intrinsics), code.text()])
@@ -100,10 +100,10 @@ def page() -> str:
         traced=len(step.equations),
         simplified=len(equations),
         forward=numbered(forward),
-        kernels=len(groups),
-        stages=max(when) + 1,
+        kernels=len(kernels),
+        stages=max(kernel.stage for kernel in kernels) + 1,
         table=table,
-        arena=size,
+        arena=executable.arena_bytes,
         llvm=text.strip(),
         assembly=assembly,
     )

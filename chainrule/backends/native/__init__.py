@@ -14,7 +14,8 @@ import numpy as np
 from chainrule.backends.home import Home
 from chainrule.backends.memory import SLACK, address_of, aligned
 from chainrule.backends.native.bounds import check_bounds
-from chainrule.backends.native.executable import Executable, describe, padded_copy
+from chainrule.backends.native.executable import Executable, padded_copy
+from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
 from chainrule.backends.native.lowering.views import Buffer, View, row_major
 from chainrule.backends.passes import rewritten
@@ -55,6 +56,22 @@ class Native:
                 self.homes[number] = Home(shape, dtype, order or tuple(range(len(shape))))
 
     def _lower(self, debug: bool) -> None:
+        lowering, given, views, outputs = self._lowered()
+        if debug:
+            check_bounds(lowering.groups)
+        self.executable = Executable(lowering, self.program.exact)
+        slots = self.executable.slots
+        self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
+        self.made = [(view, slots.get(view.buffer)) for view in outputs]
+        self.slots = [(i, slots[view.buffer]) for i, view in views.items() if view.buffer in slots]
+        self._bind_homes()
+
+    def lowered(self) -> Lowering:
+        """The loops that the code was made from, made again: they are large, and wanted only to be looked at."""
+        return self._lowered()[0]
+
+    def _lowered(self) -> tuple[Lowering, list[Buffer | None], dict[int, View], list[View]]:
+        """The loops, and the buffers of the arguments and the views of cells and results that they refer to."""
         program, graph = self.program, self.graph
         views = {i: _view(home, Slot("cell", i)) for i, home in enumerate(self.homes) if home is not None}
         inputs: list[tuple[Symbol, View]] = []
@@ -68,7 +85,7 @@ class Native:
             given.append(buffer if needed else None)
             if needed:
                 inputs.append((symbol, View(buffer, symbol.shape, row_major(symbol.shape))))
-        self.outputs: list[View] = []
+        outputs: list[View] = []
         targets = []
         for slot, x in zip(program.outputs, graph.outputs, strict=True):
             if slot.kind == "cell":
@@ -76,17 +93,9 @@ class Native:
                 continue
             shape: Shape = tuple(x.shape)
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), shape, row_major(shape))
-            self.outputs.append(view)
+            outputs.append(view)
             targets.append(Write(x, view))
-        lowering = lower(graph.equations, inputs, targets, self.wishes)
-        if debug:
-            check_bounds(lowering.groups)
-        self.executable = Executable(lowering, program.exact)
-        slots = self.executable.slots
-        self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
-        self.made = [(view, slots.get(view.buffer)) for view in self.outputs]
-        self.slots = [(i, slots[view.buffer]) for i, view in views.items() if view.buffer in slots]
-        self._bind_homes()
+        return lower(graph.equations, inputs, targets, self.wishes), given, views, outputs
 
     def _bind_homes(self) -> None:
         """Where the address of each home goes, and which is there: none yet."""
@@ -96,7 +105,7 @@ class Native:
     @property
     def size(self) -> int:
         """How many kernels there are."""
-        return sum(group.loop is None for group in self.executable.groups)
+        return sum(not kernel.loop for kernel in self.executable.kernels)
 
     def with_homes(self, homes: Sequence[Home | None]) -> Native:
         """The same code for other cells, which must lie as these do."""
@@ -133,11 +142,11 @@ class Native:
         """Each kernel's loops, operations and module; what NumPy computes is marked."""
         ex = self.executable
         lines = [
-            f"{self.size} kernels in {max(ex.when, default=-1) + 1} stages, "
+            f"{self.size} kernels in {max((kernel.stage for kernel in ex.kernels), default=-1) + 1} stages, "
             f"{len(ex.builder.functions)} functions, "
             f"{ex.arena_bytes / 2**20:.1f} MB of working memory" + (", on one thread" if ex.small else "")
         ]
-        lines += [f"{row.stage:4d}  {'  ' * row.depth}{describe(row.group)}" for row in ex.rows]
+        lines += [f"{kernel.stage:4d}  {'  ' * kernel.depth}{kernel.title}" for kernel in ex.kernels]
         return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, Row, flattened
 from chainrule.backends.native.lowering.views import View
-from chainrule.backends.native.plan import does_something, place_buffers, scheduled
+from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
 from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, FRAME_WORDS, STOP
 from chainrule.backends.native.run.functions import functions
@@ -76,6 +76,27 @@ class Call(NamedTuple):
     numbers: int
     parts: int
     group: Group
+
+
+class Kernel(NamedTuple):
+    """What is known of a row of the table once its code is made: the loops that it was made from are forgotten.
+
+    Attributes:
+        title: what it computes, its loops, and the module path.
+        stage, times, depth: see :class:`~chainrule.backends.native.lowering.loops.Row`.
+        parts: how many parts its work has; 0 for what NumPy does.
+        operations, bytes: of a product, and of all buffers that it touches, in a whole run.
+        loop: "begin" or "end" for the rows around a loop's body.
+    """
+
+    title: str
+    stage: int
+    times: int
+    depth: int
+    parts: int
+    operations: int
+    bytes: int
+    loop: str
 
 
 class Builder:
@@ -144,24 +165,23 @@ class Builder:
 
 
 class Executable:
-    """What a lowering became. `buffers` outside of the arena get their addresses before each run.
+    """What a lowering became. Buffers outside of the arena get their addresses before each run.
 
     Attributes:
+        kernels: the rows of the table, in words and numbers.
+        slots: where the address of each buffer outside of the arena stands.
         bound: the addresses of cells that are there, a list of whoever has last run it.
         watch: where the times of a run go (`profile.py`), if somebody wants them; `clock` counts as the code does.
-        lowering: where each value is computed.
         arena: its working memory, or what it has last worked in.
     """
 
     def __init__(self, at: Lowering, exact: bool = False) -> None:
-        self.lowering = at
-        groups, when = scheduled([group for group in at.groups if does_something(group)])
+        groups, when = scheduled(at.groups)
         offsets, size = place_buffers(groups, when, at.buffers)
-        self.rows = flattened(groups, when)
-        self.groups, self.when = [row.group for row in self.rows], [row.stage for row in self.rows]
+        rows = flattened(groups, when)
         self.arena_bytes = size
-        touched = {buffer for group in self.groups for buffer in group.reads | group.writes}
-        touched |= {moved.buffer for group in self.groups if group.loop is not None for moved in group.loop.moving}
+        touched = {buffer for row in rows for buffer in row.group.reads | row.group.writes}
+        touched |= {moved.buffer for row in rows if row.group.loop is not None for moved in row.group.loop.moving}
         outside = sorted(touched - set(offsets), key=id)
         self.slots = {buffer: i + 2 for i, buffer in enumerate(outside)}
         self.offsets = offsets
@@ -177,42 +197,46 @@ class Executable:
             if isinstance(buffer.origin, np.ndarray):
                 self.held.append(padded_copy(buffer.origin))
                 self.bases[slot] = self.held[-1].ctypes.data
-        self._assemble(Builder(exact))
+        self._assemble(rows, Builder(exact))
         if size > FEW:
             give_back(self.arena)
 
-    def _assemble(self, builder: Builder) -> None:
+    def _assemble(self, rows: Sequence[Row], builder: Builder) -> None:
         """Emit all kernels, compile what is new, and write the table."""
         self.builder = builder
-        self.calls = [self._call(builder, row) for row in self.rows]
+        calls = [self._call(builder, row) for row in rows]
         self.functions = functions(builder.texts())
         self.private = -(-builder.scratch // 64) * 64
-        loops = max((row.depth + 1 for row in self.rows if row.group.loop is not None), default=0)
+        loops = max((row.depth + 1 for row in rows if row.group.loop is not None), default=0)
         self.scratch = self.private + loops * self._frame
         resolved: list[Array] = [np.zeros(max(len(n), 1), np.int64) for n in builder.numbers]
         for array, numbers in zip(resolved, builder.numbers, strict=True):
             for i, number in enumerate(numbers):
                 array[i] = self._resolve(number, resolved, builder)
         self.resolved = resolved
-        self.table = aligned(max(len(self.calls), 1) * CALL_WORDS * 8).view(np.int64)
+        self.table = aligned(max(len(calls), 1) * CALL_WORDS * 8).view(np.int64)
         operations = 0
-        for i, (call, line) in enumerate(zip(self.calls, self.rows, strict=True)):
+        for i, (call, row) in enumerate(zip(calls, rows, strict=True)):
             if call is None:
                 continue
-            flags, group = 0, line.group
+            flags, group = 0, row.group
             if group.ends:
                 flags = BARRIER | END
             elif group.loop is not None:
                 flags = BEGIN
-            elif i + 1 == len(self.groups) or self.when[i + 1] != self.when[i]:
+            elif i + 1 == len(rows) or rows[i + 1].stage != row.stage:
                 flags = BARRIER
             address = self.functions[call.function].address if call.function else 0
-            row = [address, resolved[call.numbers].ctypes.data, call.parts, flags, line.body]
-            self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = row
-            operations += line.times * estimated_operations(group)
-        self._stop_after_checks()
+            words = [address, resolved[call.numbers].ctypes.data, call.parts, flags, row.body]
+            self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = words
+            operations += row.times * estimated_operations(group)
+        self._stop_after_checks(rows)
         self.small = operations < SMALL
-        self.segments = self._find_segments()
+        self.kernels = [_kernel(row, call) for row, call in zip(rows, calls, strict=True)]
+        self.segments = _segments(rows)
+        seen = {view.buffer for _, _, call in self.segments if call is not None for view in (*call[1], *call[2])}
+        self.offsets = {buffer: offset for buffer, offset in self.offsets.items() if buffer in seen}
+        builder.numbers = []  # they are in `resolved`
 
     @property
     def _frame(self) -> int:
@@ -225,14 +249,14 @@ class Executable:
             return None
         return builder.kernel(row.group) if row.group.loop is None else builder.loop(row)
 
-    def _stop_after_checks(self) -> None:
+    def _stop_after_checks(self, rows: Sequence[Row]) -> None:
         """The barrier behind the last check, before anything outside is written, is where a failed one ends the run."""
-        checking = [i for i, g in enumerate(self.groups) if g.checks and g.call is None]
+        checking = [i for i, row in enumerate(rows) if row.group.checks and row.group.call is None]
         if not checking:
             return
         end = checking[-1]
         # Not in the middle of a loop: there the next time round may fail while others look whether this one did.
-        while end + 1 < len(self.groups) and (not self.table[end * CALL_WORDS + 3] & BARRIER or self.rows[end].depth):
+        while end + 1 < len(rows) and (not self.table[end * CALL_WORDS + 3] & BARRIER or rows[end].depth):
             end += 1
         self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
 
@@ -252,17 +276,6 @@ class Executable:
         if isinstance(number, Table):
             return int(resolved[number.numbers].ctypes.data)
         return int(number)
-
-    def _find_segments(self) -> list[tuple[int, int, Any]]:
-        """Native stretches (start, stop, None) and, between them, operations that NumPy does."""
-        segments: list[tuple[int, int, Any]] = []
-        for native, run in itertools.groupby(enumerate(self.groups), key=lambda pair: pair[1].call is None):
-            indices = [i for i, _ in run]
-            if native:
-                segments.append((indices[0], indices[-1] + 1, None))
-            else:
-                segments += [(i, i + 1, self.groups[i].call) for i in indices]
-        return segments
 
     # ------------------------------------------------------------------------------------- running
 
@@ -324,6 +337,33 @@ def _numbers_of_loop(loop: Loop, depth: int) -> list[Any]:
         partner = 0 if moved.other is None else Slot(moved.other)
         numbers += [Slot(moved.buffer), Slot(moved.within), Offset(moved.within, moved.offset), moved.step, partner]
     return numbers
+
+
+def rows_of(at: Lowering) -> list[Row]:
+    """The rows of the table that a lowering becomes."""
+    return flattened(*scheduled(at.groups))
+
+
+def _segments(rows: Sequence[Row]) -> list[tuple[int, int, Any]]:
+    """Native stretches (start, stop, None) and, between them, operations that NumPy does."""
+    segments: list[tuple[int, int, Any]] = []
+    for native, run in itertools.groupby(enumerate(rows), key=lambda pair: pair[1].group.call is None):
+        indices = [i for i, _ in run]
+        if native:
+            segments.append((indices[0], indices[-1] + 1, None))
+        else:
+            segments += [(i, i + 1, rows[i].group.call) for i in indices]
+    return segments
+
+
+def _kernel(row: Row, call: Call | None) -> Kernel:
+    """What is kept of a row."""
+    group = row.group
+    operations = row.times * group.product.operations if group.product is not None else 0
+    touched = 0 if group.loop is not None else row.times * sum(buffer.bytes for buffer in group.reads | group.writes)
+    loop = "" if group.loop is None else "end" if group.ends else "begin"
+    parts = 0 if call is None else call.parts
+    return Kernel(describe(group), row.stage, row.times, row.depth, parts, operations, touched, loop)
 
 
 def describe(group: Group) -> str:

@@ -39,8 +39,8 @@ def does_something(group: Group) -> bool:
 
 
 def scheduled(groups: Sequence[Group]) -> tuple[list[Group], list[int]]:
-    """The groups in the order in which they run, and for each the number of barriers before it."""
-    ordered = in_order(groups)
+    """The groups that do something, in the order in which they run, and for each the number of barriers before it."""
+    ordered = in_order([group for group in groups if does_something(group)])
     timed = sorted(zip(epochs(ordered), ordered, strict=True), key=lambda pair: pair[0])
     return [group for _, group in timed], [epoch for epoch, _ in timed]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.native.executable import Executable, describe
+from chainrule.backends.native.executable import Executable
 from chainrule.backends.native.run.machine import Library, compile_text
 from chainrule.backends.native.run.pool import get_num_threads
 from chainrule.files import write_text
@@ -125,7 +125,7 @@ def cycles_per_second() -> float:
 def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profile:
     """Run a program some times while its kernels are timed on the first thread, waiting included."""
     threads = get_num_threads()
-    watch = np.zeros((len(executable.groups), 1 + 2 * threads), np.int64)
+    watch = np.zeros((len(executable.kernels), 1 + 2 * threads), np.int64)
     executable.watch, executable.clock = watch, cycle_counter()[1]
     total, shortest, kept = 0.0, float("inf"), watch
     busiest = np.zeros(len(watch), np.int64)
@@ -143,13 +143,10 @@ def measure(executable: Executable, run: Callable[[], Any], runs: int) -> Profil
         executable.watch = None
     seconds = total / runs
     rows = []
-    for i, (row, call) in enumerate(zip(executable.rows, executable.calls, strict=True)):
-        group = row.group
+    for i, kernel in enumerate(executable.kernels):
         # Where the first thread came too late to do a part, the others' time counts.
         spent = max(watch[i, 0], busiest[i]) / cycles_per_second() / runs
-        operations = row.times * group.product.operations if group.product is not None else 0
-        touched = row.times * sum(buffer.bytes for buffer in group.reads | group.writes) if group.loop is None else 0
-        rows.append(Row(spent, operations, touched, call.parts if call else 0, describe(group), i))
+        rows.append(Row(spent, kernel.operations, kernel.bytes, kernel.parts, kernel.title, i))
     return Profile(seconds, sorted(rows, reverse=True), tuple(_spans(kept, threads)))
 
 

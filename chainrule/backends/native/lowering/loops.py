@@ -28,7 +28,7 @@ from chainrule.backends.native.lowering.groups import Constant, Group, Inside, M
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.rules import RULES
 from chainrule.backends.native.lowering.views import Buffer, View
-from chainrule.backends.native.plan import does_something, scheduled
+from chainrule.backends.native.plan import scheduled
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation, Graph
 
@@ -118,7 +118,7 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> bool:
         at.places[symbol] = Memory(carry.second if length % 2 else carry.first)
         moving.append(Moving(carry.now.buffer, carry.first.buffer, other=carry.new.buffer))
         moving.append(Moving(carry.new.buffer, carry.second.buffer))
-    groups, when = scheduled([group for group in inner.groups if does_something(group)])
+    groups, when = scheduled(inner.groups)
     _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
     return True
 
