@@ -154,4 +154,4 @@ def histogram(x: Array, bins: int = 16) -> list[int] | None:
     if not low < high or math.isinf(high - low):
         return None
     places = ((plain - low) * (bins / (high - low))).astype(np.intp)
-    return np.bincount(np.minimum(places, bins - 1, out=places), minlength=bins).tolist()  # type: ignore[no-any-return]
+    return np.bincount(np.minimum(places, bins - 1, out=places), minlength=bins).tolist()
