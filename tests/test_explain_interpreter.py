@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule.explain.page.programs import runnable
 from chainrule.explain.page.settings import plain
 from chainrule.explain.page.sources import INTERPRETER, scripts
 from chainrule.nn import functional as F
@@ -96,9 +97,43 @@ def read(numbers: list[str]) -> np.ndarray[Any, Any]:
     return np.array([float(x.replace("Infinity", "inf")) for x in numbers])
 
 
+def loops() -> list[Sample]:
+    """Loops as they are made: with a carry and rows, backwards, in one another, with the loop of their gradient."""
+    w = chainrule.tensor([[0.3, -0.2], [0.1, 0.4]], dtype=chainrule.float64, requires_grad=True)
+    x = chainrule.tensor(np.linspace(-1, 1, 6).reshape(3, 2))
+
+    def cell(h: Any, row: Any) -> tuple[Any, Any]:
+        new = (h @ w + row).tanh()
+        return new, new * 2 - chainrule.tensor([0.5, 1.0], dtype=chainrule.float64)
+
+    def outer(total: Any, row: Any) -> tuple[Any, Any]:
+        inner, ys = chainrule.scan(lambda c, r: (c * r, c + r), total.sum(), row)
+        return total + inner, ys
+
+    start = chainrule.zeros(2, dtype=chainrule.float64)
+
+    def step(x: Any) -> Any:
+        last, ys = chainrule.scan(cell, start, x)
+        back, _ = chainrule.scan(cell, start, ys, reverse=True)
+        deep, zs = chainrule.scan(outer, start, x)
+        loss = (last * back).sum() + deep.sum() + zs.sum()
+        loss.backward()
+        return loss
+
+    found = chainrule.explain(step, x)
+    assert found.failure is None
+    return [
+        Sample(tuple(found.arrays[s] for s in e.inputs), e.parameters)
+        for e in found.equations
+        if e.primitive.name == "Scan"
+    ]
+
+
 def cases_of(name: str) -> list[tuple[str, Sample]]:
     """The samples as they are, and with float32 in the place of float64."""
     cases = []
+    if name == "Scan":  # the body is a program for one precision
+        return [("float64", sample) for sample in loops()]
     for sample in [*SAMPLES.get(name, []), *EDGES.get(name, [])]:
         inputs = tuple(np.asarray(x) for x in sample.inputs)
         cases.append(("float64", Sample(inputs, sample.settings)))
@@ -150,7 +185,7 @@ def test_values_are_the_librarys(name: str, interpreter: Any, known: tuple[set[s
             {"shape": list(shape), "type": dtype.name} for shape, dtype in (forms if type(forms) is list else [forms])
         ]
         inputs = [told(x) for x in sample.inputs]
-        asked.append({"operation": name, "inputs": inputs, "settings": plain(sample.settings), "forms": told_forms})
+        asked.append({"operation": name, "inputs": inputs, "settings": runnable(sample.settings), "forms": told_forms})
     for (precision, sample), results, found in zip(cases, expected, interpreter.evaluate(RUN, asked), strict=True):
         for result, numbers in zip(results, found, strict=True):
             wanted = result.astype(np.float64).reshape(-1)
@@ -186,6 +221,7 @@ def random_function(seed: int, dtype: Any) -> tuple[Callable[..., Any], list[Any
         lambda x: F.max_pool2d(x[None, None], 2, 1, padding=1)[0, 0, :3, :4], lambda x: x.logsumexp(1, keepdim=True).expand(3, 4),
         lambda x: F.avg_pool1d(x[None], 3, 1, padding=1)[0], lambda x: x - x.mean(), lambda x: x / (x.norm() + 1),
         lambda x: chainrule.where(x > 0.1, x, x * 0.1), lambda x: x.clamp(-0.5, 0.8), lambda x: x.roll(1, 0), lambda x: x.T.reshape(3, 4),
+        lambda x: chainrule.scan(lambda h, row: ((h * 0.7 + row).tanh(), h * row), x[0] * 0, x)[1],
     ]  # fmt: skip
     binary: list[Callable[[Any, Any], Any]] = [
         lambda x, y: x * y, lambda x, y: x + y, chainrule.maximum, lambda x, y: (x @ y.T) @ y, lambda x, y: chainrule.cat([x, y])[1:4],

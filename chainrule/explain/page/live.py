@@ -11,7 +11,7 @@ from chainrule.explain.numbers import nested
 from chainrule.explain.page import page
 from chainrule.explain.page.gradient_graph import GradientGraph, gradient_graph
 from chainrule.explain.page.groups import Data
-from chainrule.explain.page.settings import plain
+from chainrule.explain.page.programs import runnable
 from chainrule.primitives.value import Symbol
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_what_is_computed(data: Data, explanation: Explanation) -> Data:
         **data,
         "values": [{**value, "numbers": numbers.get(value["id"], value["numbers"])} for value in data["values"]],
         "nodes": [
-            {**node, "settings": plain(equation.parameters)}
+            {**node, "settings": runnable(equation.parameters)}
             for node, equation in zip(data["nodes"], explanation.equations, strict=True)
         ],
     }
@@ -105,7 +105,7 @@ def _node(number: int, equation: Any, names: _Names) -> Data:
     return {
         "id": f"d{number}",
         "operation": equation.primitive.name,
-        "settings": plain(equation.parameters),
+        "settings": runnable(equation.parameters),
         "inputs": [names.of(x) for x in equation.inputs],
         "outputs": [names.of(x) for x in equation.outputs],
     }

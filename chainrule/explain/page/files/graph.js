@@ -12,7 +12,6 @@ const locked = {
   RandomBinomial: "its numbers were drawn by the library, for the parameters as they were",
   RandomVonMises: "its numbers were drawn by the library, for the parameters as they were",
   NumPyFunction: "it is a function of Python",
-  Scan: "it is a loop over a program of its own",
   Eigh: "eigenvectors are known only up to their signs, which LAPACK chooses",
   SVD: "singular vectors are known only up to their signs, which LAPACK chooses",
 };
@@ -23,7 +22,38 @@ Object.assign(meanings, {
     if (wrong.data.some(Boolean)) throw new Error("these numbers are outside of what the operation is defined for");
     return [[1]];
   },
+
+  /** A loop: its body, a program of its own, for each entry of the first dimension of the sequences. */
+  Scan: (inputs, { body, carries, sequences, length, reverse }) => {
+    let carry = inputs.slice(0, carries);
+    const rows = inputs.slice(carries, carries + sequences), constants = inputs.slice(carries + sequences), stacked = [];
+    for (let i = 0; i < length; i++) {
+      const t = reverse ? length - 1 - i : i;
+      const results = run(body, [...carry, ...rows.map(x => rowOf(x, t)), ...constants]);
+      carry = results.slice(0, carries);
+      stacked[t] = results.slice(carries).map(x => x.data);
+    }
+    const stacks = body.outputs.slice(carries).map((_, k) => stacked.flatMap(made => Array.from(made[k])));
+    return [...carry.map(x => x.data), ...stacks];
+  },
 });
+
+/** The entries of an array at one place of its first dimension, as an array. */
+function rowOf({ shape: [, ...shape], type, data }, place) {
+  const size = sizeOf(shape);
+  return { shape, type, data: data.subarray(place * size, (place + 1) * size) };
+}
+
+/** The results of a program for the arrays of its inputs. */
+function run(program, given) {
+  const arrays = program.values.map(({ shape, type, numbers }) => numbers !== undefined && makeArray(shape, type, readNumbers(numbers)));
+  program.inputs.forEach((value, i) => { arrays[value] = given[i]; });
+  for (const { operation, settings, inputs, outputs } of program.nodes) {
+    const made = apply(operation, inputs.map(value => arrays[value]), settings, outputs.map(value => program.values[value]));
+    outputs.forEach((value, i) => { arrays[value] = made[i]; });
+  }
+  return program.outputs.map(value => arrays[value]);
+}
 
 /** The results of one primitive, as arrays of the given forms. */
 function apply(operation, inputs, settings, forms) {

@@ -139,9 +139,15 @@ function settingsList(settings) {
   if (!settings || !Object.keys(settings).length) return null;
   const list = make("dl", { class: "facts" });
   for (const [name, value] of Object.entries(settings)) {
-    list.append(make("dt", {}, name), make("dd", {}, Array.isArray(value) ? `(${value.map(v => JSON.stringify(v)).join(", ")})` : typeof value === "object" ? JSON.stringify(value) : String(value)));
+    list.append(make("dt", {}, name), make("dd", {}, settingText(value)));
   }
   return list;
+}
+
+function settingText(value) {
+  if (Array.isArray(value)) return `(${value.map(v => JSON.stringify(v)).join(", ")})`;
+  if (value?.nodes) return `${counted(value.nodes.length, "operation")}: ${value.nodes.map(node => node.operation).join(", ")}`;
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 function kernelFacts(node) {
