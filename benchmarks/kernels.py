@@ -17,10 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine_text, peak
 from benchmarks.measure import Apart, compare_apart, serve_many
 
-#: What two cores of the machine of docs/performance.md reach with multiply–adds in registers, a second.
-PEAK = 530e9
 LIBRARIES = ("chainrule", "numpy", "torch")
 
 Function = Callable[[], object]
@@ -184,6 +183,8 @@ def main() -> None:
         make = {"chainrule": ours, "numpy": numpys, "torch": torchs}[options.serve]
         serve_many(lambda name: make(KERNELS[int(name)].kind, KERNELS[int(name)].sizes))
         return
+    console = Console()
+    console.print(machine_text())
     workers = {library: Apart("benchmarks.kernels", "--serve", library) for library in LIBRARIES}
     tables = [
         Table("product", "ms", "GFLOP/s", "of the peak", "NumPy", "PyTorch"),
@@ -198,12 +199,11 @@ def main() -> None:
         rates = {library: f"{kernel.amount / ms / 1e6:.0f}" for library, ms in times.items()}
         found[kernel.title] = times
         loop = kernel.kind in LOOPS
-        share = "" if loop else f"{kernel.amount / times['chainrule'] * 1e3 / PEAK:.0%}"
+        share = "" if loop else f"{kernel.amount / times['chainrule'] * 1e3 / peak():.0%}"
         others = [rates.get(library, "–") for library in ("numpy", "torch")]
         tables[loop].add_row(kernel.title, f"{times['chainrule']:.3f}", rates["chainrule"], share, *others)
     for worker in workers.values():
         worker.close()
-    console = Console()
     for table in tables:
         (console if console.is_terminal else Console(width=120)).print(table)
     if options.json is not None:

@@ -17,11 +17,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine_text, peak
 from benchmarks.steps.worker import FRAMEWORKS
 from benchmarks.steps.workloads import WORKLOADS
-
-#: One core's multiply–adds reach 267 GFLOP/s here and two cores' 530 (a register tile in the first cache).
-PEAK = 530e9
 
 
 class Worker:
@@ -120,10 +118,10 @@ def _check_losses(workload: str, result: dict[str, Any], console: Console) -> No
 
 
 def table_of(results: dict[str, Any]) -> Table:
-    """All figures."""
+    """All figures. The floor is a step's operations at the processor's measured peak."""
     table = Table("workload, framework", "ms", "ms, best", "times ours", "of the floor", "first step, s", "MB")
     for workload, rows in results.items():
-        floor = WORKLOADS[workload].operations / PEAK * 1e3
+        floor = WORKLOADS[workload].operations / peak() * 1e3
         ours = rows.get("chainrule", {}).get("milliseconds")
         table.add_row(f"[bold]{workload}[/], floor {floor:.2f} ms")
         for framework, row in rows.items():
@@ -160,6 +158,7 @@ def main() -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)
+    console.print(machine_text())
     results: dict[str, Any] = {}
     for workload in options.only.split(","):
         frameworks = options.frameworks.split(",")
@@ -170,7 +169,7 @@ def main() -> None:
     console.print(table_of(results))
     console.print(mean_gain(results))
     if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1))
+        options.json.write_text(json.dumps({"machine": machine_text(), **results}, indent=1))
 
 
 if __name__ == "__main__":

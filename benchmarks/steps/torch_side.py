@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.steps.workloads import RATE, cross_entropy, mobile
+from chainrule.backends.native.run.processor import usable_cores
 
 
 class LeNet5(nn.Module):
@@ -162,7 +163,7 @@ def model_of(name: str, weights: dict[str, Any]) -> nn.Module:
 
 def torch_step(name: str, weights: dict[str, Any], mode: str) -> Callable[[Any, Any], float]:
     """One training step; mode "eager", "channels last" or "compile"."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(usable_cores())
     model = model_of(name, weights).train()
     if mode == "channels last":
         model = model.to(memory_format=torch.channels_last)

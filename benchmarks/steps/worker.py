@@ -23,12 +23,10 @@ FRAMEWORKS = (
 def step_of(framework: str, workload: str, weights: dict[str, Any]) -> Callable[[Any, Any], float]:
     """The training step of a framework."""
     if framework.startswith("chainrule"):
-        import chainrule
         from benchmarks.steps.workloads import chainrule_step
         from chainrule.backends.native.run.machine import llvm
 
         llvm()  # importing is not part of the first step, nor of its memory: PyTorch and JAX load their compilers too
-        chainrule.set_num_threads(2)
         return chainrule_step(workload, weights, framework == "chainrule")
     if framework.startswith("torch"):
         from benchmarks.steps.torch_side import torch_step

@@ -13,6 +13,7 @@ from chainrule.cli.agents import play
 from chainrule.cli.data import data
 from chainrule.cli.explain import explain
 from chainrule.cli.export import export
+from chainrule.cli.info import info
 from chainrule.cli.making import attack, sample
 from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
@@ -47,7 +48,22 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-for command in (train, evaluate, predict, doctor, sample, attack, tune, data, models, summary, explain, export, play):
+for command in (
+    train,
+    evaluate,
+    predict,
+    doctor,
+    sample,
+    attack,
+    tune,
+    data,
+    models,
+    summary,
+    explain,
+    export,
+    play,
+    info,
+):
     app.command()(command)
 
 

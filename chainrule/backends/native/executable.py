@@ -33,7 +33,8 @@ from chainrule.backends.native.run.pool import run_calls
 from chainrule.errors import IndexRangeError
 from chainrule.primitives.value import Array
 
-#: Programs of fewer operations than this run on one thread: waking others would take longer.
+#: Programs of fewer operations than this run on one thread: waking others would take longer. With vectors of 512 bits;
+#: of narrower ones fewer operations take as long.
 SMALL = 2_000_000
 
 
@@ -231,7 +232,7 @@ class Executable:
             self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = words
             operations += row.times * estimated_operations(group)
         self._stop_after_checks(rows)
-        self.small = operations < SMALL
+        self.small = operations * 512 < SMALL * vector_bits()
         self.kernels = [_kernel(row, call) for row, call in zip(rows, calls, strict=True)]
         self.segments = _segments(rows)
         seen = {view.buffer for _, _, call in self.segments if call is not None for view in (*call[1], *call[2])}

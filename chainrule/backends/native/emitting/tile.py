@@ -18,12 +18,11 @@ from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS
 from chainrule.backends.native.language.halves import is_half, widened
 from chainrule.backends.native.lowering.contract import Product
+from chainrule.backends.native.run.processor import vector_registers
 from chainrule.primitives.value import DataType
 
 #: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
 AHEAD = 10
-#: Rows of a tile of two vectors for which the registers last, by the bits of a vector.
-MOST_ROWS = {512: 14, 256: 6, 128: 8}
 #: A product of fewer operations than this takes so little time that its tile may do more than is needed.
 SMALL = 2**22
 
@@ -66,6 +65,15 @@ class Tile(NamedTuple):
         return self.lanes.bits // 8
 
 
+def most_rows(vector_bits: int) -> int:
+    """Rows of a tile of two vectors for which the registers last: two sums each, two vectors of B, an entry of A.
+
+    >>> most_rows(512)
+    14
+    """
+    return (vector_registers(vector_bits) - 3) // 2
+
+
 def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
     """The tile for a product: all tiles of a run of rows are about equally full.
 
@@ -75,7 +83,7 @@ def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
     a, b, result = product.a[0].dtype, product.b[0].dtype, product.dtype
     lanes = vector_bits // (8 * result.itemsize)
     vectors = 2 if product.columns > lanes else 1
-    most = MOST_ROWS[vector_bits] * (3 - vectors)
+    most = most_rows(vector_bits) * (3 - vectors)
     extents = [n for n, _ in product.rows]
     run = extents[-1] if product.mode == "columns" else math.prod(extents)
     plain = product.mode == "rows" and a == result and not product.scaled

@@ -19,15 +19,18 @@ import numpy as np
 from chainrule.backends.memory import address_of, aligned
 from chainrule.backends.native.run.driver import FIELDS, POOL_WORDS, driver_text
 from chainrule.backends.native.run.machine import Library, compile_text, llvm
+from chainrule.backends.native.run.processor import usable_cores
 
 _wanted: int | None = None
 
 
 def get_num_threads() -> int:
-    """How many threads compiled programs run on."""
-    if _wanted is not None:
-        return _wanted
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads compiled programs run on: one for each core, unless another number has been set.
+
+    Two threads of one core (hyper-threads) share its arithmetic, so they count as one. On Linux and macOS they are told
+    apart.
+    """
+    return usable_cores() if _wanted is None else _wanted
 
 
 def set_num_threads(count: int) -> None:
