@@ -295,8 +295,8 @@ def test_a_kernel_of_much_work_is_shared_out() -> None:
     def parts(f: Any) -> int:
         step = chainrule.compile(f)
         step(chainrule.ones(32, 256))
-        (call,) = step.program.executable.calls
-        return int(call.parts)
+        (kernel,) = step.program.executable.kernels
+        return int(kernel.parts)
 
     assert parts(lambda x: x + 1) == 1
     assert parts(lambda x: ((x.tanh() * x).tanh() + x).tanh()) > 1

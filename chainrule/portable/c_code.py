@@ -249,7 +249,7 @@ def _sizes(executable: Executable) -> dict[str, int]:
         "pool": 8 * POOL_WORDS,
         "status": 64,
         "bases": 8 * len(executable.bases),
-        "shares": 8 * max(len(executable.calls), 1),
+        "shares": 8 * max(len(executable.kernels), 1),
         "scratch": executable.scratch + 192,
         "arena": executable.arena_bytes + SLACK,
     }
