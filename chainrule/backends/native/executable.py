@@ -68,7 +68,7 @@ class Private(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One row of the table: the function, which numbers it gets, how many parts, and what it is.
+    """One row of the table: the function, which numbers it gets, and how many parts.
 
     A loop's rows have no function. The second has the number of times instead of parts.
     """
@@ -76,7 +76,6 @@ class Call(NamedTuple):
     function: str
     numbers: int
     parts: int
-    group: Group
 
 
 class Kernel(NamedTuple):
@@ -125,21 +124,21 @@ class Builder:
     def loop(self, row: Row) -> Call:
         """The row that begins a loop, or ends it."""
         loop = row.group.loop
-        return Call("", self.add_numbers(_numbers_of_loop(loop, row.depth)), loop.count, row.group)
+        return Call("", self.add_numbers(_numbers_of_loop(loop, row.depth)), loop.count)
 
     def kernel(self, group: Group) -> Call:
         """The call of a group."""
         if group.nest.sorting is not None:
             kernel, scratch = emit_sort(group.nest.sorting)
             self.scratch = max(self.scratch, scratch)
-            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts)
         kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
         nest, bits, product = group.nest, vector_bits(), group.product
         nest.drop_unused()
         axes = None if product is None else (tuple(product.row_axes), product.column_axis)
         kernel = kernel_for(nest, lambda: kind_of_emitter(nest, "kernel", bits, axes), bits, axes)
         if product is None:
-            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts, group)
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts)
         name = self.add(kernel.code)
         tile = tile_of(vector_bits(), product, self.pairs)
         self.add(emit_tile(tile))
@@ -147,7 +146,7 @@ class Builder:
         table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
         self.scratch = max(self.scratch, scratch)
-        return Call(walk, self.add_numbers(numbers), parts, group)
+        return Call(walk, self.add_numbers(numbers), parts)
 
     def check(self, path: str) -> int:
         """The number under which a failed check is reported."""
@@ -169,7 +168,8 @@ class Executable:
     """What a lowering became. Buffers outside of the arena get their addresses before each run.
 
     Attributes:
-        kernels: the rows of the table, in words and numbers.
+        calls: the rows of the table; None for what NumPy does.
+        kernels: the same in words and numbers.
         slots: where the address of each buffer outside of the arena stands.
         bound: the addresses of cells that are there, a list of whoever has last run it.
         watch: where the times of a run go (`profile.py`), if somebody wants them; `clock` counts as the code does.
@@ -205,7 +205,7 @@ class Executable:
     def _assemble(self, rows: Sequence[Row], builder: Builder) -> None:
         """Emit all kernels, compile what is new, and write the table."""
         self.builder = builder
-        calls = [self._call(builder, row) for row in rows]
+        self.calls = [self._call(builder, row) for row in rows]
         self.functions = functions(builder.texts())
         self.private = -(-builder.scratch // 64) * 64
         loops = max((row.depth + 1 for row in rows if row.group.loop is not None), default=0)
@@ -215,9 +215,9 @@ class Executable:
             for i, number in enumerate(numbers):
                 array[i] = self._resolve(number, resolved, builder)
         self.resolved = resolved
-        self.table = aligned(max(len(calls), 1) * CALL_WORDS * 8).view(np.int64)
+        self.table = aligned(max(len(self.calls), 1) * CALL_WORDS * 8).view(np.int64)
         operations = 0
-        for i, (call, row) in enumerate(zip(calls, rows, strict=True)):
+        for i, (call, row) in enumerate(zip(self.calls, rows, strict=True)):
             if call is None:
                 continue
             flags, group = 0, row.group
@@ -233,11 +233,8 @@ class Executable:
             operations += row.times * estimated_operations(group)
         self._stop_after_checks(rows)
         self.small = operations * 512 < SMALL * vector_bits()
-        self.kernels = [_kernel(row, call) for row, call in zip(rows, calls, strict=True)]
+        self.kernels = [_kernel(row, call) for row, call in zip(rows, self.calls, strict=True)]
         self.segments = _segments(rows)
-        seen = {view.buffer for _, _, call in self.segments if call is not None for view in (*call[1], *call[2])}
-        self.offsets = {buffer: offset for buffer, offset in self.offsets.items() if buffer in seen}
-        builder.numbers = []  # they are in `resolved`
 
     @property
     def _frame(self) -> int:
