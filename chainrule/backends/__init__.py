@@ -66,7 +66,11 @@ class Runnable(Protocol):
 Build = Callable[[Program, Sequence[Home | None], bool], Runnable]
 
 #: Where each backend is.
-BACKENDS = {"native": "chainrule.backends.native", "numpy": "chainrule.backends.numpy"}
+BACKENDS = {
+    "native": "chainrule.backends.native",
+    "numpy": "chainrule.backends.numpy",
+    "xla": "chainrule.backends.xla",  # needs JAX: the extra `xla`
+}
 
 
 def build(name: str) -> Build:
@@ -74,7 +78,7 @@ def build(name: str) -> Build:
 
     >>> build("abacus")
     Traceback (most recent call last):
-    ValueError: there is no backend 'abacus'; there are native, numpy.
+    ValueError: there is no backend 'abacus'; there are native, numpy, xla.
     """
     if name not in BACKENDS:
         raise ValueError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,23 @@ class Home:
         del entries, memory
         self.holders = sys.getrefcount(self.owner)
 
-    def is_alone(self) -> bool:
-        """Whether nobody but the cell and the home holds the value or looks at its array.
+    def fill(self, array: Any) -> None:
+        """Take in entries."""
+        self.array[...] = array
 
-        The caller holds the value in one variable: so it is held by the home, the cell, that variable and the count
-        itself; the array by the home, the value and the count.
+    def show(self, source: Any = None) -> Value:
+        """A new value that shows the home."""
+        self.value = Value(self.array, source)
+        return self.value
+
+    def is_unseen(self, holders: int) -> bool:
+        """Whether nobody looks whom the caller does not know.
+
+        `holders` are those of the value that the caller knows, this count among them. The array is held by the home,
+        the value and the count.
         """
-        held = sys.getrefcount(self.value), sys.getrefcount(self.array), sys.getrefcount(self.owner)
-        return held[0] <= 4 and held[1] <= 3 and held[2] <= self.holders
+        count = sys.getrefcount
+        return count(self.value) <= holders and count(self.array) <= 3 and count(self.owner) <= self.holders
 
 
 _settling = threading.Lock()
@@ -83,6 +93,11 @@ def home_of(cell: Any) -> Home | None:
         return None
     home: Home | None = cell._home[0]()
     return home
+
+
+def of_kind(homes: Sequence[Any], kind: type) -> list[Any]:
+    """The homes of this kind, None in the place of others: cells that another backend has may live twice."""
+    return [home if type(home) is kind else None for home in homes]
 
 
 def settle(cell: Any, home: Home, guard: LockAcrossForks) -> LockAcrossForks:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chainrule.backends.home import Home
+from chainrule.backends.home import Home, of_kind
 from chainrule.primitives.value import Array
 from chainrule.program.program import Program
 
@@ -28,7 +28,7 @@ class InNumPy:
 
     def __init__(self, program: Program, homes: Sequence[Home | None]) -> None:
         self.graph, self.program = program.graph, program
-        self.homes: list[Home | None] = list(homes) + [None] * (len(program.cells()) - len(homes))
+        self.homes: list[Home | None] = of_kind(homes, Home) + [None] * (len(program.cells()) - len(homes))
         for number, (shape, dtype) in enumerate(program.cells()):
             self.homes[number] = self.homes[number] or Home(shape, dtype, tuple(range(len(shape))))
 

@@ -445,8 +445,8 @@ def compile(
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
     `fullgraph`, `dynamic`, `mode`, `options` and PyTorch's backends change nothing, since there is one way to compile,
     always the whole function, for each size anew. `backend="numpy"` runs the same program in NumPy, operation by
-    operation: to compare with, and for where there is no LLVM. What is compiled, a function or a module, has PyTorch's
-    name, `model`.
+    operation: to compare with, and for where there is no LLVM. `backend="xla"` makes a program for XLA, on JAX's
+    default device (the extra `xla`). What is compiled, a function or a module, has PyTorch's name, `model`.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)

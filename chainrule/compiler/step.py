@@ -243,12 +243,10 @@ class Compiled:
                 tensor is None
                 or tensor._value is not home.value
                 or count(tensor) > _HELD
-                or count(home.value) > 3  # held by the home, the gradient and the count itself
-                or count(home.array) > 3
-                or count(home.owner) > home.holders
+                or not home.is_unseen(3)  # the value is held by the home, the gradient and the count itself
             ):
                 others.append((leaf, home))
-                if tensor is None and home.value is not None and count(home.value) < 3 and home.is_alone():
+                if tensor is None and home.value is not None and home.is_unseen(2):
                     continue
                 home.renew()
         return others
@@ -278,7 +276,7 @@ class Compiled:
     def _run_watched(self, arrays: list[Array]) -> list[Array]:
         """Run, and if that made a NaN or an infinity, put everything back and say which operation it was."""
         homes = [home for home in self.runnable.homes if home is not None]
-        before = [home.array.copy() for home in homes]
+        before = [np.array(home.array) for home in homes]
         given = iter(arrays)
         now = [self._entries(slot.number) if slot.kind == "cell" else next(given) for slot in self.program.inputs]
         known = {symbol: np.array(x) for symbol, x in zip(self.program.graph.inputs, now, strict=True)}
@@ -286,7 +284,7 @@ class Compiled:
         if all_finite([*fresh, *(home.array for home in homes)]):
             return fresh
         for home, array in zip(homes, before, strict=True):
-            home.array[...] = array
+            home.fill(array)
         blame(self.program.graph.equations, known)
         return self.runnable.run(arrays)
 
@@ -299,13 +297,11 @@ class Compiled:
         for leaf in self.cleared:
             leaf.gradient, leaf.spent = None, leaf in self.unkept
         for leaf, home in others:
-            home.value = Value(home.array)
-            leaf.gradient, leaf.spent = Primitive.make_tensor(home.value), False
+            leaf.gradient, leaf.spent = Primitive.make_tensor(home.show()), False
         for leaf in self.added:
             home = self.states[id(leaf)]
             if leaf.gradient is not None and leaf.gradient._value is not home.value:
-                home.value = Value(home.array)
-                leaf.gradient.set_value(home.value)
+                leaf.gradient.set_value(home.show())
         results = []
         for origin, array in zip(self.targets, fresh, strict=True):
             if origin is None:
@@ -355,7 +351,7 @@ def _bind(origin: Any, home: Home, written: bool) -> None:
     tensor = origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
     held = None if tensor is None else tensor._value
     if held is not None and held is home.value:
-        if not written or home.is_alone():
+        if not written or home.is_unseen(4):  # held by the home, the cell, `held` and the count itself
             return
     elif held is not None and isinstance(held.array, Symbol):
         settled([tensor])  # another thread is tracing with it
@@ -368,10 +364,9 @@ def _bind(origin: Any, home: Home, written: bool) -> None:
     home.renew()
     if array is not None:
         if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
-            home.array[...] = array
+            home.fill(array)
         if isinstance(origin, Cell):
-            home.value = Value(home.array, held.source)  # type: ignore[union-attr]
-            tensor._value = home.value
+            tensor._value = home.show(held.source)  # type: ignore[union-attr]
 
 
 def _find(origin: Any, arguments: list[Any]) -> Any:

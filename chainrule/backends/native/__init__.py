@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.home import Home
+from chainrule.backends.home import Home, of_kind
 from chainrule.backends.memory import SLACK, address_of, aligned
 from chainrule.backends.native.bounds import check_bounds
 from chainrule.backends.native.executable import Executable, padded_copy
@@ -32,7 +32,7 @@ class Native:
         used = self.graph.used()
         self.needed = [symbol in used for symbol in program.graph.inputs]
         forms = program.cells()
-        self.homes: list[Home | None] = list(homes) + [None] * (len(forms) - len(homes))
+        self.homes: list[Home | None] = of_kind(homes, Home) + [None] * (len(forms) - len(homes))
         self._find_homes(forms)
         self._lower(debug)
 
@@ -110,7 +110,7 @@ class Native:
     def with_homes(self, homes: Sequence[Home | None]) -> Native:
         """The same code for other cells, which must lie as these do."""
         twin = copy.copy(self)
-        known = [*homes, *[None] * (len(self.homes) - len(homes))]
+        known = [*of_kind(homes, Home), *[None] * (len(self.homes) - len(homes))]
         twin.homes = [mine and _like(mine, home) for mine, home in zip(self.homes, known, strict=True)]
         twin._bind_homes()
         return twin

@@ -1,0 +1,125 @@
+"""Programs for XLA, through JAX: on CPUs, GPUs and TPUs. It needs the extra `xla` (`pip install chainrule[xla]`).
+
+A program becomes one function of JAX's arrays (`lower.py`), by rules for each primitive (`rules/`), compiled by
+`jax.jit`. Cells that a run reads and changes are donated: XLA writes where they lie. 64-bit types are switched on
+within these functions only; a program of the user's that uses JAX itself sees no difference.
+
+Numbers are checked within the program. Where a check fails, all donated cells are what they were, and the step is done
+again in NumPy, which raises what eager code does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.home import of_kind
+from chainrule.backends.passes.simplify import simplify
+from chainrule.errors import ChainruleError
+from chainrule.primitives.value import Array
+from chainrule.program.program import Program
+
+try:
+    import jax
+except ImportError as error:
+    raise ImportError("the backend 'xla' needs JAX: pip install 'chainrule[xla]'.") from error
+
+from chainrule.backends.xla.home import DeviceHome
+from chainrule.backends.xla.lower import jitted, lowered
+from chainrule.backends.xla.rules import REASONS, Run, running
+
+
+class WrongNumbersError(ChainruleError, RuntimeError):
+    """A check within a program failed; `compiler/failure.py` finds out which, and raises what eager code does."""
+
+
+class InXLA:
+    """A program as one function for XLA. See :class:`~chainrule.backends.Runnable`.
+
+    Attributes:
+        changed: the cells that a run reads and changes; `read`: those it only reads; `made`: those it only writes.
+    """
+
+    def __init__(self, program: Program, homes: Sequence[Any]) -> None:
+        self.program, self.graph = program, simplify(program.graph)
+        used = self.graph.used()
+        reads = {slot.number for slot, x in self._inputs() if slot.kind == "cell" and x in used}
+        written = program.written()
+        self.changed, self.read = sorted(reads & written), sorted(reads - written)
+        self.made = sorted(written - reads)
+        self.homes = self._homes(homes)
+        self.function = jitted(self._compute, donate_argnums=1)
+
+    def _inputs(self) -> Any:
+        return zip(self.program.inputs, self.graph.inputs, strict=True)
+
+    def _homes(self, homes: Sequence[Any]) -> list[Any]:
+        """A home for each cell that is needed."""
+        needed = {*self.changed, *self.read, *self.made}
+        known = [*of_kind(homes, DeviceHome), *[None] * (len(self.program.cells()) - len(homes))]
+        return [
+            (home or DeviceHome(*form)) if number in needed else None
+            for number, (home, form) in enumerate(zip(known, self.program.cells(), strict=True))
+        ]
+
+    def with_homes(self, homes: Sequence[Any]) -> InXLA:
+        """The same code for other cells."""
+        twin = copy.copy(self)
+        twin.homes = self._homes(homes)
+        return twin
+
+    @property
+    def size(self) -> int:
+        """How many operations there are."""
+        return len(self.graph.equations)
+
+    def _compute(self, zero: Any, changed: list[Any], read: list[Any], given: list[Any]) -> Any:
+        """What JAX traces: results, the changed cells, the made ones, and whether something was wrong (or None)."""
+        cells = dict(zip([*self.changed, *self.read], [*changed, *read], strict=True))
+        others = iter(given)  # a cell that is not needed is None
+        arrays = [cells.get(slot.number) if slot.kind == "cell" else next(others) for slot in self.program.inputs]
+        with running(Run(zero, [])) as run:
+            ends = lowered(self.graph)(arrays)
+        results, new = [], {}
+        for slot, x in zip(self.program.outputs, ends, strict=True):
+            results.append(x) if slot.kind == "result" else new.update({slot.number: x})
+        wrong = None
+        for found in run.wrong:
+            wrong = found if wrong is None else wrong | found
+        after = [new[i] for i in self.changed]
+        if wrong is not None:
+            after = [jax.numpy.where(wrong, before, x) for before, x in zip(changed, after, strict=True)]
+        return results, after, [new[i] for i in self.made], wrong
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run once, and wait for it."""
+        changed = [self.homes[i].entries for i in self.changed]
+        with jax.enable_x64(True):
+            answer = self.function(np.int64(0), changed, [self.homes[i].entries for i in self.read], list(arrays))
+            results, after, made, wrong = jax.block_until_ready(answer)
+        for i, x in zip(self.changed, after, strict=True):
+            self.homes[i].take(x)  # the old bits, if something was wrong
+        if wrong is not None and wrong:
+            raise WrongNumbersError("a number is outside of the range that it must be in. Nothing was changed.")
+        for i, x in zip(self.made, made, strict=True):
+            self.homes[i].take(x)
+        return [np.array(x) for x in results]
+
+    def explain(self) -> str:
+        """The operations in their order, and what NumPy does in between."""
+        lines = [
+            f"  {e.primitive.name}{' in NumPy' if e.primitive in REASONS else ''}  {e.path}".rstrip()
+            for e in self.graph.equations
+        ]
+        place = jax.devices()[0].platform
+        return "\n".join([f"{self.size} operations in one program for XLA ({place})", *lines])
+
+
+def build(program: Program, homes: Sequence[Any], debug: bool) -> InXLA:
+    """The program for XLA; with `debug` the graph is checked first."""
+    if debug:
+        program.graph.check()
+    return InXLA(program, homes)

@@ -1,0 +1,101 @@
+"""Where a cell lives that XLA's programs change: an array of JAX's, and the value that shows it.
+
+A program takes the array, donates it, and leaves another one. The value shows whatever is there: its entries come to
+NumPy when somebody reads them, and not before. Whoever still holds an old value when a program is about to change the
+cell keeps it: then the cell moves to an array of its own, as in `backends/home.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from chainrule.primitives.value import Array, DataType, Shape, Value
+
+
+def on_device(array: Any) -> Any:
+    """A copy of the entries as an array of JAX's, in their own type."""
+    with jax.enable_x64(True):
+        return jnp.array(array, copy=True)
+
+
+class DeviceValue(Value):
+    """A value whose entries are an array of JAX's; `array` brings them to NumPy (on a CPU without copying).
+
+    Attributes:
+        entries: JAX's array.
+    """
+
+    __slots__ = ("_seen", "entries")
+
+    def __init__(self, entries: Any, source: Any = None) -> None:
+        self.source = source
+        self.entries = entries
+        self._seen: Array | None = None
+
+    @property
+    def array(self) -> Array:
+        """The entries, not to be written to."""
+        if self._seen is None:
+            self._seen = np.asarray(self.entries)
+        return self._seen
+
+    def replace(self, entries: Any) -> None:
+        """Show other entries: nobody else looks."""
+        self.entries, self._seen = entries, None
+
+
+class DeviceHome:
+    """The home of a cell. See :class:`~chainrule.backends.home.Home`, whose part it plays.
+
+    Attributes:
+        shape, dtype: of the cell.
+        order: row by row, as far as NumPy sees it.
+        entries: JAX's array.
+        value: the value that shows it, or None.
+    """
+
+    __slots__ = ("__weakref__", "dtype", "entries", "order", "shape", "value")
+
+    def __init__(self, shape: Shape, dtype: DataType) -> None:
+        self.shape, self.dtype, self.order = tuple(shape), dtype, tuple(range(len(shape)))
+        self.value: DeviceValue | None = None
+        self.renew()
+
+    def fits(self, shape: Shape, dtype: DataType) -> bool:
+        """Whether the home is for cells of this form."""
+        return self.shape == tuple(shape) and self.dtype == dtype
+
+    def renew(self) -> None:
+        """Leave the old array to those who look at it."""
+        with jax.enable_x64(True):
+            self.entries = jnp.zeros(self.shape, self.dtype)
+        self.value = None
+
+    def fill(self, array: Any) -> None:
+        """Take in entries. A value that shows the home shows these."""
+        self.take(on_device(array))
+
+    def take(self, entries: Any) -> None:
+        """Hold what a program has left."""
+        self.entries = entries
+        if self.value is not None:
+            self.value.replace(entries)
+
+    def show(self, source: Any = None) -> DeviceValue:
+        """A new value that shows the home."""
+        self.value = DeviceValue(self.entries, source)
+        return self.value
+
+    @property
+    def array(self) -> Array:
+        """The entries in NumPy."""
+        return np.asarray(self.entries)
+
+    def is_unseen(self, holders: int) -> bool:
+        """Whether nobody else looks: so many hold the value, the count included. JAX itself keeps NumPy's views."""
+        return sys.getrefcount(self.value) <= holders

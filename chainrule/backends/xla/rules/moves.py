@@ -1,0 +1,156 @@
+"""What moves entries: shapes, windows, reading and writing at places."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from chainrule.backends.xla.rules.table import enter, report, rule
+from chainrule.primitives import indexing, shape, window
+from chainrule.primitives.contraction import offsets
+from chainrule.primitives.indexing import ARRAY, Key, fill_key
+
+_index = np.dtype(np.int64)
+
+enter({
+    shape.Broadcast: lambda x, *, to: jnp.broadcast_to(x, to),
+    shape.Reshape: lambda x, *, to: jnp.reshape(x, to),
+    shape.Permute: lambda x, *, order: jnp.transpose(x, order),
+    shape.Flip: lambda x, *, axes: jnp.flip(x, axes),
+    shape.Concatenate: lambda *parts, axis: jnp.concatenate(parts, axis),
+})  # fmt: skip
+
+
+@rule(shape.Pad)
+def pad(x: Any, *, before: Any, after: Any, constant: Any) -> Any:
+    """A constant around it; negative widths cut off, and what is cut off on one side is not there for the other."""
+    z = jnp.full(tuple(b + n + a for b, n, a in zip(before, x.shape, after, strict=True)), constant, x.dtype)
+    start = [max(b, 0) for b in before]
+    stop = [max(min(b + n, e), s) for b, n, e, s in zip(before, x.shape, z.shape, start, strict=True)]
+    here = tuple(slice(i - b, j - b) for i, j, b in zip(start, stop, before, strict=True))
+    widths = [(i, e - j, 0) for i, j, e in zip(start, stop, z.shape, strict=True)]
+    return lax.pad(x[here], jnp.asarray(constant).astype(x.dtype), widths)
+
+
+# ------------------------------------------------------------------------------------------------ windows
+
+
+def _slices(x: Any, kernel: Any, stride: Any, dilation: Any) -> list[Any]:
+    """For each kernel offset what it meets in the input."""
+    sizes = zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in sizes)
+    return [x[place] for place in offsets(kernel, stride, dilation, out)]
+
+
+def _along(x: Any, axis: int, kernel: int, stride: int, dilation: int) -> list[Any]:
+    """What each offset of a window meets along one dimension."""
+    last = x.shape[axis] - dilation * (kernel - 1)
+    return [lax.slice_in_dim(x, k * dilation, k * dilation + last, stride, axis) for k in range(kernel)]
+
+
+@rule(window.Windows)
+def windows(x: Any, *, kernel: Any, stride: Any, dilation: Any) -> Any:
+    """Every window, one dimension after the other."""
+    for axis, settings in enumerate(zip(kernel, stride, dilation, strict=True), 2):
+        x = jnp.stack(_along(x, axis, *settings), -1)
+    return x
+
+
+@rule(window.WindowSum)
+def window_sum(x: Any, *, kernel: Any, stride: Any, dilation: Any) -> Any:
+    """The sum of every window, one dimension after the other."""
+    for axis, settings in enumerate(zip(kernel, stride, dilation, strict=True), 2):
+        x = functools.reduce(jnp.add, _along(x, axis, *settings))
+    return x
+
+
+@rule(window.Fold)
+def fold(x: Any, *, size: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
+    """Windows laid back and added: each offset's entries, spread by the stride and moved to where they came from."""
+    out = x.shape[2 : 2 + len(kernel)]
+    total = jnp.zeros((*x.shape[:2], *size), x.dtype)
+    for k in np.ndindex(*kernel):
+        total = total + spread(x[(..., *k)], size, out, [i * d for i, d in zip(k, dilation, strict=True)], stride)
+    return total
+
+
+def spread(x: Any, size: Any, out: Any, first: Any, stride: Any) -> Any:
+    """Entries at first, first + stride, … of zeros of that size."""
+    reach = [i + (o - 1) * s + 1 for i, o, s in zip(first, out, stride, strict=True)]
+    widths = [(i, n - r, s - 1) for i, n, r, s in zip(first, size, reach, stride, strict=True)]
+    return lax.pad(x, np.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *widths])
+
+
+@rule(window.MaxPool)
+def max_pool(x: Any, *, kernel: Any, stride: Any, dilation: Any, padding: Any = ()) -> Any:
+    """The largest entry of every window and where it stands: the first of equals; a NaN beats all, the last of them."""
+    values, *others = parts = _slices(x, kernel, stride, dilation)
+    out = values.shape[2:]
+    chosen = jnp.zeros(values.shape, np.int32)
+    for k, part in enumerate(others, 1):
+        chosen = jnp.where(part > values, k, chosen)
+        values = jnp.maximum(values, part)
+    if any(padding):
+        first = window.first_inside(out, kernel, stride, dilation, padding).astype(np.int32)
+        chosen = jnp.where(values == -jnp.inf, first, chosen)
+    if x.dtype.kind not in "iub":
+        for k, part in enumerate(parts):
+            chosen = jnp.where(part != part, k, chosen)
+    steps = [[i * d for i, d in zip(k, dilation, strict=True)] for k in np.ndindex(*kernel)]
+    within = np.array([np.ravel_multi_index(step, x.shape[2:]) for step in steps], _index)
+    corners = np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True)))
+    return values, jnp.asarray(within)[chosen] + np.ravel_multi_index(corners, x.shape[2:])
+
+
+# ------------------------------------------------------------------------------------------------- places
+
+
+def _checked(x: Any, key: Key, places: tuple[Any, ...]) -> Key:
+    """The key as JAX takes it; a place outside of the tensor is reported."""
+    axis, remaining = 0, iter(places)
+    named = sum(part is not None and part is not Ellipsis for part in key)
+    for part in key:
+        if part is Ellipsis:
+            axis += x.ndim - named
+        elif part is not None:
+            if part is ARRAY:
+                array, extent = next(remaining), x.shape[axis]
+                report(((array < -extent) | (array >= extent)).any())
+            axis += 1
+    return fill_key(key, places)
+
+
+@rule(indexing.Index)
+def index(x: Any, *places: Any, key: Key) -> Any:
+    """x[key]."""
+    return x.at[_checked(x, key, places)].get(mode="clip")
+
+
+@rule(indexing.IndexAdd)
+def index_add(x: Any, y: Any, *places: Any, key: Key) -> Any:
+    """x with y added."""
+    return x.at[_checked(x, key, places)].add(y, mode="drop")
+
+
+@rule(indexing.IndexReduce)
+def index_reduce(x: Any, y: Any, *places: Any, key: Key, reduce: str) -> Any:
+    """x with y multiplied in, or the largest or smallest kept."""
+    there = x.at[_checked(x, key, places)]
+    if x.dtype == bool and reduce == "prod":
+        reduce = "amin"  # the product of truths
+    return {"prod": there.multiply, "amax": there.max, "amin": there.min}[reduce](y, mode="drop")
+
+
+@rule(indexing.IndexUpdate)
+def index_update(x: Any, y: Any, *places: Any, key: Key) -> Any:
+    """x with y put there. Where places are named several times, XLA leaves open which stays: the last one is found."""
+    where = _checked(x, key, places)
+    if not places or not y.size:
+        return x.at[where].set(y, mode="drop")
+    order = np.arange(y.size, dtype=_index).reshape(y.shape)
+    last = jnp.full(x.shape, -1, _index).at[where].max(order, mode="drop")
+    return jnp.where(last < 0, x, y.reshape(-1)[jnp.maximum(last, 0)])

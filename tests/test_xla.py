@@ -1,0 +1,227 @@
+"""Programs on XLA: the same numbers as eager code, the same errors, and cells that are never stale."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn
+from chainrule.nn import functional as F
+from tests.random_programs import random_program
+from tests.test_compiler_fuzz import find_fault
+from tests.training_steps import training_step
+
+jax = pytest.importorskip("jax")
+
+#: Random programs that are compared with eager code, ten compiled as one: 10 in the suite, 200 in the nightly run.
+GROUPS = 20 if os.environ.get("CHAINRULE_NIGHTLY") else 1
+
+
+def xla(function: Any) -> Any:
+    return chainrule.compile(function, backend="xla")
+
+
+def trained(backend: str | None, model: Any, optimizer: Any, x: Any, y: Any, steps: int = 4) -> tuple[Any, list[float]]:
+    """A compiled step after some calls of it, and the losses; None: not compiled."""
+    step = training_step(model, optimizer(model.parameters()))
+    step = step if backend is None else chainrule.compile(step, backend=backend)
+    return step, [step(x, y).item() for _ in range(steps)]
+
+
+# ------------------------------------------------------------------------------------------------ numbers
+
+
+def test_training_gives_the_losses_and_parameters_of_eager_code() -> None:
+    found = []
+    for backend in (None, "xla"):
+        chainrule.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(2, 4, 3, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(36, 5),
+        )
+        x, y = chainrule.randn(6, 2, 8, 8), chainrule.randint(0, 5, (6,))
+        _, losses = trained(backend, model, lambda p: chainrule.optim.Adam(p, lr=0.01), x, y)
+        found.append((losses, {name: t.numpy() for name, t in model.state_dict().items()}))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
+    for name, want in found[0][1].items():
+        np.testing.assert_allclose(found[1][1][name], want, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_dropout_and_normal_numbers_are_the_same_bits_and_leave_the_same_state() -> None:
+    def draw(x: Any) -> Any:
+        return (
+            F.dropout(x, 0.3),
+            chainrule.randn(1000),
+            chainrule.randn(50, dtype=chainrule.float64),
+            chainrule.randperm(9),
+        )
+
+    found = []
+    for change in (lambda f: f, xla):
+        step = change(draw)
+        chainrule.manual_seed(5)
+        found.append([t.numpy().tobytes() for _ in range(3) for t in step(chainrule.ones(300))])
+        found[-1].append(chainrule.get_rng_state().numpy().tobytes())
+    assert found[0] == found[1]
+
+
+def test_a_recurrent_network_is_a_loop_and_learns_as_in_eager_code() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(3, 5, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.lstm(x)[0][:, -1])
+
+    found = []
+    for backend in (None, "xla"):
+        chainrule.manual_seed(1)
+        model, x, y = Reader(), chainrule.randn(4, 7, 3), chainrule.tensor([0, 1, 1, 0])
+        step, losses = trained(backend, model, lambda p: chainrule.optim.SGD(p, lr=0.5), x, y)
+        found.append(losses)
+    assert "Scan" in step.explain()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_random_programs_are_eager(group: int) -> None:
+    fault = find_fault([random_program(10 * group + i) for i in range(10)], ["xla"])
+    assert fault is None, fault
+
+
+# ------------------------------------------------------------------------------------------------- errors
+
+
+def test_a_wrong_label_is_the_error_of_eager_code_and_changes_nothing() -> None:
+    chainrule.manual_seed(0)
+    model = nn.Linear(3, 4)
+    x, right, wrong = chainrule.randn(2, 3), chainrule.tensor([0, 3]), chainrule.tensor([0, 4])
+    step, _ = trained("xla", model, lambda p: chainrule.optim.Adam(p, lr=0.1), x, right)
+    before = [p.detach().numpy().tobytes() for p in model.parameters()]
+    with pytest.raises(IndexError) as ours:
+        step(x, wrong)
+    with pytest.raises(IndexError) as eager:
+        step.function(x, wrong)
+    assert str(ours.value) == str(eager.value)
+    assert [p.detach().numpy().tobytes() for p in model.parameters()] == before
+
+
+def test_a_wrong_place_within_a_loop_stops_the_step() -> None:
+    table, count = chainrule.arange(4.0), chainrule.zeros(())
+
+    @xla
+    def step(places: Any) -> Any:
+        count.add_(1)
+        return chainrule.scan(lambda carry, place: (carry + table[place], carry), chainrule.zeros(()), places)[0]
+
+    assert step(chainrule.tensor([0, 3, 1])).item() == 4 and count.item() == 1
+    with pytest.raises(IndexError, match="4"):
+        step(chainrule.tensor([0, 4, 1]))
+    assert count.item() == 1
+    assert step(chainrule.tensor([2, 2, 2])).item() == 6 and count.item() == 2
+
+
+def test_a_singular_matrix_and_a_function_of_numpy_raise_what_eager_code_does() -> None:
+    solve = xla(lambda a: chainrule.linalg.solve(a, chainrule.ones(2)))
+    assert solve(chainrule.eye(2)).tolist() == [1, 1]
+    with pytest.raises(chainrule.linalg.LinAlgError, match="singular"):
+        solve(chainrule.ones(2, 2))
+
+
+# --------------------------------------------------------------------------------------- what others see
+
+
+def test_eager_code_and_all_backends_see_each_other_s_changes() -> None:
+    p = chainrule.zeros(3)
+    adders = [chainrule.compile(lambda x: p.add_(x), backend=backend) for backend in ("xla", "native", "numpy", "xla")]
+    total = 0.0
+    for turn in range(3):
+        for number, add in enumerate(adders):
+            add(chainrule.full((3,), 2.0**number))
+            total += 2.0**number
+            assert p.tolist() == [total] * 3
+        p.mul_(0.5)
+        p[turn] = 100.0
+        total *= 0.5
+        assert [x for i, x in enumerate(p.tolist()) if i != turn] == [total] * 2
+        p.fill_(total)
+
+
+def test_what_somebody_holds_does_not_change() -> None:
+    p = chainrule.ones(3)
+    add = xla(lambda x: p.add_(x))
+    one = chainrule.ones(3)
+    add(one)
+    kept, array, view = p.detach().clone(), np.asarray(p), p * 1
+    value, part = p.value, p[1:]
+    for _ in range(3):
+        add(one)
+    assert (kept.tolist(), array.tolist(), view.tolist(), value.array.tolist()) == ([2.0] * 3,) * 4
+    assert p.tolist() == [5.0] * 3 and part.tolist() == [5.0] * 2
+
+
+def test_gradients_are_there_after_a_step_and_are_added_to() -> None:
+    w = chainrule.ones(2).requires_grad_()
+
+    @xla
+    def step(x: Any) -> Any:
+        loss = (w * x).sum()
+        loss.backward()
+        return loss
+
+    x = chainrule.tensor([1.0, 2.0])
+    step(x)
+    first = w.grad
+    assert first is not None and first.tolist() == [1, 2]
+    step(x)
+    assert w.grad is not None and w.grad.tolist() == [2, 4]
+    w.grad = None
+    step(x)
+    assert w.grad.tolist() == [1, 2]
+
+
+def test_a_checkpoint_travels_between_backends() -> None:
+    chainrule.manual_seed(0)
+    x, y = chainrule.randn(4, 3), chainrule.tensor([0, 1, 1, 0])
+    model = nn.Linear(3, 2)
+    trained("xla", model, lambda p: chainrule.optim.Adam(p, lr=0.1), x, y)
+    saved = {name: t.clone() for name, t in model.state_dict().items()}
+    other = nn.Linear(3, 2)
+    other.load_state_dict(saved)
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+
+
+def test_the_user_s_jax_stays_as_it_was() -> None:
+    xla(lambda x: x.double() * 2)(chainrule.ones(2))
+    assert not jax.config.jax_enable_x64
+    assert jax.numpy.arange(3).dtype == np.int32
+
+
+def test_nothing_imports_jax_without_being_asked() -> None:
+    code = (
+        "import sys, chainrule; chainrule.compile(lambda x: x * 2)(chainrule.ones(2)); "
+        "from chainrule import nn, optim, train, data, models; assert 'jax' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
+def test_without_jax_the_error_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['jax'] = None\nimport chainrule\n"
+        "try: chainrule.compile(lambda x: x, backend='xla')\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    assert "pip install 'chainrule[xla]'" in done.stdout
