@@ -273,7 +273,7 @@ _PARTLY = {
     "jit": _SCRIPT,
     "multiprocessing": _ONE_PROCESS,
     "nn.parallel": "on one device the model itself is what DataParallel makes of it",
-    "onnx": "save makes safetensors files that other programs read",
+    "onnx": "onnx.export writes a file and onnx.load reads one; there is no further machinery",
     "sparse": _SPARSE,
 }
 

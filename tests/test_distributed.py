@@ -203,10 +203,3 @@ def test_script_and_trace_give_back_what_they_are_given(tmp_path: Any, monkeypat
     assert jit.wait(jit.fork(double, 2)) == 4 and jit.isinstance([1], list[int])
     with pytest.raises(ValueError, match="eval"):
         jit.freeze(model)
-
-
-def test_onnx_can_be_imported_and_refuses_when_asked() -> None:
-    import chainrule.onnx
-
-    with pytest.raises(NotImplementedError, match="safetensors"):
-        chainrule.onnx.export(nn.Linear(1, 1), chainrule.ones(1, 1), "model.onnx")

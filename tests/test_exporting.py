@@ -92,7 +92,7 @@ def test_a_network_with_its_weights(capsys: Any, tmp_path: Path, monkeypatch: An
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("lenet5", "--format", "pickle"), "there are program, safetensors, c-library"),
+        (("lenet5", "--format", "pickle"), "there are program, safetensors, onnx, c-library"),
         (("lenet6",), "there is no model 'lenet6'"),
         (("decoder",), "needs --set vocabulary="),
         (("RUN", "--size", "1x8x8"), "a run has its own"),

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "chainrule"
 LEVELS = """
     absent_names changes exactness forking later mps printing state version
     errors xpu
-    devices dtypes files keys layouts multiprocessing onnx places
+    devices dtypes files keys layouts multiprocessing places
     accelerator amp tape
     cuda primitives
     cell
@@ -32,7 +32,7 @@ LEVELS = """
     optim structure
     backends
     compiler serialization
-    explain hub jit portable tune utils
+    explain hub jit onnx portable tune utils
     train
     transfer
     models

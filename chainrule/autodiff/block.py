@@ -68,8 +68,11 @@ class Block(Generic[P]):
         before, path, outer = state.gradients, state.path, state.block
         state.path = f"{path}/{self.name}"
         use = None
-        if state.trace is not None or state.recording is not None:
+        trace = state.trace
+        if trace is not None or state.recording is not None:
             use = state.block = BlockUse(self.name, outer)
+            if trace is not None and trace.notes_calls:
+                return self._noted(trace, args, kwargs, path, outer)
         try:
             if self.rule is None or not before:
                 return self.function(*args, **kwargs)
@@ -78,6 +81,17 @@ class Block(Generic[P]):
         finally:
             state.gradients, state.path, state.block = before, path, outer
         return self._recorded(output, args, kwargs, use)
+
+    def _noted(self, trace: Any, args: Any, kwargs: Any, path: str, outer: BlockUse | None) -> Any:
+        """Run for a trace that takes blocks whole, without gradients."""
+        state = current_state()
+        trace.enter_block(self, args, kwargs)
+        try:
+            output = self.function(*args, **kwargs)
+        finally:
+            state.path, state.block = path, outer
+        trace.leave_block(output)
+        return output
 
     def _recorded(self, output: Any, args: Sequence[Any], kwargs: dict[str, Any], use: BlockUse | None) -> Any:
         assert self.rule is not None

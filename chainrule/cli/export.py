@@ -18,6 +18,7 @@ def export(
             "--format",
             "-f",
             help="[bold]program[/]: graph and weights for chainrule.load_program; [bold]safetensors[/]: the weights; "
+            "[bold]onnx[/]: ONNX's operators, for other programs; "
             "[bold]c-library[/]: a folder with a header, a static library and an example in C.",
         ),
     ] = "program",

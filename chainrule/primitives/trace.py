@@ -33,7 +33,13 @@ _OURS = str(Path(__file__).parents[1])
 
 
 class Trace:
-    """The equations noted so far, the values captured from outside, and the cells that were written to."""
+    """The equations noted so far, the values captured from outside, and the cells that were written to.
+
+    Attributes:
+        notes_calls: whether it wants to know of each use of a block, with its arguments (`enter_block`).
+    """
+
+    notes_calls = False
 
     def __init__(self) -> None:
         self.outer = current_state().trace

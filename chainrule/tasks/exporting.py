@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -67,10 +68,33 @@ def _write_c_library(leaving: Leaving, path: Path) -> None:
     write_c_library(export_program(leaving.model, leaving.inputs), path, name)
 
 
+def _write_onnx(leaving: Leaving, path: Path) -> None:
+    from chainrule.onnx import export
+    from chainrule.onnx.asked import named_tensors
+
+    examples = named_tensors(leaving.model, leaving.inputs, {})
+    free = {name: _free_sizes(example) for name, example in examples} if leaving.dynamic else None
+    about = {key: value if isinstance(value, str) else json.dumps(value) for key, value in leaving.about.items()}
+    export(leaving.model, leaving.inputs, path, dynamic=_told_apart(free), metadata=about)
+
+
+def _free_sizes(example: Tensor) -> dict[int, str]:
+    """Any number of samples; of whole numbers, which stand for pieces of text, any length."""
+    return {0: "batch"} if example.dtype.is_floating_point or example.ndim < 2 else {0: "batch", 1: "length"}
+
+
+def _told_apart(free: dict[str, dict[int, str]] | None) -> dict[str, dict[int, str]] | None:
+    """Two texts have two lengths."""
+    if free is None or sum(1 in sizes for sizes in free.values()) < 2:
+        return free
+    return {name: {a: f"{name}_{size}" if a else size for a, size in sizes.items()} for name, sizes in free.items()}
+
+
 #: All formats by name. A new one is a line here.
 FORMATS: dict[str, Format] = {
     "program": Format("graph and weights, for chainrule.load_program", ".program", _write_program),
     "safetensors": Format("the weights alone, for any program", ".safetensors", _write_weights),
+    "onnx": Format("a graph of ONNX's operators, for other programs", ".onnx", _write_onnx),
     "c-library": Format("header, static library and example for C", "-c", _write_c_library, fixed=True),
 }
 
@@ -80,7 +104,7 @@ def find_format(name: str) -> Format:
 
     >>> find_format("pickle")
     Traceback (most recent call last):
-    ValueError: there is no format 'pickle'; there are program, safetensors, c-library.
+    ValueError: there is no format 'pickle'; there are program, safetensors, onnx, c-library.
     """
     if name not in FORMATS:
         raise ValueError(f"there is no format {name!r}; there are {', '.join(FORMATS)}.")
