@@ -33,9 +33,12 @@ def random_case(random: np.random.Generator) -> Case:
     dimensions = int(random.choice([1, 2, 2, 3]))
     groups = int(random.choice([2, 3, 5, 12, 16, 17, 33]))
     inputs, outputs = 1, int(random.choice([1, 1, 1, 2, 3]))
-    if random.random() < 0.5:
+    if random.random() < 0.4:
         groups = int(random.choice([2, 3, 5]))
         inputs, outputs = (int(n) for n in random.choice([1, 2, 3, 16, 17], 2))
+    elif random.random() < 0.5:  # as many results as channels: a vector holds several groups
+        inputs = outputs = int(random.choice([2, 3, 4, 5, 6, 7, 8, 9]))
+        groups = int(random.choice([2, 4, 5, 9]))
     kernel, stride, dilation = (random.integers(1, high, dimensions) for high in (5, 4, 4))
     padding = random.integers(0, 3, dimensions)
     least = np.maximum((kernel - 1) * dilation + 1 - 2 * padding, 1)
@@ -56,6 +59,12 @@ SPECIAL = [
     Case((2, 64, 14, 14), (64, 1, 7, 7), (1, 1), (3, 3), (1, 1), 64),
     Case((2, 32, 7, 7), (32, 4, 3, 3), (2, 2), (1, 1), (1, 1), 8),
     Case((1, 48, 1, 40), (48, 1, 1, 5), (1, 2), (0, 2), (1, 1), 48),
+    Case((2, 48, 9, 9), (48, 3, 3, 3), (1, 1), (1, 1), (1, 1), 16),
+    Case((2, 30, 8, 9), (30, 5, 3, 3), (2, 1), (1, 1), (1, 2), 6),
+    Case((2, 96, 7), (96, 6, 4), (3,), (2,), (1,), 16),
+    Case((2, 64, 6, 6), (64, 8, 3, 3), (1, 1), (1, 1), (1, 1), 8),
+    Case((2, 40, 5, 5), (40, 4, 1, 1), (1, 1), (0, 0), (1, 1), 10),
+    Case((1, 321, 4, 5), (321, 3, 5, 5), (1, 1), (2, 2), (1, 1), 107),
 ]
 
 

@@ -42,6 +42,8 @@ def _steps(nest: Nest, operand: Operand) -> list[tuple[int, int, int]] | None:
     steps = []
     for axis, extent in extents.items():
         first, last = 0, extent - 1
+        if operand.spread > 1 and nest.sliding is not None and axis == nest.sliding.vector:
+            last -= last % operand.spread
         for guard in operand.guards:
             if guard.axis == axis:
                 first, last = max(first, guard.low), min(last, guard.high - 1)

@@ -114,7 +114,8 @@ class Emitter(Values):
         few = entries_of_a_part(self.nest)
         pieces = round(width * depth / few)
         if pieces > 1 and self.strip:
-            columns = max(64, -(-width // (64 * pieces)) * 64)
+            few = 64 if self.advance == self.lanes else 4 * self.advance
+            columns = max(few, -(-width // (few * pieces)) * few)
             return 1, columns, (total, -(-width // columns))
         each = max(1, round(total / max(1, math.ceil(total * width * depth / few))))
         return each, width, (-(-total // each), 1)
@@ -127,7 +128,7 @@ class Emitter(Values):
         """Vectors along the kept vector axis."""
         assert self.vector is not None
         for start, masked in self._pieces(low, high):
-            with self.code.loop(start, high if masked else self.whole, str(self.lanes)) as loop:
+            with self.code.loop(start, high if masked else self.whole, str(self.advance)) as loop:
                 self._mask_rest(loop.index, high, masked)
                 self._enter([], {self.vector: loop.index})
                 self._evaluate(lambda node: not node.axes & self.inner and self.stage[id(node)] == 0, self.lanes)
@@ -138,7 +139,10 @@ class Emitter(Values):
     def _pieces(self, low: str, high: str) -> list[tuple[str, bool]]:
         """A range as (start, masked): whole vectors, and the rest as one vector with some of its lanes masked out."""
         width = high if low == "0" else self.code.op(f"sub i64 {high}, {low}")
-        self.whole = self.add(low, self.code.op(f"and i64 {width}, {-self.lanes}"))
+        if self.advance == self.lanes:
+            self.whole = self.add(low, self.code.op(f"and i64 {width}, {-self.lanes}"))
+        else:
+            self.whole = self.code.op(f"sub i64 {high}, {self.code.op(f'urem i64 {width}, {self.advance}')}")
         return [(low, False), (self.whole, True)]
 
     def _mask_rest(self, index: str, high: str, masked: bool) -> None:
@@ -147,6 +151,8 @@ class Emitter(Values):
             kind = Lanes("i32", self.lanes)
             limit = self.code.spread(kind, self.code.op(f"trunc i64 {left} to i32"))
             self.mask = self.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {limit}")
+        elif self.advance < self.lanes:  # the last lanes are the next vector's first
+            self.mask = "<" + ", ".join(f"i1 {i < self.advance:d}" for i in range(self.lanes)) + ">"
 
     def _stages(self, lanes: int) -> None:
         """Walk along the reduced axes as often as values wait for the result of the walk before."""

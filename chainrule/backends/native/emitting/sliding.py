@@ -38,6 +38,9 @@ class SlidingEmitter(Emitter):
         (self.total,) = (node for node in nest.nodes if node.op in REDUCTIONS)
         self.image, self.other = self.total.inputs[0].inputs
         self.vector, self.strip = self.sliding.vector, True
+        self.spread = self.image.detail.spread
+        self.lanes = max(self.lanes, 1 << (self.spread - 1).bit_length())
+        self.advance = self.lanes // self.spread * self.spread  # a vector begins with a group
         self.taps = self._written_out(MOST_SUMS[vector_bits] if self.sliding.collects else MOST_TERMS)
         self.inner |= {self.sliding.along, *self.taps}
         self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
@@ -193,10 +196,18 @@ class SlidingEmitter(Emitter):
             position = j * steps[0] + k * steps[1]
             if position not in loaded:
                 here = place._replace(address=addresses[position])
-                loaded[position] = elementary.load(self.code, node.dtype, lanes, here, self.mask, 0)
+                spread = node.detail.spread
+                value = elementary.load(self.code, node.dtype, lanes, here, self.mask if spread == 1 else "", 0)
+                loaded[position] = value if spread == 1 else self._spread(node, value, lanes)
             return loaded[position]
 
         return entry
+
+    def _spread(self, node: Node, value: str, lanes: int) -> str:
+        """The first lane of each group in all lanes of it."""
+        kind, each = elementary.register(node.dtype, lanes), node.detail.spread
+        lane = ", ".join(f"i32 {i - i % each}" for i in range(lanes))
+        return self.code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{lanes} x i32> <{lane}>")
 
     # ------------------------------------------------------------------------------------- the kernel's gradient
 

@@ -29,7 +29,7 @@ def signature(nest: Nest, *more: Any) -> Signature | None:
         terms = tuple([(places[id(term.place)], term.extent, term.stride) for term in operand.terms])
         return (
             buffer, operand.buffer.dtype, operand.offset, tuple(operand.strides.items()), operand.guards,
-            repr(operand.constant), terms, operand.reports,
+            repr(operand.constant), terms, operand.reports, operand.spread,
         )  # fmt: skip
 
     nodes = tuple([_node(node, places, seen) for node in nest.nodes])
@@ -54,7 +54,7 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
         )
         guards = tuple([guard.axis for guard in operand.guards])
         terms = tuple([places[id(term.place)] for term in operand.terms])
-        return operand.buffer.dtype, strides, guards, repr(operand.constant), terms, operand.reports
+        return operand.buffer.dtype, strides, guards, repr(operand.constant), terms, operand.reports, operand.spread
 
     nodes: list[Any] = [_node(node, places, seen) for node in nest.nodes]
     for place in lifted:

@@ -59,6 +59,8 @@ class Values:
         self.questions: list[Question] = []
         self.vector = self.shape.vector
         self.lanes = vector_bits // max([n.dtype.itemsize * 8 for n in nest.nodes if n.dtype.kind == "f"] + [32])
+        #: How far it is from one vector to the next.
+        self.advance = self.lanes
         self.strip = self.vector is not None and self.vector not in nest.reduced
         self.inner = nest.reduced | {BUNDLED}
         self.has_block = False

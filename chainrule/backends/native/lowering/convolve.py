@@ -1,7 +1,7 @@
 """Convolutions as products: forward, and the gradients in the image and in the weight.
 
 With groups every group of channels is a product of its own, on the same rows: what is one dimension of the result,
-its channels, is (group, column) to the product. A group of a single channel is no product; see `depthwise.py`.
+its channels, is (group, column) to the product. A group of few channels is no product; see `depthwise.py`.
 
 >>> import chainrule
 >>> convolve = chainrule.compile(lambda x, w: chainrule.nn.functional.conv2d(x, w, padding=1, groups=2).relu())
@@ -23,6 +23,7 @@ from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Inside, Memo
 from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,
+    has_narrow_groups,
     is_depthwise,
     phase_of,
     phase_view,
@@ -55,7 +56,7 @@ def lower_Convolution(at: Lowering, e: Equation) -> bool:
     """Rows are the pixels of the result, k is (kernel, channel)."""
     if not _convolvable(e):
         return False
-    if is_depthwise(e):
+    if is_depthwise(e) or has_narrow_groups(e):
         depthwise.forward(at, at.in_single(e))
         return True
     (x, w), (y,), groups = e.inputs, e.outputs, e.parameters["groups"]
@@ -120,7 +121,7 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     """Rows are (kernel, channel), contiguous in the image; k is the pixels of the result's gradient."""
     if not _convolvable(e):
         return False
-    if is_depthwise(e):
+    if is_depthwise(e) or has_narrow_groups(e):
         depthwise.weight(at, at.in_single(e))
         return True
     (x, g), (w,), groups = e.inputs, e.outputs, e.parameters["groups"]
@@ -173,7 +174,7 @@ def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
     """For each phase of the stride a convolution of its own, with the kernel's entries that meet it, backwards."""
     if not _convolvable(e):
         return False
-    if is_depthwise(e):
+    if is_depthwise(e) or has_narrow_groups(e):
         depthwise.transpose(at, at.in_single(e))
         return True
     (y, w), (x,) = e.inputs, e.outputs

@@ -1,10 +1,13 @@
-"""Depthwise convolutions: every channel has a kernel of its own, so there is nothing to multiply matrices for.
+"""Convolutions of narrow groups. Depthwise ones: every channel has a kernel of its own, there are no matrices in them.
 
 Each is a sum of products that moves few numbers for each it computes. Vectors lie along the channels, which come last
 in memory; the window slides along a row of the image (`nest.Sliding`), so that neighbours
 share what they read. With few channels most of such a vector would be empty, and vectors lie along the pixels.
 
 A convolution with several results for each channel is one of an image whose channels are repeated.
+
+Where a group has a few channels, and as many results, a vector holds several groups. For each of a group's channels in
+turn all lanes of the group read that channel (`nest.Operand.spread`); so it is a further axis of the window.
 
 >>> import chainrule
 >>> convolve = chainrule.compile(lambda x, w: chainrule.nn.functional.conv2d(x, w, padding=1, groups=16).relu())
@@ -43,7 +46,10 @@ from chainrule.program.graph import Equation
 
 
 def forward(at: Lowering, e: Equation) -> None:
-    """y[n, c, p] = Σ_k x[n, c, p·stride + k·dilation − padding] · w[c, k]."""
+    """y[n, c, p] = Σ_k x[n, c, p·stride + k·dilation − padding] · w[c, k].
+
+    In groups of c' channels Σ_i Σ_k x[n, c − c mod c' + i, …] · w[c, i, k], here and below.
+    """
     (x, w), (y,), n = e.inputs, e.outputs, len(e.parameters["stride"])
     windows = windows_of(_image(at, e, x), e, w.shape[2:])
     _slide(at, windows, _kernels(at, w, n), y)
@@ -57,7 +63,7 @@ def transpose(at: Lowering, e: Equation) -> None:
     border = [reach(e, d) for d in range(n)]
     wide = _is_wide(w)
     image = bordered(at, y, [r[0] for r in border], [r[1] for r in border], channels_last=wide)
-    kernels = _kernels(at, w, n)
+    kernels = _kernels(at, w, n) if w.shape[1] == 1 else _turned(at, w)
     if all(s == 1 for s in stride):
         phase = phase_of(e, (0,) * n)
         assert phase is not None
@@ -82,14 +88,16 @@ def weight(at: Lowering, e: Equation) -> None:
     upstream = bordered(at, g, (0,) * n, (0,) * n, channels_last=True) if wide else pixels_last(at, g)
     shape = (*w.shape, g.shape[0], *g.shape[2:])
     (images, channel, *rest), us = windows.strides, upstream.strides
-    a = replace(windows, shape=shape, strides=(channel, 0, *rest[n:], images, *rest[:n]))
+    partner = channel if w.shape[1] > 1 else 0
+    a = replace(windows, shape=shape, strides=(channel, partner, *rest[n:], images, *rest[:n]))
     b = replace(upstream, shape=shape, strides=(us[1], 0, *(0,) * n, us[0], *us[2:]))
     first = n + 2
     pixels = tuple(range(first, first + n + 1))
     order = [*pixels, *range(1, n + 2), 0] if wide else list(range(len(shape)))
     group = sum_of_products(at, a, b, pixels, w, order)
     if wide:
-        _let_slide(group, list(range(first + 1, first + 1 + n)), list(range(2, n + 2)), 0, collects=True)
+        _let_slide(group, list(range(first + 1, first + 1 + n)), list(range(2, n + 2)), 0, [1], collects=True)
+        _spread(group, a, w.shape[1])
 
 
 def _is_wide(w: Any) -> bool:
@@ -131,26 +139,58 @@ def _kernels(at: Lowering, w: Any, n: int) -> View:
     return weight_in_order(at, w, (*range(2, n + 2), 1, 0)).permute((n + 1, n, *range(n)))
 
 
+def _turned(at: Lowering, w: Any) -> View:
+    """The weight (c, i, kernel…) of an image's gradient, where channel and result have changed places in each group."""
+    view, each, n = at.plain(w), w.shape[1], len(w.shape) - 2
+    shape = (*view.shape[2:], each, view.shape[0] // each, each)
+    (out, within, *taps) = view.strides
+    symbol = Symbol(shape, view.dtype)
+    at.places[symbol] = Memory(replace(view, shape=shape, strides=(*taps, out, each * out, within)))
+    dense = at.copy(symbol).view.reshape((*shape[:-2], view.shape[0]))
+    assert dense is not None, "memory without gaps takes every shape"
+    return dense.permute((n + 1, n, *range(n)))
+
+
 def _slide(at: Lowering, windows: View, kernels: View, y: Symbol) -> None:
-    """y[n, c, p…] = Σ_k windows[n, c, p…, k…] · kernels[c, 0, k…]."""
-    n = len(y.shape) - 2
-    taps = tuple(range(n + 2, 2 * n + 2))
-    spread = replace(kernels, shape=windows.shape, strides=(0, kernels.strides[0], *(0,) * n, *kernels.strides[2:]))
+    """y[n, c, p…] = Σ_i Σ_k windows[n, c − c mod c' + i, p…, k…] · kernels[c, i, k…], i < c'."""
+    n, width = len(y.shape) - 2, kernels.shape[1]
+    partners = (width,) * (width > 1)  # one more dimension, if a channel has any
+    shape = (*windows.shape, *partners)
+    taps = tuple(range(n + 2, len(shape)))
+    image = replace(windows, shape=shape, strides=(*windows.strides, *windows.strides[1:2] * len(partners)))
+    (channel, *steps) = kernels.strides
+    steps = [*steps[1:], *steps[: len(partners)]]
+    spread = replace(kernels, shape=shape, strides=(0, channel, *(0,) * n, *steps))
     wide = kernels.shape[0] >= FEW_CHANNELS
-    order = [0, *range(2, n + 2), 1, *taps] if wide else list(range(len(windows.shape)))
-    group = sum_of_products(at, windows, spread, taps, y, order)
+    order = [0, *range(2, n + 2), 1, *taps] if wide else list(range(len(shape)))
+    group = sum_of_products(at, image, spread, taps, y, order)
     if wide:
-        _let_slide(group, list(range(2, n + 2)), list(taps), 1, collects=False)
+        _let_slide(group, list(range(2, n + 2)), list(taps[:n]), 1, list(taps[n:]), collects=False)
+        _spread(group, image, width)
 
 
-def _let_slide(group: Group, pixels: Sequence[int], taps: Sequence[int], vector: int, collects: bool) -> None:
-    """Walk along the last dimension of the pixels that has more than one, and write out the window's."""
+def _spread(group: Group, image: View, width: int) -> None:
+    """Let all lanes of a group read what its first does."""
+    for node in group.nest.nodes:
+        if node.op == "load" and node.detail.buffer is image.buffer:
+            node.detail.spread = width
+
+
+def _let_slide(
+    group: Group, pixels: Sequence[int], taps: Sequence[int], vector: int, partners: Sequence[int], collects: bool
+) -> None:
+    """Walk along the last dimension of the pixels that has more than one, and write out the window's.
+
+    The partners of a channel, the others of its group, are one more dimension of the window.
+    """
     nest = group.nest
     if not any(node.op in REDUCTIONS for node in nest.nodes):
         return  # a kernel of a single entry
     last = max((i for i, axis in enumerate(pixels) if nest.extents[axis] > 1), default=len(pixels) - 1)
-    others = [axis for i, axis in enumerate(taps) if i != last]
-    nest.sliding = Sliding(pixels[last], taps[last], tuple(reversed(others)), vector, collects)
+    others = [axis for i, axis in enumerate(taps) if i != last][::-1] + [
+        axis for axis in partners if nest.extents[axis] > 1
+    ]
+    nest.sliding = Sliding(pixels[last], taps[last], tuple(others), vector, collects)
 
 
 def _windows_of_phase(image: View, phase: Phase) -> View:

@@ -9,11 +9,14 @@ from math import gcd
 from typing import Any
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Group, Inside, Memory, image_order
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group, Inside, Memory, image_order
 from chainrule.backends.native.lowering.nest import Nest, Operand
 from chainrule.backends.native.lowering.views import View, whole_images
 from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation
+
+#: So many bytes of a pixel's channels are a narrow group at most: half a vector of 512 bits.
+NARROW = 32
 
 
 def settings_of(e: Equation) -> tuple[Shape, Shape, Shape]:
@@ -24,15 +27,33 @@ def settings_of(e: Equation) -> tuple[Shape, Shape, Shape]:
 
 def is_depthwise(e: Equation) -> bool:
     """Whether every group of a convolution has a single channel of the image."""
-    groups = e.parameters.get("groups", 1)
-    image = e.outputs[0] if e.primitive.name == "ConvolutionTranspose" else e.inputs[0]
-    return groups > 1 and image.shape[1] == groups
+    return _width_of_groups(e) == 1
+
+
+def has_narrow_groups(e: Equation) -> bool:
+    """Whether a vector holds several of its groups, which have as many channels of the image as of the result."""
+    size = _width_of_groups(e) * e.inputs[0].dtype.itemsize
+    channels = _image_of(e).shape[1]
+    return 0 < size <= NARROW and channels == _result_of(e).shape[1] and channels >= FEW_CHANNELS
 
 
 def copies_of_channels(e: Equation) -> int:
-    """How many channels of the result read each channel of the image, in a depthwise convolution."""
-    result = {"Convolution": e.outputs[0], "ConvolutionTranspose": e.inputs[0]}.get(e.primitive.name, e.inputs[-1])
-    return int(result.shape[1] // e.parameters["groups"])
+    """How many channels of the result read each channel of the image, in a convolution of narrow groups."""
+    return int(_result_of(e).shape[1] // _image_of(e).shape[1])
+
+
+def _image_of(e: Equation) -> Any:
+    return e.outputs[0] if e.primitive.name == "ConvolutionTranspose" else e.inputs[0]
+
+
+def _result_of(e: Equation) -> Any:
+    return {"Convolution": e.outputs[0], "ConvolutionTranspose": e.inputs[0]}.get(e.primitive.name, e.inputs[-1])
+
+
+def _width_of_groups(e: Equation) -> int:
+    """How many channels of the image a group has; 0 if all channels are one group."""
+    groups = e.parameters.get("groups", 1)
+    return int(_image_of(e).shape[1] // groups) if groups > 1 else 0
 
 
 def halo_of(e: Equation) -> list[tuple[Any, Shape]]:

@@ -40,7 +40,8 @@ class Term(NamedTuple):
 class Operand:
     """Where a nest reads or writes: a buffer, and a stride for each axis along which the place moves.
 
-    One that `reports` writes nothing: where the value that is stored there is true, a check has failed.
+    One that `reports` writes nothing: where the value that is stored there is true, a check has failed. With a `spread`
+    lane i of a vector reads what lane i − i mod `spread` would: neighbours that are a group read the same.
     """
 
     buffer: Buffer
@@ -50,6 +51,7 @@ class Operand:
     constant: float = 0
     terms: tuple[Term, ...] = ()
     reports: bool = False
+    spread: int = 1
 
     @property
     def dtype(self) -> DataType:
