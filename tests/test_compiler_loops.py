@@ -12,6 +12,7 @@ import chainrule
 from chainrule import nn
 from chainrule.backends.native.lowering import unroll
 from chainrule.backends.native.run import pool
+from chainrule.backends.native.run.driver import FIELDS
 
 
 @pytest.fixture(autouse=True)
@@ -300,3 +301,19 @@ def test_a_kernel_of_much_work_is_shared_out() -> None:
 
     assert parts(lambda x: x + 1) == 1
     assert parts(lambda x: ((x.tanh() * x).tanh() + x).tanh()) > 1
+
+
+@pytest.mark.parametrize("doubt", [0, 1, 2**40])
+def test_threads_that_doubt_compute_the_same(doubt: int) -> None:
+    """Whether threads look for long or soon sleep while they wait for each other changes no bit."""
+    lstm = nn.LSTM(4, 24, batch_first=True)
+    step = chainrule.compile(lambda x: lstm(x)[0])
+    x = chainrule.randn(8, 30, 4)
+    chainrule.set_num_threads(1)
+    expected = step(x).numpy().tobytes()
+    chainrule.set_num_threads(3)
+    step.program.executable.small = False
+    for _ in range(5):
+        pool._pool.words[FIELDS["doubt"]] = doubt
+        assert step(x).numpy().tobytes() == expected
+    pool._pool.words[FIELDS["doubt"]] = 0

@@ -73,8 +73,8 @@ def weights_and_batch(workload: str, path: Path) -> None:
     np.savez(path, **arrays, **{"batch.x": x, "batch.y": y})
 
 
-def measure(workload: str, frameworks: list[str], rounds: int, console: Console) -> dict[str, Any]:
-    """All frameworks on one workload."""
+def measure(workload: str, frameworks: list[str], rounds: int, console: Console, busy: bool) -> dict[str, Any]:
+    """All frameworks on one workload; with `busy` also while another process takes what it can get of one core."""
     workers: list[Worker] = []
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -104,9 +104,33 @@ def measure(workload: str, frameworks: list[str], rounds: int, console: Console)
             row["milliseconds"] = statistics.median(worker.seconds) * 1e3
             row["fastest"] = min(worker.seconds) * 1e3
             row["memory"] = worker.ask("memory")
+        if busy:
+            for framework, slowdown in _in_company(workers, result, rounds).items():
+                result[framework]["slowdown"] = slowdown
+        for worker in workers:
             worker.close()
     _check_losses(workload, result, console)
     return result
+
+
+def _in_company(workers: list[Worker], result: dict[str, Any], rounds: int) -> dict[str, float]:
+    """How many times as long a step takes beside a process that never rests; means, since only some steps wait."""
+    factors: dict[str, list[float]] = {worker.framework: [] for worker in workers}
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        for _ in range(rounds):
+            for worker in workers:
+                command = f"run {2 * result[worker.framework]['burst']}"
+                means = []
+                for signal_number in (signal.SIGSTOP, signal.SIGCONT):
+                    os.kill(other.pid, signal_number)
+                    worker.ask("run 2")
+                    means.append(statistics.mean(worker.ask(command)))
+                factors[worker.framework].append(means[1] / means[0])
+    finally:
+        other.kill()
+        other.wait()
+    return {framework: statistics.median(found) for framework, found in factors.items()}
 
 
 def _check_losses(workload: str, result: dict[str, Any], console: Console) -> None:
@@ -119,7 +143,9 @@ def _check_losses(workload: str, result: dict[str, Any], console: Console) -> No
 
 def table_of(results: dict[str, Any]) -> Table:
     """All figures. The floor is a step's operations at the processor's measured peak."""
-    table = Table("workload, framework", "ms", "ms, best", "times ours", "of the floor", "first step, s", "MB")
+    heads = ["workload, framework", "ms", "ms, best", "times ours", "of the floor", "first step, s", "MB"]
+    company = any("slowdown" in row for rows in results.values() for row in rows.values())
+    table = Table(*heads, *["times as long in company"] * company)
     for workload, rows in results.items():
         floor = WORKLOADS[workload].operations / peak() * 1e3
         ours = rows.get("chainrule", {}).get("milliseconds")
@@ -129,6 +155,7 @@ def table_of(results: dict[str, Any]) -> Table:
             table.add_row(
                 f"  {framework}", f"{row['milliseconds']:.2f}", f"{row['fastest']:.2f}", ratio,
                 f"{floor / row['milliseconds']:.0%}", f"{row['first']:.2f}", f"{row['memory']:.0f}",
+                *[f"{row['slowdown']:.2f}"] * ("slowdown" in row),
             )  # fmt: skip
         table.add_section()
     return table
@@ -153,19 +180,20 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(WORKLOADS), help="workloads, separated by commas")
     parser.add_argument("--frameworks", default=",".join(FRAMEWORKS), help="frameworks, separated by commas")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--busy", action="store_true", help="measure also beside a process that never rests")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)
-    console.print(machine_text())
     results: dict[str, Any] = {}
     for workload in options.only.split(","):
         frameworks = options.frameworks.split(",")
         if workload not in ("lenet", "resnet18", "unet", "mobilenet"):
             frameworks = [f for f in frameworks if f != "torch channels last"]
-        results[workload] = measure(workload, frameworks, options.rounds, console)
+        results[workload] = measure(workload, frameworks, options.rounds, console, options.busy)
         console.print(f"{workload} done")
+    console.print(machine_text())  # only now: what this process has touched counts as its children's memory
     console.print(table_of(results))
     console.print(mean_gain(results))
     if options.json is not None:

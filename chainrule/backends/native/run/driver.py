@@ -5,6 +5,10 @@ end of a loop how many rows its body has, and three spare ones. Each thread begi
 that what one kernel wrote is in the cache of the thread that reads it next; whoever is done early helps with the
 others' shares. Which thread does a part never changes what the part computes.
 
+A thread that waits looks again and again, which is quickest where the others have a core each; then it sleeps. Beside
+other processes looking is wrong: whoever is waited for may need just that core. So once looking has been in vain, the
+threads *doubt*: for some waits they soon sleep, and then look for long once more.
+
 The *pool* is a block of words that all threads see; `FIELDS` says what is where. Words that are written often have a
 cache line of their own.
 """
@@ -25,14 +29,16 @@ FRAME_WORDS = 2
 FIELDS = {
     "job": 0, "shut": 1, "threads": 2, "table": 3, "count": 4, "bases": 5, "shares": 6, "scratch": 7,
     "scratch_bytes": 8, "profile": 9, "bases_count": 10, "profile_words": 11,
-    "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40,
+    "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40, "doubt": 48, "in_vain": 49,
 }  # fmt: skip
 POOL_WORDS = 64
 #: What every thread reads once: see `_walk`.
 _COUNTS = ("threads", "count", "scratch_bytes", "bases_count", "profile_words")
 
-#: How often a waiting thread looks again before it sleeps: at a barrier, and between jobs.
-BARRIER_SPINS, JOB_SPINS = 4000, 12000
+#: How often a waiting thread looks again before it sleeps: at a barrier, between jobs, and in doubt.
+BARRIER_SPINS, JOB_SPINS, FEW_SPINS = 4000, 12000, 50
+#: So many waits long threads doubt, once looking has been in vain.
+DOUBT = 64
 
 
 def _pause(code: Code) -> None:
@@ -93,12 +99,17 @@ def _field(code: Code, name: str) -> str:
 
 
 def _await() -> Code:
-    """Wait until a 32-bit word is no longer `old`: look a while, then sleep. `sleepers` counts who sleeps."""
+    """Wait until a 32-bit word is no longer `old`: look a while, then sleep. `sleepers` counts who sleeps.
+
+    The answer says whether it slept.
+    """
     arguments = [("ptr", "%word"), ("i32", "%old"), ("i64", "%spins"), ("ptr", "%sleepers")]
-    code = Code("void", "await", arguments)
+    code = Code("i1", "await", arguments)
     look, spin, again, sleep, done = (code.label(x) for x in ("look", "spin", "again", "sleep", "done"))
     code.do("%tries = alloca i64")
+    code.do("%slept = alloca i1")
     code.store("i64", "0", "%tries")
+    code.store("i1", "false", "%slept")
     code.jump(look)
     code.start(look)
     now = code.op("load atomic i32, ptr %word acquire, align 4")
@@ -114,9 +125,10 @@ def _await() -> Code:
     code.op("atomicrmw add ptr %sleepers, i64 1 seq_cst")
     code.do("call void @sleep(ptr %word, i32 %old)")
     code.op("atomicrmw sub ptr %sleepers, i64 1 seq_cst")
+    code.store("i1", "true", "%slept")
     code.jump(look)
     code.start(done)
-    code.do("ret void")
+    code.do(f"ret i1 {code.load('i1', '%slept')}")
     return code
 
 
@@ -138,7 +150,16 @@ def _barrier() -> Code:
     code.do(f"call void @wake(ptr {turn})")
     code.jump(done)
     code.start(wait)
-    code.do(f"call void @await(ptr {turn}, i32 {old}, i64 {BARRIER_SPINS}, ptr {sleepers})")
+    doubt = code.op(f"load atomic i64, ptr {_field(code, 'doubt')} monotonic, align 8")
+    hopeful = code.op(f"icmp eq i64 {doubt}, 0")
+    spins = code.op(f"select i1 {hopeful}, i64 {BARRIER_SPINS}, i64 {FEW_SPINS}")
+    slept = code.op(f"call i1 @await(ptr {turn}, i32 {old}, i64 {spins}, ptr {sleepers})")
+    in_vain = code.op(f"and i1 {hopeful}, {slept}")
+    with code.when(code.op(f"or i1 {in_vain}, {code.op(f'xor i1 {hopeful}, true')}")):
+        left = code.op(f"select i1 {hopeful}, i64 {DOUBT}, i64 {code.whole('sub', doubt, 1)}")
+        code.do(f"store atomic i64 {left}, ptr {_field(code, 'doubt')} monotonic, align 8")
+    with code.when(in_vain):
+        code.op(f"atomicrmw add ptr {_field(code, 'in_vain')}, i64 1 monotonic")
     code.jump(done)
     code.start(done)
     code.do("ret void")
@@ -319,7 +340,9 @@ def _serve() -> Code:
     code.start(wait)
     job = _field(code, "job")
     old = code.load("i32", "%known")
-    code.do(f"call void @await(ptr {job}, i32 {old}, i64 {JOB_SPINS}, ptr {_field(code, 'idle')})")
+    doubt = code.op(f"load atomic i64, ptr {_field(code, 'doubt')} monotonic, align 8")
+    spins = code.op(f"select i1 {code.op(f'icmp eq i64 {doubt}, 0')}, i64 {JOB_SPINS}, i64 {FEW_SPINS}")
+    code.op(f"call i1 @await(ptr {job}, i32 {old}, i64 {spins}, ptr {_field(code, 'idle')})")
     # One job at a time: its number is one more, whatever has come since.
     code.store("i32", code.op(f"add i32 {old}, 1"), "%known")
     shut = code.op(f"load atomic i64, ptr {_field(code, 'shut')} acquire, align 8")
