@@ -29,6 +29,7 @@ from chainrule.tensor import Tensor
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.closure_step import check_closure_settings, closure_step
+from chainrule.train.divergence import Retry, has_diverged, kept_if_diverged, said
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_parts import LossParts
@@ -167,6 +168,7 @@ class Trainer:
         self._position: Any = None
         self._skip = 0
         self._validating = False
+        self._retry = Retry()
 
     # ------------------------------------------------------------------------------------- training
 
@@ -245,17 +247,15 @@ class Trainer:
 
     def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
         inside = last and any([callback.looks_inside(self) for callback in self.callbacks])
+        self._retry.remember()
         loss, output, norm, measured = self._step(inputs, targets, last, inside)
         number = loss.item()
+        measured_norm = norm is not None
         norm = math.nan if norm is None else norm.item()
         batch = Batch(inputs, targets, number, output, len(targets), norm, as_numbers(measured))
-        if not math.isfinite(number):
+        if not math.isfinite(number) or (measured_norm and math.isnan(norm)):
             self._call("on_divergence", batch)
-            raise DivergedError(
-                f"the loss is {number} in batch {self.step + 1} of epoch {self.epoch + 1}. Try a smaller learning "
-                "rate, look for NaN in the data, clip gradients; `Trainer(…, debug=True)` names the operation that "
-                "made the first one."
-            )
+            raise self._retry.error(self, batch)
         self._sums.add(number, batch.size)
         self._parts.add(batch.size)
         for metric in self.metrics:
@@ -269,12 +269,14 @@ class Trainer:
     def _step(self, inputs: Any, targets: Any, last: bool, inside: bool) -> Any:
         """The training step; with `debug` an error names the first operation that made a NaN."""
         try:
-            with detect_anomaly(self.debug and isinstance(self._training, types.MethodType | functools.partial)):
+            with detect_anomaly(self.debug and self._is_eager()):
                 return self._training(inputs, targets, last, inside)
         except AnomalyError as error:
-            line = error.anomaly.line if error.anomaly is not None else None
-            asked = f" Line {line[1]} of {line[0]} asked for it." if line else ""
-            raise DivergedError(f"batch {self.step + 1} of epoch {self.epoch + 1}: {error}{asked}") from error
+            raise DivergedError(f"batch {self.step + 1} of epoch {self.epoch + 1}: {said(error)}") from error
+
+    def _is_eager(self) -> bool:
+        """Whether steps are not compiled."""
+        return isinstance(self._training, types.MethodType | functools.partial)
 
     def _training_step(self, inputs: Any, targets: Any, last: bool, inside: bool) -> Any:
         """Forward and backward; with the last batch of several, clip and take the step.
@@ -286,9 +288,9 @@ class Trainer:
         loss = self.loss(output, targets)
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
         if not inside:
-            return loss, output, self._take_step() if last else None, None
+            return loss, output, self._take_step(loss) if last else None, None
         parameters = ParameterSteps(self.model)
-        norm = self._take_step()
+        norm = self._take_step(loss)
         return loss, output, norm, layers.numbers() | parameters.numbers()
 
     def _evaluation_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
@@ -301,8 +303,11 @@ class Trainer:
             return self.model(inputs)
         return self.halves.outputs(self.model(self.halves.inputs(inputs)))
 
-    def _take_step(self) -> Tensor | None:
-        """Clip, step, and forget the gradients; the answer is their norm before, if it was measured."""
+    def _take_step(self, loss: Tensor | None = None) -> Tensor | None:
+        """Clip, step, and forget the gradients; the answer is their norm before, if it was measured.
+
+        With a loss that is not finite the weights stay what they are.
+        """
         norm = None
         if self.halves is not None:
             self.halves.gather()
@@ -313,7 +318,11 @@ class Trainer:
             norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.clip_value is not None:
             clip_grad_value_(parameters, self.clip_value)
-        self.optimizer.step()
+        if not self._is_eager():
+            with kept_if_diverged(parameters, loss, norm):
+                self.optimizer.step()
+        elif loss is None or not has_diverged(loss, norm):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         if self.halves is not None:
             self.halves.spread()

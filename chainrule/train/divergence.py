@@ -1,0 +1,113 @@
+"""A step whose loss is no finite number: the weights stay what they were, and the step is done again to see why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
+from chainrule.autodiff.mode import no_grad
+from chainrule.errors import DivergedError
+from chainrule.functions.creation import tensor
+from chainrule.functions.logic import isfinite, isnan, where
+from chainrule.random import default_generator
+from chainrule.tensor import Tensor
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Batch, Trainer
+
+#: What the functions below read counts when they are compiled, as in a user's code.
+__observed__ = True
+
+#: So many parameters are named.
+MOST = 3
+
+
+@contextmanager
+def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor | None, norm: Tensor | None) -> Iterator[None]:
+    """Parameters that are changed within the block get their old values again if the loss is not finite.
+
+    This is for compiled steps, where no number can be asked for before the weights change. There it is one more choice
+    in the kernel that writes them.
+
+    >>> weight = tensor([1.0, 2.0])
+    >>> with kept_if_diverged([weight], tensor(math.nan), None):
+    ...     _ = weight.add_(1.0)
+    >>> weight
+    tensor([1., 2.])
+    """
+    if loss is None:
+        yield
+        return
+    with no_grad():
+        before = [p.detach().clone() for p in parameters]
+    yield
+    with no_grad():
+        good = isfinite(loss.detach())
+        if norm is not None:
+            good = good & ~isnan(norm.detach())
+        for parameter, old in zip(parameters, before, strict=True):
+            parameter.copy_(where(good, parameter, old))
+
+
+def has_diverged(loss: Tensor, norm: Tensor | None) -> bool:
+    """Whether the loss is not finite, or the gradient's norm, where it was measured, no number. For eager steps."""
+    return not math.isfinite(loss.item()) or (norm is not None and math.isnan(norm.item()))
+
+
+def said(error: AnomalyError) -> str:
+    """The operation, with the line of the user's code that asked for it."""
+    line = error.anomaly.line if error.anomaly is not None else None
+    return f"{error} Line {line[1]} of {line[0]} asked for it." if line else str(error)
+
+
+class Retry:
+    """What is needed to do a step again: the random state of before."""
+
+    def __init__(self) -> None:
+        self._state: Any = None
+
+    def remember(self) -> None:
+        """A step begins."""
+        self._state = default_generator.state.value.array.copy()
+
+    def first_nan(self, trainer: Trainer, inputs: Any, targets: Any) -> AnomalyError | None:
+        """The first operation of the forward and backward pass that makes a NaN or an infinity; None if none does."""
+        now = default_generator.get_state()
+        default_generator.set_state(tensor(self._state))
+        gradients = [(p, p.grad) for p in trainer.model.parameters()]
+        try:
+            with detect_anomaly():
+                output = trainer._forward(inputs if trainer.transform is None else trainer.transform(inputs))
+                trainer.loss(output, targets).backward()
+        except AnomalyError as error:
+            return error
+        finally:
+            default_generator.set_state(now)
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+        return None
+
+    def error(self, trainer: Trainer, batch: Batch) -> DivergedError:
+        """What to raise for a batch that diverged: what was seen, where it began, and what to try."""
+        loss, norm = batch.loss, batch.gradient_norm
+        seen = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+        return DivergedError(
+            f"{seen} in batch {trainer.step + 1} of epoch {trainer.epoch + 1}: {self._origin(trainer, batch)} Try a "
+            "smaller learning rate, look for NaN in the data, clip gradients."
+        )
+
+    def _origin(self, trainer: Trainer, batch: Batch) -> str:
+        error = self.first_nan(trainer, batch.inputs, batch.targets)
+        if error is not None:
+            return said(error)
+        broken = [name for name, p in trainer.model.named_parameters() if not isfinite(p.detach()).all().item()]
+        if not broken:
+            return "done again operation by operation, the step makes no NaN."
+        more = f" and {len(broken) - MOST} more" if len(broken) > MOST else ""
+        return (
+            f"{', '.join(broken[:MOST])}{more} had NaN or infinities before this batch; an earlier step made them, and "
+            "`Trainer(…, debug=True)` names the operation."
+        )
