@@ -382,7 +382,7 @@ FAULTS = [
     Fault(
         "mode collapse",
         lambda: generator_watched(bumps(0.0, 0.0), bumps(0.0, 20.0)),
-        r"for 50% of 512 real samples there is no generated one near",
+        r"near 50% of 512 real samples generated ones are rare or absent",
     ),
     Fault(
         "winning discriminator",

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 import chainrule
-from chainrule import nn, optim
+from chainrule import generative, nn, optim
 from chainrule.data import DataLoader
 from chainrule.data.transforms import RandomCrop
 from chainrule.train import Checkpoints, Doctor, Finding, Trainer, mode_collapse, overfit_one_batch
@@ -203,6 +203,21 @@ def test_one_batch_by_heart() -> None:
 def test_mode_collapse_wants_enough_samples() -> None:
     with pytest.raises(ValueError, match="at least 8"):
         mode_collapse(chainrule.randn(7, 2), chainrule.randn(100, 2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("last", "found"), [(0.0, True), (0.1, True), (0.7, False), (1.0, False)], ids=["none", "few", "fewer", "all"]
+)
+def test_modes_that_are_rare_count_as_lost(seed: int, last: float, found: bool) -> None:
+    """25 modes of which 5 have `last` of their share: a few samples do not cover a mode; an uneven share does."""
+    draws, data = np.random.default_rng(seed), generative.grid()
+    shares = np.where(np.arange(25) < 5, last, 1.0)
+    chosen = draws.choice(25, 1000, p=shares / shares.sum())
+    noise = draws.normal(size=(1000, 2)) * data.deviation * 1.3
+    chainrule.manual_seed(seed)
+    finding = mode_collapse(data.centers[chosen] + chainrule.tensor(noise).float(), data.sample(1000))
+    assert (finding is not None) == found
 
 
 def test_settings_out_of_range() -> None:

@@ -20,12 +20,13 @@ class ModeCollapse(Rule):
     condition = "mode collapse"
     severity = "fault"
     spread, near, fewest = 0.2, 0.1, 8
-    reach, missed, enough = 0.2, 0.1, 256
+    reach, rare, missed, enough = 0.2, 0.25, 0.1, 256
     shows = (
         f"Generated samples spread less than {spread} times as far as real ones; or the nearest neighbour of a "
         f"generated sample is typically less than {near} times as far away as that of a real one (few samples, often "
-        f"repeated); or, where there are {enough} of each, more than {missed:.0%} of the real ones are missed: the "
-        f"nearest generated sample is farther away than {reach} times their spread and 3 times the nearest real one. "
+        f"repeated); or, where there are {enough} of each, more than {missed:.0%} of the real ones are missed: within "
+        f"{reach} times their spread, or 3 times the distance of the nearest real one if that is farther, there are "
+        f"less than {rare} times as many generated samples as real ones. "
         f"Compared are at least {fewest}, by `mode_collapse(samples, real)` or `doctor.observe_generator`."
     )
     cause = (
@@ -52,7 +53,7 @@ class ModeCollapse(Rule):
         near = _nearest(samples), _nearest(real)
         missed = self._missed(samples, real, spread[1]) if count >= self.enough else 0.0
         if missed > self.missed:
-            return self.found(case, f"for {missed:.0%} of {count} real samples there is no generated one near.")
+            return self.found(case, f"near {missed:.0%} of {count} real samples generated ones are rare or absent.")
         if spread[0] >= self.spread * spread[1] and near[0] >= self.near * near[1]:
             return None
         return self.found(
@@ -62,11 +63,11 @@ class ModeCollapse(Rule):
         )
 
     def _missed(self, samples: Array, real: Array, spread: float) -> float:
-        """The share of real samples that no generated one comes near to."""
-        among = _squares(real, real)
+        """The share of real samples that have hardly any generated ones near."""
+        among, across = _squares(real, real), _squares(real, samples)
         np.fill_diagonal(among, np.inf)
-        far = np.maximum((self.reach * spread) ** 2, 9 * among.min(axis=1))
-        return float((_squares(real, samples).min(axis=1) > far).mean())
+        far = np.maximum((self.reach * spread) ** 2, 9 * among.min(axis=1))[:, None]
+        return float(((across <= far).sum(axis=1) < self.rare * (1 + (among <= far).sum(axis=1))).mean())
 
 
 def _nearest(samples: Array) -> float:
