@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bars
+from benchmarks import agent_bars, bars
+from chainrule import rl
+from chainrule.rl.deep import recipes
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,6 +31,8 @@ def test_everything_that_is_long_is_a_part_of_the_nightly_run() -> None:
     assert {f"properties-{name}" for name in holding(r"^@given")} <= set(listed)
     assert {f"example-{path.stem}" for path in (ROOT / "examples").glob("*.py")} <= set(listed)
     assert {f"bars-{name}" for name in bars.BARS} <= set(listed)
+    needs_more = {"ppo-lunarlander"}  # than is installed there
+    assert {f"bars-{name}" for name in agent_bars.BARS.keys() - needs_more} <= set(listed)
     assert {"strict-suite", "strict-test_compiler_fuzz"} <= set(listed)
 
 
@@ -44,6 +48,32 @@ def test_bars_are_those_of_the_page(name: str) -> None:
     _, _, figure, measured, bound, _ = (cell.strip() for cell in row)
     assert figure == f"{bar.part} {bar.figure}" and float(bound) == bar.bound
     assert bar.reached(float(measured)) and bar.reached(bar.bound)
+
+
+@pytest.mark.parametrize("name", agent_bars.BARS)
+def test_bars_of_agents_are_those_of_the_page(name: str) -> None:
+    """The row has the command, the steps that its defaults take, and what was measured."""
+    bar = agent_bars.BARS[name]
+    page = (ROOT / "docs" / "reinforcement.md").read_text(encoding="utf-8")
+    (row,) = [
+        line.split("|") for line in page.splitlines() if f"`chainrule train {bar.agent} --data {bar.world}`" in line
+    ]
+    _, _, steps, returns, mean, bound, _, _ = (cell.strip().replace("−", "-") for cell in row)
+    assert int(steps.replace(",", "")) == rl.agent_settings(bar.agent, bar.world).steps
+    each = [float(value) for value in returns.split(", ")]
+    assert len(each) == bar.seeds and float(mean) == pytest.approx(sum(each) / bar.seeds, abs=0.051)
+    assert float(mean) >= float(bound) == bar.least
+
+
+@pytest.mark.parametrize(("least", "code", "verdict"), [(-1000, 0, "reached"), (501, 1, "MISSED")])
+def test_a_bar_of_an_agent_is_a_run_with_its_defaults(
+    least: float, code: int, verdict: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(recipes.RECIPES, ("ppo", "cartpole"), {"steps": 512})
+    monkeypatch.setattr(agent_bars, "BARS", {"it": agent_bars.AgentBar("ppo", "cartpole", least, seeds=2)})
+    monkeypatch.setattr("sys.argv", ["agent_bars"])
+    assert agent_bars.main() == code
+    assert re.match(rf"it: (\d+\.\d) \(\d+\.\d, \d+\.\d\), bar {least:g} {verdict}, ", capsys.readouterr().out)
 
 
 def test_a_bar_is_a_run_of_the_command() -> None:

@@ -16,14 +16,19 @@ from chainrule.rl.making import environments, make
 
 AGENTS: dict[str, type[Agent]] = {agent.name: agent for agent in (A2C, DQN, PPO, REINFORCE, SAC)}
 
-#: How many worlds stand side by side.
+#: How many worlds stand side by side, where the recipe does not say.
 WORLDS = {"a2c": 16, "dqn": 1, "ppo": 8, "reinforce": 8, "sac": 1}
 
-#: By agent and world.
+#: By agent and world: settings of the agent, and `worlds`.
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("dqn", "mountaincar"): {
         "steps": 120_000, "gamma": 0.98, "learning_rate": 4e-3, "batch_size": 128, "memory": 10_000, "train_every": 16,
         "updates": 8, "target_every": 600, "epsilon_end": 0.07, "hidden": (128, 128),
+    },
+    # as in RL Baselines3 Zoo, but for the rate, which falls here
+    ("ppo", "lunarlander"): {
+        "worlds": 16, "steps": 1_000_000, "gamma": 0.999, "lambda_": 0.98, "learning_rate": 5e-4, "length": 1024,
+        "epochs": 4, "batch_size": 64, "entropy": 0.01,
     },
     ("ppo", "acrobot"): {"steps": 200_000, "lambda_": 0.94, "length": 128, "batch_size": 128},
     ("ppo", "pendulum"): {"steps": 300_000, "gamma": 0.9, "length": 256, "batch_size": 128},
@@ -69,6 +74,19 @@ def agent_names() -> list[str]:
     return sorted(AGENTS)
 
 
+def _recipe(name: str, world: str) -> dict[str, Any]:
+    return RECIPES.get((name, world.lower().partition("-v")[0]), {})
+
+
+def usual_worlds(name: str, world: str) -> int:
+    """How many worlds an agent learns in side by side.
+
+    >>> usual_worlds("ppo", "cartpole"), usual_worlds("ppo", "LunarLander-v3")
+    (8, 16)
+    """
+    return int(_recipe(name, world).get("worlds", WORLDS[name]))
+
+
 def agent_settings(name: str, world: str, **changes: Any) -> Any:
     """An agent's settings for a world: its defaults, the recipe, and then the changes.
 
@@ -82,7 +100,8 @@ def agent_settings(name: str, world: str, **changes: Any) -> Any:
     """
     kind = find_agent(name).Settings
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    settings = {**RECIPES.get((name, world.lower().partition("-v")[0]), {}), **changes}
+    recipe = {key: value for key, value in _recipe(name, world).items() if key != "worlds"}
+    settings = {**recipe, **changes}
     for key, value in settings.items():
         if key not in defaults:
             close = difflib.get_close_matches(key, defaults, n=1)

@@ -25,7 +25,7 @@ from chainrule.errors import CheckpointError, DataError
 from chainrule.files import write_text
 from chainrule.rl.deep.agent import Agent
 from chainrule.rl.deep.evaluating import evaluate_agent, film_agent
-from chainrule.rl.deep.recipes import WORLDS, agent_settings, find_agent
+from chainrule.rl.deep.recipes import agent_settings, find_agent, usual_worlds
 from chainrule.rl.deep.watching import acting_of
 from chainrule.rl.drawing import save_gif
 from chainrule.rl.episode import Array
@@ -100,7 +100,7 @@ def train_agent(
     play 100 new ones at the end.
 
     Args:
-        worlds: how many stand side by side; the agent's usual number unless given.
+        worlds: how many stand side by side; the agent's usual number in this world unless given.
         options: of the environment.
         progress: called after each piece with the agent and the rows so far.
         settings: of the agent, see `agent_settings`.
@@ -115,7 +115,7 @@ def train_agent(
     chosen = agent_settings(name, environment, **settings)
     config = {
         "agent": name, "environment": environment, "options": options or {}, "seed": seed,
-        "worlds": WORLDS[name] if worlds is None else worlds, "compile": compile,
+        "worlds": usual_worlds(name, environment) if worlds is None else worlds, "compile": compile,
         "settings": dataclasses.asdict(chosen),
     }  # fmt: skip
     run = _Run(_make_agent(config), config, path)
