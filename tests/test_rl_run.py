@@ -14,6 +14,7 @@ import chainrule
 from chainrule import rl
 from chainrule.cli import main
 from chainrule.errors import DataError
+from chainrule.rl.deep import recipes
 
 SMALL: dict[str, Any] = {"steps": 1024, "hidden": (16,), "length": 16, "batch_size": 64, "epochs": 2, "compile": False}
 
@@ -50,6 +51,17 @@ def test_a_run_leaves_all_that_came_out(tmp_path: Path) -> None:
     assert again.mean() == outcome.mean and config["seed"] == 3
     with pytest.raises(FileExistsError, match="holds a run already"):
         rl.train_agent("ppo", "cartpole", tmp_path / "run")
+
+
+def test_a_recipe_says_how_many_worlds_and_whoever_asks_has_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(recipes.RECIPES, ("ppo", "cartpole"), {"worlds": 3, **SMALL, "steps": 96, "batch_size": 48})
+    recipes.RECIPES[("ppo", "cartpole")].pop("compile")
+    for asked, worlds in ((None, 3), (6, 6)):
+        rl.train_agent("ppo", "CartPole-v1", tmp_path / str(asked), worlds=asked, compile=False)
+        config = json.loads((tmp_path / str(asked) / "config.json").read_text())
+        assert config["worlds"] == worlds and config["settings"]["steps"] == 96
 
 
 @pytest.mark.parametrize(("name", "world"), [("dqn", "cartpole"), ("ppo", "cartpole"), ("sac", "pendulum")])

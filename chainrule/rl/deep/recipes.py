@@ -17,7 +17,7 @@ from chainrule.rl.making import environments, make
 AGENTS: dict[str, type[Agent]] = {agent.name: agent for agent in (A2C, DQN, PPO, REINFORCE, SAC)}
 
 #: How many worlds stand side by side, where the recipe does not say.
-WORLDS = {"a2c": 16, "dqn": 1, "ppo": 8, "reinforce": 8, "sac": 1}
+WORLDS = {"a2c": 8, "dqn": 1, "ppo": 8, "reinforce": 8, "sac": 1}
 
 #: By agent and world: settings of the agent, and `worlds`.
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
