@@ -94,6 +94,45 @@ def test_a_recurrent_network_is_a_loop_and_learns_as_in_eager_code() -> None:
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
+def test_channels_that_lie_last_are_the_same_numbers() -> None:
+    chainrule.manual_seed(2)
+    first, second, third = nn.Conv2d(2, 4, 3, stride=2), nn.ConvTranspose2d(4, 2, 3, groups=2), nn.Conv2d(6, 3, 1)
+    for module in (first, second, third):
+        module.double()
+
+    def step(x: Any) -> list[Any]:
+        y = first(x)
+        z = F.pad(F.max_pool2d(F.relu(y), 3, 1, padding=1), (1, 0, 2, -1)) * y.mean((2, 3), keepdim=True)
+        turned = F.pad(y.tanh().permute(0, 1, 3, 2), (0, 3, 3, 0))
+        z = chainrule.cat([second(z), turned], 1)
+        loss = (third(z).flatten(2).softmax(1) * chainrule.arange(49.0)).sum() + z.amax((0, 2)).prod()
+        loss.backward()
+        return [loss, z, *[p.grad for m in (first, second, third) for p in m.parameters()]]
+
+    x = chainrule.randn(3, 2, 9, 9, dtype=chainrule.float64)
+    eager = [t.detach().numpy() for t in step(x)]
+    for p in (*first.parameters(), *second.parameters(), *third.parameters()):
+        p.grad = None
+    for ours, theirs in zip(xla(step)(x), eager, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_a_trainer_runs_on_it() -> None:
+    from chainrule.data import DataLoader, TensorDataset
+    from chainrule.train import Trainer
+
+    found = []
+    for backend in ("native", "xla"):
+        chainrule.manual_seed(3)
+        x = chainrule.randn(24, 2)
+        data, model = TensorDataset(x, (x.sum(1) > 0).long()), nn.Linear(2, 2)
+        optimizer = chainrule.optim.Adam(model.parameters(), lr=0.1)
+        trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], backend=backend)
+        history = trainer.fit(DataLoader(data, 8, shuffle=True), DataLoader(data, 24), epochs=2)
+        found.append([row["validation_loss"] for row in history])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_random_programs_are_eager(group: int) -> None:
     fault = find_fault([random_program(10 * group + i) for i in range(10)], ["xla"])

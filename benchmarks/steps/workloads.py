@@ -180,7 +180,9 @@ def cross_entropy(scores: Any, labels: Any, chain: Any = F) -> Any:
     return chain.cross_entropy(scores, labels)
 
 
-def chainrule_step(name: str, weights: dict[str, Any], compiled: bool) -> Callable[[Any, Any], float]:
+def chainrule_step(
+    name: str, weights: dict[str, Any], compiled: bool, backend: str = "native"
+) -> Callable[[Any, Any], float]:
     """One training step of ours."""
     model = WORKLOADS[name].model()
     model.load_state_dict({key: chainrule.tensor(array) for key, array in weights.items()})
@@ -193,7 +195,7 @@ def chainrule_step(name: str, weights: dict[str, Any], compiled: bool) -> Callab
         optimizer.step()
         return loss
 
-    run = chainrule.compile(step) if compiled else step
+    run = chainrule.compile(step, backend=backend) if compiled else step
     held: dict[int, Any] = {}
 
     def call(x: Any, y: Any) -> float:

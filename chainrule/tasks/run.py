@@ -111,7 +111,7 @@ def prepare(
     trainer = task.build_trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
-        compile=chosen.compile, debug=chosen.debug, gradient_norm=True,
+        compile=chosen.compile, backend=chosen.backend, debug=chosen.debug, gradient_norm=True,
         callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
@@ -206,7 +206,7 @@ def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = N
     _, parts = load_task(settings if data_root is None else settings.changed(data_root=data_root))
     trainer = Trainer(
         opened.model, opened.task.build_loss(), optim.SGD(opened.model.parameters(), lr=0.0),
-        metrics=opened.task.metrics(), compile=settings.compile,
+        metrics=opened.task.metrics(), compile=settings.compile, backend=settings.backend,
     )  # fmt: skip
     return _plain(trainer.evaluate(DataLoader(getattr(parts, part), EVALUATION_BATCH)))
 

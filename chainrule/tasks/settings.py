@@ -146,8 +146,12 @@ class Settings:
         False, YES_OR_NO, "Name the first operation that makes a NaN or an infinity; steps take twice the time."
     )
     compile: bool = setting(
-        True, YES_OR_NO, "Compile the step to native code, or compute operation by operation.", "compile",
+        True, YES_OR_NO, "Compile the step, or compute operation by operation.", "compile",
         OPTIMISATION, "--compile/--eager",
+    )  # fmt: skip
+    backend: str = setting(
+        "native", one_of("native", "xla", "numpy"),
+        "What runs compiled steps; xla needs JAX (the extra xla).", "native", OPTIMISATION,
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -84,7 +84,8 @@ class Trainer:
             summed in float32, see :class:`chainrule.train.bfloat16.BFloat16`. It saves memory; and time too where
             steps are compiled and the processor multiplies bfloat16 (AVX512-BF16). Not compiled, it takes longer.
         gradient_norm: measure the gradients' norm in each step; callbacks find it in their `Batch`.
-        compile: make native programs of the training and the evaluation step.
+        compile: make programs of the training and the evaluation step.
+        backend: what runs these programs: "native" or "xla" (the extra `xla`), or "numpy".
         debug: where a step makes a NaN or an infinity, `fit` raises a DivergedError that names the first operation
             that made one, with its module, its line and its inputs; parameters are then as they were before the step.
             Steps take about twice the time. Of an optimiser that computes the loss itself, only the forward and
@@ -130,6 +131,7 @@ class Trainer:
         precision: str = "float32",
         gradient_norm: bool = False,
         compile: bool = True,
+        backend: str = "native",
         debug: bool = False,
     ) -> None:
         if schedule_every not in ("batch", "epoch"):
@@ -157,8 +159,9 @@ class Trainer:
         if compile:
             from chainrule.compiler.function import compile as compiled
 
-            self._evaluation = compiled(self._evaluation)
-            self._training = self._training if optimizer.closure else compiled(self._training, debug=debug)
+            self._evaluation = compiled(self._evaluation, backend=backend)
+            if not optimizer.closure:
+                self._training = compiled(self._training, backend=backend, debug=debug)
         self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError("the backend 'xla' needs JAX: pip install 'chainrule[xla]'.") from error
 
-from chainrule.backends.xla.home import DeviceHome
+from chainrule.backends.xla.home import DeviceHome, on_device
 from chainrule.backends.xla.lower import jitted, lowered
 from chainrule.backends.xla.rules import REASONS, Run, running
 
@@ -51,6 +51,7 @@ class InXLA:
         self.changed, self.read = sorted(reads & written), sorted(reads - written)
         self.made = sorted(written - reads)
         self.homes = self._homes(homes)
+        self.zero = on_device(np.int64(0))
         self.function = jitted(self._compute, donate_argnums=1)
 
     def _inputs(self) -> Any:
@@ -97,11 +98,12 @@ class InXLA:
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run once, and wait for it."""
         changed = [self.homes[i].entries for i in self.changed]
+        read = [self.homes[i].entries for i in self.read]
         with jax.enable_x64(True):
-            answer = self.function(np.int64(0), changed, [self.homes[i].entries for i in self.read], list(arrays))
-            results, after, made, wrong = jax.block_until_ready(answer)
+            results, after, made, wrong = self.function(self.zero, changed, read, list(arrays))
         for i, x in zip(self.changed, after, strict=True):
             self.homes[i].take(x)  # the old bits, if something was wrong
+        jax.block_until_ready([*results, *after, *made][:1])  # all of a run is ready at once
         if wrong is not None and wrong:
             raise WrongNumbersError("a number is outside of the range that it must be in. Nothing was changed.")
         for i, x in zip(self.made, made, strict=True):

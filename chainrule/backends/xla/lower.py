@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from chainrule.backends.xla.layout import ALWAYS, applied, plain
 from chainrule.backends.xla.rules import RULES, Run, by_numpy, report, running
 from chainrule.backends.xla.rules.table import zero
 from chainrule.primitives.check import Check
@@ -32,7 +33,7 @@ def lowered(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
 
         for equation in graph.equations:
             known.update(zip(equation.outputs, evaluated(equation, [now(x) for x in equation.inputs]), strict=True))
-        return [now(x) for x in graph.outputs]
+        return [plain(now(x)) for x in graph.outputs]
 
     return run
 
@@ -43,13 +44,13 @@ def evaluated(equation: Equation, arrays: Sequence[Any]) -> Sequence[Any]:
     return result if type(equation.forms) is list else (result,)
 
 
-def apply(primitive: type[Primitive], arrays: Sequence[Any], parameters: dict[str, Any], forms: Any) -> Any:
-    """What `Primitive.compute` is in NumPy: results exactly as the shape rule announced them."""
-    if primitive not in RULES:
-        return by_numpy(primitive, arrays, parameters, forms)
+def apply(primitive: type[Primitive], values: Sequence[Any], parameters: dict[str, Any], forms: Any) -> Any:
+    """What `Primitive.compute` is in NumPy: results exactly as the shape rule announced them, but for their layout."""
+    if primitive not in RULES and primitive not in ALWAYS:
+        return by_numpy(primitive, [plain(x) for x in values], parameters, forms)
     if primitive.accumulates:
-        arrays = [x.astype(_single) if x.dtype.itemsize == 2 and x.dtype.kind in "fV" else x for x in arrays]
-    result = RULES[primitive](*arrays, **parameters)
+        values = [x.astype(_single) if x.dtype.itemsize == 2 and x.dtype.kind in "fV" else x for x in values]
+    result = applied(primitive, values, parameters)
     if type(forms) is list:
         return [part.astype(form[1]) for part, form in zip(result, forms, strict=True)]
     return result.astype(forms[1])

@@ -1,4 +1,7 @@
-"""Products summed over shared dimensions. XLA is told to multiply in the full precision of the type."""
+"""Products summed over shared dimensions. XLA is told to multiply in the full precision of the type.
+
+Images are (N, …, C) here: `layout.py` brings them so. Weights are (O, I, …) as everywhere.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,23 @@ def low_bits_matmul(x: Any, numbers: Any, scales: Any) -> Any:
     return jnp.matmul(x, weight.T, precision=FULL)
 
 
-def _numbers(n: int, order: str) -> lax.ConvDimensionNumbers:
-    """How dimensions are arranged: images (N, C, …), weights (O, I, …), results (N, C, …), or two changed places."""
-    space = tuple(range(2, n + 2))
-    first, second, result = ((1, 0) if swapped == "s" else (0, 1) for swapped in order)
-    return lax.ConvDimensionNumbers((*first, *space), (*second, *space), (*result, *space))
+def _numbers(n: int, swapped: bool = False) -> lax.ConvDimensionNumbers:
+    """How dimensions are arranged. Swapped: what is summed over are samples, for the gradient of the weight."""
+    image, weight = (0, n + 1, *range(1, n + 1)), tuple(range(n + 2))
+    if not swapped:
+        return lax.ConvDimensionNumbers(image, weight, image)
+    turned = (image[1], image[0], *image[2:])
+    return lax.ConvDimensionNumbers(turned, turned, (1, 0, *range(2, n + 2)))
 
 
-@rule(c.Convolution)
 def convolution(x: Any, w: Any, *, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """y = x ⋆ w."""
     return lax.conv_general_dilated(
         x, w, stride, [(p, p) for p in padding], rhs_dilation=dilation, feature_group_count=groups, precision=FULL,
-        dimension_numbers=_numbers(len(stride), "..."),
+        dimension_numbers=_numbers(len(stride)),
     )  # fmt: skip
 
 
-@rule(c.ConvolutionTranspose)
 def convolution_transpose(y: Any, w: Any, *, size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """x = the transpose of the convolution: y spread by the stride meets the kernel read backwards."""
     n = len(size)
@@ -53,22 +56,21 @@ def convolution_transpose(y: Any, w: Any, *, size: Any, stride: Any, padding: An
     outputs, inputs, kernel = w.shape[0] // groups, w.shape[1], w.shape[2:]
     w = w.reshape(groups, outputs, inputs, *kernel).swapaxes(1, 2).reshape(groups * inputs, outputs, *kernel)
     edges = []
-    for extent, o, k, s, p, d in zip(size, y.shape[2:], kernel, stride, padding, dilation, strict=True):
+    for extent, o, k, s, p, d in zip(size, y.shape[1:-1], kernel, stride, padding, dilation, strict=True):
         before = d * (k - 1) - p
         edges.append((before, extent - before - (o - 1) * s - 1 + d * (k - 1)))
     return lax.conv_general_dilated(
         y, w, (1,) * n, edges, lhs_dilation=stride, rhs_dilation=dilation, feature_group_count=groups, precision=FULL,
-        dimension_numbers=_numbers(n, "..."),
+        dimension_numbers=_numbers(n),
     )  # fmt: skip
 
 
-@rule(c.ConvolutionWeight)
 def convolution_weight(x: Any, y: Any, *, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """w̄ = the correlation of x with ȳ: samples are what is summed over, the result's gradient is the kernel."""
     edges = []
-    for n, o, k, s, p, d in zip(x.shape[2:], y.shape[2:], kernel, stride, padding, dilation, strict=True):
+    for n, o, k, s, p, d in zip(x.shape[1:-1], y.shape[1:-1], kernel, stride, padding, dilation, strict=True):
         edges.append((p, d * (k - 1) + (o - 1) * s + 1 - n - p))
     return lax.conv_general_dilated(
         x, y, dilation, edges, rhs_dilation=stride, batch_group_count=groups, precision=FULL,
-        dimension_numbers=_numbers(len(kernel), "sss"),
+        dimension_numbers=_numbers(len(kernel), swapped=True),
     )  # fmt: skip

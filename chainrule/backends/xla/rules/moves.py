@@ -11,7 +11,6 @@ from jax import lax
 
 from chainrule.backends.xla.rules.table import enter, report, rule
 from chainrule.primitives import indexing, shape, window
-from chainrule.primitives.contraction import offsets
 from chainrule.primitives.indexing import ARRAY, Key, fill_key
 
 _index = np.dtype(np.int64)
@@ -37,13 +36,6 @@ def pad(x: Any, *, before: Any, after: Any, constant: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ windows
-
-
-def _slices(x: Any, kernel: Any, stride: Any, dilation: Any) -> list[Any]:
-    """For each kernel offset what it meets in the input."""
-    sizes = zip(x.shape[2:], kernel, stride, dilation, strict=True)
-    out = tuple((n - d * (k - 1) - 1) // s + 1 for n, k, s, d in sizes)
-    return [x[place] for place in offsets(kernel, stride, dilation, out)]
 
 
 def _along(x: Any, axis: int, kernel: int, stride: int, dilation: int) -> list[Any]:
@@ -86,24 +78,40 @@ def spread(x: Any, size: Any, out: Any, first: Any, stride: Any) -> Any:
 
 
 @rule(window.MaxPool)
-def max_pool(x: Any, *, kernel: Any, stride: Any, dilation: Any, padding: Any = ()) -> Any:
-    """The largest entry of every window and where it stands: the first of equals; a NaN beats all, the last of them."""
-    values, *others = parts = _slices(x, kernel, stride, dilation)
-    out = values.shape[2:]
+def max_pool(x: Any, *, kernel: Any, stride: Any, dilation: Any, padding: Any = (), axes: Any = None) -> Any:
+    """The largest entry of every window and where it stands: the first of equals; a NaN beats all, the last of them.
+
+    axes: where the spatial dimensions are, if not behind the first two.
+    """
+    axes = range(2, x.ndim) if axes is None else axes
+    size = [x.shape[axis] for axis in axes]
+    out = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(size, kernel, stride, dilation, strict=True)]
+
+    def spatial(array: Any) -> Any:
+        """An array over the windows' places, to be broadcast over samples and channels."""
+        return array.reshape([array.shape[axes.index(i)] if i in axes else 1 for i in range(x.ndim)])
+
+    parts = []
+    for k in np.ndindex(*kernel):
+        start, stop, step = [0] * x.ndim, list(x.shape), [1] * x.ndim
+        for axis, i, o, s, d in zip(axes, k, out, stride, dilation, strict=True):
+            start[axis], stop[axis], step[axis] = i * d, i * d + (o - 1) * s + 1, s
+        parts.append(lax.slice(x, start, stop, step))
+    values, *others = parts
     chosen = jnp.zeros(values.shape, np.int32)
-    for k, part in enumerate(others, 1):
-        chosen = jnp.where(part > values, k, chosen)
+    for i, part in enumerate(others, 1):
+        chosen = jnp.where(part > values, i, chosen)
         values = jnp.maximum(values, part)
     if any(padding):
-        first = window.first_inside(out, kernel, stride, dilation, padding).astype(np.int32)
-        chosen = jnp.where(values == -jnp.inf, first, chosen)
+        first = window.first_inside(tuple(out), kernel, stride, dilation, padding).astype(np.int32)
+        chosen = jnp.where(values == -jnp.inf, spatial(first), chosen)
     if x.dtype.kind not in "iub":
-        for k, part in enumerate(parts):
-            chosen = jnp.where(part != part, k, chosen)
+        for i, part in enumerate(parts):
+            chosen = jnp.where(part != part, i, chosen)
     steps = [[i * d for i, d in zip(k, dilation, strict=True)] for k in np.ndindex(*kernel)]
-    within = np.array([np.ravel_multi_index(step, x.shape[2:]) for step in steps], _index)
-    corners = np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True)))
-    return values, jnp.asarray(within)[chosen] + np.ravel_multi_index(corners, x.shape[2:])
+    within = np.array([np.ravel_multi_index(step, size) for step in steps], _index)
+    corners = np.ravel_multi_index(np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True))), size)
+    return values, jnp.asarray(within)[chosen] + spatial(corners)
 
 
 # ------------------------------------------------------------------------------------------------- places

@@ -1,0 +1,117 @@
+"""The benchmark's steps on the accelerator that is here: whether they are right, and how fast.
+
+    python -m benchmarks.accelerator                    all six, on JAX's default device
+    python -m benchmarks.accelerator --only mlp,lenet --steps 5
+
+Each step is trained on XLA and, as a reference, natively on the CPU, from the same weights on the same batch; the
+losses of all steps must agree. Then it is timed in turn with the same step written by hand in JAX, and in PyTorch where
+that is installed, on a GPU if there is one. It ends with 1 if a loss is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import chainrule
+from benchmarks.steps.jax_side import MODELS, jax_step
+from benchmarks.steps.workloads import WORKLOADS, chainrule_step
+
+Step = Callable[[Any, Any], float]
+#: How far losses may be apart: sums of float32 in another order, then twenty updates.
+NEAR = 2e-3
+
+
+def torch_on_device(name: str, weights: dict[str, Any]) -> Step | None:
+    """PyTorch's step, where PyTorch is; on its GPU, if it has one."""
+    try:
+        from benchmarks.steps.torch_side import torch_step
+    except ImportError:
+        return None
+    import torch
+
+    torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch_step(name, weights, "eager")
+
+
+def start_of(name: str) -> tuple[dict[str, Any], Any, Any]:
+    """The weights that all start from, and the batch."""
+    chainrule.manual_seed(0)
+    weights = {key: t.numpy() for key, t in WORKLOADS[name].model().state_dict().items()}
+    return weights, *WORKLOADS[name].batch(np.random.default_rng(0))
+
+
+def losses_of(step: Step, x: Any, y: Any, steps: int) -> tuple[list[float], float]:
+    """The losses, and the seconds of the first step."""
+    started = time.perf_counter()
+    losses = [step(x, y)]
+    first = time.perf_counter() - started
+    return losses + [step(x, y) for _ in range(steps - 1)], first
+
+
+def alternating(steps: dict[str, Step], x: Any, y: Any, rounds: int) -> dict[str, float]:
+    """The median milliseconds of each, measured in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step(x, y)
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times) * 1e3 for name, times in seconds.items()}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(MODELS), help="workloads, separated by commas")
+    parser.add_argument("--steps", type=int, default=20, help="how many losses are compared")
+    parser.add_argument("--rounds", type=int, default=10, help="how often each step is timed; 0: not at all")
+    options = parser.parse_args()
+    table = Table(
+        "step", "largest difference", "first, s", "first of JAX, s", "ms", "ms, JAX", "JAX / ours", "ms, PyTorch"
+    )
+    right = True
+    for name in options.only.split(","):
+        weights, x, y = start_of(name)
+        ours = chainrule_step(name, weights, compiled=True, backend="xla")
+        losses, first = losses_of(ours, x, y, options.steps)
+        expected, _ = losses_of(chainrule_step(name, weights, compiled=True), x, y, options.steps)
+        error = float(np.max(np.abs(np.array(losses) - expected) / np.abs(expected)))
+        right &= error <= NEAR
+        row = [name, f"{error:.1e}", f"{first:.2f}"]
+        if options.rounds:
+            theirs = jax_step(name, weights)
+            _, first = losses_of(theirs, x, y, 2)
+            steps: dict[str, Step] = {"ours": ours, "JAX": theirs}
+            other = torch_on_device(name, weights)
+            if other is not None and losses_of(other, x, y, 2):
+                steps["PyTorch"] = other
+            times = alternating(steps, x, y, options.rounds)
+            row += [
+                f"{first:.2f}",
+                f"{times['ours']:.2f}",
+                f"{times['JAX']:.2f}",
+                f"{times['JAX'] / times['ours']:.2f}",
+            ]
+            row += [f"{times['PyTorch']:.2f}"] if other is not None else []
+        table.add_row(*row)
+    console = Console(width=110)
+    device = jax.devices()[0]
+    console.print(f"On {device.device_kind} ({device.platform}), JAX {jax.__version__}, {len(jax.devices())} device(s)")
+    console.print(table)
+    if not right:
+        console.print("A loss is wrong.")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
