@@ -14,6 +14,7 @@ A convolution's weight, (out, in, height, width) to the user, lies as (height, w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation, Graph
 
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
+#: Fewer entries than this are written in any order as quickly as another kernel begins.
+LITTLE = 2**14
 _CONVOLUTIONS = frozenset({"Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 
 
@@ -214,6 +217,8 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
     covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
     if not covered or (group.checks and view.buffer.lasting) or at.writers.get(view.buffer):
         return False
+    if _scatters(place, view):
+        return False
     if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
         return False
     strides = {a: view.strides[d] for d, a in enumerate(place.axes) if a is not None and view.shape[d] != 1}
@@ -228,3 +233,17 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
             if node.detail.terms or node.detail.guards or node.axes & group.nest.reduced:
                 return False  # a walk along reduced axes may come again and would read what was written
     return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])
+
+
+def _scatters(place: Inside, view: View) -> bool:
+    """Whether a tile of a product would write its columns, which it has side by side, far apart.
+
+    A vector is then written entry by entry, to as many lines of the cache: a convolution of 64 channels takes three
+    times as long. To write it as it comes and turn it in a pass of its own is cheaper, unless there is little of it.
+    """
+    product = place.group.product
+    if product is None or math.prod(view.shape) < LITTLE:
+        return False
+    return any(
+        axis == product.column_axis and view.shape[d] > 1 and view.strides[d] != 1 for d, axis in enumerate(place.axes)
+    )
