@@ -6,12 +6,12 @@ derivatives of functions in `chainrule.autograd`, data in `chainrule.data`, arch
 
 # Every public name stands here once, as `name as name`: so type checkers know that it is meant for others.
 from math import e as e, inf as inf, nan as nan, pi as pi
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any as _Any
 
 from chainrule.tensor import Parameter as Parameter, Tensor as Tensor  # first: `tensor` below takes the module's name
 
 # isort: split
-from chainrule.autodiff.block import block as block
+from chainrule.autodiff.block import Block as _Block, block as block
 from chainrule.autodiff.mode import (
     enable_grad as enable_grad, inference_mode as inference_mode, is_grad_enabled as is_grad_enabled,
     no_grad as no_grad, set_grad_enabled as set_grad_enabled,
@@ -158,6 +158,7 @@ from chainrule.dtypes import float32 as float, int32 as int, bool_ as bool
 from chainrule import places
 from chainrule.functions.words import public, teach
 from chainrule.later import Later
+from chainrule.primitives.primitive import Primitive as _Primitive
 from chainrule.version import __version__ as __version__
 
 places.install()
@@ -260,6 +261,24 @@ with Later(globals()) as _later:
         sparse_csr_tensor as sparse_csr_tensor,
     )  # fmt: skip
     from chainrule.sparse.products import dsmm as dsmm, spmm as spmm
+
+
+def _as_program(*call: _Any) -> _Any:
+    """The compiler is loaded when eager code does its first large operation."""
+    from chainrule.compiler.single import as_program
+
+    _Primitive.as_program = staticmethod(as_program)
+    return as_program(*call)
+
+
+def _call_as_program(*call: _Any) -> _Any:
+    from chainrule.compiler.single import call_as_program
+
+    _Block.as_program = staticmethod(call_as_program)
+    return call_as_program(*call)
+
+
+_Primitive.as_program, _Block.as_program = staticmethod(_as_program), staticmethod(_call_as_program)
 
 if not TYPE_CHECKING:  # it would believe in every name
 

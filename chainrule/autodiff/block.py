@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec
 
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+#: From so many entries in one of its tensors on a block is worth a program of its own.
+LARGE = 2**16
+
 
 class Block(Generic[P]):
     """A function of tensors and settings that the reader sees as one node; made by :func:`block`."""
@@ -45,6 +48,24 @@ class Block(Generic[P]):
         names, _, settings = argument_names(function)
         self.arguments = names + settings
         self.rule: Rule | None = None
+
+    @staticmethod
+    def computed(function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """What a block's function, or its gradient's, returns; large tensors are work for machine code."""
+        state = current_state()
+        if (
+            state.trace is None
+            and not state.gradients
+            and state.autocast is None
+            and state.recording is state.observer is None
+            and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
+            and _largest(args) >= LARGE
+        ):
+            return Block.as_program(function, args)
+        return function(*args)
+
+    #: Calls a function of large tensors by a program of its own; set by the package, which knows the compiler.
+    as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any]], Any]]
 
     def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Give the block a hand-derived gradient (a decorator). Its argument names say what is kept."""
@@ -77,7 +98,7 @@ class Block(Generic[P]):
             if self.rule is None or not before:
                 return self.function(*args, **kwargs)
             state.gradients = False
-            output = self.function(*args, **kwargs)
+            output = self.function(*args, **kwargs) if kwargs else Block.computed(self.function, args)
         finally:
             state.gradients, state.path, state.block = before, path, outer
         return self._recorded(output, args, kwargs, use)
@@ -130,7 +151,7 @@ class Block(Generic[P]):
         """Apply the hand-derived gradient."""
         assert self.rule is not None
         known = self._named(record, upstream)
-        answer = self.rule.function(*[known[name] for name in self.rule.names])
+        answer = Block.computed(self.rule.function, [known[name] for name in self.rule.names])
         if not isinstance(answer, tuple):
             answer = (answer, *[None] * (len(wanted) - 1))
         if len(answer) != len(wanted):
@@ -148,6 +169,17 @@ class Block(Generic[P]):
         known["g"] = upstream[0] if one else tuple(upstream)
         known["output"] = output[0] if one and output else output
         return known
+
+
+def _largest(args: Sequence[Any]) -> int:
+    """The entries of the largest tensor, also within tuples."""
+    sizes = [0]
+    for x in args:
+        if isinstance(x, TensorCell):
+            sizes.append(x.value.array.size)
+        elif isinstance(x, tuple):
+            sizes.append(_largest(x))
+    return max(sizes)
 
 
 def block(function: Callable[P, Any]) -> Block[P]:

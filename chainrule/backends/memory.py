@@ -16,9 +16,9 @@ ALIGNMENT, SLACK = 64, 256
 CROWDED = 2048
 
 
-def aligned(size: int, alignment: int = ALIGNMENT) -> np.ndarray[Any, Any]:
-    """So many zero bytes, beginning at a multiple of the alignment."""
-    memory = np.zeros(size + alignment, np.uint8)
+def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.ndarray[Any, Any]:
+    """So many bytes, 0 unless somebody will write all of them, beginning at a multiple of the alignment."""
+    memory = (np.zeros if zero else np.empty)(size + alignment, np.uint8)
     start = -address_of(memory) % alignment
     return memory[start : start + size]
 

@@ -13,7 +13,7 @@ Source: Dao, Fu, Ermon, Rudra and Ré, "FlashAttention: fast and memory-efficien
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -132,6 +132,10 @@ class Attention(_Together):
         return [((*q.shape[:-1], v.shape[-1]), q.dtype), sums, sums]
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 2 * arrays[0].size * arrays[1].shape[-2]
+
+    @staticmethod
     def evaluate(q: Array, k: Array, v: Array, *bias: Array, scale: float, causal: bool) -> tuple[Array, ...]:
         tiles, values = _Tiles(q, k, bias, scale, causal), _flat(v)
         output = np.zeros((tiles.count, tiles.rows, v.shape[-1]), q.dtype)
@@ -225,6 +229,10 @@ class AttentionGradient(_Together):
                 f"{tuple(q.shape)} and values {tuple(v.shape)}."
             )
         return [(tuple(x.shape), q.dtype) for x in (q, k, v)]
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 5 * arrays[1].size * arrays[2].shape[-2]
 
     @staticmethod
     def evaluate(

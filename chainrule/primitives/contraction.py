@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,10 @@ class MatMul(Primitive):
                 "before the last of the second. If one of them is transposed, use .mT."
             )
         return (*x.shape[:-1], y.shape[-1]), x.dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return math.prod(forms[0]) * arrays[0].shape[-1]
 
     @staticmethod
     def evaluate(x: Array, y: Array) -> Array:
@@ -180,6 +185,10 @@ class Convolution(Primitive):
         return (x.shape[0], w.shape[0], *out), x.dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return math.prod(forms[0]) * math.prod(arrays[1].shape[1:])
+
+    @staticmethod
     def evaluate(x: Array, w: Array, *, stride: Shape, padding: Shape, dilation: Shape, groups: int) -> Array:
         out = _check_convolution(x, w, stride, padding, dilation, groups)
         columns = _Columns(w.shape[2:], stride, padding, dilation, out, groups)
@@ -237,6 +246,10 @@ class ConvolutionTranspose(Primitive):
         return x_shape, y.dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return arrays[0].size * math.prod(arrays[1].shape[1:])
+
+    @staticmethod
     def evaluate(
         y: Array, w: Array, *, size: Shape, stride: Shape, padding: Shape, dilation: Shape, groups: int
     ) -> Array:
@@ -291,6 +304,10 @@ class ConvolutionWeight(Primitive):
                 f"result's gradient {tuple(y.shape)} has {tuple(y.shape[2:])}."
             )
         return (y.shape[1], x.shape[1] // groups, *kernel), x.dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return arrays[1].size * math.prod(forms[0][1:])
 
     @staticmethod
     def evaluate(

@@ -74,6 +74,13 @@ class Scan(Primitive):
         return [*finals, *stacked]
 
     @staticmethod
+    def operations(arrays: Sequence[Any], parameters: dict[str, Any], forms: Any) -> int:
+        # The program of a loop takes long to make, and another length is another program: so only for a large gain.
+        inside = [e for e in parameters["body"].equations if e.primitive.operations is not None]
+        each = sum(e.primitive.operations(e.inputs, e.parameters, e.forms) for e in inside)
+        return int(parameters["length"]) * each // 256
+
+    @staticmethod
     def evaluate(
         *inputs: Array, body: Graph, carries: int, sequences: int, length: int, reverse: bool, backward: Any
     ) -> tuple[Array, ...]:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 _float16, _float32 = np.dtype(np.float16), np.dtype(np.float32)
 
+#: From so many multiplications and additions on machine code is looked for: NumPy takes a tenth of a millisecond then.
+MANY = 2**18
+
 
 class Rule(NamedTuple):
     """A gradient rule: the function, the names of its positional arguments, and of its settings."""
@@ -68,6 +71,8 @@ class Primitive:
         moves: it computes nothing itself, so it cannot overflow and NumPy's warnings need no silencing.
         checks: it raises an error for some numbers, so it is done even where nothing uses its results.
         abstract: not an operation itself but the common part of some.
+        operations: of a primitive with long loops, how many multiplications and additions it takes, from its inputs,
+            settings and the forms of its results. Where it is many, machine code does it in eager code (`as_program`).
     """
 
     latex: ClassVar[str] = ""
@@ -76,6 +81,7 @@ class Primitive:
     moves: ClassVar[bool] = False
     checks: ClassVar[bool] = False
     name: ClassVar[str] = ""
+    operations: ClassVar[Callable[[Sequence[Any], dict[str, Any], Any], int] | None] = None
 
     arguments: ClassVar[tuple[str, ...]] = ()
     variadic: ClassVar[str] = ""
@@ -117,7 +123,10 @@ class Primitive:
             result = state.trace.note(cls, values, parameters, forms)
         else:
             try:
-                result = cls.compute(arrays, parameters, forms)
+                if cls.operations is None or cls.operations(arrays, parameters, forms) < MANY:
+                    result = cls.compute(arrays, parameters, forms)
+                else:
+                    result = Primitive.as_program(cls, arrays, parameters, forms)
             except Exception:
                 # Another thread is tracing with a tensor of ours, or not any more.
                 if any(isinstance(array, Symbol) for array in arrays) and settled(inputs):
@@ -164,6 +173,9 @@ class Primitive:
 
     #: Wraps a Value in a Tensor; set by chainrule.tensor, the one knot between primitives and tensors.
     make_tensor: ClassVar[Callable[[Value], Tensor]]
+
+    #: Computes as `compute` does, by a program of one equation; set by the package, which knows the compiler.
+    as_program: ClassVar[Callable[[type[Primitive], Sequence[Array], dict[str, Any], Any], Any]]
 
     @classmethod
     def _record(cls, values: list[Value], parameters: dict[str, Any], result: Any, forms: Any) -> Record | None:

@@ -131,7 +131,7 @@ class Native:
                 addresses[i] = bases[slot] = home.address
         fresh = []
         for view, slot in self.made:
-            memory = aligned(view.buffer.bytes + SLACK)
+            memory = aligned(view.buffer.bytes + SLACK, zero=False)
             fresh.append(np.ndarray(view.shape, view.dtype, memory))
             if slot is not None:
                 bases[slot] = address_of(memory)

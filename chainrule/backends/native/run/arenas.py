@@ -45,7 +45,7 @@ class Arena:
 
 
 _free: list[weakref.ref[Arena]] = []
-_lock = LockAcrossForks(rank=3)
+_lock = LockAcrossForks(rank=4)
 
 
 def borrow(size: int) -> Arena:

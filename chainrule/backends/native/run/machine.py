@@ -12,7 +12,7 @@ from typing import Any
 from chainrule.forking import LockAcrossForks, wait_for
 
 #: LLVM has locks of its own; a fork waits until nobody is inside.
-_one_thread_compiles = LockAcrossForks(rank=3)
+_one_thread_compiles = LockAcrossForks(rank=4)
 
 
 @functools.cache

@@ -1,0 +1,248 @@
+"""Large operations of eager code as small programs: machine code for the loops that NumPy takes long for.
+
+A primitive becomes a program of one equation; a block (softmax, a normalisation) and its gradient one of all that they
+consist of. Whether an operation is large is said by its shapes alone (`Primitive.operations`, `autodiff/block.py`), so
+the same call always gives the same bits, whatever came before it. A program is made at the first call with such shapes
+and kept; that takes some milliseconds, and LLVM's time once, until its functions are on the disk.
+
+>>> import numpy as np
+>>> from chainrule.primitives.contraction import MatMul
+>>> x, y = np.ones((3, 4), "f4"), np.ones((4, 2), "f4")
+>>> as_program(MatMul, [x, y], {}, MatMul.shape(x, y)).tolist()
+[[4.0, 4.0], [4.0, 4.0], [4.0, 4.0]]
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from chainrule.backends.native import Native, build
+from chainrule.backends.native.executable import CheckError
+from chainrule.cell import TensorCell
+from chainrule.dtypes import get_default_dtype
+from chainrule.errors import ChainruleError
+from chainrule.forking import LockAcrossForks
+from chainrule.primitives.control import Backward
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Permute
+from chainrule.primitives.trace import Trace, tracing
+from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.program.graph import Equation, Graph
+from chainrule.program.program import Program, Slot
+
+#: So many programs are kept; then all are forgotten and made again when they are needed.
+MOST = 4096
+#: A block that makes arrays of more entries than this out of nothing is left to NumPy: a program would keep them.
+LITTLE = 2**16
+
+Order = tuple[int, ...] | None
+
+
+class Single(NamedTuple):
+    """A program, the lock under which it runs (it has one memory), and how its results are put together."""
+
+    program: Native | None
+    lock: LockAcrossForks
+    form: Any = None
+
+    def run(self, arrays: Sequence[Array], orders: Sequence[Order]) -> list[Array]:
+        """Compute; arrays are given in the order in which they lie."""
+        assert self.program is not None
+        given = [x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)]
+        with self.lock:
+            return self.program.run(given)
+
+
+_known: dict[Any, Single] = {}
+_counting = threading.Lock()
+_in_numpy = 0
+
+
+@contextmanager
+def in_numpy() -> Iterator[None]:
+    """Operations of eager code by NumPy, whatever their size: what they mean. It counts for all threads.
+
+    >>> import chainrule
+    >>> x = chainrule.randn(256, 256, generator=chainrule.Generator().manual_seed(0))
+    >>> with in_numpy():
+    ...     meant = x @ x
+    >>> bool(((x @ x - meant).abs() < 1e-3).all())
+    True
+    """
+    global _in_numpy
+    with _counting:
+        _in_numpy += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _in_numpy -= 1
+
+
+def _found(key: Any, make: Callable[[], tuple[Native | None, Any]]) -> Single:
+    """What is kept under a key, or is made now."""
+    single = _known.get(key)
+    if single is None:
+        if len(_known) >= MOST:
+            _known.clear()
+        program, form = make()  # two threads may both make it: the first one's is kept
+        single = _known.setdefault(key, Single(program, LockAcrossForks(rank=3), form))
+    return single
+
+
+# --------------------------------------------------------------------------------------------------- primitives
+
+
+def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> Any:
+    """The results of a primitive, as `Primitive.compute` gives them."""
+    if _in_numpy:
+        return primitive.compute(arrays, parameters, forms)
+    orders = [_order(x) for x in arrays]
+    settings = tuple([(name, known_by(value)) for name, value in parameters.items()])
+    places = tuple([(x.shape, x.dtype, order) for x, order in zip(arrays, orders, strict=True)])
+
+    def make() -> tuple[Native | None, Any]:
+        inputs = [Symbol(x.shape, x.dtype) for x in arrays]
+        outputs = tuple([Symbol(*form) for form in (forms if type(forms) is list else [forms])])
+        equation = Equation(primitive, tuple(inputs), parameters, outputs, forms, "")
+        return _program_of(inputs, orders, [equation], outputs), None
+
+    single = _found((primitive, settings, places), make)
+    if single.program is None:
+        return primitive.compute(arrays, parameters, forms)
+    results = single.run(arrays, orders)
+    return results if type(forms) is list else results[0]
+
+
+def known_by(setting: Any) -> Any:
+    """What a setting is found again by: a loop's body by its structure, for it is noted anew each time."""
+    if isinstance(setting, Backward):
+        return None  # how its gradient is computed says nothing about what a loop computes
+    return structure(setting) if isinstance(setting, Graph) else setting
+
+
+def structure(graph: Graph) -> Any:
+    """All that a graph says, but for the identity of its symbols."""
+    numbers = {symbol: i for i, symbol in enumerate(graph.inputs)}
+
+    def name(x: Any) -> Any:
+        if isinstance(x, Symbol):
+            return numbers[x], x.shape, x.dtype
+        return x.tobytes(), x.shape, x.dtype
+
+    lines = []
+    for e in graph.equations:
+        settings = tuple([(key, known_by(value)) for key, value in e.parameters.items()])
+        lines.append(
+            (e.primitive, tuple(map(name, e.inputs)), settings, tuple([(y.shape, y.dtype) for y in e.outputs]))
+        )
+        for y in e.outputs:
+            numbers[y] = len(numbers)
+    return tuple(map(name, graph.inputs)), tuple(lines), tuple(map(name, graph.outputs))
+
+
+def _order(x: Array) -> Order:
+    """The order of dimensions in which an array lies row by row; None if that is its own, or there is none."""
+    if x.flags.c_contiguous:
+        return None
+    order = tuple(sorted(range(x.ndim), key=lambda d: -x.strides[d]))
+    return order if x.transpose(order).flags.c_contiguous else None
+
+
+def _program_of(
+    inputs: Sequence[Symbol], orders: Sequence[Order], equations: Sequence[Equation], outputs: Sequence[Any]
+) -> Native | None:
+    """A program of some equations; None if NumPy would have to do something in it."""
+    given, turned = [], []
+    for x, order in zip(inputs, orders, strict=True):
+        if order is None:
+            given.append(x)
+            continue
+        given.append(Symbol(tuple([x.shape[d] for d in order]), x.dtype))
+        back = tuple([order.index(d) for d in range(len(order))])
+        turned.append(Equation(Permute, (given[-1],), {"order": back}, (x,), (x.shape, x.dtype), ""))
+    graph = Graph(given, [*turned, *equations], outputs)
+    slots = [Slot("argument", i) for i in range(len(given))], [Slot("result", i) for i in range(len(outputs))]
+    program = build(Program(graph, *slots), [], False)
+    return None if any(group.call is not None for group in program.executable.groups) else program
+
+
+# --------------------------------------------------------------------------------------------------- blocks
+
+
+def call_as_program(function: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """What a function of tensors and settings returns. It must depend on nothing else, and return only tensors."""
+    if _in_numpy:
+        return function(*args)
+    tensors: list[Any] = []
+    key = (function, _taken_apart(args, tensors), get_default_dtype())
+    arrays = [tensor.value.array for tensor in tensors]
+    orders = [_order(x) for x in arrays]
+    places = tuple([(x.shape, x.dtype, order) for x, order in zip(arrays, orders, strict=True)])
+    try:
+        hash(key)
+    except TypeError:  # a setting that cannot be looked up
+        return function(*args)
+    single = _found((key, places), lambda: _traced(function, args, arrays, orders))
+    if single.program is None:
+        return function(*args)
+    try:
+        results = iter([Primitive.make_tensor(Value(y)) for y in single.run(arrays, orders)])
+    except CheckError:  # eager code says what is wrong
+        return function(*args)
+    return _put_together(single.form, results)
+
+
+def _taken_apart(x: Any, tensors: list[Any]) -> Any:
+    """The form of tuples of tensors and settings; the tensors are collected."""
+    if isinstance(x, TensorCell):
+        tensors.append(x)
+        return TensorCell
+    if isinstance(x, (tuple, list)):
+        return tuple([_taken_apart(part, tensors) for part in x])
+    return type(x), x
+
+
+def _put_together(form: Any, tensors: Iterator[Any]) -> Any:
+    """Tuples of tensors in a form that `_taken_apart` gave; None stays."""
+    if form is TensorCell:
+        return next(tensors)
+    return None if form == (type(None), None) else tuple([_put_together(part, tensors) for part in form])
+
+
+def _traced(
+    function: Callable[..., Any], args: Sequence[Any], arrays: Sequence[Array], orders: Sequence[Order]
+) -> tuple[Native | None, Any]:
+    """The program of a function, and the form of what it returns; none where it cannot be one."""
+    trace = Trace()
+    values = [trace.new_input(x.shape, x.dtype, False) for x in arrays]
+    form = _taken_apart(args, [])
+    with tracing(trace):
+        try:
+            answer = function(*_with(form, args, iter([Primitive.make_tensor(value) for value in values])))
+        except ChainruleError:  # it looks at numbers, or is about to say what is wrong with its arguments
+            return None, None
+        made: list[Any] = []
+        answer_form = _taken_apart(answer, made)
+        ends = [value.array for value in trace.lift_tensors(made)]
+    outside = {inside.array: value.array for value, inside in trace.captures.values()}
+    if any(x.size > LITTLE for x in outside.values()):
+        return None, None
+    equations = [
+        e._replace(inputs=tuple([outside.get(x, x) if isinstance(x, Symbol) else x for x in e.inputs]))
+        for e in trace.equations
+    ]
+    ends = [outside.get(x, x) if isinstance(x, Symbol) else x for x in ends]
+    return _program_of([value.array for value in values], orders, equations, ends), answer_form
+
+
+def _with(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
+    """The arguments with other tensors."""
+    if form is TensorCell:
+        return next(tensors)
+    if isinstance(x, (tuple, list)):
+        return tuple([_with(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
+    return x
