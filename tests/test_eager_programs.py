@@ -1,0 +1,238 @@
+"""Large operations of eager code, which run as machine code: against NumPy, threads, forks, errors."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import autograd, nn
+from chainrule.autodiff.block import LARGE
+from chainrule.compiler import single
+from chainrule.compiler.single import in_numpy
+from chainrule.nn import functional as F
+from chainrule.primitives.primitive import MANY
+
+
+def made(*shape: int, seed: int = 0, dtype: Any = chainrule.float32) -> Any:
+    generator = chainrule.Generator().manual_seed(seed + sum(shape))
+    return chainrule.randn(*shape, generator=generator).to(dtype)
+
+
+def lstm(x: Any, start: Any) -> Any:
+    chainrule.manual_seed(0)
+    layer = nn.LSTM(64, 128, batch_first=True).to(x.dtype)
+    return layer(x, (start, start))[0]
+
+
+#: Functions of tensors, each large enough for a program, and the tensors' shapes.
+OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
+    "product": (lambda x, y: x @ y, [(96, 80), (80, 64)]),
+    "product of transposed": (lambda x, y: x.mT @ y.mT, [(80, 96), (64, 80)]),
+    "products": (lambda x, y: x @ y.mT, [(3, 2, 64, 40), (3, 2, 50, 40)]),
+    "product of every second row": (lambda x, y: x[::2] @ y, [(192, 80), (80, 64)]),
+    "linear": (F.linear, [(64, 4, 40), (70, 40), (70,)]),
+    "conv1d": (lambda x, w: F.conv1d(x, w, padding=2), [(8, 12, 90), (16, 12, 5)]),
+    "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(4, 8, 20, 21), (16, 8, 3, 3), (16,)]),
+    "conv2d, stride and dilation": (
+        lambda x, w: F.conv2d(x, w, stride=2, padding=(3, 2), dilation=(2, 1)), [(4, 8, 41, 40), (16, 8, 3, 5)],
+    ),
+    "conv2d in groups": (lambda x, w: F.conv2d(x, w, groups=4, padding=1), [(8, 16, 24, 24), (32, 4, 3, 3)]),
+    "depthwise": (lambda x, w: F.conv2d(x, w, groups=16, padding=1), [(8, 16, 32, 32), (16, 1, 3, 3)]),
+    "conv3d": (lambda x, w: F.conv3d(x, w, padding=1), [(2, 4, 10, 9, 8), (8, 4, 3, 3, 3)]),
+    "conv_transpose2d": (
+        lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1), [(4, 16, 12, 11), (16, 8, 3, 3)],
+    ),
+    "image upside down": (lambda x, w: F.conv2d(x.mT, w), [(4, 8, 20, 21), (16, 8, 3, 3)]),
+    "attention": (F.scaled_dot_product_attention, [(2, 2, 70, 32)] * 3),
+    "causal attention": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [(2, 2, 70, 32)] * 3,
+    ),
+    "attention with a bias": (
+        lambda q, k, v, b: F.scaled_dot_product_attention(q, k, v, attn_mask=b), [*[(2, 2, 70, 32)] * 3, (2, 2, 70, 70)],
+    ),
+    "lstm": (lstm, [(32, 24, 64), (1, 32, 128)]),
+    "relu": (F.relu, [(70, 1000)]),
+    "gelu": (F.gelu, [(70, 1000)]),
+    "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), [(70, 1000)]),
+    "silu": (F.silu, [(70, 1000)]),
+    "mish": (F.mish, [(70, 1000)]),
+    "softplus": (F.softplus, [(70, 1000)]),
+    "sigmoid": (chainrule.sigmoid, [(70, 1000)]),
+    "elu": (F.elu, [(70, 1000)]),
+    "softmax": (lambda x: F.softmax(x, 1), [(70, 1000)]),
+    "softmax of columns": (lambda x: F.softmax(x, 0), [(70, 1000)]),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), [(70, 1000)]),
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, (1000,), w, b), [(70, 1000), (1000,), (1000,)]),
+    "rms_norm": (lambda x, w: F.rms_norm(x, (1000,), w), [(70, 1000), (1000,)]),
+    "group_norm": (lambda x, w, b: F.group_norm(x, 4, w, b), [(4, 8, 50, 50), (8,), (8,)]),
+    "batch_norm": (
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), [(4, 8, 50, 50), (8,), (8,)],
+    ),
+    "cross_entropy": (lambda x: F.cross_entropy(x, chainrule.arange(70)), [(70, 1000)]),
+    "bce": (lambda x: F.binary_cross_entropy_with_logits(x, (x > 0).to(x.dtype)), [(70, 1000)]),
+    "mse": (lambda x: F.mse_loss(x, chainrule.zeros_like(x)), [(70, 1000)]),
+    "huber": (lambda x: F.huber_loss(x, chainrule.zeros_like(x)), [(70, 1000)]),
+}  # fmt: skip
+
+
+def results(function: Callable[..., Any], tensors: list[Any]) -> list[Any]:
+    """The result, and the gradients of its sum with weights."""
+    leaves = [x.detach().requires_grad_() for x in tensors]
+    y = function(*leaves)
+    weights = made(*y.shape, seed=9, dtype=y.dtype)
+    return [y.detach(), *autograd.grad((y * weights).sum(), leaves)]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_and_gradients_are_those_of_numpy(name: str, dtype: str) -> None:
+    function, shapes = OPERATIONS[name]
+    tensors = [made(*shape, seed=i, dtype=getattr(chainrule, dtype)) for i, shape in enumerate(shapes)]
+    single._known.clear()
+    ours = results(function, tensors)
+    assert single._known, "it is not large"
+    with in_numpy():
+        meant = results(function, tensors)
+    for x, y in zip(ours, meant, strict=True):
+        assert x.shape == y.shape and x.dtype == y.dtype
+        size = max(float(y.abs().max()), 1e-30)
+        assert float((x - y).abs().max()) <= (3e-5 if dtype == "float32" else 1e-12) * size
+
+
+@pytest.mark.parametrize("name", ["conv2d", "layer_norm", "gelu", "softmax", "product", "attention"])
+def test_second_derivatives_are_those_of_numpy(name: str) -> None:
+    function, shapes = OPERATIONS[name]
+    tensors = [made(*shape, seed=i, dtype=chainrule.float64) for i, shape in enumerate(shapes)]
+
+    def twice() -> list[Any]:
+        leaves = [x.detach().requires_grad_() for x in tensors]
+        first = autograd.grad((function(*leaves) ** 2).sum(), leaves, create_graph=True)
+        return list(autograd.grad(sum((g**2).sum() for g in first), leaves))
+
+    ours = twice()
+    with in_numpy():
+        meant = twice()
+    for x, y in zip(ours, meant, strict=True):
+        assert float((x - y).abs().max()) <= 1e-11 * max(float(y.abs().max()), 1e-30)
+
+
+def test_what_is_small_is_left_to_numpy() -> None:
+    x, y = np.ones((8, 9), "f4"), np.ones((9, 7), "f4")
+    assert x.size * 7 < MANY and x.size < LARGE
+    before = set(single._known)
+    chainrule.tensor(x) @ chainrule.tensor(y)
+    F.softmax(chainrule.tensor(x), 1)
+    assert set(single._known) == before
+
+
+def test_the_same_bits_for_any_number_of_threads_and_after_everything_was_forgotten() -> None:
+    function, shapes = OPERATIONS["conv2d"]
+    tensors = [made(*shape, seed=i) for i, shape in enumerate(shapes)]
+    first = results(function, tensors)
+    threads = chainrule.get_num_threads()
+    try:
+        for count in (1, 3):
+            chainrule.set_num_threads(count)
+            single._known.clear()
+            assert all(chainrule.equal(x, y) for x, y in zip(results(function, tensors), first, strict=True))
+    finally:
+        chainrule.set_num_threads(threads)
+
+
+def test_many_threads_at_once() -> None:
+    function, shapes = OPERATIONS["attention"]
+    inputs = [[made(*shape, seed=10 * k + i) for i, shape in enumerate(shapes)] for k in range(8)]
+    alone = [results(function, tensors) for tensors in inputs]
+    single._known.clear()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda tensors: results(function, tensors), inputs * 3))
+    for k, found in enumerate(together):
+        assert all(chainrule.equal(x, y) for x, y in zip(found, alone[k % 8], strict=True))
+
+
+def _in_child(queue: Any, x: Any, y: Any) -> None:
+    queue.put(float((chainrule.tensor(x) @ chainrule.tensor(y)).sum()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
+def test_a_forked_child_goes_on() -> None:
+    x, y = made(96, 80).numpy(), made(80, 64).numpy()
+    here = float((chainrule.tensor(x) @ chainrule.tensor(y)).sum())
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(queue, x, y))
+    child.start()
+    assert queue.get(timeout=60) == here
+    child.join()
+
+
+def test_a_wrong_label_is_told_as_in_small() -> None:
+    scores, labels = made(70, 1000), chainrule.arange(70)
+    labels[3] = 1000
+    with pytest.raises(chainrule.IndexRangeError) as large:
+        F.cross_entropy(scores, labels)
+    with in_numpy(), pytest.raises(chainrule.IndexRangeError) as plain:
+        F.cross_entropy(scores, labels)
+    assert str(large.value) == str(plain.value)
+
+
+def test_running_statistics_are_those_of_numpy() -> None:
+    x = made(4, 8, 50, 50)
+    ours, meant = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+    ours(x)
+    with in_numpy():
+        meant(x)
+    assert chainrule.allclose(ours.running_var, meant.running_var, rtol=1e-6)
+    assert chainrule.allclose(ours.running_mean, meant.running_mean, atol=1e-7)
+
+
+def test_a_users_block_sees_what_is_outside_of_it() -> None:
+    weight = made(70, 1000)
+
+    @chainrule.block
+    def weighted(x: Any) -> Any:
+        return x * weight
+
+    @weighted.gradient
+    def _(g: Any) -> Any:
+        return g * weight
+
+    x = made(70, 1000, seed=1)
+    weighted(x)
+    weight = made(70, 1000, seed=2)
+    assert chainrule.equal(weighted(x), x * weight)
+
+
+def test_infinities_and_nan_pass_as_in_numpy() -> None:
+    x = made(70, 1000)
+    x[0, :3] = chainrule.tensor([float("nan"), float("inf"), float("-inf")])
+    for name in ("relu", "gelu", "softmax", "log_softmax", "silu", "softplus", "layer_norm", "rms_norm"):
+        function, shapes = OPERATIONS[name]
+        tensors = [x, *[made(*shape, seed=i) for i, shape in enumerate(shapes[1:], 1)]]
+        ours = results(function, tensors)
+        with in_numpy():
+            meant = results(function, tensors)
+        for a, b in zip(ours, meant, strict=True):
+            assert np.array_equal(np.isnan(a.numpy()), np.isnan(b.numpy())), name
+            assert np.array_equal(np.isinf(a.numpy()), np.isinf(b.numpy())), name
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int64", "int32"])
+def test_other_types_of_numbers(dtype: str) -> None:
+    kind = getattr(chainrule, dtype)
+    x, y = (made(96, 80) * 3).to(kind), (made(80, 64) * 3).to(kind)
+    ours = x @ y
+    with in_numpy():
+        meant = x @ y
+    assert ours.dtype == meant.dtype == kind
+    if kind.is_floating_point:
+        assert chainrule.allclose(ours.float(), meant.float(), rtol=1e-2, atol=1e-1)
+    else:
+        assert chainrule.equal(ours, meant)
