@@ -167,7 +167,7 @@ def _program_of(
     graph = Graph(given, [*turned, *equations], outputs)
     slots = [Slot("argument", i) for i in range(len(given))], [Slot("result", i) for i in range(len(outputs))]
     program = build(Program(graph, *slots), [], False)
-    return None if any(group.call is not None for group in program.executable.groups) else program
+    return None if any(call is not None for *_, call in program.executable.segments) else program
 
 
 # --------------------------------------------------------------------------------------------------- blocks
