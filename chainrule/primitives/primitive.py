@@ -81,7 +81,7 @@ class Primitive:
     moves: ClassVar[bool] = False
     checks: ClassVar[bool] = False
     name: ClassVar[str] = ""
-    operations: ClassVar[Callable[[Sequence[Any], dict[str, Any], Any], int] | None] = None
+    operations: ClassVar[Callable[..., Any] | None] = None
 
     arguments: ClassVar[tuple[str, ...]] = ()
     variadic: ClassVar[str] = ""
