@@ -49,7 +49,10 @@ class _Recomputation:
             if g is not None and y.value.source is not None
         ]
         asked = [source for source, is_wanted in zip(record.sources, wanted, strict=True) if is_wanted]
-        found = iter(backpropagate(roots, asked, keep_graph=differentiable, differentiable=differentiable))  # type: ignore[arg-type]
+        # Not beyond: behind a source may stand another, a weight used before too, whose share comes from there.
+        found = iter(
+            backpropagate(roots, asked, keep_graph=differentiable, differentiable=differentiable, stop=True)  # type: ignore[arg-type]
+        )
         return [next(found) if is_wanted else None for is_wanted in wanted]
 
 
