@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,22 @@ def test_it_is_drawn_shown_live_and_stands_in_the_report(tmp_path: Path) -> None
     finding = Finding("dying ReLU", "warning", "1 of 6 units", "large steps", ("LeakyReLU",), 1, ("1", "9"))
     page = render(Report("a run", findings=[finding], flow=(flow.draw(), flow.rows())))
     assert '<a href="#flow-1">1</a>, 9)' in page and '<tr id="flow-1">' in page and 'href="#flow-9"' not in page
+
+
+def test_findings_link_to_their_node_in_the_graph() -> None:
+    """Also where it would be folded: what is around a layer that is named stays open."""
+    parts = [nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh()) for _ in range(12)]
+    model = nn.Sequential(*parts)
+    finding = Finding("dying ReLU", "warning", "1 of 4 units", "large steps", ("LeakyReLU",), 1, ("5.1", "7.0.weight"))
+    marked = finding.paths
+    graph = chainrule.explain(model, chainrule.randn(2, 4)).svg(marked=marked)
+    page = render(Report("a run", findings=[finding], graph=graph))
+    links = dict(re.findall(r'<a href="#([^"]*)">([^<]*)</a>', page))
+    assert links == {"node-5.1": "5.1", "node-7.0": "7.0.weight"}
+    for target, words in (("node-5.1", "5.1 ReLU"), ("node-7.0", "7.0 Linear")):
+        assert page.count(f'id="{target}"') == 1
+        assert re.search(rf'<g class="whole" id="{re.escape(target)}"[^>]*>.*?<text[^>]*>{words}<', page)
+    assert page.count("<rect") < 60, "what nothing was found in stays folded"
 
 
 class Unlucky(nn.Module):

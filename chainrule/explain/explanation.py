@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class Explanation:
         """
         return text_of(self, everything, width, colours)
 
-    def svg(self, file: str | Path | None = None, fold: bool | str | None = None) -> str:
+    def svg(self, file: str | Path | None = None, fold: bool | str | None = None, marked: Collection[str] = ()) -> str:
         """A drawing from left to right, forward values above each line and gradients below; into a file too.
 
         Args:
@@ -151,12 +151,14 @@ class Explanation:
             fold: True draws blocks with a gradient of their own (sigmoid, softmax) as one box, False every operation;
                 "kernels" draws a box for all that a kernel of a compiled step does. By default groups are closed, the
                 innermost first, until there are at most 24 operations.
+            marked: paths of modules, or of their parameters, that stand out. What is around them stays open; the box of
+                "0.weight" or "0" is the element "node-0", so that a page can link to it.
 
         >>> import chainrule
         >>> chainrule.explain(lambda x: x * x, 3.0).svg().startswith("<svg")
         True
         """
-        text = svg_of(self, fold)
+        text = svg_of(self, fold, marked)
         if file is not None:
             write_text(file, text)
         return text

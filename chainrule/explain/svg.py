@@ -7,7 +7,7 @@ box, so that no number can lie on another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +41,8 @@ _STYLE = """
 .explained .whole rect { fill: var(--unit); }
 .explained .given rect { stroke-dasharray: 3 2; }
 .explained .failed rect { stroke: var(--back); stroke-width: 2.5; }
+.explained [data-marked] rect { stroke: var(--back); stroke-width: 2; }
+.explained :target rect { stroke-width: 4; }
 .explained path { fill: none; stroke: var(--edge); }
 .explained marker path { fill: var(--edge); stroke: none; }
 .explained .forward { fill: var(--forward); }
@@ -57,6 +59,7 @@ class Box(NamedTuple):
         results: for each line that leaves it the value's id.
         inputs: the ids of the values that come in, in order.
         about: what a pointer that rests on it is told.
+        mark: the path of a module that is to be found, else "".
     """
 
     label: str
@@ -64,15 +67,16 @@ class Box(NamedTuple):
     results: list[str]
     inputs: list[str]
     about: str = ""
+    mark: str = ""
 
 
-def svg_of(explanation: Explanation, fold: bool | str | None = None) -> str:
+def svg_of(explanation: Explanation, fold: bool | str | None = None, marked: Collection[str] = ()) -> str:
     """The drawing; see `Explanation.svg`."""
     data = explanation.data()
     if fold == "kernels":
         data = _by_kernels(data)
     values = {value["id"]: value for value in data["values"]}
-    boxes = _boxes(data, values, fold)
+    boxes = _boxes(data, values, fold, _modules_at(data, marked))
     return _Drawing(boxes, values, data).text()
 
 
@@ -97,44 +101,70 @@ def _operations(data: dict[str, Any], kernel: str) -> str:
     return " · ".join(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
 
 
-def _boxes(data: dict[str, Any], values: dict[str, Any], fold: bool | str | None) -> list[Box]:
+def _modules_at(data: dict[str, Any], paths: Collection[str]) -> dict[str, str]:
+    """For each of these paths, of modules or of their parameters, the first group that is the module: ids to names."""
+    first: dict[str, str] = {}
+    for group in data["groups"]:
+        if group["kind"] == "module":
+            first.setdefault(group["name"], group["id"])
+    found = (next((p for p in (path, path.rpartition(".")[0]) if p in first), None) for path in paths)
+    return {first[path]: path for path in found if path}
+
+
+def _boxes(data: dict[str, Any], values: dict[str, Any], fold: bool | str | None, marked: dict[str, str]) -> list[Box]:
     """The boxes in the order of the computation, groups closed until there are few enough."""
-    depths = [len(_chain(data, node["group"])) for node in data["nodes"]]
-    deepest = max(depths, default=0)
+    chains = _chains(data["groups"])
+    deepest = max((len(chains[node["group"]]) for node in data["nodes"]), default=0)
     if fold == "kernels":
-        return _closed(data, values, 0)
+        return _closed(data, values, chains, 0, marked)
     if fold is False:
-        return _closed(data, values, deepest)
+        return _closed(data, values, chains, deepest, marked)
     if fold is True:
-        return _closed(data, values, -1)
+        return _closed(data, values, chains, -1, marked)
+    boxes: list[Box] = []
     for depth in range(deepest, -1, -1):
-        boxes = _closed(data, values, depth)
+        boxes = _closed(data, values, chains, depth, marked)
         if sum(box.kind != "given" for box in boxes) <= MOST_BOXES:
-            return boxes
-    return boxes if len(data["nodes"]) else _closed(data, values, 0)
+            break
+    return boxes
 
 
-def _chain(data: dict[str, Any], group: str | None) -> list[str]:
-    groups = {g["id"]: g for g in data["groups"]}
-    chain: list[str] = []
-    while group is not None:
-        chain.append(group)
-        group = groups[group]["parent"]
-    return chain[::-1]
+def _chains(groups: Sequence[dict[str, Any]]) -> dict[str | None, list[str]]:
+    """For each group those that it lies in, from the outermost to itself; nothing for None."""
+    parents = {group["id"]: group["parent"] for group in groups}
+    chains: dict[str | None, list[str]] = {None: []}
+
+    def chain(group: str | None) -> list[str]:
+        if group not in chains:
+            chains[group] = [*chain(parents[group or ""]), group or ""]
+        return chains[group]
+
+    for group in parents:
+        chain(group)
+    return chains
 
 
-def _closed(data: dict[str, Any], values: dict[str, Any], depth: int) -> list[Box]:
-    """Groups below `depth` are one box each; with −1 only blocks that have a gradient of their own are."""
+def _closed(
+    data: dict[str, Any],
+    values: dict[str, Any],
+    chains: dict[str | None, list[str]],
+    depth: int,
+    marked: dict[str, str],
+) -> list[Box]:
+    """Groups below `depth` are one box each; with −1 only blocks that have a gradient of their own are.
+
+    A group with a marked one in it stays open, so that this is seen.
+    """
     groups = {group["id"]: group for group in data["groups"]}
-    chains = {group: _chain(data, group) for group in groups}
+    around = {outer for group in marked for outer in chains[group][:-1]}
     units: dict[Any, list[dict[str, Any]]] = {}
     for node in data["nodes"]:
-        chain = chains.get(node["group"], [])
+        chain = chains[node["group"]]
         if depth < 0:
-            unit = next((group for group in chain if "contributions" in groups[group]), None)
+            closed = (group for group in chain if "contributions" in groups[group])
         else:
-            unit = chain[depth] if len(chain) > depth else None
-        units.setdefault(unit or node["id"], []).append(node)
+            closed = (group for group in chain[depth:] if group not in around)
+        units.setdefault(next(closed, None) or node["id"], []).append(node)
     inside = {value: unit for unit, nodes in units.items() for node in nodes for value in node["outputs"]}
     used: dict[str, set[Any]] = {}
     for unit, nodes in units.items():
@@ -149,7 +179,8 @@ def _closed(data: dict[str, Any], values: dict[str, Any], depth: int) -> list[Bo
             shown = [x for x in dict.fromkeys(shown) if values[x]["kind"] in ("input", "result")]
         made = [x for node in nodes for x in node["outputs"]]
         leaving = [x for x in made if used.get(x, set()) - {unit} or x in data["outputs"]]
-        boxes.append(_box(group, nodes[0], leaving if group or leaving else made, shown, len(nodes)))
+        box = _box(group, nodes[0], leaving if group or leaving else made, shown, len(nodes))
+        boxes.append(box._replace(mark=marked.get(unit, "")))
     wanted = {x for box in boxes for x in box.inputs}
     given = [Box(called(v), "given", [x], []) for x, v in values.items() if x in wanted and x not in inside]
     return [*given, *boxes]
@@ -251,8 +282,10 @@ class _Drawing:
         middle = y + self.heights[i] / 2
         rounded = 14 if box.kind == "operation" else 4
         about = f"<title>{escape(box.about)}</title>" if box.about else ""
+        mark = f' id="node-{escape(box.mark)}" data-marked=""' if box.mark else ""
         parts = [
-            f'<g class="{box.kind}">{about}<rect x="{x:.1f}" y="{middle - height / 2:.1f}" width="{self.inner[i]:.1f}" '
+            f'<g class="{box.kind}"{mark}>{about}'
+            f'<rect x="{x:.1f}" y="{middle - height / 2:.1f}" width="{self.inner[i]:.1f}" '
             f'height="{height:.1f}" rx="{rounded}"/><text x="{x + self.inner[i] / 2:.1f}" y="{middle + 4:.1f}" '
             f'text-anchor="middle">{escape(box.label)}</text>'
         ]

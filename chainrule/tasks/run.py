@@ -34,6 +34,7 @@ from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
 from chainrule.tasks.task import Parts, Task
 from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, GradientFlow, ProgressBar, Recorder
 from chainrule.train.doctor import Doctor
+from chainrule.train.doctor.finding import MOST_PATHS
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.report import Report, write_report
@@ -302,7 +303,8 @@ def _finish(
         f"{config['settings']['model']} on {config['settings']['data']}", history, numbers if best else {}, config,
         series=recorder.series, findings=doctor.findings if doctor else (), flow=_flow(run.trainer), **details,
     )  # fmt: skip
-    graph = explain_sample(run.task, run.model, run.parts.validation).svg()
+    marked = {path for finding in report.findings for path in finding.paths[:MOST_PATHS]}
+    graph = explain_sample(run.task, run.model, run.parts.validation).svg(marked=marked)
     write_report(report._replace(texts={"A sample": sample} if sample else {}, graph=graph), path / "report.html")
     return outcome
 

@@ -8,7 +8,7 @@ import io
 import json
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,7 +67,7 @@ class Report(NamedTuple):
         unit: what the x of `series` count.
         films: animated GIFs by title, as bytes.
         pictures: PNG files by title, as bytes.
-        findings: of the doctor. Where `flow` has a row for their layer they link to it.
+        findings: of the doctor. They link to the box of their layer in `graph` and to its row in `flow`.
         graph: the network on one sample as a drawing (SVG).
         flow: how signal and gradient flowed: a picture (PNG), and a row for each layer or parameter, its path under "".
     """
@@ -107,8 +107,7 @@ def write_report(report: Report, path: str | Path) -> None:
 def render(report: Report) -> str:
     """The page as text."""
     parts = [f"<h1>{_escape(report.title)}</h1>", _numbers(report.numbers)]
-    known = {row[""] for row in report.flow[1]} if report.flow else set()
-    parts += [_findings(report.findings, known)]
+    parts += [_findings(report.findings, _places(report))]
     parts += [_section("Curves", _figures(_curves(report)))]
     parts += [_section(title, _film(title, gif)) for title, gif in report.films.items()]
     if report.graph:
@@ -173,10 +172,22 @@ def _numbers(numbers: Mapping[str, Any]) -> str:
     return f'<div class="numbers">{boxes}</div>' if boxes else ""
 
 
-def _findings(findings: Sequence[Finding], known: Set[str] = frozenset()) -> str:
+def _places(report: Report) -> dict[str, list[str]]:
+    """Where on the page a layer or parameter is seen: its box in the graph, its row in the table."""
+    boxes = set(re.findall(r'id="node-([^"]*)"', report.graph))
+    rows = {row[""] for row in report.flow[1]} if report.flow else set()
+    places: dict[str, list[str]] = {}
+    for path in {path for finding in report.findings for path in finding.paths}:
+        box = next((p for p in (path, path.rpartition(".")[0]) if _escape(p) in boxes), None)
+        places[path] = [f"node-{box}"] if box is not None else []
+        places[path] += [f"flow-{path}"] if path in rows else []
+    return places
+
+
+def _findings(findings: Sequence[Finding], places: Mapping[str, Sequence[str]]) -> str:
     boxes = []
     for finding in findings:
-        where = f", in {_linked(finding, known)}" if finding.paths else ""
+        where = f", in {_linked(finding, places)}" if finding.paths else ""
         tries = "".join(f"<li>{_escape(remedy)}</li>" for remedy in finding.remedies)
         boxes.append(
             f'<div class="finding"><b>{_escape(finding.condition)}</b> ({_escape(finding.severity)}, '
@@ -186,12 +197,14 @@ def _findings(findings: Sequence[Finding], known: Set[str] = frozenset()) -> str
     return _section("Findings of the doctor", "".join(boxes))
 
 
-def _linked(finding: Finding, known: Set[str]) -> str:
-    """The paths of a finding, each a link to its row where there is one."""
+def _linked(finding: Finding, places: Mapping[str, Sequence[str]]) -> str:
+    """The paths of a finding, each a link to its box in the graph, or else to its row; with both, the row follows."""
     shown = _escape(finding.where())
-    for path in sorted(known & set(finding.paths), key=len, reverse=True):
+    for path in sorted((path for path in finding.paths if places.get(path)), key=len, reverse=True):
         name = re.escape(_escape(path))
-        link = f'<a href="#flow-{_escape(path)}">{_escape(path)}</a>'
+        first, *others = places[path]
+        link = f'<a href="#{_escape(first)}">{_escape(path)}</a>'
+        link += "".join(f' (<a href="#{_escape(other)}">numbers</a>)' for other in others)
         shown = re.sub(rf"(?<![^\s]){name}(?=$|,| and )", link.replace("\\", r"\\"), shown, count=1)
     return shown
 
