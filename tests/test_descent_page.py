@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,24 +30,20 @@ BY_NAME = {f.name: f for f in landscapes.ALL}
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The page in a Chromium of its own; errors and requests of the page are noted in `page.noted`."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+def page(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The page, opened; errors and requests of it are noted in `page.noted`."""
     file = tmp_path_factory.mktemp("descent") / "descent.html"
     descent_page(file)
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.noted = []
-        opened.on("pageerror", lambda error: opened.noted.append(str(error)))
-        opened.on("console", lambda message: opened.noted.append(message.text) if message.type == "error" else None)
-        opened.on(
-            "request", lambda request: opened.noted.append(request.url) if "descent.html" not in request.url else None
-        )
-        opened.goto(file.as_uri())
-        yield opened
-        browser.close()
+    opened = chromium.new_page()
+    opened.noted = []
+    opened.on("pageerror", lambda error: opened.noted.append(str(error)))
+    opened.on("console", lambda message: opened.noted.append(message.text) if message.type == "error" else None)
+    opened.on(
+        "request", lambda request: opened.noted.append(request.url) if "descent.html" not in request.url else None
+    )
+    opened.goto(file.as_uri())
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize("name", BY_NAME)

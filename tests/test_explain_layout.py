@@ -141,6 +141,27 @@ def test_lines_are_cut_at_the_borders_of_groups() -> None:
     assert [len(groups[place].lines) for place in (ROOT, 0, 1)] == [3, 4, 2]
 
 
+def test_a_constant_stands_in_each_group_that_uses_it() -> None:
+    data = {
+        "groups": [{"id": name, "kind": "module", "name": name, "parent": None} for name in ("a", "b")],
+        "values": [
+            value(0, "input", "x"),
+            value(1, "constant"),
+            *[value(i) for i in (2, 3, 4)],
+            value(5, "parameter", "w"),
+        ],
+        "nodes": [node(0, [0, 1], 2, "a"), node(1, [2, 1], 3, "b"), node(2, [3, 5], 4, "a"), node(3, [4, 5], 4, "b")],
+    }
+    groups = lay_out_groups(data)
+    for group in (0, 1):
+        inside = groups[group]
+        assert ("value", 1) in inside.boxes, "the constant, in both"
+        line_of(inside, ("value", 1), ("node", group))
+        assert not any(1 in line.values and inside.boxes[line.start][0] == "in" for line in inside.lines)
+    assert not any(1 in line.values for line in groups[ROOT].lines), "no line of it runs from group to group"
+    assert ("value", 5) in groups[0].boxes and ("value", 5) not in groups[1].boxes, "a weight is one"
+
+
 def line_of(group: Group, start: Box, end: Box) -> Line:
     """The only line between two boxes."""
     (found,) = [line for line in group.lines if group.boxes[line.start] == start and group.boxes[line.end] == end]

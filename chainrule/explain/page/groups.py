@@ -128,18 +128,22 @@ def collect(data: Data) -> dict[int, _Contents]:
     times: dict[Box, float] = {box: box[1] for box in home}
     for time, node in enumerate(data["nodes"]):
         for value in (value_at[x] for x in node["inputs"]):
-            if value not in maker:  # a leaf: a weight stands where it is used first, an input before all
+            if value not in maker and data["values"][value]["kind"] == "constant":
+                contents[home["node", time]].add(("value", value), time - 0.5)
+            elif value not in maker:  # a leaf: a weight stands where it is used first, an input before all
                 box = maker[value] = ("value", value)
                 is_input = data["values"][value]["kind"] == "input"
                 times[box] = -1.0 if is_input else time - 0.5
                 home[box] = ROOT if is_input else home["node", time]
     for box, place in home.items():
         _place(contents, chains, place, box, times[box])
-    ways = [
-        _Way(chains, home, maker[value], ("node", time), value)
-        for time, node in enumerate(data["nodes"])
-        for value in dict.fromkeys(value_at[x] for x in node["inputs"])
-    ]
+    ways = []
+    for time, node in enumerate(data["nodes"]):
+        for value in dict.fromkeys(value_at[x] for x in node["inputs"]):
+            source = maker.get(value, ("value", value))
+            # A constant stands in each group that uses it.
+            from_where = home.get(source, home["node", time])
+            ways.append(_Way(chains, from_where, source, home["node", time], ("node", time), value))
     for way, port in zip(ways, _ports(ways), strict=True):
         way.draw(contents, port)
     return contents
@@ -175,9 +179,9 @@ class _Way:
         start, end: the boxes on either side, from the one that `common` shows inwards.
     """
 
-    def __init__(self, chains: _Chains, home: dict[Box, int], source: Box, target: Box, value: int) -> None:
+    def __init__(self, chains: _Chains, home: int, source: Box, goal: int, target: Box, value: int) -> None:
         self.value = value
-        out, into = chains.of(home[source]), chains.of(home[target])
+        out, into = chains.of(home), chains.of(goal)
         shared = 0
         while shared < min(len(out), len(into)) and out[shared] == into[shared]:
             shared += 1

@@ -226,7 +226,7 @@ function drawFolded({ x, y, w, h, place, kind }) {
   context.textBaseline = "middle";
   context.fillStyle = palette.text;
   context.font = font(13, 600);
-  context.fillText(groupTitle(group), x + 14, y + 18, w - 34);
+  context.fillText(groupTitle(group), x + 14, y + 18, w - 44);
   context.fillStyle = palette.quiet;
   context.font = font(11);
   context.fillText(classOf(group) || counted(operationsIn.get(place) ?? 0, "operation"), x + 14, y + 37, w - 28);

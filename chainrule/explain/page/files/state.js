@@ -50,10 +50,10 @@ function groupsAround({ kind, place }) {
   return chain;
 }
 
-/** Which group a value that no operation made is drawn in. */
+/** Which group a value that no operation made is drawn in; a constant is drawn in each that uses it, one of them counts. */
 const homeOfValue = new Map();
 for (const [group, layout] of Object.entries(layouts)) {
-  for (const [kind, place] of layout.boxes ?? []) if (kind === 1) homeOfValue.set(place, Number(group));
+  for (const [kind, place] of layout.boxes ?? []) if (kind === 1 && !homeOfValue.has(place)) homeOfValue.set(place, Number(group));
 }
 
 /** A group's children in the order of the computation. */
