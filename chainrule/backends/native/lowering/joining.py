@@ -195,18 +195,5 @@ class Joining(Placing):
                 self.put(x, replace(place, group=b, axes=moved))
         for key, (node, known) in a.loaded.items():
             b.loaded.setdefault(key, (node, tuple(None if axis is None else axes.get(axis) for axis in known)))
-        for buffer in a.writes:
-            self.writers[buffer] = [b if g is a else g for g in self.writers[buffer]]
-        b.apart = (a.apart | b.apart) - (a.writes - a.apart) - (b.writes - b.apart)
-        for buffer in a.reads - b.reads:
-            self.readers[buffer].append(b)
-        b.reads |= a.reads
-        b.writes |= a.writes
-        if a.checks:
-            self.may_fail(b)
-        more = a.needs | b.needs
-        self.awaited |= more | b.bit
-        for group in self.groups:
-            if group is b or group.needs & (a.bit | b.bit):
-                group.needs |= more | (0 if group is b else b.bit)
+        self.become_one(a, b)
         a.open, a.nest, a.values = False, Nest(), []

@@ -1,4 +1,4 @@
-"""Where each value is, how it gets into memory, and how a group reads it; who waits for whom follows from that."""
+"""Where each value is, how it gets into memory, and how a group reads it; who waits for whom follows (`waiting.py`)."""
 
 from __future__ import annotations
 
@@ -19,28 +19,23 @@ from chainrule.backends.native.lowering.groups import (
 )
 from chainrule.backends.native.lowering.nest import Guard, Nest, Node, Operand, Term
 from chainrule.backends.native.lowering.views import Buffer, View, row_major
+from chainrule.backends.native.lowering.waiting import Waiting
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Graph
 
 
-class Placing:
+class Placing(Waiting):
     """What is known while a graph is lowered.
 
     Attributes:
-        groups: what has come out so far.
         places: where every value is.
     """
 
     def __init__(self, elementwise: frozenset[str], halos: dict[Any, Shape]) -> None:
+        super().__init__()
         self.elementwise = elementwise
         self.halos = halos
-        self.groups: list[Group] = []
         self.places: dict[Any, Constant | Memory | Inside] = {}
-        self.writers: dict[Buffer, list[Group]] = {}
-        self.readers: dict[Buffer, list[Group]] = {}
-        #: Groups that may fail; and as a set of bits those that any other waits for.
-        self.checking: list[Group] = []
-        self.awaited = 0
         self.buffers: list[Buffer] = []
         self.borders: dict[Buffer, tuple[View, Shape]] = {}
         self.copies: dict[Any, View] = {}
@@ -88,47 +83,6 @@ class Placing:
         nest.path = nest.path or self.path
         self.groups.append(group)
         return group
-
-    def wait(self, group: Group, others: Sequence[Group]) -> None:
-        """The group runs after these others; so does all that already waits for it."""
-        more = 0
-        for other in others:
-            if other is not group:
-                more |= other.bit | other.needs
-        if more & ~group.needs:
-            group.needs |= more
-            self.awaited |= more
-            if self.awaited & group.bit:
-                for follower in self.groups:
-                    if follower.needs & group.bit:
-                        follower.needs |= group.needs
-
-    def could_wait(self, group: Group, other: Group) -> bool:
-        """Whether the group may come after the other without a circle."""
-        return other is not group and not other.needs & group.bit
-
-    def read(self, group: Group, buffer: Buffer) -> None:
-        """The group reads a buffer, so it comes after those that write it."""
-        if buffer not in group.reads:
-            group.reads.add(buffer)
-            self.readers.setdefault(buffer, []).append(group)
-        self.wait(group, self.writers.get(buffer, []))
-
-    def written(self, group: Group, buffer: Buffer) -> None:
-        """The group writes a buffer, after those that wrote it before."""
-        group.writes.add(buffer)
-        group.apart.discard(buffer)
-        writers = self.writers.setdefault(buffer, [])
-        if group not in writers:
-            self.wait(group, writers)
-            writers.append(group)
-
-    def writes_apart(self, group: Group, buffer: Buffer) -> None:
-        """The group writes entries of a buffer that no other group writes, so their order does not matter."""
-        if buffer not in group.writes:
-            group.apart.add(buffer)
-        group.writes.add(buffer)
-        self.writers.setdefault(buffer, []).append(group)
 
     # ------------------------------------------------------------------------------------- into memory
 
@@ -281,8 +235,3 @@ class Placing:
         if known not in self.checked:
             self.may_fail(group)
             self.checked.add(known)
-
-    def may_fail(self, group: Group) -> None:
-        """The group checks numbers, or NumPy does something in it."""
-        group.checks = True
-        self.checking.append(group)
