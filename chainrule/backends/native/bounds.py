@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from chainrule.backends.native.executable import describe
 from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.nest import Nest, Operand
+from chainrule.backends.native.lowering.nest import Axis, Nest, Operand
 from chainrule.backends.native.lowering.views import Buffer
 from chainrule.errors import ChainruleError
 
@@ -38,7 +38,7 @@ def _steps(nest: Nest, operand: Operand) -> list[tuple[int, int, int]] | None:
     """(first, last, stride) of everything that moves the place; None if it is never read."""
     extents = dict(enumerate(nest.extents))
     if nest.split is not None:
-        extents[-1] = -(-nest.extents[nest.split[0]] // nest.split[1])
+        extents[Axis.PIECES] = -(-nest.extents[nest.split[0]] // nest.split[1])
     steps = []
     for axis, extent in extents.items():
         first, last = 0, extent - 1

@@ -23,6 +23,7 @@ from chainrule.backends.native.language.code import Code, Finished, module_of
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, Row, flattened
+from chainrule.backends.native.lowering.nest import Block, Load, Number
 from chainrule.backends.native.lowering.views import View
 from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
@@ -373,7 +374,7 @@ def describe(group: Group) -> str:
     if group.nest.sorting is not None:
         rows, length = group.nest.extents
         return f"sort {rows} rows of {length}  {group.nest.path}".rstrip()
-    ops = [n.op for n in group.nest.nodes if n.op not in ("load", "constant", "block")]
+    ops = [n.op for n in group.nest.nodes if not isinstance(n, Load | Number | Block)]
     shape = "×".join(map(str, group.nest.extents))
     reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""
     product = ""

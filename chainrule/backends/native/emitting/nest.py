@@ -16,10 +16,10 @@ import numpy as np
 
 from chainrule.backends.native.emitting.structure import structure
 from chainrule.backends.native.emitting.values import Values
-from chainrule.backends.native.emitting.walk import BUNDLED, PIECE, WAYS, entries_of_a_part
+from chainrule.backends.native.emitting.walk import WAYS, entries_of_a_part
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Node, Operand
+from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Axis, Node, Operand
 
 
 class Emitter(Values):
@@ -68,7 +68,7 @@ class Emitter(Values):
             self._enter(rows, self._decompose(loop.index, rows))
             if self.nest.split is not None:
                 axis = self.nest.split[0]
-                self.piece = self.mul(self.index[PIECE], piece_length)
+                self.piece = self.mul(self.index[Axis.PIECES], piece_length)
                 left = self.code.op(f"sub i64 {whole}, {self.piece}")
                 self.extent[axis] = self.code.call("i64", "llvm.smin.i64", ("i64", piece_length), ("i64", left))
             kept = frozenset(rows)
@@ -180,7 +180,7 @@ class Emitter(Values):
         sums = [self._start(reduction, width)] * self.bundle
         found = self._loops(list(self.shape.reduced), [reduction], [], sums, self.lanes if wide else lanes)
         for place, values in enumerate(found):
-            self._enter([BUNDLED], {BUNDLED: str(place)})
+            self._enter([Axis.BUNDLED], {Axis.BUNDLED: str(place)})
             self.scopes[-1][id(reduction)] = (self._across(reduction, values, self.lanes) if wide else values)[-1]
             self._evaluate(lambda node: not node.axes & self.nest.reduced, lanes)
             for store in self.nest.stores:
@@ -293,7 +293,7 @@ class Emitter(Values):
             return [self._turn(reductions, stores, [value for _, value in sets[0]], lanes)]
         following = []
         for place, values in enumerate(sets):
-            self._enter([BUNDLED], {BUNDLED: str(place)})
+            self._enter([Axis.BUNDLED], {Axis.BUNDLED: str(place)})
             following.append(self._turn(reductions, stores, [value for _, value in values], lanes))
             self._leave()
         return following
@@ -377,7 +377,7 @@ class Emitter(Values):
         code = self.code
         if node.op == "Argmax":
             kind = elementary.register(node.inputs[0].dtype, lanes)
-            return elementary.later_or_larger(code, kind, x, y, last_nan=node.detail == "last NaN")
+            return elementary.later_or_larger(code, kind, x, y, last_nan=node.settings == "last NaN")
         if node.op in ("RunningArgmax", "RunningArgmin"):
             kind = elementary.register(node.inputs[0].dtype, lanes)
             return elementary.as_large(code, kind, x, y, smallest=node.op == "RunningArgmin")

@@ -10,7 +10,7 @@ import struct
 from typing import Any, NamedTuple, Protocol
 
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
-from chainrule.backends.native.lowering.nest import Nest, Operand
+from chainrule.backends.native.lowering.nest import Nest, Number, Operand
 
 
 class Extent(NamedTuple):
@@ -80,8 +80,9 @@ def answer(asked: Question, walked: Walked) -> Any:
         return walked.extents[asked.axis]
     if isinstance(asked, Constant):
         node = walked.nest.nodes[asked.node]
+        assert isinstance(node, Number)
         real, whole = ("<f", "<i") if node.dtype.itemsize == 4 else ("<d", "<q")
-        return struct.unpack(whole, struct.pack(real, node.detail))[0]
+        return struct.unpack(whole, struct.pack(real, node.number))[0]
     operand = walked.operands[asked.operand]
     size = operand.dtype.itemsize
     if isinstance(asked, Distance):

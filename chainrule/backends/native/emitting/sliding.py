@@ -15,7 +15,7 @@ from typing import Any
 
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.language import elementary
-from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Load, Nest
 
 #: At most so many entries of a window are written out: where they are summed up, and where each is a sum.
 MOST_TERMS, MOST_SUMS = 64, {512: 25, 256: 12, 128: 12}
@@ -36,9 +36,11 @@ class SlidingEmitter(Emitter):
         assert nest.sliding is not None
         self.sliding = nest.sliding
         (self.total,) = (node for node in nest.nodes if node.op in REDUCTIONS)
-        self.image, self.other = self.total.inputs[0].inputs
+        image, other = self.total.inputs[0].inputs
+        assert isinstance(image, Load) and isinstance(other, Load)
+        self.image, self.other = image, other
         self.vector, self.strip = self.sliding.vector, True
-        self.spread = self.image.detail.spread
+        self.spread = self.image.operand.spread
         self.lanes = max(self.lanes, 1 << (self.spread - 1).bit_length())
         self.advance = self.lanes // self.spread * self.spread  # a vector begins with a group
         self.taps = self._written_out(MOST_SUMS[vector_bits] if self.sliding.collects else MOST_TERMS)
@@ -48,11 +50,11 @@ class SlidingEmitter(Emitter):
         extent = self.shape.extents[self.sliding.along]
         together = min(NEIGHBOURS[vector_bits], key=lambda n: (extent % n, -n))
         self.together = min(extent, READ_TOGETHER if self.sliding.collects else together)
-        strides = self.image.detail.strides
+        strides = self.image.operand.strides
         along, tap = (strides.get(axis, 0) for axis in (self.sliding.along, self.sliding.tap))
         step = math.gcd(along, tap if self.sliding.tap in self.taps else 0) or 1
         self.steps = along // step, tap // step
-        self.sizes["step"] = step * self.image.detail.dtype.itemsize
+        self.sizes["step"] = step * self.image.operand.dtype.itemsize
 
     def structure(self) -> Any:
         """The window too, as far as it is written out."""
@@ -176,11 +178,11 @@ class SlidingEmitter(Emitter):
         return sums
 
     def _entries(
-        self, node: Node, row: dict[int, str], steps: tuple[int, int], step: str, count: int, extent: int, lanes: int
+        self, node: Load, row: dict[int, str], steps: tuple[int, int], step: str, count: int, extent: int, lanes: int
     ) -> Any:
         """A function that reads entry k of window j, in one row of the window; each entry is read once."""
         self._enter(list(row), row)
-        place = self._place(node.detail, lanes, lanes)
+        place = self._place(node.operand, lanes, lanes)
         self._leave()
         positions = sorted({j * steps[0] + k * steps[1] for j in range(count) for k in range(extent)})
         addresses, before = {}, 0
@@ -196,16 +198,16 @@ class SlidingEmitter(Emitter):
             position = j * steps[0] + k * steps[1]
             if position not in loaded:
                 here = place._replace(address=addresses[position])
-                spread = node.detail.spread
+                spread = node.operand.spread
                 value = elementary.load(self.code, node.dtype, lanes, here, self.mask if spread == 1 else "", 0)
                 loaded[position] = value if spread == 1 else self._spread(node, value, lanes)
             return loaded[position]
 
         return entry
 
-    def _spread(self, node: Node, value: str, lanes: int) -> str:
+    def _spread(self, node: Load, value: str, lanes: int) -> str:
         """The first lane of each group in all lanes of it."""
-        kind, each = elementary.register(node.dtype, lanes), node.detail.spread
+        kind, each = elementary.register(node.dtype, lanes), node.operand.spread
         lane = ", ".join(f"i32 {i - i % each}" for i in range(lanes))
         return self.code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{lanes} x i32> <{lane}>")
 
@@ -237,7 +239,7 @@ class SlidingEmitter(Emitter):
 
     def _collect_some(self, sums: list[str], count: int, lanes: int) -> list[str]:
         """Add what some neighbouring pixels give to all sums."""
-        stride = self.stride.get((id(self.other.detail), self.sliding.along), "0")
+        stride = self.stride.get((id(self.other.operand), self.sliding.along), "0")
         upstream = self._entries(self.other, {}, (1, 0), stride, count, 1, lanes)
         answer: list[str] = []
         for row, extent in self._tap_places():

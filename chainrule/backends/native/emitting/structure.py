@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.native.emitting.walk import Shape
-from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.lowering.nest import Load, Nest, Node, Number, Operand, Position
 from chainrule.backends.native.lowering.views import Buffer
 
 
@@ -71,14 +71,16 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
 
 
 def _node(node: Node, places: dict[int, int], seen: Callable[[Operand], Any]) -> Any:
-    if node.op == "load":
-        detail: Any = seen(node.detail)
-    elif isinstance(node.detail, dict):
-        detail = tuple(node.detail.items())
-    elif node.op == "constant":
-        detail = np.asarray(node.detail).tobytes(), np.asarray(node.detail).dtype  # 0.0 is not −0.0
-    else:
-        detail = node.detail
+    detail: Any
+    match node:
+        case Load():
+            detail = seen(node.operand)
+        case Number():
+            detail = np.asarray(node.number).tobytes(), np.asarray(node.number).dtype  # 0.0 is not −0.0
+        case Position():
+            detail = node.axis
+        case _:
+            detail = tuple(node.settings.items()) if isinstance(node.settings, dict) else node.settings
     return node.op, tuple([places[id(x)] for x in node.inputs]), node.dtype, node.axes, detail
 
 

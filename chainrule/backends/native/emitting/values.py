@@ -8,13 +8,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.native.emitting.questions import Begin, Constant, Distance, Extent, Limit, Question, TermOf
-from chainrule.backends.native.emitting.walk import BUNDLED, PIECE, Shape, bundle, cut, turn_inside_out, walk
+from chainrule.backends.native.emitting.walk import Shape, bundle, cut, turn_inside_out, walk
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.draws import DRAWS, draw
 from chainrule.backends.native.language.halves import EXACT, is_half, rounded
 from chainrule.backends.native.language.small_numbers import FOURS, four
-from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Nest, Node, Operand
+from chainrule.backends.native.lowering.nest import (
+    REDUCTIONS,
+    RUNNING,
+    Axis,
+    Block,
+    Load,
+    Nest,
+    Node,
+    Number,
+    Operand,
+    Position,
+)
 
 #: Constants that only go into these may be arguments of the function.
 _ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide"})
@@ -29,8 +40,8 @@ def lifted(nest: Nest) -> list[int]:
     return [
         place
         for place, node in enumerate(nest.nodes)
-        if node.op == "constant" and node.dtype.kind == "f" and node.dtype.itemsize > 2
-        and id(node) not in others and float(node.detail) not in _PLAIN
+        if isinstance(node, Number) and node.dtype.kind == "f" and node.dtype.itemsize > 2
+        and id(node) not in others and float(node.number) not in _PLAIN
     ]  # fmt: skip
 
 
@@ -62,7 +73,7 @@ class Values:
         #: How far it is from one vector to the next.
         self.advance = self.lanes
         self.strip = self.vector is not None and self.vector not in nest.reduced
-        self.inner = nest.reduced | {BUNDLED}
+        self.inner = nest.reduced | {Axis.BUNDLED}
         self.has_block = False
         self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
         arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
@@ -84,12 +95,12 @@ class Values:
     def _walk_block(self, rows: Sequence[int], column: int) -> None:
         """The nest finishes a block of a contraction's result: rows are numbered through, columns are the vector."""
         self.vector, self.strip = column, True
-        self.has_block = not any(n.op == "block" and n.axes for n in self.nest.nodes)
+        self.has_block = not any(isinstance(n, Block) and n.axes for n in self.nest.nodes)
         self.rows = [axis for axis in rows if self.nest.extents[axis] != 1]
         extents = dict(enumerate(self.nest.extents))
-        if self.nest.operands_along(PIECE):
-            self.rows = [PIECE, *self.rows]
-            extents[PIECE] = 0
+        if self.nest.operands_along(Axis.PIECES):
+            self.rows = [Axis.PIECES, *self.rows]
+            extents[Axis.PIECES] = 0
         self.shape = Shape(extents, (*self.rows, column), (), column)
 
     # ------------------------------------------------------------------------------------- planning
@@ -128,7 +139,7 @@ class Values:
         self.stride = {
             (id(o), axis): self.number(Distance(n, axis))
             for n, o in numbered
-            for axis in (*shape.outer, *shape.reduced, BUNDLED)
+            for axis in (*shape.outer, *shape.reduced, Axis.BUNDLED)
             if o.strides.get(axis, 0) and not (axis == self.vector and abs(o.strides[axis]) == 1)
         }
         base = {}
@@ -191,13 +202,13 @@ class Values:
     def _evaluate(self, chosen: Callable[[Node], bool], lanes: int) -> None:
         """Compute here, once, what the loops further inside will use."""
         for node in self.nest.nodes:
-            if node.op in REDUCTIONS or node.op in RUNNING or node.op in ("constant", "block"):
+            if node.op in REDUCTIONS or node.op in RUNNING or isinstance(node, Number | Block):
                 continue
             if chosen(node) and self._known(node) is None and not self._waits_for_block(node):
                 self._value(node, lanes)
 
     def _waits_for_block(self, node: Node) -> bool:
-        return self.has_block and (node.op == "block" or any(self._waits_for_block(x) for x in node.inputs))
+        return self.has_block and (isinstance(node, Block) or any(self._waits_for_block(x) for x in node.inputs))
 
     def _known(self, node: Node) -> str | None:
         for scope in reversed(self.scopes):
@@ -216,7 +227,7 @@ class Values:
 
     def _fit(self, node: Node, lanes: int, width: int) -> str:
         """The value with so many lanes: what does not vary along the vector is the same in all."""
-        if node.op == "constant":
+        if isinstance(node, Number):
             return self._constant(node, width)
         value = self._value(node, lanes)
         if self._width(node, lanes) == width:
@@ -227,17 +238,18 @@ class Values:
 
     def _compute(self, node: Node, lanes: int) -> str:
         width = self._width(node, lanes)
-        if node.op == "constant":
-            return self._constant(node, width)
-        if node.op == "load":
-            return self._load(node, lanes, width)
-        if node.op == "position":
-            return self._position(node, width)
-        if node.op == "block":
-            return self._block(node, width)
+        match node:
+            case Number():
+                return self._constant(node, width)
+            case Load():
+                return self._load(node, lanes, width)
+            case Position():
+                return self._position(node, width)
+            case Block():
+                return self._block(node, width)
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
         if node.op in DRAWS:
-            return draw(self.code, node.op, node.dtype, node.detail, width, inputs)
+            return draw(self.code, node.op, node.dtype, node.settings, width, inputs)
         if node.op in FOURS:
             return four(self.code, node.op, width, inputs[0])
         if node.op == "Cast":
@@ -245,10 +257,10 @@ class Values:
         value = elementary.apply(self.code, node.op, node.inputs[-1].dtype, width, inputs)
         return rounded(self.code, node.dtype, width, value) if is_half(node.dtype) and node.op not in EXACT else value
 
-    def _constant(self, node: Node, width: int) -> str:
-        return self.constants.get((id(node), width)) or elementary.splat(node.dtype, width, node.detail)
+    def _constant(self, node: Number, width: int) -> str:
+        return self.constants.get((id(node), width)) or elementary.splat(node.dtype, width, node.number)
 
-    def _block(self, node: Node, width: int) -> str:
+    def _block(self, node: Block, width: int) -> str:
         """What a contraction made, from its block."""
         code, size = self.code, node.dtype.itemsize
         row = code.op(f"sub i64 {self.row}, %first")
@@ -257,17 +269,17 @@ class Values:
         address = code.op(f"getelementptr i8, ptr %block, i64 {place}")
         return code.load(elementary.register(node.dtype, width).text, address, size)
 
-    def _position(self, node: Node, width: int) -> str:
+    def _position(self, node: Position, width: int) -> str:
         kind = Lanes("i64", width)
-        value = self.code.spread(kind, self._absolute(node.detail))
+        value = self.code.spread(kind, self._absolute(node.axis))
         if width > 1:
             value = self.code.op(f"add {kind.text} {value}, {elementary.count(kind)}")
         return elementary.cast(self.code, np.dtype(np.int64), node.dtype, width, value)
 
     # ------------------------------------------------------------------------------------- memory
 
-    def _load(self, node: Node, lanes: int, width: int) -> str:
-        operand: Operand = node.detail
+    def _load(self, node: Load, lanes: int, width: int) -> str:
+        operand = node.operand
         place = self._place(operand, lanes, width)
         mask = self._guard(operand, width)
         if self.mask and width > 1:

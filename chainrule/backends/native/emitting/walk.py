@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chainrule.backends.native.lowering.nest import REDUCTIONS, Nest, Node, Operand
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Axis, Block, Load, Nest, Node, Operand, Position
 
 #: A part of a nest takes about so many entries, each of little work: enough to make starting it cheap, few enough to
 #: share out.
@@ -20,10 +20,6 @@ LONGER = {
 }  # fmt: skip
 #: So many sums go side by side where a loop does little else.
 WAYS = 4
-#: The axis that counts the pieces of a split reduction.
-PIECE = -1
-#: The axis within a bundle: neighbouring places of a kept axis whose sums go side by side and share what they read.
-BUNDLED = -2
 
 
 class Shape(NamedTuple):
@@ -53,29 +49,29 @@ def walk(nest: Nest) -> Shape:
     operands = nest.operands()
     extents, split = dict(enumerate(nest.extents)), nest.split
     if split is not None:
-        extents[PIECE] = -(-extents[split[0]] // split[1])
+        extents[Axis.PIECES] = -(-extents[split[0]] // split[1])
         extents[split[0]] = split[1]
     weight = {axis: _closeness(operands, axis) for axis in extents}
-    live = [axis for axis, extent in extents.items() if extent != 1 or axis == PIECE]
+    live = [axis for axis, extent in extents.items() if extent != 1 or axis == Axis.PIECES]
     outer = sorted((a for a in live if a not in nest.reduced), key=lambda a: weight[a], reverse=True)
     reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
-    fixed = {PIECE, split[0]} if split else set()
-    fixed |= {node.detail for node in nest.nodes if node.op == "position"}
+    fixed = {Axis.PIECES, split[0]} if split else set()
+    fixed |= {node.axis for node in nest.nodes if isinstance(node, Position)}
     fixed |= {guard.axis for operand in operands for guard in operand.guards}
     fixed |= nest.sliding.axes if nest.sliding is not None else set()
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)
         reduced = sorted(reduced)  # the position counts in the order of the dimensions
     if split is not None:
-        outer.remove(PIECE)
-        outer.insert(0, PIECE)
+        outer.remove(Axis.PIECES)
+        outer.insert(0, Axis.PIECES)
     outer, reduced = _join(outer, operands, extents, fixed), _join(reduced, operands, extents, fixed)
     if nest.sequential:
         reduced = sorted(reduced)
     last = [
         axes[-1]
         for axes in (outer, reduced)
-        if axes and axes[-1] != PIECE and not (nest.sequential and axes is reduced)
+        if axes and axes[-1] != Axis.PIECES and not (nest.sequential and axes is reduced)
     ]
     vector = min(last, key=lambda a: (extents[a] < 8, _misfit(operands, a), a in nest.reduced), default=None)
     return Shape(extents, tuple(outer), tuple(reduced), vector)
@@ -112,10 +108,10 @@ def cut(nest: Nest, axis: int, chunk: int) -> None:
     """Walk a split axis by pieces: what moves along it moves from piece to piece too."""
     for operand in nest.operands():
         if operand.strides.get(axis):
-            operand.strides[PIECE] = operand.strides[axis] * chunk
+            operand.strides[Axis.PIECES] = operand.strides[axis] * chunk
     for node in nest.nodes:
         if axis in node.axes:
-            node.axes |= {PIECE}
+            node.axes |= {Axis.PIECES}
 
 
 def bundle(nest: Nest, shape: Shape) -> int:
@@ -123,20 +119,21 @@ def bundle(nest: Nest, shape: Shape) -> int:
 
     In y[c, w] = Σ_k a[c, k] · x[k, w] six c at a time read every x once instead of six times.
     """
-    inner = [node for node in nest.nodes if node.op == "load" and node.axes & nest.reduced]
+    inner = [node for node in nest.nodes if isinstance(node, Load) and node.axes & nest.reduced]
     depth = math.prod(shape.extents[a] for a in shape.reduced)
     reductions = [node for node in nest.nodes if node.op in REDUCTIONS]
     operands = nest.operands()
     if (
         len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or len(nest.nodes) > 12 or depth < 16
         or nest.sequential or nest.sliding is not None or any(o.terms or o.guards for o in operands)
-        or any(node.op in ("position", "block") for node in nest.nodes)
+        or any(isinstance(node, Position | Block) for node in nest.nodes)
         or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
     ):  # fmt: skip
         return 0
+    others = [axis for axis in shape.outer if axis not in (shape.vector, Axis.PIECES)]
     best = max(
-        ((_shared(inner, axis, shape.vector), count, axis) for axis in shape.outer if axis not in (shape.vector, PIECE)
-         and (count := next((n for n in (8, 7, 6, 5, 4) if shape.extents[axis] % n == 0), 0))),
+        ((_shared(inner, axis, shape.vector), count, axis) for axis in others
+         if (count := next((n for n in (8, 7, 6, 5, 4) if shape.extents[axis] % n == 0), 0))),
         default=(0, 0, 0),
     )  # fmt: skip
     shared, count, axis = best
@@ -144,10 +141,10 @@ def bundle(nest: Nest, shape: Shape) -> int:
         return 0
     for operand in operands:
         if stride := operand.strides.get(axis, 0):
-            operand.strides[axis], operand.strides[BUNDLED] = stride * count, stride
+            operand.strides[axis], operand.strides[Axis.BUNDLED] = stride * count, stride
     for node in nest.nodes:
         if axis in node.axes:
-            node.axes |= {BUNDLED}
+            node.axes |= {Axis.BUNDLED}
     shape.extents[axis] //= count
     return count
 
@@ -162,8 +159,8 @@ def turn_inside_out(nest: Nest) -> None:
 
     Otherwise every cache line that is read would have left the cache before its next entry is asked for.
     """
-    loads = [node.detail for node in nest.nodes if node.op == "load"]
-    if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(n.op == "block" for n in nest.nodes):
+    loads = [node.operand for node in nest.nodes if isinstance(node, Load)]
+    if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(isinstance(node, Block) for node in nest.nodes):
         return
     (source,), (_, target) = loads, nest.stores[0]
     read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]

@@ -29,7 +29,7 @@ import numpy as np
 from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Inside, Memory
-from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.lowering.nest import Axis, Block, Nest, Operand
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.primitives.value import DataType, Shape, Symbol
@@ -99,14 +99,14 @@ def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: S
     if product.scales is not None:
         at.read(group, product.scales[0])
     axes = frozenset(d for d, extent in enumerate(shape) if extent != 1)
-    block = nest.append(Node("block", (), dtype, axes))
+    block = nest.append(Block("block", (), dtype, axes))
     if product.splits == 1:
         at.put(output, Inside(group, block, tuple(d if d in axes else None for d in range(len(shape))), shape))
         return
     group.open = False
     view = at.allocate((product.splits, *shape), dtype, range(len(shape) + 1), [0, *(d + 1 for d in order)], ())
     strides = {d: view.strides[d + 1] for d in axes}
-    nest.stores.append((block, Operand(view.buffer, view.offset, {**strides, -1: view.strides[0]})))
+    nest.stores.append((block, Operand(view.buffer, view.offset, {**strides, Axis.PIECES: view.strides[0]})))
     at.written(group, view.buffer)
     total = at.group(Nest([*shape, product.splits], frozenset([len(shape)])), order=list(order))
     part = at.load(total, Memory(view.permute((*range(1, len(shape) + 1), 0))), list(range(len(shape) + 1)))

@@ -39,7 +39,7 @@ from chainrule.backends.native.lowering.images import (
     windows_of,
     write_zeros,
 )
-from chainrule.backends.native.lowering.nest import REDUCTIONS, Operand, Sliding
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Load, Operand, Sliding
 from chainrule.backends.native.lowering.views import View
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
@@ -172,8 +172,8 @@ def _slide(at: Lowering, windows: View, kernels: View, y: Symbol) -> None:
 def _spread(group: Group, image: View, width: int) -> None:
     """Let all lanes of a group read what its first does."""
     for node in group.nest.nodes:
-        if node.op == "load" and node.detail.buffer is image.buffer:
-            node.detail.spread = width
+        if isinstance(node, Load) and node.operand.buffer is image.buffer:
+            node.operand.spread = width
 
 
 def _let_slide(

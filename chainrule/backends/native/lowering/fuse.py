@@ -33,7 +33,7 @@ from chainrule.backends.native.language.elementary import is_computed
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory, live_dims
 from chainrule.backends.native.lowering.joining import Joining
-from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.lowering.nest import Axis, Nest, Node, Operand
 from chainrule.backends.native.lowering.views import View, row_major
 from chainrule.primitives.check import Check
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
@@ -127,7 +127,7 @@ class Lowering(Joining):
         dims = [0, *(d + 1 for d in varying)]
         view = self.allocate((pieces, *shape), node.dtype, dims, [0, *(d + 1 for d in order)], ())
         strides = {axes[d]: view.strides[d + 1] for d in varying}
-        nest.stores.append((node, Operand(view.buffer, view.offset, {**strides, -1: view.strides[0]})))  # type: ignore[dict-item]
+        nest.stores.append((node, Operand(view.buffer, view.offset, {**strides, Axis.PIECES: view.strides[0]})))  # type: ignore[dict-item]
         self.written(group, view.buffer)
         second = self.group(Nest([*shape, pieces], frozenset([len(shape)])), order=order)
         second.nest.path = nest.path

@@ -111,7 +111,7 @@ class Joining(Placing):
         return group, list(range(len(shape)))
 
     def map(
-        self, op: str, inputs: Sequence[Any], output: Any, shape: Shape, dtype: DataType, detail: Any = None
+        self, op: str, inputs: Sequence[Any], output: Any, shape: Shape, dtype: DataType, settings: Any = None
     ) -> None:
         """An elementwise operation."""
         self.merge(inputs)
@@ -122,7 +122,7 @@ class Joining(Placing):
         else:
             group, dims = self.new_group(inputs, shape)
         nodes = [self.node(group, x, dims) for x in inputs]
-        node = group.nest.add(op, nodes, dtype, detail)
+        node = group.nest.add(op, nodes, dtype, settings)
         axes = tuple(a if a in node.axes else None for a in dims)
         self.put(output, Inside(group, node, axes, tuple(shape)))
 

@@ -32,7 +32,7 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory
 from chainrule.backends.native.lowering.images import halo_of
-from chainrule.backends.native.lowering.nest import Operand
+from chainrule.backends.native.lowering.nest import Load, Operand
 from chainrule.backends.native.lowering.rules import RULES
 from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.primitives.value import Shape, Symbol
@@ -225,12 +225,12 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
     kept = {a for a, n in enumerate(group.nest.extents) if n != 1} - group.nest.reduced
     once = kept <= set(strides)
     for node in group.nest.nodes:  # what the group itself reads there, it must read entry for entry
-        if node.op == "load" and node.detail.buffer is view.buffer:
-            if {a: s for a, s in node.detail.strides.items() if s} != strides or node.detail.offset != view.offset:
+        if isinstance(node, Load) and node.operand.buffer is view.buffer:
+            if {a: s for a, s in node.operand.strides.items() if s} != strides or node.operand.offset != view.offset:
                 return False
             if not once:
                 return False  # written again and again, it would be read when it is new already
-            if node.detail.terms or node.detail.guards or node.axes & group.nest.reduced:
+            if node.operand.terms or node.operand.guards or node.axes & group.nest.reduced:
                 return False  # a walk along reduced axes may come again and would read what was written
     return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])
 

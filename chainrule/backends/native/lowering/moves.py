@@ -390,7 +390,7 @@ def lower_MaxPool(at: Lowering, e: Equation) -> bool:
     place = at.places[chosen]
     assert isinstance(place, Inside)
     if place.node.op == "Argmax":
-        place.node.detail = "last NaN"
+        place.node.settings = "last NaN"
     if place.group is not group:
         group = place.group
     nest, integer = group.nest, indices.dtype

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.lowering.views import Buffer, View
@@ -18,6 +19,17 @@ from chainrule.primitives.value import DataType
 REDUCTIONS = frozenset({"Sum", "Product", "Amax", "Argmax"})
 #: What is known at each place of a walk along the reduced axis: the sum so far, where the largest so far stands.
 RUNNING = frozenset({"RunningSum", "RunningArgmax", "RunningArgmin"})
+
+
+class Axis(IntEnum):
+    """Axes that a nest has beside those of its grid, which are numbered from 0.
+
+    `PIECES` counts the pieces of a reduction that is cut. `BUNDLED` runs within a bundle: neighbouring places of a kept
+    axis whose sums go side by side, written out, and share what they read.
+    """
+
+    PIECES = -1
+    BUNDLED = -2
 
 
 class Guard(NamedTuple):
@@ -64,17 +76,43 @@ class Node:
     """One value within a nest.
 
     Attributes:
-        op: a primitive's name, or "load", "constant", "position" (of an axis), "block" (what a contraction made).
+        op: a primitive's name; of those below "load", "constant", "position", "block".
         inputs: the values it is made of.
         axes: along which axes of the nest it varies.
-        detail: the operand of a load, the number of a constant, the axis of a position, settings otherwise.
+        settings: of the operation.
     """
 
     op: str
     inputs: tuple[Node, ...]
     dtype: DataType
     axes: frozenset[int]
-    detail: Any = None
+    settings: Any = None
+
+
+@dataclass(eq=False)
+class Load(Node):
+    """What is in memory; made of the indices by which it is looked up."""
+
+    operand: Operand = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Number(Node):
+    """The same number everywhere."""
+
+    number: Any = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Position(Node):
+    """The index along an axis."""
+
+    axis: int = field(kw_only=True)
+
+
+@dataclass(eq=False)
+class Block(Node):
+    """What a contraction has made, before it is written to memory."""
 
 
 class Sliding(NamedTuple):
@@ -121,7 +159,7 @@ class Nest:
         nodes: the values, each after those it is made of.
         stores: what is written to memory.
         split: a reduced axis that is cut, and the length of the pieces. Each is reduced for itself; where the results
-            are written, the operand has a stride for axis −1, the number of the piece.
+            are written, the operand has a stride along `Axis.PIECES` too.
         sequential: the reduced axes are walked in order and vectors never lie along them, because what is written at
             one place may be read at the next.
         sliding: how its sum is walked, if that is the sum over a sliding window.
@@ -140,12 +178,12 @@ class Nest:
     path: str = ""
     title: str = ""
 
-    def add(self, op: str, inputs: Sequence[Node], dtype: DataType, detail: Any = None) -> Node:
+    def add(self, op: str, inputs: Sequence[Node], dtype: DataType, settings: Any = None) -> Node:
         """A value that varies along the axes of what it is made of."""
         axes = frozenset[int]().union(*(node.axes for node in inputs))
         if op in REDUCTIONS:
             axes -= self.reduced
-        return self.append(Node(op, tuple(inputs), dtype, axes, detail))
+        return self.append(Node(op, tuple(inputs), dtype, axes, settings))
 
     def append(self, node: Node) -> Node:
         """Put a value behind the others."""
@@ -159,22 +197,22 @@ class Nest:
         for term in operand.terms:
             axes |= term.place.axes
         inputs = tuple(term.place for term in operand.terms)
-        return self.append(Node("load", inputs, operand.dtype, frozenset(axes), operand))
+        return self.append(Load("load", inputs, operand.dtype, frozenset(axes), operand=operand))
 
     def constant(self, value: Any, dtype: DataType) -> Node:
         """A number."""
-        return self.append(Node("constant", (), dtype, frozenset(), value))
+        return self.append(Number("constant", (), dtype, frozenset(), number=value))
 
     def position(self, axis: int, dtype: DataType) -> Node:
         """The index along an axis."""
-        return self.append(Node("position", (), dtype, frozenset([axis]), axis))
+        return self.append(Position("position", (), dtype, frozenset([axis]), axis=axis))
 
     def take_in(self, other: Nest, axes: dict[int, int]) -> None:
         """All of another nest, whose axes are these of ours; its values come first, for ours may be made of them."""
         for node in other.nodes:
             node.axes = frozenset(axes[axis] for axis in node.axes)
-            if node.op == "position":
-                node.detail = axes[node.detail]
+            if isinstance(node, Position):
+                node.axis = axes[node.axis]
         for operand in other.operands():
             operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
             operand.guards = tuple(guard._replace(axis=axes[guard.axis]) for guard in operand.guards)
@@ -183,7 +221,7 @@ class Nest:
 
     def operands(self) -> list[Operand]:
         """All places it reads and writes, in a fixed order."""
-        loads = [node.detail for node in self.nodes if node.op == "load"]
+        loads = [node.operand for node in self.nodes if isinstance(node, Load)]
         return [*loads, *(operand for _, operand in self.stores)]
 
     def operands_along(self, axis: int) -> list[Operand]:
@@ -199,8 +237,9 @@ class Nest:
             return replace(operand, strides=dict(operand.strides), terms=terms)
 
         for node in self.nodes:
-            detail = moved(node.detail) if node.op == "load" else node.detail
-            made[id(node)] = replace(node, inputs=tuple([made[id(x)] for x in node.inputs]), detail=detail)
+            twin = made[id(node)] = replace(node, inputs=tuple([made[id(x)] for x in node.inputs]))
+            if isinstance(twin, Load):
+                twin.operand = moved(twin.operand)
         stores = [(made[id(node)], moved(operand)) for node, operand in self.stores]
         return replace(self, extents=list(self.extents), nodes=list(made.values()), stores=stores)
 
