@@ -210,6 +210,19 @@ def test_a_users_block_sees_what_is_outside_of_it() -> None:
     assert chainrule.equal(weighted(x), x * weight)
 
 
+def test_settings_that_are_equal_and_not_the_same() -> None:
+    x = -chainrule.zeros(70, 1000)
+    for low in (0.0, -0.0, 0, False):
+        with in_numpy():
+            meant = x.clamp(low, 1.0)
+        ours = x.clamp(low, 1.0)
+        assert ours.dtype == meant.dtype and np.array_equal(np.signbit(ours.numpy()), np.signbit(meant.numpy())), low
+    F.hardtanh(made(70, 1000), -float("inf"), float("nan"))
+    before = len(single._known)
+    F.hardtanh(made(70, 1000), -float("inf"), float("nan"))
+    assert len(single._known) == before
+
+
 def test_infinities_and_nan_pass_as_in_numpy() -> None:
     x = made(70, 1000)
     x[0, :3] = chainrule.tensor([float("nan"), float("inf"), float("-inf")])

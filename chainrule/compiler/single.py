@@ -24,6 +24,7 @@ from chainrule.backends.native.executable import CheckError
 from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
 from chainrule.errors import ChainruleError
+from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.control import Backward
 from chainrule.primitives.primitive import Primitive
@@ -110,7 +111,7 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
         equation = Equation(primitive, tuple(inputs), parameters, outputs, forms, "")
         return _program_of(inputs, orders, [equation], outputs), None
 
-    single = _found((primitive, settings, places), make)
+    single = _found((primitive, settings, places, is_exact_arithmetic_enabled()), make)
     if single.program is None:
         return primitive.compute(arrays, parameters, forms)
     results = single.run(arrays, orders)
@@ -121,7 +122,12 @@ def known_by(setting: Any) -> Any:
     """What a setting is found again by: a loop's body by its structure, for it is noted anew each time."""
     if isinstance(setting, Backward):
         return None  # how its gradient is computed says nothing about what a loop computes
-    return structure(setting) if isinstance(setting, Graph) else setting
+    if isinstance(setting, Graph):
+        return structure(setting)
+    if isinstance(setting, (tuple, list)):
+        return tuple(map(known_by, setting))
+    # 0.0 and −0.0 are equal and not the same, so are 1 and True; NaN is not equal to itself.
+    return type(setting), setting.hex() if isinstance(setting, float) else setting
 
 
 def structure(graph: Graph) -> Any:
@@ -166,7 +172,7 @@ def _program_of(
         turned.append(Equation(Permute, (given[-1],), {"order": back}, (x,), (x.shape, x.dtype), ""))
     graph = Graph(given, [*turned, *equations], outputs)
     slots = [Slot("argument", i) for i in range(len(given))], [Slot("result", i) for i in range(len(outputs))]
-    program = build(Program(graph, *slots), [], False)
+    program = build(Program(graph, *slots, is_exact_arithmetic_enabled()), [], False)
     return None if any(call is not None for *_, call in program.executable.segments) else program
 
 
@@ -178,7 +184,7 @@ def call_as_program(function: Callable[..., Any], args: Sequence[Any]) -> Any:
     if _in_numpy:
         return function(*args)
     tensors: list[Any] = []
-    key = (function, _taken_apart(args, tensors), get_default_dtype())
+    key = (function, _taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
     arrays = [tensor.value.array for tensor in tensors]
     orders = [_order(x) for x in arrays]
     places = tuple([(x.shape, x.dtype, order) for x, order in zip(arrays, orders, strict=True)])
@@ -203,14 +209,14 @@ def _taken_apart(x: Any, tensors: list[Any]) -> Any:
         return TensorCell
     if isinstance(x, (tuple, list)):
         return tuple([_taken_apart(part, tensors) for part in x])
-    return type(x), x
+    return known_by(x)
 
 
 def _put_together(form: Any, tensors: Iterator[Any]) -> Any:
     """Tuples of tensors in a form that `_taken_apart` gave; None stays."""
     if form is TensorCell:
         return next(tensors)
-    return None if form == (type(None), None) else tuple([_put_together(part, tensors) for part in form])
+    return None if form == known_by(None) else tuple([_put_together(part, tensors) for part in form])
 
 
 def _traced(
