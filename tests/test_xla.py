@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from tests.training_steps import training_step
 jax = pytest.importorskip("jax")
 
 #: Random programs that are compared with eager code, ten compiled as one: 10 in the suite, 200 in the nightly run.
-GROUPS = 20 if os.environ.get("CHAINRULE_NIGHTLY") else 1
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
+GROUPS = 20 if NIGHTLY else 1
 
 
 def xla(function: Any) -> Any:
@@ -264,3 +266,37 @@ def test_without_jax_the_error_names_the_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
     assert "pip install 'chainrule[xla]'" in done.stdout
+
+
+# -------------------------------------------------------------------------------------- several devices
+
+
+@pytest.mark.timeout(900)  # eight devices on two cores
+def test_eight_devices_learn_what_one_does_with_the_whole_batch() -> None:
+    ways = ["float64-split", "float64-whole", "float32-whole", "float32-split"] if NIGHTLY else ["float64-split"]
+    command = [sys.executable, "-m", "tests.spread_steps", *ways]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    error = found.pop("error")
+    assert "9 devices are asked for, JAX has 8" in error and "xla_force_host_platform_device_count=9" in error
+    assert len(found) == len(ways)
+    for name, (apart, share) in found.items():
+        assert apart <= (1e-12 if "float64" in name else 1e-5), name
+        # Each device holds an eighth of what is split; a few numbers divide into no eight parts.
+        assert share == 1 if "whole" in name else 1 / 8 <= share < 0.13, name
+
+
+def test_options_that_there_are_not_are_refused() -> None:
+    for options, text in (
+        ({"device": 2}, "devices, parameters"),
+        ({"parameters": "half"}, "whole"),
+        ({"devices": 0}, "1 device"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            chainrule.compile(lambda x: x, backend="xla", options=options)
+    from chainrule.train import Trainer
+
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match='backend="xla"'):
+        Trainer(model, nn.CrossEntropyLoss(), chainrule.optim.SGD(model.parameters(), lr=0.1), devices=2)

@@ -73,23 +73,39 @@ BACKENDS = {
 }
 
 
-def build(name: str) -> Build:
-    """The function that makes programs run on a backend. Raises ValueError for a name that is none.
+def build(name: Any) -> Build:
+    """The function that makes programs run on a backend, which is a name or one with settings (:func:`configured`).
+
+    Raises ValueError for a name that is none.
 
     >>> build("abacus")
     Traceback (most recent call last):
     ValueError: there is no backend 'abacus'; there are native, numpy, xla.
     """
-    if name not in BACKENDS:
+    if isinstance(name, str) and name not in BACKENDS:
         raise ValueError(f"there is no backend {name!r}; there are {', '.join(BACKENDS)}.")
-    answer: Build = importlib.import_module(BACKENDS[name]).build
+    answer: Build = (importlib.import_module(BACKENDS[name]) if isinstance(name, str) else name).build
     return answer
+
+
+def configured(name: str, options: dict[str, Any] | None) -> Any:
+    """The backend with these settings, of which only "xla" has some: `devices` and `parameters`.
+
+    Raises ValueError for others, DeviceError where there are too few devices.
+    """
+    if name != "xla" or not options:
+        return name
+    kind = importlib.import_module(BACKENDS[name]).XLA
+    foreign = sorted(set(options) - set(kind._fields))
+    if foreign:
+        raise ValueError(f"the backend 'xla' has the options {', '.join(kind._fields)}, got {', '.join(foreign)}.")
+    return kind(**options).check()
 
 
 #: PyTorch's switches of its own backends (`backends.cudnn.benchmark = True`): loaded when a program names one.
 _SWITCHES = ("cuda", "cudnn", "mps")
 
-__all__ = ["BACKENDS", "Build", "Home", "Runnable", "build"]
+__all__ = ["BACKENDS", "Build", "Home", "Runnable", "build", "configured"]
 
 if not TYPE_CHECKING:  # it would believe in every name
     _tell = teller("backends", globals())

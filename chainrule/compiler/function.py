@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from chainrule.backends import build
+from chainrule.backends import build, configured
 from chainrule.backends.native.profile import Profile, measure
 from chainrule.cell import TensorCell
 from chainrule.compiler.calls import called
@@ -446,7 +446,9 @@ def compile(
     `fullgraph`, `dynamic`, `mode`, `options` and PyTorch's backends change nothing, since there is one way to compile,
     always the whole function, for each size anew. `backend="numpy"` runs the same program in NumPy, operation by
     operation: to compare with, and for where there is no LLVM. `backend="xla"` makes a program for XLA, on JAX's
-    default device (the extra `xla`). What is compiled, a function or a module, has PyTorch's name, `model`.
+    default device (the extra `xla`); its `options` spread it over several: `{"devices": 8}` splits each argument's
+    samples, `{"devices": 8, "parameters": "split"}` what lives on as well. What is compiled, a function or a module,
+    has PyTorch's name, `model`.
 
     >>> import chainrule
     >>> double = chainrule.compile(lambda x: x * 2)
@@ -455,8 +457,9 @@ def compile(
     """
     if model is None:
         return functools.partial(
-            compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale, backend=backend, exact=exact
-        )
+            compile, debug=debug, disable=disable, strict=strict, on_stale=on_stale, backend=backend, exact=exact,
+            options=options,
+        )  # fmt: skip
     if disable:
         return model
     name = backend if isinstance(backend, str) else "inductor"
@@ -466,4 +469,5 @@ def compile(
     from chainrule.nn.module import Module
 
     kind = CompiledModule if isinstance(model, Module) else CompiledFunction
-    return kind(model, debug, strict, on_stale, "native" if name in PYTORCHS_BACKENDS else name, exact)
+    chosen = "native" if name in PYTORCHS_BACKENDS else configured(name, options)
+    return kind(model, debug, strict, on_stale, chosen, exact)

@@ -141,7 +141,7 @@ class Compiled:
     """
 
     def __init__(
-        self, step: Step, plan: Plan, debug: bool, backend: str = "native", others: Iterable[Compiled] = (),
+        self, step: Step, plan: Plan, debug: bool, backend: Any = "native", others: Iterable[Compiled] = (),
         exact: bool = False,
     ) -> None:  # fmt: skip
         self.step, self.plan, self.debug, self.backend = step, plan, debug, backend

@@ -172,7 +172,7 @@ class PortableProgram:
             if home is None or home is kept[number]:
                 continue
             home.renew()
-            home.array[...] = self._weights[name]
+            home.fill(self._weights[name])
             if kept[number] is None:
                 kept[number], self._weights[name] = home, home.array
         return kept

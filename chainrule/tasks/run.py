@@ -112,7 +112,7 @@ def prepare(
     trainer = task.build_trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
-        compile=chosen.compile, backend=chosen.backend, debug=chosen.debug, gradient_norm=True,
+        compile=chosen.compile, backend=chosen.backend, devices=chosen.devices, debug=chosen.debug, gradient_norm=True,
         callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
@@ -208,6 +208,7 @@ def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = N
     trainer = Trainer(
         opened.model, opened.task.build_loss(), optim.SGD(opened.model.parameters(), lr=0.0),
         metrics=opened.task.metrics(), compile=settings.compile, backend=settings.backend,
+        devices=settings.devices,
     )  # fmt: skip
     return _plain(trainer.evaluate(DataLoader(getattr(parts, part), EVALUATION_BATCH)))
 

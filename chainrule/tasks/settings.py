@@ -153,6 +153,10 @@ class Settings:
         "native", one_of("native", "xla", "numpy"),
         "What runs compiled steps; xla needs JAX (the extra xla).", "native", OPTIMISATION,
     )  # fmt: skip
+    devices: int = setting(
+        1, whole(1, "a number of devices, at least 1"), "With xla: over how many devices each batch is split.", "1",
+        OPTIMISATION,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         check(self)

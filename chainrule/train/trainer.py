@@ -86,6 +86,7 @@ class Trainer:
         gradient_norm: measure the gradients' norm in each step; callbacks find it in their `Batch`.
         compile: make programs of the training and the evaluation step.
         backend: what runs these programs: "native" or "xla" (the extra `xla`), or "numpy".
+        devices: on "xla", over how many devices each batch is split; parameters are whole on each.
         debug: where a step makes a NaN or an infinity, `fit` raises a DivergedError that names the first operation
             that made one, with its module, its line and its inputs; parameters are then as they were before the step.
             Steps take about twice the time. Of an optimiser that computes the loss itself, only the forward and
@@ -132,6 +133,7 @@ class Trainer:
         gradient_norm: bool = False,
         compile: bool = True,
         backend: str = "native",
+        devices: int = 1,
         debug: bool = False,
     ) -> None:
         if schedule_every not in ("batch", "epoch"):
@@ -159,9 +161,12 @@ class Trainer:
         if compile:
             from chainrule.compiler.function import compile as compiled
 
-            self._evaluation = compiled(self._evaluation, backend=backend)
+            if devices != 1 and backend != "xla":
+                raise ValueError(f'devices={devices} needs backend="xla", got {backend!r}.')
+            chosen: Any = {"backend": backend, "options": {"devices": devices} if devices != 1 else None}
+            self._evaluation = compiled(self._evaluation, **chosen)
             if not optimizer.closure:
-                self._training = compiled(self._training, backend=backend, debug=debug)
+                self._training = compiled(self._training, debug=debug, **chosen)
         self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""

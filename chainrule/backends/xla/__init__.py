@@ -18,7 +18,7 @@ import numpy as np
 
 from chainrule.backends.home import of_kind
 from chainrule.backends.passes.simplify import simplify
-from chainrule.errors import ChainruleError
+from chainrule.errors import ChainruleError, DeviceError
 from chainrule.primitives.value import Array
 from chainrule.program.program import Program
 
@@ -27,6 +27,7 @@ try:
 except ImportError as error:
     raise ImportError("the backend 'xla' needs JAX: pip install 'chainrule[xla]'.") from error
 
+from chainrule.backends.xla.devices import Devices
 from chainrule.backends.xla.home import DeviceHome, on_device
 from chainrule.backends.xla.lower import jitted, lowered
 from chainrule.backends.xla.rules import REASONS, Run, running
@@ -43,7 +44,8 @@ class InXLA:
         changed: the cells that a run reads and changes; `read`: those it only reads; `made`: those it only writes.
     """
 
-    def __init__(self, program: Program, homes: Sequence[Any]) -> None:
+    def __init__(self, program: Program, homes: Sequence[Any], devices: Devices = Devices()) -> None:  # noqa: B008
+        self.devices = devices.check()
         self.program, self.graph = program, simplify(program.graph)
         used = self.graph.used()
         reads = {slot.number for slot, x in self._inputs() if slot.kind == "cell" and x in used}
@@ -51,8 +53,26 @@ class InXLA:
         self.changed, self.read = sorted(reads & written), sorted(reads - written)
         self.made = sorted(written - reads)
         self.homes = self._homes(homes)
-        self.zero = on_device(np.int64(0))
-        self.function = jitted(self._compute, donate_argnums=1)
+        if devices.devices > 1:
+            self._refuse_numpy()
+        self.zero = on_device(np.int64(0), devices.of_cell(()))
+        self.function = jitted(self._compute, donate_argnums=1, out_shardings=self._shardings())
+
+    def _refuse_numpy(self) -> None:
+        named = next((e for e in self.graph.equations if e.primitive in REASONS), None)
+        if named is not None:
+            raise DeviceError(
+                f"{named.primitive.name} is computed by NumPy, on the host ({REASONS[named.primitive]}), which several "
+                "devices cannot share. Do it outside of the step, or compile for one device."
+            )
+
+    def _shardings(self) -> Any:
+        """Where the results and the cells go; None: there is one device."""
+        if self.devices.devices == 1:
+            return None
+        forms, whole = self.program.cells(), self.devices.of_cell(())
+        changed, made = ([self.devices.of_cell(forms[i][0]) for i in cells] for cells in (self.changed, self.made))
+        return whole, changed, made, whole
 
     def _inputs(self) -> Any:
         return zip(self.program.inputs, self.graph.inputs, strict=True)
@@ -61,10 +81,13 @@ class InXLA:
         """A home for each cell that is needed."""
         needed = {*self.changed, *self.read, *self.made}
         known = [*of_kind(homes, DeviceHome), *[None] * (len(self.program.cells()) - len(homes))]
-        return [
-            (home or DeviceHome(*form)) if number in needed else None
-            for number, (home, form) in enumerate(zip(known, self.program.cells(), strict=True))
-        ]
+        found: list[Any] = []
+        for number, (home, (shape, dtype)) in enumerate(zip(known, self.program.cells(), strict=True)):
+            sharding = self.devices.of_cell(shape)
+            if home is None or home.sharding != sharding:
+                home = DeviceHome(shape, dtype, sharding) if number in needed else None
+            found.append(home if number in needed else None)
+        return found
 
     def with_homes(self, homes: Sequence[Any]) -> InXLA:
         """The same code for other cells."""
@@ -99,8 +122,11 @@ class InXLA:
         """Run once, and wait for it."""
         changed = [self.homes[i].entries for i in self.changed]
         read = [self.homes[i].entries for i in self.read]
+        given = list(arrays)
         with jax.enable_x64(True):
-            results, after, made, wrong = self.function(self.zero, changed, read, list(arrays))
+            if self.devices.devices > 1:
+                given = [jax.device_put(x, self.devices.of_argument(x.shape)) for x in given]
+            results, after, made, wrong = self.function(self.zero, changed, read, given)
         for i, x in zip(self.changed, after, strict=True):
             self.homes[i].take(x)  # the old bits, if something was wrong
         jax.block_until_ready([*results, *after, *made][:1])  # all of a run is ready at once
@@ -121,7 +147,15 @@ class InXLA:
 
 
 def build(program: Program, homes: Sequence[Any], debug: bool) -> InXLA:
-    """The program for XLA; with `debug` the graph is checked first."""
-    if debug:
-        program.graph.check()
-    return InXLA(program, homes)
+    """The program for XLA, on JAX's default device; with `debug` the graph is checked first."""
+    return XLA().build(program, homes, debug)
+
+
+class XLA(Devices):
+    """The backend with its settings: `compile(step, backend="xla", options={"devices": 8, "parameters": "split"})`."""
+
+    def build(self, program: Program, homes: Sequence[Any], debug: bool) -> InXLA:
+        """As the function of that name."""
+        if debug:
+            program.graph.check()
+        return InXLA(program, homes, self)

@@ -17,10 +17,11 @@ import numpy as np
 from chainrule.primitives.value import Array, DataType, Shape, Value
 
 
-def on_device(array: Any) -> Any:
-    """A copy of the entries as an array of JAX's, in their own type."""
+def on_device(array: Any, sharding: Any = None) -> Any:
+    """A copy of the entries as an array of JAX's, in their own type; on several devices as `sharding` says."""
     with jax.enable_x64(True):
-        return jnp.array(array, copy=True)
+        copy = jnp.array(array, copy=True)
+        return copy if sharding is None else jax.device_put(copy, sharding)
 
 
 class DeviceValue(Value):
@@ -55,13 +56,15 @@ class DeviceHome:
     Attributes:
         shape, dtype: of the cell.
         order: row by row, as far as NumPy sees it.
+        sharding: which device has which part, if there are several.
         entries: JAX's array.
         value: the value that shows it, or None.
     """
 
-    __slots__ = ("__weakref__", "dtype", "entries", "order", "shape", "value")
+    __slots__ = ("__weakref__", "dtype", "entries", "order", "shape", "sharding", "value")
 
-    def __init__(self, shape: Shape, dtype: DataType) -> None:
+    def __init__(self, shape: Shape, dtype: DataType, sharding: Any = None) -> None:
+        self.sharding = sharding
         self.shape, self.dtype, self.order = tuple(shape), dtype, tuple(range(len(shape)))
         self.value: DeviceValue | None = None
         self.renew()
@@ -73,12 +76,12 @@ class DeviceHome:
     def renew(self) -> None:
         """Leave the old array to those who look at it."""
         with jax.enable_x64(True):
-            self.entries = jnp.zeros(self.shape, self.dtype)
+            self.entries = jnp.zeros(self.shape, self.dtype, device=self.sharding)
         self.value = None
 
     def fill(self, array: Any) -> None:
         """Take in entries. A value that shows the home shows these."""
-        self.take(on_device(array))
+        self.take(on_device(array, self.sharding))
 
     def take(self, entries: Any) -> None:
         """Hold what a program has left."""
