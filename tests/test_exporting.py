@@ -14,15 +14,14 @@ from chainrule.data.loader import DataLoader
 from chainrule.models import create
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.portable.making import export_program
-from chainrule.tasks import Settings, load_task, open_run, train_run
+from chainrule.tasks import Settings, load_task, open_run
 from tests.test_cli import call
+from tests.test_serving import untrained
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: Any) -> Path:
-    folder: Path = tmp_path_factory.mktemp("export") / "digits"
-    train_run(Settings(data="digits", model="mlp", epochs=1), folder)
-    return folder
+    return untrained(tmp_path_factory.mktemp("export") / "digits", data="digits", model="mlp")
 
 
 def _files(tmp_path: Path) -> dict[str, dict[str, Any]]:

@@ -38,6 +38,7 @@ LEVELS = """
     models
     generative robust rl vision
     tasks
+    serving
     cli
     __main__
 """

@@ -17,6 +17,7 @@ from chainrule.cli.info import info
 from chainrule.cli.making import attack, sample
 from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
+from chainrule.cli.serve import serve
 from chainrule.cli.summary import summary
 from chainrule.cli.train import train
 from chainrule.cli.tune import tune
@@ -48,22 +49,10 @@ def _root(
     """Deep learning from the chain rule up."""
 
 
-for command in (
-    train,
-    evaluate,
-    predict,
-    doctor,
-    sample,
-    attack,
-    tune,
-    data,
-    models,
-    summary,
-    explain,
-    export,
-    play,
-    info,
-):
+COMMANDS = (
+    train, evaluate, predict, doctor, sample, attack, tune, data, models, summary, explain, export, serve, play, info,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule import nn
-from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DataError
-from chainrule.functions.creation import zeros
+from chainrule.functions.creation import from_numpy, zeros
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
@@ -32,6 +31,7 @@ class ImageTask(Task):
 
     kind = "images"
     samples = "images"
+    asks = "image"
     defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 30, "batch_size": 32, "optimizer": "adam", "warmup": 0.0, "weight_decay": 0.0,
     }  # fmt: skip
@@ -119,29 +119,27 @@ class ImageTask(Task):
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The class of each image file; folders stand for the images in them."""
-        import chainrule
-        from chainrule.nn.evaluation import evaluation_mode
+        return self.predict_files(model, image_files(inputs))
 
-        rows = []
-        names = self.facts["names"]
-        with evaluation_mode(model), no_grad():
-            for file in image_files(inputs):
-                image = chainrule.tensor(self._read(file), dtype="float32").unsqueeze(0)
-                shares = model(image).softmax(1)[0].numpy()
-                order = np.argsort(-shares)
-                row = {"file": str(file), "class": names[order[0]], "probability": float(shares[order[0]])}
-                if len(order) > 1:
-                    row |= {"next": names[order[1]], "its probability": float(shares[order[1]])}
-                rows.append(row)
-        return rows
-
-    def _read(self, file: Path) -> np.ndarray:
-        from chainrule.data.readers.folder import channels_first, read_image
+    def sample_from(self, given: Any, place: str) -> np.ndarray:
+        """An image file's bytes as the network wants it, float32 (C, H, W)."""
+        from chainrule.data.readers.folder import channels_first, decode_image
 
         channels, height, width = self.facts["shape"]
-        picture = fitted(read_image(file, "L" if channels == 1 else "RGB"), height, width)
+        picture = fitted(decode_image(given, place, "L" if channels == 1 else "RGB"), height, width)
         mean, std = (np.asarray(self.facts[name]).reshape(-1, 1, 1) for name in ("mean", "std"))
-        return (channels_first(picture) / 255 - mean) / std
+        return ((channels_first(picture) / 255 - mean) / std).astype(np.float32)
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The likeliest class and the next, with their probabilities."""
+        names, rows = self.facts["names"], []
+        for shares in model(from_numpy(np.stack(samples))).softmax(1).numpy():
+            order = np.argsort(-shares)
+            row = {"class": names[order[0]], "probability": float(shares[order[0]])}
+            if len(order) > 1:
+                row |= {"next": names[order[1]], "its probability": float(shares[order[1]])}
+            rows.append(row)
+        return rows
 
 
 def _smallest(settings: Settings) -> int:

@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule import nn
-from chainrule.autodiff.mode import no_grad
 from chainrule.data.readers.texts import read_rows
 from chainrule.data.scenes import POINTS, digit_scenes
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy
+from chainrule.functions.pieces import cat
 from chainrule.models.keypoints import from_pixels, to_pixels
-from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.images import image_files
 from chainrule.tasks.pictures import PictureTask, divide, is_known, read_pictures
@@ -74,19 +73,27 @@ class KeypointTask(PictureTask):
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The places in each image, in pixels of its file."""
-        from chainrule.data.readers.folder import read_image
+        return self.predict_files(model, image_files(inputs))
 
+    def sample_from(self, given: Any, place: str) -> Any:
+        """The image as the network wants it, and the size that it had."""
+        from chainrule.data.readers.folder import decode_image
+
+        image = decode_image(given, place, self._mode)
+        return self._standardised(image), image.size
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The places, in pixels of the image as it was given."""
         rows = []
-        with evaluation_mode(model), no_grad():
-            for file in image_files(inputs):
-                width, height = read_image(file).size
-                side = min(width, height)
-                places = to_pixels(model(self.read(file))[0], side, side).numpy()
-                places = places + (np.asarray([width, height]) - side) / 2  # the middle part was looked at
-                row: dict[str, Any] = {"file": str(file)}
-                for name, (x, y) in zip(self.facts["names"], places.tolist(), strict=True):
-                    row |= {f"{name}_x": x, f"{name}_y": y}
-                rows.append(row)
+        found = model(cat([image for image, _ in samples]))
+        for places, (_, size) in zip(found, samples, strict=True):
+            side = min(size)
+            # The middle part was looked at.
+            pixels = to_pixels(places, side, side).numpy() + (np.asarray(size) - side) / 2
+            row: dict[str, Any] = {}
+            for name, (x, y) in zip(self.facts["names"], pixels.tolist(), strict=True):
+                row |= {f"{name}_x": x, f"{name}_y": y}
+            rows.append(row)
         return rows
 
 

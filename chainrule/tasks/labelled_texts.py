@@ -20,7 +20,7 @@ from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
-from chainrule.tasks.tokens import END, TextRows, texts_of
+from chainrule.tasks.tokens import END, TextRows, text_of, texts_of
 from chainrule.tensor import Tensor
 from chainrule.train.classifier import classify
 
@@ -33,6 +33,7 @@ class LabelledTextTask(Task):
 
     kind = "labelled texts"
     samples = "texts"
+    asks = "text"
     defaults: ClassVar[Mapping[str, Any]] = {
         "tokens": "words", "length": 128, "epochs": 10, "batch_size": 32, "optimizer": "adam", "learning_rate": 2e-3,
         "warmup": 0.05, "weight_decay": 0.0, "clip_norm": 1.0,
@@ -96,11 +97,18 @@ class LabelledTextTask(Task):
         """The class of each text, or of each line of a .txt file, and its probability."""
         texts = [text for given in inputs for text in texts_of(given)]
         with evaluation_mode(model), no_grad():
-            shares = model(from_numpy(self.rows.encode(texts, cut=True))).softmax(1).numpy()
-        return [
-            {"text": text, "class": self.facts["names"][row.argmax()], "probability": float(row.max())}
-            for text, row in zip(texts, shares, strict=True)
-        ]
+            return [{"text": text, **self.answers(model, [self.sample_from(text, "the text")])[0]} for text in texts]
+
+    def sample_from(self, given: Any, place: str) -> np.ndarray:
+        """A text as tokens (L,)."""
+        row: np.ndarray = self.rows.encode([text_of(given, place)], cut=True)[0]
+        return row
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The likeliest class and its probability."""
+        shares = model(from_numpy(np.stack(samples))).softmax(1).numpy()
+        names = self.facts["names"]
+        return [{"class": names[row.argmax()], "probability": float(row.max())} for row in shares]
 
 
 class EndsFound(nn.Module):

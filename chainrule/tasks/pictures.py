@@ -22,6 +22,7 @@ class PictureTask(Task):
     """Images (N, C, H, W), standardised, and a target for each. Facts: "shape" (C, H, W), "mean" and "std"."""
 
     samples = "images"
+    asks = "image"
 
     def build_transform(self) -> Callable[[Any], Any] | None:
         """None: what moves the images would have to move the targets too."""
@@ -36,14 +37,24 @@ class PictureTask(Task):
         """See `Task`."""
         return zeros(count, *self.facts["shape"])
 
-    def read(self, file: Path) -> Tensor:
-        """An image file as the network wants it, (1, C, H, W)."""
-        from chainrule.data.readers.folder import channels_first, read_image
+    def sample_from(self, given: Any, place: str) -> Any:
+        """An image file's bytes as the network wants it, (1, C, H, W)."""
+        from chainrule.data.readers.folder import decode_image
 
-        channels, height, width = self.facts["shape"]
-        picture = fitted(read_image(file, "L" if channels == 1 else "RGB"), height, width)
+        return self._standardised(decode_image(given, place, self._mode))
+
+    @property
+    def _mode(self) -> str:
+        return "L" if self.facts["shape"][0] == 1 else "RGB"
+
+    def _standardised(self, image: Any) -> Tensor:
+        """A decoded image as the network wants it, (1, C, H, W)."""
+        from chainrule.data.readers.folder import channels_first
+
+        _, height, width = self.facts["shape"]
         mean, std = (np.asarray(self.facts[name]) for name in ("mean", "std"))
-        return from_numpy(standardise_images(channels_first(picture)[None], np.arange(1), mean, std))
+        pixels = channels_first(fitted(image, height, width))[None]
+        return from_numpy(standardise_images(pixels, np.arange(1), mean, std))
 
     def pixels(self, images: Any) -> np.ndarray:
         """Standardised images (N, C, H, W) as pixels in 0 … 1: (N, H, W) grey or (N, H, W, 3)."""

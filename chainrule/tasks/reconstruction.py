@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule import nn
-from chainrule.autodiff.mode import no_grad
 from chainrule.data.dataset import TensorDataset
-from chainrule.nn.evaluation import evaluation_mode
+from chainrule.functions.pieces import cat
 from chainrule.nn.module import Module
 from chainrule.tasks.images import ImageTask, image_files
 from chainrule.tasks.pictures import PictureTask, divide, is_known, read_pictures
@@ -60,14 +59,15 @@ class ReconstructionTask(PictureTask):
         """The error of each image: large ones are unlike what was learned. The reconstructions as files in `masks`."""
         from PIL import Image
 
-        rows = []
-        with evaluation_mode(model), no_grad():
-            for file in image_files(inputs):
-                x = self.read(file)
-                y = model(x)
-                rows.append({"file": str(file), "error": (y - x).square().mean().item()})
-                if masks is not None:
-                    masks.mkdir(parents=True, exist_ok=True)
-                    pixels = (self.pixels(y.numpy())[0] * 255).round().astype(np.uint8)
-                    Image.fromarray(pixels).save(masks / f"{file.stem}.png")
-        return rows
+        def write(file: Path, sample: Any) -> None:
+            if masks is not None:
+                masks.mkdir(parents=True, exist_ok=True)
+                pixels = (self.pixels(model(sample).numpy())[0] * 255).round().astype(np.uint8)
+                Image.fromarray(pixels).save(masks / f"{file.stem}.png")
+
+        return self.predict_files(model, image_files(inputs), write)
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The mean squared error."""
+        x = cat(samples)
+        return [{"error": float(error)} for error in (model(x) - x).square().flatten(1).mean(1).numpy()]

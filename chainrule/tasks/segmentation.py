@@ -12,6 +12,7 @@ from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.scenes import digit_scenes
 from chainrule.errors import DataError
+from chainrule.functions.pieces import cat
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.tasks.images import fitted, image_files
@@ -86,14 +87,20 @@ class SegmentationTask(PictureTask):
         self, model: Module, inputs: Sequence[str], masks: Path | None = None, **options: Any
     ) -> list[dict[str, Any]]:
         """The share of each class in each image; the classes of its pixels as a PNG file in the folder `masks`."""
+
+        def write(file: Path, sample: Any) -> None:
+            if masks is not None:
+                _write_mask(model(sample).argmax(1)[0].numpy(), masks / f"{file.stem}.png")
+
+        return self.predict_files(model, image_files(inputs), write)
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The share of each class."""
+        names = self.facts["names"]
         rows = []
-        with evaluation_mode(model), no_grad():
-            for file in image_files(inputs):
-                classes = model(self.read(file)).argmax(1)[0].numpy()
-                shares = np.bincount(classes.ravel(), minlength=len(self.facts["names"])) / classes.size
-                rows.append({"file": str(file), **dict(zip(self.facts["names"], shares.tolist(), strict=True))})
-                if masks is not None:
-                    _write_mask(classes, masks / f"{file.stem}.png")
+        for classes in model(cat(samples)).argmax(1).numpy():
+            shares = np.bincount(classes.ravel(), minlength=len(names)) / classes.size
+            rows.append(dict(zip(names, shares.tolist(), strict=True)))
         return rows
 
 
@@ -134,17 +141,20 @@ class PixelRegressionTask(PictureTask):
         self, model: Module, inputs: Sequence[str], masks: Path | None = None, **options: Any
     ) -> list[dict[str, Any]]:
         """The least, mean and largest number of each image; all of them as a grey PNG file in the folder `masks`."""
-        rows = []
-        with evaluation_mode(model), no_grad():
-            for file in image_files(inputs):
-                values = model(self.read(file))[0, 0].numpy()
-                rows.append(
-                    {"file": str(file), "least": float(values.min()), "mean": float(values.mean()),
-                     "largest": float(values.max())}
-                )  # fmt: skip
-                if masks is not None:
-                    _write_mask(np.round(np.clip(values, 0, 1) * 255), masks / f"{file.stem}.png")
-        return rows
+
+        def write(file: Path, sample: Any) -> None:
+            if masks is not None:
+                values = model(sample)[0, 0].numpy()
+                _write_mask(np.round(np.clip(values, 0, 1) * 255), masks / f"{file.stem}.png")
+
+        return self.predict_files(model, image_files(inputs), write)
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The least, the mean and the largest number."""
+        return [
+            {"least": float(values.min()), "mean": float(values.mean()), "largest": float(values.max())}
+            for values in model(cat(samples))[:, 0].numpy()
+        ]
 
 
 def _read_pairs(root: Path, second: str, size: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,8 +13,8 @@ import numpy as np
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.dataset import TensorDataset
-from chainrule.data.readers.features import Table
-from chainrule.data.readers.table import column_names, read_csv, read_parquet
+from chainrule.data.readers.features import Options, Table
+from chainrule.data.readers.table import column_names, read_csv, read_parquet, table_of
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, tensor, zeros
@@ -35,6 +37,7 @@ class TableTask(Task):
 
     kind = "table"
     samples = "rows"
+    asks = "row"
     defaults: ClassVar[Mapping[str, Any]] = {
         "model": "mlp", "epochs": 100, "batch_size": 32, "optimizer": "adamw", "learning_rate": 3e-3, "warmup": 0.0,
         "weight_decay": 0.01, "patience": 20,
@@ -124,19 +127,55 @@ class TableTask(Task):
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """A prediction for each row of each table."""
-        like = Table(
-            np.empty((0, len(self.facts["names"])), np.float32), self.facts["names"], None, None,
-            self.facts["categories"],
-        )  # fmt: skip
         rows = []
         with evaluation_mode(model), no_grad():
             for file in inputs:
-                table = _read(self.settings, file, like)
-                outputs = model(from_numpy(_standardised(table.features, self.facts)))
-                rows += [{"file": file, "row": number, **said} for number, said in enumerate(self._say(outputs), 1)]
+                table = _read(self.settings, file, self._like)
+                said = self.answers(model, list(_standardised(table.features, self.facts)))
+                rows += [{"file": file, "row": number, **row} for number, row in enumerate(said, 1)]
         return rows
 
-    def _say(self, outputs: Tensor) -> list[dict[str, Any]]:
+    @property
+    def _like(self) -> Table:
+        """A table without rows that says which columns and categories there are."""
+        names = self.facts["names"]
+        return Table(np.empty((0, len(names)), np.float32), names, None, None, self.facts["categories"])
+
+    def columns(self) -> dict[str, list[str] | None]:
+        """The columns that a row has, each with its categories, or None where it has numbers."""
+        columns: dict[str, list[str] | None] = {}
+        for name in self.facts["names"]:
+            column = next((c for c in self.facts["categories"] if name.startswith(f"{c}=")), None)
+            columns[column or name] = None if column is None else list(self.facts["categories"][column])
+        return columns
+
+    def sample_from(self, given: Any, place: str) -> np.ndarray:
+        """Values by column as the network wants them, read as the row of a table is."""
+        if not isinstance(given, Mapping):
+            raise DataError(f"{place} is values by column, such as {{{', '.join(self.columns())}}}.")
+        unknown = [str(name) for name in given if name not in self.columns() and name != self.settings.target]
+        if unknown:
+            known = ", ".join(self.columns())
+            raise DataError(f"{place} has {unknown[0]!r:.60}, which the model does not know; it knows {known}.")
+        values = [self._written(value) for value in given.values()]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([list(given), values])
+        options = _options(self.settings, list(map(str, given)), self._like)
+        table = table_of(text.getvalue(), place, Options(**options), decimal=self.settings.decimal)
+        if len(table) != 1:
+            raise DataError(f"{place} has a missing value.")
+        scaled: np.ndarray = _standardised(table.features, self.facts)[0]
+        return scaled
+
+    def _written(self, value: Any) -> str:
+        """A value as it would stand in a table."""
+        if isinstance(value, float):
+            return repr(value).replace(".", self.settings.decimal)
+        return "" if value is None else str(value)
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """The target: a number, or a class with its probability."""
+        outputs = model(from_numpy(np.stack(samples)))
         target = str(self.settings.target)
         if not self.classifies:
             return [{target: float(value)} for value in outputs.numpy()]
@@ -190,21 +229,26 @@ def _spread(values: np.ndarray) -> Any:
     return np.where(std > 1e-12 * np.abs(values).max(0, initial=0), std, 1.0)
 
 
+def _options(settings: Settings, names: Sequence[str], like: Table | None) -> dict[str, Any]:
+    """How a table with these columns is read: to learn from, or, with `like`, to predict."""
+    ignore = list(settings.ignore)
+    if like is not None:
+        ignore = [name for name in [*ignore, str(settings.target)] if name in names]
+    chosen = [name for name in settings.as_categories if name in names and name not in ignore]
+    return {"ignore": ignore, "missing": settings.missing, "like": like, "as_categories": chosen}
+
+
 def _read(settings: Settings, file: str, like: Table | None = None) -> Table:
     """A table: to learn from, or, with `like`, to predict, where the target may be there or not."""
     reader = read_parquet if Path(file).name.endswith(".parquet") else read_csv
-    ignore, target = list(settings.ignore), settings.target
-    names = column_names(file)
+    names, target = column_names(file), settings.target
     if target is None:
         raise DataError(f"which column of {file} is to be predicted? Give --target; there are {', '.join(names[:20])}.")
-    if like is not None:
-        ignore, target = [name for name in [*ignore, target] if name in names], None
-    options: dict[str, Any] = {
-        "ignore": ignore, "missing": settings.missing, "like": like,
-        "as_categories": [name for name in settings.as_categories if name in names and name not in ignore],
-    }  # fmt: skip
+    options = _options(settings, names, like)
     if reader is read_csv:
         options["decimal"] = settings.decimal
+    if like is not None:
+        target = None
     if target is not None:
         options |= {"target": target, "target_classes": settings.classify}
     table = reader(file, **options)

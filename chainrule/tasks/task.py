@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from chainrule.autodiff.mode import no_grad
 from chainrule.data.dataset import Dataset
+from chainrule.errors import DataError
+from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tasks.settings import Settings
@@ -42,6 +45,8 @@ class Task(ABC):
     defaults: ClassVar[Mapping[str, Any]]
     #: What samples are called in sentences.
     samples: ClassVar[str] = "samples"
+    #: What is asked about: "image" (the bytes of an image file), "row" (values by column) or "text"; "" for none.
+    asks: ClassVar[str] = ""
 
     def __init__(self, settings: Settings, facts: dict[str, Any]) -> None:
         self.facts = facts
@@ -103,6 +108,30 @@ class Task(ABC):
         """
         raise ValueError(f"{self.settings.model} is no function of {self.samples} that could be exported.")
 
+    def sample_from(self, given: Any, place: str) -> Any:
+        """What `answers` takes, from what `asks` says; errors call it `place`. Raises DataError for a wrong one."""
+        raise DataError(f"{self.settings.model} answers no questions about {self.samples}.")
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """A dictionary for each sample, computed together, by a model in evaluation mode, without gradients."""
+        raise DataError(f"{self.settings.model} answers no questions about {self.samples}.")
+
     @abstractmethod
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """A dictionary for each of the inputs: file names, or texts. Raises DataError for one that cannot be read."""
+
+    def predict_files(
+        self, model: Module, files: Iterable[Path], then: Callable[[Path, Any], object] | None = None
+    ) -> list[dict[str, Any]]:
+        """`predict` for tasks that ask about images, which are read one by one; `then` is called with each sample."""
+        from chainrule.data.readers.folder import MAX_IMAGE_BYTES
+        from chainrule.data.readers.source import read_bytes
+
+        rows = []
+        with evaluation_mode(model), no_grad():
+            for file in files:
+                sample = self.sample_from(read_bytes(file, MAX_IMAGE_BYTES), str(file))
+                rows += [{"file": str(file), **row} for row in self.answers(model, [sample])]
+                if then is not None:
+                    then(file, sample)
+        return rows

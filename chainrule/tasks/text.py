@@ -19,6 +19,7 @@ from chainrule.nn.module import Module
 from chainrule.random import randint
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
+from chainrule.tasks.tokens import text_of
 from chainrule.tensor import Tensor
 
 
@@ -27,6 +28,7 @@ class TextTask(Task):
 
     kind = "text"
     samples = "pieces"
+    asks = "text"
     defaults: ClassVar[Mapping[str, Any]] = {
         "model": "decoder", "length": 128, "epochs": 7, "batch_size": 16, "optimizer": "adamw", "learning_rate": 3e-3,
         "warmup": 0.03, "weight_decay": 0.1, "clip_norm": 1.0,
@@ -79,7 +81,17 @@ class TextTask(Task):
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """Each text continued; `length`, `temperature` and `top_k` may be given."""
-        return [{"prompt": prompt, "text": self.write(model, prompt, **options)} for prompt in inputs]
+        return [{"prompt": prompt, **self.answers(model, [prompt], **options)[0]} for prompt in inputs]
+
+    def sample_from(self, given: Any, place: str) -> str:
+        """A text of characters that the model knows."""
+        text = text_of(given, place)
+        self.vocabulary.encode(text)
+        return text
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """Each text continued."""
+        return [{"text": self.write(model, prompt, **options)} for prompt in samples]
 
     @no_grad()
     def write(

@@ -87,3 +87,16 @@ def texts_of(given: str) -> list[str]:
     if given.endswith(".txt") and Path(given).is_file():
         return [line for line in read_text(given).splitlines() if line.strip()]
     return [given]
+
+
+def text_of(given: Any, place: str, longest: int = 100_000) -> str:
+    """The text itself, whatever it looks like. Raises DataError for what is no text, or a longer one.
+
+    >>> text_of("notes.txt", "the text")
+    'notes.txt'
+    """
+    if not isinstance(given, str):
+        raise DataError(f"{place} is a text, got {type(given).__name__}.")
+    if len(given) > longest:
+        raise DataError(f"{place} has {len(given):,} characters; at most {longest:,} are read.")
+    return given

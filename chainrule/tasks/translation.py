@@ -22,7 +22,7 @@ from chainrule.nn.functional import cross_entropy
 from chainrule.nn.module import Module
 from chainrule.tasks.settings import Settings
 from chainrule.tasks.task import Parts, Task
-from chainrule.tasks.tokens import END, START, TextRows, texts_of
+from chainrule.tasks.tokens import END, START, TextRows, text_of, texts_of
 from chainrule.tensor import Tensor
 
 DATES = "dates"
@@ -38,6 +38,7 @@ class TranslationTask(Task):
 
     kind = "translation"
     samples = "pairs of texts"
+    asks = "text"
     defaults: ClassVar[Mapping[str, Any]] = {
         "model": "rnn_translator", "tokens": "characters", "epochs": 5, "batch_size": 64, "optimizer": "adam",
         "learning_rate": 4e-3, "warmup": 0.05, "weight_decay": 0.0, "clip_norm": 1.0,
@@ -118,8 +119,18 @@ class TranslationTask(Task):
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The answer to each text, or to each line of a .txt file; `beams` may be given."""
         texts = [line for given in inputs for line in texts_of(given)]
-        answers = self.write(model, from_numpy(self.source.encode(texts)), int(options.get("beams", 1)))
-        return [{"source": text, "answer": answer} for text, answer in zip(texts, answers, strict=True)]
+        answers = self.answers(model, [self.sample_from(text, "the text") for text in texts], **options)
+        return [{"source": text, **answer} for text, answer in zip(texts, answers, strict=True)]
+
+    def sample_from(self, given: Any, place: str) -> np.ndarray:
+        """A text as tokens (L,)."""
+        row: np.ndarray = self.source.encode([text_of(given, place)])[0]
+        return row
+
+    def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
+        """What each text is answered with."""
+        written = self.write(model, from_numpy(np.stack(samples)), int(options.get("beams", 1)))
+        return [{"answer": text} for text in written]
 
     def write(self, model: Any, sources: Tensor, beams: int = 1) -> list[str]:
         """The answers to sources (N, L): the best token at each step, or the best of several beginnings."""

@@ -74,7 +74,24 @@ def read_csv(
     if decimal not in (".", ","):
         raise ValueError(f"a decimal mark is '.' or ',', got {decimal!r}.")
     chosen = Options(**options)
-    text = read_text(path, max_bytes)
+    return table_of(read_text(path, max_bytes), path, chosen, header, delimiter, decimal, missing_values, max_bytes)
+
+
+def table_of(
+    text: str,
+    path: FilePath,
+    chosen: Options,
+    header: bool = True,
+    delimiter: str = ",",
+    decimal: str = ".",
+    missing_values: Sequence[str] = MISSING,
+    max_bytes: int = MAX_TABLE_BYTES,
+) -> Table:
+    r"""`read_csv` of a text; `path` is what errors call it.
+
+    >>> table_of("a,b\n1,2\n", "the row", Options()).features
+    array([[1., 2.]], dtype=float32)
+    """
     names: list[str] = []
     columns: list[list[str]] = []
     lines: list[int] = []
