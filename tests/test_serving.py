@@ -10,7 +10,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -370,12 +369,29 @@ def test_wrong_input_gets_one_line(run: Path, capsys: Any, tmp_path: Path) -> No
     assert code == 2 and "cannot be served" in err and err.count("\n") == 1
 
 
-def test_importing_chainrule_imports_nothing_of_the_extras() -> None:
-    extras = "starlette uvicorn multipart onnx onnxruntime jax pandas pyarrow optuna tokenizers sympy gymnasium sklearn"
-    script = f"""
-import sys, chainrule
-from chainrule.cli.main import app
-found = set({extras.split()!r}) & {{name.partition(".")[0] for name in sys.modules}}
-assert not found, found
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_draws_asks_and_can_be_used_by_all(chromium: Any, port: int, scheme: Any) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    context = chromium.new_context(color_scheme=scheme, bypass_csp=True)  # for what axe brings
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"http://127.0.0.1:{port}/")
+    box = page.locator("canvas").bounding_box()
+    page.mouse.move(box["x"] + 90, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 190, box["y"] + 200)
+    page.mouse.up()
+    page.wait_for_selector("dl")
+    drawn = page.inner_text("#answer")
+    assert drawn.split()[0] == "class" and drawn.split()[1] in "0123456789"
+    page.get_by_label("choose an image").set_input_files(
+        {"name": "x.png", "mimeType": "image/png", "buffer": b"no image"}
+    )
+    page.wait_for_selector(".wrong")
+    assert "the image" in page.inner_text("#answer")
+    assert not axe.Axe().run(page).response["violations"]
+    assert all("422" in line for line in said), said  # what the browser says of the refused file
+    context.close()
