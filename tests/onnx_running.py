@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,10 +68,26 @@ def agree(
     """Export and compare, to `tolerance` times the largest number, for these inputs and for others; the bytes of the file."""
     model.eval()
     data = exported(model, inputs, **options)
-    running = session(data)
+    running, again = session(data), loaded(data)
     for each in (inputs, *others):
         compare(running, model, each, tolerance)
+        compare_loaded(again, model, each, tolerance)
     return data
+
+
+def loaded(data: bytes) -> chainrule.onnx.OnnxModel:
+    """The file read back."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(data)
+        return chainrule.onnx.load(path)
+
+
+def compare_loaded(again: nn.Module, model: nn.Module, inputs: tuple[Any, ...], tolerance: float) -> None:
+    """Ours, and what was read back."""
+    flat = [cr.tensor(array) for array in tensors(inputs)]
+    with cr.no_grad():
+        check_equal(tensors(again(*flat)), tensors(model(*inputs)), tolerance)
 
 
 def stir(model: nn.Module) -> nn.Module:

@@ -17,9 +17,11 @@ from chainrule.nn.module import Module
 from chainrule.onnx.asked import arguments_of
 from chainrule.onnx.errors import OnnxError
 from chainrule.onnx.exporting import graph_of
+from chainrule.onnx.loaded import OnnxModel
+from chainrule.onnx.reading import load
 from chainrule.onnx.writing import write
 
-__all__ = ["OnnxError", "TrainingMode", "export", "is_in_onnx_export"]
+__all__ = ["OnnxError", "OnnxModel", "TrainingMode", "export", "is_in_onnx_export", "load"]
 
 _exporting = False
 

@@ -295,6 +295,7 @@ class Lowering:
             self._equations(at, inner.first.start)
             if not self._whole(inner):
                 self.walk(inner)
+                self._named_as_leaf(inner.first)
             at = inner.first.stop
         self._equations(at, call.first.stop)
 
@@ -343,6 +344,12 @@ class Lowering:
         self.names.update((s, n) for s, n in given.items() if n is not None and isinstance(s, Symbol))
         self._named_as_layer(first.path.replace("/", "."), given)
         return True
+
+    def _named_as_leaf(self, call: Call) -> None:
+        """A layer that was taken by its parts, but has none that are layers: its last node has its name."""
+        outputs = [value.array for _, value in leaves(call.output, kind=Value)]
+        if isinstance(call.thing, Module) and self.nodes and not any(True for _ in call.thing.children()):
+            self._named_as_layer(call.path, {s: self.names.get(s) for s in outputs if isinstance(s, Symbol)})
 
     def _named_as_layer(self, path: str, given: dict[Any, Any]) -> None:
         """The node that makes a layer's result has the layer's own name."""
