@@ -84,6 +84,20 @@ def seeded() -> None:
     chainrule.manual_seed(int(os.environ.get("CHAINRULE_TEST_SEED", "0")))
 
 
+@pytest.fixture(autouse=True)
+def threads(request: pytest.FixtureRequest) -> None:
+    """On how many threads compiled programs run: CHAINRULE_TEST_THREADS, else one for tests that run beside others.
+
+    Several processes with a thread for each core wait for each other at every barrier. The compiler's own tests keep
+    all cores, so that programs on several threads are tried too.
+    """
+    from chainrule.backends.native.run import pool
+
+    given = os.environ.get("CHAINRULE_TEST_THREADS")
+    beside_others = "PYTEST_XDIST_WORKER" in os.environ and not request.path.name.startswith("test_compiler_")
+    pool._wanted = int(given) if given else 1 if beside_others else None
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser that pages are opened in: the Chromium of the machine, driven by Playwright."""

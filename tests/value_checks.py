@@ -348,6 +348,7 @@ row(
 
 #: What raises without a row, and why.
 WITHOUT_A_ROW = {
+    **{f"functions.floating_point.{name}": "any number will do" for name in ("_exponent", "_neighbour", "_scaled")},
     "functions.counting._fits_minlength": "says what a compiled step cannot do and an eager one can: its own test",
     "primitives.Check": "raises what the rules above raise",
     "primitives.Eigh": "NumPy's eigenvalues of what is not finite are NaN or an error, as the build of LAPACK has it",

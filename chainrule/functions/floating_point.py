@@ -88,7 +88,11 @@ def nextafter(input: Operand, other: Operand) -> Tensor:
     """
     x, y = promote(input, other)
     x, y = broadcast(_need_floating(x, "nextafter").detach(), y.detach())
-    return by_numpy(np.nextafter, x, y, forms=[(x.value.array.shape, x.value.array.dtype)])[0]
+    return by_numpy(_neighbour, x, y, forms=[(x.value.array.shape, x.value.array.dtype)])[0]
+
+
+def _neighbour(x: Array, towards: Array) -> Array:
+    return np.nextafter(x, towards)
 
 
 def _need_floating(x: Tensor, name: str) -> Tensor:
