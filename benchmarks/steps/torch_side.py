@@ -1,4 +1,4 @@
-"""The seven workloads in PyTorch, with our models' names, so that our weights load."""
+"""The workloads in PyTorch, with our models' names, so that our weights load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.steps.workloads import RATE, cross_entropy, mobile
+from benchmarks.steps.networks import language_model, mobile, recurrent, vision_transformer
+from benchmarks.steps.workloads import RATE, cross_entropy
 from chainrule.backends.native.run.processor import usable_cores
 
 
@@ -155,6 +156,8 @@ def model_of(name: str, weights: dict[str, Any]) -> nn.Module:
             nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
         ),
         "lenet": LeNet5, "resnet18": ResNet18, "unet": UNet, "lstm": Recurrent, "mobilenet": lambda: mobile(nn),
+        "gru": lambda: recurrent(nn, "GRU"), "vit": lambda: vision_transformer(nn, F),
+        "gpt2": lambda: language_model(nn, F),
     }  # fmt: skip
     model = plain[name]()
     model.load_state_dict({key: torch.tensor(array) for key, array in weights.items()})

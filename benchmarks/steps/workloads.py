@@ -1,4 +1,4 @@
-"""The seven workloads: their batches, their chainrule models, and how many operations a step cannot do without."""
+"""The workloads: their batches, their chainrule models, and how many operations a step cannot do without."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import chainrule
+from benchmarks.steps.networks import language_model, mobile, recurrent, vision_transformer
 from chainrule import models, nn
 from chainrule.nn import functional as F
 
@@ -46,22 +47,6 @@ class Recurrent(nn.Module):
 def mlp() -> Any:
     """784-512-512-10 with ReLU."""
     return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
-
-
-def mobile(layers: Any) -> Any:
-    """A stem and three inverted blocks as in MobileNetV2, without the sums; `layers` is `nn` of a framework."""
-
-    def normalised(*settings: Any, active: bool = True, **more: Any) -> list[Any]:
-        convolution = layers.Conv2d(*settings, bias=False, **more)
-        return [convolution, layers.BatchNorm2d(settings[1]), *[layers.ReLU6()] * active]
-
-    parts = normalised(3, 32, 3, padding=1)
-    for before, after, stride in [(32, 32, 1), (32, 48, 2), (48, 48, 1)]:
-        wide = 6 * before
-        parts += normalised(before, wide, 1)
-        parts += normalised(wide, wide, 3, stride=stride, padding=1, groups=wide)
-        parts += normalised(wide, after, 1, active=False)
-    return layers.Sequential(*parts, layers.AdaptiveAvgPool2d(1), layers.Flatten(), layers.Linear(48, 10))
 
 
 def images(n: int, channels: int, size: int, classes: int, pixels: bool = False) -> Any:
@@ -140,6 +125,17 @@ def _transformer_operations() -> float:
     return 4 * block + product(rows, width, 65)
 
 
+def _words(random: np.random.Generator) -> tuple[Any, Any]:
+    tokens = random.integers(0, 50257, (4, 65))
+    return tokens[:, :-1], tokens[:, 1:].copy()
+
+
+def _blocks(count: int, n: int, length: int, width: int, causal: bool) -> float:
+    """Blocks of a Transformer; of causal attention half is left out."""
+    scores = 6 * 2 * 2.0 * n * length * length * width / (2 if causal else 1)
+    return count * (product(n * length, width, 12 * width) + scores)
+
+
 WORKLOADS: dict[str, Workload] = {
     "mlp": Workload(
         "MLP 784-512-512-10, batch 128", _mlp_batch, mlp,
@@ -170,7 +166,22 @@ WORKLOADS: dict[str, Workload] = {
         "LSTM 64→256, T 64, batch 32, softmax over 65", _sequences, Recurrent,
         product(2048, 64, 1024, first=True) + product(2048, 256, 1024) + product(2048, 256, 65),
     ),
+    "gru": Workload(
+        "GRU 64→256, T 64, batch 32, softmax over 65", _sequences, lambda: recurrent(nn, "GRU"),
+        product(2048, 64, 768, first=True) + product(2048, 256, 768) + product(2048, 256, 65),
+    ),
+    "vit": Workload(
+        "ViT, patches of 4×4, d 192, 6 layers, 32×32, batch 32", images(32, 3, 32, 10),
+        lambda: vision_transformer(nn, F),
+        product(2048, 48, 192, first=True) + _blocks(6, 32, 64, 192, False) + product(32, 192, 10),
+    ),
+    "gpt2": Workload(
+        "GPT-2's size (124 million), T 64, batch 4", _words, lambda: language_model(nn, F),
+        _blocks(12, 4, 64, 768, True) + product(256, 768, 50257),
+    ),
 }  # fmt: skip
+#: Those that take gigabytes in each framework: measured only where they are named.
+LARGE = frozenset({"gpt2"})
 
 
 def cross_entropy(scores: Any, labels: Any, chain: Any = F) -> Any:
