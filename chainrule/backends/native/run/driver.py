@@ -6,8 +6,8 @@ that what one kernel wrote is in the cache of the thread that reads it next; who
 others' shares. Which thread does a part never changes what the part computes.
 
 A thread that waits looks again and again, which is quickest where the others have a core each; then it sleeps. Beside
-other processes looking is wrong: whoever is waited for may need just that core. So once looking has been in vain, the
-threads *doubt*: for some waits they soon sleep, and then look for long once more.
+other processes looking is wrong: whoever is waited for may need just that core. So where looking has been in vain some
+times in a row, the threads *doubt*: for some waits they soon sleep, and then look for long once more.
 
 The *pool* is a block of words that all threads see; `FIELDS` says what is where. Words that are written often have a
 cache line of their own.
@@ -37,8 +37,9 @@ _COUNTS = ("threads", "count", "scratch_bytes", "bases_count", "profile_words")
 
 #: How often a waiting thread looks again before it sleeps: at a barrier, between jobs, and in doubt.
 BARRIER_SPINS, JOB_SPINS, FEW_SPINS = 4000, 12000, 50
-#: So many waits long threads doubt, once looking has been in vain.
-DOUBT = 64
+#: So often in a row looking must be in vain before threads doubt, and for so many waits they do. (A wait alone says
+#: little: the others may have much to do.)
+TRUST, DOUBT = 8, 64
 
 
 def _pause(code: Code) -> None:
@@ -154,12 +155,15 @@ def _barrier() -> Code:
     hopeful = code.op(f"icmp eq i64 {doubt}, 0")
     spins = code.op(f"select i1 {hopeful}, i64 {BARRIER_SPINS}, i64 {FEW_SPINS}")
     slept = code.op(f"call i1 @await(ptr {turn}, i32 {old}, i64 {spins}, ptr {sleepers})")
-    in_vain = code.op(f"and i1 {hopeful}, {slept}")
-    with code.when(code.op(f"or i1 {in_vain}, {code.op(f'xor i1 {hopeful}, true')}")):
-        left = code.op(f"select i1 {hopeful}, i64 {DOUBT}, i64 {code.whole('sub', doubt, 1)}")
-        code.do(f"store atomic i64 {left}, ptr {_field(code, 'doubt')} monotonic, align 8")
-    with code.when(in_vain):
-        code.op(f"atomicrmw add ptr {_field(code, 'in_vain')}, i64 1 monotonic")
+    before = code.op(f"load atomic i64, ptr {_field(code, 'in_vain')} monotonic, align 8")
+    in_a_row = code.op(f"select i1 {slept}, i64 {code.whole('add', before, 1)}, i64 0")
+    lost = code.op(f"icmp sge i64 {in_a_row}, {TRUST}")
+    again = code.op(f"select i1 {lost}, i64 {DOUBT}, i64 0")
+    left = code.op(f"select i1 {hopeful}, i64 {again}, i64 {code.whole('sub', doubt, 1)}")
+    in_vain = code.op(f"select i1 {hopeful}, i64 {in_a_row}, i64 {before}")
+    for name, old, new in ("doubt", doubt, left), ("in_vain", before, in_vain):
+        with code.when(code.op(f"icmp ne i64 {old}, {new}")):
+            code.do(f"store atomic i64 {new}, ptr {_field(code, name)} monotonic, align 8")
     code.jump(done)
     code.start(done)
     code.do("ret void")
