@@ -36,6 +36,7 @@ BARS = {
     "dqn-cartpole": AgentBar("dqn", "cartpole", 475),
     "a2c-cartpole": AgentBar("a2c", "cartpole", 475),
     "ppo-cartpole": AgentBar("ppo", "cartpole", 475),
+    "ppo-acrobot": AgentBar("ppo", "acrobot", -90),
     "sac-pendulum": AgentBar("sac", "pendulum", -170),
 }
 
