@@ -145,6 +145,36 @@ def test_it_is_drawn_shown_live_and_stands_in_the_report(tmp_path: Path) -> None
     assert '<a href="#flow-1">1</a>, 9)' in page and '<tr id="flow-1">' in page and 'href="#flow-9"' not in page
 
 
+class Functional(nn.Module):
+    """Activations as functions, one of them twice, within a module of several layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 6), nn.Linear(6, 6)
+        with chainrule.no_grad():
+            self.first.bias[:2] = -100.0
+            self.second.weight.zero_()
+            self.second.bias.copy_(chainrule.tensor([-1.0, 9.0, -1.0, 9.0, -1.0, 9.0]))
+
+    def forward(self, x):
+        x = nn.functional.relu(self.first(x))
+        return chainrule.tanh(nn.functional.relu(self.second(x)))
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_activations_that_are_functions_are_seen(compile: bool) -> None:
+    chainrule.manual_seed(3)
+    model, flow = nn.Sequential(Functional(), nn.Linear(6, 1)), GradientFlow(every=1)
+    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.0), callbacks=[flow], compile=compile)
+    x = chainrule.randn(16, 3)
+    trainer.fit([(x, chainrule.zeros(16, 1))])
+    (look,) = flow.looks
+    hidden = nn.functional.relu(model[0].first(x)).detach().array
+    assert look["0"]["dead"] == pytest.approx((hidden.max(0) <= 0).mean()) and look["0"]["dead"] >= 2 / 6
+    assert look["0 (2)"]["dead"] == pytest.approx(0.5)
+    assert (look["0"].get("saturated"), look["0 (2)"].get("saturated")) in ((0.5, None), (None, 0.5))
+
+
 def test_findings_link_to_their_node_in_the_graph() -> None:
     """Also where it would be folded: what is around a layer that is named stays open."""
     parts = [nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh()) for _ in range(12)]

@@ -12,12 +12,21 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
+from chainrule.functions.activation import relu, sigmoid
 from chainrule.nn.module import Module
+from chainrule.primitives.elementwise import Tanh
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Value
+from chainrule.tape import Record
 from chainrule.tensor import Tensor, tensors_in
 from chainrule.train.doctor.look import RANGES
 
 #: What the functions below read counts when they are compiled, as in a user's code.
 __observed__ = True
+
+#: Activations whose units can be off, as modules and as what functions are recorded as.
+ACTIVATIONS = nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Tanh
+_FUNCTIONS = relu, sigmoid, Tanh
 
 #: For each path what was measured there, by name; single numbers.
 Inside = dict[str, dict[str, Tensor]]
@@ -29,6 +38,7 @@ class LayerOutputs:
     def __init__(self) -> None:
         self.layers: list[tuple[str, Module, Tensor]] = []
         self.gradients: dict[int, Tensor] = {}
+        self.functions: list[tuple[str, Any, Tensor]] = []
 
     def note(self, path: str, module: Module, output: Any) -> None:
         """A layer has run. Of several results the first floating-point tensor counts."""
@@ -44,6 +54,21 @@ class LayerOutputs:
         if first.requires_grad:
             first.register_hook(keep)
 
+    def note_functions(self, loss: Tensor) -> None:
+        """The activations that modules call as functions (`functional.relu`), off the tape behind the loss.
+
+        To be called before the backward pass, which frees the tape.
+        """
+        modules = {path for path, module, _ in self.layers if isinstance(module, ACTIVATIONS)}
+        for record in _records_behind(loss):
+            path, _, block = record.path.partition("/")
+            saved = record.saved
+            if record.operation not in _FUNCTIONS or block or path in modules or saved is None:
+                continue
+            kept: Any = saved if type(saved) is dict else saved.unpacked()
+            output = kept["output"][0] if type(kept["output"]) in (list, tuple) else kept["output"]
+            self.functions.append((path, record.operation, Primitive.make_tensor(Value(output))))
+
     def numbers(self) -> Inside:
         """For each layer "variance" and "gradient variance"; of activations "dead" or "saturated", a share."""
         found: Inside = {}
@@ -52,12 +77,14 @@ class LayerOutputs:
                 row = found[path] = {"variance": _variance(output)}
                 if place in self.gradients:
                     row["gradient variance"] = _variance(self.gradients[place])
-                if isinstance(module, nn.ReLU | nn.ReLU6):
-                    row["dead"] = _share_of_dead(output)
-                elif isinstance(module, nn.Sigmoid):
-                    row["saturated"] = _share((output - 0.5).abs() > 1 / (1 + math.exp(-RANGES["sigmoid"])) - 0.5)
-                elif isinstance(module, nn.Tanh):
-                    row["saturated"] = _share(output.abs() > math.tanh(RANGES["tanh"]))
+                if isinstance(module, ACTIVATIONS):
+                    row.update(_off(type(module), output))
+            for path, function, output in self.functions:
+                numbers = _off(function, output)
+                if path in found and not set(numbers) & set(found[path]):
+                    found[path].update(numbers)
+                else:
+                    found[_free(path, list(found))] = {"variance": _variance(output), **numbers}
         return found
 
 
@@ -102,6 +129,28 @@ def as_numbers(inside: Inside | None) -> dict[str, dict[str, float]] | None:
     if inside is None:
         return None
     return {path: {name: value.item() for name, value in row.items()} for path, row in inside.items()}
+
+
+def _records_behind(loss: Tensor) -> list[Record]:
+    """The operations that the loss was computed by, the earliest first."""
+    last = loss.value.source[0] if loss.value.source is not None else None
+    seen, waiting = {last}, [last]
+    while waiting:
+        node = waiting.pop()
+        for source in node.sources if isinstance(node, Record) else ():
+            if source is not None and source[0] not in seen:
+                seen.add(source[0])
+                waiting.append(source[0])
+    return sorted((node for node in seen if isinstance(node, Record)), key=lambda record: record.order)
+
+
+def _off(activation: Any, output: Tensor) -> dict[str, Tensor]:
+    """The share of an activation's units that are "dead", or of its entries that are "saturated"."""
+    if activation in (nn.Sigmoid, sigmoid):
+        return {"saturated": _share((output - 0.5).abs() > 1 / (1 + math.exp(-RANGES["sigmoid"])) - 0.5)}
+    if activation in (nn.Tanh, Tanh):
+        return {"saturated": _share(output.abs() > math.tanh(RANGES["tanh"]))}
+    return {"dead": _share_of_dead(output)}
 
 
 def _variance(x: Tensor) -> Tensor:

@@ -294,6 +294,8 @@ class Trainer:
         with layer_outputs(self.model, inside) as layers:
             output = self._forward(inputs if self.transform is None else self.transform(inputs))
         loss = self.loss(output, targets)
+        if inside:
+            layers.note_functions(loss)
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
         if not inside:
             return loss, output, self._take_step(loss) if last else None, None

@@ -22,14 +22,15 @@ class GradientFlow(Callback):
     """Measures layers and parameters every `every` steps, within the step of the optimiser.
 
     Of each parameter: the norms of gradient, weight and update, and update/weight, which is about 10⁻³ where learning
-    goes well. Of each layer: the variance of its output and of the gradient that comes back to it. Of nn.ReLU: the
-    share of units that are above zero for no sample of the batch (dead); of nn.Sigmoid and nn.Tanh: the share of
-    entries beyond ±3.5 and ±2 at the input, where the slope is nearly gone (saturated).
+    goes well. Of each layer: the variance of its output and of the gradient that comes back to it. Of ReLU: the
+    share of units that are above zero for no sample of the batch (dead); of sigmoid and tanh: the share of entries
+    beyond ±3.5 and ±2 at the input, where the slope is nearly gone (saturated). What a module's forward calls as a
+    function (`functional.relu`) stands in the row of that module.
 
     It is shown live by `ProgressBar(beside=[flow])`, as pictures by `draw`, and in a run's report with `chainrule train
     --gradient-flow 20`. Training computes the same with it and without; a compiled step that is looked at is another
-    program, so results may differ in the last bit. Activations are seen as modules only, and nothing is measured of
-    optimisers that compute the loss themselves.
+    program, so results may differ in the last bit. Nothing is measured of optimisers that
+    compute the loss themselves.
 
     Args:
         every: how many steps lie between two looks; the first step is looked at.
