@@ -62,10 +62,10 @@ class LayerOutputs:
         modules = {path for path, module, _ in self.layers if isinstance(module, ACTIVATIONS)}
         for record in _records_behind(loss):
             path, _, block = record.path.partition("/")
-            saved = record.saved
+            saved: Any = record.saved
             if record.operation not in _FUNCTIONS or block or path in modules or saved is None:
                 continue
-            kept: Any = saved if type(saved) is dict else saved.unpacked()
+            kept = saved if type(saved) is dict else saved.unpacked()
             output = kept["output"][0] if type(kept["output"]) in (list, tuple) else kept["output"]
             self.functions.append((path, record.operation, Primitive.make_tensor(Value(output))))
 
