@@ -457,6 +457,21 @@ def test_the_text_of_a_large_computation_shows_modules() -> None:
     assert "0–29 ×30 Sequential" in found.text()
 
 
+def test_what_failed_stands_in_its_module() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(5, 2)))
+    data = chainrule.explain(model, chainrule.ones(1, 2)).data()
+    failed = data["nodes"][-1]
+    assert failed["failed"] and failed["path"] == "1.1"
+    assert next(g["name"] for g in data["groups"] if g["id"] == failed["group"]) == "1.1"
+
+
+def test_a_drawing_brings_its_ground() -> None:
+    """A light page may be shown where the system is dark, and the other way round."""
+    drawing = ElementTree.fromstring(chainrule.explain(lambda x: x * x, 3.0).svg())
+    ground = [e for e in drawing if e.get("class") == "ground"]
+    assert len(ground) == 1 and list(drawing).index(ground[0]) < 4
+
+
 def test_the_text_of_a_failure_says_what_came() -> None:
     text = chainrule.explain(nn.Linear(3, 2), chainrule.ones(2, 4)).text()
     assert "✗ linear" in text and "came      float32 [2, 4]" in text and "expects (…, 3)" in text

@@ -77,7 +77,8 @@ class Explanation:
         self.failure = failure
         self.symbols = self._in_order(symbols)
         self.ids = {symbol: f"v{i}" for i, symbol in enumerate(self.symbols)}
-        self.groups = Groups(self.equations, classes or {}, block_ends or {})
+        failed = None if failure is None else failure.path
+        self.groups = Groups(self.equations, classes or {}, block_ends or {}, failed)
         self.kernels: list[dict[str, Any]] = []
         self.kernel_of: dict[int, str] = {}
         self.profile: Profile | None = None

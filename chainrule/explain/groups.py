@@ -34,7 +34,9 @@ class Group:
 class Groups:
     """The tree of groups over the equations."""
 
-    def __init__(self, equations: Sequence[Equation], classes: Mapping[str, str], ends: Ends) -> None:
+    def __init__(
+        self, equations: Sequence[Equation], classes: Mapping[str, str], ends: Ends, failed: str | None = None
+    ) -> None:
         self._equations, self._classes, self._ends = equations, classes, ends
         self._modules: dict[tuple[Phase | None, str], Group] = {}
         self._uses: dict[BlockUse, Group] = {}
@@ -45,6 +47,8 @@ class Groups:
             self._of.append(group)
             if group is not None:
                 group.numbers.append(number)
+        if failed is not None:  # what failed stands in its module, whether anything worked there or not
+            self._module(failed.partition("/")[0], None)
         self._fold_repeats()
         for i, group in enumerate(self._all):
             group.id = f"g{i}"

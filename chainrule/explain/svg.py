@@ -33,9 +33,9 @@ _EVEN = ("+", "×", "max", "min")
 
 _STYLE = """
 .explained { font: 12px system-ui, sans-serif; --ink: #1f2328; --box: #f6f8fa; --edge: #6e7781; --forward: #116329;
-  --back: #b3261e; --unit: #eef4ff; }
+  --back: #b3261e; --unit: #eef4ff; --ground: #ffffff; }
 @media (prefers-color-scheme: dark) { .explained { --ink: #e6edf3; --box: #22272e; --edge: #8b949e; --forward: #7ee787;
-  --back: #ff9d94; --unit: #1c2a41; } }
+  --back: #ff9d94; --unit: #1c2a41; --ground: #14171b; } }
 .explained text { fill: var(--ink); }
 .explained rect { fill: var(--box); stroke: var(--edge); }
 .explained .whole rect { fill: var(--unit); }
@@ -44,6 +44,7 @@ _STYLE = """
 .explained [data-marked] rect { stroke: var(--back); stroke-width: 2; }
 .explained :target rect { stroke-width: 4; }
 .explained path { fill: none; stroke: var(--edge); }
+.explained > .ground { fill: var(--ground); stroke: none; }
 .explained marker path { fill: var(--edge); stroke: none; }
 .explained .forward { fill: var(--forward); }
 .explained .back { fill: var(--back); }
@@ -252,6 +253,8 @@ class _Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" class="explained" role="img" width="{width:.0f}" '
             f'height="{height:.0f}" viewBox="{-MARGIN} {-MARGIN} {width:.0f} {height:.0f}">',
             f"<title>{escape(str(self.data['title']))}</title><style>{_STYLE}</style>",
+            # A page may be light where the system is dark: what is to be read stands on a ground of its own.
+            f'<path class="ground" d="M{-MARGIN} {-MARGIN}h{width:.0f}v{height:.0f}h{-width:.0f}z"/>',
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
             '<path d="M0 0L8 4L0 8z"/></marker></defs>',
         ]

@@ -25,8 +25,10 @@ def timeline_of(profile: Profile) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="timeline" role="img" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}"><title>Kernels and threads of one run, {end * 1e6:.0f} µs</title>'
         "<style>.timeline{font:12px system-ui,sans-serif}.timeline text{fill:#1f2328}.timeline .in{fill:#fff}"
-        ".timeline path{stroke:#8c959f}"
-        "@media(prefers-color-scheme:dark){.timeline text{fill:#e6edf3}.timeline .in{fill:#fff}}</style>"
+        ".timeline path{stroke:#8c959f}.timeline .ground{fill:#fff}"
+        "@media(prefers-color-scheme:dark){.timeline text{fill:#e6edf3}.timeline .in{fill:#fff}"
+        ".timeline .ground{fill:#14171b}}</style>"
+        f'<rect class="ground" width="{WIDTH}" height="{height}"/>'
     ]
     for lane, thread in enumerate(threads):
         parts.append(f'<text x="4" y="{TOP + LANE * lane + 19}">thread {thread}</text>')

@@ -127,7 +127,7 @@ function drawBackwards(path, points) {
 function outlineOf(box, colour) {
   const chosen = same(state.chosen, box), hovered = same(state.hovered, box);
   context.lineWidth = chosen ? Math.max(2.2, 2 / state.scale) : Math.max(1, 0.5 / state.scale);
-  context.strokeStyle = chosen || hovered ? palette.chosen : colour;
+  context.strokeStyle = colour !== palette.wrong && (chosen || hovered) ? palette.chosen : colour;
   context.stroke();
 }
 

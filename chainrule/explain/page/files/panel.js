@@ -26,7 +26,7 @@ function overview() {
   const parts = [make("h2", {}, title), facts];
   const failed = nodes.findIndex(node => node.failed);
   if (failed >= 0) parts.push(failure(nodes[failed].failed), jump("To the operation that failed", { kind: "node", place: failed }));
-  if (outputs.length) parts.push(heading("Results"), ...outputs.map(place => valueSection(place)));
+  if (outputs.length) parts.push(heading("Results"), ...outputs.map((place, i) => valueSection(place, outputs.length > 1 ? `result ${i + 1}` : "result")));
   const named = values.map((_, place) => place).filter(place => values[place].kind === "input");
   if (named.length) parts.push(heading("Inputs"), ...named.map(place => valueSection(place)));
   if (kernels.length) parts.push(heading("Kernels"), kernelTable());
@@ -73,7 +73,7 @@ function failure({ message, came, expected }) {
 function formulaOf(node) {
   const holder = make("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "formula" });
   holder.innerHTML = formulas[node.formula] ?? "";
-  return holder.firstChild ? holder : null;
+  return holder.firstChild?.hasChildNodes() ? holder : null;
 }
 
 const MATH = "http://www.w3.org/1998/Math/MathML";
@@ -201,10 +201,10 @@ function partsOf(node, contribution, position) {
 
 // ------------------------------------------------------------------------------------- values and groups
 
-function valueSection(place) {
+function valueSection(place, label) {
   const value = values[place], node = maker.get(place);
   const section = make("div", { class: "value", "data-value": place });
-  const head = make("header", {}, make("b", {}, value.name ?? (node === undefined ? value.kind : nodes[node].operation)),
+  const head = make("header", {}, make("b", {}, label ?? value.name ?? (node === undefined ? value.kind : nodes[node].operation)),
     make("span", { class: "kind" }, `${shapeText(value)} ${value.type}`));
   if (state.chosen?.kind !== "value" || state.chosen.place !== place) {
     const target = node === undefined ? { kind: "value", place } : { kind: "node", place: node };
