@@ -149,6 +149,12 @@ def test_answers_in_containers_arguments_and_views() -> None:
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+def test_what_was_compiled_leaves_as_what_it_was_made_of() -> None:
+    model, x = nn.Linear(3, 2), chainrule.randn(4, 3)
+    for made in (chainrule.compile(model), chainrule.compile(lambda t: model(t))):
+        np.testing.assert_allclose(read(written(made, x))(x).numpy(), model(x).detach().numpy(), atol=1e-6)
+
+
 def test_what_has_another_form_is_refused_with_what_was_expected() -> None:
     program = read(written(nn.Linear(3, 2), chainrule.zeros(2, 3), dynamic=True))
     with pytest.raises(ShapeError, match=r"\[batch,3\], got \[2, 4\]"):
