@@ -61,6 +61,15 @@ def test_networks_predict_what_they_predicted_at_any_batch_size(name: str, backe
         np.testing.assert_allclose(have.numpy(), want.numpy(), rtol=1e-5, atol=1e-5)
 
 
+def test_xla_runs_them_too() -> None:
+    pytest.importorskip("jax")
+    model = create("mlp", sizes=[5, 8, 3])
+    program = read(written(model, chainrule.zeros(2, 5), dynamic=True), backend="xla")
+    for batch in (3, 2):
+        x = chainrule.randn(batch, 5)
+        np.testing.assert_allclose(program(x).numpy(), model(x).detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_tokens_of_any_number_and_length() -> None:
     model = create("decoder", vocabulary=11, context=12, width=16, layers=1, heads=2)
     program = read(written(model, chainrule.zeros(2, 6, dtype="int64"), dynamic={0: "batch", 1: "length"}))

@@ -39,7 +39,7 @@ class PortableProgram:
     Attributes:
         sizes: the names of the sizes that may change, with those of the example.
         about: what the file says of itself besides.
-        backend: "native" or "numpy".
+        backend: the name of what runs it, such as "native" or "numpy".
 
     >>> import chainrule
     >>> program = chainrule.export_program(chainrule.nn.Flatten(), chainrule.zeros(2, 3, 4), dynamic=True)
@@ -251,7 +251,8 @@ def load_program(file: File, *, backend: str = "native", code: bool = False) -> 
 
     Args:
         file: a path, or a file opened for reading in binary mode.
-        backend: "native" compiles it for this processor; "numpy" runs it operation by operation and needs no LLVM.
+        backend: "native" compiles it for this processor; "numpy" runs it operation by operation and needs no LLVM; "xla"
+            hands it to XLA (extra `xla`).
         code: use the machine code that lies beside the file, where it was made for this processor's features from the
             same text; what does not fit is compiled. Machine code is executed: say True for files of your own only.
 
