@@ -251,8 +251,8 @@ def load_program(file: File, *, backend: str = "native", code: bool = False) -> 
 
     Args:
         file: a path, or a file opened for reading in binary mode.
-        backend: "native" compiles it for this processor; "numpy" runs it operation by operation and needs no LLVM; "xla"
-            hands it to XLA (extra `xla`).
+        backend: "native" compiles it for this processor; "numpy" runs it operation by operation and needs no LLVM;
+            "xla" hands it to XLA (extra `xla`).
         code: use the machine code that lies beside the file, where it was made for this processor's features from the
             same text; what does not fit is compiled. Machine code is executed: say True for files of your own only.
 
