@@ -24,7 +24,9 @@ from chainrule.version import __version__
 
 KIND, VERSION = "chainrule program", 1
 #: What is raised on the way from data to a program where the data describe none.
-_NO_PROGRAM = (ChainruleError, LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
+_NO_PROGRAM = (
+    ChainruleError, LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, StopIteration,
+)  # fmt: skip
 #: Programs for so many different sizes are kept ready.
 KEPT = 16
 
@@ -74,7 +76,12 @@ class PortableProgram:
         with self._lock:
             runnable = self._runnable(sizes)
             given = [arrays[number] for number, name in self._data["slots"] if not name]
-            return runnable.run(given)
+            try:
+                return runnable.run(given)
+            except ChainruleError:
+                raise
+            except _NO_PROGRAM as error:  # settings of a right form that no operation can have
+                raise CheckpointError(f"the program cannot be run: {error}") from error
 
     def runnable(self) -> Runnable:
         """The program at the sizes of the example, as the backend made it, with the weights in its homes."""
@@ -135,6 +142,7 @@ class PortableProgram:
             program = Program(graph, slots, [Slot("result", i) for i in range(len(graph.outputs))])
             graph.check()
             self._check_forms(program, {**self.sizes, **(sizes or {})})
+            self._answer(data["answer"], [np.zeros(0)] * len(graph.outputs))  # an error where it names no result
         except CheckpointError:
             raise
         except _NO_PROGRAM as error:
