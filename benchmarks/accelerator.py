@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="how many losses are compared")
     parser.add_argument("--rounds", type=int, default=10, help="how often each step is timed; 0: not at all")
     options = parser.parse_args()
+    console = Console(width=110)
     table = Table(
         "step", "largest difference", "first, s", "first of JAX, s", "ms", "ms, JAX", "JAX / ours", "ms, PyTorch"
     )
@@ -105,7 +106,7 @@ def main() -> None:
             ]
             row += [f"{times['PyTorch']:.2f}"] if other is not None else []
         table.add_row(*row)
-    console = Console(width=110)
+        console.print(", ".join(row))
     device = jax.devices()[0]
     console.print(f"On {device.device_kind} ({device.platform}), JAX {jax.__version__}, {len(jax.devices())} device(s)")
     console.print(table)
