@@ -17,6 +17,7 @@ import chainrule as cr
 from chainrule import models, nn
 from chainrule.errors import DataError
 from chainrule.onnx import load
+from chainrule.onnx.operators import OPERATORS
 from tests.onnx_running import check_equal, exported, loaded, session, tensors
 
 
@@ -280,3 +281,10 @@ def test_files_that_pytorch_wrote(kind: str) -> None:
         for given in (x, torch.cat([x, x, x])):
             found = again(cr.tensor(given.numpy())).detach().numpy()
             np.testing.assert_allclose(found, net(given).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_page_lists_the_operators_that_are_read() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8")
+    read = page.split("## Operators that are read")[1].split("A setting that")[0].split(":")[1]
+    listed = {name.strip(" .\n") for name in read.split(",")}
+    assert listed == (set(OPERATORS) - {"Given"}) | {"Constant"}
