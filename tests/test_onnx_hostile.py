@@ -233,6 +233,14 @@ def _ints(name: str, numbers: list[int]) -> Any:
         [helper.make_node("Cast", ["x"], ["y"], to=12345)],
         [helper.make_node("Transpose", ["x"], ["y"], perm=[3, 1])],
         [helper.make_node("Softmax", ["x"], ["y"], axis=5)],
+        [helper.make_node("Dropout", ["x"], ["z", "mask"]), helper.make_node("Not", ["mask"], ["y"])],
+        [
+            helper.make_node("Constant", [], ["r"], value_float=0.5),
+            helper.make_node("Constant", [], ["t"], value=onnx.numpy_helper.from_array(np.array(True), "t")),
+            helper.make_node("Constant", [], ["u"], value_int=1),
+            helper.make_node("Dropout", ["x", "r", "t"], ["z"]),
+            helper.make_node("Identity", ["z"], ["y"]),
+        ],
     ],
     ids=lambda nodes: nodes[-1].op_type if nodes[-1].op_type != "Cast" else f"Cast{len(nodes)}",
 )

@@ -23,9 +23,17 @@ class Nodes:
         """The results for these inputs; `outer` has what is known from outside by name."""
         known = {**outer, **dict(zip(self.inputs, given, strict=True))}
         for step in self.steps:
-            results = _result(step, [known[name] if name else None for name in step.inputs], known)
+            values = [_known(known, name, step) if name else None for name in step.inputs]
+            results = _result(step, values, known)
             known.update(zip(step.outputs, results, strict=False))
-        return [as_tensor(known[name]) for name in self.outputs]
+        return [as_tensor(_known(known, name, "the model")) for name in self.outputs]
+
+
+def _known(known: dict[str, Any], name: str, who: Any) -> Any:
+    """A value by its name; a further result of a node, such as a mask, may be one that is not computed."""
+    if name not in known:
+        raise DataError(f"{who}: {name!r} is a further result of its node, which is not read.")
+    return known[name]
 
 
 def _result(step: Step, values: list[Any], known: dict[str, Any]) -> Sequence[Any]:

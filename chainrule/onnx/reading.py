@@ -29,7 +29,7 @@ LARGEST = 2**31
 _NUMBER_INPUTS = {
     "Reshape": (1,), "Expand": (1,), "Slice": (1, 2, 3, 4), "Squeeze": (1,), "Unsqueeze": (1,), "Split": (1,),
     "Tile": (1,), "Pad": (1, 2, 3), "ConstantOfShape": (0,), "Range": (0, 1, 2), "TopK": (1,), "CumSum": (1,),
-    "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1,), "Trilu": (1,),
+    "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1,), "Trilu": (1,), "Dropout": (1, 2),
     **dict.fromkeys(
         ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare",
          "ReduceLogSum", "ReduceLogSumExp"), (1,)),

@@ -37,7 +37,9 @@ def plain(node: Running) -> Tensor:
 
 @operator("Identity", "Dropout")
 def identity(node: Running) -> Tensor:
-    """The input."""
+    """The input. A dropout that is told to drop is refused."""
+    if node.kind == "Dropout" and node.has(2) and node.numbers(2).any():
+        raise node.refuse("dropout in training mode is not read.")
     return node.tensor(0)
 
 

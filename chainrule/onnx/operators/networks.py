@@ -253,6 +253,8 @@ def resize(node: Running) -> Tensor:
     if scales is None and node.has(1 if old else 2) and np.size(node.numbers(1 if old else 2)):
         scales = [float(s) for s in node.numbers(1 if old else 2)]
     sizes = node.whole(3) if not old and node.has(3) and scales is None else None
+    if node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise node.refuse("keep_aspect_ratio_policy is not read.")
     if node.attribute("antialias", 0) or node.attribute("axes") or node.attribute("exclude_outside", 0):
         raise node.refuse("antialias, axes and exclude_outside are not read.")
     if sizes is None and scales is None:

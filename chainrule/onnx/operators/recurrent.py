@@ -50,6 +50,8 @@ def _check(node: Running) -> None:
         raise node.refuse("layout, clip and input_forget are not read.")
     if node.has(4) or (node.kind == "LSTM" and node.has(7)):
         raise node.refuse("lengths of sequences and peepholes are not read.")
+    if node.attribute("activation_alpha") or node.attribute("activation_beta"):
+        raise node.refuse("numbers of activations are not read.")
     usual, given = _USUAL.get(node.kind), node.attribute("activations")
     if usual is not None and given and any(name != usual[i % len(usual)] for i, name in enumerate(given)):
         raise node.refuse(f"its activations are read as {', '.join(usual)}, the file has {', '.join(given)}.")
