@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from io import BytesIO
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -135,6 +136,23 @@ def test_a_notebook_shows_an_explanation_once_and_loads_nothing() -> None:
     page = read(bundle["text/html"])
     assert page.elements[0] == "iframe" and "svg" in found._repr_svg_() and not page.outside
     assert set(found._repr_mimebundle_(include=["text/plain"])) == {"text/plain"}
+
+
+def test_a_face_shows_nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rich sees a notebook it shows even what it captures: once more than the cell does."""
+    shown: list[Any] = []
+    console = pytest.importorskip("rich.console")
+    monkeypatch.setattr(console, "_is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *given: shown.append(given))
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    things = (
+        chainrule.explain(model, chainrule.ones(2, 3)),
+        chainrule.explain.summary(model, size=(3,)),
+        chainrule.explain.variance_report(model, chainrule.randn(8, 3)),
+    )
+    for thing in things:
+        assert str(thing) and repr(thing)
+    assert things[0]._repr_mimebundle_()["text/plain"] and not shown
 
 
 def test_a_notebook_shows_tensors_and_modules(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ class Opened:
     def __init__(self, chromium: Any, **options: Any) -> None:
         self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         self.page = self.context.new_page()
+        self.page.set_default_timeout(300_000)  # a busy machine may stand still for minutes
         self.wrong: list[str] = []
         self.page.on("console", lambda message: self.wrong.append(message.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))

@@ -99,7 +99,7 @@ def as_text(shown: Any, width: int = 160) -> str:
     """
     from rich.console import Console
 
-    console = Console(width=width, color_system=None)
+    console = Console(width=width, color_system=None, force_jupyter=False)
     with console.capture() as captured:
         console.print(shown)
     lines = [line.rstrip() for line in captured.get().split("\n")]

@@ -17,7 +17,8 @@ def text_of(explanation: Explanation, everything: bool | None = None, width: int
     """The tree as text; see `Explanation.text`."""
     from rich.console import Console
 
-    console = Console(width=width, record=False, force_terminal=colours, no_color=not colours, highlight=False)
+    # In a notebook rich would show what it captures; the text is only asked for.
+    console = Console(width=width, force_terminal=colours, force_jupyter=False, no_color=not colours, highlight=False)
     with console.capture() as captured:
         console.print(_Tree(explanation.data(), everything).tree())
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

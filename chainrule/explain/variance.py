@@ -83,7 +83,7 @@ class VarianceReport:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=120, color_system=None)
+        console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as captured:
             console.print(self.table())
         return captured.get()
