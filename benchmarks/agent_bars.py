@@ -38,6 +38,7 @@ BARS = {
     "ppo-cartpole": AgentBar("ppo", "cartpole", 475),
     "ppo-acrobot": AgentBar("ppo", "acrobot", -90),
     "sac-pendulum": AgentBar("sac", "pendulum", -170),
+    "ppo-lunarlander": AgentBar("ppo", "LunarLander-v3", 200, seeds=1),
 }
 
 

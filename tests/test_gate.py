@@ -31,7 +31,8 @@ def test_everything_that_is_long_is_a_part_of_the_nightly_run() -> None:
     assert {f"properties-{name}" for name in holding(r"^@given")} <= set(listed)
     assert {f"example-{path.stem}" for path in (ROOT / "examples").glob("*.py")} <= set(listed)
     assert {f"bars-{name}" for name in bars.BARS} <= set(listed)
-    assert {f"bars-{name}" for name in agent_bars.BARS} <= set(listed)
+    needs_more = {"ppo-lunarlander"}  # than the nightly run installs: Box2D and pygame
+    assert {f"bars-{name}" for name in agent_bars.BARS.keys() - needs_more} <= set(listed)
     assert {"strict-suite", "strict-test_compiler_fuzz"} <= set(listed)
 
 

@@ -25,10 +25,9 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
         "steps": 120_000, "gamma": 0.98, "learning_rate": 4e-3, "batch_size": 128, "memory": 10_000, "train_every": 16,
         "updates": 8, "target_every": 600, "epsilon_end": 0.07, "hidden": (128, 128),
     },
-    # as in RL Baselines3 Zoo, but for the rate, which falls here
     ("ppo", "lunarlander"): {
-        "worlds": 16, "steps": 1_000_000, "gamma": 0.999, "lambda_": 0.98, "learning_rate": 5e-4, "length": 1024,
-        "epochs": 4, "batch_size": 64, "entropy": 0.01,
+        "worlds": 16, "steps": 1_000_000, "lambda_": 0.97, "learning_rate": 2e-3, "length": 256, "epochs": 6,
+        "entropy": 0.005,
     },
     # long rollouts: until one has come to its end by chance, all returns are the same
     ("ppo", "acrobot"): {
