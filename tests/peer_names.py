@@ -91,7 +91,7 @@ def ours(name: str) -> Any:
 
 
 #: The tests whose tables are lines of Python, run in both frameworks.
-_EXPRESSIONS = ("functions", "more_functions", "top_level", "dtypes", "shapes", "indexing", "views")
+_EXPRESSIONS = ("functions", "more_functions", "top_level", "dtypes", "shapes", "indexing", "views", "view_programs")
 
 
 def compared() -> dict[str, str]:
