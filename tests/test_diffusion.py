@@ -117,9 +117,10 @@ def test_the_way_without_noise_is_the_flow_and_goes_back() -> None:
     kept = model.schedule.kept[-1].item()
     mean, deviation = kept**0.5 * 2.0, (kept * 0.25 + 1 - kept) ** 0.5
     data = model.decode(mean + deviation * z)
-    np.testing.assert_allclose(data, 2.0 + 0.5 * z, atol=0.01)
+    room = 0.005 * (1 + z.abs()).numpy()  # steps have a length: the error grows with the way
+    assert (np.abs((data - (2.0 + 0.5 * z)).numpy()) < room).all()
     again = model.decode(model.encode(data))
-    np.testing.assert_allclose(again, data, atol=0.01)
+    assert (np.abs((again - data).numpy()) < room).all()
     few = np.abs((model.decode(model.encode(data, steps=50), steps=50) - data).numpy()).max()
     assert few > 2 * np.abs((again - data).numpy()).max(), "the error is that of the steps' length"
 

@@ -113,7 +113,7 @@ def test_rounds_are_pytorchs(loss: str, settings: dict[str, Any], monkeypatch: p
     measured, vectors = torch_rounds(weights, real, codes, shares, loss, **settings)
     np.testing.assert_allclose(np.array(gan.history), measured, rtol=1e-6)
     for ours, theirs in zip((G, D), vectors, strict=True):
-        np.testing.assert_allclose(values(ours), theirs, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(values(ours), theirs, rtol=1e-8, atol=1e-9)  # rounds carry roundings on
 
 
 @pytest.mark.parametrize(("loss", "settings"), KINDS)
@@ -128,7 +128,8 @@ def test_compiled_rounds_are_the_eager_ones(loss: str, settings: dict[str, Any],
         gan.fit(generative.ring().sample, 6, batch=16, discriminator_steps=2)
     np.testing.assert_allclose(np.array(gans[0].history), np.array(gans[1].history), rtol=2e-4, atol=1e-6)
     for name in ("generator", "discriminator", "averaged"):
-        np.testing.assert_allclose(values(getattr(gans[0], name)), values(getattr(gans[1], name)), rtol=1e-3, atol=1e-5)
+        # A unit whose input is within a rounding of 0 takes the other slope: a weight moves by a share of a step.
+        np.testing.assert_allclose(values(getattr(gans[0], name)), values(getattr(gans[1], name)), rtol=1e-3, atol=2e-4)
     assert sum(map(len, gans[0]._compiled.programs.values())) <= 2, "one for the first gradients, one for all others"
 
 
