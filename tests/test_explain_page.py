@@ -429,3 +429,17 @@ def test_pages_of_all_kinds_of_networks_open(name: str, opened: Opened, tmp_path
       microscope.data.nodes.forEach((_, place) => { if (place % 7 === 0) microscope.reveal({ kind: "node", place }); });
       microscope.draw();
     }""")
+
+
+def test_a_picture_nobody_has_moved_fits_a_frame_that_grows(opened: Opened, tmp_path: Path) -> None:
+    opened.page.set_viewport_size({"width": 900, "height": 120})
+    page = opened.show(small(), tmp_path)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_function(
+        "() => { const p = microscope.screenPlace({ kind: 'node', place: 0 }); return p.y > 250 && p.y < 550; }"
+    )
+    page.keyboard.press("+")
+    before = where(page, "node", 0)
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert where(page, "node", 0) == before, "what was moved stays"

@@ -260,7 +260,15 @@ setTheme(dark.matches);
 fillPanel();
 fit(true);
 draw();
-new ResizeObserver(() => { fitCanvas(); draw(); }).observe(stage);
+const view = () => `${state.x} ${state.y} ${state.scale}`;
+let fitted = view();
+new ResizeObserver(() => {
+  // A frame may get its size late; until somebody has moved the picture, it is fitted again.
+  const moved = view() !== fitted;
+  fitCanvas();
+  if (!moved) { fit(true); fitted = view(); }
+  draw();
+}).observe(stage);
 window.addEventListener("hashchange", followAddress);
 followAddress();
 const broken = nodes.findIndex(node => node.failed);
