@@ -22,8 +22,8 @@ WORLDS = {"a2c": 8, "dqn": 1, "ppo": 8, "reinforce": 8, "sac": 1}
 #: By agent and world: settings of the agent, and `worlds`.
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("dqn", "mountaincar"): {
-        "steps": 120_000, "gamma": 0.98, "learning_rate": 4e-3, "batch_size": 128, "memory": 10_000, "train_every": 16,
-        "updates": 8, "target_every": 600, "epsilon_end": 0.07, "hidden": (128, 128),
+        "steps": 120_000, "gamma": 0.98, "learning_rate": 4e-3, "batch_size": 128, "train_every": 16,
+        "updates": 8, "target_every": 200, "epsilon_end": 0.07, "hidden": (128, 128),
     },
     ("ppo", "lunarlander"): {
         "worlds": 16, "steps": 1_000_000, "lambda_": 0.97, "learning_rate": 2e-3, "length": 256, "epochs": 6,
