@@ -83,9 +83,10 @@ def _give_names(g: Lowering, values: Sequence[Any], wanted: Sequence[str]) -> li
         except OnnxError as error:
             raise OnnxError(f"the result {name!r}: {error}") from None
         node, free = made.get(now), g.parts.free_name(name)
-        if free != name and name in made:  # a layer of this name is inside: it makes room
-            _rename(g, name, g.parts.free_name(f"{name}.inside"))
-            now, free = (g.of(value) if now != name else now), name
+        if free != name and name in made:  # a layer of this name is inside: it makes room, or is the result itself
+            if now != name:
+                _rename(g, name, g.parts.free_name(f"{name}.inside"))
+            free = name
         if node is None or now in names:
             g.path = ""
             now = g.emit("Identity", [now])
