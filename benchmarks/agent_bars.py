@@ -37,6 +37,7 @@ BARS = {
     "a2c-cartpole": AgentBar("a2c", "cartpole", 475),
     "ppo-cartpole": AgentBar("ppo", "cartpole", 475),
     "ppo-acrobot": AgentBar("ppo", "acrobot", -90),
+    "dqn-mountaincar": AgentBar("dqn", "mountaincar", -130),
     "sac-pendulum": AgentBar("sac", "pendulum", -170),
     "ppo-lunarlander": AgentBar("ppo", "LunarLander-v3", 200, seeds=1),
 }
