@@ -146,6 +146,16 @@ def test_the_same_bits_for_any_number_of_threads_and_after_everything_was_forgot
         chainrule.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d", "layer_norm", "softmax", "batch_norm", "gelu"])
+def test_the_same_bits_however_the_numbers_lie(name: str) -> None:
+    """A compiled step lets a convolution's weight lie in another order; a checkpoint brings it back in its own."""
+    function, shapes = OPERATIONS[name]
+    tensors = [made(*shape, seed=i) for i, shape in enumerate(shapes)]
+    turned = [chainrule.from_numpy(np.asfortranarray(x.numpy())) for x in tensors]
+    for x, y in zip(results(function, turned), results(function, tensors), strict=True):
+        assert chainrule.equal(x, y)
+
+
 def test_many_threads_at_once() -> None:
     function, shapes = OPERATIONS["attention"]
     inputs = [[made(*shape, seed=10 * k + i) for i, shape in enumerate(shapes)] for k in range(8)]

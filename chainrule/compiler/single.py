@@ -26,6 +26,7 @@ from chainrule.dtypes import get_default_dtype
 from chainrule.errors import ChainruleError
 from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
+from chainrule.primitives.contraction import MatMul
 from chainrule.primitives.control import Backward
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Permute
@@ -101,7 +102,7 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
     """The results of a primitive, as `Primitive.compute` gives them."""
     if _in_numpy:
         return primitive.compute(arrays, parameters, forms)
-    orders = [_order(x) for x in arrays]
+    orders = [_order(x) if primitive is MatMul else None for x in arrays]
     settings = tuple([(name, known_by(value)) for name, value in parameters.items()])
     places = tuple([(x.shape, x.dtype, order) for x, order in zip(arrays, orders, strict=True)])
 
@@ -151,7 +152,12 @@ def structure(graph: Graph) -> Any:
 
 
 def _order(x: Array) -> Order:
-    """The order of dimensions in which an array lies row by row; None if that is its own, or there is none."""
+    """The order of dimensions in which an array lies row by row; None if that is its own, or there is none.
+
+    Only products take a transposed matrix as it lies: the weight of a linear layer is one in every forward pass. How a
+    sum is cut may depend on it. Everywhere else arrays are copied to their own order first, so that bits do not depend
+    on where a convolution's weight has been: a compiled step lets it lie in another order.
+    """
     if x.flags.c_contiguous:
         return None
     order = tuple(sorted(range(x.ndim), key=lambda d: -x.strides[d]))
@@ -186,8 +192,8 @@ def call_as_program(function: Callable[..., Any], args: Sequence[Any]) -> Any:
     tensors: list[Any] = []
     key = (function, _taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
     arrays = [tensor.value.array for tensor in tensors]
-    orders = [_order(x) for x in arrays]
-    places = tuple([(x.shape, x.dtype, order) for x, order in zip(arrays, orders, strict=True)])
+    orders: list[Order] = [None] * len(arrays)
+    places = tuple([(x.shape, x.dtype) for x in arrays])
     try:
         hash(key)
     except TypeError:  # a setting that cannot be looked up

@@ -286,7 +286,7 @@ def load_program(file: File, *, backend: str = "native", code: bool = False) -> 
         )
     try:
         data, weights, sizes = content["program"], content["weights"], content["sizes"]
-        if not all(isinstance(array, np.ndarray) for array in weights.values()):
+        if not all(isinstance(weight, np.ndarray) for weight in weights.values()):
             raise CheckpointError("its weights are no arrays.")
         if not all(type(size) is int and size >= 0 for size in sizes.values()):
             raise CheckpointError("its sizes are no whole numbers.")

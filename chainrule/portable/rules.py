@@ -18,7 +18,7 @@ _RULES = {
     "distributions.distribution": "_all_hold",
     "functions.arithmetic": "_is_divisor",
     "functions.counting": "_are_counts _fits_minlength _labels_fit",
-    "functions.floating_point": "_exponent _scaled",
+    "functions.floating_point": "_exponent _neighbour _scaled",
     "functions.gathering": "_places_exist",
     "functions.incomplete_gamma": "incomplete_gamma slope_of_quantile",
     "functions.indexing": "_points_exist",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from chainrule.functions.creation import tensor
 from chainrule.nn.utils import get_total_norm
 from chainrule.tensor import Tensor
 
@@ -50,7 +48,7 @@ def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool, inside
             norm = None
             if trainer.gradient_norm:
                 gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-                norm = get_total_norm(gradients) if gradients else tensor(math.nan)
+                norm = get_total_norm(gradients) if gradients else None
             first.update(
                 loss=loss.detach(), output=output.detach() if isinstance(output, Tensor) else output, norm=norm
             )
