@@ -263,22 +263,18 @@ with Later(globals()) as _later:
     from chainrule.sparse.products import dsmm as dsmm, spmm as spmm
 
 
-def _as_program(*call: _Any) -> _Any:
-    """The compiler is loaded when eager code does its first large operation."""
-    from chainrule.compiler.single import as_program
+def _loading(owner: type[_Primitive] | type[_Block[...]]) -> _Any:
+    """What stands for `as_program` until eager code does its first large operation: then the compiler is loaded."""
 
-    _Primitive.as_program = staticmethod(as_program)
-    return as_program(*call)
+    def first_call(*call: _Any) -> _Any:
+        from chainrule.compiler import single
 
+        return owner.as_program(*call)
 
-def _call_as_program(*call: _Any) -> _Any:
-    from chainrule.compiler.single import call_as_program
-
-    _Block.as_program = staticmethod(call_as_program)
-    return call_as_program(*call)
+    return staticmethod(first_call)
 
 
-_Primitive.as_program, _Block.as_program = staticmethod(_as_program), staticmethod(_call_as_program)
+_Primitive.as_program, _Block.as_program = _loading(_Primitive), _loading(_Block)
 
 if not TYPE_CHECKING:  # it would believe in every name
 

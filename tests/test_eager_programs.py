@@ -146,6 +146,15 @@ def test_the_same_bits_for_any_number_of_threads_and_after_everything_was_forgot
         chainrule.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("name", ["gelu", "softmax", "layer_norm", "batch_norm", "relu", "attention", "linear"])
+def test_the_same_bits_with_and_without_gradients(name: str) -> None:
+    function, shapes = OPERATIONS[name]
+    tensors = [made(*shape, seed=i).requires_grad_() for i, shape in enumerate(shapes)]
+    with chainrule.no_grad():
+        alone = function(*tensors)
+    assert not alone.requires_grad and chainrule.equal(alone, function(*tensors).detach())
+
+
 @pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d", "layer_norm", "softmax", "batch_norm", "gelu"])
 def test_the_same_bits_however_the_numbers_lie(name: str) -> None:
     """A compiled step lets a convolution's weight lie in another order; a checkpoint brings it back in its own."""

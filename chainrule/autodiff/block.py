@@ -50,22 +50,25 @@ class Block(Generic[P]):
         self.rule: Rule | None = None
 
     @staticmethod
-    def computed(function: Callable[..., Any], args: Sequence[Any]) -> Any:
-        """What a block's function, or its gradient's, returns; large tensors are work for machine code."""
+    def computed(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str] = ()) -> Any:
+        """What a block's function, or its gradient's, returns; large tensors are work for machine code.
+
+        words: the names of the last arguments, which are given by name.
+        """
         state = current_state()
         if (
             state.trace is None
-            and not state.gradients
+            and not state.gradients  # else its own operations are wanted: the gradient of a gradient
             and state.autocast is None
             and state.recording is state.observer is None
             and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
             and _largest(args) >= LARGE
         ):
-            return Block.as_program(function, args)
-        return function(*args)
+            return Block.as_program(function, args, words)
+        return called(function, args, words)
 
-    #: Calls a function of large tensors by a program of its own; set by the package, which knows the compiler.
-    as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any]], Any]]
+    #: As `called`, by a program of its own; set by the package, which knows the compiler.
+    as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
 
     def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Give the block a hand-derived gradient (a decorator). Its argument names say what is kept."""
@@ -95,13 +98,13 @@ class Block(Generic[P]):
             if trace is not None and trace.notes_calls:
                 return self._noted(trace, args, kwargs, path, outer)
         try:
-            if self.rule is None or not before:
+            if self.rule is None:
                 return self.function(*args, **kwargs)
             state.gradients = False
-            output = self.function(*args, **kwargs) if kwargs else Block.computed(self.function, args)
+            output = Block.computed(self.function, (*args, *kwargs.values()), tuple(kwargs))
         finally:
             state.gradients, state.path, state.block = before, path, outer
-        return self._recorded(output, args, kwargs, use)
+        return self._recorded(output, args, kwargs, use) if before else output
 
     def _noted(self, trace: Any, args: Any, kwargs: Any, path: str, outer: BlockUse | None) -> Any:
         """Run for a trace that takes blocks whole, without gradients."""
@@ -169,6 +172,14 @@ class Block(Generic[P]):
         known["g"] = upstream[0] if one else tuple(upstream)
         known["output"] = output[0] if one and output else output
         return known
+
+
+def called(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str]) -> Any:
+    """What a function returns for arguments of which the last are given by name."""
+    if not words:
+        return function(*args)
+    first = len(args) - len(words)
+    return function(*args[:first], **dict(zip(words, args[first:], strict=True)))
 
 
 def _largest(args: Sequence[Any]) -> int:

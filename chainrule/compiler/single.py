@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from chainrule.autodiff.block import Block, called
 from chainrule.backends.native import Native, build
 from chainrule.backends.native.executable import CheckError
 from chainrule.cell import TensorCell
@@ -50,12 +51,11 @@ class Single(NamedTuple):
     lock: LockAcrossForks
     form: Any = None
 
-    def run(self, arrays: Sequence[Array], orders: Sequence[Order]) -> list[Array]:
-        """Compute; arrays are given in the order in which they lie."""
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Compute."""
         assert self.program is not None
-        given = [x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)]
         with self.lock:
-            return self.program.run(given)
+            return self.program.run(arrays)
 
 
 _known: dict[Any, Single] = {}
@@ -110,12 +110,12 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
         inputs = [Symbol(x.shape, x.dtype) for x in arrays]
         outputs = tuple([Symbol(*form) for form in (forms if type(forms) is list else [forms])])
         equation = Equation(primitive, tuple(inputs), parameters, outputs, forms, "")
-        return _program_of(inputs, orders, [equation], outputs), None
+        return _program_of(Graph(inputs, [equation], outputs), orders), None
 
     single = _found((primitive, settings, places, is_exact_arithmetic_enabled()), make)
     if single.program is None:
         return primitive.compute(arrays, parameters, forms)
-    results = single.run(arrays, orders)
+    results = single.run([x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)])
     return results if type(forms) is list else results[0]
 
 
@@ -164,47 +164,46 @@ def _order(x: Array) -> Order:
     return order if x.transpose(order).flags.c_contiguous else None
 
 
-def _program_of(
-    inputs: Sequence[Symbol], orders: Sequence[Order], equations: Sequence[Equation], outputs: Sequence[Any]
-) -> Native | None:
-    """A program of some equations; None if NumPy would have to do something in it."""
-    given, turned = [], []
-    for x, order in zip(inputs, orders, strict=True):
-        if order is None:
-            given.append(x)
-            continue
-        given.append(Symbol(tuple([x.shape[d] for d in order]), x.dtype))
-        back = tuple([order.index(d) for d in range(len(order))])
-        turned.append(Equation(Permute, (given[-1],), {"order": back}, (x,), (x.shape, x.dtype), ""))
-    graph = Graph(given, [*turned, *equations], outputs)
-    slots = [Slot("argument", i) for i in range(len(given))], [Slot("result", i) for i in range(len(outputs))]
-    program = build(Program(graph, *slots, is_exact_arithmetic_enabled()), [], False)
+def _program_of(graph: Graph, orders: Sequence[Order] = ()) -> Native | None:
+    """The program of a graph, whose inputs come in these orders; None if NumPy would have to do something in it."""
+    given, turned = list(graph.inputs), []
+    for i, order in enumerate(orders):
+        if order is not None:
+            x = given[i]
+            given[i] = Symbol(tuple([x.shape[d] for d in order]), x.dtype)
+            back = tuple([order.index(d) for d in range(len(order))])
+            turned.append(Equation(Permute, (given[i],), {"order": back}, (x,), (x.shape, x.dtype), ""))
+    whole = Graph(given, [*turned, *graph.equations], graph.outputs)
+    slots = [Slot("argument", i) for i in range(len(given))], [Slot("result", i) for i in range(len(graph.outputs))]
+    program = build(Program(whole, *slots, is_exact_arithmetic_enabled()), [], False)
     return None if any(call is not None for *_, call in program.executable.segments) else program
 
 
 # --------------------------------------------------------------------------------------------------- blocks
 
 
-def call_as_program(function: Callable[..., Any], args: Sequence[Any]) -> Any:
-    """What a function of tensors and settings returns. It must depend on nothing else, and return only tensors."""
+def call_as_program(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str] = ()) -> Any:
+    """What a function of tensors and settings returns. It must depend on nothing else, and return only tensors.
+
+    words: the names of the last arguments, which are given by name.
+    """
     if _in_numpy:
-        return function(*args)
+        return called(function, args, words)
     tensors: list[Any] = []
-    key = (function, _taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
+    key = (function, words, _taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
     arrays = [tensor.value.array for tensor in tensors]
-    orders: list[Order] = [None] * len(arrays)
     places = tuple([(x.shape, x.dtype) for x in arrays])
     try:
         hash(key)
     except TypeError:  # a setting that cannot be looked up
-        return function(*args)
-    single = _found((key, places), lambda: _traced(function, args, arrays, orders))
+        return called(function, args, words)
+    single = _found((key, places), lambda: _traced(function, args, words, arrays))
     if single.program is None:
-        return function(*args)
+        return called(function, args, words)
     try:
-        results = iter([Primitive.make_tensor(Value(y)) for y in single.run(arrays, orders)])
+        results = iter([Primitive.make_tensor(Value(y)) for y in single.run(arrays)])
     except CheckError:  # eager code says what is wrong
-        return function(*args)
+        return called(function, args, words)
     return _put_together(single.form, results)
 
 
@@ -226,7 +225,7 @@ def _put_together(form: Any, tensors: Iterator[Any]) -> Any:
 
 
 def _traced(
-    function: Callable[..., Any], args: Sequence[Any], arrays: Sequence[Array], orders: Sequence[Order]
+    function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], arrays: Sequence[Array]
 ) -> tuple[Native | None, Any]:
     """The program of a function, and the form of what it returns; none where it cannot be one."""
     trace = Trace()
@@ -234,7 +233,9 @@ def _traced(
     form = _taken_apart(args, [])
     with tracing(trace):
         try:
-            answer = function(*_with(form, args, iter([Primitive.make_tensor(value) for value in values])))
+            answer = called(
+                function, _with(form, args, iter([Primitive.make_tensor(value) for value in values])), words
+            )
         except ChainruleError:  # it looks at numbers, or is about to say what is wrong with its arguments
             return None, None
         made: list[Any] = []
@@ -243,12 +244,8 @@ def _traced(
     outside = {inside.array: value.array for value, inside in trace.captures.values()}
     if any(x.size > LITTLE for x in outside.values()):
         return None, None
-    equations = [
-        e._replace(inputs=tuple([outside.get(x, x) if isinstance(x, Symbol) else x for x in e.inputs]))
-        for e in trace.equations
-    ]
-    ends = [outside.get(x, x) if isinstance(x, Symbol) else x for x in ends]
-    return _program_of([value.array for value in values], orders, equations, ends), answer_form
+    graph = Graph([*[value.array for value in values], *outside], trace.equations, ends)
+    return _program_of(graph.rename(outside)), answer_form
 
 
 def _with(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
@@ -258,3 +255,6 @@ def _with(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
     if isinstance(x, (tuple, list)):
         return tuple([_with(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
     return x
+
+
+Primitive.as_program, Block.as_program = staticmethod(as_program), staticmethod(call_as_program)
