@@ -43,6 +43,11 @@ def trained(dtype: Any, backend: str, options: dict[str, Any] | None = None) -> 
     return {name: t.numpy() for name, t in model.state_dict().items()}, step
 
 
+def summed_draws(rates: Any) -> Any:
+    """A loop in whose body NumPy draws."""
+    return chainrule.scan(lambda total, rate: (total + chainrule.poisson(rate), total), chainrule.zeros(3), rates)[0]
+
+
 def main() -> None:
     """All comparisons."""
     found: dict[str, Any] = {}
@@ -59,6 +64,10 @@ def main() -> None:
         chainrule.compile(lambda x: x, backend="xla", options={"devices": 9})
     except chainrule.ChainruleError as error:
         found["error"] = str(error)
+    try:
+        chainrule.compile(summed_draws, backend="xla", options={"devices": 2})(chainrule.ones(4, 3))
+    except chainrule.ChainruleError as error:
+        found["refused"] = str(error)
     print(json.dumps(found))
 
 

@@ -19,7 +19,9 @@ import numpy as np
 from chainrule.backends.home import of_kind
 from chainrule.backends.passes.simplify import simplify
 from chainrule.errors import ChainruleError, DeviceError
+from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array
+from chainrule.program.graph import Equation, Graph
 from chainrule.program.program import Program
 
 try:
@@ -44,7 +46,7 @@ class InXLA:
         changed: the cells that a run reads and changes; `read`: those it only reads; `made`: those it only writes.
     """
 
-    def __init__(self, program: Program, homes: Sequence[Any], devices: Devices = Devices()) -> None:  # noqa: B008
+    def __init__(self, program: Program, homes: Sequence[Any], devices: Devices) -> None:
         self.devices = devices.check()
         self.program, self.graph = program, simplify(program.graph)
         used = self.graph.used()
@@ -59,10 +61,10 @@ class InXLA:
         self.function = jitted(self._compute, donate_argnums=1, out_shardings=self._shardings())
 
     def _refuse_numpy(self) -> None:
-        named = next((e for e in self.graph.equations if e.primitive in REASONS), None)
+        named = next((p for e in self.graph.equations if (p := _by_numpy(e)) is not None), None)
         if named is not None:
             raise DeviceError(
-                f"{named.primitive.name} is computed by NumPy, on the host ({REASONS[named.primitive]}), which several "
+                f"{named.name} is computed by NumPy, on the host ({REASONS[named]}), which several "
                 "devices cannot share. Do it outside of the step, or compile for one device."
             )
 
@@ -138,12 +140,22 @@ class InXLA:
 
     def explain(self) -> str:
         """The operations in their order, and what NumPy does in between."""
-        lines = [
-            f"  {e.primitive.name}{' in NumPy' if e.primitive in REASONS else ''}  {e.path}".rstrip()
-            for e in self.graph.equations
-        ]
+        lines = []
+        for e in self.graph.equations:
+            named = _by_numpy(e)
+            note = "" if named is None else " in NumPy" if named is e.primitive else f", {named.name} in NumPy"
+            lines.append(f"  {e.primitive.name}{note}  {e.path}".rstrip())
         place = jax.devices()[0].platform
         return "\n".join([f"{self.size} operations in one program for XLA ({place})", *lines])
+
+
+def _by_numpy(equation: Equation) -> type[Primitive] | None:
+    """The first primitive of an equation, or of the body of its loop, that NumPy computes; None if there is none."""
+    if equation.primitive in REASONS:
+        return equation.primitive
+    body = equation.parameters.get("body")
+    within = body.equations if isinstance(body, Graph) else []
+    return next((primitive for e in within if (primitive := _by_numpy(e)) is not None), None)
 
 
 def build(program: Program, homes: Sequence[Any], debug: bool) -> InXLA:

@@ -16,16 +16,16 @@ from chainrule.primitives.value import Shape
 
 
 class Devices(NamedTuple):
-    """How a program is spread: over so many devices, with parameters "whole" or "split".
-
-    Raises DeviceError where JAX has fewer devices, ValueError for what is no such setting.
-    """
+    """How a program is spread: over so many devices, with parameters "whole" or "split"."""
 
     devices: int = 1
     parameters: str = "whole"
 
     def check(self) -> Devices:
-        """The settings themselves, if they can be had."""
+        """The settings themselves, if they can be had.
+
+        Raises DeviceError where JAX has fewer devices, ValueError for what is no such setting.
+        """
         if self.parameters not in ("whole", "split"):
             raise ValueError(f'parameters are "whole" or "split", got {self.parameters!r}.')
         if type(self.devices) is not int or self.devices < 1:

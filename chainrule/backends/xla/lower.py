@@ -12,7 +12,7 @@ from jax import lax
 
 from chainrule.backends.xla.layout import ALWAYS, applied, plain
 from chainrule.backends.xla.rules import RULES, Run, by_numpy, report, running
-from chainrule.backends.xla.rules.table import zero
+from chainrule.backends.xla.rules.table import enter, zero
 from chainrule.primitives.check import Check
 from chainrule.primitives.control import Scan
 from chainrule.primitives.primitive import Primitive
@@ -83,7 +83,7 @@ def scan(
     return [*final, *stacked]
 
 
-RULES.update({Check: check, Scan: scan})
+enter({Check: check, Scan: scan})
 
 
 def jitted(function: Callable[..., Any], **options: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from chainrule.backends.xla.rules.table import RULES, report
+from chainrule.backends.xla.rules.table import report
 from chainrule.primitives.numpy_function import NumPyFunction
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.random import RandomBinomial, RandomLogGamma, RandomPoisson, RandomVonMises
@@ -43,8 +43,3 @@ def by_numpy(primitive: type[Primitive], arrays: Sequence[Any], parameters: dict
     wrong, *results = jax.pure_callback(compute, tuple(kinds), *arrays)
     report(wrong)
     return results if type(forms) is list else results[0]
-
-
-def known(primitive: type[Primitive]) -> bool:
-    """Whether a program may hold this primitive."""
-    return primitive in RULES or primitive in REASONS
