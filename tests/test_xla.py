@@ -180,6 +180,17 @@ def test_a_singular_matrix_and_a_function_of_numpy_raise_what_eager_code_does() 
         solve(chainrule.ones(2, 2))
 
 
+def test_what_numpy_computes_is_marked_in_a_loop_too() -> None:
+    def draw(rates: Any) -> Any:
+        return chainrule.scan(lambda total, rate: (total + chainrule.poisson(rate), total), chainrule.zeros(()), rates)
+
+    alone, within = xla(chainrule.poisson), xla(lambda rates: draw(rates)[0])
+    for step in (alone, within):
+        step(chainrule.ones(4))
+    assert "  RandomPoisson in NumPy" in alone.explain()
+    assert "  Scan, RandomPoisson in NumPy" in within.explain()
+
+
 # --------------------------------------------------------------------------------------- what others see
 
 
@@ -278,8 +289,9 @@ def test_eight_devices_learn_what_one_does_with_the_whole_batch() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    error = found.pop("error")
+    error, refused = found.pop("error"), found.pop("refused")
     assert "9 devices are asked for, JAX has 8" in error and "xla_force_host_platform_device_count=9" in error
+    assert "RandomPoisson is computed by NumPy" in refused
     assert len(found) == len(ways)
     for name, (apart, share) in found.items():
         assert apart <= (1e-12 if "float64" in name else 1e-5), name
@@ -298,5 +310,6 @@ def test_options_that_there_are_not_are_refused() -> None:
     from chainrule.train import Trainer
 
     model = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match='backend="xla"'):
-        Trainer(model, nn.CrossEntropyLoss(), chainrule.optim.SGD(model.parameters(), lr=0.1), devices=2)
+    for settings in ({"backend": "native"}, {"backend": "xla", "compile": False}):
+        with pytest.raises(ValueError, match='compiled steps and backend="xla"'):
+            Trainer(model, nn.MSELoss(), chainrule.optim.SGD(model.parameters(), lr=0.1), devices=2, **settings)

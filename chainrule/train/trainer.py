@@ -32,7 +32,7 @@ from chainrule.train.closure_step import check_closure_settings, closure_step
 from chainrule.train.divergence import Retry, has_diverged, kept_if_diverged, said
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
-from chainrule.train.loss_parts import LossParts
+from chainrule.train.loss_sums import LossParts, LossSum
 from chainrule.train.saved_state import check_state, remember
 
 #: What the steps below read counts when they are compiled, as in a user's code (`chainrule/compiler/observe.py`).
@@ -140,6 +140,9 @@ class Trainer:
             raise ValueError(f'schedule_every is "batch" or "epoch", got {schedule_every!r}.')
         if accumulate < 1:
             raise ValueError(f"gradients are accumulated over at least 1 batch, got {accumulate}.")
+        if devices != 1 and (backend != "xla" or not compile):
+            told = repr(backend) if compile else "compile=False"
+            raise ValueError(f'devices={devices} needs compiled steps and backend="xla", got {told}.')
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.metrics = [_metric(m) for m in metrics]
         self.schedule, self.schedule_every = schedule, schedule_every
@@ -161,8 +164,6 @@ class Trainer:
         if compile:
             from chainrule.compiler.function import compile as compiled
 
-            if devices != 1 and backend != "xla":
-                raise ValueError(f'devices={devices} needs backend="xla", got {backend!r}.')
             chosen: Any = {"backend": backend, "options": {"devices": devices} if devices != 1 else None}
             self._evaluation = compiled(self._evaluation, **chosen)
             if not optimizer.closure:
@@ -170,7 +171,7 @@ class Trainer:
         self.epochs = self.epoch = self.step = self.steps = 0
         self.history: list[dict[str, Any]] = []
         self.stopped = ""
-        self._sums = _LossSum()
+        self._sums = LossSum()
         self._parts = LossParts(loss)
         self.loader: Any = None
         self._position: Any = None
@@ -209,7 +210,7 @@ class Trainer:
         start = time.perf_counter()
         before = self._sums.count
         if self.step == 0:
-            self._sums = _LossSum()
+            self._sums = LossSum()
             self._parts.reset()
             before = 0
             for metric in self.metrics:
@@ -357,7 +358,7 @@ class Trainer:
         states = [metric.state() for metric in self.metrics]
         for metric in self.metrics:
             metric.reset()
-        sums, parts = _LossSum(), LossParts(self.loss)
+        sums, parts = LossSum(), LossParts(self.loss)
         with evaluation_mode(self.model), no_grad():
             for inputs, targets in loader:
                 loss, output = self._evaluation(inputs, targets)
@@ -442,7 +443,7 @@ class Trainer:
         default_generator.set_state(state["generator"])
         self.epoch, self.step, self.steps = state["epoch"], state["step"], state["steps"]
         self.history = list(state["history"])
-        self._sums = _LossSum(*state["loss"])
+        self._sums = LossSum(*state["loss"])
         self._parts = LossParts(self.loss, state.get("loss_parts"))
         for metric, saved in zip(self.metrics, state["metrics"], strict=True):
             metric.load_state(saved)
@@ -482,20 +483,6 @@ class Trainer:
     def _call(self, moment: str, *arguments: Any) -> None:
         for callback in sorted(self.callbacks, key=lambda c: c.last):
             getattr(callback, moment)(self, *arguments)
-
-
-class _LossSum:
-    """The sum of losses over samples: a smaller batch counts for as many as it has."""
-
-    def __init__(self, total: float = 0.0, count: int = 0) -> None:
-        self.total, self.count = total, count
-
-    def add(self, mean: float, size: int) -> None:
-        self.total += mean * size
-        self.count += size
-
-    def mean(self) -> float:
-        return self.total / self.count if self.count else math.nan
 
 
 def _metric(metric: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The parts of a loss that is a `WeightedSum`: their means over an epoch, for the history."""
+"""The loss over an epoch, for the history: its mean over samples, and those of its parts if it is a `WeightedSum`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ def _modules(loss: Any) -> Iterator[Module]:
         yield from (
             thing for thing in (*names.nonlocals.values(), *names.globals.values()) if isinstance(thing, Module)
         )
+
+
+class LossSum:
+    """The sum of losses over samples: a smaller batch counts for as many as it has."""
+
+    def __init__(self, total: float = 0.0, count: int = 0) -> None:
+        self.total, self.count = total, count
+
+    def add(self, mean: float, size: int) -> None:
+        """Take in the loss of a batch of so many samples."""
+        self.total += mean * size
+        self.count += size
+
+    def mean(self) -> float:
+        """The mean over samples; NaN if there were none."""
+        return self.total / self.count if self.count else math.nan
 
 
 class LossParts:
