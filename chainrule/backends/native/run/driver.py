@@ -151,23 +151,40 @@ def _barrier() -> Code:
     code.do(f"call void @wake(ptr {turn})")
     code.jump(done)
     code.start(wait)
-    doubt = code.op(f"load atomic i64, ptr {_field(code, 'doubt')} monotonic, align 8")
-    hopeful = code.op(f"icmp eq i64 {doubt}, 0")
-    spins = code.op(f"select i1 {hopeful}, i64 {BARRIER_SPINS}, i64 {FEW_SPINS}")
+    doubt, spins = _spins(code, BARRIER_SPINS)
     slept = code.op(f"call i1 @await(ptr {turn}, i32 {old}, i64 {spins}, ptr {sleepers})")
-    before = code.op(f"load atomic i64, ptr {_field(code, 'in_vain')} monotonic, align 8")
-    in_a_row = code.op(f"select i1 {slept}, i64 {code.whole('add', before, 1)}, i64 0")
-    lost = code.op(f"icmp sge i64 {in_a_row}, {TRUST}")
-    again = code.op(f"select i1 {lost}, i64 {DOUBT}, i64 0")
-    left = code.op(f"select i1 {hopeful}, i64 {again}, i64 {code.whole('sub', doubt, 1)}")
-    in_vain = code.op(f"select i1 {hopeful}, i64 {in_a_row}, i64 {before}")
-    for name, old, new in ("doubt", doubt, left), ("in_vain", before, in_vain):
-        with code.when(code.op(f"icmp ne i64 {old}, {new}")):
-            code.do(f"store atomic i64 {new}, ptr {_field(code, name)} monotonic, align 8")
+    _learn(code, doubt, slept)
     code.jump(done)
     code.start(done)
     code.do("ret void")
     return code
+
+
+def _spins(code: Code, hopeful: int) -> tuple[str, str]:
+    """The waits for which threads still doubt, and how often to look now: `hopeful` times if there are none."""
+    doubt = code.op(f"load atomic i64, ptr {_field(code, 'doubt')} monotonic, align 8")
+    trusts = code.op(f"icmp eq i64 {doubt}, 0")
+    return doubt, code.op(f"select i1 {trusts}, i64 {hopeful}, i64 {FEW_SPINS}")
+
+
+def _learn(code: Code, doubt: str, slept: str) -> None:
+    """What a wait says about looking.
+
+    Without doubt: in_vain ← in_vain + 1 if the thread slept, else 0; doubt ← DOUBT once that reaches TRUST.
+    In doubt: doubt ← doubt − 1; in_vain stays, so that one more wait in vain brings the doubt back.
+
+    Threads may write over each other's words: a wait more or less that is counted does no harm.
+    """
+    before = code.op(f"load atomic i64, ptr {_field(code, 'in_vain')} monotonic, align 8")
+    trusts = code.op(f"icmp eq i64 {doubt}, 0")
+    in_a_row = code.op(f"select i1 {slept}, i64 {code.whole('add', before, 1)}, i64 0")
+    lost = code.op(f"icmp sge i64 {in_a_row}, {TRUST}")
+    begun = code.op(f"select i1 {lost}, i64 {DOUBT}, i64 0")
+    left = code.op(f"select i1 {trusts}, i64 {begun}, i64 {code.whole('sub', doubt, 1)}")
+    in_vain = code.op(f"select i1 {trusts}, i64 {in_a_row}, i64 {before}")
+    for name, now, new in ("doubt", doubt, left), ("in_vain", before, in_vain):
+        with code.when(code.op(f"icmp ne i64 {now}, {new}")):  # a word that all read is written only if it changes
+            code.do(f"store atomic i64 {new}, ptr {_field(code, name)} monotonic, align 8")
 
 
 def _walk() -> Code:
@@ -344,8 +361,7 @@ def _serve() -> Code:
     code.start(wait)
     job = _field(code, "job")
     old = code.load("i32", "%known")
-    doubt = code.op(f"load atomic i64, ptr {_field(code, 'doubt')} monotonic, align 8")
-    spins = code.op(f"select i1 {code.op(f'icmp eq i64 {doubt}, 0')}, i64 {JOB_SPINS}, i64 {FEW_SPINS}")
+    _, spins = _spins(code, JOB_SPINS)
     code.op(f"call i1 @await(ptr {job}, i32 {old}, i64 {spins}, ptr {_field(code, 'idle')})")
     # One job at a time: its number is one more, whatever has come since.
     code.store("i32", code.op(f"add i32 {old}, 1"), "%known")
