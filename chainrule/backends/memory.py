@@ -27,11 +27,8 @@ def address_of(array: np.ndarray[Any, Any]) -> int:
     """Where the entries begin. `array.ctypes.data` says the same and takes four times as long."""
     try:
         return ctypes.addressof(_one_byte(array))
-    except (
-        BufferError,
-        TypeError,
-        ValueError,
-    ):  # it cannot be written to, has no entries, or lies in no order that it knows
+    except (BufferError, TypeError, ValueError):
+        # It cannot be written to, has no entries, or lies in no order that ctypes knows.
         return int(array.ctypes.data)
 
 

@@ -72,7 +72,7 @@ class CompiledFunction:
 
     def __init__(
         self, function: Any, debug: bool = False, strict: bool = False, on_stale: str = "raise",
-        backend: str = "native", exact: bool | None = None,
+        backend: Any = "native", exact: bool | None = None,
     ) -> None:  # fmt: skip
         if not callable(function):
             raise TypeError(f"compile takes a function, a method or a module, got {type(function).__name__}.")

@@ -31,7 +31,7 @@ class CompiledModule(Module):
 
     def __init__(
         self, module: Module, debug: bool = False, strict: bool = False, on_stale: str = "raise",
-        backend: str = "native", exact: bool | None = None,
+        backend: Any = "native", exact: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._orig_mod = module

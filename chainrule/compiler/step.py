@@ -141,9 +141,8 @@ class Compiled:
     """
 
     def __init__(
-        self, step: Step, plan: Plan, debug: bool, backend: Any = "native", others: Iterable[Compiled] = (),
-        exact: bool = False,
-    ) -> None:  # fmt: skip
+        self, step: Step, plan: Plan, debug: bool, backend: Any, others: Iterable[Compiled], exact: bool
+    ) -> None:
         self.step, self.plan, self.debug, self.backend = step, plan, debug, backend
         started = time.perf_counter()
         self.changed = step.changed()
@@ -362,11 +361,12 @@ def _bind(origin: Any, home: Home, written: bool) -> None:
     if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (home.shape, home.dtype):
         raise OtherFormError
     home.renew()
-    if array is not None:
-        if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
-            home.fill(array)
-        if isinstance(origin, Cell):
-            tensor._value = home.show(held.source)  # type: ignore[union-attr]
+    if held is None:
+        return
+    if not isinstance(array, Symbol):  # a symbol: made by the step, it gets its first value now
+        home.fill(array)
+    if isinstance(origin, Cell):
+        tensor._value = home.show(held.source)
 
 
 def _find(origin: Any, arguments: list[Any]) -> Any:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import weakref
 
-from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.memory import SLACK, address_of, aligned
 from chainrule.forking import LockAcrossForks
 
 #: A program that needs no more bytes than this has them for itself.
@@ -37,7 +37,7 @@ class Arena:
     def __init__(self, size: int) -> None:
         self.size = size
         self.memory = aligned(size + SLACK, 4096 if size > FEW else 64)
-        self.address = int(self.memory.ctypes.data)
+        self.address = address_of(self.memory)
 
     def let_go(self) -> None:
         """Keep no memory any more; nobody may work in it."""

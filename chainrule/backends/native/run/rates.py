@@ -30,7 +30,7 @@ class Rates(NamedTuple):
     """What the processor reaches: multiplications and additions a second (float32), and bytes read a second.
 
     Attributes:
-        peak, peak_all: in registers, on one core and on all cores that compiled programs use.
+        peak, peak_all: in registers, on one core and on all that this process may run on.
         first, second: reading from the first and the second cache, on one core.
         memory, memory_all: reading from memory, on one core and on all.
         cores: how many "all" are.
