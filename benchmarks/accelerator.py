@@ -11,7 +11,7 @@ that is installed, on a GPU if there is one. It ends with 1 if a loss is wrong.
 from __future__ import annotations
 
 import argparse
-import statistics
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import chainrule
+from benchmarks.measure import compare
 from benchmarks.steps.jax_side import MODELS, jax_step
-from benchmarks.steps.workloads import WORKLOADS, chainrule_step
+from benchmarks.steps.workloads import chainrule_step, start_of
 
 Step = Callable[[Any, Any], float]
 #: How far losses may be apart, relative to the first: sums of float32 in another order, then twenty updates by Adam,
@@ -44,13 +44,6 @@ def torch_on_device(name: str, weights: dict[str, Any]) -> Step | None:
     return torch_step(name, weights, "eager")
 
 
-def start_of(name: str) -> tuple[dict[str, Any], Any, Any]:
-    """The weights that all start from, and the batch."""
-    chainrule.manual_seed(0)
-    weights = {key: t.numpy() for key, t in WORKLOADS[name].model().state_dict().items()}
-    return weights, *WORKLOADS[name].batch(np.random.default_rng(0))
-
-
 def losses_of(step: Step, x: Any, y: Any, steps: int) -> tuple[list[float], float]:
     """The losses, and the seconds of the first step."""
     started = time.perf_counter()
@@ -59,23 +52,12 @@ def losses_of(step: Step, x: Any, y: Any, steps: int) -> tuple[list[float], floa
     return losses + [step(x, y) for _ in range(steps - 1)], first
 
 
-def alternating(steps: dict[str, Step], x: Any, y: Any, rounds: int) -> dict[str, float]:
-    """The median milliseconds of each, measured in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            started = time.perf_counter()
-            step(x, y)
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) * 1e3 for name, times in seconds.items()}
-
-
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(MODELS), help="workloads, separated by commas")
     parser.add_argument("--steps", type=int, default=20, help="how many losses are compared")
-    parser.add_argument("--rounds", type=int, default=10, help="how often each step is timed; 0: not at all")
+    parser.add_argument("--seconds", type=float, default=10, help="how long steps are timed in turn; 0: not at all")
     options = parser.parse_args()
     console = Console(width=110)
     table = Table(
@@ -90,21 +72,16 @@ def main() -> None:
         error = float(np.max(np.abs(np.array(losses) - expected)) / abs(expected[0]))
         right &= error <= NEAR
         row = [name, f"{error:.1e}", f"{first:.2f}"]
-        if options.rounds:
+        if options.seconds:
             theirs = jax_step(name, weights)
-            _, first = losses_of(theirs, x, y, 2)
-            steps: dict[str, Step] = {"ours": ours, "JAX": theirs}
-            other = torch_on_device(name, weights)
-            if other is not None and losses_of(other, x, y, 2):
-                steps["PyTorch"] = other
-            times = alternating(steps, x, y, options.rounds)
-            row += [
-                f"{first:.2f}",
-                f"{times['ours']:.2f}",
-                f"{times['JAX']:.2f}",
-                f"{times['JAX'] / times['ours']:.2f}",
-            ]
-            row += [f"{times['PyTorch']:.2f}"] if other is not None else []
+            _, first = losses_of(theirs, x, y, 1)
+            steps = {"ours": ours, "JAX": theirs, "PyTorch": torch_on_device(name, weights)}
+            found = compare(
+                {who: functools.partial(step, x, y) for who, step in steps.items() if step is not None}, options.seconds
+            )
+            times = found.milliseconds
+            row += [f"{first:.2f}", f"{times['ours']:.2f}", f"{times['JAX']:.2f}", f"{1 / found.ratio['JAX']:.2f}"]
+            row += [f"{times['PyTorch']:.2f}"] if "PyTorch" in times else []
         table.add_row(*row)
         console.print(", ".join(row))
     device = jax.devices()[0]

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.machine import machine_text, peak
 from benchmarks.steps.worker import FRAMEWORKS
-from benchmarks.steps.workloads import LARGE, WORKLOADS
+from benchmarks.steps.workloads import LARGE, WORKLOADS, start_of
 
 
 class Worker:
@@ -64,13 +64,8 @@ class Worker:
 
 def weights_and_batch(workload: str, path: Path) -> None:
     """Write the weights that all start from, and the batch, into a file."""
-    import chainrule
-
-    chainrule.manual_seed(0)
-    model = WORKLOADS[workload].model()
-    x, y = WORKLOADS[workload].batch(np.random.default_rng(0))
-    arrays = {name: t.numpy() for name, t in model.state_dict().items()}
-    np.savez(path, **arrays, **{"batch.x": x, "batch.y": y})
+    weights, x, y = start_of(workload)
+    np.savez(path, **weights, **{"batch.x": x, "batch.y": y})
 
 
 def measure(workload: str, frameworks: list[str], rounds: int, console: Console, busy: bool) -> dict[str, Any]:

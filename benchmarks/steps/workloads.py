@@ -184,6 +184,13 @@ WORKLOADS: dict[str, Workload] = {
 LARGE = frozenset({"gpt2"})
 
 
+def start_of(name: str) -> tuple[dict[str, Any], Any, Any]:
+    """The weights that all frameworks start from, and the batch."""
+    chainrule.manual_seed(0)
+    weights = {key: t.numpy() for key, t in WORKLOADS[name].model().state_dict().items()}
+    return weights, *WORKLOADS[name].batch(np.random.default_rng(0))
+
+
 def cross_entropy(scores: Any, labels: Any, chain: Any = F) -> Any:
     """The mean over all decisions, whatever dimensions they are arranged in: classes are dimension 1, or the last."""
     if scores.ndim == 3:
