@@ -281,8 +281,8 @@ def show_to_hooks(node: Node, gradients: dict[int, Tensor]) -> None:
             node.kept[position] = gradient
 
 
-def _nodes_towards(wanted: Iterable[Source], roots: Iterable[Source]) -> set[Node]:
-    """The nodes between the roots and the wanted sources: the only ones worth visiting."""
+def nodes_behind(roots: Iterable[Source]) -> list[Node]:
+    """The nodes that the roots were computed by, their own included, the earliest first."""
     seen: set[Node] = set()
     stack = [node for node, _ in roots]
     while stack:
@@ -291,8 +291,14 @@ def _nodes_towards(wanted: Iterable[Source], roots: Iterable[Source]) -> set[Nod
             seen.add(node)
             if isinstance(node, Record):
                 stack.extend(source[0] for source in node.sources if source is not None)
+    return sorted(seen, key=lambda node: node.order)
+
+
+def _nodes_towards(wanted: Iterable[Source], roots: Iterable[Source]) -> set[Node]:
+    """The nodes between the roots and the wanted sources: the only ones worth visiting."""
     useful = {node for node, _ in wanted}
-    for node in sorted(seen, key=lambda node: node.order):
+    behind = nodes_behind(roots)
+    for node in behind:
         if isinstance(node, Record) and any(source is not None and source[0] in useful for source in node.sources):
             useful.add(node)
-    return useful & seen
+    return useful.intersection(behind)

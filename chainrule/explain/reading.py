@@ -22,7 +22,7 @@ from chainrule.functions.creation import tensor as make_tensor
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Equation
-from chainrule.tape import Leaf, Node, Record, Source
+from chainrule.tape import Leaf, Record, Source, nodes_behind
 
 
 def explain_tensor(tensor: Any, gradient: Any = None) -> Explanation:
@@ -33,7 +33,7 @@ def explain_tensor(tensor: Any, gradient: Any = None) -> Explanation:
             "explain: this tensor was not computed from anything that requires a gradient, so there is no record of "
             "how. Explain the function that makes it: chainrule.explain(function, *inputs)."
         )
-    reader = _Reader(value.source[0], value)
+    reader = _Reader(value)
     recording = reader.recording
     root = reader.symbols[value.source]
     if tensor.numel() == 1 and gradient is None:
@@ -55,17 +55,17 @@ def explain_tensor(tensor: Any, gradient: Any = None) -> Explanation:
 class _Reader:
     """The records behind a tensor as equations."""
 
-    def __init__(self, last: Node, result: Value) -> None:
+    def __init__(self, result: Value) -> None:
         self.recording = Recording()
         self.symbols: dict[Source, Symbol] = {}
         self.leaves: dict[Leaf, Symbol] = {}
         self.outside: list[Symbol] = []
         self.names: dict[Symbol, str] = {}
         self._kept: dict[Symbol, Array] = {}
-        records = _records_behind(last)
-        for record in records:
-            self._read(record)
         assert result.source is not None
+        for node in nodes_behind([result.source]):
+            if isinstance(node, Record):
+                self._read(node)
         self._kept[self.symbols[result.source]] = result.array
         self.recording.arrays.update(self._kept)
         self._fill_in()
@@ -147,18 +147,6 @@ def _is_primitive(operation: Any) -> bool:
 def _inputs_of(recording: Recording, equation: Equation) -> int:
     """How many inputs the record of an equation has, those that nobody kept included."""
     return next(len(t.inputs) for t in recording.taped.values() if t.outputs is equation.outputs)
-
-
-def _records_behind(last: Node) -> list[Record]:
-    """All records that a tensor was computed by, the earliest first."""
-    seen, stack = {last}, [last]
-    while stack:
-        node = stack.pop()
-        for source in node.sources if isinstance(node, Record) else ():
-            if source is not None and source[0] not in seen:
-                seen.add(source[0])
-                stack.append(source[0])
-    return sorted((node for node in seen if isinstance(node, Record)), key=lambda record: record.order)
 
 
 def _kept_inputs(record: Record, saved: dict[str, Any]) -> dict[int, Value]:

@@ -17,7 +17,7 @@ from chainrule.nn.module import Module
 from chainrule.primitives.elementwise import Tanh
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
-from chainrule.tape import Record
+from chainrule.tape import Record, nodes_behind
 from chainrule.tensor import Tensor, tensors_in
 from chainrule.train.doctor.look import RANGES
 
@@ -60,10 +60,12 @@ class LayerOutputs:
         To be called before the backward pass, which frees the tape.
         """
         modules = {path for path, module, _ in self.layers if isinstance(module, ACTIVATIONS)}
-        for record in _records_behind(loss):
+        for record in nodes_behind([loss.value.source] if loss.value.source is not None else []):
+            if not isinstance(record, Record) or record.operation not in _FUNCTIONS:
+                continue
             path, _, block = record.path.partition("/")
             saved: Any = record.saved
-            if record.operation not in _FUNCTIONS or block or path in modules or saved is None:
+            if block or path in modules or saved is None:
                 continue
             kept = saved if type(saved) is dict else saved.unpacked()
             output = kept["output"][0] if type(kept["output"]) in (list, tuple) else kept["output"]
@@ -129,19 +131,6 @@ def as_numbers(inside: Inside | None) -> dict[str, dict[str, float]] | None:
     if inside is None:
         return None
     return {path: {name: value.item() for name, value in row.items()} for path, row in inside.items()}
-
-
-def _records_behind(loss: Tensor) -> list[Record]:
-    """The operations that the loss was computed by, the earliest first."""
-    last = loss.value.source[0] if loss.value.source is not None else None
-    seen, waiting = {last}, [last]
-    while waiting:
-        node = waiting.pop()
-        for source in node.sources if isinstance(node, Record) else ():
-            if source is not None and source[0] not in seen:
-                seen.add(source[0])
-                waiting.append(source[0])
-    return sorted((node for node in seen if isinstance(node, Record)), key=lambda record: record.order)
 
 
 def _off(activation: Any, output: Tensor) -> dict[str, Tensor]:
