@@ -66,12 +66,15 @@ class Constraint:
     Attributes:
         is_discrete: whether the region consists of separate points.
         event_dim: how many last dimensions are one thing.
-        wanted: what a parameter must be, as words for an error.
     """
 
     is_discrete: bool = False
     event_dim: int = 0
-    wanted: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """What a parameter must be, as words for an error; "" where there are none."""
+        return ""
 
     def check(self, value: Tensor) -> Tensor:
         """Booleans of the value's shape without its last `event_dim` dimensions: true where it lies inside."""
@@ -147,7 +150,7 @@ class _IntegerInterval(Constraint):
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """The bounds."""
         return f"an integer from {_shown(self.lower_bound)} to {_shown(self.upper_bound)}"
 
@@ -162,7 +165,7 @@ class _IntegerGreaterThan(Constraint):
         self.lower_bound = lower_bound
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """The bound."""
         return f"an integer, {_shown(self.lower_bound)} or more"
 
@@ -177,7 +180,7 @@ class _GreaterThan(Constraint):
         self.lower_bound = lower_bound
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """The bound, which may be a tensor."""
         return f"{self.relation} {_shown(self.lower_bound)}"
 
@@ -197,7 +200,7 @@ class _LessThan(Constraint):
         self.upper_bound = upper_bound
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """The bound, which may be a tensor."""
         return f"less than {_shown(self.upper_bound)}"
 
@@ -210,7 +213,7 @@ class _Interval(Constraint):
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """The bounds."""
         if not all(isinstance(bound, int | float) for bound in (self.lower_bound, self.upper_bound)):
             return f"in {self._start}lower bound, upper bound{self._end}"
@@ -255,7 +258,7 @@ class _Multinomial(Constraint):
         self.upper_bound = upper_bound
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """The number of draws."""
         return f"counts that sum to {_shown(self.upper_bound)} or less along the last dimension"
 
@@ -354,7 +357,7 @@ class _Independent(Constraint):
         return self.base_constraint.event_dim + self.reinterpreted_batch_ndims
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """As the base."""
         return self.base_constraint.wanted
 
@@ -384,7 +387,7 @@ class MixtureSameFamilyConstraint(Constraint):
         return self.base_constraint.event_dim
 
     @property
-    def wanted(self) -> str:  # type: ignore[override]
+    def wanted(self) -> str:
         """As the components'."""
         return self.base_constraint.wanted
 
