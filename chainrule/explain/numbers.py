@@ -102,14 +102,26 @@ def summarised(x: Array | None, most: int = SMALL) -> dict[str, Any] | None:
     return {"numbers": nested(x) if x.size <= most else None, "statistics": statistics(x)}
 
 
-def picture_size(shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """How high and wide the picture of an array of that shape is, in pixels; None where there is none."""
+def _pictured(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """How many planes of an array are in its picture, and every how many-th of their rows and columns.
+
+    None where there is no picture.
+    """
     if len(shape) < 2 or math.prod(shape) <= SMALL or min(shape[-2:]) < 2:
         return None
-    planes, rows, columns = min(8, math.prod(shape[:-2])), *shape[-2:]
-    if rows > PICTURE or columns > PICTURE:
-        planes, rows, columns = 1, -(-rows // -(-rows // PICTURE)), -(-columns // -(-columns // PICTURE))
-    return rows, columns * min(planes, max(1, PICTURE // columns))
+    rows, columns = shape[-2:]
+    down, along = -(-rows // PICTURE), -(-columns // PICTURE)
+    planes = min(8, math.prod(shape[:-2]), PICTURE // columns) if down == along == 1 else 1
+    return planes, down, along
+
+
+def picture_size(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """How high and wide the picture of an array of that shape is, in pixels; None where there is none."""
+    pictured = _pictured(shape)
+    if pictured is None:
+        return None
+    planes, down, along = pictured
+    return -(-shape[-2] // down), -(-shape[-1] // along) * planes
 
 
 def picture(x: Array) -> dict[str, Any] | None:
@@ -117,14 +129,12 @@ def picture(x: Array) -> dict[str, Any] | None:
 
     Of many channels the first eight stand side by side. The levels go from the least entry (0) to the largest (255).
     """
-    size = picture_size(x.shape)
-    if size is None:
+    pictured = _pictured(x.shape)
+    if pictured is None:
         return None
-    rows, columns = x.shape[-2:]
-    planes = x.reshape(-1, rows, columns)[: size[1] // min(columns, PICTURE) or 1]
-    if rows > PICTURE or columns > PICTURE:
-        planes = planes[:1, :: -(-rows // PICTURE), :: -(-columns // PICTURE)]
-    image = np.concatenate(list(as_plain(planes)), axis=1).astype(np.float64)
+    planes, down, along = pictured
+    shown = x.reshape(-1, *x.shape[-2:])[:planes, ::down, ::along]
+    image = np.concatenate(list(as_plain(shown)), axis=1).astype(np.float64)
     finite = image[np.isfinite(image)]
     if not finite.size:
         return None

@@ -136,8 +136,8 @@ def _chains(groups: Sequence[dict[str, Any]]) -> dict[str | None, list[str]]:
     chains: dict[str | None, list[str]] = {None: []}
 
     def chain(group: str | None) -> list[str]:
-        if group not in chains:
-            chains[group] = [*chain(parents[group or ""]), group or ""]
+        if group is not None and group not in chains:
+            chains[group] = [*chain(parents[group]), group]
         return chains[group]
 
     for group in parents:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.autodiff.mode import enable_grad
 from chainrule.errors import ChainruleError
+from chainrule.explain.tables import as_text
 from chainrule.files import write_figure
 from chainrule.nn.module import Module
 from chainrule.random import Generator, randn
@@ -81,12 +82,7 @@ class VarianceReport:
         return table
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(width=120, color_system=None, force_jupyter=False)
-        with console.capture() as captured:
-            console.print(self.table())
-        return captured.get()
+        return as_text(self.table(), width=120)
 
     def draw(self, path: str | Path) -> None:
         """Both variances by layer, as a PNG."""

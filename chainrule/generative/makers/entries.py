@@ -64,9 +64,9 @@ def ddpm(
 
 def _told(told: int, generator: nn.Module, discriminator: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Both networks, which are told one of so many classes beside; 0: as they are."""
-    return (
-        (ToldGenerator(generator, told), ToldDiscriminator(discriminator, told)) if told else (generator, discriminator)
-    )
+    if not told:
+        return generator, discriminator
+    return ToldGenerator(generator, told), ToldDiscriminator(discriminator, told)
 
 
 def _convolutional(
