@@ -24,7 +24,6 @@ from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,
     has_narrow_groups,
-    is_depthwise,
     phase_of,
     phase_view,
     phases,
@@ -56,7 +55,7 @@ def lower_Convolution(at: Lowering, e: Equation) -> bool:
     """Rows are the pixels of the result, k is (kernel, channel)."""
     if not _convolvable(e):
         return False
-    if is_depthwise(e) or has_narrow_groups(e):
+    if has_narrow_groups(e):
         depthwise.forward(at, at.in_single(e))
         return True
     (x, w), (y,), groups = e.inputs, e.outputs, e.parameters["groups"]
@@ -121,7 +120,7 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     """Rows are (kernel, channel), contiguous in the image; k is the pixels of the result's gradient."""
     if not _convolvable(e):
         return False
-    if is_depthwise(e) or has_narrow_groups(e):
+    if has_narrow_groups(e):
         depthwise.weight(at, at.in_single(e))
         return True
     (x, g), (w,), groups = e.inputs, e.outputs, e.parameters["groups"]
@@ -174,7 +173,7 @@ def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
     """For each phase of the stride a convolution of its own, with the kernel's entries that meet it, backwards."""
     if not _convolvable(e):
         return False
-    if is_depthwise(e) or has_narrow_groups(e):
+    if has_narrow_groups(e):
         depthwise.transpose(at, at.in_single(e))
         return True
     (y, w), (x,) = e.inputs, e.outputs

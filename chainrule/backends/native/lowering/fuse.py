@@ -121,13 +121,13 @@ class Lowering(Joining):
         nest.split = split
         axis, chunk = split
         pieces = -(-nest.extents[axis] // chunk)
-        varying = [d for d, a in enumerate(axes) if a is not None and shape[d] != 1]
+        varying = {d: a for d, a in enumerate(axes) if a is not None and shape[d] != 1}
         rank = {a: i for i, a in enumerate(group.order)}
-        order = sorted(range(len(shape)), key=lambda d: rank.get(axes[d], -1) if d in varying else -1)  # type: ignore[arg-type]
+        order = sorted(range(len(shape)), key=lambda d: rank.get(varying[d], -1) if d in varying else -1)
         dims = [0, *(d + 1 for d in varying)]
         view = self.allocate((pieces, *shape), node.dtype, dims, [0, *(d + 1 for d in order)], ())
-        strides = {axes[d]: view.strides[d + 1] for d in varying}
-        nest.stores.append((node, Operand(view.buffer, view.offset, {**strides, Axis.PIECES: view.strides[0]})))  # type: ignore[dict-item]
+        strides = {a: view.strides[d + 1] for d, a in varying.items()}
+        nest.stores.append((node, Operand(view.buffer, view.offset, {**strides, Axis.PIECES: view.strides[0]})))
         self.written(group, view.buffer)
         second = self.group(Nest([*shape, pieces], frozenset([len(shape)])), order=order)
         second.nest.path = nest.path

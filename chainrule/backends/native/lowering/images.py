@@ -31,10 +31,13 @@ def is_depthwise(e: Equation) -> bool:
 
 
 def has_narrow_groups(e: Equation) -> bool:
-    """Whether a vector holds several of its groups, which have as many channels of the image as of the result."""
-    size = _width_of_groups(e) * e.inputs[0].dtype.itemsize
-    channels = _image_of(e).shape[1]
-    return 0 < size <= NARROW and channels == _result_of(e).shape[1] and channels >= FEW_CHANNELS
+    """Whether the groups of a convolution are no products but sums over a window (`depthwise.py`).
+
+    They have a single channel of the image; or as many as of the result, so few that a vector holds several groups.
+    """
+    width, channels = _width_of_groups(e), _image_of(e).shape[1]
+    few = 0 < width * e.inputs[0].dtype.itemsize <= NARROW
+    return width == 1 or (few and channels == _result_of(e).shape[1] and channels >= FEW_CHANNELS)
 
 
 def copies_of_channels(e: Equation) -> int:

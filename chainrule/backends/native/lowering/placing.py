@@ -120,16 +120,16 @@ class Placing(Waiting):
     def store_inside(self, place: Inside, halo: Shape = ()) -> Memory:
         """Let the group write a value it computes: its varying dimensions, in the order the group likes."""
         group, axes = place.group, place.axes
-        dims = [d for d, axis in enumerate(axes) if axis is not None and place.shape[d] != 1]
+        varying = {d: axis for d, axis in enumerate(axes) if axis is not None and place.shape[d] != 1}
         rank = {axis: i for i, axis in enumerate(group.order)}
-        order = sorted(dims, key=lambda d: rank.get(axes[d], d))  # type: ignore[arg-type]
+        order = sorted(varying, key=lambda d: rank.get(varying[d], d))
         if any(axis is None and extent != 1 for axis, extent in zip(axes, place.shape, strict=True)):
             halo = ()  # what is the same everywhere is stored once, and that has no border
         if any(halo):
             order = image_order(place.shape)
-        view = self.allocate(place.shape, place.node.dtype, dims, order, halo)
-        strides = {axes[d]: view.strides[d] for d in dims}
-        group.nest.stores.append((place.node, Operand(view.buffer, view.offset, strides)))  # type: ignore[arg-type]
+        view = self.allocate(place.shape, place.node.dtype, list(varying), order, halo)
+        strides = {axis: view.strides[d] for d, axis in varying.items()}
+        group.nest.stores.append((place.node, Operand(view.buffer, view.offset, strides)))
         self.writes_apart(group, view.buffer)
         return Memory(view)
 
