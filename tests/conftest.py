@@ -98,6 +98,14 @@ def threads(request: pytest.FixtureRequest) -> None:
     pool._wanted = int(given) if given else 1 if beside_others else None
 
 
+@pytest.fixture
+def loops_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops of any length become loops of the compiled program; short ones would be written out."""
+    from chainrule.backends.native.lowering import unroll
+
+    monkeypatch.setattr(unroll, "LONGEST", 0)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser that pages are opened in: the Chromium of the machine, driven by Playwright."""

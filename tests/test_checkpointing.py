@@ -26,10 +26,11 @@ def unrolled(run: Callable[..., Any], x: Any, w: Any, steps: int = 4) -> Any:
 
 def inputs() -> tuple[Any, Any]:
     random = np.random.default_rng(0)
-    return tuple(  # type: ignore[return-value]
+    x, w = (
         chainrule.tensor(random.normal(0, 0.5, shape), dtype=chainrule.float64, requires_grad=True)
         for shape in ((2, 3), (3, 3))
     )
+    return x, w
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -147,7 +147,10 @@ def test_the_last_of_several_nans_is_the_largest_of_a_pooling_window() -> None:
     for function in (pool, chainrule.compile(pool)):
         assert function(x).tolist() == [[[0, 2], [1, 2], [0, 3]]]
     wide = chainrule.full((1, 1, 40), NAN)
-    last = lambda x: chainrule.nn.functional.max_pool1d(x, 40, return_indices=True)[1]  # noqa: E731
+
+    def last(x: Any) -> Any:
+        return chainrule.nn.functional.max_pool1d(x, 40, return_indices=True)[1]
+
     assert last(wide).item() == chainrule.compile(last)(wide).item() == 39
 
 

@@ -29,8 +29,8 @@ def put_back() -> Iterator[None]:
 
 def factors(rows: int = 20, depth: int = 301, columns: int = 70) -> tuple[Any, Any]:
     random = np.random.default_rng(1)
-    make = lambda *shape: chainrule.tensor(random.standard_normal(shape)).bfloat16()  # noqa: E731
-    return make(rows, depth), make(depth, columns)
+    x, y = (chainrule.tensor(random.standard_normal(shape)) for shape in ((rows, depth), (depth, columns)))
+    return x.bfloat16(), y.bfloat16()
 
 
 def multiply(x: Any, y: Any) -> Any:

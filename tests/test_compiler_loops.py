@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,32 +12,13 @@ from chainrule import nn
 from chainrule.backends.native.lowering import unroll
 from chainrule.backends.native.run import pool
 from chainrule.backends.native.run.driver import FIELDS
+from tests.loops import depths, same, total
 
-
-@pytest.fixture(autouse=True)
-def loops_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Loops of any length become loops of the program."""
-    monkeypatch.setattr(unroll, "LONGEST", 0)
-    yield
-    monkeypatch.setattr(pool, "_wanted", None)
+pytestmark = pytest.mark.usefixtures("loops_only")
 
 
 def drawn(*shape: int) -> Any:
     return chainrule.randn(*shape, dtype=chainrule.float64)
-
-
-def same(a: Any, b: Any) -> None:
-    assert type(a) is type(b)
-    if isinstance(a, tuple | list):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            same(x, y)
-    else:
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-12)
-
-
-def loop_count(step: Any) -> int:
-    return sum(kernel.loop == "end" for kernel in step.program.executable.kernels)
 
 
 def two_carries(h: Any, x: Any) -> Any:
@@ -94,7 +74,7 @@ def test_a_loop_computes_what_eager_code_does(name: str, length: int) -> None:
     for _ in range(2):
         same(step(*arguments), want)
     if length > 1:
-        assert loop_count(step) >= 1
+        assert len(depths(step)) >= 1
 
 
 @pytest.mark.parametrize("length", [2, 5, 64])
@@ -110,12 +90,6 @@ def test_gradients_of_loops_are_loops(name: str, length: int) -> None:
 
     arguments = make(length)
     same(chainrule.compile(step)(*arguments), step(*arguments))
-
-
-def total(results: Any) -> Any:
-    if isinstance(results, tuple | list):
-        return sum(total(x) for x in results)
-    return (results * results).sum()
 
 
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
@@ -139,7 +113,7 @@ def test_recurrent_layers_train_in_loops(layer: Any, both: bool) -> None:
         losses = [run(x) for _ in range(3)]
         outcomes.append((losses, [p.detach() for p in model.parameters()]))
     same(outcomes[0], outcomes[1])
-    assert loop_count(run) >= 2
+    assert len(depths(run)) >= 2
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
@@ -208,7 +182,10 @@ def test_a_profile_counts_all_rounds() -> None:
 
 def test_an_operation_without_machine_code_leaves_the_loop_to_numpy() -> None:
     matrix = drawn(3, 3) + 5 * chainrule.eye(3, dtype=chainrule.float64)
-    function = lambda h, xs: chainrule.scan(lambda h, x: (chainrule.linalg.solve(matrix, h) + x, h), h, xs)  # noqa: E731
+
+    def function(h: Any, xs: Any) -> Any:
+        return chainrule.scan(lambda h, x: (chainrule.linalg.solve(matrix, h) + x, h), h, xs)
+
     step = chainrule.compile(function)
     arguments = drawn(3, 1), drawn(6, 3, 1)
     same(step(*arguments), function(*arguments))
@@ -243,12 +220,18 @@ def test_random_numbers_in_the_body(longest: int, backend: str, nested: bool, mo
     same(*outcomes)
 
 
-def kernels(step: Any) -> tuple[list[str], list[str]]:
-    """The lines of `explain()` before a program's first loop, and those of its body."""
-    lines = step.explain().splitlines()[1:]
-    begin = next(i for i, line in enumerate(lines) if line.endswith(" times"))
-    end = next(i for i, line in enumerate(lines) if line.endswith("and again"))
-    return lines[:begin], lines[begin + 1 : end]
+def kernels(step: Any) -> tuple[list[str], list[list[str]]]:
+    """What a program computes before its first loop, and in the body of each of its loops."""
+    before: list[str] = []
+    bodies: list[list[str]] = []
+    for kernel in step.program.executable.kernels:
+        if kernel.loop == "begin":
+            bodies.append([])
+        elif kernel.depth:
+            bodies[-1].append(kernel.title)
+        elif not bodies:
+            before.append(kernel.title)
+    return before, bodies
 
 
 def test_what_never_changes_is_computed_before_the_loop() -> None:
@@ -260,9 +243,9 @@ def test_what_never_changes_is_computed_before_the_loop() -> None:
     for x in xs.numpy():
         expected = expected * np.exp(w.numpy() * 2) + x
     np.testing.assert_allclose(step(h, w, xs).numpy(), expected, rtol=1e-12)
-    before, body = kernels(step)
-    assert any("Exp" in line for line in before)
-    assert not any("Exp" in line for line in body)
+    before, (body,) = kernels(step)
+    assert any("Exp" in title for title in before)
+    assert not any("Exp" in title for title in body)
 
 
 def test_an_lstms_loops_do_nothing_beside_products_and_cells() -> None:
@@ -279,15 +262,10 @@ def test_an_lstms_loops_do_nothing_beside_products_and_cells() -> None:
         return loss
 
     step(chainrule.randn(16, 6, 8))
-    _, forward = kernels(step)
-    lines = step.explain().splitlines()
-    again = next(i for i, line in enumerate(lines) if line.endswith("and again"))
-    backward = lines[again + 1 :]
-    begin = next(i for i, line in enumerate(backward) if line.endswith(" times"))
-    end = next(i for i, line in enumerate(backward) if line.endswith("and again"))
-    computing = [line for line in forward if " copy" not in line]
-    assert len(computing) == 2 and sum("product" in line for line in computing) == 1
-    assert len(backward[begin + 1 : end]) == 2
+    _, (forward, backward) = kernels(step)
+    computing = [title for title in forward if " copy" not in title]
+    assert len(computing) == 2 and sum("product" in title for title in computing) == 1
+    assert len(backward) == 2
 
 
 def test_a_kernel_of_much_work_is_shared_out() -> None:

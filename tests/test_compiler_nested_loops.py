@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,36 +11,14 @@ import pytest
 import chainrule
 from chainrule import autograd, nn
 from chainrule.backends.native.lowering import unroll
-from chainrule.backends.native.run import pool
+from tests.loops import depths, same, total
 
 Function = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def loops_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Loops of any length become loops of the program."""
-    monkeypatch.setattr(unroll, "LONGEST", 0)
-    yield
-    monkeypatch.setattr(pool, "_wanted", None)
+pytestmark = pytest.mark.usefixtures("loops_only")
 
 
 def drawn(*shape: int) -> Any:
     return chainrule.randn(*shape, dtype=chainrule.float64) * 0.5
-
-
-def depths(step: Any) -> list[int]:
-    """Within how many loops each loop of a program stands."""
-    return [kernel.depth for kernel in step.program.executable.kernels if kernel.loop == "end"]
-
-
-def flat(results: Any) -> list[Any]:
-    return [y for x in results for y in flat(x)] if isinstance(results, tuple | list) else [results]
-
-
-def same(ours: Any, theirs: Any, tolerance: float = 1e-10) -> None:
-    assert len(flat(ours)) == len(flat(theirs))
-    for a, b in zip(flat(ours), flat(theirs), strict=True):
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=tolerance, atol=1e-12)
 
 
 def agree(function: Function, arguments: tuple[Any, ...]) -> Any:
@@ -107,8 +85,7 @@ def test_forward_and_backward(name: str, outer: int, inner: int) -> None:
     def step(h: Any, xs: Any) -> Any:
         h, xs = h.detach().requires_grad_(), xs.detach().requires_grad_()
         last, ys = chainrule.scan(body, h, xs)
-        loss = sum((y * y).sum() for y in flat([last, ys]))
-        return [last, ys, *autograd.grad(loss, [h, xs])]
+        return [last, ys, *autograd.grad(total([last, ys]), [h, xs])]
 
     native = agree(step, (drawn(*carry), drawn(outer, *row(inner))))
     if outer > 1:
@@ -117,7 +94,9 @@ def test_forward_and_backward(name: str, outer: int, inner: int) -> None:
 
 
 def test_carries_that_change_places_in_both() -> None:
-    function = lambda a, b, xs: chainrule.scan(changing_places, (a, b), xs)  # noqa: E731
+    def function(a: Any, b: Any, xs: Any) -> Any:
+        return chainrule.scan(changing_places, (a, b), xs)
+
     for outer in (2, 3):
         for inner in (2, 3, 4):
             native = agree(function, (drawn(3), drawn(3), drawn(outer, inner, 3)))
@@ -247,7 +226,9 @@ def test_what_is_said_of_nested_loops() -> None:
 
 
 def test_a_profile_counts_all_rounds() -> None:
-    inner = lambda h, x: ((h @ h).tanh(), x)  # noqa: E731
+    def inner(h: Any, x: Any) -> Any:
+        return (h @ h).tanh(), x
+
     step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: chainrule.scan(inner, h, x), h, xs))
     profile = step.profile(chainrule.randn(32, 32), chainrule.randn(5, 4, 2), runs=2)
     assert next(row for row in profile.rows if "product" in row.title).operations == 5 * 4 * 2 * 32**3
