@@ -91,7 +91,9 @@ def ours(name: str) -> Any:
 
 
 #: The tests whose tables are lines of Python, run in both frameworks.
-_EXPRESSIONS = ("functions", "more_functions", "top_level", "dtypes", "shapes", "indexing", "views", "view_programs")
+_EXPRESSIONS = (
+    "functions", "more_functions", "top_level", "dtypes", "shapes", "indexing", "views", "view_programs", "copies",
+)  # fmt: skip
 
 
 def compared() -> dict[str, str]:
