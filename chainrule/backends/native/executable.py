@@ -177,7 +177,7 @@ class Executable:
         arena: its working memory, or what it has last worked in.
     """
 
-    def __init__(self, at: Lowering, exact: bool = False) -> None:
+    def __init__(self, at: Lowering, exact: bool) -> None:
         groups, when = scheduled(at.groups)
         offsets, size = place_buffers(groups, when, at.buffers)
         rows = flattened(groups, when)

@@ -111,13 +111,13 @@ class Emitter(Values):
         depth = self._depth()
         if 0 in (total, width):
             return 1, 1, (0, 0)
-        few = entries_of_a_part(self.nest)
-        pieces = round(width * depth / few)
+        entries = entries_of_a_part(self.nest)
+        pieces = round(width * depth / entries)
         if pieces > 1 and self.strip:
-            few = 64 if self.advance == self.lanes else 4 * self.advance
-            columns = max(few, -(-width // (few * pieces)) * few)
+            step = 64 if self.advance == self.lanes else 4 * self.advance  # a part begins where a vector does
+            columns = -(-width // (step * pieces)) * step
             return 1, columns, (total, -(-width // columns))
-        each = max(1, round(total / max(1, math.ceil(total * width * depth / few))))
+        each = max(1, round(total / max(1, math.ceil(total * width * depth / entries))))
         return each, width, (-(-total // each), 1)
 
     def _depth(self) -> int:
