@@ -9,12 +9,14 @@ _exact = False
 
 
 def use_exact_arithmetic(mode: bool) -> None:
-    """Whether compiled functions compute by the plain formulas where the processor has a faster way.
+    """Whether compiled functions and large operations compute by the plain formulas where there is a faster way.
 
     A faster way adds up in another order, or leaves out what is too small; its error has the same bound. There is one:
     processors with AVX512-BF16 multiply bfloat16 in pairs, which rounds in another order and takes numbers below 2⁻¹²⁶
     as 0. With exact arithmetic factors are widened to float32 and added up one after the other, as on every other
     processor, at about half the speed. `chainrule.compile(…, exact=True)` asks it for one function.
+
+    Without `compile` it matters to products and convolutions so large that they run as programs of their own.
 
     It holds for the whole process, and for functions that are compiled already: their next call makes a program.
 

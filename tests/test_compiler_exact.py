@@ -61,6 +61,16 @@ def test_the_smallest_numbers_count() -> None:
     assert have.float().tolist() == multiply(x, y).float().tolist() == [[40 * TINY] * 70] * 20
 
 
+def test_the_switch_holds_for_large_operations_outside_of_compiled_functions() -> None:
+    """They run as programs of their own, made again when it is turned."""
+    x, y = chainrule.full((60, 128), TINY).bfloat16(), chainrule.ones(128, 70).bfloat16()
+    for _ in range(2):
+        chainrule.use_exact_arithmetic(False)
+        assert multiply(x, y).float().unique().tolist() == [0.0 if PAIRS else 128 * TINY]
+        chainrule.use_exact_arithmetic(True)
+        assert multiply(x, y).float().unique().tolist() == [128 * TINY]
+
+
 def test_gradients_and_convolutions_too() -> None:
     def step(x: Any, w: Any) -> Any:
         x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
