@@ -320,6 +320,9 @@ def test_a_test_table_is_coded_like_the_training_table(tmp_path: Path) -> None:
         read_csv(write(tmp_path, "size,kind\nS,cow\n"), target="kind", like=train)
     with pytest.raises(DataError, match="has not the features of the earlier table: 'weight'"):
         read_csv(write(tmp_path, "size,weight,kind\nS,2,cat\n"), target="kind", like=train)
+    weights = read_csv(write(tmp_path, "weight\n2\n"))
+    with pytest.raises(DataError, match="line 2, column 'weight': 'heavy' is a text, not a number"):
+        read_csv(write(tmp_path, "weight\nheavy\n"), like=weights)
     numbers = read_csv(write(tmp_path, "size,kind\n7,cat\nL,dog\n"), target="kind", as_categories=["size"])
     again = read_csv(write(tmp_path, "size,kind\n7,cat\n"), target="kind", like=numbers)
     assert again.features.tolist() == [[1, 0]], "a column of texts stays one, also where all are numbers"

@@ -177,10 +177,13 @@ def test_rows_and_texts_are_answered_as_predict_answers_them(kind: str, tmp_path
                 (200, False) if kind == "labelled" else (422, "secret" in str(have))
             )
             return
+        # A JSON object has no order, and the table had the target too.
+        turned = {"y": 3, **dict(reversed(posted.items()))}
+        assert asked(port, body={"row": turned}) == (200, have)
         wrong: list[tuple[Any, str]] = [
-            ({"a": 1}, "kind"),
-            ({"a": 1, "kind": "w"}, "w"),
-            ({"a": "many", "kind": "x"}, "many"),
+            ({"a": 1}, "no 'kind'"),
+            ({"a": 1, "kind": "w"}, "column 'kind': 'w'"),
+            ({"a": "many", "kind": "x"}, "column 'a': 'many' is a text, not a number"),
             ({"a": None, "kind": "x"}, "missing"),
             ({"a": 1, "kind": "x", "b": 2}, "'b'"),
             ([1, 2], "values by column"),

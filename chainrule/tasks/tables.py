@@ -153,17 +153,17 @@ class TableTask(Task):
         """Values by column as the network wants them, read as the row of a table is."""
         if not isinstance(given, Mapping):
             raise DataError(f"{place} is values by column, such as {{{', '.join(self.columns())}}}.")
-        unknown = [str(name) for name in given if name not in self.columns() and name != self.settings.target]
+        columns, known = list(self.columns()), ", ".join(self.columns())
+        unknown = [str(name) for name in given if name not in columns and name != self.settings.target]
         if unknown:
-            known = ", ".join(self.columns())
             raise DataError(f"{place} has {unknown[0]!r:.60}, which the model does not know; it knows {known}.")
-        values = [self._written(value) for value in given.values()]
+        absent = [name for name in columns if name not in given]
+        if absent:
+            raise DataError(f"{place} has no {absent[0]!r}; the model needs {known}.")
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([list(given), values])
-        options = _options(self.settings, list(map(str, given)), self._like)
-        table = table_of(text.getvalue(), place, Options(**options), decimal=self.settings.decimal)
-        if len(table) != 1:
-            raise DataError(f"{place} has a missing value.")
+        rows = [columns, [self._written(given[name]) for name in columns]]
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        table = table_of(text.getvalue(), place, Options(like=self._like), decimal=self.settings.decimal)
         scaled: np.ndarray = _standardised(table.features, self.facts)[0]
         return scaled
 
@@ -229,26 +229,21 @@ def _spread(values: np.ndarray) -> Any:
     return np.where(std > 1e-12 * np.abs(values).max(0, initial=0), std, 1.0)
 
 
-def _options(settings: Settings, names: Sequence[str], like: Table | None) -> dict[str, Any]:
-    """How a table with these columns is read: to learn from, or, with `like`, to predict."""
-    ignore = list(settings.ignore)
-    if like is not None:
-        ignore = [name for name in [*ignore, str(settings.target)] if name in names]
-    chosen = [name for name in settings.as_categories if name in names and name not in ignore]
-    return {"ignore": ignore, "missing": settings.missing, "like": like, "as_categories": chosen}
-
-
 def _read(settings: Settings, file: str, like: Table | None = None) -> Table:
     """A table: to learn from, or, with `like`, to predict, where the target may be there or not."""
     reader = read_parquet if Path(file).name.endswith(".parquet") else read_csv
-    names, target = column_names(file), settings.target
+    ignore, target = list(settings.ignore), settings.target
+    names = column_names(file)
     if target is None:
         raise DataError(f"which column of {file} is to be predicted? Give --target; there are {', '.join(names[:20])}.")
-    options = _options(settings, names, like)
+    if like is not None:
+        ignore, target = [name for name in [*ignore, target] if name in names], None
+    options: dict[str, Any] = {
+        "ignore": ignore, "missing": settings.missing, "like": like,
+        "as_categories": [name for name in settings.as_categories if name in names and name not in ignore],
+    }  # fmt: skip
     if reader is read_csv:
         options["decimal"] = settings.decimal
-    if like is not None:
-        target = None
     if target is not None:
         options |= {"target": target, "target_classes": settings.classify}
     table = reader(file, **options)

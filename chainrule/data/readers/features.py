@@ -115,7 +115,9 @@ def assemble(
     target, classes = (
         _target(kept.pop(options.target), origin_of, options) if options.target is not None else (None, None)
     )
-    categories = {name: _values(name, column, options) for name, column in kept.items() if isinstance(column, list)}
+    categories = {
+        name: _values(name, column, origin_of, options) for name, column in kept.items() if isinstance(column, list)
+    }
     widths = [len(categories[name]) if name in categories and options.categorical == "one-hot" else 1 for name in kept]
     if 4 * sum(widths) * len(origin) > max_bytes:
         widest = max(zip(widths, kept))
@@ -192,9 +194,11 @@ def _finite(name: str, column: np.ndarray, where: Callable[[int], str]) -> np.nd
     return single
 
 
-def _values(name: str, column: list[str | None], options: Options) -> list[str]:
+def _values(name: str, column: list[str | None], where: Callable[[int], str], options: Options) -> list[str]:
     if options.like is not None and name in options.like.categories:
         return options.like.categories[name]
+    if options.like is not None and name in options.like.names:
+        raise DataError(f"{where(0)}, column {name!r}: {column[0]!r} is a text, not a number.")
     return sorted({value for value in column if value is not None})
 
 
