@@ -189,6 +189,9 @@ def test_what_cannot_be_exported_says_why() -> None:
         chainrule.export_program(lambda t: t * chainrule.tensor(np.arange(len(t)) ** 2).unsqueeze(1), x, dynamic=True)
     with pytest.raises(TraceError, match="depends on batch otherwise"):
         chainrule.export_program(lambda t: t if len(t) > 6 else -t, x, dynamic=True)
+    ones, twos = chainrule.ones(3), chainrule.full((3,), 2.0)
+    with pytest.raises(TraceError, match="the weight tensor, depends on batch otherwise"):
+        chainrule.export_program(lambda t: t * (ones if len(t) > 4 else twos), x, dynamic=True)
     with pytest.raises(TypeError, match="input 0 of an export is a tensor"):
         chainrule.export_program(nn.Linear(3, 2), np.ones((1, 3)))
     counted = read(written(lambda t: t * chainrule.arange(len(t)).unsqueeze(1), x, dynamic=True))

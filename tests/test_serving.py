@@ -68,7 +68,6 @@ def served(run: Path, limits: Limits | None = None, **options: Any) -> Iterator[
     limits = limits or Limits(rate=0)
     with listening("127.0.0.1", 0) as bound:
         server = uvicorn.Server(config_for(build_app(open_run(run), limits, **options), "127.0.0.1", 0, limits))
-        server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:

@@ -20,7 +20,8 @@ from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.portable.graph_data import form_data, graph_data
 from chainrule.portable.program import PortableProgram
-from chainrule.portable.sizes import Point, in_sizes, points
+from chainrule.portable.sizes import Point, differs, in_sizes, points
+from chainrule.primitives.value import Array
 from chainrule.serialization import File
 from chainrule.tensor import Tensor
 
@@ -68,17 +69,13 @@ def export_program(
     model = _unwrapped(model)
     names = _names_of_sizes(dynamic, tensors)
     example = _sizes_of(names, tensors)
-    found: dict[Point, Any] = {}
-    traced: _Traced | None = None
+    traces: dict[Point, _Traced] = {}
     for point in points(list(example.values())) if example else [()]:
         sizes = dict(zip(example, point, strict=True))
-        traced = _Traced(model, [_resized(x, at, sizes) for x, at in zip(tensors, names, strict=True)], traced)
-        found[point] = traced.data
-    assert traced is not None
-    data = in_sizes(found, list(example))
-    program = PortableProgram(
-        data, traced.weights, {name: max(size, 2) for name, size in example.items()}, dict(about or {})
-    )
+        traces[point] = _Traced(model, [_resized(x, at, sizes) for x, at in zip(tensors, names, strict=True)])
+    data = in_sizes({point: traced.data for point, traced in traces.items()}, list(example))
+    weights = _common_weights(list(traces.values()), list(example))
+    program = PortableProgram(data, weights, {name: max(size, 2) for name, size in example.items()}, dict(about or {}))
     if file is not None:
         program.save(file)
     return program
@@ -134,13 +131,15 @@ def _resized(tensor: Tensor, names: Mapping[int, str], sizes: Mapping[str, int])
 
 
 class _Traced:
-    """One trace of a model as data, and its weights by name (the same order in each trace).
+    """One trace of a model as data, and its weights.
 
     Attributes:
-        data: the graph; `weights`: the names, in the order of the graph's inputs behind the arguments; `answer`.
+        weights: the arrays by name, in the order of the graph's inputs.
+        data: "graph"; "arguments", their shapes and data types; "slots", for each of the graph's inputs the number of
+            an argument or the name of a weight; "answer", the containers of the results.
     """
 
-    def __init__(self, model: Any, tensors: list[Tensor], before: _Traced | None) -> None:
+    def __init__(self, model: Any, tensors: list[Tensor]) -> None:
         answers: list[Tensor] = []
         form: list[Any] = []
 
@@ -155,16 +154,27 @@ class _Traced:
                 stack.enter_context(evaluation_mode(model))
             parts = parts_of(trace_step(run, tensors), set())
         _check(parts, model)
-        self.cells = [origin.tensor for origin in parts.cells if isinstance(origin, Cell)]
-        names = _names_of_weights(model, self.cells)
+        cells = [origin.tensor for origin in parts.cells if isinstance(origin, Cell)]
+        names = _names_of_weights(model, cells)
         order = parts.program.inputs
-        self.weights = {names[slot.number]: self.cells[slot.number].array for slot in order if slot.kind == "cell"}
+        self.weights = {names[slot.number]: cells[slot.number].array for slot in order if slot.kind == "cell"}
         self.data = {
             "graph": graph_data(parts.program.graph),
             "arguments": [form_data(x.array) for x in tensors],
             "slots": [[slot.number, ""] if slot.kind == "argument" else [0, names[slot.number]] for slot in order],
             "answer": form[0],
         }
+
+
+def _common_weights(traces: Sequence[_Traced], names: Sequence[str]) -> dict[str, Array]:
+    """The weights, which must be the same in all traces: a size may have chosen between tensors of one form."""
+    first, *others = traces
+    for traced in others:
+        for name, array in first.weights.items():
+            other = traced.weights[name]
+            if other is not array and other.tobytes() != array.tobytes():
+                raise differs(f"the weight {name}", names)
+    return first.weights
 
 
 def _check(parts: Parts, model: Any) -> None:

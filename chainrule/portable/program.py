@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -193,6 +192,8 @@ class PortableProgram:
         With `with_code` its machine code for this processor lies beside, in a file with `.code` at the end of its name.
         Raises ValueError for that where there is none: the file has no path, the backend is another.
         """
+        if with_code and (self.backend != "native" or hasattr(file, "write")):
+            raise ValueError("machine code is kept beside a file with a path, of a program for the native backend.")
         content = {
             "kind": KIND,
             "version": VERSION,
@@ -207,8 +208,6 @@ class PortableProgram:
         if with_code:
             from chainrule.portable.code_files import save_code
 
-            if self.backend != "native" or hasattr(file, "write"):
-                raise ValueError("machine code is kept beside a file with a path, of a program for the native backend.")
             save_code([self.runnable()], code_path(file))
 
     @property
@@ -217,14 +216,10 @@ class PortableProgram:
         used = {number for number, name in self._data["slots"] if not name}
         return [number for number in range(len(self._data["arguments"])) if number not in used]
 
-    @functools.cached_property
-    def _text(self) -> str:
+    def __repr__(self) -> str:
         inputs = ", ".join(dtype + _shown(shape) for shape, dtype in self._data["arguments"])
         results = ", ".join(dtype + _shown(shape) for shape, dtype in self._data["graph"]["results"])
         return f"PortableProgram({inputs} → {results}, {len(self._weights)} weights)"
-
-    def __repr__(self) -> str:
-        return self._text
 
 
 def code_path(file: Any) -> Path:

@@ -45,14 +45,14 @@ def in_sizes(found: Mapping[Point, Any], names: Sequence[str], place: str = "the
     first = next(iter(found.values()))
     kind = type(first)
     if any(type(data) is not kind for data in found.values()):
-        raise _differs(place, names)
+        raise differs(place, names)
     if kind is dict:
         if any(data.keys() != first.keys() for data in found.values()):
-            raise _differs(place, names)
+            raise differs(place, names)
         return {key: in_sizes({p: d[key] for p, d in found.items()}, names, f"{place}, {key}") for key in first}
     if isinstance(first, list | tuple):
         if any(len(data) != len(first) for data in found.values()):
-            raise _differs(place, names)
+            raise differs(place, names)
         parts = [
             in_sizes({p: d[i] for p, d in found.items()}, names, _place(place, first, i)) for i in range(len(first))
         ]
@@ -62,7 +62,7 @@ def in_sizes(found: Mapping[Point, Any], names: Sequence[str], place: str = "the
     if all(data == first for data in found.values()):
         return first
     if kind is not int:
-        raise _differs(place, names)
+        raise differs(place, names)
     return {"in sizes": _fitted(found, names, place)}
 
 
@@ -74,7 +74,8 @@ def _place(place: str, entries: Any, number: int) -> str:
     return place
 
 
-def _differs(place: str, names: Sequence[str]) -> TraceError:
+def differs(place: str, names: Sequence[str]) -> TraceError:
+    """The error for what depends on the sizes otherwise than a program can."""
     return TraceError(
         f"{place}, depends on {' or '.join(names)} otherwise than by whole numbers that grow with it, so the program "
         "cannot be exported for all sizes. Export it for one size (without dynamic), once for each that is needed."
@@ -88,13 +89,13 @@ def _array_in_sizes(found: Mapping[Point, Any], names: Sequence[str], place: str
     """
     first = next(iter(found.values()))
     if any(array.dtype != first.dtype or array.ndim != first.ndim for array in found.values()):
-        raise _differs(place, names)
+        raise differs(place, names)
     if all(array.shape == first.shape and array.tobytes() == first.tobytes() for array in found.values()):
         return first
     shape = in_sizes({point: array.shape for point, array in found.items()}, names, place)
     rising = {point: _evenly(array) for point, array in found.items()}
     if any(pair is None for pair in rising.values()):
-        raise _differs(place, names)
+        raise differs(place, names)
     start = {point: pair[0] for point, pair in rising.items() if pair is not None}
     step = {point: pair[1] for point, pair in rising.items() if pair is not None}
     parts = [_number_in_sizes(numbers, names, place) for numbers in (start, step)]
@@ -121,7 +122,7 @@ def _number_in_sizes(found: Mapping[Point, Any], names: Sequence[str], place: st
     if all(number.tobytes() == first.tobytes() for number in found.values()):
         return first
     if any(number[0] != round(float(number[0])) for number in found.values()):
-        raise _differs(place, names)
+        raise differs(place, names)
     return {"in sizes": _fitted({point: int(number[0]) for point, number in found.items()}, names, place)}
 
 
@@ -144,7 +145,7 @@ def _fitted(found: Mapping[Point, int], names: Sequence[str], place: str) -> lis
     answer: list[list[Any]] = [[factor, sorted(key)] for key, factor in terms.items() if factor]
     answer.sort(key=lambda term: (len(term[1]), term[1]))
     if size_at(answer, dict(zip(names, last, strict=True))) != found[last]:
-        raise _differs(place, names)
+        raise differs(place, names)
     return answer
 
 

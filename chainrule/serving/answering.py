@@ -40,13 +40,10 @@ class Forward:
 
     def prepare(self, example: Tensor) -> bool:
         """Make the programs; whether filling up leaves the other samples' scores what they are."""
-        random = np.random.default_rng(0)
-        room = 1
-        while room <= self.most:
-            self.program(np.zeros((room, *example.shape[1:]), example.dtype.numpy))
-            room *= 2
+        for doublings in range((self.most - 1).bit_length() + 1):
+            self.program(np.zeros((1 << doublings, *example.shape[1:]), example.dtype.numpy))
         if example.dtype.is_floating_point:
-            three = random.standard_normal((3, *example.shape[1:])).astype(example.dtype.numpy)
+            three = np.random.default_rng(0).standard_normal((3, *example.shape[1:])).astype(example.dtype.numpy)
         else:
             three = np.ones((3, *example.shape[1:]), example.dtype.numpy)
         alone, together = self.program(three), self(make(three))

@@ -119,7 +119,7 @@ def leaving_run(path: str | Path, batch: int | None = None) -> Leaving:
     run = open_run(path)
     about = {"task": run.task.kind, "settings": run.task.settings.to_json(), "facts": run.task.facts}
     example = run.task.example_input(batch or 2)
-    return Leaving(run.path.name, run.model, (example,), batch is None or None, about)
+    return Leaving(run.path.name, run.model, (example,), batch is None, about)
 
 
 def leaving_network(
@@ -143,4 +143,4 @@ def leaving_network(
     dtype = "int64" if entry.reads_tokens else "float32"
     sample = zeros(batch or 2, *(entry.input if shape is None else shape), dtype=dtype)
     inputs = (sample, sample) if "pairs" in entry.data else (sample,)
-    return Leaving(name, model, inputs, batch is None or None, {"network": name, "options": dict(options)})
+    return Leaving(name, model, inputs, batch is None, {"network": name, "options": dict(options)})
