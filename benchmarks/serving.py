@@ -27,22 +27,11 @@ from PIL import Image
 
 import chainrule
 from chainrule.nn.evaluation import evaluation_mode
-from chainrule.tasks import Settings, load_task
-from chainrule.tasks.run import open_run, write_json
-from chainrule.train.weights import save_weights
+from chainrule.tasks import open_run
+from tests.small_runs import untrained
 
 #: Different images that are asked about in turn.
 IMAGES = 64
-
-
-def make_run(folder: Path) -> Path:
-    """A run's folder without training."""
-    task, _ = load_task(Settings(data="digits", model="lenet5"))
-    folder.mkdir()
-    write_json(folder / "facts.json", task.facts)
-    write_json(folder / "config.json", {"task": task.kind, "settings": task.settings.to_json()})
-    save_weights(task.build_model(), folder / "best.safetensors")
-    return folder
 
 
 def questions(run: Path) -> tuple[list[bytes], list[dict[str, Any]]]:
@@ -102,7 +91,7 @@ def main() -> None:
     parser.add_argument("--at-a-time", type=int, default=8)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        run = make_run(Path(place) / "run")
+        run = untrained(Path(place) / "run", data="digits", model="lenet5")
         contents, want = questions(run)
         arguments = [sys.executable, "-m", "chainrule", "serve", str(run), "--port", "0", "--rate", "0"]
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)

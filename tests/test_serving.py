@@ -23,9 +23,8 @@ from PIL import Image
 
 import chainrule
 from chainrule.nn.evaluation import evaluation_mode
-from chainrule.tasks import Settings, load_task, open_run
-from chainrule.tasks.run import write_json
-from chainrule.train.weights import save_weights
+from chainrule.tasks import open_run
+from tests.small_runs import settings_for_files, untrained
 from tests.test_cli import call, command
 
 pytest.importorskip("uvicorn")
@@ -36,16 +35,6 @@ from chainrule.serving.app import build_app
 from chainrule.serving.batching import Batcher, FullError
 from chainrule.serving.limits import Limits
 from chainrule.serving.server import config_for, listening
-
-
-def untrained(folder: Path, **settings: Any) -> Path:
-    """A run's folder with the first weights of its network, as if they were those of the best epoch."""
-    task, _ = load_task(Settings(**settings))
-    folder.mkdir()
-    write_json(folder / "facts.json", task.facts)
-    write_json(folder / "config.json", {"task": task.kind, "settings": task.settings.to_json()})
-    save_weights(task.build_model(), folder / "best.safetensors")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -137,43 +126,34 @@ def test_images_are_answered_as_predict_answers_them(run: Path, port: int, tmp_p
         assert same(have, {name: value for name, value in want.items() if name != "file"})
 
 
-def _small(tmp_path: Path) -> dict[str, tuple[dict[str, Any], str, Any]]:
-    """A run of each kind that is asked in words or numbers: settings, what predict is given, what is posted."""
-    rng = np.random.default_rng(0)
-    table, texts, pairs, text = (tmp_path / name for name in ("t.csv", "r.csv", "p.tsv", "s.txt"))
-    rows = [f"{a:.3f},{'xyz'[i % 3]},{a * 2:.3f}" for i, a in enumerate(rng.standard_normal(60))]
-    table.write_text("\n".join(["a,kind,y", *rows]) + "\n")
-    (tmp_path / "new.csv").write_text("a,kind\n0.25,y\n")
-    texts.write_text("text,stars\n" + "".join(f"word{i % 7} word{i % 5},{i % 2}\n" for i in range(60)))
-    pairs.write_text("".join(f"{i}\t{i + 1}\n" for i in range(100, 160)))
-    text.write_text("abcdefgh\n" * 60)
-    return {
-        "row": ({"data": str(table), "target": "y"}, str(tmp_path / "new.csv"), {"a": 0.25, "kind": "y"}),
-        "labelled": ({"data": str(texts), "target": "stars", "model": "rnn_classifier"}, "word1 word2", "word1 word2"),
-        "pairs": ({"data": str(pairs), "model": "rnn_translator", "tokens": "characters"}, "123", "123"),
-        "text": ({"data": str(text), "length": 8}, "abc", "abc"),
-    }  # fmt: skip
+#: What is posted to a run of each kind that is asked in words or numbers.
+POSTED: dict[str, Any] = {
+    "table": {"a": 0.25, "kind": "y"}, "labelled texts": "word1 word2", "pairs": "123", "text": "abc",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["row", "labelled", "pairs", "text"])
+@pytest.mark.parametrize("kind", POSTED)
 def test_rows_and_texts_are_answered_as_predict_answers_them(kind: str, tmp_path: Path) -> None:
-    settings, given, posted = _small(tmp_path)[kind]
-    untrained(tmp_path / "run", **settings)
+    untrained(tmp_path / "run", **settings_for_files(tmp_path)[kind])
+    given = posted = POSTED[kind]
+    if kind == "table":
+        given = str(tmp_path / "new.csv")
+        Path(given).write_text("a,kind\n0.25,y\n")
     opened = open_run(tmp_path / "run")
     options = {"length": 12, "temperature": 0.0} if kind == "text" else {}
     (want,) = opened.task.predict(opened.model, [given], **options)
-    name = "row" if kind == "row" else "text"
+    name = "row" if kind == "table" else "text"
     with served(tmp_path / "run", **options) as port:
         status, have = asked(port, body={name: posted})
         assert status == 200, have
         assert have and same(have, {n: v for n, v in want.items() if n in have})
         page = asked(port, "/", method="GET")[1]
-        assert "<script>" in page and ('"kind": ["x", "y", "z"]' in page) is (kind == "row")
-        if kind != "row":
+        assert "<script>" in page and ('"kind": ["x", "y", "z"]' in page) is (kind == "table")
+        if kind != "table":
             (tmp_path / "secret.txt").write_text("abc")  # a text that is a file's name is a text
             status, have = asked(port, body={"text": str(tmp_path / "secret.txt")})
             assert (status, "secret" in str(have)) == (
-                (200, False) if kind == "labelled" else (422, "secret" in str(have))
+                (200, False) if kind == "labelled texts" else (422, "secret" in str(have))
             )
             return
         # A JSON object has no order, and the table had the target too.
