@@ -160,10 +160,12 @@ def test_rows_and_texts_are_answered_as_predict_answers_them(kind: str, tmp_path
         turned = {"y": 3, **dict(reversed(posted.items()))}
         assert asked(port, body={"row": turned}) == (200, have)
         wrong: list[tuple[Any, str]] = [
-            ({"a": 1}, "no 'kind'"),
+            ({"a": 1}, "no value for 'kind'"),
             ({"a": 1, "kind": "w"}, "column 'kind': 'w'"),
             ({"a": "many", "kind": "x"}, "column 'a': 'many' is a text, not a number"),
-            ({"a": None, "kind": "x"}, "missing"),
+            ({"a": None, "kind": "x"}, "no value for 'a'"),
+            ({"a": "", "kind": "x"}, "no value for 'a'"),
+            ({"a": "NA", "kind": "x"}, "missing"),
             ({"a": 1, "kind": "x", "b": 2}, "'b'"),
             ([1, 2], "values by column"),
             ({"a": [1, {"b": 2}], "kind": "x"}, "a"),

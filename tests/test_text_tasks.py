@@ -18,6 +18,7 @@ from chainrule.errors import DataError
 from chainrule.tasks import Settings, load_task, open_run, train_run
 from chainrule.tasks.tokens import END, START, TextRows
 from chainrule.tasks.translation import AnswerLoss
+from tests.small_runs import settings_for_files
 
 
 def letters_written_twice(path: Path, count: int = 600) -> list[str]:
@@ -108,6 +109,22 @@ def test_padding_changes_no_answer(tmp_path: Path) -> None:
         rows = task.rows.encode(["was good", "we saw the film was not bad"])
         alone = network.network(chainrule.tensor(rows[:1, :2]))
         np.testing.assert_allclose(network(chainrule.tensor(rows))[:1].detach(), alone.detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["labelled texts", "pairs"])
+def test_lines_of_a_file_are_answered_as_texts_are(kind: str, tmp_path: Path) -> None:
+    task, _ = load_task(Settings(**settings_for_files(tmp_path)[kind]))
+    model = task.build_model()
+    texts = ["word1 word2", "word3"] if kind == "labelled texts" else ["123", "140"]
+    (tmp_path / "lines.txt").write_text("\n\n".join(texts))
+    together = task.predict(model, [str(tmp_path / "lines.txt")])
+    for have, text in zip(together, texts, strict=True):
+        (want,) = task.predict(model, [text])
+        assert {**have, "probability": 0} == {**want, "probability": 0}
+        assert have.get("probability", 0) == pytest.approx(want.get("probability", 0))
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(DataError, match=r"there is no text in .*empty\.txt"):
+        task.predict(model, [str(tmp_path / "empty.txt")])
 
 
 def test_rows_of_tokens() -> None:

@@ -26,7 +26,7 @@ adaptive_max_pool1d = adaptive_max_pool1d_with_indices
 
 
 def _reduction(number: int) -> str:
-    if number not in (0, 1, 2) or isinstance(number, str):
+    if number not in (0, 1, 2):
         raise ValueError(
             f"at the top level reduction is a number, 0 (none), 1 (mean) or 2 (sum), got {number!r}; the functions of "
             "nn.functional take the words."

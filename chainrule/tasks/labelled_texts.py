@@ -95,9 +95,10 @@ class LabelledTextTask(Task):
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The class of each text, or of each line of a .txt file, and its probability."""
-        texts = [text for given in inputs for text in texts_of(given)]
+        texts = texts_of(inputs)
         with evaluation_mode(model), no_grad():
-            return [{"text": text, **self.answers(model, [self.sample_from(text, "the text")])[0]} for text in texts]
+            answers = self.answers(model, [self.sample_from(text, "the text") for text in texts])
+        return [{"text": text, **answer} for text, answer in zip(texts, answers, strict=True)]
 
     def sample_from(self, given: Any, place: str) -> np.ndarray:
         """A text as tokens (L,)."""

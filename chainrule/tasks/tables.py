@@ -157,9 +157,9 @@ class TableTask(Task):
         unknown = [str(name) for name in given if name not in columns and name != self.settings.target]
         if unknown:
             raise DataError(f"{place} has {unknown[0]!r:.60}, which the model does not know; it knows {known}.")
-        absent = [name for name in columns if name not in given]
+        absent = [name for name in columns if given.get(name) in (None, "")]
         if absent:
-            raise DataError(f"{place} has no {absent[0]!r}; the model needs {known}.")
+            raise DataError(f"{place} has no value for {absent[0]!r}; the model needs {known}.")
         text = io.StringIO()
         rows = [columns, [self._written(given[name]) for name in columns]]
         csv.writer(text, lineterminator="\n").writerows(rows)
@@ -171,7 +171,7 @@ class TableTask(Task):
         """A value as it would stand in a table."""
         if isinstance(value, float):
             return repr(value).replace(".", self.settings.decimal)
-        return "" if value is None else str(value)
+        return str(value)
 
     def answers(self, model: Any, samples: Sequence[Any], **options: Any) -> list[dict[str, Any]]:
         """The target: a number, or a class with its probability."""

@@ -82,11 +82,18 @@ class TextRows:
         return self.vocabulary.decode(found)
 
 
-def texts_of(given: str) -> list[str]:
-    """The lines of a .txt file, if this is the name of one; else the text itself."""
-    if given.endswith(".txt") and Path(given).is_file():
-        return [line for line in read_text(given).splitlines() if line.strip()]
-    return [given]
+def texts_of(inputs: Sequence[str]) -> list[str]:
+    """The texts that are given: each input itself, or the lines of a .txt file, if it is the name of one.
+
+    Raises DataError where all lines are empty.
+    """
+    texts: list[str] = []
+    for given in inputs:
+        is_file = given.endswith(".txt") and Path(given).is_file()
+        texts += [line for line in read_text(given).splitlines() if line.strip()] if is_file else [given]
+    if not texts:
+        raise DataError(f"there is no text in {', '.join(inputs)}.")
+    return texts
 
 
 def text_of(given: Any, place: str, longest: int = 100_000) -> str:

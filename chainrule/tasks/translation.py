@@ -118,7 +118,7 @@ class TranslationTask(Task):
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """The answer to each text, or to each line of a .txt file; `beams` may be given."""
-        texts = [line for given in inputs for line in texts_of(given)]
+        texts = texts_of(inputs)
         answers = self.answers(model, [self.sample_from(text, "the text") for text in texts], **options)
         return [{"source": text, **answer} for text, answer in zip(texts, answers, strict=True)]
 
