@@ -17,7 +17,7 @@ import chainrule as cr
 from chainrule import models, nn
 from chainrule.errors import DataError
 from chainrule.onnx import load
-from chainrule.onnx.operators import OPERATORS
+from chainrule.onnx.operators import NUMBERS, OPERATORS, Running, Step
 from tests.onnx_running import check_equal, exported, loaded, session, tensors
 
 
@@ -109,6 +109,42 @@ FORMS: list[tuple[int, Any, dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("opset", "one", "inputs", "weights"), FORMS, ids=[f"{f[1].op_type}-{f[0]}" for f in FORMS])
 def test_forms_of_all_versions(opset: int, one: Any, inputs: dict[str, Any], weights: dict[str, Any]) -> None:
     agrees(made([one], inputs, weights, opset), inputs)
+
+
+#: Nodes on whole numbers, of which shapes are computed: NumPy does there what tensors do elsewhere.
+WHOLE: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("Mod", [[-7, 7], [3, -3]], {}),
+    ("Mod", [[-7, 7], [3, -3]], {"fmod": 1}),
+    ("Div", [[-7, 2**62 + 1], [3, 1]], {}),
+    ("Max", [[-7, 7], 3], {}),
+    ("Min", [[[1, 2], [3, 4]], [2, 3]], {}),
+    ("ReduceSum", [[-7, 8], []], {"keepdims": 0}),
+    ("ReduceSum", [[-7, 8]], {"noop_with_empty_axes": 1}),
+    ("ReduceMax", [[[3, 4], [5, 2]], [-1]], {}),
+    ("Slice", [[3, 4, 5, 6], [-1], [-(2**62)], [0], [-1]], {}),
+    ("Squeeze", [[[3, 4]]], {}),
+    ("Unsqueeze", [[3, 4], [0, -1]], {}),
+    ("Gather", [[3, 4], -1], {}),
+    ("Reshape", [[3, 4], [0, -1]], {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "settings"), WHOLE, ids=[f"{w[0]}-{i}" for i, w in enumerate(WHOLE)])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_numbers_are_computed_as_tensors_are(kind: str, values: Any, settings: Any, dtype: str) -> None:
+    if dtype == "int32" and kind == "Div":
+        values = [[-7, 2**30 + 1], [3, 1]]
+    settled = kind in ("Mod", "Div", "Max", "Min")  # all inputs are of one type; else the others are places
+    arrays = [np.array(value, dtype if i == 0 or settled else "int64") for i, value in enumerate(values)]
+    step = Step(kind, "", list("abcde")[: len(arrays)], ["y"], settings, 18)
+    found = np.asarray(NUMBERS[kind](Running(step, list(arrays))))
+    expected = OPERATORS[kind](Running(step, [cr.tensor(arrays[0]), *arrays[1:]])).numpy()
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_numbers_are_not_divided_by_zero() -> None:
+    with pytest.raises(ZeroDivisionError):
+        NUMBERS["Div"](Running(Step("Div", "", ["a", "b"], ["y"], {}, 18), [np.array([1]), np.array([0])]))
 
 
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])

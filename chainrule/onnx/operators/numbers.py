@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,12 @@ from chainrule.onnx.operators.registry import Running, check_size
 
 
 def _quotient(a: Any, b: Any) -> Any:
-    """Towards zero, for whole numbers."""
-    return np.trunc(a / b).astype(np.result_type(a, b)) if np.asarray(a).dtype.kind in "iu" else a / b
+    """Towards zero, for whole numbers, and without a detour that would round large ones."""
+    if np.asarray(a).dtype.kind not in "iu":
+        return a / b
+    if not np.all(b):
+        raise ZeroDivisionError("division of integers by zero.")
+    return (a - np.fmod(a, b)) // b
 
 
 def _range(start: Any, stop: Any, step: Any) -> Any:
@@ -51,22 +56,32 @@ def _expand(node: Running) -> Any:
     return np.broadcast_to(node.values[0], shape)
 
 
+def _mod(node: Running) -> Any:
+    """With the divisor's sign, or with `fmod` the other's."""
+    return (np.fmod if node.attribute("fmod", 0) else np.mod)(*node.values)
+
+
 def _cast(node: Running) -> Any:
     return node.values[0].astype(node.attribute("to"))
 
 
 def _reduce(function: Any) -> Any:
     def run(node: Running) -> Any:
-        axes = node.listed("axes", 1)
-        return function(
-            node.values[0], axis=None if axes is None else tuple(axes), keepdims=bool(node.attribute("keepdims", 1))
-        )
+        x, axes = node.values[0], node.listed("axes", 1)
+        if not axes and node.attribute("noop_with_empty_axes", 0):
+            return x
+        total = function(x, axis=tuple(axes) if axes else None, keepdims=bool(node.attribute("keepdims", 1)))
+        return np.asarray(total).astype(x.dtype)  # NumPy adds small integers as int64
 
     return run
 
 
 def _plain(function: Callable[..., Any]) -> Callable[[Running], Any]:
     return lambda node: function(*node.values)
+
+
+def _each(function: Callable[[Any, Any], Any]) -> Callable[[Running], Any]:
+    return lambda node: functools.reduce(function, node.values)
 
 
 #: What is computed with numbers alone.
@@ -76,8 +91,8 @@ NUMBERS: dict[str, Callable[[Running], Any]] = {
     "Div": _plain(_quotient), "Equal": _plain(np.equal), "Expand": _expand, "Floor": _plain(np.floor),
     "Gather": lambda node: np.take(node.values[0], node.values[1], axis=node.attribute("axis", 0)),
     "Greater": _plain(np.greater), "GreaterOrEqual": _plain(np.greater_equal), "Identity": _plain(np.asarray),
-    "Less": _plain(np.less), "LessOrEqual": _plain(np.less_equal), "Max": lambda node: np.maximum.reduce(node.values),
-    "Min": lambda node: np.minimum.reduce(node.values), "Mod": _plain(np.mod), "Mul": _plain(np.multiply),
+    "Less": _plain(np.less), "LessOrEqual": _plain(np.less_equal), "Max": _each(np.maximum),
+    "Min": _each(np.minimum), "Mod": _mod, "Mul": _plain(np.multiply),
     "Neg": _plain(np.negative), "Not": _plain(np.logical_not), "Or": _plain(np.logical_or), "Range": _plain(_range),
     "ReduceMax": _reduce(np.max), "ReduceMin": _reduce(np.min), "ReduceProd": _reduce(np.prod),
     "ReduceSum": _reduce(np.sum), "Reshape": _reshape, "Slice": _slice, "Sqrt": _plain(np.sqrt),
