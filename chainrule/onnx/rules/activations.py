@@ -28,7 +28,6 @@ block(activation.sigmoid)(_one("Sigmoid"))
 block(activation._softmax)(_one("Softmax", axis="dim"))
 block(activation._log_softmax)(_one("LogSoftmax", axis="dim"))
 block(piecewise._leaky)(_one("LeakyRelu", alpha="slope"))
-block(piecewise._hardswish)(_one("HardSwish"))
 block(smooth._softplus)(_one("Softplus"))
 block(smooth._softsign)(_one("Softsign"))
 
@@ -55,6 +54,12 @@ def gelu_by_tanh(g: Any, call: Any) -> list[str] | None:
     if g.opset < 20:
         return None
     return [g.emit("Gelu", [g.of(call.arguments["input"])], approximate="tanh")]
+
+
+@block(piecewise._hardswish)
+def hard_swish(g: Any, call: Any) -> list[str] | None:
+    """One operator since version 14."""
+    return None if g.opset < 14 else [g.emit("HardSwish", [g.of(call.arguments["x"])])]
 
 
 @block(smooth._silu)
