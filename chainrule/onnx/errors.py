@@ -8,8 +8,11 @@ from typing import Any
 from chainrule.errors import ChainruleError
 
 
-class OnnxError(ChainruleError, NotImplementedError):
-    """A model, or a part of it, that cannot be written as an ONNX file."""
+class OnnxError(ChainruleError, RuntimeError):
+    """A model that cannot be written as an ONNX file, or not as asked; or the package onnx is not there.
+
+    PyTorch raises `torch.onnx.OnnxExporterError` here, a `RuntimeError` too.
+    """
 
 
 def onnx_package(part: str = "") -> Any:

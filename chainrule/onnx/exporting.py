@@ -52,7 +52,7 @@ def graph_of(
     plain = [f"output.{name}" if name.isdigit() else name for name in plain]
     outputs = _give_names(g, [x for _, x in results], names_for(output_names, plain, "output"))
     nodes = without_unused(g.parts.nodes, outputs)
-    used = _used(nodes, outputs)
+    used = {*used_names(nodes), *outputs}
     constants = {name: array for name, array in g.parts.constants.items() if name in used}
     sizes = {size: one.name for one, size in traced.free}
 
@@ -107,10 +107,6 @@ def _rename_in(node: Any, old: str, new: str) -> None:
     body = node.attributes.get("body")
     for inner in body.nodes if body is not None else ():
         _rename_in(inner, old, new)
-
-
-def _used(nodes: Sequence[Any], outputs: Sequence[str]) -> set[str]:
-    return {*used_names(nodes), *outputs}
 
 
 def _shape(shape: Sequence[Any], names: Mapping[Size, str]) -> list[int | str | None]:

@@ -59,13 +59,13 @@ class Lowering:
         """The shape of a symbol, a Value or an array, with a Size where it varies."""
         x = x.array if isinstance(x, Value) else x
         if isinstance(x, Symbol):
-            return self.traced.forms[x][0]
+            return self.pairing.forms[x][0]
         return tuple(x.shape)
 
     def dtype(self, x: Any) -> np.dtype[Any]:
         """The data type of a symbol, a Value or an array."""
         x = x.array if isinstance(x, Value) else x
-        return self.traced.forms[x][1] if isinstance(x, Symbol) else x.dtype
+        return self.pairing.forms[x][1] if isinstance(x, Symbol) else x.dtype
 
     def fixed(self, size: Number, what: str) -> int:
         """A number that must not vary. Raises OnnxError."""
@@ -80,9 +80,8 @@ class Lowering:
         if not isinstance(x, Symbol):
             return self._of_array(x)
         if x not in self.names:
-            if x in self.traced.constants:
-                outer = self.traced.constants[x]
-                self.names[x] = self.of(outer)
+            if x in self.pairing.constants:
+                self.names[x] = self.of(self.pairing.constants[x])
             elif x in self.spread:
                 shape = self.numbers(self.shape(x))
                 self.names[x] = self.emit("Expand", [self.of(self.spread[x]), shape])
@@ -135,8 +134,7 @@ class Lowering:
     def reduce(self, operator: str, x: str, axes: Sequence[int], keep: bool) -> str:
         """ReduceSum and its like, whose axes are an input since version 13 or 18."""
         if operator == "ReduceSum" or self.opset >= 18:
-            given = {"inputs": [x, self.numbers(axes)]}
-            return self.emit(operator, given["inputs"], keepdims=int(keep))
+            return self.emit(operator, [x, self.numbers(axes)], keepdims=int(keep))
         return self.emit(operator, [x], axes=list(axes), keepdims=int(keep))
 
     def use(self, x: Any) -> int:
@@ -232,7 +230,7 @@ class Lowering:
         """One whole number (1,), computed from the sizes of inputs, or of what is computed already."""
         if size not in self._numbers:
             inputs = [known for _, known in self.traced.free]
-            formula, known = formula_for(size, inputs), inputs
+            formula = formula_for(size, inputs)
             names = [self._size_of_input(i) for i in range(len(inputs))] if formula else []
             if formula is None or formula.divisor > 1:
                 hand = self._sizes_at_hand()
@@ -240,8 +238,7 @@ class Lowering:
                 if exact:
                     formula, names = Formula((0,)), [exact[-1]()]
                 elif formula is None:
-                    known = [known_size for known_size, _ in hand]
-                    formula = formula_for(size, known)
+                    formula = formula_for(size, [known_size for known_size, _ in hand])
                     names = [name() if formula and i in formula.bases else "" for i, (_, name) in enumerate(hand)]
             if formula is None:
                 raise OnnxError(

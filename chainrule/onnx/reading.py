@@ -220,7 +220,7 @@ class _Reader:
         attributes = {}
         for attribute in node.attribute:
             attributes[attribute.name] = self._setting(attribute, label, known)
-        if node.op_type in ("Cast",):
+        if node.op_type == "Cast":
             attributes["to"] = self._dtype(attributes.get("to"), label)
         return Step(node.op_type, node.name, node.input, node.output, attributes, self.opset)
 

@@ -71,22 +71,18 @@ class Merged:
     Attributes:
         inputs: the symbols of the inputs.
         outputs: what the model gave: names, and symbols, arrays or VaryingArrays.
-        pairing: which symbols of the traces are one.
         equations: all that the outputs need, None in the place of the others.
         root: the outermost calls are within this one.
-        forms: the shape (with Sizes) and the data type of each symbol.
-        constants: for each symbol that stands for a tensor from outside its Value, or a VaryingArray.
+        pairing: which symbols of the traces are one, with their shapes and constants.
         free: what may vary, with the Size that it is.
     """
 
     inputs: list[Symbol]
     outputs: list[tuple[str, Any]]
+    equations: list[MergedEquation | None]
     root: MergedCall
     pairing: Pairing
-    equations: list[MergedEquation | None] = field(default_factory=list)
-    forms: dict[Symbol, tuple[tuple[Number, ...], np.dtype[Any]]] = field(default_factory=dict)
-    constants: dict[Symbol, Value | VaryingArray] = field(default_factory=dict)
-    free: list[tuple[Free, Size]] = field(default_factory=list)
+    free: list[tuple[Free, Size]]
 
 
 Shapes = list[tuple[int, ...]]
@@ -164,18 +160,17 @@ def _merge(traces: Sequence[Noted], free: list[tuple[Free, Size]]) -> Merged:
         noted.trace.root.stop = len(noted.trace.equations)
     pairing = Pairing(traces)
     root = _merged_calls([noted.trace.root for noted in traces])
-    answer = Merged(first.inputs, [], root, pairing, forms=pairing.forms, constants=pairing.constants, free=free)
     outputs = [value.array for _, value in leaves(first.output, kind=Value)]
     live = set(map(id, needed(lists[0], outputs)))
-    for equations in zip(*lists, strict=True):
-        merged_one = pairing.equation(equations)
-        answer.equations.append(merged_one if id(equations[0]) in live else None)
+    merged_ones = [(id(each[0]) in live, pairing.equation(each)) for each in zip(*lists, strict=True)]
     named = [list(leaves(noted.output, kind=Value)) for noted in traces]
     if len({len(results) for results in named}) > 1:
         raise OnnxError("the model gives more results for other sizes; fix these sizes.")
-    for (name, _), values in zip(named[0], zip(*named, strict=True), strict=True):
-        answer.outputs.append((name, pairing.symbol_or_array([value.array for _, value in values])))
-    return answer
+    results = [
+        (name, pairing.symbol_or_array([value.array for _, value in values]))
+        for (name, _), values in zip(named[0], zip(*named, strict=True), strict=True)
+    ]
+    return Merged(first.inputs, results, [e if needs else None for needs, e in merged_ones], root, pairing, free)
 
 
 def _check_same(lists: Sequence[Sequence[Equation]]) -> None:
@@ -202,12 +197,13 @@ class Pairing:
     """Which symbol of the first trace each symbol of the others is.
 
     Attributes:
-        forms, constants: see `Merged`.
+        forms: the shape (with Sizes) and the data type of each symbol.
+        constants: for each symbol that stands for a tensor from outside its Value, or a VaryingArray.
     """
 
     def __init__(self, traces: Sequence[Noted]) -> None:
-        self.forms: dict[Symbol, Any] = {}
-        self.constants: dict[Symbol, Any] = {}
+        self.forms: dict[Symbol, tuple[tuple[Number, ...], np.dtype[Any]]] = {}
+        self.constants: dict[Symbol, Value | VaryingArray] = {}
         self.first: list[dict[Symbol, Symbol]] = [{} for _ in traces]
         self.outside = [{inside.array: outer for outer, inside in n.trace.captures.values()} for n in traces]
         for symbols in zip(*[noted.inputs for noted in traces], strict=True):

@@ -82,15 +82,14 @@ def _graph_of(body: Body, name: str) -> Any:
     return helper.make_graph([node_of(node) for node in body.nodes], name, *described)
 
 
-def check(model: Any) -> Any:
-    """What onnx.checker and shape inference say; the model with the shapes that were inferred."""
+def check(model: Any) -> None:
+    """Raises OnnxError for a model that onnx.checker or shape inference refuses."""
     onnx = onnx_package()
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         onnx.checker.check_model(model, full_check=False)
     except Exception as error:  # several kinds, which have no base of their own
         raise OnnxError(f"ONNX's checker refuses the model: {error}") from error
-    return inferred
 
 
 def write(model: Any, file: str | os.PathLike[str] | io.IOBase, beside: bool | None) -> None:

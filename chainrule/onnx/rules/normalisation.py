@@ -22,10 +22,15 @@ def batch_norm(g: Any, call: Any) -> list[str] | None:
 
 
 def _normaliser(g: Any, module: Any, x: Any) -> list[str]:
-    count, dtype = module.num_features, g.dtype(x)
+    given = [g.of(x), *_affine(g, module, module.num_features, g.dtype(x))]
+    return [*given, g.of(module.running_mean.value), g.of(module.running_var.value)]
+
+
+def _affine(g: Any, module: Any, count: int, dtype: Any) -> list[str]:
+    """γ and β of the channels (count,); ones and zeros where the module has none."""
     weight = g.constant(np.ones(count, dtype)) if module.weight is None else g.of(module.weight.value)
     bias = g.constant(np.zeros(count, dtype)) if module.bias is None else g.of(module.bias.value)
-    return [g.of(x), weight, bias, g.of(module.running_mean.value), g.of(module.running_var.value)]
+    return [weight, bias]
 
 
 @layer(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -37,9 +42,8 @@ def instance_norm(g: Any, call: Any) -> list[str] | None:
     if module.running_mean is not None:
         return [g.emit("BatchNormalization", _normaliser(g, module, x), epsilon=module.eps)]
     channels, dtype = g.fixed(g.shape(x)[1], "the number of channels"), g.dtype(x)
-    weight = g.constant(np.ones(channels, dtype)) if module.weight is None else g.of(module.weight.value)
-    bias = g.constant(np.zeros(channels, dtype)) if module.bias is None else g.of(module.bias.value)
-    return [g.emit("InstanceNormalization", [g.of(x), weight, bias], epsilon=module.eps)]
+    given = [g.of(x), *_affine(g, module, channels, dtype)]
+    return [g.emit("InstanceNormalization", given, epsilon=module.eps)]
 
 
 def _rank(module: Any) -> int:
@@ -52,34 +56,46 @@ def group_norm(g: Any, call: Any) -> list[str] | None:
     module, x = call.first.thing, call.arguments["input"]
     if g.opset < 21 or module.weight is None or g.dtype(x).itemsize < 4 or len(g.shape(x)) < 3:
         return None
-    count, dtype = module.num_channels, g.dtype(x)
-    bias = g.constant(np.zeros(count, dtype)) if module.bias is None else g.of(module.bias.value)
-    given = [g.of(x), g.of(module.weight.value), bias]
+    given = [g.of(x), *_affine(g, module, module.num_channels, g.dtype(x))]
     return [g.emit("GroupNormalization", given, num_groups=module.num_groups, epsilon=module.eps)]
 
 
 @block(functions.standardise)
 def standardise(g: Any, call: Any) -> list[str | None] | None:
     """Over the last dimensions: layer normalisation, an operator since version 17."""
-    a = call.arguments
-    x, axes = a["x"], a["axes"]
-    rank = len(g.shape(x))
-    if g.opset < 17 or list(axes) != list(range(rank - len(axes), rank)) or g.dtype(x).itemsize < 4:
+    given = _over_the_last(g, call.arguments, since=17)
+    return None if given is None else [_normalised(g, "LayerNormalization", given, call.arguments), None, None, None]
+
+
+@block(functions._divide_by_rms)
+def rms_norm(g: Any, call: Any) -> list[str | None] | None:
+    """By the root of the mean square over the last dimensions, an operator since version 23."""
+    given = _over_the_last(g, call.arguments, since=23)
+    return None if given is None else [_normalised(g, "RMSNormalization", given, call.arguments), None]
+
+
+def _normalised(g: Any, operator: str, given: list[str], arguments: Any) -> str:
+    return str(g.emit(operator, given, axis=-len(arguments["axes"]), epsilon=arguments["eps"]))
+
+
+def _over_the_last(g: Any, arguments: Any, since: int) -> list[str] | None:
+    """x, γ and, where there is one, β, for an operator that normalises over the last dimensions.
+
+    None where the version has no such operator, the axes are others, or γ or β has another shape.
+    """
+    x, axes = arguments["x"], arguments["axes"]
+    rank, dtype = len(g.shape(x)), g.dtype(x)
+    if g.opset < since or list(axes) != list(range(rank - len(axes), rank)) or dtype.itemsize < 4:
         return None
     sizes = g.shape(x)[-len(axes) :]
-    dtype = g.dtype(x)
-    for name in ("weight", "bias"):
-        if a[name] is not None and not _fits(g.shape(a[name]), sizes):
-            return None
-    if a["weight"] is None:
-        weight = g.constant(np.ones([g.fixed(size, "what is normalised") for size in sizes], dtype))
+    weight, bias = arguments["weight"], arguments.get("bias")
+    if any(given is not None and not _fits(g.shape(given), sizes) for given in (weight, bias)):
+        return None
+    if weight is None:
+        scale = g.constant(np.ones([g.fixed(size, "what is normalised") for size in sizes], dtype))
     else:
-        weight = parameter(g, a["weight"], sizes)
-    given = [g.of(x), weight]
-    if a["bias"] is not None:
-        given.append(parameter(g, a["bias"], sizes))
-    name = g.emit("LayerNormalization", given, axis=-len(axes), epsilon=a["eps"])
-    return [name, None, None, None]
+        scale = parameter(g, weight, sizes)
+    return [g.of(x), scale, *([] if bias is None else [parameter(g, bias, sizes)])]
 
 
 def _fits(shape: Any, sizes: Any) -> bool:
@@ -97,24 +113,6 @@ def parameter(g: Any, value: Value, sizes: Any) -> str:
     if len(g.shape(symbol)) == len(sizes):
         return str(g.of(value))
     return str(g.emit("Reshape", [g.of(value), g.numbers(sizes)]))
-
-
-@block(functions._divide_by_rms)
-def rms_norm(g: Any, call: Any) -> list[str | None] | None:
-    """An operator since version 23."""
-    a = call.arguments
-    x, axes = a["x"], a["axes"]
-    rank = len(g.shape(x))
-    if g.opset < 23 or list(axes) != list(range(rank - len(axes), rank)) or g.dtype(x).itemsize < 4:
-        return None
-    sizes = g.shape(x)[-len(axes) :]
-    if a["weight"] is None:
-        weight = g.constant(np.ones([g.fixed(size, "what is normalised") for size in sizes], g.dtype(x)))
-    elif _fits(g.shape(a["weight"]), sizes):
-        weight = parameter(g, a["weight"], sizes)
-    else:
-        return None
-    return [g.emit("RMSNormalization", [g.of(x), weight], axis=-len(axes), epsilon=a["eps"]), None]
 
 
 @layer(nn.LocalResponseNorm)
