@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnx
 import pytest
 
 import chainrule as cr
+import chainrule.onnx.writing
 from chainrule import models, nn
 from chainrule.onnx import OnnxError, export
 from tests.onnx_running import agree, compare, exported, session
@@ -192,6 +194,22 @@ def test_large_weights_lie_beside_the_file(tmp_path: Path) -> None:
         (tmp_path / "model.onnx").stat().st_size < 1500 < 64 * 64 * 4 <= (tmp_path / "model.onnx.data").stat().st_size
     )
     compare(session(str(tmp_path / "model.onnx")), model, (x,), 1e-6)
+
+
+def test_weights_beside_an_open_file_and_too_large_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OnnxError, match="give its path"):
+        exported(nn.Linear(3, 2), (cr.ones(2, 3),), external_data=True)
+    monkeypatch.setattr(chainrule.onnx.writing, "LARGEST", 32)
+    assert exported(nn.Linear(3, 2, bias=False), (cr.ones(2, 3),))  # 24 bytes
+    with pytest.raises(OnnxError, match="weights of 32 bytes"):
+        exported(nn.Linear(3, 2), (cr.ones(2, 3),))
+
+
+def test_any_file_opened_for_writing_is_taken() -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        export(nn.Linear(3, 2), cr.ones(2, 3), file)
+        file.flush()
+        assert len(graph(Path(file.name).read_bytes()).node) == 1
 
 
 def test_nothing_is_written_where_something_cannot_be_exported(tmp_path: Path) -> None:

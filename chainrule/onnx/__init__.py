@@ -7,8 +7,6 @@ running anything in it. Both need the package onnx (the extra `onnx`), which is 
 from __future__ import annotations
 
 import enum
-import io
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from chainrule.onnx.exporting import graph_of
 from chainrule.onnx.loaded import OnnxModel
 from chainrule.onnx.reading import load
 from chainrule.onnx.writing import write
+from chainrule.serialization import File
 
 __all__ = ["OnnxError", "OnnxModel", "TrainingMode", "export", "is_in_onnx_export", "load"]
 
@@ -52,7 +51,7 @@ _AS_USUAL = {
 def export(
     model: Module,
     inputs: Any = (),
-    file: str | os.PathLike[str] | io.IOBase | None = None,
+    file: File | None = None,
     *,
     kwargs: Mapping[str, Any] | None = None,
     input_names: Sequence[str] | None = None,
@@ -80,6 +79,7 @@ def export(
             with several sizes, and what depends on them is computed in the file.
         opset: the version of ONNX's operators, 13 to 23 (23 unless given; readers from before 2025 want 17 or 20).
         external_data: True to lay weights beside the file, as "<file>.data"; None: if they take more than 1 GB.
+            All together take less than 2 GB.
         metadata: what the file says of itself: texts by name.
         pytorch: PyTorch's words: `args`, `f`, `opset_version`, `dynamic_axes`, `dynamic_shapes`, and settings that
             change nothing here (`verbose`, `dynamo`, `do_constant_folding`, …).

@@ -19,11 +19,10 @@ from chainrule.errors import DataError
 from chainrule.onnx.errors import onnx_package
 from chainrule.onnx.loaded import Nodes, OnnxModel
 from chainrule.onnx.operators import NUMBERS, OPERATORS, Step
+from chainrule.onnx.writing import LARGEST
 
 #: The versions of ONNX's operators that are read.
 OPSETS = range(7, 25)
-#: Bytes that the file itself may have: protobuf allows no more.
-LARGEST = 2**31
 
 #: Inputs that are numbers while the model is noted: for each operator from which input on.
 _NUMBER_INPUTS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,11 @@ import numpy as np
 from chainrule.files import write_atomically
 from chainrule.onnx.errors import OnnxError, onnx_package
 from chainrule.onnx.parts import Body, Node
+from chainrule.serialization import File
 
-#: What protobuf can hold in one file is 2 GB; from here on weights lie beside it.
+#: Bytes that protobuf takes in one piece: a file, and a model while it is checked.
+LARGEST = 2**31
+#: From here on weights lie beside the file.
 LARGE = 2**30
 #: Tensors of fewer bytes stay in the file: sizes and numbers are read while the graph is checked.
 SMALL = 1024
@@ -39,7 +41,10 @@ def model_of(
     name: str,
     opset: int,
 ) -> Any:
-    """The model as ONNX's data."""
+    """The model as ONNX's data. Raises OnnxError for one that is too large to be checked."""
+    total = sum(np.asarray(array).nbytes for array in constants.values())
+    if total >= LARGEST:
+        raise OnnxError(f"weights of {total:,} bytes: ONNX's checker takes less than {LARGEST:,} in all.")
     helper = onnx_package("helper")
     described = [
         [helper.make_tensor_value_info(n, element_type(d), list(s)) for n, s, d in side] for side in (inputs, outputs)
@@ -92,9 +97,11 @@ def check(model: Any) -> None:
         raise OnnxError(f"ONNX's checker refuses the model: {error}") from error
 
 
-def write(model: Any, file: str | os.PathLike[str] | io.IOBase, beside: bool | None) -> None:
+def write(model: Any, file: File, beside: bool | None) -> None:
     """Write the model; with `beside`, or where it is large, its tensors go to the file's name with ".data"."""
-    if isinstance(file, io.IOBase):
+    if not isinstance(file, str | os.PathLike):
+        if beside:
+            raise OnnxError("onnx.export: weights lie beside a file that has a name; give its path.")
         file.write(model.SerializeToString())
         return
     path = Path(file)
