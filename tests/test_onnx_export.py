@@ -285,6 +285,8 @@ def test_what_is_refused_says_why(model: nn.Module, says: str) -> None:
         ({"opset": 11}, "13 to 23"),
         ({"dynamic": {"y": {0: "n"}}}, "no input 'y'"),
         ({"dynamic": {5: "n"}}, ""),
+        ({"dynamic": 3}, "dynamic is a name"),
+        ({"dynamic": ["batch"]}, "dynamic is a name"),
         ({"dynamic": {"x": {5: "n"}}}, "no input 'x'|no dimension 5"),
         ({"input_names": ["a", "b"]}, "input_names"),
         ({"export_params": False}, "weights are always"),

@@ -82,9 +82,11 @@ def _axes_of(dynamic: Any, number: int, name: str, shape: tuple[int, ...]) -> di
     elif isinstance(dynamic, Mapping):
         entry = dynamic.get(name)
     else:
-        raise OnnxError(f"dynamic is a name, {{axis: name}} or {{input: {{axis: name}}}}, got {dynamic!r}.")
+        entry = dynamic
     if entry is None:
         return {}
+    if not isinstance(entry, Mapping | tuple | list):
+        raise OnnxError(f"dynamic is a name, {{axis: name}} or {{input: {{axis: name}}}}, got {dynamic!r}.")
     if isinstance(entry, Mapping):
         sizes = {axis: size for axis, size in entry.items() if size is not None and not isinstance(size, int)}
     else:
