@@ -307,9 +307,13 @@ def test_options_that_there_are_not_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=text):
             chainrule.compile(lambda x: x, backend="xla", options=options)
+    with pytest.raises(ValueError, match='backend="xla"'):
+        chainrule.compile(lambda x: x, options={"devices": 2})
     from chainrule.train import Trainer
 
     model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="compile=False"):
+        Trainer(model, nn.MSELoss(), chainrule.optim.SGD(model.parameters(), lr=0.1), backend="xla", compile=False)
     for settings in ({"backend": "native"}, {"backend": "xla", "compile": False}):
-        with pytest.raises(ValueError, match='compiled steps and backend="xla"'):
+        with pytest.raises(ValueError, match="compiled steps"):
             Trainer(model, nn.MSELoss(), chainrule.optim.SGD(model.parameters(), lr=0.1), devices=2, **settings)

@@ -91,8 +91,11 @@ def build(name: Any) -> Build:
 def configured(name: str, options: dict[str, Any] | None) -> Any:
     """The backend with these settings, of which only "xla" has some: `devices` and `parameters`.
 
-    Raises ValueError for others, DeviceError where there are too few devices.
+    Raises ValueError for others, and for several devices elsewhere; DeviceError where there are too few devices.
+    PyTorch's options for its own backends change nothing.
     """
+    if name != "xla" and options and "devices" in options:
+        raise ValueError(f'several devices need backend="xla", got {name!r}.')
     if name != "xla" or not options:
         return name
     kind = importlib.import_module(BACKENDS[name]).XLA

@@ -443,9 +443,9 @@ def compile(
 
     A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
-    `fullgraph`, `dynamic`, `mode`, `options` and PyTorch's backends change nothing, since there is one way to compile,
-    always the whole function, for each size anew. `backend="numpy"` runs the same program in NumPy, operation by
-    operation: to compare with, and for where there is no LLVM. `backend="xla"` makes a program for XLA, on JAX's
+    `fullgraph`, `dynamic`, `mode`, PyTorch's backends and their `options` change nothing, since there is one way to
+    compile, always the whole function, for each size anew. `backend="numpy"` runs the same program in NumPy, operation
+    by operation: to compare with, and for where there is no LLVM. `backend="xla"` makes a program for XLA, on JAX's
     default device (the extra `xla`); its `options` spread it over several: `{"devices": 8}` splits each argument's
     samples, `{"devices": 8, "parameters": "split"}` what lives on as well. What is compiled, a function or a module,
     has PyTorch's name, `model`.
@@ -469,5 +469,5 @@ def compile(
     from chainrule.nn.module import Module
 
     kind = CompiledModule if isinstance(model, Module) else CompiledFunction
-    chosen = "native" if name in PYTORCHS_BACKENDS else configured(name, options)
+    chosen = configured("native" if name in PYTORCHS_BACKENDS else name, options)
     return kind(model, debug, strict, on_stale, chosen, exact)

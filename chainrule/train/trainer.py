@@ -140,9 +140,10 @@ class Trainer:
             raise ValueError(f'schedule_every is "batch" or "epoch", got {schedule_every!r}.')
         if accumulate < 1:
             raise ValueError(f"gradients are accumulated over at least 1 batch, got {accumulate}.")
-        if devices != 1 and (backend != "xla" or not compile):
-            told = repr(backend) if compile else "compile=False"
-            raise ValueError(f'devices={devices} needs compiled steps and backend="xla", got {told}.')
+        if not compile and (devices != 1 or backend != "native"):
+            raise ValueError(f"backend={backend!r} with {devices} devices needs compiled steps, got compile=False.")
+        if devices != 1 and backend != "xla":
+            raise ValueError(f'{devices} devices need compiled steps and backend="xla", got {backend!r}.')
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.metrics = [_metric(m) for m in metrics]
         self.schedule, self.schedule_every = schedule, schedule_every
