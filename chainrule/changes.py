@@ -23,7 +23,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class Watch:
@@ -64,6 +64,48 @@ def note_change(thing: Any, name: str | None = None) -> None:
         watch = reference()
         if watch is not None:
             watch.moved.add((id(thing), name))
+
+
+class _WithFields:
+    """Has attributes, as objects do: Python's own way to their dictionary is taken from here."""
+
+
+class Tells(_WithFields):
+    """A base of what says itself when its attributes change.
+
+    Who asks for the dictionary of these (`x.__dict__`, `vars(x)`) may write to it past `__setattr__`, so that counts as
+    a change: the next call of a compiled step looks closer. Code of ours that only reads it asks `fields_of`.
+
+    >>> class Layer(Tells):
+    ...     pass
+    >>> layer = Layer()
+    >>> watch = Watch([layer])
+    >>> fields_of(layer), watch.moved
+    ({}, set())
+    >>> vars(layer)["rate"] = 0.5
+    >>> layer.rate, watch.moved == {(id(layer), None)}
+    (0.5, True)
+    """
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            note_change(self)
+            return _own_fields.__get__(self)
+
+        @__dict__.setter
+        def __dict__(self, fields: dict[str, Any]) -> None:
+            note_change(self)
+            _own_fields.__set__(self, fields)
+
+
+_own_fields: Any = vars(_WithFields)["__dict__"]
+
+
+def fields_of(thing: Any) -> dict[str, Any]:
+    """The dictionary of an object's own attributes, to read: taking it counts as no change."""
+    return _own_fields.__get__(thing) if issubclass(type(thing), Tells) else vars(thing)
 
 
 def _watched(method: Callable[..., Any]) -> Any:

@@ -60,6 +60,7 @@ LISTED = {
     "one tensor as argument and from outside": r"\bargument \d+\b",
     "the data of one tensor given to another": r"makes x and y share memory",
     "a schedule within the step": r"a schedule counts in Python",
+    "weak references": r"reads through a weak reference",
     "something that cannot be followed": r"cannot be followed|cannot follow",
     "the net": r"^StaleError: ",
 }

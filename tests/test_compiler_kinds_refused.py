@@ -1,10 +1,9 @@
-"""Kinds of Python that cannot be followed are refused, with the reason; what the net finds, and what is kept alive."""
+"""Kinds of Python that cannot be followed are refused, with the reason; and what the net finds."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,30 +57,67 @@ def test_numbers_of_numpys_own_functions_are_refused() -> None:
         chainrule.compile(lambda x: x * np.random.rand())(x())
 
 
-@pytest.mark.parametrize(
-    "write", [lambda m: m.__dict__.update(scale=3.0), lambda m: object.__setattr__(m, "scale", 3.0)]
-)
-def test_what_is_written_past_a_module_is_found_by_the_net(write: Callable[[Any], None]) -> None:
+PAST_A_MODULE: dict[str, Callable[[Any, str, Any], None]] = {
+    "__dict__": lambda thing, name, value: thing.__dict__.update({name: value}),
+    "vars": lambda thing, name, value: vars(thing).__setitem__(name, value),
+    "another __dict__": lambda thing, name, value: setattr(thing, "__dict__", {**vars(thing), name: value}),
+    "object.__setattr__": object.__setattr__,
+}
+
+
+@pytest.mark.parametrize("write", PAST_A_MODULE.values(), ids=PAST_A_MODULE)
+def test_what_is_written_past_a_module_is_seen_where_the_step_reads_it(write: Callable[..., None]) -> None:
     model = nn.Linear(3, 3)
     model.scale = 2.0
     run = chainrule.compile(lambda x: x * model.scale)
-    run(x())
-    write(model)
-    with pytest.raises(StaleError, match="input: 3.0 where it was 2.0"):
+    for value in (3.0, 4.0, 5.0):
         run(x())
-    assert run(x()).tolist() == [3.0, 6.0, 9.0]
+        write(model, "scale", value)
+        assert run(x()).tolist() == [value, 2 * value, 3 * value]
+    assert programs_of(run) == 2
 
 
-def test_what_was_read_through_a_weak_reference_is_kept() -> None:
-    class Thing:
-        scale = 2.0
+@pytest.mark.parametrize("write", [PAST_A_MODULE[name] for name in ("__dict__", "vars", "another __dict__")])
+def test_what_is_written_to_the_dictionary_of_a_layer_or_an_optimiser_is_seen(write: Callable[..., None]) -> None:
+    layer = nn.Sequential(nn.Dropout(0.25)).eval()
+    run = chainrule.compile(layer.__call__)
+    run(chainrule.ones(4))
+    write(layer[0], "training", True)
+    write(layer[0], "p", 1.0)
+    assert run(chainrule.ones(4)).tolist() == [0.0] * 4
+    weight = nn.Parameter(chainrule.ones(1))
+    optimizer = chainrule.optim.SGD([weight], lr=1.0)
 
-    thing = Thing()
-    reference = weakref.ref(thing)
-    run = chainrule.compile(lambda x: x * reference().scale)  # type: ignore[union-attr]
+    def step() -> None:
+        weight.grad = chainrule.ones(1)
+        optimizer.step()
+
+    train = chainrule.compile(step)
+    train()
+    write(optimizer, "param_groups", [{**optimizer.param_groups[0], "lr": 10.0}])
+    train()
+    assert weight.tolist() == [-10.0]
+
+
+def test_reading_a_model_between_calls_is_no_change() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5))
+    run = chainrule.compile(lambda x: model(x))
     run(x())
-    del thing
-    assert run(x()).tolist() == [2.0, 4.0, 6.0] and reference() is not None
+    watch = next(iter(run.programs.values()))[0].traces[0].facts.watch
+    watch.moved.clear()
+    model(x()), model.state_dict(), list(model.named_parameters()), model[0].weight, model.training, repr(model)
+    chainrule.compile(lambda x: model(x))(x())
+    assert not watch.moved
+
+
+def test_what_is_written_past_a_layer_of_ours_is_found_by_the_net() -> None:
+    layer = nn.LeakyReLU(0.5)
+    run = chainrule.compile(lambda x: layer(-x))
+    run(x())
+    object.__setattr__(layer, "negative_slope", 0.25)
+    with pytest.raises(StaleError, match=r"0\.25 where it was 0\.5"):
+        run(x())
+    assert run(x()).tolist() == [-0.25, -0.5, -0.75]
 
 
 def test_a_step_can_use_a_context_of_its_own() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.changes import fields_of
 from chainrule.compiler import questions
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import is_a
@@ -27,6 +28,7 @@ class AttributeReads(Sight):
         if is_a(thing, (TensorCell, *ATOMS)):
             own = is_a(thing, TensorCell) and name in vars(thing) and not self.is_made_by_the_step(thing)
             return self.read(Place(thing, "field", name, f"a tensor's {name}"), value) if own else value
+        self.use(thing)
         if is_a(thing, np.ndarray):
             self._note_of_array(thing, name, value)
             return value
@@ -98,14 +100,18 @@ class AttributeReads(Sight):
             self.note(Place(kind, "answer", questions.of_class(name), title), found)
 
     def _attribute_of_layer(self, module: Any, name: str, value: Any) -> Any:
-        """Modules say when they change, so what is read of one counts only if the step writes there too."""
+        """Modules say when they change, so what their tables hold counts only if the step writes there too.
+
+        An attribute counts by itself: it can be written past the module (`object.__setattr__`).
+        """
         self.see(module)
+        fields = fields_of(module)
         title = f"{type(module).__name__}.{name}"
         for table in ("_parameters", "_buffers", "_modules"):
-            if name in module.__dict__.get(table, ()):
-                return self.read(Place(module.__dict__[table], "entry", name, title), value, counts=False)
-        if name in module.__dict__:
-            return self.read(Place(module, "field", name, title), value, counts=False)
+            if name in fields.get(table, ()):
+                return self.read(Place(fields[table], "entry", name, title), value, counts=False)
+        if name in fields:
+            return self.read(Place(module, "field", name, title), value)
         if not is_a(value, types.MethodType):
             self.mark(value, None)
             self.see(value)

@@ -11,7 +11,6 @@ import functools
 import operator
 import os
 import types
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +52,7 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         special = None
     if special is not None:
         return special(o, function, args, kwargs)
+    o.use(function)
     o.see(function)
     if type(function) is functools.partial:
         return _call_partial(o, function, args, kwargs)
@@ -78,11 +78,9 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
     answer = function(*args, **kwargs)
     if owner is os.environ or function is os.getenv:
         return o.read(_answer_to(function, args, kwargs, f"{function.__name__}{tuple(args)}"), answer)
-    asked = owner if is_a(owner, contextvars.ContextVar) else function
-    if is_a(asked, weakref.ref | contextvars.ContextVar) and not args:
-        question = contextvars.ContextVar.get if is_a(asked, contextvars.ContextVar) else weakref.ref.__call__
-        place = Place(asked, "answer", question, f"what a {type(asked).__name__} refers to", o.place_of(asked))
-        return o.read(place, answer)
+    if is_a(owner, contextvars.ContextVar) and not args:
+        title = f"what a {type(owner).__name__} refers to"
+        return o.read(Place(owner, "answer", contextvars.ContextVar.get, title, o.place_of(owner)), answer)
     if isinstance(function, functools._lru_cache_wrapper):  # whose answers are those of before, and the user's
         return o.read(_answer_to(function, args, kwargs, f"{function.__name__}(…)", o.place_of(function)), answer)
     if callable(answer):
@@ -256,6 +254,7 @@ def _len(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) ->
     if is_a(thing, Number):
         thing.decides()
     length = function(*args, **kwargs)
+    o.use(thing)
     if id(thing) in o.outside and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.ask(len, thing, ": its length", length)
     elif id(thing) in o.outside and not runs_its_own(thing, "__len__"):  # a ChainMap counts what is in its parts

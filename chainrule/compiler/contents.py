@@ -32,6 +32,7 @@ class ContentReads(Sight):
         """The step reads an item."""
         if id(thing) not in self.outside or is_a(thing, TensorCell):
             return value
+        self.use(thing)
         if type(thing) in (list, tuple) and is_a(key, slice) and len(value) <= FEW:
             self.ask(len, thing, ": its length", len(thing))
             return type(thing)([self.item(thing, i, thing[i]) for i in range(*key.indices(len(thing)))])
@@ -103,6 +104,7 @@ class ContentReads(Sight):
         waiting, known = [thing], set()
         while waiting:
             thing = waiting.pop()
+            self.use(thing)
             self.see(thing)
             if id(thing) not in known and not is_a(thing, ATOMS):
                 known.add(id(thing))
@@ -163,6 +165,7 @@ class ContentReads(Sight):
         """The step walks through something."""
         if id(thing) not in self.outside or is_a(thing, TensorCell):
             return thing
+        self.use(thing)
         if is_a(thing, WatchedList | WatchedDict):
             for part in list(thing):
                 self.mark(part, None)

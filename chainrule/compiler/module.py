@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.backends.native.profile import Profile
+from chainrule.changes import fields_of
 from chainrule.compiler.function import CompiledFunction
 from chainrule.nn.module import Module
 from chainrule.state import current_state
@@ -36,7 +37,7 @@ class CompiledModule(Module):
         super().__init__()
         self._orig_mod = module
         self.training = module.training
-        self.__dict__["_compiled"] = CompiledFunction(module, debug, strict, on_stale, backend, exact)
+        fields_of(self)["_compiled"] = CompiledFunction(module, debug, strict, on_stale, backend, exact)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The program's result; with gradients the module's own."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.changes import fields_of
 from chainrule.compiler import questions
 from chainrule.compiler.attributes import AttributeReads
 from chainrule.compiler.befores import Write
@@ -235,7 +236,7 @@ class Observer(AttributeReads, ContentReads, Writes):
                 form = Place(value, "answer", questions.form_of, f"the form of {place}")
                 facts.append(Fact(form, questions.form_of(value)))
         for place in [place for place, _ in written] + [self.reads[i].place for i in given]:
-            holder = vars(place.holder) if place.how == "field" else place.holder
+            holder = fields_of(place.holder) if place.how == "field" else place.holder
             skip.setdefault(id(holder), set()).add(place.key)
         tables = [table for thing in self.watched.values() for table in tables_of(thing, skip)]
         changed = [table for table in tables if self.has_changed(table.holder)]

@@ -24,7 +24,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.changes import WatchedDict
+from chainrule.changes import WatchedDict, fields_of
 
 _contents = operator.attrgetter("cell_contents")
 #: What one gets who looks where nothing is.
@@ -89,7 +89,7 @@ class Place:
         """A function and its argument that look into the holder, with nothing of ours in between."""
         holder, key = self.holder, self.key
         if self.how == "field":
-            return vars(holder).__getitem__, key
+            return fields_of(holder).__getitem__, key
         if self.how == "entry":
             return _getter_of(holder), key
         if self.how == "item":
@@ -114,7 +114,7 @@ class Place:
             return _getter_of(holder)(self.key) if isinstance(holder, dict) else holder[self.key]
         if self.how == "answer":
             return self.key(holder)
-        return vars(holder)[self.key] if self.how == "field" else getattr(holder, self.key)
+        return fields_of(holder)[self.key] if self.how == "field" else getattr(holder, self.key)
 
     def moved(self, call: Any) -> Place:
         """The place in the holder that is there now."""
@@ -128,7 +128,7 @@ class Place:
         if self.how == "variable":
             holder.cell_contents = value
         elif self.how == "field":
-            vars(holder)[self.key] = value
+            fields_of(holder)[self.key] = value
         elif self.how == "attribute":
             setattr(holder, self.key, value)
         elif isinstance(holder, WatchedDict):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import changes
 from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler.facts import MISSING
 
@@ -34,7 +35,7 @@ def of_class(name: str) -> Callable[[Any], Any]:
 @functools.lru_cache(maxsize=4096)
 def lacks_field(name: str) -> Callable[[Any], bool]:
     """Whether an object has no attribute of its own of that name."""
-    return lambda thing: name not in vars(thing)
+    return lambda thing: name not in changes.fields_of(thing)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -84,7 +85,7 @@ def of_contents(thing: Any) -> Callable[[Any], Any] | None:
 
 
 def _pairs(thing: Any) -> tuple[Any, ...]:
-    return tuple(thing.items())
+    return *thing, *thing.values()  # not in pairs, which would be other tuples each time
 
 
 def of_registry(function: Any) -> tuple[Any, ...]:
@@ -144,6 +145,8 @@ def attributes_of(thing: Any) -> list[str]:
 
 def fields_of(thing: Any) -> Any:
     """An object's own dictionary, without asking the object (which may have a `__getattribute__`); None without one."""
+    if issubclass(type(thing), changes.Tells):
+        return changes.fields_of(thing)
     try:
         fields = object.__getattribute__(thing, "__dict__")
     except AttributeError:

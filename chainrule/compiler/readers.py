@@ -146,6 +146,8 @@ def contents(thing: Any) -> Any:
     o = _per_thread.observer
     if is_a(thing, Number):
         thing.decides()
+    if o is not None:
+        o.use(thing)
     if o is not None and is_a(thing, (*CONTAINERS, np.ndarray)):
         o.contents(thing)
     elif o is not None and id(thing) in o.outside:
@@ -226,6 +228,7 @@ def truth(thing: Any) -> Any:
     if is_a(thing, Number):
         thing.decides()
     if o is not None and id(thing) in o.outside:
+        o.use(thing)
         if is_a(thing, CONTAINERS):
             o.ask(bool, thing, ": whether it is empty", bool(thing))
         elif is_a(thing, np.ndarray):
@@ -247,6 +250,8 @@ def binary(function: Any, x: Any, y: Any) -> Any:
         return function(x, y)
     if is_a(x, Number) or is_a(y, Number):
         return combined(o, function, x, y)
+    o.use(x)
+    o.use(y)
     if not is_a(x, TensorCell) and not is_a(y, TensorCell):
         contents(x)
         contents(y)
@@ -274,6 +279,8 @@ def each(thing: Any) -> Any:
 def spread(thing: Any) -> Any:
     """A dictionary is spread out: `**settings`."""
     o = _per_thread.observer
+    if o is not None:
+        o.use(thing)
     if o is None or not is_a(thing, dict):
         return each(thing)
     return o.spread(thing)

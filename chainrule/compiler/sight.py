@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.changes import WatchedDict
+from chainrule.changes import WatchedDict, fields_of
 from chainrule.compiler import partials, questions
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import is_a
 from chainrule.compiler.places import Place
 from chainrule.compiler.rewrite import is_rewritten, rewritten
+from chainrule.compiler.unfollowed import refuse_weak
 from chainrule.dtypes import DType
 
 #: What has no parts that could change.
@@ -203,6 +204,11 @@ class Sight:
         """That it is this very thing counts: another one with the same contents would not do."""
         if id(thing) in self.outside:
             self.pinned.add(id(thing))
+
+    def use(self, thing: Any) -> None:
+        """The step uses something: not through a weak reference that was there before."""
+        if id(thing) in self.outside:
+            refuse_weak(thing)
 
     def place_of(self, thing: Any) -> Place | None:
         """Where something outside was found; None if it is not outside, or a root without a place."""
@@ -405,12 +411,12 @@ class Sight:
         self._see_class(kind)
         self._keep(module._modules)
         self.note(Place(kind, "attribute", "forward", f"{kind.__name__}.forward"), kind.forward)
-        for name, value in module.__dict__.items():
+        for name, value in fields_of(module).items():
             if name not in INTERNAL and not is_a(value, (WatchedDict, *ATOMS)):
                 self.mark(value, Place(module, "field", name, f"{kind.__name__}.{name}"))
                 self.see(value)
         for name in HOOKS:
-            self._see_hook_table(module.__dict__.get(name, {}))
+            self._see_hook_table(fields_of(module).get(name, {}))
         for parameter in module._parameters.values():
             if parameter is not None:
                 self._see_hooks(parameter)

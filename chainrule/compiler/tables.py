@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.changes import Group, WatchedList
+from chainrule.changes import Group, WatchedList, fields_of
 from chainrule.compiler.facts import Table
 from chainrule.compiler.sight import HOOKS, INTERNAL
 
@@ -28,9 +28,10 @@ def _table(holder: Any, title: str, skip: Skip, *names: Any, owner: Any = None) 
 
 
 def _of_layer(part: Any, title: str, skip: Skip) -> list[Table]:
-    found = [Table(part, f"the class of {title}"), _table(part.__dict__, title + ".{}", skip, *INTERNAL, owner=part)]
-    found += [_table(part.__dict__[t], title + ".{}", skip) for t in ("_parameters", "_buffers", "_modules")]
-    found += [_table(part.__dict__[t], f"{title}{t} {{}}", skip) for t in HOOKS]
+    fields = fields_of(part)
+    found = [Table(part, f"the class of {title}"), _table(fields, title + ".{}", skip, *INTERNAL, owner=part)]
+    found += [_table(fields[t], title + ".{}", skip) for t in ("_parameters", "_buffers", "_modules")]
+    found += [_table(fields[t], f"{title}{t} {{}}", skip) for t in HOOKS]
     for parameter in part._parameters.values():
         if parameter is not None and parameter._leaf is not None:
             hooks = (parameter._leaf.hooks or {}).values()
@@ -41,7 +42,7 @@ def _of_layer(part: Any, title: str, skip: Skip) -> list[Table]:
 def _of_optimiser(thing: Any, skip: Skip) -> list[Table]:
     title = type(thing).__name__
     found = [
-        _table(thing.__dict__, title + ".{}", skip, "stepped", owner=thing),
+        _table(fields_of(thing), title + ".{}", skip, "stepped", owner=thing),
         _table(thing.param_groups, title + ".param_groups[{}]", skip),
         _table(thing._hooks, title + "._hooks[{}]", skip),
         _table(thing.defaults, title + ".defaults[{}]", skip),

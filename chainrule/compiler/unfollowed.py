@@ -1,12 +1,14 @@
-"""What a traced step must not do in Python, because it would be done once and not in every run: draw, ask for time.
+"""What a traced step must not do in Python, because a compiled one would not do it in every run: draw, ask for time.
 
-Each refusal names the function and says what to write.
+Nor may it read through weak references, to which a program makes a difference. Each refusal names what it refuses and
+says what to write.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,30 @@ ITERATOR = (
     "a compiled step takes from an iterator that was there before ({0}): it would take once, when it is traced. Take "
     "outside of the compiled function and pass what was taken as an argument."
 )
+
+
+#: What shows things without keeping them alive, beside `weakref.ref`.
+_WEAK = (
+    *weakref.ProxyTypes,
+    weakref.WeakValueDictionary,
+    weakref.WeakKeyDictionary,
+    weakref.WeakSet,
+)
+
+
+def refuse_weak(thing: Any) -> None:
+    """Raise a TraceError if something from outside, which the step uses, keeps nothing alive and shows what is left.
+
+    What a step has read lives as long as its programs: it would be there still where eager code finds it gone. A
+    `weakref.ref` that is dead stays dead, so its answer None is one like others.
+    """
+    kind = type(thing)
+    if issubclass(kind, _WEAK) or (issubclass(kind, weakref.ref) and weakref.ref.__call__(thing) is not None):
+        raise TraceError(
+            f"a compiled step reads through a weak reference ({kind.__name__}): what a step has read lives as long as "
+            "its programs, so this would go on showing what is gone elsewhere. Keep the object under an ordinary name, "
+            "in an attribute or a dictionary, or look the reference up outside and pass the object as an argument."
+        )
 
 
 def refuse_unfollowed(function: Any, is_outside: Callable[[Any], bool]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.changes import fields_of
 from chainrule.compiler import questions
 from chainrule.compiler.befores import Before, SlotsBefore, VariableBefore, Write
 from chainrule.compiler.facts import MISSING, Fact, alike
@@ -45,12 +46,13 @@ class Writes(Sight):
             self.see(thing)
             for part in thing.modules() if self.blind else (thing,):
                 title = type(part).__name__
-                self._remember(part.__dict__, None, title, part)
+                self._remember(fields_of(part), None, title, part)
                 self._remember(part._buffers, None, title)
                 self._remember(part._parameters, None, title)
             return
         if id(thing) not in self.outside and not is_a(thing, type | types.ModuleType):
             return
+        self.use(thing)
         place = self.place_of(thing)
         title = str(place) if place is not None else questions.title_of(thing)
         if is_a(thing, list | dict | set | deque | np.ndarray):
@@ -94,7 +96,7 @@ class Writes(Sight):
         """Whether the step has put something else at a place."""
         if not self._befores:
             return False
-        holder = vars(place.holder) if place.how == "field" else place.holder
+        holder = fields_of(place.holder) if place.how == "field" else place.holder
         before = self._befores.get(id(holder)) or self._befores.get((id(holder), place.key))
         return before is not None and place.how != "answer" and before.wrote(place.key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from chainrule.changes import note_change
+from chainrule.changes import fields_of, note_change
 from chainrule.errors import ChainruleError, DTypeError
 from chainrule.functions.creation import zeros
 from chainrule.primitives.value import Value
@@ -32,10 +32,11 @@ class ChangingMethods:
         if not isinstance(mode, bool):
             raise ValueError(f"train(mode) takes True or False, got {mode!r}.")
         for module in self.modules():
+            fields = fields_of(module)
             wanted = mode and not module.stays_in_evaluation
-            if module.__dict__.get("training") is not wanted:
+            if fields.get("training") is not wanted:
                 note_change(module, "training")
-                module.__dict__["training"] = wanted
+                fields["training"] = wanted
         return self
 
     def eval(self) -> Self:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from chainrule.changes import WatchedDict
+from chainrule.changes import WatchedDict, fields_of
 from chainrule.errors import IndexRangeError
 from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor
@@ -243,7 +243,7 @@ class ParameterDict(Module):
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
-        self.__dict__["_keys"] = WatchedDict()
+        fields_of(self)["_keys"] = WatchedDict()
         if parameters is not None:
             self.update(parameters)
 

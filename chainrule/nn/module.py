@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chainrule.cell import Handle
-from chainrule.changes import WatchedDict, note_change
+from chainrule.changes import Tells, WatchedDict, fields_of, note_change
 from chainrule.errors import ChainruleError, EvaluationWarning, SetUpError, ShapeError
 from chainrule.nn.changing import ChangingMethods
 from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
@@ -34,7 +34,7 @@ class _Paths:
         self.version, self.paths = -1, dict[int, str]()
 
 
-class Module(StateDictMethods, ChangingMethods):
+class Module(Tells, StateDictMethods, ChangingMethods):
     """The base of all layers and models.
 
     A subclass makes its parts in `__init__` (after `super().__init__()`) and says in `forward` what it computes.
@@ -63,7 +63,7 @@ class Module(StateDictMethods, ChangingMethods):
     stays_in_evaluation: bool = False
 
     def __init__(self) -> None:
-        fields = self.__dict__
+        fields = fields_of(self)
         fields["training"] = True
         fields["_parameters"] = WatchedDict()
         fields["_buffers"] = WatchedDict()
@@ -187,7 +187,7 @@ class Module(StateDictMethods, ChangingMethods):
     # ----------------------------------------------------------------------------------- attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
-        fields = self.__dict__
+        fields = fields_of(self)
         if isinstance(value, (Parameter, Buffer, Module)) and "_parameters" not in fields:
             raise SetUpError(
                 f"{type(self).__name__}.{name} was assigned before the module was set up; call super().__init__() "
@@ -216,15 +216,16 @@ class Module(StateDictMethods, ChangingMethods):
             fields["_modules"][name] = None
             _Structure.version += 1
         else:
-            note_change(self, None if name in ("__class__", "__dict__") else name)
+            note_change(self, None if name == "__class__" else name)
             super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
+        fields = fields_of(self)
         for table in ("_parameters", "_buffers", "_modules"):
-            entries = self.__dict__.get(table, {})
+            entries = fields.get(table, {})
             if name in entries:
                 return entries[name]
-        hint = "" if "_parameters" in self.__dict__ else "; super().__init__() has not been called"
+        hint = "" if "_parameters" in fields else "; super().__init__() has not been called"
         if name == "register_backward_hook":
             hint = ": in PyTorch it shows the inputs of the module's last operation; use register_full_backward_hook"
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}.")
@@ -241,16 +242,18 @@ class Module(StateDictMethods, ChangingMethods):
         super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
-        tables = (self.__dict__.get(name, {}) for name in ("_parameters", "_buffers", "_modules"))
+        fields = fields_of(self)
+        tables = (fields.get(name, {}) for name in ("_parameters", "_buffers", "_modules"))
         return sorted({*super().__dir__(), *(name for table in tables for name in table)})
 
     def _forget(self, name: str, table: str) -> None:
         """Free a name everywhere but in one table, for what is assigned to it now."""
+        fields = fields_of(self)
         for other in ("_parameters", "_buffers", "_modules"):
-            if other != table and name in self.__dict__[other]:
-                del self.__dict__[other][name]
+            if other != table and name in fields[other]:
+                del fields[other][name]
                 _Structure.version += 1
-        self.__dict__.pop(name, None)
+        fields.pop(name, None)
 
     def _check_entry(self, kind: type, what: str, name: str, entry: Any, table: dict[str, Any]) -> None:
         if entry is not None and not isinstance(entry, kind):
@@ -384,7 +387,7 @@ class Module(StateDictMethods, ChangingMethods):
     def _get(self, table: str, what: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        entries = module.__dict__[table]
+        entries = fields_of(module)[table]
         if name not in entries:
             raise AttributeError(
                 f"{type(module).__name__} has no {what} {name!r} (looking for {target!r}); it has "
@@ -417,7 +420,7 @@ class Module(StateDictMethods, ChangingMethods):
         """What a copy gets. Results that were kept as attributes (a loss, a normalised weight) leave their history."""
         fields = {
             name: field.detach() if isinstance(field, Tensor) and not field.is_leaf else field
-            for name, field in self.__dict__.items()
+            for name, field in fields_of(self).items()
         }
         return {**fields, "_paths": _Paths()}  # paths are by identity, which a copy does not share
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.autodiff.mode import enable_grad, set_grad_enabled
 from chainrule.cell import Handle, TensorCell
-from chainrule.changes import Group, State, WatchedDict, WatchedList, note_change
+from chainrule.changes import Group, State, Tells, WatchedDict, WatchedList, fields_of, note_change
 from chainrule.errors import GradientError
 from chainrule.functions.creation import tensor
 from chainrule.nn.changing import clear_gradient
@@ -31,7 +31,7 @@ def is_on(setting: float | Tensor) -> bool:
 TIMES = frozenset({"step", "eta", "mu", "mu_product"})
 
 
-class Optimizer:
+class Optimizer(Tells):
     """The base of all optimisers. A subclass gives the defaults, `initial_state` and `update`, the rule.
 
     Attributes:
@@ -229,7 +229,7 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles come without hooks: these belong to the object they were registered with."""
-        return {**self.__dict__, "_hooks": {}}
+        return {**fields_of(self), "_hooks": {}}
 
     # ------------------------------------------------------------------------------------------- hooks
 
