@@ -27,8 +27,9 @@ ITERATOR = (
 
 
 #: What shows things without keeping them alive, beside `weakref.ref`.
-_WEAK = (
-    *weakref.ProxyTypes,
+_WEAK: tuple[type, ...] = (
+    weakref.ProxyType,
+    weakref.CallableProxyType,
     weakref.WeakValueDictionary,
     weakref.WeakKeyDictionary,
     weakref.WeakSet,
