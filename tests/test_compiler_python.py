@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 import chainrule
+from tests import python_forms, python_scope_forms
 from tests.changes import plain, programs_of, same
-from tests.python_forms import FORMS, Form, Plain
+from tests.python_forms import Make, Plain
 
+FORMS = python_forms.FORMS + python_scope_forms.FORMS
 X = chainrule.tensor([1.0, 2.0, 3.0])
 
 
-def outcomes(make: Callable[[], Form], prepare: Callable[[Any], Any]) -> list[Any]:
+def outcomes(make: Make, prepare: Callable[[Any], Any]) -> list[Any]:
     """Three calls with changes between."""
     step, change = make()
     run, found = prepare(step), []
@@ -32,7 +34,7 @@ def outcomes(make: Callable[[], Form], prepare: Callable[[Any], Any]) -> list[An
 
 
 @pytest.mark.parametrize("make", FORMS, ids=lambda make: make.__name__)
-def test_python_does_what_it_does(make: Callable[[], Form]) -> None:
+def test_python_does_what_it_does(make: Make) -> None:
     expected = outcomes(make, lambda step: step)
     assert len({repr(found) for found in expected}) > 1  # the change matters
     have = outcomes(make, chainrule.compile)
@@ -40,7 +42,7 @@ def test_python_does_what_it_does(make: Callable[[], Form]) -> None:
 
 
 @pytest.mark.parametrize("make", FORMS, ids=lambda make: make.__name__)
-def test_without_changes_there_is_one_program(make: Callable[[], Form]) -> None:
+def test_without_changes_there_is_one_program(make: Make) -> None:
     step, _ = make()
     run = chainrule.compile(step)
     first = plain(run(X))

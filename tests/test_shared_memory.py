@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from tests import shared_gradient_cases, shared_memory_cases, shared_memory_programs
+from tests import shared_gradient_cases, shared_memory_cases, shared_memory_programs, shared_step_cases
 from tests.shared_memory_cases import Case
 
 
@@ -32,11 +32,18 @@ def plain(function: Any) -> Any:
 
 
 @pytest.mark.peer
+@pytest.mark.parametrize("program", shared_memory_cases.CASES, ids=lambda program: program.__name__)
+def test_memory_is_shared_as_in_pytorch(program: Case) -> None:
+    torch = pytest.importorskip("torch")
+    compare(shown(program(chainrule, plain)), shown(program(torch, plain)))
+
+
+@pytest.mark.peer
 @pytest.mark.parametrize("compiled", [plain, chainrule.compile], ids=["eager", "compiled"])
 @pytest.mark.parametrize(
-    "program", shared_memory_cases.CASES + shared_gradient_cases.CASES, ids=lambda program: program.__name__
+    "program", shared_step_cases.CASES + shared_gradient_cases.CASES, ids=lambda program: program.__name__
 )
-def test_memory_is_shared_as_in_pytorch(program: Case, compiled: Any) -> None:
+def test_steps_share_memory_as_in_pytorch(program: Case, compiled: Any) -> None:
     torch = pytest.importorskip("torch")
     compare(shown(program(chainrule, compiled)), shown(program(torch, plain)))
 
