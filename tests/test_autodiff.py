@@ -333,3 +333,32 @@ def test_detect_anomaly_names_the_operation_also_in_the_backward_pass() -> None:
     with pytest.raises(FloatingPointError, match=r"Divide made inf"), autograd.detect_anomaly():
         x.sqrt().sum().backward()
     assert (x.sqrt() / 0).isnan().item(), "outside of the block nothing is raised"
+
+
+def test_an_operation_may_give_back_what_it_changed() -> None:
+    class Doubled(autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, marked: bool = True) -> Any:
+            ctx.mark_dirty(x)
+            x.mul_(2)
+            return x if marked else x + 0
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 2, None
+
+    def step(w: Any) -> Any:
+        x = w * 3
+        view = x[1:]
+        y = Doubled.apply(x)  # x is 6w now, and so is what was taken of it before
+        (gradient,) = autograd.grad((y**2).sum() + view.sum(), w)
+        return gradient, x.detach(), view.detach(), y is x
+
+    w = tensor(1.0, 2.0)
+    for run in (step, chainrule.compile(step)):
+        gradient, x, view, same = run(w)
+        assert same and gradient.tolist() == [72, 150] and x.tolist() == [6, 12] and view.tolist() == [12]
+    with pytest.raises(chainrule.errors.GradientError, match="leaf"):
+        Doubled.apply(w)
+    with pytest.raises(chainrule.errors.GradientError, match="mark_dirty, it returns"):
+        Doubled.apply(w * 1, False)

@@ -367,6 +367,27 @@ def test_hooks_see_and_change_steps_and_states() -> None:
         optimizer.step()
 
 
+def test_hooks_are_called_once_around_a_step_of_the_users_own() -> None:
+    class Noisy(optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            answer = super().step(closure)
+            for p in self.param_groups[0]["params"]:
+                p.data.add_(1)
+            return answer
+
+    p = chainrule.ones(1, requires_grad=True)
+    optimizer, seen = Noisy([p], lr=0.5), []
+    p.grad = chainrule.ones(1)
+    assert optimizer.step(lambda: 7) == 7 and p.item() == 1.5  # before there are hooks
+    optimizer.register_step_pre_hook(lambda o, args, kwargs: seen.append(p.item()))
+    optimizer.register_step_post_hook(lambda o, args, kwargs: seen.append(p.item()))
+    optimizer.step()
+    assert seen == [1.5, 2.0]
+    plain = optim.SGD([p], lr=0.5)
+    plain.step()
+    assert len(seen) == 2
+
+
 @pytest.mark.peer
 def test_names_of_parameters_are_kept() -> None:
     torch = pytest.importorskip("torch")

@@ -32,6 +32,7 @@ class Context:
         self._saved: tuple[Any, ...] = ()
         self._makers: tuple[Callable[..., Any] | None, ...] = ()
         self._not_differentiable: tuple[Any, ...] = ()
+        self._dirty: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs, outputs or other tensors (sparse ones too) for `backward`; they are freed with the graph."""
@@ -42,6 +43,13 @@ class Context:
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """Say that these outputs have no gradient."""
         self._not_differentiable = tensors
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say that `forward` has changed these inputs in place and gives them back: they become its outputs.
+
+        Raises GradientError (from `apply`) for a leaf that requires a gradient, and for one that is no output.
+        """
+        self._dirty = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether `backward` gets zeros for an output without a gradient (the default), or None."""
@@ -101,6 +109,7 @@ class Function:
         recording = state.gradients
         needs = tuple(isinstance(x, TensorCell) and x.requires_grad for x in args)
         context = Context(needs)
+        sources = tuple(x.value.source if isinstance(x, TensorCell) else None for x in args)
         state.gradients, outer, use = False, state.block, None
         if state.recording is not None:
             use = state.block = BlockUse(cls.__name__, outer)
@@ -114,7 +123,7 @@ class Function:
             state.gradients, state.block = recording, outer
         if not recording or not any(needs):
             return answer
-        return _recorded(cls, context, args, answer, use)
+        return _recorded(cls, context, args, sources, answer, use)
 
 
 class _Applied:
@@ -152,8 +161,14 @@ class _Applied:
 
 
 def _recorded(
-    function: type[Function], context: Context, args: tuple[Any, ...], answer: Any, use: BlockUse | None
+    function: type[Function],
+    context: Context,
+    args: tuple[Any, ...],
+    sources: tuple[Any, ...],
+    answer: Any,
+    use: BlockUse | None,
 ) -> Any:
+    """The outputs with their record. sources: where the arguments came from before `forward` could change them."""
     outputs = answer if isinstance(answer, tuple) else (answer,)
     kept: list[tuple[str, int]] = []
     inputs: list[Value] = []
@@ -167,7 +182,8 @@ def _recorded(
             kept.append(("nothing", 0) if tensor is None else ("input", len(inputs)))
             inputs += [] if tensor is None else [tensor.value]
     context._saved = ()
-    sources = tuple(x.value.source if isinstance(x, TensorCell) else None for x in args)
+    if any(all(x is not y for y in outputs) for x in context._dirty):
+        raise GradientError(f"{function.__name__}: what forward marks with mark_dirty, it returns.")
     forms = [(y.value.array.shape, y.value.array.dtype) for y in outputs]
     record = Record(_Applied(function, context, kept), {}, sources, {"inputs": inputs, "outputs": arrays}, forms)
     if (recording := current_state().recording) is not None:
@@ -176,7 +192,8 @@ def _recorded(
     results = []
     for i, y in enumerate(outputs):
         fixed = any(y is other for other in context._not_differentiable) or not y.dtype.is_floating_point
-        results.append(Primitive.make_tensor(Value(y.value.array, None if fixed else (record, i))))
+        result = Primitive.make_tensor(Value(y.value.array, None if fixed else (record, i)))
+        results.append(y.assign(result) if any(y is x for x in context._dirty) else result)
     return tuple(results) if isinstance(answer, tuple) else results[0]
 
 

@@ -15,10 +15,10 @@ from chainrule.tensor import Parameter, Tensor
 class ChangingMethods:
     """The part of `Module` that walks over all parts and changes each."""
 
-    modules: Callable[[], Iterator[Any]]
     children: Callable[[], Iterator[Any]]
-    parameters: Callable[[], Iterator[Parameter]]
-    buffers: Callable[[], Iterator[Tensor]]
+    parameters: Callable[..., Iterator[Parameter]]
+    buffers: Callable[..., Iterator[Tensor]]
+    stays_in_evaluation: bool
 
     def apply(self, fn: Callable[[Any], Any]) -> Self:
         """Call `fn` on every module below and on this one, parts first."""
@@ -31,12 +31,12 @@ class ChangingMethods:
         """Switch to training mode (dropout drops, batch norm uses the batch), here and below."""
         if not isinstance(mode, bool):
             raise ValueError(f"train(mode) takes True or False, got {mode!r}.")
-        for module in self.modules():
-            fields = fields_of(module)
-            wanted = mode and not module.stays_in_evaluation
-            if fields.get("training") is not wanted:
-                note_change(module, "training")
-                fields["training"] = wanted
+        fields, wanted = fields_of(self), mode and not self.stays_in_evaluation
+        if fields.get("training") is not wanted:
+            note_change(self, "training")
+            fields["training"] = wanted
+        for module in self.children():
+            module.train(mode)  # which its class may say in its own way, to keep some layers frozen
         return self
 
     def eval(self) -> Self:
@@ -67,12 +67,22 @@ class ChangingMethods:
         wanted = zeros(0).to(*args, **kwargs).dtype
         if not wanted.is_floating_point:
             raise DTypeError(f"parameters are floating-point numbers; a module cannot be converted to {wanted}.")
-        for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype.is_floating_point:
-                gradient = tensor.kept_grad
-                tensor.data = tensor.detach().to(*args, **kwargs)
-                if gradient is not None:
-                    tensor.grad = gradient.to(*args, **kwargs)
+        return self._apply(lambda x: x.to(*args, **kwargs) if x.dtype.is_floating_point else x)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Put what `fn` makes of each parameter, gradient and buffer in its place, parts first.
+
+        A class that keeps other tensors converts them in a method of this name, beside calling this one.
+        """
+        for module in self.children() if recurse else ():
+            module._apply(fn)
+        for tensor in (*self.parameters(recurse=False), *self.buffers(recurse=False)):
+            old, gradient = tensor.detach(), tensor.kept_grad
+            new = fn(old)
+            if new is not old:
+                tensor.data = new
+            if gradient is not None:
+                tensor.grad = fn(gradient)
         return self
 
     def float(self) -> Self:

@@ -16,11 +16,23 @@ _keys = itertools.count()
 
 
 class Hook(NamedTuple):
-    """A function, whether it wants to see keyword arguments too, and whether it is called after an error as well."""
+    """A function, whether it wants to see keyword arguments too, and whether it is called after an error as well.
+
+    Who looks through a module's table finds in it what the function has, and may call it.
+    """
 
     function: Callable[..., Any]
     with_kwargs: bool = False
     always: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function answers."""
+        return self.function(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # how an object is copied, for instance, is its own affair
+            raise AttributeError(name)
+        return getattr(self.function, name)
 
 
 def add_hook(hooks: dict[int, Hook], hook: Hook, first: bool = False) -> Handle:

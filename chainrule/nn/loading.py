@@ -50,6 +50,7 @@ def load_state(module: Any, state_dict: Mapping[str, Any], strict: bool, assign:
     for path, part in _parts(module):
         for hook in part._hooks_for("load_pre"):
             hook.function(part, state, path, {}, strict, keys.missing_keys, keys.unexpected_keys, problems)
+        part._load_from_state_dict(state, path, {}, strict, keys.missing_keys, keys.unexpected_keys, problems)
     places, extra = _places(module), _extra_states(module)
     optional = _newer_names(module)
     keys.missing_keys.extend(name for name in (*places, *extra) if name not in state and name not in optional)

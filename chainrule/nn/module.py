@@ -401,6 +401,10 @@ class Module(Tells, StateDictMethods, ChangingMethods):
         """What distinguishes this module from others of its class, for printing."""
         return ""
 
+    def _get_name(self) -> str:
+        """What stands before the brackets when the module is printed."""
+        return type(self).__name__
+
     def _repr_html_(self) -> str:
         """For notebooks: the parts as a tree that opens."""
         from chainrule.explain.notebook import module_html
@@ -409,8 +413,7 @@ class Module(Tells, StateDictMethods, ChangingMethods):
 
     def __repr__(self) -> str:
         parts = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
-        extra = self.extra_repr()
-        name = type(self).__name__
+        extra, name = self.extra_repr(), self._get_name()
         if not parts and "\n" not in extra:
             return f"{name}({extra})"
         lines = "\n".join(f"  {part}" for part in extra.splitlines() + parts)

@@ -38,17 +38,21 @@ class StateDictMethods:
         for hook in self._hooks_for("save_pre"):
             hook.function(self, prefix, keep_vars)
         state: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
-        for name, entry in [*self._parameters.items(), *self._buffers.items()]:
-            if entry is not None and name not in self._not_saved:
-                state[prefix + name] = entry if keep_vars else entry.detach()
-        if self._has_extra_state("get_extra_state"):
-            state[prefix + EXTRA_STATE] = self.get_extra_state()
+        self._save_to_state_dict(state, prefix, keep_vars)
         for name, module in self.named_children():
             module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._hooks_for("save_post"):
             if hook.function(self, state, prefix, {}) is not None:
                 raise ChainruleError("a state-dict hook changes the dictionary that it is given, and answers nothing.")
         return state
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Write what is this module's own into `destination`; a class may write something else."""
+        for name, entry in [*self._parameters.items(), *self._buffers.items()]:
+            if entry is not None and name not in self._not_saved:
+                destination[prefix + name] = entry if keep_vars else entry.detach()
+        if self._has_extra_state("get_extra_state"):
+            destination[prefix + EXTRA_STATE] = self.get_extra_state()
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -68,6 +72,22 @@ class StateDictMethods:
         <All keys matched successfully>
         """
         return load_state(self, state_dict, strict, assign)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Change what is loaded into this module, as a hook does; a class may define it for its older files.
+
+        `load_state_dict` calls it for every part, whole model first, and loads what is then in `state_dict`, when all
+        of it fits. Nothing is to be done here for that.
+        """
 
     def get_extra_state(self) -> Any:
         """What else is to be saved of a module; a class that has something defines this and `set_extra_state`.
@@ -125,6 +145,12 @@ class StateDictMethods:
         <All keys matched successfully>
         """
         return self._add_state_hook("load_pre", hook)
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Handle:
+        """The older form of the hook before loading, which is not given the module unless it asks for it."""
+        return self._add_state_hook("load_pre", hook if with_module else lambda module, *given: hook(*given))
+
+    _register_state_dict_hook = register_state_dict_post_hook
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(module, incompatible_keys)` after loading, parts first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -126,26 +127,42 @@ class Optimizer(Tells):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. A closure computes the loss first and is answered with it."""
-        arguments: tuple[Any, ...] = (self,) if closure is None else (self, closure)
-        settings: dict[str, Any] = {}
+        return self._between_hooks(self._counted_step, () if closure is None else (closure,), {})
+
+    def _between_hooks(self, step: Callable[..., Any], given: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+        """Take a step after those hooks that may change what it is given, and before those that follow it.
+
+        A step that a subclass defines may take this class's own within: the hooks are called once.
+        """
+        fields = fields_of(self)  # written past the attributes: no compiled step depends on it
+        if fields.get("_within_step"):
+            return step(*given, **settings)
+        arguments: tuple[Any, ...] = (self, *given)
         for hook in self._hooks_for("step_pre"):
             changed = hook.function(self, arguments, settings)
             if changed is not None:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
                     raise RuntimeError(f"a step pre-hook gives None or (args, kwargs), got {changed!r:.60}.")
                 arguments, settings = changed
+        fields["_within_step"] = True
+        try:
+            answer = step(*arguments[1:], **settings)
+        finally:
+            del fields["_within_step"]
+        for hook in self._hooks_for("step_post"):
+            hook.function(self, arguments, settings)
+        return answer
+
+    def _counted_step(self, *given: Any, **settings: Any) -> Any:
         self.stepped = True
         state = current_state()
         before = state.block
         if state.recording is not None:
             state.block = state.recording.phase(f"{type(self).__name__}.step")
         try:
-            loss = self.take_step(*arguments[1:], **settings)
+            return self.take_step(*given, **settings)
         finally:
             state.block = before
-        for hook in self._hooks_for("step_post"):
-            hook.function(self, arguments, settings)
-        return loss
 
     def take_step(self, closure: Callable[[], Any] | None = None) -> Any:
         """The step itself, between the hooks: the rule for one parameter after the other."""
@@ -244,10 +261,12 @@ class Optimizer(Tells):
 
         `args` starts with the optimiser itself, as in PyTorch.
         """
+        _call_hooks_around_step(type(self))
         return self._register("step_pre", hook)
 
     def register_step_post_hook(self, hook: Callable[..., None]) -> Handle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
+        _call_hooks_around_step(type(self))
         return self._register("step_post", hook)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., None], prepend: bool = False) -> Handle:
@@ -272,6 +291,20 @@ class Optimizer(Tells):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _call_hooks_around_step(kind: type[Optimizer]) -> None:
+    """Let a class whose `step` is its own call the hooks too, as PyTorch's optimisers do."""
+    own = kind.step
+    if own is Optimizer.step or hasattr(own, "calls_hooks"):
+        return
+
+    @functools.wraps(own)
+    def step(self: Optimizer, *given: Any, **settings: Any) -> Any:
+        return self._between_hooks(functools.partial(own, self), given, settings)
+
+    step.calls_hooks = True  # type: ignore[attr-defined]
+    kind.step = step  # type: ignore[method-assign]
 
 
 def write(parameter: Tensor, new: Tensor, state: dict[str, Any], entries: Mapping[str, Tensor | None]) -> None:

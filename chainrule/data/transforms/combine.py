@@ -227,20 +227,17 @@ class _Container(Transform):
 
 
 class Compose(_Container):
-    """One after the other.
+    """One after the other. A function of yours among them is given the sample as it is then, a dictionary for instance.
 
-    >>> Compose([Identity(), Identity()])
-    Compose(
-        Identity()
-        Identity()
-    )
+    >>> Compose([Identity(), lambda sample: {**sample, "label": 3}])({"image": 1})
+    {'image': 1, 'label': 3}
     """
 
     def forward(self, *inputs: Any) -> Any:
         """The sample through all of them."""
         whole = inputs[0] if len(inputs) == 1 else inputs
-        for transform in self.steps():
-            whole = transform(whole)
+        for transform in self.transforms:
+            whole = transform(whole) if len(inputs) == 1 else transform(*whole)
         return whole
 
     def change(self, sample: Sample) -> Sample:

@@ -76,6 +76,11 @@ class BasePruningMethod(WeightRule):
     def __init__(self) -> None:
         super().__init__("")
 
+    @property
+    def _tensor_name(self) -> str:
+        """PyTorch's word for `name`, by which programs find a rule among a module's hooks."""
+        return self.name
+
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask, 0 where an entry is pruned, for what is important in `t`; `default_mask` is the mask of before."""
         raise NotImplementedError(f"{type(self).__name__} must define compute_mask(t, default_mask).")
