@@ -250,7 +250,7 @@ _MODULES: dict[str, str] = {
     "the gradients of a convolution come from the backward pass, or from autograd.grad": "nn.grad",
     _MEMORY: "nn.utils.memory_format",
     "on one device the model itself is what DataParallel makes of it: leave it out": "nn.parallel",
-    "for several processes on several machines; chainrule runs on one": "utils.data.distributed",
+    "there is DistributedSampler": "utils.data.distributed",
     "for sparse gradients; gradients here are dense, so Adam": "optim.sparse_adam",
     "use Dataset and IterableDataset": """
         utils.data.backward_compatibility utils.data.datapipes utils.data.graph utils.data.graph_settings""",
@@ -270,7 +270,7 @@ _MODULES: dict[str, str] = {
 
 #: Parts of PyTorch of which some may be here: what is said of everything else in them.
 _PARTLY = {
-    "distributed": _ONE_PROCESS,
+    "distributed": "whole groups of processes exchange tensors and objects here; there is no further machinery",
     "jit": _SCRIPT,
     "multiprocessing": _ONE_PROCESS,
     "nn.parallel": "on one device the model itself is what DataParallel makes of it",

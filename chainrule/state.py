@@ -29,6 +29,8 @@ class State:
         module: the class name of that module.
         paths: the path of every module in the tree that is running, by identity; None outside of all.
         trace: the trace that notes operations instead of evaluating them, if any.
+        ending: what is called, by key, when the backward pass that is at work has ended (gradients between processes,
+            say); None outside of one.
         derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
         keeping: whether backward passes keep what they used: the next sample of a batch (`vmap`) comes the same way.
         recording: what keeps every operation with its numbers for `explain`, if anything does.
@@ -40,7 +42,7 @@ class State:
     """
 
     __slots__ = (
-        *("autocast", "block", "derivatives", "gradients", "keeping", "module"),
+        *("autocast", "block", "derivatives", "ending", "gradients", "keeping", "module"),
         *("observer", "path", "paths", "quiet", "recording", "saving", "trace"),
     )
 
@@ -48,6 +50,7 @@ class State:
         self.autocast: DType | None = None
         self.block: BlockUse | None = None
         self.derivatives = 0
+        self.ending: dict[int, Callable[[], None]] | None = None
         self.gradients = True
         self.keeping = False
         self.path = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import warnings
 from typing import Any
@@ -37,7 +38,9 @@ def test_without_a_group_everything_says_so() -> None:
 
 
 @pytest.mark.parametrize("how", ["argument", "address", "environment"])
-def test_more_processes_are_refused_in_one_line(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_processes_without_jax_are_refused_in_one_line(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "jax" else there(name))
     given: dict[str, Any] = {}
     if how == "argument":
         given = {"world_size": 4, "rank": 0}
@@ -46,9 +49,31 @@ def test_more_processes_are_refused_in_one_line(how: str, monkeypatch: pytest.Mo
     else:
         monkeypatch.setenv("WORLD_SIZE", "4")
         monkeypatch.setenv("RANK", "2")
-    with pytest.raises(ValueError, match="one process.*4 were asked for") as caught:
-        dist.init_process_group("nccl", **given)
+    with pytest.raises(ValueError, match=r"^4 processes.*chainrule\[xla\]") as caught:
+        dist.init_process_group("gloo", **given)
     assert "\n" not in str(caught.value) and not dist.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"world_size": 2}, "rank is 0 to 1, got -1"),
+        ({"world_size": 2, "rank": 2}, "rank is 0 to 1, got 2"),
+        ({"world_size": 2, "rank": 0}, "MASTER_PORT"),
+        ({"world_size": 2, "rank": 0, "init_method": "file:///tmp/store"}, "tcp://host:port"),
+        ({"world_size": 2, "rank": 0, "backend": "mpi"}, "gloo or nccl"),
+        ({"world_size": 2, "rank": 1, "init_method": "tcp://localhost:9", "timeout": 0.2}, "nobody answers"),
+        ({"world_size": 2, "rank": 0, "init_method": "tcp://localhost:0", "timeout": 0.2}, "nobody answers|in time"),
+    ],
+)
+def test_a_group_that_cannot_begin_says_why(given: Any, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax")
+    for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
+    with pytest.raises(ProcessGroupError, match=error):
+        dist.init_process_group(**given)
+    assert not dist.is_initialized()
 
 
 def test_a_launcher_of_one_process_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError, ShapeError
 from chainrule.primitives.constants import constant
+from chainrule.state import current_state
 from chainrule.tape import Source, backpropagate
 
 if TYPE_CHECKING:
@@ -66,6 +69,28 @@ def backward(
     given = [None] * len(outs) if grad_tensors is None else list(as_tuple(grad_tensors))
     roots = [upstream_of(output, gradient, "backward") for output, gradient in zip(outs, given, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
+    with _ending():
+        _collect(roots, inputs, keep, create_graph)
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Afterwards what asked for it meanwhile is called; where one pass is within another, after the outer one."""
+    state = current_state()
+    if state.ending is not None:
+        yield
+        return
+    state.ending = {}
+    try:
+        yield
+        calls = list(state.ending.values())
+    finally:
+        state.ending = None
+    for call in calls:
+        call()
+
+
+def _collect(roots: list[Any], inputs: Tensors | None, keep: bool, create_graph: bool) -> None:
     if inputs is None:
         backpropagate(roots, keep_graph=keep, differentiable=create_graph)
         return

@@ -14,6 +14,7 @@ from chainrule.cli.data import data
 from chainrule.cli.explain import explain
 from chainrule.cli.export import export
 from chainrule.cli.info import info
+from chainrule.cli.launch import launch
 from chainrule.cli.making import attack, sample
 from chainrule.cli.models import models
 from chainrule.cli.runs import doctor, evaluate, predict
@@ -51,9 +52,11 @@ def _root(
 
 COMMANDS = (
     train, evaluate, predict, doctor, sample, attack, tune, data, models, summary, explain, export, serve, play, info,
+    launch,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command()(command)
+    # What stands behind the script of `launch` is the script's.
+    app.command(context_settings={"allow_interspersed_args": False} if command is launch else None)(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.autodiff.anomaly import AnomalyError
 from chainrule.compiler.origins import Argument, Gradient, Setting, Step
+from chainrule.distributed.exchange import is_exchange
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation, checks, needed
 from chainrule.state import current_state
@@ -47,9 +48,11 @@ def _restore_new(program: Step, arguments: list[Any]) -> None:
 
 
 def _repeat(equations: Sequence[Equation], values: dict[Symbol, Any]) -> None:
-    """The equations in their order, as long as none raises an error."""
+    """The equations in their order, as long as none raises an error, and none needs other processes for it."""
     state = current_state()
     for equation in equations:
+        if is_exchange(equation):
+            return
         state.path, state.module = equation.path, equation.module
         arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
         values.update(zip(equation.outputs, equation.evaluate(arrays), strict=True))

@@ -23,6 +23,7 @@ from chainrule.compiler.guards import reshaped_cells, same_form
 from chainrule.compiler.keeping import is_cheap_to_keep
 from chainrule.compiler.origins import Argument, Cell, Gradient, Setting, Step
 from chainrule.compiler.sharing import Plan, Returned, view_of
+from chainrule.distributed.exchange import same_program_of
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.primitive import Primitive
@@ -137,6 +138,7 @@ class Compiled:
         step: what was traced.
         program: the program, without tensors: it can be pickled.
         runnable: what the backend made of it.
+        same: what is compared with the other processes before each run, if the program exchanges something with them.
         is_new: whether it was made for this program: one of the others may do the same to other tensors.
     """
 
@@ -151,6 +153,12 @@ class Compiled:
         rearranged = step.wanted or step.grown or step.given
         self.plain = simple and not rearranged and all(place.steps is None for place in step.returned)
         self.program, self.given, cells, self.targets, self.cleared, made = parts_of(step, self.unkept, exact)
+        self.same = same_program_of(self.program)
+        if self.same is not None and debug:
+            raise TraceError(
+                "debug=True does a step again to find what made a NaN, and this one exchanges numbers with other "
+                "processes. Look for it in one process, or with autograd.set_detect_anomaly(True) in eager code."
+            )
         homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
         known = next((other.runnable for other in others if same_program(other.program, self.program)), None)
         self.is_new = known is None
@@ -211,6 +219,8 @@ class Compiled:
         if self.step.added or self.changed:
             arguments = self._complete(arguments)
         arguments = [*arguments, *further]
+        if self.same is not None:
+            self.same.check()
         arrays = [
             np.array(origin.number()) if isinstance(origin, Setting) else arguments[origin.number].array
             for origin in self.given

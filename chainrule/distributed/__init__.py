@@ -1,26 +1,26 @@
-"""PyTorch's words for several processes, for a group of one: programs written for many run in one.
+"""PyTorch's words for several processes, on one machine or many: `init_process_group`, `all_reduce`, and so on.
 
-`init_process_group` makes the group; in it every sum, broadcast or gathering is what this process has. More processes
-are refused there, in one line. Their number comes from `world_size`, the address (`tcp://…?world_size=2`) or, as a
-launcher sets it, the environment (`WORLD_SIZE`); it is 1 where nothing is said.
+One process needs nothing: in a group of one every sum, broadcast or gathering is what this process has. More of them
+exchange numbers by JAX (the extra `xla`): Gloo between processors, NCCL between GPUs. Their number comes from
+`world_size`, the address (`tcp://…?world_size=2`) or, as `chainrule launch` sets it, the environment (`WORLD_SIZE`).
+
+A process that dies is named by the others, in an error, wherever they are waiting for it: see `coordinator.py`.
 """
 
 from __future__ import annotations
 
+from chainrule.distributed.beginning import init_process_group
 from chainrule.distributed.collectives import (
     ReduceOp,
     Work,
     all_gather,
     all_gather_into_tensor,
-    all_gather_object,
     all_reduce,
     all_to_all,
     all_to_all_single,
     barrier,
     broadcast,
-    broadcast_object_list,
     gather,
-    gather_object,
     irecv,
     isend,
     monitored_barrier,
@@ -29,7 +29,6 @@ from chainrule.distributed.collectives import (
     reduce_scatter,
     reduce_scatter_tensor,
     scatter,
-    scatter_object_list,
     send,
 )
 from chainrule.distributed.group import (
@@ -45,7 +44,6 @@ from chainrule.distributed.group import (
     get_rank,
     get_world_size,
     group,
-    init_process_group,
     is_available,
     is_gloo_available,
     is_initialized,
@@ -53,6 +51,12 @@ from chainrule.distributed.group import (
     is_nccl_available,
     is_torchelastic_launched,
     new_group,
+)
+from chainrule.distributed.objects import (
+    all_gather_object,
+    broadcast_object_list,
+    gather_object,
+    scatter_object_list,
 )
 
 __all__ = [

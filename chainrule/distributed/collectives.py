@@ -1,7 +1,11 @@
-"""What processes do together, for a group of one: each answer is what this process has.
+"""What processes do together. Tensors change in place, as in PyTorch; in a group of one they stay what they are.
 
-All raise ProcessGroupError if there is no group, or if a rank other than 0 is named. With `async_op` the answer is a
-`Work`, which is finished.
+All wait until every process of the group has called the same function with tensors of the same form; if one calls
+something else, all raise ProcessGroupError, which says who called what. They also raise it if there is no group, a rank
+is named that is not in it, or a process has ended. With `async_op` the answer is a `Work`, which is finished.
+
+Two of them do the work: a sum over all (a ring: each process sends 2·(n−1)/n of the tensor) and a gathering ((n−1)/n of
+n tensors). The others are one of these two, so `scatter` and `reduce_scatter` send more than they would have to.
 """
 
 from __future__ import annotations
@@ -12,6 +16,9 @@ from typing import Any
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.distributed.group import ProcessGroup, ProcessGroupError, find_group
+from chainrule.errors import ShapeError, TraceError
+from chainrule.functions.pieces import stack
+from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 
@@ -44,11 +51,33 @@ class Work:
         return True
 
 
-def _begin(group: ProcessGroup | None, *ranks: Any) -> None:
-    find_group(group)
-    for rank in ranks:
-        if rank not in (None, 0):
-            raise ProcessGroupError(f"there is one process, with rank 0; rank {rank} was named.")
+def begin(group: ProcessGroup | None, what: str, traced: bool = True) -> ProcessGroup:
+    """The group of a call. Raises ProcessGroupError if this process is not in it; TraceError for `what` in a trace."""
+    found = find_group(group)
+    if found.rank() < 0:
+        raise ProcessGroupError(f"{what}: this process is not in the group, whose ranks are {list(found.ranks)}.")
+    if not traced and current_state().trace is not None:
+        raise TraceError(f"{what} within a compiled step would be done once, when it is traced: call it outside of it.")
+    return found
+
+
+def rank_among_all(group: ProcessGroup, rank: int | None, rank_in_group: int | None) -> int:
+    """The rank of the process that is named, by its rank among all or in the group; the group's first if neither is."""
+    chosen = group.ranks[0] if rank is None else rank
+    if rank_in_group is not None:
+        chosen = group.ranks[rank_in_group] if 0 <= rank_in_group < group.size() else -1
+    if chosen not in group.ranks:
+        there = "there is one process, with rank 0" if group.size() == 1 else f"the ranks are {list(group.ranks)}"
+        raise ProcessGroupError(f"{there}; rank {rank if rank_in_group is None else rank_in_group} was named.")
+    return chosen
+
+
+def only(things: Sequence[Any] | None, what: str, group: ProcessGroup) -> Sequence[Any]:
+    """A list with an entry for each process."""
+    if things is None or len(things) != group.size():
+        count = "none" if things is None else len(things)
+        raise ProcessGroupError(f"{what} holds one entry for each of {group.size()} processes; got {count}.")
+    return things
 
 
 def _done(async_op: bool) -> Work | None:
@@ -56,33 +85,67 @@ def _done(async_op: bool) -> Work | None:
 
 
 def _put(target: Tensor, source: Tensor) -> None:
-    if target is not source:
-        with no_grad():
-            target.copy_(source.reshape(target.shape))
+    if target is source:
+        return
+    if target.numel() != source.numel() or target.dtype is not source.dtype:
+        raise ShapeError(
+            f"a tensor of {source.dtype} and shape {tuple(source.shape)} comes, and is to be put into one of "
+            f"{target.dtype} and shape {tuple(target.shape)}."
+        )
+    with no_grad():
+        target.copy_(source.reshape(target.shape))
 
 
-def _only(things: Sequence[Any] | None, what: str) -> Any:
-    if things is None or len(things) != 1:
-        count = "none" if things is None else len(things)
-        raise ProcessGroupError(f"{what} holds one entry for each process, so one; got {count}.")
-    return things[0]
+def _rows(tensor: Tensor, group: ProcessGroup) -> Tensor:
+    """The tensors of all processes, in rows."""
+    if group.size() == 1:
+        return tensor.detach().unsqueeze(0)
+    from chainrule.distributed.exchange import gather_tensor
+
+    return gather_tensor(tensor, group)
+
+
+def _reduced(tensor: Tensor, op: ReduceOp, group: ProcessGroup) -> Tensor:
+    if group.size() == 1:
+        return tensor
+    from chainrule.distributed.exchange import reduce_tensor
+
+    return reduce_tensor(tensor, op.value, group)
+
+
+def _stacked(things: Sequence[Tensor]) -> Tensor:
+    return stack([x.detach() for x in things])
+
+
+def _parts(tensor: Tensor, group: ProcessGroup, what: str) -> Tensor:
+    """A tensor as (processes, …): its first dimension in equal parts."""
+    if not tensor.ndim or tensor.shape[0] % group.size():
+        raise ShapeError(
+            f"{what}: the first dimension is split over {group.size()} processes, got shape {tuple(tensor.shape)}."
+        )
+    return tensor.detach().reshape(group.size(), tensor.shape[0] // group.size(), *tensor.shape[1:])
 
 
 def barrier(group: ProcessGroup | None = None, async_op: bool = False, device_ids: Any = None) -> Work | None:
-    """Wait for all processes: for none."""
-    _begin(group)
+    """Wait until all processes have come here."""
+    found = begin(group, "barrier", traced=False)
+    if found.transport is not None:
+        found.transport.agree(found.ranks, "a barrier")
     return _done(async_op)
 
 
 def monitored_barrier(group: ProcessGroup | None = None, timeout: Any = None, wait_all_ranks: bool = False) -> None:
-    """Wait for all processes: for none."""
-    _begin(group)
+    """Wait until all processes have come here; who does not come in time is named, as everywhere."""
+    barrier(group)
 
 
 def all_reduce(
     tensor: Tensor, op: ReduceOp = ReduceOp.SUM, group: ProcessGroup | None = None, async_op: bool = False
 ) -> Work | None:
     """Put the sum (or whatever `op` says) over all processes into the tensor: of one, what it is.
+
+    All get the same bits. Halves are added up in float32. Raises DTypeError for the mean of whole numbers, the sum of
+    truth values and the bits of floating-point numbers.
 
     >>> import chainrule
     >>> from chainrule import distributed
@@ -91,7 +154,7 @@ def all_reduce(
     tensor([1., 1.])
     >>> distributed.destroy_process_group()
     """
-    _begin(group)
+    _put(tensor, _reduced(tensor, op, begin(group, "all_reduce")))
     return _done(async_op)
 
 
@@ -103,8 +166,12 @@ def reduce(
     async_op: bool = False,
     group_dst: int | None = None,
 ) -> Work | None:
-    """As `all_reduce`, for the process `dst` only."""
-    _begin(group, dst, group_dst)
+    """As `all_reduce`, for the process `dst` only; the tensors of the others stay what they are."""
+    found = begin(group, "reduce")
+    target = rank_among_all(found, dst, group_dst)
+    total = _reduced(tensor, op, found)
+    if target == found.own:
+        _put(tensor, total)
     return _done(async_op)
 
 
@@ -124,7 +191,12 @@ def broadcast(
     tensor([1., 1.])
     >>> distributed.destroy_process_group()
     """
-    _begin(group, src, group_src)
+    found = begin(group, "broadcast")
+    source = rank_among_all(found, src, group_src)
+    if found.size() > 1:
+        from chainrule.distributed.exchange import broadcast_tensor
+
+        _put(tensor, broadcast_tensor(tensor, source, found))
     return _done(async_op)
 
 
@@ -140,8 +212,11 @@ def all_gather(
     [tensor([1., 1.])]
     >>> distributed.destroy_process_group()
     """
-    _begin(group)
-    _put(_only(tensor_list, "tensor_list"), tensor)
+    found = begin(group, "all_gather")
+    only(tensor_list, "tensor_list", found)
+    rows = _rows(tensor, found)
+    for i, target in enumerate(tensor_list):
+        _put(target, rows[i])
     return _done(async_op)
 
 
@@ -149,8 +224,7 @@ def all_gather_into_tensor(
     output_tensor: Tensor, input_tensor: Tensor, group: ProcessGroup | None = None, async_op: bool = False
 ) -> Work | None:
     """Put the tensors of all processes, one after the other, into one."""
-    _begin(group)
-    _put(output_tensor, input_tensor)
+    _put(output_tensor, _rows(input_tensor, begin(group, "all_gather_into_tensor")))
     return _done(async_op)
 
 
@@ -162,9 +236,13 @@ def gather(
     async_op: bool = False,
     group_dst: int | None = None,
 ) -> Work | None:
-    """Put the tensors of all processes into the list of the process `dst`."""
-    _begin(group, dst, group_dst)
-    _put(_only(gather_list, "gather_list"), tensor)
+    """Put the tensors of all processes into the list of the process `dst`; the others give none."""
+    found = begin(group, "gather")
+    here = rank_among_all(found, dst, group_dst) == found.own
+    targets = only(gather_list, "gather_list", found) if here else ()
+    rows = _rows(tensor, found)
+    for i, target in enumerate(targets):
+        _put(target, rows[i])
     return _done(async_op)
 
 
@@ -176,7 +254,7 @@ def scatter(
     async_op: bool = False,
     group_src: int | None = None,
 ) -> Work | None:
-    """Put an entry of the list of the process `src` into each process's tensor.
+    """Put an entry of the list of the process `src` into each process's tensor; the others give none.
 
     >>> import chainrule
     >>> from chainrule import distributed
@@ -185,8 +263,15 @@ def scatter(
     tensor([1., 1.])
     >>> distributed.destroy_process_group()
     """
-    _begin(group, src, group_src)
-    _put(tensor, _only(scatter_list, "scatter_list"))
+    found = begin(group, "scatter")
+    source = rank_among_all(found, src, group_src)
+    mine = only(scatter_list, "scatter_list", found) if source == found.own else [tensor] * found.size()
+    rows = _stacked(mine)
+    if found.size() > 1:
+        from chainrule.distributed.exchange import broadcast_tensor
+
+        rows = broadcast_tensor(rows, source, found)
+    _put(tensor, rows[found.rank()])
     return _done(async_op)
 
 
@@ -198,8 +283,9 @@ def reduce_scatter(
     async_op: bool = False,
 ) -> Work | None:
     """Put the sum over all processes of an entry of their lists into each process's tensor."""
-    _begin(group)
-    _put(output, _only(input_list, "input_list"))
+    found = begin(group, "reduce_scatter")
+    total = _reduced(_stacked(only(input_list, "input_list", found)), op, found)
+    _put(output, total[found.rank()])
     return _done(async_op)
 
 
@@ -211,8 +297,9 @@ def reduce_scatter_tensor(
     async_op: bool = False,
 ) -> Work | None:
     """Put the sum over all processes of a part of their tensors into each process's tensor."""
-    _begin(group)
-    _put(output, input)
+    found = begin(group, "reduce_scatter_tensor")
+    total = _reduced(_parts(input, found, "reduce_scatter_tensor"), op, found)
+    _put(output, total[found.rank()])
     return _done(async_op)
 
 
@@ -222,9 +309,12 @@ def all_to_all(
     group: ProcessGroup | None = None,
     async_op: bool = False,
 ) -> Work | None:
-    """Give each process an entry of every process's list."""
-    _begin(group)
-    _put(_only(output_tensor_list, "output_tensor_list"), _only(input_tensor_list, "input_tensor_list"))
+    """Give each process an entry of every process's list; all entries have one shape."""
+    found = begin(group, "all_to_all")
+    outs = only(output_tensor_list, "output_tensor_list", found)
+    rows = _rows(_stacked(only(input_tensor_list, "input_tensor_list", found)), found)
+    for i, target in enumerate(outs):
+        _put(target, rows[i][found.rank()])
     return _done(async_op)
 
 
@@ -236,74 +326,43 @@ def all_to_all_single(
     group: ProcessGroup | None = None,
     async_op: bool = False,
 ) -> Work | None:
-    """Give each process a part of every process's tensor."""
-    _begin(group)
-    _put(output, input)
+    """Give each process a part of every process's tensor: equal parts, along the first dimension.
+
+    Raises ProcessGroupError for parts of other sizes between several processes.
+    """
+    found = begin(group, "all_to_all_single")
+    for sizes in (output_split_sizes, input_split_sizes):
+        if sizes and found.size() > 1 and len(set(sizes)) > 1:
+            raise ProcessGroupError(f"all_to_all_single: the parts are of one size here, got {sizes}; pad them.")
+    rows = _rows(_parts(input, found, "all_to_all_single"), found)
+    _put(output, rows[:, found.rank()])
     return _done(async_op)
 
 
-def all_gather_object(object_list: list[Any], obj: Any, group: ProcessGroup | None = None) -> None:
-    """Put the objects of all processes into the list."""
-    _begin(group)
-    _only(object_list, "object_list")
-    object_list[0] = obj
-
-
-def gather_object(
-    obj: Any,
-    object_gather_list: list[Any] | None = None,
-    dst: int | None = None,
-    group: ProcessGroup | None = None,
-    group_dst: int | None = None,
-) -> None:
-    """Put the objects of all processes into the list of the process `dst`."""
-    _begin(group, dst, group_dst)
-    _only(object_gather_list, "object_gather_list")
-    object_gather_list[0] = obj  # type: ignore[index]
-
-
-def broadcast_object_list(
-    object_list: list[Any],
-    src: int | None = None,
-    group: ProcessGroup | None = None,
-    device: Any = None,
-    group_src: int | None = None,
-) -> None:
-    """Put the objects of the process `src` into all lists: of one, what they are."""
-    _begin(group, src, group_src)
-
-
-def scatter_object_list(
-    scatter_object_output_list: list[Any],
-    scatter_object_input_list: list[Any] | None = None,
-    src: int | None = None,
-    group: ProcessGroup | None = None,
-    group_src: int | None = None,
-) -> None:
-    """Put an entry of the list of the process `src` into the first place of each process's list."""
-    _begin(group, src, group_src)
-    scatter_object_output_list[0] = _only(scatter_object_input_list, "scatter_object_input_list")
-
-
 def _nobody(what: str) -> ProcessGroupError:
-    return ProcessGroupError(f"{what}: there is one process, and no other one to exchange tensors with.")
+    if find_group(None).size() == 1:
+        return ProcessGroupError(f"{what}: there is one process, and no other one to exchange tensors with.")
+    return ProcessGroupError(
+        f"{what}: only all processes of a group exchange something here. Make a group of the two (new_group), and "
+        "broadcast in it."
+    )
 
 
 def send(tensor: Tensor, dst: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> None:
-    """Raises ProcessGroupError: there is no other process."""
+    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
     raise _nobody("send")
 
 
 def recv(tensor: Tensor, src: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> int:
-    """Raises ProcessGroupError: there is no other process."""
+    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
     raise _nobody("recv")
 
 
 def isend(tensor: Tensor, dst: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> Work:
-    """Raises ProcessGroupError: there is no other process."""
+    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
     raise _nobody("isend")
 
 
 def irecv(tensor: Tensor, src: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> Work:
-    """Raises ProcessGroupError: there is no other process."""
+    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
     raise _nobody("irecv")

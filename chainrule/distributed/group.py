@@ -1,13 +1,16 @@
-"""The group of processes: there is one process in it, whose rank is 0."""
+"""The group of processes: who is in it, and which of them this one is."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ChainruleError
+
+if TYPE_CHECKING:
+    from chainrule.distributed.transport import Transport
 
 
 class ProcessGroupError(ChainruleError, ValueError, RuntimeError):
@@ -15,15 +18,19 @@ class ProcessGroupError(ChainruleError, ValueError, RuntimeError):
 
 
 class ProcessGroup:
-    """A group with this process in it, or (`ranks` empty) without any."""
+    """Some of the processes (`ranks` empty: none), as the one with the rank `own` among all sees them.
 
-    def __init__(self, backend: str, ranks: tuple[int, ...] = (0,)) -> None:
+    `transport` takes numbers to the others; None where there is one process.
+    """
+
+    def __init__(self, backend: str, ranks: tuple[int, ...] = (0,), own: int = 0, transport: Any = None) -> None:
         self.backend = backend
-        self.ranks = ranks
+        self.ranks, self.own = ranks, own
+        self.transport: Transport | None = transport
 
     def rank(self) -> int:
         """The number of this process in the group, or −1."""
-        return 0 if self.ranks else -1
+        return self.ranks.index(self.own) if self.own in self.ranks else -1
 
     def size(self) -> int:
         """How many processes there are."""
@@ -39,54 +46,6 @@ class GroupMember:
 
 #: PyTorch's other name for the same.
 group = GroupMember
-
-
-def init_process_group(
-    backend: str | None = None,
-    init_method: str | None = None,
-    timeout: Any = None,
-    world_size: int = -1,
-    rank: int = -1,
-    store: Any = None,
-    group_name: str = "",
-    pg_options: Any = None,
-    device_id: Any = None,
-) -> None:
-    """Begin with a group of one process.
-
-    `world_size` and `rank` may also stand in the address `init_method` or in the environment (`WORLD_SIZE`, `RANK`).
-    All other arguments say how processes find each other: they are taken and not needed.
-
-    Raises ProcessGroupError for more than one process, a rank that is not in the group, or a second beginning.
-
-    >>> init_process_group("gloo", rank=0, world_size=1)
-    >>> get_rank(), get_world_size()
-    (0, 1)
-    >>> destroy_process_group()
-    """
-    if GroupMember.WORLD is not None:
-        raise ProcessGroupError("the process group was begun already; destroy_process_group() ends it.")
-    said = parse_qs(urlsplit(init_method or "").query)
-    size = _number("world_size", world_size, said, "WORLD_SIZE", 1)
-    if size != 1:
-        raise ProcessGroupError(
-            f"chainrule computes in one process, with threads (set_num_threads), and {size} were asked for: "
-            "start the program once, with world_size=1."
-        )
-    own = _number("rank", rank, said, "RANK", 0)
-    if own != 0:
-        raise ProcessGroupError(f"in a group of one process the rank is 0, got {own}.")
-    GroupMember.WORLD = ProcessGroup(backend or "gloo")
-
-
-def _number(name: str, given: int, said: dict[str, list[str]], variable: str, otherwise: int) -> int:
-    if given != -1:
-        return int(given)
-    text = said[name][0] if name in said else os.environ.get(variable, str(otherwise))
-    try:
-        return int(text)
-    except ValueError:
-        raise ProcessGroupError(f"{name} is a whole number, got {text!r} (from {variable} or the address).") from None
 
 
 def destroy_process_group(group: ProcessGroup | None = None) -> None:
@@ -118,21 +77,28 @@ def new_group(
     group_desc: str | None = None,
     device_id: Any = None,
 ) -> ProcessGroup:
-    """A group of some processes: of this one, or of none. Raises ProcessGroupError for ranks other than 0."""
+    """A group of some processes (of all, unless `ranks` are given), or for the others one with nobody in it.
+
+    Raises ProcessGroupError for ranks that are not there. The way is that of the group of all processes.
+    """
     world = world_group()
-    chosen = (0,) if ranks is None else tuple(ranks)
-    if any(rank != 0 for rank in chosen) or len(chosen) > 1:
-        raise ProcessGroupError(f"there is one process, with rank 0; a group of {list(chosen)} cannot be.")
-    return ProcessGroup(backend or world.backend, chosen) if chosen else GroupMember.NON_GROUP_MEMBER
+    chosen = world.ranks if ranks is None else tuple(sorted(ranks))
+    if not set(chosen) <= set(world.ranks) or len(set(chosen)) != len(chosen):
+        raise ProcessGroupError(
+            f"the ranks are 0 to {world.size() - 1}, each once; a group of {list(chosen)} cannot be."
+        )
+    if world.own not in chosen:
+        return GroupMember.NON_GROUP_MEMBER
+    return ProcessGroup(world.backend, chosen, world.own, world.transport if len(chosen) > 1 else None)
 
 
 def get_rank(group: ProcessGroup | None = None) -> int:
-    """The number of this process: 0. Raises ProcessGroupError if there is no group."""
+    """The number of this process; −1 outside of the group. Raises ProcessGroupError if there is no group."""
     return find_group(group).rank()
 
 
 def get_world_size(group: ProcessGroup | None = None) -> int:
-    """How many processes there are: 1. Raises ProcessGroupError if there is no group.
+    """How many processes there are; −1 outside of the group. Raises ProcessGroupError if there is no group.
 
     >>> from chainrule import distributed
     >>> distributed.init_process_group(world_size=1, rank=0)
@@ -151,18 +117,18 @@ def get_backend(group: ProcessGroup | None = None) -> str:
 
 def get_group_rank(group: ProcessGroup, global_rank: int) -> int:
     """The rank in a group of the process with this rank among all."""
-    return _member(group, global_rank)
+    ranks = find_group(group).ranks
+    if global_rank not in ranks:
+        raise ProcessGroupError(f"rank {global_rank} is not in the group, whose ranks are {list(ranks)}.")
+    return ranks.index(global_rank)
 
 
 def get_global_rank(group: ProcessGroup, group_rank: int) -> int:
     """The rank among all of the process with this rank in a group."""
-    return _member(group, group_rank)
-
-
-def _member(group: ProcessGroup, rank: int) -> int:
-    if rank not in find_group(group).ranks:
-        raise ProcessGroupError(f"rank {rank} is not in the group, whose ranks are {list(group.ranks)}.")
-    return rank
+    ranks = find_group(group).ranks
+    if not 0 <= group_rank < len(ranks):
+        raise ProcessGroupError(f"the ranks in the group are 0 to {len(ranks) - 1}, got {group_rank}.")
+    return ranks[group_rank]
 
 
 def get_process_group_ranks(group: ProcessGroup | None) -> list[int]:
@@ -171,8 +137,8 @@ def get_process_group_ranks(group: ProcessGroup | None) -> list[int]:
 
 
 def get_node_local_rank(fallback_rank: int | None = None) -> int:
-    """The number of this process on its machine: 0."""
-    return 0
+    """The number of this process on its machine: `LOCAL_RANK` in the environment, else `fallback_rank`, else 0."""
+    return int(os.environ.get("LOCAL_RANK", fallback_rank or 0))
 
 
 def is_initialized() -> bool:
@@ -181,23 +147,23 @@ def is_initialized() -> bool:
 
 
 def is_available() -> bool:
-    """True: groups of one process are there."""
+    """True: groups of one process are always there, of several with the extra `xla`."""
     return True
 
 
 def is_gloo_available() -> bool:
-    """False: there is no way to other processes."""
-    return False
+    """Whether there is a way to other processes: the extra `xla`."""
+    return importlib.util.find_spec("jax") is not None
 
 
 def is_mpi_available() -> bool:
-    """False: there is no way to other processes."""
+    """False: there is no such way to other processes."""
     return False
 
 
 def is_nccl_available() -> bool:
-    """False: there is no way to other processes."""
-    return False
+    """Whether there is a way between GPUs: JAX with its plug-in for CUDA."""
+    return any(importlib.util.find_spec(f"jax_cuda{version}_plugin") is not None for version in (12, 13))
 
 
 def is_torchelastic_launched() -> bool:

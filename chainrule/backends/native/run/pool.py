@@ -28,9 +28,12 @@ def get_num_threads() -> int:
     """How many threads compiled programs run on: one for each core, unless another number has been set.
 
     Two threads of one core (hyper-threads) share its arithmetic, so they count as one. On Linux and macOS they are told
-    apart.
+    apart. Where a launcher has started several processes on the machine (`LOCAL_WORLD_SIZE`), they share the cores.
     """
-    return usable_cores() if _wanted is None else _wanted
+    if _wanted is not None:
+        return _wanted
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, usable_cores() // (int(processes) if processes.isdecimal() and int(processes) else 1))
 
 
 def set_num_threads(count: int) -> None:

@@ -1,0 +1,197 @@
+"""One process's connection to the coordinator: what is agreed on before each exchange, and who has gone.
+
+A thread listens, so that whoever waits can be woken when a process ends, also within an exchange.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chainrule.distributed import coordinator
+from chainrule.distributed.coordinator import keep_watch, line_of
+from chainrule.distributed.group import ProcessGroupError
+
+#: How long an exchange may still take after a process has ended that may have done its part in it.
+GRACE = 1.0
+
+
+def start_coordinator(host: str, port: int, size: int, patience: float) -> None:
+    """Start the coordinator beside this process. Raises ProcessGroupError if the port is taken."""
+    command = [sys.executable, str(Path(coordinator.__file__)), host, str(port), str(size), str(patience)]
+    started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    assert started.stdout is not None
+    with started.stdout:
+        said = started.stdout.readline().decode().strip()
+    if said != "ready":
+        raise ProcessGroupError(
+            f"init_process_group: no coordinator at {said or 'an unknown place'}. Choose another MASTER_PORT."
+        )
+    _children.append(started)
+
+
+#: So that Python does not complain about processes that nobody waits for.
+_children: list[subprocess.Popen[bytes]] = []
+
+
+class Member:
+    """A connection to the coordinator.
+
+    Args:
+        address: host and port of the coordinator.
+        rank, size: which process this is, and of how many.
+        patience: seconds until all must have come.
+
+    Attributes:
+        service: host and port of JAX's service.
+        gone: the processes that have ended, with their description.
+
+    Raises ProcessGroupError if nobody answers in time, or the coordinator refuses.
+    """
+
+    def __init__(self, address: tuple[str, int], rank: int, size: int, patience: float) -> None:
+        self.rank, self.size = rank, size
+        self.gone: dict[int, str] = {}
+        self.lost = ""
+        self._changed = threading.Condition()
+        self._numbers: dict[str, int] = {}
+        self._agreed: dict[str, int] = {}
+        self._wrong: dict[str, str] = {}
+        self._came: list[int] | None = None
+        self._socket = _connected(address, patience)
+        # A process forked from this one must not keep the connection open when this one ends.
+        os.register_at_fork(after_in_child=self._let_go)
+        self._lines = self._socket.makefile("rb")
+        about = f"process {os.getpid()} on {socket.gethostname()}"
+        self._socket.sendall(line_of(hello=rank, size=size, about=about))
+        port = self._service_port(patience)
+        self.service = f"{self._socket.getpeername()[0]}:{port}"
+        self._socket.settimeout(None)
+        threading.Thread(target=self._listen, daemon=True, name="chainrule-group").start()
+
+    def _service_port(self, patience: float) -> int:
+        self._socket.settimeout(patience + 5)
+        try:
+            message = json.loads(self._lines.readline() or "{}")
+        except (OSError, ValueError) as error:
+            raise ProcessGroupError(f"init_process_group: the coordinator does not answer ({error}).") from None
+        if "service" not in message:
+            raise ProcessGroupError(f"init_process_group: {message.get('refused', 'the coordinator has ended')}.")
+        return int(message["service"])
+
+    # ------------------------------------------------------------------------------------- before an exchange
+
+    def agree(self, ranks: Sequence[int], call: dict[str, Any], timeout: float) -> None:
+        """Wait until all these processes have said the same.
+
+        Raises ProcessGroupError, in every one of them, if one says something else; if one has ended, or does not come
+        within `timeout` seconds, in those who wait.
+        """
+        group = ",".join(map(str, ranks))
+        number = self._numbers[group] = self._numbers.get(group, 0) + 1
+        what = call["same"]
+        try:
+            self._socket.sendall(line_of(group=group, number=number, call=call))
+        except OSError:
+            self._fail(what)
+        until = time.monotonic() + timeout
+        with self._changed:
+            while self._agreed.get(group, 0) < number and group not in self._wrong:
+                self.check(ranks, what)
+                if not self._changed.wait(min(max(until - time.monotonic(), 0.0), 1.0)) and time.monotonic() >= until:
+                    self._too_late(group, number, what, timeout)
+            if self._agreed.get(group, 0) < number:
+                raise ProcessGroupError(f"processes do different things: {self._wrong[group]}.")
+
+    def check(self, ranks: Sequence[int], what: str) -> None:
+        """Raise ProcessGroupError if one of these processes has ended, or the coordinator has."""
+        for rank in ranks:
+            if rank in self.gone:
+                raise ProcessGroupError(
+                    f"{what}: rank {rank} ({self.gone[rank]}) has ended; the others cannot go on without it. Start all "
+                    "again, from the last checkpoint."
+                )
+        if self.lost:
+            self._fail(what)
+
+    def watch(self, ranks: Sequence[int], what: str, is_done: Callable[[], bool], wake: threading.Event) -> None:
+        """Wait for an exchange. Raises ProcessGroupError if a process ends in the middle of it."""
+        while not wake.wait(0.05):
+            with self._changed:
+                broken = bool(self.lost) or any(rank in self.gone for rank in ranks)
+            if broken and not wake.wait(GRACE):
+                self.check(ranks, what)
+        if not is_done():  # it failed by itself: somebody has gone, which is known here in a moment
+            until = time.monotonic() + 3 * GRACE
+            while time.monotonic() < until:
+                with self._changed:
+                    self.check(ranks, what)
+                    self._changed.wait(0.05)
+
+    def _let_go(self) -> None:
+        if self._socket.fileno() >= 0:
+            os.close(self._socket.detach())
+
+    def _fail(self, what: str) -> None:
+        raise ProcessGroupError(f"{what}: the connection to the coordinator is lost ({self.lost or 'closed'}).")
+
+    def _too_late(self, group: str, number: int, what: str, timeout: float) -> None:
+        self._came = None
+        self._socket.sendall(line_of(who=[group, number]))
+        self._changed.wait_for(lambda: self._came is not None or self.lost, 5)
+        missing = [r for r in map(int, group.split(",")) if r not in (self._came or ())]
+        raise ProcessGroupError(
+            f"{what}: rank {', '.join(map(str, missing))} did not come within {timeout:g} seconds (see `timeout` of "
+            "init_process_group)."
+        )
+
+    # ------------------------------------------------------------------------------------- the thread that listens
+
+    def _listen(self) -> None:
+        why = "it has ended"
+        try:
+            for line in self._lines:
+                self._hear(json.loads(line))
+        except (OSError, ValueError) as error:
+            why = str(error)
+        with self._changed:
+            self.lost = why
+            self._changed.notify_all()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        with self._changed:
+            if "gone" in message:
+                self.gone[message["gone"]] = message["about"]
+            elif "go" in message:
+                self._agreed[message["group"]] = message["go"]
+            elif "wrong" in message:
+                self._wrong[message["group"]] = message["wrong"]
+            elif "came" in message:
+                self._came = message["came"]
+            self._changed.notify_all()
+
+
+def _connected(address: tuple[str, int], patience: float) -> socket.socket:
+    """A connection; whoever listens there may come later."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection = socket.create_connection(address, timeout=min(5.0, patience))
+        except OSError as error:
+            if time.monotonic() > until:
+                raise ProcessGroupError(
+                    f"init_process_group: nobody answers at {address[0]}:{address[1]} ({error}). Rank 0 listens there: "
+                    "it must have been started, with the same MASTER_ADDR and MASTER_PORT."
+                ) from None
+            time.sleep(0.05)
+            continue
+        keep_watch(connection)
+        return connection

@@ -1,0 +1,80 @@
+"""Objects of Python between processes: pickled, so the processes of a group must trust each other."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+
+from chainrule.distributed.collectives import begin, only, rank_among_all
+from chainrule.distributed.exchange import gathered, reduced
+from chainrule.distributed.group import ProcessGroup
+
+
+def _all(obj: Any, group: ProcessGroup) -> list[Any]:
+    """The objects of all processes of the group."""
+    if group.size() == 1:
+        return [obj]
+    data = np.frombuffer(pickle.dumps(obj), np.uint8)
+    longest = int(
+        reduced(np.array(len(data), np.int64), op="maximum", ranks=group.ranks, label="the length of objects")
+    )
+    padded = np.zeros(longest, np.uint8)
+    padded[: len(data)] = data
+    rows = gathered(padded, ranks=group.ranks)
+    return [pickle.loads(row.tobytes()) for row in rows]
+
+
+def all_gather_object(object_list: list[Any], obj: Any, group: ProcessGroup | None = None) -> None:
+    """Put the objects of all processes into the list, which has an entry for each."""
+    found = begin(group, "all_gather_object", traced=False)
+    only(object_list, "object_list", found)
+    object_list[:] = _all(obj, found)
+
+
+def gather_object(
+    obj: Any,
+    object_gather_list: list[Any] | None = None,
+    dst: int | None = None,
+    group: ProcessGroup | None = None,
+    group_dst: int | None = None,
+) -> None:
+    """Put the objects of all processes into the list of the process `dst`; the others give none."""
+    found = begin(group, "gather_object", traced=False)
+    here = rank_among_all(found, dst, group_dst) == found.own
+    if here:
+        only(object_gather_list, "object_gather_list", found)
+    objects = _all(obj, found)
+    if here and object_gather_list is not None:
+        object_gather_list[:] = objects
+
+
+def broadcast_object_list(
+    object_list: list[Any],
+    src: int | None = None,
+    group: ProcessGroup | None = None,
+    device: Any = None,
+    group_src: int | None = None,
+) -> None:
+    """Put the objects of the process `src` into all lists."""
+    found = begin(group, "broadcast_object_list", traced=False)
+    source = rank_among_all(found, src, group_src)
+    objects = _all(list(object_list) if source == found.own else None, found)
+    object_list[:] = objects[found.ranks.index(source)]
+
+
+def scatter_object_list(
+    scatter_object_output_list: list[Any],
+    scatter_object_input_list: list[Any] | None = None,
+    src: int | None = None,
+    group: ProcessGroup | None = None,
+    group_src: int | None = None,
+) -> None:
+    """Put an entry of the list of the process `src` into the first place of each process's list."""
+    found = begin(group, "scatter_object_list", traced=False)
+    source = rank_among_all(found, src, group_src)
+    if source == found.own:
+        only(scatter_object_input_list, "scatter_object_input_list", found)
+    objects = _all(scatter_object_input_list if source == found.own else None, found)
+    scatter_object_output_list[0] = objects[found.ranks.index(source)][found.rank()]

@@ -1,0 +1,170 @@
+"""How numbers travel: by JAX, whose collectives are Gloo's between processors and NCCL's between GPUs.
+
+Every process puts its array on its own device; together they are one array with a row for each process, which one
+compiled function reduces, or hands to all. It needs the extra `xla`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from chainrule.distributed.group import ProcessGroupError
+from chainrule.distributed.member import Member
+from chainrule.primitives.value import Array
+
+#: The platforms of JAX for PyTorch's names of ways.
+PLATFORMS = {"gloo": "cpu", "nccl": "gpu"}
+#: How rows become one, by the name of a function of `jax.numpy`.
+REDUCTIONS = {"sum": "sum", "product": "prod", "minimum": "min", "maximum": "max"}
+
+
+def need_jax(size: int) -> None:
+    """Raise ProcessGroupError, in one line, if there is no JAX, or it is too late for it."""
+    if importlib.util.find_spec("jax") is None:
+        raise ProcessGroupError(
+            f"{size} processes were asked for, and they exchange numbers by JAX: pip install 'chainrule[xla]'."
+        )
+    from jax._src import distributed, xla_bridge
+
+    if xla_bridge.backends_are_initialized() or distributed.global_state.client is not None:
+        raise ProcessGroupError(
+            'init_process_group: JAX has begun to compute in this process (backend="xla", or a script of your own). '
+            "Call init_process_group first; of several processes there is one group, begun once."
+        )
+
+
+class Transport:
+    """The devices of all processes, and a thread that exchanges: whoever waits for it can be told that it is in vain.
+
+    Args:
+        member: the connection to the coordinator.
+        backend: "gloo" or "nccl".
+        timeout: seconds until a process that does not come is an error.
+    """
+
+    def __init__(self, member: Member, backend: str, timeout: float) -> None:
+        self.member, self.timeout = member, timeout
+        self._begin_jax()
+        import jax
+
+        platform = PLATFORMS[backend]
+        try:
+            found = jax.devices(platform)
+        except RuntimeError as error:
+            raise ProcessGroupError(f'init_process_group: no devices for backend="{backend}": {error}') from None
+        self.devices = [next(d for d in found if d.process_index == i) for i in range(member.size)]
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._reducer = cache(self._make)
+        threading.Thread(target=self._work, daemon=True, name="chainrule-exchange").start()
+
+    def _begin_jax(self) -> None:
+        """As `jax.distributed.initialize`, but the service runs beside the processes: rank 0 may die as any other."""
+        import jax
+        from jax._src.distributed import global_state
+        from jax._src.lib import _jax
+
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        global_state.process_id, global_state.num_processes = self.member.rank, self.member.size
+        global_state.coordinator_address = self.member.service
+        global_state.client = _jax.get_distributed_runtime_client(
+            self.member.service, self.member.rank, init_timeout=60, heartbeat_timeout=10**6,
+            shutdown_on_destruction=False, use_compression=True,
+        )  # fmt: skip
+        global_state.client.connect()
+
+    # ------------------------------------------------------------------------------------- what can be asked for
+
+    def reduce(self, array: Array, op: str, ranks: tuple[int, ...], what: str) -> Array:
+        """The sum (or another of `REDUCTIONS`) over the processes; every one gets the same bits."""
+        return self._exchange(array, op, ranks, what)
+
+    def gather(self, array: Array, ranks: tuple[int, ...], what: str) -> Array:
+        """The arrays of all processes, in rows: the very bits, whatever their type."""
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        rows = self._exchange(raw, "gather", ranks, what)
+        return rows.reshape(-1).view(array.dtype).reshape(len(ranks), *array.shape)
+
+    def agree(self, ranks: tuple[int, ...], same: str, given: str = "", details: str = "") -> None:
+        """Wait until all have said the same; see `Member.agree`."""
+        self.member.agree(ranks, {"same": same, "given": given, "details": details}, self.timeout)
+
+    # ------------------------------------------------------------------------------------- how it is done
+
+    def _exchange(self, array: Array, op: str, ranks: tuple[int, ...], what: str) -> Array:
+        self.agree(ranks, what)
+        if array.size == 0:
+            return np.zeros((len(ranks), 0), array.dtype) if op == "gather" else array.copy()
+        done = threading.Event()
+        box: list[Any] = []
+
+        def job() -> None:
+            try:
+                box.append(self._reducer(op, ranks)(array))
+            except Exception as error:
+                box.append(error)
+            done.set()
+
+        self._jobs.put(job)
+        self.member.watch(ranks, what, lambda: not isinstance(box[0], Exception), done)
+        if isinstance(box[0], Exception):
+            raise ProcessGroupError(f"{what}: {str(box[0])[:300]}") from box[0]
+        answer: Array = box[0]
+        return answer
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+
+    def _make(self, op: str, ranks: tuple[int, ...]) -> Callable[[Array], Array]:
+        """The function for a way of reducing and a group; JAX compiles it for each shape."""
+        import jax
+        import jax.numpy as jnp
+        from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+        mesh = Mesh(np.array([self.devices[rank] for rank in ranks]), ("process",))
+        rows, whole = NamedSharding(mesh, PartitionSpec("process")), NamedSharding(mesh, PartitionSpec())
+        combine: Any = (lambda x: x) if op == "gather" else _over_rows(getattr(jnp, REDUCTIONS[op]))
+        function = jax.jit(combine, out_shardings=whole)
+        own = self.devices[self.member.rank]
+        first = [True]
+
+        def exchanged(array: Array) -> Array:
+            with jax.enable_x64(True):
+                part = jax.device_put(array[None], own)
+                together = jax.make_array_from_single_device_arrays((len(ranks), *array.shape), rows, [part])
+                with _quiet(first):
+                    return np.array(function(together).addressable_data(0))
+
+        return exchanged
+
+
+def _over_rows(function: Any) -> Any:
+    return lambda x: function(x, axis=0, dtype=x.dtype) if function.__name__ in ("sum", "prod") else function(x, axis=0)
+
+
+class _quiet:  # noqa: N801  # it is used like a function
+    """Gloo tells on the standard output that it has connected, which may be a pipe for results: to the error stream."""
+
+    def __init__(self, first: list[bool]) -> None:
+        self.first = first
+
+    def __enter__(self) -> None:
+        if self.first[0]:
+            sys.stdout.flush()
+            self.kept = os.dup(1)
+            os.dup2(2, 1)
+
+    def __exit__(self, *_: object) -> None:
+        if self.first[0]:
+            os.dup2(self.kept, 1)
+            os.close(self.kept)
+            self.first[0] = False
