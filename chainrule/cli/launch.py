@@ -31,7 +31,7 @@ def launch(
       chainrule launch -n 8 --nodes 2 --node-rank 0 --master-addr 10.0.0.1 train.py   (on 10.0.0.1)
       chainrule launch -n 8 --nodes 2 --node-rank 1 --master-addr 10.0.0.1 train.py   (on the second machine)
     """
-    from chainrule.distributed.launcher import Job, run
+    from chainrule.distributed.launching import Job, run
 
     if node_rank >= nodes:
         raise ValueError(f"--node-rank is 0 to {nodes - 1} with --nodes {nodes}, got {node_rank}.")
