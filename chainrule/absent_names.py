@@ -16,7 +16,7 @@ _SPARSE = "sparse tensors are sparse_coo_tensor and sparse_csr_tensor; their pro
 _SPARSE_METHOD = "of sparse tensors, which x.to_sparse() and x.to_sparse_csr() make"
 _QUANTISED = "no quantised tensors; the data types are listed in chainrule.dtypes"
 _MEMORY = "how entries lie in memory is nobody's concern here; leave it out"
-_DEVICE = "chainrule computes on the CPU; leave it out"
+_DEVICE = "there is no such device or stream here; leave it out"
 _INTERNAL = "a part of PyTorch's own machinery, not for users"
 _SCRIPT = "use chainrule.compile, which makes a native program of a Python function"
 _LINEAR = "use chainrule.linalg"
@@ -129,7 +129,7 @@ _REASONS: dict[str, dict[str, str]] = {
         _MEMORY: """
             as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to
             new_empty_strided storage_offset""",
-        _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan is_xla mtia record_stream to_mkldnn xpu",
+        _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan mtia record_stream to_mkldnn xpu",
         _STORAGE: "set_ storage storage_type untyped_storage",
         "use resize_ and resize_as_": "resize resize_as resize_as_sparse_",
         "write it with tensor operations, or on x.numpy()": "apply_ map_ map2_",

@@ -1,32 +1,37 @@
-"""PyTorch's namespace for hardware beside the CPU, whatever its maker: there is none.
+"""PyTorch's namespace for hardware beside the CPU, whatever its maker: the GPUs or TPUs that JAX finds.
 
 >>> import chainrule
->>> chainrule.accelerator.is_available(), chainrule.accelerator.current_accelerator()
-(False, None)
+>>> chainrule.accelerator.is_available() == (chainrule.accelerator.device_count() > 0)
+True
 """
 
 from __future__ import annotations
 
+from chainrule import devices
 from chainrule.devices import Device
 
 __path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = ["current_accelerator", "device_count", "is_available", "synchronize"]
 
 
-def is_available() -> bool:
-    """False: chainrule computes on the CPU."""
-    return False
-
-
 def current_accelerator(check_available: bool = False) -> Device | None:
-    """None: there is no accelerator."""
-    return None
+    """The kind of accelerator that is there, "cuda" or "tpu"; None if there is none."""
+    return next((Device(kind) for kind in ("cuda", "tpu") if devices.count(kind)), None)
 
 
 def device_count() -> int:
-    """0."""
-    return 0
+    """How many there are."""
+    kind = current_accelerator()
+    return 0 if kind is None else devices.count(kind.type)
+
+
+def is_available() -> bool:
+    """Whether there is an accelerator."""
+    return device_count() > 0
 
 
 def synchronize() -> None:
-    """Nothing to wait for: whatever a function computes is there when it returns."""
+    """Wait until it has done all that was asked of it; nothing where there is none."""
+    kind = current_accelerator()
+    if kind is not None:
+        kind.place.wait()

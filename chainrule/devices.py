@@ -1,24 +1,39 @@
-"""Where tensors are: on the CPU. The objects are there so that scripts that choose a device run as they stand."""
+"""Where tensors are: on the CPU, as NumPy's arrays, or on a device of JAX's, as its arrays.
+
+Names are PyTorch's. "xla" is JAX's own CPU device, so all that needs no accelerator can be tried anywhere; "cuda" and
+"tpu" are there where JAX finds such hardware. JAX is imported when one of these three is asked for, and not before.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import threading
 from typing import Any, Self
 
 from chainrule.errors import DeviceError
 
+#: Kinds of devices that JAX may have, with its own names for them.
+PLATFORMS = {"xla": "cpu", "cuda": "cuda", "tpu": "tpu"}
 #: Kinds of hardware that PyTorch knows by name, and "meta", its device without numbers.
-_ELSEWHERE = frozenset(("cuda", "mps", "xpu", "mtia", "hpu", "xla", "vulkan", "ipu", "privateuseone", "meta"))
+_ELSEWHERE = frozenset(("mps", "xpu", "mtia", "hpu", "vulkan", "ipu", "privateuseone", "meta"))
+_NEEDS = {
+    "xla": "It is JAX's CPU device and needs JAX: pip install 'chainrule[xla]'.",
+    "cuda": "It needs an NVIDIA GPU and JAX for it: pip install 'jax[cuda12]'.",
+    "tpu": "It needs a TPU and JAX for it: pip install 'jax[tpu]'.",
+}
+_OR_ELSE = 'Write "cpu", or choose as device = "cuda" if chainrule.cuda.is_available() else "cpu".'
 
 
 class Device:
     """A device, `chainrule.device("cpu")`: it compares and prints as PyTorch's, and may stand in a `with`.
 
     Attributes:
-        type: "cpu".
-        index: None, or 0 in "cpu:0".
+        type: "cpu", "xla" (JAX's CPU device), "cuda" or "tpu".
+        index: its number, None if none was given: then the first is meant.
 
     Raises:
-        DeviceError: for "cuda" and all others, and says what to write instead.
+        DeviceError: for a device that is not there; it says what is missing.
 
     >>> import chainrule
     >>> device = chainrule.device("cuda" if chainrule.cuda.is_available() else "cpu")
@@ -34,19 +49,25 @@ class Device:
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         if isinstance(type, Device):
             type, index = type.type, type.index
+        elif isinstance(type, int):
+            type, index = "cuda", type
         name, colon, number = str(type).partition(":")
-        if name in _ELSEWHERE or isinstance(type, int):
-            wanted = f"cuda:{type}" if isinstance(type, int) else str(type)
-            raise DeviceError(
-                f'there is no device {wanted!r}; chainrule computes on the CPU. Write "cpu", or choose as '
-                f'device = "cuda" if chainrule.cuda.is_available() else "cpu".'
-            )
-        if name != "cpu" or (colon and not number.isdigit()) or (colon and index is not None):
-            raise DeviceError(f'{type!r} names no device; "cpu" is the one there is.')
+        if name in _ELSEWHERE:
+            raise DeviceError(f"there is no device {str(type)!r} for chainrule. {_OR_ELSE}")
+        if name not in ("cpu", *PLATFORMS) or (colon and not number.isdigit()) or (colon and index is not None):
+            raise DeviceError(f'{type!r} names no device; there are "cpu", {", ".join(map(repr, PLATFORMS))}.')
         self.type = name
         self.index = int(number) if colon else index
-        if self.index not in (None, 0):
-            raise DeviceError(f'there is one CPU, "cpu" or "cpu:0", got the number {self.index}.')
+        if name == "cpu":
+            if self.index not in (None, 0):
+                raise DeviceError(f'there is one CPU, "cpu" or "cpu:0", got the number {self.index}.')
+        elif not 0 <= (self.index or 0) < count(name):
+            raise DeviceError(_missing(name, self.index or 0))
+
+    @property
+    def place(self) -> Any:
+        """What keeps arrays there and computes with them (`backends/xla/place.py`); None for the CPU."""
+        return None if self.type == "cpu" else _jax().place_of(self.type, self.index or 0)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
@@ -65,31 +86,89 @@ class Device:
         return Device, (self.type, self.index)
 
     def __enter__(self) -> Self:
+        _defaults.stack.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        _defaults.stack.pop()
 
 
-#: The one device.
+def _jax() -> Any:
+    """The part that knows JAX's devices."""
+    try:
+        return importlib.import_module("chainrule.backends.xla.place")
+    except ImportError as error:
+        raise DeviceError(f"JAX cannot be imported ({error}). {_NEEDS['xla']}") from error
+
+
+def count(kind: str) -> int:
+    """How many devices of a kind there are: "xla", "cuda" or "tpu". Without JAX, or its part for that kind, 0.
+
+    JAX is only imported where the package that it needs for the hardware is installed.
+    """
+    if importlib.util.find_spec("jax") is None or (kind != "xla" and not _has_plugin(kind)):
+        return 0
+    return int(_jax().count(kind))
+
+
+def _has_plugin(kind: str) -> bool:
+    """Whether JAX's package for such hardware is installed."""
+    packages = {"cuda": ("jax_cuda12_plugin", "jax_cuda13_plugin"), "tpu": ("libtpu",)}[kind]
+    return any(importlib.util.find_spec(package) is not None for package in packages)
+
+
+def _missing(kind: str, index: int) -> str:
+    """What to say of a device that is not there."""
+    found = count(kind)
+    if not found:
+        return f"there is no device {kind!r} here. {_NEEDS[kind]} {_OR_ELSE}"
+    last = f"{kind}:{found - 1}"
+    more = f" A CPU counts as several with XLA_FLAGS=--xla_force_host_platform_device_count={index + 1}."
+    return f"there is no device {kind}:{index}; the last one is {last}.{more if kind == 'xla' else ''}"
+
+
+#: The CPU.
 CPU = Device("cpu")
 
 
-def need_cpu(device: Any) -> None:
+class _Defaults(threading.local):
+    """Where a thread puts new tensors: what `with device:` says counts before the default of all threads."""
+
+    def __init__(self) -> None:
+        self.stack: list[Device] = []
+
+
+_defaults = _Defaults()
+_default = CPU
+
+
+def chosen(device: Any) -> Device:
+    """The device that is meant: the one that is named, else the default.
+
+    >>> chosen(None), chosen("cpu:0")
+    (device(type='cpu'), device(type='cpu', index=0))
+    """
+    if device is None:
+        return get_default_device()
+    return device if type(device) is Device else Device(device)
+
+
+def need_cpu(device: Any, what: str = "this") -> None:
     """Raise a DeviceError for any device but the CPU (or None, no matter which)."""
-    if device is not None and device is not CPU:
-        Device(device)
+    if device is not None and device is not CPU and chosen(device).type != "cpu":
+        raise DeviceError(f"{what} works on the CPU only, got the device {str(device)!r}; leave `device` out.")
 
 
 def get_default_device() -> Device:
-    """Where new tensors are put: on the CPU.
+    """Where new tensors are put: on the CPU, unless `set_default_device` or `with device:` says otherwise.
 
     >>> get_default_device()
     device(type='cpu')
     """
-    return CPU
+    return _defaults.stack[-1] if _defaults.stack else _default
 
 
 def set_default_device(device: Any) -> None:
-    """Put new tensors on this device. "cpu" and None change nothing; raises DeviceError for others."""
-    need_cpu(device)
+    """Put new tensors of all threads on this device; None: on the CPU. Raises DeviceError for one that is not there."""
+    global _default
+    _default = CPU if device is None else chosen(device)

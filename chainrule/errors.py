@@ -58,7 +58,7 @@ class CheckpointError(ChainruleError, RuntimeError):
 
 
 class DeviceError(ChainruleError, ValueError, RuntimeError):
-    """Tensors are asked to be where they cannot be: on a device other than the CPU."""
+    """Tensors are asked to be on a device that is not there, or meet on different ones."""
 
 
 class IndexRangeError(ChainruleError, IndexError):

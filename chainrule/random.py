@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.devices import CPU, Device, need_cpu
+from chainrule.devices import CPU, Device, chosen
 from chainrule.dtypes import as_dtype, from_numpy_dtype, get_default_dtype
-from chainrule.errors import DTypeError, NumberRangeError, ShapeError
+from chainrule.errors import DeviceError, DTypeError, NumberRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, read_shape
 from chainrule.functions.promotion import as_floating, broadcast, is_tensor, need_tensor, promote
 from chainrule.primitives import philox, rejection
 from chainrule.primitives import random as primitives
+from chainrule.primitives.placed import place_of
 from chainrule.primitives.reduction import SearchSorted
 from chainrule.primitives.value import Value
 
@@ -43,12 +44,15 @@ class Generator:
     """
 
     def __init__(self, seed: Any = 0, device: Any = None) -> None:
-        """`Generator(3)` starts with that seed; `Generator("cpu")` is PyTorch's form."""
+        """`Generator(3)` starts with that seed; `Generator("cpu")` is PyTorch's form. It draws on its device only.
+
+        Bits depend on the seed alone: the same numbers on every device. The state itself is kept on the CPU.
+        """
         if not hasattr(seed, "__index__"):
             seed, device = 0, seed
-        need_cpu(device)
+        self._device = CPU if device is None else chosen(device)
         self._seed: int = seed.__index__()
-        self.state: Tensor = make(primitives.write_state(0, self._seed % 2**64))
+        self.state: Tensor = make(primitives.write_state(0, self._seed % 2**64), device=CPU)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of this seed from its beginning. Any integer; it counts modulo 2⁶⁴."""
@@ -65,8 +69,8 @@ class Generator:
 
     @property
     def device(self) -> Device:
-        """Where the numbers are made: on the CPU."""
-        return CPU
+        """Where the numbers are made."""
+        return self._device
 
     def initial_seed(self) -> int:
         """The seed given last."""
@@ -80,11 +84,24 @@ class Generator:
         """Go on from a state that `get_state` gave."""
         if tuple(state.shape) != (3,) or state.dtype is not as_dtype(int):
             raise ShapeError(f"a generator's state is int64 of shape (3,), got {state.dtype} {tuple(state.shape)}.")
-        self.state.set_value(Value(state.shared_array()))
+        self.state.set_value(Value(state.moved_to(None).shared_array()))
 
-    def draw(self, primitive: Any, blocks: int, *tensors: Tensor, **parameters: Any) -> Tensor:
-        """Apply a random primitive to the state (and tensors, one draw for each entry), and move the state on."""
-        result = primitive.apply(self.state, *tensors, **parameters)
+    def draw(self, primitive: Any, blocks: int, *tensors: Tensor, device: Any = None, **parameters: Any) -> Tensor:
+        """Apply a random primitive to the state (and tensors, one draw for each entry), and move the state on.
+
+        device: where the numbers are to be; that of the tensors if there are any, and else the default.
+
+        Raises DeviceError for a generator that was made for another device.
+        """
+        place = place_of(tensors[0].value.array) if tensors else chosen(device).place
+        if self is not default_generator and place is not self._device.place:
+            there = "cpu" if place is None else place.device
+            raise DeviceError(
+                f"a generator of {self._device} cannot draw on {there}; make Generator(device={str(there)!r})."
+            )
+        result = primitive.apply(
+            self.state.moved_to(place) if place is not None else self.state, *tensors, **parameters
+        )
         self.state.set_value(primitives.RandomAdvance.apply(self.state, blocks=blocks).value)
         return result
 
@@ -92,10 +109,10 @@ class Generator:
         return f"Generator(seed={self._seed})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"seed": self._seed, "state": self.state}
+        return {"seed": self._seed, "state": self.state, **({} if self._device is CPU else {"device": self._device})}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        self._seed, self.state = saved["seed"], saved["state"]
+        self._seed, self.state, self._device = saved["seed"], saved["state"], saved.get("device", CPU)
 
 
 #: The generator of all draws that name none. Its state is a tensor: this file is loaded when there are tensors.
@@ -136,7 +153,6 @@ def set_rng_state(new_state: Tensor) -> None:
 def _floating_draw(
     kind: Any, size: Sequence[Any], generator: Generator | None, dtype: Any, device: Any, requires_grad: bool
 ) -> Tensor:
-    need_cpu(device)
     name = "rand" if kind == "uniform" else "randn"
     shape = read_shape(tuple(size), name)
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
@@ -145,7 +161,7 @@ def _floating_draw(
     exact = np.float64 if wanted.itemsize == 8 else np.float32
     blocks = philox.blocks_used(kind, math.prod(shape), exact)
     primitive = primitives.RandomUniform if kind == "uniform" else primitives.RandomNormal
-    result = (generator or default_generator).draw(primitive, blocks, to=shape, dtype=wanted.numpy)
+    result = (generator or default_generator).draw(primitive, blocks, device=device, to=shape, dtype=wanted.numpy)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -199,7 +215,6 @@ def randint(
     >>> bool((chainrule.randint(3, 5, (100,)) >= 3).all())
     True
     """
-    need_cpu(device)
     if size is None or high is None:
         low, high, size = 0, low, high if size is None else size
     low = 0 if low is None else low
@@ -209,7 +224,9 @@ def randint(
     if high <= low:
         raise ShapeError(f"randint: nothing lies in [{low}, {high}).")
     blocks = philox.blocks_used("integers", math.prod(shape))
-    result = (generator or default_generator).draw(primitives.RandomIntegers, blocks, to=shape, low=low, high=high)
+    result = (generator or default_generator).draw(
+        primitives.RandomIntegers, blocks, device=device, to=shape, low=low, high=high
+    )
     return _finished(result, dtype, requires_grad)
 
 
@@ -232,15 +249,16 @@ def randperm(
     >>> chainrule.randperm(4).sort().values
     tensor([0, 1, 2, 3])
     """
-    need_cpu(device)
     blocks = philox.blocks_used("permutation", n)
-    result = (generator or default_generator).draw(primitives.RandomPermutation, blocks, n=n)
+    result = (generator or default_generator).draw(primitives.RandomPermutation, blocks, device=device, n=n)
     return _finished(result, dtype, requires_grad)
 
 
-def _shape_and_type(input: Tensor, dtype: Any) -> tuple[Any, Any]:
+def _like(input: Tensor, dtype: Any, device: Any) -> tuple[Any, Any, Any]:
+    """The shape of a tensor, and its type and device unless others are given."""
     array = input.value.array
-    return tuple(array.shape), from_numpy_dtype(array.dtype) if dtype is None else dtype
+    kind = from_numpy_dtype(array.dtype) if dtype is None else dtype
+    return tuple(array.shape), kind, input.device if device is None else device
 
 
 def rand_like(
@@ -252,7 +270,7 @@ def rand_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """As `rand`, in the shape and type of another tensor."""
-    shape, dtype = _shape_and_type(input, dtype)
+    shape, dtype, device = _like(input, dtype, device)
     return rand(shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
@@ -265,7 +283,7 @@ def randn_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """As `randn`, in the shape and type of another tensor."""
-    shape, dtype = _shape_and_type(input, dtype)
+    shape, dtype, device = _like(input, dtype, device)
     return randn(shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
@@ -281,7 +299,7 @@ def randint_like(
 ) -> Tensor:
     """As `randint`, in the shape and type of another tensor."""
     low, high = (0, low) if high is None else (low or 0, high)
-    shape, dtype = _shape_and_type(input, dtype)
+    shape, dtype, device = _like(input, dtype, device)
     return randint(low, high, shape, dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
 
@@ -297,7 +315,8 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
         raise NumberRangeError(f"bernoulli: a probability lies in [0, 1], got {p}.")
     if p is None:
         check_numbers(_are_probabilities, input, wrong=_no_probabilities, operation="bernoulli")
-    draws = rand(tuple(input.shape), dtype=input.dtype if input.dtype.is_floating_point else None, generator=generator)
+    wanted = input.dtype if input.dtype.is_floating_point else None
+    draws = rand(tuple(input.shape), dtype=wanted, device=input.device, generator=generator)
     return (draws < chance).to(input.dtype)
 
 
@@ -335,7 +354,7 @@ def normal(
         if not parts:
             raise ShapeError("normal: give a size, or tensors for mean or std.")
         size = tuple((parts[0] + parts[-1]).shape)  # type: ignore[operator]
-        dtype = parts[0].dtype if dtype is None else dtype
+        dtype, device = (parts[0].dtype if dtype is None else dtype), parts[0].device  # type: ignore[attr-defined]
     result = randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
     return result.requires_grad_() if requires_grad else result
 
@@ -426,10 +445,10 @@ def multinomial(
     if replacement:
         edges = (weights / weights.sum(-1, keepdim=True)).cumsum(-1)
         shape = (*tuple(input.shape)[:-1], num_samples)
-        draws = rand(shape, dtype="float64", generator=generator) * edges[..., -1:]
+        draws = rand(shape, dtype="float64", device=input.device, generator=generator) * edges[..., -1:]
         return SearchSorted.apply(edges, draws, right=True)
     # The smallest of exponential waiting times with rates w are draws without replacement.
-    waits = -(-rand(tuple(input.shape), dtype="float64", generator=generator)).log1p() / weights
+    waits = -(-rand_like(weights, generator=generator)).log1p() / weights
     return waits.masked_fill(weights == 0, math.inf).argsort(-1)[..., :num_samples]
 
 

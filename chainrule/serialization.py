@@ -19,9 +19,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from chainrule.devices import CPU, Device, chosen
 from chainrule.dtypes import as_dtype
 from chainrule.errors import CheckpointError, DTypeError
-from chainrule.functions.creation import make, need_cpu
+from chainrule.functions.creation import make
 from chainrule.pytorch_files.storage import check_truth_values
 from chainrule.saved_modules import Classes
 from chainrule.structure import PackError, pack, unpack
@@ -83,7 +84,8 @@ def load(
 
     Args:
         f: a path, or a file opened for reading in binary mode, which is read to its end.
-        map_location: as PyTorch's; there is only the CPU, so everything comes there. Naming another device is an error.
+        map_location: the device that all tensors come to; the CPU if it is not given, wherever they were: files say
+            nothing of devices. Of a dictionary counts what it says of "cpu"; a function is not asked.
         weights_only: nothing in a file is ever executed, so False changes nothing; it is taken for PyTorch's sake.
         mmap: taken for PyTorch's sake; safetensors files are mapped in any case.
         classes: classes of whole modules in the file, where the program has not imported them under the names that they
@@ -107,12 +109,12 @@ def load(
       (1): ReLU()
     )
     """
-    _check_location(map_location)
     known = Classes([*classes, *(thing for thing in _safe_globals if isinstance(thing, type))])
     if isinstance(f, (str, os.PathLike)):
-        with open(f, "rb") as file:
+        with open(f, "rb") as file, _location(map_location):
             return _load(file, str(f), Path(f), known)
-    return _load(io.BytesIO(f.read()), str(getattr(f, "name", "") or "the file"), None, known)
+    with _location(map_location):
+        return _load(io.BytesIO(f.read()), str(getattr(f, "name", "") or "the file"), None, known)
 
 
 # ----------------------------------------------------------------------------- classes for all files
@@ -169,12 +171,14 @@ def _load(file: IO[bytes], name: str, path: Path | None, classes: Classes) -> An
     raise CheckpointError(f"{name} {kind}: it is neither a safetensors file nor one of PyTorch's, or it is damaged.")
 
 
-def _check_location(map_location: Any) -> None:
-    """Accept PyTorch's forms: None, a device, a dictionary from device to device, or a function, which is not asked."""
+def _location(map_location: Any) -> Device:
+    """The device of all that is made while reading, as a context."""
     if callable(map_location):
-        return
-    for device in map_location.values() if isinstance(map_location, Mapping) else [map_location]:
-        need_cpu(device)
+        return CPU
+    if isinstance(map_location, Mapping):
+        devices = {str(source): chosen(device) for source, device in map_location.items()}
+        return devices.get("cpu", CPU)
+    return CPU if map_location is None else chosen(map_location)
 
 
 # ------------------------------------------------------------------------------------- safetensors

@@ -104,7 +104,7 @@ class _Packer:
         cell = _cell_of(tensor)
         name = self.names.get(id(cell))
         if name is None:
-            name = self.names[id(cell)] = self._array(tensor.array, path)
+            name = self.names[id(cell)] = self._array(tensor.read("saving"), path)
             self.held.append(cell)
         entry: dict[str, Any] = {"name": name}
         if isinstance(tensor, Parameter):

@@ -132,7 +132,7 @@ def test_types_of_a_gpu_s_tensors_are_nobody_s() -> None:
     for name in ("FloatTensor", "LongTensor", "ByteTensor"):
         kind = getattr(chainrule.cuda, name)
         assert not isinstance(chainrule.zeros(1), kind)
-        with pytest.raises(chainrule.DeviceError, match="computes on the CPU"):
+        with pytest.raises(chainrule.DeviceError, match='device="cuda"'):
             kind([1, 2])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError, ShapeError
 from chainrule.primitives.constants import constant
+from chainrule.primitives.placed import place_of
 from chainrule.state import current_state
 from chainrule.tape import Source, backpropagate
 
@@ -34,7 +35,7 @@ def upstream_of(output: Any, gradient: Any, operation: str) -> tuple[Source, Ten
                 f"{operation}: only a single number has a gradient by itself, this tensor has shape "
                 f"{tuple(output.shape)}. Reduce it first (loss.mean() or loss.sum()), or give the upstream gradient."
             )
-        return source, constant(np.ones(output.shape, output.dtype.numpy))
+        return source, constant(np.ones(output.shape, output.dtype.numpy)).moved_to(place_of(output.value.array))
     if not isinstance(gradient, TensorCell) or gradient.shape != output.shape:
         shape = tuple(gradient.shape) if isinstance(gradient, TensorCell) else type(gradient).__name__
         raise ShapeError(f"{operation}: the output has shape {tuple(output.shape)}, its upstream gradient {shape}.")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec
 
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
+from chainrule.primitives import placed
 from chainrule.primitives.primitive import Primitive, Rule, argument_names, read_rule
 from chainrule.primitives.value import Value
 from chainrule.program.graph import BlockUse
@@ -63,6 +64,7 @@ class Block(Generic[P]):
             and state.recording is state.observer is None
             and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
             and _largest(args) >= LARGE
+            and not (placed.in_use and _is_elsewhere(args))
         ):
             return Block.as_program(function, args, words)
         return called(function, args, words)
@@ -161,7 +163,7 @@ class Block(Generic[P]):
             raise GradientError(
                 f"block {self.name}: the gradient gives {len(answer)} results for {len(wanted)} tensor arguments."
             )
-        return answer
+        return placed.like_upstream(upstream, answer) if placed.in_use else answer
 
     def _named(self, record: Record, upstream: list[Tensor | None]) -> dict[str, Any]:
         """Everything the rule can name, as Tensors."""
@@ -191,6 +193,16 @@ def _largest(args: Sequence[Any]) -> int:
         elif isinstance(x, tuple):
             sizes.append(_largest(x))
     return max(sizes)
+
+
+def _is_elsewhere(args: Sequence[Any]) -> bool:
+    """Whether a tensor, also within tuples, is on a device: machine code is for the CPU."""
+    return any(
+        placed.place_of(x.value.array) is not None
+        if isinstance(x, TensorCell)
+        else isinstance(x, tuple) and _is_elsewhere(x)
+        for x in args
+    )
 
 
 def block(function: Callable[P, Any]) -> Block[P]:

@@ -167,7 +167,7 @@ def jacobian(
 def units(output: Any) -> Any:
     """One tensor after the other with a single 1, as upstream gradients that pick one entry."""
     for i in range(output.numel()):
-        unit = zeros(output.numel(), dtype=output.dtype)
+        unit = zeros(output.numel(), dtype=output.dtype, device=output.device)
         unit[i] = 1
         yield unit.reshape(tuple(output.shape))
 

@@ -17,9 +17,12 @@ import numpy as np
 
 from chainrule.cell.claim import ALONE, ALONE_WITH_VIEW, Claim, holders, holders_with_view, is_owned
 from chainrule.cell.gradient import Gradients
+from chainrule.cell.moving import moved
 from chainrule.dtypes import DType, from_numpy_dtype
 from chainrule.errors import DTypeError, GradientError, ShapeError, TraceError
+from chainrule.primitives import placed
 from chainrule.primitives.constants import note_made
+from chainrule.primitives.placed import Placed, is_number, mixed, on_host, place_of
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import refuse_symbol, settled
 from chainrule.primitives.value import Symbol, Value
@@ -144,7 +147,18 @@ class TensorCell(Gradients):
         return self.array_for()
 
     def array_for(self, purpose: str = "") -> np.ndarray[Any, Any]:
-        """The entries for Python to look at. A trace of a tensor from outside then holds for these numbers only."""
+        """The entries for NumPy to compute with; a DeviceError if they are not on the CPU."""
+        array = self._looked_at(purpose)
+        if type(array) is Placed:
+            raise array.refusal(purpose or "reading it as a NumPy array")
+        return array
+
+    def read(self, purpose: str = "") -> np.ndarray[Any, Any]:
+        """The entries for Python to look at, brought to the CPU if they are elsewhere."""
+        return on_host(self._looked_at(purpose))
+
+    def _looked_at(self, purpose: str) -> Any:
+        """The entries. A trace of a tensor from outside then holds for these numbers only."""
         array = self.value.array
         trace = current_state().trace
         if trace is not None:
@@ -154,6 +168,10 @@ class TensorCell(Gradients):
         if isinstance(array, Symbol):
             refuse_symbol(array, purpose)
         return array
+
+    def moved_to(self, place: Any) -> Any:
+        """This tensor at a place (`primitives/placed.py`; None is the CPU); itself if it is there."""
+        return moved(self, place)
 
     @property
     def shape(self) -> Size:
@@ -243,11 +261,22 @@ class TensorCell(Gradients):
             if new.dtype.kind > self.dtype.kind:
                 raise DTypeError(f"in-place: a result of {new.dtype} cannot be put into a {self.dtype} tensor.")
             new = new.to(self.dtype)
+        if placed.in_use:
+            new = self._beside(new)
         if self._base is None or self._own:
             self._assign_root(new, "a leaf tensor that requires a gradient")
         else:
             self._write_through(new)
         return self
+
+    def _beside(self, new: Any) -> Any:
+        """What is put into this cell, where the cell is: only a number may come from elsewhere."""
+        ours, theirs = self.value.array, new.value.array
+        if place_of(ours) is not place_of(theirs):
+            if place_of(theirs) is not None or not is_number(theirs):
+                raise mixed("in-place", [ours, theirs])
+            new = new.moved_to(place_of(ours))
+        return new
 
     def change_shape(self, new: Any, undo: tuple[ViewStep, ...]) -> Self:
         """Take over the value of `new`, a tensor of these entries in another shape, in place.
@@ -382,7 +411,7 @@ class TensorCell(Gradients):
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if not self.is_leaf:
             raise GradientError("only leaves can be pickled; detach() the result of a computation first.")
-        array = self.array_for("pickling")
+        array = self.shared_array() if type(self.value.array) is Placed else self.array_for("pickling")
         extras = {name: extra for name, extra in self.__dict__.items() if name not in OWN_ATTRIBUTES}
         return _restore, (type(self), array, self.requires_grad, self.kept_grad, extras)
 

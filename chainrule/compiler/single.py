@@ -28,12 +28,12 @@ from chainrule.errors import ChainruleError
 from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.contraction import MatMul
-from chainrule.primitives.control import Backward
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Permute
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Equation, Graph
+from chainrule.program.known_by import known_by
 from chainrule.program.program import Program, Slot
 
 #: So many programs are kept; then all are forgotten and made again when they are needed.
@@ -117,38 +117,6 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
         return primitive.compute(arrays, parameters, forms)
     results = single.run([x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)])
     return results if type(forms) is list else results[0]
-
-
-def known_by(setting: Any) -> Any:
-    """What a setting is found again by: a loop's body by its structure, for it is noted anew each time."""
-    if isinstance(setting, Backward):
-        return None  # how its gradient is computed says nothing about what a loop computes
-    if isinstance(setting, Graph):
-        return structure(setting)
-    if isinstance(setting, (tuple, list)):
-        return tuple(map(known_by, setting))
-    # 0.0 and −0.0 are equal and not the same, so are 1 and True; NaN is not equal to itself.
-    return type(setting), setting.hex() if isinstance(setting, float) else setting
-
-
-def structure(graph: Graph) -> Any:
-    """All that a graph says, but for the identity of its symbols."""
-    numbers = {symbol: i for i, symbol in enumerate(graph.inputs)}
-
-    def name(x: Any) -> Any:
-        if isinstance(x, Symbol):
-            return numbers[x], x.shape, x.dtype
-        return x.tobytes(), x.shape, x.dtype
-
-    lines = []
-    for e in graph.equations:
-        settings = tuple([(key, known_by(value)) for key, value in e.parameters.items()])
-        lines.append(
-            (e.primitive, tuple(map(name, e.inputs)), settings, tuple([(y.shape, y.dtype) for y in e.outputs]))
-        )
-        for y in e.outputs:
-            numbers[y] = len(numbers)
-    return tuple(map(name, graph.inputs)), tuple(lines), tuple(map(name, graph.outputs))
 
 
 def _order(x: Array) -> Order:

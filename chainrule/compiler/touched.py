@@ -13,6 +13,7 @@ from chainrule.cell import TensorCell
 from chainrule.compiler.origins import Argument, Cell, Gradient, Origin, Setting
 from chainrule.compiler.sharing import Plan, check_joined, repeated
 from chainrule.errors import TraceError
+from chainrule.primitives.placed import symbol_for
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace
 from chainrule.primitives.value import Symbol, Value
@@ -60,7 +61,7 @@ class Touched(Trace):
         before = cell._value
         if isinstance(before.array, Symbol):
             return
-        symbol = Symbol(before.array.shape, before.array.dtype)
+        symbol = symbol_for(before.array)
         inside = cell._value = self._own[symbol] = Value(symbol, before.source)
         if is_in(self.known, cell):  # the step has put this array there itself
             self.constants[symbol] = before.array
@@ -105,7 +106,7 @@ class Touched(Trace):
     def new_argument(self, number: int, argument: TensorCell) -> Any:
         """What stands for an argument: a tensor of its own that holds a symbol."""
         value = argument.value
-        symbol = Symbol(value.array.shape, value.array.dtype)
+        symbol = symbol_for(value.array)
         self._own[symbol] = Value(symbol, value.source)
         self.origins[symbol] = Argument(number)
         stand_in = Primitive.make_tensor(self.value_of(symbol))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import from_numpy, make, tensor
 from chainrule.functions.pieces import stack
@@ -102,9 +103,10 @@ def tensors_of(data: Any) -> list[Any]:
 
 
 def _stack_tensors(batch: Sequence[Any]) -> Any:
-    if any(sample.requires_grad or sample.dtype is not batch[0].dtype for sample in batch):
+    first = batch[0]
+    if any(sample.requires_grad or sample.dtype is not first.dtype or not sample.is_cpu for sample in batch):
         return stack(list(batch))
-    return make(_stack_arrays([sample.array for sample in batch]))
+    return make(_stack_arrays([sample.array for sample in batch]), device=CPU)
 
 
 def _stack_arrays(arrays: list[np.ndarray]) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.data.collate import default_collate, map_tensors, tensors_of
+from chainrule.devices import CPU
 from chainrule.errors import DataError, DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import make
 from chainrule.functions.pieces import cat
@@ -137,11 +138,13 @@ class TensorDataset(Dataset):
 
 def _read_rows(x: Tensor, places: Places) -> Tensor:
     if isinstance(places, range) and 0 <= places.start <= places.stop <= len(x) and places.step == 1:
-        return x[places.start : places.stop] if x.requires_grad else make(x.array[places.start : places.stop])
-    if x.requires_grad:
-        return x[make(np.asarray(places))]
+        if x.requires_grad or not x.is_cpu:
+            return x[places.start : places.stop]
+        return make(x.array[places.start : places.stop], device=CPU)
+    if x.requires_grad or not x.is_cpu:
+        return x[make(np.asarray(places), device=CPU)]
     try:
-        return make(x.array.take(places, axis=0))
+        return make(x.array.take(places, axis=0), device=CPU)
     except IndexError:
         raise IndexRangeError(f"a data set of {len(x)} samples has no sample {_outside(places, len(x))}.") from None
 
@@ -244,12 +247,14 @@ class ConcatDataset(Dataset):
 def _interleaved(pieces: Sequence[Tensor], where: list[np.ndarray]) -> Tensor:
     """The rows of all pieces, each at its place in the batch."""
     first = pieces[0]
-    if any(x.requires_grad or x.dtype is not first.dtype or x.shape[1:] != first.shape[1:] for x in pieces):
-        return cat(list(pieces))[make(np.argsort(np.concatenate(where)))]
+    if any(
+        x.requires_grad or x.dtype is not first.dtype or x.shape[1:] != first.shape[1:] or not x.is_cpu for x in pieces
+    ):
+        return cat(list(pieces))[make(np.argsort(np.concatenate(where)), device=CPU)]
     batch = np.empty((sum(map(len, where)), *first.shape[1:]), first.dtype.numpy)
     for x, there in zip(pieces, where):
         batch[there] = x.array
-    return make(batch)
+    return make(batch, device=CPU)
 
 
 class StackDataset(Dataset):
@@ -406,7 +411,7 @@ def random_split(dataset: Any, lengths: Sequence[Any], generator: Generator | No
             f"random_split takes lengths that add up to the {count} samples, or fractions that add up to 1; "
             f"got {list(lengths)}, which add up to {sum(lengths)}."
         )
-    order = randperm(count, generator=generator).tolist()
+    order = randperm(count, device=CPU, generator=generator).tolist()
     ends = itertools.accumulate(sizes)
     return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends)]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.data.dataset import Places
 from chainrule.data.sampler import _OrderedSampler
+from chainrule.devices import CPU
 from chainrule.random import Generator, randperm
 
 
@@ -75,7 +76,7 @@ class DistributedSampler(_OrderedSampler):
         count = len(self.dataset)
         places = np.arange(count)
         if self.shuffle:
-            places = randperm(count, generator=Generator().manual_seed(self.seed + self.epoch)).array
+            places = randperm(count, device=CPU, generator=Generator().manual_seed(self.seed + self.epoch)).array
         return np.resize(places, self.total_size)[self.rank :: self.num_replicas] if count else places
 
     def __len__(self) -> int:

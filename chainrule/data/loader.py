@@ -12,6 +12,7 @@ from chainrule.data.passes import LocalPass, Position, WorkerPass, places_of_pas
 from chainrule.data.reading import PlacesReader, Reader, StreamReader
 from chainrule.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draws_at_once
 from chainrule.data.worker_info import WorkerInfo, get_worker_info
+from chainrule.devices import CPU
 from chainrule.functions.creation import tensor
 from chainrule.random import Generator, default_generator, randint
 
@@ -148,7 +149,7 @@ class DataLoader:
         """The seed of a pass, if code that may draw runs in it, and its places."""
         seed = None
         if self._runs_other_code():
-            seed = int(randint(0, 2**62, (), generator=self.generator).item())
+            seed = int(randint(0, 2**62, (), device=CPU, generator=self.generator).item())
         if self._is_stream:
             return seed, itertools.repeat((None,))
         return seed, places_of_pass(self._index_sampler, self._batched, seed)
@@ -247,7 +248,7 @@ class DataLoader:
 
     def _set_generators(self, states: list[list[int]]) -> None:
         for generator, state in zip(self._generators(), states, strict=True):
-            generator.set_state(tensor(state))
+            generator.set_state(tensor(state, device=CPU))
 
     def _draw_again(self, position: Position) -> tuple[int | None, Iterator[Any]]:
         """What `_draw` gave when the pass began; afterwards the generators are where they are now.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.dataset import Places, defined_together
+from chainrule.devices import CPU
 from chainrule.functions.creation import make
 from chainrule.primitives import philox
 from chainrule.primitives.random import RandomAdvance
@@ -81,7 +82,7 @@ class ManyDraws:
             generator = Generator()
             generator.set_state(self._states[i])
             size = min(PIECE, self.wanted - i * PIECE)
-            self._latest = i, randint(0, self.count, (size,), generator=generator).array
+            self._latest = i, randint(0, self.count, (size,), device=CPU, generator=generator).array
         return self._latest[1]
 
 
@@ -155,10 +156,10 @@ class RandomSampler(_OrderedSampler):
         if self.replacement and wanted > PIECE:
             return ManyDraws(count, wanted, self.generator or default_generator)
         if self.replacement and wanted:
-            return randint(0, count, (wanted,), generator=self.generator).array
+            return randint(0, count, (wanted,), device=CPU, generator=self.generator).array
         if wanted == count:
-            return randperm(count, generator=self.generator).array
-        rounds = [randperm(count, generator=self.generator).array for _ in range(-(-wanted // count))]
+            return randperm(count, device=CPU, generator=self.generator).array
+        rounds = [randperm(count, device=CPU, generator=self.generator).array for _ in range(-(-wanted // count))]
         return np.concatenate(rounds)[:wanted]
 
     def __len__(self) -> int:
@@ -178,7 +179,9 @@ class SubsetRandomSampler(_OrderedSampler):
 
     def order(self) -> Places:
         """The places of one pass, drawn at once."""
-        return np.asarray(self.indices, np.int64)[randperm(len(self.indices), generator=self.generator).array]
+        return np.asarray(self.indices, np.int64)[
+            randperm(len(self.indices), device=CPU, generator=self.generator).array
+        ]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -223,7 +226,7 @@ class WeightedRandomSampler(_OrderedSampler):
                 f"WeightedRandomSampler: {num_samples} draws without replacement need as many positive weights, "
                 f"there are {np.count_nonzero(array)}."
             )
-        self.weights: Tensor = make(array)
+        self.weights: Tensor = make(array, device=CPU)
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator
@@ -234,7 +237,7 @@ class WeightedRandomSampler(_OrderedSampler):
             return multinomial(self.weights, self.num_samples, generator=self.generator).array
         # Where a uniform number falls among the running sums; `side` passes by places without weight.
         edges = np.cumsum(self.weights.array)
-        draws = rand(self.num_samples, dtype="float64", generator=self.generator).array * edges[-1]
+        draws = rand(self.num_samples, dtype="float64", device=CPU, generator=self.generator).array * edges[-1]
         last = int(np.flatnonzero(self.weights.array)[-1])  # rounding may reach the end
         return np.minimum(np.searchsorted(edges, draws, side="right"), last)
 

@@ -11,7 +11,7 @@ from chainrule.autodiff.backward import upstream_of
 from chainrule.cell import TensorCell
 from chainrule.compiler.collector import collector_waits
 from chainrule.compiler.function import CompiledFunction
-from chainrule.errors import GradientError
+from chainrule.errors import DeviceError, GradientError
 from chainrule.explain.backward import Walk, walk_back
 from chainrule.explain.compiled import add_kernels
 from chainrule.explain.explanation import Explanation
@@ -21,6 +21,7 @@ from chainrule.explain.reading import explain_tensor
 from chainrule.explain.recording import Recording, recorded
 from chainrule.functions.creation import tensor as make_tensor
 from chainrule.nn.module import Module
+from chainrule.primitives.placed import on_a_device, place_of
 from chainrule.primitives.value import Symbol
 from chainrule.tape import Leaf, Record
 
@@ -52,6 +53,8 @@ def explain(thing: Any, *inputs: Any, gradient: Any = None, **settings: Any) -> 
     if isinstance(thing, TensorCell):
         if inputs or settings:
             raise TypeError("explain: a tensor has its inputs already; inputs are for functions and modules.")
+        if place_of(thing.value.array) is not None:
+            raise on_a_device()
         return explain_tensor(thing, gradient)
     if not callable(thing):
         raise TypeError(f"explain takes a function, a module, a compiled step or a tensor, got {type(thing).__name__}.")
@@ -109,6 +112,8 @@ class _Run:
         with recorded(self.recording):
             try:
                 self.answer = function(*made[:count], **named)
+            except DeviceError:  # what is on a device is not shown at all
+                raise
             except Exception as error:
                 self.error, self.failure = error, Failure(error, self.recording, known)
 

@@ -26,10 +26,11 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     tensor([[1],
             [2]])
     """
-    places = np.nonzero(input.array) if input.ndim else np.nonzero(input.array.reshape(1))
+    places = np.nonzero(input.read()) if input.ndim else np.nonzero(input.read().reshape(1))
     if as_tuple:
-        return tuple(make(p) for p in places)
-    return make(np.stack(places, axis=1) if input.ndim else np.zeros((len(places[0]), 0), np.int64))
+        return tuple(make(p, device=input.device) for p in places)
+    found = np.stack(places, axis=1) if input.ndim else np.zeros((len(places[0]), 0), np.int64)
+    return make(found, device=input.device)
 
 
 def argwhere(input: Tensor) -> Tensor:
@@ -49,9 +50,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes == -1:
         if not tensor.numel():
             raise ShapeError("one_hot: the number of classes cannot be found from no labels; give num_classes.")
-        num_classes = int(tensor.array.max()) + 1
+        num_classes = int(tensor.read().max()) + 1
     check_range(_labels_fit, tensor, 0, num_classes - 1)
-    return cast(tensor.unsqueeze(-1) == arange(num_classes), np.dtype(np.int64))
+    return cast(tensor.unsqueeze(-1) == arange(num_classes, device=tensor.device), np.dtype(np.int64))
 
 
 def _labels_fit(labels: Any, low: int, high: int) -> None:
@@ -70,7 +71,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     kind = f"{input.dtype} {tuple(input.shape)}"
     if input.ndim != 1 or input.dtype.kind == 2:
         raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {kind}.")
-    ones = make(np.ones(input.shape, np.int64)) if weights is None else weights
+    ones = make(np.ones(input.shape, np.int64), device=input.device) if weights is None else weights
     ones = ones if weights is None or ones.dtype.is_floating_point else ones.double()
     if input.dtype.kind:
         check_range(_are_counts, input, 0, 2**63 - 1)
@@ -78,8 +79,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         check_range(_fits_minlength, input, -(2**63), minlength - 1)
         count = minlength
     else:
-        count = max(minlength, int(input.array.max()) + 1 if input.numel() else 0)
-    return zeros(count, dtype=ones.dtype).index_add(0, input.long(), ones)
+        count = max(minlength, int(input.read().max()) + 1 if input.numel() else 0)
+    return zeros(count, dtype=ones.dtype, device=ones.device).index_add(0, input.long(), ones)
 
 
 def _are_counts(numbers: Any, low: int, high: int) -> None:
@@ -108,9 +109,9 @@ def unique(
     >>> chainrule.unique(chainrule.tensor([3, 1, 3]))
     tensor([1, 3])
     """
-    array: Any = input.array
+    array: Any = input.read()
     options = {"return_inverse": return_inverse, "return_counts": return_counts}
     found: Any = np.unique(array, axis=None if dim is None else axis_of(dim, array.ndim, "unique"), **options)  # type: ignore[call-overload]
     if not isinstance(found, tuple):
-        return make(found)
-    return tuple(make(np.asarray(part)) for part in found)
+        return make(found, device=input.device)
+    return tuple(make(np.asarray(part), device=input.device) for part in found)

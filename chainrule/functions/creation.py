@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import Size, TensorCell
-from chainrule.devices import need_cpu
+from chainrule.devices import CPU, chosen
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import fitting, need_tensor
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
-def make(array: Any, requires_grad: bool = False) -> Tensor:
-    """A tensor that takes over an array which nobody else writes to."""
+def make(array: Any, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """A tensor that takes over an array which nobody else writes to; on a device, of a copy there."""
     tensor = constant(array)
+    if device is not CPU and (place := chosen(device).place) is not None:
+        tensor = tensor.moved_to(place)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
@@ -38,12 +40,12 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> tensor([[1, 2], [3, 4]]).dtype, tensor([0.5, 1.5]).dtype
     (chainrule.int64, chainrule.float32)
     """
-    need_cpu(device)
     if isinstance(data, TensorCell):
-        array = data.array
+        array = data.read("tensor(x)")
+        device = data.device if device is None else device  # type: ignore[attr-defined]
     else:
         if isinstance(data, np.ndarray) and (known := array_input(data)) is not None:
-            return _copy_of_input(known, dtype, requires_grad)
+            return _copy_of_input(known, dtype, requires_grad, device)
         if dtype is None and _holds_tensors(data):
             dtype = _joint_dtype(data)
         array = _array_of(data)
@@ -54,12 +56,13 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         for extreme in (array.min(), array.max()):  # arrays are converted, numbers are what they say
             fitting(extreme.item(), wanted.numpy, "tensor")
     with np.errstate(over="ignore", invalid="ignore"):  # too large for the type is infinite
-        return make(np.array(array, dtype=wanted.numpy), requires_grad)
+        return make(np.array(array, dtype=wanted.numpy), requires_grad, device)
 
 
-def _copy_of_input(known: Any, dtype: Any, requires_grad: bool) -> Tensor:
+def _copy_of_input(known: Any, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
     """A tensor of a NumPy array that a traced step reads anew in every run."""
     copy = known.detach_copy() if dtype is None else known.to(as_dtype(dtype)).detach_copy()
+    copy = copy.moved_to(chosen(device).place)
     from_numpy_dtype(copy.value.array.dtype)
     return copy.requires_grad_() if requires_grad else copy
 
@@ -81,7 +84,8 @@ def _array_of(data: Any) -> Any:
 def _numbers_of(data: Any) -> Any:
     """Nested lists with the tensors in them replaced by their entries; a tensor with one entry is that number."""
     if isinstance(data, TensorCell):
-        return data.array.reshape(()) if data.array.size == 1 else data.array
+        array = data.read()
+        return array.reshape(()) if array.size == 1 else array
     if isinstance(data, (list, tuple)):
         if len(data) and isinstance(data[0], (list, tuple, TensorCell)):
             return [_numbers_of(part) for part in data]
@@ -119,10 +123,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     >>> as_tensor(x) is x
     True
     """
-    need_cpu(device)
     if isinstance(data, TensorCell):
-        return data if dtype is None else data.to(as_dtype(dtype))  # type: ignore[attr-defined,return-value]
-    return tensor(data, dtype=dtype)
+        data = data if device is None else data.moved_to(chosen(device).place)
+        return data if dtype is None else data.to(as_dtype(dtype))
+    return tensor(data, dtype=dtype, device=device)
 
 
 asarray = as_tensor
@@ -151,7 +155,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         raise DTypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}; use chainrule.tensor(…).")
     from_numpy_dtype(array.dtype)
     known = array_input(array)
-    return make(np.array(array)) if known is None else _copy_of_input(known, None, False)
+    return make(np.array(array), device=CPU) if known is None else _copy_of_input(known, None, False, CPU)
 
 
 def read_shape(size: tuple[Any, ...], what: str) -> Shape:
@@ -177,8 +181,9 @@ def zeros(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     >>> zeros(2, 3).shape
     Size([2, 3])
     """
-    need_cpu(device)
-    return make(np.zeros(read_shape(shape if size is None else (size,), "zeros"), _numpy_dtype(dtype)), requires_grad)
+    return make(
+        np.zeros(read_shape(shape if size is None else (size,), "zeros"), _numpy_dtype(dtype)), requires_grad, device
+    )
 
 
 def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -187,8 +192,9 @@ def ones(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, r
     >>> ones(2)
     tensor([1., 1.])
     """
-    need_cpu(device)
-    return make(np.ones(read_shape(shape if size is None else (size,), "ones"), _numpy_dtype(dtype)), requires_grad)
+    return make(
+        np.ones(read_shape(shape if size is None else (size,), "ones"), _numpy_dtype(dtype)), requires_grad, device
+    )
 
 
 def empty(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -206,12 +212,11 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     >>> full((2,), 7), full((2,), 0.5)
     (tensor([7, 7]), tensor([0.5000, 0.5000]))
     """
-    need_cpu(device)
     shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
     number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
     wanted = tensor(number).dtype if dtype is None else dtype
     filling = fitting(number, _numpy_dtype(wanted), "full").value.array
-    return make(np.full(shape, filling, filling.dtype), requires_grad)
+    return make(np.full(shape, filling, filling.dtype), requires_grad, device)
 
 
 def arange(
@@ -228,7 +233,6 @@ def arange(
     >>> arange(4), arange(1, 2, 0.5)
     (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
-    need_cpu(device)
     start, end = (0, start) if end is None else (0 if start is None else start, end)
     start, end, step = (n.item() if isinstance(n, TensorCell) else n for n in (start, end, step))  # type: ignore[attr-defined]
     if step == 0 or (end - start) * step < 0:
@@ -238,9 +242,9 @@ def arange(
     if wanted.kind == 1 and not whole:
         start, end, step = int(start), int(end), int(step)
     if whole or wanted.kind == 1:
-        return make(np.arange(start, end, step).astype(wanted.numpy), requires_grad)
+        return make(np.arange(start, end, step).astype(wanted.numpy), requires_grad, device)
     count = int(np.ceil((end - start) / step))
-    return make((start + np.arange(count) * np.float64(step)).astype(wanted.numpy), requires_grad)
+    return make((start + np.arange(count) * np.float64(step)).astype(wanted.numpy), requires_grad, device)
 
 
 def linspace(
@@ -257,13 +261,12 @@ def linspace(
     >>> linspace(0, 1, 5)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    need_cpu(device)
     if steps < 0:
         raise ShapeError(f"linspace: the number of steps cannot be negative, got {steps}.")
     wanted = _numpy_dtype(dtype)
     if wanted.kind in "iu":  # whole ends, and between them what is cut off to whole numbers
         start, end = int(fitting(start, wanted, "linspace").item()), int(fitting(end, wanted, "linspace").item())
-    return make(np.linspace(start, end, steps).astype(wanted), requires_grad)
+    return make(np.linspace(start, end, steps).astype(wanted), requires_grad, device)
 
 
 def logspace(
@@ -281,8 +284,8 @@ def logspace(
     >>> logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
-    exponents = linspace(start, end, steps, dtype="float64", device=device).array
-    return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)), requires_grad)
+    exponents = linspace(start, end, steps, dtype="float64", device=CPU).array
+    return make(np.power(np.float64(base), exponents).astype(_numpy_dtype(dtype)), requires_grad, device)
 
 
 def scalar_tensor(s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -303,15 +306,16 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     tensor([[1., 0.],
             [0., 1.]])
     """
-    need_cpu(device)
     if n < 0 or (m or 0) < 0:
         raise ShapeError(f"eye: a matrix has no negative extents, got {n} and {m}.")
-    return make(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad)
+    return make(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad, device)
 
 
-def _like(input: Any, dtype: Any, name: str) -> tuple[Any, Any]:
+def _like(input: Any, dtype: Any, device: Any, name: str) -> tuple[Any, Any, Any]:
+    """The shape, and the type and the device unless they are given."""
     value = need_tensor(input, name).value.array
-    return tuple(value.shape), from_numpy_dtype(value.dtype) if dtype is None else dtype
+    kind = from_numpy_dtype(value.dtype) if dtype is None else dtype
+    return tuple(value.shape), kind, input.device if device is None else device
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -320,7 +324,7 @@ def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires
     >>> zeros_like(tensor([1, 2]))
     tensor([0, 0])
     """
-    shape, dtype = _like(input, dtype, "zeros_like")
+    shape, dtype, device = _like(input, dtype, device, "zeros_like")
     return zeros(shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -330,7 +334,7 @@ def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     >>> ones_like(tensor([0.5, 2.0]))
     tensor([1., 1.])
     """
-    shape, dtype = _like(input, dtype, "ones_like")
+    shape, dtype, device = _like(input, dtype, device, "ones_like")
     return ones(shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -351,5 +355,5 @@ def full_like(
     >>> full_like(tensor([0.5, 1.0]), 3)
     tensor([3., 3.])
     """
-    shape, dtype = _like(input, dtype, "full_like")
+    shape, dtype, device = _like(input, dtype, device, "full_like")
     return full(shape, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.devices import need_cpu
+from chainrule.devices import CPU
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single
@@ -71,7 +71,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     # The vector stands in every column of its rows; all but the diagonal is then covered with zeros.
     padded = pad(input, (builtins.max(-offset, 0), builtins.max(offset, 0)))
     stretched = expand(unsqueeze(padded, -1), *padded.shape, n)
-    matrix = stretched.masked_fill(make(~np.eye(n, k=offset, dtype=np.bool_)), 0)
+    matrix = stretched.masked_fill(make(~np.eye(n, k=offset, dtype=np.bool_), device=input.device), 0)
     return movedim(matrix, (-2, -1), (rows, columns))
 
 
@@ -88,9 +88,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if input.ndim != 1:
         raise ShapeError(f"diag takes a vector or a matrix, got {input.ndim} dimensions; see diagonal.")
     n = input.shape[0] + abs(diagonal)
-    i = arange(input.shape[0])
+    i = arange(input.shape[0], device=CPU)
     places = (i - min(diagonal, 0), i + builtins.max(diagonal, 0))
-    return zeros(n, n, dtype=input.dtype).index_put(places, input)
+    return zeros(n, n, dtype=input.dtype, device=input.device).index_put(places, input)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -125,8 +125,7 @@ def tril_indices(
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    need_cpu(device)
-    return make(np.stack(np.tril_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad)
+    return make(np.stack(np.tril_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad, device)
 
 
 def triu_indices(
@@ -139,12 +138,11 @@ def triu_indices(
     tensor([[0, 0, 1],
             [0, 1, 1]])
     """
-    need_cpu(device)
-    return make(np.stack(np.triu_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad)
+    return make(np.stack(np.triu_indices(row, offset, col)).astype(as_dtype(dtype).numpy), requires_grad, device)
 
 
 def _triangle(input: Tensor, outside: Any) -> Tensor:
     if input.ndim < 2:
         raise ShapeError(f"a triangle is taken of a matrix, got {input.ndim} dimension(s).")
     rows, columns = input.shape[-2:]
-    return input.masked_fill(make(np.fromfunction(outside, (rows, columns), dtype=np.int64)), 0)
+    return input.masked_fill(make(np.fromfunction(outside, (rows, columns), dtype=np.int64), device=input.device), 0)

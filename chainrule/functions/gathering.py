@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.checking import check_range
 from chainrule.functions.constant_in import constant_in
@@ -79,7 +80,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: float) -> Tensor:
         return index_fill(input.reshape(1), dim, index, value).reshape(())
     if isinstance(value, TensorCell) and value.requires_grad:  # one gradient for each entry, however often it is listed
         axis = axis_of(dim, input.ndim, "index_fill")
-        listed = index_fill(zeros(input.shape[axis], dtype="bool"), 0, index, True)
+        listed = index_fill(zeros(input.shape[axis], dtype="bool", device=input.device), 0, index, True)
         there = listed.reshape([-1 if i == axis else 1 for i in range(input.ndim)]).expand(tuple(input.shape))
         return input.masked_fill(there, value)
     return updated(IndexUpdate, input, _at(input, dim, "index_fill"), [_vector(input, dim, index, "index_fill")], value)
@@ -129,7 +130,10 @@ def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, 
 def walks(index: Tensor, axis: int) -> tuple[Key, list[Tensor]]:
     """The places themselves, once they have been checked."""
     shape = tuple(index.shape)
-    walks = [arange(extent).reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1)) for i, extent in enumerate(shape)]
+    walks = [
+        arange(extent, device=CPU).reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1))
+        for i, extent in enumerate(shape)
+    ]
     walks[axis] = index
     return (ARRAY,) * len(shape), walks
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU
 from chainrule.errors import DTypeError, IndexRangeError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import make, tensor
 from chainrule.functions.promotion import cast, constant, expand_to, fitting
 from chainrule.functions.shape import broadcast_tensors, view_through
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, Range, indexed_shape
+from chainrule.primitives.placed import on_host
 from chainrule.primitives.value import Symbol
 from chainrule.state import current_state
 
@@ -79,13 +81,13 @@ def _as_index(part: Any) -> Any:
     """One part of an index as an int, a Range, None, … or a tensor."""
     if isinstance(part, (list, np.ndarray, range)):
         array = np.array(part)
-        return make(array if array.size or isinstance(part, np.ndarray) else array.astype(np.int64))
+        return make(array if array.size or isinstance(part, np.ndarray) else array.astype(np.int64), device=CPU)
     if isinstance(part, (bool, np.bool_)):
-        return make(np.asarray(part))
+        return make(np.asarray(part), device=CPU)
     if isinstance(part, slice):
         return _range_of(part)
     if isinstance(part, TensorCell):
-        array = part.shared_array()
+        array = on_host(part.shared_array())
         is_point = array.dtype.kind in "iu" and not array.shape and isinstance(array, np.ndarray)
         return int(array) if is_point else part
     if part is None or part is Ellipsis:
@@ -121,10 +123,10 @@ def _places_of(index: Any) -> list[Tensor]:
     """An integer tensor as it is; a boolean mask as the places where it holds."""
     kind = index.value.array.dtype.kind
     if kind == "b":
-        mask = index.array_for("indexing with a mask and another index")
+        mask = index.read("indexing with a mask and another index")
         if not index.ndim:
-            return [make(np.zeros(int(mask), np.int64))]
-        return [make(places) for places in np.nonzero(mask)]
+            return [make(np.zeros(int(mask), np.int64), device=CPU)]
+        return [make(places, device=CPU) for places in np.nonzero(mask)]
     if kind not in "iu":
         raise IndexRangeError(f"tensors used as indices must be integers or booleans, got {index.dtype}.")
     return [index]
@@ -241,7 +243,7 @@ def _fitting(input: Tensor, key: Key, places: list[Tensor], value: Any) -> Tenso
 
 def _new_values(value: Any, dtype: Any) -> Tensor:
     if not isinstance(value, (bool, int, float)):
-        return cast(tensor(value), dtype)
+        return cast(tensor(value, device=CPU), dtype)
     return fitting(value, dtype, "index") if dtype.kind in "iu" else constant(value, dtype)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import make
 from chainrule.functions.diagonals import diag
@@ -188,7 +189,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     if r == 0:
         return input[:0]
-    return getitem(input, make(np.array(list(choose(range(len(input)), r)), np.int64).reshape(-1, r)))
+    return getitem(input, make(np.array(list(choose(range(len(input)), r)), np.int64).reshape(-1, r), device=CPU))
 
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.autodiff.block import block
+from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions import norms
 from chainrule.functions.arithmetic import maximum
@@ -92,7 +93,7 @@ def inv(A: Tensor) -> Tensor:
             [0.0000, 0.2500]])
     """
     primitives.check_matrices("inv", A.value.array, square=True)
-    return primitives.Solve.apply(A, expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)))
+    return primitives.Solve.apply(A, expand_to(eye(A.shape[-1], dtype=A.dtype, device=A.device), tuple(A.shape)))
 
 
 inverse = inv
@@ -308,7 +309,7 @@ def _smallest_kept(s: Tensor, A: Tensor, rtol: Any, atol: Any = None) -> Tensor:
         rtol = max(A.shape[-2:]) * float(np.finfo(A.value.array.dtype).eps) if atol is None else 0.0
     rtol, atol = (t.unsqueeze(-1) if is_tensor(t) and t.ndim else t for t in (rtol, atol))
     bound = s.detach()[..., :1] * rtol
-    return bound if atol is None else maximum(bound, as_tensor(atol, dtype=s.dtype))
+    return bound if atol is None else maximum(bound, as_tensor(atol, dtype=s.dtype, device=s.device))
 
 
 def _singular_values(A: Tensor, hermitian: bool) -> Tensor:
@@ -381,7 +382,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     """
     if n < 0:
         return matrix_power(inv(A), -n)
-    result, square = expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape)), A
+    result, square = expand_to(eye(A.shape[-1], dtype=A.dtype, device=A.device), tuple(A.shape)), A
     while n:
         result = result @ square if n & 1 else result
         square, n = square @ square if n > 1 else square, n >> 1
@@ -411,7 +412,7 @@ def matrix_exp(A: Tensor) -> Tensor:
     if not isinstance(squarings.value.array, Symbol):  # where the numbers are known, no step is done in vain
         most = int(np.nan_to_num(np.asarray(squarings, np.float64)).max())
     scaled = A / squarings.exp2()
-    identity = expand_to(eye(A.shape[-1], dtype=A.dtype), tuple(A.shape))
+    identity = expand_to(eye(A.shape[-1], dtype=A.dtype, device=A.device), tuple(A.shape))
     result = identity
     for k in range(terms, 0, -1):
         result = identity + scaled @ result / k
@@ -452,7 +453,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     """
     triangle = A.triu() if upper else A.tril()
     if unitriangular:
-        identity = eye(A.shape[-1], dtype=A.dtype)
+        identity = eye(A.shape[-1], dtype=A.dtype, device=A.device)
         triangle = triangle * (1 - identity) + identity
     return solve(triangle, B, left=left)
 
@@ -466,7 +467,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ShapeError(f"cross: dimension {dim} has 3 entries, got {tuple(input.shape)} and {tuple(other.shape)}.")
-    turn, back = make(np.array([1, 2, 0])), make(np.array([2, 0, 1]))
+    turn, back = (make(np.array(places), device=CPU) for places in ([1, 2, 0], [2, 0, 1]))
 
     def pick(x: Tensor, places: Tensor) -> Tensor:
         return x.index_select(dim, places)

@@ -103,7 +103,9 @@ def _one_by_one(at: Masked, values: Tensor, count_at: int) -> Tensor:
     flat = at.mask.reshape(-1).long()
     place = (flat.cumsum(0) - 1).clamp(0, max(count - 1, 0))
     if not count:
-        values = zeros(*values.shape[:count_at], 1, *values.shape[count_at + 1 :], dtype=values.dtype)
+        values = zeros(
+            *values.shape[:count_at], 1, *values.shape[count_at + 1 :], dtype=values.dtype, device=values.device
+        )
     chosen = values.index_select(count_at, place)
     spread = (*values.shape[:count_at], *at.mask.shape, *values.shape[count_at + 1 :])
     return expand_to(chosen.reshape(spread), shape)

@@ -91,5 +91,5 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """
     if x.ndim != 1:
         raise ShapeError(f"vander takes a vector, got shape {tuple(x.shape)}.")
-    powers = arange(len(x) if N is None else N)
+    powers = arange(len(x) if N is None else N, device=x.device)
     return x.unsqueeze(1) ** (powers if increasing else powers.flip(0))

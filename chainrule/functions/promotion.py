@@ -123,7 +123,7 @@ def expand_to(x: Tensor, shape: Shape) -> Tensor:
         return x
     state = current_state()
     known = state.trace is not None or (state.recording is not None and state.recording.knows(array))
-    if not array.shape and value.source is None and not known:
+    if not array.shape and value.source is None and not known and type(array) is np.ndarray:
         # One number, nothing to note: as in `filled`, in a fifth of the time that the primitive takes.
         return Primitive.make_tensor(Value(np.ndarray(shape, array.dtype, array, 0, (0,) * len(shape))))
     return Broadcast.apply(x, to=shape)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.devices import CPU
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.extremes import ValuesAndIndices, argmax
-from chainrule.functions.promotion import as_floating
+from chainrule.functions.promotion import as_floating, is_tensor
 from chainrule.functions.running import cummax
 from chainrule.functions.sorting import sort
 from chainrule.primitives.numpy_function import by_numpy
@@ -44,7 +45,7 @@ def searchsorted(
     right = right or side == "right"
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)
-    values, dtype = as_tensor(input), np.int32 if out_int32 else np.int64
+    values, dtype = as_tensor(input, device=sorted_sequence.device), np.int32 if out_int32 else np.int64
     if sorted_sequence.ndim == 1:
         form, side = (tuple(values.shape), dtype), "right" if right else "left"
         return by_numpy(_places_in_order, sorted_sequence, values, forms=[form], side=side)[0]
@@ -79,7 +80,8 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     >>> chainrule.isin(chainrule.tensor([1, 2, 3]), chainrule.tensor([3, 1]))
     tensor([ True, False,  True])
     """
-    given, among = as_tensor(elements), as_tensor(test_elements)
+    device = elements.device if is_tensor(elements) else test_elements.device
+    given, among = as_tensor(elements, device=device), as_tensor(test_elements, device=device)
     return by_numpy(_are_in, given, among, forms=[(tuple(given.shape), np.bool_)], invert=invert)[0]
 
 
@@ -119,7 +121,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndice
     if not extent:
         raise ShapeError(f"mode: nothing to choose from along dimension {dim} of shape {tuple(input.shape)}.")
     ordered, places = sort(x.detach(), axis)
-    here = arange(extent).reshape((-1,) + (1,) * (x.ndim - 1 - axis)).expand(tuple(x.shape))
+    here = arange(extent, device=x.device).reshape((-1,) + (1,) * (x.ndim - 1 - axis)).expand(tuple(x.shape))
     begins = ordered.narrow(axis, 1, extent - 1) != ordered.narrow(axis, 0, extent - 1)
     begin = here.clone()
     begin.narrow(axis, 1, extent - 1).copy_(here.narrow(axis, 1, extent - 1) * begins)
@@ -167,16 +169,16 @@ def unique_consecutive(
     if dim is not None and not (x.ndim and x.numel()):
         raise ShapeError(f"unique_consecutive along a dimension needs entries, got shape {tuple(x.shape)}.")
     axis = 0 if dim is None else axis_of(dim, x.ndim, "unique_consecutive")
-    slices = np.moveaxis(x.array, axis, 0).reshape(x.shape[axis], -1 if x.numel() else 0)
+    slices = np.moveaxis(x.read(), axis, 0).reshape(x.shape[axis], -1 if x.numel() else 0)
     begins = np.ones(len(slices), bool)
     begins[1:] = (slices[1:] != slices[:-1]).any(1)
     starts = np.flatnonzero(begins)
-    results = [x.index_select(axis, make(starts))]
+    results = [x.index_select(axis, make(starts, device=CPU))]
     if return_inverse:
-        inverse = make(np.cumsum(begins) - 1)
+        inverse = make(np.cumsum(begins) - 1, device=x.device)
         results.append(inverse.reshape(tuple(input.shape)) if dim is None else inverse)
     if return_counts:
-        results.append(make(np.diff(starts, append=len(slices))))
+        results.append(make(np.diff(starts, append=len(slices)), device=x.device))
     return tuple(results) if len(results) > 1 else results[0]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import Size, TensorCell
+from chainrule.devices import CPU
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import make, read_shape
@@ -69,11 +70,11 @@ def view(input: Tensor, *shape: Any) -> Tensor:
 
 def _bits(input: Tensor, dtype: Any) -> Tensor:
     wanted = as_dtype(dtype).numpy
-    array = np.ascontiguousarray(input.array_for("view(dtype)"))
+    array = np.ascontiguousarray(input.read("view(dtype)"))
     size = array.shape[-1] * array.dtype.itemsize if array.ndim else array.dtype.itemsize
     if size % wanted.itemsize or (not array.ndim and array.dtype.itemsize != wanted.itemsize):
         raise ShapeError(f"view: the bits of {tuple(array.shape)} {input.dtype} are no {dtype} numbers.")
-    return make(array.view(wanted).copy())
+    return make(array.view(wanted).copy(), device=input.device)
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:
@@ -301,9 +302,9 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
     if isinstance(repeats, TensorCell):
         if repeats.ndim != 1 or repeats.shape[0] not in (1, shape[axis]):
             raise ShapeError(f"repeat_interleave: repeats {tuple(repeats.shape)} for {shape[axis]} slices of {shape}.")
-        times = np.broadcast_to(repeats.array, (shape[axis],))
+        times = np.broadcast_to(repeats.read(), (shape[axis],))
         _need_size(int(times.sum()), output_size)
-        return x.index_select(axis, make(np.repeat(np.arange(shape[axis]), times)))
+        return x.index_select(axis, make(np.repeat(np.arange(shape[axis]), times), device=CPU))
     _need_size(shape[axis] * repeats, output_size)
     stretched = expand(unsqueeze(x, axis + 1), *shape[: axis + 1], repeats, *shape[axis + 1 :])
     return reshape(stretched, *shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]).clone()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from chainrule import dtypes
 from chainrule.cell import TensorCell
-from chainrule.devices import Device, need_cpu
+from chainrule.devices import Device, chosen
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import logic
 from chainrule.functions.promotion import cast
@@ -20,6 +20,35 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
+class Wishes(NamedTuple):
+    """What `to` was asked for: None where nothing is to change."""
+
+    dtype: dtypes.DType | None
+    device: Device | None
+    copy: bool
+
+
+def wishes(
+    *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, other: Any = None, **memory: Any
+) -> Wishes:
+    """The arguments of `to` in all of PyTorch's forms; words about memory change nothing.
+
+    >>> wishes("cpu", "float64")
+    Wishes(dtype=chainrule.float64, device=device(type='cpu'), copy=False)
+    """
+    truths = False
+    for wish in (*args, other):
+        if isinstance(wish, TensorCell):
+            dtype, device = wish.dtype, wish.device  # type: ignore[attr-defined]
+        elif isinstance(wish, bool):  # non_blocking, then copy
+            copy, truths = copy or (truths and wish), True
+        elif isinstance(wish, (Device, int)) or (isinstance(wish, str) and not dtypes.is_name(wish)):
+            device = wish
+        elif wish is not None:
+            dtype = wish
+    return Wishes(None if dtype is None else dtypes.as_dtype(dtype), None if device is None else chosen(device), copy)
+
+
 @functools.partial(teach, out=False)
 class Conversions:
     """`x.to(…)`, `x.numpy()`, `x.item()`, and how Python reads a tensor."""
@@ -27,46 +56,38 @@ class Conversions:
     def to(
         self: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, other: Any = None
     ) -> Tensor:
-        """The tensor in another data type (or that of another tensor). The only device is "cpu".
+        """The tensor in another data type, on another device, or in both as another tensor; itself where it is so.
+
+        `x.to("xla")`, `x.to(chainrule.float64)`, `x.to("cpu", "float32")`, `x.to(y)`. Gradients come back to where they
+        are from. Raises DeviceError for a device that is not there.
 
         >>> import chainrule
         >>> chainrule.tensor([1, 2]).to(chainrule.float64).dtype
         chainrule.float64
         """
-        need_cpu(device)
-        truths = False
-        for wish in (*args, other):
-            if isinstance(wish, TensorCell):
-                dtype = wish.dtype
-            elif wish is None or isinstance(wish, Device):
-                continue
-            elif isinstance(wish, bool):  # non_blocking, then copy
-                copy, truths = copy or (truths and wish), True
-            elif isinstance(wish, str) and not dtypes.is_name(wish):
-                need_cpu(wish)
-            else:
-                dtype = wish
-        result = self if dtype is None else cast(self, dtypes.as_dtype(dtype).numpy)
-        return result.clone() if copy and result is self else result
+        wanted = wishes(*args, dtype=dtype, device=device, copy=copy, other=other)
+        result = self if wanted.device is None else self.moved_to(wanted.device.place)
+        result = result if wanted.dtype is None else cast(result, wanted.dtype.numpy)
+        return result.clone() if wanted.copy and result is self else result
 
     def type_as(self: Any, other: Tensor) -> Tensor:
         """The tensor in the data type of another."""
         return self.to(other.dtype)
 
     def cpu(self: Any) -> Tensor:
-        """The tensor itself: everything is on the CPU."""
-        return self
+        """The tensor on the CPU; itself if it is there."""
+        return self.moved_to(None)
 
     def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
-        """Raises DeviceError: there is no other device than the CPU."""
+        """The tensor on a GPU. Raises DeviceError where there is none."""
         return self.to("cuda" if device is None else device)
 
     def get_device(self: Any) -> int:
-        """−1: the number of the device, which the CPU does not have."""
-        return -1
+        """The number of its device; −1 on the CPU, which has none."""
+        return -1 if self.device.type == "cpu" else self.device.index
 
     def pin_memory(self: Any, device: Any = None) -> Tensor:
-        """The tensor itself: memory need not be held in place for copies to another device."""
+        """The tensor itself: JAX takes copies to a device from any memory."""
         return self
 
     def share_memory_(self: Any) -> Tensor:
@@ -78,11 +99,12 @@ class Conversions:
     def numpy(self: Any, *, force: bool = False) -> np.ndarray[Any, Any]:
         """A NumPy array of one's own; `np.asarray(x)` gives a read-only one without copying.
 
-        Raises GradientError if the tensor requires a gradient: NumPy would not record what is done with it.
+        Raises GradientError if the tensor requires a gradient: NumPy would not record what is done with it; DeviceError
+        if it is not on the CPU. With `force` it is detached and brought there.
         """
         if self.requires_grad and not force:
             raise GradientError("numpy() of a tensor that requires a gradient; use .detach().numpy().")
-        return np.array(self.array)
+        return np.array(self.array_for("numpy()") if not force else self.read("numpy()"))
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.requires_grad:
@@ -101,7 +123,7 @@ class Conversions:
         >>> chainrule.tensor([[2.5]]).item()
         2.5
         """
-        array = self.array
+        array = self.read()
         if array.size != 1:
             raise ShapeError(f"item() reads one number, this tensor has shape {tuple(self.shape)}; use tolist().")
         return array.astype(np.float32).item() if array.dtype.kind == "V" else array.item()
@@ -113,7 +135,7 @@ class Conversions:
         >>> chainrule.tensor([[1, 2], [3, 4]]).tolist()
         [[1, 2], [3, 4]]
         """
-        array = self.array
+        array = self.read()
         return array.astype(np.float32).tolist() if array.dtype.kind == "V" else array.tolist()
 
     def __bool__(self: Any) -> bool:
@@ -122,7 +144,7 @@ class Conversions:
                 f"a tensor of shape {tuple(self.shape)} is neither true nor false; use .any() or .all(), "
                 "and & or | instead of `and` and `or`."
             )
-        return bool(self.array.item())
+        return bool(self.read().item())
 
     def __float__(self: Any) -> float:
         return float(self.item())

@@ -43,10 +43,10 @@ class Draws:
 
     def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
         """Fill with integers uniform in [low, high), in place; `random_(high)` starts at 0."""
-        from chainrule.random import randint
+        from chainrule.random import randint_like
 
         low, high = (0, low) if high is None else (low, high)
-        return self.assign(randint(low, high, tuple(self.shape), generator=generator).to(self.dtype))
+        return self.assign(randint_like(self.long(), low, high, generator=generator).to(self.dtype))
 
     def bernoulli(self: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
         """1 with the probability that stands in each entry, else 0; see `chainrule.bernoulli`."""

@@ -10,6 +10,7 @@ from chainrule.devices import CPU, Device
 from chainrule.errors import ShapeError
 from chainrule.functions import dimensions, shape
 from chainrule.functions.words import teach
+from chainrule.primitives.placed import on_host, place_of
 from chainrule.primitives.value import Symbol
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Facts:
     """`x.size()`, `x.numel()`, `x.device`, `x.T` and their like."""
 
-    is_cpu, is_cuda, is_mps, is_xpu, is_meta = True, False, False, False, False
+    is_mps, is_xpu, is_meta = False, False, False
     is_sparse, is_quantized, is_nested = False, False, False
 
     # ------------------------------------------------------------------------------------- facts
@@ -63,8 +64,24 @@ class Facts:
 
     @property
     def device(self: Any) -> Device:
-        """Where the entries are: on the CPU."""
-        return CPU
+        """Where the entries are."""
+        place = place_of(self.value.array)
+        return CPU if place is None else place.device
+
+    @property
+    def is_cpu(self: Any) -> bool:
+        """Whether the entries are on the CPU."""
+        return bool(place_of(self.value.array) is None)
+
+    @property
+    def is_cuda(self: Any) -> bool:
+        """Whether the entries are on a GPU."""
+        return bool(self.device.type == "cuda")
+
+    @property
+    def is_xla(self: Any) -> bool:
+        """Whether the entries are on JAX's CPU device."""
+        return bool(self.device.type == "xla")
 
     @property
     def T(self: Any) -> Tensor:
@@ -88,7 +105,7 @@ def describe(tensor: Any) -> str:
     array = tensor.value.array
     if isinstance(array, Symbol):
         return f"tensor(traced, {array!r})"
-    suffixes = []
+    suffixes = [] if tensor.is_cpu else [f"device='{tensor.device}'"]
     usual = (
         (dtypes.get_default_dtype(),) if not array.size else (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
     )
@@ -99,4 +116,4 @@ def describe(tensor: Any) -> str:
         suffixes.append(f"grad_fn=<{record.operation.name}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    return printing.format_tensor(array, suffixes)
+    return printing.format_tensor(on_host(array), suffixes)

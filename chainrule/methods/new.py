@@ -1,4 +1,4 @@
-"""New tensors in the data type of one that is there."""
+"""New tensors in the data type, and on the device, of one that is there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class NewTensors:
 
     def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """Zeros of the given shape in this tensor's data type."""
-        return zeros(*size, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad)
+        dtype, device = self.dtype if dtype is None else dtype, self.device if device is None else device
+        return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
 
     new_empty = new_zeros
 
@@ -31,12 +32,12 @@ class NewTensors:
         self: Any, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> Tensor:
         """The same number everywhere, of the given shape in this tensor's data type."""
-        dtype = self.dtype if dtype is None else dtype
+        dtype, device = self.dtype if dtype is None else dtype, self.device if device is None else device
         return full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
     def new_tensor(self: Any, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """A tensor of the data in this tensor's data type."""
-        dtype = self.dtype if dtype is None else dtype
+        dtype, device = self.dtype if dtype is None else dtype, self.device if device is None else device
         return tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
     def new(self: Any, *data: Any) -> Tensor:
@@ -46,4 +47,4 @@ class NewTensors:
         >>> chainrule.ones(1).new(2, 1).shape, chainrule.ones(1).new([2])
         (Size([2, 1]), tensor([2.]))
         """
-        return from_sizes_or_data(data, self.dtype)
+        return from_sizes_or_data(data, self.dtype).to(self.device)

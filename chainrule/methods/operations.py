@@ -32,6 +32,7 @@ from chainrule.functions.creation import full_like
 from chainrule.functions.promotion import cast
 from chainrule.functions.words import teach
 from chainrule.methods.in_place import in_place
+from chainrule.primitives.placed import place_of
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -63,7 +64,8 @@ def _copy(self: Any, src: Any) -> Any:
         return _fill(self, src)
     if not isinstance(src, TensorCell):
         raise DTypeError(f"copy_ takes a tensor or a number, got {type(src).__name__}.")
-    new = shape.expand(cast(src, self.value.array.dtype), tuple(self.shape))  # type: ignore[arg-type]
+    here = cast(src, self.value.array.dtype).moved_to(place_of(self.value.array))  # type: ignore[arg-type]
+    new = shape.expand(here, tuple(self.shape))
     return logic.where(_everywhere(self), new, self) if self.requires_grad else shape.clone(new)
 
 

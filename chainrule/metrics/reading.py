@@ -29,7 +29,7 @@ class ClassScores(NamedTuple):
 
 def array_of(x: Any, what: str) -> Array:
     """The numbers of a tensor, or of anything that NumPy makes an array of; halves as float32."""
-    array = x.array if isinstance(x, Tensor) else np.asarray(x)
+    array = x.read() if isinstance(x, Tensor) else np.asarray(x)
     floating = x.dtype.is_floating_point if isinstance(x, Tensor) else array.dtype.kind == "f"
     if floating and array.dtype.itemsize < 4:
         return array.astype(np.float32)

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from chainrule.changes import fields_of, note_change
 from chainrule.errors import ChainruleError, DTypeError
-from chainrule.functions.creation import zeros
+from chainrule.functions.creation import zeros_like
+from chainrule.methods.conversions import wishes
 from chainrule.primitives.value import Value
 from chainrule.tensor import Parameter, Tensor
 
@@ -55,19 +56,21 @@ class ChangingMethods:
             clear_gradient(parameter, set_to_none)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert floating-point parameters, their gradients and buffers to a data type, in place.
+        """Take parameters, their gradients and buffers to a device or a data type (or both), in place.
 
-        Integers stay what they are. Raises DTypeError for a type that is no floating point, and DeviceError for any
-        device but "cpu".
+        Integers keep their type. The parameters stay the same objects, so an optimiser that has them follows. Raises
+        DTypeError for a type that is no floating point, and DeviceError for a device that is not there.
 
         >>> import chainrule
         >>> chainrule.nn.Linear(2, 1).to(chainrule.float64).weight.dtype
         chainrule.float64
         """
-        wanted = zeros(0).to(*args, **kwargs).dtype
-        if not wanted.is_floating_point:
-            raise DTypeError(f"parameters are floating-point numbers; a module cannot be converted to {wanted}.")
-        return self._apply(lambda x: x.to(*args, **kwargs) if x.dtype.is_floating_point else x)
+        wanted = wishes(*args, **kwargs)
+        if wanted.dtype is not None and not wanted.dtype.is_floating_point:
+            raise DTypeError(f"parameters are floating-point numbers; a module cannot be converted to {wanted.dtype}.")
+        return self._apply(
+            lambda x: x.to(dtype=wanted.dtype if x.dtype.is_floating_point else None, device=wanted.device)
+        )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Put what `fn` makes of each parameter, gradient and buffer in its place, parts first.
@@ -106,15 +109,15 @@ class ChangingMethods:
         return self.to(dst_type)
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """The module itself: its tensors are on the CPU already. Raises DeviceError for another one."""
+        """The module on a device, as `to`: its entries are kept there."""
         return self.to(device)
 
     def cpu(self) -> Self:
-        """The module itself: everything is on the CPU."""
-        return self
+        """To the CPU."""
+        return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Self:
-        """Raises DeviceError: there is no other device than the CPU."""
+        """To a GPU. Raises DeviceError where there is none."""
         return self.to("cuda" if device is None else device)
 
     def share_memory(self) -> Self:
@@ -127,7 +130,7 @@ class ChangingMethods:
 
 def clear_gradient(parameter: Tensor, set_to_none: bool) -> None:
     """Forget a gradient, or fill it with zeros."""
-    nothing = zeros(tuple(parameter.shape), dtype=parameter.dtype) if not set_to_none else None
+    nothing = zeros_like(parameter) if not set_to_none else None
     if nothing is None:
         parameter.grad = None
     elif parameter._leaf is not None and parameter._leaf.spent:

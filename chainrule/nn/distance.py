@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
 from chainrule.functions.linalg import vector_norm
@@ -54,7 +55,7 @@ def pdist(input: Tensor, p: float = 2) -> Tensor:
         raise ShapeError(f"pdist takes rows (N, D), got {tuple(x.shape)}.")
     if not p >= 0:
         raise ValueError(f"pdist: p is not negative, got {p}.")
-    first, second = (tensor(places) for places in np.triu_indices(x.shape[0], 1))  # by the size alone
+    first, second = (tensor(places, device=CPU) for places in np.triu_indices(x.shape[0], 1))  # by the size alone
     return distances(x.index_select(0, first) - x.index_select(0, second), p)
 
 

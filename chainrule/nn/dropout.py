@@ -39,7 +39,7 @@ def _check(input: Any, p: float, operation: str) -> Tensor:
 
 def _inverted(x: Tensor, p: float, shape: tuple[int, ...], inplace: bool) -> Tensor:
     """Entries dropped by a mask of a shape that broadcasts against x, the others divided by 1 − p."""
-    factors = (rand(shape) >= p).to(x.dtype) / (1 - p) if p < 1 else zeros_like(x)
+    factors = (rand(shape, device=x.device) >= p).to(x.dtype) / (1 - p) if p < 1 else zeros_like(x)
     return x.mul_(factors) if inplace else x * factors
 
 
@@ -70,7 +70,7 @@ def classic_dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Ten
     tensor([0.7500, 0.7500])
     """
     x = _check(input, p, "classic_dropout")
-    return x * ((rand(tuple(x.shape)) >= p).to(x.dtype) if training else 1 - p)
+    return x * ((rand(tuple(x.shape), device=x.device) >= p).to(x.dtype) if training else 1 - p)
 
 
 # -------------------------------------------------------------------------------------------- whole channels
@@ -140,7 +140,7 @@ def _alpha(x: Tensor, p: float, shape: tuple[int, ...], inplace: bool) -> Tensor
     if p == 1:
         return x.zero_() if inplace else x * 0
     scale = 1 / math.sqrt((1 - p) * (1 + p * SELU_LIMIT**2))
-    y = where(rand(shape) >= p, x, x.new_full((), SELU_LIMIT)) * scale - scale * p * SELU_LIMIT
+    y = where(rand(shape, device=x.device) >= p, x, x.new_full((), SELU_LIMIT)) * scale - scale * p * SELU_LIMIT
     return x.copy_(y) if inplace else y
 
 

@@ -92,11 +92,13 @@ def _look_up(weight: Tensor, words: Tensor, padding: int | None, by_frequency: b
 def _(g: Tensor, weight: Tensor, words: Tensor, padding: int | None, by_frequency: bool) -> tuple[Tensor, None]:
     flat, rows = words.reshape(-1), g.reshape(-1, weight.shape[1])
     if by_frequency:
-        counts = zeros(weight.shape[0], dtype=g.dtype).index_add(0, flat, ones(flat.shape[0], dtype=g.dtype))
+        counts = zeros(weight.shape[0], dtype=g.dtype, device=g.device).index_add(
+            0, flat, ones(flat.shape[0], dtype=g.dtype, device=g.device)
+        )
         rows = rows / counts.index_select(0, flat).unsqueeze(1)
     if padding is not None:
         rows = where((flat != padding).unsqueeze(1), rows, rows.new_zeros(()))
-    return zeros(tuple(weight.shape), dtype=g.dtype).index_add(0, flat, rows), None
+    return g.new_zeros(tuple(weight.shape)).index_add(0, flat, rows), None
 
 
 @no_grad()
@@ -168,7 +170,7 @@ def _bags(x: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple
         if offsets is not None:
             raise ShapeError("embedding_bag: with an input (bags, words) there are no offsets.")
         bags, each = x.shape
-        return x.reshape(-1), arange(bags).unsqueeze(1).expand(bags, each).reshape(-1), bags
+        return x.reshape(-1), arange(bags, device=x.device).unsqueeze(1).expand(bags, each).reshape(-1), bags
     if x.ndim != 1 or offsets is None or offsets.ndim != 1:
         raise ShapeError(f"embedding_bag takes (bags, words), or (words,) with offsets (bags,); got {tuple(x.shape)}.")
     starts = offsets[:-1] if include_last_offset else offsets
@@ -187,7 +189,7 @@ def _offsets_rise(offsets: Any, words: int) -> None:
 def _do_not_rise(offsets: Tensor, words: int) -> Tensor:
     """Each offset against the next, the first against 0 and the last against the number of words."""
     bounds = cat([offsets.new_zeros(1), offsets, offsets.new_full((1,), words)])
-    first = arange(offsets.shape[0] + 1) == 0
+    first = arange(offsets.shape[0] + 1, device=offsets.device) == 0
     return (bounds[1:] < bounds[:-1]) | (first & (bounds[1:] != 0))
 
 
@@ -203,7 +205,7 @@ def _largest(vectors: Tensor, counts: Tensor, bag: Tensor, bags: int, longest: i
         longest = int(sizes.max()) if bags and bag.shape[0] else 0
     if not longest:
         return vectors.new_zeros((bags, vectors.shape[1]))
-    place = arange(bag.shape[0]) - (sizes.cumsum(0) - sizes).index_select(0, bag)
+    place = arange(bag.shape[0], device=bag.device) - (sizes.cumsum(0) - sizes).index_select(0, bag)
     none = -float("inf")
     kept = where((counts > 0).unsqueeze(1), vectors, vectors.new_full((), none))
     filled = vectors.new_full((bags, longest, vectors.shape[1]), none).index_put((bag, place), kept)

@@ -265,7 +265,7 @@ def trunc_normal_(
     if not a <= b or not std > 0:
         raise ValueError(f"trunc_normal_ needs a ≤ b and std > 0, got a = {a}, b = {b}, std = {std}.")
     exact = "float64" if tensor.dtype.itemsize == 8 else "float32"
-    draws = truncated_normal(tuple(tensor.shape), (a - mean) / std, (b - mean) / std, exact, generator)
+    draws = truncated_normal(tuple(tensor.shape), (a - mean) / std, (b - mean) / std, exact, generator, tensor.device)
     return tensor.copy_((draws * std + mean).clamp(a, b))
 
 
@@ -287,7 +287,9 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
         raise ValueError(f"the sparsity is a share in [0, 1], got {sparsity}.")
     zeros = math.ceil(sparsity * tensor.shape[0])
     tensor.normal_(0.0, std, generator=generator)
-    order = rand(tuple(tensor.shape), generator=generator).argsort(0)  # each column a random permutation of the rows
+    order = rand(tuple(tensor.shape), device=tensor.device, generator=generator).argsort(
+        0
+    )  # each column a random permutation of the rows
     return tensor.masked_fill_(order < zeros, 0.0)
 
 
@@ -313,7 +315,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     exact = "float64" if tensor.dtype.itemsize == 8 else "float32"
-    tall = randn(max(rows, columns), min(rows, columns), dtype=exact, generator=generator)
+    tall = randn(max(rows, columns), min(rows, columns), dtype=exact, device=tensor.device, generator=generator)
     Q, R = qr(tall)
     Q = Q * R.diagonal().sign()
     return tensor.copy_((Q if rows >= columns else Q.T).reshape(tensor.shape) * gain)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.devices import CPU
 from chainrule.errors import CheckpointError
 from chainrule.functions.creation import tensor
 from chainrule.nn.uninitialized import is_uninitialized
@@ -234,7 +235,7 @@ def _as_tensor(name: str, thing: Any) -> Tensor:
     if isinstance(thing, Tensor):
         return thing
     try:
-        return tensor(np.asarray(thing))
+        return tensor(np.asarray(thing), device=CPU)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"the weights have no array under {name}, but {_kind(thing)}: {error}") from None
 

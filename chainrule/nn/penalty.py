@@ -104,7 +104,7 @@ def orthogonality_penalty(parameters: Parameters, strength: float = 1.0) -> Tens
     def distance(p: Tensor) -> Tensor:
         W = _matrix(p, "orthogonality_penalty")
         gram = W @ W.T if W.shape[0] <= W.shape[1] else W.T @ W
-        return (gram - eye(gram.shape[0], dtype=gram.dtype)).square().sum()
+        return (gram - eye(gram.shape[0], dtype=gram.dtype, device=gram.device)).square().sum()
 
     return _sum(parameters, distance) * strength
 

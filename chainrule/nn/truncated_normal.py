@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from chainrule.functions.arithmetic import minimum
 from chainrule.functions.logic import where
@@ -24,7 +25,12 @@ DEEP, DEEPEST = -4.0, -37.5
 
 
 def truncated_normal(
-    shape: tuple[int, ...], low: float, high: float, dtype: str, generator: Generator | None = None
+    shape: tuple[int, ...],
+    low: float,
+    high: float,
+    dtype: str,
+    generator: Generator | None = None,
+    device: Any = None,
 ) -> Tensor:
     """Standard normal numbers given that they lie in [low, high]: x = Φ⁻¹(Φ(low) + u·(Φ(high) − Φ(low))), u uniform.
 
@@ -36,15 +42,15 @@ def truncated_normal(
     True
     """
     if low <= -NEVER and high >= NEVER:
-        return randn(shape, dtype=dtype, generator=generator)
+        return randn(shape, dtype=dtype, device=device, generator=generator)
     if low > 0:
-        return -truncated_normal(shape, -high, -low, dtype, generator)
+        return -truncated_normal(shape, -high, -low, dtype, generator, device)
     if high < DEEPEST:
-        return _exponential_tail(shape, low, high, dtype, generator)
+        return _exponential_tail(shape, low, high, dtype, generator, device)
     if high < DEEP:
         dtype = "float64"
     first, last = _below(low), _below(high)
-    u = rand(shape, dtype=dtype, generator=generator)
+    u = rand(shape, dtype=dtype, device=device, generator=generator)
     return normal_quantile(u * (last - first) + first).clamp(low, high)
 
 
@@ -54,10 +60,10 @@ def _below(x: float) -> float:
 
 
 def _exponential_tail(
-    shape: tuple[int, ...], low: float, high: float, dtype: str, generator: Generator | None
+    shape: tuple[int, ...], low: float, high: float, dtype: str, generator: Generator | None, device: Any
 ) -> Tensor:
     """Deep in the tail the density falls from `high` like exp(−|high|·distance): its error there is below 1/high²."""
-    u = rand(shape, dtype=dtype, generator=generator)
+    u = rand(shape, dtype=dtype, device=device, generator=generator)
     share = -math.expm1(high * (high - low))  # of the exponential distribution, how much lies above `low`
     return ((-u * share).log1p() / -high + high).clamp(low, high)
 

@@ -121,8 +121,8 @@ class Adafactor(Optimizer):
         *stack, rows, columns = parameter.shape
         return {
             "step": clock_number(0.0),
-            "row_var": zeros(*stack, rows, 1, dtype=parameter.dtype),
-            "col_var": zeros(*stack, 1, columns, dtype=parameter.dtype),
+            "row_var": zeros(*stack, rows, 1, dtype=parameter.dtype, device=parameter.device),
+            "col_var": zeros(*stack, 1, columns, dtype=parameter.dtype, device=parameter.device),
         }
 
     def update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

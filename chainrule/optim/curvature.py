@@ -48,7 +48,7 @@ def gradient_and_hessian(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Te
         return gradient, gradient.new_zeros(size, size)
     rows = [
         _joined(grad(gradient, parameters, unit, retain_graph=True, allow_unused=True), parameters)
-        for unit in eye(size, dtype=gradient.dtype)
+        for unit in eye(size, dtype=gradient.dtype, device=gradient.device)
     ]
     hessian = stack(rows)
     return gradient.detach(), (hessian + hessian.T) / 2
@@ -91,7 +91,7 @@ def extreme_eigenvalues(
     """
     points = (x,) if isinstance(x, Tensor) else tuple(x)
     sizes = [p.numel() for p in points]
-    first = randn(sum(sizes), dtype=points[0].dtype, generator=generator)
+    first = randn(sum(sizes), dtype=points[0].dtype, device=points[0].device, generator=generator)
     basis, images = [first / first.norm()], []
     negligible = FloatLimits(first.dtype).eps * sum(sizes)
     for _ in range(min(iterations, sum(sizes))):

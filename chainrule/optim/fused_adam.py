@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.primitives.placed import place_of
 from chainrule.primitives.value import Array
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
@@ -33,6 +34,8 @@ class AdamNumbers(NamedTuple):
 def may_fuse(tensors: tuple[Tensor | None, ...]) -> bool:
     """Whether tensors may be updated so: large, alike, in order, and nobody looks at the single operations."""
     first: Any = tensors[0].value.array  # type: ignore[union-attr]
+    if place_of(first) is not None:
+        return False
     if first.size <= PIECE or first.dtype.char not in "fd":
         return False
     state = current_state()

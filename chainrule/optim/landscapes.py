@@ -63,7 +63,7 @@ def quadratic(curvatures: Sequence[float], name: str = "quadratic", start: Point
     d = len(values)
 
     def function(x: Tensor) -> Tensor:
-        return (x * x * tensor(values, dtype=x.dtype)).sum(-1) * 0.5
+        return (x * x * tensor(values, dtype=x.dtype, device=x.device)).sum(-1) * 0.5
 
     return Landscape(
         name=name,

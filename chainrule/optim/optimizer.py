@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.autodiff.mode import enable_grad, set_grad_enabled
 from chainrule.cell import Handle, TensorCell
 from chainrule.changes import Group, State, Tells, WatchedDict, WatchedList, fields_of, note_change
+from chainrule.devices import CPU
 from chainrule.errors import GradientError
 from chainrule.functions.creation import tensor
 from chainrule.nn.changing import clear_gradient
@@ -334,7 +335,7 @@ def _own_copy(entry: Any) -> Any:
     """A tensor, ours or another library's, as a cell of its own; anything else as it is."""
     if isinstance(entry, Tensor):
         return entry.detach_copy()
-    return tensor(np.asarray(entry)) if hasattr(entry, "__array__") else entry
+    return tensor(np.asarray(entry), device=CPU) if hasattr(entry, "__array__") else entry
 
 
 def _own_entry(name: str, entry: Any, parameter: Tensor) -> Any:
@@ -348,7 +349,7 @@ def _own_entry(name: str, entry: Any, parameter: Tensor) -> Any:
             number.set_value(shared_number(float(own), own.dtype))
         return number
     if isinstance(own, Tensor) and name not in TIMES and own.dtype.is_floating_point:
-        return own.to(parameter.dtype)
+        return own.to(dtype=parameter.dtype, device=parameter.device)
     return own
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.primitives.constants import constant
+from chainrule.primitives.placed import place_of
 from chainrule.primitives.primitive import Primitive, Rule, read_rule, unpack
 from chainrule.primitives.value import Array, Form
 
@@ -324,4 +325,5 @@ def _weights(
 
 def _after(q: Tensor, k: Tensor) -> Tensor:
     """Where a key comes after the query: (L, S), booleans."""
-    return constant(np.arange(k.shape[-2])) > constant(np.arange(q.shape[-2])).unsqueeze(-1)
+    keys, queries = (constant(np.arange(x.shape[-2])).moved_to(place_of(x.value.array)) for x in (k, q))
+    return keys > queries.unsqueeze(-1)

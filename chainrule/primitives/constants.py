@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.primitives.placed import place_of
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Value
 from chainrule.state import current_state
@@ -29,6 +30,10 @@ def constant(array: Array) -> Tensor:
     return tensor
 
 
-def identity(n: int, dtype: Any = bool) -> Tensor:
-    """The identity matrix, in one of NumPy's types or ours; without one, booleans that are true on the diagonal."""
-    return constant(np.eye(n, dtype=getattr(dtype, "numpy", dtype)))
+def identity(n: int, like: Tensor, dtype: Any = bool) -> Tensor:
+    """The identity matrix, in one of NumPy's types or ours; without one, booleans that are true on the diagonal.
+
+    like: a tensor; it is made where that is.
+    """
+    made = constant(np.eye(n, dtype=getattr(dtype, "numpy", dtype)))
+    return made.moved_to(place_of(like.value.array))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ShapeError, TraceError
+from chainrule.primitives.placed import is_number, place_of
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.time_sum import TimeSums
 from chainrule.primitives.trace import Trace, tracing
@@ -72,6 +73,11 @@ class Scan(Primitive):
         finals = [(x.shape, x.dtype) for x in body.outputs[:carries]]
         stacked = [((length, *x.shape), x.dtype) for x in body.outputs[carries:]]
         return [*finals, *stacked]
+
+    @classmethod
+    def first_guest(cls, count: int, parameters: dict[str, Any]) -> int:
+        """The constants: what the body does with them on a device it has moved there itself."""
+        return int(parameters["carries"] + parameters["sequences"])
 
     @staticmethod
     def operations(arrays: Sequence[Any], parameters: dict[str, Any], forms: Any) -> int:
@@ -195,9 +201,9 @@ def loop(
     differentiate = current_state().gradients
     trace = Trace()
     with tracing(trace):
-        carry_in = [trace.new_input(c.shape, c.value.array.dtype, _inexact(c.value)) for c in carry]
-        rows_in = [trace.new_input(x.shape[1:], x.value.array.dtype, x.requires_grad) for x in rows]
-        given_in = [trace.new_input(c.shape, c.value.array.dtype, c.requires_grad) for c in constants]
+        carry_in = [_input_for(trace, c, c.shape, _inexact(c.value)) for c in carry]
+        rows_in = [_input_for(trace, x, x.shape[1:], x.requires_grad) for x in rows]
+        given_in = [_input_for(trace, c, c.shape, c.requires_grad) for c in constants]
         tensors = [[Primitive.make_tensor(v) for v in group] for group in (carry_in, rows_in, given_in)]
         new_carry, ys = _run_once(trace, step, tensors)
         _check_carry(carry, new_carry)
@@ -271,6 +277,14 @@ def _run_once(trace: Trace, step: Step, tensors: list[list[Tensor]]) -> tuple[li
     return new_carry, ys
 
 
+def _input_for(trace: Trace, tensor: Tensor, shape: Any, differentiable: bool) -> Value:
+    """An input of the body, where the tensor is that it comes from."""
+    array = tensor.value.array
+    value = trace.new_input(tuple(shape), array.dtype, differentiable, place_of(array))
+    value.array.number = value.array.place is None and is_number(array)
+    return value
+
+
 def _inexact(value: Value) -> bool:
     return value.array.dtype.kind not in "iub"
 
@@ -287,7 +301,7 @@ def _check_carry(carry: list[Tensor], new: list[Tensor]) -> None:
 def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], varying: int, length: int) -> Backward:
     """Note the backward pass of the body after its forward pass, and see what it uses of it."""
     first, known = len(trace.equations), set(trace.captures)
-    upstream = [trace.new_input(v.array.shape, v.array.dtype, False) for v in results]
+    upstream = [trace.new_input(v.array.shape, v.array.dtype, False, place_of(v.array)) for v in results]
     roots = [
         (value.source, Primitive.make_tensor(g))
         for value, g in zip(results, upstream, strict=True)

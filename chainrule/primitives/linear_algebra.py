@@ -107,7 +107,7 @@ class Det(Primitive):
         # det A = ±s₁⋯sₙ; the cofactors are ±U·diag(product of the other s)·Vᵀ.
         u, s, vh = SVD.apply(a)
         n = s.shape[-1]
-        others = s.unsqueeze(-2).expand(*s.shape[:-1], n, n).masked_fill(identity(n), 1).prod(-1)
+        others = s.unsqueeze(-2).expand(*s.shape[:-1], n, n).masked_fill(identity(n, s), 1).prod(-1)
         sign = (Det.apply(u.detach()) * Det.apply(vh.detach())).round()
         return (g * sign).unsqueeze(-1).unsqueeze(-1) * ((u * others.unsqueeze(-2)) @ vh)
 
@@ -130,7 +130,7 @@ class SlogDet(Primitive):
 
     @staticmethod
     def grad_a(g_logabsdet: Tensor, a: Tensor) -> Tensor:
-        units = identity(a.shape[-1], a.dtype).expand(a.shape)
+        units = identity(a.shape[-1], a, a.dtype).expand(a.shape)
         return g_logabsdet.unsqueeze(-1).unsqueeze(-1) * Solve.apply(a.mT, units)
 
 
@@ -255,12 +255,12 @@ class SVD(Primitive):
 
 def _diagonal(vector: Tensor) -> Tensor:
     """Each vector as the diagonal of a matrix."""
-    return vector.unsqueeze(-1) * identity(vector.shape[-1], vector.dtype)
+    return vector.unsqueeze(-1) * identity(vector.shape[-1], vector, vector.dtype)
 
 
 def _over_differences(matrix: Tensor, x: Tensor) -> Tensor:
     """F with F[i, j] = matrix[i, j]/(x[j] − x[i]) and 0 on the diagonal."""
-    return _quotient(matrix * (1 - identity(x.shape[-1], x.dtype)), x.unsqueeze(-2) - x.unsqueeze(-1))
+    return _quotient(matrix * (1 - identity(x.shape[-1], x, x.dtype)), x.unsqueeze(-2) - x.unsqueeze(-1))
 
 
 def _quotient(x: Tensor, y: Tensor) -> Tensor:

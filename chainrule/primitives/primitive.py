@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.primitives import placed
 from chainrule.primitives.trace import settled
 from chainrule.primitives.value import Array, DataType, Form, Symbol, Value
 from chainrule.state import current_state
@@ -117,13 +118,20 @@ class Primitive:
         else:
             values = state.trace.lift_tensors(inputs)
         arrays = [value.array for value in values]
+        place = None
+        if placed.in_use:
+            place, moved = placed.together(cls, inputs, arrays, parameters)
+            if moved is not None:
+                return cls.apply(*moved, **parameters)
         forms = cls.shape(*arrays, **parameters)
         several = type(forms) is list
         if state.trace is not None:
             result = state.trace.note(cls, values, parameters, forms)
         else:
             try:
-                if cls.operations is None or cls.operations(arrays, parameters, forms) < MANY:
+                if place is not None:
+                    result = place.compute(cls, arrays, parameters, forms)
+                elif cls.operations is None or cls.operations(arrays, parameters, forms) < MANY:
                     result = cls.compute(arrays, parameters, forms)
                 else:
                     result = Primitive.as_program(cls, arrays, parameters, forms)
@@ -155,6 +163,11 @@ class Primitive:
             for made in parts:
                 state.trace.note_made(made)
         return parts
+
+    @classmethod
+    def first_guest(cls, count: int, parameters: dict[str, Any]) -> int:
+        """From which of so many operands on they may come from the CPU to a device: places that are read or written."""
+        return len(cls.arguments) if cls.variadic == "places" else count
 
     @classmethod
     def compute(cls, arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> Any:
@@ -249,7 +262,7 @@ class Primitive:
                 known["position"] = position - len(cls.arguments)
             settings = {name: record.parameters[name] for name in rule.settings}
             gradients.append(rule.function(*[known[name] for name in rule.names], **settings))
-        return gradients
+        return placed.like_upstream(upstream, gradients) if placed.in_use else gradients
 
 
 def _as_announced(result: Any, dtype: DataType) -> Array:
@@ -288,6 +301,8 @@ def unpack(record: Record, upstream: list[Tensor | None], outputs: tuple[str, ..
         known = {}
         for name, gradient, form in zip(outputs, upstream, record.forms, strict=False):
             known["g_" + name] = zeros_of(form) if gradient is None else gradient
+        if placed.in_use:
+            known = dict(zip(known, placed.like_upstream(upstream, list(known.values())), strict=True))
     for name, kept in (record.saved or {}).items():
         if isinstance(kept, Value):
             known[name] = make(kept)

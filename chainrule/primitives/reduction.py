@@ -119,7 +119,7 @@ class Product(Primitive):
         others = [axis for axis in range(x.ndim) if axis not in axes]
         n = math.prod(x.shape[axis] for axis in axes)
         rows = x.permute(*others, *axes).reshape(*[x.shape[axis] for axis in others], n)
-        products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(identity(n), 1).prod(-1)
+        products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(identity(n, rows), 1).prod(-1)
         arranged = products.reshape([x.shape[axis] for axis in (*others, *axes)])
         back = np.argsort([*others, *axes]).tolist()
         return spread(g, x.shape, axes) * arranged.permute(back)

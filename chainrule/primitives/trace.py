@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
+from chainrule.primitives import placed
+from chainrule.primitives.placed import is_number, place_of
 from chainrule.primitives.refusal import refusal
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Equation
@@ -48,9 +50,10 @@ class Trace:
         self._own: dict[Symbol, Value | None] = {}
         self._writes: dict[int, tuple[weakref.ref[TensorCell], Value]] = {}
 
-    def new_input(self, shape: tuple[int, ...], dtype: Any, differentiable: bool) -> Value:
+    def new_input(self, shape: tuple[int, ...], dtype: Any, differentiable: bool, place: Any = None) -> Value:
         """A symbol that stands for an input; with a leaf where its gradient will be asked for."""
         symbol = Symbol(shape, dtype)
+        symbol.place = place
         value = self._own[symbol] = Value(symbol, (Leaf(), 0) if differentiable else None)
         return value
 
@@ -153,11 +156,12 @@ class Trace:
                 if value.source is not None or self._own[array] is None:
                     self._own[array] = value
                 return value
-        elif array.size == 1 and value.source is None:
+        elif array.size == 1 and value.source is None and place_of(array) is None:
             return value
         known = self.captures.get(id(value))
         if known is None:
-            inside = self.new_input(array.shape, array.dtype, value.source is not None)
+            inside = self.new_input(array.shape, array.dtype, value.source is not None, place_of(array))
+            inside.array.number = inside.array.place is None and is_number(array)
             known = self.captures[id(value)] = (value, inside)
         return known[1]
 
@@ -190,6 +194,13 @@ class Trace:
         outputs = [Symbol(*form) for form in (forms if several else [forms])]
         self._own.update(dict.fromkeys(outputs))
         inputs = tuple(value.array for value in values)
+        if placed.in_use:
+            place, numbers = (
+                next((x.place for x in inputs if place_of(x) is not None), None),
+                all(map(is_number, inputs)),
+            )
+            for symbol in outputs:
+                symbol.place, symbol.number = place, place is None and numbers
         state = current_state()
         equation = Equation(
             primitive, inputs, parameters, tuple(outputs), forms, state.path, state.module, state.block, users_line()

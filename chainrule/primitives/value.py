@@ -17,13 +17,20 @@ Form = tuple[Shape, DataType]
 
 
 class Symbol:
-    """Stands for an array while a computation is only noted: it has a shape and a data type and no entries."""
+    """Stands for an array while a computation is only noted: it has a shape and a data type and no entries.
 
-    __slots__ = ("dtype", "shape")
+    Attributes:
+        place: where the array is (`placed.py`), None for the CPU.
+        number: whether it is a single number of the CPU, maybe spread over a shape.
+    """
+
+    __slots__ = ("dtype", "number", "place", "shape")
 
     def __init__(self, shape: Shape, dtype: DataType) -> None:
         self.shape = shape
         self.dtype = dtype
+        self.place: Any = None
+        self.number = False
 
     @property
     def ndim(self) -> int:

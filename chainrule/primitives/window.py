@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.primitives.constants import constant
 from chainrule.primitives.contraction import offsets, window_count
 from chainrule.primitives.indexing import add_along
 from chainrule.primitives.primitive import Primitive
@@ -184,6 +183,6 @@ class MaxPool(Primitive):
 
     @staticmethod
     def grad_x(g_values: Tensor, x_shape: Shape, indices: Tensor) -> Tensor:
-        flat = constant(np.zeros((*x_shape[:2], math.prod(x_shape[2:])), g_values.dtype.numpy))
+        flat = g_values.new_zeros((*x_shape[:2], math.prod(x_shape[2:])))
         places = indices.reshape(*x_shape[:2], math.prod(indices.shape[2:]))
         return add_along(flat, 2, places, g_values.reshape(places.shape)).reshape(x_shape)

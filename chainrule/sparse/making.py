@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.devices import need_cpu
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
-from chainrule.functions.creation import as_tensor, empty, make, need_cpu, tensor
+from chainrule.functions.creation import as_tensor, empty, make, tensor
 from chainrule.functions.pieces import stack
 from chainrule.functions.promotion import is_tensor
 from chainrule.layouts import layout, read_layout, sparse_coo, sparse_csr, strided

@@ -62,7 +62,7 @@ def classify(model: Module, batches: Iterable[Any], names: Sequence[str], exampl
                 metric.update(output, targets)
             scores.append(output.log_softmax(1).numpy())
             labels.append(targets.numpy())
-            contents.append(np.asarray(inputs.array))
+            contents.append(np.asarray(inputs.read()))
     said, truth, samples = np.concatenate(scores), np.concatenate(labels), np.concatenate(contents)
     order = np.argsort(-said[np.arange(len(truth)), truth], kind="stable")
 

@@ -89,7 +89,7 @@ def rrelu(
         raise ValueError(f"rrelu draws slopes from [lower, upper), got {lower} and {upper}.")
     if not training:
         return placed(x, _leaky(x, (lower + upper) / 2), inplace)
-    slopes = rand(tuple(x.shape)).to(x.dtype) * (upper - lower) + lower
+    slopes = rand(tuple(x.shape), device=x.device).to(x.dtype) * (upper - lower) + lower
     return placed(x, where(x > 0, x, x * slopes), inplace)
 
 

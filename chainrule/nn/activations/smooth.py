@@ -254,7 +254,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     tensor([1., 1., 1.])
     """
     x = need_tensor(logits, "gumbel_softmax")
-    uniform = rand(tuple(x.shape)).to(x.dtype).clamp(min=1e-7 if x.dtype.itemsize > 2 else 1e-4)
+    uniform = rand(tuple(x.shape), device=x.device).to(x.dtype).clamp(min=1e-7 if x.dtype.itemsize > 2 else 1e-4)
     soft = activation.softmax((x - (-uniform.log()).log()) / tau, dim)
     if not hard:
         return soft

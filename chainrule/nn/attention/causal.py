@@ -37,10 +37,12 @@ class KeyValueCache(NamedTuple):
     length: Tensor
 
     @classmethod
-    def empty(cls, batch: int, heads: int, capacity: int, width: int, dtype: Any = None) -> KeyValueCache:
+    def empty(
+        cls, batch: int, heads: int, capacity: int, width: int, dtype: Any = None, device: Any = None
+    ) -> KeyValueCache:
         """A cache that holds nothing."""
-        room = zeros(batch, heads, capacity, width, dtype=dtype)
-        return cls(room, room, tensor(0))
+        room = zeros(batch, heads, capacity, width, dtype=dtype, device=device)
+        return cls(room, room, tensor(0, device=device))
 
     def extended(self, keys: Tensor, values: Tensor) -> KeyValueCache:
         """The cache with keys and values (N, h, L, width) of L more tokens.
@@ -55,10 +57,10 @@ class KeyValueCache(NamedTuple):
             )
         check_range(_has_room, self.length, 0, capacity - new, new=new)
         if new == 1:  # a choice at each place, which a compiled step makes natively
-            here = (arange(capacity) == self.length).unsqueeze(1)
+            here = (arange(capacity, device=self.length.device) == self.length).unsqueeze(1)
             both = where(here, keys, self.keys), where(here, values, self.values)
         else:
-            places = self.length + arange(new)
+            places = self.length + arange(new, device=self.length.device)
             both = self.keys.index_copy(2, places, keys), self.values.index_copy(2, places, values)
         return KeyValueCache(*both, self.length + new)
 
@@ -68,8 +70,8 @@ class KeyValueCache(NamedTuple):
 
     def readable(self, queries: int) -> Tensor:
         """True where the last `queries` tokens may read: up to their own entry. (queries, capacity)."""
-        own = self.length - queries + arange(queries)
-        return arange(self.keys.shape[2]) <= own.unsqueeze(1)
+        own = self.length - queries + arange(queries, device=self.length.device)
+        return arange(self.keys.shape[2], device=own.device) <= own.unsqueeze(1)
 
 
 def _has_room(length: Any, low: int, high: int, new: int) -> None:

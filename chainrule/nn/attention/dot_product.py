@@ -86,7 +86,7 @@ def attend(
         given = () if bias is None else (expand_to(bias, shape),)
         return Attention.apply(q, k, v, *given, scale=factor, causal=causal)[0]
     if causal:
-        triangle = forbid(~causal_mask(*shape[-2:]), q.dtype)
+        triangle = forbid(~causal_mask(shape[-2], shape[-1], q.device), q.dtype)
         bias = triangle if bias is None else bias + triangle
     full_bias = None if bias is None else expand_to(bias, shape)
     return dropout(attention_weights(q, k, full_bias, factor), dropout_p) @ v
@@ -140,7 +140,7 @@ def forbid(forbidden: Tensor, dtype: Any) -> Tensor:
     >>> forbid(chainrule.tensor([False, True]), chainrule.float32)
     tensor([0., -inf])
     """
-    return zeros(*forbidden.shape, dtype=dtype).masked_fill(forbidden, -math.inf)
+    return zeros(*forbidden.shape, dtype=dtype, device=forbidden.device).masked_fill(forbidden, -math.inf)
 
 
 @block
@@ -173,7 +173,7 @@ def _(g: Tensor, query: Tensor, key: Tensor, bias: Tensor | None, scale: float, 
     return of_inputs if bias is None else (*of_inputs, to_scores)
 
 
-def causal_mask(queries: int, keys: int | None = None) -> Tensor:
+def causal_mask(queries: int, keys: int | None = None, device: Any = None) -> Tensor:
     """True where query i may read key j, that is j ≤ i: (queries, keys), for `scaled_dot_product_attention`.
 
     >>> causal_mask(3)
@@ -181,14 +181,14 @@ def causal_mask(queries: int, keys: int | None = None) -> Tensor:
             [ True,  True, False],
             [ True,  True,  True]])
     """
-    return tril(ones(queries, queries if keys is None else keys, dtype="bool"))
+    return tril(ones(queries, queries if keys is None else keys, dtype="bool", device=device))
 
 
-def square_subsequent_mask(size: int, dtype: Any = None) -> Tensor:
+def square_subsequent_mask(size: int, dtype: Any = None, device: Any = None) -> Tensor:
     """0 where query i may read key j, that is j ≤ i, and −∞ elsewhere: (size, size), for the transformers.
 
     >>> square_subsequent_mask(2)
     tensor([[0., -inf],
             [0., 0.]])
     """
-    return triu(full((size, size), -math.inf, dtype=dtype), 1)
+    return triu(full((size, size), -math.inf, dtype=dtype, device=device), 1)

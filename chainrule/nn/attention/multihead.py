@@ -80,7 +80,7 @@ def multi_head_attention_forward(
     q, k, v = (split_heads(x, num_heads) for x in (q, k, v))
     k, v = _static(static_k, k), _static(static_v, v)
     if add_zero_attn:
-        nothing = zeros(*k.shape[:2], 1, k.shape[-1], dtype=k.dtype)
+        nothing = zeros(*k.shape[:2], 1, k.shape[-1], dtype=k.dtype, device=k.device)
         k, v = cat([k, nothing], 2), cat([v, nothing], 2)
     if is_causal and attn_mask is None:
         raise ShapeError("is_causal says what attn_mask is; give the mask too, for instance a causal one.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import make, zeros
 from chainrule.functions.promotion import need_tensor
@@ -60,8 +61,10 @@ def convolution_matrix(
     rows, columns, entries, shape = _places(tuple(weight.shape), settings[0], settings[1], around, settings[2], groups)
     if sparse:
         return _sparse(weight, rows, columns, entries, shape)
-    values = weight.reshape(-1).index_select(0, make(entries))
-    return zeros(*shape, dtype=weight.dtype).index_put((make(rows), make(columns)), values)
+    values = weight.reshape(-1).index_select(0, make(entries, device=CPU))
+    return zeros(*shape, dtype=weight.dtype, device=weight.device).index_put(
+        (make(rows, device=CPU), make(columns, device=CPU)), values
+    )
 
 
 def _places(

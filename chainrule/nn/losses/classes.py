@@ -277,7 +277,7 @@ def _mean_cross_entropy(input: Tensor, target: Tensor) -> Tensor:
 def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
     # What the whole derivation comes to: (softmax(x) − y) / N, where y is 1 at the label and 0 elsewhere.
     places = target.long().unsqueeze(1)
-    y = ones(tuple(places.shape), dtype=input.dtype)
+    y = ones(tuple(places.shape), dtype=input.dtype, device=input.device)
     return activation.softmax(input, 1).scatter_add(1, places, -y) * (g / max(target.numel(), 1)), None
 
 

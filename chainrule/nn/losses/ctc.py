@@ -15,7 +15,7 @@ from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.control import scan
-from chainrule.functions.creation import arange, tensor, zeros
+from chainrule.functions.creation import arange, tensor
 from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import cat, stack
@@ -64,11 +64,11 @@ def ctc_loss(
     x = x.unsqueeze(1) if alone else x
     x = x.float() if dtype.itemsize == 2 else x  # halves cannot hold the sums of many steps
     steps, batch, classes = x.shape
-    in_lengths, out_lengths = (_lengths(n, batch, "ctc_loss") for n in (input_lengths, target_lengths))
+    in_lengths, out_lengths = (_lengths(n, batch, "ctc_loss", x.device) for n in (input_lengths, target_lengths))
     check_numbers(_lengths_fit, in_lengths, out_lengths, wrong=_lengths_do_not_fit, steps=steps)
     if not 0 <= blank < classes:
         raise IndexRangeError(f"blank is one of the {classes} classes 0 … {classes - 1}, got {blank}.")
-    labels = _padded(need_tensor(targets, "ctc_loss").detach(), out_lengths, classes, blank)
+    labels = _padded(need_tensor(targets, "ctc_loss").detach().to(x.device), out_lengths, classes, blank)
     losses = -_log_likelihood(x, labels, in_lengths, out_lengths, blank)
     impossible = losses > -NEVER / 2
     bound = losses.new_full((), 0.0 if zero_infinity else float("inf"))
@@ -79,9 +79,10 @@ def ctc_loss(
     return reduce(losses.squeeze(0) if alone else losses, reduction).to(dtype)
 
 
-def _lengths(lengths: Any, batch: int, name: str) -> Tensor:
+def _lengths(lengths: Any, batch: int, name: str, device: Any) -> Tensor:
     """The lengths as a vector of integers."""
     found = lengths.detach() if isinstance(lengths, Tensor) else tensor(np.asarray(lengths, np.int64))
+    found = found.to(device)
     if found.numel() != batch:
         raise ShapeError(f"{name}: one length for each of {batch} sequences, got {found.numel()}.")
     return found.reshape(-1).long()
@@ -103,20 +104,20 @@ def _padded(targets: Tensor, lengths: Tensor, classes: int, blank: int) -> Tenso
         check_numbers(_all_are_there, lengths, wrong=_some_are_missing, count=targets.shape[0])
         longest = _longest(lengths, targets.shape[0])
         starts = (lengths.cumsum(0) - lengths).unsqueeze(1)
-        places = (starts + arange(longest)).clamp(0, max(targets.shape[0] - 1, 0))
+        places = (starts + arange(longest, device=starts.device)).clamp(0, max(targets.shape[0] - 1, 0))
         table = targets[places] if longest else targets.new_zeros((batch, 0))
     else:
         shape = tuple(targets.shape)
         check_numbers(_rows_suffice, lengths, wrong=_rows_are_short, shape=shape)
         longest = _longest(lengths, shape[1])
         table = targets[:, :longest]
-    inside = arange(longest) < lengths.unsqueeze(1)
+    inside = arange(longest, device=lengths.device) < lengths.unsqueeze(1)
     check_numbers(_are_labels, table, inside, wrong=_are_no_labels, classes=classes, blank=blank)
     return where(inside, table.long(), blank)
 
 
 def _longest(lengths: Tensor, most: int) -> int:
-    return most if current_state().trace is not None else int(lengths.array.max(initial=0))
+    return most if current_state().trace is not None else int(lengths.read().max(initial=0))
 
 
 def _all_are_there(lengths: Any, count: int) -> None:
@@ -158,14 +159,15 @@ def _log_likelihood(x: Tensor, labels: Tensor, in_lengths: Tensor, out_lengths: 
     batch, count = labels.shape
     blanks = labels * 0 + blank
     states = stack([blanks, labels], 2).flatten(1)  # blank, a, blank, b, …
-    states = cat([states, zeros(batch, 1, dtype="int64") + blank], 1)
+    states = cat([states, labels.new_full((batch, 1), blank)], 1)
     width = 2 * count + 1
+    place = arange(width, device=x.device)
     # A label may be reached without the blank before it, unless it repeats the label before that.
     before = pad(states, [2, 0])[:, :width]
-    may_skip = (states != blank) & (states != before) & (arange(width) >= 2)
-    start = where(arange(width) < 1, x.new_zeros(()), x.new_full((), NEVER)).expand(batch, width)
+    may_skip = (states != blank) & (states != before) & (place >= 2)
+    start = where(place < 1, x.new_zeros(()), x.new_full((), NEVER)).expand(batch, width)
     emitted = gather(x, 2, states.unsqueeze(0).expand(x.shape[0], batch, width))
-    time = arange(x.shape[0])
+    time = arange(x.shape[0], device=x.device)
     never = x.new_full((), NEVER)
 
     def step(alpha: Tensor, row: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
@@ -173,7 +175,7 @@ def _log_likelihood(x: Tensor, labels: Tensor, in_lengths: Tensor, out_lengths: 
         one = pad(alpha, [1, 0], value=NEVER)[:, :width]
         two = where(may_skip, pad(alpha, [2, 0], value=NEVER)[:, :width], never)
         # At the first step the states are entered: the blank and the first label.
-        reached = where(t == 0, where(arange(width) < 2, x.new_zeros(()), never), _log_sum(alpha, one, two))
+        reached = where(t == 0, where(place < 2, x.new_zeros(()), never), _log_sum(alpha, one, two))
         new = (reached + said).clamp(min=NEVER)
         return where((t < in_lengths).unsqueeze(1), new, alpha), None
 

@@ -83,7 +83,11 @@ def gaussian_nll_loss(
     if target.ndim == 0 or _repeats_to(target, input):
         target = target.expand(tuple(input.shape))
     same_shape(input, target)
-    variance = var if isinstance(var, Tensor) else tensor(float(var), dtype=input.dtype).expand(input.shape)
+    variance = (
+        var
+        if isinstance(var, Tensor)
+        else tensor(float(var), dtype=input.dtype, device=input.device).expand(input.shape)
+    )
     if variance.shape != input.shape:
         if tuple(variance.shape) == tuple(input.shape[:-1]):
             variance = variance.unsqueeze(-1)

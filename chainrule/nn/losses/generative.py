@@ -83,7 +83,7 @@ def gradient_penalty(
     True
     """
     same_shape(real, generated, "batch of real samples", "batch of generated ones")
-    share = rand(real.shape[0], *[1] * (real.ndim - 1)).to(real.dtype)
+    share = rand(real.shape[0], *[1] * (real.ndim - 1), device=real.device).to(real.dtype)
     between = (real.detach() * share + generated.detach() * (1 - share)).detach_copy().requires_grad_()
     (slope,) = grad(discriminator(between).sum(), [between], create_graph=True)
     slope = slope.float() if slope.dtype.itemsize == 2 else slope  # halves round 1e-12 to 0, where √ has no slope
@@ -141,7 +141,7 @@ class WeightedSum(Module):
         for name, part in parts.items():
             if name not in self._cells or self._cells[name].dtype is not part.dtype:
                 with outside_of_trace():
-                    self._cells[name] = zeros((), dtype=part.dtype)
+                    self._cells[name] = zeros((), dtype=part.dtype, device=part.device)
             self._cells[name].set_value(part.detach().value)
 
     def extra_repr(self) -> str:

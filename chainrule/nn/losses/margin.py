@@ -148,7 +148,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     check_range(_are_classes, labels, -1, classes - 1)
     counts = (labels < 0).long().cumsum(1) == 0  # up to the first −1
     safe = labels.long().clamp(min=0)
-    right = zeros(*rows.shape, dtype="int64").scatter_add(1, safe, counts.long())
+    right = zeros(*rows.shape, dtype="int64", device=rows.device).scatter_add(1, safe, counts.long())
     # Every listed label against every class that is not listed; as far as any list goes, if that is known.
     listed = counts.value.array
     longest = int(listed.sum(1).max(initial=0)) if isinstance(listed, np.ndarray) else classes

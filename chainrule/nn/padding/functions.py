@@ -39,7 +39,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return shape.pad(x, pad, value=value)
     if mode == "random":
         around = shape.pad(zeros_like(x.detach()), pad, value=1.0)
-        return shape.pad(x, pad) + around * randn(tuple(around.shape)).to(x.dtype)
+        return shape.pad(x, pad) + around * randn(tuple(around.shape), device=x.device).to(x.dtype)
     if mode not in _MODES:
         raise ValueError(f"pad: mode is 'constant', {', '.join(map(repr, _MODES))} or 'random', got {mode!r}.")
     if len(pad) % 2 or len(pad) // 2 > x.ndim:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.functions.creation import need_cpu
+from chainrule.devices import need_cpu
 from chainrule.nn.module import Module
 
 __all__ = ["DataParallel", "data_parallel"]

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
+from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import tensor
@@ -134,7 +135,11 @@ def _equal_windows(size: int, out: int) -> tuple[int, AxisMap | None, Tensor]:
     bounds = window_bounds(size, out)
     longest = max(end - start for start, end in bounds)
     places = [min(start + k, end - 1) for start, end in bounds for k in range(longest)]
-    return longest, AxisMap([{place: 1.0} for place in places], size) if size % out else None, tensor(places)
+    return (
+        longest,
+        AxisMap([{place: 1.0} for place in places], size) if size % out else None,
+        tensor(places, device=CPU),
+    )
 
 
 def _adaptive_max_pool(dimensions: int, input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
@@ -158,7 +163,7 @@ def _places_before(indices: Tensor, repeated: tuple[int, ...], inside: tuple[int
     """Places in the flattened input with repeated entries as places in the flattened input itself."""
     result, scale = indices * 0, 1
     for extent, own, table in reversed(list(zip(repeated, inside, places, strict=True))):
-        result = result + table[indices % extent] * scale
+        result = result + table.to(indices.device)[indices % extent] * scale
         indices, scale = indices // extent, scale * own
     return result
 

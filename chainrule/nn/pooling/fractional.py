@@ -24,19 +24,21 @@ def _fractional_max_pool(
     inside = tuple(x.shape[2:])
     sizes = _output_sizes(inside, kernel, output_size, output_ratio, name)
     n, channels = x.shape[:2]
-    samples = rand(n, channels, dimensions, dtype=x.dtype) if _random_samples is None else _random_samples
+    samples = (
+        rand(n, channels, dimensions, dtype=x.dtype, device=x.device) if _random_samples is None else _random_samples
+    )
     if tuple(samples.shape) != (n, channels, dimensions):
         raise ShapeError(
             f"{name}: the random samples have shape {(n, channels, dimensions)}, got {tuple(samples.shape)}."
         )
     # In images the first sample is the width's; in volumes each dimension has its own in order. PyTorch's rule.
     order = range(dimensions) if dimensions == 3 else range(dimensions - 1, -1, -1)
-    places = arange(1).reshape((1,) * (2 + 2 * dimensions))
+    places = arange(1, device=x.device).reshape((1,) * (2 + 2 * dimensions))
     for i, (axis, extent) in enumerate(zip(order, inside, strict=True)):
         starts = _starts(samples[..., axis].detach(), extent, sizes[i], kernel[i])
         shape = [n, channels, *[1] * (2 * dimensions)]
         shape[2 + i], shape[2 + dimensions + i] = sizes[i], kernel[i]
-        along = (starts.unsqueeze(-1) + arange(kernel[i])).reshape(shape)
+        along = (starts.unsqueeze(-1) + arange(kernel[i], device=x.device)).reshape(shape)
         places = places * extent + along
     flat = places.reshape(n, channels, math.prod(sizes) * math.prod(kernel))
     windows = x.flatten(2).gather(2, flat).reshape(n, channels, *sizes, math.prod(kernel))
@@ -70,7 +72,7 @@ def _starts(sample: Tensor, size: int, out: int, kernel: int) -> Tensor:
     alpha = (size - kernel) / (out - 1)
     first = sample.unsqueeze(-1)
     first = first.float() if first.dtype.itemsize < 4 else first  # halves cannot say where in a large image
-    inner = ((arange(out - 1).to(first.dtype) + first) * alpha).long() - (first * alpha).long()
+    inner = ((arange(out - 1, dtype=first.dtype, device=first.device) + first) * alpha).long() - (first * alpha).long()
     return cat([inner, last], -1)
 
 

@@ -10,7 +10,6 @@ from chainrule.dtypes import int64
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_range
-from chainrule.functions.creation import zeros
 from chainrule.functions.promotion import need_tensor
 from chainrule.nn.convolution.layers import batched, per_dimension
 from chainrule.nn.module import Module
@@ -39,7 +38,7 @@ def _max_unpool(
     sizes = _unpooled_size(tuple(x.shape[2:]), kernel, steps, around, output_size, name)
     _check_places(indices, math.prod(sizes), sizes, name)
     places = indices.reshape(*x.shape[:2], math.prod(x.shape[2:]))
-    flat = zeros(*x.shape[:2], math.prod(sizes), dtype=x.dtype).scatter(2, places, x.reshape(places.shape))
+    flat = x.new_zeros(*x.shape[:2], math.prod(sizes)).scatter(2, places, x.reshape(places.shape))
     y = flat.reshape(*x.shape[:2], *sizes)
     return y.squeeze(0) if alone else y
 

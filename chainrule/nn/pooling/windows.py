@@ -208,7 +208,7 @@ def _avg_pool(
     divisor: Any = math.prod(kernel) if divisor_override is None else divisor_override
     if divisor_override is None and (any(extra) or (any(before) and not count_include_pad)):
         # Windows differ in how many entries count: what ceil_mode adds never does.
-        counted = ones(1, 1, *x.shape[2:], dtype=wide.dtype)
+        counted = ones(1, 1, *x.shape[2:], dtype=wide.dtype, device=wide.device)
         inner, outer = (before, extra) if count_include_pad else ([0] * dimensions, after)
         counted = pad_tensor(counted, _pairs(inner, inner), value=1.0)
         counted = pad_tensor(counted, _pairs([0] * dimensions if count_include_pad else before, outer))

@@ -72,7 +72,11 @@ class RNNCellBase(Module):
         """The state before the step: what was given, zeros if nothing was."""
         shape = (*input.shape[:-1], self.hidden_size)
         if given is None:
-            return [zeros(input.shape[0] if input.ndim == 2 else 1, self.hidden_size, dtype=input.dtype)] * count
+            return [
+                zeros(
+                    input.shape[0] if input.ndim == 2 else 1, self.hidden_size, dtype=input.dtype, device=input.device
+                )
+            ] * count
         for state in given:
             if tuple(need_tensor(state, type(self).__name__).shape) != shape:
                 raise ShapeError(f"for an input {tuple(input.shape)} the state is {shape}, got {tuple(state.shape)}.")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single, in_single_to_half
 from chainrule.functions.control import scan
-from chainrule.functions.creation import arange, empty, zeros
+from chainrule.functions.creation import arange, as_tensor, empty, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import cat, stack
 from chainrule.functions.promotion import need_tensor
@@ -188,7 +188,7 @@ class RNNBase(Module):
                 learned = [self._parameters[f"{name}_0"] for name in self.states]
                 return tuple([p.expand(*shape) for p, shape in zip(learned, shapes, strict=True)])
             make = zeros if self.initial_state == "zeros" else randn
-            return tuple([make(*shape, dtype=x.dtype) for shape in shapes])
+            return tuple([make(*shape, dtype=x.dtype, device=x.device) for shape in shapes])
         given = (hx,) if len(self.states) == 1 else tuple(hx)
         if len(given) != len(shapes):
             raise ShapeError(f"the state is a pair (h, c), got {len(given)} tensors.")
@@ -218,10 +218,10 @@ class RNNBase(Module):
     @staticmethod
     def _inside(x: Tensor, lengths: Any) -> Tensor:
         """(T, N, 1): whether a step lies inside of a sequence."""
-        ends = arange(x.shape[0]).new_tensor(lengths) if not isinstance(lengths, Tensor) else lengths
+        ends = as_tensor(lengths, device=x.device)
         if tuple(ends.shape) != (x.shape[1],):
             raise ShapeError(f"lengths are one number for each of {x.shape[1]} sequences, got {tuple(ends.shape)}.")
-        return (arange(x.shape[0]).unsqueeze(1) < ends).unsqueeze(2)
+        return (arange(x.shape[0], device=x.device).unsqueeze(1) < ends).unsqueeze(2)
 
     def _one_way(self, x: Tensor, start: State, inside: Tensor | None, place: str) -> tuple[State, Tensor]:
         """One layer in one direction."""

@@ -69,7 +69,7 @@ def _(g: Gradients, c: Tensor, output: tuple[Tensor, Tensor, Tensor]) -> tuple[T
 def _half_except_g(c: Tensor) -> Tensor:
     """½ for the gates i, f, o and 1 for g, each H times."""
     half = c.shape[1]
-    return tensor([0.5] * (2 * half) + [1.0] * half + [0.5] * half, dtype=c.dtype)
+    return tensor([0.5] * (2 * half) + [1.0] * half + [0.5] * half, dtype=c.dtype, device=c.device)
 
 
 @block

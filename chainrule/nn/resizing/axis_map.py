@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from chainrule.autodiff.block import block
+from chainrule.devices import CPU
 from chainrule.functions.creation import tensor
 from chainrule.tensor import Tensor
 
@@ -50,7 +51,8 @@ class AxisMap:
         for k in range(count):
             places, weights = zip(*(entries[k] for entries in filled), strict=True)
             plain = all(weight == 1 for weight in weights)
-            taps.append((tensor(places, dtype=int), None if plain else tensor(weights, dtype="float64")))
+            scale = None if plain else tensor(weights, dtype="float64", device=CPU)
+            taps.append((tensor(places, dtype=int, device=CPU), scale))
         return taps
 
 
@@ -74,7 +76,7 @@ def _map_axis(input: Tensor, axis: int, matrix: AxisMap) -> Tensor:
     for places, weights in matrix.taps:
         part = input.index_select(axis, places)
         if weights is not None:
-            part = part * weights.to(input.dtype).reshape(-1, *[1] * (input.ndim - axis - 1))
+            part = part * weights.to(input.device, input.dtype).reshape(-1, *[1] * (input.ndim - axis - 1))
         result = part if result is None else result + part
     assert result is not None
     return result

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.constant_in import constant_in
-from chainrule.functions.creation import arange, linspace, ones, zeros
+from chainrule.functions.creation import arange, linspace
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import cat, stack
 from chainrule.functions.promotion import need_tensor
@@ -45,17 +44,17 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         )
     if min(size) < 1:
         raise ShapeError(f"affine_grid: all extents are at least 1, got {tuple(size)}.")
-    places = meshgrid(*[_centres(extent, bool(align_corners), theta.dtype) for extent in inside], indexing="ij")
-    homogeneous = stack([*reversed(places), ones(*inside, dtype=theta.dtype)], -1).reshape(-1, n + 1)
+    places = meshgrid(*[_centres(extent, bool(align_corners), theta) for extent in inside], indexing="ij")
+    homogeneous = stack([*reversed(places), theta.new_ones(*inside)], -1).reshape(-1, n + 1)
     return (homogeneous @ theta.mT).reshape(size[0], *inside, n)
 
 
-def _centres(extent: int, align_corners: bool, dtype: Any) -> Tensor:
+def _centres(extent: int, align_corners: bool, like: Tensor) -> Tensor:
     """The centres of the pixels in [−1, 1]."""
     if extent == 1:
-        return zeros(1, dtype=dtype)
+        return like.new_zeros(1)
     end = 1.0 if align_corners else (extent - 1) / extent
-    return linspace(-end, end, extent, dtype=dtype)
+    return linspace(-end, end, extent, dtype=like.dtype, device=like.device)
 
 
 @in_single
@@ -188,9 +187,9 @@ def _weighted_sum(input: Tensor, neighbours: list[Neighbours], out: tuple[int, .
     """
     n, channels, *inside = input.shape
     count = n * math.prod(inside)
-    rows = cat([input.movedim(1, -1).reshape(count, channels), zeros(1, channels, dtype=input.dtype)])
+    rows = cat([input.movedim(1, -1).reshape(count, channels), input.new_zeros(1, channels)])
     scales = [math.prod(inside[axis + 1 :]) for axis in range(len(inside))]
-    first = arange(n).reshape(n, *[1] * len(out)) * math.prod(inside)
+    first = arange(n, device=input.device).reshape(n, *[1] * len(out)) * math.prod(inside)
     total: Tensor | None = None
     for corner in itertools.product(*neighbours):
         place, weight, within = first, None, None

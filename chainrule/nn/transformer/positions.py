@@ -63,7 +63,7 @@ def places_from(start: int | Tensor, count: int, length: int) -> Any:
     """
     if isinstance(start, Tensor):
         check_range(_positions_exist, start, 0, length - count, count=count)
-        return start + arange(count)
+        return start + arange(count, device=start.device)
     _positions_exist(start, 0, length - count, count)
     return slice(start, start + count)
 

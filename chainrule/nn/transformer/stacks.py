@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from chainrule.devices import need_cpu
 from chainrule.errors import ShapeError
 from chainrule.nn.activations.classic import relu
 from chainrule.nn.attention.dot_product import square_subsequent_mask
@@ -211,5 +210,4 @@ class Transformer(Module):
         tensor([[0., -inf],
                 [0., 0.]])
         """
-        need_cpu(device)
-        return square_subsequent_mask(sz, dtype)
+        return square_subsequent_mask(sz, dtype, device)

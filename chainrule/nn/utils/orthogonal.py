@@ -57,7 +57,7 @@ class _Orthogonal(Module):
         if self.orthogonal_map == "matrix_exp":
             Q = matrix_exp(A)
         else:
-            identity = eye(n, dtype=A.dtype).expand(A.shape)
+            identity = eye(n, dtype=A.dtype, device=A.device).expand(A.shape)
             Q = solve(identity - A / 2, identity + A / 2)
         return Q[..., :k]
 
@@ -78,10 +78,10 @@ class _Orthogonal(Module):
             return X.mT if wide else X
         n, k = tall.shape[-2], tall.shape[-1]
         if n != k:
-            tall = cat([tall, randn(*tall.shape[:-2], n, n - k, dtype=tall.dtype)], -1)
+            tall = cat([tall, randn(*tall.shape[:-2], n, n - k, dtype=tall.dtype, device=tall.device)], -1)
         self.base = _nearest_orthonormal(tall)
         # −I: each map makes I of it. (The diagonal is the householder map's signs.)
-        return -eye(value.shape[-2], value.shape[-1], dtype=value.dtype).expand(value.shape)
+        return -eye(value.shape[-2], value.shape[-1], dtype=value.dtype, device=value.device).expand(value.shape)
 
 
 def householder(X: Tensor) -> Tensor:
@@ -96,10 +96,10 @@ def householder(X: Tensor) -> Tensor:
     True
     """
     n, k = X.shape[-2], X.shape[-1]
-    identity = eye(n, k, dtype=X.dtype).expand(X.shape)
+    identity = eye(n, k, dtype=X.dtype, device=X.device).expand(X.shape)
     V = X.tril(-1) + identity
     products = V.mT @ V
-    S = products.triu(1) + products * (eye(k, dtype=X.dtype) / 2)
+    S = products.triu(1) + products * (eye(k, dtype=X.dtype, device=X.device) / 2)
     Q = identity - V @ solve(S, V[..., :k, :].mT)
     # The signs are no numbers to be learned.
     return Q * X.detach().diagonal(0, -2, -1).trunc().unsqueeze(-2)

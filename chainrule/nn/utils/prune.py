@@ -237,7 +237,7 @@ class RandomUnstructured(_Smallest):
 
     def scores(self, t: Tensor) -> Tensor:
         """Numbers by chance."""
-        return rand(*t.shape)
+        return rand(*t.shape, device=t.device)
 
 
 class L1Unstructured(_Smallest):
@@ -281,7 +281,7 @@ class RandomStructured(_Structured):
 
     def scores(self, t: Tensor) -> Tensor:
         """(channels,): numbers by chance."""
-        return rand(t.shape[self.dim % t.ndim])
+        return rand(t.shape[self.dim % t.ndim], device=t.device)
 
 
 class LnStructured(_Structured):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
 from chainrule.functions.pieces import stack
@@ -67,7 +68,7 @@ class PackedSequence(NamedTuple):
     def places(self) -> tuple[Tensor, Tensor]:
         """For each row of the data its step and its sequence (longest first)."""
         steps, rows = np.nonzero(np.arange(len(self.lengths()))[None] < np.asarray(self.batch_sizes)[:, None])
-        return tensor(steps), tensor(rows)
+        return tensor(steps, device=CPU), tensor(rows, device=CPU)
 
     def padded(self) -> Tensor:
         """(T, N, …) with zeros behind the ends, longest first."""
@@ -111,10 +112,10 @@ def pack_padded_sequence(
         if (np.diff(counts) > 0).any():
             raise ValueError(f"the lengths {counts.tolist()} do not fall; enforce_sorted=False sorts them.")
     else:
-        order = tensor(np.argsort(-counts, kind="stable"))
+        order = tensor(np.argsort(-counts, kind="stable"), device=CPU)
         x, counts = x.index_select(1, order), counts[np.asarray(order)]
     sizes = (counts[None] > np.arange(counts[0])[:, None]).sum(1)
-    packed = PackedSequence(x, tensor(sizes), order, invert_permutation(order))
+    packed = PackedSequence(x, tensor(sizes, device=CPU), order, invert_permutation(order))
     return packed._replace(data=x[packed.places()])
 
 
@@ -133,7 +134,7 @@ def pad_packed_sequence(
     steps = len(sequence.batch_sizes)
     if total_length is not None and total_length < steps:
         raise ValueError(f"total_length is {total_length}, but the longest sequence has {steps} entries.")
-    lengths = tensor(sequence.lengths())
+    lengths = tensor(sequence.lengths(), device=CPU)
     shape = (steps if total_length is None else total_length, len(lengths), *sequence.data.shape[1:])
     x = sequence.data.new_full(shape, padding_value).index_put(sequence.places(), sequence.data)
     if sequence.unsorted_indices is not None:

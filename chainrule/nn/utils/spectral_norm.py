@@ -56,7 +56,7 @@ class _SpectralNorm(Module):
         if weight.ndim > 1:
             matrix = _as_matrix(weight.detach(), dim)
             for name, extent in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
-                self.register_buffer(name, _unit(randn(extent, dtype=weight.dtype), eps))
+                self.register_buffer(name, _unit(randn(extent, dtype=weight.dtype, device=weight.device), eps))
             _iterate(matrix, self._u, self._v, 15, eps)
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def spectral_norm(
     matrix = _as_matrix(weight.detach(), dim)
     module.register_parameter(f"{name}_orig", Parameter(weight.detach_copy()))
     for ending, extent in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
-        module.register_buffer(name + ending, _unit(randn(extent, dtype=weight.dtype), eps))
+        module.register_buffer(name + ending, _unit(randn(extent, dtype=weight.dtype, device=weight.device), eps))
     setattr(module, name, weight.detach())
     module.register_forward_pre_hook(_SpectralRule(name, n_power_iterations, eps, dim))
     return module

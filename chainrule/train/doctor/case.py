@@ -85,12 +85,12 @@ class Case:
     def broken(self) -> tuple[str, ...]:
         """The parameters that hold NaN or infinities."""
         named = self.model.named_parameters() if self.model is not None else ()
-        return tuple(name for name, p in named if not np.isfinite(p.detach().value.array).all())
+        return tuple(name for name, p in named if not np.isfinite(p.detach().read()).all())
 
     def first_is_broken(self) -> bool:
         """Whether the first parameter that learns, where every gradient arrives, shows NaN or infinities."""
         first = next((p for p in self.model.parameters() if p.requires_grad), None)
-        return first is not None and not np.isfinite(first.detach().value.array.reshape(-1)[:PEEKED]).all()
+        return first is not None and not np.isfinite(first.detach().read().reshape(-1)[:PEEKED]).all()
 
     def left_out(self) -> tuple[str, ...]:
         """The parameters that want gradients and that the optimiser, if it is known, does not hold."""

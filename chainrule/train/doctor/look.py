@@ -113,7 +113,7 @@ def loss_in_evaluation(model: Module, loss_function: Any, batches: list[tuple[An
 
 def sketch(tensor: Tensor) -> Array:
     """The first entries, copied."""
-    return np.array(tensor.detach().value.array.reshape(-1)[:SKETCHED], float)
+    return np.array(tensor.detach().read().reshape(-1)[:SKETCHED], float)
 
 
 def _look_back(look: Look, model: Module, loss: Tensor, order: list[str]) -> None:
@@ -124,15 +124,15 @@ def _look_back(look: Look, model: Module, loss: Tensor, order: list[str]) -> Non
         return
     found = grad(loss, [p for _, p in named], allow_unused=True)
     gradients = {name: g for (name, _), g in zip(named, found, strict=True) if g is not None}
-    look.unfinished = [n for n, g in gradients.items() if not np.isfinite(g.detach().value.array).all()]
+    look.unfinished = [n for n, g in gradients.items() if not np.isfinite(g.detach().read()).all()]
     look.gradients = {name: sketch(g) for name, g in gradients.items()}
     for path in order:
         for layer in weights_of(model.get_submodule(path)):
             name = f"{path}.{layer}" if path else layer
             if name in gradients:
-                weight = model.get_parameter(name).detach().value.array
+                weight = model.get_parameter(name).detach().read()
                 size = math.prod(weight.shape[1:])
-                look.layers.append(Layer(name, _size(weight), _size(gradients[name].detach().value.array), size))
+                look.layers.append(Layer(name, _size(weight), _size(gradients[name].detach().read()), size))
 
 
 def weights_of(module: Module) -> list[str]:

@@ -28,7 +28,7 @@ class Bad(NamedTuple):
 def arrays_in(thing: Any) -> Iterator[Array]:
     """The arrays of all tensors in a tensor, a list, a dictionary, or what is made of these."""
     if isinstance(thing, Tensor):
-        array = thing.detach().value.array
+        array = thing.detach().read()
         if isinstance(array, np.ndarray):
             yield array
     elif isinstance(thing, np.ndarray):

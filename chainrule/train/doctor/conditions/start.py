@@ -22,7 +22,7 @@ def _weights(model: Module) -> Iterator[tuple[str, Array]]:
         for name in weights_of(module):
             weight = module._parameters[name]
             if weight is not None and weight.requires_grad and weight.numel() > 1:
-                yield (f"{path}.{name}" if path else name), weight.detach().value.array
+                yield (f"{path}.{name}" if path else name), weight.detach().read()
 
 
 class EqualWeights(Rule):

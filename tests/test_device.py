@@ -1,0 +1,323 @@
+"""Tensors on a device: JAX's CPU device "xla", on which everything means what it means on the CPU."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import DeviceError, nn, optim
+from chainrule.data import DataLoader, TensorDataset
+from chainrule.nn import functional as F
+
+pytest.importorskip("jax")
+
+DEVICE = chainrule.device("xla")
+
+
+def on_device(*numbers: Any) -> Any:
+    return chainrule.tensor(numbers, device="xla")
+
+
+# ------------------------------------------------------------------------------------------ what a device is
+
+
+def test_devices_are_named_as_pytorch_s() -> None:
+    assert (str(DEVICE), DEVICE.type, DEVICE.index) == ("xla", "xla", None)
+    assert str(chainrule.zeros(1, device="xla").device) == "xla:0"
+    assert chainrule.device("xla:0") == chainrule.device("xla", 0) != DEVICE
+    assert pickle.loads(pickle.dumps(chainrule.device("xla:0"))) == chainrule.device("xla:0")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cuda", r"jax\[cuda12\]"),
+        (0, r"no device 'cuda'"),
+        ("tpu", r"jax\[tpu\]"),
+        ("xla:9", "XLA_FLAGS"),
+        ("abacus", "names no device"),
+        ("mps", "no device 'mps'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_named_with_what_is_missing(name: Any, text: str) -> None:
+    if str(name) in ("cuda", "0") and chainrule.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    for use in (chainrule.device, chainrule.ones(1).to, lambda where: chainrule.zeros(1, device=where)):
+        with pytest.raises(DeviceError, match=text):
+            use(name)
+
+
+def test_asking_for_a_gpu_imports_no_jax_and_a_machine_without_it_is_told() -> None:
+    code = (
+        "import sys, chainrule\n"
+        "chainrule.cuda.is_available(), chainrule.accelerator.device_count(), chainrule.ones(2).device\n"
+        "print('jax' in sys.modules)\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'jax' else find(name, *rest)\n"
+        "try: chainrule.device('xla')\n"
+        "except chainrule.DeviceError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    imported, error = done.stdout.splitlines()
+    assert "chainrule[xla]" in error
+    assert imported == "False" or chainrule.accelerator.is_available()
+
+
+# ------------------------------------------------------------------------------------------ moving and making
+
+
+def test_tensors_move_and_come_back_with_their_gradients() -> None:
+    x = chainrule.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x.to("xla")
+    assert (y.device, y.is_cpu, y.is_cuda, y.get_device()) == (chainrule.device("xla:0"), False, False, 0)
+    assert y.to("xla:0") is y and x.cpu() is x
+    (y * y).cpu().sum().backward()
+    assert x.grad.tolist() == [2, 4, 6] and x.grad.is_cpu
+    assert y.to("cpu", "float64").dtype is chainrule.float64 and y.to(x).is_cpu and not x.to(y).is_cpu
+    assert repr(y.detach()) == "tensor([1., 2., 3.], device='xla:0')"
+    assert (y[1].item(), y.tolist(), float(y[0]), bool(y[0])) == (2.0, [1, 2, 3], 1.0, True)
+
+
+def test_numpy_is_refused_off_the_cpu_and_says_how() -> None:
+    x = on_device(1.0)
+    for read in (x.numpy, lambda: np.asarray(x), lambda: np.add(x, 1)):
+        with pytest.raises(DeviceError, match=r"\.cpu\(\)"):
+            read()
+    assert x.numpy(force=True).tolist() == [1]
+
+
+def test_everything_that_makes_tensors_takes_a_device() -> None:
+    like = chainrule.ones(2, 2, device="xla")
+    made = [
+        chainrule.tensor([1, 2], device="xla"), chainrule.as_tensor([1.5], device="xla"),
+        *[f(2, 3, device="xla") for f in (chainrule.zeros, chainrule.ones, chainrule.empty, chainrule.rand, chainrule.randn)],
+        chainrule.full((2,), 7, device="xla"), chainrule.arange(4, device="xla"), chainrule.eye(2, device="xla"),
+        chainrule.linspace(0, 1, 3, device="xla"), chainrule.logspace(0, 1, 3, device="xla"),
+        chainrule.randint(0, 5, (2,), device="xla"), chainrule.randperm(4, device="xla"),
+        chainrule.normal(0.0, 1.0, (2,), device="xla"), chainrule.tril_indices(2, 2, device="xla"),
+        *[f(like) for f in (chainrule.zeros_like, chainrule.ones_like, chainrule.empty_like, chainrule.rand_like, chainrule.randn_like)],
+        chainrule.full_like(like, 3), like.new_zeros(2), like.new_tensor([1]), like.new_full((1,), 2), like.new_ones(2),
+        like.new(2), copy.deepcopy(like), like.clone(), chainrule.tensor(like),
+    ]  # fmt: skip
+    assert {str(x.device) for x in made} == {"xla:0"}
+    assert chainrule.zeros_like(like, device="cpu").is_cpu
+    with DEVICE:
+        assert not chainrule.zeros(2).is_cpu and not nn.Linear(1, 1).weight.is_cpu
+        with chainrule.device("cpu"):
+            assert chainrule.zeros(2).is_cpu
+    chainrule.set_default_device("xla")
+    try:
+        assert chainrule.get_default_device() == DEVICE and not chainrule.randn(2).is_cpu
+    finally:
+        chainrule.set_default_device(None)
+    assert chainrule.zeros(1).is_cpu
+
+
+def test_draws_are_the_same_bits_on_every_device() -> None:
+    found = []
+    for device in ("cpu", "xla"):
+        chainrule.manual_seed(3)
+        x = chainrule.ones(20, device=device)
+        draws = [
+            chainrule.randn(7, device=device), chainrule.rand(3, device=device), F.dropout(x, 0.4),
+            chainrule.randperm(9, device=device), chainrule.randint(0, 99, (4,), device=device),
+            chainrule.poisson(x), chainrule.bernoulli(x * 0.5), chainrule.multinomial(x, 3), x.clone().normal_(),
+        ]  # fmt: skip
+        assert {t.device.type for t in draws} == {device}
+        found.append([t.cpu().numpy().tobytes() for t in draws] + [chainrule.get_rng_state().tolist()])
+    assert found[0] == found[1]
+
+
+def test_a_generator_of_a_device_draws_there_only() -> None:
+    generator = chainrule.Generator(device="xla").manual_seed(5)
+    here = chainrule.Generator().manual_seed(5)
+    assert generator.device == DEVICE
+    x = chainrule.randn(4, generator=generator, device="xla")
+    assert x.tolist() == chainrule.randn(4, generator=here).tolist()
+    again = pickle.loads(pickle.dumps(generator))
+    assert chainrule.rand(2, generator=again, device="xla").tolist() == chainrule.rand(2, generator=here).tolist()
+    with pytest.raises(DeviceError, match="cannot draw on cpu"):
+        chainrule.rand(2, generator=generator)
+    with pytest.raises(DeviceError, match="Generator"):
+        chainrule.rand(2, generator=here, device="xla")
+
+
+# ------------------------------------------------------------------------------------------ mixing
+
+
+def test_tensors_of_different_devices_are_refused_with_the_mend() -> None:
+    x, y = on_device(1.0, 2.0), chainrule.ones(2)
+    mixes = [
+        lambda: x + y, lambda: y * x, lambda: x @ y, lambda: chainrule.cat([x, y]), lambda: F.linear(x, y),
+        lambda: chainrule.where(x > 0, x, y), lambda: x.clone().add_(y), lambda: y.clone().add_(x),
+        lambda: y[on_device(0)], lambda: F.mse_loss(x, y), lambda: nn.Linear(2, 1)(x),
+    ]  # fmt: skip
+    for mix in mixes:
+        with pytest.raises(DeviceError, match=r"on cpu.*write x\.to\('xla:0'\)"):
+            mix()
+
+
+def test_single_numbers_go_with_any_device_and_places_with_any_tensor() -> None:
+    x, two = on_device(1.0, 2.0), chainrule.tensor(2.0, requires_grad=True)
+    y = (x * two + chainrule.tensor(1.0)) / 2
+    assert y.tolist() == [1.5, 2.5] and not y.is_cpu
+    y.sum().backward()
+    assert two.grad.item() == 1.5 and two.grad.is_cpu
+    assert x[chainrule.tensor([1, 0, 1])].tolist() == [2, 1, 2] and x[[1]].tolist() == [2]
+    assert x.index_select(0, chainrule.tensor([1])).tolist() == [2]
+    total = chainrule.zeros(())
+    with pytest.raises(DeviceError, match="in-place"):
+        total.add_(x.sum())
+
+
+# ------------------------------------------------------------------------------------------ in place and views
+
+
+def in_place(device: str) -> list[Any]:
+    x = chainrule.arange(12.0, device=device).reshape(3, 4)
+    row, column, flat = x[1], x[:, 2], x.view(-1)
+    before = row * 1
+    row.mul_(10)
+    column.zero_()
+    x[0, 0] = 5
+    x[2, 1:3] = chainrule.tensor([7.0, 8.0], device=device)
+    x[x > 50] = -1.0
+    x[chainrule.tensor([0, 2], device=device), 3] += 100
+    flat[1].fill_(3)
+    x.t()[0].add_(0.5)
+    x += row
+    x.copy_(x.cpu() * 2)
+    chainrule.add(x, 1, out=x)
+    leaf = chainrule.ones(3, device=device, requires_grad=True)
+    work = leaf * 2
+    work[1:].mul_(3)
+    work.sum().backward()
+    with chainrule.no_grad():
+        leaf.sub_(leaf.grad)
+    masked = x[x > 5]
+    x.unsqueeze_(0)
+    places = (x[0] > 5).nonzero(), chainrule.unique(x), x.argmax(), x.sort(-1).indices, x.cumsum(-1)
+    return [x, row, column, flat, before, leaf, leaf.grad, masked, *places]
+
+
+def test_changes_in_place_and_views_mean_what_they_mean_on_the_cpu() -> None:
+    expected, found = in_place("cpu"), in_place("xla")
+    assert [t.tolist() for t in found] == [t.tolist() for t in expected]
+    assert {t.device.type for t in found} == {"xla"}
+
+
+def test_an_error_of_numbers_is_the_cpu_s() -> None:
+    for device in ("cpu", "xla"):
+        x = chainrule.ones(2, 3, device=device)
+        with pytest.raises(IndexError, match="out of bounds|index 7"):
+            x[:, chainrule.tensor([7], device=device)]
+        with pytest.raises(IndexError, match="3"):
+            F.cross_entropy(x, chainrule.tensor([0, 3], device=device))
+        with pytest.raises(chainrule.linalg.LinAlgError, match="singular"):
+            chainrule.linalg.solve(chainrule.ones(2, 2, device=device), chainrule.ones(2, device=device))
+
+
+# ------------------------------------------------------------------------------------------ networks
+
+
+def network() -> Any:
+    chainrule.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(36, 5)
+    )  # fmt: skip
+
+
+def steps(model: Any, optimizer: Any, device: str, count: int) -> list[float]:
+    random = chainrule.Generator().manual_seed(1)
+    x, y = chainrule.randn(6, 2, 8, 8, generator=random).to(device), chainrule.tensor([0, 1, 2, 3, 4, 0], device=device)
+    losses = []
+    for _ in range(count):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_network_learns_as_on_the_cpu_and_its_state_is_where_it_is() -> None:
+    found = {}
+    for device in ("cpu", "xla"):
+        model = network().to(device)
+        first = model[0].weight
+        optimizer = optim.Adam(model.parameters(), lr=0.01, amsgrad=True)
+        found[device] = steps(model, optimizer, device, 4)
+        assert model[0].weight is first and isinstance(first, nn.Parameter) and first.is_leaf
+        tensors = [
+            *model.state_dict().values(),
+            *[p.grad for p in model.parameters()],
+            optimizer.state[first]["exp_avg"],
+        ]
+        assert {t.device.type for t in tensors} == {device}
+    np.testing.assert_allclose(found["xla"], found["cpu"], rtol=1e-4)
+
+
+def test_saving_loading_and_going_on_do_not_know_of_devices(tmp_path: Path) -> None:
+    def fresh(device: str) -> tuple[Any, Any]:
+        model = network().to(device)
+        return model, optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    model, optimizer = fresh("xla")
+    steps(model, optimizer, "xla", 2)
+    file = tmp_path / "state.safetensors"
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": chainrule.get_rng_state()}
+    chainrule.save(state, file)
+    going_on = steps(model, optimizer, "xla", 2)
+    for location in (None, "xla"):
+        saved = chainrule.load(file, map_location=location)
+        assert {t.device.type for t in saved["model"].values()} == {location or "cpu"}
+        model, optimizer = fresh("xla")
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        chainrule.set_rng_state(saved["random"])
+        assert steps(model, optimizer, "xla", 2) == going_on  # bit for bit
+    twin = pickle.loads(pickle.dumps(on_device(1.0, 2.0)))
+    assert not twin.is_cpu and twin.tolist() == [1, 2]
+
+
+def test_a_module_comes_back_with_its_gradients() -> None:
+    layer = nn.Linear(2, 1).to("xla")
+    layer(on_device(1.0, 2.0)).sum().backward()
+    layer.cpu()
+    assert layer.weight.is_cpu and layer.weight.grad.is_cpu and layer.weight.grad.tolist() == [[1, 2]]
+    assert layer(chainrule.ones(2)).is_cpu
+
+
+def test_a_recurrent_network_and_attention_run_there() -> None:
+    for device in ("cpu", "xla"):
+        chainrule.manual_seed(2)
+        lstm, attention = (
+            nn.LSTM(3, 4, batch_first=True).to(device),
+            nn.MultiheadAttention(4, 2, batch_first=True).to(device),
+        )
+        x = chainrule.randn(2, 5, 3).to(device).requires_grad_()
+        y = attention(*[lstm(x)[0]] * 3)[0].square().sum()
+        y.backward()
+        if device == "cpu":
+            expected = y.item(), x.grad
+    assert y.item() == pytest.approx(expected[0], rel=1e-5)
+    np.testing.assert_allclose(x.grad.cpu().numpy(), expected[1].numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_loader_gives_batches_of_a_data_set_that_is_there() -> None:
+    data = TensorDataset(chainrule.arange(6.0, device="xla"), chainrule.arange(6))
+    for x, y in DataLoader(data, 4, shuffle=True, pin_memory=True):
+        assert not x.is_cpu and y.is_cpu and x.tolist() == y.tolist()
+
+
+def test_explaining_is_refused_by_name() -> None:
+    with pytest.raises(DeviceError, match="explain"):
+        chainrule.explain(lambda x: x * 2, on_device(1.0))
