@@ -345,6 +345,19 @@ def test_tab_reaches_every_tool(opened: Opened, tmp_path: Path) -> None:
     assert page.locator("#help").is_hidden()
 
 
+def test_the_first_nan_is_marked_and_the_page_looks_again_when_numbers_change(opened: Opened, tmp_path: Path) -> None:
+    found = chainrule.explain(lambda x: x.sqrt().log().sum(), chainrule.tensor([1.0, 0.0]))
+    page = opened.show(found.html(), tmp_path)
+    assert "Log made -∞" in page.locator("#panel").inner_text()
+    page.get_by_role("button", name="To what made it").click()
+    assert page.locator("#panel h2").inner_text() == "Log"
+    page.evaluate("microscope.change(0, 1, 4)")
+    page.evaluate("microscope.reveal({ kind: 'node', place: 0 })")
+    assert page.locator("#panel .wrong-box").count() == 0
+    page.evaluate("microscope.change(0, 0, -1)")
+    assert "Sqrt made it" in page.locator("#panel .wrong-box").inner_text()
+
+
 # -------------------------------------------------------------------------------------- how it can be seen
 
 

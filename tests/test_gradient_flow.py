@@ -221,6 +221,21 @@ def test_the_first_nan_is_named_with_its_place() -> None:
     assert found is not None and found.value == math.inf and found.place == (0,)
 
 
+def test_infinities_that_are_put_around_on_purpose_are_nobodys_fault() -> None:
+    """The largest entry of a window that reaches over the edge; a mask."""
+
+    def loss(x):
+        largest = nn.functional.max_pool2d(x, 2, padding=1)
+        return (largest * chainrule.ones(3, 3).masked_fill(chainrule.eye(3) == 0, -math.inf).softmax(-1)).sum()
+
+    x = chainrule.randn(1, 1, 4, 4)
+    assert first_nan(loss, x) is None
+    model = nn.Sequential(nn.MaxPool2d(3, 2, padding=1), nn.Flatten(), nn.Linear(4, 1))
+    Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), debug=True, compile=False).fit(
+        [(x, chainrule.ones(1, 1))]
+    )
+
+
 @pytest.mark.parametrize("compile", [False, True])
 def test_a_trainer_names_it_and_keeps_its_weights(compile: bool) -> None:
     bad = chainrule.tensor([[1.0, -1.0, 1.0], [1.0, 1.0, -2.0]])
@@ -256,8 +271,11 @@ def test_a_step_that_diverged_is_done_again_with_the_same_draws(compile: bool) -
     assert chainrule.equal(after, chainrule.get_rng_state()), "doing it again draws nothing"
 
 
+@pytest.mark.parametrize("target", [0.0, 1.0])
 @pytest.mark.parametrize("compile", [False, True])
-def test_a_nan_on_the_way_back_is_named_where_the_norm_is_measured(compile: bool) -> None:
+def test_a_nan_or_an_infinity_on_the_way_back_is_named(compile: bool, target: float) -> None:
+    """1/(2√0) is infinite; times a difference of 0 it is NaN."""
+
     class Root(nn.Module):
         def forward(self, x):
             return x.sqrt()
@@ -265,16 +283,24 @@ def test_a_nan_on_the_way_back_is_named_where_the_norm_is_measured(compile: bool
     model = nn.Sequential(nn.Linear(2, 2, bias=False), Root())
     with chainrule.no_grad():
         model[0].weight.zero_()
-    data = [(chainrule.ones(4, 2), chainrule.zeros(4, 2))]
-    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), compile=compile, clip_norm=1.0)
-    with pytest.raises(DivergedError, match=r"gradient's norm is nan in batch 1 of epoch 1: .*0"):
+    data = [(chainrule.ones(4, 2), chainrule.full((4, 2), target))]
+    trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), compile=compile)
+    message = r"gradient's norm is (nan|inf) in batch 1 of epoch 1: 1: Divide made (nan|-?inf) in 8 of 8 .* from 0 to 0"
+    with pytest.raises(DivergedError, match=message):
         trainer.fit(data)
     assert chainrule.equal(model[0].weight, chainrule.zeros(2, 2))
+
+
+def test_squares_of_gradients_that_overflow_are_told_from_gradients_that_are_infinite() -> None:
+    model = nn.Linear(2, 1)
+    trainer = Trainer(model, nn.L1Loss(), optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(DivergedError, match="norm is inf .* every gradient is finite, but the sum of their squares"):
+        trainer.fit([(chainrule.full((4, 2), 1e25), chainrule.full((4, 1), 1e20))])
 
 
 def test_weights_that_were_broken_before_are_named() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     data = [(chainrule.ones(4, 2) * 1e20, chainrule.ones(4, 2) * 1e15)] * 3
-    trainer = Trainer(model, nn.L1Loss(), optim.SGD(model.parameters(), lr=1e38))
+    trainer = Trainer(model, nn.L1Loss(), optim.SGD(model.parameters(), lr=1e38), gradient_norm=False)
     with pytest.raises(DivergedError, match=r"0\.weight.* had NaN or infinities before this batch"):
         trainer.fit(data)

@@ -32,7 +32,8 @@ LEVELS = """
     optim structure
     backends
     compiler serialization
-    explain hub jit onnx portable tune utils
+    onnx
+    explain hub jit portable tune utils
     train
     transfer
     models

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from chainrule.errors import ChainruleError
+from chainrule.primitives.shape import Pad
 from chainrule.primitives.trace import users_line
 from chainrule.state import current_state
 
@@ -106,7 +107,12 @@ class set_detect_anomaly(detect_anomaly):  # noqa: N801  (PyTorch's name)
 
 
 def watch(primitive: Any, inputs: list[Any], result: Any, line: tuple[str, int] | None = None) -> None:
-    """Raise AnomalyError if a result has a NaN or infinity and no input has."""
+    """Raise AnomalyError if a result has a NaN or infinity and no input has.
+
+    What a pad puts around is there on purpose: −∞ where the largest of a window is taken.
+    """
+    if primitive is Pad:
+        return
     for array in result if isinstance(result, list | tuple) else [result]:
         if not is_finite(array) and all(is_finite(x) for x in inputs):
             found = _anomaly(primitive, inputs, array, line or users_line())

@@ -190,6 +190,17 @@ def pulled(record: Record, upstream: Sequence[Array | None]) -> list[Array | Non
     return _arrays(record.operation.pull_back(record, gradients, wanted))
 
 
+def factors(record: Record, position: int, entries: int) -> Array | None:
+    """∂output/∂input of an elementwise operation, a factor for each entry, or None if there are many.
+
+    All entries are asked at once: asked one by one, an infinite factor times the zeros of the others would be NaN.
+    """
+    shape, dtype = record.forms[0]
+    if not 0 < int(np.prod(shape)) <= entries:
+        return None
+    return pulled(record, [np.ones(shape, dtype)])[position]
+
+
 def jacobian(record: Record, position: int, entries: int) -> Array | None:
     """∂output/∂input of an operation with one result: a row for each entry of the output, or None if it is large.
 

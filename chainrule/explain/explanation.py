@@ -11,10 +11,12 @@ import numpy as np
 
 from chainrule.backends.native.profile import Profile
 from chainrule.compiler.collector import collector_waits
-from chainrule.explain.backward import Walk, jacobian, record_of
+from chainrule.explain.backward import Walk, factors, jacobian, record_of
+from chainrule.explain.dot import dot_of
 from chainrule.explain.failing import Failure
 from chainrule.explain.formulas import substituted
 from chainrule.explain.groups import Ends, Groups
+from chainrule.explain.not_finite import first_not_finite
 from chainrule.explain.notebook import framed
 from chainrule.explain.numbers import SMALL, histogram, nested, picture, picture_size, summarised
 from chainrule.explain.page.live import page_of
@@ -23,6 +25,7 @@ from chainrule.explain.svg import svg_of
 from chainrule.explain.text import text_of
 from chainrule.explain.timeline import timeline_of
 from chainrule.files import write_text
+from chainrule.primitives.kinds import Binary, Unary
 from chainrule.primitives.value import Array, Symbol
 from chainrule.program.graph import Equation
 from chainrule.version import __version__
@@ -234,7 +237,7 @@ class Explanation:
             nodes.append(
                 failed.node(f"n{len(nodes)}", [self.ids[x] for x in failed.inputs], self.groups.of_path(failed))
             )
-        return {
+        data = {
             "version": 1,
             "title": self.title,
             "framework": f"chainrule {__version__}",
@@ -244,6 +247,7 @@ class Explanation:
             "kernels": self.kernels,
             "outputs": [self.ids[x] for x in self.outputs],
         }
+        return {**data, "first_nan": first_not_finite(data)}
 
     def json(self, file: str | Path | None = None) -> str:
         """`data()` as JSON text; written into a file too, if one is given."""
@@ -251,6 +255,29 @@ class Explanation:
         if file is not None:
             write_text(file, text)
         return text
+
+    def dot(self, file: str | Path | None = None) -> str:
+        r"""The graph in Graphviz's language, groups as clusters, values and gradients on the edges; into a file too.
+
+        >>> import chainrule
+        >>> print(chainrule.explain(lambda x: x * x, 3.0).dot().splitlines()[-3])
+          n0 -> result0 [label="9\n∂ 1"];
+        """
+        text = dot_of(self.data())
+        if file is not None:
+            write_text(file, text)
+        return text
+
+    def onnx(self, file: str | Path) -> None:
+        """Everything as an ONNX file to look at, in Netron or another reader; nothing can run it.
+
+        The operators are chainrule's primitives. Weights are in the file; formulas, values and gradients stand in the
+        nodes' and values' descriptions. `chainrule.onnx.export` writes a model that others can run. Needs the package
+        onnx (`pip install 'chainrule[onnx]'`); raises OnnxError without it, and for weights of 2 GB and more.
+        """
+        from chainrule.explain.as_onnx import write_onnx
+
+        write_onnx(self, file)
 
     def _with_pictures(self) -> set[Symbol]:
         """The values that there is room to picture."""
@@ -338,7 +365,12 @@ class Explanation:
         if max(entries) > SMALL or any(x not in self.arrays for x in (*equation.inputs, *equation.outputs)):
             return none
         record = record_of(equation, self.arrays, [i == position for i in range(len(equation.inputs))])
-        matrix = None if record is None else jacobian(record, position, SMALL)
+        if record is None:
+            return none
+        if issubclass(equation.primitive, Unary | Binary):
+            found = factors(record, position, SMALL)
+            return none if found is None else {"local": nested(found), "jacobian": False}
+        matrix = jacobian(record, position, SMALL)
         if matrix is None:
             return none
         x, y = equation.inputs[position], equation.outputs[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,18 +12,30 @@ import numpy as np
 from chainrule.primitives.value import Array
 
 #: A name in a formula: a letter that is no part of a command (\\max), nor of a word.
-_NAME = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z]+\})?|[A-Za-z]")
+_NAME = re.compile(r"\\(?:operatorname|text|mathcal|mathrm)\{[A-Za-z]+\}|\\[A-Za-z]+|[A-Za-z]")
 
 
 def number_text(x: Any, digits: int = 4) -> str:
     """A number for people: `digits` significant digits, whole numbers without a point.
 
-    >>> number_text(0.731058), number_text(-4.0), number_text(float("nan")), number_text(True)
-    ('0.7311', '-4', 'nan', 'True')
+    >>> number_text(0.731058), number_text(-4.0), number_text(float("nan")), number_text(-np.inf), number_text(True)
+    ('0.7311', '-4', 'NaN', '-∞', 'True')
     """
     if isinstance(x, bool | np.bool_):
         return str(bool(x))
-    return str(int(x)) if isinstance(x, int | np.integer) else f"{float(x):.{digits}g}"
+    if isinstance(x, int | np.integer):
+        return str(int(x))
+    return f"{float(x):.{digits}g}" if math.isfinite(float(x)) else in_signs(str(float(x)))
+
+
+def in_signs(word: str) -> str:
+    """What is no finite number, as it is written: NaN, ∞, -∞.
+
+    >>> in_signs("-Infinity"), in_signs("nan")
+    ('-∞', 'NaN')
+    """
+    sign = "-" if word.startswith("-") else ""
+    return "NaN" if word.lower() == "nan" else f"{sign}∞"
 
 
 def array_text(x: Array, most: int = 12) -> str:
@@ -41,7 +54,7 @@ def latex_of(x: Array, most: int = 12) -> str | None:
     if x.ndim == 0:
         number = number_text(x[()])
         if not number[-1].isdigit():
-            number = {"inf": r"\infty", "-inf": r"-\infty"}.get(number, rf"\text{{{number}}}")
+            number = {"∞": r"\infty", "-∞": r"-\infty"}.get(number, rf"\text{{{number}}}")
         elif "e" in number:
             head, _, exponent = number.partition("e")
             number = f"{head} \\cdot 10^{{{int(exponent)}}}"

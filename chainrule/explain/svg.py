@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.explain.formulas import plain_formula
+from chainrule.explain.nesting import chains_of
 from chainrule.explain.page.layout import arrange
 from chainrule.explain.text import called, short
 
@@ -61,6 +62,7 @@ class Box(NamedTuple):
         inputs: the ids of the values that come in, in order.
         about: what a pointer that rests on it is told.
         mark: the path of a module that is to be found, else "".
+        alarm: what went wrong here: the first NaN was made; else "".
     """
 
     label: str
@@ -69,6 +71,7 @@ class Box(NamedTuple):
     inputs: list[str]
     about: str = ""
     mark: str = ""
+    alarm: str = ""
 
 
 def svg_of(explanation: Explanation, fold: bool | str | None = None, marked: Collection[str] = ()) -> str:
@@ -114,7 +117,7 @@ def _modules_at(data: dict[str, Any], paths: Collection[str]) -> dict[str, str]:
 
 def _boxes(data: dict[str, Any], values: dict[str, Any], fold: bool | str | None, marked: dict[str, str]) -> list[Box]:
     """The boxes in the order of the computation, groups closed until there are few enough."""
-    chains = _chains(data["groups"])
+    chains = chains_of(data["groups"])
     deepest = max((len(chains[node["group"]]) for node in data["nodes"]), default=0)
     if fold == "kernels":
         return _closed(data, values, chains, 0, marked)
@@ -130,25 +133,10 @@ def _boxes(data: dict[str, Any], values: dict[str, Any], fold: bool | str | None
     return boxes
 
 
-def _chains(groups: Sequence[dict[str, Any]]) -> dict[str | None, list[str]]:
-    """For each group those that it lies in, from the outermost to itself; nothing for None."""
-    parents = {group["id"]: group["parent"] for group in groups}
-    chains: dict[str | None, list[str]] = {None: []}
-
-    def chain(group: str | None) -> list[str]:
-        if group is not None and group not in chains:
-            chains[group] = [*chain(parents[group]), group]
-        return chains[group]
-
-    for group in parents:
-        chain(group)
-    return chains
-
-
 def _closed(
     data: dict[str, Any],
     values: dict[str, Any],
-    chains: dict[str | None, list[str]],
+    chains: dict[str | None, tuple[str, ...]],
     depth: int,
     marked: dict[str, str],
 ) -> list[Box]:
@@ -158,6 +146,7 @@ def _closed(
     """
     groups = {group["id"]: group for group in data["groups"]}
     around = {outer for group in marked for outer in chains[group][:-1]}
+    wrong = data["first_nan"]
     units: dict[Any, list[dict[str, Any]]] = {}
     for node in data["nodes"]:
         chain = chains[node["group"]]
@@ -181,7 +170,8 @@ def _closed(
         made = [x for node in nodes for x in node["outputs"]]
         leaving = [x for x in made if used.get(x, set()) - {unit} or x in data["outputs"]]
         box = _box(group, nodes[0], leaving if group or leaving else made, shown, len(nodes))
-        boxes.append(box._replace(mark=marked.get(unit, "")))
+        alarm = wrong["message"] if wrong and any(node["id"] == wrong["node"] for node in nodes) else ""
+        boxes.append(box._replace(mark=marked.get(unit, ""), alarm=alarm))
     wanted = {x for box in boxes for x in box.inputs}
     given = [Box(called(v), "given", [x], []) for x, v in values.items() if x in wanted and x not in inside]
     return [*given, *boxes]
@@ -284,10 +274,12 @@ class _Drawing:
         height = self.heights[i] - 10 if len(box.results) > 1 else height
         middle = y + self.heights[i] / 2
         rounded = 14 if box.kind == "operation" else 4
-        about = f"<title>{escape(box.about)}</title>" if box.about else ""
+        told = "\n".join(filter(None, (box.alarm, box.about)))
+        about = f"<title>{escape(told)}</title>" if told else ""
+        kind = f"{box.kind} failed" if box.alarm else box.kind
         mark = f' id="node-{escape(box.mark)}" data-marked=""' if box.mark else ""
         parts = [
-            f'<g class="{box.kind}"{mark}>{about}'
+            f'<g class="{kind}"{mark}>{about}'
             f'<rect x="{x:.1f}" y="{middle - height / 2:.1f}" width="{self.inner[i]:.1f}" '
             f'height="{height:.1f}" rx="{rounded}"/><text x="{x + self.inner[i] / 2:.1f}" y="{middle + 4:.1f}" '
             f'text-anchor="middle">{escape(box.label)}</text>'

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chainrule.explain.formulas import plain_formula
+from chainrule.explain.formulas import in_signs, plain_formula
+from chainrule.explain.nesting import chains_of
 
 if TYPE_CHECKING:
     from chainrule.explain.explanation import Explanation
 
 #: Computations of more operations than this are shown by their groups; those of one group are opened up to as many.
 WHOLE = 80
+#: Formulas with numbers put in, and what an operation multiplies by, are written out up to so many characters.
+MOST_OF_FORMULA, MOST_OF_FACTOR = 90, 40
 
 
 def text_of(explanation: Explanation, everything: bool | None = None, width: int = 120, colours: bool = False) -> str:
@@ -29,11 +32,12 @@ class _Tree:
         self.data = data
         self.values = {value["id"]: value for value in data["values"]}
         self.groups = {group["id"]: group for group in data["groups"]}
+        self.chains = chains_of(data["groups"])
         self.kernels = {kernel["id"]: kernel for kernel in data["kernels"]}
         self.open = len(data["nodes"]) <= WHOLE if everything is None else everything
         self.sizes: dict[str, int] = {}
         for node in data["nodes"]:
-            for group in self._chain(node["group"]):
+            for group in self.chains[node["group"]]:
                 self.sizes[group] = self.sizes.get(group, 0) + 1
 
     def tree(self) -> Any:
@@ -44,6 +48,11 @@ class _Tree:
         data = self.data
         count = len(data["nodes"])
         root = Tree(Text.assemble((data["title"], "bold"), f"  {count} operation{'s' * (count != 1)}"))
+        if data["first_nan"] is not None:
+            wrong = data["first_nan"]
+            root.add(
+                Text.assemble(("✗ first NaN or infinity: ", "bold red"), f"{wrong['message']}{self._place(wrong)}")
+            )
         given = [value for value in data["values"] if value["kind"] == "input"]
         if given:
             branch = root.add(Text("given", "dim"))
@@ -52,7 +61,7 @@ class _Tree:
         branches: dict[str, Any] = {}
         for node in data["nodes"]:
             place, shown = root, True
-            for group in self._chain(node["group"]):
+            for group in self.chains[node["group"]]:
                 if group not in branches:
                     branches[group] = place.add(self._group(group))
                 place = branches[group]
@@ -70,14 +79,6 @@ class _Tree:
         for value in data["outputs"]:
             root.add(Text.assemble(("result ", "dim"), self._value(self.values[value])))
         return root
-
-    def _chain(self, group: str | None) -> list[str]:
-        """The groups that a node lies in, the outermost first."""
-        chain: list[str] = []
-        while group is not None:
-            chain.append(group)
-            group = self.groups[group]["parent"]
-        return chain[::-1]
 
     def _group(self, name: str) -> Any:
         from rich.text import Text
@@ -101,7 +102,8 @@ class _Tree:
             branch.add(Text.assemble(("message   ", "dim"), failed["message"]))
             return
         outputs = [self.values[x] for x in node["outputs"]]
-        shown = node["substituted"] or node["formula"]
+        shown = plain_formula(node["substituted"] or "")
+        with_numbers = 0 < len(shown) <= MOST_OF_FORMULA
         kernel = self.kernels.get(node["kernel"])
         cost = "" if kernel is None else f"  {kernel['id']} {kernel['microseconds']:.1f} µs {kernel['share']:.1%}"
         line = f"  {node['line'][0].rpartition('/')[2]}:{node['line'][1]}" if node["line"] else ""
@@ -111,16 +113,27 @@ class _Tree:
             " = ",
             (node["operation"], "bold"),
             f"({self._inputs(node)})  ",
-            plain_formula(shown),
+            shown if with_numbers else plain_formula(node["formula"]),
             (line, "dim"),
             (cost, "yellow"),
         )
         branch = place.add(head)
         for value in outputs:
-            branch.add(self._value(value, node["substituted"] is None))
+            branch.add(self._value(value, not with_numbers))
         for position, contribution in enumerate(node["contributions"]):
             if contribution is not None:
                 branch.add(self._contribution(node, position, contribution))
+
+    def _place(self, wrong: dict[str, Any]) -> str:
+        """Where the first NaN was made: the value, the module, the line."""
+        node = next(node for node in self.data["nodes"] if node["id"] == wrong["node"])
+        path, line = node["path"].partition("/")[0], node["line"]
+        parts = [
+            *node["outputs"],
+            f"in {path}" if path else "",
+            f"{line[0].rpartition('/')[2]}:{line[1]}" if line else "",
+        ]
+        return f"  ({', '.join(filter(None, parts))})"
 
     def _inputs(self, node: dict[str, Any]) -> str:
         return ", ".join(map(self._called, node["inputs"]))
@@ -136,10 +149,10 @@ class _Tree:
         name = f"{value['name']} " if value["name"] else ""
         parts: list[Any] = [f"{name}{value['type']}{value['shape']}"]
         if numbers:
-            parts.append(f"  {_shown(value)}")
+            parts.append(f"  {described(value)}")
         if value["gradient"] is not None:
             sums = value["gradient"]["paths"]
-            parts += ["  ", ("∂ ", "magenta"), (_shown(value["gradient"]), "magenta")]
+            parts += ["  ", ("∂ ", "magenta"), (described(value["gradient"]), "magenta")]
             parts.append((f"  from {sums} paths", "dim") if sums > 1 else "")
         return Text.assemble(*parts)
 
@@ -147,16 +160,18 @@ class _Tree:
         from rich.text import Text
 
         name = self._called(node["inputs"][position])
-        upstream = _shown(contribution["upstream"]) if contribution["upstream"] else "upstream"
-        local = (
-            "∂f/∂" + node["arguments"][position] if contribution["local"] is None else _numbers(contribution["local"])
-        )
-        down = _shown(contribution["downstream"])
+        upstream = described(contribution["upstream"]) if contribution["upstream"] else "upstream"
+        local = "" if contribution["local"] is None else _numbers(contribution["local"])
+        if not 0 < len(local) <= MOST_OF_FACTOR:
+            local = "∂f/∂" + node["arguments"][position]
+            if contribution["jacobian"]:
+                local += f" ({len(contribution['local'])}×{len(contribution['local'][0])})"
+        down = described(contribution["downstream"])
         return Text.assemble(("← ", "magenta"), f"{name}: {upstream} × {local} = ", (down, "magenta"))
 
 
-def _shown(value: dict[str, Any]) -> str:
-    """Numbers, or what they are like."""
+def described(value: dict[str, Any]) -> str:
+    """A value or a gradient of the data in words: its numbers, or what they are like."""
     if value["numbers"] is not None:
         text = _numbers(value["numbers"])
         if len(text) <= 60:
@@ -179,7 +194,7 @@ def _numbers(numbers: Any) -> str:
 
 
 def _number(x: Any) -> str:
-    return f"{x:.4g}" if isinstance(x, float) else str(x)
+    return f"{x:.4g}" if isinstance(x, float) else in_signs(x) if isinstance(x, str) else str(x)
 
 
 def short(value: dict[str, Any], shape: Any = None, most: int = 24) -> str:

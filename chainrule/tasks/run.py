@@ -112,7 +112,7 @@ def prepare(
     trainer = task.build_trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
-        compile=chosen.compile, backend=chosen.backend, devices=chosen.devices, debug=chosen.debug, gradient_norm=True,
+        compile=chosen.compile, backend=chosen.backend, devices=chosen.devices, debug=chosen.debug,
         callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))

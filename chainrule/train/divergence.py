@@ -11,7 +11,7 @@ from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DivergedError
 from chainrule.functions.creation import tensor
-from chainrule.functions.logic import isfinite, isnan, where
+from chainrule.functions.logic import isfinite, where
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 
@@ -27,7 +27,7 @@ MOST = 3
 
 @contextmanager
 def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor | None, norm: Tensor | None) -> Iterator[None]:
-    """Parameters that are changed within the block get their old values again if the loss is not finite.
+    """Parameters changed within the block get their old values again if the loss or the gradients' norm is not finite.
 
     This is for compiled steps, where no number can be asked for before the weights change. There it is one more choice
     in the kernel that writes them.
@@ -47,14 +47,14 @@ def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor | None, norm: Te
     with no_grad():
         good = isfinite(loss.detach())
         if norm is not None:
-            good = good & ~isnan(norm.detach())
+            good = good & isfinite(norm.detach())
         for parameter, old in zip(parameters, before, strict=True):
             parameter.copy_(where(good, parameter, old))
 
 
 def has_diverged(loss: Tensor, norm: Tensor | None) -> bool:
-    """Whether the loss is not finite, or the gradient's norm, where it was measured, no number. For eager steps."""
-    return not math.isfinite(loss.item()) or (norm is not None and math.isnan(norm.item()))
+    """Whether the loss is not finite, or the gradient's norm, where it was measured. For eager steps."""
+    return not math.isfinite(loss.item()) or (norm is not None and not math.isfinite(norm.item()))
 
 
 def said(error: AnomalyError) -> str:
@@ -104,6 +104,8 @@ class Retry:
         if error is not None:
             return said(error)
         broken = [name for name, p in trainer.model.named_parameters() if not isfinite(p.detach()).all().item()]
+        if not broken and math.isinf(batch.gradient_norm) and math.isfinite(batch.loss):
+            return "every gradient is finite, but the sum of their squares is not: they have exploded."
         if not broken:
             return "done again operation by operation, the step makes no NaN."
         more = f" and {len(broken) - MOST} more" if len(broken) > MOST else ""

@@ -83,7 +83,8 @@ class Trainer:
         precision: "float32", or "bfloat16": parameters, activations and gradients are stored in bfloat16 and updates
             summed in float32, see :class:`chainrule.train.bfloat16.BFloat16`. It saves memory; and time too where
             steps are compiled and the processor multiplies bfloat16 (AVX512-BF16). Not compiled, it takes longer.
-        gradient_norm: measure the gradients' norm in each step; callbacks find it in their `Batch`.
+        gradient_norm: measure the gradients' norm in each step: callbacks find it in their `Batch`, and a gradient that
+            is NaN or infinite raises before it reaches the weights. False saves one look at each gradient.
         compile: make programs of the training and the evaluation step.
         backend: what runs these programs: "native" or "xla" (the extra `xla`), or "numpy".
         devices: on "xla", over how many devices each batch is split; parameters are whole on each.
@@ -130,7 +131,7 @@ class Trainer:
         clip_value: float | None = None,
         accumulate: int = 1,
         precision: str = "float32",
-        gradient_norm: bool = False,
+        gradient_norm: bool = True,
         compile: bool = True,
         backend: str = "native",
         devices: int = 1,
@@ -263,7 +264,7 @@ class Trainer:
         measured_norm = norm is not None
         norm = math.nan if norm is None else norm.item()
         batch = Batch(inputs, targets, number, output, len(targets), norm, as_numbers(measured))
-        if not math.isfinite(number) or (measured_norm and math.isnan(norm)):
+        if not math.isfinite(number) or (measured_norm and not math.isfinite(norm)):
             self._call("on_divergence", batch)
             raise self._retry.error(self, batch)
         self._sums.add(number, batch.size)

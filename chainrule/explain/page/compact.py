@@ -52,6 +52,7 @@ def compact(data: Data) -> Data:
         "nodes": [node(given) for given in data["nodes"]],
         "groups": [_group(group, groups, values) for group in data["groups"]],
         "kernels": data.get("kernels"),
+        "first_nan": _first_nan(data, groups),
         "outputs": [values[x] for x in data.get("outputs") or []],
         "backward": {"values": backward["values"], "nodes": [node(given) for given in backward["nodes"]]},
         "layouts": {str(place): _layout(group) for place, group in lay_out_groups(data).items()},
@@ -91,6 +92,15 @@ def _formula(node: Data) -> str:
     primitive = registry.get(node["operation"])
     arguments = (*primitive.arguments, primitive.variadic) if primitive else ()
     return to_mathml(formula, tuple(name for name in arguments if name))
+
+
+def _first_nan(data: Data, groups: dict[Any, int]) -> Data | None:
+    """What made the first NaN, by its place."""
+    found = data.get("first_nan")
+    if found is None:
+        return None
+    nodes = _places(data["nodes"])
+    return {**found, "node": nodes[found["node"]], "group": groups.get(found.get("group"))}
 
 
 def _group(group: Data, groups: dict[Any, int], values: dict[Any, int]) -> Data:

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from chainrule.explain.nesting import chains_of
 from chainrule.explain.page.layout import Layout, arrange
 
 #: Sizes of boxes.
@@ -25,6 +26,8 @@ FEW = 4
 Data = dict[str, Any]
 #: What a box is: ("node" | "value" | "group", its place in the data), or ("in" | "out", the number of a port).
 Box = tuple[str, int]
+#: For the place of each group those that it lies in, from the whole inwards, itself at the end.
+Chains = dict[int, tuple[int, ...]]
 ROOT = -1
 
 
@@ -117,7 +120,10 @@ def collect(data: Data) -> dict[int, _Contents]:
     """The boxes and lines of every group."""
     group_at = {group["id"]: i for i, group in enumerate(data["groups"])}
     value_at = {value["id"]: i for i, value in enumerate(data["values"])}
-    chains = _Chains([group_at.get(group.get("parent"), ROOT) for group in data["groups"]])
+    chains = {
+        group_at.get(name, ROOT): (ROOT, *map(group_at.__getitem__, chain))
+        for name, chain in chains_of(data["groups"]).items()
+    }
     contents: dict[int, _Contents] = {place: _Contents() for place in (ROOT, *range(len(data["groups"])))}
     maker: dict[int, Box] = {}
     home: dict[Box, int] = {}
@@ -149,23 +155,9 @@ def collect(data: Data) -> dict[int, _Contents]:
     return contents
 
 
-class _Chains:
-    """For each group those that it lies in, from the whole inwards."""
-
-    def __init__(self, parents: list[int]) -> None:
-        self.parents = parents
-        self.known: dict[int, tuple[int, ...]] = {ROOT: (ROOT,)}
-
-    def of(self, group: int) -> tuple[int, ...]:
-        """The chain of a group, itself at the end."""
-        if group not in self.known:
-            self.known[group] = (*self.of(self.parents[group]), group)
-        return self.known[group]
-
-
-def _place(contents: dict[int, _Contents], chains: _Chains, group: int, box: Box, time: float) -> None:
+def _place(contents: dict[int, _Contents], chains: Chains, group: int, box: Box, time: float) -> None:
     """Put a box into its group, and the groups around it into theirs."""
-    chain = chains.of(group)
+    chain = chains[group]
     contents[group].add(box, time)
     for outer, inner in itertools.pairwise(chain):
         contents[outer].add(("group", inner), time)
@@ -179,9 +171,9 @@ class _Way:
         start, end: the boxes on either side, from the one that `common` shows inwards.
     """
 
-    def __init__(self, chains: _Chains, home: int, source: Box, goal: int, target: Box, value: int) -> None:
+    def __init__(self, chains: Chains, home: int, source: Box, goal: int, target: Box, value: int) -> None:
         self.value = value
-        out, into = chains.of(home), chains.of(goal)
+        out, into = chains[home], chains[goal]
         shared = 0
         while shared < min(len(out), len(into)) and out[shared] == into[shared]:
             shared += 1

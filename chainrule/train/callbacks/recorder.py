@@ -17,8 +17,8 @@ MOST = 2000
 class Recorder(Callback):
     """Records the learning rate, the loss and the gradients' norm of batches, for a report.
 
-    With many batches only every second, fourth, eighth … is kept, so that memory stays small. The norm is known where
-    the trainer clips it or was made with `gradient_norm=True`.
+    With many batches only every second, fourth, eighth … is kept, so that memory stays small. The norm is missing where
+    the trainer was made with `gradient_norm=False` and does not clip it.
 
     Attributes:
         series: for each name the numbers of the batches, counted from 1, and the values.

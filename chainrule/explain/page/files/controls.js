@@ -271,6 +271,7 @@ new ResizeObserver(() => {
 }).observe(stage);
 window.addEventListener("hashchange", followAddress);
 followAddress();
+findWrong();
 const broken = nodes.findIndex(node => node.failed);
 if (broken >= 0 && !location.hash) reveal({ kind: "node", place: broken });
 

@@ -157,7 +157,7 @@ function drawBox(box) {
 function drawFromAfar({ kind, place, x, y, w, h }) {
   if (kind === "in" || kind === "out") return;
   const node = kind === "node" ? nodes[place] : null;
-  context.fillStyle = node?.failed ? palette.wrong : node ? palette[kindOf.get(node.operation) ?? "other"] : palette.line;
+  context.fillStyle = node && wrong.node === place ? palette.wrong : node ? palette[kindOf.get(node.operation) ?? "other"] : palette.line;
   context.globalAlpha = node && place >= state.step ? 0.45 : 1;
   context.fillRect(x, y, w, h);
   context.globalAlpha = 1;
@@ -176,7 +176,7 @@ function drawOperation(box) {
   context.globalAlpha = done ? 1 : 0.45;
   context.fillStyle = palette.box;
   context.fill();
-  outlineOf(box, node.failed ? palette.wrong : palette.line);
+  outlineOf(box, wrong.node === box.place ? palette.wrong : palette.line);
   context.globalAlpha = 1;
   if (isFusedWithChosen(node)) {
     context.lineWidth = 2;
@@ -196,7 +196,7 @@ function drawOperation(box) {
   context.globalAlpha = done ? 1 : 0.55;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillStyle = node.failed ? palette.wrong : palette.text;
+  context.fillStyle = wrong.node === box.place ? palette.wrong : palette.text;
   context.font = font(13, 600);
   context.fillText(node.operation, x + w / 2 + 1, y + 14, w - 12);
   context.fillStyle = palette.quiet;
@@ -220,7 +220,7 @@ function drawFolded({ x, y, w, h, place, kind }) {
   rounded(x, y, w, h, 10);
   context.fillStyle = palette.group;
   context.fill();
-  outlineOf(box, palette.line);
+  outlineOf(box, wrong.groups.has(place) ? palette.wrong : palette.line);
   if (state.scale < 0.25) return;
   context.textAlign = "left";
   context.textBaseline = "middle";

@@ -34,8 +34,37 @@ function change(place, entry, number) {
   const { shape, type, data: before } = arrays[place];
   arrays[place] = makeArray(shape, type, before.map((x, i) => (i === entry ? number : x)));
   recompute([...nodes, ...gradientNodes], values.map((_, v) => formOf(v)), arrays, new Set([place]), reasons);
+  findWrong();
   fillPanel();
   redraw();
+}
+
+// --------------------------------------------------------------------------------------- the first NaN again
+
+const allFinite = place => !arrays[place] || Array.from(arrays[place].data).every(x => Number.isFinite(Number(x)));
+
+/** What made the first NaN or infinity of the numbers as they are now: {node, group?, message}, or null. */
+function firstNaN() {
+  if (!recomputed) return data.first_nan ?? null;
+  const made = nodes.findIndex(node => node.inputs.every(allFinite) && !node.outputs.every(allFinite));
+  if (made >= 0) return { node: made, message: `${nodes[made].operation} made it from finite numbers.` };
+  const sent = backwardNodes.find(place => {
+    const node = nodes[place], upstream = node.outputs.map(value => values[value].gradient?.value).filter(value => value !== undefined);
+    const gone = node.contributions.map(contribution => contribution?.value).filter(value => value !== undefined);
+    return [...node.inputs, ...node.outputs, ...upstream].every(allFinite) && !gone.every(allFinite);
+  });
+  return sent === undefined ? null : { node: sent, message: `The gradient of ${nodes[sent].operation} made it from finite numbers.` };
+}
+
+/** Where something is wrong now: the operation that failed or made the first NaN, and the groups around it. */
+let wrong = { node: -1, groups: new Set() };
+
+function findWrong() {
+  const failed = nodes.findIndex(node => node.failed), found = failed >= 0 ? { node: failed } : firstNaN();
+  wrong = found === null ? { node: -1, groups: new Set() } : {
+    node: found.group === undefined ? found.node : -1,
+    groups: new Set([...groupsAround({ kind: "node", place: found.node }), ...(found.group === undefined ? [] : [found.group])]),
+  };
 }
 
 // ----------------------------------------------------------------------- upstream × local = downstream again

@@ -26,6 +26,12 @@ function overview() {
   const parts = [make("h2", {}, title), facts];
   const failed = nodes.findIndex(node => node.failed);
   if (failed >= 0) parts.push(failure(nodes[failed].failed), jump("To the operation that failed", { kind: "node", place: failed }));
+  const broken = failed < 0 ? firstNaN() : null;
+  if (broken) {
+    const { node, group, message } = broken;
+    const item = group === undefined ? { kind: "node", place: node } : { kind: "group", place: group };
+    parts.push(failure({ message: `First NaN or infinity: ${message}` }), jump("To what made it", item));
+  }
   if (outputs.length) parts.push(heading("Results"), ...outputs.map((place, i) => valueSection(place, outputs.length > 1 ? `result ${i + 1}` : "result")));
   const named = values.map((_, place) => place).filter(place => values[place].kind === "input");
   if (named.length) parts.push(heading("Inputs"), ...named.map(place => valueSection(place)));
@@ -126,6 +132,7 @@ function aboutNode(place) {
   if (node.line) parts.push(make("p", { class: "path" }, `${files[node.line[0]]}, line ${node.line[1]}`));
   parts.push(formulaOf(node), formulaWithNumbers(node));
   if (node.failed) parts.push(failure(node.failed));
+  else if (wrong.node === place) parts.push(failure(firstNaN()));
   const reason = reasons.get(node) ?? (isLive() ? locked[node.operation] : undefined);
   if (reason) parts.push(make("p", { class: "locked" }, `Locked: ${reason}.`));
   parts.push(settingsList(node.settings), kernelFacts(node));
