@@ -75,6 +75,17 @@ def test_operations_know_their_kernels(training: tuple[Step, Any]) -> None:
         assert kernel["name"].split("  ")[-1] == node["path"].partition("/")[0]  # the same module
 
 
+def test_what_has_no_kernel_says_why(training: tuple[Step, Any]) -> None:
+    _, found = training
+    nodes = found.data()["nodes"]
+    assert all((node["kernel"] is None) != (node["without_kernel"] is None) for node in nodes)
+    views = [node for node in nodes if (node["without_kernel"] or "").startswith("no work of its own")]
+    assert views and {node["operation"] for node in views} <= {"Broadcast", "Permute", "Reshape", "Index"}
+    assert all(node["kernel"] for node in nodes if node["operation"] in ("MatMul", "Maximum", "Exp"))
+    eager = chainrule.explain(lambda x: x.T @ x, chainrule.ones(2, 2)).data()["nodes"]
+    assert all(node["without_kernel"] is None for node in eager)
+
+
 def test_what_was_fused_is_one_box(training: tuple[Step, Any]) -> None:
     _, found = training
     data = found.data()

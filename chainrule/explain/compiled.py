@@ -3,7 +3,7 @@
 A compiled step is explained as its function is, in eager code; beside that its program runs a few times and every
 kernel is measured. The two are brought together by what both know of an operation: the line of the user's code, the
 primitive, the shapes. Where these do not tell operations apart they come in the same order; where there is another
-number of them than in the program, none is said to belong to a kernel.
+number of them than in the program, none is said to belong to a kernel. An operation without a kernel says why.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def add_kernels(
         }
         for row in sorted(profile.rows, key=lambda row: row.number)
     ]
-    found.kernel_of = _matched(found.equations, _kernels_of(runnable))
+    found.kernel_of, found.without_kernel = _matched(found.equations, _kernels_of(runnable))
 
 
 @contextmanager
@@ -95,8 +95,16 @@ def _is_view(equation: Equation, where: Memory, places: Mapping[Any, Any]) -> bo
     return any(isinstance(x, Memory) and x.view.buffer is where.view.buffer for x in inputs)
 
 
-def _matched(shown: Sequence[Equation], compiled: Sequence[tuple[Equation, str | None]]) -> dict[int, str]:
-    """For the number of each equation that is shown the kernel of the same one in the program."""
+#: Why an operation has no kernel.
+VIEW = "no work of its own: what reads it finds the entries in the memory of its input"
+OTHERWISE = "the compiler writes this in another way, or can do without it"
+UNKNOWN = "the program has another number of these operations, so which kernel does this one is not known"
+
+
+def _matched(
+    shown: Sequence[Equation], compiled: Sequence[tuple[Equation, str | None]]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """For the number of each equation that is shown the kernel of the same one in the program, or why it has none."""
     mine: dict[Any, list[int]] = defaultdict(list)
     theirs: dict[Any, list[str | None]] = defaultdict(list)
     for number, equation in enumerate(shown):
@@ -104,6 +112,7 @@ def _matched(shown: Sequence[Equation], compiled: Sequence[tuple[Equation, str |
     for equation, kernel in compiled:
         theirs[_key(equation)].append(kernel)
     found: dict[int, str] = {}
+    without: dict[int, str] = {}
     for key, numbers in mine.items():
         kernels = theirs.get(key, [])
         # All of them in one kernel: then their number does not matter.
@@ -112,7 +121,11 @@ def _matched(shown: Sequence[Equation], compiled: Sequence[tuple[Equation, str |
             kernel = kernels[0] if same else kernels[i] if len(kernels) == len(numbers) else None
             if kernel is not None:
                 found[number] = kernel
-    return found
+            elif kernels and not same and len(kernels) != len(numbers):
+                without[number] = UNKNOWN
+            else:
+                without[number] = VIEW if kernels and shown[number].primitive.moves else OTHERWISE
+    return found, without
 
 
 def _key(equation: Equation) -> Any:

@@ -47,7 +47,7 @@ class Explanation:
         outputs: the symbols of the results.
         walk: the backward pass, None where there was none.
         failure: what failed, if the computation did not come to its end.
-        kernels, kernel_of: of a compiled step, as in the data; `profile` is what was measured.
+        kernels, kernel_of, without_kernel: of a compiled step, as in the data; `profile` is what was measured.
 
     >>> import chainrule
     >>> found = chainrule.explain(lambda x, y, z: (x + y) * z, -2.0, 5.0, -4.0)
@@ -84,6 +84,7 @@ class Explanation:
         self.groups = Groups(self.equations, classes or {}, block_ends or {}, failed)
         self.kernels: list[dict[str, Any]] = []
         self.kernel_of: dict[int, str] = {}
+        self.without_kernel: dict[int, str] = {}
         self.profile: Profile | None = None
         self._data: dict[str, Any] | None = None
         self._summaries: dict[int, tuple[Array, dict[str, Any] | None]] = {}
@@ -335,6 +336,7 @@ class Explanation:
             "line": list(equation.line) if equation.line else None,
             "contributions": self._contributions(number, equation),
             "kernel": self.kernel_of.get(number),
+            "without_kernel": self.without_kernel.get(number),
             "failed": None,
         }
 

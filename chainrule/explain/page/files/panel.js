@@ -159,7 +159,7 @@ function settingText(value) {
 
 function kernelFacts(node) {
   const kernel = kernels[node.kernel];
-  if (!kernel) return null;
+  if (!kernel) return node.without_kernel ? make("div", {}, heading("Compiled"), make("p", { class: "kind" }, `No kernel: ${node.without_kernel}.`), readersOf(node)) : null;
   const list = make("dl", { class: "facts" }, make("dt", {}, "kernel"), make("dd", {}, kernel.name));
   kernelNumbers(kernel).forEach((text, i) => {
     if (text) list.append(make("dt", {}, ["time", "speed", "share of the step"][i]), make("dd", {}, `${text}${[" µs", " GFLOP/s", ""][i]}`));
@@ -167,6 +167,13 @@ function kernelFacts(node) {
   const others = nodes.map((_, place) => place).filter(place => nodes[place] !== node && nodes[place].kernel === node.kernel);
   if (others.length) list.append(make("dt", {}, "fused with"), make("dd", {}, ...others.slice(0, 30).map(place => jump(nodes[place].operation, { kind: "node", place }))));
   return make("div", {}, heading("Compiled"), list);
+}
+
+/** Where the results of an operation without a kernel are read: the operations that use them and have one. */
+function readersOf(node) {
+  const readers = node.outputs.flatMap(value => users.get(value) ?? []).filter(place => nodes[place].kernel !== undefined);
+  if (!readers.length) return "";
+  return make("p", {}, "read by ", ...[...new Set(readers)].slice(0, 30).map(place => jump(nodes[place].operation, { kind: "node", place })));
 }
 
 /** upstream × local = downstream for each input that a gradient goes to. */
