@@ -260,7 +260,19 @@ def test_networks_are_explained(tmp_path: Path, capsys: Any) -> None:
     )
     assert code == 2 and "the forward pass failed" in err and page.is_file()
     code, _, err = call(capsys, "explain", "mlp", "--input", str(tmp_path / "nothing.npy"))
-    assert code == 2 and "numpy.save" in err
+    assert code == 2 and "there is no file" in err
+    (tmp_path / "text.npy").write_text("no numbers")
+    code, _, err = call(capsys, "explain", "mlp", "--input", str(tmp_path / "text.npy"))
+    assert code == 2 and "numpy.save" in err and "pickle" not in err
+    Image.fromarray(np.full((9, 7), 51, np.uint8)).save(tmp_path / "grey.png")
+    code, out, _ = call(capsys, "explain", "lenet5", "--input", str(tmp_path / "grey.png"), "--output", str(page))
+    assert code == 0 and "0.2" in page.read_text(), "in the network's size, from 0 to 1"
+    code, _, err = call(
+        capsys, "explain", "mlp", "--set", "in_features=16", "--size", "16", "--input", str(tmp_path / "grey.png")
+    )
+    assert code == 2 and "which no image gives" in err
+    code, _, err = call(capsys, "explain")
+    assert code == 2 and "RUN|MODEL" in err
 
 
 def test_a_search_goes_on_and_says_what_mattered(tmp_path: Path, capsys: Any) -> None:

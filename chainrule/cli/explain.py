@@ -11,12 +11,14 @@ from chainrule.cli.values import parse_changes
 
 
 def explain(
-    what: Annotated[str, typer.Argument(help="A run's folder, or a network of the registry.")],
+    what: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run's folder, or a network of the registry.")],
     input: Annotated[
         str | None,
-        typer.Option(help="What it is shown: for a run what [bold]predict[/] takes, for a network a .npy file."),
+        typer.Option(
+            help="What it is shown: for a run what [bold]predict[/] takes; for a network an image or a .npy file."
+        ),
     ] = None,
-    size: Annotated[str | None, typer.Option(help="Networks: the shape of a random sample, such as 3x64x64.")] = None,
+    size: Annotated[str | None, typer.Option(help="Networks: the shape of the sample, such as 3x64x64.")] = None,
     set_options: Annotated[
         list[str] | None, typer.Option("--set", help="Networks: an option, num_classes=10; may be repeated.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data.readers.folder import IMAGE_ENDINGS, channels_first, read_image
 from chainrule.errors import DataError
 from chainrule.explain.explanation import Explanation
 from chainrule.functions.creation import tensor
@@ -40,9 +41,14 @@ def explain_run(path: str | Path, input: str | None = None, data_root: str | Non
 
 
 def explain_model(name: str, size: Sequence[int] | None, options: dict[str, Any], input: str | None) -> Explanation:
-    """A network of the registry, with its first weights, on random numbers or on an array in a file (.npy)."""
+    """A network of the registry, with its first weights, on random numbers, an image, or an array in a file (.npy).
+
+    An image gets the network's size, or `size`, and values from 0 to 1.
+    """
     entry, model = find(name), create(name, **options)
-    if input is not None:
+    if input is not None and input.lower().endswith(IMAGE_ENDINGS) and not entry.reads_tokens:
+        samples = [_image_in(input, size or entry.input)]
+    elif input is not None:
         samples = [_array_in(input, entry.reads_tokens)]
     else:
         samples = [_random_sample(entry, size or entry.input) for _ in range(2 if "pairs" in entry.data else 1)]
@@ -73,10 +79,22 @@ def _random_sample(entry: Any, size: Sequence[int]) -> Any:
     return randn(1, *size)
 
 
+def _image_in(file: str, size: Sequence[int]) -> Any:
+    """An image (1, C, H, W) from 0 to 1, in the number of channels and the size that a network takes."""
+    if len(size) != 3 or size[0] not in (1, 3):
+        shape = "×".join(map(str, size))
+        raise DataError(f"--input: the network takes {shape}, which no image gives; write the array into a .npy file.")
+    image = read_image(file, "L" if size[0] == 1 else "RGB").resize((size[2], size[1]))
+    return tensor(channels_first(image)[None].astype(np.float32) / 255)
+
+
 def _array_in(file: str, tokens: bool) -> Any:
     """The array in a .npy file as a batch of one sample, or as the batch that it is."""
     try:
         array = np.load(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"--input: there is no file {file}.") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"--input: {file} holds no array as numpy.save writes it: {error}") from error
+        why = "" if "pickle" in str(error) else f": {error}"
+        raise DataError(f"--input: {file} holds no array of numbers as numpy.save writes it{why}.") from error
     return tensor(array.astype(np.int64 if tokens else np.float32))
