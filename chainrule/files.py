@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
     """Call `write(temporary)` with a path beside the wanted one, then put the file in its place at once.
 
-    If writing fails, or the machine stops, the old file (or none) is there, whole.
+    If writing fails, or the machine stops, the old file (or none) is there, whole. Raises FileNotFoundError where there
+    is no folder to write into.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "note.txt"
@@ -20,6 +22,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
     'done'
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"cannot write {path.name}: there is no folder", str(path.parent))
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.writing{path.suffix}")
     try:
         write(temporary)

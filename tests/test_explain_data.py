@@ -180,6 +180,21 @@ def test_what_cannot_be_explained() -> None:
         chainrule.explain(chainrule.ones(1, requires_grad=True) * 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("layer", "x", "operation"),
+    [
+        (nn.Embedding(5, 3), chainrule.tensor([7]), "embedding"),
+        (nn.Linear(5, 3), chainrule.ones(2, 5, dtype=chainrule.int64), "linear"),
+    ],
+)
+def test_what_failed_has_the_name_that_a_user_knows(layer: Any, x: Any, operation: str) -> None:
+    model = nn.Sequential(layer)
+    assert chainrule.explain(model, x).data()["nodes"][-1]["operation"] == operation
+    with pytest.raises(chainrule.errors.ChainruleError) as caught:
+        model(x)
+    assert "chainrule.explain(model, x)" in caught.value.__notes__[0]
+
+
 def test_the_error_of_a_shape_says_how_to_see_it() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(5, 2))
     with pytest.raises(chainrule.errors.ShapeError) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -92,6 +93,16 @@ def test_a_drawing_has_values_above_and_gradients_below() -> None:
     folded = ElementTree.fromstring(found.svg(fold=True))
     labels = [element.text for element in folded.iter("{http://www.w3.org/2000/svg}text")]
     assert "sigmoid" in labels and "exp" not in labels
+
+
+def test_what_a_drawing_is_asked_for_in_vain_is_refused(tmp_path: Path) -> None:
+    found = chainrule.explain(lambda x: x * x, 3.0)
+    with pytest.raises(ValueError, match='fold is True, False, None or "kernels", got .modules'):
+        found.svg(fold="modules")
+    with pytest.raises(TypeError, match="nothing was compiled here"):
+        found.svg(fold="kernels")
+    with pytest.raises(FileNotFoundError, match=r"cannot write page\.html: there is no folder: .*nowhere"):
+        found.html(tmp_path / "nowhere" / "page.html")
 
 
 def test_a_drawing_is_folded_until_it_is_readable() -> None:

@@ -12,7 +12,7 @@ Data = dict[str, Any]
 
 def dot_of(data: Data) -> str:
     """The graph in Graphviz's language; see `Explanation.dot`."""
-    inner: dict[Any, list[str]] = {group["id"]: [] for group in data["groups"]} | {None: []}
+    inner: dict[Any, list[str]] = {None: [], **{group["id"]: [] for group in data["groups"]}}
     for group in data["groups"]:
         inner[group["parent"]].append(group["id"])
     nodes: dict[Any, list[Data]] = {group: [] for group in inner}

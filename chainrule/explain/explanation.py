@@ -186,16 +186,17 @@ class Explanation:
 
     def timeline(self, file: str | Path | None = None) -> str:
         """Of a compiled step: who did what when in a run, as an SVG drawing; into a file too. Raises TypeError else."""
-        text = timeline_of(self._measured("timeline"))
+        text = timeline_of(self.measured("timeline"))
         if file is not None:
             write_text(file, text)
         return text
 
     def chrome_trace(self, file: str | Path) -> None:
         """Of a compiled step: the same for chrome://tracing and ui.perfetto.dev. Raises TypeError for another."""
-        self._measured("chrome_trace").chrome_trace(file)
+        self.measured("chrome_trace").chrome_trace(file)
 
-    def _measured(self, asked: str) -> Profile:
+    def measured(self, asked: str) -> Profile:
+        """What the kernels of a compiled step took. Raises TypeError, naming what was `asked`, for anything else."""
         if self.profile is None:
             raise TypeError(
                 f"{asked}: nothing was compiled here, so there are no kernels. Explain the compiled step: "

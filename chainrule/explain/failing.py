@@ -45,7 +45,7 @@ class Failure:
             elif code is _APPLY:
                 self.operation, self.formula = here["cls"].name, here["cls"].latex
                 self.settings, tensors = here["parameters"], here["inputs"]
-            elif _is_ours(frame) and _tensors(here) and not code.co_name.startswith(("_", "<")):
+            elif _is_ours(frame) and _tensors(here) and not code.co_name.startswith(("_", "<", "check_")):
                 self.operation, tensors = code.co_name, _tensors(here)
             if not _is_ours(frame):
                 self.line = code.co_filename, _line_in(error, frame)

@@ -76,9 +76,13 @@ class Box(NamedTuple):
 
 def svg_of(explanation: Explanation, fold: bool | str | None = None, marked: Collection[str] = ()) -> str:
     """The drawing; see `Explanation.svg`."""
+    if fold not in (None, True, False, "kernels"):
+        raise ValueError(f'fold is True, False, None or "kernels", got {fold!r}.')
     data = explanation.data()
     if fold == "kernels":
+        explanation.measured('svg(fold="kernels")')
         data = _by_kernels(data)
+    marked = [marked] if isinstance(marked, str) else marked
     values = {value["id"]: value for value in data["values"]}
     boxes = _boxes(data, values, fold, _modules_at(data, marked))
     return _Drawing(boxes, values, data).text()

@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule.cell import Handle
 from chainrule.changes import Tells, WatchedDict, fields_of, note_change
-from chainrule.errors import ChainruleError, EvaluationWarning, SetUpError, ShapeError
+from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning, IndexRangeError, SetUpError, ShapeError
 from chainrule.nn.changing import ChangingMethods
 from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
 from chainrule.nn.state_dict import StateDictMethods
@@ -96,7 +96,7 @@ class Module(Tells, StateDictMethods, ChangingMethods):
             if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks):
                 return self.forward(*args, **kwargs)
             return call_with_hooks(self, args, kwargs)
-        except ShapeError as error:
+        except (ShapeError, DTypeError, IndexRangeError) as error:
             if before[2] is None and state.recording is None:
                 error.add_note("To see how far it came and what failed: print(chainrule.explain(model, x))")
             raise
