@@ -262,7 +262,7 @@ class Explanation:
         r"""The graph in Graphviz's language, groups as clusters, values and gradients on the edges; into a file too.
 
         >>> import chainrule
-        >>> print(chainrule.explain(lambda x: x * x, 3.0).dot().splitlines()[-3])
+        >>> print(chainrule.explain(lambda x: x * x, 3.0).dot().splitlines()[-2])
           n0 -> result0 [label="9\n∂ 1"];
         """
         text = dot_of(self.data())

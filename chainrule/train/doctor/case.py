@@ -31,6 +31,7 @@ class Case:
         clipped: whether gradients are clipped before the step.
         after_step: whether a batch is seen after its step, as in a Trainer, or before, as in a loop of one's own.
         spoiled: whether a gradient that is no number has been found to have broken the weights.
+        norm: of the gradient that ended training though the loss was finite; else 0.
         fresh: whether training begins, or goes on from before.
         epoch: the epoch that runs, counted from 1; 0 before the first.
         step: batches seen in all.
@@ -51,6 +52,7 @@ class Case:
     clipped: bool = False
     after_step: bool = True
     spoiled: bool = False
+    norm: float = 0.0
     fresh: bool = True
     epoch: int = 0
     step: int = 0

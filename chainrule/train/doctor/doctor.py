@@ -222,7 +222,13 @@ class Doctor(Callback):
         self._end_epoch()
 
     def on_divergence(self, trainer: Trainer, batch: Batch) -> None:
-        """Find out why."""
+        """Find out why: whether the loss was no number, or only what came back from it."""
+        if math.isfinite(batch.loss):
+            self._case.add_loss(batch.loss)
+            self._case.norm = batch.gradient_norm
+            look = self._look(batch.inputs, batch.targets)
+            if look is not None:
+                self._ask("at_look", self._case, look)
         self._diverged(batch.inputs, batch.targets)
 
     def on_fit_end(self, trainer: Trainer) -> None:

@@ -97,6 +97,7 @@ class Exploding(Rule):
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Look at every layer's gradient."""
         if look.unfinished and np.isfinite(look.loss):
+            case.spoiled = True
             evidence = f"in batch {case.step} the loss is {look.loss:.3g}, but gradients are NaN or infinite."
             return self.found(case, evidence, tuple(look.unfinished))
         layers = look.layers

@@ -68,9 +68,14 @@ class TooLarge(Rule):
         )
 
     def at_divergence(self, case: Case) -> Finding | None:
-        """The loss is not finite; if the data are, the steps were too large."""
+        """The loss or the gradient is not finite; if the data are, the steps were too large."""
         if case.train.bad is not None or case.spoiled:
             return None  # the data, or a gradient that is no number, is to blame
+        if case.norm:
+            evidence = (
+                f"the loss is {case.losses[-1]:.3g} in batch {case.step} of all, and its gradient's norm {case.norm}."
+            )
+            return self.found(case, evidence)
         before = f"it was {case.losses[-1]:.3g} one batch before" if case.losses else "it was the first batch"
         return self.found(case, f"the loss is no finite number in batch {case.step + 1} of all; {before}.")
 
