@@ -73,9 +73,9 @@ class AttributeReads(Sight):
         if is_followed(vars(thing), str(getattr(thing, "__file__", ""))):
             title = f"{thing.__name__}.{name}"
             return self.read(Place(thing, "field", name, title, self.place_of(thing)), value)
-        if is_a(value, bool | int | float | str):
+        if name in vars(thing):  # others are computed, or come in when they are asked for
             self.note(Place(thing, "field", name, f"{thing.__name__}.{name}"), value)
-        elif not is_a(value, types.ModuleType):
+        if not is_a(value, types.ModuleType):
             self.see(value)
         if thing.__name__ == "os" and name == "environ":
             self.mark(value, None)

@@ -84,7 +84,18 @@ class Before:
         else:
             lost = self.changed() and len(self.holder) <= len(self.copy)
         if lost:
+            self._refuse_what_is_registered()
             raise TraceError(_TAKEN_OUT.format(self.title, type(self.holder).__name__))
+
+    def _refuse_what_is_registered(self) -> None:
+        """An attribute of a module that was none and is a layer, a parameter or a buffer lies elsewhere from now on."""
+        tables = [self.holder.get(name, {}) for name in ("_modules", "_parameters", "_buffers")] if self.owner else []
+        for key in self.copy:
+            if key not in self.holder and any(key in table for table in tables):
+                raise TraceError(
+                    f"{self.title}.{key} is made in the step; make it before: in `__init__`, or by one call of the "
+                    "function as it is, before the compiled one."
+                )
 
     def at(self, key: Any) -> Place:
         """The place of an entry."""

@@ -36,7 +36,9 @@ _MUTATORS = frozenset(
      "symmetric_difference_update", "__setitem__", "__delitem__"}
 )  # fmt: skip
 #: These make of the contents what follows from them.
-_REARRANGE = frozenset({"sort", "reverse", "rotate", "insert"})
+_REARRANGE = frozenset({"reverse", "rotate", "insert"})
+#: And these compare the entries with each other, or with what is given.
+_COMPARE = frozenset({"sort", "remove", "index", "count", "__contains__", "__eq__", "__ne__", "__lt__", "__le__"})
 _ARITHMETIC = frozenset({"mul", "add", "sub", "div", "mul_", "add_", "sub_", "div_", "multiply", "subtract", "divide"})
 _WITH_TENSORS = frozenset(
     {operator.add, operator.sub, operator.mul, operator.truediv, operator.iadd, operator.isub, operator.imul,
@@ -187,12 +189,12 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
             o.missing(owner, args[0])
     if is_a(owner, set) and name in ("add", "discard") and args:
         o.ask(questions.LacksItem(args[0]), owner, f": whether {args[0]!r:.40} is missing", args[0] not in owner)
-    if name in _REARRANGE:
+    if name in _COMPARE or is_a(owner, set | frozenset):
+        o.compare([owner, *args])
+    elif name in _REARRANGE or name not in _MUTATORS:
         o.contents(owner)
     if name in _MUTATORS:
         o.writing(owner)
-    else:
-        o.contents(owner)
     return function(*args, **kwargs)
 
 
@@ -262,9 +264,23 @@ def _len(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) ->
     return length
 
 
-def _isinstance(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def _type(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     thing = args[0].value if is_a(args[0], Number) else args[0]
     return function(thing, *args[1:], **kwargs)
+
+
+def _isinstance(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    thing, kinds = args
+    if is_a(thing, Number):
+        return function(thing.value, kinds)
+    if is_a(kinds, tuple):
+        o.contents(kinds)
+    else:
+        o.see(kinds)  # a class of the user's may answer itself
+    answer = function(thing, kinds)
+    if id(thing) in o.outside and not is_a(thing, TensorCell):
+        o.ask(questions.is_one_of(function, kinds), thing, f": {function.__name__}", answer)
+    return answer
 
 
 def _getitem(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -302,15 +318,11 @@ def _walk(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -
     callables = [part for part in (*args, *kwargs.values()) if callable(part)]
     for part in callables:
         o.everything(part) if is_a(part, functools.partial) else o.see(part)
-    if not all(map(runs_followed_code, callables)):  # then it is C that looks at what is walked through
-        for part in args:
-            for entry in part if is_a(part, list | tuple) else ():
-                o.everything(entry)
     walked = [part if is_a(part, str | bytes | Number) else o.each(part) for part in args]
-    if function in _COMPARING and not callables:
-        for part in walked:
-            for entry in part if is_a(part, list | tuple) else ():
-                o.contents(entry)
+    others = not all(map(runs_followed_code, callables))  # then it is C that looks at what is walked through
+    if others or (function in _COMPARING and not callables):
+        parts = [entry for part in walked if is_a(part, (*CONTAINERS, *questions.VIEWS)) for entry in part]
+        o.everything(*parts) if others else o.compare(parts)
     numbers = numbers_in(walked, 1)
     if not numbers or function in (list, tuple, zip, enumerate, reversed, map, filter, iter):
         return function(*walked, **kwargs)
@@ -335,6 +347,7 @@ _WALKERS = (list, tuple, set, frozenset, sum, min, max, any, all, sorted, enumer
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     operator.is_: _is, operator.is_not: _is,
     getattr: _getattr, hasattr: _hasattr, setattr: _setattr, delattr: _setattr, len: _len, isinstance: _isinstance,
-    type: _isinstance, id: _id, hash: _id, vars: _vars, operator.getitem: _getitem, next: _next, print: _print,
+    issubclass: _isinstance, type: _type, id: _id, hash: _id, vars: _vars, operator.getitem: _getitem, next: _next,
+    print: _print,
     **dict.fromkeys(_WALKERS, _walk),
 }  # fmt: skip

@@ -70,9 +70,9 @@ class ContentReads(Sight):
         if is_a(thing, dict) and not is_a(thing, WatchedDict) and not dict.__contains__(thing, key):
             self.missing(thing, key)
 
-    def contents(self, thing: Any) -> None:
-        """Everything in a container or an array counts, however deep."""
-        waiting, known = [thing], set()
+    def contents(self, thing: Any) -> list[Any]:
+        """Everything in a container or an array counts, however deep. The answer is all that was found inside."""
+        waiting, known, found = [thing], set(), []
         while waiting:
             thing = waiting.pop()
             if id(thing) in known or id(thing) not in self.outside:
@@ -83,6 +83,29 @@ class ContentReads(Sight):
                     self.mark(value, self._entry(thing, key) if is_a(thing, list | tuple | dict | deque) else None)
                     self.see(value)
                     waiting.append(value)
+                    found.append(value)
+        return found
+
+    def compare(self, thing: Any) -> None:
+        """Something is compared or shown: of a container all that is in it, of an object what Python compares."""
+        by_others = []
+        for part in [thing, *self._inside(thing)]:
+            self.use(part)
+            if id(part) in self.outside and not is_a(part, (*CONTAINERS, np.ndarray)):
+                if _is_compared_by_identity(type(part)):
+                    self.pin(part)
+                if _is_compared_by_others(type(part)):
+                    by_others.append(part)
+        self.everything(*by_others)
+
+    def _inside(self, thing: Any) -> list[Any]:
+        """What is in a container, however deep; it counts if it was there before."""
+        if not is_a(thing, (*CONTAINERS, np.ndarray)):
+            return []
+        if id(thing) in self.outside or is_a(thing, np.ndarray):
+            return self.contents(thing)
+        parts = [part for part in (thing.values() if is_a(thing, dict) else thing) if not is_a(part, ATOMS)]
+        return [inner for part in parts for inner in (part, *self._inside(part))]
 
     def _entries(self, thing: Any) -> list[tuple[Any, Any]]:
         """The entries of a container, which count now; none of what says itself when it changes or is written to."""
@@ -96,12 +119,12 @@ class ContentReads(Sight):
             return []
         return list(thing.items() if is_a(thing, dict) else enumerate(question(thing)))
 
-    def everything(self, thing: Any) -> None:
-        """Code that is not followed gets this: all that it can reach through the user's things from it counts.
+    def everything(self, *things: Any) -> None:
+        """Code that is not followed gets these: all that it can reach through the user's things from them counts.
 
         An object of a library counts with its own attributes, and not with what these hold (a logger has them all).
         """
-        waiting, known = [thing], set()
+        waiting, known = list(things), set()
         while waiting:
             thing = waiting.pop()
             self.use(thing)
@@ -150,6 +173,9 @@ class ContentReads(Sight):
         if is_machinery(type(thing)):
             return []
         parts, fields = [], questions.fields_of(thing) or {}
+        if not is_a(thing, types.ModuleType | types.FunctionType):
+            count = questions.how_many_attributes if questions.slots_of(thing) else questions.how_many_fields
+            self.ask(count, thing, ": how many attributes it has", count(thing))
         for name in questions.attributes_of(thing):
             value = fields[name] if name in fields else getattr(thing, name, MISSING)
             if value is not MISSING:
@@ -180,6 +206,8 @@ class ContentReads(Sight):
             self.contents(thing)
         elif hasattr(type(thing), "__next__"):
             raise TraceError(ITERATOR.format(type(thing).__name__))
+        elif not (runs_its_own(thing, "__iter__") or runs_its_own(thing, "__getitem__")):
+            self.everything(thing)
         return thing
 
     def spread(self, thing: dict[Any, Any]) -> dict[Any, Any]:
@@ -198,3 +226,12 @@ class ContentReads(Sight):
             place = Place(kind, "answer", questions.of_class(name), f"{kind.__name__}.{name}")
             self.note(place, value)
             self.mark(value, place)
+
+
+def _is_compared_by_identity(kind: type) -> bool:
+    return not any("__eq__" in vars(base) for base in kind.__mro__[:-1])
+
+
+def _is_compared_by_others(kind: type) -> bool:
+    """Whether what compares and shows such objects is no code that is followed."""
+    return hasattr(kind, "__dataclass_fields__") or not is_followed_class(kind)

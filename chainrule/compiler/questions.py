@@ -6,6 +6,7 @@ import array
 import functools
 import operator
 import types
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,12 @@ def lacks_field(name: str) -> Callable[[Any], bool]:
 def lacks(name: str) -> Callable[[Any], bool]:
     """Whether an object has no attribute of that name."""
     return lambda thing: not hasattr(thing, name)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_one_of(check: Callable[[Any, Any], bool], kinds: Any) -> Callable[[Any], bool]:
+    """What `isinstance` or `issubclass` says of a thing: classes can be registered with others, and get other bases."""
+    return lambda thing: check(thing, kinds)
 
 
 class LacksItem:
@@ -129,11 +136,18 @@ def form_of(tensor: Any) -> tuple[Any, ...]:
 
 def slots_of(thing: Any) -> list[str]:
     """The names of an object's attributes that lie in no dictionary."""
-    names: list[Any] = []
-    for base in type(thing).__mro__:
-        slots = vars(base).get("__slots__", ())
-        names += [slots] if isinstance(slots, str) else list(slots)
-    return [name for name in names if name not in ("__dict__", "__weakref__")]
+    kind = type(thing)
+    known = _slots.get(kind)
+    if known is None:
+        names: list[Any] = []
+        for base in kind.__mro__:
+            slots = vars(base).get("__slots__", ())
+            names += [slots] if isinstance(slots, str) else list(slots)
+        known = _slots[kind] = [name for name in names if name not in ("__dict__", "__weakref__")]
+    return known
+
+
+_slots: weakref.WeakKeyDictionary[type, list[str]] = weakref.WeakKeyDictionary()
 
 
 def attributes_of(thing: Any) -> list[str]:
@@ -141,6 +155,19 @@ def attributes_of(thing: Any) -> list[str]:
     fields = fields_of(thing)
     own = [name for name in fields if isinstance(name, str)] if isinstance(fields, dict) else []
     return [*own, *slots_of(thing)]
+
+
+def how_many_attributes(thing: Any) -> int:
+    """How many attributes of its own an object has: with those that were read still there, whether there are more."""
+    return len(fields_of(thing) or ()) + sum(hasattr(thing, name) for name in slots_of(thing))
+
+
+def how_many_fields(thing: Any) -> int:
+    """The same of an object without slots, where very many are asked."""
+    try:
+        return len(object.__getattribute__(thing, "__dict__"))
+    except AttributeError:
+        return 0
 
 
 def fields_of(thing: Any) -> Any:

@@ -9,6 +9,7 @@ import importlib.util
 import operator
 import sys
 import threading
+import types
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.calls import called, combined
 from chainrule.compiler.contents import CONTAINERS
 from chainrule.compiler.numbers import Number, apply, is_a, numbers_in
 from chainrule.compiler.observe import Observer
 from chainrule.compiler.places import Place
-from chainrule.compiler.sight import is_followed_class
+from chainrule.compiler.sight import is_of_the_user
 from chainrule.errors import TraceError
 
 
@@ -147,14 +149,7 @@ def contents(thing: Any) -> Any:
     if is_a(thing, Number):
         thing.decides()
     if o is not None:
-        o.use(thing)
-    if o is not None and is_a(thing, (*CONTAINERS, np.ndarray)):
-        o.contents(thing)
-    elif o is not None and id(thing) in o.outside:
-        if _is_compared_by_identity(type(thing)):
-            o.pin(thing)
-        if _is_compared_by_others(type(thing)):
-            o.everything(thing)
+        o.compare(thing)
     return thing
 
 
@@ -203,15 +198,6 @@ def compared(functions: tuple[Any, ...], first: Any, *others: Callable[..., Any]
     return answer
 
 
-def _is_compared_by_identity(kind: type) -> bool:
-    return not any("__eq__" in vars(base) for base in kind.__mro__[:-1])
-
-
-def _is_compared_by_others(kind: type) -> bool:
-    """Whether what compares and shows such objects is no code that is followed."""
-    return hasattr(kind, "__dataclass_fields__") or not is_followed_class(kind)
-
-
 def everything(thing: Any) -> Any:
     """Something is taken apart by a `match`."""
     o = _per_thread.observer
@@ -233,6 +219,10 @@ def truth(thing: Any) -> Any:
             o.ask(bool, thing, ": whether it is empty", bool(thing))
         elif is_a(thing, np.ndarray):
             o.contents(thing)
+        elif hasattr(type(thing), "__len__") and not (
+            runs_its_own(thing, "__bool__") or runs_its_own(thing, "__len__")
+        ):
+            o.everything(thing)
     return thing
 
 
@@ -326,6 +316,19 @@ def assigns(name: str, shown: Any) -> None:
         o.assigns(o.variable(shown.__closure__[0], name))
 
 
+def evaluated(source: Any) -> Any:
+    """A text is run as code (`eval`, `exec`), which is not followed: all that it names counts."""
+    o = _per_thread.observer
+    if o is None or not is_a(source, str | bytes | types.CodeType):
+        return source
+    try:
+        code = source if is_a(source, types.CodeType) else compile(source.strip(), "<text>", "exec")
+    except SyntaxError:  # which it will raise itself
+        return source
+    o.see_named(code, sys._getframe(1).f_globals)
+    return source
+
+
 def imported(value: Any, module: str, name: str) -> None:
     """A name was imported from a module within a function."""
     o = _per_thread.observer
@@ -334,6 +337,8 @@ def imported(value: Any, module: str, name: str) -> None:
     if module.startswith("."):
         module = importlib.util.resolve_name(module, sys._getframe(1).f_globals["__package__"])
     if module in sys.modules:
+        if is_of_the_user(sys.modules[module]):
+            o.note(Place(sys.modules, "entry", module, f"the module {module}"), sys.modules[module])
         o.attribute(sys.modules[module], name, value)
 
 
@@ -341,5 +346,5 @@ READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (name, namespace, variable, attribute, item, key, keyed, call, contents, same, other, within, without,
               compared, everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
-              writing, assigns, imported)
+              writing, assigns, evaluated, imported)
 }  # fmt: skip

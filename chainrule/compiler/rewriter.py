@@ -55,6 +55,21 @@ def _comparison(node: ast.cmpop, with_constant: bool) -> str:
     return "operator." + _COMPARISONS[type(node)] if type(node) in _COMPARISONS else identity[type(node)]
 
 
+def _of_evaluation(arguments: list[Any]) -> list[Any]:
+    """The arguments of `eval` and `exec`: of all names there are, `globals()`, those count that the text has in it."""
+    return [
+        _reader("everything" if i else "evaluated", part)
+        if not (isinstance(part, ast.Call) and _is_for_names(part))
+        else part
+        for i, part in enumerate(arguments)
+    ]
+
+
+def _is_for_names(call: ast.Call) -> bool:
+    is_reader = isinstance(call.func, ast.Constant) and call.func.value == MARK + "namespace"
+    return is_reader or (isinstance(call.func, ast.Name) and call.func.id == "locals")
+
+
 def _must_stay_here(part: ast.expr) -> bool:
     """Whether an expression cannot be put into a function of its own."""
     return any(isinstance(p, ast.Yield | ast.YieldFrom | ast.Await | ast.NamedExpr) for p in ast.walk(part))
@@ -231,6 +246,8 @@ class _Rewriter(ast.NodeTransformer):
         )
         if self.scope is None or asks_the_frame:
             node.func = node.func if self.scope is not None else self.visit(node.func)
+            if self.scope is not None and isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):
+                arguments = _of_evaluation(arguments)
             node.args, node.keywords = arguments, keywords
             asked = self.scope is not None and isinstance(node.func, ast.Name) and node.func.id == "globals"
             return _reader("namespace", node) if asked else node

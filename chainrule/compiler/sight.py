@@ -134,6 +134,7 @@ class Sight:
         self.watched: dict[int, Any] = {}
         self.blind = False
         self._seen: dict[int, Any] = {}
+        self._classes: dict[int, type] = {}
         self._tables: dict[int, tuple[Any, dict[Any, Any]]] = {}
         self._swapped: list[tuple[types.FunctionType, types.CodeType]] = []
 
@@ -155,11 +156,11 @@ class Sight:
         """What a thing of the trace stands for, and what says so."""
         raise NotImplementedError
 
-    def contents(self, thing: Any) -> None:
-        """Everything in a container or an array counts."""
+    def contents(self, thing: Any) -> list[Any]:
+        """Everything in a container or an array counts; the answer is what is in it."""
         raise NotImplementedError
 
-    def everything(self, thing: Any) -> None:
+    def everything(self, *things: Any) -> None:
         """All that can be reached from here counts."""
         raise NotImplementedError
 
@@ -347,25 +348,27 @@ class Sight:
 
     def _see_unreadable(self, function: types.FunctionType) -> None:
         """A function without source: all that it names counts, with all that is in there."""
-        names = _names_in(function.__code__)
         if function.__name__.startswith("__") and function.__code__.co_filename == "<string>":
             for cell in function.__closure__ or ():  # made by a library, as the `__init__` of a dataclass is
                 self.see(content_of(cell))
             return
-        self.go_blind()
-        if "globals" in names:
-            names = set(function.__globals__)
-        for name in sorted(names & function.__globals__.keys()):
-            value = function.__globals__[name]
-            self.everything(self.read(Place(function.__globals__, "entry", name, name), value, fixed=True))
+        self.see_named(function.__code__, function.__globals__)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             if (value := content_of(cell)) is not MISSING:
                 self.everything(self.read(self.variable(cell, name), value, fixed=True))
 
+    def see_named(self, code: types.CodeType, namespace: dict[str, Any]) -> None:
+        """Code that is not followed runs: what it names in a module counts, with all that is in there."""
+        self.go_blind()
+        names = _names_in(code)
+        for name in sorted(namespace.keys() & (namespace if "globals" in names else names)):
+            value = namespace[name]
+            self.everything(self.read(Place(namespace, "entry", name, name), value, fixed=True))
+
     def _see_class(self, kind: type) -> None:
         for base in kind.__mro__:
-            if is_followed_class(base) and (base is kind or id(base) not in self._seen):
-                self._seen[id(base)] = base
+            if is_followed_class(base) and id(base) not in self._classes:
+                self._classes[id(base)] = base
                 self._note_special_methods(base)
                 for value in list(vars(base).values()):
                     functions = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)

@@ -79,8 +79,8 @@ class Writes(Sight):
         if before is not None and is_a(thing, list | set | deque) and before.has_grown():
             raise TraceError(
                 f"{before.title}: the step puts something into a {type(thing).__name__} and reads it again, which "
-                "would hold more in every call; a compiled step does the first in Python, once. Keep a number or a "
-                "tensor, or do it outside of the compiled function."
+                "would hold more in every call; a compiled step does the first in Python, once. Make the list in the "
+                "step, keep a number or a tensor, or do it outside of the compiled function."
             )
 
     def has_written_to(self, thing: Any) -> bool:
