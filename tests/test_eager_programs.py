@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ from chainrule.autodiff.block import LARGE
 from chainrule.compiler import single
 from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
+from chainrule.primitives.indexing import ARRAY, IndexAdd
 from chainrule.primitives.primitive import MANY
 
 
@@ -58,6 +63,10 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
         lambda q, k, v, b: F.scaled_dot_product_attention(q, k, v, attn_mask=b), [*[(2, 2, 70, 32)] * 3, (2, 2, 70, 70)],
     ),
     "lstm": (lstm, [(32, 24, 64), (1, 32, 128)]),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 3, stride=2, padding=1), [(8, 16, 40, 41)]),
+    "max_pool1d of windows apart": (lambda x: F.max_pool1d(x, 3, stride=5, dilation=2), [(32, 64, 300)]),
+    "scatter_add": (lambda x, y: x.scatter_add(1, chainrule.arange(9000).reshape(90, 100) % 40, y), [(90, 40), (90, 100)]),
+    "gather": (lambda x: x.gather(0, chainrule.arange(9000).reshape(90, 100) % 40), [(40, 100)]),
     "relu": (F.relu, [(70, 1000)]),
     "gelu": (F.gelu, [(70, 1000)]),
     "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), [(70, 1000)]),
@@ -121,6 +130,47 @@ def test_second_derivatives_are_those_of_numpy(name: str) -> None:
         meant = twice()
     for x, y in zip(ours, meant, strict=True):
         assert float((x - y).abs().max()) <= 1e-11 * max(float(y.abs().max()), 1e-30)
+
+
+@pytest.mark.parametrize("numpy", [False, True], ids=["program", "numpy"])
+def test_a_place_outside_is_an_error(numpy: bool) -> None:
+    x, y = np.zeros((90, 40), "f4"), np.ones((90, 100), "f4")
+    rows, columns = np.arange(90).reshape(90, 1), np.arange(9000).reshape(90, 100) % 40
+    columns[7, 3] = 40
+    arguments = [chainrule.tensor(a) for a in (x, y, rows, columns)]
+    with in_numpy() if numpy else nullcontext(), pytest.raises(IndexError, match="index 40 is out of bounds"):
+        IndexAdd.apply(*arguments, key=(ARRAY, ARRAY))
+
+
+def test_lists_of_places_make_no_programs() -> None:
+    """A mask names another number of places each time."""
+    x = made(200, 100).requires_grad_()
+    before = set(single._known)
+    for limit in (0.5, 0.6):
+        x[x > limit].sum().backward()
+    assert set(single._known) == before
+
+
+def test_memory_that_was_freed_is_used_again() -> None:
+    """Each step takes and frees the same arrays; without more, the system clears them anew each time."""
+    program = """
+import resource, sys, chainrule
+from chainrule.nn import functional as F
+x = chainrule.ones(256, 1024)
+def step():
+    y = [x]
+    for _ in range(30):
+        y.append(F.gelu(y[-1]))
+for _ in range(3): step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5): step()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 5 if "glibc" in sys.argv else 0)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    library = platform.libc_ver()[0]
+    done = subprocess.run([sys.executable, "-c", program, library], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 500, "30 results of 256 pages"
 
 
 def test_what_is_small_is_left_to_numpy() -> None:

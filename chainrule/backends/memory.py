@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +17,29 @@ from chainrule.primitives.value import Shape
 ALIGNMENT, SLACK = 64, 256
 #: Rows at a multiple of this distance, in bytes, fall into the same few sets of a cache and drive each other out.
 CROWDED = 2048
+
+#: So much memory that was freed stays with the process, or an eighth of the machine's if that is less.
+KEPT = 2**30
+#: glibc's names of its settings, and the largest block that it takes from memory which was freed before.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _LARGEST_BLOCK = -1, -3, 2**25
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Ask the C library not to give freed memory back to the system at once.
+
+    Each training step of eager code takes and frees the same arrays. glibc gives back what is free beyond 64 MB, and
+    the system fills every page with zeros when it is asked for again: a fifth of a Transformer's step. Nothing happens
+    where the user has set it (`MALLOC_TRIM_THRESHOLD_` and the like in the environment), or where it is not glibc.
+    """
+    if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK)
+    mallopt(_TRIM_THRESHOLD, min(KEPT, machine // 8))
 
 
 def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.ndarray[Any, Any]:

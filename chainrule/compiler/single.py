@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from chainrule.autodiff.block import Block, called
+from chainrule.backends.memory import keep_freed_memory
 from chainrule.backends.native import Native, build
 from chainrule.backends.native.executable import CheckError
 from chainrule.cell import TensorCell
@@ -90,6 +91,7 @@ def _found(key: Any, make: Callable[[], tuple[Native | None, Any]]) -> Single:
     if single is None:
         if len(_known) >= MOST:
             _known.clear()
+        keep_freed_memory()
         program, form = make()  # two threads may both make it: the first one's is kept
         single = _known.setdefault(key, Single(program, LockAcrossForks(rank=3), form))
     return single
@@ -115,7 +117,12 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
     single = _found((primitive, settings, places, is_exact_arithmetic_enabled()), make)
     if single.program is None:
         return primitive.compute(arrays, parameters, forms)
-    results = single.run([x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)])
+    try:
+        results = single.run(
+            [x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)]
+        )
+    except CheckError:  # eager code says what is wrong
+        return primitive.compute(arrays, parameters, forms)
     return results if type(forms) is list else results[0]
 
 

@@ -8,11 +8,8 @@ from chainrule.dtypes import DType
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.creation import zeros_like
 from chainrule.optim.clock import bias_corrections, clock_number, next_step, of_step
-from chainrule.optim.fused_adam import AdamNumbers, fused_adam, may_fuse
+from chainrule.optim.fused_adam import AdamNumbers, in_one_pass, may_fuse
 from chainrule.optim.optimizer import Optimizer, check_betas, check_not_negative, is_on, write
-from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Value
-from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
 
@@ -53,19 +50,62 @@ def adam(
     (AdamW); Reddi, Kale and Kumar 2018 (AMSGrad). ε stands outside of the root, as in the paper and in PyTorch; where
     it is written √(v̂ + ε) another ε is meant.
     """
-    beta1, beta2 = betas
-    if is_on(weight_decay) and decoupled:
-        parameter = parameter * (1 - lr * weight_decay)
-    elif is_on(weight_decay):
-        gradient = gradient + parameter * weight_decay
-    first = first * beta1 + gradient * (1 - beta1)
-    second = second * beta2 + gradient * gradient * (1 - beta2)
+    numbers = _numbers(
+        step, parameter.dtype, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, decoupled=decoupled,
+        corrected=corrected,
+    )  # fmt: skip
+    return AdamStep(*_moved(parameter, gradient, first, second, largest, *numbers))
+
+
+def _moved(
+    parameter: Tensor,
+    gradient: Tensor,
+    first: Tensor,
+    second: Tensor,
+    largest: Tensor | None,
+    beta1: Any,
+    rest1: Any,
+    beta2: Any,
+    rest2: Any,
+    rate: Any,
+    eps: Any,
+    decay: Any,
+    shrink: Any,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The rule with the settings as `AdamNumbers` has them."""
+    if shrink is not None:
+        parameter = parameter * shrink
+    elif decay is not None:
+        gradient = gradient + parameter * decay
+    first = first * beta1 + gradient * rest1
+    second = second * beta2 + gradient * gradient * rest2
     if largest is not None:
         largest = maximum(largest, second)
-    if corrected:
-        lr, eps = _corrected(step, lr, eps, beta1, beta2, parameter.dtype)
     spread = (second if largest is None else largest).sqrt() + eps
-    return AdamStep(parameter - first / spread * lr, first, second, largest)
+    return parameter - first / spread * rate, first, second, largest
+
+
+def _numbers(
+    step: Tensor,
+    dtype: DType,
+    *,
+    lr: float | Tensor,
+    betas: tuple[float, float],
+    eps: float | Tensor,
+    weight_decay: float,
+    decoupled: bool,
+    corrected: bool,
+) -> AdamNumbers:
+    decay = shrink = None
+    if is_on(weight_decay) and decoupled:
+        shrink = 1 - lr * weight_decay
+    elif is_on(weight_decay):
+        decay = weight_decay
+    beta1, beta2 = betas
+    rate: Any = lr
+    if corrected:
+        rate, eps = _corrected(step, lr, eps, beta1, beta2, dtype)
+    return AdamNumbers(beta1, 1 - beta1, beta2, 1 - beta2, rate, eps, decay, shrink)
 
 
 @of_step
@@ -76,34 +116,6 @@ def _corrected(
     first, second = bias_corrections(step, beta1, beta2)
     root = second.sqrt()
     return (lr * root / first).to(dtype), (eps * root).to(dtype)
-
-
-def _adam_in_one_pass(
-    parameter: Tensor,
-    gradient: Tensor,
-    first: Tensor,
-    second: Tensor,
-    largest: Tensor | None,
-    step: Tensor,
-    *,
-    lr: float | Tensor,
-    betas: tuple[float, float],
-    eps: float | Tensor,
-    weight_decay: float,
-    decoupled: bool,
-    corrected: bool,
-) -> AdamStep:
-    """What `adam` gives, for large tensors, to the last bit."""
-    shrink = float(1 - lr * weight_decay) if weight_decay and decoupled else None
-    if corrected:
-        lr, eps = _corrected(step, lr, eps, *betas, parameter.dtype)
-    numbers = AdamNumbers(float(betas[0]), float(betas[1]), float(lr), float(eps), weight_decay, shrink)
-    tensors = parameter, gradient, first, second, largest
-    arrays: list[Any] = [None if tensor is None else tensor.value.array for tensor in tensors]
-    quietly: Any = current_state().quiet.run
-    results: list[Any] = quietly(fused_adam, *arrays, numbers)
-    new: list[Any] = [None if array is None else Primitive.make_tensor(Value(array)) for array in results]
-    return AdamStep(*new)
 
 
 class Adam(Optimizer):
@@ -170,11 +182,12 @@ class Adam(Optimizer):
         """Apply the rule to one parameter."""
         largest = state["max_exp_avg_sq"] if group["amsgrad"] else None
         tensors = parameter, gradient, state["exp_avg"], state["exp_avg_sq"], largest
-        rule = _adam_in_one_pass if may_fuse(tensors) else adam
-        result = rule(
-            *tensors, next_step(state), lr=group["lr"], betas=group["betas"], eps=group["eps"],
+        numbers = _numbers(
+            next_step(state), parameter.dtype, lr=group["lr"], betas=group["betas"], eps=group["eps"],
             weight_decay=group["weight_decay"], decoupled=group["decoupled_weight_decay"], corrected=self.corrected,
         )  # fmt: skip
+        new = in_one_pass(_moved, tensors, numbers) if may_fuse(tensors) else _moved(*tensors, *numbers)
+        result = AdamStep(*new)
         moments = {"exp_avg": result.first, "exp_avg_sq": result.second, "max_exp_avg_sq": result.largest}
         write(parameter, result.parameter, state, moments)
 

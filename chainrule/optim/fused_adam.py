@@ -1,75 +1,98 @@
-"""Adam's rule on large arrays in one pass over memory: the operations of `adam`, in its order, to the same bits.
+"""Adam's rule in one pass over memory: the operations of `adam`, in its order.
 
-Written in tensor operations the rule makes a dozen new arrays of the parameter's size, and for large layers memory
-costs more than arithmetic. This file is about that and nothing else; what Adam is stands in `optim/adam.py`, and a test
-compares the two bit by bit.
+Written in tensor operations the rule makes a dozen new arrays of the parameter's size. For small parameters that costs
+more than the arithmetic: NumPy does it here in as few calls as it can, to the same bits. For large ones memory costs
+most, and the rule becomes a program like any large operation of eager code. This file is about that and nothing else;
+what Adam is stands in `optim/adam.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.autodiff.block import LARGE, Block
+from chainrule.optim.clock import shared_number
 from chainrule.primitives.placed import place_of
-from chainrule.primitives.value import Array
+from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Array, Value
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
-#: Entries in a piece. What is at work on one, seven arrays, is a megabyte of float32: a cache's size.
-PIECE = 32_768
+#: Parameter, gradient, first, second and largest second moment; the last is None without AMSGrad.
+Tensors = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
 
 
 class AdamNumbers(NamedTuple):
-    """The settings of a step: `rate` and `eps` have the corrections in them; `shrink` is 1 − η·λ if decoupled."""
+    """The settings of a step, numbers or 0-d tensors.
 
-    beta1: float
-    beta2: float
+    `rest1` is 1 − β₁, `rest2` 1 − β₂; `rate` and `eps` have the corrections in them; `decay` is λ if it is coupled,
+    `shrink` 1 − η·λ if it is decoupled.
+    """
+
+    beta1: Any
+    rest1: Any
+    beta2: Any
+    rest2: Any
     rate: Any
     eps: Any
-    weight_decay: float = 0.0
+    decay: Any = None
     shrink: Any = None
 
 
-def may_fuse(tensors: tuple[Tensor | None, ...]) -> bool:
-    """Whether tensors may be updated so: large, alike, in order, and nobody looks at the single operations."""
-    first: Any = tensors[0].value.array  # type: ignore[union-attr]
-    if place_of(first) is not None:
-        return False
-    if first.size <= PIECE or first.dtype.char not in "fd":
-        return False
+def may_fuse(tensors: Tensors) -> bool:
+    """Whether tensors may be updated so: alike, in order, and nobody looks at the single operations."""
     state = current_state()
     if state.gradients or any(seen is not None for seen in (state.trace, state.observer, state.recording)):
         return False
     arrays = [tensor.value.array for tensor in tensors if tensor is not None]
-    return all(array.dtype is first.dtype and array.flags.c_contiguous for array in arrays)
+    first = arrays[0].dtype
+    return (
+        arrays[0].ndim > 0
+        and first.char in "fd"
+        and all(array.dtype is first and array.flags.c_contiguous for array in arrays)
+    )
 
 
-def fused_adam(
-    parameter: Array, gradient: Array, first: Array, second: Array, largest: Array | None, numbers: AdamNumbers
-) -> list[Array | None]:
-    """The new parameter, first and second moment, and largest second moment, if there is one."""
-    flat: list[Any] = [None if a is None else a.reshape(-1) for a in (parameter, gradient, first, second, largest)]
-    results: list[Any] = [None if a is None else np.empty_like(a) for a in (parameter, first, second, largest)]
-    scratch = np.empty((2, PIECE), parameter.dtype)
-    number = parameter.dtype.type  # settings become numbers of the parameter's type, as in tensor operations
-    converted: list[Any] = [None if n is None else number(n) for n in numbers]
-    beta1, beta2, rate, eps, decay, shrink = converted
-    rest1, rest2 = number(1 - numbers.beta1), number(1 - numbers.beta2)
-    for start in range(0, parameter.size, PIECE):
-        place = slice(start, start + PIECE)
-        pieces: list[Any] = [None if a is None else a[place] for a in flat]
-        targets: list[Any] = [None if a is None else a.reshape(-1)[place] for a in results]
-        (θ, g, m, v, top), (to_θ, to_m, to_v, to_top) = pieces, targets
-        work = scratch[0, : len(θ)]
-        if shrink is not None:
-            θ = np.multiply(θ, shrink, out=to_θ)
-        elif decay:
-            g = np.add(g, np.multiply(θ, decay, out=work), out=scratch[1, : len(θ)])
-        np.add(np.multiply(m, beta1, out=to_m), np.multiply(g, rest1, out=work), out=to_m)
-        np.multiply(np.multiply(g, g, out=work), rest2, out=work)
-        np.add(np.multiply(v, beta2, out=to_v), work, out=to_v)
-        spread = np.sqrt(to_v if top is None else np.maximum(top, to_v, out=to_top), out=work)
-        np.divide(to_m, np.add(spread, eps, out=work), out=work)
-        np.subtract(θ, np.multiply(work, rate, out=work), out=to_θ)
-    return results
+def in_one_pass(rule: Callable[..., Any], tensors: Tensors, numbers: AdamNumbers) -> tuple[Any, ...]:
+    """The new parameter, first and second moment, and largest second moment, if there is one.
+
+    rule: the same in tensor operations.
+    """
+    dtype = tensors[0].dtype  # settings become numbers of the parameter's type, as in tensor operations
+    values = [None if n is None else n.value if _fits(n, dtype) else shared_number(float(n), dtype) for n in numbers]
+    if tensors[0].value.array.size >= LARGE:  # numbers are inputs of the program, so that every step is the same one
+        return tuple(
+            Block.computed(rule, (*tensors, *[None if v is None else Primitive.make_tensor(v) for v in values]))
+        )
+    arrays = [None if tensor is None else tensor.value.array for tensor in tensors]
+    quietly: Any = current_state().quiet.run
+    new = quietly(_in_numpy, *arrays, *[None if value is None else value.array for value in values])
+    return tuple([None if array is None else Primitive.make_tensor(Value(array)) for array in new])
+
+
+def _fits(number: Any, dtype: Any) -> bool:
+    return isinstance(number, Tensor) and number.dtype is dtype and number.ndim == 0
+
+
+def _in_numpy(
+    θ: Array, g: Array, m: Array, v: Array, top: Array | None, *numbers: Any
+) -> tuple[Array, Array, Array, Array | None]:
+    """The rule with one array beside the results."""
+    beta1, rest1, beta2, rest2, rate, eps, decay, shrink = numbers
+    work = np.empty_like(g)
+    if shrink is not None:
+        θ = np.multiply(θ, shrink)
+    elif decay is not None:
+        g = np.add(g, np.multiply(θ, decay, out=work))
+    m = np.multiply(m, beta1)
+    np.add(m, np.multiply(g, rest1, out=work), out=m)
+    v = np.multiply(v, beta2)
+    np.multiply(np.multiply(g, g, out=work), rest2, out=work)
+    np.add(v, work, out=v)
+    top = None if top is None else np.maximum(top, v)
+    np.sqrt(v if top is None else top, out=work)
+    np.divide(m, np.add(work, eps, out=work), out=work)
+    return np.subtract(θ, np.multiply(work, rate, out=work)), m, v, top

@@ -7,6 +7,7 @@ somebody else's choice. Only the few kernel offsets are looped over, never sampl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,6 +157,10 @@ class MaxPool(Primitive):
     def shape(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape, padding: Shape = ()) -> list[Form]:
         to = (*x.shape[:2], *window_shape("max pool", x, kernel, stride, dilation))
         return [(to, x.dtype), (to, _index)]
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 2 * math.prod(forms[0][0]) * math.prod(parameters["kernel"])
 
     @staticmethod
     def evaluate(
