@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import make
-from chainrule.primitives.control import OutsideWritesError, loop
+from chainrule.primitives.control import Memory, OutsideWritesError, loop
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
 
 
 def scan(
@@ -62,6 +65,28 @@ def scan(
     except OutsideWritesError as error:
         final, stacked = _loop_with_cells(step, carry, rows, error, steps, reverse)
     return rebuild(init, iter(final)), rebuild(shapes[-1], iter(stacked))
+
+
+def scan_again(
+    function: Callable[[Any, Any], tuple[Any, Any]],
+    init: tuple[Tensor, ...],
+    xs: tuple[Tensor, ...],
+    reverse: bool,
+    memory: Memory,
+    outside: Sequence[Tensor],
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """`scan` with a function that does the same in every call, so that what it does is remembered in `memory`.
+
+    It takes and returns the carry as a tuple, and one y. Besides its arguments and what it makes itself it uses no
+    tensors but those of `outside`, and it changes none.
+    """
+
+    def step(carry: list[Any], rows: list[Any], _: list[Any]) -> tuple[list[Any], list[Any]]:
+        after, y = function(tuple(carry), tuple(rows))
+        return list(after), [y]
+
+    final, (ys,) = loop(step, list(init), list(xs), [], xs[0].shape[0], reverse, memory, outside)
+    return tuple(final), ys
 
 
 def _loop_with_cells(

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from chainrule.dtypes import get_default_dtype
 from chainrule.errors import ShapeError, TraceError
+from chainrule.primitives import placed
 from chainrule.primitives.placed import is_number, place_of
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.time_sum import TimeSums
-from chainrule.primitives.trace import Trace, tracing
+from chainrule.primitives.trace import Trace, tracing, users_line
 from chainrule.primitives.value import Array, Form, Symbol, Value
 from chainrule.program.graph import Equation, Graph, replay
 from chainrule.state import current_state
@@ -44,6 +46,7 @@ class Backward(NamedTuple):
         constants: the symbols of the constants, in their order.
         made: constants that gradient rules made, such as an identity matrix: their symbols and values.
         sums: how the gradients of the constants are summed over time.
+        memory: what was noted of the loop backwards.
     """
 
     equations: Sequence[Equation]
@@ -53,6 +56,7 @@ class Backward(NamedTuple):
     constants: Sequence[Symbol]
     made: Sequence[tuple[Symbol, Value]]
     sums: TimeSums
+    memory: Memory
 
 
 class Scan(Primitive):
@@ -149,7 +153,8 @@ class Scan(Primitive):
             return [*new, *totals], [*made, *[known[symbol] for symbol in stacked]]  # type: ignore[list-item]
 
         start = [*coming[:carries], *[zeros_of((d.shape, d.dtype)) for d in added]]
-        final, rows = loop(step, start, list(read.values()), constants, p["length"], not p["reverse"])
+        rows = list(read.values())
+        final, rows = loop(step, start, rows, constants, p["length"], not p["reverse"], backward.memory)
         answers = iter(rows)
         gradients = [*final[:carries], *[None if d is None else next(answers) for d in by_row]]
         stacks = {**read, **dict(zip(stacked, answers, strict=True))}
@@ -194,10 +199,98 @@ def _find(x: Any, known: dict[Symbol, Tensor]) -> Tensor | None:
     return known[x] if isinstance(x, Symbol) else Primitive.make_tensor(Value(x))
 
 
+class Noted(NamedTuple):
+    """What a loop does in each step, and where its inputs come from; no tensor of the call that it was noted in.
+
+    Attributes:
+        body: one step; its last results are the residuals.
+        backward: how its gradient is computed, if one was wanted.
+        results: how many results it has without the residuals.
+        captured: of each tensor that it found outside the number among those that may be there, or its value, made anew
+            each time; None if it is another's.
+        given: the symbols of constants and of what it found.
+        moved: equations that only rearrange these: they are done once, outside.
+        made: the symbols of what these make that a step needs, further constants.
+    """
+
+    body: Graph
+    backward: Backward | None
+    results: int
+    captured: Sequence[int | Value | None]
+    given: Sequence[Symbol]
+    moved: Sequence[Equation]
+    made: Sequence[Symbol]
+
+
+#: What was noted of one step, by the forms of what it was given.
+Memory = dict[Any, Noted]
+
+#: So many forms of a step are remembered.
+MOST = 16
+
+
 def loop(
-    step: Step, carry: list[Tensor], rows: list[Tensor], constants: list[Tensor], length: int, reverse: bool
+    step: Step,
+    carry: list[Tensor],
+    rows: list[Tensor],
+    constants: list[Tensor],
+    length: int,
+    reverse: bool,
+    memory: Memory | None = None,
+    outside: Sequence[Tensor] = (),
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Note `step(carry, rows, constants)` once and run it as a Scan. Tensors that the step captures are found."""
+    """Note `step(carry, rows, constants)` once and run it as a Scan. Tensors that the step captures are found.
+
+    memory: where eager code remembers what it has noted, for a step that does the same in every call.
+    outside: all tensors from outside that such a step may capture; other tensors it makes itself.
+    """
+    state = current_state()
+    looked_at = any(x is not None for x in (state.trace, state.recording, state.observer, state.autocast))
+    if memory is None or looked_at or placed.in_use or any(x._base is not None for x in outside):
+        noted, captured = _note(step, carry, rows, constants, length, ())
+    else:
+        key = _key([*carry, *rows, *constants], outside, length)
+        known = memory.get(key)
+        if known is None:
+            noted, captured = _note(step, carry, rows, constants, length, outside)
+            if None not in noted.captured:
+                if len(memory) >= MOST:
+                    memory.clear()
+                memory[key] = noted
+        else:
+            noted = known
+            captured = [outside[x] if isinstance(x, int) else Primitive.make_tensor(x) for x in noted.captured]
+    there = dict(zip(noted.given, [*constants, *captured], strict=True))
+    replay(noted.moved, there)
+    answer = Scan.apply(
+        *carry,
+        *rows,
+        *constants,
+        *captured,
+        *[there[symbol] for symbol in noted.made],
+        body=noted.body,
+        carries=len(carry),
+        sequences=len(rows),
+        length=length,
+        reverse=reverse,
+        backward=noted.backward,
+    )
+    return list(answer[: len(carry)]), list(answer[len(carry) : noted.results])
+
+
+def _key(tensors: Sequence[Tensor], outside: Sequence[Tensor], length: int) -> Any:
+    """All that what is noted of a step depends on, the place in the program that equations name included."""
+    state, values = current_state(), [x.value for x in (*tensors, *outside)]
+    forms = tuple([(v.array.shape, v.array.dtype, v.source is None) for v in values])
+    first = {id(v): i for i, v in reversed(list(enumerate(values[len(tensors) :])))}
+    alike = tuple([first[id(v)] for v in values[len(tensors) :]])  # two weights may hold one value, for a while
+    return forms, alike, length, state.gradients, get_default_dtype(), state.path, state.module, users_line()
+
+
+def _note(
+    step: Step, carry: list[Tensor], rows: list[Tensor], constants: list[Tensor], length: int, outside: Sequence[Tensor]
+) -> tuple[Noted, list[Tensor]]:
+    """Run the step on symbols; with what it captured."""
     differentiate = current_state().gradients
     trace = Trace()
     with tracing(trace):
@@ -208,38 +301,30 @@ def loop(
         new_carry, ys = _run_once(trace, step, tensors)
         _check_carry(carry, new_carry)
         results = [trace.lift([t.value])[0] for t in (*new_carry, *ys)]
-    captured = [(Primitive.make_tensor(outer), inside) for outer, inside in trace.captures.values()]
-    captured += _hoist(trace, [*zip(constants, given_in, strict=True), *captured], results)
-    inputs = [*carry_in, *rows_in, *given_in, *[inside for _, inside in captured]]
-    outside = [*carry, *rows, *constants, *[outer for outer, _ in captured]]
+    captured = [Primitive.make_tensor(outer) for outer, _ in trace.captures.values()]
+    given_in += [inside for _, inside in trace.captures.values()]
+    moved, made = _hoist(trace, [value.array for value in given_in], results)
+    inputs = [*carry_in, *rows_in, *given_in, *map(trace.value_of, made)]
     with tracing(trace):
-        wanted = differentiate and any(t.requires_grad for t in outside)
+        wanted = differentiate and any(t.requires_grad for t in (*carry, *rows, *constants, *captured))
         forward = list(trace.equations)
         backward = _note_backward(trace, inputs, results, len(carry) + len(rows), length) if wanted else None
     outputs = [value.array for value in results]
     residuals = list(backward.residuals) if backward else []
     body = Graph([value.array for value in inputs], forward, [*outputs, *residuals])
-    answer = Scan.apply(
-        *outside,
-        body=body,
-        carries=len(carry),
-        sequences=len(rows),
-        length=length,
-        reverse=reverse,
-        backward=backward,
-    )
-    return list(answer[: len(carry)]), list(answer[len(carry) : len(outputs)])
+    numbers = {id(x.value): i for i, x in enumerate(outside)}
+    where = [numbers.get(id(x.value), None if x.requires_grad else x.value) for x in captured]
+    return Noted(body, backward, len(outputs), where, [value.array for value in given_in], moved, made), captured
 
 
-def _hoist(trace: Trace, constants: Sequence[tuple[Tensor, Value]], results: list[Value]) -> list[tuple[Tensor, Value]]:
+def _hoist(trace: Trace, constants: Sequence[Symbol], results: list[Value]) -> tuple[list[Equation], list[Symbol]]:
     """Take out of the body what only rearranges constants, such as a weight's transpose: it is done once, outside.
 
-    Otherwise each step would do it again, and the loop would stack its result for the backward pass. The answer
-    pairs what was made outside with what stands for it in the body, as further constants.
+    Otherwise each step would do it again, and the loop would stack its result for the backward pass. The answer is
+    what to do outside, and the symbols of what the body needs of it, as further constants.
     """
-    known = {inside.array: outer for outer, inside in constants}
     moved: list[Equation] = []
-    still = set(known)
+    still = set(constants)
     for e in trace.equations:
         if e.primitive.moves and e.primitive is not Scan and all(x in still for x in e.inputs if isinstance(x, Symbol)):
             moved.append(e)
@@ -248,8 +333,7 @@ def _hoist(trace: Trace, constants: Sequence[tuple[Tensor, Value]], results: lis
     ends = [*[x for e in trace.equations for x in e.inputs], *[value.array for value in results]]
     used = {x for x in ends if isinstance(x, Symbol)}
     moved = [e for e in Graph([], moved, [s for e in moved for s in e.outputs if s in used]).equations]
-    replay(moved, known)
-    return [(known[s], trace.value_of(s)) for e in moved for s in e.outputs if s in used]
+    return moved, [s for e in moved for s in e.outputs if s in used]
 
 
 class OutsideWritesError(TraceError):
@@ -320,4 +404,4 @@ def _note_backward(trace: Trace, inputs: list[Value], results: list[Value], vary
     residuals = [x for x in symbols if x not in made and x not in constants]
     needed = Graph([], trace.equations[first:], [x for x in downstream if x is not None]).equations
     sums = TimeSums(needed, downstream[varying:], {*constants, *[symbol for symbol, _ in new]}, length)
-    return Backward(needed, [g.array for g in upstream], downstream, residuals, constants, new, sums)
+    return Backward(needed, [g.array for g in upstream], downstream, residuals, constants, new, sums, {})

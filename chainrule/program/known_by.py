@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from chainrule.primitives.control import Backward
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Graph
 
+_structures: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
+
 
 def known_by(setting: Any) -> Any:
-    """What a setting is found again by: a loop's body by its structure, for it is noted anew each time."""
+    """What a setting is found again by: a loop's body by its structure, for it may be noted anew each time."""
     if isinstance(setting, Backward):
         return None  # how its gradient is computed says nothing about what a loop computes
     if isinstance(setting, Graph):
-        return structure(setting)
+        known = _structures.get(setting)
+        if known is None:
+            known = _structures[setting] = structure(setting)
+        return known
     if isinstance(setting, (tuple, list)):
         return tuple(map(known_by, setting))
     # 0.0 and −0.0 are equal and not the same, so are 1 and True; NaN is not equal to itself.

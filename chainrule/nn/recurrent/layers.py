@@ -6,11 +6,12 @@ loop. The loop is a `scan`, so its backward pass makes each weight's gradient by
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single, in_single_to_half
-from chainrule.functions.control import scan
+from chainrule.functions.control import scan, scan_again
 from chainrule.functions.creation import arange, as_tensor, empty, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import cat, stack
@@ -22,6 +23,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.recurrent.cells import check_hidden_size, check_nonlinearity
 from chainrule.nn.recurrent.steps import NONLINEARITIES, gru_step, lstm_step
 from chainrule.nn.utils.rnn import PackedSequence
+from chainrule.primitives.control import Memory
 from chainrule.random import randn
 from chainrule.tensor import Parameter, Tensor
 
@@ -234,7 +236,13 @@ class RNNBase(Module):
             return new, new[0]
 
         rows = (self.input_sums(x, weights),) if inside is None else (self.input_sums(x, weights), inside)
-        last, outputs = scan(step, start, rows, reverse=place.endswith("_reverse"))
+        reverse = place.endswith("_reverse")
+        if type(self).step.__module__.startswith("chainrule."):  # of ours it is known what they depend on
+            settings = self.nonlinearity if isinstance(self, RNN) else None, self.proj_size > 0, inside is None
+            memory = _noted(type(self).step, tuple(weights), *settings)
+            last, outputs = scan_again(step, start, rows, reverse, memory, tuple(weights.values()))
+        else:
+            last, outputs = scan(step, start, rows, reverse=reverse)
         return last, outputs if inside is None else where(inside, outputs, outputs.new_zeros(()))
 
     def input_sums(self, x: Tensor, weights: dict[str, Any]) -> Tensor:
@@ -245,6 +253,12 @@ class RNNBase(Module):
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """The next state; every kind of layer says it."""
         raise TypeError(f"{type(self).__name__} does not define step(input_sums, state, weights).")
+
+
+@functools.lru_cache(maxsize=64)
+def _noted(step: Any, *settings: Any) -> Memory:
+    """What eager code has noted of a step with such settings."""
+    return {}
 
 
 class RNN(RNNBase):
