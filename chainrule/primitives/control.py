@@ -216,7 +216,7 @@ class Noted(NamedTuple):
     body: Graph
     backward: Backward | None
     results: int
-    captured: Sequence[int | Value | None]
+    captured: Sequence[Any]
     given: Sequence[Symbol]
     moved: Sequence[Equation]
     made: Sequence[Symbol]
