@@ -48,12 +48,10 @@ def may_fuse(tensors: Tensors) -> bool:
     if state.gradients or any(seen is not None for seen in (state.trace, state.observer, state.recording)):
         return False
     arrays = [tensor.value.array for tensor in tensors if tensor is not None]
-    first = arrays[0].dtype
-    return (
-        arrays[0].ndim > 0
-        and first.char in "fd"
-        and all(array.dtype is first and array.flags.c_contiguous for array in arrays)
-    )
+    if any(place_of(array) is not None for array in arrays):  # on another device
+        return False
+    alike = all(array.dtype is arrays[0].dtype and array.flags.c_contiguous for array in arrays)
+    return alike and arrays[0].ndim > 0 and arrays[0].dtype.char in "fd"
 
 
 def in_one_pass(rule: Callable[..., Any], tensors: Tensors, numbers: AdamNumbers) -> tuple[Any, ...]:
@@ -64,9 +62,8 @@ def in_one_pass(rule: Callable[..., Any], tensors: Tensors, numbers: AdamNumbers
     dtype = tensors[0].dtype  # settings become numbers of the parameter's type, as in tensor operations
     values = [None if n is None else n.value if _fits(n, dtype) else shared_number(float(n), dtype) for n in numbers]
     if tensors[0].value.array.size >= LARGE:  # numbers are inputs of the program, so that every step is the same one
-        return tuple(
-            Block.computed(rule, (*tensors, *[None if v is None else Primitive.make_tensor(v) for v in values]))
-        )
+        given = [None if value is None else Primitive.make_tensor(value) for value in values]
+        return tuple(Block.computed(rule, (*tensors, *given)))
     arrays = [None if tensor is None else tensor.value.array for tensor in tensors]
     quietly: Any = current_state().quiet.run
     new = quietly(_in_numpy, *arrays, *[None if value is None else value.array for value in values])
