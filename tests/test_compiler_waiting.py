@@ -7,7 +7,7 @@ import pytest
 
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Nest
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 from chainrule.backends.native.lowering.waiting import Waiting
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from chainrule.backends.native import Native
 from chainrule.backends.native.executable import rows_of
-from chainrule.backends.native.lowering.groups import Inside, Memory
+from chainrule.backends.native.lowering.place import Inside, Place, View
 from chainrule.backends.native.profile import Profile
 from chainrule.explain.explanation import Explanation
 from chainrule.explain.recording import Recording
@@ -75,13 +75,13 @@ def _kernels_of(runnable: Native) -> list[tuple[Equation, str | None]]:
 
     def kernel(equation: Equation) -> str | None:
         for symbol in equation.outputs:
-            where: Any = lowering.places.get(symbol)
+            where = lowering.places.get(symbol)
             if symbol in computing:
                 return computing[symbol]
             if isinstance(where, Inside):
                 return place.get(id(where.group))
-            if isinstance(where, Memory) and not _is_view(equation, where, lowering.places):
-                writers = [place[id(g)] for g in lowering.writers.get(where.view.buffer, []) if id(g) in place]
+            if isinstance(where, View) and not _is_view(equation, where, lowering.places):
+                writers = [place[id(g)] for g in lowering.writers.get(where.buffer, []) if id(g) in place]
                 if writers:
                     return writers[-1]
         return None
@@ -89,10 +89,10 @@ def _kernels_of(runnable: Native) -> list[tuple[Equation, str | None]]:
     return [(equation, kernel(equation)) for equation in runnable.program.graph.equations]
 
 
-def _is_view(equation: Equation, where: Memory, places: Mapping[Any, Any]) -> bool:
+def _is_view(equation: Equation, where: View, places: Mapping[Any, Place]) -> bool:
     """Whether a result only is another look at the memory of an input."""
     inputs = [places.get(x) for x in equation.inputs if isinstance(x, Symbol)]
-    return any(isinstance(x, Memory) and x.view.buffer is where.view.buffer for x in inputs)
+    return any(isinstance(x, View) and x.buffer is where.buffer for x in inputs)
 
 
 #: Why an operation has no kernel.

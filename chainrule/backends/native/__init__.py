@@ -17,7 +17,7 @@ from chainrule.backends.native.bounds import check_bounds
 from chainrule.backends.native.executable import Executable, padded_copy
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
-from chainrule.backends.native.lowering.views import Buffer, View, row_major
+from chainrule.backends.native.lowering.place import Buffer, View, row_major
 from chainrule.backends.passes import rewritten
 from chainrule.primitives.value import Array, Shape, Symbol
 from chainrule.program.program import Program, Slot

@@ -12,7 +12,7 @@ from chainrule.backends.native.executable import describe
 from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Axis, Nest, Operand
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 from chainrule.errors import ChainruleError
 
 

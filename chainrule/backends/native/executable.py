@@ -24,7 +24,7 @@ from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, Row, flattened
 from chainrule.backends.native.lowering.nest import Block, Load, Number
-from chainrule.backends.native.lowering.views import View
+from chainrule.backends.native.lowering.place import View
 from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
 from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, FRAME_WORDS, STOP

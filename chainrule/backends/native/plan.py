@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from chainrule.backends.memory import ALIGNMENT, SLACK
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 
 #: A group that walks over fewer places than this is small: it can run early or late without holding much memory.
 LARGE = 2**14

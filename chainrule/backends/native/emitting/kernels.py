@@ -21,7 +21,7 @@ from chainrule.backends.native.emitting.questions import Question, answer
 from chainrule.backends.native.emitting.structure import signature
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.nest import Nest
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 
 #: So many kernels, and so many functions, are kept.
 KEPT = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.language.code import Code
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 
 
 class Slot(NamedTuple):

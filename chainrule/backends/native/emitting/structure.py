@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.backends.native.emitting.walk import Shape
 from chainrule.backends.native.lowering.nest import Load, Nest, Node, Number, Operand, Position
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 
 
 class Signature(NamedTuple):

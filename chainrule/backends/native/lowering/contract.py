@@ -28,10 +28,9 @@ import numpy as np
 
 from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Inside, Memory
-from chainrule.backends.native.lowering.nest import Axis, Block, Nest, Operand
+from chainrule.backends.native.lowering.nest import Axis, Block, Nest
+from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.rules import rule
-from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.primitives.value import DataType, Shape, Symbol
 from chainrule.program.graph import Equation
 
@@ -89,8 +88,8 @@ class Product:
         return 2 * self.count * math.prod(sizes) * self.run[0] * self.columns
 
 
-def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: Sequence[int]) -> None:
-    """Add the group of a contraction whose result has this shape; `order` says how it will lie in memory."""
+def contract(at: Lowering, product: Product, shape: Shape, order: Sequence[int]) -> Inside:
+    """The result, of this shape, of a contraction's new group; `order` says how it will lie in memory."""
     dtype = product.dtype
     nest = Nest(list(shape))
     group = at.group(nest, product=product, order=list(order))
@@ -98,40 +97,32 @@ def contract(at: Lowering, product: Product, output: Any, shape: Shape, order: S
     at.read(group, product.b[0])
     if product.scales is not None:
         at.read(group, product.scales[0])
-    axes = frozenset(d for d, extent in enumerate(shape) if extent != 1)
-    block = nest.append(Block("block", (), dtype, axes))
+    axes = tuple(d if extent != 1 else None for d, extent in enumerate(shape))
+    block = nest.append(Block("block", (), dtype, frozenset(d for d in axes if d is not None)))
     if product.splits == 1:
-        at.put(output, Inside(group, block, tuple(d if d in axes else None for d in range(len(shape))), shape))
-        return
+        return Inside(group, block, axes, tuple(shape))
     group.open = False
     view = at.allocate((product.splits, *shape), dtype, range(len(shape) + 1), [0, *(d + 1 for d in order)], ())
-    strides = {d: view.strides[d + 1] for d in axes}
-    nest.stores.append((block, Operand(view.buffer, view.offset, {**strides, Axis.PIECES: view.strides[0]})))
+    parts = view.permute((*range(1, len(shape) + 1), 0))
+    nest.store(block, parts, (*axes, Axis.PIECES))
     at.written(group, view.buffer)
-    total = at.group(Nest([*shape, product.splits], frozenset([len(shape)])), order=list(order))
-    part = at.load(total, Memory(view.permute((*range(1, len(shape) + 1), 0))), list(range(len(shape) + 1)))
-    answer = tuple(d if d in axes else None for d in range(len(shape)))
-    at.put(output, Inside(total, total.nest.add("Sum", [part], dtype), answer, shape))
+    return at.reduce_last(parts, "Sum", order)
 
 
 # ------------------------------------------------------------------------------------- matrix product
 
 
 @rule
-def lower_MatMul(at: Lowering, e: Equation) -> bool:
+def lower_MatMul(at: Lowering, e: Equation) -> Place | None:
     """Either way round: as C = A·B or as Cᵀ = Bᵀ·Aᵀ, whichever moves fewer entries into place before."""
     x, y = e.inputs
     (z,) = e.outputs
     if not is_real(x.dtype) or len(z.shape) > 4 or z.size == 0 or x.shape[-1] == 0:
-        return False
+        return None
     a, b = at.plain(x), at.plain(y)
     straight = _cost(a, b, at, z)
     turned = _cost(b.permute(_turned(b)), a.permute(_turned(a)), at, z, turned=True)
-    if straight <= turned:
-        _matmul(at, x, y, z, False)
-    else:
-        _matmul(at, x, y, z, True)
-    return True
+    return _matmul(at, x, y, z, turned < straight)
 
 
 def _turned(view: View) -> Shape:
@@ -153,7 +144,7 @@ def _cost(a: View, b: View, at: Lowering, z: Symbol, turned: bool = False) -> fl
     return pack + waste + mismatch
 
 
-def _matmul(at: Lowering, x: Any, y: Any, z: Symbol, turned: bool) -> None:
+def _matmul(at: Lowering, x: Any, y: Any, z: Symbol, turned: bool) -> Place:
     rank = len(z.shape)
     first, second = (y, x) if turned else (x, y)
     swap = (*range(rank - 2), rank - 1, rank - 2)
@@ -173,15 +164,15 @@ def _matmul(at: Lowering, x: Any, y: Any, z: Symbol, turned: bool) -> None:
         (k, a.strides[-1], b.strides[-2]), n, [*range(rank - 2), i], j,
     )  # fmt: skip
     split(product)
-    contract(at, product, z, z.shape, [*range(rank - 2), i, j])
+    return contract(at, product, z.shape, [*range(rank - 2), i, j])
 
 
 def _packed(at: Lowering, x: Any, order: Shape | None) -> View:
     """A matrix (turned, if there is an order) copied so that its last dimension is contiguous."""
     rank = len(x.shape)
     if order is None:
-        return at.copy(x).view
-    return at.copy(x, order).view.permute(order) if rank else at.copy(x).view
+        return at.copy(x)
+    return at.copy(x, order).permute(order) if rank else at.copy(x)
 
 
 def split(product: Product) -> None:

@@ -12,14 +12,13 @@ its channels, is (group, column) to the product. A group of few channels is no p
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering import depthwise
 from chainrule.backends.native.lowering.contract import Product, contract, split
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Inside, Memory
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS
 from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,
@@ -35,10 +34,9 @@ from chainrule.backends.native.lowering.images import (
     windows_of,
     write_zeros,
 )
-from chainrule.backends.native.lowering.nest import Operand
+from chainrule.backends.native.lowering.place import Place, View
 from chainrule.backends.native.lowering.rules import rule
-from chainrule.backends.native.lowering.views import View
-from chainrule.primitives.value import Shape, Symbol
+from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
 
 
@@ -51,21 +49,19 @@ def _convolvable(e: Equation) -> bool:
 
 
 @rule
-def lower_Convolution(at: Lowering, e: Equation) -> bool:
+def lower_Convolution(at: Lowering, e: Equation) -> Place | None:
     """Rows are the pixels of the result, k is (kernel, channel)."""
     if not _convolvable(e):
-        return False
+        return None
     if has_narrow_groups(e):
-        depthwise.forward(at, at.in_single(e))
-        return True
+        return depthwise.forward(at, at.in_single(e))
     (x, w), (y,), groups = e.inputs, e.outputs, e.parameters["groups"]
     n = len(y.shape) - 2
     stride, padding, dilation = settings_of(e)
     if w.shape[0] < FEW_CHANNELS and groups == 1:
         e = at.in_single(e)
         image = bordered(at, e.inputs[0], padding, padding)
-        _direct(at, windows_of(image, e, w.shape[2:]), at.plain(e.inputs[1]), y)
-        return True
+        return _direct(at, windows_of(image, e, w.shape[2:]), at.plain(e.inputs[1]))
     image = bordered(at, x, padding, padding)
     weight = weight_in_order(at, w, (*range(2, n + 2), 1, 0))  # (kernel…, c, o), o contiguous
     rows = [(y.shape[0], image.strides[0])]
@@ -73,26 +69,23 @@ def lower_Convolution(at: Lowering, e: Equation) -> bool:
     offset = image.offset - sum(p * image.strides[2 + d] for d, p in enumerate(padding))
     segments, run = _kernel_walk(image, weight, w.shape[2:], dilation, w.shape[1])
     if len(rows) > 4 or len(segments) > 4:
-        return False
+        return None
     axes = [0, *range(2, n + 2)]
     each = w.shape[0] // groups
     product = Product(
         "rows", (image.buffer, offset), (weight.buffer, weight.offset), [], rows, segments, run, each, axes, 1,
         groups=(groups, w.shape[1] * image.strides[1], each * weight.strides[-1]),
     )  # fmt: skip
-    contract(at, product, y, y.shape, [*axes, 1])
-    return True
+    return contract(at, product, y.shape, [*axes, 1])
 
 
-def _direct(at: Lowering, windows: View, w: View, y: Symbol) -> None:
+def _direct(at: Lowering, windows: View, w: View) -> Place:
     """y[n, o, p…] = Σ_c Σ_k windows[n, c, p…, k…] · w[o, c, k…] as a nest whose vectors lie along the pixels."""
-    n = len(y.shape) - 2
-    out, kernel = windows.shape[2 : 2 + n], windows.shape[2 + n :]
-    shape = (y.shape[0], y.shape[1], windows.shape[1], *out, *kernel)
-    none = 0
-    image = replace(windows, shape=shape, strides=(windows.strides[0], none, *windows.strides[1:]))
-    weight = replace(w, shape=shape, strides=(none, w.strides[0], w.strides[1], *(none,) * n, *w.strides[2:]))
-    sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)), y)
+    n = len(w.shape) - 2
+    shape = (windows.shape[0], w.shape[0], *windows.shape[1:])
+    image = windows.rearrange((0, None, *range(1, 2 + 2 * n)), shape)
+    weight = w.rearrange((None, 0, 1, *(None,) * n, *range(2, 2 + n)), shape)
+    return sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)))[0]
 
 
 def _kernel_walk(
@@ -116,21 +109,19 @@ def _kernel_walk(
 
 
 @rule
-def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
+def lower_ConvolutionWeight(at: Lowering, e: Equation) -> Place | None:
     """Rows are (kernel, channel), contiguous in the image; k is the pixels of the result's gradient."""
     if not _convolvable(e):
-        return False
+        return None
     if has_narrow_groups(e):
-        depthwise.weight(at, at.in_single(e))
-        return True
+        return depthwise.weight(at, at.in_single(e))
     (x, g), (w,), groups = e.inputs, e.outputs, e.parameters["groups"]
     n = len(g.shape) - 2
     stride, padding, dilation = settings_of(e)
     kernel, channels, each = w.shape[2:], w.shape[1], w.shape[0] // groups
     if w.shape[0] < FEW_CHANNELS and groups == 1:
         e = at.in_single(e)
-        _direct_weight(at, bordered(at, e.inputs[0], padding, padding), e.inputs[1], w, e)
-        return True
+        return _direct_weight(at, bordered(at, e.inputs[0], padding, padding), e)
     image = bordered(at, x, padding, padding, channels_last=True)
     upstream = bordered(at, g, (0,) * n, (0,) * n, channels_last=groups > 1)
     rows = [(kernel[d], image.strides[2 + d] * dilation[d]) for d in range(n)]
@@ -144,7 +135,7 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
     walk += [(g.shape[2 + d], image.strides[2 + d] * stride[d], upstream.strides[2 + d]) for d in range(n)]
     *segments, run = walk
     if len(rows) > 4 or len(segments) > 4:
-        return False
+        return None
     offset = image.offset - sum(p * image.strides[2 + d] for d, p in enumerate(padding))
     axes = [*range(2, n + 2), 1]
     product = Product(
@@ -152,52 +143,45 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> bool:
         groups=(groups, channels, each),
     )  # fmt: skip
     split(product)
-    contract(at, product, w, w.shape, [*axes, 0])
-    return True
+    return contract(at, product, w.shape, [*axes, 0])
 
 
-def _direct_weight(at: Lowering, image: View, g: Any, w: Symbol, e: Equation) -> None:
+def _direct_weight(at: Lowering, image: View, e: Equation) -> Place:
     """w[o, c, k…] = Σ_n Σ_p windows[n, c, p…, k…] · g[n, o, p…] with vectors along the pixels."""
-    n = len(g.shape) - 2
-    windows = windows_of(image, e, w.shape[2:])
-    upstream = pixels_last(at, g)
-    shape = (w.shape[0], w.shape[1], *w.shape[2:], g.shape[0], *g.shape[2:])
-    ws, us, none = windows.strides, upstream.strides, (0,) * n
-    x = replace(windows, shape=shape, strides=(0, ws[1], *ws[2 + n :], ws[0], *ws[2 : 2 + n]))
-    y = replace(upstream, shape=shape, strides=(us[1], 0, *none, us[0], *us[2:]))
-    sum_of_products(at, x, y, tuple(range(2 + n, 3 + 2 * n)), w)
+    g, (w,), n = e.inputs[1], e.outputs, len(e.parameters["stride"])
+    shape = (*w.shape, g.shape[0], *g.shape[2:])
+    pixels = range(2, 2 + n)
+    x = windows_of(image, e, w.shape[2:]).rearrange((None, 1, *range(2 + n, 2 + 2 * n), 0, *pixels), shape)
+    y = pixels_last(at, g).rearrange((1, None, *(None,) * n, 0, *pixels), shape)
+    return sum_of_products(at, x, y, tuple(range(2 + n, 3 + 2 * n)))[0]
 
 
 @rule
-def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> bool:
+def lower_ConvolutionTranspose(at: Lowering, e: Equation) -> Place | None:
     """For each phase of the stride a convolution of its own, with the kernel's entries that meet it, backwards."""
     if not _convolvable(e):
-        return False
+        return None
     if has_narrow_groups(e):
-        depthwise.transpose(at, at.in_single(e))
-        return True
+        return depthwise.transpose(at, at.in_single(e))
     (y, w), (x,) = e.inputs, e.outputs
     n = len(y.shape) - 2
     stride = settings_of(e)[0]
     border = [reach(e, d) for d in range(n)]
     if w.shape[1] < FEW_CHANNELS and all(s == 1 for s in stride) and e.parameters["groups"] == 1:
-        _direct_transpose(at, at.in_single(e), border)
-        return True
+        return _direct_transpose(at, at.in_single(e), border)
     image = bordered(at, y, [r[0] for r in border], [r[1] for r in border])
     if all(s == 1 for s in stride):
         phase = phase_of(e, (0,) * n)
         assert phase is not None
-        contract(at, _phase_product(at, e, image, phase), x, x.shape, [0, *range(2, n + 2), 1])
-        return True
+        return contract(at, _phase_product(at, e, image, phase), x.shape, [0, *range(2, n + 2), 1])
     dims = range(len(x.shape))
     view = at.allocate(x.shape, x.dtype, dims, [0, *range(2, n + 2), 1], at.halos.get(x, ()))
     for place in phases(stride, x.shape[2:]):
         _write_phase(at, e, image, view, place)
-    at.places[x] = Memory(view)
-    return True
+    return view
 
 
-def _direct_transpose(at: Lowering, e: Equation, around: list[tuple[int, int]]) -> None:
+def _direct_transpose(at: Lowering, e: Equation, around: list[tuple[int, int]]) -> Place:
     """x[n, c, i…] = Σ_o Σ_k y[n, o, i + padding − k·dilation] · w[o, c, k…] with vectors along the pixels."""
     (y, w), (x,) = e.inputs, e.outputs
     n = len(y.shape) - 2
@@ -210,7 +194,7 @@ def _direct_transpose(at: Lowering, e: Equation, around: list[tuple[int, int]]) 
             full = tuple(s + 2 * b for s, b in zip(y.shape[2:], border, strict=True))
             whole = at.allocate((*y.shape[:2], *full), y.dtype, range(n + 2), range(n + 2), ())
             inner = whole.offset + sum(b * s for b, s in zip(border, whole.strides[2:], strict=True))
-            view = replace(whole, shape=tuple(y.shape), offset=inner)
+            view = whole.walked(tuple(y.shape), whole.strides, inner)
             at.clear_border(view, (0, 0, *border))
         at.into(y, view)
         at.copies[key] = view
@@ -219,10 +203,9 @@ def _direct_transpose(at: Lowering, e: Equation, around: list[tuple[int, int]]) 
     spatial = tuple(view.strides[2:])
     back = tuple(-s * d for s, d in zip(spatial, dilation, strict=True))
     shape = (*x.shape[:2], w.shape[0], *x.shape[2:], *w.shape[2:])
-    image = replace(view, shape=shape, strides=(view.strides[0], 0, view.strides[1], *spatial, *back), offset=offset)
-    v = at.plain(w)
-    weight = replace(v, shape=shape, strides=(0, v.strides[1], v.strides[0], *(0,) * n, *v.strides[2:]))
-    sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)), x)
+    image = view.walked(shape, (view.strides[0], 0, view.strides[1], *spatial, *back), offset)
+    weight = at.plain(w).rearrange((None, 1, 0, *(None,) * n, *range(2, 2 + n)), shape)
+    return sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)))[0]
 
 
 def _write_phase(at: Lowering, e: Equation, image: View, view: View, place: Shape) -> None:
@@ -230,15 +213,10 @@ def _write_phase(at: Lowering, e: Equation, image: View, view: View, place: Shap
     if phase is None:
         write_zeros(at, target)
         return
-    part = Symbol(target.shape, view.dtype)
-    contract(at, _phase_product(at, e, image, phase), part, target.shape, [0, *range(2, len(target.shape)), 1])
-    inside = at.places[part]
-    assert isinstance(inside, Inside)
-    group = inside.group
-    group.open = False
-    strides = {d: s for d, s in enumerate(target.strides) if target.shape[d] != 1}
-    group.nest.stores.append((inside.node, Operand(view.buffer, target.offset, strides)))
-    at.writes_apart(group, view.buffer)
+    order = [0, *range(2, len(target.shape)), 1]
+    part = contract(at, _phase_product(at, e, image, phase), target.shape, order)
+    part.group.open = False
+    at.store(part, target, apart=True)
 
 
 def _phase_product(at: Lowering, e: Equation, image: View, phase: Phase) -> Product:
@@ -261,6 +239,4 @@ def _phase_weight(at: Lowering, w: Any, phase: Phase) -> View:
     part = phase.kernel(at.plain(w)).flip(tuple(range(2, n + 2))).permute((*range(2, n + 2), 0, 1))
     if part.strides[-1] == 1 and part.shape[-1] != 1:
         return part
-    symbol = Symbol(part.shape, part.dtype)
-    at.places[symbol] = Memory(part)
-    return at.copy(symbol).view
+    return at.copy(at.value(part))

@@ -19,11 +19,10 @@ turn all lanes of the group read that channel (`nest.Operand.spread`); so it is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group, Inside, Memory
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group
 from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,
@@ -39,65 +38,64 @@ from chainrule.backends.native.lowering.images import (
     windows_of,
     write_zeros,
 )
-from chainrule.backends.native.lowering.nest import REDUCTIONS, Load, Operand, Sliding
-from chainrule.backends.native.lowering.views import View
-from chainrule.primitives.value import Symbol
+from chainrule.backends.native.lowering.nest import REDUCTIONS, Load, Sliding
+from chainrule.backends.native.lowering.place import Inside, Place, View
 from chainrule.program.graph import Equation
 
 
-def forward(at: Lowering, e: Equation) -> None:
+def forward(at: Lowering, e: Equation) -> Place:
     """y[n, c, p] = Σ_k x[n, c, p·stride + k·dilation − padding] · w[c, k].
 
     In groups of c' channels Σ_i Σ_k x[n, c − c mod c' + i, …] · w[c, i, k], here and below.
     """
-    (x, w), (y,), n = e.inputs, e.outputs, len(e.parameters["stride"])
+    (x, w), n = e.inputs, len(e.parameters["stride"])
     windows = windows_of(_image(at, e, x), e, w.shape[2:])
-    _slide(at, windows, _kernels(at, w, n), y)
+    return _slide(at, windows, _kernels(at, w, n))
 
 
-def transpose(at: Lowering, e: Equation) -> None:
+def transpose(at: Lowering, e: Equation) -> Place:
     """x[n, c, i] = Σ_k y[n, c, (i + padding − k·dilation)/stride] · w[c, k] over the k for which that is whole."""
     (y, w), (x,), n = e.inputs, e.outputs, len(e.parameters["stride"])
     stride, copies = settings_of(e)[0], copies_of_channels(e)
-    whole = x if copies == 1 else Symbol((y.shape[0], y.shape[1], *x.shape[2:]), x.dtype)
     border = [reach(e, d) for d in range(n)]
     wide = _is_wide(w)
     image = bordered(at, y, [r[0] for r in border], [r[1] for r in border], channels_last=wide)
     kernels = _kernels(at, w, n) if w.shape[1] == 1 else _turned(at, w)
+    whole: Place
     if all(s == 1 for s in stride):
         phase = phase_of(e, (0,) * n)
         assert phase is not None
-        _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase), whole)
+        whole = _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase))
     else:
         order = [0, *range(2, n + 2), 1] if wide else range(n + 2)
-        view = at.allocate(whole.shape, x.dtype, range(n + 2), order, at.halos.get(whole, ()))
+        halo = at.halos.get(x, ()) if copies == 1 else ()
+        whole = view = at.allocate((*y.shape[:2], *x.shape[2:]), x.dtype, range(n + 2), order, halo)
         for place in phases(stride, x.shape[2:]):
             _write_phase(at, image, kernels, phase_view(view, stride, place), phase_of(e, place))
-        at.places[whole] = Memory(view)
-    if copies > 1:
-        apart = Symbol((x.shape[0], x.shape[1], copies, *x.shape[2:]), x.dtype)
-        at.places[apart] = Memory(_apart(at.plain(whole), copies))
-        at.reduce("Sum", apart, (2,), x, x.dtype)
+    if copies == 1:
+        return whole
+    apart = at.value(_apart(at.plain(at.value(whole)), copies))
+    return at.reduce("Sum", apart, (2,), x.dtype)
 
 
-def weight(at: Lowering, e: Equation) -> None:
+def weight(at: Lowering, e: Equation) -> Place:
     """w[c, k] = Σ_n Σ_p x[n, c, p·stride + k·dilation − padding] · g[n, c, p]."""
     (x, g), (w,), n = e.inputs, e.outputs, len(e.parameters["stride"])
     windows = windows_of(_image(at, e, x), e, w.shape[2:])
     wide = _is_wide(w)
     upstream = bordered(at, g, (0,) * n, (0,) * n, channels_last=True) if wide else pixels_last(at, g)
     shape = (*w.shape, g.shape[0], *g.shape[2:])
-    (images, channel, *rest), us = windows.strides, upstream.strides
-    partner = channel if w.shape[1] > 1 else 0
-    a = replace(windows, shape=shape, strides=(channel, partner, *rest[n:], images, *rest[:n]))
-    b = replace(upstream, shape=shape, strides=(us[1], 0, *(0,) * n, us[0], *us[2:]))
+    channel, taps = 1 if w.shape[1] > 1 else None, range(n + 2, 2 * n + 2)
+    a = windows.rearrange((1, channel, *taps, 0, *range(2, n + 2)), shape)
+    b = upstream.rearrange((1, *(None,) * (n + 1), 0, *range(2, n + 2)), shape)
     first = n + 2
     pixels = tuple(range(first, first + n + 1))
     order = [*pixels, *range(1, n + 2), 0] if wide else list(range(len(shape)))
-    group = sum_of_products(at, a, b, pixels, w, order)
+    answer, group = sum_of_products(at, a, b, pixels, order)
     if wide:
         _let_slide(group, list(range(first + 1, first + 1 + n)), list(range(2, n + 2)), 0, [1], collects=True)
         _spread(group, a, w.shape[1])
+    return answer
 
 
 def _is_wide(w: Any) -> bool:
@@ -116,11 +114,9 @@ def _image(at: Lowering, e: Equation, x: Any) -> View:
         shape = (x.shape[0], x.shape[1] * copies, *x.shape[2:])
         order = [0, *range(2, len(shape)), 1] if wide else range(len(shape))
         view = at.allocate(shape, x.dtype, range(len(shape)), order, padding)
-        repeated = Symbol((x.shape[0], x.shape[1], copies, *x.shape[2:]), x.dtype)
-        source = at.plain(x)
-        strides = (*source.strides[:2], 0, *source.strides[2:])
-        at.places[repeated] = Memory(replace(source, shape=repeated.shape, strides=strides))
-        at.into(repeated, _apart(view, copies))
+        apart = _apart(view, copies)
+        dims = (0, 1, None, *range(2, len(shape)))
+        at.into(at.value(at.plain(x).rearrange(dims, apart.shape)), apart)
         at.copies[key] = view
     return at.copies[key]
 
@@ -129,7 +125,7 @@ def _apart(view: View, copies: int) -> View:
     """(n, c·copies, …) as (n, c, copies, …)."""
     (images, channels, *size), (by_image, by_channel, *steps) = view.shape, view.strides
     shape = (images, channels // copies, copies, *size)
-    return replace(view, shape=shape, strides=(by_image, by_channel * copies, by_channel, *steps))
+    return view.walked(shape, (by_image, by_channel * copies, by_channel, *steps))
 
 
 def _kernels(at: Lowering, w: Any, n: int) -> View:
@@ -144,29 +140,27 @@ def _turned(at: Lowering, w: Any) -> View:
     view, each, n = at.plain(w), w.shape[1], len(w.shape) - 2
     shape = (*view.shape[2:], each, view.shape[0] // each, each)
     (out, within, *taps) = view.strides
-    symbol = Symbol(shape, view.dtype)
-    at.places[symbol] = Memory(replace(view, shape=shape, strides=(*taps, out, each * out, within)))
-    dense = at.copy(symbol).view.reshape((*shape[:-2], view.shape[0]))
+    apart = at.value(view.walked(shape, (*taps, out, each * out, within)))
+    dense = at.copy(apart).reshape((*shape[:-2], view.shape[0]))
     assert dense is not None, "memory without gaps takes every shape"
     return dense.permute((n + 1, n, *range(n)))
 
 
-def _slide(at: Lowering, windows: View, kernels: View, y: Symbol) -> None:
+def _slide(at: Lowering, windows: View, kernels: View) -> Inside:
     """y[n, c, p…] = Σ_i Σ_k windows[n, c − c mod c' + i, p…, k…] · kernels[c, i, k…], i < c'."""
-    n, width = len(y.shape) - 2, kernels.shape[1]
+    n, width = len(kernels.shape) - 2, kernels.shape[1]
     partners = (width,) * (width > 1)  # one more dimension, if a channel has any
     shape = (*windows.shape, *partners)
     taps = tuple(range(n + 2, len(shape)))
-    image = replace(windows, shape=shape, strides=(*windows.strides, *windows.strides[1:2] * len(partners)))
-    (channel, *steps) = kernels.strides
-    steps = [*steps[1:], *steps[: len(partners)]]
-    spread = replace(kernels, shape=shape, strides=(0, channel, *(0,) * n, *steps))
+    image = windows.walked(shape, (*windows.strides, *windows.strides[1:2] * len(partners)))
+    spread = kernels.rearrange((None, 0, *(None,) * n, *range(2, n + 2), *(1,) * len(partners)), shape)
     wide = kernels.shape[0] >= FEW_CHANNELS
     order = [0, *range(2, n + 2), 1, *taps] if wide else list(range(len(shape)))
-    group = sum_of_products(at, image, spread, taps, y, order)
+    answer, group = sum_of_products(at, image, spread, taps, order)
     if wide:
         _let_slide(group, list(range(2, n + 2)), list(taps[:n]), 1, list(taps[n:]), collects=False)
         _spread(group, image, width)
+    return answer
 
 
 def _spread(group: Group, image: View, width: int) -> None:
@@ -198,7 +192,7 @@ def _windows_of_phase(image: View, phase: Phase) -> View:
     spatial = image.strides[2:]
     strides = (*image.strides, *(s * back for s, back in zip(spatial, phase.back, strict=True)))
     offset = image.offset + sum(start * s for start, s in zip(phase.start, spatial, strict=True))
-    return replace(image, shape=(*image.shape[:2], *phase.size, *phase.count), strides=strides, offset=offset)
+    return image.walked((*image.shape[:2], *phase.size, *phase.count), strides, offset)
 
 
 def _of_phase(kernels: View, phase: Phase) -> View:
@@ -209,11 +203,6 @@ def _write_phase(at: Lowering, image: View, kernels: View, target: View, phase: 
     if phase is None:
         write_zeros(at, target)
         return
-    part = Symbol(target.shape, target.dtype)
-    _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase), part)
-    inside = at.places[part]
-    assert isinstance(inside, Inside)
-    inside.group.open = False
-    strides: dict[int, int] = {a: target.strides[d] for d, a in enumerate(inside.axes) if a is not None}
-    inside.group.nest.stores.append((inside.node, Operand(target.buffer, target.offset, strides)))
-    at.writes_apart(inside.group, target.buffer)
+    part = _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase))
+    part.group.open = False
+    at.store(part, target, apart=True)

@@ -8,8 +8,9 @@ import numpy as np
 
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Group, Inside, Memory
-from chainrule.backends.native.lowering.nest import Nest, Node, Operand
+from chainrule.backends.native.lowering.groups import Group
+from chainrule.backends.native.lowering.nest import Nest, Node
+from chainrule.backends.native.lowering.place import Inside, Place
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
@@ -18,18 +19,17 @@ _integer, _boolean = np.dtype(np.int64), np.dtype(np.bool_)
 
 
 @rule
-def lower_RandomUniform(at: Lowering, e: Equation) -> bool:
+def lower_RandomUniform(at: Lowering, e: Equation) -> Place | None:
     """An open group: what follows (a comparison, a product with a mask) joins it."""
     (z,) = e.outputs
     if is_half(z.dtype):
-        return False
+        return None
     group = at.group(Nest(list(z.shape)), order=list(range(len(z.shape))))
     node = group.nest.add(
         e.primitive.name, [*_state(at, group, e), _number(group.nest, z.shape)], z.dtype, e.parameters
     )
     axes = tuple(d if d in node.axes else None for d in range(len(z.shape)))
-    at.put(z, Inside(group, node, axes, tuple(z.shape)))
-    return True
+    return Inside(group, node, axes, tuple(z.shape))
 
 
 RULES["RandomNormal"] = RULES["RandomIntegers"] = lower_RandomUniform
@@ -38,7 +38,7 @@ RULES["RandomNormal"] = RULES["RandomIntegers"] = lower_RandomUniform
 def _state(at: Lowering, group: Group, e: Equation) -> list[Node]:
     """The key, and the low and the high half of the counter."""
     view = at.plain(e.inputs[0])
-    return [at.load(group, Memory(view.index((i,))), []) for i in range(3)]
+    return [at.load(group, view.index((i,)), []) for i in range(3)]
 
 
 def _number(nest: Nest, shape: Shape) -> Node:
@@ -56,7 +56,7 @@ def _number(nest: Nest, shape: Shape) -> Node:
 
 
 @rule
-def lower_RandomAdvance(at: Lowering, e: Equation) -> bool:
+def lower_RandomAdvance(at: Lowering, e: Equation) -> Place:
     """The counter of 128 bits moves on: where its low half wraps around, the high half counts one more."""
     (z,) = e.outputs
     group = at.group(Nest([]), open=False)
@@ -68,7 +68,6 @@ def lower_RandomAdvance(at: Lowering, e: Equation) -> bool:
     carry = nest.add("Cast", [nest.add("Less", turned, _boolean)], _integer)
     view = at.allocate(z.shape, z.dtype, [0], [0], ())
     for i, node in enumerate((key, new, nest.add("Add", [high, carry], _integer))):
-        nest.stores.append((node, Operand(view.buffer, view.offset + i, {})))
+        nest.store(node, view.index((i,)), ())
     at.written(group, view.buffer)
-    at.places[z] = Memory(view)
-    return True
+    return view

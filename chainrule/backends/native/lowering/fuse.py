@@ -24,154 +24,63 @@ Four operations and two reductions are one kernel here, and what follows a produ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from chainrule.backends.native.language.elementary import is_computed
 from chainrule.backends.native.language.halves import is_half
-from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory, live_dims
-from chainrule.backends.native.lowering.joining import Joining
-from chainrule.backends.native.lowering.nest import Axis, Nest, Node, Operand
-from chainrule.backends.native.lowering.views import View, row_major
+from chainrule.backends.native.lowering.groups import Group, axes_by_stride
+from chainrule.backends.native.lowering.joining import choose_split, common_axes, group_for, reducing_group
+from chainrule.backends.native.lowering.nest import Axis, Nest, Operand
+from chainrule.backends.native.lowering.place import Inside, Place, View, constant, row_major
+from chainrule.backends.native.lowering.placing import Placing
 from chainrule.primitives.check import Check
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Equation
 
-_index, _single = np.dtype(np.int64), np.dtype(np.float32)
+_single = np.dtype(np.float32)
 #: Products, whose rules take halves as they lie in memory.
 READ_HALVES = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
 #: Where native code needs whole numbers of more than one bit.
 NO_BOOLEANS = frozenset({"FloorDivide", "Remainder", "Power"})
+#: What an entry that is met many times counts for: n·x, and xⁿ.
+REPEATED = {"Sum": "Multiply", "Product": "Power"}
+#: Where the result of an equation is, or its results are.
+Answer = Place | tuple[Place, ...]
+#: Says one primitive natively; None if it cannot.
+Rule = Callable[["Lowering", Equation], Answer | None]
 
 
-class Lowering(Joining):
-    """The walk over the equations: reductions, copies, and what is left to NumPy."""
+class Lowering(Placing):
+    """The walk over the equations. What joins what is asked of `joining.py`; what is decided is done here."""
 
-    # ------------------------------------------------------------------------------------- reductions
+    def run(self, equations: Sequence[Equation], rules: Mapping[str, Rule]) -> None:
+        """Lower all equations in order."""
+        for equation in equations:
+            self.path = equation.path
+            answer = self._natively(equation, rules) or self._in_numpy(equation)
+            self._put_all(equation, answer)
 
-    def reduce(self, op: str, x: Any, axes: Shape, output: Any, dtype: DataType) -> None:
-        """Sum, product, largest entry or its position over some dimensions."""
-        place = self.place(x)
-        kept = [d for d in range(len(place.shape)) if d not in axes]
-        shape = tuple(place.shape[d] for d in kept)
-        if isinstance(place, Constant):
-            place = self.memory(x)
-        if isinstance(place, Memory):
-            live: set[int] = set(live_dims(place))
-        else:
-            live = {d for d, axis in enumerate(place.axes) if axis in place.node.axes}  # a constant has no axes
-        repeated = math.prod(place.shape[d] for d in axes if d not in live)
-        real = [d for d in axes if d in live]
-        group, dims = self._reducing_group(x, real)
-        nest = group.nest
-        node = self.node(group, x, dims)
-        if real:
-            nest.reduced = frozenset(dims[d] for d in real)  # type: ignore[misc]
-            if op in ("Sum", "Product") and node.dtype != dtype:
-                node = nest.add("Cast", [node], dtype)
-            elif op == "Argmax" and node.dtype == np.bool_:
-                node = nest.add("Cast", [node], np.dtype(np.int8))  # in a register, true is the number −1
-            node = nest.add(op, [node], dtype)
-        elif op == "Argmax":
-            node = nest.constant(0, dtype)
-        elif node.dtype != dtype:
-            node = nest.add("Cast", [node], dtype)
-        if repeated != 1:
-            node = self._repeat(nest, op, node, repeated, dtype)
-        answer = tuple(dims[d] if d in live else None for d in kept)
-        self.put(output, Inside(group, node, answer, shape))
-        if real:
-            self._maybe_split(group, node, answer, shape, output, op)
+    def _put_all(self, equation: Equation, answer: Answer) -> None:
+        places = answer if isinstance(answer, tuple) else (answer,)
+        for symbol, place in zip(equation.outputs, places, strict=True):
+            self.put(symbol, place)
 
-    def _repeat(self, nest: Nest, op: str, node: Node, count: int, dtype: DataType) -> Node:
-        if op == "Sum":
-            return nest.add("Multiply", [node, nest.constant(count, dtype)], dtype)
-        if op == "Product":
-            return nest.add("Power", [node, nest.constant(count, dtype)], dtype)
-        return node
-
-    def _reducing_group(self, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]]:
-        """The group that computes x, if it can reduce these dimensions; otherwise a new one."""
-        place = self.place(x)
-        key = self.key(x)
-        if isinstance(place, Memory) and self.groups and key in self.groups[-1].loaded:
-            group, axes = self.groups[-1], self.groups[-1].loaded[key][1]
-            if group.open and group.product is None and group.nest.reduced == {axes[d] for d in real}:
-                return group, list(axes)
-        if isinstance(place, Inside) and place.group.open and place.group.product is None:
-            wanted = frozenset(place.axes[d] for d in real)
-            have = place.group.nest.reduced
-            everywhere = have <= frozenset(a for a in place.axes if a is not None)
-            if everywhere and (not real or have in (wanted, frozenset())):
-                return place.group, list(place.axes)
-        return self.new_group([x], place.shape)
-
-    def _maybe_split(
-        self, group: Group, node: Node, axes: tuple[int | None, ...], shape: Shape, output: Any, op: str
-    ) -> None:
-        """Long reductions are cut into pieces that can run at the same time; a second group adds these up."""
-        nest = group.nest
-        if op == "Argmax":
-            return
-        split = nest.split or choose_split(nest, group.order)
-        if split is None:
-            return
-        nest.split = split
-        axis, chunk = split
-        pieces = -(-nest.extents[axis] // chunk)
-        varying = {d: a for d, a in enumerate(axes) if a is not None and shape[d] != 1}
-        rank = {a: i for i, a in enumerate(group.order)}
-        order = sorted(range(len(shape)), key=lambda d: rank.get(varying[d], -1) if d in varying else -1)
-        dims = [0, *(d + 1 for d in varying)]
-        view = self.allocate((pieces, *shape), node.dtype, dims, [0, *(d + 1 for d in order)], ())
-        strides = {a: view.strides[d + 1] for d, a in varying.items()}
-        nest.stores.append((node, Operand(view.buffer, view.offset, {**strides, Axis.PIECES: view.strides[0]})))
-        self.written(group, view.buffer)
-        second = self.group(Nest([*shape, pieces], frozenset([len(shape)])), order=order)
-        second.nest.path = nest.path
-        moved = Memory(view.permute((*range(1, len(shape) + 1), 0)))
-        part = self.load(second, moved, list(range(len(shape) + 1)))
-        total = second.nest.add(op, [part], node.dtype)
-        answer = tuple(d if d in varying else None for d in range(len(shape)))
-        self.put(output, Inside(second, total, answer, shape))
-
-    # ------------------------------------------------------------------------------------- other
-
-    def copy(self, x: Any, order: Sequence[int] | None = None) -> Memory:
-        """A value in fresh memory of its own, row-major unless another order of dimensions is given."""
-        place = self.place(x)
-        shape, dtype = place.shape, x.dtype
-        dims = range(len(shape))
-        view = self.allocate(shape, dtype, dims, list(dims) if order is None else order, ())
-        self.into(x, view)
-        return Memory(view)
-
-    def plain(self, x: Any) -> View:
-        """A view that says everything about a value in memory: gathered and guarded ones are copied."""
-        memory = self.memory(x)
-        if memory.plain:
-            return memory.view
-        copied = self.copy(x)
-        if isinstance(x, Symbol):
-            self.places[x] = copied
-        return copied.view
-
-    def fallback(self, equation: Equation) -> None:
-        """An operation without native code: its NumPy meaning between two native pieces."""
-        inputs = [self.plain(x) for x in equation.inputs]
-        group = self.group(Nest([]), open=False)
-        for view in inputs:
-            self.read(group, view.buffer)
-        outputs = []
-        for symbol in equation.outputs:
-            view = View(self.new_buffer(symbol.dtype, symbol.size), symbol.shape, row_major(symbol.shape))
-            self.places[symbol] = Memory(view)
-            self.written(group, view.buffer)
-            outputs.append(view)
-        group.call = (equation, inputs, outputs)
-        self.may_fail(group)
+    def _natively(self, equation: Equation, rules: Mapping[str, Rule]) -> Answer | None:
+        """Where the results of native code are; None if it cannot be said natively."""
+        name = equation.primitive.name
+        folded = self._folded(equation) if name in self.elementwise else None
+        if folded is not None or not self.native(equation):
+            return folded
+        if equation.primitive.accumulates and any(is_half(x.dtype) for x in equation.inputs):
+            return self._with_singles(equation, rules)
+        if name in self.elementwise:
+            return self.map(name, equation.inputs, equation.outputs[0].dtype, equation.parameters)
+        rule = rules.get(name)
+        return None if rule is None else rule(self, equation)
 
     def native(self, equation: Equation) -> bool:
         """Whether all data types can be in registers, and there is anything to compute."""
@@ -182,27 +91,36 @@ class Lowering(Joining):
             return False
         return all(is_computed(x.dtype) and x.size for x in values)
 
-    def run(self, equations: Sequence[Equation], rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
-        """Lower all equations in order. A rule answers whether it could; if not, NumPy does it."""
-        for equation in equations:
-            self.path = equation.path
-            name = equation.primitive.name
-            if self._fold(equation):
-                continue
-            if self.native(equation):
-                if equation.primitive.accumulates and any(is_half(x.dtype) for x in equation.inputs):
-                    self._in_single(equation, rules)
-                    continue
-                if name in self.elementwise:
-                    (output,) = equation.outputs
-                    self.map(name, equation.inputs, output, output.shape, output.dtype, equation.parameters)
-                    continue
-                rule = rules.get(name)
-                if rule is not None and rule(self, equation):
-                    continue
-            self.fallback(equation)
+    def _folded(self, equation: Equation) -> Place | None:
+        """An elementwise operation on numbers is a number."""
+        arrays: list[Array] = []
+        for x in equation.inputs:
+            number = self.place(x).number
+            if number is None:
+                return None
+            arrays.append(np.full((), number, x.dtype))
+        (output,) = equation.outputs
+        value = equation.primitive.compute(arrays, equation.parameters, ((), output.dtype))
+        return constant(value[()], output.shape, output.dtype)
 
-    def _in_single(self, equation: Equation, rules: dict[str, Callable[[Lowering, Equation], bool]]) -> None:
+    def _in_numpy(self, equation: Equation) -> Answer:
+        """An operation without native code: its NumPy meaning between two native pieces."""
+        inputs = [self.plain(x) for x in equation.inputs]
+        group = self.group(Nest([]), open=False)
+        for view in inputs:
+            self.read(group, view.buffer)
+        outputs = []
+        for symbol in equation.outputs:
+            view = View(self.new_buffer(symbol.dtype, symbol.size), symbol.shape, row_major(symbol.shape))
+            self.written(group, view.buffer)
+            outputs.append(view)
+        group.call = (equation, inputs, outputs)
+        self.may_fail(group)
+        return tuple(outputs)
+
+    # ------------------------------------------------------------------------------------- halves
+
+    def _with_singles(self, equation: Equation, rules: Mapping[str, Rule]) -> Answer:
         """What adds up many halves computes in float32, and its result is rounded. Products read halves themselves."""
         outputs = [Symbol(z.shape, _single) if is_half(z.dtype) else z for z in equation.outputs]
         forms = [(z.shape, z.dtype) for z in outputs]
@@ -210,13 +128,17 @@ class Lowering(Joining):
         for wide, z in zip(outputs, equation.outputs, strict=True):
             if z in self.wishes:
                 self.wishes[wide] = self.wishes[z]
-        equation_of_singles = equation._replace(outputs=tuple(outputs), forms=form)
-        name = equation.primitive.name
-        if name not in READ_HALVES or not rules[name](self, equation_of_singles):
-            self.run([self.in_single(equation_of_singles)], rules)
-        for wide, z in zip(outputs, equation.outputs, strict=True):
-            if wide is not z:
-                self.map("Cast", [wide], z, z.shape, z.dtype, {"dtype": z.dtype})
+        wanted = equation._replace(outputs=tuple(outputs), forms=form)
+        answer = rules[equation.primitive.name](self, wanted) if equation.primitive.name in READ_HALVES else None
+        if answer is None:
+            self.run([self.in_single(wanted)], rules)
+        else:
+            self._put_all(wanted, answer)
+        rounded = [
+            self.place(z) if wide is z else self.map("Cast", [wide], z.dtype, {"dtype": z.dtype})
+            for wide, z in zip(outputs, equation.outputs, strict=True)
+        ]
+        return tuple(rounded)
 
     def in_single(self, equation: Equation) -> Equation:
         """The equation on float32 instead of halves."""
@@ -232,33 +154,131 @@ class Lowering(Joining):
             if x in self.halos:
                 self.halos[wide] = self.halos[x]
             place = self.place(x)
-            if isinstance(place, Constant):
-                self.places[wide] = Constant(_single.type(place.value), place.shape, _single)
+            if place.number is not None:
+                self.places[wide] = constant(_single.type(place.number), place.shape, _single)
             else:
-                self.map("Cast", [x], wide, x.shape, _single, {"dtype": _single})
+                self.put(wide, self.map("Cast", [x], _single, {"dtype": _single}))
         return self.singles[x]
 
-    def _fold(self, equation: Equation) -> bool:
-        """An elementwise operation on constants is a constant."""
-        places = [self.place(x) for x in equation.inputs]
-        if equation.primitive.name not in self.elementwise or not all(isinstance(p, Constant) for p in places):
-            return False
-        (output,) = equation.outputs
-        arrays: list[Array] = [np.full((), p.value, p.dtype) for p in places]  # type: ignore[union-attr]
-        value = equation.primitive.compute(arrays, equation.parameters, ((), output.dtype))
-        self.places[output] = Constant(value[()], output.shape, output.dtype)
-        return True
+    # ------------------------------------------------------------------------------------- elementwise
 
+    def map(self, op: str, inputs: Sequence[Any], dtype: DataType, settings: Any = None) -> Inside:
+        """An elementwise operation: where its result is."""
+        shape = tuple(inputs[0].shape)
+        self._merge(inputs)
+        group, dims = group_for(self, inputs, shape) or self._new_group(inputs, shape)
+        nodes = [self.node(group, x, dims) for x in inputs]
+        node = group.nest.add(op, nodes, dtype, settings)
+        return Inside(group, node, tuple([a if a in node.axes else None for a in dims]), shape)
 
-def choose_split(nest: Nest, order: Sequence[int]) -> tuple[int, int] | None:
-    """Which reduced axis to cut, and into pieces of how many; None if the reduction is better left whole."""
-    kept = math.prod(e for a, e in enumerate(nest.extents) if a not in nest.reduced)
-    depth = math.prod(nest.extents[a] for a in nest.reduced)
-    if depth <= 512 or kept * depth <= 2**15 or (kept >= 256 and depth <= 2048 and order and order[-1] in nest.reduced):
-        return None
-    axis = next((a for a in order if a in nest.reduced and nest.extents[a] > 1), None)
-    if axis is None:
-        axis = max(nest.reduced, key=lambda a: nest.extents[a])
-    rest = depth // nest.extents[axis]
-    goal = max(128, 2**14 // max(kept, 1)) if order and order[-1] not in nest.reduced else 2**13
-    return axis, max(1, min(nest.extents[axis], goal // max(rest, 1)))
+    def _new_group(self, inputs: Sequence[Any], shape: Shape) -> tuple[Group, list[int | None]]:
+        """A group whose axes are the dimensions of a result, in the order in which the largest input lies."""
+        group = self.group(Nest(list(shape)))
+        best: tuple[int, list[int]] = (-1, list(range(len(shape))))
+        for x in inputs:
+            if self.place(x).number is None:
+                view = self.memory(x)
+                size = math.prod(view.shape[d] for d in view.varying)
+                if size > best[0]:
+                    best = size, axes_by_stride(view)
+        group.order = best[1]
+        return group, list(range(len(shape)))
+
+    def _merge(self, inputs: Sequence[Any]) -> None:
+        """If two groups compute the arguments of an operation and neither waits for the other, make them one."""
+        inside = [(x, p) for x in inputs if isinstance(p := self.place(x), Inside) and p.group.open]
+        while len({p.group.number for _, p in inside}) > 1:
+            last = max(inside, key=lambda pair: (pair[1].group.product is not None, pair[1].group.number))[1]
+            other = next(p for _, p in inside if p.group is not last.group)
+            axes = common_axes(other, last)
+            if axes is None:
+                return
+            self._move(other.group, last.group, axes)
+            inside = [(x, p) for x, _ in inside if isinstance(p := self.place(x), Inside)]
+
+    def _move(self, a: Group, b: Group, axes: dict[int, int]) -> None:
+        """Move all of one group into another, whose axes its own are."""
+
+        def moved(known: Sequence[int | None]) -> tuple[int | None, ...]:
+            return tuple([None if axis is None else axes.get(axis) for axis in known])
+
+        b.nest.take_in(a.nest, axes)
+        for x in a.values:
+            place = self.places[x]
+            if isinstance(place, Inside) and place.group is a:
+                self.put(x, replace(place, group=b, axes=moved(place.axes)))
+        for key, (node, known) in a.loaded.items():
+            b.loaded.setdefault(key, (node, moved(known)))
+        self.become_one(a, b)
+        a.open, a.nest, a.values = False, Nest(), []
+
+    def check(self, wrong: Any) -> None:
+        """Where a value is true in a run, the run fails."""
+        place = self.place(wrong)
+        if isinstance(place, Inside):
+            group, node = place.group, place.node
+        else:
+            group, axes = self._new_group([wrong], place.shape)
+            node = self.node(group, wrong, axes)
+        nothing = Operand(self.new_buffer(wrong.dtype, 1), 0, dict.fromkeys(range(len(place.shape)), 0), reports=True)
+        group.nest.stores.append((node, nothing))
+        self.writes_apart(group, nothing.buffer)
+        self.may_fail(group)
+
+    # ------------------------------------------------------------------------------------- reductions
+
+    def reduce(self, op: str, x: Any, axes: Shape, dtype: DataType) -> Inside:
+        """Sum, product, largest entry or its position over some dimensions: where the result is."""
+        place = self.place(x)
+        kept = [d for d in range(len(place.shape)) if d not in axes]
+        shape = tuple(place.shape[d] for d in kept)
+        live = set(place.varying)
+        repeated = math.prod(place.shape[d] for d in axes if d not in live)
+        real = [d for d in axes if d in live]
+        group, dims = reducing_group(self, x, real) or self._new_group([x], place.shape)
+        nest = group.nest
+        node = self.node(group, x, dims)
+        if real:
+            nest.reduced = frozenset(dims[d] for d in real)  # type: ignore[misc]
+            if op in ("Sum", "Product") and node.dtype != dtype:
+                node = nest.add("Cast", [node], dtype)
+            elif op == "Argmax" and node.dtype == np.bool_:
+                node = nest.add("Cast", [node], np.dtype(np.int8))  # in a register, true is the number −1
+            node = nest.add(op, [node], dtype)
+        elif op == "Argmax":
+            node = nest.constant(0, dtype)
+        elif node.dtype != dtype:
+            node = nest.add("Cast", [node], dtype)
+        if repeated != 1 and op in REPEATED:
+            node = nest.add(REPEATED[op], [node, nest.constant(repeated, dtype)], dtype)
+        answer = Inside(group, node, tuple(dims[d] if d in live else None for d in kept), shape)
+        return self._split(answer, op) if real and op != "Argmax" else answer
+
+    def _split(self, whole: Inside, op: str) -> Inside:
+        """Long reductions are cut into pieces that can run at the same time; a second group adds these up."""
+        group, nest, shape = whole.group, whole.group.nest, whole.shape
+        nest.split = nest.split or choose_split(nest, group.order)
+        if nest.split is None:
+            return whole
+        axis, chunk = nest.split
+        pieces = -(-nest.extents[axis] // chunk)
+        varying = [d for d, a in enumerate(whole.axes) if a is not None and shape[d] != 1]
+        rank = {a: i for i, a in enumerate(group.order)}
+        order = sorted(range(len(shape)), key=lambda d: rank.get(whole.axes[d], -1) if d in varying else -1)  # type: ignore[arg-type]
+        view = self.allocate(
+            (pieces, *shape), whole.dtype, [0, *(d + 1 for d in varying)], [0, *(d + 1 for d in order)], ()
+        )
+        parts = view.permute((*range(1, len(shape) + 1), 0))
+        nest.store(whole.node, parts, (*whole.axes, Axis.PIECES))
+        self.written(group, view.buffer)
+        total = self.reduce_last(parts, op, order)
+        total.group.nest.path = nest.path
+        return total
+
+    def reduce_last(self, parts: View, op: str, order: Sequence[int]) -> Inside:
+        """A group that reduces the last dimension."""
+        last = len(parts.shape) - 1
+        group = self.group(Nest(list(parts.shape), frozenset([last])), order=list(order))
+        part = self.load(group, parts, range(last + 1))
+        axes = tuple([d if d in part.axes else None for d in range(last)])
+        return Inside(group, group.nest.add(op, [part], parts.dtype), axes, parts.shape[:last])

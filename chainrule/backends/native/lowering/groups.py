@@ -1,69 +1,16 @@
-"""Where values are while a graph is lowered, and the groups that compute them; see `fuse.py`."""
+"""Groups: what becomes one kernel; and in which order of dimensions things lie in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from chainrule.backends.native.lowering.nest import Nest, Node
-from chainrule.backends.native.lowering.views import Buffer, View
-from chainrule.primitives.value import DataType, Shape
+from chainrule.backends.native.lowering.place import Buffer, View
+from chainrule.primitives.value import Shape
 
 #: Fewer channels than this leave most of a vector empty, so vectors lie along the pixels.
 FEW_CHANNELS = 12
-
-
-class Constant(NamedTuple):
-    """The same number everywhere."""
-
-    value: Any
-    shape: Shape
-    dtype: DataType
-
-
-class Gather(NamedTuple):
-    """An index in another value: which value, which dimensions of the result its dimensions are, extent and stride."""
-
-    symbol: Any
-    dims: Shape
-    extent: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A value in memory.
-
-    Attributes:
-        view: where its entries are.
-        guards: (dimension, low, high): outside of this range along the dimension every entry is `constant`.
-        gathers: indices from other values that move the place.
-    """
-
-    view: View
-    guards: tuple[tuple[int, int, int], ...] = ()
-    constant: float = 0
-    gathers: tuple[Gather, ...] = ()
-
-    @property
-    def plain(self) -> bool:
-        """Whether the view says everything."""
-        return not self.guards and not self.gathers
-
-    @property
-    def shape(self) -> Shape:
-        """Its extents."""
-        return self.view.shape
-
-
-@dataclass(frozen=True)
-class Inside:
-    """A value that a group computes; for each dimension the group's axis, None where it is the same all along."""
-
-    group: Group
-    node: Node
-    axes: tuple[int | None, ...]
-    shape: Shape
 
 
 @dataclass(eq=False)
@@ -111,24 +58,6 @@ def image_order(shape: Shape) -> list[int]:
     """How what is convolved lies in memory: channels last, or pixels last if the channels would not fill a vector."""
     pixels = list(range(2, len(shape)))
     return [0, *pixels, 1] if shape[1] >= FEW_CHANNELS else [0, 1, *pixels]
-
-
-def live_dims(memory: Memory) -> list[int]:
-    """The dimensions along which a value in memory varies; one that was looked up at one place may be repeated."""
-    guarded = {d for d, _, _ in memory.guards}
-    gathered = {d for g in memory.gathers for d, n in zip(g.dims, g.symbol.shape, strict=True) if n != 1}
-    return [
-        d
-        for d, (extent, stride) in enumerate(zip(memory.view.shape, memory.view.strides, strict=True))
-        if extent != 1 and (stride or d in guarded or d in gathered)
-    ]
-
-
-def varying_dims(place: Any) -> list[int]:
-    """The same for a value anywhere."""
-    if isinstance(place, Inside):
-        return [d for d, axis in enumerate(place.axes) if axis is not None and place.shape[d] != 1]
-    return live_dims(place)
 
 
 def axes_by_stride(view: View) -> list[int]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group, Inside, Memory, image_order
-from chainrule.backends.native.lowering.nest import Nest, Operand
-from chainrule.backends.native.lowering.views import View, whole_images
-from chainrule.primitives.value import Shape, Symbol
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group, image_order
+from chainrule.backends.native.lowering.nest import Nest
+from chainrule.backends.native.lowering.place import Inside, View, whole_images
+from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
 
 #: So many bytes of a pixel's channels are a narrow group at most: half a vector of 512 bits.
@@ -91,9 +91,9 @@ def bordered(at: Lowering, x: Any, low: Sequence[int], high: Sequence[int], chan
     order = image_order(memory.shape)
     if channels_last:
         order = [0, *range(2, len(memory.shape)), 1]
-    right = memory.plain and (memory.view.strides[order[-1]] == 1 or memory.shape[1] == 1)
-    if right and (not any(wanted) or _has_border(at, memory.view, wanted)):
-        return memory.view
+    right = memory.plain and (memory.strides[order[-1]] == 1 or memory.shape[1] == 1)
+    if right and (not any(wanted) or _has_border(at, memory, wanted)):
+        return memory
     key = (at.key(x), wanted, tuple(order))
     if key not in at.copies:
         shape = memory.shape
@@ -116,7 +116,7 @@ def pixels_last(at: Lowering, x: Any) -> View:
         return view
     key = (at.key(x), "pixels")
     if key not in at.copies:
-        at.copies[key] = at.copy(x).view
+        at.copies[key] = at.copy(x)
     return at.copies[key]
 
 
@@ -128,23 +128,20 @@ def weight_in_order(at: Lowering, w: Any, order: Shape) -> View:
         return moved
     key = (at.key(w), order)
     if key not in at.copies:
-        at.copies[key] = at.copy(w, order).view
+        at.copies[key] = at.copy(w, order)
     return at.copies[key].permute(order)
 
 
 def sum_of_products(
-    at: Lowering, x: View, y: View, axes: Shape, z: Symbol, order: Sequence[int] | None = None
-) -> Group:
-    """z = Σ x·y over some dimensions of two views of one shape; `order` says how the result will lie in memory."""
-    first, second, product = (Symbol(x.shape, x.dtype) for _ in range(3))
-    at.places[first], at.places[second] = Memory(x), Memory(y)
-    at.map("Multiply", [first, second], product, x.shape, x.dtype)
-    place = at.places[product]
-    assert isinstance(place, Inside)
-    group = place.group
-    group.order = list(range(len(x.shape)) if order is None else order)
-    at.reduce("Sum", product, axes, z, z.dtype)
-    return group
+    at: Lowering, x: View, y: View, axes: Shape, order: Sequence[int] | None = None
+) -> tuple[Inside, Group]:
+    """Σ x·y over some dimensions of two views of one shape, and the group that multiplies.
+
+    `order` says how the result will lie in memory.
+    """
+    product = at.map("Multiply", [at.value(x), at.value(y)], x.dtype)
+    product.group.order = list(range(len(x.shape)) if order is None else order)
+    return at.reduce("Sum", at.value(product), axes, x.dtype), product.group
 
 
 def phases(stride: Shape, size: Shape) -> list[Shape]:
@@ -158,7 +155,7 @@ def phase_view(view: View, stride: Shape, place: Shape) -> View:
     shape = tuple(-(-(view.shape[2 + d] - place[d]) // stride[d]) for d in range(n))
     strides = tuple(view.strides[2 + d] * stride[d] for d in range(n))
     offset = view.offset + sum(place[d] * view.strides[2 + d] for d in range(n))
-    return replace(view, shape=(*view.shape[:2], *shape), strides=(*view.strides[:2], *strides), offset=offset)
+    return view.walked((*view.shape[:2], *shape), (*view.strides[:2], *strides), offset)
 
 
 @dataclass(frozen=True)
@@ -181,7 +178,7 @@ class Phase:
         """Those entries of a weight (o, c, kernel…)."""
         strides = tuple(s * step for s, step in zip(w.strides[2:], self.step, strict=True))
         offset = w.offset + sum(k * s for k, s in zip(self.first, w.strides[2:], strict=True))
-        return replace(w, shape=(*w.shape[:2], *self.count), strides=(*w.strides[:2], *strides), offset=offset)
+        return w.walked((*w.shape[:2], *self.count), (*w.strides[:2], *strides), offset)
 
 
 def phase_of(e: Equation, place: Shape) -> Phase | None:
@@ -207,7 +204,7 @@ def write_zeros(at: Lowering, target: View) -> None:
     """Zeros at a part of what is in memory that nobody else writes."""
     nest = Nest(list(target.shape))
     zero = nest.constant(0, target.dtype)
-    nest.stores.append((zero, Operand(target.buffer, target.offset, dict(enumerate(target.strides)))))
+    nest.store(zero, target, range(len(target.shape)))
     at.writes_apart(at.group(nest, open=False), target.buffer)
 
 
@@ -216,4 +213,4 @@ def windows_of(image: View, e: Equation, kernel: Shape) -> View:
     stride, padding, dilation = settings_of(e)
     offset = image.offset - sum(p * image.strides[2 + d] for d, p in enumerate(padding))
     size = tuple(s + 2 * p for s, p in zip(image.shape[2:], padding, strict=True))
-    return replace(image, shape=(*image.shape[:2], *size), offset=offset).windows(tuple(kernel), stride, dilation)
+    return image.walked((*image.shape[:2], *size), image.strides, offset).windows(tuple(kernel), stride, dilation)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.lowering.views import View
+from chainrule.backends.native.lowering.place import View
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.value import Symbol
 

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory
+from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Nest
+from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.rules import RULES
-from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.backends.native.plan import scheduled
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation, Graph
@@ -76,51 +76,49 @@ class _Carry(NamedTuple):
     new: View
 
 
-def lower_loop(at: Lowering, e: Equation, body: Graph) -> bool:
-    """A scan as a loop; False if an operation of its body has no native code."""
+def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | None:
+    """A scan as a loop; None if an operation of its body has no native code."""
     p = e.parameters
     carries, sequences, length = p["carries"], p["sequences"], p["length"]
     body, constants = _taken_out(at, body, carries + sequences, e.inputs[carries + sequences :])
     first, way = (length - 1, -1) if p["reverse"] else (0, 1)
-    given: dict[Symbol, Any] = {}
+    given: dict[Symbol, Place] = {}
     moving: list[Moving] = []
     outside = [*e.inputs[carries : carries + sequences], *constants]
     for symbol, x in zip(body.inputs[carries:], outside, strict=True):
-        place = at.place(x)
-        if isinstance(place, Constant):
-            given[symbol] = place._replace(shape=tuple(symbol.shape))
-        elif symbol in body.inputs[carries + sequences :]:
-            given[symbol] = Memory(at.plain(x))
+        view = at.plain(x)
+        if symbol in body.inputs[carries + sequences :]:
+            given[symbol] = view
+        elif view.number is not None:
+            given[symbol] = view.index((0,))
         else:
-            part, moved = _moving(at.plain(x), first, way)
-            given[symbol] = Memory(part)
+            given[symbol], moved = _moving(view, first, way)
             moving.append(moved)
     turning = [
         _two_places(at, x, order) for x, order in zip(body.inputs, _orders(at, body, given, carries), strict=False)
     ]
-    given.update((symbol, Memory(carry.now)) for symbol, carry in zip(body.inputs, turning, strict=False))
+    given.update((symbol, carry.now) for symbol, carry in zip(body.inputs, turning, strict=False))
     writes = [(x, carry.new) for x, carry in zip(body.outputs, turning, strict=False)]
     stacks: dict[Any, View] = {}
-    for symbol, x in zip(e.outputs[carries:], body.outputs[carries:], strict=True):
-        key = x if isinstance(x, Symbol) else symbol
+    keys = [x if isinstance(x, Symbol) else z for z, x in zip(e.outputs[carries:], body.outputs[carries:], strict=True)]
+    for symbol, x, key in zip(e.outputs[carries:], body.outputs[carries:], keys, strict=True):
         if key not in stacks:  # what two results share is stacked once
             dims = list(range(len(symbol.shape)))
             stacks[key] = at.allocate(tuple(symbol.shape), symbol.dtype, dims, dims, ())
             part, moved = _moving(stacks[key], first, way)
             moving.append(moved)
             writes.append((x, part))
-        at.places[symbol] = Memory(stacks[key])
     inner = at.lower_body(body, given, writes)
     if any(group.call is not None for group in inner.groups):
-        return False
-    for symbol, x, carry in zip(e.outputs, e.inputs, turning, strict=False):
+        return None
+    for x, carry in zip(e.inputs, turning, strict=False):
         at.into(x, carry.first)
-        at.places[symbol] = Memory(carry.second if length % 2 else carry.first)
         moving.append(Moving(carry.now.buffer, carry.first.buffer, other=carry.new.buffer))
         moving.append(Moving(carry.new.buffer, carry.second.buffer))
     groups, when = scheduled(inner.groups)
     _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
-    return True
+    ends = [carry.second if length % 2 else carry.first for carry in turning]
+    return (*ends, *[stacks[key] for key in keys])
 
 
 def _taken_out(at: Lowering, body: Graph, changing: int, constants: Sequence[Any]) -> tuple[Graph, list[Any]]:
@@ -175,7 +173,7 @@ def _orders(at: Lowering, body: Graph, given: dict[Symbol, Any], carries: int) -
     if all(len(order) < 2 for order in plain):
         return plain
     trial = dict(given)
-    trial.update((x, Memory(_two_places(at, x, order).now)) for x, order in zip(body.inputs, plain, strict=False))
+    trial.update((x, _two_places(at, x, order).now) for x, order in zip(body.inputs, plain, strict=False))
     inner = at.lower_body(body, trial, [])
     return [_order(inner.place(x), order) for x, order in zip(body.outputs, plain, strict=False)]
 
@@ -185,8 +183,8 @@ def _order(place: Any, plain: list[int]) -> list[int]:
     if isinstance(place, Inside):
         rank: dict[int | None, int] = {axis: i for i, axis in enumerate(place.group.order)}
         return sorted(plain, key=lambda d: (rank.get(place.axes[d], -1), d))
-    if isinstance(place, Memory) and all(place.view.strides):
-        return sorted(plain, key=lambda d: -abs(place.view.strides[d]))
+    if isinstance(place, View) and all(place.strides):
+        return sorted(plain, key=lambda d: -abs(place.strides[d]))
     return plain
 
 

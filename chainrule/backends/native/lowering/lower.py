@@ -30,11 +30,11 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
     unroll,
 )
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Constant, Group, Inside, Memory
+from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.images import halo_of
-from chainrule.backends.native.lowering.nest import Load, Operand
+from chainrule.backends.native.lowering.nest import Load
+from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.rules import RULES
-from chainrule.backends.native.lowering.views import Buffer, View
 from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation, Graph
 
@@ -137,13 +137,13 @@ def lower(
     """Build the groups. Inputs are in memory already; writes come last."""
     at = _empty(equations)
     at.wishes = wishes
-    at.places.update((symbol, Memory(view)) for symbol, view in inputs)
+    at.places.update(inputs)
     at.run(equations, RULES)
     _write_all(at, writes)
     return at
 
 
-def lower_body(body: Graph, given: dict[Symbol, Any], writes: Sequence[tuple[Any, View]]) -> Lowering:
+def lower_body(body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]]) -> Lowering:
     """Build the groups of a loop's body: its inputs are at given places, its results have to be in views."""
     at = _empty(body.equations)
     at.places.update(given)
@@ -176,24 +176,19 @@ def _write_all(at: Lowering, writes: Sequence[Write]) -> None:
     rest = []
     for write in writes:
         place = at.place(write.value)
-        if isinstance(place, Memory) and place.gathers and not write.view.buffer.lasting:
+        if isinstance(place, View) and place.look_ups and not write.view.buffer.lasting:
             at.into(write.value, write.view)  # a look-up may fail, so it is over before anything that lasts is written
             continue
-        if isinstance(place, Memory) and place.view != write.view and (place.gathers or place.view.buffer in written):
+        if isinstance(place, View) and place != write.view and (place.look_ups or place.buffer in written):
             at.places[at.key(write.value)] = at.copy(write.value)  # what another cell holds, before that one changes
         rest.append(write)
     writes = rest
     for write in writes:
         place = at.place(write.value)
         if isinstance(place, Inside) and _direct(at, place, write.view):
-            group = place.group
-            strides = {a: write.view.strides[d] for d, a in enumerate(place.axes) if a is not None}
-            group.nest.stores.append((place.node, Operand(write.view.buffer, write.view.offset, strides)))
-            at.wait(group, _before(at, group, write.view.buffer))
-            at.written(group, write.view.buffer)
-        elif isinstance(place, Memory) and place.view == write.view:
-            continue
-        else:
+            at.wait(place.group, _before(at, place.group, write.view.buffer))
+            at.store(place, write.view)
+        elif place != write.view:
             at.memory(write.value)
             write.view.buffer.name = "late"
     for write in writes:
@@ -212,7 +207,7 @@ def _before(at: Lowering, group: Group, buffer: Buffer) -> list[Group]:
 
 def _direct(at: Lowering, place: Inside, view: View) -> bool:
     group = place.group
-    if isinstance(place, Constant) or group.nest.split is not None:
+    if group.nest.split is not None:
         return False
     covered = all(axis is not None or extent == 1 for axis, extent in zip(place.axes, view.shape, strict=True))
     if not covered or (group.checks and view.buffer.lasting) or at.writers.get(view.buffer):

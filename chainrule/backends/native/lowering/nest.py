@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from chainrule.backends.native.lowering.views import Buffer, View
+from chainrule.backends.native.lowering.place import Buffer, Guard, View
 from chainrule.primitives.value import DataType
 
 #: Reductions: the operations whose result no longer varies along the reduced axes.
@@ -30,14 +30,6 @@ class Axis(IntEnum):
 
     PIECES = -1
     BUNDLED = -2
-
-
-class Guard(NamedTuple):
-    """Along an axis, memory holds entries only at low ≤ index < high; elsewhere the operand is a constant."""
-
-    axis: int
-    low: int
-    high: int
 
 
 class Term(NamedTuple):
@@ -69,6 +61,19 @@ class Operand:
     def dtype(self) -> DataType:
         """The data type of the entries."""
         return self.buffer.dtype
+
+
+def operand_of(view: View, axes: Sequence[int | None], terms: tuple[Term, ...] = ()) -> Operand:
+    """A place with a nest's axes put in for its dimensions; the terms are its look-ups, found within the nest.
+
+    >>> import numpy as np
+    >>> operand_of(View(Buffer(np.dtype(np.float32), 12), (3, 1, 4), (4, 4, 1)), (5, 2, None)).strides
+    {5: 4}
+    """
+    walked = zip(axes, view.strides, view.shape, strict=True)
+    strides = {axis: stride for axis, stride, extent in walked if stride and axis is not None and extent != 1}
+    guards = view.guards and tuple([g._replace(axis=axis) for g in view.guards if (axis := axes[g.axis]) is not None])
+    return Operand(view.buffer, view.offset, strides, guards, view.filler, terms)
 
 
 @dataclass(eq=False)
@@ -199,6 +204,10 @@ class Nest:
         inputs = tuple(term.place for term in operand.terms)
         return self.append(Load("load", inputs, operand.dtype, frozenset(axes), operand=operand))
 
+    def store(self, node: Node, view: View, axes: Sequence[int | None]) -> None:
+        """Write a value to memory, whose dimensions are these axes."""
+        self.stores.append((node, operand_of(view, axes)))
+
     def constant(self, value: Any, dtype: DataType) -> Node:
         """A number."""
         return self.append(Number("constant", (), dtype, frozenset(), number=value))
@@ -215,7 +224,7 @@ class Nest:
                 node.axis = axes[node.axis]
         for operand in other.operands():
             operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
-            operand.guards = tuple(guard._replace(axis=axes[guard.axis]) for guard in operand.guards)
+            operand.guards = tuple(guard.along(axes) for guard in operand.guards)
         self.nodes = [*other.nodes, *self.nodes]
         self.stores += other.stores
 

@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from chainrule.backends.memory import ordered_strides
-from chainrule.backends.native.lowering.groups import (
-    Constant,
-    Group,
-    Inside,
-    Memory,
-    axes_by_stride,
-    image_order,
-    live_dims,
-)
-from chainrule.backends.native.lowering.nest import Guard, Nest, Node, Operand, Term
-from chainrule.backends.native.lowering.views import Buffer, View, row_major
+from chainrule.backends.native.lowering.groups import Group, axes_by_stride, image_order
+from chainrule.backends.native.lowering.nest import Nest, Node, Term, operand_of
+from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View, constant, literal
 from chainrule.backends.native.lowering.waiting import Waiting
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Graph
@@ -35,7 +25,7 @@ class Placing(Waiting):
         super().__init__()
         self.elementwise = elementwise
         self.halos = halos
-        self.places: dict[Any, Constant | Memory | Inside] = {}
+        self.places: dict[Any, Place] = {}
         self.buffers: list[Buffer] = []
         self.borders: dict[Buffer, tuple[View, Shape]] = {}
         self.copies: dict[Any, View] = {}
@@ -46,29 +36,24 @@ class Placing(Waiting):
         self.singles: dict[Symbol, Symbol] = {}
         self.path = ""
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
-        self.lower_body: Callable[[Graph, dict[Symbol, Any], Sequence[tuple[Any, View]]], Any]
+        self.lower_body: Callable[[Graph, dict[Symbol, Place], Sequence[tuple[Any, View]]], Any]
 
     # ------------------------------------------------------------------------------------- where values are
 
-    def place(self, x: Any) -> Constant | Memory | Inside:
-        """Where a value is. An array that stands in an equation is a constant or memory of its own."""
+    def place(self, x: Any) -> Place:
+        """Where a value is. An array that stands in an equation is a number or memory of its own."""
         if isinstance(x, Symbol):
             return self.places[x]
-        if x.size == 1:
-            return Constant(x.reshape(-1)[0], x.shape, x.dtype)
         known = self.places.get(id(x))
         if known is None:
-            array = np.ascontiguousarray(x)
-            known = Memory(View(Buffer(x.dtype, x.size, array, name="literal"), x.shape, row_major(x.shape)))
-            self.places[id(x)] = known
-            self.literals.append(x)  # as long as it lives nothing else has its identity
+            known = self.places[self.key(x)] = literal(x)
         return known
 
     def key(self, x: Any) -> Any:
         """What a value is known by: arrays in equations by their identity."""
         if isinstance(x, Symbol):
             return x
-        self.literals.append(x)
+        self.literals.append(x)  # as long as it lives nothing else has its identity
         return id(x)
 
     def new_buffer(self, dtype: DataType, size: int, name: str = "") -> Buffer:
@@ -84,32 +69,61 @@ class Placing(Waiting):
         self.groups.append(group)
         return group
 
+    def put(self, x: Any, place: Place) -> None:
+        """Say where a value is."""
+        self.places[x] = place
+        if isinstance(place, Inside):
+            place.group.values.append(x)
+
+    def value(self, place: Place) -> Symbol:
+        """What is at a place as a value that operations can take."""
+        symbol = Symbol(place.shape, place.dtype)
+        self.put(symbol, place)
+        return symbol
+
+    def full(self, number: Any, like: Symbol) -> Symbol:
+        """A number everywhere, of the shape and data type of a value."""
+        return self.value(constant(number, tuple(like.shape), like.dtype))
+
     # ------------------------------------------------------------------------------------- into memory
 
-    def memory(self, x: Any) -> Memory:
+    def memory(self, x: Any) -> View:
         """A value in memory, wherever it was."""
         place = self.place(x)
-        if isinstance(place, Memory):
+        if isinstance(place, View):
             return place
-        if isinstance(place, Constant):
-            array = np.full((), place.value, place.dtype)
-            view = View(Buffer(place.dtype, 1, array, name="constant"), (), ())
-            return Memory(view.broadcast(place.shape))
+        assert isinstance(place, Inside)
         home = self.homes.get(x)
         if home is not None and x not in self.halos and self._suits(place, home):
-            self.into(x, home)
-            memory = Memory(home)
+            view = home
+            self.into(x, view)
         else:
-            memory = self.store_inside(place, self.halos.get(x, ()))
-        self.places[x] = memory
+            view = self.store_inside(place, self.halos.get(x, ()))
+        self.places[x] = view
         # The group itself still has it at hand.
         place.group.loaded.setdefault(x, (place.node, place.axes))
-        return memory
+        return view
+
+    def plain(self, x: Any) -> View:
+        """A value in memory of which strides say everything: what is guarded or looked up is copied."""
+        view = self.memory(x)
+        if not view.plain:
+            view = self.copy(x)
+            if isinstance(x, Symbol):
+                self.places[x] = view
+        return view
+
+    def copy(self, x: Any, order: Sequence[int] | None = None) -> View:
+        """A value in fresh memory of its own, row-major unless another order of dimensions is given."""
+        shape = self.place(x).shape
+        dims = range(len(shape))
+        view = self.allocate(shape, x.dtype, dims, list(dims) if order is None else order, ())
+        self.into(x, view)
+        return view
 
     def lies_at(self, x: Any, view: View) -> bool:
         """Whether a value is in memory just there."""
-        place = self.place(x)
-        return isinstance(place, Memory) and place.plain and place.view == view
+        return self.place(x) == view
 
     def _suits(self, place: Inside, home: View) -> bool:
         """Whether a group may write a value where it must be in the end, and walks in the order it lies there."""
@@ -117,21 +131,22 @@ class Placing(Waiting):
         rank = [place.group.order.index(axis) for axis in axes if axis in place.group.order]
         return self._may_store(place, home) and rank == sorted(rank)
 
-    def store_inside(self, place: Inside, halo: Shape = ()) -> Memory:
+    def store_inside(self, place: Inside, halo: Shape = ()) -> View:
         """Let the group write a value it computes: its varying dimensions, in the order the group likes."""
-        group, axes = place.group, place.axes
-        varying = {d: axis for d, axis in enumerate(axes) if axis is not None and place.shape[d] != 1}
-        rank = {axis: i for i, axis in enumerate(group.order)}
-        order = sorted(varying, key=lambda d: rank.get(varying[d], d))
-        if any(axis is None and extent != 1 for axis, extent in zip(axes, place.shape, strict=True)):
+        rank, varying = {axis: i for i, axis in enumerate(place.group.order)}, place.varying
+        order = sorted(varying, key=lambda d: rank.get(place.axes[d], d))  # type: ignore[arg-type]
+        if any(axis is None and extent != 1 for axis, extent in zip(place.axes, place.shape, strict=True)):
             halo = ()  # what is the same everywhere is stored once, and that has no border
         if any(halo):
             order = image_order(place.shape)
-        view = self.allocate(place.shape, place.node.dtype, list(varying), order, halo)
-        strides = {axis: view.strides[d] for d, axis in varying.items()}
-        group.nest.stores.append((place.node, Operand(view.buffer, view.offset, strides)))
-        self.writes_apart(group, view.buffer)
-        return Memory(view)
+        view = self.allocate(place.shape, place.dtype, varying, order, halo)
+        self.store(place, view, apart=True)
+        return view
+
+    def store(self, place: Inside, view: View, apart: bool = False) -> None:
+        """The group that computes a value writes it to memory. `apart`: no other group writes there."""
+        place.group.nest.store(place.node, view, place.axes)
+        (self.writes_apart if apart else self.written)(place.group, view.buffer)
 
     def allocate(self, shape: Shape, dtype: DataType, dims: Sequence[int], order: Sequence[int], halo: Shape) -> View:
         """A view of new memory: stride 0 along dimensions not named, a border of zeros around the last ones."""
@@ -163,28 +178,22 @@ class Placing(Waiting):
                         offset -= b * view.strides[d]
                 nest = Nest(shape)
                 zero = nest.constant(0, view.dtype)
-                nest.stores.append((zero, Operand(view.buffer, offset, dict(enumerate(view.strides)))))
+                nest.store(zero, view.walked(tuple(shape), view.strides, offset), range(len(shape)))
                 self.writes_apart(self.group(nest, open=False), view.buffer)
             inner.add(dim)  # its corners are done
 
     def into(self, x: Any, view: View, add: bool = False, apart: bool = False) -> None:
         """Write a value to a given place (or add it to what is there). `apart`: no other group writes there."""
         place = self.place(x)
-        written = self.writes_apart if apart else self.written
         if isinstance(place, Inside) and not add and self._may_store(place, view, apart):
-            strides = {axis: view.strides[d] for d, axis in enumerate(place.axes) if axis is not None}
-            place.group.nest.stores.append((place.node, Operand(view.buffer, view.offset, strides)))
-            written(place.group, view.buffer)
+            self.store(place, view, apart)
             return
-        nest = Nest(list(view.shape))
+        nest, dims = Nest(list(view.shape)), range(len(view.shape))
         group = self.group(nest, open=False, order=axes_by_stride(view))
-        node = self.node(group, x, tuple(range(len(view.shape))))
-        target = Operand(view.buffer, view.offset, dict(enumerate(view.strides)))
+        node = self.node(group, x, dims)
         if add:
-            there = Operand(view.buffer, view.offset, dict(enumerate(view.strides)))
-            node = nest.add("Add", [nest.load(there), node], view.dtype)
-        nest.stores.append((node, target))
-        written(group, view.buffer)
+            node = nest.add("Add", [nest.load(operand_of(view, dims)), node], view.dtype)
+        self.store(Inside(group, node, tuple(dims), view.shape), view, apart)
 
     def _may_store(self, place: Inside, view: View, apart: bool = False) -> bool:
         """Whether the group that computes a value can write it there: every entry gets one, and no circle arises."""
@@ -197,37 +206,30 @@ class Placing(Waiting):
     def node(self, group: Group, x: Any, dims: Sequence[int | None]) -> Node:
         """A value within a group whose axes are known for each dimension; read from memory if it is elsewhere."""
         place = self.place(x)
-        if isinstance(place, Constant):
-            return group.nest.constant(place.value, place.dtype)
-        if isinstance(place, Inside) and place.group is group:
-            return place.node
-        key = self.key(x)
-        if key in group.loaded and tuple(group.loaded[key][1]) == self._varying(self.memory(x), dims):
-            return group.loaded[key][0]
-        memory = self.memory(x)
-        node = self.load(group, memory, dims)
-        group.loaded[key] = (node, self._varying(memory, dims))
+        if isinstance(place, Inside):
+            if place.group is group:
+                return place.node
+        elif (number := place.number) is not None:
+            return group.nest.constant(number, place.dtype)
+        view, key = self.memory(x), self.key(x)
+        varying = set(view.varying)
+        axes = tuple([axis if d in varying else None for d, axis in enumerate(dims)])
+        known = group.loaded.get(key)
+        if known is not None and known[1] == axes:
+            return known[0]
+        node = self.load(group, view, dims)
+        group.loaded[key] = (node, axes)
         return node
 
-    def _varying(self, memory: Memory, dims: Sequence[int | None]) -> tuple[int | None, ...]:
-        live = live_dims(memory)
-        return tuple(axis if d in live else None for d, axis in enumerate(dims))
-
-    def load(self, group: Group, memory: Memory, dims: Sequence[int | None]) -> Node:
+    def load(self, group: Group, view: View, dims: Sequence[int | None]) -> Node:
         """Read from memory within a group."""
-        strides: dict[int, int] = {}
-        for d, axis in enumerate(dims):
-            if axis is not None and memory.view.strides[d] and memory.shape[d] != 1:
-                strides[axis] = strides.get(axis, 0) + memory.view.strides[d]
-        guards = tuple(Guard(axis, low, high) for d, low, high in memory.guards if (axis := dims[d]) is not None)
         terms = []
-        for gather in memory.gathers:
-            index = self.node(group, gather.symbol, [dims[d] for d in gather.dims])
-            terms.append(Term(index, gather.extent, gather.stride))
-            self.look_up(group, gather.symbol, gather.extent)
-        self.read(group, memory.view.buffer)
-        operand = Operand(memory.view.buffer, memory.view.offset, strides, guards, memory.constant, tuple(terms))
-        return group.nest.load(operand)
+        for x in view.look_ups:
+            index = self.node(group, x.symbol, [None if d is None else dims[d] for d in x.dims])
+            terms.append(Term(index, x.extent, x.stride))
+            self.look_up(group, x.symbol, x.extent)
+        self.read(group, view.buffer)
+        return group.nest.load(operand_of(view, dims, tuple(terms)))
 
     def look_up(self, group: Group, index: Any, extent: int) -> None:
         """The group uses an index. The first that does must have run before anything outside is written."""

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from chainrule.backends.native.lowering.fuse import Rule
 
-from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.program.graph import Equation
-
-#: Takes the lowering and an equation, and answers whether it could say the operation natively.
-Rule = Callable[[Lowering, Equation], bool]
 #: By the primitive's name.
 RULES: dict[str, Rule] = {}
 

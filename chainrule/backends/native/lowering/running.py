@@ -16,38 +16,37 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.lowering.nest import Nest, Node
+from chainrule.backends.native.lowering.place import Inside, Place
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.program.graph import Equation
 
 
 @rule
-def lower_CumulativeSum(at: Lowering, e: Equation) -> bool:
+def lower_CumulativeSum(at: Lowering, e: Equation) -> Place:
     """Σ_{j ≤ i} x_j."""
     (x,) = e.inputs
     return _run(at, e, "RunningSum", np.dtype(np.float64 if x.dtype.kind == "f" else np.int64))
 
 
 @rule
-def lower_CumulativeArgmax(at: Lowering, e: Equation) -> bool:
+def lower_CumulativeArgmax(at: Lowering, e: Equation) -> Place:
     """Where the largest of x_0 … x_i stands, or the smallest."""
     (x,) = e.inputs
     return _run(at, e, "RunningArgmax" if e.parameters["largest"] else "RunningArgmin", x.dtype)
 
 
-def _run(at: Lowering, e: Equation, op: str, wide: np.dtype) -> bool:
+def _run(at: Lowering, e: Equation, op: str, wide: np.dtype) -> Place:
     (x,), (z,), axis = e.inputs, e.outputs, e.parameters["axis"] % max(len(e.inputs[0].shape), 1)
     source = at.plain(x)
     nest = Nest(list(x.shape), frozenset([axis]), sequential=True)
     group = at.group(nest, open=False)
     dims = range(len(x.shape))
-    node = at.load(group, Memory(source), list(dims))
+    node = at.load(group, source, dims)
     if node.dtype != wide:
         node = nest.add("Cast", [node], wide)
     running = nest.append(Node(op, (node,), z.dtype if "Arg" in op else wide, node.axes | {axis}))
     if running.dtype != z.dtype:
         running = nest.add("Cast", [running], z.dtype)
     group.order = sorted(dims, key=lambda d: -abs(source.strides[d]))
-    at.put(z, Inside(group, running, tuple(d if d in running.axes else None for d in dims), z.shape))
-    return True
+    return Inside(group, running, tuple(d if d in running.axes else None for d in dims), z.shape)

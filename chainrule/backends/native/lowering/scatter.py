@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Memory
 from chainrule.backends.native.lowering.keys import is_count, sliced
-from chainrule.backends.native.lowering.nest import Nest, Operand, Term
+from chainrule.backends.native.lowering.nest import Nest, Term, operand_of
+from chainrule.backends.native.lowering.place import Place, View
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation
 
 
-def scatter(at: Lowering, e: Equation, op: str = "") -> bool:
+def scatter(at: Lowering, e: Equation, op: str = "") -> Place | None:
     """z = base, then z[places] = op(z[places], new); without an operation z[places] = new, where the last one stays."""
     base, new, *places = e.inputs
     (z,), key = e.outputs, e.parameters["key"]
     if any(isinstance(part, int | np.integer) for part in key) or (op == "Add" and z.dtype == np.bool_):
-        return False
+        return None
     part, first, marks = sliced(at.plain(base), key)
     joint = len(new.shape) - (len(part.shape) - marks)
     # From the dimensions of the part to those of `new`: those before the arrays, and those behind what they share.
@@ -44,33 +44,29 @@ def scatter(at: Lowering, e: Equation, op: str = "") -> bool:
     source = at.plain(new)
     whole = all(k is ARRAY or k == Range(None, None, None) for k in key) and part.shape == z.shape and len(dims)
     memory = _start(at, base, z, dims, source.strides) if whole and first == key.index(ARRAY) else at.copy(base)
-    view = sliced(memory.view, key)[0]
+    view = sliced(memory, key)[0]
     nest = Nest(list(new.shape), frozenset(d for d in range(len(new.shape)) if d not in dims.values()))
     nest.sequential = True
     group = at.group(nest, open=False)
     everywhere = list(range(len(new.shape)))
-    value = at.load(group, Memory(source), everywhere)
+    value = at.load(group, source, everywhere)
     indices = []
     for dim, place in terms:
         skip = first + joint - len(place.shape)
         at.look_up(group, place, part.shape[dim])
         if any(place.shape[d] == 1 != new.shape[skip + d] for d in range(len(place.shape))):
-            wide = Symbol(tuple(new.shape[skip : first + joint]), place.dtype)
-            at.broadcast(place, wide)
-            place = wide
-        node = at.load(group, Memory(at.plain(place)), everywhere[skip : first + joint])
+            place = at.value(at.place(place).broadcast(tuple(new.shape[skip : first + joint])))
+        node = at.load(group, at.plain(place), everywhere[skip : first + joint])
         indices.append(Term(node, part.shape[dim], view.strides[dim]))
-    strides = {new_dim: view.strides[dim] for dim, new_dim in dims.items()}
-    there, back = (Operand(view.buffer, view.offset, dict(strides), terms=tuple(indices)) for _ in range(2))
+    there, back = (operand_of(view, [dims.get(d) for d in range(len(view.shape))], tuple(indices)) for _ in range(2))
     nest.stores.append((nest.add(op, [nest.load(there), value], z.dtype) if op else value, back))
     if op:
         at.read(group, view.buffer)
     at.written(group, view.buffer)
-    at.places[z] = memory
-    return True
+    return memory
 
 
-def _start(at: Lowering, base: Any, z: Symbol, dims: dict[int, int], strides: tuple[int, ...]) -> Memory:
+def _start(at: Lowering, base: Any, z: Symbol, dims: dict[int, int], strides: tuple[int, ...]) -> View:
     """The base in memory of its own, its dimensions in the order in which what is added lies."""
     other = max(strides, default=1) + 1
     order = sorted(range(len(z.shape)), key=lambda d: -strides[dims[d]] if d in dims else -other)

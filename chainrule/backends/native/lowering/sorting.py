@@ -12,13 +12,11 @@ tensor([[3., 2.],
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Memory
 from chainrule.backends.native.lowering.nest import Nest, Sorting
+from chainrule.backends.native.lowering.place import Place, View, row_major
 from chainrule.backends.native.lowering.rules import rule
-from chainrule.backends.native.lowering.views import View, row_major
 from chainrule.program.graph import Equation
 
 #: Longer rows are left to NumPy: every thread would need memory for two copies of one.
@@ -26,16 +24,16 @@ LONGEST = 2**22
 
 
 @rule
-def lower_Sort(at: Lowering, e: Equation) -> bool:
+def lower_Sort(at: Lowering, e: Equation) -> tuple[Place, Place] | None:
     """Rows are what is left of the other dimensions; the sorted one comes last in memory."""
     (x,), (values, indices) = e.inputs, e.outputs
     rank = len(x.shape)
     if not rank:
-        return False
+        return None
     axis = e.parameters["axis"] % rank
     length = x.shape[axis]
     if length > LONGEST:
-        return False
+        return None
     order = [*(d for d in range(rank) if d != axis), axis]
     rows = math.prod(x.shape) // length
     source = at.plain(x).permute(tuple(order)).reshape((rows, length))
@@ -43,12 +41,12 @@ def lower_Sort(at: Lowering, e: Equation) -> bool:
     if source is None:
         copied = View(at.new_buffer(x.dtype, x.size), shape, row_major(shape))
         at.into(x, copied.permute(back))
-        source = replace(copied, shape=(rows, length), strides=(length, 1))
+        source = copied.walked((rows, length), (length, 1))
     group = at.group(Nest([rows, length]), open=False)
     results = [View(at.new_buffer(z.dtype, z.size), (rows, length), (length, 1)) for z in (values, indices)]
     group.nest.sorting = Sorting(source, results[0], results[1], e.parameters["descending"])
     at.read(group, source.buffer)
-    for z, view in zip((values, indices), results, strict=True):
+    for view in results:
         at.written(group, view.buffer)
-        at.places[z] = Memory(replace(view, shape=shape, strides=row_major(shape)).permute(back))
-    return True
+    first, second = (view.walked(shape, row_major(shape)).permute(back) for view in results)
+    return first, second

@@ -17,10 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Inside, Memory
 from chainrule.backends.native.lowering.loops import copied, lower_loop
+from chainrule.backends.native.lowering.place import Place, View
 from chainrule.backends.native.lowering.rules import RULES, rule
-from chainrule.backends.native.lowering.views import View
 from chainrule.backends.passes.simplify import simplify
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation, Graph
@@ -32,18 +31,20 @@ MOST = 30_000
 
 
 @rule
-def lower_Scan(at: Lowering, e: Equation) -> bool:
+def lower_Scan(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
     """All steps, one after the other."""
     p = e.parameters
     body, carries, sequences, length = p["body"], p["carries"], p["sequences"], p["length"]
     if length == 0:
-        return False
+        return None
     simple = simplify(body)
     size = length * _size(simple)
-    if size > LONGEST and length > 1 and lower_loop(at, e, simple):
-        return True
+    if size > LONGEST and length > 1:
+        answer = lower_loop(at, e, simple)
+        if answer is not None:
+            return answer
     if size > MOST:
-        return False
+        return None
     equations, ends = simple.equations, simple.outputs
     carry = list(e.inputs[:carries])
     rows = [at.plain(x) for x in e.inputs[carries : carries + sequences]]
@@ -54,7 +55,7 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
         for symbol, x in zip(e.outputs[carries:], ends[carries:], strict=True)
     ]
     for t in reversed(range(length)) if p["reverse"] else range(length):
-        here = [_row(at, view, t) for view in rows]
+        here = [at.value(view.index((t,))) for view in rows]
         known = dict(zip(body.inputs, [*carry, *here, *constants], strict=True))
         copies = [copied(equation, known) for equation in equations]
         results = [known.get(x, x) if isinstance(x, Symbol) else x for x in ends]
@@ -65,15 +66,7 @@ def lower_Scan(at: Lowering, e: Equation) -> bool:
         for x, view in ends_here:
             if not at.lies_at(x, view):
                 at.into(x, view)
-    for symbol, x in zip(e.outputs[:carries], carry, strict=True):
-        place = at.place(x)
-        if isinstance(place, Inside):
-            at.put(symbol, place)
-        else:
-            at.places[symbol] = place
-    for symbol, stack in zip(e.outputs[carries:], stacks, strict=True):
-        at.places[symbol] = Memory(stack)
-    return True
+    return (*[at.place(x) for x in carry], *stacks)
 
 
 def _size(body: Graph) -> int:
@@ -82,14 +75,6 @@ def _size(body: Graph) -> int:
         p["length"] * _size(p["body"]) if (p := e.parameters) and e.primitive.name == "Scan" else 1
         for e in body.equations
     )
-
-
-def _row(at: Lowering, view: View, t: int) -> Symbol:
-    """One step of a sequence as a value."""
-    part = view.index((t,))
-    symbol = Symbol(part.shape, part.dtype)
-    at.places[symbol] = Memory(part)
-    return symbol
 
 
 def _stack(at: Lowering, symbol: Symbol) -> View:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.views import Buffer
+from chainrule.backends.native.lowering.place import Buffer
 
 
 class Waiting:
