@@ -9,6 +9,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.backends.native.executable import rows_of
 from chainrule.backends.native.lowering import unroll
 from chainrule.backends.native.run import pool
 from chainrule.backends.native.run.driver import FIELDS
@@ -295,3 +296,21 @@ def test_threads_that_doubt_compute_the_same(doubt: int) -> None:
         pool._pool.words[FIELDS["doubt"]] = doubt
         assert step(x).numpy().tobytes() == expected
     pool._pool.words[FIELDS["doubt"]] = 0
+
+
+def test_a_loop_that_numpy_must_take_part_in_is_found_out_before_anything_is_lowered_for_it() -> None:
+    """Every kernel writes what something reads, or a result: none prepares constants for a loop that is not there."""
+
+    def function(h: Any, xs: Any, w: Any) -> Any:
+        def body(h: Any, x: Any) -> Any:
+            return chainrule.special.erfinv((h * chainrule.cat([w.exp(), w])).tanh() * 0.5) + x, h
+
+        return chainrule.scan(body, h, xs)
+
+    step = chainrule.compile(function)
+    given = drawn(6), drawn(200, 6), drawn(3)
+    same(step(*given), function(*given))
+    rows = rows_of(step.program.runnable.lowered())
+    assert not any(row.group.loop for row in rows) and any(row.group.call for row in rows)
+    read = {buffer for row in rows for buffer in row.group.reads}
+    assert all(buffer in read or buffer.origin == "output" for row in rows for buffer in row.group.writes)

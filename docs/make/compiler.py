@@ -162,7 +162,7 @@ Transposes of transposes cancel, casts to the same type vanish, equal equations 
 ## 3. Fusing (`backends/native/lowering/`)
 
 A value is a constant, or in memory, or *inside* a kernel. Moving entries (transposing, broadcasting, slicing) computes
-nothing: it is another view of the same memory (`views.py`). Elementwise operations join the kernel that makes one of
+nothing: it is another view of the same memory (`place.py`). Elementwise operations join the kernel that makes one of
 their arguments, if no circle arises; so bias and ReLU are done with a product's result while it is still in the
 cache, and the update of a weight where its gradient is made. A reduction joins what makes its entries; what follows it
 row by row joins as well and walks the row again. Contractions choose which of their two sides lies along the vector, so

@@ -1,8 +1,8 @@
 """Which operations become one loop: the walk over the equations that builds the kernels.
 
-Each value is in one of three places. A *constant* is one number everywhere. A value *in memory* has a view: moving it
-(permuting, slicing, broadcasting) is only another view. A value *inside* a group is computed by that group's nest and
-need not be in memory at all; it is written there when something outside of the group asks for it.
+A value is in memory, where moving it (permuting, slicing, broadcasting) is only another view, or it is *inside* a
+group: computed by that group's nest, and not in memory at all until something outside of the group asks for it. See
+`place.py`.
 
 An elementwise operation joins the group that computes one of its arguments, if the loops agree and no circle arises:
 nothing that the group would then read may itself wait for the group. Reductions join the group that makes what they
@@ -73,21 +73,22 @@ class Lowering(Placing):
         """Where the results of native code are; None if it cannot be said natively."""
         name = equation.primitive.name
         folded = self._folded(equation) if name in self.elementwise else None
-        if folded is not None or not self.native(equation):
+        if folded is not None or not self.native(equation, rules):
             return folded
         if equation.primitive.accumulates and any(is_half(x.dtype) for x in equation.inputs):
             return self._with_singles(equation, rules)
         if name in self.elementwise:
             return self.map(name, equation.inputs, equation.outputs[0].dtype, equation.parameters)
-        rule = rules.get(name)
-        return None if rule is None else rule(self, equation)
+        return rules[name](self, equation)
 
-    def native(self, equation: Equation) -> bool:
-        """Whether all data types can be in registers, and there is anything to compute."""
-        values = [*equation.inputs, *equation.outputs]
+    def native(self, equation: Equation, rules: Mapping[str, Rule]) -> bool:
+        """Whether there may be native code: a rule, data types that can be in registers, and anything to compute."""
+        name, values = equation.primitive.name, [*equation.inputs, *equation.outputs]
+        if name not in self.elementwise and name not in rules:
+            return False
         if equation.primitive is Check:
             values = values[:1]  # the rest is only looked at when something is wrong
-        if equation.primitive.name in NO_BOOLEANS and values[0].dtype == np.bool_:
+        if name in NO_BOOLEANS and values[0].dtype == np.bool_:
             return False
         return all(is_computed(x.dtype) and x.size for x in values)
 

@@ -80,14 +80,18 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
     """A scan as a loop; None if an operation of its body has no native code."""
     p = e.parameters
     carries, sequences, length = p["carries"], p["sequences"], p["length"]
-    body, constants = _taken_out(at, body, carries + sequences, e.inputs[carries + sequences :])
+    changing = carries + sequences
+    alone, rest = _divided(body, changing)
+    if not all(at.native(equation, RULES) for equation in rest):
+        return None
+    body, constants = _computed_before(at, alone, rest, body, changing, e.inputs[changing:])
     first, way = (length - 1, -1) if p["reverse"] else (0, 1)
     given: dict[Symbol, Place] = {}
     moving: list[Moving] = []
-    outside = [*e.inputs[carries : carries + sequences], *constants]
+    outside = [*e.inputs[carries:changing], *constants]
     for symbol, x in zip(body.inputs[carries:], outside, strict=True):
         view = at.plain(x)
-        if symbol in body.inputs[carries + sequences :]:
+        if symbol in body.inputs[changing:]:
             given[symbol] = view
         elif view.number is not None:
             given[symbol] = view.index((0,))
@@ -121,20 +125,33 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
     return (*ends, *[stacks[key] for key in keys])
 
 
-def _taken_out(at: Lowering, body: Graph, changing: int, constants: Sequence[Any]) -> tuple[Graph, list[Any]]:
-    """What follows from a loop's constants alone is computed once, before it: the body without it, with more constants.
-
-    `changing`: how many of the body's inputs are another value each time.
-    """
-    known = dict(zip(body.inputs[changing:], constants, strict=True))
-    rest = []
+def _divided(body: Graph, changing: int) -> tuple[list[Equation], list[Equation]]:
+    """What follows from a loop's constants alone, and the rest. The first `changing` inputs are others each time."""
+    known = set(body.inputs[changing:])
+    alone, rest = [], []
     for equation in body.equations:
         if equation.primitive.checks or any(isinstance(x, Symbol) and x not in known for x in equation.inputs):
             rest.append(equation)
         else:
-            path = at.path
-            at.run([copied(equation, known)], RULES)
-            at.path = path
+            alone.append(equation)
+            known.update(equation.outputs)
+    return alone, rest
+
+
+def _computed_before(
+    at: Lowering,
+    alone: Sequence[Equation],
+    rest: Sequence[Equation],
+    body: Graph,
+    changing: int,
+    constants: Sequence[Any],
+) -> tuple[Graph, list[Any]]:
+    """What follows from the constants alone is computed once: the body without it, and its constants then."""
+    known = dict(zip(body.inputs[changing:], constants, strict=True))
+    path = at.path
+    for equation in alone:
+        at.run([copied(equation, known)], RULES)
+    at.path = path
     used = {x for equation in rest for x in equation.inputs} | {x for x in body.outputs if isinstance(x, Symbol)}
     kept = [x for x in known if x in used]
     return Graph([*body.inputs[:changing], *kept], rest, body.outputs), [known[x] for x in kept]

@@ -32,7 +32,7 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.images import halo_of
-from chainrule.backends.native.lowering.nest import Load
+from chainrule.backends.native.lowering.nest import Load, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.rules import RULES
 from chainrule.primitives.value import Shape, Symbol
@@ -216,7 +216,7 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
         return False
     if not all(at.could_wait(group, other) for other in _before(at, group, view.buffer)):
         return False
-    strides = {a: view.strides[d] for d, a in enumerate(place.axes) if a is not None and view.shape[d] != 1}
+    strides = operand_of(view, place.axes).strides
     kept = {a for a, n in enumerate(group.nest.extents) if n != 1} - group.nest.reduced
     once = kept <= set(strides)
     for node in group.nest.nodes:  # what the group itself reads there, it must read entry for entry
