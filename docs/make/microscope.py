@@ -31,6 +31,18 @@ def neuron() -> Explanation:
     return chainrule.explain(output, 2.0, -1.0, -3.0, -2.0, -3.0)
 
 
+def through_time() -> Explanation:
+    """Three steps of a recurrent network: one weight, three paths."""
+
+    def third_state(w: Any, h0: Any) -> Any:
+        h = h0
+        for x in (0.3, -0.2, 0.6):
+            h = chainrule.tanh(w * h + x)
+        return h
+
+    return chainrule.explain(third_state, 0.5, 0.8)
+
+
 class Layers:
     """A small classifier and its step of training."""
 
@@ -67,6 +79,7 @@ def drawings() -> dict[str, str]:
         "neuron_block": neuron().svg(fold=True),
         "layers": chainrule.explain(Layers().loss, *Layers().inputs).svg(),
         "failure": failure().svg(),
+        "time": through_time().svg(),
     }
 
 

@@ -35,6 +35,25 @@ def test_i_vi_1_the_three_terms_of_backpropagation_through_time() -> None:
         assert layer.weight_hh_l0.grad.item() == pytest.approx(by_paths, rel=1e-10)
 
 
+def test_i_vi_1_the_microscope_shows_the_three_terms_one_by_one() -> None:
+    """I VI.1: each use of the weight sends one term back, and they add up: what docs/microscope.md says of its picture."""
+    from docs.make.microscope import through_time
+
+    found = through_time()
+    w, h, slopes = 0.5, [0.8], []
+    for x in (0.3, -0.2, 0.6):
+        h.append(math.tanh(w * h[-1] + x))
+        slopes.append(1 - h[-1] ** 2)
+    A1, A2, A3 = slopes
+    terms = [
+        node["contributions"][0]["downstream"]["numbers"]
+        for node in found.data()["nodes"]
+        if node["operation"] == "Multiply"
+    ]
+    assert terms == pytest.approx([A3 * w * A2 * w * A1 * h[0], A3 * w * A2 * h[1], A3 * h[2]], rel=1e-5)
+    assert found.gradient("w") == pytest.approx(sum(terms), rel=1e-5)
+
+
 def test_i_ii_2_e_vanishing_is_gradual_and_dying_is_at_once() -> None:
     """I II.2.e: through sigmoids the gradient falls by about the same factor with each layer; behind a dead ReLU layer it is 0."""
 
