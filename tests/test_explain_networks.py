@@ -163,6 +163,15 @@ SHAPES: dict[str, Callable[[], Made]] = {
     "encoder and decoder": of_registry(
         "transformer", words(2, 5), words(2, 4), source_vocabulary=20, target_vocabulary=20, layers=1, width=8, heads=2
     ),
+    "LeNet-5, tables of maps": of_registry("lenet5_c3", _images(1, 32, 32)),
+    "FCN-16s": of_registry("fcn_16s", _images(3, 64, 64), width=4, hidden=8, num_classes=3),
+    "U-Net for values": of_registry("unet_regression", _images(3, 16, 16), base=4, depth=2),
+    "dense autoencoder": of_registry("autoencoder_dense", _images(1, 8, 8), shape=(1, 8, 8), hidden=(8,), code=3),
+    "VAE": of_registry("vae", _images(1, 8, 8), shape=(1, 8, 8), hidden=(8,), code=3),
+    "RealNVP": of_registry("realnvp", chainrule.rand(2, 1, 8, 8), shape=(1, 8, 8), levels=4, hidden=4),
+    "PixelCNN": of_registry("pixelcnn", chainrule.rand(2, 1, 6, 6), shape=(1, 6, 6), levels=4, width=4, depth=2),
+    "diffusion": of_registry("ddpm", _images(1, 8, 8), shape=(1, 8, 8), steps=10, base=8),
+    "BERT's masked words": of_registry("bert_masked_words", words(2, 8), **small_text),
     "packed sequences": packed_sequences,
     "tied weights": tied_weights,
     "a GAN's step": adversaries,
