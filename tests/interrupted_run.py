@@ -57,6 +57,7 @@ def main(folder: Path) -> None:
     trainer = Trainer(
         model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], schedule=schedule,
         callbacks=[checkpoints, CSVLog(folder / "metrics.csv"), EarlyStopping(100), WeightAveraging(0.9)],
+        compile=bool(os.environ.get("CHAINRULE_NIGHTLY")),  # each of many processes would do it again
     )  # fmt: skip
     checkpoints.resume(trainer)
     trainer.fit(DataLoader(data, 8, shuffle=True), DataLoader(data, 80), epochs=EPOCHS)

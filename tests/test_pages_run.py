@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from PIL import Image
 from chainrule.cli.main import app
 from chainrule.errors import ChainruleError
 from chainrule.tasks.settings import read_settings
+from tests.script_server import Server
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -62,19 +61,20 @@ def _outcome(program: Any, namespace: dict[str, Any]) -> str:
     return "nothing"
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Processes of their own: pages define primitives and change modes."""
+    started = Server("pages")
+    yield started
+    started.close()
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", with_code("python"))
-def test_the_python_on_a_page_runs(page: Path, tmp_path: Path) -> None:
-    """In a process of its own: pages define primitives and change modes."""
-    program = (
-        "import sys; from pathlib import Path; from tests.test_pages_run import run_page; run_page(Path(sys.argv[1]))"
-    )
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(page)], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_the_python_on_a_page_runs(page: Path, server: Server, tmp_path: Path) -> None:
+    program = f"from pathlib import Path; from tests.test_pages_run import run_page; run_page(Path({str(page)!r}))"
+    done = server.run(program, tmp_path)
+    assert done.status == 0, done.errors
 
 
 @pytest.mark.parametrize("page", with_code("toml"))
@@ -105,7 +105,7 @@ def test_the_commands_on_a_page_have_such_options(page: Path) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", WITH_COMMANDS)
-def test_the_commands_on_a_page_run(page: Path, tmp_path: Path) -> None:
+def test_the_commands_on_a_page_run(page: Path, server: Server, tmp_path: Path) -> None:
     """Those that need nothing but what is shipped, a table of houses and a photo, in their order."""
     draw = np.random.default_rng(0)
     rows = draw.integers(30, 200, (60, 2))
@@ -114,8 +114,7 @@ def test_the_commands_on_a_page_run(page: Path, tmp_path: Path) -> None:
     for arguments in commands(page):
         if NOT_SHIPPED & set(arguments) or "--config" in arguments:
             continue
-        done = subprocess.run(
-            [sys.executable, "-m", "chainrule", *arguments], cwd=tmp_path, capture_output=True, text=True
-        )
+        program = f"import sys; from chainrule.cli import main; sys.argv = {['chainrule', *arguments]!r}; main()"
+        done = server.run(program, tmp_path)
         # The doctor answers 1 if it found something.
-        assert done.returncode == 0 or (arguments[0] == "doctor" and done.returncode == 1), (arguments, done.stderr)
+        assert done.status == 0 or (arguments[0] == "doctor" and done.status == 1), (arguments, done.errors)

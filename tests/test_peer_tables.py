@@ -11,6 +11,7 @@ import copy
 import functools
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,17 @@ import pytest
 import chainrule
 from chainrule import autograd
 from tests.peer_tables import Case, Refused, tables
+from tests.together import together
 
 TABLES = tables()
 NAMES = "xyzuvw"
+
+
+def of_each(cases: Sequence[Case | Refused]) -> Any:
+    """A test for each layer or function: all its cases."""
+    return together(cases, lambda case: re.split(r"\W", case.source, maxsplit=1)[0])
+
+
 #: How far results may be apart, relative to the entry and to the largest entry of the result.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11, "float16": 1e-2}
 pytestmark = [
@@ -151,7 +160,7 @@ def same_weights(case: Case) -> tuple[Any, Any]:
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("case", TABLES.modules, ids=str)
+@of_each(TABLES.modules)
 def test_module_is_pytorch_s(case: Case) -> None:
     torch = pytest.importorskip("torch")
     ours, theirs = same_weights(case)
@@ -176,7 +185,7 @@ def run_function(framework: Any, case: Case, dtype: str, strided: bool) -> dict[
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("case", TABLES.functions, ids=str)
+@of_each(TABLES.functions)
 def test_function_is_pytorch_s(case: Case) -> None:
     torch = pytest.importorskip("torch")
     for dtype in case.only:
@@ -227,7 +236,7 @@ def assert_second_derivatives(function: Any, tensors: list[Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::chainrule.EvaluationWarning")
-@pytest.mark.parametrize("case", [c for c in TABLES.modules if c.second], ids=str)
+@of_each([c for c in TABLES.modules if c.second])
 def test_second_derivatives_of_modules(case: Case) -> None:
     layer = build(chainrule, case.source)
     inputs = arrays(case, "float64")
@@ -266,7 +275,7 @@ def test_second_derivatives_of_modules(case: Case) -> None:
     assert_second_derivatives(function, [*tensors, *parameters.values()])
 
 
-@pytest.mark.parametrize("case", [c for c in TABLES.functions if c.second], ids=str)
+@of_each([c for c in TABLES.functions if c.second])
 def test_second_derivatives_of_functions(case: Case) -> None:
     inputs = arrays(case, "float64")
     numbers = [i for i, a in enumerate(inputs) if a.dtype.kind == "f" and NAMES[i] not in case.fixed]
@@ -297,7 +306,7 @@ def assert_close_in_half(exact: dict[str, Any], half: dict[str, Any]) -> None:
         np.testing.assert_allclose(found.astype("float64"), wanted, rtol=2e-2, atol=2e-2 * size, err_msg=name)
 
 
-@pytest.mark.parametrize("case", [c for c in TABLES.modules if c.half], ids=str)
+@of_each([c for c in TABLES.modules if c.half])
 def test_modules_in_float16(case: Case) -> None:
     layer = build(chainrule, case.source)
     case = rounded(case)
@@ -313,7 +322,7 @@ def test_modules_in_float16(case: Case) -> None:
     assert_close_in_half(exact, run_module(chainrule, layer, case, "float16", False))
 
 
-@pytest.mark.parametrize("case", [c for c in TABLES.functions if c.half], ids=str)
+@of_each([c for c in TABLES.functions if c.half])
 def test_functions_in_float16(case: Case) -> None:
     case = rounded(case)
     exact = run_function(chainrule, case, "float64", False)
@@ -321,7 +330,7 @@ def test_functions_in_float16(case: Case) -> None:
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("case", TABLES.refused, ids=str)
+@of_each(TABLES.refused)
 def test_what_pytorch_refuses_is_refused(case: Refused) -> None:
     torch = pytest.importorskip("torch")
     for framework in (chainrule, torch):

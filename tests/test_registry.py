@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -23,8 +23,21 @@ from chainrule.tape import backpropagate
 from tests.generated_samples import MAKERS, generated
 from tests.refused_shapes import ANY_SHAPE, REFUSED
 from tests.samples import ALL_TYPES, FLOATS, SAMPLES, TYPES, Sample
+from tests.together import together
 
-CASES = [pytest.param(name, sample, id=f"{name}-{i}") for name in SAMPLES for i, sample in enumerate(SAMPLES[name])]
+
+class Case(NamedTuple):
+    """One of the samples of a primitive."""
+
+    name: str
+    number: int
+
+    @property
+    def sample(self) -> Sample:
+        return SAMPLES[self.name][self.number]
+
+
+CASES = [Case(name, number) for name in SAMPLES for number in range(len(SAMPLES[name]))]
 #: Floating-point arguments without a gradient, and why.
 WITHOUT_GRADIENT = {
     "Equal": "a comparison", "Less": "a comparison", "LessEqual": "a comparison", "Argmax": "a place", "CumulativeArgmax": "a place",
@@ -46,7 +59,12 @@ MOVES = {
 SYMMETRIC = ("Cholesky", "Eigh")
 #: Known only up to signs that another data type or memory layout may choose otherwise.
 UP_TO_SIGN = ("QR", "SVD", "Eigh")
-DIFFERENTIABLE = [case for case in CASES if case.values[0] not in WITHOUT_GRADIENT]
+DIFFERENTIABLE = [case for case in CASES if case.name not in WITHOUT_GRADIENT]
+
+
+def of_each(cases: list[Case]) -> Any:
+    """A test for each primitive."""
+    return together(cases, lambda case: case.name)
 
 
 def as_list(answer: Any) -> list[Any]:
@@ -129,13 +147,14 @@ def check_shape_rule(name: str, sample: Sample) -> None:
     assert forms_of(primitive, symbols, sample.settings) == forms
 
 
-@pytest.mark.parametrize(("name", "sample"), CASES)
-def test_shape_rule_is_what_evaluation_gives(name: str, sample: Sample) -> None:
-    check_shape_rule(name, sample)
+@of_each(CASES)
+def test_shape_rule_is_what_evaluation_gives(case: Case) -> None:
+    check_shape_rule(case.name, case.sample)
 
 
-@pytest.mark.parametrize(("name", "sample"), CASES)
-def test_traced_is_eager_and_so_is_its_gradient(name: str, sample: Sample) -> None:
+@of_each(CASES)
+def test_traced_is_eager_and_so_is_its_gradient(case: Case) -> None:
+    name, sample = case.name, case.sample
     primitive = registry[name]
     eager = results_of(primitive, sample.inputs, sample.settings)
     upstream = upstream_for(eager) if primitive.rules else [None] * len(eager)
@@ -192,10 +211,10 @@ def check_layouts(name: str, sample: Sample, inputs: Any) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize(("name", "sample"), [case for case in CASES if case.values[0] not in UP_TO_SIGN])
-def test_the_layout_in_memory_does_not_matter(name: str, sample: Sample) -> None:
-    for inputs in zip(*[layouts_of(np.asarray(x)) for x in sample.inputs], strict=True):
-        check_layouts(name, sample, inputs)
+@of_each([case for case in CASES if case.name not in UP_TO_SIGN])
+def test_the_layout_in_memory_does_not_matter(case: Case) -> None:
+    for inputs in zip(*[layouts_of(np.asarray(x)) for x in case.sample.inputs], strict=True):
+        check_layouts(case.name, case.sample, inputs)
 
 
 # ------------------------------------------------------------------------------------------------ gradients
@@ -220,16 +239,16 @@ def differentiable(name: str, sample: Sample) -> tuple[Any, tuple[Any, ...]]:
     return function, tuple(inputs)
 
 
-@pytest.mark.parametrize(("name", "sample"), DIFFERENTIABLE)
-def test_gradient_is_the_derivative(name: str, sample: Sample) -> None:
-    function, inputs = differentiable(name, sample)
+@of_each(DIFFERENTIABLE)
+def test_gradient_is_the_derivative(case: Case) -> None:
+    function, inputs = differentiable(case.name, case.sample)
     tight = {"atol": 1e-8, "rtol": 1e-6, "eps": 1e-5}
     assert autograd.gradcheck(function, inputs, **tight)
 
 
-@pytest.mark.parametrize(("name", "sample"), [case for case in DIFFERENTIABLE if case.values[1].second])
-def test_gradient_of_the_gradient(name: str, sample: Sample) -> None:
-    function, inputs = differentiable(name, sample)
+@of_each([case for case in DIFFERENTIABLE if case.sample.second])
+def test_gradient_of_the_gradient(case: Case) -> None:
+    function, inputs = differentiable(case.name, case.sample)
     assert autograd.gradgradcheck(function, inputs, atol=1e-6, rtol=1e-5, eps=1e-5)
 
 

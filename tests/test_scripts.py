@@ -7,15 +7,14 @@ the run with PyTorch where that is not installed.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.script_server import Server
 
 pytestmark = pytest.mark.peer
 pytest.importorskip("torch")
@@ -45,42 +44,6 @@ def rewritten(source: str) -> str:
     return source
 
 
-class Server:
-    """Programs for one framework, each in a process of its own in an empty folder: see `script_server`."""
-
-    def __init__(self, framework: str) -> None:
-        here = Path(__file__).parent
-        paths = f"{here.parent}{os.pathsep}{here / 'stand_in'}"
-        self._environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-        self._server = subprocess.Popen(
-            [sys.executable, str(here / "script_server.py"), framework],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=self._environment,
-        )  # fmt: skip
-
-    def printed(self, source: str, folder: Path, alone: bool) -> str:
-        """What a script prints."""
-        folder.mkdir()
-        script = folder / "script.py"
-        script.write_text(source, encoding="utf-8")
-        if alone:
-            with open(folder / "printed", "w") as out, open(folder / "errors", "w") as errors:
-                command = [sys.executable, str(script)]
-                status = subprocess.run(
-                    command, stdout=out, stderr=errors, cwd=folder, env=self._environment
-                ).returncode
-        else:
-            assert self._server.stdin is not None and self._server.stdout is not None
-            self._server.stdin.write(f"{folder}\n")
-            status = int(self._server.stdout.readline())
-        assert status == 0, (folder / "errors").read_text(encoding="utf-8")
-        return (folder / "printed").read_text(encoding="utf-8")
-
-    def close(self) -> None:
-        """End it, also if a program in it has not ended."""
-        self._server.kill()
-        self._server.communicate()
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, Server]]:
     both = {framework: Server(framework) for framework in ("torch", "chainrule")}
@@ -96,11 +59,13 @@ def test_a_script_prints_the_same_after_its_imports_are_changed(
     source = script.read_text(encoding="utf-8")
     changed = [(a, b) for a, b in zip(source.splitlines(), rewritten(source).splitlines()) if a != b]
     assert changed and all(a.startswith(("import torch", "from torch")) for a, _ in changed)
-    outputs = [
-        servers[name].printed(text, tmp_path / name, script.stem in ALONE)
-        for name, text in (("torch", source), ("chainrule", rewritten(source)))
-    ]
-    theirs, ours = outputs[0].replace("torch.", ""), outputs[1].replace("chainrule.", "")  # `torch.Size([2])`
+    outputs = []
+    for name, text in (("torch", source), ("chainrule", rewritten(source))):
+        (tmp_path / name).mkdir()
+        done = servers[name].run(text, tmp_path / name, script.stem in ALONE)
+        assert done.status == 0, done.errors
+        outputs.append(done.printed.replace(f"{name}.", ""))  # `torch.Size([2])`
+    theirs, ours = outputs
     assert re.sub(NUMBER, "#", ours) == re.sub(NUMBER, "#", theirs)
     numbers = [np.array([float(number) for number in re.findall(NUMBER, text)]) for text in (ours, theirs)]
     assert len(numbers[0]) > 10

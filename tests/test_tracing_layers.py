@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 import chainrule
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
 from tests.peer_tables import Case
-from tests.test_peer_tables import NAMES, TABLES, arrays, build, called, is_lazy
+from tests.test_peer_tables import NAMES, TABLES, arrays, build, called, is_lazy, of_each
 
 
 def symbols(trace: Trace, case: Case) -> list[Any]:
@@ -24,7 +22,7 @@ def symbols(trace: Trace, case: Case) -> list[Any]:
     return given
 
 
-@pytest.mark.parametrize("case", TABLES.modules, ids=str)
+@of_each(TABLES.modules)
 def test_modules_trace(case: Case) -> None:
     layer, trace = build(chainrule, case.source), Trace()
     if is_lazy(layer):
@@ -39,7 +37,7 @@ def test_modules_trace(case: Case) -> None:
     assert {name: t.tolist() for name, t in layer.state_dict().items()} == before, "nothing was computed"
 
 
-@pytest.mark.parametrize("case", TABLES.functions, ids=str)
+@of_each(TABLES.functions)
 def test_functions_trace(case: Case) -> None:
     trace = Trace()
     try:

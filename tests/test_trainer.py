@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import signal
@@ -351,3 +352,17 @@ def test_the_recorder_keeps_few_points(monkeypatch: Any) -> None:
     first = Recorder()
     Trainer(model, nn.MSELoss(), optimizer, callbacks=[first], gradient_norm=True).fit([(x, y)])
     assert first.series["gradient norm"][1][0] < norm and values[0] < norm, "it fell while it learned"
+
+
+def test_what_the_program_keeps_from_the_garbage_collector_stays_so() -> None:
+    data = [(chainrule.ones(2, 3), chainrule.zeros(2, 1))] * 3
+    for frozen in (True, False):
+        gc.freeze() if frozen else gc.unfreeze()
+        try:
+            model = nn.Linear(3, 1)
+            Trainer(model, nn.MSELoss(), chainrule.optim.SGD(model.parameters(), lr=0.1), compile=False).fit(
+                data, epochs=1
+            )
+            assert bool(gc.get_freeze_count()) == frozen
+        finally:
+            gc.freeze()  # as the tests are run

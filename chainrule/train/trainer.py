@@ -193,6 +193,7 @@ class Trainer:
         `on_fit_end` is called in any case.
         """
         self.stopped, self._validating = "", False
+        self._freezes = not gc.get_freeze_count()  # where something is frozen, the program sees to it itself
         self.loader, self.epochs = train, epochs
         if self._position is not None:
             self._loader_call("load_state_dict", self._position)
@@ -204,7 +205,8 @@ class Trainer:
                     stop_if_asked()
                     self._run_epoch(train, validation, stop_if_asked)
         finally:
-            gc.unfreeze()
+            if self._freezes:
+                gc.unfreeze()
             self._call("on_fit_end")
         return self.history
 
@@ -221,7 +223,9 @@ class Trainer:
         self._call("on_epoch_start")
         for inputs, targets, last in self._with_ends(train):
             batch = self._train_batch(inputs, targets, last)
-            if self.step == 1:  # what is there now stays: the garbage collector need not walk over it again and again
+            if (
+                self.step == 1 and self._freezes
+            ):  # what is there now stays: the garbage collector need not walk over it again and again
                 gc.freeze()
             self._call("on_batch_end", batch)
             stop_if_asked()

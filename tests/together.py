@@ -1,0 +1,46 @@
+"""Thousands of small cases as some hundred tests: starting and reporting a test takes longer than most of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import pytest
+
+import chainrule
+
+Case = TypeVar("Case")
+
+
+def start() -> None:
+    """What every test and every case begins with: the same random numbers, whatever ran before."""
+    chainrule.manual_seed(int(os.environ.get("CHAINRULE_TEST_SEED", "0")))
+
+
+def together(cases: Iterable[Case], group: Callable[[Case], str]) -> Callable[[Callable[[Case], None]], Any]:
+    """Make a test for each group of cases of what checks one. All cases are tried; those that fail are named."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(group(case), []).append(case)
+
+    def decorate(check: Callable[[Case], None]) -> Any:
+        @pytest.mark.parametrize("of", groups)
+        def test(of: str) -> None:
+            failures = []
+            for case in groups[of]:
+                start()
+                try:
+                    check(case)
+                except Exception as error:
+                    error.add_note(f"The case is {case}.")
+                    failures.append(error)
+            if len(failures) == 1:
+                raise failures[0]
+            if failures:
+                raise ExceptionGroup(f"{len(failures)} of {len(groups[of])} cases fail", failures)
+
+        test.__name__, test.__qualname__, test.__doc__ = check.__name__, check.__qualname__, check.__doc__
+        return test
+
+    return decorate
