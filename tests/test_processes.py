@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import chainrule
 from chainrule.distributed.coordinator import free_port
 
 pytest.importorskip("jax")
+pytestmark = pytest.mark.timeout(900)  # processes start slowly beside other work
 
 HERE = Path(__file__).parent / "processes"
 LONG = bool(os.environ.get("CHAINRULE_NIGHTLY"))
@@ -70,11 +72,12 @@ def furthest(a: dict[str, Any], b: dict[str, Any]) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def alone(folder: Path, forms: str, kinds: str) -> None:
-    """The same training by one process, with whole batches."""
-    command = [sys.executable, str(HERE / "parallel.py"), str(folder), forms, kinds]
+def alone(script: str, target: Path, *words: str) -> None:
+    """The same training by one process, with whole batches; what it prints is in the file `said`."""
+    command = [sys.executable, str(HERE / script), str(target), *words]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "WORLD_SIZE": "1", "RANK": "0"}
-    subprocess.run(command, env=environment, check=True, timeout=240)
+    said = subprocess.run(command, env=environment, check=True, timeout=240, text=True, stdout=subprocess.PIPE).stdout
+    (target if target.is_dir() else target.parent).joinpath("said").write_text(said)
 
 
 def test_processes_exchange_what_is_said_here() -> None:
@@ -104,7 +107,7 @@ def test_processes_exchange_what_is_said_here() -> None:
 
 def test_two_hosts_take_the_steps_of_one_process_and_refuse_different_ones(tmp_path: Path) -> None:
     forms, kinds = "eager,compiled,nosync", "float32,float64" if LONG else "float64"
-    alone(tmp_path, forms, kinds)
+    alone("parallel.py", tmp_path, forms, kinds)
     size = 4 if LONG else 2
     ends = on_two_hosts("-n", size // 2, HERE / "parallel.py", tmp_path, f"{forms},different", kinds)
     for form in forms.split(","):
@@ -119,6 +122,17 @@ def test_two_hosts_take_the_steps_of_one_process_and_refuse_different_ones(tmp_p
         for rank in (0, 1) if LONG else (0,):
             rank += node * size // 2
             assert f"[{rank}] unchanged True" in end.out and re.search(rf"\[{rank}\] .*{error}", end.err), end
+
+
+def test_trainers_take_the_steps_of_one_that_has_whole_batches(tmp_path: Path) -> None:
+    """Twenty-one samples in batches of 8: the last one does not divide by two, and all compute it."""
+    alone("trained.py", tmp_path / "one")
+    end = launched("-n", 2, HERE / "trained.py", tmp_path / "two")
+    assert end.code == 0, end
+    assert furthest(chainrule.load(tmp_path / "one"), chainrule.load(tmp_path / "two")) <= 1e-9
+    one, two = json.loads((tmp_path / "said").read_text()), json.loads(re.findall(r"\[0\] (\[.*\])", end.out)[0])
+    for mine, other in zip(one, two, strict=True):
+        assert mine == pytest.approx(other, abs=1e-9) and "train_accuracy" in mine
 
 
 def survive(folder: Path, size: int, step: int, victim: int, delay: int, form: str, kind: str) -> None:
@@ -139,12 +153,35 @@ def survive(folder: Path, size: int, step: int, victim: int, delay: int, form: s
 
 def test_a_process_dies_and_the_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     victim = random.randrange(2)
-    alone(tmp_path, "eager", "float64")
+    alone("parallel.py", tmp_path, "eager", "float64")
     survive(tmp_path, 2, 8, victim, 0, "eager", "float64")
     assert furthest(weights(tmp_path, "eager", "float64", 1), weights(tmp_path, "eager", "float64", 2)) <= 1e-9
 
 
 if LONG:
+
+    def test_a_run_of_the_command_is_shared_and_goes_on_after_a_death(tmp_path: Path) -> None:
+        """`chainrule train`: the same as by one process; killed, and gone on with, it is what it would have been."""
+        words = ["-m", "chainrule", "train", "mlp", "--data", "digits", "--epochs", "3", "--shift", "0"]
+        for size in (1, 2):
+            end = launched("-n", size, *words, "--output", tmp_path / str(size))
+            assert end.code == 0, end
+        one, two = (chainrule.load(tmp_path / str(size) / "best.safetensors") for size in (1, 2))
+        assert max(float((one[name] - two[name]).abs().max()) for name in one) <= 1e-5
+        process = start("-n", 2, *words, "--output", tmp_path / "killed")
+        while not list((tmp_path / "killed").glob("checkpoint-*")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        victims = subprocess.run(
+            ["pgrep", "-f", "-P", str(process.pid), "chainrule train"], text=True, stdout=subprocess.PIPE
+        ).stdout.split()
+        os.kill(int(victims[random.randrange(2)]), signal.SIGKILL)
+        end = Ended(process)
+        assert end.code == 128 + signal.SIGKILL and "was killed by SIGKILL" in end.err, end
+        again = launched("-n", 2, "-m", "chainrule", "train", "--resume", tmp_path / "killed")
+        assert again.code == 0, again
+        whole, resumed = (chainrule.load(tmp_path / name / "best.safetensors") for name in ("2", "killed"))
+        assert max(float((whole[name] - resumed[name]).abs().max()) for name in whole) == 0
 
     @pytest.mark.peer
     def test_processes_exchange_what_pytorchs_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +72,7 @@ def train(
       chainrule train ddpm --data mnist --set conditional=true
       chainrule train mlp --optimizer sgd --lr 0.1 --set hidden=64,32 --output runs/mine
       chainrule train --resume runs/mine
+      chainrule launch -n 4 -m chainrule train lenet5 --data digits
 
     [bold]What comes out[/], in the run's folder
 
@@ -86,6 +88,12 @@ def train(
     from chainrule.rl.deep.run import is_agent_run
 
     given = chosen_settings(given)
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        from chainrule.distributed import init_process_group
+
+        if given.get("model") in agent_names() or (resume is not None and is_agent_run(resume)):
+            raise ValueError("agents learn in one process; start this one without chainrule launch.")
+        init_process_group("gloo")
     if resume is not None:
         if set(given) - {"data_root"} or set_ or config or output:
             raise ValueError(f"--resume goes on with the settings of {resume}; others cannot be given with it.")
@@ -101,8 +109,13 @@ def train(
 def _train(settings: Any, path: Path | None, quiet: bool, watch: bool, data_root: str | None = None) -> int:
     import rich.console
 
+    from chainrule.distributed import get_rank, is_initialized
     from chainrule.tasks.run import new_run_path, train_run
     from chainrule.train import Doctor, ProgressBar
+
+    if is_initialized() and get_rank() > 0:  # the first process says all there is to say
+        status = train_run(settings, "", doctor=Doctor(quiet=True) if watch else None, data_root=data_root).status
+        return {"interrupted": 130, "diverged": 1}.get(status, 0)
 
     console, result = rich.console.Console(quiet=quiet), rich.console.Console()
     if path is None:

@@ -24,7 +24,7 @@ from chainrule.compiler.keeping import is_cheap_to_keep
 from chainrule.compiler.origins import Argument, Cell, Gradient, Setting, Step
 from chainrule.compiler.sharing import Plan, Returned, view_of
 from chainrule.distributed.exchange import same_program_of
-from chainrule.errors import TraceError
+from chainrule.errors import DeviceError, TraceError
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
@@ -154,6 +154,11 @@ class Compiled:
         self.plain = simple and not rearranged and all(place.steps is None for place in step.returned)
         self.program, self.given, cells, self.targets, self.cleared, made = parts_of(step, self.unkept, exact)
         self.same = same_program_of(self.program)
+        if self.same is not None and backend not in ("native", "numpy"):
+            raise DeviceError(
+                "a step compiled for XLA cannot exchange numbers with other processes: compile it for "
+                'backend="native", or compute gradients in the step and average them after it.'
+            )
         if self.same is not None and debug:
             raise TraceError(
                 "debug=True does a step again to find what made a NaN, and this one exchanges numbers with other "

@@ -21,13 +21,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule import optim
+from chainrule import distributed, optim
 from chainrule.data.loader import DataLoader
 from chainrule.errors import DataError, DivergedError
 from chainrule.explain.notebook import framed, module_html, table_html
 from chainrule.files import write_text
 from chainrule.nn.module import Module
 from chainrule.random import manual_seed
+from chainrule.serialization import load
 from chainrule.tasks.kinds import load_task, restore_task
 from chainrule.tasks.on_a_sample import explain_sample
 from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
@@ -103,7 +104,7 @@ def prepare(
     task, parts = load_task(settings)
     chosen = task.settings
     model = _build_model(task)
-    train = DataLoader(parts.train, chosen.batch_size, shuffle=True)
+    train = _training_batches(parts.train, int(chosen.batch_size or 1), world_size() > 1)
     if doctor is not None:  # a look takes as long as a dozen compiled steps: with many batches two an epoch will do
         doctor.every = max(doctor.every, len(train) // 2)
     optimizer = _optimizer(model, chosen, task.optimizer_options(model))
@@ -113,6 +114,7 @@ def prepare(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
         compile=chosen.compile, backend=chosen.backend, devices=chosen.devices, debug=chosen.debug,
+        processes=world_size() > 1,
         callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
@@ -132,10 +134,15 @@ def train_run(
         introduce: called with the `Prepared` run before training begins.
         data_root: where known data are now, for a run that is continued.
 
+    In a process group (`distributed`) each process trains on its part of every batch; the first one alone reads and
+    writes the folder, and tests.
+
     Raises FileExistsError if the folder holds a run already, DataError if it should and does not, CheckpointError if
     another process is training in it.
     """
     path = Path(path)
+    if world_size() > 1 and distributed.get_rank() > 0:
+        return _follow(data_root, doctor)
     resumed = settings is None
     settings = read_settings(_need_run(path)) if settings is None else settings
     settings = settings if data_root is None else settings.changed(data_root=data_root)
@@ -150,22 +157,57 @@ def train_run(
     for bar in callbacks:
         if isinstance(bar, ProgressBar):
             bar.beside += flow
+    if world_size() > 1:
+        distributed.broadcast_object_list([settings], src=0)
     run = prepare(settings, [*callbacks, recorder, *flow, CSVLog(path / "metrics.csv"), checkpoints], doctor, path)
     try:
         checkpoints.lock.take()
     except OSError as error:
         raise DataError(f"--output: {error.strerror}: {path}") from None
     try:
-        if resumed:
-            checkpoints.resume(run.trainer)
-        else:
+        if not resumed:
             _write_beginning(path, run.task)
+        if run.trainer.processes is not None:
+            latest = checkpoints.latest() if resumed else None
+            run.trainer.processes.resume(run.trainer, None if latest is None else load(latest))
+        elif resumed:
+            checkpoints.resume(run.trainer)
         if introduce is not None:
             introduce(run)
         status, reason = _fit(run, checkpoints)
         return _finish(run, path, status, reason, checkpoints.best_epoch, recorder, doctor)
     finally:
         checkpoints.lock.release()
+
+
+def _follow(data_root: str | None, doctor: Doctor | None) -> Outcome:
+    """What the processes other than the first do: the settings, and the state to go on from, come from it.
+
+    The doctor and the gradient flow look inside the same steps everywhere, so that all run the same programs.
+    """
+    box: list[Any] = [None]
+    distributed.broadcast_object_list(box, src=0)
+    settings: Settings = box[0] if data_root is None else box[0].changed(data_root=data_root)
+    flow = [GradientFlow(settings.gradient_flow)] if settings.gradient_flow else []
+    run = prepare(settings, flow, doctor)
+    assert run.trainer.processes is not None
+    run.trainer.processes.resume(run.trainer, None)
+    status, reason = _fit(run, None)
+    return Outcome(status, reason, 0, {}, {}, "")
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _training_batches(data: Any, size: int, shared: bool) -> DataLoader:
+    """Shuffled batches; of each, in several processes, the part of this one."""
+    if not shared:
+        return DataLoader(data, size, shuffle=True)
+    from chainrule.train.processes import batches_of_process
+
+    return DataLoader(data, batch_sampler=batches_of_process(data, size))
 
 
 def open_run(path: str | Path) -> OpenRun:
@@ -261,7 +303,7 @@ def _patience(settings: Settings) -> list[Callback]:
     return [EarlyStopping(patience=settings.patience)]
 
 
-def _fit(run: Prepared, checkpoints: Checkpoints) -> tuple[str, str]:
+def _fit(run: Prepared, checkpoints: Checkpoints | None) -> tuple[str, str]:
     """Train; how it ended, and why."""
     epochs = int(run.task.settings.epochs or 1)
     with hold_interrupts():  # while the checkpoint is written too
@@ -270,7 +312,8 @@ def _fit(run: Prepared, checkpoints: Checkpoints) -> tuple[str, str]:
         except LeftAtOnce:
             raise  # in the middle of a step, perhaps: what is there now is not to be saved
         except KeyboardInterrupt:
-            checkpoints.save(run.trainer)
+            if checkpoints is not None:
+                checkpoints.save(run.trainer)
             return "interrupted", f"after {run.trainer.epoch} of {epochs} epochs"
         except DivergedError as error:
             return "diverged", str(error)

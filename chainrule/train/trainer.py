@@ -33,6 +33,7 @@ from chainrule.train.divergence import Retry, has_diverged, kept_if_diverged, sa
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_sums import LossParts, LossSum
+from chainrule.train.processes import processes_for
 from chainrule.train.saved_state import check_state, remember
 
 #: What the steps below read counts when they are compiled, as in a user's code (`chainrule/compiler/observe.py`).
@@ -88,6 +89,8 @@ class Trainer:
         compile: make programs of the training and the evaluation step.
         backend: what runs these programs: "native" or "xla" (the extra `xla`), or "numpy".
         devices: on "xla", over how many devices each batch is split; parameters are whole on each.
+        processes: train together with the other processes of the group (`distributed.init_process_group`): each gets
+            its part of the data, and gradients become means over all (`chainrule.train.processes`).
         debug: where a step makes a NaN or an infinity, `fit` raises a DivergedError that names the first operation
             that made one, with its module, its line and its inputs; parameters are then as they were before the step.
             Steps take about twice the time. Of an optimiser that computes the loss itself, only the forward and
@@ -135,6 +138,7 @@ class Trainer:
         compile: bool = True,
         backend: str = "native",
         devices: int = 1,
+        processes: bool = False,
         debug: bool = False,
     ) -> None:
         if schedule_every not in ("batch", "epoch"):
@@ -151,7 +155,8 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.transform = transform
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
-        self.gradient_norm = gradient_norm
+        self.processes = processes_for(self, devices) if processes else None
+        self.gradient_norm = gradient_norm or processes  # a NaN in one process is seen by all
         if precision not in ("float32", "bfloat16"):
             raise ValueError(f'precision is "float32" or "bfloat16", got {precision!r}.')
         self.halves = BFloat16(model, optimizer) if precision == "bfloat16" else None
@@ -201,6 +206,9 @@ class Trainer:
         self._call("on_fit_start")
         try:
             with hold_interrupts() as stop_if_asked:
+                if self.processes is not None:
+                    self.processes.begin(self)
+                    stop_if_asked = self.processes.stopping(self, stop_if_asked)
                 while self.epoch < epochs and not self.stopped:
                     stop_if_asked()
                     self._run_epoch(train, validation, stop_if_asked)
@@ -220,6 +228,8 @@ class Trainer:
             for metric in self.metrics:
                 metric.reset()
         self.model.train()
+        if self.processes is not None:
+            self.processes.begin_epoch()
         self._call("on_epoch_start")
         for inputs, targets, last in self._with_ends(train):
             batch = self._train_batch(inputs, targets, last)
@@ -232,6 +242,8 @@ class Trainer:
             if self.stopped:
                 break
         seconds = time.perf_counter() - start
+        if self.processes is not None:
+            self.processes.sum_up(self)
         row: dict[str, Any] = {"epoch": self.epoch + 1, "learning_rate": float(self.optimizer.param_groups[0]["lr"])}
         row |= self._figures("train")
         row["samples_per_second"] = (self._sums.count - before) / max(seconds, 1e-9)
@@ -240,6 +252,7 @@ class Trainer:
             row |= {f"validation_{name}": value for name, value in self.evaluate(validation).items()}
             self._validating = False
         row["seconds"] = time.perf_counter() - start
+        row = row if self.processes is None else self.processes.first(row)
         self.epoch, self.step = self.epoch + 1, 0
         self._step_schedule_after_epoch(row)
         self.history.append(row)
@@ -271,10 +284,11 @@ class Trainer:
         if not math.isfinite(number) or (measured_norm and not math.isfinite(norm)):
             self._call("on_divergence", batch)
             raise self._retry.error(self, batch)
-        self._sums.add(number, batch.size)
-        self._parts.add(batch.size)
-        for metric in self.metrics:
-            metric.update(output, targets)
+        if self.processes is None or self.processes.counts(self):
+            self._sums.add(number, batch.size)
+            self._parts.add(batch.size)
+            for metric in self.metrics:
+                metric.update(output, targets)
         self.step += 1
         self.steps += 1
         if last and self.schedule is not None and self.schedule_every == "batch" and not _is_plateau(self.schedule):
@@ -329,6 +343,8 @@ class Trainer:
         if self.halves is not None:
             self.halves.gather()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if self.processes is not None:
+            self.processes.average(parameters)
         if self.clip_norm is not None:
             norm = clip_grad_norm_(parameters, self.clip_norm)
         elif self.gradient_norm:

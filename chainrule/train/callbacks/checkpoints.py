@@ -115,11 +115,15 @@ class Checkpoints(Callback):
 
         Raises CheckpointError if there are checkpoints and none can be read, or the trainer is not of that kind.
         """
-        files = self._files()
-        if not files:
+        latest = self.latest()
+        if latest is None:
             return False
-        trainer.resume(files[-1])
+        trainer.resume(latest)
         return True
+
+    def latest(self) -> Path | None:
+        """The latest checkpoint, if there is one."""
+        return next(reversed(self._files()), None)
 
     def load_best(self, trainer: Trainer) -> None:
         """Put the weights of the best epoch into the model. Raises CheckpointError if there are none."""
