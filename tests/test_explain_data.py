@@ -129,6 +129,26 @@ def test_statistics_of_more_numbers_than_are_looked_at_at_once() -> None:
     assert told["deviation"] == pytest.approx(finite.std(), rel=1e-5)
 
 
+def test_large_gradients_of_blocks_are_compared_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces of four entries too a softmax is its parts, and a rule that is wrong in its last entry is not."""
+
+    @chainrule.block
+    def parabola(x: Any) -> Any:
+        return x * x + x
+
+    @parabola.gradient
+    def parabola_backward(g: Any, x: Any) -> Any:
+        return g * (2 * x + 1) * chainrule.tensor([1.0, 1.0, 1.0, 1.0, 2.0])
+
+    x, y = chainrule.randn(3, 5), chainrule.tensor([0, 4, 2])
+    for entries in (1 << 20, 4):
+        monkeypatch.setattr("chainrule.explain.numbers.BLOCK", entries)
+        found = chainrule.explain(lambda x, y: F.cross_entropy(x, y) + parabola(x).sum(), x, y)
+        assert [use.name for use in found.walk.different] == ["parabola"]
+        opened = {node["operation"] for node in found.data()["nodes"] if any(node["contributions"])}
+        assert {"Exp", "Log", "Amax"} <= opened
+
+
 def test_overflow_is_shown_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.explain.numbers import blocks_of
 from chainrule.explain.recording import Recording, Taped
 from chainrule.primitives.constants import constant
 from chainrule.primitives.value import Array, Symbol, Value
@@ -161,12 +162,20 @@ def _pull_equation(recording: Recording, walk: Walk, number: int, wanted: set[Sy
 
 
 def _agree(opened: Array | None, given: Array) -> bool:
-    """Whether two ways to one gradient differ by rounding only: by a thousandth of the largest entry at most."""
+    """Whether two ways to one gradient differ by rounding only: by a thousandth of the largest entry at most.
+
+    Large ones are compared in blocks: that of a table of words is as large as all other weights together.
+    """
     if opened is None:
         return False
-    opened, given = opened.astype(np.float64), given.astype(np.float64)
-    largest = np.abs(given[np.isfinite(given)]).max(initial=0.0)
-    return bool(np.allclose(opened, given, rtol=1e-3, atol=1e-3 * largest + 1e-30, equal_nan=True))
+    pairs = list(zip(blocks_of(opened), blocks_of(given), strict=True))
+    largest = max((float(np.abs(block[np.isfinite(block)]).max(initial=0.0)) for _, block in pairs), default=0.0)
+    apart = 1e-3 * largest + 1e-30
+    return all(np.allclose(_exact(x), _exact(y), rtol=1e-3, atol=apart, equal_nan=True) for x, y in pairs)
+
+
+def _exact(block: Array) -> Array:
+    return block.astype(np.float64)
 
 
 def record_of(equation: Equation, arrays: dict[Symbol, Array], wanted: Sequence[bool]) -> Record | None:

@@ -42,7 +42,7 @@ def statistics(x: Array) -> dict[str, Any]:
     answer: dict[str, Any] = dict.fromkeys(("least", "largest", "mean", "deviation"))
     if not x.size:
         return {**answer, "zeros": 0.0, "nan": 0}
-    blocks = _blocks(x)
+    blocks = blocks_of(x)
     answer["zeros"] = _for_json(1 - sum(map(np.count_nonzero, blocks)) / x.size)
     answer["nan"] = 0
     with np.errstate(over="ignore", invalid="ignore"):
@@ -66,7 +66,7 @@ def statistics(x: Array) -> dict[str, Any]:
 BLOCK = 1 << 20
 
 
-def _blocks(x: Array) -> list[Array]:
+def blocks_of(x: Array) -> list[Array]:
     """The entries in blocks, in a type that NumPy computes with."""
     flat = x.reshape(-1)
     parts = [flat] if x.size <= BLOCK else [flat[i : i + BLOCK] for i in range(0, x.size, BLOCK)]
