@@ -273,6 +273,12 @@ def test_networks_are_explained(tmp_path: Path, capsys: Any) -> None:
     assert code == 2 and "which no image gives" in err
     code, _, err = call(capsys, "explain")
     assert code == 2 and "RUN|MODEL" in err
+    for ending, start in ((".svg", "<svg"), (".json", "{"), (".dot", "digraph")):
+        target = tmp_path / f"seen{ending}"
+        assert call(capsys, "explain", "lenet5", "--output", str(target))[0] == 0
+        assert target.read_text().startswith(start)
+    code, _, err = call(capsys, "explain", "lenet5", "--output", str(tmp_path / "seen.png"))
+    assert code == 2 and ".html, .svg, .json, .dot, .onnx, got seen.png" in err
 
 
 def test_a_search_goes_on_and_says_what_mattered(tmp_path: Path, capsys: Any) -> None:
