@@ -30,7 +30,7 @@ class Devices(NamedTuple):
             raise ValueError(f'parameters are "whole" or "split", got {self.parameters!r}.')
         if type(self.devices) is not int or self.devices < 1:
             raise ValueError(f"a program is spread over at least 1 device, got {self.devices!r}.")
-        found = jax.devices()
+        found = jax.local_devices()
         if self.devices > len(found):
             raise DeviceError(
                 f"{self.devices} devices are asked for, JAX has {len(found)} ({found[0].platform}). A CPU is taken for "
@@ -42,7 +42,7 @@ class Devices(NamedTuple):
         """The devices in a row; None for one."""
         if self.devices == 1:
             return None
-        return jax.sharding.Mesh(jax.devices()[: self.devices], ("batch",))
+        return jax.sharding.Mesh(jax.local_devices()[: self.devices], ("batch",))
 
     def of_argument(self, shape: Shape) -> Any:
         """Samples are split, if they can be in equal parts; everything else is whole on each device."""

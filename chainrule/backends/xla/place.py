@@ -142,7 +142,7 @@ def _jitted(primitive: type[Primitive], parameters: dict[str, Any]) -> Any:
 @functools.cache
 def _devices(kind: str) -> list[Any]:
     try:
-        return list(jax.devices(PLATFORMS[kind]))
+        return list(jax.local_devices(backend=PLATFORMS[kind]))
     except RuntimeError:  # JAX has no such platform
         return []
 
