@@ -25,6 +25,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+#: Settings of the whole process that compiled steps depend on, by name, where they are not what they are at first.
+SETTINGS: dict[str, Any] = {}
+
 
 class Watch:
     """Some things, and which of them have changed since somebody looked.

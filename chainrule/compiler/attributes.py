@@ -25,6 +25,10 @@ class AttributeReads(Sight):
         from chainrule.nn.module import Module
         from chainrule.optim.optimizer import Optimizer
 
+        if is_a(thing, TensorCell) and is_followed_class(type(thing)):  # a kind of parameter of the user's
+            self._note_class_attribute(thing, name, value)
+            if name not in vars(thing) and not self.is_made_by_the_step(thing):
+                self.note(Place(thing, "answer", questions.lacks_field(name), f"a tensor's {name}"), True)
         if is_a(thing, (TensorCell, *ATOMS)):
             own = is_a(thing, TensorCell) and name in vars(thing) and not self.is_made_by_the_step(thing)
             return self.read(Place(thing, "field", name, f"a tensor's {name}"), value) if own else value

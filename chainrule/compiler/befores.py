@@ -29,6 +29,7 @@ class Before:
     def __init__(self, holder: Any, place: Place | None, title: str, owner: Any = None) -> None:
         self.holder, self.place, self.title, self.owner = holder, place, title, owner
         self.copy = holder.copy()
+        self.assigned: set[Any] = set()
 
     def _pair(self, key: Any) -> tuple[Any, Any]:
         """What was there and what is."""
@@ -40,7 +41,11 @@ class Before:
         return None, MISSING if self.changed() else None
 
     def wrote(self, key: Any) -> bool:
-        """Whether the step has put something else there."""
+        """Whether the step has put something there: if it was there already, another call may find something else."""
+        return key in self.assigned or self.differs(key)
+
+    def differs(self, key: Any) -> bool:
+        """Whether there is something else."""
         before, now = self._pair(key)
         return before is not now
 
@@ -51,7 +56,7 @@ class Before:
         if len(self.holder) != len(self.copy):
             return True
         if isinstance(self.holder, dict):
-            return any(map(self.wrote, self.holder))
+            return any(map(self.differs, self.holder))
         if isinstance(self.holder, set):
             return bool(self.holder != self.copy)
         return any(a is not b for a, b in zip(self.holder, self.copy, strict=True))
@@ -113,7 +118,7 @@ class Before:
         elif isinstance(self.holder, dict):
             for key in [k for k in self.holder if k not in self.copy]:
                 del self.holder[key]
-            for key in [k for k in self.copy if self.wrote(k)]:
+            for key in [k for k in self.copy if self.differs(k)]:
                 self.holder[key] = self.copy[key]
         elif isinstance(self.holder, set):
             self.holder.clear()
@@ -129,13 +134,14 @@ class SlotsBefore(Before):
     def __init__(self, thing: Any, place: Place | None, title: str, names: list[str]) -> None:
         self.holder, self.place, self.title, self.owner = thing, place, title, None
         self.copy = {name: getattr(thing, name, MISSING) for name in names}
+        self.assigned = set()
 
     def _pair(self, key: Any) -> tuple[Any, Any]:
         return (self.copy[key], getattr(self.holder, key, MISSING)) if key in self.copy else (None, None)
 
     def changed(self) -> bool:
         """Whether any of them holds something else."""
-        return any(map(self.wrote, self.copy))
+        return any(map(self.differs, self.copy))
 
     def has_grown(self) -> bool:
         """They are always the same ones."""
@@ -155,7 +161,7 @@ class SlotsBefore(Before):
     def restore(self) -> None:
         """Put back what they held."""
         for name, value in self.copy.items():
-            if self.wrote(name):
+            if self.differs(name):
                 delattr(self.holder, name) if value is MISSING else setattr(self.holder, name, value)
 
 
@@ -166,6 +172,7 @@ class VariableBefore(Before):
         self.holder, self.place, self.title, self.owner = place.holder, place, place.title, None
         self.variable = place
         self.copy = self._now()
+        self.assigned = set()
 
     def _now(self) -> Any:
         try:

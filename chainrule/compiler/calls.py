@@ -169,6 +169,8 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
         args = [o.itself(part) for part in args[:1]] + args[1:]
     for part in args:  # which are compared with its entries
         o.pin(part)
+    if name in ("get", "setdefault", "__contains__", "pop") and args:
+        o.sought(owner, args[0])
     if is_a(owner, dict) and not is_a(owner, WatchedDict):
         if name == "get" and args:
             found = owner.get(args[0], MISSING)
@@ -195,7 +197,16 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
         o.contents(owner)
     if name in _MUTATORS:
         o.writing(owner)
+        for key in _keys_given(name, args, kwargs):
+            o.assigned(owner, key)
     return function(*args, **kwargs)
+
+
+def _keys_given(name: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """The keys at which a method of a dictionary or a list puts something."""
+    if name == "update":
+        return [key for part in (*args, kwargs) if is_a(part, dict) for key in part]
+    return args[:1] if name == "__setitem__" else []
 
 
 # ------------------------------------------------------------------------------------------- numbers that change
@@ -248,6 +259,8 @@ def _hasattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]
 
 def _setattr(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
     o.writing(args[0])
+    if len(args) > 1 and is_a(args[1], str):
+        o.assigned(args[0], args[1], is_attribute=True)
     return function(*args, **kwargs)
 
 

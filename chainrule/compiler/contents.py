@@ -65,6 +65,11 @@ class ContentReads(Sight):
         elif is_a(thing, list | tuple | deque):
             self.ask(len, thing, ": its length", len(thing))
 
+    def sought(self, thing: Any, key: Any) -> None:
+        """The step asks whether a key is there: an entry that it may write to, so of any dictionary that is a fact."""
+        if is_a(thing, WatchedDict) and id(thing) in self.outside:
+            self.ask(questions.LacksItem(key), thing, f"[{key!r}]", key not in thing)
+
     def looked_up(self, thing: Any, key: Any) -> None:
         """The step is about to look a key up: a `defaultdict` makes an entry where none is."""
         if is_a(thing, dict) and not is_a(thing, WatchedDict) and not dict.__contains__(thing, key):

@@ -33,7 +33,7 @@ from chainrule.compiler.origins import Cell
 from chainrule.compiler.places import Place
 from chainrule.compiler.sharing import APART, Plan, better_plan
 from chainrule.compiler.step import Compiled, OtherFormError
-from chainrule.compiler.structure import Contents, given_attributes, put_together, take_apart
+from chainrule.compiler.structure import Contents, containers_in, given_attributes, put_together, take_apart
 from chainrule.compiler.trace import trace_step
 from chainrule.compiler.traced import Call, Knowledge, Traced, Variant, form_of
 from chainrule.errors import TraceError
@@ -242,6 +242,8 @@ class CompiledFunction:
                 others = [_argument(observer, thing, way) for thing, way in call.others]
                 args, kwargs = put_together(call.form, stand_ins[:count], others)
                 contents = Contents(args, kwargs)
+                for copy, way in containers_in((args, kwargs)):
+                    observer.copies[id(copy)] = copy, Place(None, "argument", way)
                 answer = called(observer, self.function, list(args), kwargs)
                 if any(given_attributes(stand_in) != given for stand_in, given in attached):
                     raise TraceError(
@@ -253,11 +255,11 @@ class CompiledFunction:
                         f"{self.name} changes {changed}, in Python, which a compiled step would do to a copy of it. "
                         "Return what is new, or write into a tensor that is there."
                     )
-                traced.shape = take_apart(answer, answers)
+                traced.shape = take_apart(answer, answers, kept=observer.kept)
                 written.extend(observer.writes())
             for place, value in written:
                 first = len(answers)
-                form = take_apart(value, answers)
+                form = take_apart(value, answers, kept=observer.kept)
                 traced.writes.append((place, form, len(answers) - first))
             return answers
 
@@ -274,7 +276,8 @@ class CompiledFunction:
         traced.guard(arguments[0])
         others = [variant.compiled for known in reversed(self.programs.values()) for variant in reversed(known)]
         with collector_waits():
-            compiled = Compiled(traced.program, traced.plan, self.debug, self.backend, others, call.exact)
+            debug = self.debug or call.watched
+            compiled = Compiled(traced.program, traced.plan, debug, self.backend, others, call.exact)
         if not compiled.is_new:
             log.info("%s goes on with a program that it has, for other tensors.", self.name)
         else:

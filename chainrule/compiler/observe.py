@@ -8,6 +8,7 @@ and what the step makes itself are nobody's facts.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,6 +48,7 @@ class Observer(AttributeReads, ContentReads, Writes):
         prepared: stand-ins of tensors at moving places, by the place's identity.
         compared: which tensors it compared by `is` (`guards.py`).
         stand_ins: what the step got for numbers and tensors that are inputs, by the place's identity.
+        copies: what it got for the lists and dictionaries among its arguments, by identity, with the place of each.
     """
 
     def __init__(self, moving: dict[Any, Place], deciding: set[Any], crowded: bool = False) -> None:
@@ -56,6 +58,7 @@ class Observer(AttributeReads, ContentReads, Writes):
         self.prepared: dict[Any, Any] = {}
         self.compared: list[Compared] = []
         self.stand_ins: dict[Any, Any] = {}
+        self.copies: dict[int, tuple[Any, Place]] = {}
         self._facts: set[Any] = set()
         self._arrays: dict[int, Any] = {}
 
@@ -134,6 +137,13 @@ class Observer(AttributeReads, ContentReads, Writes):
         self.refuse_grown(thing)
         place = self.place_of(thing)
         self.note(Place(thing, "answer", question, f"{place or questions.title_of(thing)}{title}", place), answer)
+
+    def kept(self, thing: Any) -> Place | None:
+        """Where a list, a dictionary, an array or an object lies that was there before; None for all else."""
+        known = self.copies.get(id(thing)) or self.outside.get(id(thing))
+        if known is None or is_a(thing, (tuple, frozenset, types.ModuleType)) or not is_looked_into(thing):
+            return None
+        return known[1]
 
     # --------------------------------------------------------------------------------- which is which
 
@@ -235,7 +245,8 @@ class Observer(AttributeReads, ContentReads, Writes):
             if is_a(value, TensorCell) and id(value) not in inputs and place.identity not in given:
                 form = Place(value, "answer", questions.form_of, f"the form of {place}")
                 facts.append(Fact(form, questions.form_of(value)))
-        for place in [place for place, _ in written] + [self.reads[i].place for i in given]:
+        changed_places = [place for place, _ in written if not self.is_unchanged(place)]
+        for place in changed_places + [self.reads[i].place for i in given]:
             holder = fields_of(place.holder) if place.how == "field" else place.holder
             skip.setdefault(id(holder), set()).add(place.key)
         tables = [table for thing in self.watched.values() for table in tables_of(thing, skip)]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import changes
+from chainrule.cell import TensorCell
 from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler.facts import MISSING
 
@@ -65,7 +66,9 @@ class LacksItem:
         return hash(self.key)
 
     def __eq__(self, other: Any) -> bool:
-        return isinstance(other, LacksItem) and type(self.key) is type(other.key) and bool(self.key == other.key)
+        if not isinstance(other, LacksItem) or type(self.key) is not type(other.key):
+            return False
+        return self.key is other.key or (not isinstance(self.key, TensorCell) and bool(self.key == other.key))
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ While no step is traced in this thread they do what the original code did.
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import operator
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.compiler import questions
 from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.calls import called, combined
 from chainrule.compiler.contents import CONTAINERS
@@ -58,7 +60,11 @@ def name(value: Any, name: str) -> Any:
     if o is None:
         return value
     namespace = sys._getframe(1).f_globals
-    return o.read(Place(namespace, "entry", name, name), value) if name in namespace else value
+    if name in namespace:
+        return o.read(Place(namespace, "entry", name, name), value)
+    o.note(Place(vars(builtins), "entry", name, name), value)
+    o.note(Place(namespace, "answer", questions.LacksItem(name), f"the module's own {name}"), True)
+    return value
 
 
 def namespace(names: Any) -> Any:
@@ -111,12 +117,14 @@ def item(thing: Any, key: Any) -> Any:
     return o.item(thing, key, value)
 
 
-def key(place: Any) -> Any:
-    """What stands in the brackets of something that is written to."""
+def key(place: Any, assigned: bool = True) -> Any:
+    """What stands in the brackets of something that is written to. Of `x[key] += y`, which reads first, it is read."""
     o = _per_thread.observer
     _decided(place)
     if o is not None and is_a(o.written, dict) and id(o.written) not in o.outside:
         place = o.known_as(place, o.written)
+    if o is not None and assigned:
+        o.assigned(o.written, place)
     return place
 
 
@@ -170,6 +178,8 @@ def within(part: Any, whole: Any) -> bool:
             part = o.itself(part)
         elif is_a(whole, CONTAINERS):
             part = o.known_as(part, whole)
+    if o is not None:
+        o.sought(whole, part)
     return part in whole
 
 
@@ -296,12 +306,14 @@ def each_unpacked(thing: Any, shape: tuple[Any, Any]) -> Any:
     return (unpacked(part, shape) for part in each(thing))
 
 
-def writing(thing: Any) -> Any:
-    """An attribute or an item is about to be written."""
+def writing(thing: Any, attribute: str | None = None) -> Any:
+    """An attribute, or an item, whose key comes next, is about to be written."""
     o = _per_thread.observer
     if o is not None:
         o.writing(thing)
         o.written = thing
+        if attribute is not None:
+            o.assigned(thing, attribute, is_attribute=True)
     return thing
 
 

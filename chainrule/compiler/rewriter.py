@@ -216,7 +216,7 @@ class _Rewriter(ast.NodeTransformer):
             return node
         if isinstance(node.ctx, ast.Load):
             return _reader("attribute", value, ast.Constant(self._mangled(node.attr)))
-        node.value = _reader("writing", value)
+        node.value = _reader("writing", value, ast.Constant(self._mangled(node.attr)))
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
@@ -396,7 +396,7 @@ class _Rewriter(ast.NodeTransformer):
                 read = _reader("attribute", holder, ast.Constant(self._mangled(target.attr)))
                 target = ast.Attribute(ast.Name(_HOLDER, ast.Load()), target.attr, ast.Store())
             else:
-                key = _reader("key", self._key(self.visit(target.slice)))
+                key = _reader("key", self._key(self.visit(target.slice)), ast.Constant(value=False))
                 before.append(ast.Assign([ast.Name(_KEY, ast.Store())], key))
                 read = _reader("item", holder, ast.Name(_KEY, ast.Load()))
                 target = ast.Subscript(ast.Name(_HOLDER, ast.Load()), ast.Name(_KEY, ast.Load()), ast.Store())

@@ -16,7 +16,7 @@ import enum
 import functools
 import types
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,13 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.cell.cell import OWN_ATTRIBUTES
 from chainrule.compiler.numbers import Number
-from chainrule.compiler.places import parts_of
+from chainrule.compiler.places import Place, parts_of
 from chainrule.dtypes import DType
 
 _VALUES = (bool, str, bytes, complex, type(None), type(Ellipsis), DType, np.dtype, range, enum.Enum)
+
+
+Kept = Callable[[Any], Place | None]
 
 
 class _Place:
@@ -73,7 +76,9 @@ class _Unequal:
         return isinstance(other, _Unequal)
 
 
-def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, way: tuple[Any, ...] = ()) -> Any:
+def take_apart(
+    thing: Any, leaves: list[Any], others: list[Any] | None = None, way: tuple[Any, ...] = (), kept: Kept | None = None
+) -> Any:
     """A structure with its tensors taken out.
 
     Args:
@@ -81,10 +86,13 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
         others: for arguments: gets (thing, way to it) of what is no plain value. The form is hashable then, so that
             equal forms are found again, and tells apart what Python takes for equal (1, 1.0 and True).
         way: how this structure is reached.
+        kept: for results: says where something lies that was there before the step; it is looked up there again.
     """
     if isinstance(thing, TensorCell):
         leaves.append(thing)
         return _PLACE
+    if kept is not None and (place := kept(thing)) is not None:
+        return "kept", place
     kind = type(thing)
     if kind in (list, tuple) or (isinstance(thing, tuple) and hasattr(thing, "_fields")):
         parts: list[Any] = []
@@ -93,10 +101,10 @@ def take_apart(thing: Any, leaves: list[Any], others: list[Any] | None = None, w
                 leaves.append(x)
                 parts.append(_PLACE)
             else:
-                parts.append(take_apart(x, leaves, others, (*way, i)))
+                parts.append(take_apart(x, leaves, others, (*way, i), kept))
         return kind, tuple(parts)
     if kind in (dict, OrderedDict, defaultdict):
-        parts = [(_plain(k), take_apart(x, leaves, others, (*way, k))) for k, x in thing.items()]
+        parts = [(_plain(k), take_apart(x, leaves, others, (*way, k), kept)) for k, x in thing.items()]
         return (kind, _Same(thing.default_factory)) if kind is defaultdict else kind, tuple(parts)
     if others is None:
         return None, thing
@@ -191,6 +199,15 @@ def _containers(title: str, thing: Any) -> Iterator[tuple[str, Any]]:
             yield from _containers(f"{title}[{i}]", part)
 
 
+def containers_in(thing: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """The lists and dictionaries in a structure, each with the way to it."""
+    if type(thing) in (list, dict, OrderedDict, defaultdict):
+        yield thing, way
+    if type(thing) in (list, tuple, dict, OrderedDict, defaultdict):
+        for key, part in thing.items() if isinstance(thing, dict) else enumerate(thing):
+            yield from containers_in(part, (*way, key))
+
+
 def put_together(form: Any, leaves: Iterable[Any], others: Iterable[Any] = (), call: Any = ()) -> Any:
     """The structure with tensors in it again; numbers that Python computes are computed for this call."""
     return _put(form, iter(leaves), iter(others), call)
@@ -207,6 +224,8 @@ def _put(form: Any, leaves: Iterator[Any], others: Iterator[Any], call: Any) -> 
         return plain.thing if isinstance(plain, _Unequal) else plain
     if kind == "other":
         return next(others)
+    if kind == "kept":
+        return content.now(call)
     if kind == "slice":
         return slice(*[_put(x, leaves, others, call) for x in content])
     if kind in (set, frozenset):

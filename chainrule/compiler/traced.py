@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.anomaly import watch
 from chainrule.cell import TensorCell
+from chainrule.changes import SETTINGS
 from chainrule.compiler.compare import difference, same_structure
 from chainrule.compiler.facts import Facts
 from chainrule.compiler.guards import Compared, Guards
@@ -37,12 +39,14 @@ class Call:
     Attributes:
         given: (args, kwargs), which places within arguments are read from.
         exact: whether by the plain formulas only.
+        watched: whether within `autograd.detect_anomaly`: the first operation that makes a NaN is to be named.
         form, leaves, others: the arguments taken apart (`structure.py`).
         key: what a program is looked up by.
     """
 
     def __init__(self, args: Any, kwargs: Any, exact: bool) -> None:
         self.given, self.exact = (args, kwargs), exact
+        self.watched = current_state().observer is watch
         self.leaves: list[Any] = []
         self.others: list[Any] = []
         self.form = take_apart(self.given, self.leaves, self.others)
@@ -65,6 +69,8 @@ class Call:
             get_default_dtype(),
             repeated(self.leaves),
             exact,
+            self.watched,
+            tuple(SETTINGS.items()) if SETTINGS else (),
         )
 
 
@@ -240,9 +246,11 @@ def form_of(tensor: Any) -> tuple[Any, Any]:
 
 
 def _with_numbers(form: Any, call: Any) -> Any:
-    """A form with its numbers computed: what they are made of is written to next."""
+    """A form with its numbers computed, and what is kept looked up: what they come from is written to next."""
     if isinstance(form, tuple) and len(form) == 2 and form[0] is None and isinstance(form[1], Number):
         return None, form[1].compute(call)
+    if isinstance(form, tuple) and len(form) == 2 and form[0] == "kept":
+        return None, form[1].now(call)
     if isinstance(form, tuple) and len(form) == 2 and isinstance(form[1], tuple) and form[0] is not None:
         return form[0], tuple([_with_numbers(part, call) for part in form[1]])
     return form

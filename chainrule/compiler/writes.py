@@ -83,6 +83,15 @@ class Writes(Sight):
                 "step, keep a number or a tensor, or do it outside of the compiled function."
             )
 
+    def assigned(self, thing: Any, key: Any, *, is_attribute: bool = False) -> None:
+        """The step puts something there, be it what is there already."""
+        holders = [questions.fields_of(thing), thing] if is_attribute else [thing]
+        for before in [self._befores[id(holder)] for holder in holders if id(holder) in self._befores]:
+            if type(key) is int and is_a(before.holder, list):
+                key %= max(len(before.holder), 1)
+            if not is_a(key, TensorCell | slice | list):
+                before.assigned.add(key)
+
     def has_written_to(self, thing: Any) -> bool:
         """Whether the step has changed what is in a container."""
         before = self._befores.get(id(thing))
@@ -100,9 +109,18 @@ class Writes(Sight):
         before = self._befores.get(id(holder)) or self._befores.get((id(holder), place.key))
         return before is not None and place.how != "answer" and before.wrote(place.key)
 
+    def is_unchanged(self, place: Place) -> bool:
+        """Whether the step has put something where it was already."""
+        holder = fields_of(place.holder) if place.how == "field" else place.holder
+        before = self._befores.get(id(holder))
+        return before is not None and not before.differs(place.key)
+
     def writes(self) -> list[Write]:
         """What lies elsewhere than before: places and what the step has left there."""
         left = [write for before in self._befores.values() for write in before.writes()]
+        for before in self._befores.values():
+            if isinstance(before, VariableBefore) and not is_a(before.copy, TensorCell) and before.copy is not MISSING:
+                self.note(before.variable, before.copy)  # perhaps it was assigned what it was
         if self.blind:
             self._refuse_unseen_writes({place.identity for place, _ in left})
         for place, value in left:

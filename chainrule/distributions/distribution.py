@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.cell import Size
+from chainrule.changes import SETTINGS
 from chainrule.distributions.constraints import Constraint, is_dependent
 from chainrule.distributions.utils import lazy_property
 from chainrule.errors import DTypeError, NumberRangeError, ShapeError
@@ -51,6 +52,9 @@ class Distribution:
         if value not in (True, False):
             raise ValueError(f"set_default_validate_args: True or False, got {value!r}.")
         Distribution._validate_args = value
+        SETTINGS["distributions check"] = value
+        if value == __debug__:
+            del SETTINGS["distributions check"]
 
     def __init__(
         self,

@@ -1,0 +1,199 @@
+"""State that a step keeps in Python: what it assigns, hands out and stores is what eager code assigns, hands out, stores."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn
+from chainrule.autograd import AnomalyError
+from tests.scenarios import Log, Scenario, Scenarios, agree, x
+
+scenario = Scenarios()
+
+
+class Momentum(chainrule.optim.Optimizer):
+    """A rule of the user's, whose state is there when it is asked for."""
+
+    def __init__(self, params: Any, lr: float = 0.1, beta: float = 0.9) -> None:
+        super().__init__(params, {"lr": lr, "beta": beta})
+
+    @chainrule.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if "mean" not in state:
+                    state["mean"], state["step"] = chainrule.zeros_like(p), 0
+                state["step"] += 1
+                state["mean"].mul_(group["beta"]).add_(p.grad)
+                p.add_(state["mean"] / (1 - group["beta"] ** state["step"]), alpha=-group["lr"])
+
+
+@scenario
+def a_rule_of_the_users(prepare: Any, log: Log) -> None:
+    weight = nn.Parameter(x())
+    optimizer = Momentum([weight])
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = (weight * x).sum().square()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = prepare(step)
+    for i in range(6):
+        if i == 3:
+            optimizer.param_groups[0]["beta"] = 0.5
+        if i == 4:
+            optimizer.state.clear()
+        log(run, x() / 10)
+        log([weight.detach().clone(), optimizer.state[weight]["step"]])
+
+
+DONE: Any = False
+
+
+@scenario
+def what_is_assigned_in_every_call(prepare: Any, log: Log) -> None:
+    class Slots:
+        __slots__ = ("phase",)
+
+    global DONE
+    DONE, seen = False, False
+    named, listed, thing, slots, model = {"phase": 1}, [0, 0], types.SimpleNamespace(phase="a"), Slots(), nn.Identity()
+    slots.phase, model.phase = 1, "train"  # type: ignore[assignment]
+
+    def step(x: Any) -> Any:
+        nonlocal seen
+        global DONE
+        DONE = seen = True
+        named["phase"], listed[-1], thing.phase, slots.phase, model.phase = 1, 0, "a", 1, "train"
+        named.update(other=2)
+        setattr(thing, "other", 3)  # noqa: B010
+        return model(x) * 2
+
+    run = prepare(step)
+
+    def now() -> None:
+        log(run, x())
+        log([DONE, seen, named, listed, vars(thing), slots.phase, model.phase])
+
+    for _ in range(3):
+        now()
+    for value in (5, 7, None):
+        DONE = seen = named["phase"] = listed[1] = thing.phase = slots.phase = model.phase = value  # type: ignore[assignment]
+        named["other"] = thing.other = value  # type: ignore[assignment]
+        now()
+
+
+@scenario
+def what_is_handed_out_is_the_thing_itself(prepare: Any, log: Log) -> None:
+    class Thing:
+        scale = 2.0
+
+    state: dict[str, Any] = {"list": [1.0], "thing": Thing(), "array": np.ones(3), "last": None}
+    run = prepare(
+        lambda x, given: (x * state["thing"].scale, state["list"], state["thing"], state["array"], given, [given])
+    )
+    for _ in range(4):
+        given = [2.0, x()]
+        result = run(x(), given)
+        log(result[0])
+        log([result[1] is state["list"], result[2] is state["thing"], result[3] is state["array"]])
+        log([result[4] is given, result[5][0] is given])
+        state.update(list=[1.0], thing=Thing(), array=np.ones(3))
+
+
+@scenario
+def what_is_stored_is_the_thing_itself(prepare: Any, log: Log) -> None:
+    first, second = [1.0], [2.0]
+    state: dict[str, Any] = {"a": first, "b": second, "last": None}
+
+    def step(x: Any, batch: Any) -> Any:
+        state["a"], state["b"], state["last"] = state["b"], state["a"], batch
+        return x * state["a"][0] * batch["scale"]
+
+    run = prepare(step)
+    for i in range(5):
+        batch = {"scale": float(i)}
+        log(run, x(), batch)
+        log([state["a"] is first, state["b"] is first, state["last"] is batch])
+
+
+@scenario
+def attributes_of_a_class_of_parameters(prepare: Any, log: Log) -> None:
+    class Scaled(nn.Parameter):
+        scale = 2.0
+
+    weight = Scaled(x())
+    run = prepare(lambda x: x * weight * weight.scale)
+    for change in (lambda: None, lambda: setattr(Scaled, "scale", 3.0), lambda: setattr(weight, "scale", 4.0)):
+        change()
+        log(run, x())
+
+
+@scenario
+def names_of_python_that_are_taken(prepare: Any, log: Log) -> None:
+    run = prepare(lambda x: x * len([1, 2]))
+    log(run, x())
+    try:
+        globals()["len"] = lambda things: 50
+        log(run, x())
+    finally:
+        del globals()["len"]
+    log(run, x())
+
+
+@scenario
+def whether_distributions_check(prepare: Any, log: Log) -> None:
+    from chainrule.distributions import Distribution, Normal
+
+    run = prepare(lambda x: Normal(x, x).log_prob(x).isnan())
+
+    def outcome(scale: float) -> Any:
+        try:
+            return run(x() * scale)
+        except ValueError as error:
+            return str(error)
+
+    for check in (True, False, True):
+        Distribution.set_default_validate_args(check)
+        try:
+            log([outcome(1.0), outcome(-1.0)])
+        finally:
+            Distribution.set_default_validate_args(True)
+
+
+@pytest.mark.parametrize("told", scenario, ids=lambda told: told.__name__)
+def test_a_scenario(told: Scenario) -> None:
+    agree(told)
+
+
+def test_the_watch_for_nan_holds_in_compiled_steps() -> None:
+    weight = nn.Parameter(chainrule.ones(2))
+    optimizer = chainrule.optim.SGD([weight], lr=1.0)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = (weight * x).log().sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run, good, bad = chainrule.compile(step), chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, -1.0])
+    run(good)
+    before = weight.tolist()
+    with chainrule.autograd.detect_anomaly():
+        with pytest.raises(AnomalyError) as compiled:
+            run(bad * 0.5 + good * 0)
+        assert weight.tolist() == before
+        with pytest.raises(AnomalyError) as eager:
+            step(bad * 0.5 + good * 0)
+    assert str(compiled.value) == str(eager.value)
+    run(bad)
