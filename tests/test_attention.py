@@ -56,8 +56,11 @@ def gradients(function: Any, *inputs: Any) -> list[Any]:
 
 
 def assert_close(ours: list[Any], theirs: list[Any], tolerance: float) -> None:
+    """To rounding. Of a gradient that is exactly 0 (where there is one key) it leaves something of the others' size."""
+    largest = max(np.abs(wanted).max() for wanted in theirs)
     for found, wanted in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
+        scale = max(np.abs(wanted).max(), largest / 1000)
+        np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * scale)
 
 
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 130])

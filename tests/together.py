@@ -25,6 +25,7 @@ def together(cases: Iterable[Case], group: Callable[[Case], str]) -> Callable[[C
         groups.setdefault(group(case), []).append(case)
 
     def decorate(check: Callable[[Case], None]) -> Any:
+        @pytest.mark.timeout(600)
         @pytest.mark.parametrize("of", groups)
         def test(of: str) -> None:
             failures = []
