@@ -1,7 +1,7 @@
 """Every table in tests/peer_tables, run in chainrule and in PyTorch.
 
 For modules: names, shapes and types of the state, printing, outputs, gradients of inputs and parameters, buffers
-after passes in training, evaluation; in float32 and float64; with inputs that do not lie in order. For functions
+after passes in training, evaluation; in float32, and in both types with inputs that do not lie in order. For functions
 outputs and gradients. For both: second derivatives against finite differences, float16 against float64.
 """
 
@@ -28,7 +28,7 @@ NAMES = "xyzuvw"
 
 def of_each(cases: Sequence[Case | Refused]) -> Any:
     """A test for each layer or function: all its cases."""
-    return together(cases, lambda case: re.split(r"\W", case.source, maxsplit=1)[0])
+    return together(cases, lambda case: re.sub(r"(nn\.|f\.)?(\w+).*", r"\2", case.source, flags=re.DOTALL))
 
 
 #: How far results may be apart, relative to the entry and to the largest entry of the result.
@@ -159,6 +159,11 @@ def same_weights(case: Case) -> tuple[Any, Any]:
     return ours, theirs
 
 
+def ways(case: Case) -> list[tuple[str, bool]]:
+    """Data types, and whether inputs do not lie in order: in the first type both, in the other one that alone."""
+    return [(case.only[0], False), *((dtype, True) for dtype in case.only)]
+
+
 @pytest.mark.peer
 @of_each(TABLES.modules)
 def test_module_is_pytorch_s(case: Case) -> None:
@@ -166,12 +171,11 @@ def test_module_is_pytorch_s(case: Case) -> None:
     ours, theirs = same_weights(case)
     if case.printed:
         assert repr(ours) == repr(theirs)
-    for dtype in case.only:
-        for strided in (False, True):
-            mine = copy.deepcopy(ours).to(dtype)
-            other = copy.deepcopy(theirs).to(getattr(torch, dtype))
-            seen = [run_module(f, m, case, dtype, strided) for f, m in ((chainrule, mine), (torch, other))]
-            assert_same(*seen, dtype, case.tolerance)
+    for dtype, strided in ways(case):
+        mine = copy.deepcopy(ours).to(dtype)
+        other = copy.deepcopy(theirs).to(getattr(torch, dtype))
+        seen = [run_module(f, m, case, dtype, strided) for f, m in ((chainrule, mine), (torch, other))]
+        assert_same(*seen, dtype, case.tolerance)
 
 
 def run_function(framework: Any, case: Case, dtype: str, strided: bool) -> dict[str, Any]:
@@ -188,10 +192,9 @@ def run_function(framework: Any, case: Case, dtype: str, strided: bool) -> dict[
 @of_each(TABLES.functions)
 def test_function_is_pytorch_s(case: Case) -> None:
     torch = pytest.importorskip("torch")
-    for dtype in case.only:
-        for strided in (False, True):
-            seen = [run_function(f, case, dtype, strided) for f in (chainrule, torch)]
-            assert_same(*seen, dtype, case.tolerance)
+    for dtype, strided in ways(case):
+        seen = [run_function(f, case, dtype, strided) for f in (chainrule, torch)]
+        assert_same(*seen, dtype, case.tolerance)
 
 
 def shaken(layer: Any) -> Any:
