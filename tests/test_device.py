@@ -174,7 +174,7 @@ def test_single_numbers_go_with_any_device_and_places_with_any_tensor() -> None:
     assert x[chainrule.tensor([1, 0, 1])].tolist() == [2, 1, 2] and x[[1]].tolist() == [2]
     assert x.index_select(0, chainrule.tensor([1])).tolist() == [2]
     total = chainrule.zeros(())
-    with pytest.raises(DeviceError, match="in-place"):
+    with pytest.raises(DeviceError, match="put into a tensor"):
         total.add_(x.sum())
 
 
@@ -316,6 +316,77 @@ def test_a_loader_gives_batches_of_a_data_set_that_is_there() -> None:
     data = TensorDataset(chainrule.arange(6.0, device="xla"), chainrule.arange(6))
     for x, y in DataLoader(data, 4, shuffle=True, pin_memory=True):
         assert not x.is_cpu and y.is_cpu and x.tolist() == y.tolist()
+
+
+# ------------------------------------------------------------------------------------------ compiled steps
+
+
+def test_a_compiled_step_runs_where_its_tensors_are() -> None:
+    found = {}
+    for device in ("cpu", "xla"):
+        model = network().to(device)
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        x = chainrule.randn(6, 2, 8, 8, generator=chainrule.Generator().manual_seed(1)).to(device)
+        y = chainrule.tensor([0, 1, 2, 3, 4, 0], device=device)
+
+        def step(x: Any, y: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        compiled = chainrule.compile(step)
+        losses = [compiled(x, y) for _ in range(3)]
+        weight, kept = model[0].weight, model[0].weight.detach().clone()
+        view, before = weight[0], weight.tolist()
+        losses += [compiled(x, y), step(x, y), compiled(x, y)]
+        assert kept.tolist() == before and view.tolist() == weight[0].tolist() != before[0]
+        with pytest.raises(IndexError, match="label 7"):
+            compiled(x, chainrule.full((6,), 7, device=device))
+        tensors = [losses[0], losses[5], weight, weight.grad, optimizer.state[weight]["exp_avg"], model[1].running_var]
+        assert {t.device.type for t in tensors} == {device}
+        found[device] = [loss.item() for loss in losses]
+    np.testing.assert_allclose(found["xla"], found["cpu"], rtol=1e-4)
+    assert "XLA" in compiled.explain()
+
+
+def test_a_compiled_step_of_several_devices_or_for_the_cpu_is_refused() -> None:
+    w, x = on_device(1.0, 2.0), on_device(3.0, 4.0)
+    with pytest.raises(DeviceError, match=r"write x\.to"):
+        chainrule.compile(lambda x: w * x)(chainrule.ones(2))
+    with pytest.raises(DeviceError, match="backend='numpy'"):
+        chainrule.compile(lambda x: w * x, backend="numpy")(x)
+    both = chainrule.compile(lambda x: x * 2)
+    assert both(x).tolist() == [6, 8] and both(chainrule.ones(2)).is_cpu and not both(x).is_cpu
+
+
+def test_a_trainer_takes_the_model_and_the_batches_there_and_resumes(tmp_path: Path) -> None:
+    from chainrule.train import Trainer
+
+    def trainer(device: Any, seed: int) -> Any:
+        chainrule.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(2, 4), nn.Dropout(0.2), nn.Linear(4, 2))
+        optimizer = optim.Adam(model.parameters(), lr=0.1)
+        return Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], clip_norm=1.0, device=device)
+
+    chainrule.manual_seed(3)
+    x = chainrule.randn(24, 2)
+    data = TensorDataset(x, (x.sum(1) > 0).long())
+    found = []
+    for device in (None, "xla"):
+        run = trainer(device, 4)
+        loaders = DataLoader(data, 8, shuffle=True, pin_memory=True), DataLoader(data, 24)
+        run.fit(*loaders, epochs=1)
+        chainrule.save(run.state_dict(), tmp_path / "state")
+        run.fit(*loaders, epochs=2)
+        found.append([row["validation_loss"] for row in run.history])
+    np.testing.assert_allclose(*found, rtol=1e-5)
+    again = trainer("xla", 9)
+    again.load_state_dict(chainrule.load(tmp_path / "state"))
+    again.fit(*loaders, epochs=2)
+    assert [row["validation_loss"] for row in again.history] == found[1]  # bit for bit
+    assert run.predict(DataLoader(data, 24)).device == chainrule.device("xla:0")
 
 
 def test_explaining_is_refused_by_name() -> None:

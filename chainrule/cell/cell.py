@@ -274,7 +274,7 @@ class TensorCell(Gradients):
         ours, theirs = self.value.array, new.value.array
         if place_of(ours) is not place_of(theirs):
             if place_of(theirs) is not None or not is_number(theirs):
-                raise mixed("in-place", [ours, theirs])
+                raise mixed("what is put into a tensor", [ours, theirs])
             new = new.moved_to(place_of(ours))
         return new
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.changes import WatchedList, note_change
 from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.primitives import placed
 from chainrule.primitives.constants import constant
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
@@ -108,6 +109,8 @@ class Gradients:
                 f"the gradient of a {self.dtype} tensor of shape {tuple(self.shape)} cannot be "
                 f"{gradient.dtype} {tuple(gradient.shape)}."
             )
+        if gradient is not None and placed.in_use:
+            gradient = self._beside(gradient)
         source = self.value.source
         if source is not None and isinstance(source[0], Record) and source[1] in (source[0].kept or {}):
             source[0].kept[source[1]] = gradient  # type: ignore[index]

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.autodiff.anomaly import AnomalyError
 from chainrule.compiler.origins import Argument, Gradient, Setting, Step
 from chainrule.distributed.exchange import is_exchange
+from chainrule.primitives.placed import on_host, place_of
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation, checks, needed
 from chainrule.state import current_state
@@ -44,7 +45,8 @@ def _restore_new(program: Step, arguments: list[Any]) -> None:
     values = {symbol: _now(origin, arguments) for symbol, origin in program.inputs}
     _repeat(needed(unchecked, wanted), values)
     for tensor, x in program.first:
-        tensor._value = Value(np.array(values[x] if isinstance(x, Symbol) else x))
+        place, array = place_of(tensor._value.array), np.array(values[x] if isinstance(x, Symbol) else on_host(x))
+        tensor._value = Value(array if place is None else place.put(array))
 
 
 def _repeat(equations: Sequence[Equation], values: dict[Symbol, Any]) -> None:
@@ -54,15 +56,15 @@ def _repeat(equations: Sequence[Equation], values: dict[Symbol, Any]) -> None:
         if is_exchange(equation):
             return
         state.path, state.module = equation.path, equation.module
-        arrays = [values[x] if isinstance(x, Symbol) else x for x in equation.inputs]
+        arrays = [values[x] if isinstance(x, Symbol) else on_host(x) for x in equation.inputs]
         values.update(zip(equation.outputs, equation.evaluate(arrays), strict=True))
 
 
 def _now(origin: Any, arguments: list[Any]) -> Any:
     """What an input of the program holds."""
     if isinstance(origin, Argument):
-        return np.asarray(arguments[origin.number].value.array)
+        return np.asarray(on_host(arguments[origin.number].value.array))
     if isinstance(origin, Setting):
         return np.array(origin.number())
     tensor = origin.leaf.gradient if isinstance(origin, Gradient) else origin.tensor
-    return np.zeros(0) if tensor is None else np.asarray(tensor.value.array)
+    return np.zeros(0) if tensor is None else np.asarray(on_host(tensor.value.array))

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.cell import TensorCell
 from chainrule.compiler.facts import alike, hooks_of
 from chainrule.compiler.origins import Cell, Step
 from chainrule.compiler.sharing import Plan, repeated, same_roots
+from chainrule.primitives.placed import Placed, place_of
 from chainrule.primitives.value import Value
 
 
@@ -107,8 +109,12 @@ def _which(tensor: Any, arguments: list[Any]) -> Any:
 
 
 def same_form(a: Any, b: Any) -> bool:
-    """Whether two arrays, symbols or tensors have one shape and one data type."""
-    return tuple(a.shape) == tuple(b.shape) and bool(a.dtype == b.dtype)
+    """Whether two arrays, symbols or tensors have one shape and one data type, and are on one device."""
+    return tuple(a.shape) == tuple(b.shape) and bool(a.dtype == b.dtype) and _place(a) is _place(b)
+
+
+def _place(x: Any) -> Any:
+    return place_of(x.value.array if isinstance(x, TensorCell) else x)
 
 
 def _is_value(now: Value, value: Value) -> bool:
@@ -116,4 +122,6 @@ def _is_value(now: Value, value: Value) -> bool:
     if now is value:
         return True
     a, b = now.array, value.array
+    if type(a) is Placed and type(b) is Placed:
+        return same_form(a, b) and a.on_host().tobytes() == b.on_host().tobytes()
     return isinstance(a, np.ndarray) and same_form(a, b) and a.tobytes() == b.tobytes()

@@ -51,6 +51,7 @@ class Step(NamedTuple):
         equations: in the order in which they were noted.
         inputs: symbols and where they come from.
         results: symbols or arrays that are made for the function's results, each once.
+        places: where each of them is (`primitives/placed.py`), None for the CPU.
         returned: for each result of the function where it is found, in the order of its structure.
         writes: what each changed origin holds afterwards.
         gradients: what each leaf has collected afterwards: a symbol or array, or None.
@@ -72,6 +73,7 @@ class Step(NamedTuple):
     equations: list[Equation]
     inputs: list[tuple[Symbol, Origin]]
     results: list[Any]
+    places: list[Any]
     returned: list[Returned]
     writes: list[tuple[Origin, Any]]
     gradients: list[tuple[Leaf, Any]]

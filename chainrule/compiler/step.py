@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends import Home, Runnable, build
+from chainrule.backends import Home, Runnable
 from chainrule.backends.home import home_of, settle
 from chainrule.compiler.compare import same_program
 from chainrule.compiler.debug import all_finite, blame
+from chainrule.compiler.devices import delivered, given, where_of
 from chainrule.compiler.failure import explain
 from chainrule.compiler.guards import reshaped_cells, same_form
 from chainrule.compiler.keeping import is_cheap_to_keep
@@ -26,6 +27,7 @@ from chainrule.compiler.sharing import Plan, Returned, view_of
 from chainrule.distributed.exchange import same_program_of
 from chainrule.errors import DeviceError, TraceError
 from chainrule.forking import LockAcrossForks
+from chainrule.primitives.placed import Placed
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.trace import settled
@@ -165,10 +167,12 @@ class Compiled:
                 "processes. Look for it in one process, or with autograd.set_detect_anomaly(True) in eager code."
             )
         homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
-        known = next((other.runnable for other in others if same_program(other.program, self.program)), None)
+        self.where = where_of(step, cells)
+        alike = (o for o in others if o.where == self.where and same_program(o.program, self.program))
+        known = next((other.runnable for other in alike), None)
         self.is_new = known is None
         self.runnable: Runnable = (
-            build(backend)(self.program, homes, debug) if known is None else known.with_homes(homes)
+            self.where.build(backend, self.program, homes, debug) if known is None else known.with_homes(homes)
         )
         self.added = [leaf for leaf in step.added if leaf not in self.cleared]
         self.lost = [leaf for leaf in step.added if leaf in self.cleared]
@@ -226,8 +230,13 @@ class Compiled:
         arguments = [*arguments, *further]
         if self.same is not None:
             self.same.check()
+        there = self.where.place is not None
         arrays = [
-            np.array(origin.number()) if isinstance(origin, Setting) else arguments[origin.number].array
+            np.array(origin.number())
+            if isinstance(origin, Setting)
+            else given(arguments[origin.number].value.array)
+            if there
+            else arguments[origin.number].array
             for origin in self.given
         ]
         with ExitStack() as stack:
@@ -240,10 +249,25 @@ class Compiled:
             _bind(origin, home, written)
         others = self._room_for_gradients()
         try:
-            fresh = self._run_watched(arrays) if self.debug else self.runnable.run(arrays)
+            if self.where.place is not None:
+                fresh = self._run_there(arrays)
+            else:
+                fresh = self._run_watched(arrays) if self.debug else self.runnable.run(arrays)
         except Exception as error:
             explain(self.step, arguments, error)
         return self._deliver(arguments, fresh, others)
+
+    def _run_there(self, arrays: list[Any]) -> list[Any]:
+        """Run on a device: results stay there, if the step has made them there."""
+        if self.debug:
+            raise DeviceError("debug=True looks at numbers after each operation, on the CPU: move the tensors there.")
+        fresh = self.runnable.run_there(arrays)  # type: ignore[attr-defined]
+        return [delivered(x, place).array for x, place in zip(fresh, self._target_places(), strict=True)]
+
+    def _target_places(self) -> list[Any]:
+        """Where each result goes: those of the step's own are listed, others are written to tensors that are there."""
+        own = iter(self.step.places)
+        return [next(own) if target is None else self.where.place for target in self.targets]
 
     def _room_for_gradients(self) -> list[tuple[Leaf, Home]]:
         """Memory for the gradients that the step makes: the last ones', unless somebody holds or looks at these.
@@ -373,7 +397,7 @@ def _bind(origin: Any, home: Home, written: bool) -> None:
     if tensor is not None and tensor._base is not None:
         raise OtherFormError  # it has become a view
     array = None if held is None else held.array
-    if isinstance(array, np.ndarray) and (array.shape, array.dtype) != (home.shape, home.dtype):
+    if isinstance(array, np.ndarray | Placed) and (array.shape, array.dtype) != (home.shape, home.dtype):
         raise OtherFormError
     home.renew()
     if held is None:

@@ -18,6 +18,7 @@ from chainrule.compiler.origins import Argument, Cell, Gradient, Origin, Step
 from chainrule.compiler.sharing import APART, Plan, Returned, steps_to, view_of
 from chainrule.compiler.touched import Touched, is_in
 from chainrule.errors import TraceError
+from chainrule.primitives.placed import place_of
 from chainrule.primitives.trace import tracing
 from chainrule.primitives.value import Symbol, Value
 from chainrule.state import current_state
@@ -51,6 +52,7 @@ class StepTrace(Touched):
             equations=equations,
             inputs=[(s, o) for s, o in self.origins.items() if s not in self.constants],
             results=[self.filled(x) for x in answers],
+            places=[place_of(x) for x in answers],
             returned=returned,
             writes=[(o, self.filled(x)) for o, x in (*kept, *cells, *changed)],
             gradients=[(leaf, self.filled(x)) for leaf, x in held if not isinstance(x, Returned)],

@@ -25,6 +25,7 @@ from chainrule.compiler.sharing import Plan, repeated
 from chainrule.compiler.step import Compiled
 from chainrule.compiler.structure import attributes_in_key, put_together, take_apart
 from chainrule.dtypes import get_default_dtype
+from chainrule.primitives.placed import place_of
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
@@ -57,6 +58,7 @@ class Call:
                     (
                         t.value.array.shape,
                         t.value.array.dtype,
+                        place_of(t.value.array),
                         t.value.source is None,
                         type(t),
                         attributes_in_key(t) if len(t.__dict__) > 1 else None,
@@ -239,10 +241,10 @@ def _input_now(source: Any, form: Any, call: Any) -> Any:
     return found
 
 
-def form_of(tensor: Any) -> tuple[Any, Any]:
-    """The shape and the data type of what a tensor holds."""
+def form_of(tensor: Any) -> tuple[Any, ...]:
+    """The shape, the data type and the place of what a tensor holds."""
     array = tensor.value.array
-    return array.shape, array.dtype
+    return array.shape, array.dtype, place_of(array)
 
 
 def _with_numbers(form: Any, call: Any) -> Any:

@@ -29,7 +29,7 @@ def of_step(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[
 
     @functools.lru_cache(maxsize=64)
     def remembered(*keys: Any) -> tuple[Value, ...]:
-        arguments = [Primitive.make_tensor(key) if type(key) is Value else key for key in keys]
+        arguments = [Primitive.make_tensor(key) if isinstance(key, Value) else key for key in keys]
         return tuple(result.value for result in function(*arguments))
 
     @functools.wraps(function)

@@ -26,6 +26,7 @@ from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
+from chainrule.train.batches import batches_for
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.closure_step import check_closure_settings, closure_step
@@ -88,6 +89,7 @@ class Trainer:
             is NaN or infinite raises before it reaches the weights. False saves one look at each gradient.
         compile: make programs of the training and the evaluation step.
         backend: what runs these programs: "native" or "xla" (the extra `xla`), or "numpy".
+        device: where the model is taken, and every batch, as by `.to`; None: batches go where the model is.
         devices: on "xla", over how many devices each batch is split; parameters are whole on each.
         processes: train together with the other processes of the group (`distributed.init_process_group`): each gets
             its part of the data, and gradients become means over all (`chainrule.train.processes`).
@@ -137,6 +139,7 @@ class Trainer:
         gradient_norm: bool = True,
         compile: bool = True,
         backend: str = "native",
+        device: Any = None,
         devices: int = 1,
         processes: bool = False,
         debug: bool = False,
@@ -149,7 +152,7 @@ class Trainer:
             raise ValueError(f"backend={backend!r} with {devices} devices needs compiled steps, got compile=False.")
         if devices != 1 and backend != "xla":
             raise ValueError(f'{devices} devices need compiled steps and backend="xla", got {backend!r}.')
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.model, self.loss, self.optimizer = model if device is None else model.to(device), loss, optimizer
         self.metrics = [_metric(m) for m in metrics]
         self.schedule, self.schedule_every = schedule, schedule_every
         self.callbacks = list(callbacks)
@@ -267,7 +270,7 @@ class Trainer:
                 next(batches, None)
             self._skip = 0
         count = self.step
-        for inputs, targets in batches:
+        for inputs, targets in batches_for(self.model, batches):
             count += 1
             yield inputs, targets, count % self.accumulate == 0 or count == total
         if count % self.accumulate and total is None:  # the end came unforeseen: a step with what there is
@@ -382,7 +385,7 @@ class Trainer:
             metric.reset()
         sums, parts = LossSum(), LossParts(self.loss)
         with evaluation_mode(self.model), no_grad():
-            for inputs, targets in loader:
+            for inputs, targets in batches_for(self.model, loader):
                 loss, output = self._evaluation(inputs, targets)
                 batch = Batch(inputs, targets, loss.item(), output, len(targets))
                 sums.add(batch.loss, batch.size)
@@ -403,7 +406,7 @@ class Trainer:
         """
         outputs = []
         with evaluation_mode(self.model), no_grad():
-            for batch in loader:
+            for batch in batches_for(self.model, loader):
                 outputs.append(self._forward(batch[0] if isinstance(batch, tuple | list) else batch))
         return cat(outputs)
 
@@ -459,7 +462,8 @@ class Trainer:
             self.halves.load_state_dict(state["masters"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name, parameter in self.model.named_parameters():
-            parameter.grad = state["gradients"].get(name)
+            gradient = state["gradients"].get(name)
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
         default_generator.set_state(state["generator"])

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.home import of_kind
 from chainrule.backends.passes.simplify import simplify
 from chainrule.errors import ChainruleError, DeviceError
 from chainrule.primitives.primitive import Primitive
@@ -30,13 +29,20 @@ except ImportError as error:
     raise ImportError("the backend 'xla' needs JAX: pip install 'chainrule[xla]'.") from error
 
 from chainrule.backends.xla.devices import Devices
-from chainrule.backends.xla.home import DeviceHome, on_device
+from chainrule.backends.xla.home import DeviceHome, PlacedHome, on_device
 from chainrule.backends.xla.lower import jitted, lowered
 from chainrule.backends.xla.rules import REASONS, Run, running
 
 
 class WrongNumbersError(ChainruleError, RuntimeError):
     """A check within a program failed; `compiler/failure.py` finds out which, and raises what eager code does."""
+
+
+class At(NamedTuple):
+    """For a program whose tensors are on a device: its place, and the numbers of the cells that are there."""
+
+    place: Any
+    cells: frozenset[int]
 
 
 class InXLA:
@@ -46,8 +52,8 @@ class InXLA:
         changed: the cells that a run reads and changes; `read`: those it only reads; `made`: those it only writes.
     """
 
-    def __init__(self, program: Program, homes: Sequence[Any], devices: Devices) -> None:
-        self.devices = devices.check()
+    def __init__(self, program: Program, homes: Sequence[Any], devices: Devices, at: At | None = None) -> None:
+        self.devices, self.at = devices.check(), at
         self.program, self.graph = program, simplify(program.graph)
         used = self.graph.used()
         reads = {slot.number for slot, x in self._inputs() if slot.kind == "cell" and x in used}
@@ -82,9 +88,15 @@ class InXLA:
     def _homes(self, homes: Sequence[Any]) -> list[Any]:
         """A home for each cell that is needed."""
         needed = {*self.changed, *self.read, *self.made}
-        known = [*of_kind(homes, DeviceHome), *[None] * (len(self.program.cells()) - len(homes))]
+        known = [*homes, *[None] * (len(self.program.cells()) - len(homes))]
         found: list[Any] = []
         for number, (home, (shape, dtype)) in enumerate(zip(known, self.program.cells(), strict=True)):
+            if self.at is not None and number in self.at.cells:
+                fits = type(home) is PlacedHome and home.place is self.at.place
+                home = home if fits else PlacedHome(shape, dtype, self.at.place) if number in needed else None
+                found.append(home if number in needed else None)
+                continue
+            home = home if type(home) is DeviceHome else None
             sharding = self.devices.of_cell(shape)
             if home is None or home.sharding != sharding:
                 home = DeviceHome(shape, dtype, sharding) if number in needed else None
@@ -121,7 +133,11 @@ class InXLA:
         return results, after, [new[i] for i in self.made], wrong
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
-        """Run once, and wait for it."""
+        """Run once, and wait for it. The results come to NumPy."""
+        return [np.array(x) for x in self.run_there(arrays)]
+
+    def run_there(self, arrays: Sequence[Any]) -> list[Any]:
+        """Run once, and wait for it, with arrays of NumPy's and of JAX's; the results are JAX's."""
         changed = [self.homes[i].entries for i in self.changed]
         read = [self.homes[i].entries for i in self.read]
         given = list(arrays)
@@ -136,7 +152,7 @@ class InXLA:
             raise WrongNumbersError("a number is outside of the range that it must be in. Nothing was changed.")
         for i, x in zip(self.made, made, strict=True):
             self.homes[i].take(x)
-        return [np.array(x) for x in results]
+        return list(results)
 
     def explain(self) -> str:
         """The operations in their order, and what NumPy does in between."""
@@ -166,8 +182,8 @@ def build(program: Program, homes: Sequence[Any], debug: bool) -> InXLA:
 class XLA(Devices):
     """The backend with its settings: `compile(step, backend="xla", options={"devices": 8, "parameters": "split"})`."""
 
-    def build(self, program: Program, homes: Sequence[Any], debug: bool) -> InXLA:
-        """As the function of that name."""
+    def build(self, program: Program, homes: Sequence[Any], debug: bool, at: At | None = None) -> InXLA:
+        """As the function of that name; with `at` for tensors on a device."""
         if debug:
             program.graph.check()
-        return InXLA(program, homes, self)
+        return InXLA(program, homes, self, at)

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from chainrule.primitives.value import Array, DataType, Shape, Value
+from chainrule.primitives.placed import Placed
+from chainrule.primitives.value import Array, DataType, Form, Shape, Value
 
 
 def on_device(array: Any, sharding: Any = None) -> Any:
@@ -48,6 +49,28 @@ class DeviceValue(Value):
     def replace(self, entries: Any) -> None:
         """Show other entries: nobody else looks."""
         self.entries, self._seen = entries, None
+
+
+class PlacedValue(DeviceValue):
+    """The same for a cell that is on a device: its `array` is a `Placed`, and nothing travels.
+
+    Attributes:
+        form: shape and data type.
+        place: where it is.
+    """
+
+    __slots__ = ("form", "place")
+
+    def __init__(self, entries: Any, form: Form, place: Any, source: Any = None) -> None:
+        super().__init__(entries, source)
+        self.form, self.place = form, place
+
+    @property
+    def array(self) -> Any:
+        """The array on the device."""
+        if self._seen is None:
+            self._seen = Placed(self.entries, self.form, self.place)  # type: ignore[assignment]
+        return self._seen
 
 
 class DeviceHome:
@@ -102,3 +125,32 @@ class DeviceHome:
     def is_unseen(self, holders: int) -> bool:
         """Whether nobody else looks: so many hold the value, the count included. JAX itself keeps NumPy's views."""
         return sys.getrefcount(self.value) <= holders
+
+
+class PlacedHome(DeviceHome):
+    """The home of a cell that is on a device.
+
+    Attributes:
+        place: where it is.
+    """
+
+    __slots__ = ("place",)
+
+    def __init__(self, shape: Shape, dtype: DataType, place: Any) -> None:
+        self.place = place
+        super().__init__(shape, dtype, place.where)
+
+    def fill(self, array: Any) -> None:
+        """Take in entries: those of a `Placed` are copied where they are."""
+        self.take(on_device(array.entries if type(array) is Placed else array, self.sharding))
+
+    def show(self, source: Any = None) -> DeviceValue:
+        """A new value that shows the home."""
+        self.value = PlacedValue(self.entries, (self.shape, self.dtype), self.place, source)
+        return self.value
+
+    def is_unseen(self, holders: int) -> bool:
+        """Whether nobody else looks, at the value or at the array that it has shown."""
+        shown = None if self.value is None else self.value._seen
+        # The array is held by the value, `shown` and the count itself.
+        return super().is_unseen(holders) and (shown is None or sys.getrefcount(shown) <= 3)

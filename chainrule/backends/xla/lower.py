@@ -15,6 +15,7 @@ from chainrule.backends.xla.rules import RULES, Run, by_numpy, report, running
 from chainrule.backends.xla.rules.table import enter, zero
 from chainrule.primitives.check import Check
 from chainrule.primitives.control import Scan
+from chainrule.primitives.placed import Placed
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation, Graph
@@ -29,7 +30,7 @@ def lowered(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         known: dict[Any, Any] = dict(zip(graph.inputs, arrays, strict=True))
 
         def now(x: Any) -> Any:
-            return known[x] if isinstance(x, Symbol) else jnp.asarray(x)
+            return known[x] if isinstance(x, Symbol) else jnp.asarray(x.entries if type(x) is Placed else x)
 
         for equation in graph.equations:
             known.update(zip(equation.outputs, evaluated(equation, [now(x) for x in equation.inputs]), strict=True))
