@@ -330,7 +330,7 @@ class TensorCell(Gradients):
         if overwrite is None or not plain or self._base is not None or _is_watched(state):
             return False
         entries = new.value.array
-        if holders(self) != ALONE or not is_owned(self._value.array):
+        if holders(self) != ALONE or not is_owned(self._value.array) or type(entries) is Placed:
             return False
         claim, alone = Claim(self), False
         try:
@@ -350,9 +350,11 @@ class TensorCell(Gradients):
         plain = not state.gradients or (source is None and new.value.source is None)
         if len(self._steps) > 1 or overwrite is None or not plain or _is_watched(state):
             return False
-        if base._base is not None or self._own or self._seen is None:
+        if base._base is not None or self._own or self._seen is None or not is_owned(base._value.array):
             return False
         entries = new.value.array
+        if type(entries) is Placed:
+            return False
         if self._seen is not base._value or holders_with_view(self, base) != ALONE_WITH_VIEW:
             return False
         if not is_owned(base._value.array):

@@ -23,6 +23,7 @@ from chainrule.functions.promotion import need_tensor
 from chainrule.functions.reduction import ratio_of_sums
 from chainrule.nn.losses.old_words import with_old_words
 from chainrule.nn.module import Module
+from chainrule.primitives.placed import on_host
 from chainrule.tensor import Tensor
 
 
@@ -242,7 +243,7 @@ def cross_entropy(
 
 def _is_ignored(target: Tensor, ignore_index: int) -> bool:
     """Whether any label is to be ignored; while tracing nobody can know, so it is assumed."""
-    array = target.value.array
+    array = on_host(target.value.array)
     return not isinstance(array, np.ndarray) or bool((array == ignore_index).any())
 
 
