@@ -196,6 +196,10 @@ if LONG:
             pytest.param("form", r"rank 0 asks for all_reduce \(sum\) of float32 \(2,\), rank 1 .*\(3,\)", id="form"),
             pytest.param("error", r"\[0\] .*a barrier: rank 1 \(process \d+ on .*\) has ended", id="error"),
             pytest.param("uneven", "", id="uneven"),
+            pytest.param("unused", "", id="unused"),
+            pytest.param(
+                "refused", "asks for gradients of 4 parameters(?s:.*)find_unused_parameters=True", id="refused"
+            ),
         ],
     )
     def test_what_processes_do_differently_is_said(what: str, error: str) -> None:
@@ -203,7 +207,8 @@ if LONG:
         if error:
             assert end.code != 0 and re.search(error, end.err), end
         else:
-            assert end.code == 0 and len(set(re.findall("weight.*", end.out))) == 1, end
+            assert end.code == 0 and len(set(re.findall("(?:weight|gradients).*", end.out))) == 1, end
+            assert what != "unused" or "gradients [[2.0], [2.0]] True" in end.out, end  # the mean of 4 and 0
 
     @pytest.mark.parametrize("number", range(20))
     def test_any_process_dies_at_any_moment(number: int, tmp_path: Path) -> None:

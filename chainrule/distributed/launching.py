@@ -25,6 +25,8 @@ from chainrule.distributed.group import ProcessGroupError
 
 #: Seconds that the other processes have to end by their own error, and then after being asked to (SIGTERM).
 OWN_END, ASKED_END = 4.0, 2.0
+#: The exit code of a process that was asked to stop, and seconds that the others then have to save what they have.
+INTERRUPTED, SAVING = 130, 60.0
 #: Seconds until the launchers of all machines must have come.
 GATHERING = 300.0
 
@@ -100,7 +102,7 @@ def _watched(children: Sequence[Child], hosts: Hosts | None) -> int:
                 _say(f"{text}; the others are ended")
                 if hosts is not None:
                     hosts.tell(text)
-                _end_all(children)
+                _end_all(children, SAVING if failed.exit_code() == INTERRUPTED else OWN_END)
                 return failed.exit_code()
             trouble = hosts.trouble() if hosts is not None else ""
             if trouble:
@@ -119,7 +121,7 @@ def _watched(children: Sequence[Child], hosts: Hosts | None) -> int:
                     child.process.wait()
             except KeyboardInterrupt:
                 _end_all(children)
-            return 130
+            return INTERRUPTED
 
 
 def _first_failed(children: Sequence[Child]) -> Child | None:
@@ -129,9 +131,9 @@ def _first_failed(children: Sequence[Child]) -> Child | None:
     return min(failed, key=lambda entry: entry[:2])[2] if failed else None
 
 
-def _end_all(children: Sequence[Child]) -> None:
+def _end_all(children: Sequence[Child], patience: float = OWN_END) -> None:
     """Wait a moment, ask, and then end them."""
-    for seconds, number in (OWN_END, signal.SIGTERM), (ASKED_END, signal.SIGKILL):
+    for seconds, number in (patience, signal.SIGTERM), (ASKED_END, signal.SIGKILL):
         until = time.monotonic() + seconds
         while time.monotonic() < until and any(child.process.poll() is None for child in children):
             time.sleep(0.05)

@@ -113,9 +113,13 @@ class DistributedDataParallel(Module):
             tensor.register_hook(note)
 
     def _average(self) -> None:
-        average_gradients(
-            dict(self.module.named_parameters()), self.process_group, self._bucket_bytes, self.find_unused_parameters
-        )
+        parameters = dict(self.module.named_parameters())
+        try:
+            average_gradients(parameters, self.process_group, self._bucket_bytes, self.find_unused_parameters)
+        except ProcessGroupError as error:
+            if "rank" in str(error) and " asks for gradients of " in str(error):
+                error.add_note("Where a parameter is used in some processes only: find_unused_parameters=True.")
+            raise
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
