@@ -15,10 +15,20 @@ from chainrule.program.graph import Graph
 
 
 class Placing(Waiting):
-    """What is known while a graph is lowered.
+    """What is known while a graph is lowered: all of its state, with that of `Waiting`.
 
     Attributes:
-        places: where every value is.
+        elementwise: the names of operations that are done entry by entry.
+        halos: how wide a border of zeros convolutions want around a value.
+        places: where every value is; arrays that stand in equations by their identity, and `literals` keeps them alive.
+        buffers: memory of the arena.
+        borders: of buffers with a border: the view within it, and its width.
+        copies: what has been copied into another order, or with a border, by value and form.
+        wishes: in which order of dimensions a value should lie.
+        homes: where a value has to be in the end, if it is written anywhere.
+        checked: indices whose range has been looked at, with the extent.
+        singles: values of halves as float32.
+        path: the module path of the equation that is being lowered.
     """
 
     def __init__(self, elementwise: frozenset[str], halos: dict[Any, Shape]) -> None:
