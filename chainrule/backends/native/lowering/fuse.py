@@ -65,9 +65,11 @@ class Lowering(Placing):
             self._put_all(equation, answer)
 
     def _put_all(self, equation: Equation, answer: Answer) -> None:
-        places = answer if isinstance(answer, tuple) else (answer,)
-        for symbol, place in zip(equation.outputs, places, strict=True):
-            self.put(symbol, place)
+        if isinstance(answer, tuple):
+            for symbol, place in zip(equation.outputs, answer, strict=True):
+                self.put(symbol, place)
+        else:
+            self.put(equation.outputs[0], answer)
 
     def _natively(self, equation: Equation, rules: Mapping[str, Rule]) -> Answer | None:
         """Where the results of native code are; None if it cannot be said natively."""

@@ -297,15 +297,14 @@ class View(Place):
 
 def constant(value: Any, shape: Shape, dtype: DataType) -> View:
     """The same number everywhere: memory of one entry."""
-    return View(Buffer(dtype, 1, np.full((), value, dtype), name="constant"), shape, (0,) * len(shape))
+    return View(Buffer(dtype, 1, np.full((), value, dtype)), shape, (0,) * len(shape))
 
 
 def literal(array: Array) -> View:
     """An array that is known: memory of its own, or a number."""
     if array.size == 1:
-        return constant(array.reshape(-1)[0], array.shape, array.dtype)
-    whole = np.ascontiguousarray(array)
-    return View(Buffer(array.dtype, array.size, whole, name="literal"), array.shape, row_major(array.shape))
+        return View(Buffer(array.dtype, 1, array.reshape(())), array.shape, (0,) * array.ndim)
+    return View(Buffer(array.dtype, array.size, np.ascontiguousarray(array)), array.shape, row_major(array.shape))
 
 
 def row_major(shape: Shape) -> Shape:
