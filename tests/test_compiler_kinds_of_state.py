@@ -93,6 +93,24 @@ def what_is_assigned_in_every_call(prepare: Any, log: Log) -> None:
 
 
 @scenario
+def a_count_that_is_taken_away(prepare: Any, log: Log) -> None:
+    found: dict[str, Any] = {}
+
+    def step(x: Any) -> Any:
+        found["phase"], found["calls"], found["loss"] = "train", found.get("calls", 0) + 1, x.mean()
+        return x * 2
+
+    run = prepare(step)
+    for i in range(7):
+        if i == 4:
+            found.clear()
+        if i == 6:
+            found["calls"] = 1.5
+        log(run, x())
+        log(dict(found))
+
+
+@scenario
 def what_is_handed_out_is_the_thing_itself(prepare: Any, log: Log) -> None:
     class Thing:
         scale = 2.0

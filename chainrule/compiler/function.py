@@ -218,6 +218,9 @@ class CompiledFunction:
             for (_, place, tensor), was_seen in zip(prepared, seen, strict=True)
         ]
         traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in observer.inputs]
+        entered = {id(source) for source, _ in observer.inputs}
+        others = [x for x in observer.stand_ins.values() if isinstance(x, Number) and id(x) not in entered]
+        traced.numbers = [(x.place, type(x.value)) for x in others if x.place is not None]
         used = arguments_used(program)
         traced.used = [source for i, (source, _) in enumerate(traced.prepared) if len(call.leaves) + i in used]
         traced.used += [source for i, (source, _) in enumerate(traced.inputs) if len(given) + i in used]

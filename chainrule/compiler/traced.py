@@ -127,6 +127,7 @@ class Traced:
         writes: places that the step leaves something at, with its form and how many tensors are in it.
         prepared: what gives the arguments behind the call's own: places of tensors that change, and the form of each.
         inputs: what gives the arguments behind all these, which were found while tracing, and the form of each.
+        numbers: the places of numbers that only Python calculates with, and their types.
         used: the sources of both that something depends on.
         plan: how the arguments share memory.
         known: which numbers and tensors were inputs.
@@ -141,6 +142,7 @@ class Traced:
     writes: list[tuple[Place, Any, int]]
     prepared: list[tuple[Any, Any]]
     inputs: list[tuple[Any, Any]]
+    numbers: list[tuple[Place, type]]
     used: list[Any]
     plan: Plan
     known: Knowledge
@@ -155,6 +157,13 @@ class Traced:
             return call.leaves, []
         prepared = [_input_now(source, form, given) for source, form in self.prepared]
         return [*call.leaves, *prepared], [_input_now(source, form, given) for source, form in self.inputs]
+
+    def has_its_numbers(self, call: Any) -> bool:
+        """Whether where Python found numbers there are such numbers now."""
+        try:
+            return all(type(place.now(call)) is kind for place, kind in self.numbers)
+        except GONE:
+            return False
 
     def guard(self, arguments: list[Any]) -> None:
         """The tensors are about to be changed by a run: remember how they are."""
@@ -186,7 +195,7 @@ class Variant:
     def holds(self, call: Call) -> tuple[Traced, tuple[list[Any], list[Any]]] | None:
         """If the program is right for this call, the trace whose facts hold and all arguments; None if it is not."""
         for i, traced in enumerate(self.traces):
-            if not traced.facts.hold(call.given):
+            if not traced.facts.hold(call.given) or (traced.numbers and not traced.has_its_numbers(call.given)):
                 continue
             try:
                 arguments = traced.arguments(call)
