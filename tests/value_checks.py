@@ -350,6 +350,7 @@ row(
 WITHOUT_A_ROW = {
     **{f"functions.floating_point.{name}": "any number will do" for name in ("_exponent", "_neighbour", "_scaled")},
     "functions.counting._fits_minlength": "says what a compiled step cannot do and an eager one can: its own test",
+    "distributed.exchange.function": "any numbers travel between processes: what those do is compared elsewhere",
     "primitives.Check": "raises what the rules above raise",
     "primitives.Eigh": "NumPy's eigenvalues of what is not finite are NaN or an error, as the build of LAPACK has it",
     "primitives.SVD": "as Eigh",
