@@ -429,3 +429,20 @@ def test_a_backward_hook_sees_none_for_a_result_that_was_not_used(used: tuple[in
         sum(results[k].sum() for k in used).backward()
         seen.append([told, x.grad.tolist(), y.grad.tolist()])
     assert seen[0] == seen[1]
+
+
+def test_a_wrapper_may_pass_on_what_it_has_not() -> None:
+    class Wrapped(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+            self.scale = nn.Parameter(chainrule.ones(1))
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(self.inner, name)
+
+    wrapped = Wrapped(nn.Linear(2, 3))
+    assert wrapped.in_features == 2 and list(wrapped.state_dict()) == ["scale", "inner.weight", "inner.bias"]

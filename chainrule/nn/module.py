@@ -260,7 +260,9 @@ class Module(Tells, StateDictMethods, ChangingMethods):
             raise TypeError(f"{type(self).__name__}.{name} is to be a {what}, got {_describe(entry)}")
         if not isinstance(name, str) or "." in name or not name:
             raise KeyError(f"the name of a {what} is a string without dots and not empty, got {name!r}.")
-        if name not in table and hasattr(self, name):
+        fields = fields_of(self)  # not hasattr: a wrapper's __getattr__ asks for the part that is just being registered
+        tables = (fields, fields["_parameters"], fields["_buffers"], fields["_modules"])
+        if name not in table and (hasattr(type(self), name) or any(name in names for names in tables)):
             raise KeyError(f"{type(self).__name__} has an attribute {name!r} already, so no {what} can have that name.")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
