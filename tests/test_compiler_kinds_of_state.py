@@ -111,6 +111,16 @@ def a_count_that_is_taken_away(prepare: Any, log: Log) -> None:
 
 
 @scenario
+def arrays_that_are_read(prepare: Any, log: Log) -> None:
+    held = {"array": np.ones(3, np.float32)}
+    run = prepare(lambda x, given: x * chainrule.as_tensor(held["array"]) + given)
+    for array in (np.ones(3, np.float32), np.full(3, 2.0, np.float32), np.float32(5.0), np.ones(3), np.ones((2, 3))):
+        held["array"] = np.array(array)
+        log(run, x(), np.full(3, 0.5))
+        log(run, x(), np.array(0.5))
+
+
+@scenario
 def what_is_handed_out_is_the_thing_itself(prepare: Any, log: Log) -> None:
     class Thing:
         scale = 2.0

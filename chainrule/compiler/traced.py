@@ -242,7 +242,7 @@ def _input_now(source: Any, form: Any, call: Any) -> Any:
     except GONE:
         raise _MisfitError from None
     if isinstance(source, ArrayAt):
-        if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != form:
+        if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != form[:2]:
             raise _MisfitError
         return Primitive.make_tensor(Value(np.array(found)))
     if not isinstance(found, TensorCell) or found.requires_grad or form_of(found) != form:
