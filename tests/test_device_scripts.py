@@ -26,7 +26,7 @@ CHOOSING = [
     "dcgan", "deep_q_learning", "nano_gpt", "neural_ode", "transfer_learning", "word_language_model",
 ]  # fmt: skip
 BY_DEFAULT = ["meta_learning", "quantisation_aware", "character_rnn", "super_resolution"]
-SCRIPTS = [*BY_DEFAULT, *CHOOSING] if os.environ.get("CHAINRULE_NIGHTLY") else BY_DEFAULT[:1]
+SCRIPTS = [*BY_DEFAULT, *CHOOSING] if os.environ.get("CHAINRULE_NIGHTLY") else BY_DEFAULT[-1:]
 
 
 def on_the_device(name: str, source: str) -> str:
