@@ -113,8 +113,8 @@ class Member:
 
     def check(self, ranks: Sequence[int], what: str) -> None:
         """Raise ProcessGroupError if one of these processes has ended, or the coordinator has."""
-        for rank in ranks:
-            if rank in self.gone:
+        for rank in self.gone:  # the first that has ended: others may have ended because of it
+            if rank in ranks:
                 raise ProcessGroupError(
                     f"{what}: rank {rank} ({self.gone[rank]}) has ended; the others cannot go on without it. Start all "
                     "again, from the last checkpoint."
