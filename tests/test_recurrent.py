@@ -9,7 +9,7 @@ import pytest
 
 import chainrule
 from chainrule import autograd, nn
-from chainrule.nn.utils import rnn
+from chainrule.nn.utils import parametrizations, prune, rnn, weight_norm
 
 float64 = chainrule.float64
 LAYERS = [nn.RNN, nn.LSTM, nn.GRU]
@@ -195,3 +195,23 @@ def test_what_packing_refuses() -> None:
         rnn.pad_sequence([x], padding_side="middle")
     with pytest.raises(chainrule.ShapeError, match="2 sequences, got"):
         nn.GRU(2, 2)(chainrule.ones(3, 2, 2), lengths=[1, 2, 3])
+
+
+@pytest.mark.parametrize("way", ["weight_norm", "older weight_norm", "pruned"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_weights_that_are_computed_from_others(kind: Any, way: str) -> None:
+    layer, plain, x = kind(3, 4, dtype=float64), kind(3, 4, dtype=float64), draw(5, 2, 3)
+    if way == "pruned":
+        prune.l1_unstructured(layer, "weight_hh_l0", amount=0.5)
+    else:
+        {"weight_norm": parametrizations.weight_norm, "older weight_norm": weight_norm}[way](layer, "weight_hh_l0")
+    for size in (1.0, 2.0):
+        with chainrule.no_grad():
+            for p in layer.parameters():
+                p.mul_(size)
+        outputs = layer(x)[0]
+        plain.load_state_dict({name: getattr(layer, name) for name in plain.state_dict()})
+        same(outputs, plain(x)[0])
+    outputs.sum().backward()
+    assert all(p.grad.any() for p in layer.parameters())
+    same(chainrule.compile(layer)(x)[0], outputs)

@@ -20,6 +20,7 @@ KINDS = {
     "LSTM with a projection": lambda: nn.LSTM(3, 4, proj_size=2),
     "GRU without biases": lambda: nn.GRU(3, 4, bias=False),
 }
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def made(*shape: int, seed: int) -> Any:
@@ -89,6 +90,17 @@ def test_weights_that_are_views() -> None:
         np.testing.assert_array_equal(ours, layer(x)[0].detach().numpy())
 
 
+def test_a_frozen_weight_that_is_a_single_number() -> None:
+    layer = nn.RNN(3, 1).requires_grad_(False)
+    x = made(5, 2, 3, seed=1)
+    ours = [layer(x)[0].numpy() for weight in (0.0, 1.0, -2.0) if layer.weight_hh_l0.fill_(weight) is not None]
+    for weight, outputs in zip((0.0, 1.0, -2.0), ours, strict=True):
+        h, sums = np.zeros((2, 1), np.float32), layer.input_sums(x, {k: getattr(layer, k + "_l0") for k in WEIGHTS})
+        for t in range(5):
+            h = np.tanh(sums[t].numpy() + weight * h)
+            np.testing.assert_allclose(outputs[t], h, rtol=1e-5)
+
+
 def test_second_derivatives() -> None:
     layer = nn.LSTM(3, 4)
 
@@ -119,13 +131,22 @@ def test_a_step_of_ones_own_is_noted_each_time() -> None:
     np.testing.assert_allclose(layer(x)[0].detach().numpy(), 2 * before.detach().numpy(), rtol=1e-5)
 
 
+def test_a_step_of_one_layer_is_not_that_of_others() -> None:
+    layer, other = nn.RNN(3, 4), nn.RNN(3, 4)
+    x = made(5, 2, 3, seed=1)
+    layer.step = lambda input_sums, state, weights: (input_sums * 0 + 7.0,)
+    outputs = [each(x)[0].detach().numpy() for each in (other, layer, other)]
+    np.testing.assert_array_equal(outputs[1], np.full((5, 2, 4), 7.0, np.float32))
+    np.testing.assert_array_equal(outputs[0], outputs[2])
+
+
 def test_nothing_of_a_call_is_kept_alive_and_few_forms_are() -> None:
     layers._noted.cache_clear()
     layer = nn.LSTM(3, 4)
     weights = [weakref.ref(p.value.array) for p in layer.parameters()]
     for length in range(1, 3 * MOST):
         layer(made(length, 2, 3, seed=1))[0].sum().backward()
-    memory = layers._noted(nn.LSTM.step, ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), None, False, True)
+    memory = layers._noted(nn.LSTM.step, WEIGHTS, None, False, True)
     assert 0 < len(memory) <= MOST
     del layer
     gc.collect()

@@ -246,7 +246,7 @@ def loop(
     """
     state = current_state()
     looked_at = any(x is not None for x in (state.trace, state.recording, state.observer, state.autocast))
-    if memory is None or looked_at or placed.in_use or any(x._base is not None for x in outside):
+    if memory is None or looked_at or placed.in_use or any(map(_may_change_unseen, outside)):
         noted, captured = _note(step, carry, rows, constants, length, ())
     else:
         key = _key([*carry, *rows, *constants], outside, length)
@@ -276,6 +276,11 @@ def loop(
         backward=noted.backward,
     )
     return list(answer[: len(carry)]), list(answer[len(carry) : noted.results])
+
+
+def _may_change_unseen(tensor: Tensor) -> bool:
+    """Whether what is noted of a step has more of a tensor in it than its form: a view, a single number (`lift`)."""
+    return tensor._base is not None or (tensor.value.array.size == 1 and tensor.value.source is None)
 
 
 def _key(tensors: Sequence[Tensor], outside: Sequence[Tensor], length: int) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any, ClassVar
 
+from chainrule.changes import fields_of
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single, in_single_to_half
 from chainrule.functions.control import scan, scan_again
@@ -127,9 +128,13 @@ class RNNBase(Module):
     def all_weights(self) -> list[list[Parameter]]:
         """The parameters of each layer and direction."""
         places = [f"_l{layer}{direction}" for layer in range(self.num_layers) for direction in self._directions]
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-        table = self._parameters
-        return [[table[kind + place] for kind in kinds if kind + place in table] for place in places]
+        return [[getattr(self, kind + place) for kind in self._kinds] for place in places]
+
+    @property
+    def _kinds(self) -> list[str]:
+        """The names of the weights of one layer and direction, without its place."""
+        biases, projection = ["bias_ih", "bias_hh"] if self.bias else [], ["weight_hr"] if self.proj_size else []
+        return ["weight_ih", "weight_hh", *biases, *projection]
 
     def flatten_parameters(self) -> None:
         """Nothing: PyTorch moves the weights together for the GPU here."""
@@ -187,7 +192,7 @@ class RNNBase(Module):
         shapes = [(count, batch, self._size_of(name)) for name in self.states]
         if hx is None:
             if self.initial_state == "learned":
-                learned = [self._parameters[f"{name}_0"] for name in self.states]
+                learned = [getattr(self, f"{name}_0") for name in self.states]
                 return tuple([p.expand(*shape) for p, shape in zip(learned, shapes, strict=True)])
             make = zeros if self.initial_state == "zeros" else randn
             return tuple([make(*shape, dtype=x.dtype, device=x.device) for shape in shapes])
@@ -227,7 +232,9 @@ class RNNBase(Module):
 
     def _one_way(self, x: Tensor, start: State, inside: Tensor | None, place: str) -> tuple[State, Tensor]:
         """One layer in one direction."""
-        weights = {name.removesuffix(place): p for name, p in self._parameters.items() if name.endswith(place)}
+        weights = {kind: getattr(self, kind + place) for kind in self._kinds}  # parameters, or computed from such
+        own = {name.removesuffix(place): p for name, p in self._parameters.items() if name.endswith(place)}
+        weights.update(own)  # a subclass may have further ones
 
         def step(state: State, row: tuple[Tensor, ...]) -> tuple[State, Tensor]:
             new = self.step(row[0], state, weights)
@@ -237,7 +244,8 @@ class RNNBase(Module):
 
         rows = (self.input_sums(x, weights),) if inside is None else (self.input_sums(x, weights), inside)
         reverse = place.endswith("_reverse")
-        if type(self).step.__module__.startswith("chainrule."):  # of ours it is known what they depend on
+        is_ours = type(self).step.__module__.startswith("chainrule.") and "step" not in fields_of(self)
+        if is_ours:  # it is known what it depends on
             settings = self.nonlinearity if isinstance(self, RNN) else None, self.proj_size > 0, inside is None
             memory = _noted(type(self).step, tuple(weights), *settings)
             last, outputs = scan_again(step, start, rows, reverse, memory, tuple(weights.values()))
