@@ -298,6 +298,19 @@ def test_squares_of_gradients_that_overflow_are_told_from_gradients_that_are_inf
         trainer.fit([(chainrule.full((4, 2), 1e25), chainrule.full((4, 1), 1e20))])
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_gradient_that_another_batch_broke_is_not_said_to_be_finite(compile: bool) -> None:
+    model = nn.Linear(1, 1, bias=False)
+    data = [(chainrule.full((4, 1), size), chainrule.zeros(4, 1)) for size in (3e38, 1.0)]
+    sgd = optim.SGD(model.parameters(), lr=0.1)
+    with chainrule.no_grad():
+        model.weight.fill_(0.0)
+    trainer = Trainer(model, lambda output, _: (1e3 * output).sum(), sgd, compile=compile, accumulate=2)
+    with pytest.raises(DivergedError, match="of this batch is finite, but not that of another one"):
+        trainer.fit(data)
+    assert model.weight.item() == 0
+
+
 def test_weights_that_were_broken_before_are_named() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     data = [(chainrule.ones(4, 2) * 1e20, chainrule.ones(4, 2) * 1e15)] * 3

@@ -104,12 +104,18 @@ class Retry:
         if error is not None:
             return said(error)
         broken = [name for name, p in trainer.model.named_parameters() if not isfinite(p.detach()).all().item()]
-        if not broken and math.isinf(batch.gradient_norm) and math.isfinite(batch.loss):
-            return "every gradient is finite, but the sum of their squares is not: they have exploded."
         if not broken:
-            return "done again operation by operation, the step makes no NaN."
+            return self._not_made_here(trainer, batch)
         more = f" and {len(broken) - MOST} more" if len(broken) > MOST else ""
         return (
             f"{', '.join(broken[:MOST])}{more} had NaN or infinities before this batch; an earlier step made them, and "
             "`Trainer(…, debug=True)` names the operation."
         )
+
+    def _not_made_here(self, trainer: Trainer, batch: Batch) -> str:
+        """Why a step diverged whose batch, done again with sound weights, gives finite numbers."""
+        if math.isfinite(batch.loss) and (trainer.accumulate > 1 or trainer.processes is not None):
+            return "every gradient of this batch is finite, but not that of another one in this step, or their squares."
+        if math.isfinite(batch.loss) and math.isinf(batch.gradient_norm):
+            return "every gradient is finite, but the sum of their squares is not: they have exploded."
+        return "done again operation by operation, the step makes no NaN."
