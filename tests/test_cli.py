@@ -280,6 +280,9 @@ def test_networks_are_explained(tmp_path: Path, capsys: Any) -> None:
         assert target.read_text().startswith(start)
     code, _, err = call(capsys, "explain", "lenet5", "--output", str(tmp_path / "seen.png"))
     assert code == 2 and ".html, .svg, .json, .dot, .onnx, got seen.png" in err
+    for command in ("explain", "export"):
+        code, _, err = call(capsys, command, str(tmp_path / "run"))
+        assert code == 2 and f"there is no folder {tmp_path / 'run'}" in err
 
 
 def test_a_search_goes_on_and_says_what_mattered(tmp_path: Path, capsys: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chainrule.cli.values import parse_changes
+from chainrule.cli.values import names_run, parse_changes
 
 #: What an explanation is written as, by the ending of the file.
 FORMATS = (".html", ".svg", ".json", ".dot", ".onnx")
@@ -50,7 +50,7 @@ def explain(
     from chainrule.cli.summary import shape_of
     from chainrule.tasks.explained import explain_model, explain_run
 
-    is_run = Path(what).is_dir()
+    is_run = names_run(what)
     file = output or (Path(what) / "explained.html" if is_run else Path(f"{what}.html"))
     ending = file.suffix.lower()
     if ending not in FORMATS:

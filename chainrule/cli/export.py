@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chainrule.cli.values import parse_changes
+from chainrule.cli.values import names_run, parse_changes
 
 
 def export(
@@ -53,7 +53,7 @@ def export(
 
     chosen = find_format(format)
     batch = 1 if chosen.fixed and batch is None else batch
-    is_run = Path(what).is_dir()
+    is_run = names_run(what)
     if is_run:
         if size or weights or set_options:
             raise ValueError("--size, --weights and --set are for networks of the registry; a run has its own.")

@@ -1,8 +1,9 @@
-"""`NAME=VALUE` on the command line: numbers, truth values and lists by how they look."""
+"""What is said on the command line: `NAME=VALUE`, with values by how they look, and RUN|MODEL."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -19,6 +20,18 @@ def parse_changes(texts: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"a setting is given as NAME=VALUE, got {text!r}.")
         found[name.strip().replace("-", "_")] = parse_value(value)
     return found
+
+
+def names_run(what: str) -> bool:
+    """Whether RUN|MODEL is a run's folder. Raises ValueError for a path at which there is no folder.
+
+    >>> names_run("lenet5")
+    False
+    """
+    path = Path(what)
+    if not path.is_dir() and path.name != what:
+        raise ValueError(f"there is no folder {what}, and no network has such a name. All of them: `chainrule models`.")
+    return path.is_dir()
 
 
 def parse_value(text: str) -> Any:
