@@ -1,4 +1,7 @@
-"""A trainer's saved state: looked at before it is used, and the trainer put back if something in it fails after all."""
+"""A trainer's saved state: what is in it, and how a trainer goes on from it.
+
+It is looked at before it is used, and the trainer is put back if something in it fails after all.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,70 @@ from chainrule.errors import CheckpointError
 from chainrule.keys import brief
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
+from chainrule.train.loss_sums import LossParts, LossSum
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
+
+
+def state_of(trainer: Trainer) -> dict[str, Any]:
+    """All that decides how training goes on; see `Trainer.state_dict`."""
+    named = trainer.model.named_parameters()
+    return {
+        "model": dict(trainer.model.state_dict()),
+        "masters": {} if trainer.halves is None else trainer.halves.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        # They wait for the step they belong to, while several batches are accumulated.
+        "gradients": {name: p.grad.detach() for name, p in named if p.kept_grad is not None},
+        "schedule": None if trainer.schedule is None else trainer.schedule.state_dict(),
+        "loader": trainer._loader_call("state_dict") if trainer.step else None,
+        "generator": default_generator.get_state(),
+        "epoch": trainer.epoch,
+        "step": trainer.step,
+        "steps": trainer.steps,
+        "history": trainer.history,
+        "loss": [trainer._sums.total, trainer._sums.count],
+        "loss_parts": trainer._parts.sums,
+        "metrics": [metric.state() for metric in trainer.metrics],
+        "callbacks": {name: callback.state_dict() for name, callback in trainer.named_callbacks()},
+    }
+
+
+def load_state(trainer: Trainer, state: Any) -> None:
+    """Let a trainer go on from what `state_of` gave; see `Trainer.load_state_dict`. All or nothing."""
+    check_state(trainer, state)
+    put_back = remember(trainer)
+    try:
+        _take_over(trainer, state)
+    except Exception as error:
+        put_back()
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"the checkpoint does not fit: {type(error).__name__}: {error}") from error
+
+
+def _take_over(trainer: Trainer, state: Mapping[str, Any]) -> None:
+    trainer.model.load_state_dict(state["model"])
+    if trainer.halves is not None:
+        trainer.halves.load_state_dict(state["masters"])
+    trainer.optimizer.load_state_dict(state["optimizer"])
+    for name, parameter in trainer.model.named_parameters():
+        gradient = state["gradients"].get(name)
+        parameter.grad = None if gradient is None else gradient.to(parameter.device)
+    if trainer.schedule is not None:
+        trainer.schedule.load_state_dict(state["schedule"])
+    default_generator.set_state(state["generator"])
+    trainer.epoch, trainer.step, trainer.steps = state["epoch"], state["step"], state["steps"]
+    trainer.history = list(state["history"])
+    trainer._sums = LossSum(*state["loss"])
+    trainer._parts = LossParts(trainer.loss, state.get("loss_parts"))
+    for metric, saved in zip(trainer.metrics, state["metrics"], strict=True):
+        metric.load_state(saved)
+    for name, callback in trainer.named_callbacks():
+        if name in state["callbacks"]:
+            callback.load_state_dict(state["callbacks"][name])
+    trainer._position = state["loader"]
+    trainer._skip = trainer.step if state["loader"] is None else 0
 
 
 def _whole(value: Any) -> bool:

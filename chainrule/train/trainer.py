@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
 from chainrule.autodiff.mode import no_grad
-from chainrule.errors import CheckpointError, DivergedError
+from chainrule.errors import DivergedError
 from chainrule.functions.autocasting import say_slow
 from chainrule.functions.pieces import cat
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
 from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
 from chainrule.optim.optimizer import Optimizer
-from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 from chainrule.train.batches import batches_for
 from chainrule.train.bfloat16 import BFloat16
@@ -35,7 +34,7 @@ from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_sums import LossParts, LossSum
 from chainrule.train.processes import processes_for
-from chainrule.train.saved_state import check_state, remember
+from chainrule.train.saved_state import load_state, state_of
 
 #: What the steps below read counts when they are compiled, as in a user's code (`chainrule/compiler/observe.py`).
 __observed__ = True
@@ -236,10 +235,8 @@ class Trainer:
         self._call("on_epoch_start")
         for inputs, targets, last in self._with_ends(train):
             batch = self._train_batch(inputs, targets, last)
-            if (
-                self.step == 1 and self._freezes
-            ):  # what is there now stays: the garbage collector need not walk over it again and again
-                gc.freeze()
+            if self.step == 1 and self._freezes:
+                gc.freeze()  # what is there now stays: the garbage collector need not walk over it again and again
             self._call("on_batch_end", batch)
             stop_if_asked()
             if self.stopped:
@@ -421,23 +418,7 @@ class Trainer:
 
         The loader's position is in it if the loader has a `state_dict`, as `DataLoader` has.
         """
-        return {
-            "model": dict(self.model.state_dict()),
-            "masters": {} if self.halves is None else self.halves.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "gradients": self._gradients(),
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            "loader": self._loader_call("state_dict") if self.step else None,
-            "generator": default_generator.get_state(),
-            "epoch": self.epoch,
-            "step": self.step,
-            "steps": self.steps,
-            "history": self.history,
-            "loss": [self._sums.total, self._sums.count],
-            "loss_parts": self._parts.sums,
-            "metrics": [metric.state() for metric in self.metrics],
-            "callbacks": {name: callback.state_dict() for name, callback in self.named_callbacks()},
-        }
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave, with the same model, optimiser and metrics as then.
@@ -446,38 +427,7 @@ class Trainer:
         Everything is looked at first, and if something fails after all, the trainer is as it was before.
         Raises CheckpointError if the state does not fit, or is none.
         """
-        check_state(self, state)
-        put_back = remember(self)
-        try:
-            self._take_over(state)
-        except Exception as error:
-            put_back()
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(f"the checkpoint does not fit: {type(error).__name__}: {error}") from error
-
-    def _take_over(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        if self.halves is not None:
-            self.halves.load_state_dict(state["masters"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, parameter in self.model.named_parameters():
-            gradient = state["gradients"].get(name)
-            parameter.grad = None if gradient is None else gradient.to(parameter.device)
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
-        default_generator.set_state(state["generator"])
-        self.epoch, self.step, self.steps = state["epoch"], state["step"], state["steps"]
-        self.history = list(state["history"])
-        self._sums = LossSum(*state["loss"])
-        self._parts = LossParts(self.loss, state.get("loss_parts"))
-        for metric, saved in zip(self.metrics, state["metrics"], strict=True):
-            metric.load_state(saved)
-        for name, callback in self.named_callbacks():
-            if name in state["callbacks"]:
-                callback.load_state_dict(state["callbacks"][name])
-        self._position = state["loader"]
-        self._skip = self.step if state["loader"] is None else 0
+        load_state(self, state)
 
     def resume(self, file: str | Path) -> None:
         """Go on from a checkpoint file; see :class:`chainrule.train.Checkpoints`."""
@@ -496,11 +446,6 @@ class Trainer:
                 name = f"{kind} {count}"
             named[name] = callback
         return list(named.items())
-
-    def _gradients(self) -> dict[str, Tensor]:
-        """Gradients that wait for the step they belong to, while several batches are accumulated."""
-        named = self.model.named_parameters()
-        return {name: p.grad.detach() for name, p in named if p.kept_grad is not None}
 
     def _loader_call(self, name: str, *arguments: Any) -> Any:
         method = getattr(self.loader, name, None)
