@@ -86,8 +86,11 @@ class Coordinator:
                 return
 
     def _accept(self) -> None:
-        connection, _ = self.listener.accept()
-        keep_watch(connection)
+        try:
+            connection, _ = self.listener.accept()
+            keep_watch(connection)
+        except OSError:
+            return  # it has gone already
         self.pending[connection] = b""
         self.selector.register(connection, selectors.EVENT_READ)
 
@@ -101,7 +104,7 @@ class Coordinator:
         try:
             for line in lines:
                 self._hear(connection, json.loads(line))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             data = b""  # whoever does not speak as we do is sent away
         if not data or len(self.pending.get(connection, b"")) > LONGEST:
             self._leave(connection)
@@ -109,12 +112,14 @@ class Coordinator:
     def _hear(self, connection: socket.socket, message: dict[str, Any]) -> None:
         if "hello" in message:
             self._welcome(connection, message["hello"], message["size"], message["about"])
-        elif "who" in message:
+            return
+        rank = self.ranks[connection]  # whoever has not said hello is sent away
+        if "who" in message:
             group, number = message["who"]
             came = sorted(self.calls.get((group, number), {}))
             self._send(connection, line_of(who=[group, number], came=came))
         else:
-            self._call(self.ranks[connection], message["group"], message["number"], message["call"])
+            self._call(rank, message["group"], message["number"], message["call"])
 
     def _welcome(self, connection: socket.socket, rank: int, size: int, about: str) -> None:
         if self.service is not None or rank in self.members or size != self.size or not 0 <= rank < size:

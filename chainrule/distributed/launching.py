@@ -9,8 +9,10 @@ all (`Hosts`), and what happens on one ends all.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import queue
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,15 +22,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from chainrule.distributed.coordinator import free_port, keep_watch, line_of
+from chainrule.distributed.coordinator import LONGEST, free_port, keep_watch, line_of
 from chainrule.distributed.group import ProcessGroupError
+from chainrule.distributed.objects import SECRET
 
 #: Seconds that the other processes have to end by their own error, and then after being asked to (SIGTERM).
 OWN_END, ASKED_END = 4.0, 2.0
 #: The exit code of a process that was asked to stop, and seconds that the others then have to save what they have.
 INTERRUPTED, SAVING = 130, 60.0
-#: Seconds until the launchers of all machines must have come.
-GATHERING = 300.0
+#: Seconds until the launchers of all machines must have come, and until one that has come must have said which it is.
+GATHERING, HELLO = 300.0, 5.0
 
 
 class Job(NamedTuple):
@@ -56,12 +59,14 @@ class Place(NamedTuple):
         first: the rank of the first.
         size: how many there are in all.
         address, port: where rank 0 listens.
+        secret: what the processes sign with; "" leaves it to the environment.
     """
 
     first: int
     size: int
     address: str
     port: int
+    secret: str = ""
 
 
 def run(job: Job) -> int:
@@ -70,7 +75,7 @@ def run(job: Job) -> int:
     Raises ProcessGroupError if not all machines come.
     """
     hosts = Hosts(job) if job.nodes > 1 else None
-    place = Place(0, job.processes, "127.0.0.1", free_port("127.0.0.1")) if hosts is None else hosts.gather()
+    place = hosts.gather() if hosts is not None else _here(job)
     children = [Child(job, place, local) for local in range(job.processes)]
 
     def pass_on(*_: Any) -> None:
@@ -89,6 +94,11 @@ def run(job: Job) -> int:
         if hosts is not None:
             hosts.close()
     return code
+
+
+def _here(job: Job) -> Place:
+    """All processes on this machine."""
+    return Place(0, job.processes, "127.0.0.1", free_port("127.0.0.1"), secrets.token_hex(16))
 
 
 def _watched(children: Sequence[Child], hosts: Hosts | None) -> int:
@@ -160,9 +170,13 @@ class Child:
             thread.start()
 
     def _pass_on(self, source: IO[bytes], target: Any) -> None:
-        for line in source:
-            target.write(f"[{self.rank}] {line.decode(errors='replace')}")
-            target.flush()
+        with source:
+            for line in source:
+                try:
+                    target.write(f"[{self.rank}] {line.decode(errors='replace')}")
+                    target.flush()
+                except OSError:  # nobody reads any longer (`… | head`); closed, the process hears of it when it writes
+                    return
 
     def end(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
@@ -196,11 +210,39 @@ def environment(job: Job, place: Place, local: int, before: Mapping[str, str]) -
     """The environment of a process; the processors of the machine are shared out, unless that is said already."""
     threads = max(1, (os.cpu_count() or 1) // job.processes)
     return {
-        **{"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}, **before,
+        **{"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"},
+        **({SECRET: place.secret} if place.secret else {}), **before,
         "RANK": str(place.first + local), "LOCAL_RANK": str(local), "WORLD_SIZE": str(place.size),
         "LOCAL_WORLD_SIZE": str(job.processes), "GROUP_RANK": str(job.node),
         "MASTER_ADDR": place.address, "MASTER_PORT": str(place.port),
     }  # fmt: skip
+
+
+class Hello(NamedTuple):
+    """What the launcher of another machine says first.
+
+    Attributes:
+        node, nodes: which machine it is, and of how many.
+        processes: how many it starts.
+        file: what it says afterwards.
+    """
+
+    node: int
+    nodes: int
+    processes: int
+    file: IO[bytes]
+
+
+def _greeting(connection: socket.socket) -> Hello:
+    """The first line of a connection. Raises OSError, ValueError or the like if whoever came is no launcher."""
+    connection.settimeout(HELLO)
+    keep_watch(connection)
+    file = connection.makefile("rb")
+    said = json.loads(file.readline(LONGEST))
+    node, nodes, processes = (operator.index(said[name]) for name in ("node", "nodes", "processes"))
+    if processes < 1:
+        raise ValueError(f"a launcher starts at least 1 process, got {processes}.")
+    return Hello(node, nodes, processes, file)
 
 
 class Hosts:
@@ -237,20 +279,22 @@ class Hosts:
                 listener.settimeout(max(until - time.monotonic(), 0.01))
                 try:
                     connection, _ = listener.accept()
-                    connection.settimeout(5)
-                    keep_watch(connection)
-                    file = connection.makefile("rb")
-                    hello = json.loads(file.readline() or "{}")
-                    node, nodes, count = hello["node"], hello["nodes"], hello["processes"]
                 except TimeoutError:
                     missing = sorted(set(range(job.nodes)) - set(counts))
                     raise ProcessGroupError(f"launch: nodes {missing} did not come within {GATHERING:g} s.") from None
-                except (OSError, ValueError, KeyError, TypeError):
-                    continue  # not one of ours
-                if nodes != job.nodes or node in counts or not 0 < node < job.nodes:
-                    connection.sendall(line_of(refused=f"node {node} of {nodes} does not belong to these {job.nodes}"))
+                try:
+                    hello = _greeting(connection)
+                    if hello.nodes != job.nodes or hello.node in counts or not 0 < hello.node < job.nodes:
+                        there = " is there already and" if hello.node in counts else ""
+                        text = f"node {hello.node} of {hello.nodes}{there} does not belong to these {job.nodes}"
+                        connection.sendall(line_of(refused=text))
+                        connection.close()
+                        continue
+                except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                    connection.close()  # not one of ours
                     continue
-                counts[node], self.connections[node], files[node] = count, connection, file
+                counts[hello.node], self.connections[hello.node] = hello.processes, connection
+                files[hello.node] = hello.file
         size, first = sum(counts.values()), 0
         port = free_port("127.0.0.1" if local else "")
         for node in range(job.nodes):
@@ -277,7 +321,12 @@ class Hosts:
         connection.settimeout(GATHERING)
         connection.sendall(line_of(node=job.node, nodes=job.nodes, processes=job.processes))
         file = connection.makefile("rb")
-        answer = json.loads(file.readline() or "{}")
+        try:
+            answer = json.loads(file.readline(LONGEST) or "{}")
+        except (OSError, ValueError) as error:
+            raise ProcessGroupError(
+                f"launch: the launcher of node 0 does not answer at {job.address}:{job.port} ({error})."
+            ) from None
         if "first" not in answer:
             raise ProcessGroupError(f"launch: {answer.get('refused', 'the launcher of node 0 has ended')}.")
         self.connections[0] = connection
