@@ -418,7 +418,7 @@ MISUSE = {
     "lib.tensor('a')": "str",
     "lib.zeros(2, -1)": "zeros (2, -1)",
     "lib.tensor([1], dtype='quaternion')": "quaternion float32",
-    "lib.zeros(2, device='cuda')": "cuda CPU",
+    "lib.zeros(2, device='cuda')": 'cuda JAX "cpu"',
     "lib.arange(3).add_(0.5)": "float32 int64",
     "x.add_(lib.zeros(4, 2, 3))": "(2, 3) (4, 2, 3)",
     "x.expand(2, 2, 3).add_(1)": "expanded clone",
