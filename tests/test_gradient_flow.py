@@ -311,6 +311,21 @@ def test_a_gradient_that_another_batch_broke_is_not_said_to_be_finite(compile: b
     assert model.weight.item() == 0
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_the_last_step_of_a_stream_keeps_the_weights_too(compile: bool) -> None:
+    """That it is the last is known only after its batch: with a gradient that overflowed there is no step."""
+    model = nn.Linear(1, 1, bias=False)
+    with chainrule.no_grad():
+        model.weight.fill_(0.0)
+    sizes = (0.0, 0.0, 3e38)
+    stream = ((chainrule.full((4, 1), size), chainrule.zeros(4, 1)) for size in sizes)
+    sgd = optim.SGD(model.parameters(), lr=0.1)
+    trainer = Trainer(model, lambda output, _: (1e3 * output).sum(), sgd, compile=compile, accumulate=2)
+    with pytest.raises(DivergedError, match="norm is inf in the last step of epoch 1"):
+        trainer.fit(stream)
+    assert model.weight.item() == 0
+
+
 def test_weights_that_were_broken_before_are_named() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     data = [(chainrule.ones(4, 2) * 1e20, chainrule.ones(4, 2) * 1e15)] * 3

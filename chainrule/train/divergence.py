@@ -26,7 +26,7 @@ MOST = 3
 
 
 @contextmanager
-def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor | None, norm: Tensor | None) -> Iterator[None]:
+def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor, norm: Tensor | None) -> Iterator[None]:
     """Parameters changed within the block get their old values again if the loss or the gradients' norm is not finite.
 
     This is for compiled steps, where no number can be asked for before the weights change. There it is one more choice
@@ -38,9 +38,6 @@ def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor | None, norm: Te
     >>> weight
     tensor([1., 2.])
     """
-    if loss is None:
-        yield
-        return
     with no_grad():
         before = [p.detach().clone() for p in parameters]
     yield
@@ -52,9 +49,9 @@ def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor | None, norm: Te
             parameter.copy_(where(good, parameter, old))
 
 
-def has_diverged(loss: Tensor, norm: Tensor | None) -> bool:
-    """Whether the loss is not finite, or the gradient's norm, where it was measured. For eager steps."""
-    return not math.isfinite(loss.item()) or (norm is not None and not math.isfinite(norm.item()))
+def has_diverged(loss: Tensor | None, norm: Tensor | None) -> bool:
+    """Whether one of them, where it is known, is not finite: the loss or the gradient's norm. For eager steps."""
+    return any(x is not None and not math.isfinite(x.item()) for x in (loss, norm))
 
 
 def said(error: AnomalyError) -> str:

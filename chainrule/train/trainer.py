@@ -271,7 +271,12 @@ class Trainer:
             count += 1
             yield inputs, targets, count % self.accumulate == 0 or count == total
         if count % self.accumulate and total is None:  # the end came unforeseen: a step with what there is
-            self._take_step()
+            norm = self._take_step()
+            if has_diverged(None, norm):
+                raise DivergedError(
+                    f"the gradients' norm is {norm} in the last step of epoch {self.epoch + 1}: a batch made "
+                    "it so; `Trainer(…, debug=True)` names the operation."
+                )
 
     def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
         inside = last and any([callback.looks_inside(self) for callback in self.callbacks])
@@ -337,7 +342,7 @@ class Trainer:
     def _take_step(self, loss: Tensor | None = None) -> Tensor | None:
         """Clip, step, and forget the gradients; the answer is their norm before, if it was measured.
 
-        With a loss that is not finite the weights stay what they are.
+        With a loss or a norm that is not finite the weights stay what they are. Without a loss the step is eager.
         """
         norm = None
         if self.halves is not None:
@@ -351,10 +356,10 @@ class Trainer:
             norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
         if self.clip_value is not None:
             clip_grad_value_(parameters, self.clip_value)
-        if not self._is_eager():
+        if loss is not None and not self._is_eager():
             with kept_if_diverged(parameters, loss, norm):
                 self.optimizer.step()
-        elif loss is None or not has_diverged(loss, norm):
+        elif not has_diverged(loss, norm):
             self.optimizer.step()
         self.optimizer.zero_grad()
         if self.halves is not None:
