@@ -97,28 +97,24 @@ def _memory(device: Any, kind: str) -> int:
     return 0 if place is None else place.memory(kind)
 
 
-_current = 0
-
-
 def _gpu(device: Any = None) -> Device:
     """The device that is meant: one that is named, or the current GPU. DeviceError where there is none."""
-    return Device("cuda", _current) if device is None else chosen(device)
+    return Device("cuda", devices.current_gpu) if device is None else chosen(device)
 
 
 def current_device() -> int:
-    """The number of the GPU that "cuda" means in this namespace. Raises DeviceError where there is none."""
+    """The number of the GPU that "cuda" means. Raises DeviceError where there is none."""
     return int(_gpu().index or 0)
 
 
 def set_device(device: Any) -> None:
-    """Let this namespace's functions mean this GPU where none is named; new tensors go where `set_default_device` says.
+    """Let "cuda" mean this GPU where no number is given; new tensors go where `set_default_device` says.
 
-    The CPU changes nothing. Raises DeviceError for a device that is not there.
+    The CPU, and "cuda" itself, change nothing. Raises DeviceError for a device that is not there.
     """
-    global _current
     wanted = chosen(device)
-    if wanted.type == "cuda":
-        _current = wanted.index or 0
+    if wanted.type == "cuda" and wanted.index is not None:
+        devices.current_gpu = wanted.index
 
 
 def synchronize(device: Any = None) -> None:

@@ -30,7 +30,7 @@ class Device:
 
     Attributes:
         type: "cpu", "xla" (JAX's CPU device), "cuda" or "tpu".
-        index: its number, None if none was given: then the first is meant.
+        index: its number, None if none was given: then the first is meant, of GPUs the one of `cuda.set_device`.
 
     Raises:
         DeviceError: for a device that is not there; it says what is missing.
@@ -54,7 +54,7 @@ class Device:
         name, colon, number = str(type).partition(":")
         if name in _ELSEWHERE:
             raise DeviceError(f"there is no device {str(type)!r} for chainrule. {_OR_ELSE}")
-        if name not in ("cpu", *PLATFORMS) or (colon and not number.isdigit()) or (colon and index is not None):
+        if name not in ("cpu", *PLATFORMS) or (colon and not number.isdecimal()) or (colon and index is not None):
             raise DeviceError(f'{type!r} names no device; there are "cpu", {", ".join(map(repr, PLATFORMS))}.')
         self.type = name
         self.index = int(number) if colon else index
@@ -67,7 +67,10 @@ class Device:
     @property
     def place(self) -> Any:
         """What keeps arrays there and computes with them (`backends/xla/place.py`); None for the CPU."""
-        return None if self.type == "cpu" else _jax().place_of(self.type, self.index or 0)
+        if self.type == "cpu":
+            return None
+        first = current_gpu if self.type == "cuda" else 0
+        return _jax().place_of(self.type, first if self.index is None else self.index)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
@@ -126,6 +129,9 @@ def _missing(kind: str, index: int) -> str:
     more = f" A CPU counts as several with XLA_FLAGS=--xla_force_host_platform_device_count={index + 1}."
     return f"there is no device {kind}:{index}; the last one is {last}.{more if kind == 'xla' else ''}"
 
+
+#: The number of the GPU that "cuda" means: see `cuda.set_device`.
+current_gpu = 0
 
 #: The CPU.
 CPU = Device("cpu")

@@ -353,8 +353,9 @@ def normal(
         parts = [x for x in (mean, std) if isinstance(x, TensorCell)]
         if not parts:
             raise ShapeError("normal: give a size, or tensors for mean or std.")
-        size = tuple((parts[0] + parts[-1]).shape)  # type: ignore[operator]
-        dtype, device = (parts[0].dtype if dtype is None else dtype), parts[0].device  # type: ignore[attr-defined]
+        both: Any = parts[0] + parts[-1]  # type: ignore[operator]
+        size, device = tuple(both.shape), both.device
+        dtype = parts[0].dtype if dtype is None else dtype
     result = randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
     return result.requires_grad_() if requires_grad else result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -148,6 +149,51 @@ def test_a_generator_of_a_device_draws_there_only() -> None:
         chainrule.rand(2, generator=generator)
     with pytest.raises(DeviceError, match="Generator"):
         chainrule.rand(2, generator=here, device="xla")
+
+
+def test_a_number_of_the_cpu_goes_with_a_deviation_that_is_elsewhere() -> None:
+    x = chainrule.normal(chainrule.tensor(100.0), on_device(1.0, 2.0))
+    assert not x.is_cpu and x.shape == (2,) and 50 < x[0].item() < 150
+
+
+def test_type_as_takes_the_type_and_the_device_of_another() -> None:
+    x = chainrule.ones(2, dtype=chainrule.int64).type_as(on_device(0.5))
+    assert (x.device.type, x.dtype) == ("xla", chainrule.float32) and x.type_as(chainrule.zeros(1)).is_cpu
+
+
+def test_what_is_kept_on_the_cpu_comes_back_for_the_gradient() -> None:
+    kept: list[Any] = []
+    x = on_device(1.0, 2.0).requires_grad_()
+    hooks = chainrule.autograd.graph.save_on_cpu()
+    pack = hooks.pack_hook
+    hooks.pack_hook = lambda tensor: kept.append(pack(tensor)) or kept[-1]  # type: ignore[func-returns-value]
+    with hooks:
+        y = (x * 2).exp().sum()
+    y.backward()
+    assert kept and all(tensor.is_cpu for _, tensor in kept)
+    assert x.grad.device.type == "xla" and x.grad.tolist() == pytest.approx([2 * np.exp(2), 2 * np.exp(4)], rel=1e-5)
+
+
+def test_cuda_means_the_gpu_that_was_set() -> None:
+    """JAX's CPU counted as two, taken for two GPUs."""
+    code = (
+        "import chainrule\n"
+        "from chainrule import devices, nn\n"
+        "devices.PLATFORMS['cuda'] = 'cpu'; devices._has_plugin = lambda kind: True\n"
+        "x = chainrule.ones(1, device='cuda')\n"
+        "chainrule.cuda.set_device(1); chainrule.cuda.set_device('cuda')\n"
+        "print(chainrule.cuda.current_device(), x.device, x.cuda().device, chainrule.ones(1).to('cuda').device,\n"
+        "      nn.Linear(1, 1).cuda().weight.device, x.cuda(0).device)\n"
+        "nn.DataParallel(nn.Linear(1, 1).cuda(), device_ids=[1])\n"
+        "try: nn.DataParallel(nn.Linear(1, 1).cuda(), device_ids=[1, 0])\n"
+        "except chainrule.DeviceError as error: print(error)"
+    )
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=100)
+    assert done.returncode == 0, done.stderr
+    where, error = done.stdout.splitlines()
+    assert where == "1 cuda:0 cuda:1 cuda:1 cuda:1 cuda:0"
+    assert "the module is on cuda:1" in error and "got the device 0" in error
 
 
 # ------------------------------------------------------------------------------------------ mixing

@@ -16,6 +16,7 @@ import pytest
 from chainrule.distributed import ProcessGroupError, launching
 from chainrule.distributed.coordinator import Coordinator, free_port, line_of
 from chainrule.distributed.launching import Hosts, Job
+from chainrule.distributed.member import Member
 from chainrule.distributed.objects import SECRET, packed, unpacked
 
 #: What somebody may send who is none of ours.
@@ -135,6 +136,13 @@ def test_nothing_is_opened_that_the_group_has_not_signed(monkeypatch: pytest.Mon
     assert not opened
     unpacked(packed([1]), rank=3)
     assert len(opened) == 1
+
+
+def test_an_exchange_that_never_ends_is_told() -> None:
+    member = Member.__new__(Member)
+    member._changed, member.gone, member.lost = threading.Condition(), {}, ""
+    with pytest.raises(ProcessGroupError, match=r"a sum: all have begun .* within 0\.1 seconds .*`timeout`"):
+        member.watch((0, 1), "a sum", lambda: True, threading.Event(), 0.1)
 
 
 def test_a_launcher_whose_reader_has_gone_ends() -> None:

@@ -57,10 +57,10 @@ class saved_tensors_hooks:  # noqa: N801  (PyTorch's name)
 
 
 class save_on_cpu(saved_tensors_hooks):  # noqa: N801
-    """PyTorch keeps tensors of a GPU in the CPU's memory within this block. Here they are there already."""
+    """Within this block what is kept for the backward pass is kept on the CPU, and goes to its device again for it."""
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        super().__init__(lambda tensor: tensor, lambda tensor: tensor)
+        super().__init__(lambda x: (x.device, x.cpu()), lambda kept: kept[1].to(kept[0]))
 
 
 @contextmanager

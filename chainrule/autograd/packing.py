@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.errors import GradientError
+from chainrule.primitives.placed import Placed
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 
@@ -51,7 +52,9 @@ def _packed(kept: Any, pack: Hook, unpack: Hook) -> Any:
         return {name: _packed(part, pack, unpack) for name, part in kept.items()}
     if type(kept) in (list, tuple):
         return type(kept)(_packed(part, pack, unpack) for part in kept)
-    return _Packed(kept, pack, unpack) if hasattr(kept, "array") or hasattr(kept, "strides") else kept
+    if type(kept) is Placed or hasattr(kept, "array") or hasattr(kept, "strides"):
+        return _Packed(kept, pack, unpack)
+    return kept
 
 
 def _unpacked(kept: Any) -> Any:

@@ -12,6 +12,7 @@ from chainrule.data.dataset import TensorDataset
 from chainrule.data.images import resize_images
 from chainrule.data.optdigits import load_digits_arrays, split_digits
 from chainrule.data.split import stratified_split
+from chainrule.devices import CPU
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, make
 from chainrule.tensor import Tensor
@@ -177,7 +178,7 @@ def divide_images(
     everything = np.arange(len(test_labels))
     parts = ((images, labels, chosen), (images, labels, held_out), (test_images, test_labels, everything))
     sets = [
-        TensorDataset(make(standardise_images(source, rows, mean, std)), from_numpy(targets[rows]))
+        TensorDataset(make(standardise_images(source, rows, mean, std), device=CPU), from_numpy(targets[rows]))
         for source, targets, rows in parts
     ]
     grey = len(mean) == 1

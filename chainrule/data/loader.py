@@ -42,7 +42,7 @@ class DataLoader:
             `if __name__ == "__main__":`, and what it hands over must be picklable. For tensors in memory 0 is the
             fastest; workers are for decoding and augmenting.
         collate_fn: makes a batch of a list of samples; `default_collate` unless given.
-        pin_memory: nothing, since there is no other device.
+        pin_memory: nothing: JAX copies to a device from any memory. Batches are on the CPU; move them in the loop.
         drop_last: leave out a last batch that is smaller.
         timeout: seconds to wait for a batch from a worker; 0 waits as long as the worker lives.
         worker_init_fn: called in each worker with its number before it begins.

@@ -122,9 +122,20 @@ class Member:
         if self.lost:
             self._fail(what)
 
-    def watch(self, ranks: Sequence[int], what: str, is_done: Callable[[], bool], wake: threading.Event) -> None:
-        """Wait for an exchange. Raises ProcessGroupError if a process ends in the middle of it."""
+    def watch(
+        self, ranks: Sequence[int], what: str, is_done: Callable[[], bool], wake: threading.Event, timeout: float
+    ) -> None:
+        """Wait for an exchange.
+
+        Raises ProcessGroupError if a process ends in the middle of it, or it takes longer than `timeout` seconds.
+        """
+        latest = time.monotonic() + timeout
         while not wake.wait(0.05):
+            if time.monotonic() > latest:
+                raise ProcessGroupError(
+                    f"{what}: all have begun with it, and it has not ended within {timeout:g} seconds (see `timeout` "
+                    "of init_process_group): a process hangs, or cannot reach another one."
+                )
             with self._changed:
                 broken = bool(self.lost) or any(rank in self.gone for rank in ranks)
             if broken and not wake.wait(GRACE):

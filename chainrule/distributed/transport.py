@@ -114,7 +114,7 @@ class Transport:
             done.set()
 
         self._jobs.put(job)
-        self.member.watch(ranks, what, lambda: not isinstance(box[0], Exception), done)
+        self.member.watch(ranks, what, lambda: not isinstance(box[0], Exception), done, self.timeout)
         if isinstance(box[0], Exception):
             raise ProcessGroupError(f"{what}: {str(box[0])[:300]}") from box[0]
         answer: Array = box[0]

@@ -71,8 +71,8 @@ class Conversions:
         return result.clone() if wanted.copy and result is self else result
 
     def type_as(self: Any, other: Tensor) -> Tensor:
-        """The tensor in the data type of another."""
-        return self.to(other.dtype)
+        """The tensor in the data type of another, on its device."""
+        return self.to(other)
 
     def cpu(self: Any) -> Tensor:
         """The tensor on the CPU; itself if it is there."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.devices import need_cpu
+from chainrule.devices import CPU, chosen
+from chainrule.errors import DeviceError
 from chainrule.nn.module import Module
 
 __all__ = ["DataParallel", "data_parallel"]
@@ -18,10 +19,10 @@ class DataParallel(Module):
 
     Args:
         module: what is called.
-        device_ids, output_device: None or the CPU.
+        device_ids, output_device: None, or the device that the module is on.
         dim: nothing, since nothing is divided.
 
-    Raises DeviceError for devices that are not there.
+    Raises DeviceError for other devices.
 
     >>> import chainrule
     >>> model = DataParallel(chainrule.nn.Linear(2, 1))
@@ -33,7 +34,7 @@ class DataParallel(Module):
         self, module: Module, device_ids: Sequence[Any] | None = None, output_device: Any = None, dim: int = 0
     ) -> None:
         super().__init__()
-        check_devices(device_ids, output_device)
+        check_devices(module, device_ids, output_device)
         self.module = module
         self.device_ids = list(device_ids or [])
         self.output_device = output_device
@@ -58,11 +59,17 @@ def data_parallel(
     >>> data_parallel(chainrule.nn.ReLU(), chainrule.tensor([-1.0, 1.0]))
     tensor([0., 1.])
     """
-    check_devices(device_ids, output_device)
+    check_devices(module, device_ids, output_device)
     return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))
 
 
-def check_devices(device_ids: Sequence[Any] | None, output_device: Any) -> None:
-    """Raise a DeviceError unless all devices are the one that there is."""
+def check_devices(module: Module, device_ids: Sequence[Any] | None, output_device: Any) -> None:
+    """Raise a DeviceError unless all devices are the one that the module is on."""
+    first = next(iter(module.parameters()), None)
+    here = CPU if first is None else first.device
     for device in [*(device_ids or []), output_device]:
-        need_cpu(device)
+        if device is not None and chosen(device).place is not here.place:
+            raise DeviceError(
+                f"the module is on {here} and is computed there, got the device {device!r}: move it before, by "
+                f"module.to({device!r}), or leave `device_ids` and `output_device` out."
+            )

@@ -35,11 +35,11 @@ class DistributedDataParallel(Module):
         bucket_cap_mb: so many MiB of gradients (25 by default) travel at once.
         find_unused_parameters: a parameter may get a gradient in some processes only; it counts as 0 in the others.
             Otherwise all must have gradients for the same ones. Not for compiled steps, whose programs are compared.
-        device_ids, output_device: the device that there is.
+        device_ids, output_device: None, or the device that the module is on, where inputs must be too.
         dim, check_reduction, gradient_as_bucket_view, static_graph: taken and not needed.
 
     Raises ProcessGroupError if `distributed.init_process_group` was not called or the models differ in shape,
-    DeviceError for devices that are not there.
+    DeviceError for other devices.
 
     >>> import chainrule
     >>> from chainrule import distributed
@@ -68,7 +68,7 @@ class DistributedDataParallel(Module):
     ) -> None:
         group = find_group(process_group)
         super().__init__()
-        check_devices(device_ids, output_device)
+        check_devices(module, device_ids, output_device)
         self.module = module
         self.device_ids = None if device_ids is None else list(device_ids)
         self.output_device = output_device
