@@ -93,6 +93,85 @@ def what_is_assigned_in_every_call(prepare: Any, log: Log) -> None:
 
 
 @scenario
+def what_methods_put_somewhere(prepare: Any, log: Log) -> None:
+    values, named = [1.0, 1.0], {"phase": 1.0}
+
+    def pop_and_append(x: Any) -> Any:
+        values.pop()
+        values.append(1.0)
+        return x * 2
+
+    def clear_and_extend(x: Any) -> Any:
+        values.clear()
+        values.extend([1.0, 1.0])
+        return x * 2
+
+    def insert_and_pop(x: Any) -> Any:
+        values.insert(0, 1.0)
+        values.pop()
+        return x * 2
+
+    def pairs(x: Any) -> Any:
+        named.update([("phase", 1.0)])
+        return x * 2
+
+    def pairs_made_on_the_way(x: Any) -> Any:
+        named.update((name, 1.0) for name in ["phase"])
+        return x * 2
+
+    def merged(x: Any) -> Any:
+        named.__ior__({"phase": 1.0})
+        return x * 2
+
+    for step in (pop_and_append, clear_and_extend, insert_and_pop, pairs, pairs_made_on_the_way, merged):
+        run = prepare(step)
+        for value in (1.0, 7.0, 8, 1.0):
+            values[0] = values[-1] = named["phase"] = value
+            log(run, x())
+            log([list(values), dict(named)])
+
+
+@scenario
+def what_statements_put_somewhere(prepare: Any, log: Log) -> None:
+    class Thing:
+        phase = 0.5
+
+    values, others, named, thing = [1.0, 1.0], [1.0, 1.0], {"phase": 1.0}, Thing()
+
+    def step(x: Any) -> Any:
+        nonlocal named
+        values[:] = [1.0, 1.0]
+        del others[0]
+        others.insert(0, 1.0)
+        named |= [("phase", 1.0)]
+        thing.__dict__ |= {"phase": 1.0}
+        return x * 2
+
+    run = prepare(step)
+    for value in (None, 7.0, 8, 1.0):
+        if value is not None:
+            values[0] = values[1] = others[0] = named["phase"] = thing.phase = value
+        log(run, x())
+        log([list(values), list(others), dict(named), thing.phase])
+
+
+@scenario
+def the_last_losses(prepare: Any, log: Log) -> None:
+    for first in (lambda losses: losses.pop(0), lambda losses: losses.__delitem__(0)):
+        losses = [chainrule.tensor(1.0), chainrule.tensor(2.0)]
+
+        def step(x: Any, first: Any = first, losses: Any = losses) -> Any:
+            first(losses)
+            losses.append(x.sum())
+            return x * losses[0]
+
+        run = prepare(step)
+        for i in range(5):
+            log(run, x() * i)
+            log([loss.item() for loss in losses])
+
+
+@scenario
 def a_count_that_is_taken_away(prepare: Any, log: Log) -> None:
     found: dict[str, Any] = {}
 

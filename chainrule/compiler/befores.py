@@ -24,7 +24,13 @@ class Before:
         holder: the thing itself.
         place: where it was found, if anywhere.
         owner: the object whose attributes a dictionary holds, if it is that.
+
+    Attributes:
+        assigned: the keys at which the step has put something.
+        is_read: whether the program depends on all that was there, because the step rearranges it.
     """
+
+    is_read = False
 
     def __init__(self, holder: Any, place: Place | None, title: str, owner: Any = None) -> None:
         self.holder, self.place, self.title, self.owner = holder, place, title, owner

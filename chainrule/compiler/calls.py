@@ -11,6 +11,7 @@ import functools
 import operator
 import os
 import types
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -33,10 +34,10 @@ from chainrule.errors import TraceError
 _MUTATORS = frozenset(
     {"append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem",
      "add", "discard", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
-     "symmetric_difference_update", "__setitem__", "__delitem__"}
+     "symmetric_difference_update", "__setitem__", "__delitem__", "__ior__", "__iadd__", "__imul__"}
 )  # fmt: skip
-#: These make of the contents what follows from them.
-_REARRANGE = frozenset({"reverse", "rotate", "insert"})
+#: These move what is in a list, or take it out.
+_REARRANGE = frozenset({"reverse", "rotate", "insert", "pop", "popleft", "clear", "__delitem__"})
 #: And these compare the entries with each other, or with what is given.
 _COMPARE = frozenset({"sort", "remove", "index", "count", "__contains__", "__eq__", "__ne__", "__lt__", "__le__"})
 _ARITHMETIC = frozenset({"mul", "add", "sub", "div", "mul_", "add_", "sub_", "div_", "multiply", "subtract", "divide"})
@@ -193,20 +194,28 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
         o.ask(questions.LacksItem(args[0]), owner, f": whether {args[0]!r:.40} is missing", args[0] not in owner)
     if name in _COMPARE or is_a(owner, set | frozenset):
         o.compare([owner, *args])
-    elif name in _REARRANGE or name not in _MUTATORS:
+    elif name not in _MUTATORS:
         o.contents(owner)
     if name in _MUTATORS:
         o.writing(owner)
-        for key in _keys_given(name, args, kwargs):
-            o.assigned(owner, key)
+        if name in _REARRANGE:
+            o.rearranges(owner)
+        if name == "__setitem__":
+            o.assigned(owner, args[0])
+        elif name in ("update", "__ior__"):
+            args = [put_in(o, owner, part) for part in args]
+            put_in(o, owner, kwargs)
     return function(*args, **kwargs)
 
 
-def _keys_given(name: str, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
-    """The keys at which a method of a dictionary or a list puts something."""
-    if name == "update":
-        return [key for part in (*args, kwargs) if is_a(part, dict) for key in part]
-    return args[:1] if name == "__setitem__" else []
+def put_in(o: Observer, owner: Any, part: Any) -> Any:
+    """What `update` and `|=` put into a dictionary, pairs as well: walked through only once."""
+    if not is_a(owner, dict) or is_a(owner, Counter):  # which counts them
+        return part
+    pairs = part if is_a(part, dict) else dict(part)
+    for key in pairs:
+        o.assigned(owner, key)
+    return pairs
 
 
 # ------------------------------------------------------------------------------------------- numbers that change

@@ -21,7 +21,7 @@ import numpy as np
 from chainrule.cell import TensorCell
 from chainrule.compiler import questions
 from chainrule.compiler.attributes import runs_its_own
-from chainrule.compiler.calls import called, combined
+from chainrule.compiler.calls import called, combined, put_in
 from chainrule.compiler.contents import CONTAINERS
 from chainrule.compiler.numbers import Number, apply, is_a, numbers_in
 from chainrule.compiler.observe import Observer
@@ -126,6 +126,14 @@ def key(place: Any, assigned: bool = True) -> Any:
     if o is not None and assigned:
         o.assigned(o.written, place)
     return place
+
+
+def deleted(place: Any) -> Any:
+    """What stands in the brackets of something that is taken out: of a list, whose other entries move then."""
+    o = _per_thread.observer
+    if o is not None:
+        o.rearranges(o.written)
+    return key(place)
 
 
 def keyed(made: Any) -> Any:
@@ -264,7 +272,7 @@ def in_place(function: Any, x: Any, y: Any) -> Any:
     if o is not None and is_a(x, (list, dict, set, deque, np.ndarray)):
         o.writing(x)
         contents(y)
-        return function(x, y)
+        return function(x, put_in(o, x, y) if function is operator.ior else y)
     return binary(function, x, y)
 
 
@@ -356,7 +364,7 @@ def imported(value: Any, module: str, name: str) -> None:
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, namespace, variable, attribute, item, key, keyed, call, contents, same, other, within, without,
-              compared, everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
+    for f in (name, namespace, variable, attribute, item, key, deleted, keyed, call, contents, same, other, within,
+              without, compared, everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
               writing, assigns, evaluated, imported)
 }  # fmt: skip

@@ -226,7 +226,8 @@ class _Rewriter(ast.NodeTransformer):
             return node
         if isinstance(node.ctx, ast.Load):
             return _reader("item", value, key)
-        node.value, node.slice = _reader("writing", value), _reader("key", key)
+        reader = "deleted" if isinstance(node.ctx, ast.Del) else "key"
+        node.value, node.slice = _reader("writing", value), _reader(reader, key)
         return node
 
     def _key(self, key: Any) -> Any:

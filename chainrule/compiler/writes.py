@@ -85,12 +85,21 @@ class Writes(Sight):
 
     def assigned(self, thing: Any, key: Any, *, is_attribute: bool = False) -> None:
         """The step puts something there, be it what is there already."""
+        if is_a(key, slice):
+            self.rearranges(thing)
         holders = [questions.fields_of(thing), thing] if is_attribute else [thing]
         for before in [self._befores[id(holder)] for holder in holders if id(holder) in self._befores]:
             if type(key) is int and is_a(before.holder, list):
                 key %= max(len(before.holder), 1)
             if not is_a(key, TensorCell | slice | list):
                 before.assigned.add(key)
+
+    def rearranges(self, thing: Any) -> None:
+        """The step moves what is in a list, or takes it out: what is where then follows from all that was there."""
+        before = self._befores.get(id(thing))
+        if before is not None and is_a(thing, list | deque) and not before.is_read:
+            before.is_read = True
+            self.contents(thing)
 
     def has_written_to(self, thing: Any) -> bool:
         """Whether the step has changed what is in a container."""
