@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.bars import add_names
 from chainrule import rl
 
 
@@ -54,7 +55,7 @@ def measure(bar: AgentBar, seed: int) -> tuple[float, float]:
 def main() -> int:
     """Measure, print, and say whether all were reached."""
     parser = argparse.ArgumentParser(description="What agents must reach.")
-    parser.add_argument("names", nargs="*", default=list(BARS), help=", ".join(BARS))
+    add_names(parser, BARS)
     parser.add_argument("--seeds", type=int, help="fewer than the bar has, to try it out")
     options = parser.parse_args()
     missed = 0

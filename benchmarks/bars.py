@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,10 +60,21 @@ def measure(bar: Bar, data: Path) -> float:
     return value
 
 
+def add_names(parser: argparse.ArgumentParser, bars: Collection[str]) -> None:
+    """Names of bars as arguments, of all by default; another one is refused before anything is trained."""
+
+    def known(name: str) -> str:
+        if name not in bars:
+            raise argparse.ArgumentTypeError(f"there is no bar {name}; there are {', '.join(bars)}")
+        return name
+
+    parser.add_argument("names", nargs="*", type=known, default=list(bars), help=", ".join(bars))
+
+
 def main() -> int:
     """Measure, print, and say whether all were reached."""
     parser = argparse.ArgumentParser(description="What training on real data must reach.")
-    parser.add_argument("names", nargs="*", default=list(BARS), help=", ".join(BARS))
+    add_names(parser, BARS)
     folder = os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[2] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=Path(folder), help=f"its folder ({folder})")
     options = parser.parse_args()
