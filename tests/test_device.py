@@ -137,6 +137,26 @@ def test_draws_are_the_same_bits_on_every_device() -> None:
     assert found[0] == found[1]
 
 
+def test_distributions_draw_where_their_parameters_are() -> None:
+    d = chainrule.distributions
+
+    def drawn(device: str) -> list[Any]:
+        chainrule.manual_seed(2)
+        a, b = chainrule.tensor([0.2, 0.7], device=device), chainrule.tensor([1.5, 2.5], device=device)
+        made = [
+            d.Normal(a, 2.0), d.Uniform(a, b), d.Gumbel(a, b), d.StudentT(b), d.Dirichlet(b), d.Geometric(a),
+            d.RelaxedOneHotCategorical(b[0], probs=a), d.HalfNormal(b), d.Binomial(3, a),
+            d.MultivariateNormal(a, chainrule.eye(2, device=device)),
+        ]  # fmt: skip
+        samples = [x.sample() for x in made]
+        found = [*samples, *(x.log_prob(y) for x, y in zip(made, samples, strict=True))]
+        assert {y.device.type for y in found} == {device}
+        return [y.tolist() for y in found]
+
+    for here, there in zip(drawn("cpu"), drawn("xla"), strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
+
+
 def test_a_generator_of_a_device_draws_there_only() -> None:
     generator = chainrule.Generator(device="xla").manual_seed(5)
     here = chainrule.Generator().manual_seed(5)
@@ -204,6 +224,7 @@ def test_tensors_of_different_devices_are_refused_with_the_mend() -> None:
     mixes = [
         lambda: x + y, lambda: y * x, lambda: x @ y, lambda: chainrule.cat([x, y]), lambda: F.linear(x, y),
         lambda: chainrule.where(x > 0, x, y), lambda: x.clone().add_(y), lambda: y.clone().add_(x),
+        lambda: chainrule.searchsorted(y, x), lambda: chainrule.bucketize(y, x), lambda: chainrule.isin(x, y),
         lambda: y[on_device(0)], lambda: F.mse_loss(x, y), lambda: nn.Linear(2, 1)(x),
     ]  # fmt: skip
     for mix in mixes:

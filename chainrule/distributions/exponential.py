@@ -49,7 +49,7 @@ class Exponential(ExponentialFamily):
         return self.rate**-2
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.rate.dtype))
+        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.rate.dtype, device=self.rate.device))
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

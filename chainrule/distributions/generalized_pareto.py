@@ -49,7 +49,7 @@ class GeneralizedPareto(Distribution):
         return where(self._is_exponential, ones_like(self.concentration), self.concentration)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.loc.dtype))
+        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device))
 
     def _log_survival(self, value: Tensor) -> Tensor:
         z, xi = (value - self.loc) / self.scale, self._shape_or_one

@@ -49,7 +49,7 @@ class Geometric(ProbsOrLogits):
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         with no_grad():
-            u = rand(self._extended_shape(sample_shape), dtype=self.probs.dtype)
+            u = rand(self._extended_shape(sample_shape), dtype=self.probs.dtype, device=self.probs.device)
             return ((-u).log1p() / (-self.probs).log1p()).floor()
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -16,10 +16,10 @@ from chainrule.tensor import Tensor
 __all__ = ["Gumbel", "standard_gumbel"]
 
 
-def standard_gumbel(shape: Sequence[int], dtype: Any) -> Tensor:
+def standard_gumbel(shape: Sequence[int], dtype: Any, device: Any) -> Tensor:
     """−ln(−ln u) for uniform u, the numbers that make a choice in proportion to exp(logits) from argmax(logits + g)."""
     return (
-        -(-rand(tuple(shape), dtype=dtype).clamp(min=FloatLimits(dtype).tiny).log())
+        -(-rand(tuple(shape), dtype=dtype, device=device).clamp(min=FloatLimits(dtype).tiny).log())
         .clamp(min=FloatLimits(dtype).eps / 2)
         .log()
     )
@@ -58,7 +58,8 @@ class Gumbel(Distribution):
         return self.scale * (math.pi / math.sqrt(6))
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return self.loc + self.scale * standard_gumbel(self._extended_shape(sample_shape), self.loc.dtype)
+        loc = self.loc
+        return loc + self.scale * standard_gumbel(self._extended_shape(sample_shape), loc.dtype, loc.device)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -49,7 +49,7 @@ class Laplace(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         # The sign and the size come from one number u in [0, 1): the side of ½, and −ln of the distance to the far end.
-        u = rand(self._extended_shape(sample_shape), dtype=self.loc.dtype) - 0.5
+        u = rand(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device) - 0.5
         return self.loc - self.scale * u.sign() * (-2 * u.abs()).log1p().clamp(min=-1e3)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -52,10 +52,10 @@ class LKJCholesky(Distribution):
         with no_grad():
             shape = self._extended_shape(sample_shape)
             # Row i points in a random direction of its i dimensions, and its squared length is beta-distributed.
-            row = arange(1, self.dim, dtype=self.concentration.dtype)
+            row = arange(1, self.dim, dtype=self.concentration.dtype, device=self.concentration.device)
             towards = self.concentration.unsqueeze(-1) + 0.5 * (self.dim - 1 - row)
             squared = Beta(0.5 * row, towards, validate_args=False).sample(tuple(sample_shape))
-            directions = randn(shape, dtype=squared.dtype).tril(-1)[..., 1:, :]
+            directions = randn(shape, dtype=squared.dtype, device=squared.device).tril(-1)[..., 1:, :]
             directions = directions / directions.norm(dim=-1, keepdim=True)
             lengths = squared.unsqueeze(-1).sqrt()
             factor = squared.new_zeros(tuple(shape))
@@ -67,7 +67,7 @@ class LKJCholesky(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         diagonal = value.diagonal(dim1=-1, dim2=-2)[..., 1:]
-        order = arange(2, self.dim + 1, dtype=value.dtype)
+        order = arange(2, self.dim + 1, dtype=value.dtype, device=value.device)
         order = 2 * (self.concentration - 1).unsqueeze(-1) + self.dim - order
         density = (order * diagonal.log()).sum(-1)
         rest = self.dim - 1

@@ -94,8 +94,8 @@ class LowRankMultivariateNormal(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        directions = randn((*shape[:-1], self.cov_factor.shape[-1]), dtype=self.loc.dtype)
-        own = randn(shape, dtype=self.loc.dtype)
+        directions = randn((*shape[:-1], self.cov_factor.shape[-1]), dtype=self.loc.dtype, device=self.loc.device)
+        own = randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + matrix_times_vector(self.cov_factor, directions) + self.cov_diag.sqrt() * own
 
     def squared_distance(self, difference: Tensor) -> Tensor:

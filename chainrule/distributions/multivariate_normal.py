@@ -140,7 +140,7 @@ class MultivariateNormal(Distribution):
         return (self._lower * self._lower).sum(-1)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        noise = randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        noise = randn(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + matrix_times_vector(self._lower, noise)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -52,7 +52,8 @@ class Normal(ExponentialFamily):
         return self.scale * self.scale
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return self.loc + self.scale * randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        loc = self.loc
+        return loc + self.scale * randn(self._extended_shape(sample_shape), dtype=loc.dtype, device=loc.device)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

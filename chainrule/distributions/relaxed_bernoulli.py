@@ -41,7 +41,7 @@ class LogitRelaxedBernoulli(ProbsOrLogits):
         new.temperature = self.temperature
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        u = clamp_probs(rand(self._extended_shape(sample_shape), dtype=self._param.dtype))
+        u = clamp_probs(rand(self._extended_shape(sample_shape), dtype=self._param.dtype, device=self._param.device))
         return (u.log() - (-u).log1p() + self.logits) / self.temperature
 
     def log_prob(self, value: Tensor) -> Tensor:

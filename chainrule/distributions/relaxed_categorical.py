@@ -61,7 +61,7 @@ class ExpRelaxedCategorical(Distribution):
         return self._categorical.param_shape
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        noise = standard_gumbel(self._extended_shape(sample_shape), self.logits.dtype)
+        noise = standard_gumbel(self._extended_shape(sample_shape), self.logits.dtype, self.logits.device)
         return log_softmax((self.logits + noise) / self.temperature, -1)
 
     def log_prob(self, value: Tensor) -> Tensor:

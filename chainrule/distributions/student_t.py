@@ -50,7 +50,7 @@ class StudentT(Distribution):
         shape = self._extended_shape(sample_shape)
         df = self.df.expand(*shape)
         squares = 2 * standard_gamma(df / 2)
-        return self.loc + self.scale * randn(shape, dtype=df.dtype) * (squares / df).rsqrt()
+        return self.loc + self.scale * randn(shape, dtype=df.dtype, device=df.device) * (squares / df).rsqrt()
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

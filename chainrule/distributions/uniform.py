@@ -57,7 +57,7 @@ class Uniform(Distribution):
         return (self.high - self.low) ** 2 / 12
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.low.dtype))
+        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.low.dtype, device=self.low.device))
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -32,7 +32,9 @@ euler_constant = float(np.euler_gamma)
 
 
 def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
-    """Tensors and numbers, expanded to their common shape; numbers take the type of the first floating tensor.
+    """Tensors and numbers, expanded to their common shape.
+
+    Numbers take the type of the first floating tensor, and the device of the first tensor.
 
     Raises DTypeError for anything else.
 
@@ -45,7 +47,8 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
             raise DTypeError(f"parameters are tensors or numbers, got {type(value).__name__}.")
     floating = [value.dtype for value in values if is_tensor(value) and value.dtype.is_floating_point]
     dtype = floating[0] if floating else get_default_dtype()
-    tensors = [value if is_tensor(value) else tensor(value, dtype=dtype) for value in values]
+    device = next((value.device for value in values if is_tensor(value)), None)
+    tensors = [value if is_tensor(value) else tensor(value, dtype=dtype, device=device) for value in values]
     return tuple(broadcast_tensors(*tensors))
 
 

@@ -113,13 +113,13 @@ class Wishart(Distribution):
     @lazy_property
     def _halves(self) -> Tensor:
         """(ν − i)/2 for i = 0 … n − 1."""
-        return (self.df.unsqueeze(-1) - arange(self._n, dtype=self.df.dtype)) / 2
+        return (self.df.unsqueeze(-1) - arange(self._n, dtype=self.df.dtype, device=self.df.device)) / 2
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Bartlett's decomposition: L·A with A lower triangular, normal numbers below a diagonal of χ numbers."""
         shape = self._extended_shape(sample_shape)
         squares = 2 * standard_gamma(self._halves.expand(*shape[:-1]))
-        a = randn(shape, dtype=self.df.dtype).tril(-1) + squares.sqrt().diag_embed()
+        a = randn(shape, dtype=self.df.dtype, device=self.df.device).tril(-1) + squares.sqrt().diag_embed()
         factor = self.scale_tril @ a
         return factor @ factor.mT
 

@@ -45,7 +45,8 @@ def searchsorted(
     right = right or side == "right"
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)
-    values, dtype = as_tensor(input, device=sorted_sequence.device), np.int32 if out_int32 else np.int64
+    values = input if is_tensor(input) else as_tensor(input, device=sorted_sequence.device)
+    dtype = np.int32 if out_int32 else np.int64
     if sorted_sequence.ndim == 1:
         form, side = (tuple(values.shape), dtype), "right" if right else "left"
         return by_numpy(_places_in_order, sorted_sequence, values, forms=[form], side=side)[0]
@@ -81,7 +82,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     tensor([ True, False,  True])
     """
     device = elements.device if is_tensor(elements) else test_elements.device
-    given, among = as_tensor(elements, device=device), as_tensor(test_elements, device=device)
+    given, among = (x if is_tensor(x) else as_tensor(x, device=device) for x in (elements, test_elements))
     return by_numpy(_are_in, given, among, forms=[(tuple(given.shape), np.bool_)], invert=invert)[0]
 
 
