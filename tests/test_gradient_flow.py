@@ -294,7 +294,10 @@ def test_a_nan_or_an_infinity_on_the_way_back_is_named(compile: bool, target: fl
 def test_squares_of_gradients_that_overflow_are_told_from_gradients_that_are_infinite() -> None:
     model = nn.Linear(2, 1)
     trainer = Trainer(model, nn.L1Loss(), optim.SGD(model.parameters(), lr=0.1))
-    with pytest.raises(DivergedError, match="norm is inf .* every gradient is finite, but the sum of their squares"):
+    with pytest.raises(
+        DivergedError,
+        match="norm is inf .* every gradient is finite, but the sum of their squares .*gradient_norm=False",
+    ):
         trainer.fit([(chainrule.full((4, 2), 1e25), chainrule.full((4, 1), 1e20))])
 
 

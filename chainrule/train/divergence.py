@@ -114,5 +114,6 @@ class Retry:
         if math.isfinite(batch.loss) and (trainer.accumulate > 1 or trainer.processes is not None):
             return "every gradient of this batch is finite, but not that of another one in this step, or their squares."
         if math.isfinite(batch.loss) and math.isinf(batch.gradient_norm):
-            return "every gradient is finite, but the sum of their squares is not: they have exploded."
+            why = "every gradient is finite, but the sum of their squares is not: they have exploded."
+            return why if trainer.clip_norm is not None else f"{why} `gradient_norm=False` goes on all the same."
         return "done again operation by operation, the step makes no NaN."
