@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,23 @@ def what_statements_put_somewhere(prepare: Any, log: Log) -> None:
             values[0] = values[1] = others[0] = named["phase"] = thing.phase = value
         log(run, x())
         log([list(values), list(others), dict(named), thing.phase])
+
+
+@scenario
+def counts_that_are_added(prepare: Any, log: Log) -> None:
+    for add in ("update", "subtract"):
+        found = Counter(seen=1, kept=2)
+
+        def step(x: Any, add: str = add, found: Any = found) -> Any:
+            getattr(found, add)(seen=1)
+            return x * found["seen"]
+
+        run = prepare(step)
+        for i in range(4):
+            if i == 2:
+                found["seen"] = 9
+            log(run, x())
+            log(dict(found))
 
 
 @scenario

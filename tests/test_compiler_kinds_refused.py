@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +24,17 @@ def test_a_list_that_the_step_fills_and_reads_is_refused() -> None:
         return x * len(seen)
 
     with pytest.raises(TraceError, match="puts something into a list and reads it again"):
+        chainrule.compile(step)(x())
+
+
+def test_a_window_of_tensors_in_a_deque_is_refused() -> None:
+    last = deque([chainrule.tensor(1.0), chainrule.tensor(2.0)], maxlen=2)
+
+    def step(x: Any) -> Any:
+        last.append(x.sum())
+        return x
+
+    with pytest.raises(TraceError, match="last: the step takes something out of a deque"):
         chainrule.compile(step)(x())
 
 

@@ -100,7 +100,9 @@ class Before:
 
     def _refuse_what_is_registered(self) -> None:
         """An attribute of a module that was none and is a layer, a parameter or a buffer lies elsewhere from now on."""
-        tables = [self.holder.get(name, {}) for name in ("_modules", "_parameters", "_buffers")] if self.owner else []
+        if self.owner is None:
+            return
+        tables = [self.holder.get(name, {}) for name in ("_modules", "_parameters", "_buffers")]
         for key in self.copy:
             if key not in self.holder and any(key in table for table in tables):
                 raise TraceError(

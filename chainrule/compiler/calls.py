@@ -34,7 +34,7 @@ from chainrule.errors import TraceError
 _MUTATORS = frozenset(
     {"append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem",
      "add", "discard", "appendleft", "popleft", "extendleft", "rotate", "difference_update", "intersection_update",
-     "symmetric_difference_update", "__setitem__", "__delitem__", "__ior__", "__iadd__", "__imul__"}
+     "symmetric_difference_update", "subtract", "__setitem__", "__delitem__", "__ior__", "__iadd__", "__imul__"}
 )  # fmt: skip
 #: These move what is in a list, or take it out.
 _REARRANGE = frozenset({"reverse", "rotate", "insert", "pop", "popleft", "clear", "__delitem__"})
@@ -194,7 +194,7 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
         o.ask(questions.LacksItem(args[0]), owner, f": whether {args[0]!r:.40} is missing", args[0] not in owner)
     if name in _COMPARE or is_a(owner, set | frozenset):
         o.compare([owner, *args])
-    elif name not in _MUTATORS:
+    elif name not in _MUTATORS or is_a(owner, Counter):  # which adds to what is there
         o.contents(owner)
     if name in _MUTATORS:
         o.writing(owner)
@@ -210,7 +210,7 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
 
 def put_in(o: Observer, owner: Any, part: Any) -> Any:
     """What `update` and `|=` put into a dictionary, pairs as well: walked through only once."""
-    if not is_a(owner, dict) or is_a(owner, Counter):  # which counts them
+    if not is_a(owner, dict) or is_a(owner, Counter):
         return part
     pairs = part if is_a(part, dict) else dict(part)
     for key in pairs:
