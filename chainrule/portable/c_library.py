@@ -40,7 +40,7 @@ def write_c_library(program: PortableProgram, folder: str | Path, name: str) -> 
         raise ValueError(f"a C library has a name of letters, figures and _, got {name!r}.")
     native = _native(program)
     library = module_for(native, name)
-    code = compile_text(library.text + _further(name, native, library))
+    code = compile_text(library.text + _further(name, native, library), to_load=False)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     symbols = [f"{name}_{part}" for part in ("in", "predict", "message")]

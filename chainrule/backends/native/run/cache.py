@@ -22,7 +22,7 @@ from pathlib import Path
 log = logging.getLogger("chainrule.compile")
 
 #: Changes when the meaning of what is stored does.
-FORMAT = "3"
+FORMAT = "4"
 #: When more than this is stored, what was used longest ago goes.
 LIMIT = 256 * 2**20
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from typing import Any
 
 from chainrule.forking import LockAcrossForks, wait_for
@@ -64,10 +65,21 @@ def target_machine(triple: str = "", processor: str = "", features: str = "") ->
     return target.create_target_machine(cpu=processor, features=features, opt=2, reloc="pic", codemodel="small")
 
 
-def compile_text(text: str, machine: Any = None) -> bytes:
-    """Machine code of a module, as an object file. Raises RuntimeError where the text is not LLVM's language."""
+#: A byte in a page of its own. LLVM counts what it has to load before it takes one block for all of it, but not the
+#: addresses of functions of the C library; they find room behind this byte.
+_ROOM = """
+@room = internal global i8 0, align 4096
+@llvm.used = appending global [1 x ptr] [ptr @room], section "llvm.metadata"
+"""
+
+
+def compile_text(text: str, machine: Any = None, *, to_load: bool = True) -> bytes:
+    """Machine code of a module, as an object file. Raises RuntimeError where the text is not LLVM's language.
+
+    to_load: whether a `Library` is to load it.
+    """
     with _one_thread_compiles:
-        module = llvm().parse_assembly(text)
+        module = llvm().parse_assembly(text + _ROOM if to_load else text)
         module.verify()
         code: bytes = (machine or target_machine()).emit_object(module)
         return code
@@ -80,7 +92,10 @@ class Library:
         with _one_thread_compiles:
             binding = llvm()
             binding.load_library_permanently("")
-            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target_machine())
+            # One block for all sections: code reaches its constants by 32 bits, and where gigabytes of the process's
+            # memory lie between two single blocks, LLVM ends the process. Elsewhere llvmlite decides.
+            block = True if sys.platform == "linux" else None
+            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target_machine(), use_lmm=block)
             for code in objects:
                 self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
