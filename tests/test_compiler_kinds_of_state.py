@@ -173,6 +173,32 @@ def counts_that_are_added(prepare: Any, log: Log) -> None:
             log(dict(found))
 
 
+class Slotted(nn.Module):
+    """A layer with an attribute beside its dictionary."""
+
+    __slots__ = ("phase",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.phase: Any = 2.0
+
+    def forward(self, x: Any) -> Any:
+        y = x * self.phase
+        self.phase = 2.0
+        return y
+
+
+@scenario
+def a_layer_with_slots(prepare: Any, log: Log) -> None:
+    layer = Slotted()
+    run = prepare(lambda x: layer(x))
+    for value in (None, 7.0, 8, 2.0):
+        if value is not None:
+            layer.phase = value
+        log(run, x())
+        log(layer.phase)
+
+
 @scenario
 def the_last_losses(prepare: Any, log: Log) -> None:
     for first in (lambda losses: losses.pop(0), lambda losses: losses.__delitem__(0)):

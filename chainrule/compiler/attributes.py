@@ -116,6 +116,8 @@ class AttributeReads(Sight):
                 return self.read(Place(fields[table], "entry", name, title), value, counts=False)
         if name in fields:
             return self.read(Place(module, "field", name, title), value)
+        if name in questions.slots_of(module):
+            return self.read(Place(module, "attribute", name, title), value)
         if not is_a(value, types.MethodType):
             self.mark(value, None)
             self.see(value)

@@ -49,6 +49,8 @@ class Writes(Sight):
                 self._remember(fields_of(part), None, title, part)
                 self._remember(part._buffers, None, title)
                 self._remember(part._parameters, None, title)
+                if (slots := questions.slots_of(part)) and id(part) not in self._befores:
+                    self._befores[id(part)] = SlotsBefore(part, None, title, slots)
             return
         if id(thing) not in self.outside and not is_a(thing, type | types.ModuleType):
             return
