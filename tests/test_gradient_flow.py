@@ -314,6 +314,20 @@ def test_a_gradient_that_another_batch_broke_is_not_said_to_be_finite(compile: b
     assert model.weight.item() == 0
 
 
+def test_an_optimiser_that_asks_for_the_loss_itself_keeps_the_weights_too() -> None:
+    class Root(nn.Module):
+        def forward(self, x):
+            return x.sqrt()
+
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), Root())
+    with chainrule.no_grad():
+        model[0].weight.zero_()
+    trainer = Trainer(model, nn.MSELoss(), optim.LBFGS(model.parameters()))
+    with pytest.raises(DivergedError, match=r"gradient's norm is nan in batch 1 of epoch 1: 1: Divide made nan"):
+        trainer.fit([(chainrule.ones(4, 2), chainrule.zeros(4, 2))])
+    assert chainrule.equal(model[0].weight, chainrule.zeros(2, 2))
+
+
 @pytest.mark.parametrize("compile", [False, True])
 def test_the_last_step_of_a_stream_keeps_the_weights_too(compile: bool) -> None:
     """That it is the last is known only after its batch: with a gradient that overflowed there is no step."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autodiff.mode import no_grad
 from chainrule.nn.utils import get_total_norm
 from chainrule.tensor import Tensor
+from chainrule.train.divergence import has_diverged
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
@@ -32,7 +34,8 @@ def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool, inside
     """One step on one batch, not compiled: the optimiser decides by the numbers how often the loss is computed.
 
     The answer is the loss, the output and (where it is measured and there are gradients) the gradient's norm, all of
-    before the step; and None, since inside of such a step nothing is measured.
+    before the step; and None, since inside of such a step nothing is measured. With a loss or a norm that is not finite
+    the weights stay what they are.
     """
     optimizer = trainer.optimizer
     first: dict[str, Any] = {}  # what the first computation of the loss gave
@@ -54,6 +57,13 @@ def closure_step(trainer: Trainer, inputs: Any, targets: Any, last: bool, inside
             )
         return loss
 
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    with no_grad():
+        before = [p.detach().clone() for p in parameters]
     optimizer.step(closure)
+    if has_diverged(first["loss"], first["norm"]):
+        with no_grad():
+            for parameter, old in zip(parameters, before, strict=True):
+                parameter.copy_(old)
     optimizer.zero_grad()
     return first["loss"], first["output"], first["norm"], None
