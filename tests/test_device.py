@@ -150,6 +150,7 @@ def test_distributions_draw_where_their_parameters_are() -> None:
         ]  # fmt: skip
         samples = [x.sample() for x in made]
         found = [*samples, *(x.log_prob(y) for x, y in zip(made, samples, strict=True))]
+        found += [x.enumerate_support() for x in (d.Bernoulli(a), d.Categorical(a), d.OneHotCategorical(a))]
         assert {y.device.type for y in found} == {device}
         return [y.tolist() for y in found]
 

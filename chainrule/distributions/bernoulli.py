@@ -60,10 +60,10 @@ class Bernoulli(ProbsOrLogits):
         return binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        return listed(2, self._batch_shape, self._param.dtype, expand)
+        return listed(2, self._batch_shape, self._param.dtype, self._param.device, expand)
 
 
-def listed(count: int, batch_shape: Sequence[int], dtype: Any, expand: bool) -> Tensor:
+def listed(count: int, batch_shape: Sequence[int], dtype: Any, device: Any, expand: bool) -> Tensor:
     """0, 1, …, count − 1 along a first dimension, repeated for the batch if `expand` says so."""
-    values = arange(count, dtype=dtype).reshape(-1, *[1] * len(batch_shape))
+    values = arange(count, dtype=dtype, device=device).reshape(-1, *[1] * len(batch_shape))
     return values.expand(-1, *batch_shape) if expand else values

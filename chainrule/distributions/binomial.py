@@ -77,4 +77,4 @@ class Binomial(ProbsOrLogits):
         count = int(self.total_count.max().item())
         if self.total_count.min().item() != count:
             raise NotImplementedError("Binomial: the values of different numbers of trials do not form one list.")
-        return listed(1 + count, self._batch_shape, self._param.dtype, expand)
+        return listed(1 + count, self._batch_shape, self._param.dtype, self._param.device, expand)

@@ -111,4 +111,4 @@ class Categorical(Distribution):
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        return listed(self._num_events, self._batch_shape, int64, expand)
+        return listed(self._num_events, self._batch_shape, int64, self.probs.device, expand)

@@ -61,7 +61,7 @@ class LowRankMultivariateNormal(Distribution):
     def _capacitance_tril(self) -> Tensor:
         """The lower triangle of 1 + Wᵀ·D⁻¹·W."""
         product = self._scaled @ self.cov_factor
-        return cholesky(product + eye(product.shape[-1], dtype=product.dtype))
+        return cholesky(product + eye(product.shape[-1], dtype=product.dtype, device=product.device))
 
     @property
     def mean(self) -> Tensor:

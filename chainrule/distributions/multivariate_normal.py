@@ -43,7 +43,7 @@ def _inverse_factor(precision: Tensor) -> Tensor:
     """L with L·Lᵀ = precision⁻¹, from the factor of the precision read from its other end."""
     # precision = U·Uᵀ with an upper triangle U, so its inverse is L·Lᵀ with L = (Uᵀ)⁻¹.
     upper = cholesky(precision.flip(-2, -1)).flip(-2, -1)
-    identity = eye(precision.shape[-1], dtype=precision.dtype).expand(*upper.shape)
+    identity = eye(precision.shape[-1], dtype=precision.dtype, device=precision.device).expand(*upper.shape)
     return solve_triangular(upper.mT, identity, upper=False)
 
 
@@ -123,7 +123,7 @@ class MultivariateNormal(Distribution):
     def precision_matrix(self) -> Tensor:
         """Σ⁻¹."""
         n = self._lower.shape[-1]
-        identity = eye(n, dtype=self._lower.dtype).expand(*self._lower.shape)
+        identity = eye(n, dtype=self._lower.dtype, device=self._lower.device).expand(*self._lower.shape)
         inverse = solve_triangular(self._lower, identity, upper=False)
         return inverse.mT @ inverse
 

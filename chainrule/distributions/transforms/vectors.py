@@ -135,7 +135,7 @@ class StickBreakingTransform(Transform):
 
 def _pieces_to_come(x: Tensor) -> Tensor:
     """ln(K), ln(K − 1), …, ln 1."""
-    return arange(x.shape[-1], 0, -1, dtype=x.dtype).log()
+    return arange(x.shape[-1], 0, -1, dtype=x.dtype, device=x.device).log()
 
 
 class LowerCholeskyTransform(Transform):
