@@ -27,7 +27,7 @@ from chainrule.distributed.group import ProcessGroupError
 from chainrule.distributed.objects import SECRET
 
 #: Seconds that the other processes have to end by their own error, and then after being asked to (SIGTERM).
-OWN_END, ASKED_END = 4.0, 2.0
+OWN_END, ASKED_END = 8.0, 2.0
 #: The exit code of a process that was asked to stop, and seconds that the others then have to save what they have.
 INTERRUPTED, SAVING = 130, 60.0
 #: Seconds until the launchers of all machines must have come, and until one that has come must have said which it is.
