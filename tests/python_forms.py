@@ -9,20 +9,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.listed import into
+
 Form = tuple[Callable[..., Any], Callable[[], Any]]
 Make = Callable[[], Form]
 FORMS: list[Make] = []
-
-
-def into(forms: list[Make]) -> Callable[[Make], Make]:
-    """What puts a form into a list."""
-
-    def form(make: Make) -> Make:
-        forms.append(make)
-        return make
-
-    return form
-
 
 form = into(FORMS)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from tests.python_forms import Form, Make, Plain, into
+from tests.listed import into
+from tests.python_forms import Form, Make, Plain
 
 SHIFT = 1.0
 FORMS: list[Make] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.shared_memory_cases import Case, into, layer, numbers
+from tests.listed import into
+from tests.shared_memory_cases import Case, layer, numbers
 
 CASES: list[Case] = []
 case = into(CASES)

@@ -10,19 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.listed import into
+
 Case = Callable[[Any, Any], list[Any]]
 CASES: list[Case] = []
-
-
-def into(cases: list[Case]) -> Callable[[Case], Case]:
-    """What puts a program into a list."""
-
-    def case(function: Case) -> Case:
-        cases.append(function)
-        return function
-
-    return case
-
 
 case = into(CASES)
 

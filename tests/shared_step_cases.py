@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.shared_memory_cases import Case, into, layer, numbers
+from tests.listed import into
+from tests.shared_memory_cases import Case, layer, numbers
 
 CASES: list[Case] = []
 case = into(CASES)

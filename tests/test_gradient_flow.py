@@ -271,10 +271,8 @@ def test_a_step_that_diverged_is_done_again_with_the_same_draws(compile: bool) -
     assert chainrule.equal(after, chainrule.get_rng_state()), "doing it again draws nothing"
 
 
-@pytest.mark.parametrize("target", [0.0, 1.0])
-@pytest.mark.parametrize("compile", [False, True])
-def test_a_nan_or_an_infinity_on_the_way_back_is_named(compile: bool, target: float) -> None:
-    """1/(2√0) is infinite; times a difference of 0 it is NaN."""
+def with_an_infinite_slope() -> nn.Sequential:
+    """√(W·x) with W = 0."""
 
     class Root(nn.Module):
         def forward(self, x):
@@ -283,6 +281,15 @@ def test_a_nan_or_an_infinity_on_the_way_back_is_named(compile: bool, target: fl
     model = nn.Sequential(nn.Linear(2, 2, bias=False), Root())
     with chainrule.no_grad():
         model[0].weight.zero_()
+    return model
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0])
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_nan_or_an_infinity_on_the_way_back_is_named(compile: bool, target: float) -> None:
+    """1/(2√0) is infinite; times a difference of 0 it is NaN."""
+
+    model = with_an_infinite_slope()
     data = [(chainrule.ones(4, 2), chainrule.full((4, 2), target))]
     trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), compile=compile)
     message = r"gradient's norm is (nan|inf) in batch 1 of epoch 1: 1: Divide made (nan|-?inf) in 8 of 8 .* from 0 to 0"
@@ -315,13 +322,7 @@ def test_a_gradient_that_another_batch_broke_is_not_said_to_be_finite(compile: b
 
 
 def test_an_optimiser_that_asks_for_the_loss_itself_keeps_the_weights_too() -> None:
-    class Root(nn.Module):
-        def forward(self, x):
-            return x.sqrt()
-
-    model = nn.Sequential(nn.Linear(2, 2, bias=False), Root())
-    with chainrule.no_grad():
-        model[0].weight.zero_()
+    model = with_an_infinite_slope()
     trainer = Trainer(model, nn.MSELoss(), optim.LBFGS(model.parameters()))
     with pytest.raises(DivergedError, match=r"gradient's norm is nan in batch 1 of epoch 1: 1: Divide made nan"):
         trainer.fit([(chainrule.ones(4, 2), chainrule.zeros(4, 2))])

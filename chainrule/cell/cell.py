@@ -357,8 +357,6 @@ class TensorCell(Gradients):
             return False
         if self._seen is not base._value or holders_with_view(self, base) != ALONE_WITH_VIEW:
             return False
-        if not is_owned(base._value.array):
-            return False
         whole, part, alone = Claim(base), Claim(self), False
         try:
             plain = whole.is_plain and part.is_plain and self._seen is whole._value

@@ -40,6 +40,21 @@ def keep_watch(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * SILENCE)
 
 
+def reach(address: tuple[str, int], patience: float) -> socket.socket:
+    """A connection to who listens there, or will within so many seconds. Raises OSError when these are over."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection = socket.create_connection(address, timeout=min(5.0, patience))
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            keep_watch(connection)
+            return connection
+
+
 def line_of(**message: Any) -> bytes:
     """A message as it is sent."""
     return json.dumps(message).encode() + b"\n"

@@ -22,7 +22,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from chainrule.distributed.coordinator import LONGEST, free_port, keep_watch, line_of
+from chainrule.distributed.coordinator import LONGEST, free_port, keep_watch, line_of, reach
 from chainrule.distributed.group import ProcessGroupError
 from chainrule.distributed.objects import SECRET
 
@@ -305,19 +305,14 @@ class Hosts:
         return Place(0, size, job.address, port)
 
     def _join(self) -> Place:
-        job, until = self.job, time.monotonic() + GATHERING
-        while True:
-            try:
-                connection = socket.create_connection((job.address, job.port), timeout=5)
-                break
-            except OSError as error:
-                if time.monotonic() > until:
-                    raise ProcessGroupError(
-                        f"launch: nobody answers at {job.address}:{job.port} ({error}). Start the same command there, "
-                        "with --node-rank 0."
-                    ) from None
-                time.sleep(0.1)
-        keep_watch(connection)
+        job = self.job
+        try:
+            connection = reach((job.address, job.port), GATHERING)
+        except OSError as error:
+            raise ProcessGroupError(
+                f"launch: nobody answers at {job.address}:{job.port} ({error}). Start the same command there, with "
+                "--node-rank 0."
+            ) from None
         connection.settimeout(GATHERING)
         connection.sendall(line_of(node=job.node, nodes=job.nodes, processes=job.processes))
         file = connection.makefile("rb")

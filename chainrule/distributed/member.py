@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.distributed import coordinator
-from chainrule.distributed.coordinator import keep_watch, line_of
+from chainrule.distributed.coordinator import line_of, reach
 from chainrule.distributed.group import ProcessGroupError
 
 #: How long an exchange may still take after a process has ended that may have done its part in it.
@@ -191,18 +191,10 @@ class Member:
 
 
 def _connected(address: tuple[str, int], patience: float) -> socket.socket:
-    """A connection; whoever listens there may come later."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            connection = socket.create_connection(address, timeout=min(5.0, patience))
-        except OSError as error:
-            if time.monotonic() > until:
-                raise ProcessGroupError(
-                    f"init_process_group: nobody answers at {address[0]}:{address[1]} ({error}). Rank 0 listens there: "
-                    "it must have been started, with the same MASTER_ADDR and MASTER_PORT."
-                ) from None
-            time.sleep(0.05)
-            continue
-        keep_watch(connection)
-        return connection
+    try:
+        return reach(address, patience)
+    except OSError as error:
+        raise ProcessGroupError(
+            f"init_process_group: nobody answers at {address[0]}:{address[1]} ({error}). Rank 0 listens there: it must "
+            "have been started, with the same MASTER_ADDR and MASTER_PORT."
+        ) from None

@@ -11,7 +11,8 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -135,13 +136,16 @@ class Transport:
         combine: Any = (lambda x: x) if op == "gather" else _over_rows(getattr(jnp, REDUCTIONS[op]))
         function = jax.jit(combine, out_shardings=whole)
         own = self.devices[self.member.rank]
-        first = [True]
+        connected = False
 
         def exchanged(array: Array) -> Array:
+            nonlocal connected
             with jax.enable_x64(True):
                 part = jax.device_put(array[None], own)
                 together = jax.make_array_from_single_device_arrays((len(ranks), *array.shape), rows, [part])
-                with _quiet(first):
+                # Gloo says on the standard output, which may be a pipe for results, that it has connected.
+                with nullcontext() if connected else _output_to_errors():
+                    connected = True
                     return np.array(function(together).addressable_data(0))
 
         return exchanged
@@ -151,20 +155,14 @@ def _over_rows(function: Any) -> Any:
     return lambda x: function(x, axis=0, dtype=x.dtype) if function.__name__ in ("sum", "prod") else function(x, axis=0)
 
 
-class _quiet:  # noqa: N801  # it is used like a function
-    """Gloo tells on the standard output that it has connected, which may be a pipe for results: to the error stream."""
-
-    def __init__(self, first: list[bool]) -> None:
-        self.first = first
-
-    def __enter__(self) -> None:
-        if self.first[0]:
-            sys.stdout.flush()
-            self.kept = os.dup(1)
-            os.dup2(2, 1)
-
-    def __exit__(self, *_: object) -> None:
-        if self.first[0]:
-            os.dup2(self.kept, 1)
-            os.close(self.kept)
-            self.first[0] = False
+@contextmanager
+def _output_to_errors() -> Iterator[None]:
+    """What this process writes to its standard output, in whatever language, goes to the error stream."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
