@@ -122,15 +122,15 @@ class SameProgram:
         equations = program.graph.equations
         exchanges = (e for e in _flat(program.graph) if e.primitive is NumPyFunction and is_exchange(e))
         self.ranks = sorted({rank for e in exchanges for rank in dict(e.parameters["settings"])["ranks"]})
-        self.operations = _digest(" ".join(e.primitive.name for e in _flat(program.graph)))
+        self.operations = digest(" ".join(e.primitive.name for e in _flat(program.graph)))
         self.given = repr([(tuple(x.shape), x.dtype.name) for x in program.graph.inputs])
         names = {x: i for i, x in enumerate([*program.graph.inputs, *(x for e in equations for x in e.outputs)])}
-        self.details = _digest("\n".join(_line(e, names) for e in equations))
+        self.details = digest("\n".join(_line(e, names) for e in equations))
 
     def check(self) -> None:
         """Wait for the others. Raises ProcessGroupError in all of them if one is about to run another program."""
         what = f"a step compiled to program {self.operations}"
-        _transport().agree(tuple(self.ranks), what, _digest(self.given), self.details)
+        _transport().agree(tuple(self.ranks), what, digest(self.given), self.details)
 
 
 def same_program_of(program: Program) -> SameProgram | None:
@@ -169,5 +169,6 @@ def _word(value: Any, names: dict[Any, int]) -> str:
     return type(value).__qualname__ if " at 0x" in text or " object " in text else text
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """A short hash: equal in all processes where the text is."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

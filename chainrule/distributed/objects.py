@@ -62,6 +62,11 @@ def _all(obj: Any, group: ProcessGroup) -> list[Any]:
     return [unpacked(row.tobytes(), rank) for row, rank in zip(rows, group.ranks, strict=True)]
 
 
+def _of(source: int, obj: Any, group: ProcessGroup) -> Any:
+    """The object that the process with the rank `source` among all has."""
+    return _all(obj if source == group.own else None, group)[group.ranks.index(source)]
+
+
 def all_gather_object(object_list: list[Any], obj: Any, group: ProcessGroup | None = None) -> None:
     """Put the objects of all processes into the list, which has an entry for each."""
     found = begin(group, "all_gather_object", traced=False)
@@ -96,8 +101,7 @@ def broadcast_object_list(
     """Put the objects of the process `src` into all lists."""
     found = begin(group, "broadcast_object_list", traced=False)
     source = rank_among_all(found, src, group_src)
-    objects = _all(list(object_list) if source == found.own else None, found)
-    object_list[:] = objects[found.ranks.index(source)]
+    object_list[:] = _of(source, list(object_list), found)
 
 
 def scatter_object_list(
@@ -112,5 +116,4 @@ def scatter_object_list(
     source = rank_among_all(found, src, group_src)
     if source == found.own:
         only(scatter_object_input_list, "scatter_object_input_list", found)
-    objects = _all(scatter_object_input_list if source == found.own else None, found)
-    scatter_object_output_list[0] = objects[found.ranks.index(source)][found.rank()]
+    scatter_object_output_list[0] = _of(source, scatter_object_input_list, found)[found.rank()]

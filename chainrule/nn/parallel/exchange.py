@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
-from chainrule.distributed.exchange import broadcast_tensor, reduce_tensor
+from chainrule.distributed.exchange import broadcast_tensor, digest, reduce_tensor
 from chainrule.distributed.group import ProcessGroup
 from chainrule.functions.creation import tensor, zeros_like
 from chainrule.functions.pieces import cat
@@ -20,7 +19,7 @@ def check_same_model(module: Module, group: ProcessGroup) -> None:
     """Raise ProcessGroupError, in every process, unless all have parameters and buffers of the same names and forms."""
     state = [(name, tuple(x.shape), str(x.dtype)) for name, x in module.state_dict().items()]
     assert group.transport is not None
-    group.transport.agree(group.ranks, f"{type(module).__name__} with parameters and buffers {_digest(state)}")
+    group.transport.agree(group.ranks, f"{type(module).__name__} with parameters and buffers {digest(repr(state))}")
 
 
 def broadcast_state(tensors: Sequence[Tensor], group: ProcessGroup) -> None:
@@ -50,7 +49,7 @@ def average_gradients(
         if unused and current_state().trace is None:
             _fill_in(wanted, group)
         found = {name: p.grad for name, p in wanted.items() if p.kept_grad is not None}
-        label = f"gradients of {len(found)} parameters ({_digest(list(found))})"
+        label = f"gradients of {len(found)} parameters ({digest(repr(list(found)))})"
         for part in _buckets(list(found.values()), bytes_at_once):
             flat = cat([gradient.detach().reshape(-1) for gradient in part])
             mean = reduce_tensor(flat, "mean", group, label)
@@ -84,7 +83,3 @@ def _buckets(tensors: Sequence[Tensor], most: int) -> Iterator[list[Tensor]]:
             part.append(x)
             size += amount
         yield part
-
-
-def _digest(thing: Any) -> str:
-    return hashlib.sha256(repr(thing).encode()).hexdigest()[:8]
