@@ -44,6 +44,7 @@ def onnx_of(explanation: Explanation) -> Any:
     used = {x for node in data["nodes"] for x in node["inputs"]} | set(data["outputs"])
     leaves = [x for x in explanation.symbols if explanation.ids[x] not in made and explanation.ids[x] in used]
     kept = [x for x in leaves if _is_kept(explanation, x)]
+    given = [x for x in leaves if not _is_kept(explanation, x)]
     total = sum(explanation.arrays[x].nbytes for x in kept)
     if total >= LARGEST:
         raise OnnxError(f"weights of {total:,} bytes: a file of ONNX takes less than {LARGEST:,} in all.")
@@ -53,7 +54,7 @@ def onnx_of(explanation: Explanation) -> Any:
     graph = helper.make_graph(
         [_node(node, names) for node in data["nodes"]],
         str(data["title"]),
-        [values[ids[x]] for x in leaves if x not in set(kept)],
+        [values[ids[x]] for x in given],
         [values[x] for x in data["outputs"]],
         [tensor_of(names[ids[x]], explanation.arrays[x]) for x in kept],
         value_info=[values[x] for x in values if x in made and x not in data["outputs"]],
