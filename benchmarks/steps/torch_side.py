@@ -164,8 +164,8 @@ def model_of(name: str, weights: dict[str, Any]) -> nn.Module:
     return model
 
 
-def torch_step(name: str, weights: dict[str, Any], mode: str) -> Callable[[Any, Any], float]:
-    """One training step; mode "eager", "channels last" or "compile"."""
+def torch_step(name: str, weights: dict[str, Any], mode: str, half: bool = False) -> Callable[[Any, Any], float]:
+    """One training step; mode "eager", "channels last" or "compile"; with `half` under autocast to bfloat16."""
     torch.set_num_threads(usable_cores())
     model = model_of(name, weights).train()
     if mode == "channels last":
@@ -181,7 +181,8 @@ def torch_step(name: str, weights: dict[str, Any], mode: str) -> Callable[[Any, 
                 if mode == "channels last" and held[id(a)].ndim == 4:
                     held[id(a)] = held[id(a)].to(memory_format=torch.channels_last)
         optimizer.zero_grad()
-        loss = cross_entropy(forward(held[id(x)]), held[id(y)], F)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            loss = cross_entropy(forward(held[id(x)]), held[id(y)], F)
         loss.backward()
         optimizer.step()
         return float(loss.item())

@@ -18,20 +18,23 @@ import numpy as np
 FRAMEWORKS = (
     "chainrule", "chainrule eager", "torch", "torch channels last", "torch compile", "jax",
 )  # fmt: skip
+#: The same under autocast: measured only where they are named, since they compute other numbers.
+HALVES = ("chainrule bfloat16", "torch bfloat16", "torch channels last bfloat16", "torch compile bfloat16")
 
 
 def step_of(framework: str, workload: str, weights: dict[str, Any]) -> Callable[[Any, Any], float]:
     """The training step of a framework."""
+    framework, half = framework.removesuffix(" bfloat16"), framework in HALVES
     if framework.startswith("chainrule"):
         from benchmarks.steps.workloads import chainrule_step
         from chainrule.backends.native.run.machine import llvm
 
         llvm()  # importing is not part of the first step, nor of its memory: PyTorch and JAX load their compilers too
-        return chainrule_step(workload, weights, framework == "chainrule")
+        return chainrule_step(workload, weights, framework == "chainrule", half=half)
     if framework.startswith("torch"):
         from benchmarks.steps.torch_side import torch_step
 
-        return torch_step(workload, weights, framework.removeprefix("torch").strip() or "eager")
+        return torch_step(workload, weights, framework.removeprefix("torch").strip() or "eager", half)
     from benchmarks.steps.jax_side import jax_step
 
     return jax_step(workload, weights)
