@@ -176,7 +176,10 @@ with Later(globals()) as _later:
         serialization as serialization, sparse as sparse, special as special, train as train, transfer as transfer,
         tune as tune, utils as utils, version as version, vision as vision, xpu as xpu,
     )  # fmt: skip
-    from chainrule.amp import GradScaler as GradScaler, autocast as autocast
+    from chainrule.amp import (
+        GradScaler as GradScaler, autocast as autocast, get_autocast_dtype as get_autocast_dtype,
+        is_autocast_enabled as is_autocast_enabled,
+    )  # fmt: skip
     from chainrule.compiler.function import compile as compile
     from chainrule.backends.native.run.pool import (
         get_num_threads as get_num_threads,

@@ -20,7 +20,10 @@ _DEVICE = "there is no such device or stream here; leave it out"
 _INTERNAL = "a part of PyTorch's own machinery, not for users"
 _SCRIPT = "use chainrule.compile, which makes a native program of a Python function"
 _LINEAR = "use chainrule.linalg"
-_AUTOCAST = "amp.autocast is a context that holds for what is within it; there is nothing to ask or to set"
+_AUTOCAST = (
+    "amp.autocast is a context that holds for what is within it: there is nothing to set; is_autocast_enabled(kind) "
+    "and get_autocast_dtype(kind) say what holds"
+)
 _STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
 _FOURIER = "Fourier transforms are complex, and there are no such numbers; NumPy's fft works on x.numpy(), no gradients"
 _ONE_PROCESS = "one process on one machine; threads are used by themselves (set_num_threads)"

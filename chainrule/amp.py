@@ -17,7 +17,7 @@ from chainrule.dtypes import DType, as_dtype, bfloat16, float16
 from chainrule.state import current_state
 
 __path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
-__all__ = ["GradScaler", "autocast"]
+__all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_available", "is_autocast_enabled"]
 
 
 class autocast:  # noqa: N801 (PyTorch's name, which is used as a function)
@@ -32,7 +32,8 @@ class autocast:  # noqa: N801 (PyTorch's name, which is used as a function)
 
     Args:
         device_type: "cpu". Others ("cuda") change nothing, as in PyTorch without such a device.
-        dtype: bfloat16 (by default) or float16; others warn and change nothing.
+        dtype: bfloat16 or float16; others warn and change nothing. By default that of the `autocast` around this one,
+            without one bfloat16.
         enabled: False changes back to the types that the tensors have.
 
     >>> import chainrule
@@ -48,24 +49,25 @@ class autocast:  # noqa: N801 (PyTorch's name, which is used as a function)
     ) -> None:
         if not isinstance(device_type, str | Device | bool):
             raise TypeError(f'autocast: the first argument is a kind of device such as "cpu", got {device_type!r}.')
-        self.dtype = bfloat16 if dtype is None else as_dtype(dtype)
+        self.dtype = (current_state().half or bfloat16) if dtype is None else as_dtype(dtype)
         #: Other devices are not there: their autocast leaves what is computed here alone.
-        self.here = not isinstance(device_type, bool) and str(device_type).split(":")[0] == "cpu"
+        self.here = not isinstance(device_type, bool) and _kind(str(device_type), "autocast") == "cpu"
         self.enabled = enabled
         if self.here and enabled and self.dtype not in (bfloat16, float16):
             warnings.warn(f"autocast takes bfloat16 and float16; with {self.dtype} it changes nothing.", stacklevel=2)
             self.enabled = False
-        self._before: list[DType | None] = []
+        self._before: list[tuple[DType | None, DType | None]] = []
 
     def __enter__(self) -> Self:
         state = current_state()
-        self._before.append(state.autocast)
+        self._before.append((state.autocast, state.half))
         if self.here:
-            state.autocast = self.dtype if self.enabled else None
+            state.autocast, state.half = self.dtype if self.enabled else None, self.dtype
         return self
 
     def __exit__(self, *error: object) -> None:
-        current_state().autocast = self._before.pop()
+        state = current_state()
+        state.autocast, state.half = self._before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """As a decorator: the function within the context."""
@@ -76,6 +78,51 @@ class autocast:  # noqa: N801 (PyTorch's name, which is used as a function)
                 return function(*args, **kwargs)
 
         return run
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether products compute in 16 bits here, on this kind of device.
+
+    Ask for "cpu": as in PyTorch, the question without a kind is about "cuda", where nothing is autocast. Not so within
+    the functions that `autocast` changes, which compute in the types that they get.
+
+    >>> import chainrule
+    >>> with chainrule.autocast("cpu"):
+    ...     chainrule.is_autocast_enabled("cpu"), chainrule.is_autocast_enabled()
+    (True, False)
+    """
+    return _kind(device_type, "is_autocast_enabled") == "cpu" and current_state().autocast is not None
+
+
+def get_autocast_dtype(device_type: str) -> DType:
+    """The half that `autocast` of this kind takes here where it is told none: that of the innermost one around.
+
+    >>> import chainrule
+    >>> with chainrule.autocast("cpu", dtype=chainrule.float16):
+    ...     chainrule.get_autocast_dtype("cpu")
+    chainrule.float16
+    >>> chainrule.get_autocast_dtype("cpu"), chainrule.get_autocast_dtype("cuda")
+    (chainrule.bfloat16, chainrule.float16)
+    """
+    kind = _kind(device_type, "get_autocast_dtype")
+    return float16 if kind == "cuda" else (kind == "cpu" and current_state().half) or bfloat16
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether `autocast` of this kind of device changes something: "cpu" alone does.
+
+    >>> from chainrule import amp
+    >>> amp.is_autocast_available("cpu")
+    True
+    """
+    return _kind(device_type, "is_autocast_available") == "cpu"
+
+
+def _kind(device_type: Any, asked: str) -> str:
+    """The kind in the name of a device, the beginning of "cuda:0"."""
+    if not isinstance(device_type, str):
+        raise TypeError(f'{asked}: the argument is a kind of device such as "cpu", got {device_type!r}.')
+    return device_type.split(":")[0]
 
 
 class GradScaler:

@@ -25,6 +25,7 @@ class State:
         autocast: the half in which products and convolutions compute (`functions/autocasting.py`); None: the tensors'.
         block: the use of a block (`autodiff/block.py`) that is at work; only noted while tracing.
         gradients: whether operations are recorded for the backward pass.
+        half: what `autocast` takes where it is told no type; None: bfloat16.
         path: the dotted path of the module that is running, as in `state_dict` names; "" outside of all.
         module: the class name of that module.
         paths: the path of every module in the tree that is running, by identity; None outside of all.
@@ -42,7 +43,7 @@ class State:
     """
 
     __slots__ = (
-        *("autocast", "block", "derivatives", "ending", "gradients", "keeping", "module"),
+        *("autocast", "block", "derivatives", "ending", "gradients", "half", "keeping", "module"),
         *("observer", "path", "paths", "quiet", "recording", "saving", "trace"),
     )
 
@@ -52,6 +53,7 @@ class State:
         self.derivatives = 0
         self.ending: dict[int, Callable[[], None]] | None = None
         self.gradients = True
+        self.half: DType | None = None
         self.keeping = False
         self.path = ""
         self.module = ""

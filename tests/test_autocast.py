@@ -277,6 +277,76 @@ def test_what_is_not_here_changes_nothing() -> None:
     assert (x @ x).dtype is chainrule.float32
 
 
+@pytest.mark.peer
+def test_what_holds_can_be_asked_as_in_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+
+    def answers(lib: Any) -> list[Any]:
+        found: list[Any] = []
+
+        def ask() -> None:
+            kinds = "cpu", "cpu:0", "cuda"
+            found.append([lib.is_autocast_enabled(kind) for kind in kinds] + [lib.is_autocast_enabled()])
+            found.append([str(lib.get_autocast_dtype(kind)).split(".")[-1] for kind in kinds])
+
+        ask()
+        for settings in ({}, {"dtype": lib.float16}):
+            with lib.autocast("cpu", **settings):
+                ask()
+                with lib.autocast("cpu", enabled=False):
+                    ask()
+                ask()
+        lib.autocast("cpu")(ask)()
+        ask()
+        return [*found, lib.amp.is_autocast_available("cpu")]
+
+    assert answers(chainrule) == answers(torch)
+    with pytest.raises(TypeError, match='kind of device such as "cpu", got 1'):
+        chainrule.is_autocast_enabled(1)
+
+
+@pytest.mark.peer
+def test_autocast_within_autocast_goes_on_with_its_half() -> None:
+    torch = pytest.importorskip("torch")
+
+    def types(lib: Any) -> list[str]:
+        x, outside = lib.ones(2, 2), lib.autocast("cpu")
+        with lib.autocast("cpu", dtype=lib.float16):
+            with lib.autocast("cpu"):
+                inner = x @ x
+            with lib.autocast("cpu", dtype=lib.bfloat16):
+                other = x @ x
+            with lib.autocast("cpu", enabled=False), lib.autocast("cpu"):
+                again = x @ x
+            with outside:
+                first = x @ x
+        with lib.autocast("cpu"):
+            after = x @ x
+        return [str(y.dtype).split(".")[-1] for y in (inner, other, again, first, after)]
+
+    assert types(chainrule) == types(torch) == ["float16", "bfloat16", "float16", "bfloat16", "bfloat16"]
+
+
+def test_a_compiled_step_asks_anew_where_it_is_called() -> None:
+    step = chainrule.compile(lambda x: x * 2 if chainrule.is_autocast_enabled("cpu") else x + 5)
+    x = chainrule.ones(2)
+    for _ in range(2):
+        assert step(x).tolist() == [6.0, 6.0]
+        with chainrule.autocast("cpu"):
+            assert step(x).tolist() == [2.0, 2.0]
+
+    @chainrule.compile
+    def inner(x: Any) -> Any:
+        with chainrule.autocast("cpu"):
+            return x @ x
+
+    x = chainrule.ones(2, 2)
+    for _ in range(2):
+        assert inner(x).dtype is chainrule.bfloat16
+        with chainrule.autocast("cpu", dtype=chainrule.float16, enabled=False):
+            assert inner(x).dtype is chainrule.float16
+
+
 def test_eager_code_says_once_that_it_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autocasting, "_said", [])
     x = random(chainrule, 4, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import linecache
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.compiler.net import Net
+from chainrule.compiler.rewrite import has_source
 
 X = chainrule.tensor([1.0, 2.0, 3.0])
 Step = Callable[[Any], Any]
@@ -288,14 +290,30 @@ def test_numbers_that_were_read_may_change_and_stay(monkeypatch: pytest.MonkeyPa
     assert run(X).tolist() == [1, 2, 3]
 
 
-def test_a_variable_that_a_failed_step_has_made_is_gone_again() -> None:
+def cell(source: str) -> dict[str, Any]:
+    """What code makes that stands in no file, but can be looked up, as in a notebook."""
     space: dict[str, Any] = {"chainrule": chainrule}
-    source = "def step(x):\n    global made\n    made = x * 2\n    return chainrule.linalg.cholesky(x)\n"
-    path = "<a notebook cell>"
-    import linecache
-
+    path = f"<a notebook's cell {hash(source)}>"
     linecache.cache[path] = len(source), None, source.splitlines(keepends=True), path
     exec(compile(source, path, "exec"), space)
+    return space
+
+
+def test_statements_that_share_a_line_are_all_found() -> None:
+    space = cell("k = [1.0]; a = lambda x: x * k[0]; b, c = (lambda x: x + k[0], lambda x: x - k[0])\n")
+    for name, changed in {"a": [2.0, 4.0], "b": [3.0, 4.0], "c": [-1.0, 0.0]}.items():
+        space["k"][0] = 1.0
+        step = chainrule.compile(space[name])
+        x = chainrule.tensor([1.0, 2.0])
+        for _ in range(3):
+            step(x)
+        space["k"][0] = 2.0
+        assert step(x).tolist() == changed
+        assert has_source(space[name])
+
+
+def test_a_variable_that_a_failed_step_has_made_is_gone_again() -> None:
+    space = cell("def step(x):\n    global made\n    made = x * 2\n    return chainrule.linalg.cholesky(x)\n")
     with pytest.raises(chainrule.ChainruleError):
         chainrule.compile(space["step"])(-chainrule.eye(2))
     assert "made" not in space

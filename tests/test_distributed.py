@@ -57,6 +57,8 @@ def test_more_processes_without_jax_are_refused_in_one_line(how: str, monkeypatc
 @pytest.mark.parametrize(
     ("given", "error"),
     [
+        ({"world_size": 0}, "at least 1, got 0"),
+        ({"init_method": "tcp://localhost:9?world_size=two"}, "world_size in the address is a whole number, got 'two'"),
         ({"world_size": 2}, "rank is 0 to 1, got -1"),
         ({"world_size": 2, "rank": 2}, "rank is 0 to 1, got 2"),
         ({"world_size": 2, "rank": 0}, "MASTER_PORT"),
@@ -86,6 +88,20 @@ def test_a_launcher_of_one_process_is_understood(monkeypatch: pytest.MonkeyPatch
     dist.destroy_process_group()
     with pytest.raises(ProcessGroupError, match="rank is 0, got 3"):
         dist.init_process_group(world_size=1, rank=3)
+
+
+def test_numbers_of_a_launcher_are_read_or_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from chainrule.cli import main
+
+    for variable, ask in {"WORLD_SIZE": dist.init_process_group, "LOCAL_RANK": dist.get_node_local_rank}.items():
+        monkeypatch.setenv(variable, "two")
+        with pytest.raises(ProcessGroupError, match=f"{variable} in the environment is a whole number, got 'two'"):
+            ask()
+    monkeypatch.setenv("LOCAL_RANK", "")
+    assert dist.get_node_local_rank() == 0 and dist.get_node_local_rank(3) == 3
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--epochs", "1"])
+    assert capsys.readouterr().err == "chainrule: WORLD_SIZE in the environment is a whole number, got 'two'.\n"
 
 
 def exchanges(lib: Any) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,11 +83,12 @@ def train(
       samples/          what a generative model draws as it learns
       report.html       all of it on one page, with curves and examples
     """
+    from chainrule.distributed.group import number_in_environment
     from chainrule.rl.deep.recipes import agent_names
     from chainrule.rl.deep.run import is_agent_run
 
     given = chosen_settings(given)
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+    if number_in_environment("WORLD_SIZE", 1) > 1:
         from chainrule.distributed import init_process_group
 
         if given.get("model") in agent_names() or (resume is not None and is_agent_run(resume)):

@@ -79,18 +79,18 @@ def _rewrite(code: CodeType, namespace: dict[str, Any]) -> CodeType | None:
 
 
 def _excerpt(line: int, source: str, filename: str) -> ast.Module | None:
-    """The statement of a file's top level that a line is in, behind the file's imports.
+    """The statements of a file's top level that a line is in (several with `;` between), behind the file's imports.
 
     Python compiles calls of what was imported differently, so these belong to it.
     """
+    around: list[ast.stmt] = []
+    others: list[ast.stmt] = []
     for statement in _statements_of(source, filename):
         decorators = getattr(statement, "decorator_list", [])
         first = min([statement.lineno, *(d.lineno for d in decorators)])
-        if first <= line <= (statement.end_lineno or first):
-            others = [other for other in _statements_of(source, filename) if other is not statement]
-            imports = [i for other in others for i in _imports(other)]
-            return ast.Module([*imports, statement], [])
-    return None
+        (around if first <= line <= (statement.end_lineno or first) else others).append(statement)
+    imports = [i for other in others for i in _imports(other)]
+    return ast.Module([*imports, *around], []) if around else None
 
 
 @functools.lru_cache(maxsize=16)

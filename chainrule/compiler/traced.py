@@ -68,6 +68,7 @@ class Call:
             ),
             current_state().gradients,
             current_state().autocast,
+            current_state().half,
             get_default_dtype(),
             repeated(self.leaves),
             exact,

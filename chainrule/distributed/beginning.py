@@ -6,7 +6,13 @@ import os
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from chainrule.distributed.group import GroupMember, ProcessGroup, ProcessGroupError
+from chainrule.distributed.group import (
+    GroupMember,
+    ProcessGroup,
+    ProcessGroupError,
+    number_in_environment,
+    whole_number,
+)
 from chainrule.distributed.member import Member, start_coordinator
 from chainrule.distributed.transport import PLATFORMS, Transport, need_jax
 
@@ -53,6 +59,8 @@ def init_process_group(
     said = parse_qs(address.query)
     size = _number("world_size", world_size, said, "WORLD_SIZE", 1)
     own = _number("rank", rank, said, "RANK", 0 if size == 1 else -1)
+    if size < 1:
+        raise ProcessGroupError(f"world_size is the number of processes, at least 1, got {size}.")
     if not 0 <= own < size:
         last = f"0 to {size - 1}" if size > 1 else "0"
         raise ProcessGroupError(f"in a group of {size} the rank is {last}, got {own}: say rank=… or set RANK.")
@@ -97,8 +105,6 @@ def _master(address: Any) -> tuple[str, int]:
 def _number(name: str, given: int, said: dict[str, list[str]], variable: str, otherwise: int) -> int:
     if given != -1:
         return int(given)
-    text = said[name][0] if name in said else os.environ.get(variable, str(otherwise))
-    try:
-        return int(text)
-    except ValueError:
-        raise ProcessGroupError(f"{name} is a whole number, got {text!r} (from {variable} or the address).") from None
+    if name not in said:
+        return number_in_environment(variable, otherwise)
+    return whole_number(said[name][0], f"{name} in the address")

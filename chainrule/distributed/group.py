@@ -138,7 +138,23 @@ def get_process_group_ranks(group: ProcessGroup | None) -> list[int]:
 
 def get_node_local_rank(fallback_rank: int | None = None) -> int:
     """The number of this process on its machine: `LOCAL_RANK` in the environment, else `fallback_rank`, else 0."""
-    return int(os.environ.get("LOCAL_RANK", fallback_rank or 0))
+    return number_in_environment("LOCAL_RANK", fallback_rank or 0)
+
+
+def number_in_environment(variable: str, otherwise: int) -> int:
+    """What a launcher has set (`WORLD_SIZE`, `RANK`), `otherwise` where nothing is there.
+
+    Raises ProcessGroupError for what is no whole number.
+    """
+    return whole_number(os.environ.get(variable) or str(otherwise), f"{variable} in the environment")
+
+
+def whole_number(text: str, title: str) -> int:
+    """A number that was written down."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ProcessGroupError(f"{title} is a whole number, got {text!r}.") from None
 
 
 def is_initialized() -> bool:

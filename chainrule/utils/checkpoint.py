@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chainrule.amp import autocast, get_autocast_dtype, is_autocast_enabled
 from chainrule.autodiff.mode import enable_grad
 from chainrule.cell import TensorCell
-from chainrule.functions.autocasting import autocasting
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Value
 from chainrule.random import get_rng_state, set_rng_state
@@ -27,14 +27,15 @@ class _Recomputation:
         self.function = function
         self.args = tuple((x.value,) if isinstance(x, TensorCell) else x for x in args)
         self.kwargs = kwargs
-        self.random_state, self.autocast = get_rng_state(), current_state().autocast
+        self.random_state = get_rng_state()
+        self.autocast = autocast("cpu", get_autocast_dtype("cpu"), is_autocast_enabled("cpu"))
 
     def run(self) -> tuple[Any, ...]:
         """The outputs, recorded, from the same values and the same random numbers as the first time."""
         args = [Primitive.make_tensor(x[0]) if _is_kept(x) else x for x in self.args]
         now = get_rng_state()
         set_rng_state(self.random_state)
-        with enable_grad(), autocasting(self.autocast):
+        with enable_grad(), self.autocast:
             outputs = self.function(*args, **self.kwargs)
         set_rng_state(now)
         return (outputs,) if isinstance(outputs, TensorCell) else tuple(outputs)
