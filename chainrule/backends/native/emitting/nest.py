@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.structure import structure
 from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.emitting.walk import WAYS, entries_of_a_part
@@ -63,9 +64,11 @@ class Emitter(Values):
         self._evaluate(lambda node: not node.axes and self.stage[id(node)] == 0, 1)
         if self.nest.split is not None:
             piece_length, whole = self.number("length of a piece"), self.number("entries in pieces")
-        with self.code.loop(first, last) as loop:
+        bases = [self.extent[axis] for axis in rows[1:]]
+        digits = digits_of(self.code, first, bases) if rows else []
+        with self.code.loop(first, last, carried=[("i64", digit) for digit in digits]) as loop:
             self.row = loop.index
-            self._enter(rows, self._decompose(loop.index, rows))
+            self._enter(rows, dict(zip(rows, loop.carried, strict=True)))
             if self.nest.split is not None:
                 axis = self.nest.split[0]
                 self.piece = self.mul(self.index[Axis.PIECES], piece_length)
@@ -78,6 +81,7 @@ class Emitter(Values):
             else:
                 self._stages(1)
             self._leave()
+            loop.next = next_digits(self.code, loop.carried, bases) if rows else []
 
     def _emit_block(self) -> None:
         """What finishes a block of a contraction's result. The block itself has its rows `%ld` bytes apart."""

@@ -10,6 +10,7 @@ import functools
 import math
 from typing import Any
 
+from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.emitting.packing import Packing, packed_bytes
 from chainrule.backends.native.emitting.tile import Tile
@@ -109,11 +110,7 @@ class Walk:
 
     def digits(self, x: str, *bases: str) -> list[str]:
         """x as mixed-radix digits, the first without a bound."""
-        answer = []
-        for base in reversed(bases):
-            answer.append(self.code.op(f"urem i64 {x}, {base}"))
-            x = self.code.op(f"udiv i64 {x}, {base}")
-        return [x, *reversed(answer)]
+        return digits_of(self.code, x, bases)
 
     def share(self, count: str, part: str, parts: str) -> tuple[str, str]:
         """The first thing of a part, and how many it has, when things are dealt out evenly."""
@@ -173,10 +170,15 @@ class Walk:
     def _tables(self) -> None:
         code, n = self.code, self.n
         if self.mode == "rows":  # beyond the last row the last one is read again
-            with code.loop("0", self.mul(self.tiles, self.rows)) as loop:
-                row = self.least(self.add(self.mul(self.first_tile, self.rows), loop.index), self.sub(n["rows"], 1))
-                move = self.offset(self.digits(row, n["row1"], n["row2"], n["row3"]), "a_row")
-                code.store("ptr", code.at(self.a, "i8", move), code.at(self.addresses, "ptr", loop.index))
+            first = self.mul(self.first_tile, self.rows)
+            left = self.sub(self.sub(n["rows"], first), 1)
+            bases = [n[f"row{i}"] for i in (1, 2, 3)]
+            digits = self.digits(first, *bases)
+            with code.loop("0", self.mul(self.tiles, self.rows), carried=[("i64", x) for x in digits]) as loop:
+                place = code.at(self.a, "i8", self.offset(loop.carried, "a_row"))
+                code.store("ptr", place, code.at(self.addresses, "ptr", loop.index))
+                more = code.op(f"zext i1 {code.op(f'icmp slt i64 {loop.index}, {left}')} to i64")
+                loop.next = next_digits(code, loop.carried, bases, more)
         else:  # tiles begin anew at each run of contiguous rows
             with code.loop("0", self.tiles) as loop:
                 run, tile = self.digits(self.add(self.first_tile, loop.index), n["tiles_per_run"])

@@ -1,7 +1,8 @@
 """The register tile of a contraction: what kind it is, and its machine code.
 
 A tile keeps 14 rows × 2 vectors of the result in registers while it runs along k: 28 sums, 2 vectors of B and one
-entry of A fill the 32 registers of AVX-512, and per step 28 multiply–adds need only 16 loads.
+entry of A fill the 32 registers of AVX-512, and per step 28 multiply–adds need only 16 loads. Results of a single
+vector have tiles of 28 × 1, with a load for each multiply–add.
 
 What lies in memory need not be what is in registers. B is widened as it is loaded, a vector at a time. A is read entry
 by entry, so a part widens its rows of A once, into its scratch memory (`packing.py`). Where the processor multiplies
@@ -58,6 +59,14 @@ class Tile(NamedTuple):
     def packs(self) -> bool:
         """Whether A is not in memory as the tile reads it."""
         return ELEMENTS[self.a.name] != self.lanes.element
+
+    @property
+    def unrolled(self) -> int:
+        """How many steps of k are written out, one row after the other.
+
+        A tile of one vector has more rows than the processor has registers for addresses, so each row's is looked up.
+        """
+        return 4 if self.mode == "rows" and self.vectors == 1 and not self.pairs else 1
 
     @property
     def size(self) -> int:
@@ -120,8 +129,13 @@ def emit_tile(tile: Tile) -> Code:
         b_offset = code.load("i64", code.at("%table", "i64", code.op(f"add i64 {pair}, 1")))
         step = _Step(code, tile, code.op(f"add i64 {a_offset}, %a_move"), b_offset)
         sums = segment.carried
-        whole = code.op("ashr i64 %run, 1") if tile.pairs else "%run"
-        with code.loop("0", whole, carried=[(vector, x) for x in sums]) as k:
+        whole, first = code.op("ashr i64 %run, 1") if tile.pairs else "%run", "0"
+        if tile.unrolled > 1:
+            first = code.op(f"and i64 %run, {-tile.unrolled}")
+            with code.loop("0", first, str(tile.unrolled), carried=[(vector, x) for x in sums]) as k:
+                k.next = step.write_several(k.index, k.carried)
+            sums = k.carried
+        with code.loop(first, whole, carried=[(vector, x) for x in sums]) as k:
             k.next = step.write(k.index, k.carried)
         sums = k.carried
         if tile.pairs:  # a last entry without a partner
@@ -165,6 +179,25 @@ class _Step:
             for j in range(tile.vectors):
                 n = i * tile.vectors + j
                 sums[n] = self._multiply(entry, row_b[j], sums[n])
+        return sums
+
+    def write_several(self, k: str, sums: list[str]) -> list[str]:
+        """The products of several places of k: each row's address is looked up once for all of them."""
+        code, tile = self.code, self.tile
+        here = code.op(f"getelementptr i8, ptr {self.b}, i64 {code.op(f'mul i64 {k}, {self.b_step}')}")
+        b = []
+        for _ in range(tile.unrolled):
+            self._fetch(here)
+            b.append(self._load_b(here, 0, False))
+            here = code.op(f"getelementptr i8, ptr {here}, i64 {self.b_step}")
+        move = code.op(f"add i64 {self.a_offset}, {code.op(f'mul i64 {k}, {tile.size}')}")
+        sums = list(sums)
+        for i in range(tile.rows):
+            row = code.load("ptr", code.at("%a", "ptr", str(i)))
+            place = code.op(f"getelementptr i8, ptr {row}, i64 {move}")
+            for later in range(tile.unrolled):
+                entry = code.load(tile.lanes.element, code.at(place, tile.lanes.element, str(later)), tile.size)
+                sums[i] = self._multiply(code.spread(tile.lanes, entry), b[later], sums[i])
         return sums
 
     def _fetch(self, here: str) -> None:

@@ -168,17 +168,6 @@ class Values:
                 self.constants[id(node), lanes] = code.spread(kind._replace(lanes=lanes), one)
         return base
 
-    def _decompose(self, place: str, axes: Sequence[int]) -> dict[int, str]:
-        """The index along each axis from the number of the row."""
-        index = {}
-        for i, axis in enumerate(reversed(axes)):
-            if i == len(axes) - 1:
-                index[axis] = place
-            else:
-                index[axis] = self.code.op(f"urem i64 {place}, {self.extent[axis]}")
-                place = self.code.op(f"udiv i64 {place}, {self.extent[axis]}")
-        return index
-
     def _enter(self, axes: Sequence[int], index: dict[int, str]) -> None:
         """Go into a loop: all addresses move along with its indices."""
         pointers = dict(self.at[-1])
