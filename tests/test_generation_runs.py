@@ -147,6 +147,8 @@ def test_attacks_on_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert Image.open(tmp_path / "fooled.png").size[0] > 0
     one = attack_run(run, "fgsm", [0.1], count=200)[1][0]
     assert one.accuracy >= rows[1].accuracy - 0.02, "one step does no better than ten"
+    searched = attack_run(run, "square", [0.0, 0.3], steps=100, count=200)[1]
+    assert searched[0].accuracy == clean and searched[1].accuracy < clean - 0.2, "without gradients"
     least = attack_run(run, "deep_fool", count=200)[1][0]
     assert np.isnan(least.epsilon) and least.accuracy < 0.1 and least.change < rows[2].change
     assert command("attack", str(run), "--epsilon", "0.3", "--count", "50", "--json") == 0
@@ -165,7 +167,7 @@ def test_bad_input_is_answered_by_one_line(runs: Path, tmp_path: Path, capsys: p
         (("sample", run, "--set", "steps=3"), "draws with no options, not 'steps'"),
         (("sample", run, "--output", "x.jpg"), "a .png file"),
         (("attack", run), "classifies no images"),
-        (("attack", run, "--method", "magic"), "the attacks are fgsm, pgd, deep_fool"),
+        (("attack", run, "--method", "magic"), "the attacks are fgsm, pgd, square, deep_fool"),
         (("attack", run, "--epsilon", "7"), "at most 1, got 7"),
         (("attack", run, "--norm", "1"), "inf or 2"),
         (("predict", run, "x.png"), "predicts nothing, it draws"),

@@ -94,6 +94,37 @@ def test_deep_fool_finds_the_distance_to_a_linear_boundary() -> None:
     assert not (model(moved).argmax(1) == model(x).argmax(1)).any()
 
 
+def test_the_square_attack_finds_the_corner_of_the_ball() -> None:
+    """The margin of two linear classes is least at x − ε·sign(w₀ − w₁), and squares of one pixel get there."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2 * 3 * 3, 2)).double()
+    chainrule.manual_seed(0)
+    x, y = 0.3 + 0.4 * chainrule.rand(3, 2, 3, 3, dtype=chainrule.float64), chainrule.tensor([0, 0, 0])
+    direction = (model[1].weight[0] - model[1].weight[1]).sign().reshape(2, 3, 3)
+    found = robust.square_attack(model, x, y, 0.1, tries=700)
+    np.testing.assert_allclose(found.numpy(), (x - 0.1 * direction).detach().numpy(), rtol=1e-12)
+    near = robust.square_attack(model, x, y, 0.9, tries=20)
+    assert (
+        (near >= 0).all() and (near <= 1).all() and (robust.margins(model(near), y) < robust.margins(model(x), y)).all()
+    )
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_square_attack_is_not_deceived_by_masked_gradients() -> None:
+    """Rounded scores have no gradient: PGD stays where it began, the search does not."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).double()
+
+    def rounded(images: Any) -> Any:
+        return (linear(images) * 1000).round()
+
+    chainrule.manual_seed(0)
+    x = chainrule.rand(20, 1, 4, 4, dtype=chainrule.float64)
+    y = linear(x).argmax(1)
+    (masked,) = robust.accuracy_under_attack(rounded, x, y, [0.2], steps=10, random_start=False)
+    (searched,) = robust.accuracy_under_attack(rounded, x, y, [0.2], robust.square_attack, tries=300)
+    (truth,) = robust.accuracy_under_attack(linear, x, y, [0.2], robust.fgsm)
+    assert masked == 1 and truth < 1 and searched == pytest.approx(truth, abs=0.05)
+
+
 def test_attacks_compile_with_the_step_that_trains_on_them() -> None:
     x, y = tensors()
 
@@ -226,6 +257,10 @@ def test_errors_teach() -> None:
         robust.fgsm(model, x, y, -1)
     with pytest.raises(ValueError, match=r"norm is 2 or math\.inf, got 1"):
         robust.pgd(model, x, y, 0.1, norm=1)
+    with pytest.raises(ValueError, match=r"tries 1 or more and the area in \(0, 1\], got 0.1, 0 and 0.3"):
+        robust.square_attack(model, chainrule.ones(1, 1, 2, 2), y, 0.1, tries=0)
+    with pytest.raises(chainrule.ShapeError, match=r"images \(N, C, H, W\), got \(5, 6\)"):
+        robust.square_attack(model, x, y, 0.1)
     with pytest.raises(NotImplementedError, match="constant of 1, a GELU, is not known"):
         robust.upper_bound(nn.Sequential(nn.Linear(2, 2), nn.GELU()).eval(), (2,))
     with pytest.raises(ValueError, match="training mode"):

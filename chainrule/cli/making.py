@@ -62,13 +62,17 @@ def sample(
 def attack(
     run: RunFolder,
     method: Annotated[
-        str, typer.Option(help="[bold]fgsm[/] (one step), [bold]pgd[/] or [bold]deep_fool[/] (as little as needed).")
+        str,
+        typer.Option(
+            help="[bold]fgsm[/] (one step), [bold]pgd[/], [bold]square[/] (without gradients) or "
+            "[bold]deep_fool[/] (as little as needed)."
+        ),
     ] = "pgd",
     epsilon: Annotated[
         list[float] | None,
         typer.Option(help="The largest change of a pixel, which lies in 0 … 1; may be repeated. [dim]default: 0.3[/]"),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of pgd and deep_fool.")] = 40,
+    steps: Annotated[int, typer.Option(min=1, help="Of pgd and deep_fool; the tries of square.")] = 40,
     restarts: Annotated[int, typer.Option(min=1, help="Of pgd; the best of all counts.")] = 1,
     norm: Annotated[
         str, typer.Option(help="Of pgd: [bold]inf[/], or [bold]2[/] (epsilon is then the length of the whole change).")

@@ -1,6 +1,7 @@
 """What small changes of its input do to a network: attacks, certificates, and bounds on how much it can stretch.
 
     attacks      fgsm, pgd, deep_fool: inputs changed by at most ε, or as little as possible, so that answers are wrong
+    square       square_attack: the same from scores alone, without gradients
     smoothing    a classifier whose answer provably stays the same within a radius
     equivariance what shifts and rotations of an image do to the answer; pooling without aliasing
     convolution_norm  how much a convolution can stretch, by Fourier transforms or power iteration
@@ -25,6 +26,7 @@ from chainrule.robust.equivariance import (
 )
 from chainrule.robust.lipschitz import lower_bound, upper_bound
 from chainrule.robust.smoothing import Certificate, SmoothedClassifier
+from chainrule.robust.square import square_attack
 
 __all__ = [
     "BlurPool2d",
@@ -43,5 +45,6 @@ __all__ = [
     "rotation_equivariance_error",
     "shift_equivariance_error",
     "shift_invariance_error",
+    "square_attack",
     "upper_bound",
 ]

@@ -18,7 +18,7 @@ from chainrule.tasks.making import write_grid
 from chainrule.tasks.run import OpenRun, open_run
 from chainrule.tensor import Tensor
 
-METHODS = ("fgsm", "pgd", "deep_fool")
+METHODS = ("fgsm", "pgd", "square", "deep_fool")
 #: Images at once, and in a picture.
 BATCH, SHOWN = 256, 10
 
@@ -54,11 +54,11 @@ def attack_run(
 
     Args:
         path: the run's folder; it classifies images.
-        method: "fgsm", "pgd" or "deep_fool".
+        method: "fgsm", "pgd", "square" or "deep_fool".
         epsilons: the largest changes, in units of pixels from 0 to 1.
-        steps, restarts, norm: of `robust.pgd`; steps of `robust.deep_fool` too.
+        steps, restarts, norm: of `robust.pgd`; steps of `robust.deep_fool` too, and tries of `robust.square_attack`.
         count: so many images.
-        seed: of the random starts.
+        seed: of the random starts and squares.
         picture: a file for originals, attacked images and differences (grey is none), of the last ε.
         data_root: where known data are now.
 
@@ -117,6 +117,8 @@ def _attack(method: str, model: Any, epsilon: float, steps: int, restarts: int, 
         return partial(
             robust.pgd, model, epsilon=epsilon, steps=steps, restarts=restarts, norm=norm, step=compile(robust.pgd_step)
         )
+    if method == "square":
+        return partial(robust.square_attack, compile(model), epsilon=epsilon, tries=steps)
     return lambda x, labels: robust.deep_fool(model, x, steps=steps)
 
 
