@@ -71,7 +71,10 @@ def discriminator(batch_norm: bool) -> nn.Module:
 
 
 def adversaries(D: nn.Module, wrap: Wrap, steps: int, judge: Any, made: Any) -> Made:
-    """Steps of D, each on its part of the batch, then one of G; each has its optimiser."""
+    """Steps of D, each on its part of the batch, then one of G; each has its optimiser.
+
+    `judge` answers with D's loss and what is minimised, `made` with G's loss for the scores.
+    """
     G = generator()
     g_rule, d_rule = (torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.5, 0.999)) for network in (G, D))
     g, d = wrap(G), wrap(D)
@@ -80,8 +83,8 @@ def adversaries(D: nn.Module, wrap: Wrap, steps: int, judge: Any, made: Any) -> 
         for x in (2 * images - 1).chunk(steps):
             fake = g(torch.randn(len(x), 64)).detach()
             d_rule.zero_grad()
-            loss = judge(d, x, fake)
-            loss.backward()
+            loss, total = judge(d, x, fake)
+            total.backward()
             d_rule.step()
         g_rule.zero_grad()
         made(d(g(torch.randn(len(x), 64)))).backward()
@@ -94,8 +97,9 @@ def adversaries(D: nn.Module, wrap: Wrap, steps: int, judge: Any, made: Any) -> 
 def dcgan(wrap: Wrap) -> Made:
     """With the non-saturating loss."""
 
-    def judge(d: Any, x: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        return F.softplus(-d(x)).mean() + F.softplus(d(fake)).mean()
+    def judge(d: Any, x: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        loss = F.softplus(-d(x)).mean() + F.softplus(d(fake)).mean()
+        return loss, loss
 
     return adversaries(discriminator(True), wrap, 1, judge, lambda scores: F.softplus(-scores).mean())
 
@@ -103,12 +107,13 @@ def dcgan(wrap: Wrap) -> Made:
 def wgan_gp(wrap: Wrap) -> Made:
     """Five steps of the critic, with the gradient penalty; `torch.compile` has no second derivatives."""
 
-    def judge(d: Any, x: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    def judge(d: Any, x: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         share = torch.rand(len(x), 1, 1, 1)
         between = (share * x + (1 - share) * fake).requires_grad_()
         (slope,) = torch.autograd.grad(d(between).sum(), between, create_graph=True)
         penalty = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
-        return d(fake).mean() - d(x).mean() + 10 * penalty
+        loss = d(fake).mean() - d(x).mean()
+        return loss, loss + 10 * penalty
 
     return adversaries(discriminator(False), wrap, 5, judge, lambda scores: -scores.mean())
 

@@ -94,9 +94,9 @@ CASES = [
         V3, "mean variance",
     ),
     Case(f"d.Independent(d.Normal({R}, {P}), 1)", REAL),
-    Case(f"d.TransformedDistribution(d.Normal({R}, {P}), [d.AffineTransform(1.0, 2.0), d.SigmoidTransform()])", UNIT, "cdf"),
-    Case(f"d.TransformedDistribution(d.Normal({R}, {P}), [d.ExpTransform(), d.AffineTransform(9.0, -1.0)])", REAL, "cdf"),
-    Case(f"d.TransformedDistribution(d.Laplace({R}, {P}), d.TanhTransform())", UNIT, "cdf"),
+    Case(f"d.TransformedDistribution(d.Normal({R}, {P}), [d.AffineTransform(1.0, 2.0), d.SigmoidTransform()])", UNIT, "cdf", "continuous"),
+    Case(f"d.TransformedDistribution(d.Normal({R}, {P}), [d.ExpTransform(), d.AffineTransform(9.0, -1.0)])", REAL, "cdf", "continuous"),
+    Case(f"d.TransformedDistribution(d.Laplace({R}, {P}), d.TanhTransform())", UNIT, "cdf", "continuous"),
 ]  # fmt: skip
 
 #: One member of each family that a divergence is registered for.

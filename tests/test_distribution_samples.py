@@ -126,6 +126,30 @@ def test_vectors_have_their_means_and_covariances() -> None:
     assert chi_squared(m[:, 1], stats.binom(5, 0.3).pmf) > SURE
 
 
+def test_the_numbers_of_vectors_have_their_laws() -> None:
+    """What one number of a vector is distributed as, in closed form."""
+    weights, means, widths = np.array([0.3, 0.7]), np.array([-2.0, 1.0]), np.array([0.5, 1.5])
+    p, m, s = (chainrule.tensor(x) for x in (weights, means, widths))
+    mixture = D.MixtureSameFamily(D.Categorical(p), D.Normal(m, s)).sample((COUNT,)).numpy()
+    assert stats.kstest(mixture, lambda x: stats.norm(means, widths).cdf(x[:, None]) @ weights).pvalue > SURE
+    independent = D.Independent(D.Normal(m, s), 1).sample((COUNT,)).numpy()
+    a = np.array([0.5, 2.0, 3.5])
+    dirichlet = D.Dirichlet(chainrule.tensor(a)).sample((COUNT,)).numpy()
+    simplex = D.LogisticNormal(m, s).sample((COUNT,)).numpy()
+    relaxed = D.RelaxedBernoulli(0.7, logits=m).sample((COUNT,)).numpy()
+    for i in range(2):
+        assert stats.kstest(independent[:, i], stats.norm(means[i], widths[i]).cdf).pvalue > SURE
+        assert stats.kstest(dirichlet[:, i], stats.beta(a[i], a.sum() - a[i]).cdf).pvalue > SURE
+        # A share of what is left of the stick is the logistic function of a normal number, less ln of the pieces to come.
+        broken = special.logit(simplex[:, i] / (1 - simplex[:, :i].sum(1))) + np.log(2 - i)
+        assert stats.kstest(broken, stats.norm(means[i], widths[i]).cdf).pvalue > SURE
+        logistic = 0.7 * special.logit(relaxed[:, i]) - means[i]
+        assert stats.kstest(logistic, stats.logistic.cdf).pvalue > SURE
+    for kind in (D.OneHotCategorical, D.OneHotCategoricalStraightThrough):
+        chosen = kind(p).sample((COUNT,)).numpy()
+        assert (chosen.sum(1) == 1).all() and chi_squared(chosen.argmax(1), lambda k: weights[k]) > SURE
+
+
 def test_relaxed_samples_choose_in_proportion() -> None:
     p = chainrule.tensor([0.2, 0.3, 0.5])
     drawn = D.RelaxedOneHotCategorical(0.3, p).sample((COUNT,)).argmax(-1).numpy()

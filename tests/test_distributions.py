@@ -137,6 +137,18 @@ def test_icdf_is_the_inverse_of_cdf(case: Case) -> None:
     np.testing.assert_allclose(numbers(mine.distribution.cdf(x)), numbers(p), rtol=1e-9)
 
 
+def test_no_distribution_is_left_out() -> None:
+    """Every class of PyTorch's is one of ours, and is compared above."""
+    classes = {name for name in theirs.__all__ if isinstance(getattr(theirs, name), type)}
+    names = {name for name in classes if issubclass(getattr(theirs, name), theirs.Distribution)}
+    bases = {"Distribution", "ExponentialFamily"}
+    for name in sorted(names - bases):
+        assert issubclass(getattr(ours, name), ours.Distribution)
+        assert any(f"d.{name}(" in case.source for case in CASES), name
+    registered = {p.__name__ for pair in theirs.kl._KL_REGISTRY for p in pair}
+    assert registered - bases <= set(MEMBERS), "a divergence of each is compared below"
+
+
 def _pairs() -> list[tuple[str, str]]:
     registered = torch.distributions.kl._KL_REGISTRY
     names = sorted((p.__name__, q.__name__) for p, q in registered)
