@@ -52,7 +52,7 @@ def standardise(
     """
     centred, mean = reduction.centred(x, axes)
     exact = centred.double() if wide else centred
-    variance = (exact * exact).mean(axes, keepdim=True)
+    variance = reduction.mean_over(exact * exact, axes)
     scale = (variance + eps).rsqrt().to(x.dtype)
     if weight is not None and not _varies(weight, axes):
         y = centred * (scale * weight)  # one pass instead of two
@@ -87,8 +87,8 @@ def _(
         else:
             normed = centred * scale
             bent = g_y if weight is None else g_y * weight
-            along = (bent * normed).mean(axes, keepdim=True)
-            to_x = (bent - bent.mean(axes, keepdim=True) - normed * along) * scale
+            along = reduction.mean_over(bent * normed, axes)
+            to_x = (bent - reduction.mean_over(bent, axes) - normed * along) * scale
             to_weight = None if weight is None else _sum_to(g_y * normed, weight)
             to_bias = None if bias is None else _sum_to(g_y, bias)
     # The other results matter when this rule is itself differentiated, or when somebody uses μ and σ².
