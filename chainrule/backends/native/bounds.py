@@ -29,6 +29,9 @@ def check_bounds(groups: Sequence[Group]) -> None:
             steps = _steps(group.nest, operand)
             if steps is not None:
                 _check(group, operand.buffer, operand.offset, steps)
+        if group.own is not None:
+            for buffer, offset, steps in group.own.reaches():
+                _check(group, buffer, offset, steps)
         if group.product is not None:
             for buffer, offset, steps in _factors(group.product):
                 _check(group, buffer, offset, steps)

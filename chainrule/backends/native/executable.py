@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.native.emitting.attention import emit_attention
 from chainrule.backends.native.emitting.kernels import kernel_for
 from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
@@ -131,6 +132,12 @@ class Builder:
         """The call of a group."""
         if group.nest.sorting is not None:
             kernel, scratch = emit_sort(group.nest.sorting)
+            self.scratch = max(self.scratch, scratch)
+            return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts)
+        if group.own is not None:
+            kernel, tiles, scratch = emit_attention(group.own, vector_bits())
+            for tile in tiles:
+                self.add(emit_tile(tile))
             self.scratch = max(self.scratch, scratch)
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts)
         kind_of_emitter = Emitter if group.nest.sliding is None else SlidingEmitter
@@ -358,11 +365,17 @@ def _segments(rows: Sequence[Row]) -> list[tuple[int, int, Any]]:
 def _kernel(row: Row, call: Call | None) -> Kernel:
     """What is kept of a row."""
     group = row.group
-    operations = row.times * group.product.operations if group.product is not None else 0
+    operations = row.times * _operations(group)
     touched = 0 if group.loop is not None else row.times * sum(buffer.bytes for buffer in group.reads | group.writes)
     loop = "" if group.loop is None else "end" if group.ends else "begin"
     parts = 0 if call is None else call.parts
     return Kernel(describe(group), row.stage, row.times, row.depth, parts, operations, touched, loop)
+
+
+def _operations(group: Group) -> int:
+    """What a group's contraction or a kernel of its own kind multiplies and adds."""
+    work = group.product if group.product is not None else group.own
+    return 0 if work is None else int(work.operations)
 
 
 def describe(group: Group) -> str:
@@ -374,6 +387,8 @@ def describe(group: Group) -> str:
     if group.nest.sorting is not None:
         rows, length = group.nest.extents
         return f"sort {rows} rows of {length}  {group.nest.path}".rstrip()
+    if group.own is not None:
+        return f"{group.own.title}  {group.nest.path}".rstrip()
     ops = [n.op for n in group.nest.nodes if not isinstance(n, Load | Number | Block)]
     shape = "×".join(map(str, group.nest.extents))
     reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""
@@ -410,4 +425,4 @@ def estimated_operations(group: Group) -> int:
     for extent in group.nest.extents:
         size *= extent
     products = any(node.op == "Sum" and node.inputs[0].op == "Multiply" for node in group.nest.nodes)
-    return size * (2 if products else 4) + (group.product.operations if group.product is not None else 0)
+    return size * (2 if products else 4) + _operations(group)

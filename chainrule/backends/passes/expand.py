@@ -1,13 +1,14 @@
 """Primitives that are formulas of others: replaced by these before anything else happens.
 
-A formula is Tensor code; it is traced once for each use. Attention is written out with its matrix of weights where
-that is small enough to stay in the caches; longer sequences keep the primitive, which works tile by tile.
+A formula is Tensor code; it is traced once for each use. Attention has a kernel of its own, which takes a block of
+queries at a time; of a few queries, as they come when a text is written token by token, it is written out with its
+matrix of weights.
 
 >>> import chainrule
 >>> from chainrule.compiler.trace import trace_step
->>> q = chainrule.ones(1, 2, 6, 8)
+>>> q, k = chainrule.ones(1, 2, 1, 8), chainrule.ones(1, 2, 6, 8)
 >>> attend = chainrule.nn.functional.scaled_dot_product_attention
->>> before = trace_step(lambda tensors: [attend(*tensors)], [q, q, q]).graph()
+>>> before = trace_step(lambda tensors: [attend(*tensors)], [q, k, k]).graph()
 >>> [e.primitive.name for e in before.equations]
 ['Attention']
 >>> [e.primitive.name for e in expand(before).equations][:3]
@@ -29,8 +30,8 @@ from chainrule.program.graph import Equation, Graph, renamed
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
-#: The largest matrix of weights, in bytes, that is written out.
-LARGEST = 2**26
+#: So many queries are enough for a kernel of their own; and the largest matrix of weights, in bytes, of fewer.
+ENOUGH, LARGEST = 4, 2**26
 
 
 def _in_single(*tensors: Tensor) -> list[Tensor]:
@@ -71,18 +72,19 @@ def attention_gradient(
     return tuple(x.to(dtype) for x in ((to_scores @ k) * scale, (to_scores.mT @ q) * scale, weights.mT @ g))
 
 
-def _small(equation: Equation) -> bool:
-    """Whether the matrix of weights is small."""
+def _few(equation: Equation) -> bool:
+    """Whether there are only a few queries, and their matrix of weights is small."""
     q, k = equation.inputs[0], equation.inputs[1]
     if equation.primitive.name == "AttentionGradient":
         q, k = equation.inputs[1], equation.inputs[2]
     rows = math.prod(q.shape[:-1])
-    return rows * k.shape[-2] * max(q.dtype.itemsize, 4) <= LARGEST and rows * k.size > 0
+    small = rows * k.shape[-2] * max(q.dtype.itemsize, 4) <= LARGEST
+    return q.shape[-2] < ENOUGH and small and rows * k.size > 0
 
 
 FORMULAS: dict[str, tuple[Callable[[Equation], bool], Callable[..., Any]]] = {
-    "Attention": (_small, attention),
-    "AttentionGradient": (_small, attention_gradient),
+    "Attention": (_few, attention),
+    "AttentionGradient": (_few, attention_gradient),
 }
 
 

@@ -140,6 +140,13 @@ def _moderate_exponential(code: Code, lanes: Lanes, x: str) -> str:
     return times(code, lanes, _exponential_of_rest(code, lanes, real, r), _power_of_two(code, lanes, real, n))
 
 
+def small_exponential(code: Code, lanes: Lanes, x: str) -> str:
+    """eˣ for weights, x ≤ 0 but for rounding: 0 where that is less than a normal number, NaN stays."""
+    smallest, largest = (-87.0, 88.0) if lanes.element == "float" else (-708.0, 709.0)
+    value = _moderate_exponential(code, lanes, _at_most(code, lanes, x, largest))
+    return select(code, lanes, compare(code, lanes, "olt", x, lanes.splat(smallest)), "zeroinitializer", value)
+
+
 def exponential_less_one(code: Code, lanes: Lanes, x: str) -> str:
     """eˣ − 1 = 2ⁿ·((1 − 2⁻ⁿ) + r + (eʳ − 1 − r)), exact for small x."""
     real = Real(lanes)

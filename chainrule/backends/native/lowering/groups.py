@@ -21,6 +21,7 @@ class Group:
         number: rises with creation.
         nest: the loops (for a contraction, what is done with its result).
         product: the contraction in front of the nest, if any.
+        own: a kernel of a kind of its own, such as attention's; the nest only says how much there is to do.
         call: for operations without native code: the equation, its inputs and outputs in memory.
         needs: bits of the groups that must have run before, their needs included.
         loaded: what the nest has read: for each symbol the value and its axes.
@@ -37,6 +38,7 @@ class Group:
     nest: Nest
     product: Any = None
     call: Any = None
+    own: Any = None
     loop: Any = None
     ends: bool = False
     needs: int = 0

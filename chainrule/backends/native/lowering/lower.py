@@ -20,6 +20,7 @@ from typing import Any
 
 from chainrule.backends.native.language.vector_math import FUNCTIONS
 from chainrule.backends.native.lowering import (  # noqa: F401  (they register their rules)
+    attention,
     contract,
     convolve,
     draws,
