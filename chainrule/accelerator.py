@@ -1,5 +1,7 @@
 """PyTorch's namespace for hardware beside the CPU, whatever its maker: the GPUs or TPUs that JAX finds.
 
+Where the environment variable `CHAINRULE_DEVICE` names a device, "xla" included, that counts as the accelerator.
+
 >>> import chainrule
 >>> chainrule.accelerator.is_available() == (chainrule.accelerator.device_count() > 0)
 True
@@ -15,7 +17,10 @@ __all__ = ["current_accelerator", "device_count", "is_available", "synchronize"]
 
 
 def current_accelerator(check_available: bool = False) -> Device | None:
-    """The kind of accelerator that is there, "cuda" or "tpu"; None if there is none."""
+    """The kind of accelerator: what `CHAINRULE_DEVICE` names, else "cuda" or "tpu" if JAX has one, else None."""
+    named = devices.named_by_environment()
+    if named is not None:
+        return None if named.type == "cpu" else Device(named.type)
     return next((Device(kind) for kind in ("cuda", "tpu") if devices.count(kind)), None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import threading
 from typing import Any, Self
 
@@ -145,7 +146,21 @@ class _Defaults(threading.local):
 
 
 _defaults = _Defaults()
-_default = CPU
+_default: Device | None = None
+
+
+def named_by_environment() -> Device | None:
+    """The device that the environment variable `CHAINRULE_DEVICE` names, so that scripts need not; None: it names none.
+
+    Raises DeviceError for one that is not there.
+    """
+    name = os.environ.get("CHAINRULE_DEVICE", "")
+    if not name:
+        return None
+    try:
+        return Device(name)
+    except DeviceError as error:
+        raise DeviceError(f"CHAINRULE_DEVICE={name}: {error}") from None
 
 
 def chosen(device: Any) -> Device:
@@ -166,12 +181,20 @@ def need_cpu(device: Any, what: str = "this") -> None:
 
 
 def get_default_device() -> Device:
-    """Where new tensors are put: on the CPU, unless `set_default_device` or `with device:` says otherwise.
+    """Where new tensors are put: on the CPU, unless something says otherwise.
+
+    That is, the first of these to say something: `with device:`, `set_default_device`, and the environment variable
+    `CHAINRULE_DEVICE` as it is when this is first asked.
 
     >>> get_default_device()
     device(type='cpu')
     """
-    return _defaults.stack[-1] if _defaults.stack else _default
+    global _default
+    if _defaults.stack:
+        return _defaults.stack[-1]
+    if _default is None:
+        _default = named_by_environment() or CPU
+    return _default
 
 
 def set_default_device(device: Any) -> None:

@@ -56,6 +56,35 @@ def test_a_device_that_is_not_there_is_named_with_what_is_missing(name: Any, tex
             use(name)
 
 
+def test_the_environment_names_the_default_device_and_the_accelerator() -> None:
+    code = (
+        "import chainrule, sys; print('jax' in sys.modules, chainrule.accelerator.current_accelerator());"
+        "print(chainrule.ones(1).device, chainrule.nn.Linear(1, 1).weight.device, chainrule.ones(1, device='cpu').device);"
+        "chainrule.set_default_device('cpu'); print(chainrule.ones(1).device)"
+    )
+
+    def run(name: str) -> Any:
+        environment = {**os.environ, "CHAINRULE_DEVICE": name}
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+    assert run("xla").stdout.split() == ["False", "xla", "xla:0", "xla:0", "cpu", "cpu"]
+    assert run("").stdout.split()[2:4] == ["cpu", "cpu"]
+    assert "DeviceError: CHAINRULE_DEVICE=abacus: 'abacus' names no device" in run("abacus").stderr
+
+
+def test_of_functions_for_many_settings_the_last_used_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.backends.xla import place
+
+    made, jitted = [], place._jitted
+    monkeypatch.setattr(place, "KEPT", 4)
+    monkeypatch.setattr(place, "_known", {})
+    monkeypatch.setattr(place, "_jitted", lambda *what: made.append(what) or jitted(*what))
+    x = on_device(*range(8))
+    for i in range(7):
+        assert (x[1:3].sum() + x[i : i + 1].sum()).item() == 3 + i  # the same slice each time, and another one
+    assert len(place._known) == 4 and len(made) == 1 + 7 + 2  # slices, the sum, the addition: nothing is made twice
+
+
 def test_asking_for_a_gpu_imports_no_jax_and_a_machine_without_it_is_told() -> None:
     code = (
         "import sys, chainrule\n"

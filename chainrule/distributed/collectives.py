@@ -84,7 +84,8 @@ def _done(async_op: bool) -> Work | None:
     return Work() if async_op else None
 
 
-def _put(target: Tensor, source: Tensor) -> None:
+def put(target: Tensor, source: Tensor) -> None:
+    """Change a tensor. Raises ShapeError for another number of entries, or another type."""
     if target is source:
         return
     if target.numel() != source.numel() or target.dtype is not source.dtype:
@@ -154,7 +155,7 @@ def all_reduce(
     tensor([1., 1.])
     >>> distributed.destroy_process_group()
     """
-    _put(tensor, _reduced(tensor, op, begin(group, "all_reduce")))
+    put(tensor, _reduced(tensor, op, begin(group, "all_reduce")))
     return _done(async_op)
 
 
@@ -171,7 +172,7 @@ def reduce(
     target = rank_among_all(found, dst, group_dst)
     total = _reduced(tensor, op, found)
     if target == found.own:
-        _put(tensor, total)
+        put(tensor, total)
     return _done(async_op)
 
 
@@ -196,7 +197,7 @@ def broadcast(
     if found.size() > 1:
         from chainrule.distributed.exchange import broadcast_tensor
 
-        _put(tensor, broadcast_tensor(tensor, source, found))
+        put(tensor, broadcast_tensor(tensor, source, found))
     return _done(async_op)
 
 
@@ -216,7 +217,7 @@ def all_gather(
     only(tensor_list, "tensor_list", found)
     rows = _rows(tensor, found)
     for i, target in enumerate(tensor_list):
-        _put(target, rows[i])
+        put(target, rows[i])
     return _done(async_op)
 
 
@@ -224,7 +225,7 @@ def all_gather_into_tensor(
     output_tensor: Tensor, input_tensor: Tensor, group: ProcessGroup | None = None, async_op: bool = False
 ) -> Work | None:
     """Put the tensors of all processes, one after the other, into one."""
-    _put(output_tensor, _rows(input_tensor, begin(group, "all_gather_into_tensor")))
+    put(output_tensor, _rows(input_tensor, begin(group, "all_gather_into_tensor")))
     return _done(async_op)
 
 
@@ -242,7 +243,7 @@ def gather(
     targets = only(gather_list, "gather_list", found) if here else ()
     rows = _rows(tensor, found)
     for i, target in enumerate(targets):
-        _put(target, rows[i])
+        put(target, rows[i])
     return _done(async_op)
 
 
@@ -271,7 +272,7 @@ def scatter(
         from chainrule.distributed.exchange import broadcast_tensor
 
         rows = broadcast_tensor(rows, source, found)
-    _put(tensor, rows[found.rank()])
+    put(tensor, rows[found.rank()])
     return _done(async_op)
 
 
@@ -285,7 +286,7 @@ def reduce_scatter(
     """Put the sum over all processes of an entry of their lists into each process's tensor."""
     found = begin(group, "reduce_scatter")
     total = _reduced(_stacked(only(input_list, "input_list", found)), op, found)
-    _put(output, total[found.rank()])
+    put(output, total[found.rank()])
     return _done(async_op)
 
 
@@ -299,7 +300,7 @@ def reduce_scatter_tensor(
     """Put the sum over all processes of a part of their tensors into each process's tensor."""
     found = begin(group, "reduce_scatter_tensor")
     total = _reduced(_parts(input, found, "reduce_scatter_tensor"), op, found)
-    _put(output, total[found.rank()])
+    put(output, total[found.rank()])
     return _done(async_op)
 
 
@@ -314,7 +315,7 @@ def all_to_all(
     outs = only(output_tensor_list, "output_tensor_list", found)
     rows = _rows(_stacked(only(input_tensor_list, "input_tensor_list", found)), found)
     for i, target in enumerate(outs):
-        _put(target, rows[i][found.rank()])
+        put(target, rows[i][found.rank()])
     return _done(async_op)
 
 
@@ -335,34 +336,5 @@ def all_to_all_single(
         if sizes and found.size() > 1 and len(set(sizes)) > 1:
             raise ProcessGroupError(f"all_to_all_single: the parts are of one size here, got {sizes}; pad them.")
     rows = _rows(_parts(input, found, "all_to_all_single"), found)
-    _put(output, rows[:, found.rank()])
+    put(output, rows[:, found.rank()])
     return _done(async_op)
-
-
-def _nobody(what: str) -> ProcessGroupError:
-    if find_group(None).size() == 1:
-        return ProcessGroupError(f"{what}: there is one process, and no other one to exchange tensors with.")
-    return ProcessGroupError(
-        f"{what}: only all processes of a group exchange something here. Make a group of the two (new_group), and "
-        "broadcast in it."
-    )
-
-
-def send(tensor: Tensor, dst: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> None:
-    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
-    raise _nobody("send")
-
-
-def recv(tensor: Tensor, src: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> int:
-    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
-    raise _nobody("recv")
-
-
-def isend(tensor: Tensor, dst: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> Work:
-    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
-    raise _nobody("isend")
-
-
-def irecv(tensor: Tensor, src: int | None = None, group: ProcessGroup | None = None, tag: int = 0) -> Work:
-    """Raises ProcessGroupError: only whole groups exchange something here; `broadcast` in a group of two does it."""
-    raise _nobody("irecv")

@@ -7,7 +7,8 @@ It does three things:
 
 - It waits until all have come, starts JAX's own service for them, and tells them where that is.
 - Before each exchange every member says what it is about to do. When all have said the same they may begin; when
-  somebody says something else, all are told who said what. So nobody sends what another one does not wait for.
+  somebody says something else, all are told who said what. So nobody sends what another one does not wait for. All hear
+  in one order what may begin, and begin in that order: so two exchanges never wait for each other.
 - When a connection closes, its process has ended: the system closes it, whatever the reason. All others are told.
 
 Messages are lines of JSON. Members say hello, then call; see `member.py` for the other end.
@@ -161,7 +162,7 @@ class Coordinator:
     def _call(self, rank: int, group: str, number: int, call: dict[str, Any]) -> None:
         said = self.calls.setdefault((group, number), {})
         said[rank] = call
-        ranks = [int(r) for r in group.split(",")]
+        ranks = [int(r) for r in group.partition(" ")[0].split(",")]
         text = difference(said)
         if text or len(said) == len(ranks):
             del self.calls[group, number]

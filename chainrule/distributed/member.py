@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.distributed import coordinator
 from chainrule.distributed.coordinator import line_of, reach
@@ -42,6 +42,21 @@ def start_coordinator(host: str, port: int, size: int, patience: float) -> None:
 _children: list[subprocess.Popen[bytes]] = []
 
 
+class Call(NamedTuple):
+    """What this process has said that it is about to do.
+
+    Attributes:
+        ranks: with whom.
+        channel, number: about what, and the how-manieth time.
+        what: in words.
+    """
+
+    ranks: tuple[int, ...]
+    channel: str
+    number: int
+    what: str
+
+
 class Member:
     """A connection to the coordinator.
 
@@ -64,6 +79,7 @@ class Member:
         self._changed = threading.Condition()
         self._numbers: dict[str, int] = {}
         self._agreed: dict[str, int] = {}
+        self._starts: dict[tuple[str, int], Callable[[], None]] = {}
         self._wrong: dict[str, str] = {}
         self._came: list[int] | None = None
         self._socket = _connected(address, patience)
@@ -89,27 +105,47 @@ class Member:
 
     # ------------------------------------------------------------------------------------- before an exchange
 
-    def agree(self, ranks: Sequence[int], call: dict[str, Any], timeout: float) -> None:
+    def ask(
+        self, ranks: Sequence[int], said: dict[str, Any], start: Callable[[], None] | None = None, about: str = ""
+    ) -> Call:
+        """Say what this process is about to do with these; do not wait.
+
+        `start` is called by the thread that listens, when all have said it. What is asked for `about` different things
+        is counted, and goes on, independently; about the same one it is the first, the second, … for everybody.
+        """
+        channel = f"{','.join(map(str, ranks))} {about}".strip()
+        number = self._numbers[channel] = self._numbers.get(channel, 0) + 1
+        if start is not None:
+            self._starts[channel, number] = start
+        try:
+            self._socket.sendall(line_of(group=channel, number=number, call=said))
+        except OSError:
+            self._fail(said["same"])
+        return Call(tuple(ranks), channel, number, said["same"])
+
+    def wait_for(self, call: Call, timeout: float) -> None:
         """Wait until all these processes have said the same.
 
         Raises ProcessGroupError, in every one of them, if one says something else; if one has ended, or does not come
         within `timeout` seconds, in those who wait.
         """
-        group = ",".join(map(str, ranks))
-        number = self._numbers[group] = self._numbers.get(group, 0) + 1
-        what = call["same"]
-        try:
-            self._socket.sendall(line_of(group=group, number=number, call=call))
-        except OSError:
-            self._fail(what)
+        ranks, channel, number, what = call
         until = time.monotonic() + timeout
         with self._changed:
-            while self._agreed.get(group, 0) < number and group not in self._wrong:
-                self.check(ranks, what)
-                if not self._changed.wait(min(max(until - time.monotonic(), 0.0), 1.0)) and time.monotonic() >= until:
-                    self._too_late(group, number, what, timeout)
-            if self._agreed.get(group, 0) < number:
-                raise ProcessGroupError(f"processes do different things: {self._wrong[group]}.")
+            try:
+                while self._agreed.get(channel, 0) < number and channel not in self._wrong:
+                    self.check(ranks, what)
+                    seconds = min(max(until - time.monotonic(), 0.0), 1.0)
+                    if not self._changed.wait(seconds) and time.monotonic() >= until:
+                        self._too_late(call, timeout)
+                if self._agreed.get(channel, 0) < number:
+                    raise ProcessGroupError(f"processes do different things: {self._wrong[channel]}.")
+            finally:
+                self._starts.pop((channel, number), None)  # what nobody waits for is not begun
+
+    def agree(self, ranks: Sequence[int], said: dict[str, Any], timeout: float) -> None:
+        """Say it, and wait for the others."""
+        self.wait_for(self.ask(ranks, said), timeout)
 
     def check(self, ranks: Sequence[int], what: str) -> None:
         """Raise ProcessGroupError if one of these processes has ended, or the coordinator has."""
@@ -154,14 +190,14 @@ class Member:
     def _fail(self, what: str) -> None:
         raise ProcessGroupError(f"{what}: the connection to the coordinator is lost ({self.lost or 'closed'}).")
 
-    def _too_late(self, group: str, number: int, what: str, timeout: float) -> None:
+    def _too_late(self, call: Call, timeout: float) -> None:
         self._came = None
-        self._socket.sendall(line_of(who=[group, number]))
+        self._socket.sendall(line_of(who=[call.channel, call.number]))
         self._changed.wait_for(lambda: self._came is not None or self.lost, 5)
-        missing = [r for r in map(int, group.split(",")) if r not in (self._came or ())]
+        missing = [rank for rank in call.ranks if rank not in (self._came or ())]
         raise ProcessGroupError(
-            f"{what}: rank {', '.join(map(str, missing))} did not come within {timeout:g} seconds (see `timeout` of "
-            "init_process_group)."
+            f"{call.what}: rank {', '.join(map(str, missing))} did not come within {timeout:g} seconds (see "
+            "`timeout` of init_process_group)."
         )
 
     # ------------------------------------------------------------------------------------- the thread that listens
@@ -183,6 +219,9 @@ class Member:
                 self.gone[message["gone"]] = message["about"]
             elif "go" in message:
                 self._agreed[message["group"]] = message["go"]
+                start = self._starts.pop((message["group"], message["go"]), None)
+                if start is not None:
+                    start()
             elif "wrong" in message:
                 self._wrong[message["group"]] = message["wrong"]
             elif "came" in message:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.distributed.group import ProcessGroupError
-from chainrule.distributed.member import Member
+from chainrule.distributed.member import Call, Member
 from chainrule.primitives.value import Array
 
 #: The platforms of JAX for PyTorch's names of ways.
@@ -41,6 +41,22 @@ def need_jax(size: int) -> None:
             'init_process_group: JAX has begun to compute in this process (backend="xla", or a script of your own). '
             "Call init_process_group first; of several processes there is one group, begun once."
         )
+
+
+class Exchange:
+    """An exchange that was asked for; see `Transport.begin`.
+
+    Attributes:
+        call: what was said to the coordinator.
+        done: set when it has ended; then there is an `answer` or an `error`.
+    """
+
+    call: Call
+    answer: Any = None
+    error: Exception | None = None
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
 
 
 class Transport:
@@ -96,29 +112,38 @@ class Transport:
 
     def agree(self, ranks: tuple[int, ...], same: str, given: str = "", details: str = "") -> None:
         """Wait until all have said the same; see `Member.agree`."""
-        self.member.agree(ranks, {"same": same, "given": given, "details": details}, self.timeout)
+        self.member.agree(ranks, _said(same, given, details), self.timeout)
 
     # ------------------------------------------------------------------------------------- how it is done
 
     def _exchange(self, array: Array, op: str, ranks: tuple[int, ...], what: str) -> Array:
-        self.agree(ranks, what)
-        if array.size == 0:
-            return np.zeros((len(ranks), 0), array.dtype) if op == "gather" else array.copy()
-        done = threading.Event()
-        box: list[Any] = []
+        return self.finish(self.begin(array, op, ranks, what))
+
+    def begin(self, array: Array, op: str, ranks: tuple[int, ...], what: str, about: str = "") -> Exchange:
+        """Ask for an exchange, and do not wait for it. What is `about` something else goes on beside it.
+
+        It is put among the jobs when the coordinator says that it may begin: in the same order everywhere.
+        """
+        exchange = Exchange()
 
         def job() -> None:
             try:
-                box.append(self._reducer(op, ranks)(array))
+                exchange.answer = self._reducer(op, ranks)(array) if array.size else _of_nothing(array, op, ranks)
             except Exception as error:
-                box.append(error)
-            done.set()
+                exchange.error = error
+            exchange.done.set()
 
-        self._jobs.put(job)
-        self.member.watch(ranks, what, lambda: not isinstance(box[0], Exception), done, self.timeout)
-        if isinstance(box[0], Exception):
-            raise ProcessGroupError(f"{what}: {str(box[0])[:300]}") from box[0]
-        answer: Array = box[0]
+        exchange.call = self.member.ask(ranks, _said(what), lambda: self._jobs.put(job), about)
+        return exchange
+
+    def finish(self, exchange: Exchange) -> Array:
+        """Wait for an exchange, and give what came out. Raises what `Member.wait_for` and `watch` do."""
+        call = exchange.call
+        self.member.wait_for(call, self.timeout)
+        self.member.watch(call.ranks, call.what, lambda: exchange.error is None, exchange.done, self.timeout)
+        if exchange.error is not None:
+            raise ProcessGroupError(f"{call.what}: {str(exchange.error)[:300]}") from exchange.error
+        answer: Array = exchange.answer
         return answer
 
     def _work(self) -> None:
@@ -149,6 +174,16 @@ class Transport:
                     return np.array(function(together).addressable_data(0))
 
         return exchanged
+
+
+def _said(same: str, given: str = "", details: str = "") -> dict[str, Any]:
+    """What the coordinator compares; see `coordinator.difference`."""
+    return {"same": same, "given": given, "details": details}
+
+
+def _of_nothing(array: Array, op: str, ranks: tuple[int, ...]) -> Array:
+    """What comes out for an array without entries."""
+    return np.zeros((len(ranks), 0), array.dtype) if op == "gather" else array.copy()
 
 
 def _over_rows(function: Any) -> Any:

@@ -14,19 +14,23 @@ from chainrule.tensor import Buffer, Parameter, Tensor
 
 
 class Nodes:
-    """Nodes in order, with the names of what comes in and goes out; also the body of a loop."""
+    """Nodes in order, with the names of what comes in and goes out; also a branch, or the body of a loop."""
 
     def __init__(self, inputs: Sequence[str], outputs: Sequence[str], steps: Sequence[Step]) -> None:
         self.inputs, self.outputs, self.steps = tuple(inputs), tuple(outputs), tuple(steps)
 
     def run(self, given: Sequence[Any], outer: dict[str, Any]) -> list[Tensor]:
-        """The results for these inputs; `outer` has what is known from outside by name."""
+        """The results for these inputs, as tensors; `outer` has what is known from outside by name."""
+        return [as_tensor(value) for value in self.values(given, outer)]
+
+    def values(self, given: Sequence[Any], outer: dict[str, Any]) -> list[Any]:
+        """The results as they are: what was computed of shapes alone is still numbers."""
         known = {**outer, **dict(zip(self.inputs, given, strict=True))}
         for step in self.steps:
             values = [_known(known, name, step) if name else None for name in step.inputs]
             results = _result(step, values, known)
             known.update(zip(step.outputs, results, strict=False))
-        return [as_tensor(_known(known, name, "the model")) for name in self.outputs]
+        return [_known(known, name, "the model") for name in self.outputs]
 
 
 def _known(known: dict[str, Any], name: str, who: Any) -> Any:

@@ -28,7 +28,7 @@ OPSETS = range(7, 25)
 _NUMBER_INPUTS = {
     "Reshape": (1,), "Expand": (1,), "Slice": (1, 2, 3, 4), "Squeeze": (1,), "Unsqueeze": (1,), "Split": (1,),
     "Tile": (1,), "Pad": (1, 2, 3), "ConstantOfShape": (0,), "Range": (0, 1, 2), "TopK": (1,), "CumSum": (1,),
-    "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1,), "Trilu": (1,), "Dropout": (1, 2),
+    "Resize": (1, 2, 3), "Upsample": (1,), "OneHot": (1,), "Trilu": (1,), "Dropout": (1, 2), "If": (0,), "Loop": (0, 1),
     **dict.fromkeys(
         ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare",
          "ReduceLogSum", "ReduceLogSumExp"), (1,)),
@@ -251,7 +251,7 @@ class _Reader:
         raise DataError(f"{label}: the setting {attribute.name!r} is of a kind that is not read.")
 
     def _body(self, graph: Any, known: set[str]) -> Nodes:
-        """The body of a loop; its own constants become parts of it."""
+        """The body of a loop, or a branch; its own constants become parts of it."""
         tensors = self._tensors(graph)
         inputs = [value.name for value in graph.input]
         nodes = self._nodes(graph, inputs, tensors, known)
@@ -271,7 +271,7 @@ class _Reader:
 
 
 def _given(item: tuple[str, Any]) -> Step:
-    """A constant of a loop's body, as a node without inputs."""
+    """A constant of a body, as a node without inputs."""
     return Step("Given", item[0], [], [item[0]], {"value": item[1]}, 0)
 
 
@@ -282,9 +282,17 @@ def _at(step: Step, table: dict[str, tuple[int, ...]]) -> Iterable[str]:
 
 def _numbers_among(steps: Iterable[Step], tensors: set[str]) -> set[str]:
     """The tensors that shapes and the like are computed of: they are numbers, no buffers."""
-    wanted: set[str] = set()
+    return _numbers_wanted(steps, set()) & tensors
+
+
+def _numbers_wanted(steps: Iterable[Step], wanted: set[str]) -> set[str]:
+    """The names of all values that shapes are computed of, by these nodes and those within them."""
     for step in reversed(list(steps)):
         wanted.update(_at(step, _NUMBER_INPUTS))
         if step.kind in NUMBERS and not wanted.isdisjoint(step.outputs):
             wanted.update(filter(None, step.inputs))
-    return wanted & tensors
+        for body in step.attributes.values():
+            if isinstance(body, Nodes):
+                ends = zip(body.outputs, step.outputs, strict=False) if step.kind == "If" else ()
+                wanted.update(_numbers_wanted(body.steps, {*wanted, *(a for a, b in ends if b in wanted)}))
+    return wanted

@@ -81,6 +81,32 @@ if rank >= size - 2:
     x = lib.tensor([rank])
     d.all_reduce(x, group=two)
     found["all_reduce in a group"] = x.tolist()
+# Pairs: a ring in which all send before they receive; tags that are asked for in another order; a batch of both.
+x, got = lib.tensor([rank, 10.0 * rank]), lib.zeros(2)
+works = [d.isend(x, (rank + 1) % size), d.irecv(got, (rank - 1) % size)]
+for work in works:
+    work.wait()
+found["ring"] = got.tolist()
+if rank == 0:
+    d.send(lib.tensor([1, 2]), dst=1)
+    works = [d.isend(lib.tensor([float(tag)]), 1, tag=tag) for tag in (1, 2)]
+    found["sent"] = [work.wait() for work in works]
+if rank == 1:
+    found["came from"] = d.recv(x := lib.zeros(2, dtype=lib.int64), src=0)
+    found["recv"] = x.tolist()
+    for tag in (2, 1):
+        d.recv(x := lib.zeros(1), 0, tag=tag)
+        found[f"recv of tag {tag}"] = x.item()
+got = lib.zeros(2)
+both = [d.P2POp(d.isend, lib.full((2,), rank + 0.5), 1 - rank), d.P2POp(d.irecv, got, 1 - rank)] if rank < 2 else []
+for work in d.batch_isend_irecv(both) if both else []:
+    work.wait()
+found["batch"] = got.tolist()
+if rank < 2 and sys.argv[1] != "torch":
+    try:
+        d.send(lib.zeros(3), 1, tag=9) if rank == 0 else d.recv(lib.zeros(2), 0, tag=9)
+    except d.ProcessGroupError as error:
+        found["different"] = str(error)
 d.all_reduce(x := lib.zeros(0))
 d.barrier()
 every: list[Any] = [None] * size

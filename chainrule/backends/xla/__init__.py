@@ -147,8 +147,10 @@ class InXLA:
             results, after, made, wrong = self.function(self.zero, changed, read, given)
         for i, x in zip(self.changed, after, strict=True):
             self.homes[i].take(x)  # the old bits, if something was wrong
-        jax.block_until_ready([*results, *after, *made][:1])  # all of a run is ready at once
-        if wrong is not None and wrong:
+        # All of a run is ready at once: one array is waited for, what was wrong if that is looked at anyway.
+        for x in [*results, *after, *made][:1] if wrong is None else ():
+            x.block_until_ready()
+        if wrong is not None and np.asarray(wrong):
             raise WrongNumbersError("a number is outside of the range that it must be in. Nothing was changed.")
         for i, x in zip(self.made, made, strict=True):
             self.homes[i].take(x)

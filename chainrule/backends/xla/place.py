@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,18 +112,26 @@ class Place:
         return int(figures.get(kind, 0))
 
 
+#: How many functions are kept: the ones used last. A network has some hundred; a loop over `x[i]` has one for each i.
+KEPT = 2048
 _known: dict[Any, Any] = {}
+_guard = threading.Lock()
 
 
 def _function(primitive: type[Primitive], parameters: dict[str, Any]) -> Any:
     """The jitted function of a primitive with these settings; made anew where a setting cannot be looked up."""
     key = primitive, tuple([(name, known_by(value)) for name, value in parameters.items()])
     try:
-        found = _known.get(key)
+        hash(key)
     except TypeError:
         return _jitted(primitive, parameters)
-    if found is None:
-        found = _known[key] = _jitted(primitive, parameters)
+    with _guard:
+        found = _known.pop(key, None)
+        if found is None:
+            found = _jitted(primitive, parameters)
+            while len(_known) >= KEPT:
+                _known.pop(next(iter(_known))).clear_cache()  # the compiled code goes too
+        _known[key] = found  # behind all others: used last
     return found
 
 

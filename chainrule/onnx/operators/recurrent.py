@@ -1,9 +1,8 @@
-"""Recurrent layers, and loops: ONNX's LSTM, GRU, RNN and Scan, each by `chainrule.scan`."""
+"""Recurrent layers: ONNX's LSTM, GRU and RNN, each by `chainrule.scan`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import chainrule as cr
 from chainrule.nn import functional as F
@@ -94,22 +93,3 @@ def _gru_before(sums: Tensor, state: tuple[Tensor, ...], R: Tensor, rb: Tensor) 
     bz, br, bn = rb.chunk(3, -1)
     z, r = (z + h @ Rz.mT + bz).sigmoid(), (r + h @ Rr.mT + br).sigmoid()
     return ((1 - z) * (n + (r * h) @ Rn.mT + bn).tanh() + z * h,)
-
-
-@operator("Scan")
-def scan(node: Running) -> Any:
-    """A loop over the first dimension of its sequences; what its body uses from outside it takes from there."""
-    count = node.attribute("num_scan_inputs")
-    body, values = node.attribute("body"), [node.tensor(i) for i in range(len(node.values))]
-    carries, rows = values[: len(values) - count], values[len(values) - count :]
-    kinds = {*node.attribute("scan_input_directions", [0]), *node.attribute("scan_output_directions", [0])}
-    moved = any(node.attribute("scan_input_axes", [0])) or any(node.attribute("scan_output_axes", [0]))
-    if node.opset < 9 or moved or len(kinds) > 1 or not count:
-        raise node.refuse("sequences are walked over along the first dimension, all in one direction.")
-
-    def step(state: tuple[Tensor, ...], row: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        results = body.run([*state, *row], node.outer)
-        return tuple(results[: len(carries)]), tuple(results[len(carries) :])
-
-    final, stacked = cr.scan(step, tuple(carries), tuple(rows), reverse=kinds == {1})
-    return (*final, *stacked)

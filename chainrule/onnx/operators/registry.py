@@ -95,6 +95,13 @@ class Running:
         """A setting."""
         return self.step.attributes.get(name, default)
 
+    def part(self, name: str) -> Any:
+        """The nodes that a setting holds. Raises DataError if it holds none."""
+        found = self.attribute(name)
+        if not hasattr(found, "outputs"):
+            raise self.refuse(f"it holds no nodes as {name!r}.")
+        return found
+
     def listed(self, name: str, i: int) -> list[int] | None:
         """Whole numbers that are a setting in older versions and an input in newer ones; None if in neither."""
         if name in self.step.attributes:
