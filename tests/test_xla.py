@@ -158,6 +158,32 @@ def test_a_wrong_label_is_the_error_of_eager_code_and_changes_nothing() -> None:
     assert [p.detach().numpy().tobytes() for p in model.parameters()] == before
 
 
+def test_cells_of_one_value_and_cells_written_before_the_check_keep_their_entries() -> None:
+    """The label is looked at between the first two cells and the others; two cells are given the same value."""
+    scores = chainrule.arange(6.0).reshape(2, 3)
+    cells = [chainrule.full((2, 3), float(i)) for i in range(4)]
+
+    def step(labels: Any) -> Any:
+        cells[0].copy_(scores + 1)
+        cells[1].mul_(2).add_(cells[0])
+        loss = F.cross_entropy(scores * cells[1], labels)
+        total = scores * loss
+        for cell in cells[2:]:
+            cell.copy_(total)
+        return loss
+
+    compiled = chainrule.compile(step, backend="xla")
+    compiled(chainrule.tensor([0, 2]))
+    assert cells[2].equal(cells[3]) and cells[1].equal(2 + scores + 1)
+    cells[3].fill_(7.0)
+    before = [cell.clone() for cell in cells]
+    with pytest.raises(IndexError):
+        compiled(chainrule.tensor([0, 3]))
+    assert all(cell.equal(old) for cell, old in zip(cells, before, strict=True))
+    compiled(chainrule.tensor([1, 1]))
+    assert cells[1].equal(before[1] * 2 + scores + 1) and cells[3].equal(cells[2])
+
+
 def test_a_wrong_place_within_a_loop_stops_the_step() -> None:
     table, count = chainrule.arange(4.0), chainrule.zeros(())
 

@@ -160,8 +160,10 @@ def jax_step(name: str, weights: Weights) -> Callable[[Any, Any], float]:
     current: list[Any] = [state, fixed, moments, jnp.zeros(())]
 
     def call(x: Any, y: Any) -> float:
-        inputs = [held.setdefault(id(a), jnp.asarray(a)) for a in (x, y)]
-        *current[:], loss = run(*current, *inputs)
+        for a in (x, y):
+            if id(a) not in held:
+                held[id(a)] = jnp.asarray(a)
+        *current[:], loss = run(*current, held[id(x)], held[id(y)])
         return float(loss)
 
     return call

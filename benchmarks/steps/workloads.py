@@ -199,11 +199,12 @@ def cross_entropy(scores: Any, labels: Any, chain: Any = F) -> Any:
 
 
 def chainrule_step(
-    name: str, weights: dict[str, Any], compiled: bool, backend: str = "native", half: bool = False
+    name: str, weights: dict[str, Any], compiled: bool, device: str = "cpu", half: bool = False
 ) -> Callable[[Any, Any], float]:
-    """One training step of ours; with `half` its products and convolutions are in bfloat16."""
+    """One training step of ours, on a device; with `half` its products and convolutions are in bfloat16."""
     model = WORKLOADS[name].model()
     model.load_state_dict({key: chainrule.tensor(array) for key, array in weights.items()})
+    model.to(device)
     optimizer = chainrule.optim.Adam(model.parameters(), lr=RATE)
 
     def step(x: Any, y: Any) -> Any:
@@ -214,11 +215,13 @@ def chainrule_step(
         optimizer.step()
         return loss
 
-    run = chainrule.compile(step, backend=backend) if compiled else step
+    run = chainrule.compile(step) if compiled else step
     held: dict[int, Any] = {}
 
     def call(x: Any, y: Any) -> float:
-        tensors = [held.setdefault(id(a), chainrule.tensor(a)) for a in (x, y)]
-        return float(run(*tensors).item())
+        for a in (x, y):
+            if id(a) not in held:
+                held[id(a)] = chainrule.tensor(a, device=device)
+        return float(run(held[id(x)], held[id(y)]).item())
 
     return call

@@ -11,6 +11,8 @@ again in NumPy, which raises what eager code does.
 from __future__ import annotations
 
 import copy
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -43,6 +45,38 @@ class At(NamedTuple):
 
     place: Any
     cells: frozenset[int]
+
+
+class Kept:
+    """What cells hold if a number is wrong: their old entries.
+
+    A cell's new entries are chosen as soon as they are computed, by what is known to be wrong then, and later
+    operations are given what was chosen: if these took the new entries themselves, XLA would have to copy the old ones,
+    since it writes where they lie. What is found to be wrong later is chosen by at the end.
+
+    Args:
+        befores: the old entries, by the symbol of the new ones, if these are for one cell only.
+        wrong: truth values that say whether something was wrong; more come as the program is written down.
+    """
+
+    def __init__(self, befores: dict[Any, Any], wrong: list[Any]) -> None:
+        self.befores, self.wrong = befores, wrong
+        self.known: dict[Any, int] = {}
+
+    def as_far_as_known(self, symbol: Any, new: Any) -> Any:
+        """The old entries or the new ones; other results are what they are, and those that lie in another order."""
+        if symbol not in self.befores or not isinstance(new, jax.Array):
+            return new
+        self.known[symbol] = len(self.wrong)
+        return _chosen(self.befores[symbol], new, self.wrong)
+
+    def at_last(self, symbol: Any, before: Any, new: Any) -> Any:
+        """The same by all that is wrong."""
+        return _chosen(before, new, self.wrong[self.known.get(symbol, 0) :])
+
+
+def _chosen(before: Any, new: Any, wrong: list[Any]) -> Any:
+    return jax.numpy.where(functools.reduce(operator.or_, wrong), before, new) if wrong else new
 
 
 class InXLA:
@@ -85,6 +119,9 @@ class InXLA:
     def _inputs(self) -> Any:
         return zip(self.program.inputs, self.graph.inputs, strict=True)
 
+    def _outputs(self) -> Any:
+        return zip(self.program.outputs, self.graph.outputs, strict=True)
+
     def _homes(self, homes: Sequence[Any]) -> list[Any]:
         """A home for each cell that is needed."""
         needed = {*self.changed, *self.read, *self.made}
@@ -119,17 +156,17 @@ class InXLA:
         cells = dict(zip([*self.changed, *self.read], [*changed, *read], strict=True))
         others = iter(given)  # a cell that is not needed is None
         arrays = [cells.get(slot.number) if slot.kind == "cell" else next(others) for slot in self.program.inputs]
+        symbols = {slot.number: x for slot, x in self._outputs() if slot.kind == "cell" and slot.number in self.changed}
         with running(Run(zero, [])) as run:
-            ends = lowered(self.graph)(arrays)
+            kept = Kept(
+                {symbols[i]: cells[i] for i in self.changed if [*symbols.values()].count(symbols[i]) == 1}, run.wrong
+            )
+            ends = lowered(self.graph, kept.as_far_as_known)(arrays)
         results, new = [], {}
         for slot, x in zip(self.program.outputs, ends, strict=True):
             results.append(x) if slot.kind == "result" else new.update({slot.number: x})
-        wrong = None
-        for found in run.wrong:
-            wrong = found if wrong is None else wrong | found
-        after = [new[i] for i in self.changed]
-        if wrong is not None:
-            after = [jax.numpy.where(wrong, before, x) for before, x in zip(changed, after, strict=True)]
+        wrong = functools.reduce(operator.or_, run.wrong) if run.wrong else None
+        after = [kept.at_last(symbols[i], cells[i], new[i]) for i in self.changed]
         return results, after, [new[i] for i in self.made], wrong
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:

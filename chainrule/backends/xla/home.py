@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from chainrule.primitives.placed import Placed
@@ -19,10 +18,12 @@ from chainrule.primitives.value import Array, DataType, Form, Shape, Value
 
 
 def on_device(array: Any, sharding: Any = None) -> Any:
-    """A copy of the entries as an array of JAX's, in their own type; on several devices as `sharding` says."""
+    """A copy of the entries as an array of JAX's, in their own type; on several devices as `sharding` says.
+
+    It is sent, not computed: JAX would compile a function for each shape, which takes longer than small steps do.
+    """
     with jax.enable_x64(True):
-        copy = jnp.array(array, copy=True)
-        return copy if sharding is None else jax.device_put(copy, sharding)
+        return jax.device_put(array if isinstance(array, jax.Array) else np.array(array), sharding, may_alias=False)
 
 
 class DeviceValue(Value):
@@ -98,8 +99,7 @@ class DeviceHome:
 
     def renew(self) -> None:
         """Leave the old array to those who look at it."""
-        with jax.enable_x64(True):
-            self.entries = jnp.zeros(self.shape, self.dtype, device=self.sharding)
+        self.entries = on_device(np.zeros(self.shape, self.dtype), self.sharding)
         self.value = None
 
     def fill(self, array: Any) -> None:

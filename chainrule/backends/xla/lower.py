@@ -23,8 +23,13 @@ from chainrule.program.graph import Equation, Graph
 _single = np.dtype(np.float32)
 
 
-def lowered(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
-    """The graph as a function from the arrays of its inputs to those of its outputs."""
+def lowered(
+    graph: Graph, kept: Callable[[Symbol, Any], Any] = lambda symbol, array: array
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """The graph as a function from the arrays of its inputs to those of its outputs.
+
+    Each result, with its symbol, goes through `kept`: what that answers is what later equations are given.
+    """
 
     def run(arrays: Sequence[Any]) -> list[Any]:
         known: dict[Any, Any] = dict(zip(graph.inputs, arrays, strict=True))
@@ -33,7 +38,8 @@ def lowered(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
             return known[x] if isinstance(x, Symbol) else jnp.asarray(x.entries if type(x) is Placed else x)
 
         for equation in graph.equations:
-            known.update(zip(equation.outputs, evaluated(equation, [now(x) for x in equation.inputs]), strict=True))
+            results = evaluated(equation, [now(x) for x in equation.inputs])
+            known.update((x, kept(x, result)) for x, result in zip(equation.outputs, results, strict=True))
         return [plain(now(x)) for x in graph.outputs]
 
     return run
