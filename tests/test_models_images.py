@@ -13,6 +13,7 @@ import chainrule
 from chainrule import models, nn
 from chainrule.models import (
     fcn,
+    googlenet,
     lenet5,
     resnet,
     vgg,
@@ -117,12 +118,16 @@ def test_fcn_takes_any_size_and_twice_the_resolution(name: str) -> None:
         (lambda: models.create("alexnet", num_classes=2), (1, 1, 80, 80), r"takes images \(N, 3, H, W\)"),
         (lambda: models.create("alexnet_two_towers", num_classes=2), (1, 3, 66, 66), "at least 67×67"),
         (lambda: models.create("vgg11", num_classes=2), (1, 3, 31, 32), "at least 32×32"),
-        (lambda: models.create("resnet20_cifar"), (3, 32, 32), r"takes images \(N, 3, H, W\)"),
+        (lambda: models.create("resnet20_cifar"), (3, 32, 32), r"takes images \(N, 3, H, W\), got \(3, 32, 32\); one image .*x\[None\]"),
         (lambda: models.create("googlenet"), (1, 4, 32, 32), r"takes images \(N, 3, H, W\)"),
         (lambda: models.create("mobilenet_v2"), (1, 3, 32), r"takes images \(N, 3, H, W\)"),
         (lambda: models.create("unet", depth=3), (1, 3, 7, 9), "at least 8×8"),
         (lambda: models.create("lenet5_lecun"), (1, 1, 27, 27), "at least 28×28"),
-        (lambda: models.create("keypoints"), (1, 1, 31, 32), "images of 32×32 pixels"),
+        (lambda: models.create("keypoints"), (1, 1, 31, 32), r"images \(N, 1, 32, 32\), got \(1, 1, 31, 32\); resize them"),
+        (lambda: models.create("convnet", image_size=9), (1, 1, 8, 9), r"images \(N, 1, 9, 9\), got \(1, 1, 8, 9\); resize them"),
+        (lambda: models.create("maxout"), (1, 3, 28, 28), r"images \(N, 3, 32, 32\).*another image_size"),
+        (lambda: models.create("resnet20_cifar"), (1, 32, 32, 3), r"channels come second: x\.permute\(0, 3, 1, 2\)"),
+        (lambda: models.create("mobilenet_v2"), (1, 1, 32, 32), "in_channels=1 makes a network for grey images"),
         (lambda: models.create("autoencoder_dense"), (1, 1, 8, 8), r"takes samples \(N, 1, 28, 28\)"),
         (lambda: models.create("autoencoder_conv"), (1, 1, 8, 8), "at least 32×32"),
     ],
@@ -232,6 +237,10 @@ FAMILIES: dict[str, tuple[Callable[[], Any], Twin, tuple[int, ...]]] = {
     "two towers": (lambda: small_alexnet(True), torch_networks.two_towers, (2, 3, 67, 71)),
     "vgg13": (lambda: small_vgg(13, False), functools.partial(torch_networks.vgg, stages=(2, 2, 2, 2, 2), batch_norm=False), (2, 3, 35, 32)),
     "vgg16_bn": (lambda: small_vgg(16, True), functools.partial(torch_networks.vgg, stages=(2, 2, 3, 3, 3), batch_norm=True), (3, 3, 64, 64)),
+    "resnet": (
+        lambda: resnet.ResNet(resnet.BasicBlock, [1, 2, 1, 1], 4, width=8),
+        functools.partial(torch_networks.residual, layers=[1, 2, 1, 1], bottleneck=False), (2, 3, 40, 33),
+    ),
     "resnext": (
         lambda: resnet.ResNet(resnet.Bottleneck, [1, 2, 1, 1], 4, groups=4, width_per_group=8, width=16),
         functools.partial(torch_networks.residual, layers=[1, 2, 1, 1], bottleneck=True, groups=4),
@@ -249,9 +258,26 @@ FAMILIES: dict[str, tuple[Callable[[], Any], Twin, tuple[int, ...]]] = {
         functools.partial(torch_networks.residual_cifar, blocks=2, shortcut="none"), (3, 3, 16, 16),
     ),
     "googlenet": (lambda: small_googlenet(3), functools.partial(torch_networks.googlenet, large=3, heads=True), (2, 3, 70, 65)),
+    "inception, 5×5": (
+        lambda: googlenet.Inception(7, 4, 3, 5, 2, 3, 2, googlenet.BiasedConv2d, large=5),
+        functools.partial(torch_networks.inception, naive=False), (2, 7, 6, 9),
+    ),
+    "inception, naive": (
+        lambda: googlenet.NaiveInception(7, 4, 5, 3, googlenet.BiasedConv2d),
+        functools.partial(torch_networks.inception, naive=True), (2, 7, 6, 9),
+    ),
     "mobilenet_v1": (lambda: models.create("mobilenet_v1", num_classes=4, width_mult=0.25), torch_networks.mobilenet_v1, (3, 3, 40, 64)),
     "mobilenet_v2": (
         lambda: models.create("mobilenet_v2", num_classes=4, width_mult=0.25, dropout=0.0), torch_networks.mobilenet_v2, (3, 3, 64, 40),
+    ),
+    "lenet": (lambda: models.create("lenet5"), functools.partial(torch_networks.lenet, activation="relu", pooling="max"), (3, 1, 32, 32)),
+    "lenet, sigmoid": (
+        lambda: models.create("lenet5", image_size=28, activation="sigmoid", pooling="avg"),
+        functools.partial(torch_networks.lenet, activation="sigmoid", pooling="avg"), (3, 1, 28, 28),
+    ),
+    "lenet, partial": (
+        lambda: models.create("lenet5_c3", activation="tanh"),
+        functools.partial(torch_networks.lenet, activation="tanh", pooling="max", table=lenet5.C3_TABLE), (3, 1, 32, 32),
     ),
     "lenet, LeCun's": (
         lambda: models.create("lenet5_lecun"),
@@ -278,6 +304,16 @@ FAMILIES: dict[str, tuple[Callable[[], Any], Twin, tuple[int, ...]]] = {
     ),
     "autoencoder, convolutional": (
         lambda: models.create("autoencoder_conv", image_size=16, channels=[3, 4], code=5), torch_networks.autoencoder_conv, (3, 1, 16, 16),
+    ),
+    "convnet": (
+        lambda: models.create("convnet", image_size=13, channels=[3, 4], hidden=[6], activation="tanh", pooling="avg"),
+        torch_networks.convnet, (3, 1, 13, 13),
+    ),
+    "perceptron": (lambda: models.create("mlp", sizes=[42, 9, 8, 4], activation="sigmoid"), torch_networks.perceptron, (3, 1, 6, 7)),
+    "linear regression": (lambda: models.create("linear_regression", in_features=42, num_classes=3), torch_networks.affine, (3, 1, 6, 7)),
+    "logistic regression": (lambda: models.create("logistic_regression", in_features=42), torch_networks.logistic, (3, 1, 6, 7)),
+    "softmax regression": (
+        lambda: models.create("logistic_regression", in_features=42, num_classes=3), torch_networks.affine, (3, 1, 6, 7),
     ),
     "keypoints": (lambda: models.create("keypoints", points=3, channels=[4, 5], hidden=6, image_size=12), torch_networks.keypoints, (3, 1, 12, 12)),
 }  # fmt: skip

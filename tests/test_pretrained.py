@@ -202,6 +202,12 @@ def test_the_weights_of_another_network_are_recognised(tmp_path: Path) -> None:
         models.from_pretrained(tmp_path / "model.safetensors", "resnet10")
 
 
+def test_networks_with_the_same_names_are_all_named(tmp_path: Path) -> None:
+    models.save_pretrained(models.create("resnet20_cifar", width=2), tmp_path)
+    with pytest.raises(chainrule.CheckpointError, match="weights of plain20_cifar or resnet20_cifar"):
+        models.from_pretrained(tmp_path / "model.safetensors", "lenet5")
+
+
 # ------------------------------------------------------------------------------------------- the hub
 
 
@@ -244,6 +250,9 @@ def test_a_repository_that_is_nowhere(tmp_path: Path) -> None:
     found = load_in_a_new_process("someone/small-resnet", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
     assert found.returncode and "DataError: someone/small-resnet is not in the cache" in found.stderr
     assert "give a folder" in found.stderr and str(tmp_path) in found.stderr
+    assert "HF_HUB_OFFLINE is set" in found.stderr
+    with pytest.raises(chainrule.DataError, match=r"models\.create\('gpt2'\) makes this network"):
+        models.from_pretrained("gpt2")
 
 
 @pytest.mark.parametrize("source", ["nowhere", "/nowhere/at/all", "./a/b", "weights.pth", "some/weights.pth", ""])

@@ -1,4 +1,4 @@
-"""Recurrent models and the Vision Transformer against the same networks written in PyTorch, from the same weights."""
+"""Recurrent models and Transformers against the same networks written in PyTorch, from the same weights."""
 
 from __future__ import annotations
 
@@ -79,22 +79,111 @@ def test_many_to_one_and_many_to_many(kind: str, cell: str, compiled: bool) -> N
 
 
 @pytest.mark.peer
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_one_to_many(cell: str) -> None:
+def test_the_language_model(cell: str, compiled: bool) -> None:
+    torch = pytest.importorskip("torch")
+    ours = models.RecurrentLanguageModel(7, 3, cell, hidden=5, layers=2)
+    values = weights(ours)
+    layer = torch_recurrent(torch, ours.recurrent, "recurrent.", values)
+    leaves = {k: torch.tensor(v, requires_grad=True) for k, v in values.items() if not k.startswith("recurrent.")}
+    tokens = np.random.default_rng(1).integers(0, 7, (3, 6))
+    outputs, _ = layer(torch.nn.functional.embedding(torch.tensor(tokens), leaves["embedding.weight"]))
+    expected = outputs @ leaves["head.weight"].T + leaves["head.bias"]
+    inner = {f"recurrent.{name}": p for name, p in layer.named_parameters()}
+    compare(ours, [chainrule.tensor(tokens)], expected, {**leaves, **inner}, compiled)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_one_to_many(cell: str, compiled: bool) -> None:
     torch = pytest.importorskip("torch")
     ours = models.RecurrentCaptioner(4, 7, 3, cell, hidden=5, layers=2)
     values = weights(ours)
     layer = torch_recurrent(torch, ours.recurrent, "recurrent.", values)
+    leaves = {k: torch.tensor(v, requires_grad=True) for k, v in values.items() if not k.startswith("recurrent.")}
     vector, tokens = np.random.default_rng(1).standard_normal((2, 4)), np.array([[0, 3, 2], [0, 6, 1]])
-    first = torch.tanh(torch.tensor(vector @ values["first_state.weight"].T + values["first_state.bias"])).reshape(
-        2, -1, 2, 5
-    )
+    first = torch.tanh(torch.tensor(vector) @ leaves["first_state.weight"].T + leaves["first_state.bias"])
+    first = first.reshape(2, -1, 2, 5)
     states = [first[:, i].transpose(0, 1).contiguous() for i in range(first.shape[1])]
-    x = torch.tensor(values["embedding.weight"])[tokens]
+    x = torch.nn.functional.embedding(torch.tensor(tokens), leaves["embedding.weight"])
     outputs, _ = layer(x, tuple(states) if cell == "lstm" else states[0])
-    expected = outputs @ torch.tensor(values["head.weight"]).T + torch.tensor(values["head.bias"])
-    found = ours(chainrule.tensor(vector), chainrule.tensor(tokens))
-    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), atol=1e-10)
+    expected = outputs @ leaves["head.weight"].T + leaves["head.bias"]
+    inner = {f"recurrent.{name}": p for name, p in layer.named_parameters()}
+    compare(ours, [chainrule.tensor(vector), chainrule.tensor(tokens)], expected, {**leaves, **inner}, compiled)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_original_transformer(norm_first: bool, compiled: bool) -> None:
+    """PyTorch's `nn.Transformer` between embeddings, the paper's sines and cosines, and a head, all by hand."""
+    torch = pytest.importorskip("torch")
+    ours = models.EncoderDecoderTransformer(7, 6, layers=2, width=8, heads=2, context=9, norm_first=norm_first)
+    values = weights(ours)
+    layer = torch.nn.Transformer(8, 2, 2, 2, 32, 0.0, batch_first=True, norm_first=norm_first).double()
+    prefix = "transformer."
+    layer.load_state_dict({k.removeprefix(prefix): torch.tensor(v) for k, v in values.items() if k.startswith(prefix)})
+    leaves = {k: torch.tensor(v, requires_grad=True) for k, v in values.items() if not k.startswith(prefix)}
+    rng = np.random.default_rng(1)
+    source, target = rng.integers(0, 7, (3, 5)), rng.integers(0, 6, (3, 4))
+    padding = np.arange(5) >= np.array(LENGTHS)[:, None]
+
+    angles = np.arange(9)[:, None] / 10_000 ** (np.arange(0, 8, 2) / 8)
+    table = ours.source_positions.table.numpy()  # float32 at first
+    np.testing.assert_allclose(table, np.stack([np.sin(angles), np.cos(angles)], 2).reshape(-1, 8), atol=1e-6)
+
+    def placed(tokens: Any, name: str) -> Any:
+        x = torch.nn.functional.embedding(torch.tensor(tokens), leaves[name]) * math.sqrt(8)
+        return x + torch.tensor(table[: tokens.shape[1]])
+
+    hidden = torch.tensor(padding)
+    found = layer(
+        placed(source, "source_embedding.weight"), placed(target, "target_embedding.weight"),
+        tgt_mask=torch.triu(torch.ones(4, 4, dtype=torch.bool), 1), src_key_padding_mask=hidden,
+        memory_key_padding_mask=hidden,
+    )  # fmt: skip
+    expected = found @ leaves["head.weight"].T + leaves["head.bias"]
+    inner = {f"{prefix}{name}": p for name, p in layer.named_parameters()}
+    inputs = [chainrule.tensor(source), chainrule.tensor(target), chainrule.tensor(padding)]
+    compare(ours, inputs, expected, {**leaves, **inner}, compiled)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_decoder_to_study(compiled: bool) -> None:
+    """Blocks of layer normalisation, heads one by one, and the network; the head is the embedding."""
+    torch = pytest.importorskip("torch")
+    ours = models.DecoderTransformer(7, layers=2, width=6, heads=2, context=9)
+    values = weights(ours)
+    values["head.weight"] = values["embedding.weight"]  # one parameter
+    ours.load_state_dict({key: chainrule.tensor(value) for key, value in values.items()})
+    leaves = {k: torch.tensor(v, requires_grad=True) for k, v in values.items() if k != "head.weight"}
+    tokens = np.random.default_rng(1).integers(0, 7, (3, 5))
+
+    def affine(x: Any, name: str) -> Any:
+        return x @ leaves[f"{name}.weight"].T + leaves[f"{name}.bias"]
+
+    def norm(x: Any, name: str) -> Any:
+        return torch.nn.functional.layer_norm(x, (6,), leaves[f"{name}.weight"], leaves[f"{name}.bias"])
+
+    x = torch.nn.functional.embedding(torch.tensor(tokens), leaves["embedding.weight"])
+    x = x + leaves["positions.weight"][:5]
+    later = torch.triu(torch.ones(5, 5, dtype=torch.bool), 1)
+    for i in range(2):
+        at = f"blocks.{i}"
+        y = norm(x, f"{at}.norm1")
+        q, k, v = (y @ leaves[f"{at}.attention.in_proj_weight"].T + leaves[f"{at}.attention.in_proj_bias"]).chunk(3, 2)
+        heads = []
+        for s in (slice(0, 3), slice(3, 6)):
+            scores = (q[..., s] @ k[..., s].mT / math.sqrt(3)).masked_fill(later, -math.inf)
+            heads.append(torch.softmax(scores, -1) @ v[..., s])
+        x = x + affine(torch.cat(heads, 2), f"{at}.attention.out_proj")
+        inside = torch.nn.functional.gelu(affine(norm(x, f"{at}.norm2"), f"{at}.network.0"))
+        x = x + affine(inside, f"{at}.network.2")
+    expected = norm(x, "norm") @ leaves["embedding.weight"].T
+    compare(ours, [chainrule.tensor(tokens)], expected, leaves, compiled)
 
 
 @pytest.mark.peer

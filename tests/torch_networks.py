@@ -180,9 +180,29 @@ def mobilenet_v2(n: Layers, x: Any) -> Any:
     return n.linear(x.mean((2, 3)), "classifier.1")
 
 
+def by_table(n: Layers, x: Any, name: str, table: Sequence[Sequence[int]]) -> Any:
+    """A convolution for each row of the table, of the channels that the row names."""
+    kernels, first, maps = n._get(f"{name}.weight"), 0, []
+    for row, seen in enumerate(table):
+        kernel = kernels[first : first + len(seen)][None]
+        maps.append(n.F.conv2d(x[:, list(seen)], kernel, n._get(f"{name}.bias")[row : row + 1]))
+        first += len(seen)
+    return n.torch.cat(maps, 1)
+
+
+def lenet(n: Layers, x: Any, activation: str, pooling: str, table: Any = None) -> Any:
+    """The one that is taught; with a table its second convolution sees only some of the channels."""
+    act = getattr(n.torch, activation)
+    pool = {"max": n.F.max_pool2d, "avg": n.F.avg_pool2d}[pooling]
+    x = pool(act(n.conv(x, "features.0", True, padding=(32 - x.shape[2]) // 2)), 2)
+    third = n.conv(x, "features.3", True) if table is None else by_table(n, x, "features.3", table)
+    x = pool(act(third), 2).flatten(1)
+    return n.linear(act(n.linear(act(n.linear(x, "classifier.1")), "classifier.3")), "classifier.5")
+
+
 def lenet_lecun(n: Layers, x: Any, table: Sequence[Sequence[int]], drawings: Any) -> Any:
     """C3 as sixteen convolutions, each of its own channels."""
-    F, torch = n.F, n.torch
+    torch = n.torch
 
     def squash(x: Any) -> Any:
         return 1.7159 * torch.tanh(2 / 3 * x)
@@ -192,14 +212,44 @@ def lenet_lecun(n: Layers, x: Any, table: Sequence[Sequence[int]], drawings: Any
         return total * n._get(f"{name}.weight")[:, None, None] + n._get(f"{name}.bias")[:, None, None]
 
     x = squash(subsample(squash(n.conv(x, "c1", True)), "s2"))
-    kernels, first, maps = n._get("c3.weight"), 0, []
-    for row, seen in enumerate(table):
-        kernel = kernels[first : first + len(seen)][None]
-        maps.append(F.conv2d(x[:, list(seen)], kernel, n._get("c3.bias")[row : row + 1]))
-        first += len(seen)
-    x = squash(subsample(squash(torch.cat(maps, 1)), "s4"))
+    x = squash(subsample(squash(by_table(n, x, "c3", table)), "s4"))
     x = squash(n.linear(squash(n.conv(x, "c5", True)).flatten(1), "f6"))
     return -(torch.cdist(x, drawings) ** 2)
+
+
+def convnet(n: Layers, x: Any) -> Any:
+    """(3×3 convolution, tanh, pooling)², (linear, tanh)¹, linear."""
+    for place in (0, 3):
+        x = n.F.avg_pool2d(n.torch.tanh(n.conv(x, f"features.{place}", True, padding=1)), 2)
+    return n.linear(n.torch.tanh(n.linear(x.flatten(1), "classifier.1")), "classifier.3")
+
+
+def perceptron(n: Layers, x: Any) -> Any:
+    x = n.torch.sigmoid(n.linear(x.flatten(1), "layers.1"))
+    return n.linear(n.torch.sigmoid(n.linear(x, "layers.3")), "layers.5")
+
+
+def affine(n: Layers, x: Any) -> Any:
+    return n.linear(x.flatten(1), "linear")
+
+
+def logistic(n: Layers, x: Any) -> Any:
+    """The scores of two classes whose softmax is the logistic function of one number."""
+    score = n.linear(x.flatten(1), "linear")
+    return n.torch.cat([0 * score, score], 1)
+
+
+def inception(n: Layers, x: Any, naive: bool) -> Any:
+    """The block as the paper has it: biases, 5×5 kernels, no batch normalisation."""
+
+    def conv(x: Any, name: str, **options: Any) -> Any:
+        return n.F.relu(n.conv(x, f"{name}.conv", True, **options))
+
+    three, five = (x, x) if naive else (conv(x, "branch2.0"), conv(x, "branch3.0"))
+    behind = "" if naive else ".1"
+    three, five = conv(three, f"branch2{behind}", padding=1), conv(five, f"branch3{behind}", padding=2)
+    pooled = n.F.max_pool2d(x, 3, 1, 1)
+    return n.torch.cat([conv(x, "branch1"), three, five, pooled if naive else conv(pooled, "branch4.1")], 1)
 
 
 def unet(n: Layers, x: Any, depth: int, norm: bool, add: bool) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.errors import ShapeError
+from chainrule.models.images import check_images
 from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
@@ -50,6 +51,7 @@ class ConvNet(nn.Module):
         pooling: str = "max",
     ) -> None:
         super().__init__()
+        self.in_channels, self.image_size = in_channels, image_size
         activations = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
         poolings = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d, "none": None}
         if activation not in activations or pooling not in poolings:
@@ -80,6 +82,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to scores (N, num_classes)."""
+        check_images(x, self.in_channels, exactly=self.image_size)
         return self.classifier(self.features(x))
 
 

@@ -85,10 +85,7 @@ class KeypointNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Places in a batch of images."""
-        check_images(x, self.in_channels)
-        if tuple(x.shape[2:]) != (self.image_size, self.image_size):
-            size = self.image_size
-            raise ShapeError(f"takes images of {size}×{size} pixels, got {tuple(x.shape[2:])}; resize them.")
+        check_images(x, self.in_channels, exactly=self.image_size)
         return self.regressor(self.features(x))
 
 

@@ -112,6 +112,7 @@ class LeNet5(nn.Module):
     ) -> None:
         super().__init__()
         _check_size(image_size)
+        self.in_channels, self.image_size = in_channels, image_size
         if activation not in ACTIVATIONS or pooling not in POOLINGS:
             raise ValueError(
                 f"activation is one of {', '.join(ACTIVATIONS)} and pooling one of {', '.join(POOLINGS)}, "
@@ -128,6 +129,7 @@ class LeNet5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) to scores (N, num_classes)."""
+        check_images(x, self.in_channels, exactly=self.image_size)
         return self.classifier(self.features(x))
 
 

@@ -72,7 +72,7 @@ class MaxoutNet(nn.Module):
         dropout: float = 0.4,
     ) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.in_channels, self.image_size = in_channels, image_size
         parts: list[nn.Module] = []
         for i, (before, after) in enumerate(zip([in_channels, *channels], channels)):
             parts += [nn.Dropout(dropout if i else dropout / 4)]
@@ -86,7 +86,7 @@ class MaxoutNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores for a batch of images."""
-        check_images(x, self.in_channels, 8)
+        check_images(x, self.in_channels, exactly=self.image_size)
         return self.classifier(self.features(x))
 
 

@@ -129,6 +129,8 @@ def _identify(path: Path, name: str | None, config: Mapping[str, Any]) -> tuple[
         entry = _by_file_name(path)
     if entry.hub is not None and "model_type" in config:
         return entry, entry.hub.options(dict(config))
+    if str(config.get("architecture", entry.name)).partition(".")[0] != entry.name:
+        return entry, {}  # the options that are written down are another network's
     plain = {"num_classes": config["num_classes"]} if "num_classes" in config else {}
     return entry, dict(config.get("options", plain))
 
@@ -171,9 +173,10 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other_network(entry: Entry, model: Module, state: Mapping[str, Any]) -> str:
-    """Which network the weights are for, if it is one of the registry's and not this one."""
+    """Which networks the weights may be for, if they are of the registry's and not of this one."""
     if set(state) == set(model.state_dict()):
         return ""  # the names fit, only shapes do not
+    found = []
     for other in entries().values():
         if other.name == entry.name:
             continue
@@ -183,8 +186,8 @@ def _other_network(entry: Entry, model: Module, state: Mapping[str, Any]) -> str
         except TypeError:
             continue  # it has options that must be given
         if set(like) == set(state):
-            return f" These are the weights of {other.name}."
-    return ""
+            found.append(other.name)  # some have the same names: with shortcuts that learn nothing, and without
+    return f" These are the weights of {' or '.join(found)}." if found else ""
 
 
 def _read_config(folder: Path, needed: bool) -> dict[str, Any]:
@@ -224,7 +227,8 @@ def _with_ties(model: Module, state: dict[str, Any]) -> dict[str, Any]:
 def _from_hub(source: str, revision: str | None) -> Path:
     """The folder of a repository in Hugging Face's cache, downloaded if it is not there."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith((".", "/")) or Path(source).suffix == ".pth":
-        raise DataError(f"there is no file or folder {source}, and it is no name of a repository (owner/name).")
+        made = f" models.create({source!r}) makes this network with new weights." if source in entries() else ""
+        raise DataError(f"there is no file or folder {source}, and it is no name of a repository (owner/name).{made}")
     try:
         import huggingface_hub
         from huggingface_hub import errors
@@ -242,9 +246,11 @@ def _from_hub(source: str, revision: str | None) -> Path:
     except errors.RevisionNotFoundError:
         raise DataError(f"the repository {source} has no revision {revision!r}.") from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError, OSError) as error:
+        cache, offline = huggingface_hub.constants.HF_HUB_CACHE, huggingface_hub.constants.HF_HUB_OFFLINE
+        reason = "HF_HUB_OFFLINE is set, so nothing is downloaded." if offline else _first_line(error)
         raise DataError(
-            f"{source} is not in the cache ({huggingface_hub.constants.HF_HUB_CACHE}) and cannot be had from the hub: "
-            f"{_first_line(error)} Without a network set HF_HUB_OFFLINE=1, or give a folder."
+            f"{source} is not in the cache ({cache}) and cannot be had from the hub: {reason} Download it where there "
+            "is a network and bring the cache along, or give a folder."
         ) from error
     return folder
 
