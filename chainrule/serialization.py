@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from chainrule.devices import CPU, Device, chosen
-from chainrule.dtypes import as_dtype
+from chainrule.dtypes import as_dtype, bfloat16
 from chainrule.errors import CheckpointError, DTypeError
 from chainrule.functions.creation import make
 from chainrule.pytorch_files.storage import check_truth_values
@@ -188,7 +188,9 @@ def _read_safetensors(file: IO[bytes], path: Path | None) -> tuple[dict[str, np.
     """The arrays and the metadata of a safetensors file; one with a path is mapped, not read twice."""
     from safetensors import SafetensorError, deserialize, safe_open
 
-    _check_header(file)
+    header = _check_header(file)
+    if any(isinstance(entry, dict) and entry.get("dtype") == "BF16" for entry in header.values()):
+        _ = bfloat16.numpy  # NumPy knows this type only after it was asked for
     try:
         if path is not None:
             with safe_open(path, framework="np") as opened:
@@ -201,14 +203,15 @@ def _read_safetensors(file: IO[bytes], path: Path | None) -> tuple[dict[str, np.
         raise CheckpointError(f"it cannot be read as a safetensors file: {error}.") from None
 
 
-def _check_header(file: IO[bytes]) -> None:
-    """Raise CheckpointError for a name that the header has twice: readers differ in which of the two they take."""
+def _check_header(file: IO[bytes]) -> dict[str, Any]:
+    """The header. Raises CheckpointError for a name that it has twice: readers differ in which of the two they take."""
     length = int.from_bytes(file.read(8), "little")
     try:
-        json.loads(file.read(length), object_pairs_hook=_no_name_twice)
+        header = json.loads(file.read(length), object_pairs_hook=_no_name_twice)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"it cannot be read as a safetensors file: {error}.") from None
     file.seek(0)
+    return header if isinstance(header, dict) else {}
 
 
 def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
         (["train", "lenet5", "mlp"], "mlp"),
         (["train", "--set", "width"], "NAME=VALUE"),
         (["train", "--set", "width=3"], "lenet5 has no option 'width'"),
-        (["train", "--set", "schedule=step"], "cosine, constant or onecycle"),
+        (["train", "--set", "schedule=step"], "cosine, constant, onecycle or steps"),
         (["train", "decoder"], "decoder learns from text"),
         (["train", "--config", "none.toml"], "none.toml cannot be read"),
         (["train", "--resume", "none"], "none holds no run"),

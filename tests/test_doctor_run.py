@@ -50,6 +50,19 @@ def run(folder: Path, model: Any, *callbacks: Any, epochs: int = 6, data: Any = 
     return trainer.fit(DataLoader(train, 64, shuffle=True), DataLoader(validation, 256), epochs=epochs)
 
 
+def test_a_model_in_bfloat16_is_looked_at_in_float32(recwarn: pytest.WarningsRecorder) -> None:
+    """The first epoch's validation loss is so far below the mean training loss that the doctor measures that itself."""
+    model = perceptron(64, 64, 10)
+    doctor = Doctor()
+    trainer = Trainer(
+        model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=1e-2), callbacks=[doctor], precision="bfloat16"
+    )
+    (row,) = trainer.fit(DataLoader(SPLITS.train, 64, shuffle=True), DataLoader(SPLITS.validation, 256))
+    assert row["validation_loss"] < 0.6 * row["train_loss"], "or the test shows nothing"
+    assert not [str(warning.message) for warning in recwarn if "cannot run" in str(warning.message)]
+    assert {p.dtype for p in model.parameters()} == {chainrule.bfloat16}
+
+
 # ------------------------------------------------------------------------------------- curves
 
 

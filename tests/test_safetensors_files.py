@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -84,3 +86,13 @@ def test_a_lying_header_is_refused(lie: str, tmp_path: Path) -> None:
 def test_an_honest_header_is_read() -> None:
     assert chainrule.load(io.BytesIO(file({"a": entry()})))["a"].tolist() == [0, 0]
     assert chainrule.load(io.BytesIO(described('{"tuple": [1, {"tensor": {"name": "a"}}]}')))[0] == 1
+
+
+def test_bfloat16_is_read_where_nothing_has_asked_for_it_before(tmp_path: Path) -> None:
+    """NumPy learns the type from another package; a new process has not met it."""
+    (tmp_path / "a.safetensors").write_bytes(file({"a": entry((2,), (0, 4), "BF16")}, 4))
+    program = (
+        f"import chainrule; a = chainrule.load({str(tmp_path / 'a.safetensors')!r})['a']; print(a.dtype, a.tolist())"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout.split() == ["chainrule.bfloat16", "[0.0,", "0.0]"], found.stderr

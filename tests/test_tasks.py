@@ -21,6 +21,7 @@ from chainrule.cli.main import main
 from chainrule.cli.train import train
 from chainrule.errors import DataError
 from chainrule.tasks import Settings, load_task, open_run, read_settings, train_run
+from chainrule.tasks.run import evaluate_run, prepare
 from chainrule.tasks.setting import setting_of
 from chainrule.tasks.text import Pieces
 
@@ -61,6 +62,36 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, content: str, says: st
 def test_what_is_no_setting_is_an_option_of_the_model() -> None:
     settings = Settings(model_options={"width": 4}).changed(epochs=2, hidden=[3])
     assert settings.epochs == 2 and settings.model_options == {"width": 4, "hidden": [3]}
+
+
+def test_the_rate_falls_to_a_tenth_after_half_and_after_three_quarters(tmp_path: Path) -> None:
+    settings = Settings(model="mlp", epochs=4, batch_size=300, learning_rate=0.01, schedule="steps")
+    train_run(settings, tmp_path / "run")
+    with open(tmp_path / "run" / "metrics.csv", encoding="utf-8") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(rates, [1e-2, 1e-3, 1e-4, 1e-4])  # after each epoch
+    prepared = prepare(settings.changed(warmup=0.25, learning_rate=0.1))
+    steps, optimizer, schedule = 4 * len(prepared.train), prepared.trainer.optimizer, prepared.trainer.schedule
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    rise = np.linspace(0.001, 0.1, steps // 4, endpoint=False)
+    np.testing.assert_allclose(rates[: steps // 4], rise)
+    np.testing.assert_allclose(rates[steps // 4 :: steps // 4], [0.1, 0.01, 0.001])
+
+
+def test_a_run_in_bfloat16_gives_a_network_in_float32(tmp_path: Path) -> None:
+    settings = Settings(model="mlp", epochs=3, batch_size=64, precision="bfloat16")
+    found = train_run(settings, tmp_path / "run")
+    assert found.test["accuracy"] > 0.85
+    assert chainrule.load(tmp_path / "run" / "best.safetensors")["layers.1.weight"].dtype is chainrule.bfloat16
+    opened = open_run(tmp_path / "run")
+    assert {p.dtype for p in opened.model.parameters()} == {chainrule.float32}
+    assert evaluate_run(tmp_path / "run") == pytest.approx(found.test, rel=1e-6)
+    with pytest.raises(ValueError, match="float32"):
+        prepare(Settings(model="gan", precision="bfloat16"))
 
 
 # --- tables ---

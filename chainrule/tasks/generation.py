@@ -95,6 +95,10 @@ class GenerationTask(Task):
 
     def build_trainer(self, model: Module, loss: Any, optimizer: optim.Optimizer, **settings: Any) -> Trainer:
         """Adversaries take turns."""
+        if self.settings.precision != "float32":
+            raise ValueError(
+                "what generates learns in float32; --precision bfloat16 is for networks that give answers."
+            )
         if isinstance(model, Adversaries):
             if self.settings.gradient_flow:
                 raise ValueError("--gradient-flow follows one network's loss, and adversaries have one each.")

@@ -113,8 +113,8 @@ def prepare(
     trainer = task.build_trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
-        compile=chosen.compile, backend=chosen.backend, devices=chosen.devices, debug=chosen.debug,
-        processes=world_size() > 1,
+        precision=chosen.precision, compile=chosen.compile, backend=chosen.backend, devices=chosen.devices,
+        debug=chosen.debug, processes=world_size() > 1,
         callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
@@ -294,7 +294,11 @@ def _schedule(optimizer: optim.Optimizer, settings: Settings, steps: int) -> Any
         return schedules.warmup_cosine(optimizer, warmup, steps)
     if settings.schedule == "onecycle":
         return schedules.OneCycleLR(optimizer, float(settings.learning_rate or 0), total_steps=steps + 1)
-    return schedules.LinearLR(optimizer, 0.01, total_iters=warmup) if warmup else None
+    rise = schedules.LinearLR(optimizer, 0.01, total_iters=warmup) if warmup else None
+    if settings.schedule == "constant":
+        return rise
+    falls = schedules.MultiStepLR(optimizer, [steps // 2, steps * 3 // 4])
+    return falls if rise is None else schedules.ChainedScheduler([rise, falls])
 
 
 def _patience(settings: Settings) -> list[Callback]:
@@ -329,6 +333,9 @@ def _finish(
     test: dict[str, Any] = {}
     sample, details = "", {}
     if best:
+        if run.trainer.halves is not None:  # the network is tested as `open_run` gives it
+            run.model.float()
+            run.trainer.halves = None
         load_weights(run.model, path / "best.safetensors")
         test_batches = DataLoader(run.parts.test, EVALUATION_BATCH)
         row = next(row for row in history if row["epoch"] == best)

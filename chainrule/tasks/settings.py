@@ -105,12 +105,13 @@ class Settings:
         "0.002 (adam), 0.05 (sgd), 0.003 (tables, texts)", OPTIMISATION, "--learning-rate", "--lr",
     )  # fmt: skip
     schedule: str = setting(
-        "cosine", one_of("cosine", "constant", "onecycle"),
-        "How the rate changes: it falls along half a cosine, stays, or rises and falls.", "", OPTIMISATION,
+        "cosine", one_of("cosine", "constant", "onecycle", "steps"),
+        "How the rate changes: it falls along half a cosine, stays, rises and falls, or falls to a tenth after "
+        "half and after three quarters of all steps.", "", OPTIMISATION,
     )  # fmt: skip
     warmup: float | None = setting(
         None, number(0, "a share from 0 to 1", 1),
-        "The share of all steps in which the rate rises from 0 (cosine and constant).",
+        "The share of all steps in which the rate rises from 0 (not with onecycle).",
     )  # fmt: skip
     momentum: float = setting(0.9, number(0, "a number from 0 to 0.9999", 0.9999), "For sgd.", "", OPTIMISATION)
     weight_decay: float | None = setting(
@@ -145,6 +146,12 @@ class Settings:
     debug: bool = setting(
         False, YES_OR_NO, "Name the first operation that makes a NaN or an infinity; steps take twice the time."
     )
+    precision: str = setting(
+        "float32", one_of("float32", "bfloat16"),
+        "How weights, activations and gradients are kept in a step. [bold]bfloat16[/] takes half the memory, and less "
+        "time where the processor multiplies it (AVX512-BF16); updates are summed in float32, and tests made in it.",
+        "float32", OPTIMISATION,
+    )  # fmt: skip
     compile: bool = setting(
         True, YES_OR_NO, "Compile the step, or compute operation by operation.", "compile",
         OPTIMISATION, "--compile/--eager",

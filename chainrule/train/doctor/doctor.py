@@ -86,6 +86,7 @@ class Doctor(Callback):
         self._case = Case()
         self._rules: list[Rule] = [rule() for rule in RULES]
         self._transform: Any = None
+        self._halves = False
         self._first_weights: list[tuple[Tensor, Array]] = []
         self._kept: list[tuple[Any, Any]] = []
         self._collecting = True
@@ -199,6 +200,7 @@ class Doctor(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         """Look at the first weights."""
         self._transform = trainer.transform
+        self._halves = trainer.halves is not None
         self._case.clipped = trainer.clip_norm is not None or trainer.clip_value is not None
         self._case.rows = trainer.history
         self._case.epoch = trainer.epoch + 1
@@ -282,7 +284,7 @@ class Doctor(Callback):
         if self._blind:
             return None
         try:
-            look = look_at(case.model, case.loss_function, inputs, targets, self._transform)
+            look = look_at(case.model, case.loss_function, inputs, targets, self._transform, in_float32=self._halves)
         except Exception as error:
             self._blind = True
             warnings.warn(
@@ -325,7 +327,7 @@ class Doctor(Callback):
         far_lower = ValidationEasier.below(row.get("validation_loss", math.inf), row.get("train_loss", -math.inf))
         if not far_lower or not self._kept or case.loss_function is None:
             return math.nan
-        return loss_in_evaluation(case.model, case.loss_function, self._kept)
+        return loss_in_evaluation(case.model, case.loss_function, self._kept, in_float32=self._halves)
 
     def _moved(self) -> float:
         """How far the weights are from the first ones, relative to these."""

@@ -73,8 +73,12 @@ class Look:
     held_before: dict[str, Array] = field(default_factory=dict)
 
 
-def look_at(model: Module, loss_function: Any, inputs: Any, targets: Any, transform: Any = None) -> Look:
+def look_at(
+    model: Module, loss_function: Any, inputs: Any, targets: Any, transform: Any = None, *, in_float32: bool = False
+) -> Look:
     """Run a copy of the model on a batch and note what happens; nothing of the original changes.
+
+    in_float32: the copy computes in float32, for a model that its trainer keeps in bfloat16.
 
     >>> import chainrule
     >>> model = chainrule.nn.Sequential(chainrule.nn.Linear(2, 3), chainrule.nn.ReLU())
@@ -84,6 +88,7 @@ def look_at(model: Module, loss_function: Any, inputs: Any, targets: Any, transf
     """
     with untouched(model, loss_function, transform), enable_grad():
         model, loss_function, transform = twin(model, loss_function, transform)
+        model = model.float() if in_float32 else model
         inputs, targets = tensor_like(inputs), tensor_like(targets)
         if transform is not None:
             inputs = transform(inputs)
@@ -102,10 +107,13 @@ def look_at(model: Module, loss_function: Any, inputs: Any, targets: Any, transf
     return look
 
 
-def loss_in_evaluation(model: Module, loss_function: Any, batches: list[tuple[Any, Any]]) -> float:
-    """The mean loss over batches in evaluation mode; nothing changes."""
+def loss_in_evaluation(
+    model: Module, loss_function: Any, batches: list[tuple[Any, Any]], *, in_float32: bool = False
+) -> float:
+    """The mean loss over batches in evaluation mode; nothing changes. in_float32: see `look_at`."""
     with untouched(model, loss_function), no_grad():
         model, loss_function = twin(model, loss_function)
+        model = model.float() if in_float32 else model
         model.eval()
         losses = [(float(loss_function(model(x), y).item()), len(y)) for x, y in batches]
     return sum(loss * size for loss, size in losses) / max(sum(size for _, size in losses), 1)
