@@ -89,7 +89,8 @@ def style_of(kernel: Attention, bits: int) -> Style:
     lanes = bits // (8 * kernel.dtype.itemsize)
     block = 2 if kernel.queries > lanes else 1
     width, values = (2 if n > lanes else 1 for n in (kernel.width, kernel.values))
-    key_rows = 12 if most_rows(bits) >= 12 else 6
+    # A causal block of 32 queries reads 32, 64, 96 … keys: tiles of 8 rows leave no rest.
+    key_rows = 8 if most_rows(bits) >= 8 else 6
     # All tiles of a block of queries are about equally full.
     heights = [-(-block * lanes // -(-block * lanes // (most_rows(bits) * (3 - vectors)))) for vectors in (1, 2)]
     return Style(

@@ -1,0 +1,128 @@
+"""Answers without gradients, one at a time and 32 at once: ResNet-18, a decoder, text token by token with the cache.
+
+`python -m benchmarks.inference [--threads 1] [--rounds 9] [--compiled]`. chainrule compiled against PyTorch eager (and
+torch.compile), same weights, in turn within one process. With one thread the processor's time of that thread counts,
+which other programs on the machine change little; with more the clock's. A row is the median of each, in milliseconds,
+and the median of PyTorch's time over ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import chainrule
+from benchmarks.steps import torch_side, workloads
+
+#: Tokens that a text is continued by, and those that it begins with.
+TOKENS, PROMPT = 64, 16
+
+
+def ours(name: str, weights: dict[str, Any]) -> Any:
+    """Our model with these weights, evaluating."""
+    model = workloads.WORKLOADS[name].model()
+    model.load_state_dict({key: chainrule.tensor(array) for key, array in weights.items()})
+    return model.eval()
+
+
+class Cached:
+    """PyTorch's decoder continuing greedily: keys and values of earlier tokens are kept in memory made beforehand."""
+
+    def __init__(self, model: torch_side.Decoder, batch: int, capacity: int) -> None:
+        self.p = {name: getattr(model, own).detach() for name, own in model.names.items() if hasattr(model, own)}
+        self.caches = [torch.zeros(2, batch, 4, capacity, 32) for _ in range(4)]
+
+    def step(self, tokens: Any, start: int) -> Any:
+        """Scores of the token after these, which stand at `start` and behind."""
+        p, (n, t) = self.p, tokens.shape
+        x = p["embedding.weight"][tokens] + p[next(k for k in p if k.startswith("positions"))][start : start + t]
+        for i, cache in enumerate(self.caches):
+            b = f"blocks.{i}."
+            y = F.layer_norm(x, (128,), p[b + "norm1.weight"], p[b + "norm1.bias"])
+            inner = next(k for k in p if k.startswith(b + "attention") and k.endswith("in_proj_weight"))
+            stem = inner.removesuffix("in_proj_weight")
+            qkv = F.linear(y, p[inner], p[stem + "in_proj_bias"])
+            q, k, v = (z.view(n, t, 4, 32).transpose(1, 2) for z in qkv.chunk(3, -1))
+            cache[0, :, :, start : start + t], cache[1, :, :, start : start + t] = k, v
+            keys, values = cache[:, :, :, : start + t]
+            y = F.scaled_dot_product_attention(q, keys, values, is_causal=t > 1).transpose(1, 2).reshape(n, t, 128)
+            x = x + F.linear(y, p[stem + "out_proj.weight"], p[stem + "out_proj.bias"])
+            y = F.layer_norm(x, (128,), p[b + "norm2.weight"], p[b + "norm2.bias"])
+            y = F.gelu(F.linear(y, p[b + "network.0.weight"], p[b + "network.0.bias"]))
+            x = x + F.linear(y, p[b + "network.2.weight"], p[b + "network.2.bias"])
+        return F.linear(F.layer_norm(x[:, -1], (128,), p["norm.weight"], p["norm.bias"]), p["embedding.weight"])
+
+    def generate(self, prompt: Any) -> Any:
+        """The prompt and its continuation."""
+        found, new = prompt, prompt
+        for _ in range(TOKENS):
+            new = self.step(new, found.shape[1] - new.shape[1]).argmax(-1, keepdim=True)
+            found = torch.cat([found, new], 1)
+        return found
+
+
+def runs(batch: int, compiled: bool) -> dict[str, dict[str, Callable[[], Any]]]:
+    """What is measured: for each task a function for each framework, all with the same answer."""
+    answer: dict[str, dict[str, Callable[[], Any]]] = {}
+    for name in ("resnet18", "transformer"):
+        weights, x, _ = workloads.start_of(name)
+        x = np.concatenate([x, x])[:batch]
+        model, theirs = chainrule.compile(ours(name, weights)), torch_side.model_of(name, weights).eval()
+        mine, other = chainrule.tensor(x), torch.tensor(x)
+        row: dict[str, Callable[[], Any]] = {
+            "chainrule": lambda model=model, mine=mine: model(mine).numpy(),
+            "PyTorch": lambda theirs=theirs, other=other: theirs(other).numpy(),
+        }
+        if compiled:
+            faster = torch.compile(theirs)
+            row["torch.compile"] = lambda faster=faster, other=other: faster(other).numpy()
+        answer[f"{name}, batch {batch}"] = row
+    weights, x, _ = workloads.start_of("transformer")
+    prompt = np.concatenate([x, x])[:batch, :PROMPT]
+    model, cached = ours("transformer", weights), Cached(torch_side.Decoder(weights), batch, PROMPT + TOKENS)
+    mine, other = chainrule.tensor(prompt), torch.tensor(prompt)
+    answer[f"decoder, {TOKENS} tokens with the cache, batch {batch}"] = {
+        "chainrule": lambda: model.generate(mine, TOKENS, temperature=0, compile=True).numpy(),
+        "PyTorch": lambda: cached.generate(other).numpy(),
+    }
+    return answer
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description="Inference, in milliseconds.")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--compiled", action="store_true", help="with torch.compile")
+    options = parser.parse_args()
+    chainrule.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
+    clock = time.thread_time if options.threads == 1 else time.perf_counter
+    with chainrule.no_grad(), torch.no_grad():
+        for batch in (1, 32):
+            for task, row in runs(batch, options.compiled).items():
+                first = {name: run() for name, run in row.items()}
+                for found in first.values():
+                    np.testing.assert_allclose(found, first["chainrule"], rtol=1e-3, atol=1e-3)
+                seconds: dict[str, list[float]] = {name: [] for name in row}
+                for _ in range(options.rounds):
+                    for name, run in row.items():
+                        begin = clock()
+                        run()
+                        seconds[name].append(clock() - begin)
+                text = f"{task:48}"
+                for name, times in seconds.items():
+                    ratio = statistics.median(t / o for t, o in zip(times, seconds["chainrule"], strict=True))
+                    text += f"  {name} {1e3 * statistics.median(times):.2f} ({ratio:.2f})"
+                print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
