@@ -82,6 +82,23 @@ def test_the_rate_falls_to_a_tenth_after_half_and_after_three_quarters(tmp_path:
     np.testing.assert_allclose(rates[steps // 4 :: steps // 4], [0.1, 0.01, 0.001])
 
 
+def test_the_mean_of_the_weights_is_kept_where_it_is_better(tmp_path: Path) -> None:
+    """Large steps at a constant rate go to and fro; the mean over 200 of them lies between."""
+    settings = Settings(model="mlp", epochs=10, optimizer="sgd", learning_rate=0.2, schedule="constant", average=0.99)
+    found = train_run(settings, tmp_path / "run")
+    with open(tmp_path / "run" / "metrics.csv", encoding="utf-8") as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert found.averaged and found.validation["loss"] < min(losses) == losses[found.best_epoch - 1]
+    assert evaluate_run(tmp_path / "run", "validation") == pytest.approx(found.validation, rel=1e-5)
+    worse = train_run(settings.changed(epochs=1, average=0.99999), tmp_path / "worse")  # the first weights, nearly
+    assert not worse.averaged
+    assert evaluate_run(tmp_path / "worse", "validation") == pytest.approx(worse.validation, rel=1e-5)
+    with pytest.raises(ValueError, match="--average needs float32"):
+        prepare(settings.changed(precision="bfloat16"))
+    with pytest.raises(ValueError, match="means of its own"):
+        prepare(Settings(model="vae", average=0.9))
+
+
 def test_a_run_in_bfloat16_gives_a_network_in_float32(tmp_path: Path) -> None:
     settings = Settings(model="mlp", epochs=3, batch_size=64, precision="bfloat16")
     found = train_run(settings, tmp_path / "run")

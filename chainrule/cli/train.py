@@ -162,7 +162,8 @@ def _conclude(outcome: Outcome, path: Path, console: Any, result: Any) -> None:
         typer.echo(f"chainrule: {outcome.reason}", err=True)
     if outcome.best_epoch:
         figures = ", ".join(f"[bold]test {k.replace('_', ' ')} {v:.4f}[/]" for k, v in outcome.test.items())
-        say(f"Best epoch {outcome.best_epoch}: validation loss {outcome.validation['loss']:.4f}, {figures}")
+        which = "The mean of the weights" if outcome.averaged else f"Best epoch {outcome.best_epoch}"
+        say(f"{which}: validation loss {outcome.validation['loss']:.4f}, {figures}")
     if outcome.sample:
         console.print(f"\nA sample:\n{outcome.sample}\n", markup=False, highlight=False)
     say(f"Run: {escape(str(path))}")  # brackets in a name are no markup

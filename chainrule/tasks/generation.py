@@ -99,6 +99,8 @@ class GenerationTask(Task):
             raise ValueError(
                 "what generates learns in float32; --precision bfloat16 is for networks that give answers."
             )
+        if self.settings.average is not None:
+            raise ValueError("what generates keeps means of its own (ddpm) or none; --average is for other networks.")
         if isinstance(model, Adversaries):
             if self.settings.gradient_flow:
                 raise ValueError("--gradient-flow follows one network's loss, and adversaries have one each.")

@@ -33,14 +33,22 @@ from chainrule.tasks.kinds import load_task, restore_task
 from chainrule.tasks.on_a_sample import explain_sample
 from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
 from chainrule.tasks.task import Parts, Task
-from chainrule.train.callbacks import Callback, Checkpoints, CSVLog, GradientFlow, ProgressBar, Recorder
+from chainrule.train.callbacks import (
+    Callback,
+    Checkpoints,
+    CSVLog,
+    GradientFlow,
+    ProgressBar,
+    Recorder,
+    WeightAveraging,
+)
 from chainrule.train.doctor import Doctor
 from chainrule.train.doctor.finding import MOST_PATHS
 from chainrule.train.early_stopping import EarlyStopping
 from chainrule.train.interruption import LeftAtOnce, hold_interrupts
 from chainrule.train.report import Report, write_report
 from chainrule.train.trainer import Trainer
-from chainrule.train.weights import load_weights
+from chainrule.train.weights import load_weights, save_weights
 
 #: Samples at once where nothing is learned.
 EVALUATION_BATCH = 256
@@ -57,6 +65,7 @@ class Outcome(NamedTuple):
         best_epoch: the epoch with the least validation loss; 0 if none was finished.
         validation, test: loss and metrics with that epoch's weights; {} if none was finished.
         sample: what the model made, where it makes something.
+        averaged: whether the weights are the mean over the steps, which was better than the best epoch.
     """
 
     status: str
@@ -65,6 +74,7 @@ class Outcome(NamedTuple):
     validation: dict[str, Any]
     test: dict[str, Any]
     sample: str
+    averaged: bool = False
 
     def _repr_html_(self) -> str:
         """For notebooks: the figures as a table."""
@@ -115,7 +125,10 @@ def prepare(
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
         precision=chosen.precision, compile=chosen.compile, backend=chosen.backend, devices=chosen.devices,
         debug=chosen.debug, processes=world_size() > 1,
-        callbacks=[*callbacks, *watching, *_patience(chosen), *([] if path is None else task.callbacks(path))],
+        callbacks=[
+            *callbacks, *watching, *_patience(chosen), *_averaging(chosen),
+            *([] if path is None else task.callbacks(path)),
+        ],
     )  # fmt: skip
     return Prepared(task, parts, model, trainer, train, DataLoader(parts.validation, EVALUATION_BATCH))
 
@@ -307,6 +320,27 @@ def _patience(settings: Settings) -> list[Callback]:
     return [EarlyStopping(patience=settings.patience)]
 
 
+def _averaging(settings: Settings) -> list[Callback]:
+    if settings.average is None:
+        return []
+    if settings.precision != "float32":
+        raise ValueError(f"the steps of a mean are too small for {settings.precision}: --average needs float32.")
+    return [WeightAveraging(settings.average)]
+
+
+def _keep_better_mean(run: Prepared, path: Path, least: float) -> dict[str, Any] | None:
+    """Make the mean of the weights the best ones if its validation loss is below `least`; its figures then."""
+    means = [callback.average for callback in run.trainer.callbacks if isinstance(callback, WeightAveraging)]
+    if not means or means[0] is None:
+        return None
+    run.model.load_state_dict(means[0].module.state_dict())
+    figures = run.trainer.evaluate(run.validation)
+    if not figures["loss"] < least:
+        return None
+    save_weights(run.model, path / "best.safetensors")
+    return figures
+
+
 def _fit(run: Prepared, checkpoints: Checkpoints | None) -> tuple[str, str]:
     """Train; how it ended, and why."""
     epochs = int(run.task.settings.epochs or 1)
@@ -332,21 +366,24 @@ def _finish(
     validation: dict[str, Any] = {}
     test: dict[str, Any] = {}
     sample, details = "", {}
+    mean: dict[str, Any] | None = None
     if best:
+        row = next(row for row in history if row["epoch"] == best)
+        mean = _keep_better_mean(run, path, row["validation_loss"])
         if run.trainer.halves is not None:  # the network is tested as `open_run` gives it
             run.model.float()
             run.trainer.halves = None
         load_weights(run.model, path / "best.safetensors")
         test_batches = DataLoader(run.parts.test, EVALUATION_BATCH)
-        row = next(row for row in history if row["epoch"] == best)
         validation = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}
+        validation = validation if mean is None else mean
         test = _plain(run.trainer.evaluate(test_batches))
         details = run.task.report(run.model, test_batches)
         if (path / "samples").is_dir():
             grids = {f"Epoch {int(file.stem[-4:])}": file.read_bytes() for file in sorted((path / "samples").iterdir())}
             details["pictures"] = {**grids, **details["pictures"]}
         sample = run.task.sample(run.model)
-    outcome = Outcome(status, reason, best, _plain(validation), test, sample)
+    outcome = Outcome(status, reason, best, _plain(validation), test, sample, mean is not None)
     config = _read_json(path / "config.json")
     write_json(path / "summary.json", {**outcome._asdict(), "epochs": len(history)})
     numbers = {"best epoch": best, **{f"test {k.replace('_', ' ')}": v for k, v in test.items()}}

@@ -125,6 +125,12 @@ class Settings:
     label_smoothing: float = setting(
         0.0, number(0, "a share from 0 to 0.9999", 0.9999), "How much of each label is spread over all classes."
     )
+    average: float | None = setting(
+        None, number(0, "a share from 0 to 0.99999", 0.99999),
+        "Keep a mean of the weights too, of which each step leaves so much (0.999). Where its validation loss is below "
+        "that of the best epoch, the run ends with it.",
+        "none", OPTIMISATION,
+    )  # fmt: skip
     shift: int | None = setting(
         None, whole(0, "a number of pixels from 0 to 32", 32),
         "Move each training image by up to so many pixels, anew in each epoch.",
