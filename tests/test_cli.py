@@ -132,6 +132,12 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
         (["tune"], "--vary"),
         (["tune", "--vary", "lr=1"], "NAME=LOW..HIGH"),
         (["data", "mnits"], "Did you mean mnist?"),
+        (
+            ["train", "mlp", "--devices", "4", "--hosts", "a,b"],
+            "launch --nodes 2 --node-rank 0 --master-addr a -m chainrule",
+        ),
+        (["launch", "--node-rank", "2", "--nodes", "2", "x.py"], "--node-rank is 0 to 1 with --nodes 2, got 2"),
+        (["launch", "none.py"], "there is no script none.py"),
         (["trian"], "Did you mean 'train'?"),
     ],
 )

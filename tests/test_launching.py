@@ -124,6 +124,43 @@ def test_a_coordinator_serves_its_members_whoever_else_comes(coordinator: int) -
         member.close()
 
 
+def test_jax_still_has_the_private_names_that_processes_need() -> None:
+    """If this fails, JAX has changed: `transport.py` and `coordinator.py` use what is called here, in this way."""
+    pytest.importorskip("jax")
+    code = f"""
+from jax._src import distributed, xla_bridge
+from jax._src.lib import _jax
+import jaxlib._jax
+state = distributed.global_state
+assert state.client is None and not xla_bridge.backends_are_initialized()
+assert {{"process_id", "num_processes", "coordinator_address"}} <= set(dir(state))
+address = "127.0.0.1:{free_port("127.0.0.1")}"
+service = jaxlib._jax.get_distributed_runtime_service(address, 1, heartbeat_timeout=10**6, shutdown_timeout=5)
+client = _jax.get_distributed_runtime_client(
+    address, 0, init_timeout=60, heartbeat_timeout=10**6, shutdown_on_destruction=False, use_compression=True
+)
+client.connect()
+print("connected", flush=True)
+import os; os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "connected\n", done.stderr
+
+
+def test_a_service_that_does_not_start_is_told_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_its_name(self: Any) -> int:
+        raise AttributeError("no such function")
+
+    monkeypatch.setattr(Coordinator, "_start_service", without_its_name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=Coordinator(listener, 1, "127.0.0.1", 60).serve, daemon=True)
+        thread.start()
+        member = send(listener.getsockname()[1], line_of(hello=0, size=1, about="member 0"))
+        assert "does not start (AttributeError: no such function)" in answer(member)["refused"]
+        thread.join(60)
+    member.close()
+
+
 def test_nothing_is_opened_that_the_group_has_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     monkeypatch.setattr(pickle, "loads", lambda data: opened.append(data))

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -50,8 +51,13 @@ def launched(*words: Any) -> Ended:
 
 
 def on_two_hosts(*words: Any) -> list[Ended]:
-    port = free_port("127.0.0.1")
-    both = [start("--nodes", 2, "--node-rank", node, "--master-port", port, *words) for node in (1, 0)]
+    """By an IPv6 address, where there is one."""
+    host = "::1" if socket.has_dualstack_ipv6() else "127.0.0.1"
+    port = free_port(host)
+    both = [
+        start("--nodes", 2, "--node-rank", node, "--master-addr", host, "--master-port", port, *words)
+        for node in (1, 0)
+    ]
     return [Ended(process) for process in both][::-1]
 
 

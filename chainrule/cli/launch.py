@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def launch(
-    script: Annotated[
-        list[str], typer.Argument(help="A script (or -m MODULE) with its arguments.", metavar="SCRIPT [ARGUMENTS]...")
-    ],
+    script: Annotated[str, typer.Argument(help="A script (or -m MODULE).")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="The script's own.")] = None,
     processes: Annotated[int, typer.Option("--processes", "-n", min=1, help="How many on this machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="How many machines there are.")] = 1,
     node_rank: Annotated[int, typer.Option(min=0, help="Which one this is; 0 is the first.")] = 0,
@@ -35,5 +35,7 @@ def launch(
 
     if node_rank >= nodes:
         raise ValueError(f"--node-rank is 0 to {nodes - 1} with --nodes {nodes}, got {node_rank}.")
-    command = [sys.executable, *(["-m"] if module else []), *script]
+    if not module and not Path(script).exists():
+        raise ValueError(f"there is no script {script}.")
+    command = [sys.executable, *(["-m"] if module else []), script, *(arguments or [])]
     return run(Job(command, processes, nodes, node_rank, master_addr, master_port))

@@ -43,6 +43,7 @@ def train(
         Path | None,
         typer.Option(help="Go on with the run in this folder, as if it had never stopped.", rich_help_panel=OUTPUT),
     ] = None,
+    hosts: Annotated[str | None, typer.Option(hidden=True)] = None,
     doctor: Annotated[
         bool, typer.Option(help="Watch training and say what goes wrong.", rich_help_panel=OUTPUT)
     ] = True,
@@ -87,6 +88,8 @@ def train(
     from chainrule.rl.deep.recipes import agent_names
     from chainrule.rl.deep.run import is_agent_run
 
+    if hosts is not None:
+        raise ValueError(f"--hosts: a run is not started on other machines from here. {_on_each_of(hosts)}")
     given = chosen_settings(given)
     if number_in_environment("WORLD_SIZE", 1) > 1:
         from chainrule.distributed import init_process_group
@@ -104,6 +107,15 @@ def train(
         return train_an_agent(given, parse_changes(set_ or []), output, quiet)
     settings = (Settings() if config is None else read_settings(config)).changed(**given)
     return _train(settings.changed(**parse_changes(set_ or [])), output, quiet, doctor)
+
+
+def _on_each_of(hosts: str) -> str:
+    """How a run on several machines is started: by whoever may log in there."""
+    names = [name for name in hosts.split(",") if name] or ["the first machine"]
+    return (
+        f"On each of {', '.join(names)}, with its number as --node-rank: chainrule launch --nodes {len(names)} "
+        f"--node-rank 0 --master-addr {names[0]} -m chainrule train …"
+    )
 
 
 def _train(settings: Any, path: Path | None, quiet: bool, watch: bool, data_root: str | None = None) -> int:

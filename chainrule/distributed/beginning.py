@@ -6,6 +6,7 @@ import os
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from chainrule.distributed.coordinator import own_host
 from chainrule.distributed.group import (
     GroupMember,
     ProcessGroup,
@@ -79,7 +80,7 @@ def _begun(backend: str, address: Any, size: int, own: int, timeout: Any) -> Pro
     patience = float(BEGINNING if seconds is None else seconds)
     host, port = _master(address)
     if own == 0:
-        start_coordinator("127.0.0.1" if host == "localhost" or host.startswith("127.") else "", port, size, patience)
+        start_coordinator(own_host(host), port, size, patience)
     member = Member((host, port), own, size, patience)
     transport = Transport(member, backend, float(EXCHANGE if seconds is None else seconds))
     return ProcessGroup(backend, tuple(range(size)), own, transport)

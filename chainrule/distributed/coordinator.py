@@ -26,6 +26,8 @@ from typing import Any
 
 #: Seconds without an answer of the other machine, asked by the system itself, until a connection counts as closed.
 SILENCE = 8
+#: What is said where a private name of JAX's is another one.
+JAX_TRIED = "several processes were tried with JAX 0.10: pip install 'jax>=0.10,<0.11'"
 #: Longest line that a member may send, in bytes.
 LONGEST = 2**16
 
@@ -61,11 +63,33 @@ def line_of(**message: Any) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
+def own_host(address: str) -> str:
+    """Where to listen for those who come by this address: on this machine only, or ("") wherever they come from.
+
+    >>> own_host("localhost"), own_host("::1"), own_host("10.0.0.1"), own_host("fd00::7")
+    ('127.0.0.1', '::1', '', '')
+    """
+    if address == "localhost" or address.startswith("127."):
+        return "127.0.0.1"
+    return "::1" if address == "::1" else ""
+
+
+def listener_at(host: str, port: int) -> socket.socket:
+    """A socket that listens; everywhere ("") means by both kinds of addresses, where the machine has both."""
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
 def free_port(host: str) -> int:
     """A port that nobody listens at now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
+    with listener_at(host, 0) as probe:
         return int(probe.getsockname()[1])
+
+
+def in_brackets(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address has colons of its own."""
+    return f"[{host}]" if ":" in host else host
 
 
 class Coordinator:
@@ -90,10 +114,11 @@ class Coordinator:
         #: For each group and number of an exchange what each of its members said.
         self.calls: dict[tuple[str, int], dict[int, Any]] = {}
         self.service: Any = None
+        self.failed = False
 
     def serve(self) -> None:
-        """Until the last one has gone, or somebody has not come in time."""
-        while self.service is None or self.members:
+        """Until the last one has gone, somebody has not come in time, or JAX's service does not start."""
+        while not self.failed and (self.service is None or self.members):
             for key, _ in self.selector.select(0.5):
                 self._accept() if key.fileobj is self.listener else self._read(key.fileobj)  # type: ignore[arg-type]
             if self.service is None and time.monotonic() > self.until:
@@ -145,7 +170,12 @@ class Coordinator:
             return
         self.ranks[connection], self.members[rank], self.about[rank] = rank, connection, about
         if len(self.members) == self.size:
-            port = self._start_service()
+            try:
+                port = self._start_service()
+            except Exception as error:  # it has JAX's private names in it: see transport.py
+                self._refuse(f"JAX's service does not start ({type(error).__name__}: {error}); {JAX_TRIED}")
+                self.failed = True
+                return
             for other in list(self.members.values()):
                 self._send(other, line_of(service=port))
 
@@ -155,7 +185,7 @@ class Coordinator:
         port, long = free_port(self.host), 10**6
         # Who has died is seen here, sooner than by JAX, which would end all others without a word.
         self.service = _jax.get_distributed_runtime_service(
-            f"{self.host or '[::]'}:{port}", self.size, heartbeat_timeout=long, shutdown_timeout=5
+            f"{in_brackets(self.host or '::')}:{port}", self.size, heartbeat_timeout=long, shutdown_timeout=5
         )
         return port
 
@@ -223,7 +253,7 @@ def difference(said: dict[int, dict[str, Any]]) -> str:
 def main(host: str, port: int, size: int, patience: float) -> None:
     """Listen at the port, say so on the standard output, and serve."""
     try:
-        listener = socket.create_server((host, port))
+        listener = listener_at(host, port)
     except OSError as error:
         print(f"port {port} of {host or 'this machine'}: {error.strerror}", flush=True)
         sys.exit(1)

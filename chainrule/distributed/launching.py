@@ -22,7 +22,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from chainrule.distributed.coordinator import LONGEST, free_port, keep_watch, line_of, reach
+from chainrule.distributed.coordinator import (
+    LONGEST,
+    free_port,
+    in_brackets,
+    keep_watch,
+    line_of,
+    listener_at,
+    own_host,
+    reach,
+)
 from chainrule.distributed.group import ProcessGroupError
 from chainrule.distributed.objects import SECRET
 
@@ -264,9 +273,10 @@ class Hosts:
 
     def _listen(self) -> Place:
         job = self.job
-        local = job.address == "localhost" or job.address.startswith("127.")
+        _say(f"waiting for the launchers of {job.nodes - 1} other machines at port {job.port}")
+        host = own_host(job.address)
         try:
-            listener = socket.create_server(("127.0.0.1" if local else "", job.port))
+            listener = listener_at(host, job.port)
         except OSError as error:
             raise ProcessGroupError(
                 f"launch: port {job.port}: {error.strerror}. Choose another --master-port."
@@ -296,7 +306,7 @@ class Hosts:
                 counts[hello.node], self.connections[hello.node] = hello.processes, connection
                 files[hello.node] = hello.file
         size, first = sum(counts.values()), 0
-        port = free_port("127.0.0.1" if local else "")
+        port = free_port(host)
         for node in range(job.nodes):
             if node:
                 self.connections[node].sendall(line_of(first=first, size=size, port=port))
@@ -306,6 +316,7 @@ class Hosts:
 
     def _join(self) -> Place:
         job = self.job
+        _say(f"looking for the launcher of node 0 at {in_brackets(job.address)}:{job.port}")
         try:
             connection = reach((job.address, job.port), GATHERING)
         except OSError as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chainrule.distributed import coordinator
-from chainrule.distributed.coordinator import line_of, reach
+from chainrule.distributed.coordinator import in_brackets, line_of, reach
 from chainrule.distributed.group import ProcessGroupError
 
 #: How long an exchange may still take after a process has ended that may have done its part in it.
@@ -89,7 +89,7 @@ class Member:
         about = f"process {os.getpid()} on {socket.gethostname()}"
         self._socket.sendall(line_of(hello=rank, size=size, about=about))
         port = self._service_port(patience)
-        self.service = f"{self._socket.getpeername()[0]}:{port}"
+        self.service = f"{in_brackets(self._socket.getpeername()[0])}:{port}"
         self._socket.settimeout(None)
         threading.Thread(target=self._listen, daemon=True, name="chainrule-group").start()
 

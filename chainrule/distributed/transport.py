@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.distributed.coordinator import JAX_TRIED
 from chainrule.distributed.group import ProcessGroupError
 from chainrule.distributed.member import Call, Member
 from chainrule.primitives.value import Array
@@ -34,13 +35,22 @@ def need_jax(size: int) -> None:
         raise ProcessGroupError(
             f"{size} processes were asked for, and they exchange numbers by JAX: pip install 'chainrule[xla]'."
         )
-    from jax._src import distributed, xla_bridge
+    try:
+        from jax._src import distributed, xla_bridge
 
-    if xla_bridge.backends_are_initialized() or distributed.global_state.client is not None:
+        begun = xla_bridge.backends_are_initialized() or distributed.global_state.client is not None
+    except (ImportError, AttributeError) as error:
+        raise _changed(error) from error
+    if begun:
         raise ProcessGroupError(
             'init_process_group: JAX has begun to compute in this process (backend="xla", or a script of your own). '
             "Call init_process_group first; of several processes there is one group, begun once."
         )
+
+
+def _changed(error: Exception) -> ProcessGroupError:
+    """What is said if JAX's private names are not what they were."""
+    return ProcessGroupError(f"init_process_group: JAX is another than ours ({error}); {JAX_TRIED}.")
 
 
 class Exchange:
@@ -84,7 +94,16 @@ class Transport:
         threading.Thread(target=self._work, daemon=True, name="chainrule-exchange").start()
 
     def _begin_jax(self) -> None:
-        """As `jax.distributed.initialize`, but the service runs beside the processes: rank 0 may die as any other."""
+        """As `jax.distributed.initialize`, but the service runs beside the processes: rank 0 may die as any other.
+
+        JAX has no public name for that, so its private ones are used; a test says which.
+        """
+        try:
+            self._connect_jax()
+        except (ImportError, AttributeError, TypeError) as error:
+            raise _changed(error) from error
+
+    def _connect_jax(self) -> None:
         import jax
         from jax._src.distributed import global_state
         from jax._src.lib import _jax
