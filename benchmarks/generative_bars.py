@@ -1,4 +1,4 @@
-"""What generative models must reach on MNIST: `python -m benchmarks.generative_bars [dcgan] [conditional] [ddpm]`.
+"""What generative models must reach on MNIST: `python -m benchmarks.generative_bars [NAME …]`, of those below.
 
 A classifier that reads at least 99% of the test images is trained first: it reads what the others draw, and its last
 hidden layer (84 numbers) gives the features of the Fréchet distances, which therefore compare with nobody else's.
@@ -7,6 +7,7 @@ hidden layer (84 numbers) gives the features of the Fréchet distances, which th
 - conditional: at least 97% of 10,000 samples are read as the digit that was asked for.
 - ddpm: the Fréchet distance of 5,000 samples to 5,000 test images is below that of dcgan's samples, and at most five
   times that of the test images' two halves; the mean of three draws (10,000 samples are as many minutes as hours).
+- realnvp, pixelcnn: bits per dimension of the test images, less than what pixels take that know nothing of each other.
 
 The runs are those of `chainrule train`, kept in `--runs FOLDER`: one that is there is not trained again, one that was
 stopped goes on. The data is looked for in the folder that `CHAINRULE_DATA` names, else in `../shared/data`. The exit
@@ -16,6 +17,7 @@ code is 1 if a bar is missed. Hours on two cores, ddpm most of them.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -36,6 +38,8 @@ RUNS = {
     "dcgan": "dcgan --set normalisation=spectral --epochs 20",
     "conditional": "dcgan --set conditional=true --epochs 20",
     "ddpm": "ddpm --epochs 8 --batch-size 128",
+    "realnvp": "realnvp --epochs 5",
+    "pixelcnn": "pixelcnn --epochs 5",
 }
 SAMPLES = 10_000
 #: Halves of the test images are compared with each other, so samples are compared in the same number.
@@ -110,6 +114,23 @@ def distances(reader: Reader, run: OpenRun, rival: OpenRun, seeds: int = 3) -> t
     return ours < theirs and ours <= 5 * own, f"distance {ours:.2f}, dcgan's {theirs:.2f}, between halves {own:.2f}"
 
 
+def alone() -> float:
+    """Bits per dimension of the test images if each pixel has its own distribution, counted in the training images."""
+    train, test = (load_mnist_arrays(train=part)[0].reshape(-1, 784) for part in (True, False))
+    bits = 0.0
+    for known, new in zip(train.T, test.T, strict=True):
+        counts = np.bincount(known, minlength=256) + 1 / 256  # one more image, of every value alike
+        bits -= float(np.log2(counts[new] / counts.sum()).mean())
+    return bits / train.shape[1]
+
+
+def likelihood(run: OpenRun) -> tuple[bool, str]:
+    """What the run's best weights take for the test images."""
+    taken = json.loads((run.path / "summary.json").read_text(encoding="utf-8"))["test"]["loss"]
+    bound = alone()
+    return taken < bound, f"{taken:.3f} bits per dimension, pixels alone {bound:.3f}"
+
+
 def main() -> int:
     """Train, measure, print, and say whether all bars were reached."""
     parser = argparse.ArgumentParser(description="What generative models must reach on MNIST.")
@@ -133,6 +154,8 @@ def main() -> int:
     for name in options.names:
         if name == "ddpm":
             verdict = distances(reader, run_of("ddpm"), run_of("dcgan"))
+        elif name in ("realnvp", "pixelcnn"):
+            verdict = likelihood(run_of(name))
         else:
             verdict = {"dcgan": shares, "conditional": as_asked}[name](reader, run_of(name))
         verdicts[name] = verdict
