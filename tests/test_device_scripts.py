@@ -22,11 +22,8 @@ pytest.importorskip("jax")
 pytestmark = pytest.mark.peer
 
 HERE = Path(__file__).parent
-CHOOSING = ["dcgan", "deep_q_learning", "neural_ode", "transfer_learning"]
-UNCHANGED = [
-    "word_language_model", "character_rnn", "meta_learning", "module_methods", "quantisation_aware",
-    "sequence_to_sequence",
-]  # fmt: skip
+CHOOSING = ["dcgan", "deep_q_learning", "neural_ode", "sequence_to_sequence", "transfer_learning"]
+UNCHANGED = ["word_language_model", "character_rnn", "meta_learning", "module_methods", "quantisation_aware"]
 SCRIPTS = [*CHOOSING, *UNCHANGED] if os.environ.get("CHAINRULE_NIGHTLY") else ["module_methods"]
 #: Runs the script, and says how many functions have been compiled for the device: none, if it was not used.
 RUN = """
