@@ -39,7 +39,7 @@ class Server:
     def __init__(self, loaded: str) -> None:
         here = Path(__file__).parent
         paths = f"{here.parent}{os.pathsep}{here / 'stand_in'}"
-        self._environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        self._environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._server = subprocess.Popen(
             [sys.executable, __file__, loaded],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=self._environment,
@@ -90,6 +90,10 @@ def run(folder: str) -> None:
 if __name__ == "__main__":
     for module in LOADED[sys.argv[1]]:
         importlib.import_module(module)
+    if (
+        "chainrule" in sys.modules
+    ):  # one thread, as PyTorch has by OMP_NUM_THREADS: other tests run beside these programs
+        sys.modules["chainrule"].set_num_threads(1)
     while line := sys.stdin.readline():
         child = os.fork()
         if not child:

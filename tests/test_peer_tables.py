@@ -100,11 +100,12 @@ def called(framework: Any, layer: Any, case: Case, given: list[Any]) -> list[Any
 
 
 def run_module(framework: Any, layer: Any, case: Case, dtype: str, strided: bool) -> dict[str, Any]:
-    """Everything that can be seen of a layer at work, by name."""
+    """Everything that can be seen of a layer at work, by name. With buffers, training goes on from what they are then."""
     seen: dict[str, Any] = {}
+    has_buffers = any(True for _ in layer.buffers())
     for mode in case.modes:
         layer.train(mode == "train")
-        for turn in range(2 if mode == "train" else 1):
+        for turn in range(2 if mode == "train" and has_buffers else 1):
             layer.zero_grad()
             leaves, given = given_tensors(framework, arrays(case, dtype), strided, case.fixed)
             results = called(framework, layer, case, given)
