@@ -8,6 +8,7 @@ outputs and gradients. For both: second derivatives against finite differences, 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import inspect
 import re
@@ -300,14 +301,38 @@ def rounded(case: Case) -> Case:
     return Case(case.source, inputs, case.call, case.modes[-1:], fixed=case.fixed)
 
 
-def assert_close_in_half(exact: dict[str, Any], half: dict[str, Any]) -> None:
+def assert_close_in_half(exact: dict[str, Any], half: dict[str, Any], moves: dict[str, float] | None = None) -> None:
+    """Two per cent of the number or of the largest one, and four times as far as the result `moves` by itself."""
     for name, wanted in exact.items():
         if wanted is None or wanted.dtype.kind != "f":
             continue
         found = half[name]
         assert str(found.dtype) == "float16" and np.isfinite(found).all(), f"{name}: {found}"
-        size = max(np.abs(wanted).max(initial=0.0), 0.1)
-        np.testing.assert_allclose(found.astype("float64"), wanted, rtol=2e-2, atol=2e-2 * size, err_msg=name)
+        allowed = 2e-2 * max(np.abs(wanted).max(initial=0.0), 0.1) + (4 * moves[name] if moves else 0.0)
+        np.testing.assert_allclose(found.astype("float64"), wanted, rtol=2e-2, atol=allowed, err_msg=name)
+
+
+def moves_by_rounding(layer: Any, case: Case, exact: dict[str, Any]) -> dict[str, float]:
+    """How far results go, in float64, if weights and inputs are one float16 rounding (2⁻¹¹ of each) beside themselves.
+
+    Far where a ReLU of many is at its kink, or a normalisation divides by little. The farthest of eight.
+    """
+    random = np.random.default_rng(3)
+    farthest = dict.fromkeys(exact, 0.0)
+    for _ in range(8):
+        other = copy.deepcopy(layer).double()
+        with chainrule.no_grad():
+            for p in other.parameters():
+                p *= chainrule.tensor(1 + 2**-11 * random.choice([-1.0, 1.0], tuple(p.shape)))
+        inputs = [
+            a * (1 + 2**-11 * random.choice([-1.0, 1.0], a.shape)) if a.dtype.kind == "f" else a
+            for a in arrays(case, "float64")
+        ]
+        seen = run_module(chainrule, other, dataclasses.replace(case, inputs=inputs), "float64", False)
+        for name, wanted in exact.items():
+            if wanted is not None and wanted.dtype.kind == "f" and wanted.size:
+                farthest[name] = max(farthest[name], float(np.abs(seen[name] - wanted).max()))
+    return farthest
 
 
 @of_each([c for c in TABLES.modules if c.half])
@@ -322,8 +347,13 @@ def test_modules_in_float16(case: Case) -> None:
             [chainrule.tensor(a.astype("float32") if a.dtype.kind == "f" else a) for a in case.inputs],
         )
     layer = layer.half()
+    start = copy.deepcopy(layer)
     exact = run_module(chainrule, copy.deepcopy(layer).double(), case, "float64", False)
-    assert_close_in_half(exact, run_module(chainrule, layer, case, "float16", False))
+    half = run_module(chainrule, layer, case, "float16", False)
+    try:
+        assert_close_in_half(exact, half)
+    except AssertionError:  # perhaps for a reason, which takes time to find
+        assert_close_in_half(exact, half, moves_by_rounding(start, case, exact))
 
 
 @of_each([c for c in TABLES.functions if c.half])
