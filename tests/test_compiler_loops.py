@@ -167,6 +167,33 @@ def test_the_table_does_not_grow_with_the_length() -> None:
     assert rows[0] == rows[1]
 
 
+def test_what_a_loop_gives_for_each_step_is_written_where_it_is_returned() -> None:
+    """So the program needs no memory of its own for it; and what one call has returned stays what it was."""
+    step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: (h * x, h + x), h, xs))
+    kept = []
+    for _ in range(3):
+        start, xs = drawn(1000), drawn(50, 1000)
+        rows = step(start, xs)[1]
+        h, want = start.numpy(), []
+        for x in xs.numpy():
+            want.append(h + x)
+            h = h * x
+        kept.append((rows.numpy(), want))
+    for rows, want in kept:
+        np.testing.assert_allclose(rows, want, rtol=1e-12)
+    assert step.program.executable.arena_bytes < rows.nbytes / 4
+
+
+@pytest.mark.parametrize("again", ["returned twice", "read afterwards", "a row that comes through"])
+def test_what_a_loop_gives_may_be_wanted_again(again: str) -> None:
+    def function(h: Any, xs: Any) -> Any:
+        last, rows = chainrule.scan(lambda h, x: (h * x, x if again.startswith("a row") else h + x), h, xs)
+        return last, rows, {"returned twice": rows}.get(again, (rows * 2).sum(0)), rows
+
+    arguments = drawn(3), drawn(70, 3)
+    same(chainrule.compile(function)(*arguments), function(*arguments))
+
+
 def test_debug_looks_into_loops() -> None:
     step = chainrule.compile(lambda h, xs: chainrule.scan(lambda h, x: (h * x, h), h, xs), debug=True)
     same(step(drawn(2), chainrule.zeros(4, 2, dtype=chainrule.float64))[0], chainrule.zeros(2, dtype=chainrule.float64))

@@ -49,12 +49,20 @@ class Block(Generic[P]):
         names, _, settings = argument_names(function)
         self.arguments = names + settings
         self.rule: Rule | None = None
+        self.small: Callable[..., Any] | None = None
+        self.small_rule: Callable[..., Any] | None = None
 
     @staticmethod
-    def computed(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str] = ()) -> Any:
+    def computed(
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        words: Sequence[str] = (),
+        small: Callable[..., Any] | None = None,
+    ) -> Any:
         """What a block's function, or its gradient's, returns; large tensors are work for machine code.
 
         words: the names of the last arguments, which are given by name.
+        small: the same on arrays, for small tensors; see `on_arrays`.
         """
         state = current_state()
         if (
@@ -63,10 +71,15 @@ class Block(Generic[P]):
             and state.autocast is None
             and state.recording is state.observer is None
             and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
-            and _largest(args) >= LARGE
             and not (placed.in_use and _is_elsewhere(args))
         ):
-            return Block.as_program(function, args, words)
+            if _largest(args) >= LARGE:
+                return Block.as_program(function, args, words)
+            if small is not None and not words:
+                arrays = [x.value.array if isinstance(x, TensorCell) else x for x in args]
+                answer = state.quiet.run(small, *arrays)
+                if answer is not None:
+                    return Primitive.make_tensor(Value(answer))
         return called(function, args, words)
 
     #: As `called`, by a program of its own; set by the package, which knows the compiler.
@@ -80,6 +93,20 @@ class Block(Generic[P]):
         if strange:
             raise TypeError(f"block {self.name}: the gradient names {strange}; it may name {sorted(known)}.")
         return rule
+
+    def on_arrays(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the block its meaning on small arrays (a decorator): the array of its result, by NumPy itself.
+
+        For blocks of many operations, each of which takes longer than its arithmetic where tensors are small. It must
+        give the bits that the block opened gives; None leaves the case to the operations.
+        """
+        self.small = function
+        return function
+
+    def gradient_on_arrays(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same for the gradient: the array for the first tensor argument, where the others have none."""
+        self.small_rule = function
+        return function
 
     def parts(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """The block opened: the same result, every operation of it recorded, the hand-derived gradient unused."""
@@ -103,7 +130,7 @@ class Block(Generic[P]):
             if self.rule is None:
                 return self.function(*args, **kwargs)
             state.gradients = False
-            output = Block.computed(self.function, (*args, *kwargs.values()), tuple(kwargs))
+            output = Block.computed(self.function, (*args, *kwargs.values()), tuple(kwargs), self.small)
         finally:
             state.gradients, state.path, state.block = before, path, outer
         return self._recorded(output, args, kwargs, use) if before else output
@@ -156,7 +183,7 @@ class Block(Generic[P]):
         """Apply the hand-derived gradient."""
         assert self.rule is not None
         known = self._named(record, upstream)
-        answer = Block.computed(self.rule.function, [known[name] for name in self.rule.names])
+        answer = Block.computed(self.rule.function, [known[name] for name in self.rule.names], (), self.small_rule)
         if not isinstance(answer, tuple):
             answer = (answer, *[None] * (len(wanted) - 1))
         if len(answer) != len(wanted):

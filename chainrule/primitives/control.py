@@ -134,9 +134,10 @@ class Scan(Primitive):
         read = dict(
             zip([*backward.upstream[carries:], *backward.residuals], [*coming[carries:], *residuals], strict=True)
         )
-        stacked = [symbol for symbol in backward.sums.stacked if symbol not in read]
-        added = list(backward.sums.added)
         by_row = backward.downstream[carries : carries + sequences]
+        found = {*read, *[d for d in by_row if isinstance(d, Symbol)]}
+        stacked = [symbol for symbol in backward.sums.stacked if symbol not in found]
+        added = list(backward.sums.added)
 
         def step(carry: list[Tensor], rows: list[Tensor], captured: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             known = dict(zip(backward.constants, captured, strict=True))
@@ -156,8 +157,11 @@ class Scan(Primitive):
         rows = list(read.values())
         final, rows = loop(step, start, rows, constants, p["length"], not p["reverse"], backward.memory)
         answers = iter(rows)
-        gradients = [*final[:carries], *[None if d is None else next(answers) for d in by_row]]
-        stacks = {**read, **dict(zip(stacked, answers, strict=True))}
+        of_rows = [None if d is None else next(answers) for d in by_row]
+        gradients = [*final[:carries], *of_rows]
+        # The gradient of a row's sums is most times what the weights' products need of each t: it is stacked once.
+        by_symbol = {d: x for d, x in zip(by_row, of_rows, strict=True) if isinstance(d, Symbol)}
+        stacks = {**by_symbol, **read, **dict(zip(stacked, answers, strict=True))}
         sums = dict(zip(added, final[carries:], strict=True))
         return [*gradients, *[None if total is None else total(stacks, sums) for total in backward.sums.totals]]
 

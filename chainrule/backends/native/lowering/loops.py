@@ -108,7 +108,10 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
     for symbol, x, key in zip(e.outputs[carries:], body.outputs[carries:], keys, strict=True):
         if key not in stacks:  # what two results share is stacked once
             dims = list(range(len(symbol.shape)))
-            stacks[key] = at.allocate(tuple(symbol.shape), symbol.dtype, dims, dims, ())
+            if symbol in at.results:
+                stacks[key] = at.results[symbol]
+            else:
+                stacks[key] = at.allocate(tuple(symbol.shape), symbol.dtype, dims, dims, ())
             part, moved = _moving(stacks[key], first, way)
             moving.append(moved)
             writes.append((x, part))

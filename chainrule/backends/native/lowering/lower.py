@@ -139,6 +139,7 @@ def lower(
     at = _empty(equations)
     at.wishes = wishes
     at.places.update(inputs)
+    at.results.update((w.value, w.view) for w in writes if isinstance(w.value, Symbol) and not w.view.buffer.lasting)
     at.run(equations, RULES)
     _write_all(at, writes)
     return at
@@ -147,11 +148,26 @@ def lower(
 def lower_body(body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]]) -> Lowering:
     """Build the groups of a loop's body: its inputs are at given places, its results have to be in views."""
     at = _empty(body.equations)
+    at.wishes = _like_rows(body, given)
     at.places.update(given)
     at.homes.update((x, view) for x, view in writes if isinstance(x, Symbol) and x not in given)
     at.run(body.equations, RULES)
     _write_all(at, [Write(x, view) for x, view in writes])
     return at
+
+
+def _like_rows(body: Graph, given: dict[Symbol, Place]) -> dict[Any, Shape]:
+    """What is combined entry by entry with a row of a sequence should lie as that row does.
+
+    A sequence that was there before the program, as in eager code, cannot lie as the products of the steps are made
+    best. Then these are made as it lies, or each step would read it across.
+    """
+    rows = {
+        x: tuple(sorted(range(len(x.shape)), key=lambda d: -view.strides[d]))
+        for x, view in given.items()
+        if isinstance(view, View) and view.buffer.moves and all(view.strides)
+    }
+    return wished_orders(body.equations, list(rows), rows)
 
 
 def _empty(equations: Sequence[Equation]) -> Lowering:

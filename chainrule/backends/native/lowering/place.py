@@ -69,6 +69,11 @@ class Buffer:
         """Whether it was there before the run: what is written there cannot be taken back."""
         return self.origin is not None and not isinstance(self.origin, str)
 
+    @property
+    def moves(self) -> bool:
+        """Whether it is a row of a sequence: it is elsewhere each time a loop goes round."""
+        return isinstance(self.origin, str) and self.origin == "moving"
+
 
 class Guard(NamedTuple):
     """Along an axis, memory holds entries only at low ≤ index < high; elsewhere is a constant."""

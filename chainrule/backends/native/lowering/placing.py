@@ -26,6 +26,7 @@ class Placing(Waiting):
         copies: what has been copied into another order, or with a border, by value and form.
         wishes: in which order of dimensions a value should lie.
         homes: where a value has to be in the end, if it is written anywhere.
+        results: the program's results and their memory, which is new: what loops stack for them is made there.
         checked: indices whose range has been looked at, with the extent.
         singles: values of halves as float32.
         path: the module path of the equation that is being lowered.
@@ -41,6 +42,7 @@ class Placing(Waiting):
         self.copies: dict[Any, View] = {}
         self.wishes: dict[Any, Shape] = {}
         self.homes: dict[Any, View] = {}
+        self.results: dict[Any, View] = {}
         self.checked: set[tuple[Any, int]] = set()
         self.literals: list[Array] = []
         self.singles: dict[Symbol, Symbol] = {}
