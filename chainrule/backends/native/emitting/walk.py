@@ -18,6 +18,8 @@ LONGER = {
     "Expm1": 16, "Log1p": 20, "Power": 40, "Sin": 64, "Cos": 64, "Arcsin": 64, "Arctan": 64, "Arctan2": 64,
     "constant": 0, "term": 8,
 }  # fmt: skip
+#: A copy of so many entries does not stay in the nearest cache.
+MANY = 2**16
 #: So many sums go side by side where a loop does little else.
 WAYS = 4
 
@@ -155,16 +157,36 @@ def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:
 
 
 def turn_inside_out(nest: Nest) -> None:
-    """A transposing copy: walk along what is read in the innermost loop, for one vector of what is written.
+    """A transposing copy: walk along what lies close together on one side in the innermost loops, for one vector of
+    what lies close together on the other.
 
-    Otherwise every cache line that is read would have left the cache before its next entry is asked for.
+    Otherwise every cache line that is read would have left the cache before its next entry is asked for; or written,
+    where a weight's gradient (kernel…, channels in, channels out) becomes (out, in, kernel…).
     """
     loads = [node.operand for node in nest.nodes if isinstance(node, Load)]
     if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(isinstance(node, Block) for node in nest.nodes):
         return
     (source,), (_, target) = loads, nest.stores[0]
+    if source.terms or source.guards or target.terms:
+        return
     read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]
     written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]
-    plain = not source.terms and not source.guards and not target.terms
-    if plain and len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
-        nest.reduced, nest.sequential = frozenset(read), True
+    inner: list[int] = []
+    if len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
+        inner = read
+    elif len(read) + len(written) == 1 and math.prod(nest.extents) >= MANY:
+        inner = _run(target, nest.extents, read[0]) if read else _run(source, nest.extents, written[0])
+    if inner:
+        nest.reduced, nest.sequential = frozenset(inner), True
+
+
+def _run(operand: Operand, extents: Sequence[int], vector: int) -> list[int]:
+    """The axes along which entries follow each other without a gap: all but that of the vector, or none."""
+    run, step = [], 1
+    for stride, axis in sorted((s, a) for a, s in operand.strides.items() if extents[a] > 1):
+        if stride != step or axis == vector:
+            break
+        run.append(axis)
+        step *= extents[axis]
+    rest = {axis for axis, extent in enumerate(extents) if extent > 1} - {*run, vector}
+    return run if step >= 16 and not rest else []
