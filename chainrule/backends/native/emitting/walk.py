@@ -157,8 +157,7 @@ def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:
 
 
 def turn_inside_out(nest: Nest) -> None:
-    """A transposing copy: walk along what lies close together on one side in the innermost loops, for one vector of
-    what lies close together on the other.
+    """A transposing copy: one vector of what lies close together on one side, all along what does on the other.
 
     Otherwise every cache line that is read would have left the cache before its next entry is asked for; or written,
     where a weight's gradient (kernel…, channels in, channels out) becomes (out, in, kernel…).
