@@ -160,7 +160,7 @@ class Scan(Primitive):
         of_rows = [None if d is None else next(answers) for d in by_row]
         gradients = [*final[:carries], *of_rows]
         # The gradient of a row's sums is most times what the weights' products need of each t: it is stacked once.
-        by_symbol = {d: x for d, x in zip(by_row, of_rows, strict=True) if isinstance(d, Symbol)}
+        by_symbol = {d: x for d, x in zip(by_row, of_rows, strict=True) if isinstance(d, Symbol) and x is not None}
         stacks = {**by_symbol, **read, **dict(zip(stacked, answers, strict=True))}
         sums = dict(zip(added, final[carries:], strict=True))
         return [*gradients, *[None if total is None else total(stacks, sums) for total in backward.sums.totals]]
