@@ -41,6 +41,8 @@ RUNS = {
     "realnvp": "realnvp --epochs 5",
     "pixelcnn": "pixelcnn --epochs 5",
 }
+#: How a run can have ended; one that was interrupted goes on.
+DONE = ("finished", "stopped")
 SAMPLES = 10_000
 #: Halves of the test images are compared with each other, so samples are compared in the same number.
 HALF = 5_000
@@ -49,7 +51,8 @@ HALF = 5_000
 def trained(name: str, runs: Path, data: Path) -> OpenRun:
     """The run of this name: opened, or trained (on) first."""
     path = runs / name
-    if not (path / "summary.json").is_file():
+    summary = path / "summary.json"
+    if not summary.is_file() or json.loads(summary.read_text(encoding="utf-8"))["status"] not in DONE:
         begun = time.monotonic()
         command = [sys.executable, "-m", "chainrule", "train"]
         if path.is_dir():
