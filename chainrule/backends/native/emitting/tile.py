@@ -65,8 +65,11 @@ class Tile(NamedTuple):
         """How many steps of k are written out, one row after the other.
 
         A tile of one vector has more rows than the processor has registers for addresses, so each row's is looked up.
+        A vector of B for each step must find a register beside the sums; AVX-512 needs none for the entry of A.
         """
-        return 4 if self.mode == "rows" and self.vectors == 1 and not self.pairs else 1
+        if self.mode == "columns" or self.vectors > 1 or self.pairs:
+            return 1
+        return 4 if self.lanes.lanes * self.lanes.bits == 512 else 2
 
     @property
     def size(self) -> int:
