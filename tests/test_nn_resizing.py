@@ -70,12 +70,9 @@ def test_resizing_is_pytorch_s(mode: str, n: int) -> None:
             wanted["align_corners"] = data.draw(st.booleans())
         if "scale_factor" in wanted and any(int(a * f) < 1 for a, f in zip(size, wanted["scale_factor"])):
             return  # PyTorch lets some modes make nothing of something
-        if mode == "nearest" and n == 1 and "scale_factor" in wanted:
-            out = int(size[0] * wanted["scale_factor"][0])
-            if out in (size[0], 2 * size[0]):
-                return  # for sequences PyTorch has another rule than for images here, and than in its own gradient
-        # In these, PyTorch's gradient is that of another function than it computes where a factor leaves the size.
-        same = any(int(a * f) == a for a, f in zip(size, wanted.get("scale_factor", [])))
+        # In these, PyTorch's gradient is that of another function than it computes where a factor leaves the size, or doubles it.
+        beside = (1, 2) if mode == "nearest" else (1,)
+        same = any(int(a * f) in [a * k for k in beside] for a, f in zip(size, wanted.get("scale_factor", [])))
         x = np.random.default_rng(sum(size)).standard_normal((2, 3, *size))
         assert_equal_outcomes([x], lambda f, x: f.interpolate(x, mode=mode, **wanted), gradients=not same)
 
@@ -165,11 +162,15 @@ def test_antialiasing_keeps_what_thin_lines_weigh() -> None:
     assert plain.sum().item() in (0, 4), "only two columns of eight count: the line is lost, or half of it stays"
 
 
-def test_factors_are_the_same_for_sequences_and_images() -> None:
-    for factor in (1.05, 2.1):
+def test_a_factor_is_taken_at_its_word_but_in_images_that_stay_or_double() -> None:
+    """⌊o/factor⌋ is the entry read, and the gradient goes to it; images of the same or twice the size read ⌊o·size/out⌋."""
+    for factor, taken, exact in ((1.05, [0, 0, 1, 2, 3], range(5)), (2.1, [0, 0, 0, 1, 1, 2, 2, 3, 3, 4], None)):
         x = chainrule.rand(1, 1, 5, requires_grad=True, dtype=float64)
-        y = F.interpolate(x, scale_factor=factor)
-        assert chainrule.equal(y, F.interpolate(x.unsqueeze(2), scale_factor=(1, factor)).squeeze(2))
+        assert chainrule.equal(F.interpolate(x, scale_factor=factor), x[..., taken])
+        volume = F.interpolate(x[:, :, None, None], scale_factor=(1, 1, factor))
+        assert chainrule.equal(volume[:, :, 0, 0], x[..., taken])
+        image = F.interpolate(x[:, :, None], scale_factor=(1, factor))[:, :, 0]
+        assert chainrule.equal(image, x[..., list(exact or np.repeat(range(5), 2))])
         assert chainrule.autograd.gradcheck(lambda x, factor=factor: F.interpolate(x, scale_factor=factor), (x,))
 
 

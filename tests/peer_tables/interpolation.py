@@ -24,6 +24,11 @@ MODULES = [
 ]
 
 FUNCTIONS = [
+    # A factor that leaves the size, or doubles it, without being the quotient; PyTorch's gradient is another function's.
+    Case("interpolate(x, scale_factor=1.25)", [(2, 3, 3)], fixed="x"),
+    Case("interpolate(x, scale_factor=2.25)", [(2, 3, 2)], fixed="x"),
+    Case("interpolate(x, scale_factor=(1.25, 2.25))", [(2, 3, 3, 2)], fixed="x"),
+    Case("interpolate(x, scale_factor=(1.25, 1, 2.25))", [(2, 3, 3, 2, 2)], fixed="x"),
     Case("interpolate(x, scale_factor=2)", [(2, 3, 4)]),
     Case("interpolate(x, size=7)", [(2, 3, 4)]),
     Case("interpolate(x, scale_factor=(2, 0.5))", [(2, 2, 3, 5)]),

@@ -69,7 +69,9 @@ def interpolate(
     if mode == "area":
         return adaptive_mean(x, sizes)
     kind = mode.removeprefix("bi").removeprefix("tri")
-    triples = zip(inside, sizes, factors, strict=True)
+    triples = list(zip(inside, sizes, factors, strict=True))
+    if mode == "nearest" and len(inside) == 2:  # PyTorch's rule for images: staying and doubling are exact
+        triples = [(n, out, None if out in (n, 2 * n) else factor) for n, out, factor in triples]
     maps = [resizing(n, out, factor, kind, bool(align_corners), antialias) for n, out, factor in triples]
     return map_axes(x, dict(enumerate(maps, 2)))
 
@@ -144,8 +146,6 @@ def resizing(
 
 def _nearest(o: int, size: int, out: int, factor: float | None, exact: bool) -> int:
     """Computed with whole numbers if there is no factor, so that no rounding decides which entry it is."""
-    if not exact and out in (size, 2 * size):
-        return o * size // out  # PyTorch's rule for images, whatever the factor
     if factor is None:
         place = (2 * o + 1) * size // (2 * out) if exact else o * size // out
     else:
