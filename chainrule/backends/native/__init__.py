@@ -27,7 +27,7 @@ class Native:
     """A program as machine code. See :class:`~chainrule.backends.Runnable`."""
 
     def __init__(self, program: Program, homes: Sequence[Home | None], debug: bool) -> None:
-        self.graph = rewritten(program.graph, debug)
+        self.graph = rewritten(program.graph, debug, program.exact)
         self.program = program
         used = self.graph.used()
         self.needed = [symbol in used for symbol in program.graph.inputs]

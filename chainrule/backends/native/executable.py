@@ -20,12 +20,14 @@ from chainrule.backends.native.emitting.product import emit_walk, numbers_of
 from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
 from chainrule.backends.native.emitting.tile import emit_tile, multiplies_pairs, tile_of
+from chainrule.backends.native.emitting.winograd import emit_winograd, numbers_of_winograd, parts_of, tile_of_winograd
 from chainrule.backends.native.language.code import Code, Finished, module_of
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, Row, flattened
 from chainrule.backends.native.lowering.nest import Block, Load, Number
 from chainrule.backends.native.lowering.place import View
+from chainrule.backends.native.lowering.winograd import Winograd
 from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
 from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, FRAME_WORDS, STOP
@@ -148,11 +150,23 @@ class Builder:
         if product is None:
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts)
         name = self.add(kernel.code)
+        if isinstance(product, Winograd):
+            return self._winograd(product, name, self.add_numbers(kernel.numbers))
         tile = tile_of(vector_bits(), product, self.pairs)
         self.add(emit_tile(tile))
         walk = self.add(emit_walk(tile))
         table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
+        self.scratch = max(self.scratch, scratch)
+        return Call(walk, self.add_numbers(numbers), parts)
+
+    def _winograd(self, product: Winograd, finish: str, finish_numbers: int) -> Call:
+        """The call of a convolution by Winograd's algorithm."""
+        images, channels, columns = product.image.shape[0], *product.weight.shape[2:]
+        divided = parts_of(images, product.size, channels, columns, vector_bits())
+        tile = tile_of_winograd(vector_bits(), product, divided.rows)
+        walk, *_ = [self.add(code) for code in (*emit_winograd(tile), emit_tile(tile))]
+        numbers, parts, scratch = numbers_of_winograd(product, Function(finish), Table(finish_numbers), tile, divided)
         self.scratch = max(self.scratch, scratch)
         return Call(walk, self.add_numbers(numbers), parts)
 
@@ -393,7 +407,9 @@ def describe(group: Group) -> str:
     shape = "×".join(map(str, group.nest.extents))
     reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""
     product = ""
-    if group.product is not None:
+    if isinstance(group.product, Winograd):
+        product = f"{group.product.title} → "
+    elif group.product is not None:
         p = group.product
         rows = math.prod(n for n, *_ in (*p.batch, *p.rows))
         depth = p.run[0] * math.prod(n for n, *_ in p.segments)

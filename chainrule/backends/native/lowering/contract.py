@@ -88,7 +88,7 @@ class Product:
         return 2 * self.count * math.prod(sizes) * self.run[0] * self.columns
 
 
-def contract(at: Lowering, product: Product, shape: Shape, order: Sequence[int]) -> Inside:
+def contract(at: Lowering, product: Any, shape: Shape, order: Sequence[int]) -> Inside:
     """The result, of this shape, of a contraction's new group; `order` says how it will lie in memory."""
     dtype = product.dtype
     nest = Nest(list(shape))

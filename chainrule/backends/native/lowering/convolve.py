@@ -222,7 +222,7 @@ def _write_phase(at: Lowering, e: Equation, image: View, view: View, place: Shap
 def _phase_product(at: Lowering, e: Equation, image: View, phase: Phase) -> Product:
     """The product that gives the entries of one phase."""
     (_, w), (x,), n, groups = e.inputs, e.outputs, len(phase.place), e.parameters["groups"]
-    weight = _phase_weight(at, w, phase)
+    weight = phase_weight(at, w, phase)
     offset = image.offset + sum(s * image.strides[2 + d] for d, s in enumerate(phase.start))
     rows = [(x.shape[0], image.strides[0])] + [(phase.size[d], image.strides[2 + d]) for d in range(n)]
     each = w.shape[0] // groups
@@ -233,7 +233,7 @@ def _phase_product(at: Lowering, e: Equation, image: View, phase: Phase) -> Prod
     )  # fmt: skip
 
 
-def _phase_weight(at: Lowering, w: Any, phase: Phase) -> View:
+def phase_weight(at: Lowering, w: Any, phase: Phase) -> View:
     """The kernel's entries of a phase backwards, as (kernel…, o, c) with c contiguous."""
     n = len(phase.place)
     part = phase.kernel(at.plain(w)).flip(tuple(range(2, n + 2))).permute((*range(2, n + 2), 0, 1))

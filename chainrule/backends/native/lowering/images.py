@@ -64,10 +64,19 @@ def halo_of(e: Equation) -> list[tuple[Any, Shape]]:
     p = e.parameters
     if is_depthwise(e) and copies_of_channels(e) > 1:
         return []  # it reads a copy of its own
+    if e.primitive.name in ("WinogradConvolution", "WinogradTranspose"):
+        transposed, size = e.primitive.name == "WinogradTranspose", e.outputs[0].shape[2:]
+        return [(e.inputs[0], winograd_border(p["padding"], size, transposed))]
     if e.primitive.name in ("Convolution", "ConvolutionWeight"):
         return [(e.inputs[0], tuple(p["padding"]))]
     low = [reach(e, d) for d in range(len(p["stride"]))]
     return [(e.inputs[0], tuple(max(low_high) for low_high in low))]
+
+
+def winograd_border(padding: Shape, size: Shape, transposed: bool) -> Shape:
+    """The border that tiles of 2×2 results read: one more at the end where the last tile reaches over the edge."""
+    around = [2 - p if transposed else p for p in padding]
+    return tuple(p + n % 2 for p, n in zip(around, size, strict=True))
 
 
 def reach(e: Equation, d: int) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
     running,
     sorting,
     unroll,
+    winograd,
 )
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
@@ -42,7 +43,9 @@ from chainrule.program.graph import Equation, Graph
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
 #: Fewer entries than this are written in any order as quickly as another kernel begins.
 LITTLE = 2**14
-_CONVOLUTIONS = frozenset({"Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
+_CONVOLUTIONS = frozenset(
+    {"Convolution", "ConvolutionTranspose", "ConvolutionWeight", "WinogradConvolution", "WinogradTranspose"}
+)
 
 
 class Write:
