@@ -444,8 +444,9 @@ def compile(
     that makes a NaN or an infinity raises an AnomalyError that names the first operation and module to do so; nothing
     has been changed then either. That copies all state in every run: it is for searching.
 
-    With `exact=True` nothing is computed by arithmetic that is faster and rounds in another order, such as products of
-    bfloat16 in pairs; without it, `chainrule.use_exact_arithmetic` says so for all functions that do not say it.
+    With `exact=True` nothing is computed by arithmetic that is faster and rounds in another order: no products of
+    bfloat16 in pairs, no convolutions by Winograd's algorithm. Without it, `chainrule.use_exact_arithmetic` says so for
+    all functions that do not say it.
 
     A module becomes a :class:`~chainrule.compiler.module.CompiledModule`: native where no gradients are recorded, the
     module itself while it learns. PyTorch's settings are taken: with `disable` the answer is what was given;
