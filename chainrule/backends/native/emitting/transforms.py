@@ -3,9 +3,8 @@
 Each is a small matrix from the left and from the right, Bᵀ·d·B, G·g·Gᵀ and Aᵀ·m·A, on entries that are vectors along
 the channels: additions of vectors in registers. The 16 entries of the new form lie in 16 *planes*, a distance apart.
 
->>> from chainrule.backends.native.language.code import module
->>> print(module([emit_image(Lanes("float", 16))]).split("(")[0])
-define void @winograd_image_v16f32
+>>> emit_image(Lanes("float", 16)).text().split("(")[0]
+'define void @winograd_image_v16f32'
 """
 
 from __future__ import annotations

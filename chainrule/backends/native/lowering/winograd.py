@@ -6,7 +6,7 @@ joins its group. The image needs a border of zeros: the padding, and one more at
 >>> import chainrule
 >>> convolve = chainrule.compile(lambda x, w: chainrule.nn.functional.conv2d(x, w, padding=1).relu())
 >>> _ = convolve(chainrule.ones(4, 32, 16, 16), chainrule.ones(64, 32, 3, 3))
->>> print(convolve.explain().splitlines()[-1])
+>>> print(convolve.explain().splitlines()[-2])
    2  winograd 256 tiles×64×32 → [4×64×16×16] Maximum
 """
 
