@@ -57,6 +57,15 @@ def test_a_layer_is_one_operator(line: str) -> None:
     assert operators(agree(layer, (x,), dynamic="batch")) == [ONE[line]]
 
 
+@pytest.mark.parametrize("factor", [(1.25, 1.25), (1.25, 2.0), (1.5, 2.25), (0.5, 3.0)], ids=str)
+@pytest.mark.parametrize("mode", ["nearest", "linear", "bilinear", "trilinear", "bicubic"])
+def test_resizing_gives_our_numbers_whatever_the_factor(mode: str, factor: tuple[float, float]) -> None:
+    for n in {"linear": [1], "trilinear": [3], "nearest": [1, 2, 3]}.get(mode, [2]):
+        for align_corners in (None,) if mode == "nearest" else (False, True):
+            layer = nn.Upsample(scale_factor=(*factor, 1.0)[:n], mode=mode, align_corners=align_corners)
+            agree(layer, (cr.randn(1, 2, *[3] * n),))
+
+
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_a_recurrent_layer_is_one_operator(kind: str) -> None:
     data = agree(getattr(nn, kind)(3, 4), (cr.randn(5, 2, 3),), [(cr.randn(7, 1, 3),)], dynamic={0: "time", 1: "batch"})

@@ -156,6 +156,8 @@ def resize(g: Any, call: Any) -> list[str] | None:
     where = "asymmetric" if module.mode == "nearest" else "align_corners" if module.align_corners else "half_pixel"
     if module.mode == "nearest" and any(f < 1 for f in factors):
         return None
+    if not module.align_corners and any(f > 1 and f % 1 for f in factors):
+        return None  # where a factor with a fraction leaves the size, everybody reads other entries than it says
     scales = g.constant(np.array([1, 1, *factors], np.float32), "scales")
     settings = {"mode": kinds[module.mode], "coordinate_transformation_mode": where, "cubic_coeff_a": -0.75}
     if module.mode == "nearest":
