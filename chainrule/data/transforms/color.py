@@ -259,7 +259,7 @@ def erase(img: Tensor, i: Any, j: Any, h: Any, w: Any, v: Any, inplace: bool = F
     rows, columns = arange(x.shape[-2]).reshape(-1, 1), arange(x.shape[-1])
     i, j, h, w = (per_image(value) for value in (i, j, h, w))
     hole = (rows >= i) & (rows < i + h) & (columns >= j) & (columns < j + w)
-    new = v.to(x.dtype) if isinstance(v, Tensor) else tensor(v, dtype=x.dtype)
+    new = v.to(x.dtype) if isinstance(v, Tensor) else tensor(v, dtype=x.dtype, device=x.device)
     if isinstance(v, Tensor) and v.ndim and isinstance(h, int) and tuple(v.shape)[-2:] not in ((1, 1), x.shape[-2:]):
         new = shape.pad(new, (j, x.shape[-1] - j - w, i, x.shape[-2] - i - h))
     result = where(hole, new, x)

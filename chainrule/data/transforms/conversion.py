@@ -168,7 +168,7 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
     x = need_image(tensor)
     if not x.dtype.is_floating_point:
         raise DTypeError(f"normalize takes floating-point images, got {x.dtype}; use ToTensor() first.")
-    shift, scale = (as_tensor(v, dtype=x.dtype).reshape(-1, 1, 1) for v in (mean, std))
+    shift, scale = (as_tensor(v, dtype=x.dtype, device=x.device).reshape(-1, 1, 1) for v in (mean, std))
     channels = x.shape[-3]
     if {shift.shape[0], scale.shape[0]} - {1, channels}:
         raise ShapeError(
