@@ -3,7 +3,8 @@
 Small sizes, float32, the loss the mean of squared outputs, plain gradient descent. Ours is compiled; PyTorch's networks
 are those of `tests/torch_networks.py`, eager and by `torch.compile`, from the same weights. Each competitor is in a
 process of its own; they take turns. `--only WORD` measures the rows that contain it, `--eager` leaves out
-`torch.compile`, which takes longest, `--json FILE` keeps the figures.
+`torch.compile`, which takes longest, `--json FILE` keeps the figures. `--threads 1` is for a machine that does other
+work: a step on several threads waits for the one that has no core just then.
 """
 
 from __future__ import annotations
@@ -56,7 +57,6 @@ def theirs(name: str, compiled: bool) -> Callable[[], object]:
     """PyTorch's step."""
     import torch
 
-    torch.set_num_threads(2)
     model, twin, images = prepared(name)
     weights = {key: torch.tensor(value.numpy()) for key, value in model.state_dict().items()}
     learned = [weights[key].requires_grad_() for key, _ in model.named_parameters()]
@@ -79,6 +79,18 @@ def theirs(name: str, compiled: bool) -> Callable[[], object]:
     return step
 
 
+def set_threads(side: str, count: int) -> None:
+    """How many threads the side's steps have."""
+    if side == "chainrule":
+        import chainrule
+
+        chainrule.set_num_threads(count)
+    else:
+        import torch
+
+        torch.set_num_threads(count)
+
+
 SIDES: dict[str, Callable[[str], Callable[[], object]]] = {
     "chainrule": ours,
     "pytorch": lambda name: theirs(name, False),
@@ -92,14 +104,17 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--only", default="", help="families whose name contains this")
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", help="where to keep the figures")
     options = parser.parse_args()
     if options.side:
+        set_threads(options.side, options.threads)
         serve_many(SIDES[options.side])
         return
     sides = [side for side in SIDES if not (options.eager and side == "pytorch-compiled")]
-    competitors = {side: Apart("benchmarks.families", "--side", side) for side in sides}
+    threads = ["--threads", str(options.threads)]
+    competitors = {side: Apart("benchmarks.families", "--side", side, *threads) for side in sides}
     rows = {}
     print(f"{'family':28} " + " ".join(f"{side:>18}" for side in sides) + "   ours / best of theirs")
     for name in FAMILIES:

@@ -86,7 +86,7 @@ def main() -> int:
     start = chainrule.zeros(1, 1, dtype="int64")
 
     def writing(network: Any) -> Callable[[], object]:
-        return lambda: network.generate(start, TOKENS, temperature=0)
+        return lambda: network.generate(start, TOKENS, temperature=0, compile=True)
 
     times = compare({str(bits): writing(network) for bits, network in networks.items()}, options.seconds).ratio
     loss, failed = task.build_loss(), False

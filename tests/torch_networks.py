@@ -214,7 +214,7 @@ def lenet_lecun(n: Layers, x: Any, table: Sequence[Sequence[int]], drawings: Any
     x = squash(subsample(squash(n.conv(x, "c1", True)), "s2"))
     x = squash(subsample(squash(by_table(n, x, "c3", table)), "s4"))
     x = squash(n.linear(squash(n.conv(x, "c5", True)).flatten(1), "f6"))
-    return -(torch.cdist(x, drawings) ** 2)
+    return -(torch.cdist(x, drawings.to(x.dtype)) ** 2)
 
 
 def convnet(n: Layers, x: Any) -> Any:
