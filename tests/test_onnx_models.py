@@ -12,6 +12,7 @@ from tests.onnx_networks import NETWORKS, PARTS
 from tests.onnx_running import agree, stir
 
 LONG = bool(os.environ.get("CHAINRULE_NIGHTLY"))
+pytestmark = pytest.mark.timeout(1800 if LONG else 120)  # VGG's and ViT's files are half a gigabyte
 CASES = {name: ("", small) for name, small in NETWORKS.items() if small.often or LONG} | PARTS
 
 
