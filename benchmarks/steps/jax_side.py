@@ -138,7 +138,9 @@ MODELS: dict[str, Callable[[Weights, Any], tuple[Any, Weights]]] = {
 
 
 def jax_step(name: str, weights: Weights) -> Callable[[Any, Any], float]:
-    """One jitted training step."""
+    """One jitted training step. Raises NotImplementedError for a workload that is not written in JAX."""
+    if name not in MODELS:
+        raise NotImplementedError(f"{name} is not written in JAX: {', '.join(MODELS)} are.")
     state = {k: jnp.asarray(v) for k, v in weights.items() if v.dtype.kind == "f" and "running" not in k}
     fixed = {k: jnp.asarray(v) for k, v in weights.items() if "running" in k}
     moments = {k: (jnp.zeros_like(v), jnp.zeros_like(v)) for k, v in state.items()}
