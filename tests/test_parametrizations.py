@@ -115,6 +115,21 @@ def test_without_a_base_householder_takes_assignments_and_the_others_say_so() ->
         parametrizations.orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
 
 
+@pytest.mark.parametrize("kind", [parametrizations.spectral_norm, nn.utils.spectral_norm])
+def test_power_iteration_goes_on_from_a_vector_across_the_singular_one(kind: Any) -> None:
+    """A weight that is clipped to ±c can turn so that W·v is exactly 0, and then all products would be 0 for ever."""
+    layer = nn.Linear(2, 1, bias=False)
+    with chainrule.no_grad():
+        layer.weight.copy_(chainrule.tensor([[0.05, 0.05]]))
+    layer = kind(layer)
+    layer(chainrule.ones(1, 2))
+    with chainrule.no_grad():
+        next(layer.parameters()).copy_(chainrule.tensor([[0.05, -0.05]]))
+    for _ in range(2):
+        y = layer(chainrule.tensor([[1.0, -1.0]]))
+    assert abs(y.item()) == pytest.approx(2**0.5, rel=1e-6)  # (1, −1) by the unit vector along it
+
+
 def test_spectral_norm_is_the_largest_singular_value() -> None:
     layer = parametrizations.spectral_norm(nn.Conv2d(3, 8, 3, dtype=float64), n_power_iterations=100)
     assert abs(np.linalg.svd(layer.weight.detach().numpy().reshape(8, -1))[1][0] - 1) < 1e-6

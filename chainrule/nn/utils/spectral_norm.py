@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
+from chainrule.functions.logic import where
 from chainrule.functions.shape import movedim
 from chainrule.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from chainrule.nn.module import Module
@@ -26,6 +27,14 @@ def _unit(x: Tensor, eps: float) -> Tensor:
     return x / (x * x).sum().sqrt().clamp(min=eps)
 
 
+def _next(product: Tensor, before: Tensor, eps: float) -> Tensor:
+    """The product as a unit vector; where it is 0, as it is for a vector across the singular one, that of before.
+
+    Nothing but 0 would come of a 0, in this iteration and all that follow.
+    """
+    return where((product != 0).any(), _unit(product, eps), before)
+
+
 def _as_matrix(weight: Tensor, dim: int) -> Tensor:
     return movedim(weight, dim, 0).flatten(1) if weight.ndim > 1 else weight.reshape(-1, 1)
 
@@ -34,8 +43,8 @@ def _as_matrix(weight: Tensor, dim: int) -> Tensor:
 def _iterate(matrix: Tensor, u: Tensor, v: Tensor, times: int, eps: float) -> None:
     """Power iterations, in place."""
     for _ in range(times):
-        u.copy_(_unit(matrix @ v, eps))
-        v.copy_(_unit(matrix.T @ u, eps))
+        u.copy_(_next(matrix @ v, u, eps))
+        v.copy_(_next(matrix.T @ u, v, eps))
 
 
 def _usual_dim(module: Module, name: str, dim: int | None) -> int:
@@ -116,8 +125,8 @@ class _SpectralRule(WeightRule):
         if iterate:
             with no_grad():
                 for _ in range(self.n_power_iterations):
-                    v.copy_(_unit(matrix.detach().T @ u, self.eps))
-                    u.copy_(_unit(matrix.detach() @ v, self.eps))
+                    v.copy_(_next(matrix.detach().T @ u, v, self.eps))
+                    u.copy_(_next(matrix.detach() @ v, u, self.eps))
         setattr(module, self.name, original / (u.clone() @ (matrix @ v.clone())))
 
 
