@@ -184,6 +184,26 @@ def test_cells_of_one_value_and_cells_written_before_the_check_keep_their_entrie
     assert cells[1].equal(before[1] * 2 + scores + 1) and cells[3].equal(cells[2])
 
 
+def test_a_cell_that_is_read_and_then_set_to_known_numbers() -> None:
+    total, count = chainrule.ones(3), chainrule.ones(3)
+
+    @xla
+    def step(x: Any, label: Any) -> Any:
+        loss = F.cross_entropy(x * total * count, label)
+        total.fill_(0.5)
+        count.zero_()
+        return loss
+
+    x = chainrule.arange(3.0)
+    expected = F.cross_entropy(x, chainrule.tensor(2)).item()
+    assert step(x, chainrule.tensor(2)).item() == pytest.approx(expected)
+    assert total.tolist() == [0.5] * 3 and count.tolist() == [0.0] * 3
+    count.fill_(3.0)
+    with pytest.raises(IndexError):
+        step(x, chainrule.tensor(3))
+    assert total.tolist() == [0.5] * 3 and count.tolist() == [3.0] * 3
+
+
 def test_a_wrong_place_within_a_loop_stops_the_step() -> None:
     table, count = chainrule.arange(4.0), chainrule.zeros(())
 

@@ -21,7 +21,7 @@ import numpy as np
 from chainrule.backends.passes.simplify import simplify
 from chainrule.errors import ChainruleError, DeviceError
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Array
+from chainrule.primitives.value import Array, Symbol
 from chainrule.program.graph import Equation, Graph
 from chainrule.program.program import Program
 
@@ -55,7 +55,8 @@ class Kept:
     since it writes where they lie. What is found to be wrong later is chosen by at the end.
 
     Args:
-        befores: the old entries, by the symbol of the new ones, if these are for one cell only.
+        befores: the old entries, by the symbol of the new ones, if these are for one cell only (numbers that are known
+            when the step is traced have no symbol).
         wrong: truth values that say whether something was wrong; more come as the program is written down.
     """
 
@@ -70,9 +71,9 @@ class Kept:
         self.known[symbol] = len(self.wrong)
         return _chosen(self.befores[symbol], new, self.wrong)
 
-    def at_last(self, symbol: Any, before: Any, new: Any) -> Any:
-        """The same by all that is wrong."""
-        return _chosen(before, new, self.wrong[self.known.get(symbol, 0) :])
+    def at_last(self, x: Any, before: Any, new: Any) -> Any:
+        """The same by all that is wrong, for an output of the graph: a symbol or an array."""
+        return _chosen(before, new, self.wrong[self.known.get(x, 0) if isinstance(x, Symbol) else 0 :])
 
 
 def _chosen(before: Any, new: Any, wrong: list[Any]) -> Any:
@@ -156,18 +157,25 @@ class InXLA:
         cells = dict(zip([*self.changed, *self.read], [*changed, *read], strict=True))
         others = iter(given)  # a cell that is not needed is None
         arrays = [cells.get(slot.number) if slot.kind == "cell" else next(others) for slot in self.program.inputs]
-        symbols = {slot.number: x for slot, x in self._outputs() if slot.kind == "cell" and slot.number in self.changed}
         with running(Run(zero, [])) as run:
-            kept = Kept(
-                {symbols[i]: cells[i] for i in self.changed if [*symbols.values()].count(symbols[i]) == 1}, run.wrong
-            )
+            kept = Kept(self._befores(cells), run.wrong)
             ends = lowered(self.graph, kept.as_far_as_known)(arrays)
         results, new = [], {}
-        for slot, x in zip(self.program.outputs, ends, strict=True):
-            results.append(x) if slot.kind == "result" else new.update({slot.number: x})
+        for (slot, x), end in zip(self._outputs(), ends, strict=True):
+            if slot.kind == "result":
+                results.append(end)
+            else:
+                new[slot.number] = kept.at_last(x, cells[slot.number], end) if slot.number in self.changed else end
         wrong = functools.reduce(operator.or_, run.wrong) if run.wrong else None
-        after = [kept.at_last(symbols[i], cells[i], new[i]) for i in self.changed]
-        return results, after, [new[i] for i in self.made], wrong
+        return results, [new[i] for i in self.changed], [new[i] for i in self.made], wrong
+
+    def _befores(self, cells: dict[int, Any]) -> dict[Symbol, Any]:
+        """What changed cells hold now, by the symbol of what they will hold, if that is for one of them only."""
+        written: dict[Symbol, list[int]] = {}
+        for slot, x in self._outputs():
+            if slot.kind == "cell" and slot.number in self.changed and isinstance(x, Symbol):
+                written.setdefault(x, []).append(slot.number)
+        return {x: cells[numbers[0]] for x, numbers in written.items() if len(numbers) == 1}
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Run once, and wait for it. The results come to NumPy."""
