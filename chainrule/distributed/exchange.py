@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.distributed.group import ProcessGroup, ProcessGroupError, world_group
-from chainrule.distributed.transport import REDUCTIONS, Transport
+from chainrule.distributed.transport import REDUCTIONS, Transport, bytes_of
 from chainrule.errors import DTypeError
 from chainrule.primitives.numpy_function import NumPyFunction, by_numpy
 from chainrule.primitives.value import Array, Symbol
@@ -60,7 +60,7 @@ def gathered(array: Array, *, ranks: tuple[int, ...]) -> Array:
 def broadcasted(array: Array, *, source: int, ranks: tuple[int, ...]) -> Array:
     """The array of the process with the rank `source` among all: the others add zero bytes to it."""
     transport, what = _transport(), f"broadcast from rank {source} of {_form(array)}"
-    raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    raw = bytes_of(array)
     own = raw if transport.member.rank == source else np.zeros_like(raw)
     return transport.reduce(own, "sum", ranks, what).view(array.dtype).reshape(array.shape)
 

@@ -273,7 +273,6 @@ class Hosts:
 
     def _listen(self) -> Place:
         job = self.job
-        _say(f"waiting for the launchers of {job.nodes - 1} other machines at port {job.port}")
         host = own_host(job.address)
         try:
             listener = listener_at(host, job.port)
@@ -281,6 +280,7 @@ class Hosts:
             raise ProcessGroupError(
                 f"launch: port {job.port}: {error.strerror}. Choose another --master-port."
             ) from None
+        _say(f"waiting at port {job.port} for the launchers of all {job.nodes} machines")
         counts = {0: job.processes}
         files = {}
         until = time.monotonic() + GATHERING
@@ -316,13 +316,13 @@ class Hosts:
 
     def _join(self) -> Place:
         job = self.job
-        _say(f"looking for the launcher of node 0 at {in_brackets(job.address)}:{job.port}")
+        where = f"{in_brackets(job.address)}:{job.port}"
+        _say(f"looking for the launcher of node 0 at {where}")
         try:
             connection = reach((job.address, job.port), GATHERING)
         except OSError as error:
             raise ProcessGroupError(
-                f"launch: nobody answers at {job.address}:{job.port} ({error}). Start the same command there, with "
-                "--node-rank 0."
+                f"launch: nobody answers at {where} ({error}). Start the same command there, with --node-rank 0."
             ) from None
         connection.settimeout(GATHERING)
         connection.sendall(line_of(node=job.node, nodes=job.nodes, processes=job.processes))
@@ -330,9 +330,7 @@ class Hosts:
         try:
             answer = json.loads(file.readline(LONGEST) or "{}")
         except (OSError, ValueError) as error:
-            raise ProcessGroupError(
-                f"launch: the launcher of node 0 does not answer at {job.address}:{job.port} ({error})."
-            ) from None
+            raise ProcessGroupError(f"launch: the launcher of node 0 does not answer at {where} ({error}).") from None
         if "first" not in answer:
             raise ProcessGroupError(f"launch: {answer.get('refused', 'the launcher of node 0 has ended')}.")
         self.connections[0] = connection

@@ -143,6 +143,12 @@ class Member:
             finally:
                 self._starts.pop((channel, number), None)  # what nobody waits for is not begun
 
+    def is_in_vain(self, call: Call) -> bool:
+        """Whether somebody has ended, or has said something else, so that waiting for it may raise an error."""
+        with self._changed:
+            differs = call.channel in self._wrong and self._agreed.get(call.channel, 0) < call.number
+            return differs or self._is_broken(call.ranks)
+
     def agree(self, ranks: Sequence[int], said: dict[str, Any], timeout: float) -> None:
         """Say it, and wait for the others."""
         self.wait_for(self.ask(ranks, said), timeout)
@@ -173,7 +179,7 @@ class Member:
                     "of init_process_group): a process hangs, or cannot reach another one."
                 )
             with self._changed:
-                broken = bool(self.lost) or any(rank in self.gone for rank in ranks)
+                broken = self._is_broken(ranks)
             if broken and not wake.wait(GRACE):
                 self.check(ranks, what)
         if not is_done():  # it failed by itself: somebody has gone, which is known here in a moment
@@ -182,6 +188,9 @@ class Member:
                 with self._changed:
                     self.check(ranks, what)
                     self._changed.wait(0.05)
+
+    def _is_broken(self, ranks: Sequence[int]) -> bool:
+        return bool(self.lost) or any(rank in self.gone for rank in ranks)
 
     def _let_go(self) -> None:
         if self._socket.fileno() >= 0:
@@ -234,6 +243,6 @@ def _connected(address: tuple[str, int], patience: float) -> socket.socket:
         return reach(address, patience)
     except OSError as error:
         raise ProcessGroupError(
-            f"init_process_group: nobody answers at {address[0]}:{address[1]} ({error}). Rank 0 listens there: it must "
-            "have been started, with the same MASTER_ADDR and MASTER_PORT."
+            f"init_process_group: nobody answers at {in_brackets(address[0])}:{address[1]} ({error}). Rank 0 listens "
+            "there: it must have been started, with the same MASTER_ADDR and MASTER_PORT."
         ) from None

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autodiff.mode import no_grad
 from chainrule.distributed.collectives import Work, begin, put, rank_among_all
 from chainrule.distributed.group import ProcessGroup, ProcessGroupError
+from chainrule.distributed.transport import Exchange, Transport, bytes_of
 from chainrule.functions.creation import from_numpy
 from chainrule.tensor import Tensor
 
@@ -22,12 +22,15 @@ from chainrule.tensor import Tensor
 class PairWork(Work):
     """A tensor on its way: `wait` for it before it is read or, with `isend`, before the other one can be sure of it."""
 
-    def __init__(self, transport: Any, exchange: Any, deliver: Callable[[Any], None]) -> None:
+    def __init__(self, transport: Transport, exchange: Exchange, deliver: Callable[[Any], None]) -> None:
         self._transport, self._exchange = transport, exchange
         self._deliver: Callable[[Any], None] | None = deliver
 
     def wait(self, timeout: Any = None) -> bool:
-        """Wait until it has come. Raises ProcessGroupError if the other process has ended, or does something else."""
+        """Wait until it has come, as long as `timeout` of `init_process_group` says; the one here is not looked at.
+
+        Raises ProcessGroupError if the other process has ended, does not come in time, or does something else.
+        """
         if self._deliver is not None:
             answer = self._transport.finish(self._exchange)
             deliver, self._deliver = self._deliver, None
@@ -35,8 +38,8 @@ class PairWork(Work):
         return True
 
     def is_completed(self) -> bool:
-        """Whether it has come; if so, what is received is in its tensor."""
-        return self._deliver is None or (self._exchange.done.is_set() and self.wait())
+        """Whether it has come; then what is received is in its tensor. Raises what `wait` does when that is known."""
+        return self._deliver is None or (self._transport.has_ended(self._exchange) and self.wait())
 
     def is_success(self) -> bool:
         """Whether it has come."""
@@ -45,7 +48,7 @@ class PairWork(Work):
 
 def _begun(
     tensor: Tensor, peer: int | None, group: ProcessGroup | None, tag: int, inside: int | None, what: str
-) -> Any:
+) -> tuple[PairWork, int]:
     """The work, and the rank of the other process among all."""
     found = begin(group, what, traced=False)
     if found.size() == 1:
@@ -57,7 +60,7 @@ def _begun(
         raise ProcessGroupError(f"{what}: rank {other} is this process itself.")
     sends = what.endswith("send")
     array = tensor.detach().read(what)
-    raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    raw = bytes_of(array)
     source, target = (found.own, other) if sends else (other, found.own)
     said = f"{array.size} numbers of {array.dtype.name} from rank {source} to rank {target}, tag {tag}"
     transport = found.transport
@@ -68,8 +71,7 @@ def _begun(
 
     def deliver(answer: Any) -> None:
         if not sends:
-            with no_grad():
-                put(tensor, from_numpy(answer.view(array.dtype).reshape(array.shape)))
+            put(tensor, from_numpy(answer.view(array.dtype).reshape(array.shape)))
 
     return PairWork(transport, exchange, deliver), other
 
@@ -82,8 +84,7 @@ def isend(
     group_dst: int | None = None,
 ) -> Work:
     """Begin to send a tensor, as it is now, to one other process; go on at once. See `send`."""
-    work: Work = _begun(tensor, dst, group, tag, group_dst, "isend")[0]
-    return work
+    return _begun(tensor, dst, group, tag, group_dst, "isend")[0]
 
 
 def irecv(
@@ -94,8 +95,7 @@ def irecv(
     group_src: int | None = None,
 ) -> Work:
     """Begin to receive a tensor from one other process; it is there after `wait()` of what is answered. See `recv`."""
-    work: Work = _begun(tensor, src, group, tag, group_src, "irecv")[0]
-    return work
+    return _begun(tensor, src, group, tag, group_src, "irecv")[0]
 
 
 def send(
@@ -129,7 +129,7 @@ def recv(
     """
     work, other = _begun(tensor, src, group, tag, group_src, "recv")
     work.wait()
-    return int(other)
+    return other
 
 
 class P2POp:
@@ -146,14 +146,8 @@ class P2POp:
     ) -> None:
         if op not in (isend, irecv):
             raise ProcessGroupError(f"P2POp: the operation is isend or irecv, got {op!r}.")
-        self.op, self.tensor, self.peer, self.group, self.tag, self.group_peer = (
-            op,
-            tensor,
-            peer,
-            group,
-            tag,
-            group_peer,
-        )
+        self.op, self.tensor, self.tag = op, tensor, tag
+        self.peer, self.group, self.group_peer = peer, group, group_peer
 
 
 def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:

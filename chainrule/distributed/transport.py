@@ -125,8 +125,7 @@ class Transport:
 
     def gather(self, array: Array, ranks: tuple[int, ...], what: str) -> Array:
         """The arrays of all processes, in rows: the very bits, whatever their type."""
-        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        rows = self._exchange(raw, "gather", ranks, what)
+        rows = self._exchange(bytes_of(array), "gather", ranks, what)
         return rows.reshape(-1).view(array.dtype).reshape(len(ranks), *array.shape)
 
     def agree(self, ranks: tuple[int, ...], same: str, given: str = "", details: str = "") -> None:
@@ -154,6 +153,10 @@ class Transport:
 
         exchange.call = self.member.ask(ranks, _said(what), lambda: self._jobs.put(job), about)
         return exchange
+
+    def has_ended(self, exchange: Exchange) -> bool:
+        """Whether `finish` need not wait: there is an answer, or a reason why there will be none."""
+        return exchange.done.is_set() or self.member.is_in_vain(exchange.call)
 
     def finish(self, exchange: Exchange) -> Array:
         """Wait for an exchange, and give what came out. Raises what `Member.wait_for` and `watch` do."""
@@ -193,6 +196,11 @@ class Transport:
                     return np.array(function(together).addressable_data(0))
 
         return exchanged
+
+
+def bytes_of(array: Array) -> Array:
+    """The bytes of an array in a row: so entries of every type travel as they are."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def _said(same: str, given: str = "", details: str = "") -> dict[str, Any]:
