@@ -105,7 +105,10 @@ def get_autocast_dtype(device_type: str) -> DType:
     (chainrule.bfloat16, chainrule.float16)
     """
     kind = _kind(device_type, "get_autocast_dtype")
-    return float16 if kind == "cuda" else (kind == "cpu" and current_state().half) or bfloat16
+    if kind == "cuda":
+        return float16
+    half = current_state().half if kind == "cpu" else None
+    return half or bfloat16
 
 
 def is_autocast_available(device_type: str) -> bool:

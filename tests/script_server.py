@@ -90,9 +90,8 @@ def run(folder: str) -> None:
 if __name__ == "__main__":
     for module in LOADED[sys.argv[1]]:
         importlib.import_module(module)
-    if (
-        "chainrule" in sys.modules
-    ):  # one thread, as PyTorch has by OMP_NUM_THREADS: other tests run beside these programs
+    if "chainrule" in sys.modules:
+        # One thread, as PyTorch has by OMP_NUM_THREADS: other tests run beside these programs.
         sys.modules["chainrule"].set_num_threads(1)
     while line := sys.stdin.readline():
         child = os.fork()

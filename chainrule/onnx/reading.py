@@ -271,7 +271,7 @@ class _Reader:
 
 
 def _given(item: tuple[str, Any]) -> Step:
-    """A constant of a body, as a node without inputs."""
+    """A constant of a branch or of a loop's body, as a node without inputs."""
     return Step("Given", item[0], [], [item[0]], {"value": item[1]}, 0)
 
 

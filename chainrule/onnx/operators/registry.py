@@ -135,5 +135,5 @@ def check_size(shape: Sequence[int]) -> list[int]:
 
 @operator("Given")
 def given(node: Running) -> Any:
-    """A constant within the body of a loop."""
+    """A constant within a branch or the body of a loop."""
     return node.attribute("value")
