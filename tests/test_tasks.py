@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import json
 import math
+import signal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from chainrule.tasks import Settings, load_task, open_run, read_settings, train_
 from chainrule.tasks.run import evaluate_run, prepare
 from chainrule.tasks.setting import setting_of
 from chainrule.tasks.text import Pieces
+from chainrule.train import Callback, Trainer
 
 # --- settings ---
 
@@ -93,6 +95,15 @@ def test_the_mean_of_the_weights_is_kept_where_it_is_better(tmp_path: Path) -> N
     worse = train_run(settings.changed(epochs=1, average=0.99999), tmp_path / "worse")  # the first weights, nearly
     assert not worse.averaged
     assert evaluate_run(tmp_path / "worse", "validation") == pytest.approx(worse.validation, rel=1e-5)
+
+    class Stopping(Callback):
+        def on_batch_end(self, trainer: Trainer, batch: Any) -> None:
+            if trainer.epoch == 9:
+                signal.raise_signal(signal.SIGINT)
+
+    stopped = train_run(settings, tmp_path / "stopped", [Stopping()])
+    assert stopped.status == "interrupted" and not stopped.averaged, "its best epoch's weights stay for what follows"
+    assert train_run(None, tmp_path / "stopped") == found
     with pytest.raises(ValueError, match="--average needs float32"):
         prepare(settings.changed(precision="bfloat16"))
     with pytest.raises(ValueError, match="means of its own"):

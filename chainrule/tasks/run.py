@@ -361,7 +361,7 @@ def _fit(run: Prepared, checkpoints: Checkpoints | None) -> tuple[str, str]:
 def _finish(
     run: Prepared, path: Path, status: str, reason: str, best: int, recorder: Recorder, doctor: Doctor | None
 ) -> Outcome:  # fmt: skip
-    """Test the weights of the best epoch (0: there is none), and write what is left to write."""
+    """Test the weights of the best epoch (0: there is none) or their better mean, and write what is left to write."""
     history = run.trainer.history
     validation: dict[str, Any] = {}
     test: dict[str, Any] = {}
@@ -369,14 +369,15 @@ def _finish(
     mean: dict[str, Any] | None = None
     if best:
         row = next(row for row in history if row["epoch"] == best)
-        mean = _keep_better_mean(run, path, row["validation_loss"])
+        if status != "interrupted":  # an interrupted run may go on, and its best epoch's weights must still be there
+            mean = _keep_better_mean(run, path, row["validation_loss"])
         if run.trainer.halves is not None:  # the network is tested as `open_run` gives it
             run.model.float()
             run.trainer.halves = None
         load_weights(run.model, path / "best.safetensors")
         test_batches = DataLoader(run.parts.test, EVALUATION_BATCH)
-        validation = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}
-        validation = validation if mean is None else mean
+        of_the_epoch = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}
+        validation = of_the_epoch if mean is None else mean
         test = _plain(run.trainer.evaluate(test_batches))
         details = run.task.report(run.model, test_batches)
         if (path / "samples").is_dir():
