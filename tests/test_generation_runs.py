@@ -149,6 +149,8 @@ def test_attacks_on_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert one.accuracy >= rows[1].accuracy - 0.02, "one step does no better than ten"
     searched = attack_run(run, "square", [0.0, 0.3], steps=100, count=200)[1]
     assert searched[0].accuracy == clean and searched[1].accuracy < clean - 0.2, "without gradients"
+    few, many = (attack_run(run, "square", [0.1], steps=steps, count=50)[1][0] for steps in (40, None))
+    assert many.accuracy < few.accuracy, "40 tries are steps enough for the others, and none for a search"
     least = attack_run(run, "deep_fool", count=200)[1][0]
     assert np.isnan(least.epsilon) and least.accuracy < 0.1 and least.change < rows[2].change
     assert command("attack", str(run), "--epsilon", "0.3", "--count", "50", "--json") == 0

@@ -72,13 +72,15 @@ def attack(
         list[float] | None,
         typer.Option(help="The largest change of a pixel, which lies in 0 … 1; may be repeated. [dim]default: 0.3[/]"),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of pgd and deep_fool; the tries of square.")] = 40,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of pgd and deep_fool; the tries of square. [dim]default: 40; 1000[/]")
+    ] = None,
     restarts: Annotated[int, typer.Option(min=1, help="Of pgd; the best of all counts.")] = 1,
     norm: Annotated[
         str, typer.Option(help="Of pgd: [bold]inf[/], or [bold]2[/] (epsilon is then the length of the whole change).")
     ] = "inf",
     count: Annotated[int, typer.Option(min=1, help="So many of the test images, the first ones.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random starts and squares.")] = 0,
     picture: Annotated[
         Path | None, typer.Option(help="A .png file: originals, attacked images, differences (grey is none).")
     ] = None,

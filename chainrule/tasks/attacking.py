@@ -42,7 +42,7 @@ def attack_run(
     method: str = "pgd",
     epsilons: Sequence[float] = (0.3,),
     *,
-    steps: int = 40,
+    steps: int | None = None,
     restarts: int = 1,
     norm: float = float("inf"),
     count: int = 1000,
@@ -56,7 +56,8 @@ def attack_run(
         path: the run's folder; it classifies images.
         method: "fgsm", "pgd", "square" or "deep_fool".
         epsilons: the largest changes, in units of pixels from 0 to 1.
-        steps, restarts, norm: of `robust.pgd`; steps of `robust.deep_fool` too, and tries of `robust.square_attack`.
+        steps: of `robust.pgd` and `robust.deep_fool`, 40 unless given; tries of `robust.square_attack`, 1,000.
+        restarts, norm: of `robust.pgd`.
         count: so many images.
         seed: of the random starts and squares.
         picture: a file for originals, attacked images and differences (grey is none), of the last ε.
@@ -73,6 +74,7 @@ def attack_run(
     if opened.task.kind != "images":
         raise ValueError(f"{path} classifies no images, so there is nothing to attack.")
     images, labels = _first_images(opened, count, data_root)
+    steps = (1000 if method == "square" else 40) if steps is None else steps
     manual_seed(seed)
     model = _on_pixels(opened)
     clean = _accuracy(model, images, labels)
