@@ -68,7 +68,7 @@ def test_options_and_what_is_refused() -> None:
         (
             lambda: models.LeNet5()(chainrule.ones(1, 3, 32, 32)),
             chainrule.ShapeError,
-            r"images \(N, 1, 32, 32\), got \(1, 3, 32, 32\); in_channels=3 makes a network for colour images",
+            r"images \(N, 1, 32, 32\), got \(1, 3, 32, 32\); a network for colour images is made with in_channels=3",
         ),
         (
             lambda: models.LeNet5()(chainrule.ones(1, 1, 28, 28)),

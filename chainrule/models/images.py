@@ -38,5 +38,5 @@ def _likely_mend(shape: tuple[int, ...], channels: int) -> str:
     if len(shape) == 3 and shape[0] == channels:
         return "; one image is a batch of one: x[None]"
     if len(shape) == 4 and shape[1] in (1, 3):
-        return f"; in_channels={shape[1]} makes a network for {'grey' if shape[1] == 1 else 'colour'} images"
+        return f"; a network for {'grey' if shape[1] == 1 else 'colour'} images is made with in_channels={shape[1]}"
     return ""

@@ -238,6 +238,7 @@ class LeCunLeNet5(nn.Module):
     def __init__(self, image_size: int = 32) -> None:
         super().__init__()
         _check_size(image_size)
+        self.image_size = image_size
         self.c1 = nn.Conv2d(1, 6, 5, padding=(32 - image_size) // 2)
         self.s2 = Subsampling(6)
         self.c3 = PartialConv2d(6, C3_TABLE, 5)
@@ -263,7 +264,7 @@ class LeCunLeNet5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, 1, H, W) to scores (N, 10)."""
-        check_images(x, 1, 28)
+        check_images(x, 1, exactly=self.image_size)
         x = self.squash(self.s2(self.squash(self.c1(x))))
         x = self.squash(self.s4(self.squash(self.c3(x))))
         x = self.squash(self.f6(self.squash(self.c5(x)).flatten(1)))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule import nn
+from chainrule.errors import ShapeError
 from chainrule.models.images import check_images
 from chainrule.models.registry import register
 from chainrule.tensor import Tensor
@@ -48,7 +49,7 @@ class MaxoutNet(nn.Module):
     Args:
         num_classes: how many scores come out.
         in_channels: 1 for grey images, 3 for colour.
-        image_size: at least 8.
+        image_size: the extent of the square images, at least 8 (with three convolutions).
         channels: of the three convolutions.
         hidden: units of the maxout layer.
         pieces: affine functions in each unit.
@@ -78,6 +79,8 @@ class MaxoutNet(nn.Module):
             parts += [nn.Dropout(dropout if i else dropout / 4)]
             parts += [MaxoutConv2d(before, after, 3, pieces, padding=1), nn.MaxPool2d(2)]
         side = image_size // 2 ** len(channels)
+        if side < 1:
+            raise ShapeError(f"images of {image_size}×{image_size} cannot be halved {len(channels)} times.")
         self.features = nn.Sequential(*parts)
         self.classifier = nn.Sequential(
             nn.Flatten(), nn.Dropout(dropout), nn.Maxout(channels[-1] * side**2, hidden, pieces),
