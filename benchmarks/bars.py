@@ -71,12 +71,17 @@ def add_names(parser: argparse.ArgumentParser, bars: Collection[str]) -> None:
     parser.add_argument("names", nargs="*", type=known, default=list(bars), help=", ".join(bars))
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """`--data`: the folder with the data."""
+    folder = os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=Path(folder), help=f"its folder ({folder})")
+
+
 def main() -> int:
     """Measure, print, and say whether all were reached."""
     parser = argparse.ArgumentParser(description="What training on real data must reach.")
     add_names(parser, BARS)
-    folder = os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=Path(folder), help=f"its folder ({folder})")
+    add_data(parser)
     options = parser.parse_args()
     missed = 0
     for name in options.names:

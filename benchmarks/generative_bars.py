@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 import chainrule
-from benchmarks.bars import add_names
+from benchmarks.bars import add_data, add_names
 from chainrule.data.mnist import load_mnist_arrays
 from chainrule.metrics.samples import frechet_distance
 from chainrule.tasks.run import OpenRun, open_run
@@ -138,8 +138,7 @@ def main() -> int:
     """Train, measure, print, and say whether all bars were reached."""
     parser = argparse.ArgumentParser(description="What generative models must reach on MNIST.")
     add_names(parser, [name for name in RUNS if name != "classifier"])
-    folder = os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=Path(folder), help=f"its folder ({folder})")
+    add_data(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs/generative-bars"), help="where the runs are kept")
     options = parser.parse_args()
     os.environ["CHAINRULE_DATA"] = str(options.data)

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.generative_steps import RATE
+
 Wrap = Callable[[Any], Any]
 Made = tuple[list[nn.Module], Callable[[torch.Tensor], torch.Tensor]]
-RATE = 1e-3
 
 
 def learning(network: nn.Module, loss: Callable[[torch.Tensor], torch.Tensor]) -> Made:

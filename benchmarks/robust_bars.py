@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import chainrule
+from benchmarks.bars import add_data
 from benchmarks.generative_bars import trained
 from chainrule import robust
 from chainrule.data.mnist import load_mnist_arrays
@@ -70,9 +71,10 @@ class Bench:
         """The accuracy that a search without gradients leaves."""
         chainrule.manual_seed(0)
         asked = chainrule.compile(model)
-        return robust.accuracy_under_attack(asked, self.few, self.wanted, [EPSILON], robust.square_attack, tries=TRIES)[
-            0
-        ]
+        (left,) = robust.accuracy_under_attack(
+            asked, self.few, self.wanted, [EPSILON], robust.square_attack, tries=TRIES
+        )
+        return left
 
     def transferred(self, model: Classifier, other: Classifier) -> float:
         """The accuracy on images that were changed to fool another classifier."""
@@ -124,8 +126,7 @@ def listed(names: Sequence[float], shares: Sequence[float]) -> str:
 def main() -> int:
     """Train, attack, print, and say whether all bars were reached."""
     parser = argparse.ArgumentParser(description="What robust classifiers must reach on MNIST.")
-    folder = os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=Path(folder), help=f"its folder ({folder})")
+    add_data(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs/robust-bars"), help="where the runs are kept")
     options = parser.parse_args()
     os.environ["CHAINRULE_DATA"] = str(options.data)
