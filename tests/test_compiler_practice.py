@@ -171,7 +171,8 @@ def test_evaluation_folds_batch_normalisation() -> None:
     compiled = chainrule.compile(model)
     with chainrule.no_grad():
         np.testing.assert_allclose(compiled(x).numpy(), model(x).numpy(), rtol=2e-4, atol=2e-4)
-    products = [line for line in compiled.explain().splitlines() if "product" in line and "fc" not in line]
+    lines = compiled.explain().splitlines()
+    products = [line for line in lines if ("product" in line or "winograd" in line) and "fc" not in line]
     convolutions = sum(isinstance(module, nn.Conv2d) for module in model.modules())
     assert len(products) == convolutions
     assert all("Multiply Add" in line for line in products)

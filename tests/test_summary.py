@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import Any
@@ -79,13 +80,16 @@ def test_operations_are_what_the_compiler_counts(case: str) -> None:
     model = make().eval()
     x = chainrule.zeros(2, *size, dtype=dtype)
 
-    @chainrule.compile
+    @functools.partial(chainrule.compile, exact=True)  # convolutions as sums, without Winograd's algorithm
     def forward(x):
         with chainrule.no_grad():
             return model(x)
 
     counted = sum(row.operations for row in forward.profile(x, runs=1).rows)
-    assert summary(model, size=size, batch=2, dtype=dtype).flops == counted > 0
+    # The summary counts whole products; compiled attention leaves out the half of them that a causal mask forbids: in 4
+    # layers two products of 32×32 scores over 128 features, each for 2 samples.
+    left_out = 4 * 2 * (2 * 2 * 32 * 32 * 128) // 2 if case == "a decoder" else 0
+    assert summary(model, size=size, batch=2, dtype=dtype).flops == counted + left_out > 0
 
 
 class Asks(nn.Module):
