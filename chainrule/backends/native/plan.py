@@ -33,7 +33,7 @@ def does_something(group: Group) -> bool:
     kept = [extent for axis, extent in enumerate(group.nest.extents) if axis not in group.nest.reduced]
     return (
         group.call is not None
-        or (group.own is not None and 0 not in kept)
+        or group.own is not None
         or group.loop is not None
         or (bool(group.nest.stores or group.nest.sorting) and 0 not in kept)
     )

@@ -57,7 +57,7 @@ class Forward(Blocks):
         self.factors = self.behind(self.result, self.mul(self["value_row"], 2 * row))
         self.table(bases["k"], self["k_row"], self["padded"], self.sub(self["keys"], 1), self.keys_table)
         low = self.mul(share, self["each"])
-        with code.loop(low, self.least(self.add(low, self["each"]), self["blocks"])) as block:
+        with code.loop(low, self.code.least(self.add(low, self["each"]), self["blocks"])) as block:
             self._block(self.mul(block.index, style.queries), bases)
         code.do("ret void")
         return code
@@ -65,7 +65,7 @@ class Forward(Blocks):
     def _block(self, first: str, bases: dict[str, str]) -> None:
         style, keys = self.style, self["keys"]
         if style.causal:
-            keys = self.least(keys, self.add(first, style.queries))
+            keys = self.code.least(keys, self.add(first, style.queries))
         padded = self.up(keys, style.key_rows)
         last = self.sub(self["queries"], 1)
         queries = self.row("q", bases["q"], first)
@@ -74,7 +74,7 @@ class Forward(Blocks):
         if style.bias:
             self.add_bias(bases["bias"], first, last, "0", keys, self.weights)
         self.forbid(self.weights, first, "0", keys, padded)
-        valid = self.least(self.sub(self["queries"], first), str(style.queries))
+        valid = self.code.least(self.sub(self["queries"], first), str(style.queries))
         self._softmax(padded, bases, first, valid)
         c_row = self.mul(self["value_row"], style.size)
         tile = style.by_query(style.values)
@@ -115,7 +115,7 @@ class Forward(Blocks):
             rest = select(code, lanes, finite, rest, "zeroinitializer")
             for name, vector in (("logsumexp", summed), ("rest", rest)):
                 move = self.add(first, half * lanes.lanes)
-                self.store_some(self.row(name, bases[name], move), vector, self.mask(half, valid))
+                code.store_some(lanes, vector, self.row(name, bases[name], move), self.mask(half, valid), style.size)
 
     def _write(self, output: str, first: str, valid: str, c_row: str) -> None:
         """The result, divided by the sums."""

@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.backends.native.emitting.tile import Tile, most_rows
+from chainrule.backends.native.emitting.digits import digits_of
+from chainrule.backends.native.emitting.tile import Tile, call_tile, most_rows
 from chainrule.backends.native.emitting.transposing import transposed
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS, count
@@ -133,14 +134,6 @@ class Blocks:
         """x − y."""
         return self.code.whole("sub", x, y)
 
-    def least(self, x: str, y: str) -> str:
-        """min(x, y)."""
-        return self.code.call("i64", "llvm.smin.i64", ("i64", x), ("i64", y))
-
-    def most(self, x: str, y: str) -> str:
-        """max(x, y)."""
-        return self.code.call("i64", "llvm.smax.i64", ("i64", x), ("i64", y))
-
     def up(self, x: str, to: int) -> str:
         """The next multiple."""
         return self.mul(self.code.whole("udiv", self.add(x, to - 1), to), to)
@@ -165,9 +158,7 @@ class Blocks:
     def digits(self, number: str) -> list[str]:
         """Which sample and head, by the dimensions in front."""
         self.n("batch1", "batch2")
-        rest, last = (self.code.whole(op, number, self["batch2"]) for op in ("udiv", "urem"))
-        first, middle = (self.code.whole(op, rest, self["batch1"]) for op in ("udiv", "urem"))
-        return [first, middle, last]
+        return digits_of(self.code, number, [self["batch1"], self["batch2"]])
 
     # ------------------------------------------------------------------------------------- walks
 
@@ -181,13 +172,13 @@ class Blocks:
         """Addresses of rows; behind the last one it comes again."""
         code = self.code
         with code.loop("0", rows) as loop:
-            row = code.at(memory, "i8", self.mul(self.least(loop.index, last), stride))
+            row = code.at(memory, "i8", self.mul(self.code.least(loop.index, last), stride))
             code.store("ptr", row, code.at(place, "ptr", loop.index))
 
     def pack(self, memory: str, stride: str, last: str, columns: str, target: str, factor: str) -> None:
         """Rows of a block of queries, turned over: a row for each column. Behind the last one it comes again."""
         code, lanes, style = self.code, self.lanes, self.style
-        rows = [code.at(memory, "i8", self.mul(self.least(str(i), last), stride)) for i in range(style.queries)]
+        rows = [code.at(memory, "i8", self.mul(self.code.least(str(i), last), stride)) for i in range(style.queries)]
         with code.loop("0", columns, str(lanes.lanes)) as loop:
             for half in range(style.block):
                 these = rows[half * lanes.lanes : (half + 1) * lanes.lanes]
@@ -202,10 +193,7 @@ class Blocks:
         self, tile: Tile, a: str, a_step: str, run: str, b: str, b_step: str, c: str, c_row: str, add: str
     ) -> None:
         """A register tile's product."""
-        self.code.do(
-            f"call void @tile_{tile.name}(ptr {a}, i64 {a_step}, i64 1, ptr %scratch, i64 {run}, ptr {b}, "
-            f"i64 {b_step}, ptr {c}, i64 {c_row}, i1 {add}, i64 0)"
-        )
+        call_tile(self.code, tile, a, a_step, "1", "%scratch", run, b, b_step, c, c_row, add, "0")
 
     def by_key(self, tile: Tile, table: str, rows: str, run: str, b: str, b_step: str, columns: str, c: str,
                c_row: str, add: str) -> None:  # fmt: skip
@@ -266,23 +254,7 @@ class Blocks:
             self.store(entry(loop.index), code.at(target, lanes.element, loop.index))
         with code.when(code.op(f"icmp slt i64 {whole}, {columns}")):
             mask = self.mask(0, self.sub(columns, whole))
-            self.store_some(code.at(target, lanes.element, whole), entry(whole), mask)
-
-    def store_some(self, place: str, vector: str, mask: str) -> None:
-        """Those lanes of a vector that a mask names."""
-        kind = self.lanes
-        self.code.call(
-            "void", f"llvm.masked.store.{kind.mangled}.p0", (kind.text, vector), ("ptr", place),
-            ("i32", str(self.style.size)), (f"<{kind.lanes} x i1>", mask),
-        )  # fmt: skip
-
-    def load_some(self, place: str, mask: str) -> str:
-        """Those lanes of a vector that a mask names, and 0 in the others."""
-        kind = self.lanes
-        return self.code.call(
-            kind.text, f"llvm.masked.load.{kind.mangled}.p0", ("ptr", place), ("i32", str(self.style.size)),
-            (f"<{kind.lanes} x i1>", mask), (kind.text, "zeroinitializer"),
-        )  # fmt: skip
+            code.store_some(lanes, entry(whole), code.at(target, lanes.element, whole), mask, self.style.size)
 
     # ------------------------------------------------------------------------------------- scores
 
@@ -304,7 +276,7 @@ class Blocks:
                 for vector in self.places(scores, key.index):
                     self.store(plus(code, lanes, self.load(vector), number), vector)
             return
-        rows = [self.row("bias", bias, self.least(self.add(first, i), last)) for i in range(style.queries)]
+        rows = [self.row("bias", bias, self.code.least(self.add(first, i), last)) for i in range(style.queries)]
         with code.loop("0", keys, str(lanes.lanes)) as key:
             column = self.add(first_key, key.index)
             for half in range(style.block):

@@ -31,7 +31,7 @@ class Backward(Blocks):
         if style.bias:
             self.n("bias_column")
         self.first_key = self.mul(share, self["piece"])
-        self.keys = self.least(self["piece"], self.sub(self["keys"], self.first_key))
+        self.keys = self.code.least(self["piece"], self.sub(self["keys"], self.first_key))
         for name in ("k", "v", "to_k", "to_v"):
             self.bases[name] = self.row(name, self.bases[name], self.first_key)
         self.bases["to_q"] = code.at(self.bases["to_q"], "i8", self.mul(share, self["apart"]))
@@ -81,10 +81,10 @@ class Backward(Blocks):
         keys = self.keys
         if style.causal:  # before the first key of this piece nothing is to be done, but the gradient is 0
             behind = self.sub(self.add(first, style.queries), self.first_key)
-            keys = self.most(self.least(keys, behind), "0")
+            keys = self.code.most(self.code.least(keys, behind), "0")
         padded = self.up(keys, style.key_rows)
         last = self.sub(self["queries"], 1)
-        valid = self.least(self.sub(self["queries"], first), str(style.queries))
+        valid = self.code.least(self.sub(self["queries"], first), str(style.queries))
         q, g = (self.row(name, self.bases[name], first) for name in "qg")
         rows_left = self.sub(last, first)
         with code.when(code.op(f"icmp sgt i64 {keys}, 0")):
@@ -111,13 +111,13 @@ class Backward(Blocks):
 
     def _differentiate(self, first: str, valid: str, padded: str) -> None:
         """Scores become weights P, and what came through the values the scores' gradient P⊙(g·vᵀ − shift)·scale."""
-        code, lanes, scale = self.code, self.lanes, self.scale()
+        code, lanes, style, scale = self.code, self.lanes, self.style, self.scale()
         known: dict[str, list[str]] = {"logsumexp": [], "rest": [], "shift": []}
-        for half in range(self.style.block):
+        for half in range(style.block):
             mask = self.mask(half, valid)
             for name, vectors in known.items():
                 place = self.row(name, self.bases[name], self.add(first, half * lanes.lanes))
-                vectors.append(self.load_some(place, mask))
+                vectors.append(code.load_some(lanes, place, mask, style.size))
         # Rows without keys weigh 0.
         lowest, highest = lanes.splat(-math.inf), lanes.splat(math.inf)
         sums = [select(code, lanes, compare(code, lanes, "oeq", x, lowest), highest, x) for x in known["logsumexp"]]

@@ -48,14 +48,12 @@ class Emitter(Values):
         column = code.op(f"udiv i64 %part, {row_parts}")
         total = self.number("rows")
         first = self.mul(row, rows_each)
-        last = code.call("i64", "llvm.smin.i64", ("i64", self.add(first, rows_each)), ("i64", total))
+        last = code.least(self.add(first, rows_each), total)
         low = high = "0"
         if self.strip:
             assert self.vector is not None
             low = self.mul(column, columns_each)
-            high = code.call(
-                "i64", "llvm.smin.i64", ("i64", self.add(low, columns_each)), ("i64", self.extent[self.vector])
-            )
+            high = code.least(self.add(low, columns_each), self.extent[self.vector])
         self._rows(rows, first, last, low, high, base)
 
     def _rows(self, rows: Sequence[int], first: str, last: str, low: str, high: str, base: dict[int, str]) -> None:
@@ -73,7 +71,7 @@ class Emitter(Values):
                 axis = self.nest.split[0]
                 self.piece = self.mul(self.index[Axis.PIECES], piece_length)
                 left = self.code.op(f"sub i64 {whole}, {self.piece}")
-                self.extent[axis] = self.code.call("i64", "llvm.smin.i64", ("i64", piece_length), ("i64", left))
+                self.extent[axis] = self.code.least(piece_length, left)
             kept = frozenset(rows)
             self._evaluate(lambda node: node.axes <= kept and self.stage[id(node)] == 0, 1)
             if self.strip:

@@ -139,7 +139,7 @@ class Packing:
         """The scale of a row's segment, in every lane. Beyond the last row stands the last one again."""
         code, n = self.code, self.n
         last = self.whole("sub", n["rows"], 1)
-        row = code.call("i64", "llvm.smin.i64", ("i64", row), ("i64", last))
+        row = code.least(row, last)
         memory = code.load("ptr", code.at("%bases", "ptr", n["scale_slot"]))
         move = self.whole("add", self.whole("mul", row, n["scale_row"]), self.whole("mul", segment, n["scale_segment"]))
         place = code.at(memory, "i8", self.whole("add", n["scale_offset"], move))

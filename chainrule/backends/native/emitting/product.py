@@ -13,7 +13,7 @@ from typing import Any
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.emitting.packing import Packing, packed_bytes
-from chainrule.backends.native.emitting.tile import Tile
+from chainrule.backends.native.emitting.tile import Tile, call_tile
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.contract import Product
 
@@ -104,10 +104,6 @@ class Walk:
         """x − y."""
         return self.code.op(f"sub i64 {x}, {y}")
 
-    def least(self, x: str, y: str) -> str:
-        """min(x, y)."""
-        return self.code.call("i64", "llvm.smin.i64", ("i64", x), ("i64", y))
-
     def digits(self, x: str, *bases: str) -> list[str]:
         """x as mixed-radix digits, the first without a bound."""
         return digits_of(self.code, x, bases)
@@ -138,7 +134,7 @@ class Walk:
         self.first_panel, self.panels = self.share(n["panels"], column_part, n["column_parts"])
         each = code.op(f"udiv i64 {self.sub(self.add(n['segments'], n['splits']), 1)}, {n['splits']}")
         self.first_segment = self.mul(split, each)
-        self.segments = self.sub(self.least(self.add(self.first_segment, each), n["segments"]), self.first_segment)
+        self.segments = self.sub(self.code.least(self.add(self.first_segment, each), n["segments"]), self.first_segment)
         self._scratch()
         self._tables()
         self._multiply()
@@ -201,10 +197,10 @@ class Walk:
         """For each piece of k: all tiles of the block."""
         code, n = self.code, self.n
         with code.loop("0", self.segments, n["segment_block"]) as segment:
-            count = self.least(self.sub(self.segments, segment.index), n["segment_block"])
+            count = self.code.least(self.sub(self.segments, segment.index), n["segment_block"])
             table = code.at(self.table, "i64", code.op(f"shl i64 {segment.index}, 1"))
             with code.loop("0", n["run"], n["run_block"]) as run:
-                length = self.least(self.sub(n["run"], run.index), n["run_block"])
+                length = self.code.least(self.sub(n["run"], run.index), n["run_block"])
                 started = code.op(f"or i64 {segment.index}, {run.index}")
                 again = code.op(f"icmp ne i64 {started}, 0")
                 a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
@@ -235,10 +231,9 @@ class Walk:
             a = code.at(addresses, "ptr", self.mul(tile, self.rows))
         else:
             a = code.load("ptr", code.at(addresses, "ptr", tile))
-        code.do(
-            f"call void @tile_{self.kind.name}(ptr {a}, i64 {a_step}, i64 {count}, ptr {table}, i64 {length}, "
-            f"ptr {b}, i64 {n['b_step']}, ptr {c}, i64 {self.block_row}, i1 {again}, i64 {a_move})"
-        )
+        call_tile(
+            code, self.kind, a, a_step, count, table, length, b, n["b_step"], c, self.block_row, again, a_move
+        )  # fmt: skip
 
     def _finish(self, outermost: str) -> None:
         """Hand the block to what follows: the nest behind the contraction."""
@@ -246,7 +241,7 @@ class Walk:
         finish = code.op(f"inttoptr i64 {n['finish']} to ptr")
         numbers = code.op(f"inttoptr i64 {n['finish_numbers']} to ptr")
         column = self.mul(self.first_panel, self.columns)
-        columns = self.least(self.sub(n["columns"], column), self.mul(self.panels, self.columns))
+        columns = self.code.least(self.sub(n["columns"], column), self.mul(self.panels, self.columns))
         before = self.mul(outermost, n["rows"])
         low = self.add(self.mul(self.group, n["columns"]), column)
 
@@ -259,12 +254,12 @@ class Walk:
 
         if self.mode == "rows":
             row = self.mul(self.first_tile, self.rows)
-            hand(row, self.least(self.sub(n["rows"], row), self.mul(self.tiles, self.rows)), self.block)
+            hand(row, self.code.least(self.sub(n["rows"], row), self.mul(self.tiles, self.rows)), self.block)
             return
         with code.loop("0", self.tiles) as tile:
             run, within = self.digits(self.add(self.first_tile, tile.index), n["tiles_per_run"])
             start = self.mul(within, self.rows)
-            count = self.least(self.sub(n["run_rows"], start), str(self.rows))
+            count = self.code.least(self.sub(n["run_rows"], start), str(self.rows))
             block = code.at(self.block, "i8", self.mul(self.mul(tile.index, self.rows), self.block_row))
             hand(self.add(self.mul(run, n["run_rows"]), start), count, block)
 

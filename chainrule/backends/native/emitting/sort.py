@@ -40,7 +40,7 @@ def emit_sort(sorting: Sorting) -> tuple[Kernel, int]:
     count, each, levels = number(length), number(max(1, PART // length)), number((length - 1).bit_length())
     by_row, by_entry = (number(stride * dtype.itemsize) for stride in sorting.source.strides)
     first = code.whole("mul", "%part", each)
-    behind = code.call("i64", "llvm.smin.i64", ("i64", code.whole("add", first, each)), ("i64", number(rows)))
+    behind = code.least(code.whole("add", first, each), number(rows))
     other = code.at("%scratch", "i8", code.whole("mul", count, size))
     with code.loop(first, behind) as row:
         here = code.at(source, "i8", code.whole("mul", row.index, by_row))
@@ -110,8 +110,8 @@ def _merge_all(code: Code, count: str, levels: str, other: str, size: int) -> st
         width = code.op(f"shl i64 1, {level.index}")
         both = code.op(f"shl i64 {width}, 1")
         with code.loop("0", count, both) as run:
-            middle = code.call("i64", "llvm.smin.i64", ("i64", code.whole("add", run.index, width)), ("i64", count))
-            end = code.call("i64", "llvm.smin.i64", ("i64", code.whole("add", run.index, both)), ("i64", count))
+            middle = code.least(code.whole("add", run.index, width), count)
+            end = code.least(code.whole("add", run.index, both), count)
             with code.loop(run.index, end, carried=[("i64", run.index), ("i64", middle)]) as turn:
                 left, right = turn.carried
                 # What lies behind a run is as large as nothing in it, so that no jump depends on the entries.

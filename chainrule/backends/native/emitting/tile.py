@@ -26,6 +26,11 @@ from chainrule.primitives.value import DataType
 AHEAD = 10
 #: A product of fewer operations than this takes so little time that its tile may do more than is needed.
 SMALL = 2**22
+#: What the function of a tile is called with.
+ARGUMENTS = (
+    ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
+    ("i64", "%b_step"), ("ptr", "%c"), ("i64", "%c_row"), ("i1", "%add"), ("i64", "%a_move"),
+)  # fmt: skip
 
 
 class Tile(NamedTuple):
@@ -114,16 +119,19 @@ def multiplies_pairs() -> bool:
     return "+avx512bf16" in host()[-1].split(",")
 
 
+def call_tile(code: Code, tile: Tile, *given: str) -> None:
+    """Write the call of a tile's function, with a value for each of ARGUMENTS."""
+    arguments = ", ".join(f"{kind} {value}" for (kind, _), value in zip(ARGUMENTS, given, strict=True))
+    code.do(f"call void @tile_{tile.name}({arguments})")
+
+
 @functools.lru_cache(maxsize=256)
 def emit_tile(tile: Tile) -> Code:
     """C[i, j] (+)= Σ A(i, k) · B(k, j) over some segments of k.
 
     In mode "rows", `a` is a table of the addresses of the rows; in mode "columns", the address of the first row.
     """
-    code = Code("void", f"tile_{tile.name}", [
-        ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
-        ("i64", "%b_step"), ("ptr", "%c"), ("i64", "%c_row"), ("i1", "%add"), ("i64", "%a_move"),
-    ], "nounwind noinline")  # fmt: skip
+    code = Code("void", f"tile_{tile.name}", ARGUMENTS, "nounwind noinline")
     vector = tile.lanes.text
     zeros = [(vector, "zeroinitializer")] * (tile.rows * tile.vectors)
     with code.loop("0", "%segments", carried=zeros) as segment:
@@ -208,7 +216,7 @@ class _Step:
         ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 %b_step, {AHEAD}')}")
         for j in range(tile.vectors):
             place = code.at(ahead, "i8", str(j * tile.lanes.lanes * tile.b.itemsize))
-            code.call("void", "llvm.prefetch.p0", ("ptr", place), ("i32", "0"), ("i32", "3"), ("i32", "1"))
+            code.fetch(place)
 
     def _load_b(self, here: str, j: int, alone: bool) -> str:
         """A vector of B as it is multiplied: widened, or in each lane two entries, one of k and one of k + 1."""

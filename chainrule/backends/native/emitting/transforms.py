@@ -54,10 +54,6 @@ class _Form:
                 place = self.code.at(place, "i8", self.code.whole("mul", size, count))
         return place
 
-    def fetch(self, place: str) -> None:
-        """Ask for a line of memory that will be read soon."""
-        self.code.call("void", "llvm.prefetch.p0", ("ptr", place), ("i32", "0"), ("i32", "3"), ("i32", "1"))
-
     def put_planes(self, entries: Grid, place: str) -> None:
         """Write the entries to their planes."""
         for number, vector in enumerate(v for row in entries for v in row):
@@ -77,7 +73,7 @@ def emit_image(lanes: Lanes) -> Code:
         later = code.at("%ahead", lanes.element, c.index)
         for i in range(STEP):
             for j in range(STEP):
-                form.fetch(form.moved(later, [(STEP + i, "%row"), (STEP + j, "%pixel")]))
+                code.fetch(form.moved(later, [(STEP + i, "%row"), (STEP + j, "%pixel")]))
         rows = [form.moved(here, [(i, "%row")]) for i in range(PIECE)]
         grid = [
             [code.load(lanes.text, form.moved(row, [(j, "%pixel")]), form.size) for j in range(PIECE)] for row in rows
@@ -103,11 +99,6 @@ def emit_kernel(lanes: Lanes, vectors: int) -> Code:
         limit = code.spread(numbers, left)
         masks.append(code.op(f"icmp slt {numbers.text} {elementary.count(numbers)}, {limit}"))
 
-    def load(place: str, mask: str) -> str:
-        kind = lanes.text
-        arguments = (("ptr", place), ("i32", str(form.size)), (lanes.of("i1").text, mask), (kind, "zeroinitializer"))
-        return code.call(kind, f"llvm.masked.load.{lanes.mangled}.p0", *arguments)
-
     with code.loop("0", "%channels") as c:
         here = code.at("%from", "i8", code.whole("mul", c.index, "%step"))
         there = code.at("%to", "i8", code.whole("mul", c.index, vectors * lanes.lanes * form.size))
@@ -115,10 +106,13 @@ def emit_kernel(lanes: Lanes, vectors: int) -> Code:
             first, to = (code.at(x, lanes.element, str(v * lanes.lanes)) for x in (here, there))
             size = len(KERNEL[0])
             rows = [form.moved(first, [(i, "%row")]) for i in range(size)]
-            grid = [[load(form.moved(row, [(j, "%column")]), mask) for j in range(size)] for row in rows]
+            grid = [
+                [code.load_some(lanes, form.moved(row, [(j, "%column")]), mask, form.size) for j in range(size)]
+                for row in rows
+            ]
             for row in rows:
                 for j in range(size):
-                    form.fetch(form.moved(row, [(j, "%column"), (FETCH, "%step")]))
+                    code.fetch(form.moved(row, [(j, "%column"), (FETCH, "%step")]))
             form.put_planes(both_ways(code, lanes, KERNEL, grid), to)
     code.do("ret void")
     return code

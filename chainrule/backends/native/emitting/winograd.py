@@ -27,7 +27,7 @@ import math
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.emitting.numbers import Offset, Slot
-from chainrule.backends.native.emitting.tile import Tile, most_rows
+from chainrule.backends.native.emitting.tile import Tile, call_tile, most_rows
 from chainrule.backends.native.emitting.transforms import emit_image, emit_kernel, emit_result
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS
@@ -83,10 +83,6 @@ class Walk:
         """An operation on two i64."""
         return self.code.whole(name, x, y)
 
-    def least(self, x: str, y: str) -> str:
-        """min(x, y)."""
-        return self.code.call("i64", "llvm.smin.i64", ("i64", x), ("i64", y))
-
     def moved(self, place: str, *steps: tuple[str, Any]) -> str:
         """An address, so many times so many bytes further on."""
         for count, size in steps:
@@ -110,12 +106,12 @@ class Walk:
         stretch, part = self.do("urem", "%part", n["stretches"]), self.do("udiv", "%part", n["stretches"])
         strip_part, column_part = self.do("urem", part, n["strip_parts"]), self.do("udiv", part, n["strip_parts"])
         self.first = self.do("mul", strip_part, n["strips_each"])
-        self.strips = self.least(self.do("sub", n["strips"], self.first), n["strips_each"])
+        self.strips = self.code.least(self.do("sub", n["strips"], self.first), n["strips_each"])
         self.left = self.do("mul", stretch, n["across"])
-        self.across = self.least(self.do("sub", n["wide"], self.left), n["across"])
+        self.across = self.code.least(self.do("sub", n["wide"], self.left), n["across"])
         self.tiles = self.do("mul", self.strips, self.across)
         first_panel = self.do("mul", column_part, n["panels_each"])
-        self.panels = self.least(self.do("sub", n["panels"], first_panel), n["panels_each"])
+        self.panels = self.code.least(self.do("sub", n["panels"], first_panel), n["panels_each"])
         self.column = self.do("mul", first_panel, self.width)
         self._multiply()
         self._check()
@@ -136,14 +132,14 @@ class Walk:
         code.store("i64", "0", code.at(self.segments, "i64", "1"))
         code.store(kind, "zeroinitializer", self.seen, self.tile.size)
         with code.loop("0", n["channels"], str(CHANNELS)) as c:
-            count = self.least(self.do("sub", n["channels"], c.index), str(CHANNELS))
+            count = self.code.least(self.do("sub", n["channels"], c.index), str(CHANNELS))
             again = code.op(f"icmp ne i64 {c.index}, 0")
             last = code.op(f"icmp eq i64 {self.do('add', c.index, count)}, {n['channels']}")
             self._new_kernels(c.index, count)
-            with code.loop("0", self.least(self.tiles, str(rows))) as tile:
+            with code.loop("0", self.code.least(self.tiles, str(rows))) as tile:
                 self._new_image(tile.index, tile.index, "0", c.index, count)
             with code.loop("0", self.tiles, str(rows)) as tile:
-                tiles = self.least(self.do("sub", self.tiles, tile.index), str(rows))
+                tiles = self.code.least(self.do("sub", self.tiles, tile.index), str(rows))
                 group = self.do("udiv", tile.index, rows)
                 result = self.moved(self.result, (group, n["result_group"]))
                 side = self.do("mul", self.do("and", group, 1), PLANES)
@@ -172,12 +168,10 @@ class Walk:
     def _call_tile(
         self, row: str, segments: str, run: str, b: str, b_step: str, c: str, again: str, a_move: str
     ) -> None:
-        code = self.code
-        code.do(
-            f"call void @tile_{self.tile.name}(ptr {code.at('%scratch', 'ptr', row)}, i64 0, i64 {segments}, "
-            f"ptr {self.segments}, i64 {run}, ptr {b}, i64 {b_step}, ptr {c}, i64 {self.n['block_row']}, i1 {again}, "
-            f"i64 {a_move})"
-        )
+        a, block_row = self.code.at("%scratch", "ptr", row), self.n["block_row"]
+        call_tile(
+            self.code, self.tile, a, "0", segments, self.segments, run, b, b_step, c, block_row, again, a_move
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------------- the three changes of form
 
@@ -205,7 +199,7 @@ class Walk:
         """The table of where the pieces of the part's tiles begin; behind the last one that one again."""
         code, last = self.code, self.do("sub", self.tiles, 1)
         with code.loop("0", self.do("add", self.tiles, AHEAD)) as loop:
-            tile = self.least(loop.index, last)
+            tile = self.code.least(loop.index, last)
             strip, x = self.do("udiv", tile, self.across), self.do("urem", tile, self.across)
             column = self.do("mul", self.do("add", self.left, x), STEP)
             place = self.moved(self._corner(self.do("add", self.first, strip)), (column, self.n["image_pixel"]))
@@ -244,7 +238,7 @@ class Walk:
             register_tiles = self.do("udiv", self.do("add", pixels, rows - 1), rows)
             last = self.do("sub", pixels, 1)  # beyond the last pixel that one is read again
             with code.loop("0", self.do("mul", register_tiles, rows)) as pixel:
-                self._put_address(pixel.index, self._place_of_pixel(self.least(pixel.index, last)))
+                self._put_address(pixel.index, self._place_of_pixel(self.code.least(pixel.index, last)))
             with code.loop("0", str(TAPS)) as tap:
                 i, j = self.do("udiv", tap.index, 3), self.do("urem", tap.index, 3)
                 for k, name in enumerate(("image", "weight")):
@@ -275,12 +269,12 @@ class Walk:
         finish = code.op(f"inttoptr i64 {n['finish']} to ptr")
         numbers = code.op(f"inttoptr i64 {n['finish_numbers']} to ptr")
         line, low = self.do("mul", self.across, STEP), self.do("mul", self.left, STEP)
-        count = self.least(line, self.do("sub", n["out_wide"], low))
-        columns = self.least(self.do("mul", self.panels, self.width), self.do("sub", n["columns"], self.column))
+        count = self.code.least(line, self.do("sub", n["out_wide"], low))
+        columns = self.code.least(self.do("mul", self.panels, self.width), self.do("sub", n["columns"], self.column))
         with code.loop("0", self.strips) as strip:
             number = self.do("add", self.first, strip.index)
             image, top = self.do("udiv", number, n["high"]), self.do("mul", self.do("urem", number, n["high"]), STEP)
-            with code.loop("0", self.least(str(STEP), self.do("sub", n["out_high"], top))) as i:
+            with code.loop("0", self.code.least(str(STEP), self.do("sub", n["out_high"], top))) as i:
                 row = self.do("add", self.do("mul", image, n["out_high"]), self.do("add", top, i.index))
                 first = self.do("add", self.do("mul", row, n["out_wide"]), low)
                 here = self.do("add", self.do("mul", strip.index, STEP), i.index)

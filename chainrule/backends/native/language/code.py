@@ -168,6 +168,14 @@ class Code:
         """An operation on two i64, such as `add`, `mul` or `udiv`."""
         return self.op(f"{name} i64 {x}, {y}")
 
+    def least(self, x: str, y: str) -> str:
+        """The smaller of two i64."""
+        return self.call("i64", "llvm.smin.i64", ("i64", x), ("i64", y))
+
+    def most(self, x: str, y: str) -> str:
+        """The larger of two i64."""
+        return self.call("i64", "llvm.smax.i64", ("i64", x), ("i64", y))
+
     def at(self, base: str, element: str, index: str) -> str:
         """The address of base[index]."""
         return self.op(f"getelementptr {element}, ptr {base}, i64 {index}")
@@ -179,6 +187,24 @@ class Code:
     def store(self, kind: str, value: str, address: str, align: int = 0) -> None:
         """Write to memory."""
         self.do(f"store {kind} {value}, ptr {address}" + (f", align {align}" if align else ""))
+
+    def load_some(self, lanes: Lanes, address: str, mask: str, align: int, other: str = "zeroinitializer") -> str:
+        """Read those lanes of a vector that a mask names; the others are those of `other`."""
+        return self.call(
+            lanes.text, f"llvm.masked.load.{lanes.mangled}.p0",
+            ("ptr", address), ("i32", str(align)), (lanes.of("i1").text, mask), (lanes.text, other),
+        )  # fmt: skip
+
+    def store_some(self, lanes: Lanes, value: str, address: str, mask: str, align: int) -> None:
+        """Write those lanes of a vector that a mask names."""
+        self.call(
+            "void", f"llvm.masked.store.{lanes.mangled}.p0",
+            (lanes.text, value), ("ptr", address), ("i32", str(align)), (lanes.of("i1").text, mask),
+        )  # fmt: skip
+
+    def fetch(self, address: str) -> None:
+        """Ask for a line of memory that will be read soon."""
+        self.call("void", "llvm.prefetch.p0", ("ptr", address), ("i32", "0"), ("i32", "3"), ("i32", "1"))
 
     def spread(self, lanes: Lanes, value: str) -> str:
         """One number in every lane."""

@@ -120,10 +120,7 @@ def load(code: Code, dtype: DataType, lanes: int, place: Place, mask: str, const
             address = code.op(f"getelementptr i8, ptr {address}, i64 {-size * (lanes - 1)}")
             mask = mask and _reverse(code, Lanes("i1", lanes), mask)
         if mask:
-            value = code.call(
-                kind.text, f"llvm.masked.load.{kind.mangled}.p0",
-                ("ptr", address), ("i32", str(size)), (f"<{lanes} x i1>", mask), (kind.text, other),
-            )  # fmt: skip
+            value = code.load_some(kind, address, mask, size, other)
         else:
             value = code.load(kind.text, address, size)
         value = _reverse(code, kind, value) if backwards else value
@@ -155,10 +152,7 @@ def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str, mas
         if not mask:
             code.store(kind.text, value, place.address, size)
             return
-        code.call(
-            "void", f"llvm.masked.store.{kind.mangled}.p0",
-            (kind.text, value), ("ptr", place.address), ("i32", str(size)), (bits, mask),
-        )  # fmt: skip
+        code.store_some(kind, value, place.address, mask, size)
         return
     code.call(
         "void", f"llvm.masked.scatter.{kind.mangled}.v{lanes}p0",

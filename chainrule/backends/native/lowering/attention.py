@@ -119,7 +119,7 @@ def lower_Attention(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
     output, sums, rest = e.outputs
     kernel, group = _begin(at, e, False, {"q": q, "k": k, "v": v}, bias)
     order = axes_by_stride(at.plain(q))
-    views = [_result(at, group, x.shape, x.dtype, order) for x in (output,)]
+    views = [_result(at, group, output.shape, output.dtype, order)]
     views += [_result(at, group, x.shape, x.dtype, range(len(x.shape))) for x in (sums, rest)]
     for name, view in zip(("output", "logsumexp", "rest"), views, strict=True):
         kernel.rows[name] = _rows(view, name == "output")
