@@ -172,6 +172,28 @@ def test_dimensions_in_front_of_any_number() -> None:
     check(compiled(None, True)(*leaves(flat)), formula(*flat, None, True), np.float32)
 
 
+def test_within_a_loop() -> None:
+    """What attends at every step, forward and backward: kernels of the loops' bodies."""
+    random = np.random.default_rng(0)
+    forms = [(2, 5, 8), (2, 7, 8), (2, 7, 8), (300, 2, 5, 8)]
+    given = [chainrule.tensor(random.standard_normal(s).astype(np.float32), requires_grad=True) for s in forms]
+
+    def function(q: Any, k: Any, v: Any, xs: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = functional.scaled_dot_product_attention(h + x, k, v)
+            return h, h
+
+        last, rows = chainrule.scan(step, q, xs)
+        return (rows, *autograd.grad((rows * rows).mean() + last.sum(), (q, k, v, xs)))
+
+    run = chainrule.compile(function, debug=True)
+    for ours, theirs in zip(run(*given), function(*given), strict=True):
+        wanted = theirs.detach().numpy()
+        np.testing.assert_allclose(ours.detach().numpy(), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    text = run.explain()
+    assert text.count("    attention of") == text.count("    gradient of attention") == 1 and "NumPy" not in text
+
+
 def test_nothing_of_the_size_of_the_weights_is_in_memory() -> None:
     arrays, _ = case((1, 2, 1500, 1500, 16, 16), np.float32, "free")
     run = compiled(None, True)

@@ -295,7 +295,7 @@ class Blocks:
                 self.store(lowest, vector)
         if not self.style.causal:
             return
-        before = self.most(self.sub(first, first_key), "0")
+        before = self.code.most(self.sub(first, first_key), "0")
         with code.loop(before, keys) as key:
             number = code.spread(whole, self.sub(self.add(first_key, key.index), first))
             for half, vector in enumerate(self.places(scores, key.index)):
