@@ -10,13 +10,12 @@ work: a step on several threads waits for the one that has no core just then.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Apart, compare_apart, serve_many
+from benchmarks.measure import Apart, print_rows, serve_many
 from tests import torch_networks
 from tests.test_models_images import FAMILIES, gathered, randomised
 
@@ -115,20 +114,8 @@ def main() -> None:
     sides = [side for side in SIDES if not (options.eager and side == "pytorch-compiled")]
     threads = ["--threads", str(options.threads)]
     competitors = {side: Apart("benchmarks.families", "--side", side, *threads) for side in sides}
-    rows = {}
-    print(f"{'family':28} " + " ".join(f"{side:>18}" for side in sides) + "   ours / best of theirs")
-    for name in FAMILIES:
-        if options.only in name:
-            found = compare_apart(competitors, options.rounds, name)
-            rows[name] = found.milliseconds
-            best = max(found.ratio[side] for side in sides[1:])
-            times = " ".join(f"{found.milliseconds[side]:15.2f} ms" for side in sides)
-            print(f"{name:28} {times}   {best:.2f}", flush=True)
-    for competitor in competitors.values():
-        competitor.close()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
+    rows = {name: sides for name in FAMILIES if options.only in name}
+    print_rows(competitors, rows, options.rounds, options.json)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ rows, `--json FILE` keeps the figures, `--profile NAME` says where our time goes
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Apart, compare_apart, serve_many
+from benchmarks.measure import Apart, print_rows, serve_many
 
 #: Images in a batch; WGAN-GP divides its batch among five steps.
 BATCHES = {"vae": 100, "dcgan": 64, "wgan_gp": 320, "realnvp": 32, "ddpm": 32, "pixelcnn": 16, "pgd": 100}
@@ -143,26 +142,13 @@ def main() -> None:
         _, step, arguments = ours(options.profile)
         print(step.profile(*arguments))
         return
-    competitors = {side: Apart("benchmarks.generative_steps", "--side", side) for side in SIDES}
     rows = {}
-    print(f"{'step':10} " + " ".join(f"{side:>16}" for side in SIDES) + "   best of theirs / ours")
     for name in BATCHES:
-        if options.only and name not in options.only.split(","):
-            continue
-        agree(name)
-        wanted = {
-            side: competitor for side, competitor in competitors.items() if (name, side) != ("wgan_gp", "compiled")
-        }
-        found = compare_apart(wanted, options.rounds, name)
-        rows[name] = found.milliseconds
-        gain = 1 / max(ratio for side, ratio in found.ratio.items() if side != "chainrule")
-        times = " ".join(f"{found.milliseconds.get(side, float('nan')):13.2f} ms" for side in SIDES)
-        print(f"{name:10} {times}   {gain:.2f}", flush=True)
-    for competitor in competitors.values():
-        competitor.close()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=2)
+        if not options.only or name in options.only.split(","):
+            agree(name)
+            rows[name] = [side for side in SIDES if (name, side) != ("wgan_gp", "compiled")]
+    competitors = {side: Apart("benchmarks.generative_steps", "--side", side) for side in SIDES}
+    print_rows(competitors, rows, options.rounds, options.json)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -111,6 +112,34 @@ def compare_apart(competitors: dict[str, Apart], rounds: int = 15, what: str = "
         for name, competitor in competitors.items():
             times[name].append(competitor.seconds(what))
     return _summary(times)
+
+
+def print_rows(
+    competitors: dict[str, Apart], rows: dict[str, Sequence[str]], rounds: int, keep: str | None = None
+) -> None:
+    """Measure rows one after the other, print each, and let the competitors end.
+
+    Args:
+        competitors: all that there are, ours first.
+        rows: the names that they are asked for, each with who takes part.
+        rounds: of each row.
+        keep: a file for the milliseconds.
+
+    The last column is the fastest of theirs over ours: the median within rounds.
+    """
+    wide = max((len(name) for name in rows), default=0)
+    print(f"{'':{wide}} " + " ".join(f"{side:>18}" for side in competitors) + "   best of theirs / ours")
+    kept = {}
+    for name, sides in rows.items():
+        found = compare_apart({side: competitors[side] for side in sides}, rounds, name)
+        kept[name] = found.milliseconds
+        times = " ".join(f"{found.milliseconds.get(side, float('nan')):15.2f} ms" for side in competitors)
+        print(f"{name:{wide}} {times}   {1 / max(found.ratio[side] for side in sides[1:]):.2f}", flush=True)
+    for competitor in competitors.values():
+        competitor.close()
+    if keep:
+        with open(keep, "w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=2)
 
 
 def _summary(times: dict[str, list[float]]) -> Comparison:

@@ -115,11 +115,15 @@ class Decoder(nn.Module):
             if array.dtype.kind == "f":
                 self.register_parameter(self.names[name], nn.Parameter(torch.tensor(array)))
 
-    def forward(self, tokens: Any) -> Any:
-        """Scores (N, T, 65)."""
+    def forward(self, tokens: Any, start: int = 0, caches: Any = None) -> Any:
+        """Scores (N, T, 65).
+
+        caches: of each layer memory (2, N, 4, capacity, 32) for keys and values, known before place `start`, where
+        these tokens stand.
+        """
         p = {name: getattr(self, own) for name, own in self.names.items() if hasattr(self, own)}
         n, t = tokens.shape
-        x = p["embedding.weight"][tokens] + p[next(k for k in p if k.startswith("positions"))][:t]
+        x = p["embedding.weight"][tokens] + p[next(k for k in p if k.startswith("positions"))][start : start + t]
         for i in range(4):
             b = f"blocks.{i}."
             y = F.layer_norm(x, (128,), p[b + "norm1.weight"], p[b + "norm1.bias"])
@@ -127,7 +131,10 @@ class Decoder(nn.Module):
             stem = inner.removesuffix("in_proj_weight")
             qkv = F.linear(y, p[inner], p[stem + "in_proj_bias"])
             q, k, v = (z.view(n, t, 4, 32).transpose(1, 2) for z in qkv.chunk(3, -1))
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(n, t, 128)
+            if caches is not None:
+                caches[i][0, :, :, start : start + t], caches[i][1, :, :, start : start + t] = k, v
+                k, v = caches[i][:, :, :, : start + t]
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=t > 1).transpose(1, 2).reshape(n, t, 128)
             x = x + F.linear(y, p[stem + "out_proj.weight"], p[stem + "out_proj.bias"])
             y = F.layer_norm(x, (128,), p[b + "norm2.weight"], p[b + "norm2.bias"])
             y = F.gelu(F.linear(y, p[b + "network.0.weight"], p[b + "network.0.bias"]))
