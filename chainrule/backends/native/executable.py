@@ -247,13 +247,14 @@ class Executable:
                 flags = BARRIER | END
             elif group.loop is not None:
                 flags = BEGIN
-            elif i + 1 == len(rows) or rows[i + 1].stage != row.stage:
+            elif i + 1 == len(rows) or rows[i + 1].stage != row.stage or rows[i + 1].group.loop is not None:
                 flags = BARRIER
             address = self.functions[call.function].address if call.function else 0
             words = [address, resolved[call.numbers].ctypes.data, call.parts, flags, row.body]
             self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = words
             operations += row.times * estimated_operations(group)
         self._stop_after_checks(rows)
+        self._count_groups(rows)
         self.small = operations * 512 < SMALL * vector_bits()
         self.kernels = [_kernel(row, call) for row, call in zip(rows, self.calls, strict=True)]
         self.segments = _segments(rows)
@@ -279,6 +280,24 @@ class Executable:
         while end + 1 < len(rows) and (not self.table[end * CALL_WORDS + 3] & BARRIER or rows[end].depth):
             end += 1
         self.table[end * CALL_WORDS + 3] |= BARRIER | STOP
+
+    def _count_groups(self, rows: Sequence[Row]) -> None:
+        """Write into each row how far below it its group ends, and how many parts the group has.
+
+        A group's rows have one barrier, behind the last of them, and are done equally often: it does not reach beyond
+        the end of a loop, nor beyond what NumPy does.
+        """
+        table = self.table.reshape(-1, CALL_WORDS)
+        group: list[int] = []
+        for i, (call, row) in enumerate(zip(self.calls, rows, strict=True)):
+            if call is None or (row.group.loop is not None and not row.group.ends):
+                group = []
+                continue
+            group.append(i)
+            if table[i, 3] & BARRIER:
+                table[group, 5] = i - np.array(group)
+                table[group, 6] = sum(int(table[k, 2]) for k in group if table[k, 0])
+                group = []
 
     def _resolve(self, number: Any, resolved: list[Array], builder: Builder) -> int:
         if type(number) is int:

@@ -1,9 +1,19 @@
-"""The native driver: every thread walks the same table of calls, with barriers in between.
+"""The native driver: every thread walks the same table of calls; nobody waits for a thread that does nothing.
 
 A *call* is eight words: the kernel's address, the address of its numbers, how many parts its work has, flags, for the
-end of a loop how many rows its body has, and three spare ones. Each thread begins with its own share of the parts, so
-that what one kernel wrote is in the cache of the thread that reads it next; whoever is done early helps with the
-others' shares. Which thread does a part never changes what the part computes.
+end of a loop how many rows its body has, how far below the row is that ends its group, and the parts of that group.
+The rows of a *group* do not depend on each other; behind its last row there is a *barrier*. Each thread begins with its
+own share of the parts, so that what one kernel wrote is in the cache of the thread that reads it next; whoever is done
+early helps with the others' shares. Which thread does a part never changes what the part computes.
+
+A barrier waits for parts, not for threads: it opens when all parts of its group are done, whoever did them. So any
+thread could do everything alone. One that wakes up late, or that the system has taken its core from, is waited for only
+if it is in the middle of a part; it walks the table behind the others, finds nothing left to do, and catches up.
+
+The caller is thread 0. It announces a *job* (the word counts up to an odd number), and closes it when it is through (an
+even one). A worker that takes part is counted as *inside*, before it looks at anything of the job's; the caller waits
+until nobody is, as the job's memory is only lent. A worker that waits long goes out, and looks whether the job is still
+the same before it comes in again.
 
 A thread that waits looks again and again, which is quickest where the others have a core each; then it sleeps. Beside
 other processes looking is wrong: whoever is waited for may need just that core. So where looking has been in vain some
@@ -29,9 +39,10 @@ FRAME_WORDS = 2
 FIELDS = {
     "job": 0, "shut": 1, "threads": 2, "table": 3, "count": 4, "bases": 5, "shares": 6, "scratch": 7,
     "scratch_bytes": 8, "profile": 9, "bases_count": 10, "profile_words": 11,
-    "arrived": 16, "turn": 24, "sleepers": 32, "idle": 40, "doubt": 48, "in_vain": 49,
+    "inside": 16, "turn": 24, "sleepers": 32, "idle": 40, "doubt": 48, "in_vain": 49, "leaving": 56,
 }  # fmt: skip
 POOL_WORDS = 64
+
 #: What every thread reads once: see `_walk`.
 _COUNTS = ("threads", "count", "scratch_bytes", "bases_count", "profile_words")
 
@@ -40,6 +51,11 @@ BARRIER_SPINS, JOB_SPINS, FEW_SPINS = 4000, 12000, 50
 #: So often in a row looking must be in vain before threads doubt, and for so many waits they do. (A wait alone says
 #: little: the others may have much to do.)
 TRUST, DOUBT = 8, 64
+
+
+def words_to_count(calls: int, threads: int) -> int:
+    """How many words a job counts in: which part of each thread's share is next, and how many of a group are done."""
+    return calls * (threads + (threads > 1))
 
 
 def _pause(code: Code) -> None:
@@ -134,27 +150,133 @@ def _await() -> Code:
 
 
 def _barrier() -> Code:
-    """Nobody goes on before all have come."""
-    code = Code("void", "barrier", [("ptr", "%pool"), ("i64", "%threads")])
-    last, wait, wake, done = (code.label(x) for x in ("last", "wait", "wake", "done"))
-    turn, arrived, sleepers = _field(code, "turn"), _field(code, "arrived"), _field(code, "sleepers")
-    old = code.op(f"load atomic i32, ptr {turn} acquire, align 4")
-    before = code.op(f"atomicrmw add ptr {arrived}, i64 1 acq_rel")
-    here = code.op(f"add i64 {before}, 1")
-    code.branch(code.op(f"icmp eq i64 {here}, %threads"), last, wait)
-    code.start(last)
-    code.do(f"store atomic i64 0, ptr {arrived} release, align 8")
-    code.op(f"atomicrmw add ptr {turn}, i32 1 seq_cst")
-    asleep = code.op(f"load atomic i64, ptr {sleepers} seq_cst, align 8")
-    code.branch(code.op(f"icmp ne i64 {asleep}, 0"), wake, done)
-    code.start(wake)
-    code.do(f"call void @wake(ptr {turn})")
-    code.jump(done)
-    code.start(wait)
+    """Wait until so many parts are done. The answer is whether the thread is still inside: not if the job is over."""
+    arguments = [("ptr", "%pool"), ("i64", "%thread"), ("i32", "%job"), ("ptr", "%done"), ("i64", "%wanted")]
+    code = Code("i1", "barrier", arguments)
+    names = (
+        "look",
+        "close",
+        "spin",
+        "pause",
+        "wait",
+        "leave",
+        "sleep",
+        "again",
+        "return",
+        "there",
+        "on",
+        "late",
+        "over",
+    )
+    at = {name: code.label(name) for name in names}
+    turn, sleepers = _field(code, "turn"), _field(code, "sleepers")
+    caller = code.op("icmp eq i64 %thread, 0")
+    code.do("%tries = alloca i64")
+    code.jump(at["look"])
+    code.start(at["look"])
+    old = code.op(f"load atomic i32, ptr {turn} seq_cst, align 4")
+    done = code.op("load atomic i64, ptr %done acquire, align 8")
+    code.branch(code.op(f"icmp sge i64 {done}, %wanted"), at["there"], at["close"])
+    code.start(at["close"])  # most waits are short: look a little before going out
+    code.store("i64", "0", "%tries")
+    code.jump(at["spin"])
+    code.start(at["spin"])
+    now = code.op(f"load atomic i32, ptr {turn} acquire, align 4")
+    tries = code.whole("add", code.load("i64", "%tries"), 1)
+    code.store("i64", tries, "%tries")
+    same, few = code.op(f"icmp eq i32 {now}, {old}"), code.op(f"icmp sle i64 {tries}, {FEW_SPINS}")
+    code.branch(same, at["pause"], at["look"])
+    code.start(at["pause"])
+    _pause(code)
+    code.branch(few, at["spin"], at["wait"])
+    code.start(at["wait"])
     doubt, spins = _spins(code, BARRIER_SPINS)
+    code.branch(caller, at["sleep"], at["leave"])
+    code.start(at["leave"])
+    code.do("call void @go_out(ptr %pool)")
+    code.jump(at["sleep"])
+    code.start(at["sleep"])
     slept = code.op(f"call i1 @await(ptr {turn}, i32 {old}, i64 {spins}, ptr {sleepers})")
     _learn(code, doubt, slept)
-    code.jump(done)
+    code.branch(caller, at["look"], at["return"])
+    code.start(at["return"])
+    code.branch(code.op("call i1 @come_in(ptr %pool, i32 %job)"), at["look"], at["over"])
+    code.start(at["there"])  # a worker that is far behind need not walk to the end
+    now = code.op(f"load atomic i32, ptr {_field(code, 'job')} acquire, align 4")
+    same = code.op(f"icmp eq i32 {now}, %job")
+    code.branch(code.op(f"or i1 {caller}, {same}"), at["on"], at["late"])
+    code.start(at["on"])
+    code.do("ret i1 true")
+    code.start(at["late"])
+    code.do("call void @go_out(ptr %pool)")
+    code.jump(at["over"])
+    code.start(at["over"])
+    code.do("ret i1 false")
+    return code
+
+
+def _count_done() -> Code:
+    """Count parts that are done; whoever completes the group lets the others go on."""
+    arguments = [("ptr", "%pool"), ("ptr", "%done"), ("i64", "%count"), ("i64", "%wanted")]
+    code = Code("void", "count_done", arguments)
+    before = code.op("atomicrmw add ptr %done, i64 %count acq_rel")
+    complete = code.op(f"icmp eq i64 {code.whole('add', before, '%count')}, %wanted")
+    with code.when(complete):
+        _next_turn(code)
+    code.do("ret void")
+    return code
+
+
+def _next_turn(code: Code) -> None:
+    """Whoever waits shall look again."""
+    turn = _field(code, "turn")
+    code.op(f"atomicrmw add ptr {turn}, i32 1 seq_cst")
+    asleep = code.op(f"load atomic i64, ptr {_field(code, 'sleepers')} seq_cst, align 8")
+    with code.when(code.op(f"icmp ne i64 {asleep}, 0")):
+        code.do(f"call void @wake(ptr {turn})")
+
+
+def _come_in() -> Code:
+    """A worker is inside from now on, if the job is still the one that it knows; the answer says whether it is."""
+    code = Code("i1", "come_in", [("ptr", "%pool"), ("i32", "%job")])
+    code.op(f"atomicrmw add ptr {_field(code, 'inside')}, i32 1 seq_cst")
+    now = code.op(f"load atomic i32, ptr {_field(code, 'job')} seq_cst, align 4")
+    same = code.op(f"icmp eq i32 {now}, %job")
+    with code.when(code.op(f"xor i1 {same}, true")):
+        code.do("call void @go_out(ptr %pool)")
+    code.do(f"ret i1 {same}")
+    return code
+
+
+def _go_out() -> Code:
+    """A worker is no longer inside. The caller may be asleep until nobody is."""
+    code = Code("void", "go_out", [("ptr", "%pool")])
+    inside = _field(code, "inside")
+    before = code.op(f"atomicrmw sub ptr {inside}, i32 1 seq_cst")
+    asleep = code.op(f"load atomic i64, ptr {_field(code, 'leaving')} seq_cst, align 8")
+    last, awaited = code.op(f"icmp eq i32 {before}, 1"), code.op(f"icmp ne i64 {asleep}, 0")
+    with code.when(code.op(f"and i1 {last}, {awaited}")):
+        code.do(f"call void @wake(ptr {inside})")
+    code.do("ret void")
+    return code
+
+
+def _close_job() -> Code:
+    """The caller is through: nobody comes in any more, and it waits until all are out."""
+    code = Code("void", "close_job", [("ptr", "%pool")])
+    look, wait, done = (code.label(x) for x in ("look", "wait", "done"))
+    inside = _field(code, "inside")
+    code.op(f"atomicrmw add ptr {_field(code, 'job')}, i32 1 seq_cst")
+    _next_turn(code)
+    code.jump(look)
+    code.start(look)
+    now = code.op(f"load atomic i32, ptr {inside} seq_cst, align 4")
+    code.branch(code.op(f"icmp eq i32 {now}, 0"), done, wait)
+    code.start(wait)
+    doubt, spins = _spins(code, BARRIER_SPINS)
+    slept = code.op(f"call i1 @await(ptr {inside}, i32 {now}, i64 {spins}, ptr {_field(code, 'leaving')})")
+    _learn(code, doubt, slept)
+    code.jump(look)
     code.start(done)
     code.do("ret void")
     return code
@@ -188,16 +310,16 @@ def _learn(code: Code, doubt: str, slept: str) -> None:
 
 
 def _walk() -> Code:
-    """What every thread does: all calls of the table, its share of each.
+    """What every thread does: all calls of the table, its share of each. The answer is whether it is still inside.
 
     Where a run is watched, `profile` has so many words for each call: the cycles that the first thread spent on it,
-    waiting included, and for each thread when it began and when it had done its parts.
+    waiting included, and for each thread that did parts when it began and when it had done them.
 
     In a loop a thread has a copy of the addresses, in which it moves on what moves. `round` is how often it has done
-    these rows: a counter of parts goes on counting, and each time every thread has taken one number too many from it.
-    A loop within a loop counts on from the times before: it is done when it has come to a multiple of its number.
+    these rows: counters of parts go on counting. A loop within a loop counts on from the times before: it is done when
+    it has come to a multiple of its number.
     """
-    code = Code("void", "walk", [("ptr", "%pool"), ("i64", "%thread")])
+    code = Code("i1", "walk", [("ptr", "%pool"), ("i64", "%thread"), ("i32", "%job")])
     n = {name: code.load("i64", _field(code, name)) for name in _COUNTS}
     table, bases, shares, scratch, profile = (
         code.load("ptr", _field(code, name)) for name in ("table", "bases", "shares", "scratch", "profile")
@@ -207,10 +329,14 @@ def _walk() -> Code:
     alone = code.op(f"icmp eq i64 {n['threads']}, 1")
     watched = code.op(f"icmp ne ptr {profile}, null")
     watching = code.op(f"and i1 {watched}, {code.op('icmp eq i64 %thread, 0')}")
-    for name, kind, start in ("row", "i64", "0"), ("round", "i64", "0"), ("addresses", "ptr", bases):
+    starts = ("row", "i64", "0"), ("round", "i64", "0"), ("did", "i64", "0"), ("addresses", "ptr", bases)
+    for name, kind, start in starts:
         code.do(f"%{name} = alloca {kind}")
         code.store(kind, start, f"%{name}")
-    head, more, begin, work, end, stop = (code.label(x) for x in ("head", "more", "begin", "work", "end", "stop"))
+    finished = code.at(shares, "i64", code.op(f"mul i64 {n['count']}, {n['threads']}"))
+    head, more, begin, work, end, stop, over = (
+        code.label(x) for x in ("head", "more", "begin", "work", "end", "stop", "over")
+    )
     code.jump(head)
     code.start(head)
     index = code.load("i64", "%row")
@@ -232,17 +358,28 @@ def _walk() -> Code:
     code.store("ptr", code.at(frame, "i64", str(FRAME_WORDS)), "%addresses")
     code.jump(head)
     code.start(work)
+    rounds = code.whole("add", code.load("i64", "%round"), 1)
+    wanted = code.op(f"mul i64 {rounds}, {code.load('i64', code.at(at, 'i64', '6'))}")
+    done = code.at(finished, "i64", code.whole("add", index, code.load("i64", code.at(at, "i64", "5"))))
+    code.store("i64", "0", "%did")
     with code.when(code.op(f"icmp ne ptr {kernel}, null")):
         _parts(code, n["threads"], index, shares, parts, [kernel, numbers, mine])
+    did = code.load("i64", "%did")
+    busy = code.op(f"icmp ne i64 {did}, 0")
     entry = code.at(profile, "i64", code.op(f"mul i64 {index}, {n['profile_words']}"))
-    with code.when(watched):
+    with code.when(code.op(f"and i1 {watched}, {busy}")):
         own = code.at(entry, "i64", code.whole("add", code.whole("mul", "%thread", 2), 1))
         code.store("i64", start, own)
         code.store("i64", code.op("call i64 @llvm.readcyclecounter()"), code.at(own, "i64", "1"))
-    wanted = code.op(f"icmp ne i64 {code.whole('and', flags, BARRIER)}, 0")
-    together = code.op(f"and i1 {wanted}, {code.op(f'xor i1 {alone}, true')}")
-    with code.when(together):
-        code.do(f"call void @barrier(ptr %pool, i64 {n['threads']})")
+    many = code.op(f"xor i1 {alone}, true")
+    with code.when(code.op(f"and i1 {many}, {busy}")):
+        code.do(f"call void @count_done(ptr %pool, ptr {done}, i64 {did}, i64 {wanted})")
+    barrier = code.op(f"icmp ne i64 {code.whole('and', flags, BARRIER)}, 0")
+    with code.when(code.op(f"and i1 {many}, {barrier}")):
+        inside = code.op(f"call i1 @barrier(ptr %pool, i64 %thread, i32 %job, ptr {done}, i64 {wanted})")
+        on = code.label("on")
+        code.branch(inside, on, over)
+        code.start(on)
     with code.when(watching):
         spent = code.op(f"sub i64 {code.op('call i64 @llvm.readcyclecounter()')}, {start}")
         code.store("i64", code.op(f"add i64 {code.load('i64', entry)}, {spent}"), entry)
@@ -265,16 +402,17 @@ def _walk() -> Code:
     error = code.op(f"load atomic i64, ptr {status} acquire, align 8")
     code.branch(code.op(f"icmp ne i64 {error}, 0"), stop, head)
     code.start(stop)
-    with code.when(code.op(f"xor i1 {alone}, true")):
-        code.do(f"call void @barrier(ptr %pool, i64 {n['threads']})")
-    code.do("ret void")
+    code.do("ret i1 true")
+    code.start(over)
+    code.do("ret i1 false")
     return code
 
 
 def _parts(code: Code, threads: str, index: str, shares: str, parts: str, given: list[str]) -> None:
-    """Take parts of a call until none is left.
+    """Take parts of a call until none is left, and count them.
 
-    Shares are visited in turn, one's own first; a counter for each says which of its parts is next.
+    Shares are visited in turn, one's own first; a counter for each says which of its parts is next. In round r of a
+    loop those from r·size on are the round's, so a thread that comes late finds that they have been taken.
     """
     kernel, numbers, mine = given
     addresses, rounds = code.load("ptr", "%addresses"), code.load("i64", "%round")
@@ -282,18 +420,23 @@ def _parts(code: Code, threads: str, index: str, shares: str, parts: str, given:
         owner = code.whole("urem", code.whole("add", "%thread", turn.index), threads)
         low = code.whole("udiv", code.whole("mul", owner, parts), threads)
         high = code.whole("udiv", code.whole("mul", code.whole("add", owner, 1), parts), threads)
-        each = code.whole("add", code.whole("sub", high, low), threads)
-        before = code.whole("sub", low, code.whole("mul", rounds, each))
+        first = code.whole("mul", rounds, code.whole("sub", high, low))
+        limit = code.whole("add", first, code.whole("sub", high, low))
         counter = code.at(shares, "i64", code.whole("add", code.whole("mul", index, threads), owner))
-        take, work, done = code.label("take"), code.label("work"), code.label("done")
-        code.jump(take)
+        look, take, work, done = (code.label(x) for x in ("look", "take", "work", "done"))
+        code.jump(look)
+        code.start(look)
+        number = code.op(f"load atomic i64, ptr {counter} monotonic, align 8")
+        code.branch(code.op(f"icmp slt i64 {number}, {limit}"), take, done)
         code.start(take)
-        number = code.op(f"atomicrmw add ptr {counter}, i64 1 monotonic")
-        part = code.op(f"add i64 {before}, {number}")
-        code.branch(code.op(f"icmp slt i64 {part}, {high}"), work, done)
+        following = code.whole("add", number, 1)
+        pair = code.op(f"cmpxchg ptr {counter}, i64 {number}, i64 {following} monotonic monotonic")
+        code.branch(code.op(f"extractvalue {{ i64, i1 }} {pair}, 1"), work, look)
         code.start(work)
+        part = code.whole("add", low, code.whole("sub", number, first))
         code.do(f"call void {kernel}(ptr {numbers}, ptr {addresses}, i64 {part}, ptr {mine})")
-        code.jump(take)
+        code.store("i64", code.whole("add", code.load("i64", "%did"), 1), "%did")
+        code.jump(look)
         code.start(done)
 
 
@@ -334,19 +477,23 @@ def _move_on() -> Code:
 
 
 def _run() -> Code:
-    """The calling thread: announce the job, take part as thread 0, and return when all are done."""
+    """The calling thread: announce the job, take part as thread 0, and return when all is done."""
     code = Code("void", "run", [("ptr", "%pool")])
     threads, count = code.load("i64", _field(code, "threads")), code.load("i64", _field(code, "count"))
     shares = code.load("ptr", _field(code, "shares"))
-    size = code.op(f"shl i64 {code.op(f'mul i64 {threads}, {count}')}, 3")
+    many = code.op(f"icmp sgt i64 {threads}, 1")
+    words = code.whole("mul", count, code.whole("add", threads, code.op(f"zext i1 {many} to i64")))
+    size = code.whole("mul", words, 8)
     code.call("void", "llvm.memset.p0.i64", ("ptr", shares), ("i8", "0"), ("i64", size), ("i1", "false"))
-    with code.when(code.op(f"icmp sgt i64 {threads}, 1")):
+    with code.when(many):
         job = _field(code, "job")
         code.op(f"atomicrmw add ptr {job}, i32 1 seq_cst")
         idle = code.op(f"load atomic i64, ptr {_field(code, 'idle')} seq_cst, align 8")
         with code.when(code.op(f"icmp ne i64 {idle}, 0")):
             code.do(f"call void @wake(ptr {job})")
-    code.do("call void @walk(ptr %pool, i64 0)")
+    code.op("call i1 @walk(ptr %pool, i64 0, i32 0)")
+    with code.when(many):
+        code.do("call void @close_job(ptr %pool)")
     code.do("ret void")
     return code
 
@@ -354,33 +501,43 @@ def _run() -> Code:
 def _serve() -> Code:
     """A worker: wait for a job, take part in it, again and again until the pool is shut."""
     code = Code("void", "serve", [("ptr", "%pool"), ("i64", "%thread"), ("i32", "%seen")])
-    wait, work, part, done = (code.label(x) for x in ("wait", "work", "part", "done"))
+    names = ("wait", "look", "enter", "inside", "part", "leave", "done")
+    at = {name: code.label(name) for name in names}
     code.do("%known = alloca i32")
     code.store("i32", "%seen", "%known")
-    code.jump(wait)
-    code.start(wait)
+    code.jump(at["wait"])
+    code.start(at["wait"])
     job = _field(code, "job")
-    old = code.load("i32", "%known")
     _, spins = _spins(code, JOB_SPINS)
-    code.op(f"call i1 @await(ptr {job}, i32 {old}, i64 {spins}, ptr {_field(code, 'idle')})")
-    # One job at a time: its number is one more, whatever has come since.
-    code.store("i32", code.op(f"add i32 {old}, 1"), "%known")
+    code.op(f"call i1 @await(ptr {job}, i32 {code.load('i32', '%known')}, i64 {spins}, ptr {_field(code, 'idle')})")
+    now = code.op(f"load atomic i32, ptr {job} acquire, align 4")
+    code.store("i32", now, "%known")
     shut = code.op(f"load atomic i64, ptr {_field(code, 'shut')} acquire, align 8")
-    code.branch(code.op(f"icmp ne i64 {shut}, 0"), done, work)
-    code.start(work)
+    code.branch(code.op(f"icmp ne i64 {shut}, 0"), at["done"], at["look"])
+    code.start(at["look"])
+    odd = code.op(f"trunc i32 {now} to i1")
+    code.branch(odd, at["enter"], at["wait"])
+    code.start(at["enter"])
+    code.branch(code.op(f"call i1 @come_in(ptr %pool, i32 {now})"), at["inside"], at["wait"])
+    code.start(at["inside"])
     threads = code.load("i64", _field(code, "threads"))
-    code.branch(code.op(f"icmp slt i64 %thread, {threads}"), part, wait)
-    code.start(part)
-    code.do("call void @walk(ptr %pool, i64 %thread)")
-    code.jump(wait)
-    code.start(done)
+    code.branch(code.op(f"icmp slt i64 %thread, {threads}"), at["part"], at["leave"])
+    code.start(at["part"])
+    code.branch(code.op(f"call i1 @walk(ptr %pool, i64 %thread, i32 {now})"), at["leave"], at["wait"])
+    code.start(at["leave"])
+    code.do("call void @go_out(ptr %pool)")
+    code.jump(at["wait"])
+    code.start(at["done"])
     code.do("ret void")
     return code
 
 
 def driver_text() -> str:
     """The whole driver as a module."""
-    functions = [_await(), _barrier(), _begin_loop(), _move_on(), _walk(), _run(), _serve()]
+    functions = [
+        _await(), _go_out(), _come_in(), _barrier(), _count_done(), _close_job(), _begin_loop(), _move_on(), _walk(),
+        _run(), _serve(),
+    ]  # fmt: skip
     declared = sorted({line for code in functions for line in code.intrinsics})
     head = ["declare i64 @llvm.readcyclecounter()", *declared]
     return "\n".join([*head, wait_primitive(), *[code.text() for code in functions]])

@@ -1,8 +1,8 @@
 """The threads that run compiled programs: made at first use, asleep while there is nothing to do.
 
-The calling thread takes part. Workers are Python threads that spend their lives in native code, without the
-interpreter's lock. Only one program runs on all threads at a time; a second one that comes meanwhile runs on its own
-thread alone, which changes nothing about its results.
+The calling thread takes part, and waits for nobody who does not (`driver.py`). Workers are Python threads that spend
+their lives in native code, without the interpreter's lock. Only one program runs on all threads at a time; a second one
+that comes meanwhile runs on its own thread alone, which changes nothing about its results.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.memory import address_of, aligned
-from chainrule.backends.native.run.driver import FIELDS, POOL_WORDS, driver_text
+from chainrule.backends.native.run.driver import FIELDS, POOL_WORDS, driver_text, words_to_count
 from chainrule.backends.native.run.machine import Library, compile_text, llvm
 from chainrule.backends.native.run.processor import usable_cores
 
@@ -80,8 +80,9 @@ class Pool:
         scratch = -(-scratch // 4096) * 4096 + 192  # so that threads do not meet in the same cache sets
         if self.scratch.size < scratch * threads:
             self.scratch = aligned(scratch * threads)
-        if self.shares.size < (stop - start) * threads:
-            self.shares = aligned((stop - start) * threads * 8).view(np.int64)
+        counters = words_to_count(stop - start, threads)
+        if self.shares.size < counters:
+            self.shares = aligned(counters * 8).view(np.int64)
         while len(self.workers) < threads - 1:
             self._hire()
         words[field["threads"]], words[field["count"]] = threads, stop - start
