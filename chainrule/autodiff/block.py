@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 #: From so many entries in one of its tensors on a block is worth a program of its own.
-LARGE = 2**16
+LARGE = 2**14
 
 
 class Block(Generic[P]):
