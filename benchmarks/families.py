@@ -1,10 +1,10 @@
-"""A training step of each family of networks for images against PyTorch: `python -m benchmarks.families`.
+"""A training step of each family of networks against PyTorch: `python -m benchmarks.families`.
 
 Small sizes, float32, the loss the mean of squared outputs, plain gradient descent. Ours is compiled; PyTorch's networks
-are those of `tests/torch_networks.py`, eager and by `torch.compile`, from the same weights. Each competitor is in a
-process of its own; they take turns. `--only WORD` measures the rows that contain it, `--eager` leaves out
-`torch.compile`, which takes longest, `--json FILE` keeps the figures. `--threads 1` is for a machine that does other
-work: a step on several threads waits for the one that has no core just then.
+are those of `tests/torch_networks.py` and `benchmarks/sequences.py`, eager and by `torch.compile`, from the same
+weights; the first losses agree. Each competitor is in a process of its own; they take turns. `--only WORD,WORD`
+measures the rows that contain one, `--eager` leaves out `torch.compile`, which takes longest, `--json FILE` keeps
+the figures. `--threads 1` is for a machine that does other work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import sequences
 from benchmarks.measure import Apart, print_rows, serve_many
 from tests import torch_networks
 from tests.test_models_images import FAMILIES, gathered, randomised
@@ -23,59 +24,75 @@ RATE = 1e-3
 BATCH = 16
 
 
-def prepared(name: str) -> tuple[Any, Any, np.ndarray]:
-    """Our network, PyTorch's function, and images."""
-    import chainrule
-
-    chainrule.manual_seed(0)
-    build, twin, shape = FAMILIES[name]
-    images = np.random.default_rng(0).standard_normal((BATCH, *shape[1:])).astype(np.float32)
-    return randomised(build().float()), twin, images
-
-
-def ours(name: str) -> Callable[[], object]:
+def ours(name: str) -> Callable[[], float]:
     """Our step, compiled."""
     import chainrule
 
-    model, _, images = prepared(name)
-    x = chainrule.tensor(images)
+    model, inputs = network_and_inputs(name)
     optimizer = chainrule.optim.SGD(model.parameters(), lr=RATE)
 
     @chainrule.compile
-    def step(x: Any) -> Any:
+    def step(*inputs: Any) -> Any:
         optimizer.zero_grad()
-        loss = sum(y.square().mean() for y in gathered(model(x)))
+        loss = sum(y.square().mean() for y in gathered(model(*inputs)))
         loss.backward()
         optimizer.step()
         return loss
 
-    return lambda: step(x).item()
+    tensors = [chainrule.tensor(x) for x in inputs]
+    return lambda: step(*tensors).item()
 
 
-def theirs(name: str, compiled: bool) -> Callable[[], object]:
+def network_and_inputs(name: str) -> tuple[Any, list[np.ndarray]]:
+    """Our network, and what it is called with."""
+    import chainrule
+
+    chainrule.manual_seed(0)
+    if name in sequences.our_networks():
+        return sequences.our_networks()[name](), sequences.tokens_of(name)
+    build, _, shape = FAMILIES[name]
+    images = np.random.default_rng(0).standard_normal((BATCH, *shape[1:])).astype(np.float32)
+    return randomised(build().float()), [images]
+
+
+def theirs(name: str, compiled: bool) -> Callable[[], float]:
     """PyTorch's step."""
     import torch
 
-    model, twin, images = prepared(name)
-    weights = {key: torch.tensor(value.numpy()) for key, value in model.state_dict().items()}
-    learned = [weights[key].requires_grad_() for key, _ in model.named_parameters()]
-    x = torch.tensor(images)
+    model, inputs = network_and_inputs(name)
+    if name in FAMILIES:
+        weights = {key: torch.tensor(value.numpy()) for key, value in model.state_dict().items()}
+        learned = [weights[key].requires_grad_() for key, _ in model.named_parameters()]
+        twin = FAMILIES[name][1]
+
+        def network(x: Any) -> Any:
+            return twin(torch_networks.Layers(torch, weights, True), x)
+    else:
+        network = sequences.their_network(name, model)
+        learned = list(network.parameters())
+    tensors = [torch.tensor(x) for x in inputs]
     optimizer = torch.optim.SGD(learned, lr=RATE)
 
-    def forward(x: Any) -> Any:
-        found = twin(torch_networks.Layers(torch, weights, True), x)
-        return sum(y.square().mean() for y in gathered(found))
+    def forward(*inputs: Any) -> Any:
+        return sum(y.square().mean() for y in gathered(network(*inputs)))
 
     run = torch.compile(forward) if compiled else forward
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = run(x)
+        loss = run(*tensors)
         loss.backward()
         optimizer.step()
         return loss.item()
 
     return step
+
+
+def agree(name: str) -> None:
+    """Both sides' first losses, from the same weights. Raises where they are not the same."""
+    first, other = ours(name)(), theirs(name, False)()
+    if abs(first - other) > 1e-3 * abs(other):
+        raise SystemExit(f"{name}: the first losses are {first:.6f} and {other:.6f}: not the same step.")
 
 
 def set_threads(side: str, count: int) -> None:
@@ -90,7 +107,7 @@ def set_threads(side: str, count: int) -> None:
         torch.set_num_threads(count)
 
 
-SIDES: dict[str, Callable[[str], Callable[[], object]]] = {
+SIDES: dict[str, Callable[[str], Callable[[], float]]] = {
     "chainrule": ours,
     "pytorch": lambda name: theirs(name, False),
     "pytorch-compiled": lambda name: theirs(name, True),
@@ -101,7 +118,7 @@ def main() -> None:
     """Measure, and print a row for each family."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    parser.add_argument("--only", default="", help="families whose name contains this")
+    parser.add_argument("--only", default="", help="families whose name contains one of these words")
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
@@ -114,7 +131,13 @@ def main() -> None:
     sides = [side for side in SIDES if not (options.eager and side == "pytorch-compiled")]
     threads = ["--threads", str(options.threads)]
     competitors = {side: Apart("benchmarks.families", "--side", side, *threads) for side in sides}
-    rows = {name: sides for name in FAMILIES if options.only in name}
+    rows = {
+        name: sides
+        for name in [*FAMILIES, *sequences.our_networks()]
+        if any(word in name for word in options.only.split(","))
+    }
+    for name in rows:
+        agree(name)
     print_rows(competitors, rows, options.rounds, options.json)
 
 
