@@ -43,6 +43,8 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "products": (lambda x, y: x @ y.mT, [(3, 2, 64, 40), (3, 2, 50, 40)]),
     "product of every second row": (lambda x, y: x[::2] @ y, [(192, 80), (80, 64)]),
     "linear": (F.linear, [(64, 4, 40), (70, 40), (70,)]),
+    "linear, as one block": (F.linear, [(128, 4, 40), (70, 40), (70,)]),
+    "linear without a bias": (F.linear, [(512, 40), (70, 40)]),
     "conv1d": (lambda x, w: F.conv1d(x, w, padding=2), [(8, 12, 90), (16, 12, 5)]),
     "conv2d": (lambda x, w, b: F.conv2d(x, w, b, padding=1), [(4, 8, 20, 21), (16, 8, 3, 3), (16,)]),
     "conv2d, stride and dilation": (
@@ -240,6 +242,18 @@ def test_a_forked_child_goes_on() -> None:
     child.start()
     assert queue.get(timeout=60) == here
     child.join()
+
+
+def test_a_linear_layer_of_data_gives_the_data_no_gradient() -> None:
+    x, w, b = made(512, 40), made(70, 40).requires_grad_(), made(70).requires_grad_()
+    y = F.linear(x, w, b)
+    assert y.grad_fn.operation.name == "linear" and len(y.grad_fn.next_functions) == 3
+    upstream = made(512, 70, seed=1)
+    (y * upstream).sum().backward()
+    assert x.grad is None
+    a, g = x.numpy().astype("f8"), upstream.numpy().astype("f8")
+    np.testing.assert_allclose(w.grad.numpy(), g.T @ a, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(b.grad.numpy(), g.sum(0), rtol=1e-4, atol=1e-3)
 
 
 def test_a_wrong_label_is_told_as_in_small() -> None:

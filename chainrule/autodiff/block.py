@@ -66,10 +66,8 @@ class Block(Generic[P]):
         """
         state = current_state()
         if (
-            state.trace is None
+            _is_unobserved(state)
             and not state.gradients  # else its own operations are wanted: the gradient of a gradient
-            and state.autocast is None
-            and state.recording is state.observer is None
             and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
             and not (placed.in_use and _is_elsewhere(args))
         ):
@@ -81,6 +79,13 @@ class Block(Generic[P]):
                 if answer is not None:
                     return Primitive.make_tensor(Value(answer))
         return called(function, args, words)
+
+    @staticmethod
+    def is_a_program(*args: Any) -> bool:
+        """Whether a block of these arguments would be machine code, now: large tensors that nobody looks into."""
+        return (
+            _is_unobserved(current_state()) and _largest(args) >= LARGE and not (placed.in_use and _is_elsewhere(args))
+        )
 
     #: As `called`, by a program of its own; set by the package, which knows the compiler.
     as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
@@ -209,6 +214,11 @@ def called(function: Callable[..., Any], args: Sequence[Any], words: Sequence[st
         return function(*args)
     first = len(args) - len(words)
     return function(*args[:first], **dict(zip(words, args[first:], strict=True)))
+
+
+def _is_unobserved(state: Any) -> bool:
+    """Whether nobody wants to see single operations, and no types are chosen for them."""
+    return state.trace is None and state.autocast is None and state.recording is state.observer is None
 
 
 def _largest(args: Sequence[Any]) -> int:

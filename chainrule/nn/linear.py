@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.autodiff.block import block
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.autocasting import in_half
@@ -31,12 +32,28 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     expected = weight.value.array.shape[-1]
     if not x.ndim or x.value.array.shape[-1] != expected:
         raise ShapeError(_explain_features(x, expected))
+    if bias is not None:
+        shape = bias.value.array.shape  # one number for all outputs is fine, as in PyTorch
+        check_bias(bias, weight, shape[-1:] if bias.value.array.size == 1 else weight.value.array.shape[:-1])
+    if weight.ndim == 2 and (bias is None or bias.value.array.size == len(weight)) and _linear.is_a_program(x, weight):
+        return _linear(x, weight, bias, x.value.source is not None)
     y = x @ weight.T if weight.ndim == 2 else x @ weight
-    if bias is None:
-        return y
-    shape = bias.value.array.shape  # one number for all outputs is fine, as in PyTorch
-    check_bias(bias, weight, shape[-1:] if bias.value.array.size == 1 else weight.value.array.shape[:-1])
-    return y + bias
+    return y if bias is None else y + bias
+
+
+@block
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None, passes_on: bool) -> Tensor:
+    """The same as one node, for large tensors in eager code: one program forwards and one backwards."""
+    y = input @ weight.T
+    return y if bias is None else y + bias
+
+
+@_linear.gradient
+def _(g: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None, passes_on: bool) -> tuple[Tensor | None, ...]:
+    """∂/∂x = g·W, which nothing wants where x is data; ∂/∂W = gᵀ·x and ∂/∂b = Σ g over all rows."""
+    rows = g.reshape(-1, g.shape[-1])
+    gradients = (g @ weight if passes_on else None, rows.T @ input.reshape(-1, input.shape[-1]))
+    return gradients if bias is None else (*gradients, rows.sum(0))
 
 
 def check_bias(bias: Tensor, weight: Tensor, expected: tuple[int, ...]) -> None:
