@@ -35,7 +35,7 @@ class State:
         derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
         keeping: whether backward passes keep what they used: the next sample of a batch (`vmap`) comes the same way.
         recording: what keeps every operation with its numbers for `explain`, if anything does.
-        observer: called with (primitive, inputs as arrays, result) after each evaluation, if set.
+        observer: called with (primitive, inputs, result), NumPy's arrays, after each evaluation, if set.
         saving: what goes between a record and what it keeps (`autograd.graph.saved_tensors_hooks`): None, what packs
             it, or why nothing may.
         quiet: a context in which NumPy does not warn: infinities and NaN are results here, not events. Entering it

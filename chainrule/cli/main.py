@@ -22,6 +22,7 @@ from chainrule.cli.serve import serve
 from chainrule.cli.summary import summary
 from chainrule.cli.train import train
 from chainrule.cli.tune import tune
+from chainrule.devices import CPU, set_default_device
 from chainrule.errors import ChainruleError
 
 app = typer.Typer(
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0 done, 2 wrong model, data, option or value, 130 interrupted, 1 training failed.
     """
+    set_default_device(CPU)  # `CHAINRULE_DEVICE` is a default of the option --device: what else there is stays here
     try:
         code = app(arguments, standalone_mode=False)
     except typer.Abort:

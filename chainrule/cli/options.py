@@ -61,7 +61,7 @@ def _parameter(name: str, headings: bool) -> inspect.Parameter:
 
 
 #: What may also be said by a variable of the environment.
-_VARIABLES = {"data_root": "CHAINRULE_DATA"}
+_VARIABLES = {"data_root": "CHAINRULE_DATA", "device": "CHAINRULE_DEVICE"}
 
 
 def _type_of(name: str) -> Any:

@@ -21,6 +21,10 @@ def evaluate(
     data_root: Annotated[
         Path | None, typer.Option(envvar="CHAINRULE_DATA", help="The folder with known data's files.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(envvar="CHAINRULE_DEVICE", help="Where it is computed. [dim]default: where the run learned[/]"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Measure a trained model: loss and metrics on a part of its data, with the weights of the best epoch.
@@ -39,7 +43,7 @@ def evaluate(
             raise ValueError(f"--part is not for agents: {run} has no data that could be {part}; its agent plays.")
         figures = evaluate_agent_run(run)
     else:
-        figures = evaluate_run(run, part, None if data_root is None else str(data_root))
+        figures = evaluate_run(run, part, None if data_root is None else str(data_root), device)
     if as_json:
         typer.echo(json.dumps(figures))
     else:

@@ -98,11 +98,11 @@ def train(
             raise ValueError("agents learn in one process; start this one without chainrule launch.")
         init_process_group("gloo")
     if resume is not None:
-        if set(given) - {"data_root"} or set_ or config or output:
+        if set(given) - {"data_root", "device"} or set_ or config or output:
             raise ValueError(f"--resume goes on with the settings of {resume}; others cannot be given with it.")
         if is_agent_run(resume):
             return resume_an_agent(resume, quiet)
-        return _train(None, resume, quiet, doctor, given.get("data_root"))
+        return _train(None, resume, quiet, doctor, given.get("data_root"), given.get("device"))
     if given.get("model") in agent_names() and config is None:
         return train_an_agent(given, parse_changes(set_ or []), output, quiet)
     settings = (Settings() if config is None else read_settings(config)).changed(**given)
@@ -118,7 +118,9 @@ def _on_each_of(hosts: str) -> str:
     )
 
 
-def _train(settings: Any, path: Path | None, quiet: bool, watch: bool, data_root: str | None = None) -> int:
+def _train(
+    settings: Any, path: Path | None, quiet: bool, watch: bool, data_root: str | None = None, device: str | None = None
+) -> int:
     import rich.console
 
     from chainrule.distributed import get_rank, is_initialized
@@ -126,7 +128,8 @@ def _train(settings: Any, path: Path | None, quiet: bool, watch: bool, data_root
     from chainrule.train import Doctor, ProgressBar
 
     if is_initialized() and get_rank() > 0:  # the first process says all there is to say
-        status = train_run(settings, "", doctor=Doctor(quiet=True) if watch else None, data_root=data_root).status
+        watching = Doctor(quiet=True) if watch else None
+        status = train_run(settings, "", doctor=watching, data_root=data_root, device=device).status
         return {"interrupted": 130, "diverged": 1}.get(status, 0)
 
     console, result = rich.console.Console(quiet=quiet), rich.console.Console()
@@ -135,7 +138,7 @@ def _train(settings: Any, path: Path | None, quiet: bool, watch: bool, data_root
         path = new_run_path("runs", f"{settings.model}-{data}" if settings.model else data)
     outcome = train_run(
         settings, path, [ProgressBar(console)], doctor=Doctor(console=console, quiet=quiet) if watch else None,
-        introduce=lambda run: _introduce(run, console), data_root=data_root,
+        introduce=lambda run: _introduce(run, console), data_root=data_root, device=device,
     )  # fmt: skip
     _conclude(outcome, path, console, result)
     return {"interrupted": 130, "diverged": 1}.get(outcome.status, 0)

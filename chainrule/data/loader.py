@@ -42,7 +42,8 @@ class DataLoader:
             `if __name__ == "__main__":`, and what it hands over must be picklable. For tensors in memory 0 is the
             fastest; workers are for decoding and augmenting.
         collate_fn: makes a batch of a list of samples; `default_collate` unless given.
-        pin_memory: nothing: JAX copies to a device from any memory. Batches are on the CPU; move them in the loop.
+        pin_memory: nothing: JAX copies to a device from any memory, while the program goes on. Batches are on the CPU;
+            move them in the loop, `x.to(device, non_blocking=True)`. A `Trainer` sends each one step ahead.
         drop_last: leave out a last batch that is smaller.
         timeout: seconds to wait for a batch from a worker; 0 waits as long as the worker lives.
         worker_init_fn: called in each worker with its number before it begins.
@@ -185,7 +186,7 @@ class DataLoader:
         position = self._position
         open_ = position is not None and not position.finished
         return {
-            "batches": position.batches if open_ and position else None,
+            "batches": position.batches - position.ahead if open_ and position else None,
             "start": position.start if open_ and position else None,
             "generators": self._generator_states(),
             "made_for": self._made_for(),

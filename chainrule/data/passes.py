@@ -22,19 +22,21 @@ class Position:
 
     Attributes:
         start: the states of the generators when the pass began.
-        batches: how many batches were given.
+        batches: how many batches were made.
+        ahead: how many of them the loop has not got yet (`ahead.py`).
         finished: whether the pass is over.
     """
 
     def __init__(self, start: list[list[int]], batches: int = 0) -> None:
         self.start, self.batches, self.finished = start, batches, False
+        self.ahead = 0
 
 
 class LocalPass:
     """A pass whose batches are made in this process when they are asked for."""
 
     def __init__(self, reader: Reader, places: Iterator[Any], position: Position, seed: int | None) -> None:
-        self._reader, self._places, self._position = reader, places, position
+        self._reader, self._places, self.position = reader, places, position
         reader.begin(seed, 0)
         if not isinstance(reader, PlacesReader):  # a stream goes to its place by going through what lies before
             for number in range(position.batches):
@@ -46,7 +48,7 @@ class LocalPass:
         return self
 
     def __next__(self) -> Any:
-        position = self._position
+        position = self.position
         places = next(self._places, END)
         number = position.batches
         position.batches += 1  # also if what follows raises: the next call goes on behind it
@@ -77,7 +79,7 @@ class WorkerPass:
         ahead: int,
         keep: bool,
     ) -> None:
-        self._crew, self._places, self._position, self._ahead, self._keep = crew, places, position, ahead, keep
+        self._crew, self._places, self.position, self._ahead, self._keep = crew, places, position, ahead, keep
         self._is_stream = not isinstance(reader, PlacesReader)
         self._turns = itertools.cycle(range(len(crew.waiting)))
         self._ended: set[int] = set()
@@ -100,7 +102,7 @@ class WorkerPass:
         return self
 
     def __next__(self) -> Any:
-        position = self._position
+        position = self.position
         if position.finished:
             raise StopIteration
         self._crew.check_alive()

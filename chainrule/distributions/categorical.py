@@ -80,7 +80,7 @@ class Categorical(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return full(tuple(self._batch_shape), math.nan, dtype=self.probs.dtype)
+        return full(tuple(self._batch_shape), math.nan, dtype=self.probs.dtype, device=self._param.device)
 
     @property
     def mode(self) -> Tensor:
@@ -88,7 +88,7 @@ class Categorical(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        return full(tuple(self._batch_shape), math.nan, dtype=self.probs.dtype)
+        return full(tuple(self._batch_shape), math.nan, dtype=self.probs.dtype, device=self._param.device)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         shape = Size(sample_shape)

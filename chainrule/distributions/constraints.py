@@ -18,7 +18,7 @@ from typing import Any
 
 from chainrule import linalg
 from chainrule.dtypes import FloatLimits
-from chainrule.functions.creation import ones
+from chainrule.functions.creation import full
 from chainrule.functions.pieces import cat as join
 from chainrule.functions.pieces import stack as pile
 from chainrule.functions.reduction import all as all_of
@@ -298,9 +298,8 @@ class _Square(Constraint):
     wanted = "square matrices"
 
     def check(self, value: Tensor) -> Tensor:
-        batch = tuple(value.shape[:-2])
         fits = value.shape[-2] == value.shape[-1]
-        return ones(batch, dtype="bool") if fits else ones(batch, dtype="bool").logical_not()
+        return full(tuple(value.shape[:-2]), fits, dtype="bool", device=value.device)
 
 
 class _Symmetric(_Square):

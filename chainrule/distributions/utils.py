@@ -117,6 +117,6 @@ def vec_to_tril_matrix(vec: Tensor, diag: int = 0) -> Tensor:
     rows, columns = np.tril_indices(n, diag)
     if len(rows) != length:
         raise ValueError(f"vec_to_tril_matrix: {length} entries do not fill a triangle.")
-    result = zeros(*vec.shape[:-1], n, n, dtype=vec.dtype)
+    result = zeros(*vec.shape[:-1], n, n, dtype=vec.dtype, device=vec.device)
     result[..., tensor(rows), tensor(columns)] = vec
     return result

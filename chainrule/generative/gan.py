@@ -23,6 +23,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.compiler.function import compile
 from chainrule.errors import ShapeError
 from chainrule.generative.turns import Turns
+from chainrule.nn.device_of import device_of
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import randn
 from chainrule.tensor import Tensor
@@ -149,7 +150,7 @@ class GAN:
         told = () if labels is None else (labels,)
         try:
             with no_grad():
-                made: Tensor = self.averaged.eval()(randn(count, self.noise), *told)
+                made: Tensor = self.averaged.eval()(randn(count, self.noise, device=device_of(self.averaged)), *told)
                 return made
         finally:
             self.averaged.train(before)

@@ -28,7 +28,8 @@ class Gaussians:
 
     def sample(self, *shape: int) -> Tensor:
         """Points drawn by the generator of random numbers, (*shape, 2); compiles."""
-        return self.centers[randint(0, len(self.centers), shape)] + self.deviation * randn(*shape, 2)
+        chosen, noise = randint(0, len(self.centers), shape), randn(*shape, 2, device=self.centers.device)
+        return self.centers[chosen] + self.deviation * noise
 
 
 def ring(modes: int = 8, radius: float = 2.0, deviation: float = 0.02) -> Gaussians:

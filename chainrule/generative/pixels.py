@@ -23,6 +23,7 @@ from chainrule.functions.creation import arange, from_numpy, tensor, zeros
 from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
 from chainrule.nn import functional as F
+from chainrule.nn.device_of import device_of
 from chainrule.random import rand
 from chainrule.tensor import Tensor
 
@@ -151,10 +152,10 @@ class PixelCNN(nn.Module):
             raise ValueError(f"PixelCNN.sample: rows of given images, from 0 to {height}, got {rows}.")
         if given is not None and tuple(given.shape) != (count, *self.shape):
             raise ShapeError(f"PixelCNN.sample: given are {(count, *self.shape)}, got {tuple(given.shape)}.")
-        x = zeros(count, *self.shape).long() if given is None else given.long()
+        x = zeros(count, *self.shape, dtype="int64", device=device_of(self)) if given is None else given.long()
         for place in range(rows * width, height * width):
             for colour in range(channels):
-                x = self._compiled(x, tensor([colour * height * width + place]))
+                x = self._compiled(x, tensor([colour * height * width + place], device=x.device))
         return x
 
     @no_grad()
@@ -162,7 +163,7 @@ class PixelCNN(nn.Module):
         """x with the number at a place (of C·H·W, flat) drawn anew: the largest score after noise of −ln(−ln u)."""
         scores = self(x).flatten(2)
         here = gather(scores, 2, place.expand(*scores.shape[:2], 1)).squeeze(2)
-        drawn = (here - (-rand(*here.shape).clamp(min=1e-20).log()).log()).argmax(1)
+        drawn = (here - (-rand(*here.shape, device=x.device).clamp(min=1e-20).log()).log()).argmax(1)
         numbers = x.flatten(1)
-        at = arange(numbers.shape[1]) == place
+        at = arange(numbers.shape[1], device=x.device) == place
         return where(at, drawn.unsqueeze(1), numbers).reshape(*x.shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.functions.pieces import stack
+from chainrule.nn.device_of import device_of
 from chainrule.nn.losses.generative import KINDS, discriminator_loss, generator_loss, gradient_penalty
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import randn
@@ -64,12 +65,12 @@ class Turns:
         """Those of the discriminator and the generator for real samples (N, *shape), without learning from them."""
         told = () if labels is None else (labels,)
         with no_grad():
-            scores = self.discriminator(self.generator(randn(len(real), self.noise), *told), *told)
+            scores = self.discriminator(self.generator(randn(len(real), self.noise, device=real.device), *told), *told)
             judged = discriminator_loss(self.discriminator(real, *told), scores, self.loss)
             return judged, generator_loss(scores, self.loss)
 
     def _discriminator_step(self, real: Tensor, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        made = self.generator(randn(real.shape[0], self.noise), *told).detach()
+        made = self.generator(randn(real.shape[0], self.noise, device=real.device), *told).detach()
         self.discriminator_optimizer.zero_grad()
         judged = discriminator_loss(self.discriminator(real, *told), self.discriminator(made, *told), self.loss)
         total = judged
@@ -86,7 +87,7 @@ class Turns:
 
     def _generator_step(self, count: int, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         self.generator_optimizer.zero_grad()
-        made = self.generator(randn(count, self.noise), *told)
+        made = self.generator(randn(count, self.noise, device=device_of(self.generator)), *told)
         loss = generator_loss(self.discriminator(made, *told), self.loss)
         loss.backward(inputs=list(self.generator.parameters()))  # none for the discriminator
         push = _length(self.generator)

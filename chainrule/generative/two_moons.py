@@ -37,7 +37,7 @@ class TwoMoons:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """ln p(x) of points (N, 2), (N,): the mean of the normal densities around points of the moons, at midpoints."""
-        centres = cat(list(self._moons((arange(ANGLES, dtype=x.dtype) + 0.5) * (math.pi / ANGLES))), 0)
+        centres = cat(list(self._moons((arange(ANGLES, dtype=x.dtype, device=x.device) + 0.5) * (math.pi / ANGLES))), 0)
         squares = x.square().sum(1)[:, None] - 2 * x @ centres.T + centres.square().sum(1)
         exponents = squares / (-2 * self.noise**2)
         return exponents.logsumexp(1) - math.log(2 * ANGLES * 2 * math.pi * self.noise**2)

@@ -26,6 +26,7 @@ from chainrule.distributions import Bernoulli, Distribution, Independent, Normal
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import ones, zeros
 from chainrule.functions.pieces import stack
+from chainrule.nn.device_of import device_of
 from chainrule.random import randn
 from chainrule.tensor import Tensor
 
@@ -82,7 +83,7 @@ class VAE(nn.Module):
 
     def prior(self) -> Independent:
         """p(z) = N(0, 1)."""
-        return Independent(Normal(zeros(self.code), ones(self.code)), 1)
+        return Independent(Normal(*(make(self.code, device=device_of(self)) for make in (zeros, ones))), 1)
 
     def likelihood(self, z: Tensor) -> Independent:
         """p(x|z) for codes (…, code), over samples (…, *shape)."""
@@ -126,7 +127,7 @@ class VAE(nn.Module):
         Codes come from the prior: the encoder has no part in it.
         """
         with no_grad():
-            return self.likelihood(randn(count, self.code)).mean
+            return self.likelihood(randn(count, self.code, device=device_of(self))).mean
 
     def interpolate(self, first: Tensor, second: Tensor, steps: int) -> Tensor:
         """Data between two samples (*shape): (steps, *shape), decoded on the line between their mean codes."""

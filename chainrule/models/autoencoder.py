@@ -183,7 +183,7 @@ def interpolate_codes(model: Autoencoder, first: Tensor, second: Tensor, steps: 
     model.eval()
     try:
         start, end = model.encode(first.unsqueeze(0)), model.encode(second.unsqueeze(0))
-        share = linspace(0.0, 1.0, steps, dtype=start.dtype).unsqueeze(1)
+        share = linspace(0.0, 1.0, steps, dtype=start.dtype, device=start.device).unsqueeze(1)
         return model.decode(start + share * (end - start))
     finally:
         model.train(training)

@@ -97,7 +97,7 @@ def draw_tokens(
         end: the token that ends a sequence: behind it come only further ones, and all that is left out when every
             sequence has ended.
     """
-    ended = full((tokens.shape[0], 1), False, dtype="bool")
+    ended = full((tokens.shape[0], 1), False, dtype="bool", device=tokens.device)
     for _ in range(steps):
         scores, state = step(tokens, state)
         tokens = choice.draw(scores[:, -1])
@@ -136,18 +136,18 @@ def beam_search(
     """
     if beams < 1:
         raise ValueError(f"beams is at least 1, got {beams}.")
-    batch = tokens.shape[0]
+    batch, device = tokens.shape[0], tokens.device
     scores, state = step(tokens, state)
-    state = rows(state, arange(batch).repeat_interleave(beams))
+    state = rows(state, arange(batch, device=device).repeat_interleave(beams))
     scores = scores[:, -1].repeat_interleave(beams, 0)
     words = scores.shape[-1]
     # Only one of the equal beginnings counts at first.
-    total = full((batch, beams), -math.inf, dtype=scores.dtype)
+    total = full((batch, beams), -math.inf, dtype=scores.dtype, device=device)
     total[:, 0] = 0
-    lengths = full((batch, beams), 0, dtype="int64")
-    ended = full((batch, beams), False, dtype="bool")
-    found = full((batch, beams, 0), 0, dtype="int64")
-    staying = full((words,), -math.inf, dtype=scores.dtype)
+    lengths = full((batch, beams), 0, dtype="int64", device=device)
+    ended = full((batch, beams), False, dtype="bool", device=device)
+    found = full((batch, beams, 0), 0, dtype="int64", device=device)
+    staying = full((words,), -math.inf, dtype=scores.dtype, device=device)
     if end is not None:
         staying[end] = 0
     for count in range(steps):
@@ -167,12 +167,12 @@ def beam_search(
             if ended.all():
                 break
         if count + 1 < steps:
-            places = (arange(batch).unsqueeze(1) * beams + parent).flatten()
+            places = (arange(batch, device=device).unsqueeze(1) * beams + parent).flatten()
             scores, state = step(word.reshape(-1, 1), rows(state, places))
             scores = scores[:, -1]
     final = total / lengths.clamp(min=1).to(total.dtype) ** length_penalty
-    winner = final.argmax(1)
-    return found[arange(batch), winner], final[arange(batch), winner]
+    winner, each = final.argmax(1), arange(batch, device=device)
+    return found[each, winner], final[each, winner]
 
 
 class LanguageModel(nn.Module):
@@ -340,7 +340,7 @@ class SequenceToSequence(nn.Module):
             raise ShapeError(f"an answer has 1 to {self.context or 'any number of'} tokens, got steps={steps}.")
         with no_grad(), evaluating(self):
             state = self.reading(source, padding, steps)
-            tokens = full((source.shape[0], 1), start, dtype="int64")
+            tokens = full((source.shape[0], 1), start, dtype="int64", device=source.device)
             if beams != 1:
                 rows = self.state_rows
                 return beam_search(self.continued, rows, state, tokens, steps, beams, end, length_penalty)[0]
@@ -385,5 +385,5 @@ def next_positions(tokens: Tensor, caches: list[KeyValueCache] | None, context: 
     count = tokens.shape[1]
     if caches is None:
         places_from(0, count, context)
-        return arange(count)
+        return arange(count, device=tokens.device)
     return places_from(caches[0].length, count, context)

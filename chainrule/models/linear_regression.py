@@ -49,7 +49,7 @@ def ridge(X: Tensor, Y: Tensor, strength: float, bias: bool = True) -> Linear:
         raise ValueError(f"ridge needs a strength above 0, got {strength}; without one see least_squares.")
 
     def solve(X: Tensor, Y: Tensor) -> Tensor:
-        return linalg.solve(X.T @ X + eye(X.shape[1], dtype=X.dtype) * strength, X.T @ Y)
+        return linalg.solve(X.T @ X + eye(X.shape[1], dtype=X.dtype, device=X.device) * strength, X.T @ Y)
 
     return _fit(X, Y, bias, solve)
 

@@ -12,14 +12,17 @@ from chainrule.random import Generator, rand, randn
 from chainrule.tensor import Tensor
 
 
-def uniform_in_ball(size: int, radius: float, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def uniform_in_ball(
+    size: int, radius: float, *, dtype: Any = None, generator: Generator | None = None, device: Any = None
+) -> Tensor:
     """A random point (size,) of the ball of that radius around 0, every place as likely: a direction times r·u^(1/n).
 
     >>> bool(uniform_in_ball(10, 0.5).norm() <= 0.5)
     True
     """
-    direction = randn(size, dtype=dtype, generator=generator)
-    return direction * (radius * rand((), dtype=dtype, generator=generator) ** (1 / size) / direction.norm())
+    direction = randn(size, dtype=dtype, generator=generator, device=device)
+    share = rand((), dtype=dtype, generator=generator, device=device)
+    return direction * (radius * share ** (1 / size) / direction.norm())
 
 
 class PerturbedGradientDescent(Optimizer):
@@ -135,6 +138,8 @@ class PerturbedGradientDescent(Optimizer):
             return
         if loss is not None:
             state["before"], state["loss_before"] = parameters_to_vector(group["params"]), float(loss)
-        kick = uniform_in_ball(here.numel(), group["radius"], dtype=here.dtype, generator=self.generator)
+        kick = uniform_in_ball(
+            here.numel(), group["radius"], dtype=here.dtype, generator=self.generator, device=here.device
+        )
         vector_to_parameters(here + kick, parameters)
         state["since_kick"] = 0

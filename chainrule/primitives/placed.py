@@ -97,6 +97,12 @@ def on_host(array: Any) -> Any:
     return array.on_host() if type(array) is Placed else array
 
 
+def all_on_host(arrays: Sequence[Any], result: Any) -> tuple[list[Any], Any]:
+    """What went into an operation on a device and what came out, for whoever looks on with NumPy."""
+    several = isinstance(result, list | tuple)
+    return [on_host(x) for x in arrays], [on_host(x) for x in result] if several else on_host(result)
+
+
 def symbol_for(array: Any) -> Symbol:
     """A symbol that stands for an array where it is."""
     symbol = Symbol(array.shape, array.dtype)

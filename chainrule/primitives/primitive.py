@@ -141,7 +141,8 @@ class Primitive:
                     return cls.apply(*inputs, **parameters)
                 raise
             if state.observer is not None:
-                state.observer(cls, arrays, result)
+                seen = (arrays, result) if place is None else placed.all_on_host(arrays, result)
+                state.observer(cls, *seen)
         record = None
         if state.gradients and cls.rules:
             for value in values:

@@ -184,10 +184,10 @@ def _random_change(x: Tensor, epsilon: float, norm: float) -> Tensor:
     """Uniform in the ball."""
     shape = tuple(x.shape)
     if norm == math.inf:
-        return (2 * rand(shape, dtype=x.dtype) - 1) * epsilon
+        return (2 * rand(shape, dtype=x.dtype, device=x.device) - 1) * epsilon
     dimensions = x[:1].numel()
-    radius = rand(shape[0], dtype=x.dtype) ** (1 / dimensions) * epsilon
-    return _unit(randn(shape, dtype=x.dtype)) * _beside(radius, x)
+    radius = rand(shape[0], dtype=x.dtype, device=x.device) ** (1 / dimensions) * epsilon
+    return _unit(randn(shape, dtype=x.dtype, device=x.device)) * _beside(radius, x)
 
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from chainrule import nn
 from chainrule.autodiff.mode import no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
-from chainrule.functions.creation import zeros
 from chainrule.random import randn
 
 
@@ -73,7 +72,7 @@ def is_circular(layer: nn.Conv2d) -> bool:
 
 def torus_norm(layer: nn.Conv2d, size: Sequence[int]) -> float:
     """The norm of the layer's kernels as a circular convolution with stride 1 of images of this height and width."""
-    weight = layer.weight.detach().double().numpy()
+    weight = layer.weight.detach().double().cpu().numpy()
     (down, right), (height, width) = _two(layer.dilation), weight.shape[2:]
     kernels = np.zeros((*weight.shape[:2], *size))
     for i in range(height):  # what is larger than the image comes around
@@ -93,7 +92,7 @@ def _by_power_iteration(layer: nn.Conv2d, input_shape: Sequence[int], steps: int
         parameter.requires_grad_(False)
     if exact.bias is not None:
         exact.bias.zero_()
-    v = randn(1, *input_shape).double()
+    v = randn(1, *input_shape, device=layer.weight.device).double()
     for _ in range(steps):
         start = (v / v.norm().clamp(min=1e-300)).detach_copy().requires_grad_()
         (v,) = grad(0.5 * exact(start).square().sum(), [start])
@@ -105,7 +104,7 @@ def _need_channels(layer: nn.Conv2d, input_shape: Sequence[int]) -> None:
     if len(input_shape) != 3 or input_shape[0] != layer.in_channels:
         raise ShapeError(f"the convolution takes images ({layer.in_channels}, H, W), got {tuple(input_shape)}.")
     with no_grad():
-        layer(zeros(1, *input_shape, dtype=layer.weight.dtype))  # raises where it does not fit
+        layer(layer.weight.new_zeros(1, *input_shape))  # raises where it does not fit
 
 
 def _two(size: Any) -> tuple[int, int]:

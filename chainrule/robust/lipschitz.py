@@ -17,6 +17,7 @@ from chainrule.autograd.functional import jacobian
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import zeros
 from chainrule.linalg import svdvals
+from chainrule.nn.device_of import device_of
 from chainrule.robust.convolution_norm import convolution_bound, is_circular
 from chainrule.tensor import Tensor
 
@@ -54,7 +55,7 @@ def upper_bound(model: nn.Module, input_shape: Sequence[int]) -> float:
     """
     if model.training:
         raise ValueError("upper_bound: the model is in training mode, where its layers mix samples; call eval() first.")
-    bound, x = 1.0, zeros(1, *input_shape)
+    bound, x = 1.0, zeros(1, *input_shape, device=device_of(model))
     for name, layer in _layers(model, ""):
         bound *= _constant(layer, x, name)
         with no_grad():

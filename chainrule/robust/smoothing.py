@@ -52,11 +52,11 @@ class SmoothedClassifier:
         for start in range(0, count, self.batch_size):
             n = min(self.batch_size, count - start)
             with no_grad():
-                noisy = x + self.sigma * randn((n, *x.shape), dtype=x.dtype)
+                noisy = x + self.sigma * randn((n, *x.shape), dtype=x.dtype, device=x.device)
                 scores = self.model(noisy)
             if scores.ndim != 2 or len(scores) != n:
                 raise ShapeError(f"the model gives scores ({n}, K), got {tuple(scores.shape)}.")
-            found = np.bincount(scores.argmax(1).numpy(), minlength=scores.shape[1])
+            found = np.bincount(scores.argmax(1).cpu().numpy(), minlength=scores.shape[1])
             total = found if total is None else total + found
         return [] if total is None else [int(c) for c in total]
 

@@ -16,6 +16,7 @@ from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, full
 from chainrule.generative.makers import Adversaries, Maker
+from chainrule.nn.device_of import device_of
 from chainrule.nn.module import Module
 from chainrule.random import default_generator, manual_seed
 from chainrule.tasks.images import image_files
@@ -169,7 +170,8 @@ class GenerationTask(Task):
             return None
         if label is not None and not 0 <= label < model.classes:
             raise ValueError(f"the classes are 0 to {model.classes - 1}, got {label}.")
-        return from_numpy(np.arange(count) % model.classes) if label is None else full((count,), label)
+        labels = from_numpy(np.arange(count) % model.classes) if label is None else full((count,), label)
+        return labels.to(device_of(model))
 
     def predict(self, model: Module, inputs: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """Nothing. Raises ValueError that says what it does instead."""

@@ -67,7 +67,7 @@ class KeypointTask(PictureTask):
         half = self.facts["shape"][1] / 2
 
         def distance(output: Any, target: Any) -> Any:
-            return (np.linalg.norm(np.asarray(output) - np.asarray(target), axis=-1) * half).mean(-1)
+            return ((output - target).norm(dim=-1) * half).mean(-1)
 
         return [MeanOf(distance, "distance")]
 

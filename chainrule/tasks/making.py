@@ -14,6 +14,7 @@ from chainrule import optim
 from chainrule.data.dataset import Dataset
 from chainrule.files import write_atomically
 from chainrule.generative.makers import Adversaries, Maker
+from chainrule.nn.device_of import device_of
 from chainrule.nn.losses.generative import WeightedSum
 from chainrule.nn.module import Module
 from chainrule.random import default_generator
@@ -87,7 +88,8 @@ class WatchedAdversaries(Callback):
         images = inputs[0] if isinstance(inputs, tuple | list) else inputs
         if trainer.epoch:
             state = default_generator.get_state()
-            self.doctor.observe_generator(model.draw(len(images), labels if model.classes else None), images)
+            told = labels.to(device_of(model)) if model.classes else None
+            self.doctor.observe_generator(model.draw(len(images), told), images)
             default_generator.set_state(state)
         self.doctor.write()
 
@@ -132,7 +134,7 @@ def grid_png(images: Tensor, columns: int | None = None) -> bytes:
 
     from chainrule.vision.utils import make_grid
 
-    grid = make_grid(images, nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=0.5).numpy()
+    grid = make_grid(images, nrow=columns or math.ceil(math.sqrt(len(images))), pad_value=0.5).cpu().numpy()
     pixels = (np.clip(np.moveaxis(grid, 0, -1), 0, 1) * 255).round().astype(np.uint8)
     picture = Image.fromarray(pixels)
     times = max(1, 400 // picture.width)

@@ -33,6 +33,7 @@ from chainrule.tasks.kinds import load_task, restore_task
 from chainrule.tasks.on_a_sample import explain_sample
 from chainrule.tasks.settings import OPTIMIZERS, Settings, read_settings
 from chainrule.tasks.task import Parts, Task
+from chainrule.train.batches import batches_for
 from chainrule.train.callbacks import (
     Callback,
     Checkpoints,
@@ -123,8 +124,8 @@ def prepare(
     trainer = task.build_trainer(
         model, task.build_loss(), optimizer, metrics=task.metrics(), schedule=_schedule(optimizer, chosen, steps),
         transform=task.build_transform(), clip_norm=chosen.clip_norm, accumulate=chosen.accumulate,
-        precision=chosen.precision, compile=chosen.compile, backend=chosen.backend, devices=chosen.devices,
-        debug=chosen.debug, processes=world_size() > 1,
+        precision=chosen.precision, compile=chosen.compile, backend=chosen.backend, device=chosen.device,
+        devices=chosen.devices, debug=chosen.debug, processes=world_size() > 1,
         callbacks=[
             *callbacks, *watching, *_patience(chosen), *_averaging(chosen),
             *([] if path is None else task.callbacks(path)),
@@ -135,7 +136,7 @@ def prepare(
 
 def train_run(
     settings: Settings | None, path: str | Path, callbacks: Sequence[Callback] = (), *, doctor: Doctor | None = None,
-    introduce: Any = None, data_root: str | None = None,
+    introduce: Any = None, data_root: str | None = None, device: str | None = None,
 ) -> Outcome:  # fmt: skip
     """Train from settings into a new folder; or, without settings, go on with the run that the folder holds.
 
@@ -145,7 +146,7 @@ def train_run(
         callbacks: further ones for the trainer, such as a `ProgressBar`.
         doctor: watches, and writes its findings to doctor.json.
         introduce: called with the `Prepared` run before training begins.
-        data_root: where known data are now, for a run that is continued.
+        data_root, device: where known data are now, and where the network is to learn, for a run that is continued.
 
     In a process group (`distributed`) each process trains on its part of every batch; the first one alone reads and
     writes the folder, and tests.
@@ -155,10 +156,10 @@ def train_run(
     """
     path = Path(path)
     if world_size() > 1 and distributed.get_rank() > 0:
-        return _follow(data_root, doctor)
+        return _follow(data_root, device, doctor)
     resumed = settings is None
     settings = read_settings(_need_run(path)) if settings is None else settings
-    settings = settings if data_root is None else settings.changed(data_root=data_root)
+    settings = _elsewhere(settings, data_root, device)
     if not resumed and (path / "config.json").exists():
         raise FileExistsError(
             f"{path} holds a run already; choose another folder, or go on with it by --resume {path}."
@@ -193,20 +194,26 @@ def train_run(
         checkpoints.lock.release()
 
 
-def _follow(data_root: str | None, doctor: Doctor | None) -> Outcome:
+def _follow(data_root: str | None, device: str | None, doctor: Doctor | None) -> Outcome:
     """What the processes other than the first do: the settings, and the state to go on from, come from it.
 
     The doctor and the gradient flow look inside the same steps everywhere, so that all run the same programs.
     """
     box: list[Any] = [None]
     distributed.broadcast_object_list(box, src=0)
-    settings: Settings = box[0] if data_root is None else box[0].changed(data_root=data_root)
+    settings = _elsewhere(box[0], data_root, device)
     flow = [GradientFlow(settings.gradient_flow)] if settings.gradient_flow else []
     run = prepare(settings, flow, doctor)
     assert run.trainer.processes is not None
     run.trainer.processes.resume(run.trainer, None)
     status, reason = _fit(run, None)
     return Outcome(status, reason, 0, {}, {}, "")
+
+
+def _elsewhere(settings: Settings, data_root: str | None, device: str | None) -> Settings:
+    """The settings of a run where its data are in another folder, or another device is there; None: as they say."""
+    places = {"data_root": data_root, "device": device}
+    return settings.changed(**{name: place for name, place in places.items() if place is not None})
 
 
 def world_size() -> int:
@@ -224,7 +231,7 @@ def _training_batches(data: Any, size: int, shared: bool) -> DataLoader:
 
 
 def open_run(path: str | Path) -> OpenRun:
-    """A run's task and model, with the weights of its best epoch, for evaluating and predicting.
+    """A run's task and model, with the weights of its best epoch, for evaluating and predicting: on the CPU.
 
     Raises DataError if the folder holds no run, or no epoch of it was finished.
     """
@@ -239,7 +246,7 @@ def open_run(path: str | Path) -> OpenRun:
     if not (path / "best.safetensors").exists():
         raise DataError(f"{path} has no weights yet: no epoch of it was finished.")
     load_weights(model, path / "best.safetensors")
-    return OpenRun(path, task, model)
+    return OpenRun(path, task, model.cpu())
 
 
 def _check_numbers(facts: dict[str, Any]) -> None:
@@ -249,21 +256,24 @@ def _check_numbers(facts: dict[str, Any]) -> None:
             raise TypeError(f"{name} is a list of numbers, got {facts[name]!r:.60}")
 
 
-def evaluate_run(path: str | Path, part: str = "test", data_root: str | None = None) -> dict[str, float]:
+def evaluate_run(
+    path: str | Path, part: str = "test", data_root: str | None = None, device: str | None = None
+) -> dict[str, float]:
     """Loss and metrics of a run's best weights on a part of its data: "train", "validation" or "test".
 
+    It is done on the device on which the run learned, or on another one; data_root: where known data are now.
     Raises ValueError for another part, DataError if the run or its data cannot be read.
     """
     if part not in Parts._fields:
         raise ValueError(f"the parts of the data are {', '.join(Parts._fields)}, got {part!r}.")
     opened = open_run(path)
-    settings = opened.task.settings
+    settings = _elsewhere(opened.task.settings, data_root, device)
     manual_seed(settings.seed)
-    _, parts = load_task(settings if data_root is None else settings.changed(data_root=data_root))
+    _, parts = load_task(settings)
     trainer = Trainer(
         opened.model, opened.task.build_loss(), optim.SGD(opened.model.parameters(), lr=0.0),
         metrics=opened.task.metrics(), compile=settings.compile, backend=settings.backend,
-        devices=settings.devices,
+        device=settings.device, devices=settings.devices,
     )  # fmt: skip
     return _plain(trainer.evaluate(DataLoader(getattr(parts, part), EVALUATION_BATCH)))
 
@@ -379,11 +389,11 @@ def _finish(
         of_the_epoch = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}
         validation = of_the_epoch if mean is None else mean
         test = _plain(run.trainer.evaluate(test_batches))
-        details = run.task.report(run.model, test_batches)
+        details = run.task.report(run.model, batches_for(run.model, test_batches))
         if (path / "samples").is_dir():
             grids = {f"Epoch {int(file.stem[-4:])}": file.read_bytes() for file in sorted((path / "samples").iterdir())}
             details["pictures"] = {**grids, **details["pictures"]}
-        sample = run.task.sample(run.model)
+        sample = run.task.sample(run.model.cpu())
     outcome = Outcome(status, reason, best, _plain(validation), test, sample, mean is not None)
     config = _read_json(path / "config.json")
     write_json(path / "summary.json", {**outcome._asdict(), "epochs": len(history)})
@@ -393,7 +403,7 @@ def _finish(
         series=recorder.series, findings=doctor.findings if doctor else (), flow=_flow(run.trainer), **details,
     )  # fmt: skip
     marked = {path for finding in report.findings for path in finding.paths[:MOST_PATHS]}
-    graph = explain_sample(run.task, run.model, run.parts.validation).svg(marked=marked)
+    graph = explain_sample(run.task, run.model.cpu(), run.parts.validation).svg(marked=marked)
     write_report(report._replace(texts={"A sample": sample} if sample else {}, graph=graph), path / "report.html")
     return outcome
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -106,7 +107,12 @@ def text(expected: str) -> Rule:
     return Rule(lambda value: isinstance(value, str) and value != "", expected)
 
 
-#: The remaining rules.
+def _names_a_device(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"cpu|(xla|cuda|tpu)(:\d{1,4})?", value) is not None
+
+
+#: The remaining rules. Whether a device is there is asked when a run needs it: settings are read anywhere.
+DEVICE = Rule(_names_a_device, "cpu, xla, cuda or tpu, maybe with a number, as in cuda:1")
 YES_OR_NO = Rule(lambda value: isinstance(value, bool), "true or false")
 NAMES = Rule(
     lambda value: isinstance(value, list | tuple) and all(isinstance(name, str) for name in value), "names of columns"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from chainrule.errors import DataError
-from chainrule.tasks.setting import NAMES, TABLE, YES_OR_NO, check, number, one_of, setting, text, whole
+from chainrule.tasks.setting import DEVICE, NAMES, TABLE, YES_OR_NO, check, number, one_of, setting, text, whole
 
 OPTIMIZERS = {
     "adam": "Adam",
@@ -165,6 +165,11 @@ class Settings:
     backend: str = setting(
         "native", one_of("native", "xla", "numpy"),
         "What runs compiled steps; xla needs JAX (the extra xla).", "native", OPTIMISATION,
+    )  # fmt: skip
+    device: str | None = setting(
+        None, DEVICE, "Where the network learns: [bold]cuda[/], [bold]tpu[/], or [bold]xla[/], JAX's CPU device (all "
+        "need the extra xla). What is saved knows nothing of it.",
+        "cpu", OPTIMISATION,
     )  # fmt: skip
     devices: int = setting(
         1, whole(1, "a number of devices, at least 1"), "With xla: over how many devices each batch is split.", "1",

@@ -104,7 +104,7 @@ class TableTask(Task):
         pairs = []
         with evaluation_mode(model), no_grad():
             for inputs, targets in batches:
-                pairs.append((model(inputs).numpy(), targets.numpy()))
+                pairs.append((model(inputs).read(), targets.read()))
         predicted, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
         worst = np.argsort(-np.abs(predicted - truth))[:12]
         rows = [

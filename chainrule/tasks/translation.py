@@ -96,19 +96,19 @@ class TranslationTask(Task):
         """
 
         def right(scores: Any, tokens: Any) -> Any:
-            tokens = np.asarray(tokens)
-            return ((np.asarray(scores).argmax(-1) == tokens) | _behind_the_end(tokens)).all(-1)
+            ended = tokens == END
+            return ((scores.argmax(-1) == tokens) | (ended & _before(ended))).all(-1)
 
         return [MeanOf(right, "right")]
 
     def report(self, model: Module, batches: Iterable[Any]) -> dict[str, Any]:
         """A dozen answers beside those that were wanted."""
         inputs, wanted = next(iter(batches))
-        inputs, wanted = inputs[:12], wanted[:12].tolist()
-        read = inputs[:, : self.source.longest]
+        read, wanted = inputs[:12, : self.source.longest].cpu(), wanted[:12].tolist()
+        written = self.write(model.cpu(), read)  # a device would make programs for each length
         rows = [
             {"source": self.source.decode(source), "wanted": self.answer.decode(want), "answer": answer}
-            for source, want, answer in zip(read.tolist(), wanted, self.write(model, read), strict=True)
+            for source, want, answer in zip(read.tolist(), wanted, written, strict=True)
         ]
         return {"tables": {"Answers": rows}}
 
@@ -168,13 +168,12 @@ class AnswerLoss(nn.Module):
     def forward(self, scores: Tensor, tokens: Tensor) -> Tensor:
         """See the class."""
         ended = tokens == END
-        before = cat([zeros(tokens.shape[0], 1, dtype="bool"), ended[:, :-1]], 1)
-        counted = tokens.masked_fill(ended & before, -100)  # behind the first END, which is learned
+        counted = tokens.masked_fill(ended & _before(ended), -100)  # behind the first END, which is learned
         return cross_entropy(
             scores.reshape(-1, scores.shape[-1]), counted.reshape(-1), label_smoothing=self.label_smoothing
         )
 
 
-def _behind_the_end(tokens: np.ndarray) -> np.ndarray:
-    ended = tokens == END
-    return ended & np.concatenate([np.zeros_like(ended[:, :1]), ended[:, :-1]], 1)
+def _before(ended: Tensor) -> Tensor:
+    """Whether the token before each of (N, K) was the end; none was before the first."""
+    return cat([ended.new_zeros(len(ended), 1), ended[:, :-1]], 1)

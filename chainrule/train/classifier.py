@@ -60,9 +60,9 @@ def classify(model: Module, batches: Iterable[Any], names: Sequence[str], exampl
             output = model(inputs)
             for metric in (confusion, *figures):
                 metric.update(output, targets)
-            scores.append(output.log_softmax(1).numpy())
-            labels.append(targets.numpy())
-            contents.append(np.asarray(inputs.read()))
+            scores.append(output.log_softmax(1).read())
+            labels.append(targets.read())
+            contents.append(inputs.read())
     said, truth, samples = np.concatenate(scores), np.concatenate(labels), np.concatenate(contents)
     order = np.argsort(-said[np.arange(len(truth)), truth], kind="stable")
 

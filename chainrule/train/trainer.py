@@ -88,7 +88,8 @@ class Trainer:
             is NaN or infinite raises before it reaches the weights. False saves one look at each gradient.
         compile: make programs of the training and the evaluation step.
         backend: what runs these programs: "native" or "xla" (the extra `xla`), or "numpy".
-        device: where the model is taken, and every batch, as by `.to`; None: batches go where the model is.
+        device: where the model is taken, a loss that is a module, and every batch, as by `.to`; None: batches go where
+            the model is. `state_dict` and checkpoints know nothing of devices.
         devices: on "xla", over how many devices each batch is split; parameters are whole on each.
         processes: train together with the other processes of the group (`distributed.init_process_group`): each gets
             its part of the data, and gradients become means over all (`chainrule.train.processes`).
@@ -151,7 +152,10 @@ class Trainer:
             raise ValueError(f"backend={backend!r} with {devices} devices needs compiled steps, got compile=False.")
         if devices != 1 and backend != "xla":
             raise ValueError(f'{devices} devices need compiled steps and backend="xla", got {backend!r}.')
-        self.model, self.loss, self.optimizer = model if device is None else model.to(device), loss, optimizer
+        if device is not None:
+            model.to(device)
+            loss = loss.to(device) if isinstance(loss, Module) else loss
+        self.model, self.loss, self.optimizer = model, loss, optimizer
         self.metrics = [_metric(m) for m in metrics]
         self.schedule, self.schedule_every = schedule, schedule_every
         self.callbacks = list(callbacks)

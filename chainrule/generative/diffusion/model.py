@@ -25,6 +25,7 @@ from chainrule.functions.creation import full
 from chainrule.functions.logic import where
 from chainrule.generative.diffusion.schedule import Schedule, linear_schedule
 from chainrule.generative.diffusion.unet import TimeUNet
+from chainrule.nn.device_of import device_of
 from chainrule.random import rand, randint, randn
 from chainrule.tensor import Tensor
 
@@ -78,9 +79,9 @@ class Diffusion(nn.Module):
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ShapeError(f"Diffusion: data (N, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}.")
-        times = randint(1, self.schedule.steps + 1, (len(x),))
-        noise = randn(*x.shape)
-        found = self._noise(self.schedule.mix(x, noise, times), times, self._some_withheld(labels, len(x)))
+        times = randint(1, self.schedule.steps + 1, (len(x),), device=x.device)
+        noise = randn(*x.shape, device=x.device)
+        found = self._noise(self.schedule.mix(x, noise, times), times, self._some_withheld(labels, x))
         return (found - noise).square().flatten(1).mean(1)
 
     def noise(self, noisy: Tensor, times: Tensor, labels: Tensor | None = None, guidance: float = 0.0) -> Tensor:
@@ -91,10 +92,10 @@ class Diffusion(nn.Module):
         """
         if guidance and labels is None:
             raise ValueError("Diffusion: guidance leads towards a class, so it needs labels.")
-        told = self._noise(noisy, times, self._labels(labels, len(noisy)))
+        told = self._noise(noisy, times, self._labels(labels, noisy))
         if not guidance:
             return told
-        return (1 + guidance) * told - guidance * self._noise(noisy, times, self._labels(None, len(noisy)))
+        return (1 + guidance) * told - guidance * self._noise(noisy, times, self._labels(None, noisy))
 
     def sample(
         self,
@@ -118,7 +119,8 @@ class Diffusion(nn.Module):
         """
         if not 0 <= eta <= 1:
             raise ValueError(f"Diffusion.sample: eta lies between 0 and 1, got {eta}.")
-        return self._walk(randn(count, *self.shape), self._times(steps)[::-1], labels, eta, guidance, self.limits)
+        noise = randn(count, *self.shape, device=device_of(self))
+        return self._walk(noise, self._times(steps)[::-1], labels, eta, guidance, self.limits)
 
     def encode(self, x: Tensor, labels: Tensor | None = None, *, steps: int | None = None) -> Tensor:
         """The noise that `decode` makes x of, as nearly as the steps are small: DDIM's steps the other way."""
@@ -147,7 +149,8 @@ class Diffusion(nn.Module):
             noise = (x - signal * data) / rest
         drawn = eta * eta * (1 - later) / (1 - kept).clamp(min=1e-12) * (1 - kept / later)
         share = (1 - later - drawn).clamp(min=0).sqrt().to(x.dtype)
-        return later.sqrt().to(x.dtype) * data + share * noise + drawn.sqrt().to(x.dtype) * randn(*x.shape).to(x.dtype)
+        new = drawn.sqrt().to(x.dtype) * randn(*x.shape, device=x.device).to(x.dtype)
+        return later.sqrt().to(x.dtype) * data + share * noise + new
 
     def _walk(
         self, x: Tensor, times: list[int], labels: Tensor | None, eta: float, guidance: float,
@@ -155,9 +158,8 @@ class Diffusion(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Along the times; one program does all steps, as the times are tensors."""
         for now, then in pairwise(times):
-            x = self._compiled(
-                x, full((len(x),), now), full((len(x),), then), labels, eta=eta, guidance=guidance, limits=limits
-            )
+            beginning, end = (full((len(x),), time, device=x.device) for time in (now, then))
+            x = self._compiled(x, beginning, end, labels, eta=eta, guidance=guidance, limits=limits)
         return x
 
     def _times(self, steps: int | None) -> list[int]:
@@ -171,23 +173,23 @@ class Diffusion(nn.Module):
         found: Tensor = self.network(noisy, times, labels) if self.classes else self.network(noisy, times)
         return found
 
-    def _labels(self, labels: Tensor | None, count: int) -> Tensor | None:
-        """The classes as the network takes them."""
+    def _labels(self, labels: Tensor | None, x: Tensor) -> Tensor | None:
+        """The classes of x as the network takes them."""
         if not self.classes:
             if labels is not None:
                 raise ValueError("Diffusion: labels are given, and this network is told no classes.")
             return None
         if labels is None:
-            return full((count,), self.classes)
-        if tuple(labels.shape) != (count,):
-            raise ShapeError(f"Diffusion: a label for each of {count} samples, got {tuple(labels.shape)}.")
+            return full((len(x),), self.classes, device=x.device)
+        if tuple(labels.shape) != (len(x),):
+            raise ShapeError(f"Diffusion: a label for each of {len(x)} samples, got {tuple(labels.shape)}.")
         return labels
 
-    def _some_withheld(self, labels: Tensor | None, count: int) -> Tensor | None:
-        labels = self._labels(labels, count)
+    def _some_withheld(self, labels: Tensor | None, x: Tensor) -> Tensor | None:
+        labels = self._labels(labels, x)
         if labels is None or not self.untold:
             return labels
-        return where(rand(count) < self.untold, full((count,), self.classes), labels)
+        return where(rand(len(x), device=x.device) < self.untold, self.classes, labels)
 
 
 def image_diffusion(

@@ -27,7 +27,7 @@ def time_embedding(times: Tensor, size: int, longest: float = 10_000.0) -> Tenso
     """
     if size < 2 or size % 2:
         raise ValueError(f"time_embedding: an even size, got {size}.")
-    frequencies = (arange(size // 2) * (-math.log(longest) / (size // 2))).exp()
+    frequencies = (arange(size // 2, device=times.device) * (-math.log(longest) / (size // 2))).exp()
     angles = times.float().unsqueeze(1) * frequencies
     return cat([angles.cos(), angles.sin()], 1)
 

@@ -11,6 +11,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.functions.pieces import stack
 from chainrule.generative.makers.maker import Maker
 from chainrule.generative.turns import Turns
+from chainrule.nn.device_of import device_of
 from chainrule.optim.optimizer import Optimizer
 from chainrule.random import randn
 from chainrule.tensor import Tensor
@@ -90,7 +91,8 @@ class Adversaries(Maker):
     def measured(self, images: Tensor, labels: Tensor | None, judged: Tensor, made: Tensor) -> Tensor:
         """The parts for images within [−1, 1], (N, 3), from the losses of both."""
         told = () if labels is None else (labels,)
-        distance = _kernel_distance(images.flatten(1), self.averaged(randn(len(images), self.noise), *told).flatten(1))
+        drawn = self.averaged(randn(len(images), self.noise, device=images.device), *told)
+        distance = _kernel_distance(images.flatten(1), drawn.flatten(1))
         return stack([distance, judged, made]).expand(len(images), 3)
 
     def draw(self, count: int, labels: Tensor | None = None) -> Tensor:
@@ -99,7 +101,7 @@ class Adversaries(Maker):
             raise ValueError("these networks are told a class for each image." if self.classes else "no class is told.")
         told = () if labels is None else (labels,)
         with no_grad():
-            return ((self.averaged.eval()(randn(count, self.noise), *told) + 1) / 2).clamp(0, 1)
+            return ((self.averaged.eval()(randn(count, self.noise, device=device_of(self)), *told) + 1) / 2).clamp(0, 1)
 
 
 def _kernel_distance(real: Tensor, made: Tensor) -> Tensor:

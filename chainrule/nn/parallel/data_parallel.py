@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.devices import CPU, chosen
+from chainrule.devices import chosen
 from chainrule.errors import DeviceError
+from chainrule.nn.device_of import device_of
 from chainrule.nn.module import Module
 
 __all__ = ["DataParallel", "data_parallel"]
@@ -65,8 +66,7 @@ def data_parallel(
 
 def check_devices(module: Module, device_ids: Sequence[Any] | None, output_device: Any) -> None:
     """Raise a DeviceError unless all devices are the one that the module is on."""
-    first = next(iter(module.parameters()), None)
-    here = CPU if first is None else first.device
+    here = device_of(module)
     for device in [*(device_ids or []), output_device]:
         if device is not None and chosen(device).place is not here.place:
             raise DeviceError(

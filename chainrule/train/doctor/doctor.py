@@ -143,7 +143,7 @@ class Doctor(Callback):
     def observe_generator(self, samples: Tensor, real: Tensor) -> None:
         """Generated samples beside real ones, (N, …) each; see :func:`mode_collapse`."""
         for rule in self._open(ModeCollapse):
-            self._note(rule.compare(self._case, samples.detach().numpy(), real.detach().numpy()))
+            self._note(rule.compare(self._case, samples.detach().read(), real.detach().read()))
 
     def observe_agent(self, acting: Acting) -> None:
         """How an agent that learns to act stands, looked at now and then; `Acting` says what can be known.

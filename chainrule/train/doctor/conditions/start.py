@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from chainrule.nn.module import Module
+from chainrule.tensor import Tensor
 from chainrule.train.doctor.case import Case
 from chainrule.train.doctor.chance import kind_of
 from chainrule.train.doctor.finding import Finding
@@ -185,7 +186,7 @@ class ProbabilitiesAsScores(Rule):
 
     def at_look(self, case: Case, look: Look) -> Finding | None:
         """Look at the outputs of the batch."""
-        output = getattr(getattr(look.output, "value", None), "array", None)
+        output = look.output.read() if isinstance(look.output, Tensor) else None
         kind = kind_of(case.loss_function)
         if output is None or not output.size or not np.isfinite(output).all():
             return None
