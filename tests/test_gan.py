@@ -104,7 +104,7 @@ def test_rounds_are_pytorchs(loss: str, settings: dict[str, Any], monkeypatch: p
     G, D = (network.double() for network in networks())
     weights = [[p.detach().numpy().copy() for p in network.parameters()] for network in (G, D)]
     drawn, mixed = iter(codes), iter(shares)
-    monkeypatch.setattr("chainrule.generative.turns.randn", lambda *shape: chainrule.tensor(next(drawn)))
+    monkeypatch.setattr("chainrule.generative.turns.randn", lambda *shape, device: chainrule.tensor(next(drawn)))
     monkeypatch.setattr("chainrule.nn.losses.generative.rand", lambda *shape, device: chainrule.tensor(next(mixed)))
     gan = gan_of(G, D, loss=loss, **settings)
     gan._compiled = gan._compiled.function  # eager, so that each round takes the next codes

@@ -199,3 +199,30 @@ def test_a_launcher_whose_reader_has_gone_ends() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_who_was_out_of_step_once_exchanges_nothing_more(coordinator: int) -> None:
+    """One of both has a barrier too many: what both say afterwards is the same again, and belongs to different things."""
+    said = {0: ["a sum", "a barrier", "a sum", "a sum"], 1: ["a sum", "a sum", "a sum", "a barrier"]}
+    errors: dict[int, list[str]] = {0: [], 1: []}
+
+    def take_part(rank: int) -> None:
+        member = Member(("127.0.0.1", coordinator), rank, 2, 30)
+        for what in said[rank]:
+            try:
+                member.agree((0, 1), {"same": what}, 30)
+            except ProcessGroupError as error:
+                errors[rank].append(str(error))
+        member.agree((rank,), {"same": "something alone"}, 30)  # others are not concerned
+        member._socket.shutdown(socket.SHUT_RDWR)
+
+    threads = [threading.Thread(target=take_part, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    different = "processes do different things: rank 0 asks for a barrier, rank 1 for a sum."
+    for found in errors.values():
+        assert len(found) == 3 and found[0] == different
+        assert found[1].startswith(f"{different} That was 1 exchange ago") and "start all again" in found[1]
+        assert found[2].startswith(f"{different} That was 2 exchanges ago")

@@ -196,7 +196,7 @@ class Coordinator:
         text = difference(said)
         if text or len(said) == len(ranks):
             del self.calls[group, number]
-            answer = line_of(wrong=text, group=group) if text else line_of(go=number, group=group)
+            answer = line_of(wrong=text, group=group, number=number) if text else line_of(go=number, group=group)
             for r in ranks:
                 if r in self.members:
                     self._send(self.members[r], answer)

@@ -80,7 +80,7 @@ class Member:
         self._numbers: dict[str, int] = {}
         self._agreed: dict[str, int] = {}
         self._starts: dict[tuple[str, int], Callable[[], None]] = {}
-        self._wrong: dict[str, str] = {}
+        self._wrong: dict[str, tuple[str, int]] = {}
         self._came: list[int] | None = None
         self._socket = _connected(address, patience)
         # A process forked from this one must not keep the connection open when this one ends.
@@ -127,27 +127,29 @@ class Member:
         """Wait until all these processes have said the same.
 
         Raises ProcessGroupError, in every one of them, if one says something else; if one has ended, or does not come
-        within `timeout` seconds, in those who wait.
+        within `timeout` seconds, in those who wait. Once somebody has said something else, all that comes later on that
+        channel raises too, even where all say the same again: one of them may be a call ahead, and a sum of equal shape
+        may then be that of another tensor. Wrong numbers without an error would be worse than to start again.
         """
         ranks, channel, number, what = call
         until = time.monotonic() + timeout
         with self._changed:
             try:
-                while self._agreed.get(channel, 0) < number and channel not in self._wrong:
+                while self._agreed.get(channel, 0) < number and not self._is_out_of_step(call):
                     self.check(ranks, what)
                     seconds = min(max(until - time.monotonic(), 0.0), 1.0)
                     if not self._changed.wait(seconds) and time.monotonic() >= until:
                         self._too_late(call, timeout)
-                if self._agreed.get(channel, 0) < number:
-                    raise ProcessGroupError(f"processes do different things: {self._wrong[channel]}.")
+                if self._is_out_of_step(call):
+                    said, when = self._wrong[channel]
+                    raise ProcessGroupError(f"processes do different things: {said}.{_since(number - when)}")
             finally:
                 self._starts.pop((channel, number), None)  # what nobody waits for is not begun
 
     def is_in_vain(self, call: Call) -> bool:
         """Whether somebody has ended, or has said something else, so that waiting for it may raise an error."""
         with self._changed:
-            differs = call.channel in self._wrong and self._agreed.get(call.channel, 0) < call.number
-            return differs or self._is_broken(call.ranks)
+            return self._is_out_of_step(call) or self._is_broken(call.ranks)
 
     def agree(self, ranks: Sequence[int], said: dict[str, Any], timeout: float) -> None:
         """Say it, and wait for the others."""
@@ -189,6 +191,10 @@ class Member:
                     self.check(ranks, what)
                     self._changed.wait(0.05)
 
+    def _is_out_of_step(self, call: Call) -> bool:
+        """Whether somebody has said something else, then or in an earlier call of that channel."""
+        return call.channel in self._wrong and call.number >= self._wrong[call.channel][1]
+
     def _is_broken(self, ranks: Sequence[int]) -> bool:
         return bool(self.lost) or any(rank in self.gone for rank in ranks)
 
@@ -227,12 +233,15 @@ class Member:
             if "gone" in message:
                 self.gone[message["gone"]] = message["about"]
             elif "go" in message:
-                self._agreed[message["group"]] = message["go"]
-                start = self._starts.pop((message["group"], message["go"]), None)
+                channel, number = message["group"], message["go"]
+                if number >= self._wrong.get(channel, ("", number + 1))[1]:
+                    return  # they say the same by chance: see `wait_for`
+                self._agreed[channel] = number
+                start = self._starts.pop((channel, number), None)
                 if start is not None:
                     start()
             elif "wrong" in message:
-                self._wrong[message["group"]] = message["wrong"]
+                self._wrong.setdefault(message["group"], (message["wrong"], message["number"]))
             elif "came" in message:
                 self._came = message["came"]
             self._changed.notify_all()
@@ -246,3 +255,14 @@ def _connected(address: tuple[str, int], patience: float) -> socket.socket:
             f"init_process_group: nobody answers at {in_brackets(address[0])}:{address[1]} ({error}). Rank 0 listens "
             "there: it must have been started, with the same MASTER_ADDR and MASTER_PORT."
         ) from None
+
+
+def _since(exchanges: int) -> str:
+    """What to add to the error of a difference that lies so many exchanges back."""
+    if exchanges <= 0:
+        return ""
+    ago = "1 exchange" if exchanges == 1 else f"{exchanges} exchanges"
+    return (
+        f" That was {ago} ago. Since then they are out of step, and nothing more is exchanged: mend what differs, and "
+        "start all again."
+    )

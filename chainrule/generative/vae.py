@@ -83,7 +83,8 @@ class VAE(nn.Module):
 
     def prior(self) -> Independent:
         """p(z) = N(0, 1)."""
-        return Independent(Normal(*(make(self.code, device=device_of(self)) for make in (zeros, ones))), 1)
+        device = device_of(self)
+        return Independent(Normal(zeros(self.code, device=device), ones(self.code, device=device)), 1)
 
     def likelihood(self, z: Tensor) -> Independent:
         """p(x|z) for codes (…, code), over samples (…, *shape)."""
