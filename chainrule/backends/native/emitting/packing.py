@@ -3,7 +3,7 @@
 Halves become float32, numbers of 8 and 4 bits become float32 times their scales: a vector at a time, for one piece of
 k, into the scratch memory of the part, which stays in the cache. So no copy of the whole of A is ever written, and
 the widening is done once for all columns of the part. For a tile that multiplies in pairs, entries of neighbouring k
-are laid side by side, and zeros behind an odd last one.
+are laid side by side where they do not lie so already ("columns"), and zeros behind an odd last one.
 
     mode "rows":     row after row; within it (segment, k)
     mode "columns":  tile after tile; within it (segment, k, row)
@@ -24,6 +24,15 @@ from chainrule.primitives.low_bits import GROUP
 
 #: Bytes of a float32 and of a pair.
 UNIT = 4
+#: What lies across k begins at multiples of so many bytes: a vector that is written then is one line of the cache.
+LINE = 64
+#: So many units of k are packed for one tile, then for the next.
+TOGETHER = 8
+
+
+def apart(tile: Tile) -> int:
+    """Bytes from one unit of k to the next."""
+    return UNIT if tile.mode == "rows" else -(-tile.rows * UNIT // LINE) * LINE
 
 
 def packed_bytes(tile: Tile, tiles: int, segments: int, run: int) -> int:
@@ -31,7 +40,8 @@ def packed_bytes(tile: Tile, tiles: int, segments: int, run: int) -> int:
     if not tile.packs:
         return 0
     steps = -(-run // 2) if tile.pairs else run
-    return tiles * tile.rows * segments * steps * UNIT + UNIT * 4 * tile.lanes.lanes
+    each, more = (tile.rows, 0) if tile.mode == "rows" else (1, LINE)
+    return tiles * each * (segments * steps * apart(tile) + more) + UNIT * 4 * tile.lanes.lanes
 
 
 class Packing:
@@ -50,9 +60,13 @@ class Packing:
         return self.whole("ashr", self.whole("add", run, 1), 1) if self.tile.pairs else run
 
     def row_bytes(self) -> str:
-        """From row to row in mode "rows", from tile to tile in mode "columns": room for the longest piece of k."""
+        """From row to row in mode "rows", from tile to tile in mode "columns": room for the longest piece of k.
+
+        Tiles lie a line further apart, else they would fall into the same few sets of the cache.
+        """
         longest = self.whole("mul", self.n["segment_block"], self.steps(self.n["run_block"]))
-        return self.whole("mul", longest, UNIT * (1 if self.tile.mode == "rows" else self.tile.rows))
+        room = self.whole("mul", longest, apart(self.tile))
+        return room if self.tile.mode == "rows" else self.whole("add", room, LINE)
 
     def emit(
         self, sources: str, count: str, first: str, segment: str, table: str, segments: str, length: str, to: str,
@@ -67,17 +81,22 @@ class Packing:
             length, move: steps of k in each segment, and how many bytes of A come before them.
             to, packed_table: where the packed entries go, and the table of their segments for the tile.
         """
-        code, rows = self.code, 1 if self.tile.mode == "rows" else self.tile.rows
-        each = self.whole("mul", self.steps(length), UNIT * rows)
-        apart = self.row_bytes()
+        code = self.code
+        each, longest = self.whole("mul", self.steps(length), apart(self.tile)), self.row_bytes()
         with code.loop("0", segments) as s:
             pair = self.whole("shl", s.index, 1)
             behind = self.whole("add", pair, 1)
             code.store("i64", self.whole("mul", s.index, each), code.at(packed_table, "i64", pair))
             code.store("i64", code.load("i64", code.at(table, "i64", behind)), code.at(packed_table, "i64", behind))
+        if self.tile.mode == "columns":
+            with code.loop("0", segments) as s:
+                offset = code.load("i64", code.at(table, "i64", self.whole("shl", s.index, 1)))
+                there = code.at(to, "i8", self.whole("mul", s.index, each))
+                self._across(sources, count, self.whole("add", offset, move), there, length)
+            return
         with code.loop("0", count) as row:
             source = code.load("ptr", code.at(sources, "ptr", row.index))
-            target = code.at(to, "i8", self.whole("mul", row.index, apart))
+            target = code.at(to, "i8", self.whole("mul", row.index, longest))
             with code.loop("0", segments) as s:
                 offset = code.load("i64", code.at(table, "i64", self.whole("shl", s.index, 1)))
                 here = code.at(source, "i8", self.whole("add", offset, move))
@@ -85,10 +104,8 @@ class Packing:
                 if self.tile.scaled:
                     number = self.whole("add", first, row.index)
                     self._scaled(here, there, length, self._scale(number, self.whole("add", segment, s.index)))
-                elif self.tile.mode == "rows":
-                    self._along(here, there, length)
                 else:
-                    self._across(here, there, length)
+                    self._along(here, there, length)
 
     # ------------------------------------------------------------------------------------- halves
 
@@ -98,40 +115,55 @@ class Packing:
     def _along(self, source: str, target: str, length: str) -> None:
         """A row whose k are contiguous."""
         code, lanes = self.code, self.lanes.lanes
-        size = 2 if self.tile.pairs else UNIT
         with code.loop("0", length, str(lanes)) as k:
             bits = code.load(self.lanes.of("i16").text, code.at(source, "i16", k.index), 2)
-            kind = self.lanes.of("i16") if self.tile.pairs else self.lanes
-            value = bits if self.tile.pairs else self._widened(bits)
-            code.store(kind.text, value, code.at(target, "i8", self.whole("mul", k.index, size)), size)
-        if self.tile.pairs:  # behind an odd last one
-            with code.when(code.op(f"trunc i64 {length} to i1")):
-                code.store("i16", "0", code.at(target, "i16", length), 2)
+            place = code.at(target, "i8", self.whole("mul", k.index, UNIT))
+            code.store(self.lanes.text, self._widened(bits), place, UNIT)
 
-    def _across(self, source: str, target: str, length: str) -> None:
-        """The rows of a tile, which are contiguous, for each k."""
-        code, tile, a_step = self.code, self.tile, self.n["a_step"]
-        short = self.lanes.of("i16")
-
-        def one(k: str, pair: bool) -> None:
-            here = code.at(source, "i8", self.whole("mul", k, self.whole("shl", a_step, 1) if tile.pairs else a_step))
-            there = code.at(target, "i8", self.whole("mul", k, tile.rows * UNIT))
-            for v in range(-(-tile.rows // self.lanes.lanes)):
-                bits = code.load(short.text, code.at(here, "i16", str(v * self.lanes.lanes)), 2)
-                place = code.at(there, "i32", str(v * self.lanes.lanes))
-                if not tile.pairs:
-                    code.store(self.lanes.text, self._widened(bits), place, UNIT)
-                    continue
-                next_one = code.at(code.at(here, "i8", a_step), "i16", str(v * self.lanes.lanes))
-                other = code.load(short.text, next_one, 2) if pair else ""
-                code.store(self.lanes.of("i32").text, in_pairs(code, self.lanes.lanes, bits, other), place, UNIT)
-
+    def _across(self, sources: str, count: str, move: str, target: str, length: str) -> None:
+        """The rows of all tiles for a few k, and for the next few: what is read lies together, and what is written."""
+        code, tile, longest = self.code, self.tile, self.row_bytes()
+        step = self.whole("shl", self.n["a_step"], int(tile.pairs))
         whole = self.whole("ashr", length, 1) if tile.pairs else length
-        with code.loop("0", whole) as k:
-            one(k.index, True)
+
+        def rows(low: str, high: str, pair: bool) -> None:
+            with code.loop("0", count) as row:
+                here = code.at(code.load("ptr", code.at(sources, "ptr", row.index)), "i8", move)
+                there = code.at(target, "i8", self.whole("mul", row.index, longest))
+                with code.loop(low, high) as k:
+                    from_k = code.at(here, "i8", self.whole("mul", k.index, step))
+                    to_k = code.at(there, "i8", self.whole("mul", k.index, apart(tile)))
+                    for v in range(-(-tile.rows // self.lanes.lanes)):
+                        self._vector(from_k, to_k, v, pair)
+
+        with code.loop("0", whole, str(TOGETHER)) as k:
+            rows(k.index, code.least(self.whole("add", k.index, TOGETHER), whole), True)
         if tile.pairs:
-            with code.loop(whole, self.steps(length)) as k:
-                one(k.index, False)
+            with code.when(code.op(f"trunc i64 {length} to i1")):
+                rows(whole, self.steps(length), False)
+
+    def _vector(self, here: str, there: str, v: int, pair: bool) -> None:
+        """A vector of a tile's rows at one place of k, or at two side by side. `pair`: whether the second is there."""
+        code, lanes = self.code, self.lanes.lanes
+        short, place = self.lanes.of("i16"), code.at(there, "i32", str(v * lanes))
+        bits = code.load(short.text, code.at(here, "i16", str(v * lanes)), 2)
+        if not self.tile.pairs:
+            code.store(self.lanes.text, self._widened(bits), place, UNIT)
+            return
+        if pair:
+            second = code.load(short.text, code.at(code.at(here, "i8", self.n["a_step"]), "i16", str(v * lanes)), 2)
+            both = self._side_by_side(bits, second)
+        else:
+            both = in_pairs(code, lanes, bits, "")
+        code.store(self.lanes.of("i32").text, both, place, UNIT)
+
+    def _side_by_side(self, first: str, second: str) -> str:
+        """As `in_pairs`, by one instruction that takes a register for the order: there are enough here."""
+        code, lanes = self.code, self.lanes.lanes
+        order = ", ".join(f"i32 {i}, i32 {i + lanes}" for i in range(lanes))
+        vector = self.lanes.of("i16").text
+        both = code.op(f"shufflevector {vector} {first}, {vector} {second}, <{2 * lanes} x i32> <{order}>")
+        return code.op(f"bitcast <{2 * lanes} x i16> {both} to {self.lanes.of('i32').text}")
 
     # ------------------------------------------------------------------------------------- numbers with scales
 

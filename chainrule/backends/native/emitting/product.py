@@ -12,7 +12,7 @@ from typing import Any
 
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.numbers import Offset, Slot
-from chainrule.backends.native.emitting.packing import Packing, packed_bytes
+from chainrule.backends.native.emitting.packing import Packing, apart, packed_bytes
 from chainrule.backends.native.emitting.tile import Tile, call_tile
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.contract import Product
@@ -183,9 +183,9 @@ class Walk:
                 code.store("ptr", code.at(self.a, "i8", move), code.at(self.addresses, "ptr", loop.index))
         if self.kind.packs:
             count = self.mul(self.tiles, self.rows) if self.mode == "rows" else self.tiles
-            apart = self.packing.row_bytes()
+            longest = self.packing.row_bytes()
             with code.loop("0", count) as loop:
-                place = code.at(self.packed, "i8", self.mul(loop.index, apart))
+                place = code.at(self.packed, "i8", self.mul(loop.index, longest))
                 code.store("ptr", place, code.at(self.packed_rows, "ptr", loop.index))
         with code.loop("0", self.segments) as loop:
             digits = self.digits(self.add(self.first_segment, loop.index), n["segment1"], n["segment2"], n["segment3"])
@@ -226,7 +226,7 @@ class Walk:
     ) -> None:
         code, n, addresses, a_step = self.code, self.n, self.addresses, self.n["a_step"]
         if self.kind.packs:
-            addresses, table, a_move, a_step = self.packed_rows, self.packed_table, "0", str(4 * self.rows)
+            addresses, table, a_move, a_step = self.packed_rows, self.packed_table, "0", str(apart(self.kind))
         if self.mode == "rows":
             a = code.at(addresses, "ptr", self.mul(tile, self.rows))
         else:

@@ -6,7 +6,8 @@ vector have tiles of 28 × 1, with a load for each multiply–add.
 
 What lies in memory need not be what is in registers. B is widened as it is loaded, a vector at a time. A is read entry
 by entry, so a part widens its rows of A once, into its scratch memory (`packing.py`). Where the processor multiplies
-bfloat16 in *pairs*, nothing is widened: one instruction adds two products to each float32 sum.
+bfloat16 in *pairs*, nothing is widened: one instruction adds two products to each float32 sum. Rows of A in which k is
+contiguous are pairs as they lie, and are read there.
 """
 
 from __future__ import annotations
@@ -57,24 +58,29 @@ class Tile(NamedTuple):
     @property
     def name(self) -> str:
         """What is in the names of its functions."""
-        stored = "" if not self.packs else f"_{self.scaled or self.a.name}_{self.b.name}"
+        stored = "" if self._plain else f"_{self.scaled or self.a.name}_{self.b.name}"
         return f"{self.mode}_{self.rows}x{self.vectors}_{self.lanes.mangled}{stored}{'_pairs' * self.pairs}"
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the entries of A in memory are what is added up."""
+        return ELEMENTS[self.a.name] == self.lanes.element
 
     @property
     def packs(self) -> bool:
         """Whether A is not in memory as the tile reads it."""
-        return ELEMENTS[self.a.name] != self.lanes.element
+        return not self._plain and not (self.pairs and self.mode == "rows")
 
     @property
     def unrolled(self) -> int:
-        """How many steps of k are written out, one row after the other.
+        """How many steps of k (pairs of them) are written out, one row after the other.
 
         A tile of one vector has more rows than the processor has registers for addresses, so each row's is looked up.
         A vector of B for each step must find a register beside the sums; AVX-512 needs none for the entry of A.
         """
-        if self.mode == "columns" or self.vectors > 1 or self.pairs:
+        if self.mode == "columns" or self.vectors > 1:
             return 1
-        return 4 if self.lanes.lanes * self.lanes.bits == 512 else 2
+        return 2 if self.pairs else 4 if self.lanes.lanes * self.lanes.bits == 512 else 2
 
     @property
     def size(self) -> int:
@@ -142,7 +148,7 @@ def emit_tile(tile: Tile) -> Code:
         sums = segment.carried
         whole, first = code.op("ashr i64 %run, 1") if tile.pairs else "%run", "0"
         if tile.unrolled > 1:
-            first = code.op(f"and i64 %run, {-tile.unrolled}")
+            first = code.op(f"and i64 {whole}, {-tile.unrolled}")
             with code.loop("0", first, str(tile.unrolled), carried=[(vector, x) for x in sums]) as k:
                 k.next = step.write_several(k.index, k.carried)
             sums = k.carried
@@ -168,6 +174,8 @@ class _Step:
         self.b = code.op(f"getelementptr i8, ptr %b, i64 {b_offset}")
         self.a = code.op(f"getelementptr i8, ptr %a, i64 {a_offset}") if tile.mode == "columns" else ""
         self.b_step = code.op("shl i64 %b_step, 1") if tile.pairs else "%b_step"
+        #: What a lane of A holds as it is read.
+        self.element = "i32" if tile.pairs else tile.lanes.element
 
     def write(self, k: str, sums: list[str], alone: bool = False) -> list[str]:
         """All sums with one more product each, or a pair of them. `alone`: the second of the pair is not there."""
@@ -179,14 +187,14 @@ class _Step:
             move = code.op(f"add i64 {self.a_offset}, {code.op(f'mul i64 {k}, {tile.size}')}")
         else:
             start = code.op(f"getelementptr i8, ptr {self.a}, i64 {code.op(f'mul i64 {k}, %a_step')}")
-        sums, element = list(sums), "i32" if tile.pairs else tile.lanes.element
+        sums = list(sums)
         for i in range(tile.rows):
             if tile.mode == "rows":
                 row = code.load("ptr", code.at("%a", "ptr", str(i)))
                 place = code.op(f"getelementptr i8, ptr {row}, i64 {move}")
             else:
-                place = code.at(start, element, str(i))
-            entry = code.spread(tile.lanes.of(element), code.load(element, place, tile.size))
+                place = code.at(start, self.element, str(i))
+            entry = self._load_a(place, alone)
             for j in range(tile.vectors):
                 n = i * tile.vectors + j
                 sums[n] = self._multiply(entry, row_b[j], sums[n])
@@ -207,16 +215,26 @@ class _Step:
             row = code.load("ptr", code.at("%a", "ptr", str(i)))
             place = code.op(f"getelementptr i8, ptr {row}, i64 {move}")
             for later in range(tile.unrolled):
-                entry = code.load(tile.lanes.element, code.at(place, tile.lanes.element, str(later)), tile.size)
-                sums[i] = self._multiply(code.spread(tile.lanes, entry), b[later], sums[i])
+                entry = self._load_a(code.at(place, self.element, str(later)), False)
+                sums[i] = self._multiply(entry, b[later], sums[i])
         return sums
+
+    def _load_a(self, place: str, alone: bool) -> str:
+        """An entry of A, or a pair of them, in every lane. `alone`: with 0 in the place of the second of a pair."""
+        code, tile = self.code, self.tile
+        if alone and not tile.packs:  # what is packed has zeros there
+            entry = code.op(f"zext i16 {code.load('i16', place, 2)} to i32")
+        else:
+            entry = code.load(self.element, place, tile.size if tile.packs else tile.a.itemsize)
+        return code.spread(tile.lanes.of(self.element), entry)
 
     def _fetch(self, here: str) -> None:
         code, tile = self.code, self.tile
-        ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 %b_step, {AHEAD}')}")
-        for j in range(tile.vectors):
-            place = code.at(ahead, "i8", str(j * tile.lanes.lanes * tile.b.itemsize))
-            code.fetch(place)
+        ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 {self.b_step}, {AHEAD}')}")
+        rows = [ahead, code.at(ahead, "i8", "%b_step")] if tile.pairs else [ahead]
+        for row in rows:  # a line of the cache has 64 bytes
+            for move in range(0, tile.vectors * tile.lanes.lanes * tile.b.itemsize, 64):
+                code.fetch(code.at(row, "i8", str(move)))
 
     def _load_b(self, here: str, j: int, alone: bool) -> str:
         """A vector of B as it is multiplied: widened, or in each lane two entries, one of k and one of k + 1."""
@@ -241,7 +259,7 @@ class _Step:
         whole, halves = self.tile.lanes.of("i32").text, Lanes("bfloat", 2 * self.tile.lanes.lanes).text
         a, b = (code.op(f"bitcast {whole} {x} to {halves}") for x in (a, b))
         dot = "llvm.x86.avx512bf16.dpbf16ps.512"
-        return code.call(vector, dot, (vector, total), (halves, a), (halves, b))
+        return code.call(vector, dot, (vector, total), (halves, b), (halves, a))
 
 
 def in_pairs(code: Code, lanes: int, first: str, second: str) -> str:
