@@ -83,12 +83,11 @@ def _within(function: F, run: Callable[..., Any]) -> F:
     return wrapper  # type: ignore[return-value]
 
 
-def _in_type(function: F, dtype_of: Callable[[DType], DataType], result: bool = False) -> F:
+def _in_type(function: F, dtype_of: Callable[[DType], DataType]) -> F:
     def run(half: DType, args: Any, kwargs: Any) -> Any:
         dtype = dtype_of(half)
         args = [converted(x, dtype) for x in args]
-        answer = function(*args, **{name: converted(x, dtype) for name, x in kwargs.items()})
-        return converted(answer, half.numpy) if result else answer
+        return function(*args, **{name: converted(x, dtype) for name, x in kwargs.items()})
 
     return _within(function, run)
 
@@ -96,12 +95,20 @@ def _in_type(function: F, dtype_of: Callable[[DType], DataType], result: bool = 
 def in_half(function: F) -> F:
     """Within autocast: computed in the half that was asked for."""
 
-    def dtype_of(half: DType) -> DataType:
-        if current_state().trace is None:
-            say_slow("autocast")
-        return half.numpy
+    return _in_type(function, _told)
 
-    return _in_type(function, dtype_of)
+
+def half_for(x: Any) -> DataType | None:
+    """Within autocast, for a tensor of float32 or halves: the half that was asked for. None for all others."""
+    half = current_state().autocast
+    return None if half is None or not _is_floating(x.value.array.dtype) else _told(half)
+
+
+def _told(half: DType) -> DataType:
+    """The half as NumPy calls it; eager code is told that it gains nothing."""
+    if current_state().trace is None:
+        say_slow("autocast")
+    return half.numpy
 
 
 def in_single(function: F) -> F:
@@ -112,11 +119,6 @@ def in_single(function: F) -> F:
 def single(x: Any) -> Any:
     """Within autocast: a tensor of halves as float32."""
     return x if current_state().autocast is None else converted(x, _SINGLE)
-
-
-def in_single_to_half(function: F) -> F:
-    """Within autocast: computed in float32, the results rounded to the half that was asked for."""
-    return _in_type(function, lambda half: _SINGLE, result=True)
 
 
 def in_own_type(function: F) -> F:

@@ -2,21 +2,26 @@
 
 What does not depend on the state, the products of all inputs with the weights, is one large product before the
 loop. The loop is a `scan`, so its backward pass makes each weight's gradient by one product over all steps.
+
+Within `autocast` all products compute in the half, with weights that are rounded once for a sequence, and what the
+gates do with their sums in float32. The results have PyTorch's types, which differ from kind to kind (`types_within`).
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from chainrule.changes import fields_of
 from chainrule.errors import ShapeError
-from chainrule.functions.autocasting import in_single, in_single_to_half
+from chainrule.functions.autocasting import autocasting, converted, half_for
 from chainrule.functions.control import scan, scan_again
 from chainrule.functions.creation import arange, as_tensor, empty, zeros
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import cat, stack
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import cast, need_tensor
 from chainrule.nn.dropout import dropout
 from chainrule.nn.init import uniform_
 from chainrule.nn.linear import check_dtype, linear
@@ -25,11 +30,31 @@ from chainrule.nn.recurrent.cells import check_hidden_size, check_nonlinearity
 from chainrule.nn.recurrent.steps import NONLINEARITIES, gru_step, lstm_step
 from chainrule.nn.utils.rnn import PackedSequence
 from chainrule.primitives.control import Memory
+from chainrule.primitives.value import DataType
 from chainrule.random import randn
 from chainrule.tensor import Parameter, Tensor
 
 #: The state of one layer in one direction: (h,), or (h, c) for the LSTM.
 State = tuple[Tensor, ...]
+_SINGLE = np.dtype(np.float32)
+
+
+class Halves(NamedTuple):
+    """What a layer computes in within `autocast`.
+
+    Attributes:
+        half: the type of products: of the inputs, the weights, and the state that is multiplied.
+        results: the types of the last states, h and c; outputs have that of h.
+    """
+
+    half: DataType
+    results: tuple[DataType, ...]
+
+    def rounded(self, outputs: Any, last: Any) -> tuple[Any, Any]:
+        """What a layer returns, in the types that it is to have."""
+        if not isinstance(last, tuple):
+            return converted(outputs, self.results[0]), converted(last, self.results[0])
+        return converted(outputs, self.results[0]), tuple(map(converted, last, self.results))
 
 
 class RNNBase(Module):
@@ -156,9 +181,26 @@ class RNNBase(Module):
         `lengths` (N,) says how long each of the padded sequences is: what comes behind does not change its state,
         and its outputs there are 0.
         """
-        if isinstance(input, PackedSequence):
-            return self._packed(input, hx)
-        x = need_tensor(input, type(self).__name__)
+        given = input.data if isinstance(input, PackedSequence) else need_tensor(input, type(self).__name__)
+        half = half_for(given)
+        if half is None:
+            return self._computed(input, hx, lengths, None)
+        halves = Halves(half, self.types_within(half, given.value.array.dtype))
+        with autocasting(None):
+            input, hx = converted((input, hx), _SINGLE)
+            return halves.rounded(*self._computed(input, hx, lengths, halves if self._is_ours() else None))
+
+    def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
+        """The types of the last states within `autocast` with this half, for inputs of the type `given`."""
+        return (half,) * len(self.states)
+
+    def _is_ours(self) -> bool:
+        """Whether the step is this library's: then it is known what it depends on."""
+        return type(self).step.__module__.startswith("chainrule.") and "step" not in fields_of(self)
+
+    def _computed(self, x: Any, hx: Any, lengths: Any, halves: Halves | None) -> tuple[Any, Any]:
+        if isinstance(x, PackedSequence):
+            return self._packed(x, hx, halves)
         if x.ndim not in (2, 3):
             raise ShapeError(f"sequences are (T, N, features) or (T, features), got {tuple(x.shape)}.")
         alone = x.ndim == 2
@@ -166,26 +208,27 @@ class RNNBase(Module):
             x = x.unsqueeze(1)
         elif self.batch_first:
             x = x.transpose(0, 1)
-        outputs, last = self._run(x, self._first_state(x, hx, alone), lengths)
+        outputs, last = self._run(x, self._first_state(x, hx, alone, halves), lengths, halves)
         if alone:
             outputs, last = outputs.squeeze(1), tuple([state.squeeze(1) for state in last])
         elif self.batch_first:
             outputs = outputs.transpose(0, 1)
         return outputs, last if len(last) > 1 else last[0]
 
-    def _packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+    def _packed(self, packed: PackedSequence, hx: Any, halves: Halves | None) -> tuple[PackedSequence, Any]:
         x, order, back = packed.padded(), packed.sorted_indices, packed.unsorted_indices
-        first = self._first_state(x, hx, False)
+        first = self._first_state(x, hx, False, halves)
         if order is not None and hx is not None:
             first = tuple([state.index_select(1, order) for state in first])
-        outputs, last = self._run(x, first, packed.lengths())
+        outputs, last = self._run(x, first, packed.lengths(), halves)
         if back is not None:
             last = tuple([state.index_select(1, back) for state in last])
         return packed._replace(data=outputs[packed.places()]), last if len(last) > 1 else last[0]
 
-    def _first_state(self, x: Tensor, hx: Any, alone: bool) -> State:
+    def _first_state(self, x: Tensor, hx: Any, alone: bool, halves: Halves | None) -> State:
         """The state before the first step, for all layers: each part (num_layers·D, N, size)."""
-        check_dtype(x, self.weight_ih_l0)
+        weight = self.weight_ih_l0 if halves is None else converted(self.weight_ih_l0, _SINGLE)
+        check_dtype(x, weight)
         if x.shape[2] != self.input_size:
             raise ShapeError(f"got {x.shape[2]} features, expects {self.input_size}.")
         count, batch = self.num_layers * len(self._directions), x.shape[1]
@@ -203,18 +246,19 @@ class RNNBase(Module):
             wanted = (shape[0], shape[2]) if alone else shape
             if tuple(need_tensor(state, type(self).__name__).shape) != wanted:
                 raise ShapeError(f"the first {name} has the shape {wanted} here, got {tuple(state.shape)}.")
-            check_dtype(state, self.weight_ih_l0)
+            check_dtype(state, weight)
         return tuple([state.unsqueeze(1) for state in given]) if alone else given
 
-    def _run(self, x: Tensor, first: State, lengths: Any) -> tuple[Tensor, State]:
+    def _run(self, x: Tensor, first: State, lengths: Any, halves: Halves | None) -> tuple[Tensor, State]:
         """All layers over (T, N, features): the last one's outputs, and the last state of each."""
         inside = None if lengths is None else self._inside(x, lengths)
         last: list[State] = []
         for layer in range(self.num_layers):
             sides = []
+            x = x if halves is None else cast(x, halves.half)
             for direction in self._directions:
                 start = tuple([state[len(last)] for state in first])
-                final, outputs = self._one_way(x, start, inside, f"_l{layer}{direction}")
+                final, outputs = self._one_way(x, start, inside, f"_l{layer}{direction}", halves)
                 last.append(final)
                 sides.append(outputs)
             x = cat(sides, 2) if len(sides) > 1 else sides[0]
@@ -230,23 +274,31 @@ class RNNBase(Module):
             raise ShapeError(f"lengths are one number for each of {x.shape[1]} sequences, got {tuple(ends.shape)}.")
         return (arange(x.shape[0], device=x.device).unsqueeze(1) < ends).unsqueeze(2)
 
-    def _one_way(self, x: Tensor, start: State, inside: Tensor | None, place: str) -> tuple[State, Tensor]:
+    def _one_way(
+        self, x: Tensor, start: State, inside: Tensor | None, place: str, halves: Halves | None
+    ) -> tuple[State, Tensor]:
         """One layer in one direction."""
         weights = {kind: getattr(self, kind + place) for kind in self._kinds}  # parameters, or computed from such
         own = {name.removesuffix(place): p for name, p in self._parameters.items() if name.endswith(place)}
         weights.update(own)  # a subclass may have further ones
+        if halves is not None:
+            weights = {kind: converted(weight, halves.half) for kind, weight in weights.items()}
+            start = tuple(map(cast, start, (halves.results[0], _SINGLE)))  # h as it goes out, c in float32
 
         def step(state: State, row: tuple[Tensor, ...]) -> tuple[State, Tensor]:
-            new = self.step(row[0], state, weights)
+            if halves is None:
+                new = self.step(row[0], state, weights)
+            else:
+                new = self.step(cast(row[0], _SINGLE), state, weights)
+                new = tuple([cast(after, before.value.array.dtype) for after, before in zip(new, state, strict=True)])
             if inside is not None:
                 new = tuple([where(row[1], after, before) for after, before in zip(new, state, strict=True)])
             return new, new[0]
 
         rows = (self.input_sums(x, weights),) if inside is None else (self.input_sums(x, weights), inside)
         reverse = place.endswith("_reverse")
-        is_ours = type(self).step.__module__.startswith("chainrule.") and "step" not in fields_of(self)
-        if is_ours:  # it is known what it depends on
-            settings = self.nonlinearity if isinstance(self, RNN) else None, self.proj_size > 0, inside is None
+        if self._is_ours():
+            settings = self.nonlinearity if isinstance(self, RNN) else None, self.proj_size > 0, inside is None, halves
             memory = _noted(type(self).step, tuple(weights), *settings)
             last, outputs = scan_again(step, start, rows, reverse, memory, tuple(weights.values()))
         else:
@@ -257,6 +309,11 @@ class RNNBase(Module):
         """What the inputs of all steps add to the sums: (T, N, sums·hidden_size), with both biases."""
         bias = weights["bias_ih"] + weights["bias_hh"] if self.bias else None
         return linear(x, weights["weight_ih"], bias)
+
+    def state_sums(self, input_sums: Tensor, h: Tensor, weights: dict[str, Any], bias: Tensor | None = None) -> Tensor:
+        """What the state adds to the sums, of their type: the product computes in the weights'."""
+        weight = weights["weight_hh"]
+        return cast(linear(cast(h, weight.value.array.dtype), weight, bias), input_sums.value.array.dtype)
 
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """The next state; every kind of layer says it."""
@@ -302,11 +359,9 @@ class RNN(RNNBase):
             bidirectional, 0, device, dtype, initial_state=initial_state,
         )  # fmt: skip
 
-    forward = in_single_to_half(RNNBase.forward)
-
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """The formula of the class."""
-        return (NONLINEARITIES[self.nonlinearity](input_sums + linear(state[0], weights["weight_hh"])),)
+        return (NONLINEARITIES[self.nonlinearity](input_sums + self.state_sums(input_sums, state[0], weights)),)
 
 
 class LSTM(RNNBase):
@@ -344,12 +399,20 @@ class LSTM(RNNBase):
             dtype, initial_state=initial_state,
         )  # fmt: skip
 
-    forward = in_single_to_half(RNNBase.forward)
+    def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
+        """The half, but where PyTorch has no fast code: c of projected states, and inputs of the other half."""
+        wide = half if given == half else _SINGLE
+        if self.proj_size:
+            return half, wide
+        return (half if given == _SINGLE else wide,) * 2
 
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """`lstm_step`, and the projection if there is one."""
-        h, c, _ = lstm_step(input_sums + linear(state[0], weights["weight_hh"]), state[1])
-        return (linear(h, weights["weight_hr"]) if self.proj_size else h), c
+        h, c, _ = lstm_step(input_sums + self.state_sums(input_sums, state[0], weights), state[1])
+        if self.proj_size:
+            weight = weights["weight_hr"]
+            h = linear(cast(h, weight.value.array.dtype), weight)
+        return h, c
 
 
 class GRU(RNNBase):
@@ -384,7 +447,9 @@ class GRU(RNNBase):
             initial_state=initial_state,
         )  # fmt: skip
 
-    forward = in_single(RNNBase.forward)
+    def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
+        """float32, for the state before is part of the next one; the half where the inputs were halves."""
+        return (half if given == half else _SINGLE,)
 
     def input_sums(self, x: Tensor, weights: dict[str, Any]) -> Tensor:
         """With the inputs' bias only: the state's is multiplied by the reset gate."""
@@ -392,5 +457,5 @@ class GRU(RNNBase):
 
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """`gru_step`."""
-        state_sums = linear(state[0], weights["weight_hh"], weights.get("bias_hh"))
+        state_sums = self.state_sums(input_sums, state[0], weights, weights.get("bias_hh"))
         return (gru_step(input_sums, state_sums, state[0])[0],)
