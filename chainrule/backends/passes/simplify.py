@@ -19,16 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitives.elementwise import Multiply
+from chainrule.primitives.elementwise import Cast, Multiply
 from chainrule.primitives.shape import Broadcast, Permute
 from chainrule.primitives.value import Symbol
 from chainrule.program.graph import Equation, Graph
 
 
 class Simplifier:
-    """Rewrites equations one after the other, keeping what each symbol was made by."""
+    """Rewrites equations one after the other, keeping what each symbol was made by, and who reads it."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self.readers: dict[Any, list[Equation | None]] = {x: [None] for x in graph.outputs if isinstance(x, Symbol)}
+        for e in graph.equations:
+            for x in e.inputs:
+                if isinstance(x, Symbol):
+                    self.readers.setdefault(x, []).append(e)
         self.equations: list[Equation] = []
         self.same: dict[Any, Any] = {}
         self.made_by: dict[Symbol, Equation] = {}
@@ -151,6 +156,31 @@ def _fold_cast(at: Simplifier, e: Equation) -> Any:
     return e.evaluate([x])[0]
 
 
+def _cast_back(at: Simplifier, e: Equation) -> Any:
+    """What is widened and then rounded to what it was is itself."""
+    before = at.maker(e.inputs[0], "Cast")
+    x = None if before is None else before.inputs[0]
+    if x is None or x.dtype != e.outputs[0].dtype:
+        return None
+    wider = e.inputs[0].dtype.itemsize > x.dtype.itemsize and all(y.dtype.kind in "fV" for y in (x, e.inputs[0]))
+    return x if wider else None
+
+
+def _cast_parts(at: Simplifier, e: Equation) -> Any:
+    """A joined value that is only wanted in another type is joined of parts in that type: each is made in it."""
+    x = e.inputs[0]
+    joined = at.maker(x, "Concatenate")
+    dtype, parts = e.outputs[0].dtype, []
+    readers = at.readers.get(x, [])
+    if joined is None or any(r is None or r.primitive is not Cast or r.outputs[0].dtype != dtype for r in readers):
+        return None
+    for part in joined.inputs:
+        cast = Symbol(part.shape, dtype)
+        at.add(e._replace(inputs=(part,), outputs=(cast,), forms=(part.shape, dtype)))
+        parts.append(at.current(cast))
+    return joined._replace(inputs=tuple(parts), outputs=e.outputs, forms=e.forms)
+
+
 def _fold_literal(at: Simplifier, e: Equation) -> Any:
     """A small literal can be rearranged at once."""
     x = e.inputs[0]
@@ -173,7 +203,7 @@ RULES: dict[str, Sequence[Callable[[Simplifier, Equation], Any]]] = {
     "Permute": (_fold_literal, _permute_twice, _copy),
     "Reshape": (_fold_literal, _reshape_twice, _copy),
     "Broadcast": (_copy,),
-    "Cast": (_fold_cast, _copy),
+    "Cast": (_fold_cast, _copy, _cast_back, _cast_parts),
     "Check": (_check_once,),
     "BitwiseNot": (_not_twice,),
     "Negate": (_not_twice,),
@@ -195,7 +225,7 @@ def simplify(graph: Graph) -> Graph:
     graph(v0: float32[2,3]):
       return v0
     """
-    at = Simplifier()
+    at = Simplifier(graph)
     for equation in graph.equations:
         at.add(equation)
     return Graph(graph.inputs, at.equations, map(at.current, graph.outputs))

@@ -1,18 +1,26 @@
-"""Recurrent cells: one step of a recurrent network as a module, for loops of your own."""
+"""Recurrent cells: one step of a recurrent network as a module, for loops of your own.
+
+Within `autocast` they compute as the layers do: products in the half, the rest in float32.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from chainrule.errors import ShapeError
-from chainrule.functions.autocasting import in_single
+from chainrule.functions.autocasting import autocasting, converted, half_for
 from chainrule.functions.creation import empty, zeros
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import cast, need_tensor
 from chainrule.nn.init import uniform_
 from chainrule.nn.linear import check_dtype, linear
 from chainrule.nn.module import Module
 from chainrule.nn.recurrent.steps import NONLINEARITIES, gru_step, lstm_step
+from chainrule.primitives.value import DataType
 from chainrule.tensor import Parameter, Tensor
+
+_SINGLE = np.dtype(np.float32)
 
 
 def check_nonlinearity(name: str) -> str:
@@ -60,15 +68,39 @@ class RNNCellBase(Module):
         """Sizes, and whether there is a bias."""
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else f", bias={self.bias}")
 
-    def _rows(self, x: Tensor, what: str, size: int) -> Tensor:
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        """The next state from an input and the state before."""
+        half = half_for(need_tensor(input, type(self).__name__))
+        if half is None:
+            return self._next(input, hx, None)
+        result = half if half in (input.value.array.dtype, self.rounds_to(half)) else _SINGLE
+        with autocasting(None):
+            return converted(self._next(*converted((input, hx), _SINGLE), half), result)
+
+    def rounds_to(self, half: DataType) -> DataType:
+        """The type of the next state within `autocast` with this half, for inputs in float32: PyTorch's."""
+        return _SINGLE
+
+    def _next(self, input: Tensor, hx: Any, half: DataType | None) -> Any:
+        """The next state; every kind of cell says it. `half`: what products compute in, None for what comes."""
+        raise TypeError(f"{type(self).__name__} does not define forward(input, hx).")
+
+    def _sums(self, x: Tensor, which: str, half: DataType | None) -> Tensor:
+        """What the input ("ih") or the state ("hh") adds to the sums."""
+        weight, bias = getattr(self, f"weight_{which}"), getattr(self, f"bias_{which}")
+        if half is None:
+            return linear(x, weight, bias)
+        return cast(linear(*converted((x, weight, bias), half)), _SINGLE)
+
+    def _rows(self, x: Tensor, what: str, size: int, half: DataType | None) -> Tensor:
         """A batch (N, size), also of one alone."""
         need_tensor(x, type(self).__name__)
-        check_dtype(x, self.weight_ih)
+        check_dtype(x, self.weight_ih if half is None else converted(self.weight_ih, _SINGLE))
         if x.ndim not in (1, 2) or x.shape[-1] != size:
             raise ShapeError(f"{what} has the shape (N, {size}) or ({size},), got {tuple(x.shape)}.")
         return x if x.ndim == 2 else x.unsqueeze(0)
 
-    def _states(self, input: Tensor, given: list[Tensor] | None, count: int) -> list[Tensor]:
+    def _states(self, input: Tensor, given: list[Tensor] | None, count: int, half: DataType | None) -> list[Tensor]:
         """The state before the step: what was given, zeros if nothing was."""
         shape = (*input.shape[:-1], self.hidden_size)
         if given is None:
@@ -80,7 +112,7 @@ class RNNCellBase(Module):
         for state in given:
             if tuple(need_tensor(state, type(self).__name__).shape) != shape:
                 raise ShapeError(f"for an input {tuple(input.shape)} the state is {shape}, got {tuple(state.shape)}.")
-        return [self._rows(state, "the state", self.hidden_size) for state in given]
+        return [self._rows(state, "the state", self.hidden_size, half) for state in given]
 
 
 class RNNCell(RNNCellBase):
@@ -110,12 +142,14 @@ class RNNCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = check_nonlinearity(nonlinearity)
 
-    @in_single
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The next state from an input and the state before."""
-        x = self._rows(input, "the input", self.input_size)
-        (h,) = self._states(input, None if hx is None else [hx], 1)
-        sums = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+    def rounds_to(self, half: DataType) -> DataType:
+        """The half itself."""
+        return half
+
+    def _next(self, input: Tensor, hx: Tensor | None, half: DataType | None) -> Tensor:
+        x = self._rows(input, "the input", self.input_size, half)
+        (h,) = self._states(input, None if hx is None else [hx], 1, half)
+        sums = self._sums(x, "ih", half) + self._sums(h, "hh", half)
         h = NONLINEARITIES[self.nonlinearity](sums)
         return h if input.ndim == 2 else h.squeeze(0)
 
@@ -141,12 +175,10 @@ class LSTMCell(RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
-    @in_single
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """The next (h, c) from an input and the (h, c) before."""
-        x = self._rows(input, "the input", self.input_size)
-        h, c = self._states(input, None if hx is None else list(hx), 2)
-        sums = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+    def _next(self, input: Tensor, hx: tuple[Tensor, Tensor] | None, half: DataType | None) -> tuple[Tensor, Tensor]:
+        x = self._rows(input, "the input", self.input_size, half)
+        h, c = self._states(input, None if hx is None else list(hx), 2, half)
+        sums = self._sums(x, "ih", half) + self._sums(h, "hh", half)
         h, c, _ = lstm_step(sums, c)
         return (h, c) if input.ndim == 2 else (h.squeeze(0), c.squeeze(0))
 
@@ -167,10 +199,8 @@ class GRUCell(RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
-    @in_single
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The next state from an input and the state before."""
-        x = self._rows(input, "the input", self.input_size)
-        (h,) = self._states(input, None if hx is None else [hx], 1)
-        new = gru_step(linear(x, self.weight_ih, self.bias_ih), linear(h, self.weight_hh, self.bias_hh), h)[0]
+    def _next(self, input: Tensor, hx: Tensor | None, half: DataType | None) -> Tensor:
+        x = self._rows(input, "the input", self.input_size, half)
+        (h,) = self._states(input, None if hx is None else [hx], 1, half)
+        new = gru_step(self._sums(x, "ih", half), self._sums(h, "hh", half), h)[0]
         return new if input.ndim == 2 else new.squeeze(0)

@@ -120,8 +120,9 @@ def lower_MatMul(at: Lowering, e: Equation) -> Place | None:
     if not is_real(x.dtype) or len(z.shape) > 4 or z.size == 0 or x.shape[-1] == 0:
         return None
     a, b = at.plain(x), at.plain(y)
-    straight = _cost(a, b, at, z)
-    turned = _cost(b.permute(_turned(b)), a.permute(_turned(a)), at, z, turned=True)
+    fixed = [isinstance(v, Symbol) and v in at.fixed for v in (x, y)]
+    straight = _cost(a, b, fixed, at, z)
+    turned = _cost(b.permute(_turned(b)), a.permute(_turned(a)), fixed[::-1], at, z, turned=True)
     return _matmul(at, x, y, z, turned < straight)
 
 
@@ -130,14 +131,14 @@ def _turned(view: View) -> Shape:
     return (*range(rank - 2), rank - 1, rank - 2)
 
 
-def _cost(a: View, b: View, at: Lowering, z: Symbol, turned: bool = False) -> float:
-    """What an orientation costs, in entries moved: packing, and vectors that are not full."""
+def _cost(a: View, b: View, fixed: list[bool], at: Lowering, z: Symbol, turned: bool = False) -> float:
+    """What an orientation costs, in entries moved: packing (unless it is done before a loop), vectors not full."""
     n = b.shape[-1]
     size = math.prod(z.shape)
     m = a.shape[-2]
     waste = ((-n % 16) / n + (-m % 14) / m) * size * a.shape[-1] / 128
-    pack = 0.0 if b.strides[-1] == 1 or n == 1 else math.prod(b.shape)
-    pack += 0 if 1 in a.strides[-2:] else math.prod(a.shape)
+    pack = 0.0 if b.strides[-1] == 1 or n == 1 or fixed[1] else math.prod(b.shape)
+    pack += 0 if 1 in a.strides[-2:] or fixed[0] else math.prod(a.shape)
     wish = at.wishes.get(z)
     fastest = len(z.shape) - (2 if turned else 1)
     mismatch = 0.0 if wish is None or wish[-1] == fastest else 2.0 * size
@@ -169,10 +170,9 @@ def _matmul(at: Lowering, x: Any, y: Any, z: Symbol, turned: bool) -> Place:
 
 def _packed(at: Lowering, x: Any, order: Shape | None) -> View:
     """A matrix (turned, if there is an order) copied so that its last dimension is contiguous."""
-    rank = len(x.shape)
     if order is None:
-        return at.copy(x)
-    return at.copy(x, order).permute(order) if rank else at.copy(x)
+        return at.packed(x, range(len(x.shape)))
+    return at.packed(x, order).permute(order)
 
 
 def split(product: Product) -> None:

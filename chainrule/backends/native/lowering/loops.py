@@ -26,6 +26,7 @@ from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
+from chainrule.backends.native.lowering.placing import Copier
 from chainrule.backends.native.lowering.rules import RULES
 from chainrule.backends.native.plan import scheduled
 from chainrule.primitives.value import Symbol
@@ -98,7 +99,8 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
             given[symbol], moved = _moving(view, first, way)
             moving.append(moved)
     turning = [
-        _two_places(at, x, order) for x, order in zip(body.inputs, _orders(at, body, given, carries), strict=False)
+        _two_places(at, x, order)
+        for x, order in zip(body.inputs, _orders(at, body, given, carries, changing), strict=False)
     ]
     given.update((symbol, carry.now) for symbol, carry in zip(body.inputs, turning, strict=False))
     writes = [(x, carry.new) for x, carry in zip(body.outputs, turning, strict=False)]
@@ -114,7 +116,7 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
             part, moved = _moving(stacks[key], first, way)
             moving.append(moved)
             writes.append((x, part))
-    inner = at.lower_body(body, given, writes)
+    inner = at.lower_body(body, given, writes, _copiers(at, body.inputs[changing:], constants))
     if any(group.call is not None for group in inner.groups):
         return None
     for x, carry in zip(e.inputs, turning, strict=False):
@@ -186,14 +188,29 @@ def _two_places(at: Lowering, symbol: Symbol, order: Sequence[int]) -> _Carry:
     return _Carry(first, second, now, new)
 
 
-def _orders(at: Lowering, body: Graph, given: dict[Symbol, Any], carries: int) -> list[list[int]]:
+def _copiers(at: Lowering, inside: Sequence[Symbol], outside: Sequence[Any]) -> dict[Any, Copier]:
+    """How to copy what is the same each time: before the loop, and once for all that want it in that order."""
+
+    def copier(x: Any) -> Copier:
+        def copy(order: Sequence[int]) -> View:
+            key = (at.key(x), tuple(order))
+            if key not in at.copies:
+                at.copies[key] = at.packed(x, order)
+            return at.copies[key]
+
+        return copy
+
+    return {symbol: copier(x) for symbol, x in zip(inside, outside, strict=True)}
+
+
+def _orders(at: Lowering, body: Graph, given: dict[Symbol, Any], carries: int, changing: int) -> list[list[int]]:
     """In which order of dimensions each carry lies: as the body makes the next one, if it reads rows of the last."""
     plain = [list(range(len(x.shape))) for x in body.inputs[:carries]]
     if all(len(order) < 2 for order in plain):
         return plain
     trial = dict(given)
     trial.update((x, _two_places(at, x, order).now) for x, order in zip(body.inputs, plain, strict=False))
-    inner = at.lower_body(body, trial, [])
+    inner = at.lower_body(body, trial, [], dict.fromkeys(body.inputs[changing:]))  # it copies for itself
     return [_order(inner.place(x), order) for x, order in zip(body.outputs, plain, strict=False)]
 
 

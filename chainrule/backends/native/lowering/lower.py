@@ -36,6 +36,7 @@ from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.images import halo_of
 from chainrule.backends.native.lowering.nest import Load, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
+from chainrule.backends.native.lowering.placing import Copier
 from chainrule.backends.native.lowering.rules import RULES
 from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation, Graph
@@ -95,41 +96,7 @@ def wished_orders(
             wishes[x] = orders[root]
         elif root in touched:
             wishes[x] = tuple(range(len(x.shape)))
-    _wish_for_loops(equations, wishes)
     return wishes
-
-
-def _wish_for_loops(equations: Sequence[Equation], wishes: dict[Any, Shape]) -> None:
-    """What a loop adds to the products of its steps should lie as these do: the samples closest together.
-
-    A step's product h·Wᵀ is computed as W·hᵀ, whose rows are the weight's: nothing has to be rearranged in any step.
-    """
-    made_by = {symbol: e for e in equations for symbol in e.outputs}
-    for e in equations:
-        if e.primitive.name != "Scan":
-            continue
-        body, carries = e.parameters["body"], e.parameters["carries"]
-        shapes = {x.outputs[0].shape for x in body.equations if x.primitive.name == "MatMul"}
-        for row, x in zip(body.inputs[carries:], e.inputs[carries:], strict=False):
-            if len(row.shape) == 2 and row.shape in shapes and isinstance(x, Symbol) and row.shape[0] >= 16:
-                _wish_back(x, made_by, wishes)
-
-
-def _wish_back(x: Any, made_by: dict[Any, Equation], wishes: dict[Any, Shape]) -> None:
-    """Follow a value to the product it comes from and wish that product turned."""
-    for _ in range(20):
-        e = made_by.get(x)
-        if e is None:
-            return
-        if e.primitive.name == "MatMul" and len(x.shape) == 2:
-            wishes[x] = (1, 0)
-            return
-        if e.primitive.name not in ELEMENTWISE and e.primitive.name != "Reshape":
-            return
-        larger = [y for y in e.inputs if isinstance(y, Symbol) and y.size == x.size and y in made_by]
-        if not larger:
-            return
-        x = next((y for y in larger if made_by[y].primitive.name != "Broadcast"), larger[0])
 
 
 def lower(
@@ -148,9 +115,15 @@ def lower(
     return at
 
 
-def lower_body(body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]]) -> Lowering:
-    """Build the groups of a loop's body: its inputs are at given places, its results have to be in views."""
+def lower_body(
+    body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]], fixed: Mapping[Any, Copier | None]
+) -> Lowering:
+    """Build the groups of a loop's body: its inputs are at given places, its results have to be in views.
+
+    fixed: of the inputs that are the same each time: how to copy them.
+    """
     at = _empty(body.equations)
+    at.fixed = fixed
     at.wishes = _like_rows(body, given)
     at.places.update(given)
     at.homes.update((x, view) for x, view in writes if isinstance(x, Symbol) and x not in given)

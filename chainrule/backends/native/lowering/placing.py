@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chainrule.backends.memory import ordered_strides
@@ -11,7 +11,9 @@ from chainrule.backends.native.lowering.nest import Nest, Node, Term, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View, constant, literal
 from chainrule.backends.native.lowering.waiting import Waiting
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
-from chainrule.program.graph import Graph
+
+#: Copies a value into an order of dimensions.
+Copier = Callable[[Sequence[int]], View]
 
 
 class Placing(Waiting):
@@ -29,6 +31,7 @@ class Placing(Waiting):
         results: the program's results and their memory, which is new: what loops stack for them is made there.
         checked: indices whose range has been looked at, with the extent.
         singles: values of halves as float32.
+        fixed: within a loop, what is the same each time: how to copy it before the loop; None, if that is not wanted.
         path: the module path of the equation that is being lowered.
     """
 
@@ -46,9 +49,10 @@ class Placing(Waiting):
         self.checked: set[tuple[Any, int]] = set()
         self.literals: list[Array] = []
         self.singles: dict[Symbol, Symbol] = {}
+        self.fixed: Mapping[Any, Copier | None] = {}
         self.path = ""
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
-        self.lower_body: Callable[[Graph, dict[Symbol, Place], Sequence[tuple[Any, View]]], Any]
+        self.lower_body: Callable[..., Any]
 
     # ------------------------------------------------------------------------------------- where values are
 
@@ -132,6 +136,11 @@ class Placing(Waiting):
         view = self.allocate(shape, x.dtype, dims, list(dims) if order is None else order, ())
         self.into(x, view)
         return view
+
+    def packed(self, x: Any, order: Sequence[int]) -> View:
+        """A value in memory of its own in an order of dimensions. What a loop does not change is copied before it."""
+        before = self.fixed.get(x) if isinstance(x, Symbol) else None
+        return before(order) if before else self.copy(x, order)
 
     def lies_at(self, x: Any, view: View) -> bool:
         """Whether a value is in memory just there."""
