@@ -221,10 +221,10 @@ is in proportion to the numbers in 4×4 neighbouring pixels, the plain sum's to 
 finite, the plain sum is taken for that part of the image, so an infinity or a NaN comes where eager code has it.
 
 Where the processor has AVX-512's dot products of bfloat16 (`vdpbf16ps`), nothing is widened: entries of neighbouring k
-lie side by side (in the rows of A they do in memory, where they are read), and one instruction adds two products to each
-of 16 float32 sums. Every addition rounds to the
-nearest float32, as the other way does, but in another order, and numbers below 2⁻¹²⁶ count as 0. So for a sum of K
-products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded, either way.
+lie side by side (in the rows of A they do so in memory, and are read there), and one instruction adds two products to
+each of 16 float32 sums. Every addition rounds to the nearest float32, as the other way does, but in another order, and
+numbers below 2⁻¹²⁶ count as 0. So for a sum of K products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded,
+either way.
 `compile(…, exact=True)` or `chainrule.use_exact_arithmetic(True)` switches both off: `exactness.py` is the one place
 that says whether arithmetic is used that is faster and rounds in another order.
 

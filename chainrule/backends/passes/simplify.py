@@ -170,9 +170,10 @@ def _cast_parts(at: Simplifier, e: Equation) -> Any:
     """A joined value that is only wanted in another type is joined of parts in that type: each is made in it."""
     x = e.inputs[0]
     joined = at.maker(x, "Concatenate")
+    if joined is None:
+        return None
     dtype, parts = e.outputs[0].dtype, []
-    readers = at.readers.get(x, [])
-    if joined is None or any(r is None or r.primitive is not Cast or r.outputs[0].dtype != dtype for r in readers):
+    if any(r is None or r.primitive is not Cast or r.outputs[0].dtype != dtype for r in at.readers.get(x, ())):
         return None
     for part in joined.inputs:
         cast = Symbol(part.shape, dtype)

@@ -75,7 +75,7 @@ class RNNCellBase(Module):
             return self._next(input, hx, None)
         result = half if half in (input.value.array.dtype, self.rounds_to(half)) else _SINGLE
         with autocasting(None):
-            return converted(self._next(*converted((input, hx), _SINGLE), half), result)
+            return converted(self._next(converted(input, _SINGLE), converted(hx, _SINGLE), half), result)
 
     def rounds_to(self, half: DataType) -> DataType:
         """The type of the next state within `autocast` with this half, for inputs in float32: PyTorch's."""
