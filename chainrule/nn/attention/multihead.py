@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+from chainrule.autodiff.block import block
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import empty, zeros
 from chainrule.functions.pieces import cat
@@ -72,7 +74,7 @@ def multi_head_attention_forward(
     """
     batched = _check_inputs(query, key, value, embed_dim_to_check, num_heads)
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
-    inputs = [x.transpose(0, 1) if batched else x.unsqueeze(0) for x in (query, key, value)]
+    inputs = _each_once(lambda x: x.transpose(0, 1) if batched else x.unsqueeze(0), query, key, value)
     q, k, v = project(inputs, in_proj_weight, separate, in_proj_bias)
     length = k.shape[1]
     if bias_k is not None or bias_v is not None:
@@ -105,6 +107,12 @@ def multi_head_attention_forward(
     return output.squeeze(0), weights if weights is None else weights.squeeze(0)
 
 
+def _each_once(change: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:
+    """The tensors changed; what is one tensor remains one."""
+    changed = {id(x): change(x) for x in tensors}
+    return [changed[id(x)] for x in tensors]
+
+
 def _check_inputs(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num_heads: int) -> bool:
     """Whether there is a batch dimension; or an error for what does not fit."""
     q, k, v = (need_tensor(x, "multi-head attention") for x in (query, key, value))
@@ -134,6 +142,10 @@ def project(
     Three products with parts of the weight, not one with all of it: then the parts are put together again in the
     gradient of the weight, which is small, and not in that of the result.
     """
+    if separate is None and in_proj_weight is not None and _projected.is_a_program(*inputs, in_proj_weight):
+        query, *others = inputs if any(x is not inputs[0] for x in inputs) else (inputs[0], None, None)
+        passes_on = tuple(x.value.source is not None for x in inputs)
+        return list(_projected(query, *others, in_proj_weight, in_proj_bias, passes_on))
     weights = in_proj_weight.chunk(3) if separate is None and in_proj_weight is not None else separate
     if weights is None or any(w is None for w in weights):
         raise ShapeError(
@@ -141,6 +153,32 @@ def project(
         )
     biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     return [linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True)]  # type: ignore[arg-type]
+
+
+@block
+def _projected(
+    query: Tensor, key: Tensor | None, value: Tensor | None, weight: Tensor, bias: Tensor | None, passes_on: Any
+) -> tuple[Tensor, ...]:
+    """The three products as one node, for large tensors in eager code. Without key and value they are the query."""
+    inputs = (query, query if key is None else key, query if value is None else value)
+    biases = (None,) * 3 if bias is None else bias.chunk(3)
+    return tuple(linear(x, w, b) for x, w, b in zip(inputs, weight.chunk(3), biases, strict=True))
+
+
+@_projected.gradient
+def _(
+    g: Any, query: Tensor, key: Tensor | None, value: Tensor | None, weight: Tensor, bias: Tensor | None, passes_on: Any
+) -> tuple[Tensor | None, ...]:
+    """As for a linear layer, for each of the three; what one tensor was used for is added up."""
+    inputs = (query, query if key is None else key, query if value is None else value)
+    parts = weight.chunk(3)
+    g = [zeros(*x.shape[:-1], len(w), dtype=x.dtype) if one is None else one for one, x, w in zip(g, inputs, parts)]
+    rows = [one.reshape(-1, one.shape[-1]) for one in g]
+    back = [one @ w if wanted else None for one, w, wanted in zip(g, parts, passes_on, strict=True)]
+    if key is None:
+        back = [sum(back[1:], back[0]) if passes_on[0] else None]
+    of_weight = cat([one.T @ x.reshape(-1, x.shape[-1]) for one, x in zip(rows, inputs, strict=True)])
+    return (*back, of_weight) if bias is None else (*back, of_weight, cat([one.sum(0) for one in rows]))
 
 
 def _with_learned(
@@ -308,7 +346,7 @@ class MultiheadAttention(Module):
         """The result and the weights; see the class."""
         turned = self.batch_first and query.ndim == 3
         if turned:
-            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+            query, key, value = _each_once(lambda x: x.transpose(0, 1), query, key, value)
         output, weights = multi_head_attention_forward(
             query,
             key,
