@@ -143,9 +143,11 @@ def project(
     gradient of the weight, which is small, and not in that of the result.
     """
     if separate is None and in_proj_weight is not None and _projected.is_a_program(*inputs, in_proj_weight):
-        query, *others = inputs if any(x is not inputs[0] for x in inputs) else (inputs[0], None, None)
+        query, key, value = inputs
         passes_on = tuple(x.value.source is not None for x in inputs)
-        return list(_projected(query, *others, in_proj_weight, in_proj_bias, passes_on))
+        if query is key is value:
+            return list(_projected(query, None, None, in_proj_weight, in_proj_bias, passes_on))
+        return list(_projected(query, key, value, in_proj_weight, in_proj_bias, passes_on))
     weights = in_proj_weight.chunk(3) if separate is None and in_proj_weight is not None else separate
     if weights is None or any(w is None for w in weights):
         raise ShapeError(
@@ -176,7 +178,8 @@ def _(
     rows = [one.reshape(-1, one.shape[-1]) for one in g]
     back = [one @ w if wanted else None for one, w, wanted in zip(g, parts, passes_on, strict=True)]
     if key is None:
-        back = [sum(back[1:], back[0]) if passes_on[0] else None]
+        first, second, third = back
+        back = [None if first is None or second is None or third is None else first + second + third]
     of_weight = cat([one.T @ x.reshape(-1, x.shape[-1]) for one, x in zip(rows, inputs, strict=True)])
     return (*back, of_weight) if bias is None else (*back, of_weight, cat([one.sum(0) for one in rows]))
 
