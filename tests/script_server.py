@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 _OURS = ["chainrule", "chainrule.nn", "chainrule.optim", "chainrule.data", "chainrule.methods.as_functions"]
 LOADED = {
-    "torch": ["torch", "torch.nn", "torch.optim", "torch.utils.data"],
+    # PyTorch's optimisers import the last one when the first is made, which takes as long as PyTorch itself.
+    "torch": ["torch", "torch.nn", "torch.optim", "torch.utils.data", "torch._dynamo"],
     "chainrule": _OURS,
     "pages": [*_OURS, "chainrule.cli.main", "chainrule.tasks", "matplotlib.figure", "tests.test_pages_run"],
 }

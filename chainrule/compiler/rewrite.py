@@ -60,37 +60,44 @@ _codes: dict[int, tuple[CodeType, CodeType | None]] = {}
 
 
 def _rewrite(code: CodeType, namespace: dict[str, Any]) -> CodeType | None:
-    lines = linecache.getlines(code.co_filename, namespace)
-    excerpt = _excerpt(code.co_firstlineno, "".join(lines), code.co_filename)
-    if excerpt is None:
-        return None
-    try:
-        flags = code.co_flags & _FLAGS
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a string is not callable, says the compiler
-            plain = compile(excerpt, code.co_filename, "exec", flags, True)
-            changed = compile(rewritten_tree(excerpt), code.co_filename, "exec", flags, True)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    for before, after in _pairs(plain, changed):
+    source = "".join(linecache.getlines(code.co_filename, namespace))
+    around = _statements_around(code.co_firstlineno, source, code.co_filename)
+    for before, after in _pairs_within(around, source, code.co_filename, code.co_flags & _FLAGS):
         if _is_compiled_from(code, before) and before.co_freevars == after.co_freevars:
             return _with_readers(after)
     return None
 
 
-def _excerpt(line: int, source: str, filename: str) -> ast.Module | None:
-    """The statements of a file's top level that a line is in (several with `;` between), behind the file's imports.
-
-    Python compiles calls of what was imported differently, so these belong to it.
-    """
-    around: list[ast.stmt] = []
-    others: list[ast.stmt] = []
-    for statement in _statements_of(source, filename):
+def _statements_around(line: int, source: str, filename: str) -> range:
+    """Which statements of a file's top level a line is in: one, or several with `;` between."""
+    around = []
+    for i, statement in enumerate(_statements_of(source, filename)):
         decorators = getattr(statement, "decorator_list", [])
         first = min([statement.lineno, *(d.lineno for d in decorators)])
-        (around if first <= line <= (statement.end_lineno or first) else others).append(statement)
+        if first <= line <= (statement.end_lineno or first):
+            around.append(i)
+    return range(around[0], around[-1] + 1) if around else range(0)
+
+
+@functools.lru_cache(maxsize=64)
+def _pairs_within(around: range, source: str, filename: str, flags: int) -> list[tuple[CodeType, CodeType]]:
+    """The functions in some statements of a file, each with its rewritten counterpart.
+
+    A class is rewritten once for all of its methods. Python compiles calls of what was imported differently, so the
+    file's imports are put before the statements.
+    """
+    statements = _statements_of(source, filename)
+    others = [statement for i, statement in enumerate(statements) if i not in around]
     imports = [i for other in others for i in _imports(other)]
-    return ast.Module([*imports, *around], []) if around else None
+    excerpt = ast.Module([*imports, *(statements[i] for i in around)], [])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a string is not callable, says the compiler
+            plain = compile(excerpt, filename, "exec", flags, True)
+            changed = compile(rewritten_tree(excerpt), filename, "exec", flags, True)
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    return list(_pairs(plain, changed))
 
 
 @functools.lru_cache(maxsize=16)

@@ -109,7 +109,6 @@ class _Rewriter(ast.NodeTransformer):
         new = super().visit(node)
         if isinstance(new, ast.AST) and new is not node:
             ast.copy_location(new, node)
-            ast.fix_missing_locations(new)
         return new
 
     # --------------------------------------------------------------------------------- scopes
