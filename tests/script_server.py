@@ -22,8 +22,11 @@ LOADED = {
     # PyTorch's optimisers import the last one when the first is made, which takes as long as PyTorch itself.
     "torch": ["torch", "torch.nn", "torch.optim", "torch.utils.data", "torch._dynamo"],
     "chainrule": _OURS,
-    "pages": [*_OURS, "chainrule.cli.main", "chainrule.tasks", "matplotlib.figure", "tests.test_pages_run"],
-}
+    "pages": [
+        *_OURS, "chainrule.cli.main", "chainrule.tasks.run", "chainrule.compiler.function", "chainrule.backends.native",
+        "chainrule.rl.deep", "matplotlib.backends.backend_agg", "tests.test_pages_run",
+    ],
+}  # fmt: skip
 
 
 class Done(NamedTuple):

@@ -54,6 +54,26 @@ def test_entries_under_each_others_names(folder: Path, caplog: Any) -> None:
     assert len([r for r in caplog.records if first.name in r.getMessage()]) == 1
 
 
+def test_what_was_used_longest_ago_goes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of ten entries at most, of which each process looks at the first, and at every fifth that it writes."""
+    monkeypatch.setattr(cache, "LIMIT", 10 * 1032)
+    monkeypatch.setattr(cache, "BETWEEN_LOOKS", 5 * 1000)
+    monkeypatch.setattr(cache, "_since_look", {})
+    for i in range(40):
+        cache.cached_code(f"text {i}", lambda text: bytes(1000))
+        for entry in folder.iterdir():  # as if a second went by
+            about = entry.stat()
+            os.utime(entry, (about.st_atime - 1, about.st_mtime - 1))
+        assert len(list(folder.iterdir())) <= 10 + 5
+    made: list[str] = []
+    for i in reversed(range(40)):
+        cache.cached_code(f"text {i}", lambda text: made.append(text) or bytes(1000))
+    assert len(made) < 40 and not set(made) & {f"text {i}" for i in range(35, 40)}, "the latest are still there"
+    monkeypatch.setattr(cache, "_since_look", {})  # as in another process
+    cache.cached_code("another", lambda text: bytes(1000))
+    assert len(list(folder.iterdir())) == 10
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_does_not_hang(folder: Path, caplog: Any) -> None:
     entry = name_of(folder, "text")

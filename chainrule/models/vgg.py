@@ -75,7 +75,7 @@ class VGG(nn.Module):
     Source: Simonyan and Zisserman 2015.
 
     >>> import chainrule
-    >>> model = vgg11(num_classes=5)
+    >>> model = vgg11(num_classes=5, init_weights=False)
     >>> model.features(chainrule.zeros(1, 3, 64, 32)).shape
     Size([1, 512, 2, 1])
     """

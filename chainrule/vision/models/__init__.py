@@ -49,7 +49,7 @@ from chainrule.vision.models.published import (
 def get_model(name: str, **config: Any) -> Module:
     """The network of this name, with what its function takes. Raises ValueError for an unknown one.
 
-    >>> get_model("vgg11_bn", weights=None, num_classes=3).classifier[6].out_features
+    >>> get_model("mobilenet_v2", weights=None, num_classes=3).classifier[1].out_features
     3
     """
     if name not in PUBLISHED:

@@ -25,6 +25,8 @@ log = logging.getLogger("chainrule.compile")
 FORMAT = "4"
 #: When more than this is stored, what was used longest ago goes.
 LIMIT = 256 * 2**20
+#: How much a process may write between two looks at how much is stored, which with thousands of files takes a while.
+BETWEEN_LOOKS = LIMIT // 16
 
 
 def directory() -> Path | None:
@@ -103,7 +105,7 @@ def cached_codes(texts: Iterable[str], make: Callable[[str], bytes]) -> list[byt
     place = directory()
     if place is None and not _trusted:
         return [make(text) for text in texts]
-    codes, new = [], False
+    codes, new = [], 0
     for text in texts:
         name = name_of_code(text)
         code = _trusted.get(name)
@@ -112,11 +114,11 @@ def cached_codes(texts: Iterable[str], make: Callable[[str], bytes]) -> list[byt
         if code is None:
             code = make(text)
             if place is not None:
-                new = True
+                new += len(code)
                 _write(place, name, code)
         codes.append(code)
     if new and place is not None:
-        _trim(place)
+        _trim_now_and_then(place, new)
     return codes
 
 
@@ -167,6 +169,19 @@ def _entries(place: Path) -> list[Path]:
     except OSError as error:
         _say_once(f"{place} could not be read: {error.strerror}.")
         return []
+
+
+#: By folder, how much this process has written since it last looked.
+_since_look: dict[Path, int] = {}
+
+
+def _trim_now_and_then(place: Path, written: int) -> None:
+    """Look at the first writing of a process, and again whenever it has written much."""
+    since = _since_look.get(place, BETWEEN_LOOKS) + written
+    if since >= BETWEEN_LOOKS:
+        since = 0
+        _trim(place)
+    _since_look[place] = since
 
 
 def _trim(place: Path) -> None:
