@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 _COMPLEX = "tensors hold real numbers; keep real and imaginary parts along a dimension of size 2"
 _SPARSE = "sparse tensors are sparse_coo_tensor and sparse_csr_tensor; their products are sparse.mm, addmm and @"
 _SPARSE_METHOD = "of sparse tensors, which x.to_sparse() and x.to_sparse_csr() make"
-_QUANTISED = "no quantised tensors; the data types are listed in chainrule.dtypes"
+_QUANTISED = "no quantised tensors; nn.quantize keeps the weights of a model in 8 or 4 bits"
 _MEMORY = "how entries lie in memory is nobody's concern here; leave it out"
+_STRIDES = "use x.unfold for windows that overlap, and x.diagonal, x[::2] and the like for other ways through x"
 _DEVICE = "there is no such device or stream here; leave it out"
 _INTERNAL = "a part of PyTorch's own machinery, not for users"
 _SCRIPT = "use chainrule.compile, which makes a native program of a Python function"
@@ -26,7 +27,7 @@ _AUTOCAST = (
 )
 _STORAGE = "values never change, so no memory can be shared; use numpy() or np.asarray(x)"
 _FOURIER = "Fourier transforms are complex, and there are no such numbers; NumPy's fft works on x.numpy(), no gradients"
-_ONE_PROCESS = "one process on one machine; threads are used by themselves (set_num_threads)"
+_PROCESSES = "threads are used by themselves (set_num_threads); several processes are those of chainrule.distributed"
 _CHUNKS = (
     "cross_entropy(linear(x, W), y) is the same numbers; its chunks save memory alone, and have no second derivative"
 )
@@ -46,8 +47,8 @@ _REASONS: dict[str, dict[str, str]] = {
         "the types are float16, bfloat16, float32, float64, int8 to int64, uint8 and bool": """
             float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3
             int4 int5 int6 int7 uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7""",
-        _MEMORY: """
-            as_strided as_strided_scatter empty_permuted empty_strided""",
+        _MEMORY: "empty_permuted empty_strided",
+        _STRIDES: "as_strided as_strided_scatter",
         _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
         "use x.get_device(), or x.device": "get_device",
         _SCRIPT: "compiled_with_cxx11_abi fx",
@@ -55,7 +56,7 @@ _REASONS: dict[str, dict[str, str]] = {
         "use set_default_dtype": "set_default_tensor_type",
         _STORAGE: "is_storage storage",
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
-        _ONE_PROCESS: "is_distributed futures fork wait Future get_num_interop_threads "
+        _PROCESSES: "is_distributed futures fork wait Future get_num_interop_threads "
         "set_num_interop_threads init_num_threads thread_safe_generator",
         "not there yet; NumPy's fft and scipy.signal work on x.numpy(), without gradients": """
             bartlett_window blackman_window hamming_window hann_window kaiser_window signal""",
@@ -129,9 +130,8 @@ _REASONS: dict[str, dict[str, str]] = {
         _SPARSE_METHOD: """
             coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr sparse_dim values""",
         _QUANTISED: "dequantize int_repr qscheme",
-        _MEMORY: """
-            as_strided as_strided_ as_strided_scatter const_data_ptr data_ptr dim_order is_set_to
-            new_empty_strided storage_offset""",
+        _MEMORY: "const_data_ptr data_ptr dim_order is_set_to new_empty_strided storage_offset",
+        _STRIDES: "as_strided as_strided_ as_strided_scatter",
         _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan mtia record_stream to_mkldnn xpu",
         _STORAGE: "set_ storage storage_type untyped_storage",
         "use resize_ and resize_as_": "resize resize_as resize_as_sparse_",
@@ -153,7 +153,7 @@ _REASONS: dict[str, dict[str, str]] = {
         "gradients have the type of their tensor": "grad_dtype",
         "use a loss that is multiplied by the reward": "reinforce",
         "under no_grad nothing is recorded": "volatile",
-        _ONE_PROCESS: "is_distributed",
+        _PROCESSES: "is_distributed",
         _INTERNAL: "hash_tensor name output_nr slice_inverse",
     },
     "nn": {
@@ -275,7 +275,7 @@ _MODULES: dict[str, str] = {
 _PARTLY = {
     "distributed": "whole groups of processes exchange tensors and objects here; there is no further machinery",
     "jit": _SCRIPT,
-    "multiprocessing": _ONE_PROCESS,
+    "multiprocessing": _PROCESSES,
     "nn.parallel": "on one device the model itself is what DataParallel makes of it",
     "onnx": "onnx.export writes a file and onnx.load reads one; there is no further machinery",
     "sparse": _SPARSE,

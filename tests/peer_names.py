@@ -102,7 +102,7 @@ def compared() -> dict[str, str]:
     modules = Counter(f"nn.{case.source.split('(')[0]}" for case in found.modules)
     functions = Counter(f"nn.functional.{case.source.split('(')[0]}" for case in found.functions)
     counted = {name: f"compared in {count} case{'s' * (count > 1)}" for name, count in (modules + functions).items()}
-    elsewhere = {name: f"compared in `{place}`" for name, place in found.tested.items()}
+    elsewhere = {name: "compared in " + re.sub(r"^(\S+)", r"`\1`", place) for name, place in found.tested.items()}
     return {**_compared_in_expressions(), **counted, **elsewhere, **_compared_distributions()}
 
 
@@ -162,7 +162,8 @@ def own_names(area: str) -> Iterator[Row]:
     for name in sorted(getattr(module, "__all__", [])):
         thing = getattr(module, name)
         if name not in theirs:
-            yield Row(name, (inspect.getdoc(thing) or "").split("\n")[0])
+            first = (inspect.getdoc(thing) or "").split("\n")[0]
+            yield Row(name, first.split(" The rule is")[0].split(" Source:")[0])
 
 
 def _tabulated(found: list[Row]) -> list[str]:

@@ -23,9 +23,11 @@ from chainrule.cli.train import train
 from chainrule.errors import DataError
 from chainrule.tasks import Settings, load_task, open_run, read_settings, train_run
 from chainrule.tasks.run import evaluate_run, prepare
+from chainrule.tasks.search import search
 from chainrule.tasks.setting import setting_of
 from chainrule.tasks.text import Pieces
 from chainrule.train import Callback, Trainer
+from chainrule.tune import Choice
 
 # --- settings ---
 
@@ -92,6 +94,10 @@ def test_the_mean_of_the_weights_is_kept_where_it_is_better(tmp_path: Path) -> N
         losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
     assert found.averaged and found.validation["loss"] < min(losses) == losses[found.best_epoch - 1]
     assert evaluate_run(tmp_path / "run", "validation") == pytest.approx(found.validation, rel=1e-5)
+    space = {"average": Choice([0.99, 0.99999])}
+    searched = search(settings, space, tmp_path / "search", trials=2, method="grid", pruner="none")
+    values = {trial["average"]: trial["value"] for trial in searched.trials()}
+    assert values == pytest.approx({0.99: found.validation["loss"], 0.99999: min(losses)}, rel=1e-5)
     worse = train_run(settings.changed(epochs=1, average=0.99999), tmp_path / "worse")  # the first weights, nearly
     assert not worse.averaged
     assert evaluate_run(tmp_path / "worse", "validation") == pytest.approx(worse.validation, rel=1e-5)

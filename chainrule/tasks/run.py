@@ -338,14 +338,19 @@ def _averaging(settings: Settings) -> list[Callback]:
     return [WeightAveraging(settings.average)]
 
 
-def _keep_better_mean(run: Prepared, path: Path, least: float) -> dict[str, Any] | None:
-    """Make the mean of the weights the best ones if its validation loss is below `least`; its figures then."""
+def figures_of_mean(run: Prepared) -> dict[str, Any] | None:
+    """What the mean of the weights reaches on the validation data; the model has it then. None: no mean is kept."""
     means = [callback.average for callback in run.trainer.callbacks if isinstance(callback, WeightAveraging)]
     if not means or means[0] is None:
         return None
     run.model.load_state_dict(means[0].module.state_dict())
-    figures = run.trainer.evaluate(run.validation)
-    if not figures["loss"] < least:
+    return run.trainer.evaluate(run.validation)
+
+
+def _keep_better_mean(run: Prepared, path: Path, least: float) -> dict[str, Any] | None:
+    """Make the mean of the weights the best ones if its validation loss is below `least`; its figures then."""
+    figures = figures_of_mean(run)
+    if figures is None or not figures["loss"] < least:
         return None
     save_weights(run.model, path / "best.safetensors")
     return figures

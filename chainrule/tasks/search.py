@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.errors import DivergedError
-from chainrule.tasks.run import prepare, write_json
+from chainrule.tasks.run import figures_of_mean, prepare, write_json
 from chainrule.tasks.settings import Settings
 from chainrule.train.callbacks import Callback
 from chainrule.train.trainer import Trainer
@@ -16,7 +16,9 @@ from chainrule.tune import Search, tune
 
 
 def search(settings: Settings, space: dict[str, Any], folder: Path, **options: Any) -> Search:
-    """Look for the settings with the least validation loss of all epochs. `options` as of `tune`.
+    """Look for the settings with the least validation loss of all epochs, or (`average`) of the mean of the weights.
+
+    It is the loss of the weights that `train_run` would leave. `options` as of `tune`.
 
     The folder holds trials.journal, from which a search with the same settings and space goes on.
     """
@@ -50,4 +52,6 @@ def _trial(settings: Settings, chosen: dict[str, Any], report: Callable[[int, fl
         run.trainer.fit(run.train, run.validation, epochs=int(run.task.settings.epochs or 1))
     except DivergedError:
         return float("inf")
-    return min(float(row["validation_loss"]) for row in run.trainer.history)
+    losses = [float(row["validation_loss"]) for row in run.trainer.history]
+    mean = figures_of_mean(run)
+    return min(losses if mean is None else [*losses, float(mean["loss"])])

@@ -20,14 +20,16 @@ PAGE = Path(__file__).parents[1] / "optimisers.md"
 
 HEAD = """# Optimisers and learning-rate schedules
 
-Made from the docstrings by `python -m docs.make.optimisers`; compared with PyTorch, fifty steps of every option, in
-`tests/test_optim.py`, `tests/test_optim_rules.py` and `tests/test_schedules.py`.
+Made from the docstrings by `python -m docs.make.optimisers`. What PyTorch has too is compared with it, fifty steps of
+every option, in `tests/test_optim.py`, `tests/test_optim_rules.py` and `tests/test_schedules.py`; `AMSGrad` and `Lion`,
+which it has not, are compared with their formulas. The second-order methods, `LBFGS` and `Newton`, and
+`PerturbedGradientDescent` are explained in [Convergence](convergence.md).
 
 Every first-order optimiser is two things: a rule, a pure function of parameter, gradient, what is remembered and the
-settings, which reads as its formula; and a thin class that keeps what is remembered and applies the rule to every
-parameter. θ is the parameter, g its gradient, η the learning rate `lr`, λ `weight_decay`, t the count of steps from 1.
-With `maximize=True` g is −∇L. Names and shapes of the state are PyTorch's, so a saved `state_dict` of either loads in
-the other.
+settings, which reads as its formula (`optim.sgd.sgd`, `optim.adam.adam`, …); and a thin class that keeps what is
+remembered and applies the rule to every parameter. θ is the parameter, g its gradient, η the learning rate `lr`,
+λ `weight_decay`, β₁ and β₂ `betas`, ε `eps`, t the count of steps from 1. With `maximize=True` g is −∇L. Names and
+shapes of the state are PyTorch's, so a saved `state_dict` of either loads in the other.
 
 The step count and all that follows from it are tensors, and nothing branches on a tensor's value: every step is the
 same program. `lr` may be a tensor of one number, which a schedule fills. With `differentiable=True` a step is recorded
@@ -93,11 +95,11 @@ def formula(rule: Any) -> str:
     return textwrap.dedent("\n".join(lines[start:end])).strip()
 
 
-def source(rule: Any) -> str:
-    """The sentences of a docstring from "Source" on, without its example."""
-    text = " ".join((inspect.getdoc(rule) or "").split(">>>")[0].split())
-    place = text.find("Source")
-    return text[place:] if place >= 0 else ""
+def remarks(rule: Any) -> str:
+    """What a docstring says behind its formula: what the letters are, where it comes from; without its example."""
+    text = (inspect.getdoc(rule) or "").split(">>>")[0].split("Args:")[0]
+    behind = text.split("\n\n    ", 1)[1].partition("\n\n")[2]
+    return " ".join(behind.split())
 
 
 def rules() -> list[tuple[type, Any]]:
@@ -123,7 +125,7 @@ def page() -> str:
             parts.append(f"The rule is that of {next(k.__name__ for k, r in rules() if r is rule)}.\n\n")
             continue
         told = kind if rule in written else rule
-        parts.append(f"```\n{formula(told)}\n```\n\n{textwrap.fill(source(told), 120)}\n\n")
+        parts.append(f"```\n{formula(told)}\n```\n\n{textwrap.fill(remarks(told), 120)}\n\n")
         written.add(rule)
     parts.append(SCHEDULES_HEAD)
     for example in EXAMPLES:
