@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from chainrule.primitives.indexing import ARRAY, Index, Range
-from chainrule.primitives.window import Windows
+from chainrule.primitives.window import MaxPool, Windows
 from tests.samples import SAMPLES, Sample, numbers
 
 shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
@@ -138,6 +138,9 @@ def _windows(name: str, draw: Any) -> Sample:
     size = [d * (k - 1) + 1 + draw(st.integers(0, 3)) for k, d in zip(kernel, dilation, strict=True)]
     x = numbers(draw(st.integers(0, 2)), draw(st.integers(0, 2)), *size)
     settings: dict[str, Any] = {"kernel": kernel, "stride": stride, "dilation": dilation}
+    if name == "MaxPoolGradient":
+        values, indices = MaxPool.evaluate(x, **settings)
+        return Sample((numbers(*values.shape, seed=1), indices), {**settings, "size": tuple(size)})
     if name == "Fold":
         return Sample((numbers(*Windows.shape(x, **settings)[0]),), {**settings, "size": tuple(size)})
     return Sample((x,), settings)
@@ -178,7 +181,7 @@ _makers: dict[Callable[[str, Any], Sample], tuple[str, ...]] = {
     _broadcast: ("Broadcast",), _reshape: ("Reshape",), _permute: ("Permute",), _flip: ("Flip",), _pad: ("Pad",),
     _concatenate: ("Concatenate",), _matmul: ("MatMul",), _places: ("Index", "IndexAdd"),
     _convolution: ("Convolution", "ConvolutionTranspose", "ConvolutionWeight"),
-    _windows: ("Windows", "WindowSum", "MaxPool", "Fold"),
+    _windows: ("Windows", "WindowSum", "MaxPool", "MaxPoolGradient", "Fold"),
 }  # fmt: skip
 MAKERS = {name: maker for maker, names in _makers.items() for name in names}
 assert set(MAKERS) <= set(SAMPLES)

@@ -78,6 +78,7 @@ REFUSED: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
     ("Windows", [(1, 4)], _window, r"windows.*\(1, 4\)"),
     ("WindowSum", [(1, 1, 2)], _window, r"window sum.*\(3,\).*\(2,\)"),
     ("MaxPool", [(1, 1, 4)], {**_window, "dilation": (2,)}, r"max pool.*\(3,\).*\(4,\)"),
+    ("MaxPoolGradient", [(1, 1, 3), (1, 1, 2)], {**_window, "size": (5,)}, r"max pool.*\(1, 1, 3\).*\(1, 1, 2\)"),
     ("Fold", [(1, 1, 9, 3)], {**_window, "size": (5,)}, r"fold.*\(5,\).*\(1, 1, 3, 3\).*\(1, 1, 9, 3\)"),
     ("Fold", [(1, 1, 3, 2)], {**_window, "size": (5,)}, r"fold.*\(1, 1, 3, 2\)"),
     ("LowBitsMatMul", [(2, 3), (4, 5), (4, 1)], {}, r"few bits.*\(2, 3\).*\(4, 5\)"),

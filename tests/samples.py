@@ -141,6 +141,22 @@ def folded() -> list[Sample]:
     ]
 
 
+def pooled_back() -> list[Sample]:
+    from chainrule.primitives.window import MaxPool
+
+    more = [
+        ((1, 2, 7, 5), (3, 3), (2, 2), (1, 1)),
+        ((2, 1, 9), (2,), (3,), (1,)),
+        ((1, 1, 5, 7), (2, 2), (3, 2), (1, 2)),
+    ]
+    cases = [*windows(), *[(numbers(*shape), {"kernel": k, "stride": s, "dilation": d}) for shape, k, s, d in more]]
+    samples = []
+    for x, settings in cases[:-4] + cases[-3:]:  # without the window of 132 offsets: it looks into as many windows
+        values, indices = MaxPool.evaluate(x, **settings)
+        samples.append(Sample((numbers(*values.shape, seed=1), indices), {**settings, "size": x.shape[2:]}))
+    return samples
+
+
 def attended(kind: str) -> list[Sample]:
     """Attention and its gradient: more or fewer keys than queries, none, causal or not, with and without a bias."""
     cases = [
@@ -325,6 +341,7 @@ SAMPLES: dict[str, list[Sample]] = {
     "ConvolutionWeight": convolved("weight"),
     **{name: [Sample((x,), settings) for x, settings in windows()] for name in ("Windows", "WindowSum", "MaxPool")},
     "Fold": folded(),
+    "MaxPoolGradient": pooled_back(),
     "RandomUniform": [Sample((_state,), settings) for settings in _drawn],
     "RandomNormal": [Sample((_state,), settings) for settings in _drawn],
     "RandomIntegers": [Sample((_state,), {"to": (3, 4), "low": -2, "high": 5})],
@@ -357,7 +374,8 @@ _only: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     FLOATS[:2]: ("LowBitsMatMul", "Solve", "Det", "SlogDet", "Cholesky", "QR", "Eigh", "SVD"),
     FLOATS + INTEGERS: (
-        "Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "MatMul", "IndexAdd", "Fold", "WindowSum"
+        "Subtract", "Negate", "FloorDivide", "Remainder", "Absolute", "MatMul", "IndexAdd", "Fold", "WindowSum",
+        "MaxPoolGradient",
     ),
     INTEGERS: ("LeftShift", "RightShift", "GreatestDivisor", "LeastMultiple"),
     (*INTEGERS, "bool"): ("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),

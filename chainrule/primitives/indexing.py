@@ -168,10 +168,19 @@ def add_along(x: Tensor, axis: int, places: Tensor, y: Tensor) -> Tensor:
 
     For places that an operation has found itself: `scatter_add` looks first whether there are such places.
     """
+    return IndexAdd.apply(x, y, *_walks(axis, places), key=(ARRAY,) * len(places.shape))
+
+
+def take_along(x: Tensor, axis: int, places: Tensor) -> Tensor:
+    """The entries of x at places along one axis, along the others where they stand: what `gather` gives."""
+    return Index.apply(x, *_walks(axis, places), key=(ARRAY,) * len(places.shape))
+
+
+def _walks(axis: int, places: Tensor) -> list[Tensor]:
+    """An array of indices for each dimension: places along one axis, along the others where they stand."""
     shape = places.shape
     counts = [np.arange(n).reshape((-1,) + (1,) * (len(shape) - d - 1)) for d, n in enumerate(shape)]
-    walks = [places if d == axis % len(shape) else constant(count) for d, count in enumerate(counts)]
-    return IndexAdd.apply(x, y, *walks, key=(ARRAY,) * len(shape))
+    return [places if d == axis % len(shape) else constant(count) for d, count in enumerate(counts)]
 
 
 def _add_rows(z: Array, y: Array, places: Array) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.primitives.contraction import offsets, window_count
-from chainrule.primitives.indexing import add_along
+from chainrule.primitives.indexing import add_along, take_along
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
 
@@ -143,6 +143,10 @@ def first_inside(out: Shape, kernel: Shape, stride: Shape, dilation: Shape, padd
     return np.asarray(np.ravel_multi_index(np.ix_(*firsts), kernel))
 
 
+#: The gradient of max pooling looks into at most so many windows from every place.
+FEW_WINDOWS = 9
+
+
 class MaxPool(Primitive):
     """values = the largest entry of every window, indices = where it stands in the flattened spatial dimensions.
 
@@ -187,7 +191,60 @@ class MaxPool(Primitive):
         return values, np.array(within, np.int64).take(chosen) + np.ravel_multi_index(corners, x.shape[2:])
 
     @staticmethod
-    def grad_x(g_values: Tensor, x_shape: Shape, indices: Tensor) -> Tensor:
+    def grad_x(
+        g_values: Tensor, x_shape: Shape, indices: Tensor, *, kernel: Shape, stride: Shape, dilation: Shape
+    ) -> Tensor:
+        if math.prod(windows_of_a_place(kernel, stride, dilation)) <= FEW_WINDOWS:
+            settings = {"size": tuple(x_shape[2:]), "kernel": kernel, "stride": stride, "dilation": dilation}
+            return MaxPoolGradient.apply(g_values, indices, **settings)
         flat = g_values.new_zeros((*x_shape[:2], math.prod(x_shape[2:])))
         places = indices.reshape(*x_shape[:2], math.prod(indices.shape[2:]))
         return add_along(flat, 2, places, g_values.reshape(places.shape)).reshape(x_shape)
+
+
+def windows_of_a_place(kernel: Shape, stride: Shape, dilation: Shape) -> Shape:
+    """In how many windows a place of the image can be, along each dimension: 1 where windows do not overlap.
+
+    >>> windows_of_a_place((2, 3), (2, 2), (1, 1))
+    (1, 2)
+    """
+    return tuple(-(-(d * (k - 1) + 1) // s) for k, s, d in zip(kernel, stride, dilation, strict=True))
+
+
+class MaxPoolGradient(Primitive):
+    """z[i] = the sum of y over those windows whose largest entry stands at place i, in the order of the windows.
+
+    y: a number for each window; indices: what `MaxPool` says with the same settings; size: the image's. Every place
+    looks into the few windows that it can be in, so nothing is scattered over the image.
+    """
+
+    latex = r"\sum_{p:\, i_p = i} y_p"
+    accumulates = True
+
+    @staticmethod
+    def shape(y: Array, indices: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Form:
+        image = Symbol((*y.shape[:2], *size), y.dtype)
+        windows = (*y.shape[:2], *window_shape("gradient of max pool", image, kernel, stride, dilation))
+        if not tuple(y.shape) == windows == tuple(indices.shape):
+            raise ShapeError(
+                f"gradient of max pool: a size of {size} has windows {windows}, got {tuple(y.shape)} numbers at "
+                f"{tuple(indices.shape)} places."
+            )
+        return image.shape, y.dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 64 * math.prod(arrays[0].shape)  # NumPy takes as long for each entry that it adds at a place
+
+    @staticmethod
+    def evaluate(y: Array, indices: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
+        rows, windows = math.prod(y.shape[:2]), math.prod(y.shape[2:])
+        z = np.zeros((rows, math.prod(size)), y.dtype)
+        np.add.at(z, (np.arange(rows)[:, None], indices.reshape(rows, windows)), y.reshape(rows, windows))
+        return z.reshape(*y.shape[:2], *size)
+
+    @staticmethod
+    def grad_y(g: Tensor, indices: Tensor) -> Tensor:
+        rows, windows = tuple(indices.shape[:2]), math.prod(indices.shape[2:])
+        flat = g.reshape(*rows, math.prod(g.shape[2:]))
+        return take_along(flat, 2, indices.reshape(*rows, windows)).reshape(indices.shape)

@@ -53,7 +53,8 @@ def _steps(nest: Nest, operand: Operand) -> list[tuple[int, int, int]] | None:
                 first, last = max(first, guard.low), min(last, guard.high - 1)
         if last < first:
             return None
-        steps.append((first, last, operand.strides.get(axis, 0)))
+        times = operand.times(axis)
+        steps.append((first // times, last // times, operand.strides.get(axis, 0)))
     return steps + [(0, term.extent - 1, term.stride) for term in operand.terms]
 
 

@@ -42,7 +42,8 @@ REFUSED = {
         _RARE
     ),
     **dict.fromkeys(
-        ("AttentionGradient", "ConvolutionWeight"), "only gradients need it, and a file holds the forward pass"
+        ("AttentionGradient", "ConvolutionWeight", "MaxPoolGradient"),
+        "only gradients need it, and a file holds the forward pass",
     ),
     "NumPyFunction": "it is a function of NumPy's",
 }  # fmt: skip

@@ -29,7 +29,7 @@ def signature(nest: Nest, *more: Any) -> Signature | None:
         terms = tuple([(places[id(term.place)], term.extent, term.stride) for term in operand.terms])
         return (
             buffer, operand.buffer.dtype, operand.offset, tuple(operand.strides.items()), operand.guards,
-            repr(operand.constant), terms, operand.reports, operand.spread,
+            repr(operand.constant), terms, operand.reports, operand.spread, operand.repeats,
         )  # fmt: skip
 
     nodes = tuple([_node(node, places, seen) for node in nest.nodes])
@@ -42,19 +42,21 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
     """What a function's text depends on, once it is known how the nest is walked.
 
     Of sizes only whether they are 0, 1 or more; of distances only whether there are any, and along the vector whether
-    the next entry is the neighbour; of the constants that are read nothing at all. None if that cannot be looked up.
+    the next entry is the neighbour or the one behind it; of the constants that are read nothing at all. None if that
+    cannot be looked up.
     """
     places = {id(node): i for i, node in enumerate(nest.nodes)}
 
     def seen(operand: Operand) -> Any:
         strides = frozenset(
-            (axis, stride if axis == shape.vector and abs(stride) == 1 else 2)
+            (axis, stride if axis == shape.vector and stride in (1, -1, 2) else 3)
             for axis, stride in operand.strides.items()
             if stride
         )
         guards = tuple([guard.axis for guard in operand.guards])
         terms = tuple([places[id(term.place)] for term in operand.terms])
-        return operand.buffer.dtype, strides, guards, repr(operand.constant), terms, operand.reports, operand.spread
+        told = operand.buffer.dtype, repr(operand.constant), operand.reports, operand.spread, operand.repeats
+        return strides, guards, terms, told
 
     nodes: list[Any] = [_node(node, places, seen) for node in nest.nodes]
     for place in lifted:

@@ -31,6 +31,8 @@ from chainrule.backends.native.lowering.nest import (
 _ARITHMETIC = frozenset({"Add", "Subtract", "Multiply", "Divide"})
 #: Numbers that are better known when the code is made: 0, and small powers of two, by which is divided exactly.
 _PLAIN = frozenset([0.0, *(sign * 2.0**power for sign in (1, -1) for power in range(-6, 7))])
+#: Distances from lane to lane that a function knows: neighbours, either way, and every other entry.
+_KNOWN = (1, -1, 2)
 
 
 def lifted(nest: Nest) -> list[int]:
@@ -140,7 +142,7 @@ class Values:
             (id(o), axis): self.number(Distance(n, axis))
             for n, o in numbered
             for axis in (*shape.outer, *shape.reduced, Axis.BUNDLED)
-            if o.strides.get(axis, 0) and not (axis == self.vector and abs(o.strides[axis]) == 1)
+            if o.strides.get(axis, 0) and not (axis == self.vector and o.strides[axis] in _KNOWN)
         }
         base = {}
         for n, o in numbered:
@@ -172,7 +174,11 @@ class Values:
         """Go into a loop: all addresses move along with its indices."""
         pointers = dict(self.at[-1])
         for o in self.operands:
-            moves = [self.mul(index[a], self.stride[id(o), a]) for a in axes if (id(o), a) in self.stride]
+            moves = [
+                self.mul(self._entry(index[a], o.times(a)), self.stride[id(o), a])
+                for a in axes
+                if (id(o), a) in self.stride
+            ]
             if moves:
                 move = moves[0]
                 for other in moves[1:]:
@@ -181,6 +187,10 @@ class Values:
         self.at.append(pointers)
         self.index = {**self.index, **index}
         self.scopes.append({})
+
+    def _entry(self, index: str, times: int) -> str:
+        """Which entry a place has, where so many neighbours are one."""
+        return index if times == 1 else self.code.op(f"udiv i64 {index}, {times}")
 
     def _leave(self) -> None:
         self.at.pop()
@@ -273,7 +283,17 @@ class Values:
         mask = self._guard(operand, width)
         if self.mask and width > 1:
             mask = self.code.op(f"and <{width} x i1> {mask}, {self.mask}") if mask else self.mask
-        return elementary.load(self.code, operand.dtype, width, place, mask, operand.constant)
+        together = self._together(operand, width)
+        if together == 1:
+            return elementary.load(self.code, operand.dtype, width, place, mask, operand.constant)
+        return elementary.load_repeated(self.code, operand.dtype, width, together, place, mask, operand.constant)
+
+    def _together(self, operand: Operand, width: int) -> int:
+        """How many lanes are one entry, where a vector begins with an entry and these are neighbours; else 1."""
+        times, along = operand.times(self.vector), operand.strides.get(self.vector or 0, 0)
+        whole = width > 1 and self.lanes == self.advance and self.lanes % times == 0 and self.block is None
+        looked_up = any(self.vector in term.place.axes for term in operand.terms)
+        return times if whole and along == 1 and not looked_up else 1
 
     def _store(self, store: tuple[Node, Operand], lanes: int) -> None:
         node, operand = store
@@ -313,12 +333,12 @@ class Values:
         along = operand.strides.get(self.vector, 0) if self.vector is not None else 0
         if along:
             assert self.vector is not None
-            if abs(along) == 1:
-                step = str(along * size)
-                move = self.mul(self.index[self.vector], step)
-            else:
-                step = self.stride[id(operand), self.vector]
-                move = self.mul(self.index[self.vector], step)
+            step = str(along * size) if along in _KNOWN else self.stride[id(operand), self.vector]
+            index, times = self.index[self.vector], operand.times(self.vector)
+            move = self.mul(self._entry(index, times), step)
+            if times > 1 and width > 1 and self._together(operand, width) == 1:
+                vector_terms.append((self._entries_of_lanes(index, times, width), step))
+                step = "0"
             address = code.op(f"getelementptr i8, ptr {address}, i64 {move}")
         if width == 1 and vector_terms:
             for index, stride in vector_terms:
@@ -326,6 +346,14 @@ class Values:
                 address = code.op(f"getelementptr i8, ptr {address}, i64 {self.mul(one, stride)}")
             vector_terms = []
         return elementary.Place(address, step if width > 1 else "0", tuple(vector_terms))
+
+    def _entries_of_lanes(self, index: str, times: int, width: int) -> str:
+        """How many entries further than the first lane's each lane has its own, where so many neighbours are one."""
+        code, kind = self.code, Lanes("i32", width)
+        first = code.spread(kind, code.op(f"trunc i64 {code.op(f'urem i64 {index}, {times}')} to i32"))
+        place = code.op(f"add {kind.text} {first}, {elementary.count(kind)}")
+        entry = code.op(f"udiv {kind.text} {place}, {kind.splat(times)}")
+        return code.op(f"zext {kind.text} {entry} to {Lanes('i64', width).text}")
 
     def _checked(self, index: Node, extent: str, lanes: int) -> str:
         """An index from memory: counted from the end if negative; outside of the range it sets the error word."""

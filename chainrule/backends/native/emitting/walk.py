@@ -59,7 +59,7 @@ def walk(nest: Nest) -> Shape:
     reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
     fixed = {Axis.PIECES, split[0]} if split else set()
     fixed |= {node.axis for node in nest.nodes if isinstance(node, Position)}
-    fixed |= {guard.axis for operand in operands for guard in operand.guards}
+    fixed |= {x.axis for operand in operands for x in (*operand.guards, *operand.repeats)}
     fixed |= nest.sliding.axes if nest.sliding is not None else set()
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)
@@ -110,7 +110,7 @@ def cut(nest: Nest, axis: int, chunk: int) -> None:
     """Walk a split axis by pieces: what moves along it moves from piece to piece too."""
     for operand in nest.operands():
         if operand.strides.get(axis):
-            operand.strides[Axis.PIECES] = operand.strides[axis] * chunk
+            operand.strides[Axis.PIECES] = operand.strides[axis] * (chunk // operand.times(axis))
     for node in nest.nodes:
         if axis in node.axes:
             node.axes |= {Axis.PIECES}
@@ -127,7 +127,7 @@ def bundle(nest: Nest, shape: Shape) -> int:
     operands = nest.operands()
     if (
         len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or len(nest.nodes) > 12 or depth < 16
-        or nest.sequential or nest.sliding is not None or any(o.terms or o.guards for o in operands)
+        or nest.sequential or nest.sliding is not None or any(o.terms or o.guards or o.repeats for o in operands)
         or any(isinstance(node, Position | Block) for node in nest.nodes)
         or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
     ):  # fmt: skip
@@ -166,7 +166,7 @@ def turn_inside_out(nest: Nest) -> None:
     if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(isinstance(node, Block) for node in nest.nodes):
         return
     (source,), (_, target) = loads, nest.stores[0]
-    if source.terms or source.guards or target.terms:
+    if source.terms or source.guards or source.repeats or target.terms:
         return
     read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]
     written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]

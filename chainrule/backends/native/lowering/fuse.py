@@ -42,8 +42,8 @@ from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Equation
 
 _single = np.dtype(np.float32)
-#: Products, whose rules take halves as they lie in memory.
-READ_HALVES = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight"})
+#: Operations whose rules take halves as they lie in memory.
+READ_HALVES = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight", "MaxPoolGradient"})
 #: Where native code needs whole numbers of more than one bit.
 NO_BOOLEANS = frozenset({"FloorDivide", "Remainder", "Power"})
 #: What an entry that is met many times counts for: n·x, and xⁿ.
@@ -169,12 +169,12 @@ class Lowering(Placing):
         """An elementwise operation: where its result is."""
         shape = tuple(inputs[0].shape)
         self._merge(inputs)
-        group, dims = group_for(self, inputs, shape) or self._new_group(inputs, shape)
+        group, dims = group_for(self, inputs, shape) or self.new_group(inputs, shape)
         nodes = [self.node(group, x, dims) for x in inputs]
         node = group.nest.add(op, nodes, dtype, settings)
         return Inside(group, node, tuple([a if a in node.axes else None for a in dims]), shape)
 
-    def _new_group(self, inputs: Sequence[Any], shape: Shape) -> tuple[Group, list[int | None]]:
+    def new_group(self, inputs: Sequence[Any], shape: Shape) -> tuple[Group, list[int | None]]:
         """A group whose axes are the dimensions of a result, in the order in which the largest input lies."""
         group = self.group(Nest(list(shape)))
         best: tuple[int, list[int]] = (-1, list(range(len(shape))))
@@ -221,7 +221,7 @@ class Lowering(Placing):
         if isinstance(place, Inside):
             group, node = place.group, place.node
         else:
-            group, axes = self._new_group([wrong], place.shape)
+            group, axes = self.new_group([wrong], place.shape)
             node = self.node(group, wrong, axes)
         nothing = Operand(self.new_buffer(wrong.dtype, 1), 0, dict.fromkeys(range(len(place.shape)), 0), reports=True)
         group.nest.stores.append((node, nothing))
@@ -238,7 +238,7 @@ class Lowering(Placing):
         live = set(place.varying)
         repeated = math.prod(place.shape[d] for d in axes if d not in live)
         real = [d for d in axes if d in live]
-        group, dims = reducing_group(self, x, real) or self._new_group([x], place.shape)
+        group, dims = reducing_group(self, x, real) or self.new_group([x], place.shape)
         nest = group.nest
         node = self.node(group, x, dims)
         if real:

@@ -128,4 +128,5 @@ def choose_split(nest: Nest, order: Sequence[int]) -> tuple[int, int] | None:
         axis = max(nest.reduced, key=lambda a: nest.extents[a])
     rest = depth // nest.extents[axis]
     goal = max(128, 2**14 // max(kept, 1)) if order and order[-1] not in nest.reduced else 2**13
-    return axis, max(1, min(nest.extents[axis], goal // max(rest, 1)))
+    whole = math.lcm(*(operand.times(axis) for operand in nest.operands()))  # a piece begins with an entry
+    return axis, max(1, min(-(-nest.extents[axis] // whole), goal // max(rest, 1) // whole)) * whole

@@ -26,6 +26,7 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
     draws,
     low_bits,
     moves,
+    pooling,
     running,
     sorting,
     unroll,
@@ -218,7 +219,8 @@ def _direct(at: Lowering, place: Inside, view: View) -> bool:
                 return False
             if not once:
                 return False  # written again and again, it would be read when it is new already
-            if node.operand.terms or node.operand.guards or node.axes & group.nest.reduced:
+            bent = node.operand.terms or node.operand.guards or node.operand.repeats
+            if bent or node.axes & group.nest.reduced:
                 return False  # a walk along reduced axes may come again and would read what was written
     return group.product is None or view.buffer not in (group.product.a[0], group.product.b[0])
 

@@ -14,13 +14,11 @@ import numpy as np
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import image_order
 from chainrule.backends.native.lowering.keys import is_count, sliced
-from chainrule.backends.native.lowering.nest import Node
-from chainrule.backends.native.lowering.place import Inside, LookUp, Place, View, constant, row_major
+from chainrule.backends.native.lowering.place import LookUp, Place, View, constant, row_major
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.scatter import scatter
 from chainrule.primitives.indexing import ARRAY, Range
 from chainrule.primitives.value import Shape, Symbol
-from chainrule.primitives.window import first_inside
 from chainrule.program.graph import Equation
 
 # ------------------------------------------------------------------------------------- other views
@@ -240,67 +238,3 @@ RULES["Amax"] = RULES["Product"] = RULES["Argmax"] = lower_Sum
 
 def _axes(e: Equation, rank: int) -> Shape:
     return (e.parameters["axis"] % rank,) if "axis" in e.parameters else tuple(e.parameters["axes"])
-
-
-@rule
-def lower_WindowSum(at: Lowering, e: Equation) -> Place:
-    """The sum over the last dimensions of the windows."""
-    (x,), (z,) = e.inputs, e.outputs
-    windows = _windows(at, x, e)
-    return at.reduce("Sum", windows, tuple(range(len(z.shape), len(windows.shape))), z.dtype)
-
-
-@rule
-def lower_Fold(at: Lowering, e: Equation) -> Place:
-    """Entry after entry of the window, in the eager order: each adds all windows' to where they came from."""
-    (x,), (z,), p = e.inputs, e.outputs, e.parameters
-    windows, rank = at.plain(x), len(z.shape)
-    order = sorted(range(rank), key=lambda d: -abs(windows.strides[d]))
-    view = at.allocate(z.shape, z.dtype, range(rank), order, ())
-    at.into(at.full(0, z), view)
-    laid = view.windows(p["kernel"], p["stride"], p["dilation"])
-    for place in np.ndindex(*p["kernel"]):
-        at.into(at.value(windows.index((..., *place))), laid.index((..., *place)), add=True)
-    return view
-
-
-def _windows(at: Lowering, x: Any, e: Equation) -> Symbol:
-    return at.value(at.plain(x).windows(**{name: e.parameters[name] for name in ("kernel", "stride", "dilation")}))
-
-
-@rule
-def lower_MaxPool(at: Lowering, e: Equation) -> tuple[Place, Place]:
-    """The largest of every window, and where in the image it stands, from where in the window it does."""
-    (x,), (_, indices) = e.inputs, e.outputs
-    kernel, stride, dilation = (e.parameters[name] for name in ("kernel", "stride", "dilation"))
-    windows, integer = _windows(at, x, e), indices.dtype
-    inner = tuple(range(len(indices.shape), len(windows.shape)))
-    largest = at.value(at.reduce("Amax", windows, inner, x.dtype))
-    chosen = at.value(at.reduce("Argmax", windows, inner, integer))
-    padding = e.parameters.get("padding", ())
-    if any(padding):  # where all is −∞, no padding is chosen
-        first = first_inside(tuple(indices.shape[2:]), kernel, stride, dilation, padding)
-        nothing = at.value(at.map("Equal", [largest, at.full(-np.inf, largest)], np.dtype(np.bool_)))
-        spread = at.value(at.place(first.astype(integer)).broadcast(tuple(indices.shape)))
-        chosen = at.value(at.map("Where", [nothing, spread, chosen], integer))
-    place = at.place(chosen)
-    assert isinstance(place, Inside)
-    nest = place.group.nest
-    if place.node.op == "Argmax":
-        place.node.settings = "last NaN"
-
-    def number(value: int) -> Node:
-        return nest.constant(value, integer)
-
-    position, rest, step = number(0), place.node, 1
-    size = x.shape[2:]
-    for d in reversed(range(len(kernel))):
-        within = rest if d == 0 else nest.add("Remainder", [rest, number(kernel[d])], integer)
-        rest = rest if d == 0 else nest.add("FloorDivide", [rest, number(kernel[d])], integer)
-        axis = place.axes[2 + d]
-        at_d = number(0) if axis is None else nest.position(axis, integer)
-        corner = nest.add("Multiply", [at_d, number(stride[d])], integer)
-        here = nest.add("Add", [corner, nest.add("Multiply", [within, number(dilation[d])], integer)], integer)
-        position = nest.add("Add", [position, nest.add("Multiply", [here, number(step)], integer)], integer)
-        step *= size[d]
-    return at.place(largest), replace(place, node=position)

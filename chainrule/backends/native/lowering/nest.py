@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from chainrule.backends.native.lowering.place import Buffer, Guard, View
+from chainrule.backends.native.lowering.place import Buffer, Guard, Repeat, View
 from chainrule.primitives.value import DataType
 
 #: Reductions: the operations whose result no longer varies along the reduced axes.
@@ -56,11 +56,16 @@ class Operand:
     terms: tuple[Term, ...] = ()
     reports: bool = False
     spread: int = 1
+    repeats: tuple[Repeat, ...] = ()
 
     @property
     def dtype(self) -> DataType:
         """The data type of the entries."""
         return self.buffer.dtype
+
+    def times(self, axis: int | None) -> int:
+        """How many neighbours along an axis are one entry."""
+        return next((x.times for x in self.repeats if x.axis == axis), 1)
 
 
 def operand_of(view: View, axes: Sequence[int | None], terms: tuple[Term, ...] = ()) -> Operand:
@@ -73,7 +78,8 @@ def operand_of(view: View, axes: Sequence[int | None], terms: tuple[Term, ...] =
     walked = zip(axes, view.strides, view.shape, strict=True)
     strides = {axis: stride for axis, stride, extent in walked if stride and axis is not None and extent != 1}
     guards = view.guards and tuple([g._replace(axis=axis) for g in view.guards if (axis := axes[g.axis]) is not None])
-    return Operand(view.buffer, view.offset, strides, guards, view.filler, terms)
+    repeats = view.repeats and tuple([x.along(dict(enumerate(axes))) for x in view.repeats])  # type: ignore[arg-type]
+    return Operand(view.buffer, view.offset, strides, guards, view.filler, terms, repeats=repeats)
 
 
 @dataclass(eq=False)
@@ -225,6 +231,7 @@ class Nest:
         for operand in other.operands():
             operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
             operand.guards = tuple(guard.along(axes) for guard in operand.guards)
+            operand.repeats = tuple(x.along(axes) for x in operand.repeats)
         self.nodes = [*other.nodes, *self.nodes]
         self.stores += other.stores
 

@@ -5,9 +5,10 @@ j·strides[1] + …; of a value that a group computes it is where the group's ax
 Along a dimension with stride 0, or without an axis, all entries are the same. One number is memory of one entry.
 
 Moving operations compute nothing: each is another way through the same source. Dimensions are put in another order, or
-new ones in; a walk begins elsewhere, takes longer steps, goes backwards. Two things bend the way: a *guard* says
-between which places along a dimension there are entries, and a *look-up* moves by what another value holds. At last a
-group's axes are put in for the dimensions, and the place is an operand of its nest (`nest.operand_of`).
+new ones in; a walk begins elsewhere, takes longer steps, goes backwards. Three things bend the way: a *guard* says
+between which places along a dimension there are entries, a *repeat* that some neighbours along it are one entry, and a
+*look-up* moves by what another value holds. At last a group's axes are put in for the dimensions, and the place is an
+operand of its nest (`nest.operand_of`).
 
 All strides and offsets count entries, not bytes.
 
@@ -21,6 +22,8 @@ All strides and offsets count entries, not bytes.
 ((3, 6), (Guard(axis=1, low=2, high=6),), -2)
 >>> wide.permute((1, 0)).guards
 (Guard(axis=0, low=2, high=6),)
+>>> x.repeat(0, 2, 0, 7).guards, x.repeat(0, 2, 0, 7).repeats  # rows 0, 0, 1, 1, 2, 2, and one that is not there
+((Guard(axis=0, low=0, high=6),), (Repeat(axis=0, times=2),))
 >>> constant(3, (2, 5), x.dtype).permute((1, 0)).number
 np.float32(3.0)
 """
@@ -83,6 +86,17 @@ class Guard(NamedTuple):
     high: int
 
     def along(self, axes: Mapping[int, int]) -> Guard:
+        """The same with another axis in the place of its own."""
+        return self._replace(axis=axes[self.axis])
+
+
+class Repeat(NamedTuple):
+    """Along an axis, so many neighbours are one entry: place i has the entry i // times."""
+
+    axis: int
+    times: int
+
+    def along(self, axes: Mapping[int, int]) -> Repeat:
         """The same with another axis in the place of its own."""
         return self._replace(axis=axes[self.axis])
 
@@ -177,6 +191,7 @@ class View(Place):
 
     Attributes:
         guards: outside of these every entry is `filler`.
+        repeats: along which dimensions neighbours are one entry.
         look_ups: indices from other values that move the place.
     """
 
@@ -187,6 +202,7 @@ class View(Place):
     guards: tuple[Guard, ...] = ()
     filler: float = 0
     look_ups: tuple[LookUp, ...] = ()
+    repeats: tuple[Repeat, ...] = ()
 
     @property
     def dtype(self) -> DataType:
@@ -196,7 +212,7 @@ class View(Place):
     @property
     def plain(self) -> bool:
         """Whether strides say everything."""
-        return not self.guards and not self.look_ups
+        return not self.guards and not self.look_ups and not self.repeats
 
     @property
     def number(self) -> Any:
@@ -219,18 +235,19 @@ class View(Place):
     # ------------------------------------------------------------------------------- other ways to walk
 
     def rearrange(self, dims: Sequence[int | None], shape: Shape) -> View:
-        """Strides, guards and look-ups in another order."""
+        """Strides, guards, repeats and look-ups in another order."""
         strides = tuple([0 if d is None else self.strides[d] for d in dims])
         if self.plain:
             return View(self.buffer, shape, strides, self.offset)
         now = {d: new for new, d in enumerate(dims) if d is not None}
         guards = tuple([guard.along(now) for guard in self.guards])
         moved = tuple([x._replace(dims=tuple([now.get(d) for d in x.dims])) for x in self.look_ups])  # type: ignore[arg-type]
-        return replace(self, shape=shape, strides=strides, guards=guards, look_ups=moved)
+        repeats = tuple([x.along(now) for x in self.repeats])
+        return replace(self, shape=shape, strides=strides, guards=guards, look_ups=moved, repeats=repeats)
 
     def walked(self, shape: Shape, strides: Shape, offset: int | None = None) -> View:
         """Another walk through the same memory, of which strides must say everything."""
-        assert self.plain, "guards and look-ups belong to the dimensions that there were"
+        assert self.plain, "guards, repeats and look-ups belong to the dimensions that there were"
         return View(self.buffer, shape, strides, self.offset if offset is None else offset)
 
     def flip(self, axes: Shape) -> View:
@@ -247,6 +264,18 @@ class View(Place):
                 guards.append(Guard(d, max(low, 0), low + extent))
         shape = tuple(low + extent + high for low, extent, high in zip(before, self.shape, after, strict=True))
         return replace(self.walked(shape, self.strides, offset), guards=tuple(guards), filler=filler)
+
+    def repeat(self, d: int, times: int, shift: int, extent: int) -> View:
+        """Along a dimension, place i of `extent` has our entry i // times − shift; 0 where there is none."""
+        low, high = shift * times, (shift + self.shape[d]) * times
+        guards, repeats = self.guards, self.repeats
+        if low > 0 or high < extent:
+            guards += (Guard(d, low, min(high, extent)),)
+        if times > 1 and extent > 1:
+            repeats += (Repeat(d, times),)
+        shape = tuple([extent if i == d else n for i, n in enumerate(self.shape)])
+        offset = self.offset - shift * self.strides[d]
+        return replace(self, shape=shape, offset=offset, guards=guards, repeats=repeats)
 
     def windows(self, kernel: Shape, stride: Shape, dilation: Shape) -> View:
         """Every window of the last dimensions; the place within the window comes last."""

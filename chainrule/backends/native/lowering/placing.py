@@ -32,6 +32,7 @@ class Placing(Waiting):
         checked: indices whose range has been looked at, with the extent.
         singles: values of halves as float32.
         fixed: within a loop, what is the same each time: how to copy it before the loop; None, if that is not wanted.
+        narrow: numbers of places, int64, as a smaller type in which they lie more closely.
         path: the module path of the equation that is being lowered.
     """
 
@@ -50,6 +51,7 @@ class Placing(Waiting):
         self.literals: list[Array] = []
         self.singles: dict[Symbol, Symbol] = {}
         self.fixed: Mapping[Any, Copier | None] = {}
+        self.narrow: dict[Symbol, Symbol] = {}
         self.path = ""
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
         self.lower_body: Callable[..., Any]

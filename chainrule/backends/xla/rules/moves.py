@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -112,6 +113,15 @@ def max_pool(x: Any, *, kernel: Any, stride: Any, dilation: Any, padding: Any = 
     within = np.array([np.ravel_multi_index(step, size) for step in steps], _index)
     corners = np.ravel_multi_index(np.ix_(*(np.arange(o) * s for o, s in zip(out, stride, strict=True))), size)
     return values, jnp.asarray(within)[chosen] + spatial(corners)
+
+
+@rule(window.MaxPoolGradient)
+def max_pool_gradient(y: Any, indices: Any, *, size: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
+    """What came to every window, added where its largest entry stands."""
+    rows, windows = math.prod(y.shape[:2]), math.prod(y.shape[2:])
+    there = np.arange(rows)[:, None], indices.reshape(rows, windows)
+    z = jnp.zeros((rows, math.prod(size)), y.dtype).at[there].add(y.reshape(rows, windows), mode="drop")
+    return z.reshape(*y.shape[:2], *size)
 
 
 # ------------------------------------------------------------------------------------------------- places

@@ -8,7 +8,7 @@ const KINDS = {
   product: "MatMul LowBitsMatMul Convolution ConvolutionTranspose ConvolutionWeight Attention AttentionGradient Solve Det SlogDet Cholesky QR Eigh SVD",
   reduction: "Sum Product Amax Argmax CumulativeSum CumulativeArgmax Sort SearchSorted",
   move: "Cast Broadcast Reshape Permute Flip Pad Concatenate Index IndexAdd IndexUpdate IndexReduce",
-  window: "Windows Fold WindowSum MaxPool",
+  window: "Windows Fold WindowSum MaxPool MaxPoolGradient",
 };
 const kindOf = new Map(Object.entries(KINDS).flatMap(([kind, names]) => names.split(" ").map(name => [name, kind])));
 

@@ -101,4 +101,10 @@ Object.assign(meanings, {
     });
     return [values, indices];
   },
+  MaxPoolGradient: ([y, indices], _, [form]) => {
+    const result = new Float64Array(sizeOf(form.shape)), places = sizeOf(form.shape.slice(2));
+    const windows = sizeOf(indices.shape.slice(2));
+    indices.data.forEach((place, i) => { result[Math.floor(i / windows) * places + place] += y.data[i]; });
+    return [result];
+  },
 });
