@@ -59,7 +59,8 @@ def walk(nest: Nest) -> Shape:
     reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
     fixed = {Axis.PIECES, split[0]} if split else set()
     fixed |= {node.axis for node in nest.nodes if isinstance(node, Position)}
-    fixed |= {x.axis for operand in operands for x in (*operand.guards, *operand.repeats)}
+    fixed |= {guard.axis for operand in operands for guard in operand.guards}
+    fixed |= {x.axis for operand in operands for x in operand.repeats}
     fixed |= nest.sliding.axes if nest.sliding is not None else set()
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)

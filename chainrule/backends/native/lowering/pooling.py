@@ -11,6 +11,10 @@ are elementwise operations, and what comes before and behind them joins.
 ...     return chainrule.autograd.grad(F.max_pool2d(x.relu(), 2), x, g)
 >>> x = chainrule.ones(1, 16, 5, 5, requires_grad=True)
 >>> _ = gradient(x, chainrule.ones(1, 16, 2, 2)); print(gradient.explain())
+3 kernels in 3 stages, 3 functions, 0.0 MB of working memory, on one thread
+   0  [1×16×5×5] Maximum  /relu
+   1  [1×16×2×2] Less Equal BitwiseNot BitwiseOr Where Maximum …
+   2  [1×16×5×5] position Multiply Add position Multiply Add …
 """
 
 from __future__ import annotations
@@ -119,8 +123,8 @@ def _found_one_by_one(at: Lowering, e: Equation) -> tuple[Symbol, Inside]:
             better = nest.add("BitwiseOr", [better, nan], _bool)
         place = nest.add("Where", [better, here, place], integer)
         largest = nest.add("Maximum", [largest, entry], x.dtype)
-    place = _behind_corner(Inside(group, place, tuple(axes), shape), e)
-    return at.value(Inside(group, largest, tuple(axes), shape)), place
+    found = _behind_corner(Inside(group, place, tuple(axes), shape), e)
+    return at.value(Inside(group, largest, tuple(axes), shape)), found
 
 
 def _found_by_walking(at: Lowering, e: Equation) -> tuple[Symbol, Inside]:
@@ -142,9 +146,8 @@ def _found_by_walking(at: Lowering, e: Equation) -> tuple[Symbol, Inside]:
         rest = rest if d == 0 else nest.add("FloorDivide", [rest, size], integer)
         here = nest.add("Multiply", [here, nest.constant(e.parameters["dilation"][d] * step, integer)], integer)
         place, step = nest.add("Add", [place, here], integer), step * x.shape[2 + d]
-    place = _behind_corner(replace(chosen, node=place), e)
-    narrow = _counting(x.shape[2:])
-    return largest, replace(place, node=nest.add("Cast", [place.node], narrow))
+    found = _behind_corner(replace(chosen, node=place), e)
+    return largest, replace(found, node=nest.add("Cast", [found.node], _counting(x.shape[2:])))
 
 
 def _behind_corner(within: Inside, e: Equation) -> Inside:
@@ -179,10 +182,10 @@ def lower_MaxPoolGradient(at: Lowering, e: Equation) -> Place | None:
     group, axes = at.new_group(windows[-1], tuple(z.shape))
     nest = group.nest
     here = nest.constant(0, stood.dtype)
-    for d, extent in enumerate(size):
-        if extent > 1:
+    for d, (extent, axis) in enumerate(zip(size, axes[2:], strict=True)):
+        if extent > 1 and axis is not None:
             step = nest.constant(math.prod(size[d + 1 :]), stood.dtype)
-            along = nest.add("Multiply", [nest.position(axes[2 + d], stood.dtype), step], stood.dtype)
+            along = nest.add("Multiply", [nest.position(axis, stood.dtype), step], stood.dtype)
             here = nest.add("Add", [here, along], stood.dtype)
     zero = total = nest.constant(0, z.dtype)
     for values, places in windows:
