@@ -219,6 +219,7 @@ algorithm where the shapes say that it is faster: 16 multiplications instead of 
 ResNet-18 against float64, is 0.5 to 0.8 times the plain sum's and is held below 3 times (`tests/test_winograd.py`). It
 is in proportion to the numbers in 4×4 neighbouring pixels, the plain sum's to those in 3×3. Where a result is not
 finite, the plain sum is taken for that part of the image, so an infinity or a NaN comes where eager code has it.
+Convolutions in the body of a loop (a long `scan`) are plain sums: the pass looks at the step itself only.
 
 Where the processor has AVX-512's dot products of bfloat16 (`vdpbf16ps`), nothing is widened: entries of neighbouring k
 lie side by side (in the rows of A they do so in memory, and are read there), and one instruction adds two products to
