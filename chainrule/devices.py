@@ -147,6 +147,8 @@ class _Defaults(threading.local):
 
 _defaults = _Defaults()
 _default: Device | None = None
+#: Whether that is what the environment said.
+_by_environment = False
 
 
 def named_by_environment() -> Device | None:
@@ -189,15 +191,26 @@ def get_default_device() -> Device:
     >>> get_default_device()
     device(type='cpu')
     """
-    global _default
+    global _default, _by_environment
     if _defaults.stack:
         return _defaults.stack[-1]
     if _default is None:
-        _default = named_by_environment() or CPU
+        named = named_by_environment()
+        _default, _by_environment = named or CPU, named is not None
     return _default
+
+
+def default_of_environment() -> Device | None:
+    """The default device where the environment alone names it; None where the program does, or nobody.
+
+    Then the script knows of no devices, and what PyTorch keeps on the CPU whatever the default is (`from_numpy`) or
+    refuses elsewhere (`numpy()`) works as if all were in one place.
+    """
+    device = get_default_device()
+    return device if _by_environment and not _defaults.stack else None
 
 
 def set_default_device(device: Any) -> None:
     """Put new tensors of all threads on this device; None: on the CPU. Raises DeviceError for one that is not there."""
-    global _default
-    _default = CPU if device is None else chosen(device)
+    global _default, _by_environment
+    _default, _by_environment = CPU if device is None else chosen(device), False

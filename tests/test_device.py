@@ -15,6 +15,7 @@ import pytest
 
 import chainrule
 from chainrule import DeviceError, nn, optim
+from chainrule.autograd.gradcheck import GradientMismatchError
 from chainrule.data import DataLoader, TensorDataset
 from chainrule.nn import functional as F
 
@@ -70,6 +71,39 @@ def test_the_environment_names_the_default_device_and_the_accelerator() -> None:
     assert run("xla").stdout.split() == ["False", "xla", "xla:0", "xla:0", "cpu", "cpu"]
     assert run("").stdout.split()[2:4] == ["cpu", "cpu"]
     assert "DeviceError: CHAINRULE_DEVICE=abacus: 'abacus' names no device" in run("abacus").stderr
+
+
+def test_a_script_that_knows_of_no_devices_may_use_numpy() -> None:
+    """With a device from the environment it does what it does without, workers of a loader included."""
+    code = """
+import numpy as np, chainrule
+from chainrule.data import DataLoader, Dataset
+
+class Squares(Dataset):
+    def __len__(self): return 4
+    def __getitem__(self, i): return chainrule.from_numpy(np.full(2, i * i, np.float32)), np.float32(i), {"i": i}
+
+layer = chainrule.nn.Linear(2, 1)
+for workers in (0, 2):
+    for x, y, more in DataLoader(Squares(), 2, num_workers=workers):
+        layer(x).sum().backward()
+        print(x.tolist(), y.tolist(), more["i"].tolist(), {t.device.type for t in (x, y, more["i"])})
+made = chainrule.from_numpy(np.arange(3.0)) + 1
+print(np.asarray(made).tolist(), made.numpy().tolist(), float(np.mean(made)), layer.weight.grad.shape, made.device.type)
+chainrule.set_default_device(made.device)  # a script that names a device is told what PyTorch tells it
+print(chainrule.from_numpy(np.arange(3.0)).device.type)
+try: made.numpy()
+except chainrule.DeviceError as error: print("cpu()" in str(error))
+"""
+    said = {}
+    for name in ("xla", ""):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "CHAINRULE_DEVICE": name}
+        )  # fmt: skip
+        assert not done.returncode, done.stderr
+        said[name] = done.stdout.splitlines()
+    assert [line.replace("xla", "cpu") for line in said["xla"][:5]] == said[""][:5] and "xla" in said["xla"][3]
+    assert said["xla"][5:] == ["cpu", "True"]
 
 
 def test_of_functions_for_many_settings_the_last_used_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,6 +447,24 @@ def test_a_loader_gives_batches_of_a_data_set_that_is_there() -> None:
     data = TensorDataset(chainrule.arange(6.0, device="xla"), chainrule.arange(6))
     for x, y in DataLoader(data, 4, shuffle=True, pin_memory=True):
         assert not x.is_cpu and y.is_cpu and x.tolist() == y.tolist()
+
+
+def test_sparse_tensors_are_refused_by_name() -> None:
+    places, x = chainrule.tensor([[0, 1], [1, 0]]), on_device(1.0, 2.0)
+    for make in (
+        lambda: chainrule.sparse_coo_tensor(places, x), lambda: chainrule.sparse_coo_tensor(places.to("xla"), [1.0, 2.0]),
+        x.to_sparse,
+    ):  # fmt: skip
+        with pytest.raises(DeviceError, match="sparse tensors are on the CPU only"):
+            make()
+
+
+def test_gradients_are_checked_there() -> None:
+    x = chainrule.tensor([0.5, 2.0], dtype="float64", device="xla", requires_grad=True)
+    assert chainrule.autograd.gradcheck(lambda x: x.exp() / x, x)
+    assert chainrule.autograd.gradgradcheck(lambda x: x**3, x)
+    with pytest.raises(GradientMismatchError, match="at entry"):
+        chainrule.autograd.gradcheck(lambda x: x * x.detach(), x)
 
 
 # ------------------------------------------------------------------------------------------ compiled steps

@@ -28,7 +28,7 @@ def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
 
 
 def _weighted(outputs: list[Any], weights: list[np.ndarray[Any, Any]]) -> float:
-    return sum(float((y.detach().array * w).sum()) for y, w in zip(outputs, weights, strict=True))
+    return sum(float((y.detach().read() * w).sum()) for y, w in zip(outputs, weights, strict=True))
 
 
 def gradcheck(
@@ -91,14 +91,14 @@ def gradcheck(
     with enable_grad():
         outputs = _outputs(func, args)
     random = np.random.default_rng(seed)
-    weights = [np.asarray(random.uniform(0.5, 1.5, y.shape), y.array.dtype) for y in outputs]
-    used = [(y, make(w)) for y, w in zip(outputs, weights, strict=True) if y.requires_grad]
+    weights = [np.asarray(random.uniform(0.5, 1.5, y.shape), y.value.array.dtype) for y in outputs]
+    used = [(y, make(w, device=y.device)) for y, w in zip(outputs, weights, strict=True) if y.requires_grad]
     if not used:
         raise GradientError("gradcheck: no output depends on an input that requires a gradient.")
     wanted = tuple(args[i] for i in checked)
     analytic = grad(tuple(y for y, _ in used), wanted, tuple(w for _, w in used), retain_graph=True, allow_unused=True)
     for i, gradient in zip(checked, analytic, strict=True):
-        ours = np.zeros(args[i].shape) if gradient is None else gradient.detach().array
+        ours = np.zeros(args[i].shape) if gradient is None else gradient.detach().read()
         if fast_mode:
             direction = np.asarray(random.standard_normal(ours.shape))
             direction = direction / max(float(np.sqrt((direction**2).sum())), 1e-300)
@@ -125,11 +125,11 @@ def _quotient(
     eps: float,
 ) -> float:
     """(f(x + εd) − f(x − εd)) / 2ε of the weighted sum of all outputs."""
-    original: np.ndarray[Any, Any] = args[position].detach().array
+    original: np.ndarray[Any, Any] = args[position].detach().read()
     sums = []
     for step in (eps, -eps):
         others = [_detached(x) for x in args]
-        others[position] = make(original + step * direction)
+        others[position] = make(original + step * direction, device=args[position].device)
         with enable_grad():  # the function itself may take gradients
             others[position].requires_grad_()
             sums.append(_weighted(_outputs(func, others), weights))
@@ -167,7 +167,7 @@ def _first_mismatch(
     atol: float,
     rtol: float,
 ) -> str:
-    original: np.ndarray[Any, Any] = args[position].detach().array
+    original: np.ndarray[Any, Any] = args[position].detach().read()
     wrong, count, first = 0, original.size, ""
     for place in np.ndindex(original.shape):
         unit = np.zeros(original.shape)
@@ -219,7 +219,8 @@ def gradgradcheck(
         shapes = [y.detach() for y in _outputs(func, args)]
     random = np.random.default_rng(seed + 1)
     if grad_outputs is None:
-        upstream = [make(np.asarray(random.uniform(0.5, 1.5, y.shape))).requires_grad_() for y in shapes]
+        random_ones = [make(np.asarray(random.uniform(0.5, 1.5, y.shape)), device=y.device) for y in shapes]
+        upstream = [g.requires_grad_() for g in random_ones]
     else:
         given: Any = (grad_outputs,) if isinstance(grad_outputs, TensorCell) else grad_outputs
         upstream = [g.detach().clone().requires_grad_() for g in given]

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.data.collate import map_tensors
 from chainrule.data.reading import END, ORDER, STREAM, PlacesReader, Reader
 from chainrule.data.sampler import BatchSampler, draws_at_once, each
 from chainrule.data.seeding import mixed_seed, seeded
+from chainrule.devices import default_of_environment
 
 if TYPE_CHECKING:
     from chainrule.data.crew import Crew
@@ -114,7 +116,7 @@ class WorkerPass:
             if not self._keep:
                 self._crew.close()
             raise StopIteration
-        return answer[0]
+        return _where_the_script_is(answer[0])
 
     def _next_answer(self, skipped: int = 0) -> Any:
         """The next batch as a tuple, or END when no worker has one."""
@@ -172,6 +174,12 @@ def _steps(sampler: Any, seed: int | None) -> Iterator[tuple[Any]]:
         if not found:
             return
         yield (found[0],)
+
+
+def _where_the_script_is(batch: Any) -> Any:
+    """What a worker made on the CPU; for a script that the environment has put on a device, there."""
+    device = default_of_environment()
+    return batch if device is None else map_tensors(lambda x: x.to(device), batch)
 
 
 def _skip(places: Iterator[Any], count: int) -> None:

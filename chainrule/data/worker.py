@@ -24,6 +24,7 @@ from chainrule.data import worker_info
 from chainrule.data.reading import END, Reader
 from chainrule.data.seeding import mixed_seed, seed_everything
 from chainrule.data.starting import close_inherited
+from chainrule.devices import CPU, set_default_device
 
 #: Arrays of at least so many bytes travel beside the pickle.
 LARGE = 2**15
@@ -125,6 +126,7 @@ def work_in_a_copy(requests: Connection, results: Connection, setup: SetUp) -> N
 def work(requests: Connection, results: Connection, setup: SetUp | None = None) -> None:
     """The life of a worker: a set-up, then passes, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads the batches
+    set_default_device(CPU)  # a forked process cannot use another one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     outbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
     threading.Thread(target=_post, args=(results, outbox), daemon=True).start()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.cell import Size, TensorCell
-from chainrule.devices import CPU, chosen
+from chainrule.devices import CPU, chosen, default_of_environment
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.promotion import fitting, need_tensor
@@ -146,7 +146,8 @@ def from_sizes_or_data(data: tuple[Any, ...], dtype: Any) -> Tensor:
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor with a copy of a NumPy array.
 
-    PyTorch shares the memory; our values never change, so we copy.
+    PyTorch shares the memory; our values never change, so we copy. It is on the CPU whatever the default device is, as
+    in PyTorch; but where the environment alone names that (`CHAINRULE_DEVICE`), it is there.
 
     >>> from_numpy(np.arange(3))
     tensor([0, 1, 2])
@@ -154,8 +155,8 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}; use chainrule.tensor(…).")
     from_numpy_dtype(array.dtype)
-    known = array_input(array)
-    return make(np.array(array), device=CPU) if known is None else _copy_of_input(known, None, False, CPU)
+    known, device = array_input(array), default_of_environment() or CPU
+    return make(np.array(array), device=device) if known is None else _copy_of_input(known, None, False, device)
 
 
 def read_shape(size: tuple[Any, ...], what: str) -> Shape:

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule import dtypes
 from chainrule.cell import TensorCell
-from chainrule.devices import Device, chosen
+from chainrule.devices import Device, chosen, default_of_environment
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.functions import logic
 from chainrule.functions.promotion import cast
@@ -100,16 +100,17 @@ class Conversions:
         """A NumPy array of one's own; `np.asarray(x)` gives a read-only one without copying.
 
         Raises GradientError if the tensor requires a gradient: NumPy would not record what is done with it; DeviceError
-        if it is not on the CPU. With `force` it is detached and brought there.
+        if it is not on the CPU, unless the environment alone has put it elsewhere (`CHAINRULE_DEVICE`). With `force` it
+        is detached and brought there.
         """
         if self.requires_grad and not force:
             raise GradientError("numpy() of a tensor that requires a gradient; use .detach().numpy().")
-        return np.array(self.array_for("numpy()") if not force else self.read("numpy()"))
+        return np.array(self.read("numpy()") if force else _array_of(self, "numpy()"))
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.requires_grad:
             raise GradientError("NumPy does not record gradients; use .detach() on a tensor that requires them.")
-        array = self.array
+        array = _array_of(self)
         if copy or (dtype is not None and np.dtype(dtype) != array.dtype):
             return np.array(array, dtype=dtype)
         view = array.view()
@@ -188,3 +189,10 @@ class Types:
     )
     long, int, short, char = (_conversion(d) for d in (dtypes.int64, dtypes.int32, dtypes.int16, dtypes.int8))
     byte, bool = (_conversion(d) for d in (dtypes.uint8, dtypes.bool_))
+
+
+def _array_of(tensor: Any, purpose: str = "") -> np.ndarray[Any, Any]:
+    """The entries for NumPy; a script that does not know where its tensors are need not bring them."""
+    unknown = not tensor.is_cpu and default_of_environment() is not None
+    found: np.ndarray[Any, Any] = tensor.read(purpose) if unknown else tensor.array_for(purpose)
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.devices import need_cpu
-from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.errors import DeviceError, DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import as_tensor, empty, make, tensor
 from chainrule.functions.pieces import stack
 from chainrule.functions.promotion import is_tensor
@@ -119,15 +119,24 @@ def sparse_csr_tensor(
     return SparseTensor(places, entries, size, True, crow)
 
 
+def _on_the_cpu(x: Tensor) -> Tensor:
+    if not x.is_cpu:
+        raise DeviceError(
+            f"sparse tensors are on the CPU only, and this tensor is on {x.device}: write x.cpu(). Where the default "
+            'device is another one, make it with device="cpu", or run the script without CHAINRULE_DEVICE.'
+        )
+    return x
+
+
 def _whole(numbers: Any, what: str) -> Tensor:
-    given = as_tensor(numbers)
+    given = _on_the_cpu(as_tensor(numbers))
     if given.numel() and given.value.array.dtype.kind not in "iu":
         raise DTypeError(f"{what} are whole numbers, got {given.dtype}.")
     return given.long()
 
 
 def _entries(values: Any, dtype: Any, requires_grad: bool) -> Tensor:
-    given = as_tensor(values, dtype=dtype)
+    given = _on_the_cpu(as_tensor(values, dtype=dtype))
     return given.detach().clone().requires_grad_() if requires_grad else given
 
 
@@ -167,7 +176,7 @@ def spdiags(diagonals: Tensor, offsets: Tensor, shape: Sequence[int], layout: la
 
 def _from_dense(dense: Tensor, sparse_dim: int | None = None) -> SparseTensor:
     """The entries of a dense tensor that are not zero; with fewer listed dimensions, slices that are not all zero."""
-    rank = dense.ndim if sparse_dim is None else sparse_dim
+    rank = _on_the_cpu(dense).ndim if sparse_dim is None else sparse_dim
     if not 1 <= rank <= max(dense.ndim, 1) or not dense.ndim:
         raise ShapeError(f"to_sparse lists 1 to {dense.ndim} dimensions of {tuple(dense.shape)}, got {rank}.")
     array = dense.array != 0
