@@ -99,6 +99,64 @@ def test_narrower_vectors_give_the_same_numbers(bits: int, monkeypatch: pytest.M
         check(compiled(bias, mask == "causal")(*leaves(arrays)), formula(*arrays, bias, mask == "causal"), np.float32)
 
 
+FEW_QUERIES = [
+    (2, 3, 1, 37, 32, 32),
+    (1, 2, 2, 17, 20, 7),
+    (2, 1, 3, 5, 64, 65),
+    (1, 2, 1, 1, 1, 1),
+    (1, 1, 3, 9, 200, 4),
+]
+
+
+@pytest.mark.parametrize("mask", ["free", "causal", "each", "keys", "queries"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_queries_are_the_formula(mask: str, dtype: Any) -> None:
+    for shape in FEW_QUERIES:
+        arrays, bias = case(shape, dtype, mask)
+        run = compiled(bias, mask == "causal")
+        check(run(*leaves(arrays)), formula(*arrays, bias, mask == "causal"), dtype)
+        assert "  attention of" in run.explain()
+
+
+@pytest.mark.parametrize("bits", [128, 256])
+def test_few_queries_with_narrower_vectors(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executable, "vector_bits", lambda: bits)
+    for mask, shape in (("keys", (2, 2, 1, 45, 24, 9)), ("each", (1, 1, 2, 19, 7, 5))):
+        arrays, bias = case(shape, np.float32, mask)
+        check(compiled(bias, False)(*leaves(arrays)), formula(*arrays, bias, False), np.float32)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_keys_behind_the_last_that_may_be_read_do_not_count(native: bool) -> None:
+    """Whatever is there, as in the part of a cache that is not filled: one query, and none that may read anything."""
+    (q, k, v, g), _ = case((1, 2, 1, 50, 8, 8), np.float64, "free")
+    for filled in (0, 1, 16, 33):
+        bias = np.where(np.arange(50) < filled, 0.0, -np.inf)[None]
+        wanted = formula(q, k, v, g, bias, False)[0]
+        k[:, :, filled:], v[:, :, filled:] = np.nan, np.inf
+        attend = functional.scaled_dot_product_attention
+        run = chainrule.compile(attend) if native else attend
+        found = run(*map(chainrule.tensor, (q, k, v, bias)))
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=1e-13)
+        (_, k, v, _), _ = case((1, 2, 1, 50, 8, 8), np.float64, "free")
+
+
+def test_heads_that_share_keys_read_them_where_they_lie() -> None:
+    """Grouped keys, of one query and of many, with and without a bias of each head: as with keys repeated."""
+    random = np.random.default_rng(3)
+    attend = functional.scaled_dot_product_attention
+    for queries in (1, 20):
+        q, k, v = (random.standard_normal((2, n, m, 8)) for n, m in ((6, queries), (2, 21), (2, 21)))
+        repeated = [np.repeat(x, 3, 1) for x in (k, v)]
+        for form in (None, (queries, 21), (6, queries, 21), (2, 1, 1, 21)):
+            bias = None if form is None else random.standard_normal(form)
+            mask = None if bias is None else chainrule.tensor(bias)
+            run = chainrule.compile(lambda q, k, v, mask=mask: attend(q, k, v, mask, enable_gqa=True))
+            wanted = formula(q, *repeated, q, bias, False)[0]
+            np.testing.assert_allclose(run(*map(chainrule.tensor, (q, k, v))).numpy(), wanted, rtol=0, atol=1e-13)
+            assert not any("21×8" in line and "copy" in line for line in run.explain().splitlines()), "not repeated"
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_keys_in_pieces_are_added_up_in_one_order(causal: bool) -> None:
     arrays, _ = case((1, 2, 270, 300, 16, 16), np.float32, "free")

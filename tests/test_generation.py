@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import models
-from chainrule.models.generation import Choice, beam_search
+from chainrule.models.generation import Choice, beam_search, tensors_of
 
 
 def random_tokens(*shape: int, seed: int = 0) -> Any:
@@ -72,6 +72,49 @@ def test_behind_the_end_there_is_nothing_else() -> None:
             assert (row[row.tolist().index(3) :] == 3).all()
     assert found.shape[1] == 60 or (found[:, -1] == 3).all(), "it stopped early only if all had ended"
     assert (found == 3).any()
+
+
+def test_a_compiled_step_stores_its_rows_where_the_cache_lies() -> None:
+    """After the first step nothing moves; what is generated is what draws, beams and eager steps give."""
+    model = loud(language_models()["llama"])
+    state = model.empty_state(2, 40)
+    step = model._step(True, Choice(0.0))
+    token, state = step(random_tokens(2, 3), state)
+    token, state = step(token, state)
+
+    def addresses() -> list[Any]:
+        return [np.asarray(x).__array_interface__["data"][0] for x in tensors_of(state)]
+
+    before = addresses()
+    for _ in range(20):
+        token, state = step(token, state)
+    assert addresses() == before and [cache.length.item() for cache in state] == [24, 24]
+    assert not state[0].keys[:, :, 24:].any() and state[0].keys[:, :, :24].any(-1).all()
+
+
+def test_a_full_cache_is_an_error_that_changes_nothing() -> None:
+    model = loud(language_models()["gpt2"])
+    step = model._step(True)
+    _, state = step(random_tokens(2, 3), model.empty_state(2, 5))
+    for _ in range(2):
+        _, state = step(random_tokens(2, 1), state)
+    before = [x.numpy() for x in tensors_of(state)]
+    with pytest.raises(chainrule.ShapeError, match="room for 5 tokens and holds 5; 1 more"):
+        step(random_tokens(2, 1), state)
+    for x, y in zip(tensors_of(state), before, strict=True):
+        np.testing.assert_array_equal(x.numpy(), y)
+
+
+@pytest.mark.parametrize("name", ["decoder", "llama", "gru"])
+def test_compiled_draws_and_beams_are_the_eager_ones(name: str) -> None:
+    model, prompt = loud(language_models()[name]), random_tokens(3, 2)
+    draws = {"top_k": 4, "top_p": 0.9, "temperature": 1.5, "end": 2}
+    for options in (draws, {"beams": 3, "end": 2}):
+        found = [
+            model.generate(prompt, 20, compile=native, generator=chainrule.Generator(5), **options)
+            for native in (False, True)
+        ]
+        assert chainrule.equal(*found)
 
 
 def sequence_log_probability(table: np.ndarray, words: tuple[int, ...], end: int | None) -> tuple[float, int]:

@@ -47,7 +47,8 @@ class Runnable(Protocol):
         """Run once. Cells are read and changed in their homes; if anything fails, they are what they were.
 
         Args:
-            arrays: the arguments and settings, in the order of the program's inputs.
+            arrays: the arguments and settings, in the order of the program's inputs. Of those that it writes to nobody
+                else looks at the memory, whose entries lie row by row (`memory.has_room`).
 
         Returns:
             The results, in memory of their own, in the order of the program's outputs.

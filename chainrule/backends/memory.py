@@ -49,6 +49,23 @@ def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.n
     return memory[start : start + size]
 
 
+#: A vector that begins at the last entry of an array may reach so far; that must be memory of the process.
+_BEYOND, _PAGE = 128, 4096
+
+
+def has_room(array: np.ndarray[Any, Any]) -> bool:
+    """Whether vectors may be read that reach beyond the end: what lies there is on the same page, so it is there."""
+    return -(address_of(array) + array.nbytes) % _PAGE >= _BEYOND
+
+
+def copy_with_room(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The entries row by row in an array of its own, which :func:`has_room`."""
+    tried = [array.copy(order="C")]
+    while not has_room(tried[-1]):  # one in thirty; as long as that one is held, the next lies elsewhere
+        tried.append(array.copy(order="C"))
+    return tried[-1]
+
+
 def address_of(array: np.ndarray[Any, Any]) -> int:
     """Where the entries begin. `array.ctypes.data` says the same and takes four times as long."""
     try:

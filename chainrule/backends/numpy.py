@@ -45,12 +45,13 @@ class InNumPy:
         """Compute everything, then write."""
         given = iter(arrays)
         inputs = [self._entries(slot.number) if slot.kind == "cell" else next(given) for slot in self.program.inputs]
+        known = dict(zip([slot[:2] for slot in self.program.inputs], inputs, strict=True))
         # Copies: what a cell is to hold may be what another one shows, and that is written to as well.
         ends = [np.array(x) for x in self.graph.run(inputs)]
         pairs = list(zip(self.program.outputs, ends, strict=True))
         for slot, array in pairs:
-            if slot.kind == "cell":
-                self._entries(slot.number)[...] = array
+            if slot.kind != "result":
+                (self._entries(slot.number) if slot.kind == "cell" else known[slot[:2]])[...] = array
         return [array for slot, array in pairs if slot.kind == "result"]
 
     def _entries(self, number: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ class _Comparison:
     def code(self, a: Program, b: Program) -> None:
         self._need(a.exact == b.exact, "one is to be exact")
         for what, ours, theirs in ("inputs", a.inputs, b.inputs), ("outputs", a.outputs, b.outputs):
-            self._need(list(map(_role, ours)) == list(map(_role, theirs)), f"{what} are others")
+            self._need(_roles(a, ours) == _roles(b, theirs), f"{what} are others")
         for x, y in zip(a.graph.inputs, b.graph.inputs, strict=True):
             self._need(same_form(x, y), "an input has another form")
             self.names[x] = y
@@ -186,9 +186,10 @@ _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
 ]
 
 
-def _role(slot: Slot) -> tuple[str, int]:
-    """What a slot is for the code. Arrays of arguments and settings are given in their order, whatever their number."""
-    return slot.kind, slot.number if slot.kind in ("cell", "result") else 0
+def _roles(program: Program, slots: Sequence[Slot]) -> list[tuple[str, int]]:
+    """What slots are for the code. Arrays of arguments and settings are given in their order, whatever their number."""
+    order = {slot[:2]: place for place, slot in enumerate(program.inputs)}
+    return [(kind, number if kind in ("cell", "result") else order[kind, number]) for kind, number, _ in slots]
 
 
 def _used_inputs(program: Step) -> list[tuple[Symbol, Any]]:

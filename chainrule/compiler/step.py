@@ -24,6 +24,7 @@ from chainrule.compiler.guards import reshaped_cells, same_form
 from chainrule.compiler.keeping import is_cheap_to_keep
 from chainrule.compiler.origins import Argument, Cell, Gradient, Setting, Step
 from chainrule.compiler.sharing import Plan, Returned, view_of
+from chainrule.compiler.taking import Taken
 from chainrule.distributed.exchange import same_program_of
 from chainrule.errors import DeviceError, TraceError
 from chainrule.forking import LockAcrossForks
@@ -61,8 +62,12 @@ class Parts(NamedTuple):
     made: list[tuple[Leaf, int]]
 
 
-def parts_of(step: Step, unkept: set[Leaf], exact: bool = False) -> Parts:
-    """The program of a step; gradients of the leaves in `unkept` are used up and not stored."""
+def parts_of(step: Step, unkept: set[Leaf], exact: bool = False, in_place: bool = False) -> Parts:
+    """The program of a step; gradients of the leaves in `unkept` are used up and not stored.
+
+    With `in_place` the program writes into the arrays of arguments that the step changes; else what they get is a
+    result.
+    """
     cells: dict[int, tuple[int, Cell | Gradient]] = {}
 
     def cell(origin: Cell | Gradient) -> Slot:
@@ -93,6 +98,7 @@ def parts_of(step: Step, unkept: set[Leaf], exact: bool = False) -> Parts:
             given.append(origin)
         inputs.append((symbol, slot))
     reads = set(cells)
+    read = {slot.number: (symbol, slot) for symbol, slot in inputs if in_place and slot.kind == "argument"}
     reshaped = set(map(id, reshaped_cells(step)))
     ends: list[tuple[Any, Slot]] = []
     targets: list[Any] = []
@@ -104,8 +110,11 @@ def parts_of(step: Step, unkept: set[Leaf], exact: bool = False) -> Parts:
     for x in step.results:
         result(x, None)
     for origin, x in step.writes:
+        symbol, place = read.get(origin.number, (None, None)) if isinstance(origin, Argument) else (None, None)
         if isinstance(origin, Cell) and id(origin.tensor) not in reshaped:
             ends.append((x, cell(origin)))
+        elif place is not None and same_form(symbol, x):
+            ends.append((x, place))
         else:
             result(x, origin)
     cleared, made = [], []
@@ -154,7 +163,18 @@ class Compiled:
         simple = [place.origin for place in step.returned] == list(range(len(step.results)))
         rearranged = step.wanted or step.grown or step.given
         self.plain = simple and not rearranged and all(place.steps is None for place in step.returned)
-        self.program, self.given, cells, self.targets, self.cleared, made = parts_of(step, self.unkept, exact)
+        parts = parts_of(step, self.unkept, exact, in_place=backend == "native" and not debug)
+        self.where = where_of(step, parts.cells)
+        if self.where.place is not None:
+            parts = parts_of(step, self.unkept, exact)  # arrays on a device never change
+        self.program, self.given, cells, self.targets, self.cleared, made = parts
+        updated = self.program.written("argument")
+        #: Which of the arrays of a run are written to, and the number of each one's argument.
+        self.updated = [
+            (place, origin.number)
+            for place, origin in enumerate(self.given)
+            if isinstance(origin, Argument) and origin.number in updated
+        ]
         self.same = same_program_of(self.program)
         if self.same is not None and backend not in ("native", "numpy"):
             raise DeviceError(
@@ -167,7 +187,6 @@ class Compiled:
                 "processes. Look for it in one process, or with autograd.set_detect_anomaly(True) in eager code."
             )
         homes = [_home_for(origin, form) for origin, form in zip(cells, self.program.cells(), strict=True)]
-        self.where = where_of(step, cells)
         alike = (o for o in others if o.where == self.where and same_program(o.program, self.program))
         known = next((other.runnable for other in alike), None)
         self.is_new = known is None
@@ -248,13 +267,24 @@ class Compiled:
         for origin, home, written in self.bindings:
             _bind(origin, home, written)
         others = self._room_for_gradients()
+        taken = []
+        for place, number in self.updated:
+            arrays[place] = _NO_ARRAY  # nobody but the tensor holds it now
+            taken.append(Taken(arguments[number]))
+            arrays[place] = taken[-1].array
         try:
             if self.where.place is not None:
                 fresh = self._run_there(arrays)
             else:
                 fresh = self._run_watched(arrays) if self.debug else self.runnable.run(arrays)
-        except Exception as error:
+        except BaseException as error:
+            for one in taken:
+                one.give_back(changed=False)
+            if not isinstance(error, Exception):
+                raise
             explain(self.step, arguments, error)
+        for one in taken:
+            one.give_back(changed=True)
         return self._deliver(arguments, fresh, others)
 
     def _run_there(self, arrays: list[Any]) -> list[Any]:
@@ -413,6 +443,9 @@ def _find(origin: Any, arguments: list[Any]) -> Any:
     if isinstance(origin, Argument):
         return arguments[origin.number]
     return origin.tensor if isinstance(origin, Cell) else origin.leaf.gradient
+
+
+_NO_ARRAY: Array = np.zeros(0)
 
 
 class _Holder:

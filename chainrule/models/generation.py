@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chainrule import nn
@@ -36,6 +36,8 @@ from chainrule.tensor import Tensor
 
 #: Takes new tokens (N, L) and the state before them, gives their scores (N, L, vocabulary) and the state after them.
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
+#: The same with the next token (N, 1) in place of the scores.
+Draw = Step
 
 
 class Choice(NamedTuple):
@@ -87,20 +89,18 @@ class Choice(NamedTuple):
         return scores
 
 
-def draw_tokens(
-    step: Step, state: Any, tokens: Tensor, steps: int, choice: Choice, end: int | None = None
-) -> Iterator[Tensor]:
+def draw_tokens(step: Draw, state: Any, tokens: Tensor, steps: int, end: int | None = None) -> Iterator[Tensor]:
     """Tokens (N, 1), each as soon as it is made, at most `steps` of them.
 
     Args:
+        step: takes tokens and the state before them, gives the next token and the state after them.
         tokens: (N, L), what the state does not hold yet; their last scores choose the first new token.
         end: the token that ends a sequence: behind it come only further ones, and all that is left out when every
             sequence has ended.
     """
     ended = full((tokens.shape[0], 1), False, dtype="bool", device=tokens.device)
     for _ in range(steps):
-        scores, state = step(tokens, state)
-        tokens = choice.draw(scores[:, -1])
+        tokens, state = step(tokens, state)
         if end is not None:
             tokens = tokens.masked_fill(ended, end)
             ended = tokens == end
@@ -223,7 +223,7 @@ class LanguageModel(nn.Module):
         choice = Choice(temperature, top_k, top_p, generator)
         choice.check()
         state = self._beginning(prompt, steps)
-        return draw_tokens(self._step(compile), state, prompt, steps, choice, end)
+        return draw_tokens(self._step(compile, choice), state, prompt, steps, end)
 
     def generate(
         self,
@@ -262,7 +262,7 @@ class LanguageModel(nn.Module):
             state, step = self._beginning(prompt, steps), self._step(compile)
             found, _ = beam_search(step, self.state_rows, state, prompt, steps, beams, end, length_penalty)
             return cat([prompt, found], 1)
-        with evaluating(self):  # once, and not in each step
+        with evaluating(self.modules()):  # once, and not in each step
             new = self.stream(prompt, steps, temperature, top_k, top_p, end, generator, compile)
             return cat([prompt, *new], 1)
 
@@ -280,13 +280,18 @@ class LanguageModel(nn.Module):
         room = -(-(length + steps) // 64) * 64
         return self.empty_state(prompt.shape[0], room if self.context is None else min(room, self.context))
 
-    def _step(self, compile: bool) -> Step:
-        """One step without gradients, in evaluation mode; single tokens by a native program if wished."""
+    def _step(self, compile: bool, choice: Choice | None = None) -> Any:
+        """One step without gradients, in evaluation mode; single tokens by a native program if wished.
+
+        The answer has the scores behind each token, or with a choice the next token in their place.
+        """
+        modules = list(self.modules())
 
         def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-            with no_grad(), evaluating(self):
-                native = compile and tokens.shape[1] == 1
-                return _compiled()(self, tokens, state) if native else self.continued(tokens, state)
+            with no_grad(), evaluating(modules):
+                if not compile or tokens.shape[1] > 1 or state is None:
+                    return continue_with(self, tokens, state, choice)
+                return _compiled()(self, tokens, state, choice), state
 
         return step
 
@@ -338,21 +343,44 @@ class SequenceToSequence(nn.Module):
         choice.check()
         if steps < 1 or (self.context is not None and steps > self.context):
             raise ShapeError(f"an answer has 1 to {self.context or 'any number of'} tokens, got steps={steps}.")
-        with no_grad(), evaluating(self):
+        with no_grad(), evaluating(self.modules()):
             state = self.reading(source, padding, steps)
             tokens = full((source.shape[0], 1), start, dtype="int64", device=source.device)
             if beams != 1:
                 rows = self.state_rows
                 return beam_search(self.continued, rows, state, tokens, steps, beams, end, length_penalty)[0]
-            return cat([*draw_tokens(self.continued, state, tokens, steps, choice, end)], 1)
+            step = functools.partial(continue_with, self, choice=choice)
+            return cat([*draw_tokens(step, state, tokens, steps, end)], 1)
+
+
+def continue_with(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> tuple[Tensor, Any]:
+    """The scores behind the tokens, or with a choice the next token (N, 1) that it draws; and the state after them."""
+    scores, after = model.continued(tokens, state)
+    return (scores if choice is None else choice.draw(scores[:, -1])), after
 
 
 @functools.cache
-def _compiled() -> Callable[..., tuple[Tensor, Any]]:
-    """`continued` of any model as a native program; made when first wanted, since the compiler loads LLVM."""
+def _compiled() -> Callable[..., Tensor]:
+    """The same of any model as a native program that leaves the new state in the old one's memory.
+
+    So of a cache it stores one row, and copies nothing. Made when first wanted, since the compiler loads LLVM.
+    """
     from chainrule.compiler.function import compile
 
-    return compile(lambda model, tokens, state: model.continued(tokens, state))
+    def step(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> Tensor:
+        found, after = continue_with(model, tokens, state, choice)
+        for old, new in zip(tensors_of(state), tensors_of(after), strict=True):
+            old.copy_(new)
+        return found
+
+    return compile(step)
+
+
+def tensors_of(state: Any) -> list[Tensor]:
+    """All tensors of a state: tuples and lists of such, and of None."""
+    if isinstance(state, Tensor):
+        return [state]
+    return [] if state is None else [tensor for part in state for tensor in tensors_of(part)]
 
 
 def need_tokens(tokens: Tensor, what: str) -> Tensor:
@@ -365,9 +393,9 @@ def need_tokens(tokens: Tensor, what: str) -> Tensor:
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode inside, as before outside."""
-    training = [module for module in model.modules() if module.training]
+def evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """These are in evaluation mode inside, as before outside."""
+    training = [module for module in modules if module.training]
     for module in training:
         module.training = False
     try:

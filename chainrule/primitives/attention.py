@@ -80,6 +80,18 @@ def _flat(x: Array) -> Array:
     return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
 
 
+def _up_to_the_last_read(k: Array, v: Array, bias: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+    """Without the last keys that no query may read: the room of a cache that is not filled yet."""
+    if not bias or not bias[0].size:
+        return k, v, bias
+    one = bias[0][
+        tuple(slice(None) if step else slice(0, 1) for step in bias[0].strides[:-1])
+    ]  # what is repeated, once
+    read = np.flatnonzero((one != -np.inf).any(tuple(range(one.ndim - 1))))
+    last = int(read[-1]) + 1 if len(read) else 0
+    return k[..., :last, :], v[..., :last, :], (bias[0][..., :last],)
+
+
 def _check(name: str, q: Any, k: Any, v: Any, bias: tuple[Any, ...]) -> None:
     batch, wanted = q.shape[:-2], (*q.shape[:-1], k.shape[-2] if len(k.shape) > 1 else 0)
     fits = len(q.shape) > 1 and k.shape[:-2] == batch == v.shape[:-2] and q.shape[-1:] == k.shape[-1:]
@@ -138,6 +150,7 @@ class Attention(_Together):
 
     @staticmethod
     def evaluate(q: Array, k: Array, v: Array, *bias: Array, scale: float, causal: bool) -> tuple[Array, ...]:
+        k, v, bias = _up_to_the_last_read(k, v, bias)
         tiles, values = _Tiles(q, k, bias, scale, causal), _flat(v)
         output = np.zeros((tiles.count, tiles.rows, v.shape[-1]), q.dtype)
         tops, logarithms = (np.full((tiles.count, tiles.rows), fill) for fill in (0.0, -np.inf))

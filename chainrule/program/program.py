@@ -2,8 +2,8 @@
 
 A *slot* says what an input is and where an output goes. An argument is given anew in each run, so is a setting (a
 number of an optimiser, say); a cell is what lives on from run to run: a parameter, a running mean, an optimiser's
-memory, a gradient. An output is a result, or what a cell holds after the run. All outputs are written after all
-computation that may fail. So a program is data: it can be pickled, compared, stored and given to any backend.
+memory, a gradient. An output is a result, or what a cell holds after the run, or what stands in an argument's array
+then. All outputs are written after all computation that may fail. So a program is data: it can be pickled, compared, stored and given to any backend.
 
 >>> import pickle
 >>> import numpy as np
@@ -35,7 +35,8 @@ class Slot(NamedTuple):
     """What an input of a program is, or where an output goes.
 
     Attributes:
-        kind: "argument", "setting" (a number, float64) or "cell"; for an output "cell" or "result".
+        kind: "argument", "setting" (a number, float64) or "cell"; for an output "cell", "result", or "argument": then the
+            array that was given is written to, and nobody else may look at it.
         number: which one of its kind.
         name: for people: the path of the module that a cell was first used in, a setting's name.
     """
@@ -76,9 +77,9 @@ class Program:
         pairs = zip(self.inputs, self.graph.inputs, strict=True)
         return {slot.number: symbol for slot, symbol in pairs if slot.kind == kind}
 
-    def written(self) -> set[int]:
-        """The numbers of the cells that a run changes."""
-        return {slot.number for slot in self.outputs if slot.kind == "cell"}
+    def written(self, kind: Kind = "cell") -> set[int]:
+        """The numbers of the cells, or of the arguments, that a run changes."""
+        return {slot.number for slot in self.outputs if slot.kind == kind}
 
     def checks(self) -> list[Equation]:
         """The equations that raise an error for some numbers."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.home import Home, of_kind
-from chainrule.backends.memory import SLACK, address_of, aligned
+from chainrule.backends.memory import SLACK, address_of, aligned, has_room
 from chainrule.backends.native.bounds import check_bounds
 from chainrule.backends.native.executable import Executable, padded_copy
 from chainrule.backends.native.lowering.fuse import Lowering
@@ -76,20 +76,25 @@ class Native:
         views = {i: _view(home, Slot("cell", i)) for i, home in enumerate(self.homes) if home is not None}
         inputs: list[tuple[Symbol, View]] = []
         given: list[Buffer | None] = []
+        arguments: dict[int, View] = {}
+        updated = program.written("argument")
         for slot, symbol, needed in zip(program.inputs, program.graph.inputs, self.needed, strict=True):
             if slot.kind == "cell":
                 if needed:
                     inputs.append((symbol, views[slot.number]))
                 continue
-            buffer = Buffer(symbol.dtype, symbol.size, slot)
-            given.append(buffer if needed else None)
+            view = View(Buffer(symbol.dtype, symbol.size, slot), symbol.shape, row_major(symbol.shape))
+            needed = needed or (slot.kind == "argument" and slot.number in updated)
+            given.append(view.buffer if needed else None)
             if needed:
-                inputs.append((symbol, View(buffer, symbol.shape, row_major(symbol.shape))))
+                inputs.append((symbol, view))
+            if slot.kind == "argument":
+                arguments[slot.number] = view
         outputs: list[View] = []
         targets = []
         for slot, x in zip(program.outputs, graph.outputs, strict=True):
-            if slot.kind == "cell":
-                targets.append(Write(x, views[slot.number]))
+            if slot.kind != "result":
+                targets.append(Write(x, (views if slot.kind == "cell" else arguments)[slot.number]))
                 continue
             shape: Shape = tuple(x.shape)
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), shape, row_major(shape))
@@ -163,8 +168,7 @@ def _view(home: Home, slot: Slot) -> View:
 def _readable(array: Array) -> Array:
     """The entries row by row; copied if reading a vector beyond the end could leave the memory page."""
     array = np.ascontiguousarray(array)
-    end = address_of(array) + array.nbytes
-    return array if -end % 4096 >= 128 else padded_copy(array)
+    return array if has_room(array) else padded_copy(array)
 
 
 def build(program: Program, homes: Sequence[Home | None], debug: bool) -> Native:

@@ -1,18 +1,17 @@
 """Primitives that are formulas of others: replaced by these before anything else happens.
 
-A formula is Tensor code; it is traced once for each use. Attention has a kernel of its own, which takes a block of
-queries at a time; of a few queries, as they come when a text is written token by token, it is written out with its
-matrix of weights.
+A formula is Tensor code; it is traced once for each use. The gradients of attention have a kernel of their own, which
+takes a block of queries at a time; of a few queries they are written out with the matrix of weights.
 
 >>> import chainrule
 >>> from chainrule.compiler.trace import trace_step
->>> q, k = chainrule.ones(1, 2, 1, 8), chainrule.ones(1, 2, 6, 8)
->>> attend = chainrule.nn.functional.scaled_dot_product_attention
->>> before = trace_step(lambda tensors: [attend(*tensors)], [q, k, k]).graph()
->>> [e.primitive.name for e in before.equations]
+>>> attend, k = chainrule.nn.functional.scaled_dot_product_attention, chainrule.ones(1, 2, 6, 8)
+>>> gradient = chainrule.func.grad(lambda q: attend(q, k, k).sum())
+>>> before = trace_step(lambda tensors: [gradient(*tensors)], [chainrule.ones(1, 2, 1, 8)]).graph()
+>>> [e.primitive.name for e in before.equations if "Attention" in e.primitive.name]
+['Attention', 'AttentionGradient']
+>>> [e.primitive.name for e in expand(before).equations if "Attention" in e.primitive.name]
 ['Attention']
->>> [e.primitive.name for e in expand(before).equations][:3]
-['Broadcast', 'Multiply', 'Permute']
 """
 
 from __future__ import annotations
@@ -21,9 +20,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.functions.arithmetic import maximum
-from chainrule.functions.logic import isfinite, where
-from chainrule.primitives.attention import _after, _weights
+from chainrule.primitives.attention import _weights
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.program.graph import Equation, Graph, renamed
@@ -37,27 +34,6 @@ ENOUGH, LARGEST = 4, 2**26
 def _in_single(*tensors: Tensor) -> list[Tensor]:
     """Halves as float32, as the primitive computes with them."""
     return [x.float() if x.dtype.is_floating_point and x.dtype.itemsize == 2 else x for x in tensors]
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor, scale: float, causal: bool) -> tuple[Tensor, ...]:
-    """The result, the logarithm of each row's sum, and what rounding took from it."""
-    dtype = q.dtype
-    q, k, v, *added = _in_single(q, k, v, *bias)
-    scores = (q * scale) @ k.mT
-    for b in added:
-        scores = scores + b
-    if causal:
-        scores = scores.masked_fill(_after(q, k), -math.inf)
-    largest = scores.amax(-1, keepdim=True)
-    largest = largest.masked_fill(largest == -math.inf, 0)
-    weights = (scores - largest).exp()
-    total = weights.sum(-1, keepdim=True)
-    output = (weights @ v) / maximum(total, total * 0 + 1)
-    logarithm = total.log()
-    sums = largest + logarithm
-    rest = where(isfinite(sums), (largest - sums) + logarithm, sums * 0)
-    rest = rest.masked_fill(~isfinite(sums), 0)
-    return output.to(dtype), sums.squeeze(-1), rest.squeeze(-1)
 
 
 def attention_gradient(
@@ -74,16 +50,13 @@ def attention_gradient(
 
 def _few(equation: Equation) -> bool:
     """Whether there are only a few queries, and their matrix of weights is small."""
-    q, k = equation.inputs[0], equation.inputs[1]
-    if equation.primitive.name == "AttentionGradient":
-        q, k = equation.inputs[1], equation.inputs[2]
+    q, k = equation.inputs[1:3]
     rows = math.prod(q.shape[:-1])
     small = rows * k.shape[-2] * max(q.dtype.itemsize, 4) <= LARGEST
     return q.shape[-2] < ENOUGH and small and rows * k.size > 0
 
 
 FORMULAS: dict[str, tuple[Callable[[Equation], bool], Callable[..., Any]]] = {
-    "Attention": (_few, attention),
     "AttentionGradient": (_few, attention_gradient),
 }
 

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 from chainrule.errors import ShapeError
 from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, tensor, zeros
-from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
-from chainrule.nn.attention.dot_product import attend, forbid
+from chainrule.nn.attention.dot_product import attend_in_groups, forbid
 from chainrule.nn.attention.multihead import MultiheadAttention, join_heads, project, split_heads
 from chainrule.nn.linear import linear
 from chainrule.tensor import Tensor
@@ -19,7 +18,8 @@ class KeyValueCache(NamedTuple):
     """The keys and values of the tokens so far, in room for `capacity` of them.
 
     It is a tuple of tensors and never changes: `extended` answers with another one. All shapes stay the same while it
-    fills up, so it can be the carry of `chainrule.scan`, and of a traced step.
+    fills up, so it can be the carry of `chainrule.scan`, and of a traced step. A compiled step that ends with
+    `old.copy_(new)` stores the new rows in the old one's memory and copies nothing else.
 
     Attributes:
         keys, values: (N, h, capacity, width); behind `length` there are zeros.
@@ -56,12 +56,8 @@ class KeyValueCache(NamedTuple):
                 f"{tuple(values.shape)} do not belong to it."
             )
         check_range(_has_room, self.length, 0, capacity - new, new=new)
-        if new == 1:  # a choice at each place, which a compiled step makes natively
-            here = (arange(capacity, device=self.length.device) == self.length).unsqueeze(1)
-            both = where(here, keys, self.keys), where(here, values, self.values)
-        else:
-            places = self.length + arange(new, device=self.length.device)
-            both = self.keys.index_copy(2, places, keys), self.values.index_copy(2, places, values)
+        places = self.length + arange(new, device=self.length.device)
+        both = self.keys.index_copy(2, places, keys), self.values.index_copy(2, places, values)
         return KeyValueCache(*both, self.length + new)
 
     def rows(self, places: Tensor) -> KeyValueCache:
@@ -98,12 +94,10 @@ def read_causally(
     if cache is not None:
         cache = cache.extended(key, value)
         key, value = cache.keys, cache.values
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     if cache is None:
-        return attend(query, key, value, dropout_p=dropout_p, causal=True), None
-    return attend(query, key, value, forbid(~cache.readable(query.shape[2]), query.dtype), dropout_p), cache
+        return attend_in_groups(query, key, value, None, dropout_p, True), None
+    bias = forbid(~cache.readable(query.shape[2]), query.dtype)
+    return attend_in_groups(query, key, value, bias, dropout_p), cache
 
 
 class CausalSelfAttention(MultiheadAttention):

@@ -62,12 +62,15 @@ def scaled_dot_product_attention(
     if not 0 <= dropout_p <= 1:
         raise ValueError(f"dropout_p is a probability in [0, 1], got {dropout_p}.")
     if enable_gqa:
-        k, v = _shared_heads(q, k), _shared_heads(q, v)
-    q, k, v = _same_batch(q, k, v)
+        k, v = _same_heads(q, k, v)
+        batch = common_shape([x.value.array.shape[:-3] for x in (q, k, v)])
+        q, k, v = (expand_to(x, (*batch, *x.value.array.shape[-3:])) for x in (q, k, v))
+    else:
+        q, k, v = _same_batch(q, k, v)
     if is_causal and attn_mask is not None:
         raise ShapeError("is_causal takes no attn_mask beside it; put both into one mask.")
     bias = None if attn_mask is None else _bias(attn_mask, q, k)
-    return attend(q, k, v, bias, dropout_p, is_causal, scale)
+    return attend_in_groups(q, k, v, bias, dropout_p, is_causal, scale)
 
 
 def attend(
@@ -92,6 +95,28 @@ def attend(
     return dropout(attention_weights(q, k, full_bias, factor), dropout_p) @ v
 
 
+def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *settings: Any) -> Tensor:
+    """The same where several heads of queries share a head of keys and values: h of the one to g of the other.
+
+    Keys are not repeated: with heads of queries as (g, h/g), keys are the same all along the second of these dimensions.
+    """
+    shared = q.shape[-3] // k.shape[-3] if q.ndim > 2 and k.shape[-3] else 1
+    if shared == 1:
+        return attend(q, k, v, bias, *settings)
+
+    def in_groups(x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:-3], x.shape[-3] // shared, shared, *x.shape[-2:])
+
+    def for_all(x: Tensor) -> Tensor:
+        wide = x.unsqueeze(-3)
+        return expand_to(wide, (*wide.shape[:-3], shared, *wide.shape[-2:]))
+
+    if bias is not None and bias.ndim > 2:
+        bias = bias.unsqueeze(-3) if bias.shape[-3] == 1 else in_groups(bias)
+    found = attend(in_groups(q), for_all(k), for_all(v), bias, *settings)
+    return found.reshape(*q.shape[:-1], v.shape[-1])
+
+
 def _check_types(q: Tensor, k: Tensor, v: Tensor) -> None:
     if not q.dtype.is_floating_point or not q.dtype == k.dtype == v.dtype:
         raise DTypeError(
@@ -104,14 +129,17 @@ def _check_types(q: Tensor, k: Tensor, v: Tensor) -> None:
         )
 
 
-def _shared_heads(q: Tensor, x: Tensor) -> Tensor:
-    """Each head of keys or values repeated for all heads of queries that read it."""
-    if q.ndim < 3 or x.ndim < 3 or not x.shape[-3] or q.shape[-3] % x.shape[-3]:
-        raise ShapeError(
-            "enable_gqa: the heads (dimension −3) of the query are a multiple of those of key and value, got "
-            f"{tuple(q.shape)} and {tuple(x.shape)}."
-        )
-    return x.repeat_interleave(q.shape[-3] // x.shape[-3], -3)
+def _same_heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values with as many heads of each; if they come with different numbers, repeated for each query's."""
+    for x in (k, v):
+        if q.ndim < 3 or x.ndim < 3 or not x.shape[-3] or q.shape[-3] % x.shape[-3]:
+            raise ShapeError(
+                "enable_gqa: the heads (dimension −3) of the query are a multiple of those of key and value, got "
+                f"{tuple(q.shape)} and {tuple(x.shape)}."
+            )
+    if k.shape[-3] == v.shape[-3]:
+        return k, v
+    return k.repeat_interleave(q.shape[-3] // k.shape[-3], -3), v.repeat_interleave(q.shape[-3] // v.shape[-3], -3)
 
 
 def _same_batch(*parts: Tensor) -> tuple[Tensor, ...]:

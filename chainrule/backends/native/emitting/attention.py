@@ -11,6 +11,7 @@ import struct
 from typing import Any
 
 from chainrule.backends.native.emitting.attention_blocks import TABLE, Blocks, Style, style_of
+from chainrule.backends.native.emitting.attention_few import emit_few, few_style, scratch_of
 from chainrule.backends.native.emitting.attention_gradient import backward
 from chainrule.backends.native.emitting.numbers import Kernel, Offset, Slot
 from chainrule.backends.native.emitting.tile import Tile
@@ -154,19 +155,26 @@ def numbers_of(kernel: Attention, style: Style) -> tuple[dict[str, Any], int, in
     each = 1 if kernel.gradient else max(1, min(blocks, PART // work))
     shares = kernel.pieces if kernel.gradient else -(-blocks // each)
     n: dict[str, Any] = {
-        "queries": kernel.queries, "keys": kernel.keys, "width": kernel.width, "values": kernel.values,
         "width_row": width_row, "value_row": value_row, "padded": padded, "blocks": blocks, "each": each,
-        "shares": shares, "piece": keys, "apart": kernel.apart * size, "batch1": kernel.batch[1],
-        "batch2": kernel.batch[2], "scale": _bits(kernel.scale, size),
+        "shares": shares, "piece": keys, "apart": kernel.apart * size, **_common_numbers(kernel, size),
+    }  # fmt: skip
+    row = style.queries * size
+    scratch = TABLE + 4 * 8 * padded + 2 * (padded + 2) * row + 2 * (width_row + value_row) * row + 8 * row
+    scratch += (padded + 2 * style.queries) * (width_row + value_row) * size + 20 * 64
+    return n, kernel.count * shares, scratch
+
+
+def _common_numbers(kernel: Attention, size: int) -> dict[str, Any]:
+    """What all kernels are called with: sizes, and where every matrix lies."""
+    n: dict[str, Any] = {
+        "queries": kernel.queries, "keys": kernel.keys, "width": kernel.width, "values": kernel.values,
+        "batch1": kernel.batch[1], "batch2": kernel.batch[2], "scale": _bits(kernel.scale, size),
     }  # fmt: skip
     for name, at in kernel.rows.items():
         n[f"{name}_slot"], n[f"{name}_offset"] = Slot(at.buffer), Offset(at.buffer, at.offset * size)
         n.update({f"{name}_{i}": stride * size for i, stride in enumerate(at.batch)})
         n[f"{name}_row"], n[f"{name}_column"] = at.row * size, at.column * size
-    row = style.queries * size
-    scratch = TABLE + 4 * 8 * padded + 2 * (padded + 2) * row + 2 * (width_row + value_row) * row + 8 * row
-    scratch += (padded + 2 * style.queries) * (width_row + value_row) * size + 20 * 64
-    return n, kernel.count * shares, scratch
+    return n
 
 
 def _bits(value: float, size: int) -> int:
@@ -177,6 +185,11 @@ def _bits(value: float, size: int) -> int:
 
 def emit_attention(kernel: Attention, bits: int) -> tuple[Kernel, list[Tile], int]:
     """The function of a kernel with its numbers, the tiles that it calls, and the scratch memory that it takes."""
+    few = few_style(kernel, bits)
+    if few is not None:
+        code, names = emit_few(few)
+        numbers = _common_numbers(kernel, few.size)
+        return Kernel(code, [numbers[name] for name in names], kernel.count), [], scratch_of(kernel, few)
     style = style_of(kernel, bits)
     code, names = backward(style) if kernel.gradient else _forward(style)
     numbers, parts, scratch = numbers_of(kernel, style)

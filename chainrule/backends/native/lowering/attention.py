@@ -33,6 +33,8 @@ from chainrule.program.graph import Equation
 
 #: Dimensions in front of queries and keys that a kernel counts.
 BATCH = 3
+#: So many queries or fewer have a kernel of another kind, see `emitting/attention_few.py`.
+FEW = 3
 #: The backward pass has so many parts, if there are keys enough for as many pieces; and a piece has so many keys.
 PARTS, LEAST_KEYS, MOST_KEYS = 16, 128, 512
 
@@ -185,7 +187,8 @@ def _begin(
             s if n != 1 else 0 for s, n in zip(view.strides[-2:], view.shape[-2:], strict=True)
         )
         kind = "full" if along_queries else "row"
-        if (kind == "full" and along_keys != 1 and view.shape[-1] != 1) or _joined(view, "bias") is None:
+        together = along_keys == 1 or (kind == "row" and q.shape[-2] > FEW)
+        if (not together and view.shape[-1] != 1) or _joined(view, "bias") is None:
             views["bias"] = at.copy(bias[0])
             kind = "full"
     batch = math.prod(q.shape[:-2])

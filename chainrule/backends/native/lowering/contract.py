@@ -120,10 +120,43 @@ def lower_MatMul(at: Lowering, e: Equation) -> Place | None:
     if not is_real(x.dtype) or len(z.shape) > 4 or z.size == 0 or x.shape[-1] == 0:
         return None
     a, b = at.plain(x), at.plain(y)
+    if _is_read_once(a.permute(_turned(a)), b.permute(_turned(b))):
+        return _sums_of_rows(at, x, y, z, turned=True)
+    if _is_read_once(b, a):
+        return _sums_of_rows(at, y, x, z)
     fixed = [isinstance(v, Symbol) and v in at.fixed for v in (x, y)]
     straight = _cost(a, b, fixed, at, z)
     turned = _cost(b.permute(_turned(b)), a.permute(_turned(a)), fixed[::-1], at, z, turned=True)
     return _matmul(at, x, y, z, turned < straight)
+
+
+def _is_read_once(column: View, matrix: View) -> bool:
+    """Whether it is a matrix, whose rows lie along k, times a single column.
+
+    Its time is that of reading the matrix once. Register tiles are for what is read often: to have but one column in
+    their vectors, they would take the matrix entry by entry.
+    """
+    return column.shape[-1] == 1 and matrix.strides[-1] == 1 and matrix.shape[-2] >= 4 and matrix.shape[-1] >= 16
+
+
+def _sums_of_rows(at: Lowering, column: Any, matrix: Any, z: Symbol, turned: bool = False) -> Place:
+    """z[i] = Σ_k matrix[i, k]·column[k] by a nest, whose vectors lie along k. What follows has vectors along i."""
+    rank = len(z.shape)
+    i, k, batch = (rank - 1, rank - 2, range(rank - 2)) if turned else (rank - 2, rank - 1, range(rank - 2))
+    rows = at.plain(matrix).permute((*batch, i, k))
+    numbers = at.plain(column)
+    if numbers.strides[i] != 1:
+        numbers = at.copy(column)
+    parts = [numbers.rearrange((*batch, None, i), rows.shape), rows]
+    terms = at.value(at.map("Multiply", [_as(at, z.dtype, part) for part in parts], z.dtype))
+    total = at.memory(at.value(at.reduce("Sum", terms, (rank - 1,), z.dtype)))
+    return total.rearrange((*batch, None, i - 1) if turned else (*batch, i, None), tuple(z.shape))
+
+
+def _as(at: Lowering, dtype: DataType, view: View) -> Symbol:
+    """A value at a place, in registers of this type."""
+    value = at.value(view)
+    return value if view.dtype == dtype else at.value(at.map("Cast", [value], dtype, {"dtype": dtype}))
 
 
 def _turned(view: View) -> Shape:

@@ -119,6 +119,7 @@ def reducing_group(at: Placing, x: Any, real: Sequence[int]) -> tuple[Group, lis
 
 def choose_split(nest: Nest, order: Sequence[int]) -> tuple[int, int] | None:
     """Which reduced axis to cut, and into pieces of how many; None if the reduction is better left whole."""
+    order = [a for a in order if nest.extents[a] != 1]
     kept = math.prod(e for a, e in enumerate(nest.extents) if a not in nest.reduced)
     depth = math.prod(nest.extents[a] for a in nest.reduced)
     if depth <= 512 or kept * depth <= 2**15 or (kept >= 256 and depth <= 2048 and order and order[-1] in nest.reduced):

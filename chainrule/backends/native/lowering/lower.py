@@ -15,6 +15,7 @@ A convolution's weight, (out, in, height, width) to the user, lies as (height, w
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,13 +108,54 @@ def lower(
     wishes: dict[Any, Shape],
 ) -> Lowering:
     """Build the groups. Inputs are in memory already; writes come last."""
+    updates = _updates(equations, dict(inputs), writes)
+    at = _lowered(equations, inputs, writes, wishes, updates)
+    if not _come_last(at):
+        at = _lowered(equations, inputs, writes, wishes, {})
+    return at
+
+
+def _lowered(
+    equations: Sequence[Equation], inputs: Any, writes: Sequence[Write], wishes: Any, updates: dict[Any, View]
+) -> Lowering:
     at = _empty(equations)
-    at.wishes = wishes
+    at.wishes, at.updates = wishes, updates
     at.places.update(inputs)
     at.results.update((w.value, w.view) for w in writes if isinstance(w.value, Symbol) and not w.view.buffer.lasting)
     at.run(equations, RULES)
     _write_all(at, writes)
     return at
+
+
+def _updates(equations: Sequence[Equation], places: dict[Any, View], writes: Sequence[Write]) -> dict[Any, View]:
+    """Where some entries of a cell or an argument are written over and nobody else reads it: what it becomes, and it.
+
+    Such a value need not be copied, changed, and copied back: the new entries are stored where the others lie already.
+    """
+    makers = {e.outputs[0]: e for e in equations if e.primitive.name == "IndexUpdate" and len(e.inputs) > 2}
+    uses = Counter(x for e in equations for x in e.inputs if isinstance(x, Symbol))
+    uses.update(w.value for w in writes if isinstance(w.value, Symbol))
+    found = {}
+    for write in writes:
+        e = makers.get(write.value) if isinstance(write.value, Symbol) else None
+        if e is not None and write.view.buffer.lasting:
+            base, _, *indices = e.inputs
+            if (
+                all(isinstance(x, Symbol) for x in (base, *indices))
+                and uses[base] == 1
+                and places.get(base) == write.view
+            ):
+                found[write.value] = write.view
+    return found
+
+
+def _come_last(at: Lowering) -> bool:
+    """Let groups that write over a cell wait for all that may fail; False if some of that needs what they write."""
+    for group in at.updating:
+        if any(other is group or other.needs & group.bit for other in at.checking):
+            return False
+        at.wait(group, at.checking)
+    return True
 
 
 def lower_body(

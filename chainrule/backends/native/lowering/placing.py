@@ -29,6 +29,8 @@ class Placing(Waiting):
         wishes: in which order of dimensions a value should lie.
         homes: where a value has to be in the end, if it is written anywhere.
         results: the program's results and their memory, which is new: what loops stack for them is made there.
+        updates: what a cell or an argument becomes by writing at some of its places: its memory; see `scatter.py`.
+        updating: the groups that do that.
         checked: indices whose range has been looked at, with the extent.
         singles: values of halves as float32.
         fixed: within a loop, what is the same each time: how to copy it before the loop; None, if that is not wanted.
@@ -47,6 +49,8 @@ class Placing(Waiting):
         self.wishes: dict[Any, Shape] = {}
         self.homes: dict[Any, View] = {}
         self.results: dict[Any, View] = {}
+        self.updates: dict[Any, View] = {}
+        self.updating: list[Group] = []
         self.checked: set[tuple[Any, int]] = set()
         self.literals: list[Array] = []
         self.singles: dict[Symbol, Symbol] = {}

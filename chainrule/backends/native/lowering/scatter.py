@@ -42,8 +42,13 @@ def scatter(at: Lowering, e: Equation, op: str = "") -> Place | None:
             continue
         dims[first + i] = dim
     source = at.plain(new)
-    whole = all(k is ARRAY or k == Range(None, None, None) for k in key) and part.shape == z.shape and len(dims)
-    memory = _start(at, base, z, dims, source.strides) if whole and first == key.index(ARRAY) else at.copy(base)
+    memory = None if op else at.updates.get(z)
+    if memory is not None:
+        for dim, place in terms:  # before anything is written
+            _check_range(at, place, part.shape[dim])
+    else:
+        whole = all(k is ARRAY or k == Range(None, None, None) for k in key) and part.shape == z.shape and len(dims)
+        memory = _start(at, base, z, dims, source.strides) if whole and first == key.index(ARRAY) else at.copy(base)
     view = sliced(memory, key)[0]
     nest = Nest(list(new.shape), frozenset(d for d in range(len(new.shape)) if d not in dims.values()))
     nest.sequential = True
@@ -63,7 +68,19 @@ def scatter(at: Lowering, e: Equation, op: str = "") -> Place | None:
     if op:
         at.read(group, view.buffer)
     at.written(group, view.buffer)
+    if z in at.updates:
+        at.updating.append(group)
     return memory
+
+
+def _check_range(at: Lowering, index: Any, extent: int) -> None:
+    """Look at an index in a group of its own, which has run before anything outside is written."""
+    if (at.key(index), extent) in at.checked:
+        return
+    low, high = at.full(-extent, index), at.full(extent, index)
+    wrong = [at.map("Less", [index, low], np.dtype(np.bool_)), at.map("LessEqual", [high, index], np.dtype(np.bool_))]
+    at.check(at.value(at.map("BitwiseOr", list(map(at.value, wrong)), np.dtype(np.bool_))))
+    at.checked.add((at.key(index), extent))
 
 
 def _start(at: Lowering, base: Any, z: Symbol, dims: dict[int, int], strides: tuple[int, ...]) -> View:
