@@ -110,11 +110,11 @@ def parts_of(step: Step, unkept: set[Leaf], exact: bool = False, in_place: bool 
     for x in step.results:
         result(x, None)
     for origin, x in step.writes:
-        symbol, place = read.get(origin.number, (None, None)) if isinstance(origin, Argument) else (None, None)
+        known = read.get(origin.number) if isinstance(origin, Argument) else None
         if isinstance(origin, Cell) and id(origin.tensor) not in reshaped:
             ends.append((x, cell(origin)))
-        elif place is not None and same_form(symbol, x):
-            ends.append((x, place))
+        elif known is not None and same_form(known[0], x):
+            ends.append((x, known[1]))
         else:
             result(x, origin)
     cleared, made = [], []

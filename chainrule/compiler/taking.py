@@ -33,6 +33,7 @@ class Taken:
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
+        self.array: Array
         self._claim: Claim | None = None
         if tensor._base is None and type(tensor._value) is Value:
             claim = Claim(tensor)
@@ -40,7 +41,7 @@ class Taken:
                 self._claim, self.array = claim, claim._value.array
                 return
             claim.release(tensor, False)
-        self.array: Array = copy_with_room(tensor.value.array)
+        self.array = copy_with_room(tensor.value.array)
 
     def give_back(self, changed: bool) -> None:
         """The run is over: the tensor holds what was written, or after an error what it held before."""

@@ -119,15 +119,19 @@ class DecoderTransformer(LanguageModel):
         """The caches of the sequences at these places."""
         return [cache.rows(places) for cache in state]
 
-    def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The scores behind each of the new tokens, after those in the caches, and the caches with them."""
+    def features(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What the head makes scores of (N, L, width), and the caches that hold the new tokens too (None without)."""
         start = 0 if state is None else state[0].length
         x = self.dropout(self.positions(self.embedding(need_tokens(tokens, "tokens")), start))
         after = []
         for i, block in enumerate(self.blocks):
             x, cache = block(x, None if state is None else state[i])
             after.append(cache)
-        return self.head(self.norm(x)), None if state is None else after
+        return self.norm(x), None if state is None else after
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The head."""
+        return self.head(features)
 
 
 @register(

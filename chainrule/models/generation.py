@@ -176,7 +176,9 @@ def beam_search(
 
 
 class LanguageModel(nn.Module):
-    """What all models of the next token share: writing on. A subclass says `continued`, `empty_state` and `state_rows`.
+    """What all models of the next token share: writing on.
+
+    A subclass says `features` and `scores` (or both as one, `continued`), `empty_state` and `state_rows`.
 
     Attributes:
         vocabulary: how many different tokens there are.
@@ -188,7 +190,27 @@ class LanguageModel(nn.Module):
 
     def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The scores behind each of the new tokens (N, L): (N, L, vocabulary), and the state that holds them too."""
+        found, after = self.features(tokens, state)
+        return self.scores(found), after
+
+    def features(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What the scores behind each of the new tokens (N, L) are made of: (N, L, width); and the state after them."""
         raise NotImplementedError
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The scores (…, vocabulary) of features (…, width)."""
+        raise NotImplementedError
+
+    def next_scores(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The scores behind the last of the new tokens, (N, vocabulary), and the state that holds them all.
+
+        Of a long prompt the scores behind all tokens would take longer than the rest.
+        """
+        if type(self).continued is not LanguageModel.continued:
+            scores, after = self.continued(tokens, state)
+            return scores[:, -1], after
+        found, after = self.features(tokens, state)
+        return self.scores(found[:, -1]), after
 
     def empty_state(self, batch: int, capacity: int) -> Any:
         """The state before the first token of `batch` sequences, with room for `capacity` tokens of each."""
@@ -316,6 +338,11 @@ class SequenceToSequence(nn.Module):
         """The scores behind each of the answer's new tokens (N, K): (N, K, words), and the state with these."""
         raise NotImplementedError
 
+    def next_scores(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The scores behind the last of the new tokens: (N, words)."""
+        scores, after = self.continued(tokens, state)
+        return scores[:, -1], after
+
     def state_rows(self, state: Any, places: Tensor) -> Any:
         """The state of the sequences at these places of the batch: (M,) integers."""
         raise NotImplementedError
@@ -355,8 +382,10 @@ class SequenceToSequence(nn.Module):
 
 def continue_with(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> tuple[Tensor, Any]:
     """The scores behind the tokens, or with a choice the next token (N, 1) that it draws; and the state after them."""
-    scores, after = model.continued(tokens, state)
-    return (scores if choice is None else choice.draw(scores[:, -1])), after
+    if choice is None:
+        return model.continued(tokens, state)
+    scores, after = model.next_scores(tokens, state)
+    return choice.draw(scores), after
 
 
 @functools.cache

@@ -152,8 +152,8 @@ class GPT2(LanguageModel):
         """See the class."""
         return self.continued(tokens, None)[0]
 
-    def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The scores behind each of the new tokens, and the caches that hold them too (None without)."""
+    def features(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What the head makes scores of (N, L, width), and the caches that hold the new tokens too (None without)."""
         parts = self.transformer
         places = next_positions(need_tokens(tokens, "tokens"), state, self.context)
         x = parts["drop"](parts["wte"](tokens) + parts["wpe"](places))
@@ -161,7 +161,11 @@ class GPT2(LanguageModel):
         for i, block in enumerate(parts["h"]):
             x, cache = block(x, None if state is None else state[i])
             after.append(cache)
-        return self.lm_head(parts["ln_f"](x)), None if state is None else after
+        return parts["ln_f"](x), None if state is None else after
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The head."""
+        return self.lm_head(features)
 
     def empty_state(self, batch: int, capacity: int) -> list[KeyValueCache]:
         """A cache for each block."""

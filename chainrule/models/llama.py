@@ -175,14 +175,18 @@ class Llama(LanguageModel):
         """See the class."""
         return self.continued(tokens, None)[0]
 
-    def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The scores behind each of the new tokens, and the caches that hold them too (None without)."""
+    def features(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What the head makes scores of (N, L, width), and the caches that hold the new tokens too (None without)."""
         next_positions(need_tokens(tokens, "tokens"), state, self.context)
         x, after = self.model["embed_tokens"](tokens), []
         for i, block in enumerate(self.model["layers"]):
             x, cache = block(x, self.model["rotary_emb"], None if state is None else state[i])
             after.append(cache)
-        return self.lm_head(self.model["norm"](x)), None if state is None else after
+        return self.model["norm"](x), None if state is None else after
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The head."""
+        return self.lm_head(features)
 
     def empty_state(self, batch: int, capacity: int) -> list[KeyValueCache]:
         """A cache for each block."""

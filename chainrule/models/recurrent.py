@@ -159,11 +159,15 @@ class RecurrentLanguageModel(LanguageModel):
         """See the class."""
         return self.continued(tokens, None)[0]
 
-    def continued(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The scores behind each of the new tokens, and the state after them; before the first token it is None."""
+    def features(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What the head makes scores of (N, L, hidden), and the state after them; before the first token it is None."""
         x = self.dropout(self.embedding(need_tokens(tokens, "tokens")))
         outputs, state = self.recurrent(x, state)
-        return self.head(self.dropout(outputs)), state
+        return self.dropout(outputs), state
+
+    def scores(self, features: Tensor) -> Tensor:
+        """The head."""
+        return self.head(features)
 
     def empty_state(self, batch: int, capacity: int) -> None:
         """Nothing: the layers begin by themselves, and need no room."""

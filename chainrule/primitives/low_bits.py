@@ -9,7 +9,8 @@ In 4 bits, input i of a group is the lower half of byte i with 8 added, input i 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,6 +74,10 @@ class LowBitsMatMul(Primitive):
                 f"float64); got {numbers.dtype}, {x.dtype} and {scales.dtype}."
             )
         return (x.shape[0], numbers.shape[0]), x.dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 2 * arrays[0].size * arrays[1].shape[0]
 
     @staticmethod
     def evaluate(x: Array, numbers: Array, scales: Array) -> Array:

@@ -3,7 +3,8 @@
 A *slot* says what an input is and where an output goes. An argument is given anew in each run, so is a setting (a
 number of an optimiser, say); a cell is what lives on from run to run: a parameter, a running mean, an optimiser's
 memory, a gradient. An output is a result, or what a cell holds after the run, or what stands in an argument's array
-then. All outputs are written after all computation that may fail. So a program is data: it can be pickled, compared, stored and given to any backend.
+then. All outputs are written after all computation that may fail. So a program is data: it can be pickled, compared,
+stored and given to any backend.
 
 >>> import pickle
 >>> import numpy as np
@@ -35,8 +36,8 @@ class Slot(NamedTuple):
     """What an input of a program is, or where an output goes.
 
     Attributes:
-        kind: "argument", "setting" (a number, float64) or "cell"; for an output "cell", "result", or "argument": then the
-            array that was given is written to, and nobody else may look at it.
+        kind: "argument", "setting" (a number, float64) or "cell"; for an output "cell", "result", or "argument": the
+            array that was given is written to, so nobody else may look at it.
         number: which one of its kind.
         name: for people: the path of the module that a cell was first used in, a setting's name.
     """

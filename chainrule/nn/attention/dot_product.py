@@ -98,7 +98,7 @@ def attend(
 def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *settings: Any) -> Tensor:
     """The same where several heads of queries share a head of keys and values: h of the one to g of the other.
 
-    Keys are not repeated: with heads of queries as (g, h/g), keys are the same all along the second of these dimensions.
+    Keys are not repeated: with heads of queries as (g, h/g), keys are the same all along the second of these.
     """
     shared = q.shape[-3] // k.shape[-3] if q.ndim > 2 and k.shape[-3] else 1
     if shared == 1:

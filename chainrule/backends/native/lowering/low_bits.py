@@ -32,8 +32,8 @@ _ALL = Range(None, None, None)
 def lower_LowBitsMatMul(at: Lowering, e: Equation) -> Place:
     """One row as a nest, more as a product."""
     x, numbers, _ = e.inputs
-    if x.shape[0] == 1 or x.dtype == np.float64:
-        return (_sum_of_fours if len(numbers.shape) == 3 else _sum_of_bytes)(at, e)
+    if x.shape[0] == 1 or x.dtype == np.float64:  # what follows has vectors along the outputs, so it is another nest
+        return at.memory(at.value((_sum_of_fours if len(numbers.shape) == 3 else _sum_of_bytes)(at, e)))
     return _product(at, e)
 
 

@@ -64,7 +64,8 @@ def wished_orders(
     """In which order of dimensions cells, and what is combined with them entry by entry, should lie in memory.
 
     Weights of convolutions lie as (kernel…, channels in, channels out), so that neither they nor their gradients have
-    to be rearranged; other cells lie as was `chosen` for them before, or row-major.
+    to be rearranged. A matrix by which a single row is multiplied lies turned, so that it is read in one go from
+    beginning to end. Other cells lie as was `chosen` for them before, or row-major.
     """
     leader: dict[Any, Any] = {}
 
@@ -75,6 +76,7 @@ def wished_orders(
 
     orders: dict[Any, Shape] = {}
     chosen = chosen or {}
+    fresh = {cell for cell in cells if cell not in chosen}
     for e in equations:
         symbols = [x for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)]
         if e.primitive.name in ELEMENTWISE:
@@ -89,6 +91,10 @@ def wished_orders(
             w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
             if isinstance(w, Symbol):
                 orders[find(w)] = (*range(2, len(w.shape)), 1, 0)
+        elif e.primitive.name == "MatMul" and len(e.outputs[0].shape) == 2 and e.outputs[0].shape[0] == 1:
+            matrix = e.inputs[1]
+            if isinstance(matrix, Symbol) and matrix in fresh:
+                orders[find(matrix)] = (1, 0)
     wishes: dict[Any, Shape] = {}
     touched = {find(cell) for cell in cells}
     members = {x for e in equations for x in (*e.inputs, *e.outputs) if isinstance(x, Symbol)} | set(cells)
