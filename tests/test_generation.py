@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import models
-from chainrule.models.generation import Choice, beam_search, tensors_of
+from chainrule.models.generation import Choice, beam_search, step_of, tensors_of
 
 
 def random_tokens(*shape: int, seed: int = 0) -> Any:
@@ -78,7 +78,7 @@ def test_a_compiled_step_stores_its_rows_where_the_cache_lies() -> None:
     """After the first step nothing moves; what is generated is what draws, beams and eager steps give."""
     model = loud(language_models()["llama"])
     state = model.empty_state(2, 40)
-    step = model._step(True, Choice(0.0))
+    step = step_of(model, True, 40, Choice(0.0))
     token, state = step(random_tokens(2, 3), state)
     token, state = step(token, state)
 
@@ -94,7 +94,7 @@ def test_a_compiled_step_stores_its_rows_where_the_cache_lies() -> None:
 
 def test_a_full_cache_is_an_error_that_changes_nothing() -> None:
     model = loud(language_models()["gpt2"])
-    step = model._step(True)
+    step = step_of(model, True, 5)
     _, state = step(random_tokens(2, 3), model.empty_state(2, 5))
     for _ in range(2):
         _, state = step(random_tokens(2, 1), state)
@@ -115,6 +115,25 @@ def test_compiled_draws_and_beams_are_the_eager_ones(name: str) -> None:
             for native in (False, True)
         ]
         assert chainrule.equal(*found)
+
+
+def test_a_model_that_cannot_be_compiled_writes_all_the_same() -> None:
+    """From 64 steps on a program is made without being asked for, where that is possible."""
+
+    class Asking(models.DecoderTransformer):
+        asked = 0
+
+        def features(self, tokens: Any, state: Any) -> Any:
+            Asking.asked += int(tokens.sum().item())  # a trace has no numbers
+            return super().features(tokens, state)
+
+    model = loud(Asking(vocabulary=5, layers=1, width=8, heads=2, context=80))
+    prompt = random_tokens(1, 3)
+    found = model.generate(prompt, 70, temperature=0)
+    assert Asking.asked > 0 and found.shape == (1, 73)
+    assert chainrule.equal(found, model.generate(prompt, 70, temperature=0, compile=False))
+    with pytest.raises(chainrule.TraceError):
+        model.generate(prompt, 2, temperature=0, compile=True)
 
 
 def sequence_log_probability(table: np.ndarray, words: tuple[int, ...], end: int | None) -> tuple[float, int]:
@@ -198,6 +217,7 @@ def test_answers_are_written_step_by_step_as_at_once(make: Any, padded: bool) ->
         for _ in range(7):
             found = chainrule.cat([found, model(source, found, *given)[:, -1].argmax(-1, keepdim=True)], 1)
     assert chainrule.equal(model.generate(source, 7, padding=padding), found[:, 1:])
+    assert chainrule.equal(model.generate(source, 7, padding=padding, compile=True), found[:, 1:])
     if padded:  # what is padding has no influence
         other = source.masked_fill(padding, 1)
         assert chainrule.equal(model.generate(other, 7, padding=padding), found[:, 1:])

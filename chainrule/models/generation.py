@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from chainrule import nn
 from chainrule.autodiff.mode import no_grad
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError, TraceError
 from chainrule.functions.activation import log_softmax, softmax
 from chainrule.functions.creation import arange, full
 from chainrule.functions.logic import where
@@ -33,6 +33,9 @@ from chainrule.nn.attention.causal import KeyValueCache
 from chainrule.nn.transformer.positions import places_from
 from chainrule.random import Generator, multinomial
 from chainrule.tensor import Tensor
+
+#: So many steps pay for making a native program of one.
+MANY = 64
 
 #: Takes new tokens (N, L) and the state before them, gives their scores (N, L, vocabulary) and the state after them.
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
@@ -229,7 +232,7 @@ class LanguageModel(nn.Module):
         top_p: float | None = None,
         end: int | None = None,
         generator: Generator | None = None,
-        compile: bool = False,
+        compile: bool | None = None,
     ) -> Iterator[Tensor]:
         """The tokens (N, 1) that follow the prompt (N, L), each as soon as it is made. Arguments as in `generate`.
 
@@ -245,7 +248,7 @@ class LanguageModel(nn.Module):
         choice = Choice(temperature, top_k, top_p, generator)
         choice.check()
         state = self._beginning(prompt, steps)
-        return draw_tokens(self._step(compile, choice), state, prompt, steps, end)
+        return draw_tokens(step_of(self, compile, steps, choice), state, prompt, steps, end)
 
     def generate(
         self,
@@ -258,7 +261,7 @@ class LanguageModel(nn.Module):
         end: int | None = None,
         length_penalty: float = 1.0,
         generator: Generator | None = None,
-        compile: bool = False,
+        compile: bool | None = None,
     ) -> Tensor:
         """The prompt (N, L) continued by at most `steps` tokens: (N, ≤ L + steps). In evaluation mode, with a cache.
 
@@ -270,7 +273,8 @@ class LanguageModel(nn.Module):
             end: the token that ends a sequence; behind it there is nothing but it.
             length_penalty: for beam search.
             generator: where the random numbers come from.
-            compile: make a native program of a step; that takes a second, and pays from some hundred tokens.
+            compile: whether a native program is made of a step, which takes up to a second. None: from 64 steps on, if
+                one can be made of this model.
 
         Raises ShapeError if prompt and steps are longer than the context, ValueError for a setting out of range.
 
@@ -281,7 +285,7 @@ class LanguageModel(nn.Module):
         Size([1, 5])
         """
         if beams != 1:
-            state, step = self._beginning(prompt, steps), self._step(compile)
+            state, step = self._beginning(prompt, steps), step_of(self, compile, steps)
             found, _ = beam_search(step, self.state_rows, state, prompt, steps, beams, end, length_penalty)
             return cat([prompt, found], 1)
         with evaluating(self.modules()):  # once, and not in each step
@@ -301,21 +305,6 @@ class LanguageModel(nn.Module):
         # In steps of 64, so that prompts of about one length have one compiled program.
         room = -(-(length + steps) // 64) * 64
         return self.empty_state(prompt.shape[0], room if self.context is None else min(room, self.context))
-
-    def _step(self, compile: bool, choice: Choice | None = None) -> Any:
-        """One step without gradients, in evaluation mode; single tokens by a native program if wished.
-
-        The answer has the scores behind each token, or with a choice the next token in their place.
-        """
-        modules = list(self.modules())
-
-        def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-            with no_grad(), evaluating(modules):
-                if not compile or tokens.shape[1] > 1 or state is None:
-                    return continue_with(self, tokens, state, choice)
-                return _compiled()(self, tokens, state, choice), state
-
-        return step
 
 
 class SequenceToSequence(nn.Module):
@@ -360,6 +349,7 @@ class SequenceToSequence(nn.Module):
         beams: int = 1,
         length_penalty: float = 1.0,
         generator: Generator | None = None,
+        compile: bool | None = None,
     ) -> Tensor:
         """The answer to each source, without `start`, the token that it begins behind: (N, ≤ steps).
 
@@ -374,10 +364,38 @@ class SequenceToSequence(nn.Module):
             state = self.reading(source, padding, steps)
             tokens = full((source.shape[0], 1), start, dtype="int64", device=source.device)
             if beams != 1:
-                rows = self.state_rows
-                return beam_search(self.continued, rows, state, tokens, steps, beams, end, length_penalty)[0]
-            step = functools.partial(continue_with, self, choice=choice)
-            return cat([*draw_tokens(step, state, tokens, steps, end)], 1)
+                rows, step = self.state_rows, step_of(self, compile, steps)
+                return beam_search(step, rows, state, tokens, steps, beams, end, length_penalty)[0]
+            return cat([*draw_tokens(step_of(self, compile, steps, choice), state, tokens, steps, end)], 1)
+
+
+def step_of(model: Any, native: bool | None, steps: int, choice: Choice | None = None) -> Step:
+    """What continues a model's sequences, without gradients and in evaluation mode, as `continued` does.
+
+    With a choice the answer has the next token (N, 1) in place of the scores.
+
+    Args:
+        native: whether single tokens are taken by a native program; None: if there are many, and one can be made.
+        steps: how many tokens there will be.
+    """
+    modules, wished, first = list(model.modules()), native, True
+    if native is None:
+        native = steps >= MANY and all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+    def step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        nonlocal native, first
+        with no_grad(), evaluating(modules):
+            if native and not first and tokens.shape[1] == 1:
+                try:
+                    return _compiled(model)(model, tokens, state, choice), state
+                except TraceError:
+                    if wished:
+                        raise
+                    native = False
+            first = False
+            return continue_with(model, tokens, state, choice)
+
+    return step
 
 
 def continue_with(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> tuple[Tensor, Any]:
@@ -388,11 +406,12 @@ def continue_with(model: Any, tokens: Tensor, state: Any, choice: Choice | None)
     return choice.draw(scores), after
 
 
-@functools.cache
-def _compiled() -> Callable[..., Tensor]:
-    """The same of any model as a native program that leaves the new state in the old one's memory.
+@functools.lru_cache(maxsize=2)
+def _compiled(model: Any) -> Callable[..., Tensor]:
+    """The same as a native program that leaves the new state in the old one's memory.
 
-    So of a cache it stores one row, and copies nothing. Made when first wanted, since the compiler loads LLVM.
+    So of a cache it stores one row, and copies nothing. Made when first wanted, since the compiler loads LLVM. A
+    program holds its model, so those of two models are kept.
     """
     from chainrule.compiler.function import compile
 

@@ -237,10 +237,11 @@ along them; with more they are the A of a product, and packing widens them (`low
 The program is a table: a function's address, the address of its numbers, how many *parts* its work has. Every thread
 walks the same table (`run/driver.py`), takes its share of the parts of each call, helps with the others' when it is
 done, and waits at the barrier. Which thread does a part changes nothing about its result, so results are the same bits
-for any number of threads. A barrier waits until all parts are done, not for all threads: one that wakes up late, or whose
-core the system has given to another program, is waited for only if it is in the middle of a part. So a small program is
-over before a sleeping thread has come. Workers sleep while nothing is to be done (`run/pool.py`). Parameters live in
-memory that the program keeps; the tensors show it, and if somebody still looks at an old value, the program moves to fresh memory.
+for any number of threads. A barrier waits until all parts are done, not for all threads: one that wakes up late, or
+whose core the system has given to another program, is waited for only if it is in the middle of a part. So a small
+program is over before a sleeping thread has come. Workers sleep while nothing is to be done (`run/pool.py`).
+Parameters live in memory that the program keeps; the tensors show it, and if somebody still looks at an old value,
+the program moves to fresh memory.
 
 An operation without native code is done by its NumPy meaning between two stretches of the table;
 `step.explain()` prints the list above for any step and marks these. `step.profile(x, y)` runs it and says where the
