@@ -27,6 +27,42 @@ def after_the_product(step: Any) -> list[str]:
     return [line.split(maxsplit=1)[1].split("  ")[0] for line in lines[last + 1 :]]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_a_matrix_with_a_single_column_is_summed_up_row_by_row(dtype: str) -> None:
+    """From either side, alone and in a batch, whatever follows; no tile is filled with one column."""
+    tolerance = {"float64": 1e-13, "float32": 1e-5, "float16": 2e-3, "bfloat16": 2e-2}[dtype]
+
+    @chainrule.compile
+    def step(x: Any, w: Any, y: Any, v: Any) -> Any:
+        return x @ w.T, w @ x.T, (x @ w.T).relu() + 1, y @ v.mT, v @ y.mT
+
+    for rows, depth in ((4, 16), (7, 33), (64, 100), (130, 17)):
+        arrays = [np.random.default_rng(rows).standard_normal(s) for s in
+                  ((1, depth), (rows, depth), (2, 3, 1, depth), (2, 3, rows, depth))]  # fmt: skip
+        given = [chainrule.tensor(a, dtype=getattr(chainrule, dtype)) for a in arrays]
+        x, w, y, v = (t.double().numpy() for t in given)
+        wanted = [x @ w.T, w @ x.T, np.maximum(x @ w.T, 0) + 1, y @ v.swapaxes(2, 3), v @ y.swapaxes(2, 3)]
+        for found, expected in zip(step(*given), wanted, strict=True):
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(found.double().numpy(), expected, rtol=0, atol=tolerance * scale)
+        assert " product " not in step.explain()
+
+
+def test_a_matrix_that_one_row_is_multiplied_with_lies_turned_unless_it_lay_otherwise_before() -> None:
+    """It is read row by row then; and what other programs see of it is the same."""
+    new, old = (chainrule.nn.Parameter(drawn(64, 48)) for _ in range(2))
+    x, many = drawn(1, 64), drawn(20, 64)
+    products = [chainrule.compile(lambda x, w=w: x @ w) for w in (new, old)]
+    with chainrule.no_grad():
+        products[1](many)
+        found = [product(x) for product in products]
+        for y, w, product in zip(found, (new, old), products, strict=True):
+            np.testing.assert_allclose(y.numpy(), x.numpy() @ w.detach().numpy(), rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(product(many).numpy(), many.numpy() @ w.detach().numpy(), rtol=1e-12, atol=1e-12)
+        new.mul_(2)
+        np.testing.assert_allclose(products[0](x).numpy(), 2 * found[0].numpy(), rtol=1e-12, atol=1e-12)
+
+
 def convolved(x: Any, w: Any) -> Any:
     """The sum over all entries of a 3×3 kernel, with one row and column of zeros around the image."""
     height, width = x.shape[2:]

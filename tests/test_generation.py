@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import itertools
+import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -134,6 +138,20 @@ def test_a_model_that_cannot_be_compiled_writes_all_the_same() -> None:
     assert chainrule.equal(found, model.generate(prompt, 70, temperature=0, compile=False))
     with pytest.raises(chainrule.TraceError):
         model.generate(prompt, 2, temperature=0, compile=True)
+
+
+def test_a_program_goes_with_its_model_and_stays_behind_in_copies(tmp_path: Any) -> None:
+    model = loud(language_models()["gpt2"])
+    prompt, tokens = random_tokens(2, 3), {}
+    for other in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        tokens[id(other)] = other.generate(prompt, 5, temperature=0, compile=True)
+        chainrule.save(other, tmp_path / "model.pt")
+    first, *others = tokens.values()
+    assert all(chainrule.equal(first, found) for found in others)
+    gone = [weakref.ref(x) for x in (model, other, model.lm_head.weight)]
+    del model, other
+    gc.collect()
+    assert [x() for x in gone] == [None] * 3
 
 
 def sequence_log_probability(table: np.ndarray, words: tuple[int, ...], end: int | None) -> tuple[float, int]:

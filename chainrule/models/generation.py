@@ -16,7 +16,6 @@ beginnings side by side and so finds sentences that are more probable as a whole
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -387,7 +386,7 @@ def step_of(model: Any, native: bool | None, steps: int, choice: Choice | None =
         with no_grad(), evaluating(modules):
             if native and not first and tokens.shape[1] == 1:
                 try:
-                    return _compiled(model)(model, tokens, state, choice), state
+                    return compiled_step(model)(model, tokens, state, choice), state
                 except TraceError:
                     if wished:
                         raise
@@ -406,22 +405,21 @@ def continue_with(model: Any, tokens: Tensor, state: Any, choice: Choice | None)
     return choice.draw(scores), after
 
 
-@functools.lru_cache(maxsize=2)
-def _compiled(model: Any) -> Callable[..., Tensor]:
-    """The same as a native program that leaves the new state in the old one's memory.
+def compiled_step(model: Any) -> Callable[..., Tensor]:
+    """`continue_in_place` as native programs, which live as long as the model."""
+    from chainrule.compiler.function import compile  # when first wanted: it loads LLVM
 
-    So of a cache it stores one row, and copies nothing. Made when first wanted, since the compiler loads LLVM. A
-    program holds its model, so those of two models are kept.
-    """
-    from chainrule.compiler.function import compile
+    kept = model._paths
+    kept.program = getattr(kept, "program", None) or compile(continue_in_place)
+    return kept.program
 
-    def step(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> Tensor:
-        found, after = continue_with(model, tokens, state, choice)
-        for old, new in zip(tensors_of(state), tensors_of(after), strict=True):
-            old.copy_(new)
-        return found
 
-    return compile(step)
+def continue_in_place(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> Tensor:
+    """`continue_with`, leaving the new state in the old one's memory: of a cache a program stores one row, no more."""
+    found, after = continue_with(model, tokens, state, choice)
+    for old, new in zip(tensors_of(state), tensors_of(after), strict=True):
+        old.copy_(new)
+    return found
 
 
 def tensors_of(state: Any) -> list[Tensor]:

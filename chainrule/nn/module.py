@@ -23,15 +23,17 @@ class _Structure:
 
 
 class _Paths:
-    """The paths of the modules below one, as they were at a version of the structure.
+    """The paths of the modules below one, as they were at a version of the structure; and a program made of it, if any.
 
-    A field that is filled in place: to a compiled step, a call of a module changes none of its attributes.
+    A field that is filled in place: to a compiled step, a call of a module changes none of its attributes. A copy of
+    the module has one of its own, and files none.
     """
 
-    __slots__ = ("paths", "version")
+    __slots__ = ("paths", "program", "version")
 
     def __init__(self) -> None:
         self.version, self.paths = -1, dict[int, str]()
+        self.program: Any = None
 
 
 class Module(Tells, StateDictMethods, ChangingMethods):

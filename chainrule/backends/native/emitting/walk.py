@@ -18,6 +18,8 @@ LONGER = {
     "Expm1": 16, "Log1p": 20, "Power": 40, "Sin": 64, "Cos": 64, "Arcsin": 64, "Arctan": 64, "Arctan2": 64,
     "constant": 0, "term": 8,
 }  # fmt: skip
+#: What is done with a number in few bits at once, so it holds no register for long.
+WIDENING = frozenset({"Cast", "LowerFour", "UpperFour"})
 #: A copy of so many entries does not stay in the nearest cache.
 MANY = 2**16
 #: So many sums go side by side where a loop does little else.
@@ -125,9 +127,9 @@ def bundle(nest: Nest, shape: Shape) -> int:
     inner = [node for node in nest.nodes if isinstance(node, Load) and node.axes & nest.reduced]
     depth = math.prod(shape.extents[a] for a in shape.reduced)
     reductions = [node for node in nest.nodes if node.op in REDUCTIONS]
-    operands = nest.operands()
+    operands, work = nest.operands(), sum(node.op not in WIDENING for node in nest.nodes)
     if (
-        len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or len(nest.nodes) > 12 or depth < 16
+        len(reductions) != 1 or reductions[0].op != "Sum" or len(inner) < 2 or work > 12 or depth < 16
         or nest.sequential or nest.sliding is not None or any(o.terms or o.guards or o.repeats for o in operands)
         or any(isinstance(node, Position | Block) for node in nest.nodes)
         or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
