@@ -3,7 +3,7 @@
 For each setting and seed a generator learns the ring of 8 or the grid of 25 modes; then 2,500 samples are counted: a
 sample is good within 3 deviations of the nearest mode, a mode is covered by 20 good ones. The doctor watches.
 
-    python examples/modes.py                     # SEEDS=5; SETTINGS="ring" only those with that word in their name
+    python examples/modes.py        # SEEDS=5 from FIRST=0 on; SETTINGS="ring": only those with that word in their name
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chainrule import generative, optim
 from chainrule.metrics.samples import mode_coverage
 from chainrule.train import Doctor
 
-SEEDS = int(os.environ.get("SEEDS", "5"))
+SEEDS, FIRST = int(os.environ.get("SEEDS", "5")), int(os.environ.get("FIRST", "0"))
 ROUNDS = float(os.environ.get("ROUNDS", "1"))  # times the rounds below, to try it out
 WANTED = os.environ.get("SETTINGS", "")
 
@@ -63,7 +63,7 @@ def train(seed: int, settings: dict[str, Any]) -> tuple[Any, list[str]]:
 def main() -> None:
     """A line for each setting and seed."""
     for name, settings in SETTINGS.items():
-        for seed in range(SEEDS) if WANTED in name else ():
+        for seed in range(FIRST, FIRST + SEEDS) if WANTED in name else ():
             start = time.perf_counter()
             found, findings = train(seed, settings)
             print(

@@ -184,6 +184,10 @@ def dense_discriminator(
     score changes at most by `slope` for each unit of distance; None: no bound. With 1, modes that are narrower than a
     unit are hardly told apart: the narrower the data, the larger it must be. Raises ValueError unless it is positive.
 
+    With a slope the weights begin orthogonal, the biases at 0. Divided by its largest singular value, a random matrix shrinks most
+    directions to a half or less, and a few layers of them pass on hardly anything of the slope that is allowed; of an
+    orthogonal one all singular values are 1. Source: Brock, Donahue and Simonyan, "Large scale GAN training", 2019.
+
     >>> import chainrule
     >>> D, x = dense_discriminator(2, (16,), slope=20.0).eval(), chainrule.randn(100, 2)
     >>> bool(((D(x) - D(x + 0.01)).abs() <= 1.05 * 20 * 0.01 * 2**0.5).all())      # σ is known to some percent
@@ -196,6 +200,8 @@ def dense_discriminator(
         raise ValueError(f"dense_discriminator: the slope is greater than 0, got {slope}.")
     for layer in network:
         if isinstance(layer, nn.Linear):
+            nn.init.orthogonal_(layer.weight)
+            nn.init.zeros_(layer.bias)
             nn.utils.parametrizations.spectral_norm(layer)
     return network.append(_Times(slope))
 
