@@ -178,6 +178,37 @@ def test_the_slope_is_bounded() -> None:
     assert 0.1 < slopes.max().item() < 7.0 * 1.02
 
 
+def test_packed_samples_are_judged_together() -> None:
+    """Two samples at a time are one input of twice the size; the compiled rounds are the eager ones."""
+    D, other = generative.dense_discriminator(2, (16,), packing=2), generative.dense_discriminator(4, (16,))
+    for mine, theirs in zip(D.parameters(), other.parameters(), strict=True):
+        theirs.data.copy_(mine.data)
+    x = chainrule.randn(6, 2)
+    assert D(x).shape == (3, 1)
+    expected = other(chainrule.cat([x[::2], x[1::2]], 1))
+    np.testing.assert_allclose(D(x).detach().numpy(), expected.detach().numpy(), rtol=1e-6)
+    gans = [gan_of(*deepcopy((networks()[0], D))) for _ in range(2)]
+    gans[1].generator.load_state_dict(gans[0].generator.state_dict())
+    gans[1]._compiled = gans[1]._compiled.function
+    for gan in gans:
+        chainrule.manual_seed(3)
+        gan.fit(generative.ring().sample, 3, batch=16)
+    np.testing.assert_allclose(np.array(gans[0].history), np.array(gans[1].history), rtol=2e-4, atol=1e-6)
+    with pytest.raises(chainrule.ShapeError, match="2 samples at once takes a multiple of them, got 5"):
+        D(chainrule.ones(5, 2))
+    with pytest.raises(ValueError, match="packing is 1 or more, got 0"):
+        generative.dense_discriminator(2, packing=0)
+
+
+def test_a_bounded_discriminator_begins_with_all_singular_values_alike() -> None:
+    """Of each layer, biases 0: no direction loses more of the slope than the leaky ReLUs take."""
+    for layer in generative.dense_discriminator(2, (16, 16), slope=20.0).modules():
+        if isinstance(layer, nn.Linear):
+            values = np.linalg.svd(layer.weight.detach().numpy(), compute_uv=False)
+            np.testing.assert_allclose(values, 1.0, rtol=1e-3)
+            assert not layer.bias.detach().numpy().any()
+
+
 @pytest.mark.parametrize(("data", "modes"), [(generative.ring(), 8), (generative.grid(), 25)])
 def test_the_data_have_their_modes(data: generative.Gaussians, modes: int) -> None:
     """A normal point in the plane lies within 3σ with probability 1 − exp(−4.5)."""

@@ -176,24 +176,35 @@ def dense_generator(noise: int, size: int, hidden: tuple[int, ...] = (128, 128, 
 
 
 def dense_discriminator(
-    size: int, hidden: tuple[int, ...] = (128, 128, 128), slope: float | None = None
+    size: int, hidden: tuple[int, ...] = (128, 128, 128), slope: float | None = None, packing: int = 1
 ) -> nn.Sequential:
-    """Linear layers with leaky ReLU between them, from samples (N, size) to scores (N, 1).
+    """Linear layers with leaky ReLU between them, from samples (N, size) to scores (N / packing, 1).
+
+    packing: so many samples are judged at once, as real or generated together. Where the generator repeats itself, two
+    of its samples are alike more often than two real ones, which none of them shows alone. Batches are multiples of
+    it, else a ShapeError is raised. Source: Lin, Khetan, Fanti and Oh, "PacGAN", 2018.
 
     slope: each weight is divided by its largest singular value, and the scores are multiplied by this, so that the
     score changes at most by `slope` for each unit of distance; None: no bound. With 1, modes that are narrower than a
-    unit are hardly told apart: the narrower the data, the larger it must be. Raises ValueError unless it is positive.
+    unit are hardly told apart: the narrower the data, the larger it must be.
 
-    With a slope the weights begin orthogonal, the biases at 0. Divided by its largest singular value, a random matrix shrinks most
-    directions to a half or less, and a few layers of them pass on hardly anything of the slope that is allowed; of an
-    orthogonal one all singular values are 1. Source: Brock, Donahue and Simonyan, "Large scale GAN training", 2019.
+    With a slope the weights begin orthogonal, the biases at 0. Divided by its largest singular value, a random matrix
+    shrinks most directions to a half or less, and a few layers of them pass on hardly anything of the slope that is
+    allowed; of an orthogonal one all singular values are 1. Source: Brock, Donahue and Simonyan, "Large scale GAN
+    training", 2019.
+
+    Raises ValueError for a slope that is not positive or a packing below 1.
 
     >>> import chainrule
     >>> D, x = dense_discriminator(2, (16,), slope=20.0).eval(), chainrule.randn(100, 2)
     >>> bool(((D(x) - D(x + 0.01)).abs() <= 1.05 * 20 * 0.01 * 2**0.5).all())      # σ is known to some percent
     True
     """
-    network = _dense((size, *hidden, 1), lambda: nn.LeakyReLU(0.2))
+    if packing < 1:
+        raise ValueError(f"dense_discriminator: packing is 1 or more, got {packing}.")
+    network = _dense((packing * size, *hidden, 1), lambda: nn.LeakyReLU(0.2))
+    if packing > 1:
+        network.insert(0, _Pack(packing))
     if slope is None:
         return network
     if not slope > 0:
@@ -204,6 +215,24 @@ def dense_discriminator(
             nn.init.zeros_(layer.bias)
             nn.utils.parametrizations.spectral_norm(layer)
     return network.append(_Times(slope))
+
+
+class _Pack(nn.Module):
+    """Samples (N, size) side by side, (N / count, count * size)."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Those that follow each other are put together."""
+        if len(x) % self.count:
+            raise ShapeError(f"A discriminator of {self.count} samples at once takes a multiple of them, got {len(x)}.")
+        return x.reshape(len(x) // self.count, -1)
+
+    def extra_repr(self) -> str:
+        """The number."""
+        return f"count={self.count}"
 
 
 class _Times(nn.Module):
