@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.structure import structure
 from chainrule.backends.native.emitting.values import Values
-from chainrule.backends.native.emitting.walk import WAYS, entries_of_a_part
+from chainrule.backends.native.emitting.walk import NARROWEST, WAYS, entries_of_a_part
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Axis, Node, Operand
@@ -116,7 +116,7 @@ class Emitter(Values):
         entries = entries_of_a_part(self.nest)
         pieces = round(width * depth / entries)
         if pieces > 1 and self.strip:
-            step = 64 if self.advance == self.lanes else 4 * self.advance  # a part begins where a vector does
+            step = NARROWEST if self.advance == self.lanes else 4 * self.advance  # a part begins where a vector does
             columns = -(-width // (step * pieces)) * step
             return 1, columns, (total, -(-width // columns))
         each = max(1, round(total / max(1, math.ceil(total * width * depth / entries))))

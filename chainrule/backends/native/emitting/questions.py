@@ -10,7 +10,7 @@ import struct
 from typing import Any, NamedTuple, Protocol
 
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
-from chainrule.backends.native.lowering.nest import Nest, Number, Operand
+from chainrule.backends.native.lowering.nest import Nest, Number, Operand, Position
 
 
 class Extent(NamedTuple):
@@ -49,6 +49,13 @@ class Limit(NamedTuple):
     part: str
 
 
+class Count(NamedTuple):
+    """How many entries further a position is with each step along an axis."""
+
+    node: int
+    axis: int
+
+
 class Constant(NamedTuple):
     """The number of a node, by its bits."""
 
@@ -56,7 +63,7 @@ class Constant(NamedTuple):
 
 
 #: Also by its name one of the nest's `sizes`, or "check": under which number failed checks are reported.
-Question = Extent | Distance | Begin | TermOf | Limit | Constant | str
+Question = Extent | Distance | Begin | TermOf | Limit | Count | Constant | str
 
 
 class Walked(Protocol):
@@ -83,6 +90,10 @@ def answer(asked: Question, walked: Walked) -> Any:
         assert isinstance(node, Number)
         real, whole = ("<f", "<i") if node.dtype.itemsize == 4 else ("<d", "<q")
         return struct.unpack(whole, struct.pack(real, node.number))[0]
+    if isinstance(asked, Count):
+        node = walked.nest.nodes[asked.node]
+        assert isinstance(node, Position)
+        return node.strides[asked.axis]
     operand = walked.operands[asked.operand]
     size = operand.dtype.itemsize
     if isinstance(asked, Distance):

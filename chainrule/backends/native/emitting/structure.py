@@ -61,6 +61,9 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
     nodes: list[Any] = [_node(node, places, seen) for node in nest.nodes]
     for place in lifted:
         nodes[place] = "lifted", nodes[place][2]
+    for place, node in enumerate(nest.nodes):
+        if isinstance(node, Position):
+            nodes[place] = node.op, node.dtype, node.axes, node.strides.get(shape.vector or 0) == 1
     stores = tuple([(places[id(node)], seen(operand)) for node, operand in nest.stores])
     extents = tuple([min(extent, 2) for extent in nest.extents])
     walked = tuple([(axis, min(extent, 2)) for axis, extent in shape.extents.items()])
@@ -80,7 +83,7 @@ def _node(node: Node, places: dict[int, int], seen: Callable[[Operand], Any]) ->
         case Number():
             detail = np.asarray(node.number).tobytes(), np.asarray(node.number).dtype  # 0.0 is not −0.0
         case Position():
-            detail = node.axis
+            detail = tuple(node.strides.items())
         case _:
             detail = tuple(node.settings.items()) if isinstance(node.settings, dict) else node.settings
     return node.op, tuple([places[id(x)] for x in node.inputs]), node.dtype, node.axes, detail

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.emitting.questions import Begin, Constant, Distance, Extent, Limit, Question, TermOf
+from chainrule.backends.native.emitting.questions import (
+    Begin,
+    Constant,
+    Count,
+    Distance,
+    Extent,
+    Limit,
+    Question,
+    TermOf,
+)
 from chainrule.backends.native.emitting.walk import Shape, bundle, cut, turn_inside_out, walk
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
@@ -161,6 +170,13 @@ class Values:
             for n, o in numbered
             for i in range(len(o.guards))
         }
+        self.counts = {
+            (id(node), axis): self.number(Count(n, axis))
+            for n, node in enumerate(self.nest.nodes)
+            if isinstance(node, Position)
+            for axis in (*shape.outer, *shape.reduced)
+            if node.strides.get(axis)
+        }
         self.constants = {}
         for place in self.lifted:
             node = self.nest.nodes[place]
@@ -248,7 +264,8 @@ class Values:
                 return self._block(node, width)
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
         if node.op in DRAWS:
-            return draw(self.code, node.op, node.dtype, node.settings, width, inputs)
+            first = self._first_position(node.inputs[-1]) if width > 1 and self._counts_lanes(node.inputs[-1]) else ""
+            return draw(self.code, node.op, node.dtype, node.settings, width, inputs, first)
         if node.op in FOURS:
             return four(self.code, node.op, width, inputs[0])
         if node.op == "Cast":
@@ -269,11 +286,32 @@ class Values:
         return code.load(elementary.register(node.dtype, width).text, address, size)
 
     def _position(self, node: Position, width: int) -> str:
-        kind = Lanes("i64", width)
-        value = self.code.spread(kind, self._absolute(node.axis))
+        code, kind = self.code, elementary.register(node.dtype, width)
+
+        def whole(number: str) -> str:
+            """A number of 64 bits in every lane, or as many of its last bits as there is room for."""
+            return code.spread(kind, number if kind.bits == 64 else code.op(f"trunc i64 {number} to {kind.element}"))
+
+        value = whole(self._first_position(node))
         if width > 1:
-            value = self.code.op(f"add {kind.text} {value}, {elementary.count(kind)}")
-        return elementary.cast(self.code, np.dtype(np.int64), node.dtype, width, value)
+            lanes = elementary.count(kind)
+            if not self._counts_lanes(node):
+                lanes = code.op(f"mul {kind.text} {lanes}, {whole(self.counts[id(node), self.vector])}")
+            value = code.op(f"add {kind.text} {value}, {lanes}")
+        return value
+
+    def _first_position(self, node: Position) -> str:
+        """The position of the first lane."""
+        total = "0"
+        for axis in node.strides:
+            step = self.counts.get((id(node), axis))
+            if step is not None:
+                total = self.add(total, self.mul(self._absolute(axis), step))
+        return total
+
+    def _counts_lanes(self, node: Node) -> bool:
+        """Whether lane after lane has position after position."""
+        return isinstance(node, Position) and self.vector is not None and node.strides.get(self.vector) == 1
 
     # ------------------------------------------------------------------------------------- memory
 

@@ -22,6 +22,8 @@ LONGER = {
 WIDENING = frozenset({"Cast", "LowerFour", "UpperFour"})
 #: A copy of so many entries does not stay in the nearest cache.
 MANY = 2**16
+#: A part of a nest has at least so many entries along the vector, but for the last one.
+NARROWEST = 64
 #: So many sums go side by side where a loop does little else.
 WAYS = 4
 
@@ -60,7 +62,6 @@ def walk(nest: Nest) -> Shape:
     outer = sorted((a for a in live if a not in nest.reduced), key=lambda a: weight[a], reverse=True)
     reduced = sorted((a for a in live if a in nest.reduced), key=lambda a: weight[a], reverse=True)
     fixed = {Axis.PIECES, split[0]} if split else set()
-    fixed |= {node.axis for node in nest.nodes if isinstance(node, Position)}
     fixed |= {guard.axis for operand in operands for guard in operand.guards}
     fixed |= {x.axis for operand in operands for x in operand.repeats}
     fixed |= nest.sliding.axes if nest.sliding is not None else set()
@@ -70,7 +71,8 @@ def walk(nest: Nest) -> Shape:
     if split is not None:
         outer.remove(Axis.PIECES)
         outer.insert(0, Axis.PIECES)
-    outer, reduced = _join(outer, operands, extents, fixed), _join(reduced, operands, extents, fixed)
+    walkers = [*operands, *(node for node in nest.nodes if isinstance(node, Position))]
+    outer, reduced = _join(outer, walkers, extents, fixed), _join(reduced, walkers, extents, fixed)
     if nest.sequential:
         reduced = sorted(reduced)
     last = [
@@ -92,7 +94,9 @@ def _misfit(operands: Sequence[Operand], axis: int) -> int:
     return sum(o.strides.get(axis, 0) not in (0, 1) for o in operands)
 
 
-def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int], fixed: set[int]) -> list[int]:
+def _join(
+    axes: list[int], walkers: Sequence[Operand | Position], extents: dict[int, int], fixed: set[int]
+) -> list[int]:
     joined: list[int] = []
     for axis in axes:
         if joined and axis not in fixed and joined[-1] not in fixed:
@@ -100,7 +104,7 @@ def _join(axes: list[int], operands: Sequence[Operand], extents: dict[int, int],
             if (
                 extents[axis]
                 and extents[before]
-                and all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in operands)
+                and all(o.strides.get(before, 0) == o.strides.get(axis, 0) * extents[axis] for o in walkers)
             ):
                 extents[axis] *= extents[before]
                 joined[-1] = axis
@@ -175,7 +179,8 @@ def turn_inside_out(nest: Nest) -> None:
     written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]
     inner: list[int] = []
     if len(read) == 1 == len(written) and read != written and target.strides.get(read[0]):
-        inner = read
+        few = nest.extents[written[0]] < 2 * NARROWEST <= nest.extents[read[0]]
+        inner = written if few and source.strides.get(written[0]) else read
     elif len(read) + len(written) == 1 and math.prod(nest.extents) >= MANY:
         inner = _run(target, nest.extents, read[0]) if read else _run(source, nest.extents, written[0])
     if inner:

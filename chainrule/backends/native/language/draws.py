@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.language.elementary import register
+from chainrule.backends.native.language.elementary import count, register
 from chainrule.backends.native.language.instructions import select, sqrt
 from chainrule.primitives import philox
 from chainrule.primitives.normal import (
@@ -30,24 +30,28 @@ DRAWS = frozenset({"RandomUniform", "RandomNormal", "RandomIntegers"})
 _LOW = philox.LOW_32_BITS
 
 
-def draw(code: Code, op: str, dtype: DataType, parameters: Mapping[str, Any], lanes: int, inputs: Sequence[str]) -> str:
-    """Entries of a draw. The inputs are the state (key, low and high half of the counter) and their numbers in it."""
+def draw(
+    code: Code, op: str, dtype: DataType, parameters: Mapping[str, Any], lanes: int, inputs: Sequence[str], first: str
+) -> str:
+    """Entries of a draw. The inputs are the state (key, low and high half of the counter) and their numbers in it.
+
+    first: the number of the first lane, where those of the others follow one by one; "" if they do not.
+    """
     whole = Lanes("i64", lanes)
     if op == "RandomIntegers":
         return _integers(code, whole, _words(code, whole, 2, *inputs), parameters["low"], parameters["high"])
     kind = register(dtype, lanes)
-    word = _words(code, whole, kind.bits // 32, *inputs)
+    if first and kind.bits == 32 and lanes >= 8:
+        word = _words_in_a_row(code, lanes, first, *inputs[:3])
+    else:
+        word = _words(code, whole, kind.bits // 32, *inputs)
     return (_uniform if op == "RandomUniform" else _normal)(code, kind, word)
 
 
 def _words(code: Code, whole: Lanes, words: int, key: str, low: str, high: str, index: str) -> str:
     """The random word of each entry, 32 bits of it or (two words) 64."""
     step = {1: 2, 2: 1}[words]
-    block = code.op(f"lshr {whole.text} {index}, {whole.splat(step)}")
-    below = code.op(f"add {whole.text} {low}, {block}")
-    wrapped = code.op(f"icmp ult {whole.text} {below}, {low}")
-    above = code.op(f"add {whole.text} {high}, {code.op(f'zext <{whole.lanes} x i1> {wrapped} to {whole.text}')}")
-    w = _block(code, whole, key, below, above)
+    w = _block(code, whole, key, low, high, code.op(f"lshr {whole.text} {index}, {whole.splat(step)}"))
     place = code.op(f"and {whole.text} {index}, {whole.splat(4 // words - 1)}")
 
     def chosen(number: int, x: str, y: str) -> str:
@@ -59,8 +63,48 @@ def _words(code: Code, whole: Lanes, words: int, key: str, low: str, high: str, 
     return code.op(f"or {whole.text} {code.op(f'shl {whole.text} {upper}, {whole.splat(32)}')}, {lower}")
 
 
-def _block(code: Code, whole: Lanes, key: str, below: str, above: str) -> list[str]:
-    """Philox 4×32-10 for one counter and key in each lane: four words of 32 bits."""
+def _words_in_a_row(code: Code, lanes: int, first: str, key: str, low: str, high: str) -> str:
+    """The random words of 32 bits of entries that follow one by one: four of them share a block.
+
+    The first may stand anywhere in its block, so there is one block more than fill the lanes; half as many as there are
+    lanes are computed.
+    """
+    few, words = Lanes("i64", lanes // 2), Lanes("i32", lanes)
+    block = code.spread(few, code.op(f"lshr i64 {first}, 2"))
+    block = code.op(f"add {few.text} {block}, {count(few)}")
+    parts = _block(code, few, *[_some(code, x, lanes, few) for x in (key, low, high)], block)
+    narrow = Lanes("i32", few.lanes)
+    parts = [code.op(f"trunc {few.text} {part} to {narrow.text}") for part in parts]
+    pairs = [_joined(code, narrow, *parts[i : i + 2], range(lanes)) for i in (0, 2)]  # words 0 and 1, words 2 and 3
+    found = ""
+    for start in range(4):
+        # Entry start + i is word (start + i) mod 4 of its block; pairs have their words block after block.
+        order = [word % 2 * few.lanes + word // 4 + word % 4 // 2 * lanes for word in range(start, start + lanes)]
+        here = _joined(code, words, *pairs, order)
+        is_here = code.op(f"icmp eq i64 {code.op(f'and i64 {first}, 3')}, {start}")
+        found = code.op(f"select i1 {is_here}, {words.text} {here}, {words.text} {found}") if found else here
+    whole = Lanes("i64", lanes)
+    return code.op(f"zext {words.text} {found} to {whole.text}")
+
+
+def _some(code: Code, value: str, lanes: int, few: Lanes) -> str:
+    """The first lanes of a vector."""
+    order = ", ".join(f"i32 {i}" for i in range(few.lanes))
+    kind = f"<{lanes} x {few.element}>"
+    return code.op(f"shufflevector {kind} {value}, {kind} poison, <{few.lanes} x i32> <{order}>")
+
+
+def _joined(code: Code, kind: Lanes, x: str, y: str, order: Sequence[int]) -> str:
+    """These lanes of two vectors, counted through both."""
+    places = ", ".join(f"i32 {i}" for i in order)
+    return code.op(f"shufflevector {kind.text} {x}, {kind.text} {y}, <{len(order)} x i32> <{places}>")
+
+
+def _block(code: Code, whole: Lanes, key: str, low: str, high: str, number: str) -> list[str]:
+    """Philox 4×32-10 in each lane, for a key and the block of this number behind a counter: four words of 32 bits."""
+    below = code.op(f"add {whole.text} {low}, {number}")
+    wrapped = code.op(f"icmp ult {whole.text} {below}, {low}")
+    above = code.op(f"add {whole.text} {high}, {code.op(f'zext <{whole.lanes} x i1> {wrapped} to {whole.text}')}")
 
     def lower(x: str) -> str:
         return code.op(f"and {whole.text} {x}, {whole.splat(_LOW)}")

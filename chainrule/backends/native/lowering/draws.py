@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Nest, Node
-from chainrule.backends.native.lowering.place import Inside, Place
+from chainrule.backends.native.lowering.place import Inside, Place, row_major
 from chainrule.backends.native.lowering.rules import RULES, rule
-from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
 
 _integer, _boolean = np.dtype(np.int64), np.dtype(np.bool_)
@@ -25,9 +22,8 @@ def lower_RandomUniform(at: Lowering, e: Equation) -> Place | None:
     if is_half(z.dtype):
         return None
     group = at.group(Nest(list(z.shape)), order=list(range(len(z.shape))))
-    node = group.nest.add(
-        e.primitive.name, [*_state(at, group, e), _number(group.nest, z.shape)], z.dtype, e.parameters
-    )
+    number = group.nest.position(range(len(z.shape)), row_major(z.shape), _integer)
+    node = group.nest.add(e.primitive.name, [*_state(at, group, e), number], z.dtype, e.parameters)
     axes = tuple(d if d in node.axes else None for d in range(len(z.shape)))
     return Inside(group, node, axes, tuple(z.shape))
 
@@ -39,20 +35,6 @@ def _state(at: Lowering, group: Group, e: Equation) -> list[Node]:
     """The key, and the low and the high half of the counter."""
     view = at.plain(e.inputs[0])
     return [at.load(group, view.index((i,)), []) for i in range(3)]
-
-
-def _number(nest: Nest, shape: Shape) -> Node:
-    """Which entry of the draw it is, counted row by row."""
-    number: Any = None
-    step = 1
-    for d in reversed(range(len(shape))):
-        if shape[d] != 1:
-            here = nest.position(d, _integer)
-            if step != 1:
-                here = nest.add("Multiply", [here, nest.constant(step, _integer)], _integer)
-            number = here if number is None else nest.add("Add", [here, number], _integer)
-        step *= shape[d]
-    return nest.constant(0, _integer) if number is None else number
 
 
 @rule

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.nest import Nest
+from chainrule.backends.native.lowering.nest import Load, Nest
 from chainrule.backends.native.lowering.place import Inside, Place, View
 from chainrule.backends.native.lowering.placing import Placing
 from chainrule.primitives.value import Shape
@@ -96,9 +96,20 @@ def common_axes(one: Inside, into: Inside) -> dict[int, int] | None:
         return None  # what is computed once would be computed at every place
     if any(a.nest.extents[x] != b.nest.extents[y] for x, y in axes.items()):
         return None
+    if b.product is None and read_across(a, axes, b) > 1:
+        return None  # to write what it makes, and to read that across, is less
     if a.nest.reduced and (b.product is not None or {axes.get(x) for x in a.nest.reduced} != set(b.nest.reduced)):
         return None
     return axes
+
+
+def read_across(a: Group, axes: dict[int, int], b: Group) -> int:
+    """How many values a group would no longer read as they lie, but from far apart, if it walked as another."""
+    if not a.order or not b.order or axes.get(a.order[-1]) == b.order[-1]:
+        return 0
+    last = next((mine for mine, axis in axes.items() if axis == b.order[-1]), None)
+    loads = [node.operand.strides for node in a.nest.nodes if isinstance(node, Load)]
+    return sum(last is not None and abs(s.get(last, 0)) > 1 and s.get(a.order[-1], 0) == 1 for s in loads)
 
 
 def reducing_group(at: Placing, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]] | None:

@@ -104,6 +104,10 @@ def wished_orders(
             wishes[x] = orders[root]
         elif root in touched:
             wishes[x] = tuple(range(len(x.shape)))
+    images = {find(e.inputs[0]) for e in equations if e.primitive.name == "Reshape" and len(e.outputs[0].shape) > 3}
+    for e in equations:  # rows that become images: the entries of a sample lie together, as they do in an image
+        if e.primitive.name == "MatMul" and len(e.outputs[0].shape) == 2 and find(e.outputs[0]) in images:
+            wishes.setdefault(e.outputs[0], (0, 1))
     return wishes
 
 

@@ -116,9 +116,9 @@ class Number(Node):
 
 @dataclass(eq=False)
 class Position(Node):
-    """The index along an axis."""
+    """Which entry it is, counted: the sum of the indices along the axes times these strides."""
 
-    axis: int = field(kw_only=True)
+    strides: dict[int, int] = field(kw_only=True)
 
 
 @dataclass(eq=False)
@@ -218,16 +218,19 @@ class Nest:
         """A number."""
         return self.append(Number("constant", (), dtype, frozenset(), number=value))
 
-    def position(self, axis: int, dtype: DataType) -> Node:
-        """The index along an axis."""
-        return self.append(Position("position", (), dtype, frozenset([axis]), axis=axis))
+    def position(self, axes: Sequence[int | None], strides: Sequence[int], dtype: DataType) -> Node:
+        """Which entry it is: Σ index · stride, where these axes are the dimensions."""
+        walked = {a: s for a, s in zip(axes, strides, strict=True) if a is not None and s and self.extents[a] != 1}
+        if not walked:
+            return self.constant(0, dtype)
+        return self.append(Position("position", (), dtype, frozenset(walked), strides=walked))
 
     def take_in(self, other: Nest, axes: dict[int, int]) -> None:
         """All of another nest, whose axes are these of ours; its values come first, for ours may be made of them."""
         for node in other.nodes:
             node.axes = frozenset(axes[axis] for axis in node.axes)
             if isinstance(node, Position):
-                node.axis = axes[node.axis]
+                node.strides = {axes[axis]: stride for axis, stride in node.strides.items()}
         for operand in other.operands():
             operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
             operand.guards = tuple(guard.along(axes) for guard in operand.guards)

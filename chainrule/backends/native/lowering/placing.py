@@ -109,8 +109,8 @@ class Placing(Waiting):
 
     # ------------------------------------------------------------------------------------- into memory
 
-    def memory(self, x: Any) -> View:
-        """A value in memory, wherever it was."""
+    def memory(self, x: Any, order: Sequence[int] = ()) -> View:
+        """A value in memory, wherever it was; with its dimensions in this order, if it is only written now."""
         place = self.place(x)
         if isinstance(place, View):
             return place
@@ -120,7 +120,7 @@ class Placing(Waiting):
             view = home
             self.into(x, view)
         else:
-            view = self.store_inside(place, self.halos.get(x, ()))
+            view = self.store_inside(place, self.halos.get(x, ()), order)
         self.places[x] = view
         # The group itself still has it at hand.
         place.group.loaded.setdefault(x, (place.node, place.axes))
@@ -158,10 +158,11 @@ class Placing(Waiting):
         rank = [place.group.order.index(axis) for axis in axes if axis in place.group.order]
         return self._may_store(place, home) and rank == sorted(rank)
 
-    def store_inside(self, place: Inside, halo: Shape = ()) -> View:
-        """Let the group write a value it computes: its varying dimensions, in the order the group likes."""
+    def store_inside(self, place: Inside, halo: Shape = (), wanted: Sequence[int] = ()) -> View:
+        """Let the group write a value it computes: its varying dimensions, in the wanted order or that of the group."""
         rank, varying = {axis: i for i, axis in enumerate(place.group.order)}, place.varying
         order = sorted(varying, key=lambda d: rank.get(place.axes[d], d))  # type: ignore[arg-type]
+        order = [d for d in wanted if d in varying] or order
         if any(axis is None and extent != 1 for axis, extent in zip(place.axes, place.shape, strict=True)):
             halo = ()  # what is the same everywhere is stored once, and that has no border
         if any(halo):

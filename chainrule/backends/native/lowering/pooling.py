@@ -28,7 +28,8 @@ import numpy as np
 
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.place import Inside, Place, View
+from chainrule.backends.native.lowering.groups import image_order
+from chainrule.backends.native.lowering.place import Inside, Place, View, row_major
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.primitives.value import DataType, Shape, Symbol
 from chainrule.primitives.window import first_inside, windows_of_a_place
@@ -152,14 +153,10 @@ def _found_by_walking(at: Lowering, e: Equation) -> tuple[Symbol, Inside]:
 
 def _behind_corner(within: Inside, e: Equation) -> Inside:
     """A place within each window as one in the image: behind where the window begins."""
-    size, stride = e.inputs[0].shape[2:], e.parameters["stride"]
-    nest, node = within.group.nest, within.node
-    for d, axis in enumerate(within.axes[2:]):
-        if axis is not None and within.shape[2 + d] > 1:
-            step = nest.constant(stride[d] * math.prod(size[d + 1 :]), node.dtype)
-            corner = nest.add("Multiply", [nest.position(axis, node.dtype), step], node.dtype)
-            node = nest.add("Add", [node, corner], node.dtype)
-    return replace(within, node=node)
+    nest, dtype, steps = within.group.nest, within.dtype, row_major(e.inputs[0].shape[2:])
+    strides = [stride * step for stride, step in zip(e.parameters["stride"], steps, strict=True)]
+    corner = nest.position(within.axes[2:], strides, dtype)
+    return replace(within, node=nest.add("Add", [within.node, corner], dtype))
 
 
 @rule
@@ -171,7 +168,10 @@ def lower_MaxPoolGradient(at: Lowering, e: Equation) -> Place | None:
     (y, indices), (z,), p = e.inputs, e.outputs, e.parameters
     if z.dtype == np.bool_:
         return None
-    came, stood = at.plain(y), at.plain(at.narrow.get(indices, indices) if isinstance(indices, Symbol) else indices)
+    indices = at.narrow.get(indices, indices) if isinstance(indices, Symbol) else indices
+    for x in (y, indices):
+        at.memory(x, image_order(y.shape))
+    came, stood = at.plain(y), at.plain(indices)
     size, stride = tuple(p["size"]), p["stride"]
     shifts = [range(n)[::-1] for n in windows_of_a_place(p["kernel"], stride, p["dilation"])]
     windows = []
@@ -181,12 +181,7 @@ def lower_MaxPoolGradient(at: Lowering, e: Equation) -> Place | None:
             windows.append([at.value(view) for view in views])
     group, axes = at.new_group(windows[-1], tuple(z.shape))
     nest = group.nest
-    here = nest.constant(0, stood.dtype)
-    for d, (extent, axis) in enumerate(zip(size, axes[2:], strict=True)):
-        if extent > 1 and axis is not None:
-            step = nest.constant(math.prod(size[d + 1 :]), stood.dtype)
-            along = nest.add("Multiply", [nest.position(axis, stood.dtype), step], stood.dtype)
-            here = nest.add("Add", [here, along], stood.dtype)
+    here = nest.position(axes[2:], row_major(size), stood.dtype)
     zero = total = nest.constant(0, z.dtype)
     for values, places in windows:
         is_largest = nest.add("Equal", [at.node(group, places, axes), here], _bool)
