@@ -21,7 +21,7 @@ def lower_RandomUniform(at: Lowering, e: Equation) -> Place | None:
     (z,) = e.outputs
     if is_half(z.dtype):
         return None
-    group = at.group(Nest(list(z.shape)), order=list(range(len(z.shape))))
+    group = at.group(Nest(list(z.shape)), order=list(range(len(z.shape))), draws=True)
     number = group.nest.position(range(len(z.shape)), row_major(z.shape), _integer)
     node = group.nest.add(e.primitive.name, [*_state(at, group, e), number], z.dtype, e.parameters)
     axes = tuple(d if d in node.axes else None for d in range(len(z.shape)))

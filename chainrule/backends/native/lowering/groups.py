@@ -11,6 +11,8 @@ from chainrule.primitives.value import Shape
 
 #: Fewer channels than this leave most of a vector empty, so vectors lie along the pixels.
 FEW_CHANNELS = 12
+#: Fewer entries than this are read and written in any order as quickly as another kernel begins.
+LITTLE = 2**14
 
 
 @dataclass(eq=False)
@@ -29,6 +31,7 @@ class Group:
         loop: for a loop (`loops.py`) its body; two rows of the table stand for it, of which the second `ends` it.
         order: the axes from far apart to close together in memory, for what will be written.
         open: whether other operations may join.
+        draws: whether it draws random numbers, which are counted in the order of its dimensions.
         checks: whether it may fail: it checks numbers, or NumPy computes it.
         reads, writes: the buffers it touches.
         apart: those of `writes` of which others may write other entries at the same time.
@@ -46,6 +49,7 @@ class Group:
     order: list[int] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     open: bool = True
+    draws: bool = False
     checks: bool = False
     reads: set[Buffer] = field(default_factory=set)
     writes: set[Buffer] = field(default_factory=set)

@@ -34,7 +34,7 @@ from chainrule.backends.native.lowering import (  # noqa: F401  (they register t
     winograd,
 )
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import Group
+from chainrule.backends.native.lowering.groups import LITTLE, Group
 from chainrule.backends.native.lowering.images import halo_of
 from chainrule.backends.native.lowering.nest import Load, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
@@ -44,8 +44,6 @@ from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation, Graph
 
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
-#: Fewer entries than this are written in any order as quickly as another kernel begins.
-LITTLE = 2**14
 _CONVOLUTIONS = frozenset(
     {"Convolution", "ConvolutionTranspose", "ConvolutionWeight", "WinogradConvolution", "WinogradTranspose"}
 )

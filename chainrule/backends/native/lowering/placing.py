@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chainrule.backends.memory import ordered_strides
-from chainrule.backends.native.lowering.groups import Group, axes_by_stride, image_order
+from chainrule.backends.native.lowering.groups import LITTLE, Group, axes_by_stride, image_order
 from chainrule.backends.native.lowering.nest import Nest, Node, Term, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View, constant, literal
 from chainrule.backends.native.lowering.waiting import Waiting
@@ -109,8 +110,8 @@ class Placing(Waiting):
 
     # ------------------------------------------------------------------------------------- into memory
 
-    def memory(self, x: Any, order: Sequence[int] = ()) -> View:
-        """A value in memory, wherever it was; with its dimensions in this order, if it is only written now."""
+    def memory(self, x: Any) -> View:
+        """A value in memory, wherever it was."""
         place = self.place(x)
         if isinstance(place, View):
             return place
@@ -120,7 +121,7 @@ class Placing(Waiting):
             view = home
             self.into(x, view)
         else:
-            view = self.store_inside(place, self.halos.get(x, ()), order)
+            view = self.store_inside(place, self.halos.get(x, ()))
         self.places[x] = view
         # The group itself still has it at hand.
         place.group.loaded.setdefault(x, (place.node, place.axes))
@@ -158,11 +159,10 @@ class Placing(Waiting):
         rank = [place.group.order.index(axis) for axis in axes if axis in place.group.order]
         return self._may_store(place, home) and rank == sorted(rank)
 
-    def store_inside(self, place: Inside, halo: Shape = (), wanted: Sequence[int] = ()) -> View:
-        """Let the group write a value it computes: its varying dimensions, in the wanted order or that of the group."""
+    def store_inside(self, place: Inside, halo: Shape = ()) -> View:
+        """Let the group write a value it computes: its varying dimensions, in the order the group likes."""
         rank, varying = {axis: i for i, axis in enumerate(place.group.order)}, place.varying
         order = sorted(varying, key=lambda d: rank.get(place.axes[d], d))  # type: ignore[arg-type]
-        order = [d for d in wanted if d in varying] or order
         if any(axis is None and extent != 1 for axis, extent in zip(place.axes, place.shape, strict=True)):
             halo = ()  # what is the same everywhere is stored once, and that has no border
         if any(halo):
@@ -245,9 +245,17 @@ class Placing(Waiting):
         known = group.loaded.get(key)
         if known is not None and known[1] == axes:
             return known[0]
+        if group.draws and self._lies_across(view, group, dims):
+            view = self.copy(x, [d for axis in group.order for d, a in enumerate(dims) if a == axis])
         node = self.load(group, view, dims)
         group.loaded[key] = (node, axes)
         return node
+
+    def _lies_across(self, view: View, group: Group, dims: Sequence[int | None]) -> bool:
+        """Whether a group that walks as its draws are counted would read a large value from far apart."""
+        last = [d for d, axis in enumerate(dims) if axis == group.order[-1] and view.strides[d] > 1]
+        whole = view.plain and len(set(view.varying)) == len(dims) == len(group.order) and 1 in view.strides
+        return bool(last) and whole and math.prod(view.shape) >= LITTLE
 
     def load(self, group: Group, view: View, dims: Sequence[int | None]) -> Node:
         """Read from memory within a group."""

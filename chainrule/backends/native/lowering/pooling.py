@@ -28,7 +28,7 @@ import numpy as np
 
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import image_order
+from chainrule.backends.native.lowering.groups import LITTLE, axes_by_stride
 from chainrule.backends.native.lowering.place import Inside, Place, View, row_major
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.primitives.value import DataType, Shape, Symbol
@@ -169,9 +169,10 @@ def lower_MaxPoolGradient(at: Lowering, e: Equation) -> Place | None:
     if z.dtype == np.bool_:
         return None
     indices = at.narrow.get(indices, indices) if isinstance(indices, Symbol) else indices
-    for x in (y, indices):
-        at.memory(x, image_order(y.shape))
     came, stood = at.plain(y), at.plain(indices)
+    order = axes_by_stride(stood)
+    if came.strides[order[-1]] != stood.strides[order[-1]] == 1 and y.size >= LITTLE:
+        came = at.copy(y, order)  # rows that were an image's: turned once, not at every place
     size, stride = tuple(p["size"]), p["stride"]
     shifts = [range(n)[::-1] for n in windows_of_a_place(p["kernel"], stride, p["dilation"])]
     windows = []
