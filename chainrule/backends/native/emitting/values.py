@@ -264,7 +264,9 @@ class Values:
                 return self._block(node, width)
         inputs = [self._fit(x, lanes, width) for x in node.inputs]
         if node.op in DRAWS:
-            first = self._first_position(node.inputs[-1]) if width > 1 and self._counts_lanes(node.inputs[-1]) else ""
+            number = node.inputs[-1]
+            in_a_row = width > 1 and isinstance(number, Position) and self._counts_lanes(number)
+            first = self._first_position(number) if in_a_row else ""  # type: ignore[arg-type]
             return draw(self.code, node.op, node.dtype, node.settings, width, inputs, first)
         if node.op in FOURS:
             return four(self.code, node.op, width, inputs[0])
@@ -293,7 +295,7 @@ class Values:
             return code.spread(kind, number if kind.bits == 64 else code.op(f"trunc i64 {number} to {kind.element}"))
 
         value = whole(self._first_position(node))
-        if width > 1:
+        if width > 1 and self.vector is not None:
             lanes = elementary.count(kind)
             if not self._counts_lanes(node):
                 lanes = code.op(f"mul {kind.text} {lanes}, {whole(self.counts[id(node), self.vector])}")
@@ -309,9 +311,9 @@ class Values:
                 total = self.add(total, self.mul(self._absolute(axis), step))
         return total
 
-    def _counts_lanes(self, node: Node) -> bool:
+    def _counts_lanes(self, node: Position) -> bool:
         """Whether lane after lane has position after position."""
-        return isinstance(node, Position) and self.vector is not None and node.strides.get(self.vector) == 1
+        return self.vector is not None and node.strides.get(self.vector) == 1
 
     # ------------------------------------------------------------------------------------- memory
 

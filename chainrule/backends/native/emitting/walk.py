@@ -71,7 +71,7 @@ def walk(nest: Nest) -> Shape:
     if split is not None:
         outer.remove(Axis.PIECES)
         outer.insert(0, Axis.PIECES)
-    walkers = [*operands, *(node for node in nest.nodes if isinstance(node, Position))]
+    walkers: list[Operand | Position] = [*operands, *[node for node in nest.nodes if isinstance(node, Position)]]
     outer, reduced = _join(outer, walkers, extents, fixed), _join(reduced, walkers, extents, fixed)
     if nest.sequential:
         reduced = sorted(reduced)

@@ -72,15 +72,15 @@ def _words_in_a_row(code: Code, lanes: int, first: str, key: str, low: str, high
     few, words = Lanes("i64", lanes // 2), Lanes("i32", lanes)
     block = code.spread(few, code.op(f"lshr i64 {first}, 2"))
     block = code.op(f"add {few.text} {block}, {count(few)}")
-    parts = _block(code, few, *[_some(code, x, lanes, few) for x in (key, low, high)], block)
+    key, low, high = (_some(code, x, lanes, few) for x in (key, low, high))
     narrow = Lanes("i32", few.lanes)
-    parts = [code.op(f"trunc {few.text} {part} to {narrow.text}") for part in parts]
-    pairs = [_joined(code, narrow, *parts[i : i + 2], range(lanes)) for i in (0, 2)]  # words 0 and 1, words 2 and 3
+    w = [code.op(f"trunc {few.text} {word} to {narrow.text}") for word in _block(code, few, key, low, high, block)]
+    front, back = _joined(code, narrow, w[0], w[1], range(lanes)), _joined(code, narrow, w[2], w[3], range(lanes))
     found = ""
     for start in range(4):
         # Entry start + i is word (start + i) mod 4 of its block; pairs have their words block after block.
         order = [word % 2 * few.lanes + word // 4 + word % 4 // 2 * lanes for word in range(start, start + lanes)]
-        here = _joined(code, words, *pairs, order)
+        here = _joined(code, words, front, back, order)
         is_here = code.op(f"icmp eq i64 {code.op(f'and i64 {first}, 3')}, {start}")
         found = code.op(f"select i1 {is_here}, {words.text} {here}, {words.text} {found}") if found else here
     whole = Lanes("i64", lanes)

@@ -44,6 +44,8 @@ from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation, Graph
 
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
+#: So many entries do not stay in the nearest cache.
+MANY = 2**16
 _CONVOLUTIONS = frozenset(
     {"Convolution", "ConvolutionTranspose", "ConvolutionWeight", "WinogradConvolution", "WinogradTranspose"}
 )
@@ -103,9 +105,10 @@ def wished_orders(
         elif root in touched:
             wishes[x] = tuple(range(len(x.shape)))
     images = {find(e.inputs[0]) for e in equations if e.primitive.name == "Reshape" and len(e.outputs[0].shape) > 3}
-    for e in equations:  # rows that become images: the entries of a sample lie together, as they do in an image
-        if e.primitive.name == "MatMul" and len(e.outputs[0].shape) == 2 and find(e.outputs[0]) in images:
-            wishes.setdefault(e.outputs[0], (0, 1))
+    for e in equations:  # many rows that become images: the entries of a sample lie together, as they do in an image
+        z = e.outputs[0] if e.primitive.name == "MatMul" else None
+        if z is not None and len(z.shape) == 2 and z.size >= MANY and find(z) in images:
+            wishes.setdefault(z, (0, 1))
     return wishes
 
 
