@@ -1,4 +1,7 @@
-"""Functions that layers end in: sigmoid, ReLU, softmax and its logarithm, as blocks with their own gradients."""
+"""Functions that layers end in: sigmoid, ReLU, softmax and its logarithm, as blocks with their own gradients.
+
+For halves they compute in float32 and round their results once.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 
+def rounded_as(like: Tensor, x: Tensor) -> Tensor:
+    """What was computed in float32, in the type of a tensor of halves; what is wider stays."""
+    return cast(x, like.value.array.dtype)
+
+
 @block
 def sigmoid(input: Tensor) -> Tensor:
     """σ(x) = 1 / (1 + e⁻ˣ), from numbers to (0, 1); its derivative σ(1 − σ) is ¼ at 0.
@@ -23,12 +31,14 @@ def sigmoid(input: Tensor) -> Tensor:
     >>> chainrule.sigmoid(chainrule.tensor([0.0, 3.5]))
     tensor([0.5000, 0.9707])
     """
-    return reciprocal(exp(-as_floating(input)) + 1)
+    x = as_floating(input)
+    return rounded_as(x, reciprocal(exp(-in_float32(x)) + 1))
 
 
 @sigmoid.gradient
 def _(g: Tensor, output: Tensor) -> Tensor:
-    return g * (output * (1 - output))
+    s = in_float32(output)
+    return rounded_as(g, in_float32(g) * (s * (1 - s)))
 
 
 @block
@@ -114,32 +124,36 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 @block
 def _gelu(input: Tensor) -> tuple[Tensor, Tensor]:
     """x·Φ(x), and Φ(x) = ½·(1 + erf(x/√2)) for the gradient."""
-    below = erf(input * math.sqrt(0.5)) * 0.5 + 0.5
-    return input * below, below
+    x = in_float32(input)
+    below = erf(x * math.sqrt(0.5)) * 0.5 + 0.5
+    return rounded_as(input, x * below), rounded_as(input, below)
 
 
 @_gelu.gradient
 def _(g: tuple[Tensor | None, Tensor | None], input: Tensor, output: tuple[Tensor, Tensor]) -> Tensor | None:
-    density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
-    to_input = None if g[0] is None else g[0] * (output[1] + input * density)
+    x = in_float32(input)
+    density = exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+    to_input = None if g[0] is None else in_float32(g[0]) * (in_float32(output[1]) + x * density)
     if g[1] is not None:  # when this rule, which uses Φ, is itself differentiated
-        to_input = g[1] * density if to_input is None else to_input + g[1] * density
-    return to_input
+        through = in_float32(g[1]) * density
+        to_input = through if to_input is None else to_input + through
+    return None if to_input is None else rounded_as(input, to_input)
 
 
 @block
 def _gelu_by_tanh(input: Tensor) -> Tensor:
-    return input * ((tanh(_inner(input)) + 1) * 0.5)
+    x = in_float32(input)
+    return rounded_as(input, x * ((tanh(_inner(x)) + 1) * 0.5))
 
 
 @_gelu_by_tanh.gradient
 def _(g: Tensor, input: Tensor) -> Tensor:
     # Beyond ±10 tanh is ±1 in every type and its slope 0. Powers of larger numbers would overflow in float16, and
     # ∞·0 is NaN, in the derivative of this rule too.
-    near = clamp(input, -10.0, 10.0)
+    near = clamp(in_float32(input), -10.0, 10.0)
     bent = tanh(_inner(near))
     slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * (near * near))
-    return g * ((1 + bent) * 0.5 + near * slope * ((1 - bent * bent) * 0.5))
+    return rounded_as(g, in_float32(g) * ((1 + bent) * 0.5 + near * slope * ((1 - bent * bent) * 0.5)))
 
 
 def _inner(x: Tensor) -> Tensor:

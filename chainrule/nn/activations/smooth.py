@@ -1,4 +1,7 @@
-"""Smooth activations: exponentials below zero, soft corners, gates. None of them overflows, whatever comes in."""
+"""Smooth activations: exponentials below zero, soft corners, gates. None of them overflows, whatever comes in.
+
+For halves they compute in float32 and round their results once.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from typing import Any
 from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
+from chainrule.functions.activation import rounded_as
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.elementwise import exp, expm1, log1p, tanh
 from chainrule.functions.logic import where
 from chainrule.functions.promotion import need_tensor
+from chainrule.functions.reduction import in_float32
 from chainrule.nn.activations.classic import softmax
 from chainrule.nn.activations.piecewise import placed
 from chainrule.nn.dropout import SELU_LIMIT
@@ -28,13 +33,16 @@ SELU_ALPHA = -SELU_LIMIT / SELU_SCALE
 @block
 def _exponential_below(x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
     """scale·x where x > 0, else scale·α·(e^(rate·x) − 1)."""
-    below = expm1(x.clamp(max=0) * rate) * (alpha * scale)
-    return where(x > 0, x if scale == 1 else x * scale, below)
+    wide = in_float32(x)
+    below = expm1(wide.clamp(max=0) * rate) * (alpha * scale)
+    return rounded_as(x, where(wide > 0, wide if scale == 1 else wide * scale, below))
 
 
 @_exponential_below.gradient
 def _(g: Tensor, x: Tensor, alpha: float, scale: float, rate: float) -> Tensor:
-    return g * where(x > 0, x.new_full((), scale), exp(x.clamp(max=0) * rate) * (alpha * scale * rate))
+    wide = in_float32(x)
+    slope = where(wide > 0, wide.new_full((), scale), exp(wide.clamp(max=0) * rate) * (alpha * scale * rate))
+    return rounded_as(g, in_float32(g) * slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -101,12 +109,13 @@ def selu_(input: Tensor) -> Tensor:
 @block
 def _softplus(z: Tensor) -> Tensor:
     """ln(1 + eᶻ) = max(z, 0) + ln(1 + e^−|z|)."""
-    return z.clamp(min=0) + log1p(exp(-z.abs()))
+    wide = in_float32(z)
+    return rounded_as(z, wide.clamp(min=0) + log1p(exp(-wide.abs())))
 
 
 @_softplus.gradient
 def _(g: Tensor, z: Tensor) -> Tensor:
-    return g * activation.sigmoid(z)
+    return rounded_as(g, in_float32(g) * activation.sigmoid(in_float32(z)))
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -181,13 +190,15 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 @block
 def _silu(x: Tensor) -> Tensor:
-    return x * activation.sigmoid(x)
+    wide = in_float32(x)
+    return rounded_as(x, wide * activation.sigmoid(wide))
 
 
 @_silu.gradient
 def _(g: Tensor, x: Tensor) -> Tensor:
-    s = activation.sigmoid(x)
-    return g * (s * (x * (1 - s) + 1))
+    wide = in_float32(x)
+    s = activation.sigmoid(wide)
+    return rounded_as(g, in_float32(g) * (s * (wide * (1 - s) + 1)))
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -203,14 +214,17 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @block
 def _mish(x: Tensor) -> Tensor:
-    return x * tanh(_softplus(x))
+    wide = in_float32(x)
+    return rounded_as(x, wide * tanh(_softplus(wide)))
 
 
 @_mish.gradient
 def _(g: Tensor, x: Tensor) -> Tensor:
-    bent = tanh(_softplus(x))
+    wide = in_float32(x)
+    bent = tanh(_softplus(wide))
     # Above 50 the last factor is 0 in every type; the derivative of this rule must not meet ∞·0 (NaN) in float16.
-    return g * (bent + x.clamp(max=50.0) * activation.sigmoid(x) * (1 - bent * bent))
+    slope = bent + wide.clamp(max=50.0) * activation.sigmoid(wide) * (1 - bent * bent)
+    return rounded_as(g, in_float32(g) * slope)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
