@@ -19,7 +19,8 @@ from chainrule.backends.native.lowering.contract import Product
 
 #: Steps along k that one pass over a block takes, where A is read along k: fewer passes add to the sums less often.
 DEPTH = 640
-#: And where A is read across k: what the panels of a part share of A stays in the second cache (in entries).
+#: And where A is read across k: what the panels of a part share of A stays in the second cache (in entries; in pairs,
+#: where the tile reads such).
 SHARED, LEAST_DEPTH, MOST_DEPTH = 2**15, 128, 256
 #: And where the rows of A are packed, which takes memory for each of them.
 PACKED_DEPTH = 320
@@ -288,8 +289,9 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     batch = product.count
     tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
-    along = PACKED_DEPTH if tile.packs and not tile.pairs else DEPTH
-    deep = along if product.mode == "rows" else min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH)
+    along = PACKED_DEPTH if tile.packs else DEPTH
+    across = min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH) * (2 if tile.pairs else 1)
+    deep = along if product.mode == "rows" else across
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
     segment_block = max(1, deep // run) if run_block == run else 1
     pad = {

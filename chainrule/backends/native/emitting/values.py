@@ -99,6 +99,8 @@ class Values:
         #: Where the walk is: what is known in each block, the address of each operand, the index along each axis.
         self.scopes: list[dict[Any, str]] = [{}]
         self.at: list[dict[int, str]] = []
+        #: Values that are halves already, by the identity of their nodes.
+        self.rounded: set[int] = set()
         self.index: dict[int, str] = {}
         self.row = self.piece = ""
         self._stage()
@@ -238,6 +240,8 @@ class Values:
         known = self._known(node)
         if known is None:
             known = self.scopes[-1][id(node)] = self._compute(node, lanes)
+            if is_half(node.dtype) and self._is_rounded(node):
+                self.rounded.add(id(node))
         return known
 
     def _fit(self, node: Node, lanes: int, width: int) -> str:
@@ -250,6 +254,16 @@ class Values:
         kind = elementary.register(node.dtype, width)
         one = self.code.op(f"extractelement <1 x {kind.element}> {value}, i64 0")
         return self.code.spread(kind, one)
+
+    def _is_rounded(self, node: Node) -> bool:
+        """Whether what was just computed is a half, and not a float32 that is still to be rounded to one."""
+        if isinstance(node, Load):
+            return True
+        if isinstance(node, Number | Position | Block) or node.op in DRAWS or node.op in FOURS:
+            return False
+        if node.op == "Cast" and node.inputs[0].dtype != node.dtype:
+            return True
+        return node.op not in EXACT or all(id(x) in self.rounded for x in node.inputs if is_half(x.dtype))
 
     def _compute(self, node: Node, lanes: int) -> str:
         width = self._width(node, lanes)
@@ -347,7 +361,8 @@ class Values:
             raise AssertionError("a value varies along the vector and its place does not")
         value = self._fit(node, lanes, width)
         mask = self.mask if width > 1 else ""
-        elementary.store(self.code, operand.dtype, width, self._place(operand, lanes, width), value, mask)
+        place, is_rounded = self._place(operand, lanes, width), id(node) in self.rounded
+        elementary.store(self.code, operand.dtype, width, place, value, mask, is_rounded)
 
     def _report(self, node: Node, lanes: int) -> None:
         """Set the error word where the value is true."""

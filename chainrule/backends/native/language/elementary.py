@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.language.halves import is_half, narrowed, rounded, single_for_half, widened
+from chainrule.backends.native.language.halves import is_half, narrowed, rounded, shortened, single_for_half, widened
 from chainrule.primitives.value import DataType
 
 _single = np.dtype(np.float32)
@@ -172,11 +172,13 @@ def _reverse(code: Code, kind: Lanes, value: str) -> str:
     return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{kind.lanes} x i32> <{order}>")
 
 
-def store(code: Code, dtype: DataType, lanes: int, place: Place, value: str, mask: str = "") -> None:
-    """Write a vector, or those lanes of it that the mask names."""
+def store(
+    code: Code, dtype: DataType, lanes: int, place: Place, value: str, mask: str = "", is_rounded: bool = False
+) -> None:
+    """Write a vector, or those lanes of it that the mask names. `is_rounded`: what is to be a half is one already."""
     kind, size = in_memory(dtype, lanes), dtype.itemsize
     if is_half(dtype):
-        value = narrowed(code, dtype, lanes, value)
+        value = (shortened if is_rounded else narrowed)(code, dtype, lanes, value)
     elif dtype == np.bool_:
         value = code.op(f"zext <{lanes} x i1> {value} to {kind.text}")
     bits = f"<{lanes} x i1>"

@@ -62,6 +62,15 @@ def narrowed(code: Code, dtype: DataType, lanes: int, value: str) -> str:
     return code.op(f"trunc {whole.text} {code.op(f'lshr {whole.text} {up}, {whole.splat(16)}')} to {short.text}")
 
 
+def shortened(code: Code, dtype: DataType, lanes: int, value: str) -> str:
+    """A float32 that is a half already, as the bits that lie in memory: exact."""
+    if dtype == np.float16:
+        return narrowed(code, dtype, lanes, value)
+    whole = Lanes("i32", lanes)
+    bits = code.op(f"bitcast {Lanes('float', lanes).text} {value} to {whole.text}")
+    return code.op(f"trunc {whole.text} {code.op(f'lshr {whole.text} {bits}, {whole.splat(16)}')} to <{lanes} x i16>")
+
+
 def rounded(code: Code, dtype: DataType, lanes: int, value: str) -> str:
     """A float32 as the nearest half."""
     return widened(code, dtype, lanes, narrowed(code, dtype, lanes, value))
