@@ -96,6 +96,23 @@ def test_a_compiled_step_stores_its_rows_where_the_cache_lies() -> None:
     assert not state[0].keys[:, :, 24:].any() and state[0].keys[:, :, :24].any(-1).all()
 
 
+def test_scores_are_the_same_bits_for_any_number_of_threads() -> None:
+    """Large enough that the threads share the work: products of one row, and attention of one query."""
+    chainrule.manual_seed(1)
+    model = models.GPT2(vocabulary=3000, layers=1, width=512, heads=8, context=64).eval()
+    prompt, before, found = random_tokens(1, 20), chainrule.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            chainrule.set_num_threads(threads)
+            step = step_of(model, True, 10)
+            _, state = step(prompt, model.empty_state(1, 64))
+            found.append([step(random_tokens(1, 1), state)[0].numpy() for _ in range(3)])
+    finally:
+        chainrule.set_num_threads(before)
+    for others in found[1:]:
+        np.testing.assert_array_equal(others, found[0])
+
+
 def test_a_full_cache_is_an_error_that_changes_nothing() -> None:
     model = loud(language_models()["gpt2"])
     step = step_of(model, True, 5)
