@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -124,6 +125,30 @@ def test_few_queries_with_narrower_vectors(bits: int, monkeypatch: pytest.Monkey
     for mask, shape in (("keys", (2, 2, 1, 45, 24, 9)), ("each", (1, 1, 2, 19, 7, 5))):
         arrays, bias = case(shape, np.float32, mask)
         check(compiled(bias, False)(*leaves(arrays)), formula(*arrays, bias, False), np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_keys_and_values_in_halves_are_read_as_they_lie(dtype: str) -> None:
+    """By few queries; the result is rounded once."""
+    rounding = {"float16": 2**-11, "bfloat16": 2**-8}[dtype]
+    for shape, mask in (
+        ((2, 2, 1, 37, 32, 40), "keys"),
+        ((1, 2, 2, 20, 7, 5), "each"),
+        ((1, 1, 3, 300, 128, 16), "causal"),
+    ):
+        arrays, bias = case(shape, np.float64, mask)
+        q, k, v, *rest = (
+            None if x is None else chainrule.tensor(x, dtype=getattr(chainrule, dtype)) for x in (*arrays[:3], bias)
+        )
+        attend = functional.scaled_dot_product_attention
+        causal, given_bias = mask == "causal", rest[0]
+        run = chainrule.compile(functools.partial(attend, attn_mask=given_bias, is_causal=causal))
+        given = [None if x is None else x.double().numpy() for x in (q, k, v, q, *rest)]
+        wanted = formula(*given[:3], np.zeros((*given[0].shape[:-1], given[2].shape[-1])), given[4], mask == "causal")[
+            0
+        ]
+        np.testing.assert_allclose(run(q, k, v).double().numpy(), wanted, rtol=rounding, atol=rounding * 1e-3)
+        assert f"×{shape[3]}×" not in run.explain(), "they are not copied"
 
 
 @pytest.mark.parametrize("native", [False, True])

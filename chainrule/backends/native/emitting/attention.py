@@ -171,6 +171,7 @@ def _common_numbers(kernel: Attention, size: int) -> dict[str, Any]:
         "batch1": kernel.batch[1], "batch2": kernel.batch[2], "scale": _bits(kernel.scale, size),
     }  # fmt: skip
     for name, at in kernel.rows.items():
+        size = at.buffer.dtype.itemsize
         n[f"{name}_slot"], n[f"{name}_offset"] = Slot(at.buffer), Offset(at.buffer, at.offset * size)
         n.update({f"{name}_{i}": stride * size for i, stride in enumerate(at.batch)})
         n[f"{name}_row"], n[f"{name}_column"] = at.row * size, at.column * size
@@ -185,8 +186,8 @@ def _bits(value: float, size: int) -> int:
 
 def emit_attention(kernel: Attention, bits: int) -> tuple[Kernel, list[Tile], int]:
     """The function of a kernel with its numbers, the tiles that it calls, and the scratch memory that it takes."""
-    few = few_style(kernel, bits)
-    if few is not None:
+    if kernel.few:
+        few = few_style(kernel, bits)
         code, names = emit_few(few)
         numbers = _common_numbers(kernel, few.size)
         return Kernel(code, [numbers[name] for name in names], kernel.count), [], scratch_of(kernel, few)

@@ -19,12 +19,13 @@ from typing import NamedTuple
 from chainrule.backends.native.emitting.attention_blocks import Blocks
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS, count
+from chainrule.backends.native.language.halves import is_half, widened
 from chainrule.backends.native.language.instructions import compare, fma, intrinsic, minus, over, plus, select, times
 from chainrule.backends.native.language.vector_math import logarithm, small_exponential
-from chainrule.backends.native.lowering.attention import FEW, Attention
+from chainrule.backends.native.lowering.attention import Attention
 from chainrule.primitives.value import DataType
 
-#: A query, and the sums of the values, stay in so many registers each.
+#: The sums of the values take about so many registers.
 REGISTERS = 8
 
 
@@ -34,6 +35,7 @@ class FewStyle(NamedTuple):
     Attributes:
         width, values: vectors of a query and of a row of values.
         ragged: whether the last vector of a key has lanes that are not the key's.
+        stored: the data type of keys and values in memory; halves are widened as they are read.
     """
 
     dtype: DataType
@@ -43,6 +45,7 @@ class FewStyle(NamedTuple):
     ragged: bool
     causal: bool
     bias: str
+    stored: DataType
 
     @property
     def size(self) -> int:
@@ -55,15 +58,13 @@ class FewStyle(NamedTuple):
         return min(max(1, REGISTERS // self.values), self.lanes.lanes)
 
 
-def few_style(kernel: Attention, bits: int) -> FewStyle | None:
-    """How a kernel of a few queries is written; None for one that has many, or longer rows than registers can hold."""
+def few_style(kernel: Attention, bits: int) -> FewStyle:
+    """How the kernel is written for vectors of so many bits."""
     lanes = bits // (8 * kernel.dtype.itemsize)
     width, values = (-(-n // lanes) for n in (kernel.width, kernel.values))
-    if kernel.gradient or kernel.queries > FEW or not 0 < width <= REGISTERS or not 0 < values <= REGISTERS:
-        return None
     return FewStyle(
         kernel.dtype, Lanes(ELEMENTS[kernel.dtype.name], lanes), width, values, kernel.width % lanes > 0,
-        kernel.causal, kernel.bias,
+        kernel.causal, kernel.bias, kernel.rows["k"].buffer.dtype,
     )  # fmt: skip
 
 
@@ -145,13 +146,13 @@ class Few(Blocks):
         """The scores of the keys in scratch memory; −∞ behind the last."""
         code, lanes, style = self.code, self.lanes, self.style
         scale = self.scale()
-        query = [times(code, lanes, x, scale) for x in self._row_of_width(at["q"])]
+        query = [times(code, lanes, x, scale) for x in self._row_of_width(at["q"], style.dtype)]
         last = self.sub(keys, 1)
         with code.loop("0", keys, str(lanes.lanes)) as loop:
             sums = []
             for lane in range(lanes.lanes):  # behind the last key it comes again
                 row = self.row("k", k, code.least(self.add(loop.index, lane), last))
-                products = self._row_of_width(row)
+                products = self._row_of_width(row, style.stored)
                 total = times(code, lanes, query[0], products[0])
                 for x, y in zip(query[1:], products[1:], strict=True):
                     total = fma(code, lanes, x, y, total)
@@ -164,15 +165,20 @@ class Few(Blocks):
             scores = select(code, lanes, valid, scores, lanes.splat(-math.inf))
             self.store(scores, code.at("%scratch", lanes.element, loop.index))
 
-    def _row_of_width(self, place: str) -> list[str]:
+    def _row_of_width(self, row: str, stored: DataType) -> list[str]:
         """A query or a key, in vectors; 0 where a lane is none of its entries."""
-        code, lanes, style = self.code, self.lanes, self.style
-        places = [code.at(place, lanes.element, str(i * lanes.lanes)) for i in range(style.width)]
-        whole = [self.load(x) for x in places[: style.width - style.ragged]]
-        if style.ragged:
-            mask = self._valid(str((style.width - 1) * lanes.lanes), self["width"])
-            whole.append(code.load_some(lanes, places[-1], mask, style.size))
-        return whole
+        last = self.style.width - 1
+        mask = self._valid(str(last * self.lanes.lanes), self["width"]) if self.style.ragged else ""
+        return [self._read(row, i, stored, mask if i == last else "") for i in range(last + 1)]
+
+    def _read(self, row: str, number: int, stored: DataType, mask: str = "") -> str:
+        """A vector of a row; with a mask 0 in other lanes."""
+        code, lanes = self.code, self.lanes
+        kind = lanes.of("i16") if is_half(stored) else lanes
+        place = code.at(row, kind.element, str(number * lanes.lanes))
+        size = stored.itemsize
+        vector = code.load_some(kind, place, mask, size) if mask else code.load(kind.text, place, size)
+        return widened(code, stored, lanes.lanes, vector) if is_half(stored) else vector
 
     def _sums_of_lanes(self, vectors: Sequence[str]) -> str:
         """Lane i of the answer is the sum of all lanes of vector i.
@@ -219,7 +225,7 @@ class Few(Blocks):
                 weight = code.spread(lanes, number)
                 row = self.row("v", v, code.least(key, last))
                 for i in range(style.values):
-                    values = self.load(code.at(row, lanes.element, str(i * lanes.lanes)))
+                    values = self._read(row, i, style.stored)
                     loop.next.append(fma(code, lanes, weight, values, loop.carried[way * style.values + i]))
         # The largest entry counts 1, so a total below 1 is 0: nothing to read.
         at_least = select(code, lanes, compare(code, lanes, "olt", total, lanes.splat(1)), lanes.splat(1), total)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.language.elementary import is_real
+from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group, axes_by_stride
 from chainrule.backends.native.lowering.nest import Nest
@@ -33,8 +34,9 @@ from chainrule.program.graph import Equation
 
 #: Dimensions in front of queries and keys that a kernel counts.
 BATCH = 3
-#: So many queries or fewer have a kernel of another kind, see `emitting/attention_few.py`.
-FEW = 3
+#: So many queries or fewer, with rows of at most so many entries, have a kernel of another kind, which reads keys and
+#: values in halves as they lie; see `emitting/attention_few.py`.
+FEW, LONGEST = 3, 128
 #: The backward pass has so many parts, if there are keys enough for as many pieces; and a piece has so many keys.
 PARTS, LEAST_KEYS, MOST_KEYS = 16, 128, 512
 
@@ -78,6 +80,11 @@ class Attention:
     apart: int = 0
 
     @property
+    def few(self) -> bool:
+        """Whether it is the kernel of a few queries."""
+        return not self.gradient and are_few(self.queries, self.width, self.values)
+
+    @property
     def count(self) -> int:
         """How many heads there are in all samples."""
         return math.prod(self.batch)
@@ -112,12 +119,21 @@ class Attention:
         return answer
 
 
+def are_few(queries: int, width: int, values: int) -> bool:
+    """Whether so few queries ask keys of such a width."""
+    return queries <= FEW and 0 < width <= LONGEST and 0 < values <= LONGEST
+
+
 @rule
 def lower_Attention(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
     """The result lies as the queries do, so that what brings the heads together has nothing to move."""
     q, k, v, *bias = e.inputs
     if not is_real(q.dtype):
         return None
+    if is_half(q.dtype):
+        if not are_few(q.shape[-2], q.shape[-1], v.shape[-1]):
+            return None  # all of it is widened before
+        q, bias = at.single(q), [at.single(x) for x in bias]
     output, sums, rest = e.outputs
     kernel, group = _begin(at, e, False, {"q": q, "k": k, "v": v}, bias)
     order = axes_by_stride(at.plain(q))

@@ -43,7 +43,9 @@ from chainrule.program.graph import Equation
 
 _single = np.dtype(np.float32)
 #: Operations whose rules take halves as they lie in memory.
-READ_HALVES = frozenset({"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight", "MaxPoolGradient"})
+READ_HALVES = frozenset(
+    {"MatMul", "Convolution", "ConvolutionTranspose", "ConvolutionWeight", "MaxPoolGradient", "Attention"}
+)
 #: Where native code needs whole numbers of more than one bit.
 NO_BOOLEANS = frozenset({"FloorDivide", "Remainder", "Power"})
 #: What an entry that is met many times counts for: n·x, and xⁿ.
@@ -145,10 +147,10 @@ class Lowering(Placing):
 
     def in_single(self, equation: Equation) -> Equation:
         """The equation on float32 instead of halves."""
-        inputs = [self._single(x) if is_half(x.dtype) else x for x in equation.inputs]
+        inputs = [self.single(x) if is_half(x.dtype) else x for x in equation.inputs]
         return equation._replace(inputs=tuple(inputs))
 
-    def _single(self, x: Any) -> Any:
+    def single(self, x: Any) -> Any:
         """A value of halves as float32, with the border that it shall have."""
         if not isinstance(x, Symbol):
             return x.astype(_single)
