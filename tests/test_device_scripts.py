@@ -1,4 +1,4 @@
-"""Ten scripts of tests/scripts on the device "xla" print what they print on the CPU, to rounding.
+"""Scripts of tests/scripts on the device "xla" print what they print on the CPU, to rounding.
 
 All run with `CHAINRULE_DEVICE=xla` in the environment. In scripts that ask for CUDA, and else name the CPU, one line is
 changed, the one that chooses: `device("xla")`; the others run unchanged. One in the suite, all in the nightly run: eager code
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.peer
 HERE = Path(__file__).parent
 CHOOSING = ["dcgan", "deep_q_learning", "neural_ode", "sequence_to_sequence", "transfer_learning"]
 UNCHANGED = ["word_language_model", "character_rnn", "meta_learning", "module_methods", "quantisation_aware"]
-SCRIPTS = [*CHOOSING, *UNCHANGED] if os.environ.get("CHAINRULE_NIGHTLY") else ["module_methods"]
+#: What these compute with comes from NumPy, and some of it goes back there.
+WITH_NUMPY = ["custom_optimisers", "knowledge_distillation", "policy_gradient", "siamese", "time_series_lstm"]
+SCRIPTS = [*CHOOSING, *UNCHANGED, *WITH_NUMPY] if os.environ.get("CHAINRULE_NIGHTLY") else ["module_methods"]
 #: Runs the script, and says how many functions have been compiled for the device: none, if it was not used.
 RUN = """
 import runpy, sys
@@ -55,7 +57,7 @@ def test_a_script_prints_the_same_on_the_device(name: str, tmp_path: Path) -> No
     assert changed == (name in CHOOSING)
     here, none = run(source, tmp_path / "cpu", "")
     found, functions = run(there, tmp_path / "xla", "xla")
-    assert none == 0 and functions >= 20
+    assert none == 0 and functions >= 10
     found = found.replace(", device='xla:0'", "").replace("xla:0", "cpu").replace("xla", "cpu")
     assert re.sub(NUMBER, "#", found) == re.sub(NUMBER, "#", here)
     numbers = [np.array([float(number) for number in re.findall(NUMBER, text)]) for text in (found, here)]

@@ -25,6 +25,7 @@ from tests.small_runs import settings_for_files
 pytest.importorskip("jax")
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
+pytestmark = pytest.mark.timeout(1200 if NIGHTLY else 300)  # XLA compiles each operation of eager code once
 
 
 def call(capsys: Any, *arguments: Any) -> tuple[int, str]:
