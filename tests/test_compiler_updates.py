@@ -97,6 +97,24 @@ def test_a_row_of_a_cell_is_all_that_is_stored() -> None:
     assert "1000" not in put.explain(), "no kernel walks along all of it"
 
 
+def test_a_part_that_a_slice_names() -> None:
+    @chainrule.compile
+    def put(x: Any, row: Any) -> Any:
+        x[1:, 3] = row.exp().sum(-1)
+        return x[2]
+
+    x, row = chainrule.zeros(3, 1000), chainrule.arange(6.0, dtype=chainrule.float32).reshape(2, 3)
+    expected = np.zeros((3, 1000))
+    for _ in range(3):
+        before = entries_of(x)
+        np.testing.assert_array_equal(put(x, row).numpy(), x[2].numpy())
+        expected[1:, 3] = np.exp(row.numpy()).sum(1)
+        np.testing.assert_allclose(x.numpy(), expected, rtol=1e-6)
+        assert entries_of(x) == before
+        row = row + 1
+    assert "3×1000" not in put.explain()
+
+
 def test_one_tensor_as_two_arguments() -> None:
     put = chainrule.compile(lambda x, y, i, row: (x.index_copy_(0, i, row), y * 1))
     x = chainrule.zeros(2, 2)

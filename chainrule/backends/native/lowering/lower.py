@@ -143,7 +143,7 @@ def _updates(equations: Sequence[Equation], places: dict[Any, View], writes: Seq
 
     Such a value need not be copied, changed, and copied back: the new entries are stored where the others lie already.
     """
-    makers = {e.outputs[0]: e for e in equations if e.primitive.name == "IndexUpdate" and len(e.inputs) > 2}
+    makers = {e.outputs[0]: e for e in equations if e.primitive.name == "IndexUpdate"}
     uses = Counter(x for e in equations for x in e.inputs if isinstance(x, Symbol))
     uses.update(w.value for w in writes if isinstance(w.value, Symbol))
     found = {}

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import image_order
+from chainrule.backends.native.lowering.groups import axes_by_stride, image_order
 from chainrule.backends.native.lowering.keys import is_count, sliced
-from chainrule.backends.native.lowering.place import LookUp, Place, View, constant, row_major
+from chainrule.backends.native.lowering.nest import Nest
+from chainrule.backends.native.lowering.place import Inside, LookUp, Place, View, constant, row_major
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.scatter import scatter
 from chainrule.primitives.indexing import ARRAY, Range
@@ -133,8 +134,16 @@ def lower_IndexUpdate(at: Lowering, e: Equation) -> Place | None:
         return None
     if places:
         return scatter(at, e)
-    view = at.copy(base)
-    at.into(new, view.index(e.parameters["key"]))
+    view = at.updates.get(e.outputs[0])
+    if view is None:
+        view = at.copy(base)
+        at.into(new, view.index(e.parameters["key"]))
+        return view
+    part = view.index(e.parameters["key"])  # by a group of its own, which can come last
+    dims = range(len(part.shape))
+    group = at.group(Nest(list(part.shape)), open=False, order=axes_by_stride(part))
+    at.store(Inside(group, at.node(group, new, dims), tuple(dims), part.shape), part)
+    at.updating.append(group)
     return view
 
 
