@@ -176,6 +176,48 @@ def test_weights_are_rounded_and_packed_once() -> None:
     assert not any("[256×64]" in line or "[64×256]" in line for line in inside), inside
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_of_halves_keep_digits_between_steps(kind: str) -> None:
+    """Over 200 steps the error is a few roundings, and not one more for every step."""
+    chainrule.manual_seed(0)
+    layer, x = getattr(nn, kind)(8, 16).to(chainrule.bfloat16), chainrule.tensor(sequences(200, 4, 8)).bfloat16()
+    have, states = layer(x)
+    compiled = chainrule.compile(layer)(x)[0]
+    want, exact = layer.to(chainrule.float64)(x.double())
+    for a, b in zip((have, compiled, *states), (want, want, *exact), strict=True):
+        assert a.dtype is chainrule.bfloat16
+        assert np.abs(numbers(a) - numbers(b)).max() <= 3 * ROUNDING * np.abs(numbers(b)).max()
+    with pytest.raises(chainrule.errors.DTypeError):
+        layer.to(chainrule.bfloat16)(
+            x, chainrule.zeros(1, 4, 16) if kind != "LSTM" else (chainrule.zeros(1, 4, 16),) * 2
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_have_the_types_of_what_they_are_for(kind: str) -> None:
+    """Of inputs, first states and weights in every mixture, within autocast and without."""
+    for given, weights, half in [
+        ("bfloat16", "float32", "bfloat16"), ("bfloat16", "bfloat16", "bfloat16"), ("float32", "bfloat16", "bfloat16"),
+        ("float16", "float32", "bfloat16"), ("float32", "float32", "float16"), ("bfloat16", "bfloat16", None),
+        ("float16", "float16", None),
+    ]:  # fmt: skip
+        layer = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True).to(getattr(chainrule, weights))
+        dtype = getattr(chainrule, given)
+        x, first = chainrule.tensor(sequences(6, 2, 3)).to(dtype), chainrule.ones(4, 2, 4, dtype=dtype)
+        for how in (lambda f: f, chainrule.compile):
+
+            def run(x: Any, first: Any, layer: Any = layer, half: str | None = half) -> list[Any]:
+                x, first = x.detach().requires_grad_(), first.detach().requires_grad_()
+                with chainrule.autocast("cpu", getattr(chainrule, half or "bfloat16"), enabled=half is not None):
+                    outputs, last = layer(x, (first, first) if kind == "LSTM" else first)
+                loss = sum(t.float().square().sum() for t in (outputs, *(last if kind == "LSTM" else (last,))))
+                return chainrule.autograd.grad(loss, [x, first, *layer.parameters()])
+
+            for gradient, leaf in zip(how(run)(x, first), [x, first, *layer.parameters()], strict=True):
+                assert gradient.dtype is leaf.dtype
+                assert np.isfinite(numbers(gradient)).all() and numbers(gradient).any()
+
+
 def test_packed_sequences_and_lengths() -> None:
     layer, x, lengths = nn.LSTM(3, 4), chainrule.tensor(sequences(5, 3, 3)).float(), [5, 3, 2]
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths)

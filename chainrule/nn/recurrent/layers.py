@@ -5,6 +5,7 @@ loop. The loop is a `scan`, so its backward pass makes each weight's gradient by
 
 Within `autocast` all products compute in the half, with weights that are rounded once for a sequence, and what the
 gates do with their sums in float32. The results have PyTorch's types, which differ from kind to kind (`types_within`).
+Layers of halves compute so too; all that they return is in their half.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _SINGLE = np.dtype(np.float32)
 
 
 class Halves(NamedTuple):
-    """What a layer computes in within `autocast`.
+    """What a layer computes in within `autocast`, or where inputs and weights are halves.
 
     Attributes:
         half: the type of products: of the inputs, the weights, and the state that is multiplied.
@@ -182,13 +183,16 @@ class RNNBase(Module):
         and its outputs there are 0.
         """
         given = input.data if isinstance(input, PackedSequence) else need_tensor(input, type(self).__name__)
-        half = half_for(given)
-        if half is None:
-            return self._computed(input, hx, lengths, None)
-        halves = Halves(half, self.types_within(half, given.value.array.dtype))
-        with autocasting(None):
-            input, hx = converted((input, hx), _SINGLE)
-            return halves.rounded(*self._computed(input, hx, lengths, halves if self._is_ours() else None))
+        half, dtype = half_for(given), given.value.array.dtype
+        if half is not None:
+            halves = Halves(half, self.types_within(half, dtype))
+            with autocasting(None):
+                input, hx = converted((input, hx), _SINGLE)
+                return halves.rounded(*self._computed(input, hx, lengths, halves if self._is_ours() else None))
+        if dtype.itemsize == 2 and given.dtype.is_floating_point and self._is_ours():
+            halves = Halves(dtype, self.types_within(dtype, dtype))
+            return halves.rounded(*self._computed(input, hx, lengths, halves))
+        return self._computed(input, hx, lengths, None)
 
     def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
         """The types of the last states within `autocast` with this half, for inputs of the type `given`."""
@@ -227,7 +231,9 @@ class RNNBase(Module):
 
     def _first_state(self, x: Tensor, hx: Any, alone: bool, halves: Halves | None) -> State:
         """The state before the first step, for all layers: each part (num_layers·D, N, size)."""
-        weight = self.weight_ih_l0 if halves is None else converted(self.weight_ih_l0, _SINGLE)
+        weight = self.weight_ih_l0
+        if halves is not None and x.value.array.dtype == _SINGLE:
+            weight = converted(weight, _SINGLE)
         check_dtype(x, weight)
         if x.shape[2] != self.input_size:
             raise ShapeError(f"got {x.shape[2]} features, expects {self.input_size}.")
@@ -458,4 +464,4 @@ class GRU(RNNBase):
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """`gru_step`."""
         state_sums = self.state_sums(input_sums, state[0], weights, weights.get("bias_hh"))
-        return (gru_step(input_sums, state_sums, state[0])[0],)
+        return (gru_step(input_sums, state_sums, cast(state[0], input_sums.value.array.dtype))[0],)
