@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.native.emitting.walk import Shape
+from chainrule.backends.native.emitting.walk import Shape, guarded_alike
 from chainrule.backends.native.lowering.nest import Load, Nest, Node, Number, Operand, Position
 from chainrule.backends.native.lowering.place import Buffer
 
@@ -46,6 +46,8 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
     cannot be looked up.
     """
     places = {id(node): i for i, node in enumerate(nest.nodes)}
+    operands = nest.operands()
+    alike = dict(zip(map(id, operands), guarded_alike(operands), strict=True))
 
     def seen(operand: Operand) -> Any:
         strides = frozenset(
@@ -53,7 +55,7 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
             for axis, stride in operand.strides.items()
             if stride
         )
-        guards = tuple([guard.axis for guard in operand.guards])
+        guards = tuple([guard.axis for guard in operand.guards]), alike[id(operand)] if operand.guards else 0
         terms = tuple([places[id(term.place)] for term in operand.terms])
         told = operand.buffer.dtype, repr(operand.constant), operand.reports, operand.spread, operand.repeats
         return strides, guards, terms, told

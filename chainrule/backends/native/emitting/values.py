@@ -17,7 +17,7 @@ from chainrule.backends.native.emitting.questions import (
     Question,
     TermOf,
 )
-from chainrule.backends.native.emitting.walk import Shape, bundle, cut, turn_inside_out, walk
+from chainrule.backends.native.emitting.walk import Shape, bundle, cut, guarded_alike, turn_inside_out, walk
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.draws import DRAWS, draw
@@ -167,10 +167,13 @@ class Values:
             for n, o in numbered
             for i in range(len(o.terms))
         }
+        first = guarded_alike(self.operands)
+        self.guarded_alike = {id(o): id(self.operands[first[n]]) for n, o in numbered}
         self.guard_numbers = {
             (id(o), i): (self.number(Limit(n, i, "low")), self.number(Limit(n, i, "high")))
             for n, o in numbered
             for i in range(len(o.guards))
+            if first[n] == n
         }
         self.counts = {
             (id(node), axis): self.number(Count(n, axis))
@@ -334,10 +337,15 @@ class Values:
     def _load(self, node: Load, lanes: int, width: int) -> str:
         operand = node.operand
         place = self._place(operand, lanes, width)
-        mask = self._guard(operand, width)
-        if self.mask and width > 1:
-            mask = self.code.op(f"and <{width} x i1> {mask}, {self.mask}") if mask else self.mask
         together = self._together(operand, width)
+        mask, few = self._guard(operand, width // together, together), width // together
+        if self.mask and width > 1:
+            rest = (
+                self.mask
+                if together == 1
+                else elementary.picked(self.code, self.mask, width, range(0, width, together))
+            )
+            mask = self.code.op(f"and <{few} x i1> {mask}, {rest}") if mask else rest
         if together == 1:
             return elementary.load(self.code, operand.dtype, width, place, mask, operand.constant)
         return elementary.load_repeated(self.code, operand.dtype, width, together, place, mask, operand.constant)
@@ -429,14 +437,37 @@ class Values:
             return self.add(self.piece, self.index[axis])
         return self.index.get(axis, "0")
 
-    def _guard(self, operand: Operand, width: int) -> str:
-        """A mask of the lanes for which memory holds an entry; "" if it is all of them."""
-        mask, kind = "", Lanes("i64", width)
+    def _guard(self, operand: Operand, width: int, step: int = 1) -> str:
+        """A mask of the lanes for which memory holds an entry; "" if it is all of them.
+
+        step: how far the index moves from lane to lane. Operands that have entries at the same places share a mask.
+        """
+        if not operand.guards:
+            return ""
+        owner = self.guarded_alike[id(operand)]
+        key = "guard", owner, width, step
+        known = next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
+        if known is None:
+            known = self.scopes[-1][key] = self._guard_of(operand, owner, width, step)
+        return known
+
+    def _guard_of(self, operand: Operand, owner: int, width: int, step: int) -> str:
+        code, mask, same, kind = self.code, "", "", Lanes("i32", width)
         for i, guard in enumerate(operand.guards):
-            index = self.code.spread(kind, self._absolute(guard.axis))
-            if guard.axis == self.vector and width > 1:
-                index = self.code.op(f"add {kind.text} {index}, {elementary.count(kind)}")
-            for limit, test in zip(self.guard_numbers[id(operand), i], ("sge", "slt"), strict=True):
-                holds = self.code.op(f"icmp {test} {kind.text} {index}, {self.code.spread(kind, limit)}")
-                mask = holds if not mask else self.code.op(f"and <{width} x i1> {mask}, {holds}")
+            index, along = self._absolute(guard.axis), guard.axis == self.vector and width * step > 1
+            if along:
+                first = code.spread(kind, code.op(f"trunc i64 {index} to i32"))
+                lanes = "<" + ", ".join(f"i32 {lane * step}" for lane in range(width)) + ">"
+                index = code.op(f"add {kind.text} {first}, {lanes}")
+            for limit, test in zip(self.guard_numbers[owner, i], ("sge", "slt"), strict=True):
+                if along:
+                    limits = code.spread(kind, code.op(f"trunc i64 {limit} to i32"))
+                    holds = code.op(f"icmp {test} {kind.text} {index}, {limits}")
+                    mask = code.op(f"and <{width} x i1> {mask}, {holds}") if mask else holds
+                else:  # the same for all lanes
+                    holds = code.op(f"icmp {test} i64 {index}, {limit}")
+                    same = code.op(f"and i1 {same}, {holds}") if same else holds
+        if same:
+            everywhere = code.spread(kind.of("i1"), same)
+            mask = code.op(f"and <{width} x i1> {mask}, {everywhere}") if mask else everywhere
         return mask

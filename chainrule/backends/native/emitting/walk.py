@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chainrule.backends.native.lowering.nest import REDUCTIONS, Axis, Block, Load, Nest, Node, Operand, Position
+from chainrule.backends.native.lowering.place import Guard
 
 #: A part of a nest takes about so many entries, each of little work: enough to make starting it cheap, few enough to
 #: share out.
@@ -161,6 +162,12 @@ def bundle(nest: Nest, shape: Shape) -> int:
 def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:
     """How much reading neighbours along an axis share: vectors count more than single entries."""
     return sum(2 if vector in node.axes else 1 for node in loads if axis not in node.axes)
+
+
+def guarded_alike(operands: Sequence[Operand]) -> list[int]:
+    """For each operand the first one that has entries at the same places."""
+    first: dict[tuple[Guard, ...], int] = {}
+    return [first.setdefault(operand.guards, place) for place, operand in enumerate(operands)]
 
 
 def turn_inside_out(nest: Nest) -> None:

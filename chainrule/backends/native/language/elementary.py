@@ -145,23 +145,22 @@ def _every_other(code: Code, kind: Lanes, address: str, size: int, mask: str, ot
     for place, first in ((address, 0), (last, lanes - 1)):
         if mask:
             ours = [e // 2 if e % 2 == 0 else -1 for e in range(first, first + lanes)]
-            parts.append(code.load_some(kind, place, _picked(code, mask, lanes, ours), size, other))
+            parts.append(code.load_some(kind, place, picked(code, mask, lanes, ours), size, other))
         else:
             parts.append(code.load(kind.text, place, size))
     order = ", ".join(f"i32 {e if e < lanes else e + 1}" for e in range(0, 2 * lanes, 2))
     return code.op(f"shufflevector {kind.text} {parts[0]}, {kind.text} {parts[1]}, <{lanes} x i32> <{order}>")
 
 
-def _picked(code: Code, mask: str, lanes: int, chosen: Sequence[int]) -> str:
+def picked(code: Code, mask: str, lanes: int, chosen: Sequence[int]) -> str:
     """A mask of these lanes of another; −1 stands for false."""
     bits, order = f"<{lanes} x i1>", ", ".join(f"i32 {lanes if i < 0 else i}" for i in chosen)
     return code.op(f"shufflevector {bits} {mask}, {bits} zeroinitializer, <{len(chosen)} x i32> <{order}>")
 
 
 def load_repeated(code: Code, dtype: DataType, lanes: int, times: int, place: Place, mask: str, constant: float) -> str:
-    """Read a vector in which each entry fills so many neighbouring lanes."""
+    """Read a vector in which each entry fills so many neighbouring lanes; the mask is of the entries."""
     few, wide = lanes // times, register(dtype, lanes)
-    mask = mask and _picked(code, mask, lanes, range(0, lanes, times))
     value, kind = load(code, dtype, few, place, mask, constant), register(dtype, few)
     order = ", ".join(f"i32 {i // times}" for i in range(lanes))
     return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{wide.lanes} x i32> <{order}>")

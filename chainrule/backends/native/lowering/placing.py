@@ -131,7 +131,8 @@ class Placing(Waiting):
         """A value in memory of which strides say everything: what is guarded or looked up is copied."""
         view = self.memory(x)
         if not view.plain:
-            view = self.copy(x)
+            order = axes_by_stride(view) if all(view.strides) and not view.look_ups else None
+            view = self.copy(x, order)
             if isinstance(x, Symbol):
                 self.places[x] = view
         return view
