@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule.backends.native import executable
+from chainrule.backends.native.run.machine import vector_bits
 from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
 
@@ -196,3 +198,20 @@ def test_dropout_between_pooling_and_rows(channels: int) -> None:
         assert ((have[0] == 0) == (want[0] == 0)).all()
         for a, b in zip(have, want, strict=True):
             np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=2e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("bits", [128, 256])
+def test_narrower_vectors_give_the_same_bits(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executable, "vector_bits", lambda: min(bits, vector_bits()))
+    for shape, settings in (CASES[0], CASES[4], CASES[5], CASES[6]):
+        array = images(shape, "float32")[1]
+        x = chainrule.tensor(array, requires_grad=True)
+        out = F.max_pool2d(x, **settings).shape
+        g = np.random.default_rng(1).standard_normal(tuple(out)).astype("float32")
+        results = chainrule.compile(lambda x, g, s=settings: pool_and_gradient(x, g, s))(x, chainrule.tensor(g))
+        for have, expected in zip(results, by_definition(array, g, settings), strict=True):
+            assert_same_bits(have, expected)
+    chainrule.manual_seed(1)
+    want = chainrule.rand(7, 37)
+    chainrule.manual_seed(1)
+    assert chainrule.compile(lambda: chainrule.rand(7, 37))().tolist() == want.tolist()
