@@ -146,7 +146,7 @@ def test_nothing_of_a_call_is_kept_alive_and_few_forms_are() -> None:
     weights = [weakref.ref(p.value.array) for p in layer.parameters()]
     for length in range(1, 3 * MOST):
         layer(made(length, 2, 3, seed=1))[0].sum().backward()
-    memory = layers._noted(nn.LSTM.step, WEIGHTS, None, False, True)
+    memory = layers._noted(nn.LSTM.step, WEIGHTS, None, False, True, None)
     assert 0 < len(memory) <= MOST
     del layer
     gc.collect()
