@@ -81,11 +81,8 @@ def train(images: Tensor, labels: Tensor, adversarial: bool, epochs: int) -> nn.
         left = attacked(averaged, held, held_labels, EPSILON, steps=50, restarts=4) if look else 0.0
         if left >= best:
             best, weights = left, {name: value.clone() for name, value in averaged.state_dict().items()}
-        print(
-            f"epoch {epoch + 1}: loss {total / (i + 1):.4f}, PGD leaves {left:.1%}, "
-            f"{time.perf_counter() - started:.0f} s",
-            flush=True,
-        )
+        kept = f"PGD leaves {left:.1%}, " if look else ""
+        print(f"epoch {epoch + 1}: loss {total / (i + 1):.4f}, {kept}{time.perf_counter() - started:.0f} s", flush=True)
     model.load_state_dict(weights)
     return model.eval()
 
