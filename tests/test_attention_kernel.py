@@ -329,3 +329,11 @@ def test_halves_are_rounded_once(dtype: str) -> None:
     steps = 2.0**-8 if dtype == "bfloat16" else 2.0**-11
     for ours, theirs in zip(found, formula(*rounded, None, True), strict=True):
         np.testing.assert_allclose(ours.detach().float().numpy(), theirs, rtol=0, atol=2 * steps * np.abs(theirs).max())
+
+
+def test_infinite_values_of_few_keys_stay_infinite() -> None:
+    v = chainrule.tensor([[1.0, 2.0], [3.0, math.inf]])
+    for queries in (1, 2, 4):
+        q, k = chainrule.ones(queries, 8), chainrule.ones(2, 8)
+        found = chainrule.compile(lambda q, k, v: functional.scaled_dot_product_attention(q, k, v))(q, k, v)
+        np.testing.assert_array_equal(found.numpy(), [[2.0, math.inf]] * queries)

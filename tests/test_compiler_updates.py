@@ -130,3 +130,14 @@ def test_an_argument_that_is_changed_as_a_whole() -> None:
     for _ in range(3):
         double(x)
     assert x.tolist() == [8, 8, 8] and held.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("size", [300_000, 300_040, (33 * 2**20 + 4000) // 4])
+def test_arguments_that_end_at_a_page_s_end(size: int) -> None:
+    """The C library begins all large blocks alike, so each copy of some sizes ends where no vector may be read."""
+    x, add = chainrule.zeros(size), chainrule.compile(lambda x: x.add_(1))
+    add(x)
+    place = np.asarray(x).__array_interface__["data"]
+    add(x)
+    assert np.asarray(x).__array_interface__["data"] == place
+    assert float(x[0]) == float(x[-1]) == 2.0

@@ -256,6 +256,12 @@ def test_a_linear_layer_of_data_gives_the_data_no_gradient() -> None:
     np.testing.assert_allclose(b.grad.numpy(), g.sum(0), rtol=1e-4, atol=1e-3)
 
 
+def test_the_gradient_of_a_bias_that_is_a_number_is_a_number() -> None:
+    x, w, b = made(3, 20_000), made(1, 20_000).requires_grad_(), chainrule.tensor(0.5, requires_grad=True)
+    F.linear(x, w, b).sum().backward()
+    assert b.grad.shape == () and b.grad.item() == 3.0
+
+
 def test_a_wrong_label_is_told_as_in_small() -> None:
     scores, labels = made(70, 1000), chainrule.arange(70)
     labels[3] = 1000

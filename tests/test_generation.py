@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule import models
-from chainrule.models.generation import Choice, beam_search, step_of, tensors_of
+from chainrule import models, nn
+from chainrule.models.generation import Choice, LanguageModel, beam_search, step_of, tensors_of
 
 
 def random_tokens(*shape: int, seed: int = 0) -> Any:
@@ -267,3 +267,32 @@ def test_answers_are_written_step_by_step_as_at_once(make: Any, padded: bool) ->
     wide = model.generate(source, 3, padding=padding, beams=36)[0].tolist()
     place = answers.tolist().index(wide)
     assert totals[place].item() == pytest.approx(totals.max().item(), rel=1e-4, abs=1e-4)
+
+
+class AllTokens(LanguageModel):
+    """Its state is all tokens so far: it grows."""
+
+    context = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vocabulary = 11
+        self.embedding, self.head = nn.Embedding(11, 8), nn.Linear(8, 11)
+
+    def continued(self, tokens: Any, state: Any) -> Any:
+        state = chainrule.cat([state, tokens], 1)
+        return self.head(self.embedding(state).cumsum(1))[:, -tokens.shape[1] :], state
+
+    def empty_state(self, batch: int, capacity: int) -> Any:
+        return chainrule.zeros(batch, 0, dtype=chainrule.int64)
+
+    def state_rows(self, state: Any, places: Any) -> Any:
+        return state[places]
+
+
+def test_a_model_whose_state_grows_is_not_compiled_unasked() -> None:
+    model, prompt = AllTokens(), chainrule.tensor([[1, 2, 3]])
+    few = model.generate(prompt, 70, temperature=0, compile=False)
+    np.testing.assert_array_equal(model.generate(prompt, 70, temperature=0).numpy(), few.numpy())
+    with pytest.raises(chainrule.TraceError, match="keep their shapes"):
+        model.generate(prompt, 70, temperature=0, compile=True)

@@ -105,7 +105,7 @@ def test_only_the_changes_and_what_is_named_learn(name: str, compiled: bool) -> 
     add_lora(model, rank=2, targets=targets, also=[head])
     disturb(model)
     before = {key: value.detach().clone() for key, value in model.state_dict().items()}
-    optimizer = optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    optimizer = optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
 
     def step() -> Any:
         optimizer.zero_grad()

@@ -297,10 +297,10 @@ def unet_of(torch: Any, in_channels: int, classes: int, base: int, depth: int) -
 
 
 def equal(ours: Any, theirs: Any, label: str) -> None:
-    """Relative to the largest entry: sums of float64 products in another order."""
+    """Relative to the largest entry, or to 1e-4: sums of float64 products in another order. Some gradients are 0."""
     want = theirs.detach().numpy()
     np.testing.assert_allclose(
-        ours.detach().numpy(), want, rtol=1e-8, atol=1e-8 * np.abs(want).max(initial=0), err_msg=label
+        ours.detach().numpy(), want, rtol=1e-8, atol=1e-8 * np.abs(want).max(initial=1e-4), err_msg=label
     )
 
 

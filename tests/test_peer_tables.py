@@ -231,13 +231,19 @@ def assert_second_derivatives(function: Any, tensors: list[Any]) -> None:
         return
     along = sum((g * chainrule.tensor(v)).sum() for g, v in zip(first, directions))
     second = autograd.grad(along, xs, allow_unused=True) if along.requires_grad else [None] * len(xs)
-    eps = 1e-6
-    (_, ahead), (_, behind) = gradients(eps, False), gradients(-eps, False)
     scale = max((np.abs(a.detach().numpy()).max(initial=0.0) for a in first), default=0.0)
-    for found, a, b in zip(second, ahead, behind):
-        quotient = (a.detach().numpy() - b.detach().numpy()) / (2 * eps)
-        ours = np.zeros_like(quotient) if found is None else found.numpy()
-        np.testing.assert_allclose(ours, quotient, rtol=1e-4, atol=1e-5 * max(1.0, scale))
+
+    def compare(eps: float) -> None:
+        (_, ahead), (_, behind) = gradients(eps, False), gradients(-eps, False)
+        for found, a, b in zip(second, ahead, behind):
+            quotient = (a.detach().numpy() - b.detach().numpy()) / (2 * eps)
+            ours = np.zeros_like(quotient) if found is None else found.numpy()
+            np.testing.assert_allclose(ours, quotient, rtol=1e-4, atol=1e-5 * max(1.0, scale))
+
+    try:
+        compare(1e-6)
+    except AssertionError:  # a kink may lie within the step; a derivative that is wrong is so at a smaller one too
+        compare(1e-8)
 
 
 @pytest.mark.filterwarnings("ignore::chainrule.EvaluationWarning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,34 @@ def test_cells_have_pytorchs_types(kind: str) -> None:
 
     for given in ("float32", "bfloat16", "float16"):
         assert found(chainrule, given) == found(torch, given), given
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("kind", [*KINDS, "RNNCell", "LSTMCell", "GRUCell"])
+def test_a_state_that_is_given_has_its_say_in_the_types(kind: str) -> None:
+    """A loop with a state in float32 keeps its digits, though its inputs are halves."""
+    torch = pytest.importorskip("torch")
+
+    def found(lib: Any, half: str, given: str, before: str) -> list[str] | None:
+        alone = kind.endswith("Cell")
+        x, h = (lib.zeros(*shape).to(getattr(lib, dtype)) for shape, dtype in (
+            ((2, 4) if alone else (3, 2, 4), given), ((2, 5) if alone else (1, 2, 5), before),
+        ))  # fmt: skip
+        layer = getattr(lib.nn, kind)(4, 5)
+        try:
+            with lib.autocast("cpu", dtype=getattr(lib, half)):
+                answer = layer(x, (h, h) if kind.startswith("LSTM") else h)
+        except RuntimeError as error:
+            assert "primitive descriptor" in str(error)
+            return None
+        if not alone:
+            answer = (answer[0], *answer[1]) if kind == "LSTM" else answer
+        return [str(t.dtype).split(".")[1] for t in (answer if isinstance(answer, tuple) else (answer,))]
+
+    types = ("float32", "bfloat16", "float16")
+    for case in itertools.product(types[1:], types, types):
+        want = found(torch, *case)
+        assert want is None or found(chainrule, *case) == want, case
 
 
 def results(kind: str, how: str, x: Any, size: int = 32, **settings: Any) -> list[Any]:

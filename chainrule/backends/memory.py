@@ -53,17 +53,24 @@ def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.n
 _BEYOND, _PAGE = 128, 4096
 
 
+class Room(np.ndarray[Any, Any]):
+    """Memory with some to spare behind one array, which alone shows it: as good as the array's own."""
+
+
 def has_room(array: np.ndarray[Any, Any]) -> bool:
     """Whether vectors may be read that reach beyond the end: what lies there is on the same page, so it is there."""
-    return -(address_of(array) + array.nbytes) % _PAGE >= _BEYOND
+    return type(array.base) is Room or -(address_of(array) + array.nbytes) % _PAGE >= _BEYOND
 
 
 def copy_with_room(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The entries row by row in an array of its own, which :func:`has_room`."""
-    tried = [array.copy(order="C")]
-    while not has_room(tried[-1]):  # one in thirty; as long as that one is held, the next lies elsewhere
-        tried.append(array.copy(order="C"))
-    return tried[-1]
+    copy = array.copy(order="C")
+    if has_room(copy):
+        return copy
+    # One in thirty. The C library begins all large blocks alike within a page: another copy could end there too.
+    copy = np.ndarray(array.shape, array.dtype, Room(array.nbytes + _BEYOND, np.uint8))
+    copy[...] = array
+    return copy
 
 
 def address_of(array: np.ndarray[Any, Any]) -> int:

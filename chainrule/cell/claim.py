@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends.memory import Room
 from chainrule.primitives.value import Value
 
 
 def is_owned(array: Any) -> bool:
     """Whether the entries are this array's own, not a part of another one's that somebody could hold."""
-    return type(array) is np.ndarray and array.base is None and array.flags.writeable
+    return (
+        type(array) is np.ndarray and (array.base is None or type(array.base) is Room) and bool(array.flags.writeable)
+    )
 
 
 class Claim(Value):

@@ -268,11 +268,11 @@ class Compiled:
             _bind(origin, home, written)
         others = self._room_for_gradients()
         taken = []
-        for place, number in self.updated:
-            arrays[place] = _NO_ARRAY  # nobody but the tensor holds it now
-            taken.append(Taken(arguments[number]))
-            arrays[place] = taken[-1].array
         try:
+            for place, number in self.updated:
+                arrays[place] = _NO_ARRAY  # nobody but the tensor holds it now
+                taken.append(Taken(arguments[number]))
+                arrays[place] = taken[-1].array
             if self.where.place is not None:
                 fresh = self._run_there(arrays)
             else:

@@ -417,16 +417,27 @@ def compiled_step(model: Any) -> Callable[..., Tensor]:
 def continue_in_place(model: Any, tokens: Tensor, state: Any, choice: Choice | None) -> Tensor:
     """`continue_with`, leaving the new state in the old one's memory: of a cache a program stores one row, no more."""
     found, after = continue_with(model, tokens, state, choice)
-    for old, new in zip(tensors_of(state), tensors_of(after), strict=True):
+    places, values = tensors_of(state), tensors_of(after)
+    if [(x.shape, x.dtype) for x in places] != [(x.shape, x.dtype) for x in values]:
+        raise TraceError(
+            f"{type(model).__name__}: a compiled step writes the new state where the old one is, so all of its tensors "
+            "keep their shapes and types; this model's do not. generate(…, compile=False) does without."
+        )
+    for old, new in zip(places, values, strict=True):
         old.copy_(new)
     return found
 
 
 def tensors_of(state: Any) -> list[Tensor]:
-    """All tensors of a state: tuples and lists of such, and of None."""
+    """All tensors of a state: tuples and lists of such, and of None. Raises TraceError for what else there is."""
     if isinstance(state, Tensor):
         return [state]
-    return [] if state is None else [tensor for part in state for tensor in tensors_of(part)]
+    if state is not None and not isinstance(state, (tuple, list)):
+        raise TraceError(
+            f"the state between tokens consists of tensors in tuples and lists where steps are compiled, this one has "
+            f"{type(state).__name__}. generate(…, compile=False) does without."
+        )
+    return [tensor for part in state or () for tensor in tensors_of(part)]
 
 
 def need_tokens(tokens: Tensor, what: str) -> Tensor:

@@ -35,7 +35,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None:
         shape = bias.value.array.shape  # one number for all outputs is fine, as in PyTorch
         check_bias(bias, weight, shape[-1:] if bias.value.array.size == 1 else weight.value.array.shape[:-1])
-    if weight.ndim == 2 and (bias is None or bias.value.array.size == len(weight)) and _linear.is_a_program(x, weight):
+    if (
+        weight.ndim == 2
+        and (bias is None or bias.value.array.shape == (len(weight),))
+        and _linear.is_a_program(x, weight)
+    ):
         return _linear(x, weight, bias, x.value.source is not None)
     y = x @ weight.T if weight.ndim == 2 else x @ weight
     return y if bias is None else y + bias

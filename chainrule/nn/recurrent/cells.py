@@ -23,6 +23,12 @@ from chainrule.tensor import Parameter, Tensor
 _SINGLE = np.dtype(np.float32)
 
 
+def type_of_state(state: Any, otherwise: DataType) -> DataType:
+    """The data type of a state that was given, of the LSTM's two that of c."""
+    last = state[-1] if isinstance(state, (tuple, list)) and state else state
+    return last.value.array.dtype if isinstance(last, Tensor) else otherwise
+
+
 def check_nonlinearity(name: str) -> str:
     """The name, if it is one that a simple recurrent network knows; else a ValueError."""
     if name not in NONLINEARITIES:
@@ -73,12 +79,13 @@ class RNNCellBase(Module):
         half = half_for(need_tensor(input, type(self).__name__))
         if half is None:
             return self._next(input, hx, None)
-        result = half if half in (input.value.array.dtype, self.rounds_to(half)) else _SINGLE
+        before = type_of_state(hx, input.value.array.dtype)
+        result = half if half in (before, self.rounds_to(half)) else _SINGLE
         with autocasting(None):
             return converted(self._next(converted(input, _SINGLE), converted(hx, _SINGLE), half), result)
 
     def rounds_to(self, half: DataType) -> DataType:
-        """The type of the next state within `autocast` with this half, for inputs in float32: PyTorch's."""
+        """The type of the next state within `autocast` with this half, after one in float32: PyTorch's."""
         return _SINGLE
 
     def _next(self, input: Tensor, hx: Any, half: DataType | None) -> Any:

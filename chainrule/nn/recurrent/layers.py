@@ -27,7 +27,7 @@ from chainrule.nn.dropout import dropout
 from chainrule.nn.init import uniform_
 from chainrule.nn.linear import check_dtype, linear
 from chainrule.nn.module import Module
-from chainrule.nn.recurrent.cells import check_hidden_size, check_nonlinearity
+from chainrule.nn.recurrent.cells import check_hidden_size, check_nonlinearity, type_of_state
 from chainrule.nn.recurrent.steps import NONLINEARITIES, gru_step, lstm_step
 from chainrule.nn.utils.rnn import PackedSequence
 from chainrule.primitives.control import Memory
@@ -185,17 +185,20 @@ class RNNBase(Module):
         given = input.data if isinstance(input, PackedSequence) else need_tensor(input, type(self).__name__)
         half, dtype = half_for(given), given.value.array.dtype
         if half is not None:
-            halves = Halves(half, self.types_within(half, dtype))
+            halves = Halves(half, self.types_within(half, dtype, type_of_state(hx, dtype)))
             with autocasting(None):
                 input, hx = converted((input, hx), _SINGLE)
                 return halves.rounded(*self._computed(input, hx, lengths, halves if self._is_ours() else None))
         if dtype.itemsize == 2 and given.dtype.is_floating_point and self._is_ours():
-            halves = Halves(dtype, self.types_within(dtype, dtype))
+            halves = Halves(dtype, self.types_within(dtype, dtype, dtype))
             return halves.rounded(*self._computed(input, hx, lengths, halves))
         return self._computed(input, hx, lengths, None)
 
-    def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
-        """The types of the last states within `autocast` with this half, for inputs of the type `given`."""
+    def types_within(self, half: DataType, given: DataType, before: DataType) -> tuple[DataType, ...]:
+        """The types of the last states within `autocast` with this half: PyTorch's.
+
+        given: the inputs' type; before: that of the first state, or the inputs' where none is given.
+        """
         return (half,) * len(self.states)
 
     def _is_ours(self) -> bool:
@@ -405,12 +408,13 @@ class LSTM(RNNBase):
             dtype, initial_state=initial_state,
         )  # fmt: skip
 
-    def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
-        """The half, but where PyTorch has no fast code: c of projected states, and inputs of the other half."""
-        wide = half if given == half else _SINGLE
+    def types_within(self, half: DataType, given: DataType, before: DataType) -> tuple[DataType, ...]:
+        """The half; what the state was before, where PyTorch has no fast code: c of projected states, and float16."""
+        kept = half if before == half else _SINGLE
         if self.proj_size:
-            return half, wide
-        return (half if given == _SINGLE else wide,) * 2
+            return half, kept
+        fast = given == _SINGLE or (given == half and half != np.float16)
+        return (half if fast else kept,) * 2
 
     def step(self, input_sums: Tensor, state: State, weights: dict[str, Any]) -> State:
         """`lstm_step`, and the projection if there is one."""
@@ -453,9 +457,9 @@ class GRU(RNNBase):
             initial_state=initial_state,
         )  # fmt: skip
 
-    def types_within(self, half: DataType, given: DataType) -> tuple[DataType, ...]:
-        """float32, for the state before is part of the next one; the half where the inputs were halves."""
-        return (half if given == half else _SINGLE,)
+    def types_within(self, half: DataType, given: DataType, before: DataType) -> tuple[DataType, ...]:
+        """What the state was before: it is part of the next one."""
+        return (half if before == half else _SINGLE,)
 
     def input_sums(self, x: Tensor, weights: dict[str, Any]) -> Tensor:
         """With the inputs' bias only: the state's is multiplied by the reset gate."""

@@ -219,14 +219,15 @@ class Few(Blocks):
         start = [(lanes.text, "zeroinitializer")] * (style.ways * style.values)
         with code.loop("0", keys, str(style.ways), start) as loop:
             loop.next = []
-            for way in range(style.ways):  # behind the last key all weights are 0
+            for way in range(style.ways):  # behind the last key nothing is added
                 key = self.add(loop.index, way)
                 number = code.load(lanes.element, code.at("%scratch", lanes.element, key), style.size)
                 weight = code.spread(lanes, number)
-                row = self.row("v", v, code.least(key, last))
+                row, there = self.row("v", v, code.least(key, last)), code.op(f"icmp sle i64 {key}, {last}")
                 for i in range(style.values):
-                    values = self._read(row, i, style.stored)
-                    loop.next.append(fma(code, lanes, weight, values, loop.carried[way * style.values + i]))
+                    values, before = self._read(row, i, style.stored), loop.carried[way * style.values + i]
+                    after = fma(code, lanes, weight, values, before)  # of an infinite value and weight 0: NaN
+                    loop.next.append(code.op(f"select i1 {there}, {lanes.text} {after}, {lanes.text} {before}"))
         # The largest entry counts 1, so a total below 1 is 0: nothing to read.
         at_least = select(code, lanes, compare(code, lanes, "olt", total, lanes.splat(1)), lanes.splat(1), total)
         for i in range(style.values):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.native.emitting.walk import Shape, guarded_alike
+from chainrule.backends.native.emitting.walk import WIDE, Shape, guarded_alike
 from chainrule.backends.native.lowering.nest import Load, Nest, Node, Number, Operand, Position
 from chainrule.backends.native.lowering.place import Buffer
 
@@ -41,9 +41,9 @@ def signature(nest: Nest, *more: Any) -> Signature | None:
 def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_block: bool) -> Any:
     """What a function's text depends on, once it is known how the nest is walked.
 
-    Of sizes only whether they are 0, 1 or more; of distances only whether there are any, and along the vector whether
-    the next entry is the neighbour or the one behind it; of the constants that are read nothing at all. None if that
-    cannot be looked up.
+    Of sizes only whether they are 0, 1, more, or so many that they are counted in 64 bits; of distances only whether
+    there are any, and along the vector whether the next entry is the neighbour or the one behind it; of the constants
+    that are read nothing at all. None if that cannot be looked up.
     """
     places = {id(node): i for i, node in enumerate(nest.nodes)}
     operands = nest.operands()
@@ -67,7 +67,7 @@ def structure(nest: Nest, shape: Shape, bundle: int, lifted: Sequence[int], is_b
         if isinstance(node, Position):
             nodes[place] = node.op, node.dtype, node.axes, node.strides.get(shape.vector or 0) == 1
     stores = tuple([(places[id(node)], seen(operand)) for node, operand in nest.stores])
-    extents = tuple([min(extent, 2) for extent in nest.extents])
+    extents = tuple([WIDE if extent >= WIDE else min(extent, 2) for extent in nest.extents])
     walked = tuple([(axis, min(extent, 2)) for axis, extent in shape.extents.items()])
     cut = None if nest.split is None else nest.split[0]
     key = (

@@ -17,7 +17,7 @@ from chainrule.backends.native.emitting.questions import (
     Question,
     TermOf,
 )
-from chainrule.backends.native.emitting.walk import Shape, bundle, cut, guarded_alike, turn_inside_out, walk
+from chainrule.backends.native.emitting.walk import WIDE, Shape, bundle, cut, guarded_alike, turn_inside_out, walk
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.draws import DRAWS, draw
@@ -452,22 +452,24 @@ class Values:
         return known
 
     def _guard_of(self, operand: Operand, owner: int, width: int, step: int) -> str:
-        code, mask, same, kind = self.code, "", "", Lanes("i32", width)
+        code, mask, same = self.code, "", ""
         for i, guard in enumerate(operand.guards):
             index, along = self._absolute(guard.axis), guard.axis == self.vector and width * step > 1
+            wide = self.nest.extents[guard.axis] >= WIDE
+            kind = Lanes("i64" if wide else "i32", width)
             if along:
-                first = code.spread(kind, code.op(f"trunc i64 {index} to i32"))
-                lanes = "<" + ", ".join(f"i32 {lane * step}" for lane in range(width)) + ">"
+                first = code.spread(kind, index if wide else code.op(f"trunc i64 {index} to i32"))
+                lanes = "<" + ", ".join(f"{kind.element} {lane * step}" for lane in range(width)) + ">"
                 index = code.op(f"add {kind.text} {first}, {lanes}")
             for limit, test in zip(self.guard_numbers[owner, i], ("sge", "slt"), strict=True):
                 if along:
-                    limits = code.spread(kind, code.op(f"trunc i64 {limit} to i32"))
+                    limits = code.spread(kind, limit if wide else code.op(f"trunc i64 {limit} to i32"))
                     holds = code.op(f"icmp {test} {kind.text} {index}, {limits}")
                     mask = code.op(f"and <{width} x i1> {mask}, {holds}") if mask else holds
                 else:  # the same for all lanes
                     holds = code.op(f"icmp {test} i64 {index}, {limit}")
                     same = code.op(f"and i1 {same}, {holds}") if same else holds
         if same:
-            everywhere = code.spread(kind.of("i1"), same)
+            everywhere = code.spread(Lanes("i1", width), same)
             mask = code.op(f"and <{width} x i1> {mask}, {everywhere}") if mask else everywhere
         return mask

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from chainrule.backends.native.lowering.nest import REDUCTIONS, Axis, Block, Load, Nest, Node, Operand, Position
 from chainrule.backends.native.lowering.place import Guard
 
+#: From so many entries on a position along a dimension, and the lanes behind it, need 64 bits.
+WIDE = 2**31 - 2**16
+
 #: A part of a nest takes about so many entries, each of little work: enough to make starting it cheap, few enough to
 #: share out.
 PART = 2**14
