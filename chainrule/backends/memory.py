@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitives.value import Shape
+from chainrule.primitives.value import Room, Shape
 
 #: Every buffer begins at a multiple of so many bytes, and has as many to spare behind it: vectors may read beyond.
 ALIGNMENT, SLACK = 64, 256
@@ -51,10 +51,6 @@ def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.n
 
 #: A vector that begins at the last entry of an array may reach so far; that must be memory of the process.
 _BEYOND, _PAGE = 128, 4096
-
-
-class Room(np.ndarray[Any, Any]):
-    """Memory with some to spare behind one array, which alone shows it: as good as the array's own."""
 
 
 def has_room(array: np.ndarray[Any, Any]) -> bool:

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.memory import Room
-from chainrule.primitives.value import Value
+from chainrule.primitives.value import Room, Value
 
 
 def is_owned(array: Any) -> bool:

@@ -16,6 +16,10 @@ Shape = tuple[int, ...]
 Form = tuple[Shape, DataType]
 
 
+class Room(np.ndarray[Any, Any]):
+    """Memory with some to spare behind one array, which alone shows it: as good as the array's own."""
+
+
 class Symbol:
     """Stands for an array while a computation is only noted: it has a shape and a data type and no entries.
 
