@@ -9,14 +9,13 @@ the figures. `--threads 1` is for a machine that does other work.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from benchmarks import sequences
-from benchmarks.measure import Apart, print_rows, serve_many
+from benchmarks.measure import Apart, chosen, print_rows, row_options, same_loss, serve_many
 from tests import torch_networks
 from tests.test_models_images import FAMILIES, gathered, randomised
 
@@ -90,9 +89,7 @@ def theirs(name: str, compiled: bool) -> Callable[[], float]:
 
 def agree(name: str) -> None:
     """Both sides' first losses, from the same weights. Raises where they are not the same."""
-    first, other = ours(name)(), theirs(name, False)()
-    if abs(first - other) > 1e-3 * abs(other):
-        raise SystemExit(f"{name}: the first losses are {first:.6f} and {other:.6f}: not the same step.")
+    same_loss(name, ours(name)(), theirs(name, False)(), 1e-3)
 
 
 def set_threads(side: str, count: int) -> None:
@@ -116,13 +113,9 @@ SIDES: dict[str, Callable[[str], Callable[[], float]]] = {
 
 def main() -> None:
     """Measure, and print a row for each family."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    parser.add_argument("--only", default="", help="families whose name contains one of these words")
+    parser = row_options(__doc__, SIDES)
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", help="where to keep the figures")
     options = parser.parse_args()
     if options.side:
         set_threads(options.side, options.threads)
@@ -131,11 +124,7 @@ def main() -> None:
     sides = [side for side in SIDES if not (options.eager and side == "pytorch-compiled")]
     threads = ["--threads", str(options.threads)]
     competitors = {side: Apart("benchmarks.families", "--side", side, *threads) for side in sides}
-    rows = {
-        name: sides
-        for name in [*FAMILIES, *sequences.our_networks()]
-        if any(word in name for word in options.only.split(","))
-    }
+    rows = dict.fromkeys(chosen([*FAMILIES, *sequences.our_networks()], options.only), sides)
     for name in rows:
         agree(name)
     print_rows(competitors, rows, options.rounds, options.json)

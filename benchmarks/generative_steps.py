@@ -3,19 +3,18 @@
 Images of MNIST's size, float32, Adam; networks as `chainrule train` has them. Ours is compiled; PyTorch's side
 (`benchmarks/generative_torch.py`) is the usual script: eager, with channels last, and by `torch.compile` (which has no
 second derivatives, so none for WGAN-GP). All begin with the same weights, and their first losses must agree but for
-what they draw. Each competitor is in a process of its own; they take turns. `--only NAME,NAME` measures only these
-rows, `--json FILE` keeps the figures, `--profile NAME` says where our time goes instead.
+what they draw. Each competitor is in a process of its own; they take turns. `--only WORD,WORD` measures the
+rows that contain one, `--json FILE` keeps the figures, `--profile NAME` says where our time goes instead.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Apart, print_rows, serve_many
+from benchmarks.measure import Apart, chosen, print_rows, row_options, same_loss, serve_many
 
 #: Images in a batch; WGAN-GP divides its batch among five steps.
 BATCHES = {"vae": 100, "dcgan": 64, "wgan_gp": 320, "realnvp": 32, "ddpm": 32, "pixelcnn": 16, "pgd": 100}
@@ -121,18 +120,12 @@ SIDES = ("chainrule", "eager", "channels last", "compiled")
 
 def agree(name: str) -> None:
     """Both sides' first losses, from the same weights; what differs is what they draw. Raises where they do not."""
-    first, other = (made(side, name)() for side in SIDES[:2])
-    if abs(first - other) > 0.05 * max(abs(first), abs(other), 0.1):
-        raise SystemExit(f"{name}: the first losses are {first:.4f} and {other:.4f}: not the same step.")
+    same_loss(name, made(SIDES[0], name)(), made(SIDES[1], name)(), 0.05)
 
 
 def main() -> None:
     """Measure, and print a row for each step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    parser.add_argument("--only", default="", help="rows, with commas between them")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", help="where to keep the figures")
+    parser = row_options(__doc__, SIDES)
     parser.add_argument("--profile", choices=BATCHES, help="where our time goes")
     options = parser.parse_args()
     if options.side:
@@ -143,10 +136,9 @@ def main() -> None:
         print(step.profile(*arguments))
         return
     rows = {}
-    for name in BATCHES:
-        if not options.only or name in options.only.split(","):
-            agree(name)
-            rows[name] = [side for side in SIDES if (name, side) != ("wgan_gp", "compiled")]
+    for name in chosen(BATCHES, options.only):
+        agree(name)
+        rows[name] = [side for side in SIDES if (name, side) != ("wgan_gp", "compiled")]
     competitors = {side: Apart("benchmarks.generative_steps", "--side", side) for side in SIDES}
     print_rows(competitors, rows, options.rounds, options.json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import os
@@ -10,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -112,6 +113,27 @@ def compare_apart(competitors: dict[str, Apart], rounds: int = 15, what: str = "
         for name, competitor in competitors.items():
             times[name].append(competitor.seconds(what))
     return _summary(times)
+
+
+def row_options(description: str | None, sides: Iterable[str]) -> argparse.ArgumentParser:
+    """What benchmarks of rows are told: which rows, how often, where the figures go; and, to themselves, which side."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--side", choices=list(sides), help=argparse.SUPPRESS)
+    parser.add_argument("--only", default="", help="rows whose name contains one of these words, with commas between")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", help="where to keep the figures")
+    return parser
+
+
+def chosen(names: Iterable[str], only: str) -> list[str]:
+    """The names that contain one of the words."""
+    return [name for name in names if any(word in name for word in only.split(","))]
+
+
+def same_loss(name: str, ours: float, theirs: float, share: float) -> None:
+    """End the program unless two first losses, from the same weights, differ by no more than a share of them."""
+    if abs(ours - theirs) > share * max(abs(ours), abs(theirs), 0.1):
+        raise SystemExit(f"{name}: the first losses are {ours:.6f} and {theirs:.6f}: not the same step.")
 
 
 def print_rows(

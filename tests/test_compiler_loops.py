@@ -12,7 +12,7 @@ from chainrule import nn
 from chainrule.backends.native.executable import rows_of
 from chainrule.backends.native.lowering import unroll
 from chainrule.backends.native.run import pool
-from chainrule.backends.native.run.driver import FIELDS
+from chainrule.backends.native.run.waiting import FIELDS
 from tests.loops import depths, same, total
 
 pytestmark = pytest.mark.usefixtures("loops_only")

@@ -66,10 +66,9 @@ class Block(Generic[P]):
         """
         state = current_state()
         if (
-            _is_unobserved(state)
-            and not state.gradients  # else its own operations are wanted: the gradient of a gradient
+            not state.gradients  # else its own operations are wanted: the gradient of a gradient
             and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
-            and not (placed.in_use and _is_elsewhere(args))
+            and _is_unobserved(state, args)
         ):
             if _largest(args) >= LARGE:
                 return Block.as_program(function, args, words)
@@ -83,9 +82,7 @@ class Block(Generic[P]):
     @staticmethod
     def is_a_program(*args: Any) -> bool:
         """Whether a block of these arguments would be machine code, now: large tensors that nobody looks into."""
-        return (
-            _is_unobserved(current_state()) and _largest(args) >= LARGE and not (placed.in_use and _is_elsewhere(args))
-        )
+        return _is_unobserved(current_state(), args) and _largest(args) >= LARGE
 
     #: As `called`, by a program of its own; set by the package, which knows the compiler.
     as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
@@ -216,9 +213,14 @@ def called(function: Callable[..., Any], args: Sequence[Any], words: Sequence[st
     return function(*args[:first], **dict(zip(words, args[first:], strict=True)))
 
 
-def _is_unobserved(state: Any) -> bool:
-    """Whether nobody wants to see single operations, and no types are chosen for them."""
-    return state.trace is None and state.autocast is None and state.recording is state.observer is None
+def _is_unobserved(state: Any, args: Sequence[Any]) -> bool:
+    """Whether nobody wants to see single operations, no types are chosen for them, and all tensors are on the CPU."""
+    return (
+        state.trace is None
+        and state.autocast is None
+        and state.recording is state.observer is None
+        and not (placed.in_use and _is_elsewhere(args))
+    )
 
 
 def _largest(args: Sequence[Any]) -> int:

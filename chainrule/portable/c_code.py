@@ -17,7 +17,8 @@ from chainrule.backends.memory import ALIGNMENT, SLACK
 from chainrule.backends.native import Native
 from chainrule.backends.native.executable import CheckError, Executable, Function, Table
 from chainrule.backends.native.language.code import Code
-from chainrule.backends.native.run.driver import CALL_WORDS, FIELDS, POOL_WORDS, driver_text
+from chainrule.backends.native.run.driver import CALL_WORDS, driver_text, words_to_count
+from chainrule.backends.native.run.waiting import FIELDS, POOL_WORDS
 from chainrule.errors import TraceError
 from chainrule.primitives.value import Symbol
 
@@ -249,7 +250,7 @@ def _sizes(executable: Executable) -> dict[str, int]:
         "pool": 8 * POOL_WORDS,
         "status": 64,
         "bases": 8 * len(executable.bases),
-        "shares": 8 * max(len(executable.kernels), 1),
+        "shares": 8 * words_to_count(max(len(executable.kernels), 1), 1),
         "scratch": executable.scratch + 192,
         "arena": executable.arena_bytes + SLACK,
     }

@@ -1,6 +1,6 @@
 """The threads that run compiled programs: made at first use, asleep while there is nothing to do.
 
-The calling thread takes part, and waits for nobody who does not (`driver.py`). Workers are Python threads that spend
+The calling thread takes part, and waits for nobody who does not (`waiting.py`). Workers are Python threads that spend
 their lives in native code, without the interpreter's lock. Only one program runs on all threads at a time; a second one
 that comes meanwhile runs on its own thread alone, which changes nothing about its results.
 """
@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.memory import address_of, aligned
-from chainrule.backends.native.run.driver import FIELDS, POOL_WORDS, driver_text, words_to_count
+from chainrule.backends.native.run.driver import driver_text, words_to_count
 from chainrule.backends.native.run.machine import Library, compile_text, llvm
 from chainrule.backends.native.run.processor import usable_cores
+from chainrule.backends.native.run.waiting import FIELDS, POOL_WORDS
 
 _wanted: int | None = None
 
