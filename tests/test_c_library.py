@@ -105,6 +105,19 @@ def test_the_example_compiles_without_a_warning_and_prints_the_results(tmp_path:
     assert short.returncode == 2 and "1024 numbers are needed, there are 3" in short.stderr
 
 
+def test_bfloat16_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """What a processor has for it may have to be asked for: a program without Python does so itself."""
+    weight = chainrule.randn(64, 48).bfloat16()
+    program = chainrule.export_program(lambda x: (x.bfloat16() @ weight).float(), chainrule.zeros(32, 64))
+    write_c_library(program, tmp_path, "halves")
+    compiled(tmp_path, "-O2", "example.c", "libhalves.a", "-lm", "-o", "example")
+    x = chainrule.randn(32, 64).bfloat16().float()
+    text = " ".join(repr(float(value)) for value in x.numpy().ravel())
+    done = subprocess.run([tmp_path / "example"], input=text, capture_output=True, text=True, check=True)
+    want = x.numpy().astype(np.float64) @ weight.double().numpy()
+    np.testing.assert_allclose(np.array(done.stdout.split(), float).reshape(32, 48), want, rtol=2.0**-8, atol=1e-4)
+
+
 def test_wrong_numbers_are_a_code_and_change_nothing(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Embedding(5, 2))
     write_c_library(chainrule.export_program(model, chainrule.zeros(3, dtype="int64")), tmp_path, "words")

@@ -11,7 +11,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.backends.native import executable
-from chainrule.backends.native.emitting.tile import multiplies_pairs
+from chainrule.backends.native.emitting.tile import multiplies_by_amx, multiplies_pairs
 from chainrule.backends.native.language.halves import can_convert
 from chainrule.backends.native.run.machine import vector_bits
 
@@ -19,9 +19,10 @@ F = nn.functional
 HALVES = [name for name in ("float16", "bfloat16") if can_convert(name)]
 #: Half a step from one number to the next, relative to it.
 ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
-#: (vectors in bits, whether bfloat16 is multiplied in pairs).
-WAYS = [(bits, False) for bits in sorted({128, vector_bits()})]
-WAYS += [(512, True)] * (multiplies_pairs() and vector_bits() == 512)
+#: (vectors in bits, whether bfloat16 is multiplied in pairs, and by AMX).
+WAYS = [(bits, False, False) for bits in sorted({128, vector_bits()})]
+WAYS += [(512, True, False)] * (multiplies_pairs() and vector_bits() == 512)
+WAYS += [(512, True, True)] * (multiplies_pairs() and multiplies_by_amx() and vector_bits() == 512)
 #: Rows, depth, columns: one of each, odd ones, more than a tile, a vector, a block.
 SIZES = [(1, 1, 1), (5, 7, 3), (14, 641, 64), (33, 65, 40), (130, 1300, 70), (3, 1027, 33)]
 #: Image, weight, settings.
@@ -35,12 +36,13 @@ CONVOLUTIONS: list[Any] = [
 ]
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}{'-pairs' * way[1]}")
+@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}{'-pairs' * way[1]}{'-amx' * way[2]}")
 def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors of this width, bfloat16 in pairs or widened."""
-    bits, pairs = request.param
+    """Vectors of this width, bfloat16 by AMX, in pairs or widened."""
+    bits, pairs, amx = request.param
     monkeypatch.setattr(executable, "vector_bits", lambda: bits)
     monkeypatch.setattr(executable, "multiplies_pairs", lambda: pairs)
+    monkeypatch.setattr(executable, "multiplies_by_amx", lambda: amx)
 
 
 def given(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:

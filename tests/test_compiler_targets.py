@@ -12,7 +12,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.backends.native import executable
-from chainrule.backends.native.run import driver
+from chainrule.backends.native.run import driver, machine
 from chainrule.backends.native.run.machine import compile_text, host, llvm, target_machine, vector_bits
 from tests.training_steps import training_step
 
@@ -95,6 +95,12 @@ def test_features_that_are_hidden_are_not_used(monkeypatch: pytest.MonkeyPatch) 
     assert not any(name[1:] in hidden for name in features.split(",") if name.startswith("+"))
     assembly = target_machine(triple, "", features).emit_assembly(llvm().parse_assembly(WIDE))
     assert "zmm" not in assembly and "add" in assembly
+
+
+def test_what_the_system_refuses_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux may not let a process have AMX's registers: then the processor counts as one without them."""
+    monkeypatch.setattr(machine, "_may_use_amx", lambda: False)
+    assert not any(name.startswith("+amx") for name in host.__wrapped__()[1].split(","))
 
 
 def _write_only(self: Any, rows: Any, builder: Any) -> None:

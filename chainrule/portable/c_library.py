@@ -16,7 +16,7 @@ import textwrap
 from pathlib import Path
 
 from chainrule.backends.native import Native
-from chainrule.backends.native.run.machine import compile_text, host
+from chainrule.backends.native.run.machine import ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA, compile_text, host
 from chainrule.errors import TraceError
 from chainrule.files import write_atomically, write_text
 from chainrule.portable.archive import archive
@@ -30,6 +30,17 @@ _TYPES = {
     "int8": "int8_t", "uint8": "uint8_t", "bool": "uint8_t", "float16": "uint16_t", "bfloat16": "uint16_t",
 }  # fmt: skip
 
+#: Run when the program starts: Linux lets a process use the registers of AMX if it asks (by what the driver declares).
+_ASK_FOR_AMX = f"""
+%at_start = type {{ i32, ptr, ptr }}
+@llvm.global_ctors = appending global [1 x %at_start] [%at_start {{ i32 65535, ptr @ask, ptr null }}]
+define internal void @ask() nounwind {{
+entry:
+  %refused = call i64 (i64, ...) @syscall(i64 {ARCH_PRCTL}, i64 {REQUEST_PERMISSION}, i64 {TILE_DATA})
+  ret void
+}}
+"""
+
 
 def write_c_library(program: PortableProgram, folder: str | Path, name: str) -> None:
     """Write the header, the library and the example for a program at the sizes of its example.
@@ -40,7 +51,8 @@ def write_c_library(program: PortableProgram, folder: str | Path, name: str) -> 
         raise ValueError(f"a C library has a name of letters, figures and _, got {name!r}.")
     native = _native(program)
     library = module_for(native, name)
-    code = compile_text(library.text + _further(name, native, library), to_load=False)
+    text = library.text + _further(name, native, library)
+    code = compile_text(text + _ASK_FOR_AMX * ("@llvm.x86.ldtilecfg" in text), to_load=False)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     symbols = [f"{name}_{part}" for part in ("in", "predict", "message")]

@@ -226,8 +226,14 @@ lie side by side (in the rows of A they do so in memory, and are read there), an
 each of 16 float32 sums. Every addition rounds to the nearest float32, as the other way does, but in another order, and
 numbers below 2⁻¹²⁶ count as 0. So for a sum of K products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded,
 either way.
-`compile(…, exact=True)` or `chainrule.use_exact_arithmetic(True)` switches both off: `exactness.py` is the one place
-that says whether arithmetic is used that is faster and rounds in another order.
+
+Processors with AMX have a unit for it, and there 16 rows and more are multiplied by that (`emitting/amx.py`): its
+registers hold 16 rows of 32 entries of k, and one instruction does what 512 multiply–adds of vectors do in the time of
+32. Only in the scratch memory of a part do A and B lie as these registers take them; `emitting/amx_walk.py` copies them
+there, and turns squares of A where k lies across. The bound of the error is the same. Linux has to be asked before a
+process may use them, which `run/machine.py` does once; where it refuses, the processor counts as one without AMX.
+`compile(…, exact=True)` or `chainrule.use_exact_arithmetic(True)` switches all of it off: `exactness.py` is the one
+place that says whether arithmetic is used that is faster and rounds in another order.
 
 Weights in 8 and 4 bits are whole numbers with scales in memory and float32 in registers. With one input a nest walks
 along them; with more they are the A of a product, and packing widens them (`lowering/low_bits.py`).

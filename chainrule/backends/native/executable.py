@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.native.emitting.amx import emit_amx_tile
+from chainrule.backends.native.emitting.amx_walk import emit_amx_walk
 from chainrule.backends.native.emitting.attention import emit_attention
 from chainrule.backends.native.emitting.kernels import kernel_for
 from chainrule.backends.native.emitting.nest import Emitter
@@ -19,7 +21,7 @@ from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
 from chainrule.backends.native.emitting.product import emit_walk, numbers_of
 from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
-from chainrule.backends.native.emitting.tile import emit_tile, multiplies_pairs, tile_of
+from chainrule.backends.native.emitting.tile import emit_tile, multiplies_by_amx, multiplies_pairs, tile_of
 from chainrule.backends.native.emitting.winograd import emit_winograd, numbers_of_winograd, parts_of, tile_of_winograd
 from chainrule.backends.native.language.code import Code, Finished, module_of
 from chainrule.backends.native.lowering.fuse import Lowering
@@ -104,10 +106,14 @@ class Kernel(NamedTuple):
 
 
 class Builder:
-    """Collects the functions and numbers of all kernels; `pairs`: whether products of bfloat16 are made in pairs."""
+    """Collects the functions and numbers of all kernels.
+
+    `pairs`, `amx`: whether products of bfloat16 are made in pairs, and large ones by AMX.
+    """
 
     def __init__(self, exact: bool) -> None:
         self.pairs = multiplies_pairs() and not exact
+        self.amx = self.pairs and multiplies_by_amx()
         self.functions: dict[str, Finished] = {}
         self.numbers: list[list[Any]] = []
         self.scratch = 4096
@@ -152,9 +158,9 @@ class Builder:
         name = self.add(kernel.code)
         if isinstance(product, Winograd):
             return self._winograd(product, name, self.add_numbers(kernel.numbers))
-        tile = tile_of(vector_bits(), product, self.pairs)
-        self.add(emit_tile(tile))
-        walk = self.add(emit_walk(tile))
+        tile = tile_of(vector_bits(), product, self.pairs, self.amx)
+        self.add(emit_amx_tile(tile) if tile.amx else emit_tile(tile))
+        walk = self.add(emit_amx_walk(tile) if tile.amx else emit_walk(tile))
         table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
         self.scratch = max(self.scratch, scratch)

@@ -10,6 +10,7 @@ import functools
 import math
 from typing import Any
 
+from chainrule.backends.native.emitting.amx import PIECE, amx_bytes
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.emitting.packing import Packing, apart, packed_bytes
@@ -287,11 +288,11 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     segments = math.prod(n for n, *_ in product.segments)
     run, a_step, b_step = product.run
     batch = product.count
-    tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode)
+    tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode, tile.amx)
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
     along = PACKED_DEPTH if tile.packs else DEPTH
     across = min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH) * (2 if tile.pairs else 1)
-    deep = along if product.mode == "rows" else across
+    deep = PIECE if tile.amx else along if product.mode == "rows" else across
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
     segment_block = max(1, deep // run) if run_block == run else 1
     pad = {
@@ -324,6 +325,8 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     if tile.packs:
         scratch += tiles_each * rows * 8 + segment_block * 16 + 256
         scratch += packed_bytes(tile, tiles_each, segment_block, max(run_block, 1))
+    if tile.amx:
+        scratch += amx_bytes(tile, tiles_each, segment_block * max(run_block, 1))
     return [n[name] for name in fields_of(tile)], parts, scratch + 256
 
 
@@ -332,12 +335,14 @@ def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _blocks(tiles: int, panels: int, others: int, mode: str) -> tuple[int, int]:
+def _blocks(tiles: int, panels: int, others: int, mode: str, amx: bool = False) -> tuple[int, int]:
     """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
 
     The choice looks at 2, 4 and 8 threads at once: the partition must not depend on their number.
     """
-    many, wide = (12, 16) if mode == "rows" else (28, 4)
+    many, wide = (8, 8) if amx else (12, 16) if mode == "rows" else (28, 4)
+    # What reading a row and a column of tiles costs beside a tile: those of AMX are laid out first, which takes long.
+    row, column = (0.15, 0.15) if not amx else (0.8, 1.0) if mode == "rows" else (2.5, 1.0)
     best: tuple[float, int, int] = (math.inf, 1, 1)
     for panels_each in {min(panels, p) for p in (1, 2, 4, 8, wide)}:
         if panels_each > wide:
@@ -346,7 +351,7 @@ def _blocks(tiles: int, panels: int, others: int, mode: str) -> tuple[int, int]:
             high, wide_parts = -(-tiles // tiles_each), -(-panels // panels_each)
             parts, rows, columns = others * high * wide_parts, tiles / high, panels / wide_parts
             # A part costs its tiles, finding its way (about as much as half a tile), and reading its rows and columns.
-            each = rows * columns + 0.5 + 0.15 * (rows + columns)
+            each = rows * columns + 0.5 + row * rows + column * columns
             cost = sum(threads * -(-parts // threads) * each for threads in (2, 4, 8)) + parts * each
             best = min(best, (cost, -tiles_each, -panels_each))
     return -best[1], -best[2]

@@ -7,7 +7,8 @@ vector have tiles of 28 × 1, with a load for each multiply–add.
 What lies in memory need not be what is in registers. B is widened as it is loaded, a vector at a time. A is read entry
 by entry, so a part widens its rows of A once, into its scratch memory (`packing.py`). Where the processor multiplies
 bfloat16 in *pairs*, nothing is widened: one instruction adds two products to each float32 sum. Rows of A in which k is
-contiguous are pairs as they lie, and are read there.
+contiguous are pairs as they lie, and are read there. Where the processor has AMX, large products of bfloat16 have a
+tile of its registers (`amx.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from chainrule.primitives.value import DataType
 AHEAD = 10
 #: A product of fewer operations than this takes so little time that its tile may do more than is needed.
 SMALL = 2**22
+#: With fewer rows, or less to add up, laying B out for AMX takes longer than its product saves.
+AMX_ROWS, AMX_DEPTH = 16, 32
+#: Rows of a tile of AMX: two registers of 16.
+MOST_AMX_ROWS = 32
 #: What the function of a tile is called with.
 ARGUMENTS = (
     ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
@@ -44,6 +49,7 @@ class Tile(NamedTuple):
         a, b: the data types in memory.
         scaled: "int8" or "int4" where A is numbers of so many bits with scales.
         pairs: whether two products of bfloat16 are one instruction.
+        amx: whether its registers are those of AMX (`amx.py`), which take 32 of k at a time.
     """
 
     mode: str
@@ -54,12 +60,14 @@ class Tile(NamedTuple):
     b: DataType
     scaled: str = ""
     pairs: bool = False
+    amx: bool = False
 
     @property
     def name(self) -> str:
         """What is in the names of its functions."""
         stored = "" if self._plain else f"_{self.scaled or self.a.name}_{self.b.name}"
-        return f"{self.mode}_{self.rows}x{self.vectors}_{self.lanes.mangled}{stored}{'_pairs' * self.pairs}"
+        way = "_pairs" * self.pairs + "_amx" * self.amx
+        return f"{self.mode}_{self.rows}x{self.vectors}_{self.lanes.mangled}{stored}{way}"
 
     @property
     def _plain(self) -> bool:
@@ -68,8 +76,8 @@ class Tile(NamedTuple):
 
     @property
     def packs(self) -> bool:
-        """Whether A is not in memory as the tile reads it."""
-        return not self._plain and not (self.pairs and self.mode == "rows")
+        """Whether A is not in memory as the tile reads it (for AMX nothing is, which its walk sees to)."""
+        return not self.amx and not self._plain and not (self.pairs and self.mode == "rows")
 
     @property
     def unrolled(self) -> int:
@@ -97,11 +105,11 @@ def most_rows(vector_bits: int) -> int:
     return (vector_registers(vector_bits) - 3) // 2
 
 
-def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
+def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) -> Tile:
     """The tile for a product: all tiles of a run of rows are about equally full.
 
     A small product has the tallest one, which other products have too: so it needs no function of its own.
-    `pairs`: whether this processor multiplies bfloat16 in pairs.
+    `pairs`, `amx`: whether this processor multiplies bfloat16 in pairs, and by AMX.
     """
     a, b, result = product.a[0].dtype, product.b[0].dtype, product.dtype
     lanes = vector_bits // (8 * result.itemsize)
@@ -114,6 +122,9 @@ def tile_of(vector_bits: int, product: Product, pairs: bool) -> Tile:
     rows = most if tall else -(-run // -(-run // most))
     kind = Lanes(ELEMENTS[result.name], lanes)
     both = pairs and vector_bits == 512 and a.name == b.name == "bfloat16"
+    if both and amx and run >= AMX_ROWS and product.depth >= AMX_DEPTH:
+        rows = -(-run // -(-run // MOST_AMX_ROWS))
+        return Tile(product.mode, rows, vectors, kind, a, b, pairs=True, amx=True)
     return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
 
 
@@ -123,6 +134,14 @@ def multiplies_pairs() -> bool:
     from chainrule.backends.native.run.machine import host
 
     return "+avx512bf16" in host()[-1].split(",")
+
+
+@functools.cache
+def multiplies_by_amx() -> bool:
+    """Whether this processor has AMX's product of bfloat16, and this process may use it."""
+    from chainrule.backends.native.run.machine import host
+
+    return {"+amx-tile", "+amx-bf16"} <= set(host()[-1].split(","))
 
 
 def call_tile(code: Code, tile: Tile, *given: str) -> None:

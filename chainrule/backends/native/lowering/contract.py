@@ -82,10 +82,14 @@ class Product:
         return self.groups[0] * math.prod(n for n, *_ in self.batch)
 
     @property
+    def depth(self) -> int:
+        """How many products one sum has, those of all its splits."""
+        return self.run[0] * math.prod(n for n, *_ in self.segments)
+
+    @property
     def operations(self) -> int:
         """Multiplications and additions."""
-        sizes = [n for n, *_ in (*self.rows, *self.segments)]
-        return 2 * self.count * math.prod(sizes) * self.run[0] * self.columns
+        return 2 * self.count * math.prod(n for n, _ in self.rows) * self.depth * self.columns
 
 
 def contract(at: Lowering, product: Any, shape: Shape, order: Sequence[int]) -> Inside:

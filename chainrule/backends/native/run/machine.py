@@ -5,13 +5,17 @@ llvmlite brings LLVM in its wheel, so no compiler has to be installed.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+import platform
 import sys
 from typing import Any
 
 from chainrule.forking import LockAcrossForks, wait_for
 
+#: Of Linux on x86: the number of arch_prctl, what asks for a part of the processor's state, and that of AMX.
+ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA = 158, 0x1023, 18
 #: LLVM has locks of its own; a fork waits until nobody is inside.
 _one_thread_compiles = LockAcrossForks(rank=4)
 
@@ -40,8 +44,21 @@ def host() -> tuple[str, str]:
     binding = llvm()
     hidden = tuple(os.environ.get("CHAINRULE_HIDE_CPU_FEATURES", "").replace(",", " ").split())
     found: str = binding.get_host_cpu_features().flatten()
+    if not _may_use_amx():
+        hidden = (*hidden, "amx")
     features = ["-" + name[1:] if name[1:].startswith(hidden) else name for name in found.split(",")]
     return binding.get_default_triple(), ",".join(sorted(features))
+
+
+def _may_use_amx() -> bool:
+    """Whether this process and its threads may use the registers of AMX, which Linux has to be asked for.
+
+    They are 8 KB more to keep when a thread is interrupted. The answer is no on machines without them, and where a
+    thread's stack for signals is too small.
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return False
+    return ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) == 0
 
 
 @functools.cache
