@@ -85,12 +85,13 @@ def _(
             to_weight = _sum_to(along * scale, weight)
             to_bias = None if bias is None else _sum_to(total, bias)
         else:
+            # The sum comes first: what a product gives is then in memory, and the walks over its rows are one loop.
+            to_bias = None if bias is None else _sum_to(g_y, bias)
             normed = centred * scale
             bent = g_y if weight is None else g_y * weight
             along = reduction.mean_over(bent * normed, axes)
             to_x = (bent - reduction.mean_over(bent, axes) - normed * along) * scale
             to_weight = None if weight is None else _sum_to(g_y * normed, weight)
-            to_bias = None if bias is None else _sum_to(g_y, bias)
     # The other results matter when this rule is itself differentiated, or when somebody uses μ and σ².
     if g_centred is not None:
         to_x = _added(to_x, g_centred - g_centred.mean(axes, keepdim=True))

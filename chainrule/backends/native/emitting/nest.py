@@ -10,17 +10,24 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.structure import structure
 from chainrule.backends.native.emitting.values import Values
-from chainrule.backends.native.emitting.walk import NARROWEST, WAYS, entries_of_a_part
+from chainrule.backends.native.emitting.walk import NARROWEST, WAYS, entries_of_a_part, is_light
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Axis, Node, Operand
+
+
+class Column(NamedTuple):
+    """One of the vectors that go side by side: where it begins along the vector's axis, and what is known in it."""
+
+    begin: str
+    known: dict[Any, str]
 
 
 class Emitter(Values):
@@ -36,16 +43,17 @@ class Emitter(Values):
 
     def structure(self) -> Any:
         """All that the function's text depends on. Two nests of one structure have the same function."""
-        return structure(self.nest, self.shape, self.bundle, self.lifted, self.block is not None)
+        return structure(self.nest, self.shape, (self.bundle, self.abreast), self.lifted, self.block is not None)
 
     def _emit_part(self) -> None:
         """What does one part of the grid."""
         code, rows = self.code, self.rows
         base = self._prepare()
-        row_parts = self.number("row parts")
+        column_parts = self.number("column parts")
         rows_each, columns_each = self.number("rows of a part"), self.number("columns of a part")
-        row = code.op(f"urem i64 %part, {row_parts}")
-        column = code.op(f"udiv i64 %part, {row_parts}")
+        # Parts that follow each other share rows, which are near each other in memory.
+        row = code.op(f"udiv i64 %part, {column_parts}")
+        column = code.op(f"urem i64 %part, {column_parts}")
         total = self.number("rows")
         first = self.mul(row, rows_each)
         last = code.least(self.add(first, rows_each), total)
@@ -129,7 +137,7 @@ class Emitter(Values):
     def _strip(self, low: str, high: str) -> None:
         """Vectors along the kept vector axis."""
         assert self.vector is not None
-        for start, masked in self._pieces(low, high):
+        for start, masked in self._strip_abreast(low, high) if self.abreast > 1 else self._pieces(low, high):
             with self.code.loop(start, high if masked else self.whole, str(self.advance)) as loop:
                 self._mask_rest(loop.index, high, masked)
                 self._enter([], {self.vector: loop.index})
@@ -137,6 +145,32 @@ class Emitter(Values):
                 self._stages(self.lanes)
                 self._leave()
             self.mask = ""
+
+    def _strip_abreast(self, low: str, high: str) -> list[tuple[str, bool]]:
+        """Some vectors at once: every row that is walked over is read in runs of cache lines. The rest is answered."""
+        code, run = self.code, self.abreast * self.advance
+        width = high if low == "0" else code.op(f"sub i64 {high}, {low}")
+        behind = self.add(low, code.op(f"and i64 {width}, {-run}"))
+        with code.loop(low, behind, str(run)) as loop:
+            self.columns = [Column(self.add(loop.index, str(i * self.advance)), {}) for i in range(self.abreast)]
+            for _ in self._each_column():
+                self._evaluate(lambda node: not node.axes & self.inner and self.stage[id(node)] == 0, self.lanes)
+            self._stages(self.lanes)
+            self.columns = []
+        return [(behind, True)]
+
+    def _each_column(self) -> Iterator[None]:
+        """Stand in each of the vectors that go side by side in turn; if there are none, stay."""
+        if not self.columns:
+            yield
+        for column in self.columns:
+            assert self.vector is not None
+            before = self.index
+            self.index = {**before, self.vector: column.begin}
+            self.scopes.append(column.known)
+            yield
+            self.scopes.pop()
+            self.index = before
 
     def _pieces(self, low: str, high: str) -> list[tuple[str, bool]]:
         """A range as (start, masked): whole vectors, and the rest as one vector with some of its lanes masked out."""
@@ -169,10 +203,12 @@ class Emitter(Values):
             if reductions or stores:
                 self._reduce(reductions, stores, lanes)
             after = stage + 1
-            self._evaluate(lambda node, s=after: not node.axes & outside and self.stage[id(node)] == s, lanes)  # type: ignore[misc]
-        for store in self.nest.stores:
-            if not self._inner(store):
-                self._store(store, lanes)
+            for _ in self._each_column():
+                self._evaluate(lambda node, s=after: not node.axes & outside and self.stage[id(node)] == s, lanes)  # type: ignore[misc]
+        for _ in self._each_column():
+            for store in self.nest.stores:
+                if not self._inner(store):
+                    self._store(store, lanes)
 
     def _bundled(self, lanes: int) -> None:
         """One walk along the reduced axes for all places of a bundle; then each place is finished."""
@@ -208,20 +244,22 @@ class Emitter(Values):
         lanes = self.lanes if wide else lanes
         axes = list(self.shape.reduced)
         plain = [axis for axis in axes if axis != self.vector]
-        light = len(self.nest.nodes) <= 8 and not stores and not self.nest.sequential
+        light = is_light(self.nest) and not stores
         self.side_by_side = plain[-1] if plain and light and self.shape.extents[plain[-1]] > 1 else None
         start = [item for node in reductions for item in self._start(node, self._width(node.inputs[0], lanes))]
-        sets = self._loops(axes, reductions, stores, [start] * (WAYS if self.side_by_side is not None else 1), lanes)
-        for i, node in enumerate(reductions):
-            partial = [self._pick(values, reductions, i) for values in sets]
-            if node.op in RUNNING:
-                continue
-            values, width = partial[0], self._width(node.inputs[0], lanes)
-            for other in partial[1:]:
-                values = self._combine(node, values, other, width)
-            if wide:
-                values = self._across(node, values, lanes)
-            self.scopes[-1][id(node)] = values[-1]
+        ways, columns = WAYS if self.side_by_side is not None else 1, max(1, len(self.columns))
+        sets = self._loops(axes, reductions, stores, [start] * (ways * columns), lanes)
+        for column, _ in enumerate(self._each_column()):
+            for i, node in enumerate(reductions):
+                if node.op in RUNNING:
+                    continue
+                partial = [self._pick(values, reductions, i) for values in sets[column::columns]]
+                values, width = partial[0], self._width(node.inputs[0], lanes)
+                for other in partial[1:]:
+                    values = self._combine(node, values, other, width)
+                if wide:
+                    values = self._across(node, values, lanes)
+                self.scopes[-1][id(node)] = values[-1]
 
     def _places(self, node: Node) -> int:
         return 2 if "Arg" in node.op else 1
@@ -233,29 +271,34 @@ class Emitter(Values):
     def _loops(
         self, axes: list[int], reductions: list[Node], stores: Any, sets: list[list[tuple[str, str]]], lanes: int
     ) -> list[list[str]]:
-        """The loops along the reduced axes, outermost first; answers what was accumulated, for each set of sums."""
+        """The loops along the reduced axes, outermost first; answers what was accumulated, for each set of sums.
+
+        Of sums that go side by side there is a set for each way and, within that, for each column.
+        """
+        columns = max(1, len(self.columns))
         if not axes:
             return self._turns(reductions, stores, sets, lanes)
         axis = axes[0]
         if axis == self.vector:
             return self._vector_loop(axis, reductions, stores, sets, lanes)
-        if axis == self.side_by_side and len(sets) > 1:
+        if axis == self.side_by_side and len(sets) == WAYS * columns:
             extent = self.extent[axis]
             whole = self.code.op(f"and i64 {extent}, {-WAYS}")
             with self._carrying("0", whole, WAYS, sets) as (loop, held):
                 following = []
-                for way, values in enumerate(held):
-                    index = self.add(loop.index, str(way))
-                    self._enter([axis], {axis: index})
-                    following += self._loops(axes[1:], reductions, stores, [values], lanes)
+                for way in range(WAYS):
+                    self._enter([axis], {axis: self.add(loop.index, str(way))})
+                    own = held[way * columns : (way + 1) * columns]
+                    following += self._loops(axes[1:], reductions, stores, own, lanes)
                     self._leave()
                 loop.next = [value for values in following for value in values]
             sets = self._typed(sets, loop.carried)
-            with self._carrying(whole, extent, 1, sets[:1]) as (loop, held):
+            with self._carrying(whole, extent, 1, sets[:columns]) as (loop, held):
                 self._enter([axis], {axis: loop.index})
-                loop.next = self._loops(axes[1:], reductions, stores, held, lanes)[0]
+                loop.next = [x for values in self._loops(axes[1:], reductions, stores, held, lanes) for x in values]
                 self._leave()
-            return [list(loop.carried), *[[value for _, value in values] for values in sets[1:]]]
+            sets = [*self._typed(sets[:columns], loop.carried), *sets[columns:]]
+            return [[value for _, value in values] for values in sets]
         with self._carrying("0", self.extent[axis], 1, sets) as (loop, held):
             self._enter([axis], {axis: loop.index})
             loop.next = [x for values in self._loops(axes[1:], reductions, stores, held, lanes) for x in values]
@@ -290,7 +333,10 @@ class Emitter(Values):
     def _turns(
         self, reductions: list[Node], stores: Any, sets: list[list[tuple[str, str]]], lanes: int
     ) -> list[list[str]]:
-        """What is done at one place, or at all places of a bundle."""
+        """What is done at one place, or at all places of a bundle, or in all columns."""
+        if self.columns:
+            held = [[value for _, value in values] for values in sets]
+            return [self._turn(reductions, stores, held[i], lanes) for i, _ in enumerate(self._each_column())]
         if not self.bundle:
             return [self._turn(reductions, stores, [value for _, value in sets[0]], lanes)]
         following = []

@@ -17,7 +17,16 @@ from chainrule.backends.native.emitting.questions import (
     Question,
     TermOf,
 )
-from chainrule.backends.native.emitting.walk import WIDE, Shape, bundle, cut, guarded_alike, turn_inside_out, walk
+from chainrule.backends.native.emitting.walk import (
+    WIDE,
+    Shape,
+    bundle,
+    cut,
+    guarded_alike,
+    turn_inside_out,
+    vectors_abreast,
+    walk,
+)
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.draws import DRAWS, draw
@@ -84,6 +93,10 @@ class Values:
         #: How far it is from one vector to the next.
         self.advance = self.lanes
         self.strip = self.vector is not None and self.vector not in nest.reduced
+        self.abreast = (
+            1 if self.bundle or block is not None else vectors_abreast(nest, self.shape, self.lanes, vector_bits)
+        )
+        self.columns: list[Any] = []
         self.inner = nest.reduced | {Axis.BUNDLED}
         self.has_block = False
         self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]

@@ -167,6 +167,26 @@ def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:
     return sum(2 if vector in node.axes else 1 for node in loads if axis not in node.axes)
 
 
+def is_light(nest: Nest) -> bool:
+    """Whether a walk along the reduced axes does so little that the sums would wait for each other."""
+    return len(nest.nodes) <= 8 and not nest.sequential
+
+
+def vectors_abreast(nest: Nest, shape: Shape, lanes: int, vector_bits: int) -> int:
+    """How many vectors along the kept axis go side by side where rows are added up: as their sums find registers.
+
+    A single one would read a cache line of each row, and all rows again for the next.
+    """
+    extent = shape.extents[shape.vector] if shape.vector is not None else 1
+    if not shape.reduced or shape.vector in nest.reduced or nest.sequential or nest.sliding is not None:
+        return 1
+    sums = sum(2 if "Arg" in node.op else 1 for node in nest.nodes if node.op in REDUCTIONS)
+    held = max(1, sums) * (WAYS if is_light(nest) else 1)
+    room = 16 if vector_bits == 512 else 8
+    fitting = [n for n in (4, 2) if extent >= n * lanes and n * held <= room and n * len(nest.nodes) <= 96]
+    return fitting[0] if fitting else 1
+
+
 def guarded_alike(operands: Sequence[Operand]) -> list[int]:
     """For each operand the first one that has entries at the same places."""
     first: dict[tuple[Guard, ...], int] = {}

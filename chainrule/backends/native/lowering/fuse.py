@@ -33,10 +33,16 @@ import numpy as np
 from chainrule.backends.native.language.elementary import is_computed
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.lowering.groups import Group, axes_by_stride
-from chainrule.backends.native.lowering.joining import choose_split, common_axes, group_for, reducing_group
+from chainrule.backends.native.lowering.joining import (
+    choose_split,
+    common_axes,
+    group_for,
+    reducing_group,
+    summing_beside,
+)
 from chainrule.backends.native.lowering.nest import Axis, Nest, Operand
 from chainrule.backends.native.lowering.place import Inside, Place, View, constant, row_major
-from chainrule.backends.native.lowering.placing import Placing
+from chainrule.backends.native.lowering.placing import SIMPLE, Placing
 from chainrule.primitives.check import Check
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
 from chainrule.program.graph import Equation
@@ -82,6 +88,8 @@ class Lowering(Placing):
         if equation.primitive.accumulates and any(is_half(x.dtype) for x in equation.inputs):
             return self._with_singles(equation, rules)
         if name in self.elementwise:
+            if name in SIMPLE and not is_half(equation.outputs[0].dtype):
+                self.formulas[equation.outputs[0]] = equation
             return self.map(name, equation.inputs, equation.outputs[0].dtype, equation.parameters)
         return rules[name](self, equation)
 
@@ -182,7 +190,8 @@ class Lowering(Placing):
         best: tuple[int, list[int]] = (-1, list(range(len(shape))))
         for x in inputs:
             if self.place(x).number is None:
-                view = self.memory(x)
+                source = self.origin(x)
+                view = self.memory(x if source is None else source)
                 size = math.prod(view.shape[d] for d in view.varying)
                 if size > best[0]:
                     best = size, axes_by_stride(view)
@@ -234,13 +243,16 @@ class Lowering(Placing):
 
     def reduce(self, op: str, x: Any, axes: Shape, dtype: DataType) -> Inside:
         """Sum, product, largest entry or its position over some dimensions: where the result is."""
+        beside = summing_beside(self, op, x, [d for d in axes if d in self.place(x).varying])
+        if beside is not None:
+            self._move(*beside)
         place = self.place(x)
         kept = [d for d in range(len(place.shape)) if d not in axes]
         shape = tuple(place.shape[d] for d in kept)
         live = set(place.varying)
         repeated = math.prod(place.shape[d] for d in axes if d not in live)
         real = [d for d in axes if d in live]
-        group, dims = reducing_group(self, x, real) or self.new_group([x], place.shape)
+        group, dims = reducing_group(self, op, x, real) or self.new_group([x], place.shape)
         nest = group.nest
         node = self.node(group, x, dims)
         if real:

@@ -25,6 +25,8 @@ from chainrule.backends.native.lowering.place import Inside, Place, View
 from chainrule.backends.native.lowering.placing import Placing
 from chainrule.primitives.value import Shape
 
+#: A sum joins one of so many groups before it that reads the same: itself, and what adds up its pieces.
+RECENT = 4
 #: A group with more values than this is full: its loop would run out of registers.
 FULL = 80
 
@@ -103,6 +105,37 @@ def common_axes(one: Inside, into: Inside) -> dict[int, int] | None:
     return axes
 
 
+def summing_beside(at: Placing, op: str, x: Any, dims: Sequence[int]) -> tuple[Group, Group, dict[int, int]] | None:
+    """The group that computes a value, one that sums what that reads along the same dimensions, and its axes there.
+
+    So the sums for the gradients of a scale and of a shift are one walk over the gradient.
+    """
+    place = at.place(x)
+    if not isinstance(place, Inside) or place.group.nest.reduced:
+        return None
+    for group in at.groups[: -RECENT - 1 : -1]:
+        fits = group.open and group.product is None and group.nest.reduced and not _cuts_positions(group, op)
+        if group is not place.group and fits:
+            for key in place.group.loaded.keys() & group.loaded.keys():
+                axes = _same_walk(place.group, place.group.loaded[key][1], group, group.loaded[key][1])
+                if axes is not None and {axes.get(place.axes[d]) for d in dims} == group.nest.reduced:  # type: ignore[arg-type]
+                    return place.group, group, axes
+    return None
+
+
+def _same_walk(a: Group, mine: Sequence[int | None], b: Group, theirs: Sequence[int | None]) -> dict[int, int] | None:
+    """The axes of one group as those of another, if both walk over the same places and neither waits for the other."""
+    if not a.open or a.product is not None or a.nest.split or a.needs & b.bit or b.needs & a.bit:
+        return None
+    if a.nest.sliding or b.nest.sliding or len(a.nest.nodes) + len(b.nest.nodes) > FULL:
+        return None
+    axes = {x: y for x, y in zip(mine, theirs, strict=True) if x is not None and y is not None}
+    live = {axis for axis, extent in enumerate(a.nest.extents) if extent != 1}
+    others = {axis for axis, extent in enumerate(b.nest.extents) if extent != 1}
+    same = live <= set(axes) and {axes[axis] for axis in live} == others and len(set(axes.values())) == len(axes)
+    return axes if same and all(a.nest.extents[x] == b.nest.extents[y] for x, y in axes.items()) else None
+
+
 def read_across(a: Group, axes: dict[int, int], b: Group) -> int:
     """How many values a group would no longer read as they lie, but from far apart, if it walked as another."""
     if not a.order or not b.order or axes.get(a.order[-1]) == b.order[-1]:
@@ -112,13 +145,26 @@ def read_across(a: Group, axes: dict[int, int], b: Group) -> int:
     return sum(last is not None and abs(s.get(last, 0)) > 1 and s.get(a.order[-1], 0) == 1 for s in loads)
 
 
-def reducing_group(at: Placing, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]] | None:
-    """The group that computes a value or has just read it, if it can reduce these dimensions; and its axes."""
+def reducing_group(at: Placing, op: str, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]] | None:
+    """The group that computes a value or has read it not long ago, if it can reduce these dimensions; and its axes."""
+    found = _reducing(at, x, real)
+    return None if found is not None and _cuts_positions(found[0], op) else found
+
+
+def _cuts_positions(group: Group, op: str) -> bool:
+    """Whether with one more reduction a group would look for positions in the pieces of axes that are cut."""
+    if op == "Argmax":
+        return group.nest.split is not None
+    return any(node.op == "Argmax" for node in group.nest.nodes) and choose_split(group.nest, group.order) is not None
+
+
+def _reducing(at: Placing, x: Any, real: Sequence[int]) -> tuple[Group, list[int | None]] | None:
     place, key = at.place(x), at.key(x)
-    if isinstance(place, View) and at.groups and key in at.groups[-1].loaded:
-        group, axes = at.groups[-1], at.groups[-1].loaded[key][1]
-        if group.open and group.product is None and group.nest.reduced == {axes[d] for d in real}:
-            return group, list(axes)
+    if isinstance(place, View):
+        for group in at.groups[: -RECENT - 1 : -1]:
+            axes = group.loaded[key][1] if key in group.loaded else ()
+            if axes and group.open and group.product is None and group.nest.reduced == {axes[d] for d in real}:
+                return group, list(axes)
     if isinstance(place, Inside) and place.group.open and place.group.product is None:
         wanted = frozenset(place.axes[d] for d in real)
         have = place.group.nest.reduced

@@ -129,7 +129,7 @@ def lower(
 def _lowered(
     equations: Sequence[Equation], inputs: Any, writes: Sequence[Write], wishes: Any, updates: dict[Any, View]
 ) -> Lowering:
-    at = _empty(equations)
+    at = _empty(equations, [write.value for write in writes])
     at.wishes, at.updates = wishes, updates
     at.places.update(inputs)
     at.results.update((w.value, w.view) for w in writes if isinstance(w.value, Symbol) and not w.view.buffer.lasting)
@@ -176,7 +176,7 @@ def lower_body(
 
     fixed: of the inputs that are the same each time: how to copy them.
     """
-    at = _empty(body.equations)
+    at = _empty(body.equations, [x for x, _ in writes])
     at.fixed = fixed
     at.wishes = _like_rows(body, given)
     at.places.update(given)
@@ -200,8 +200,8 @@ def _like_rows(body: Graph, given: dict[Symbol, Place]) -> dict[Any, Shape]:
     return wished_orders(body.equations, list(rows), rows)
 
 
-def _empty(equations: Sequence[Equation]) -> Lowering:
-    """A walk that knows which values convolutions need a border around."""
+def _empty(equations: Sequence[Equation], results: Sequence[Any]) -> Lowering:
+    """A walk that knows how often values are needed, and which of them convolutions need a border around."""
     halos: dict[Any, Shape] = {}
     for e in equations:
         if e.primitive.name in _CONVOLUTIONS:
@@ -211,6 +211,8 @@ def _empty(equations: Sequence[Equation]) -> Lowering:
                     halos[value] = tuple(max(a, b) for a, b in zip(old, halo, strict=True))
     at = Lowering(ELEMENTWISE, halos)
     at.lower_body = lower_body
+    needed = (*(x for e in equations for x in e.inputs), *results)
+    at.uses.update(x for x in needed if isinstance(x, Symbol))
     return at
 
 

@@ -16,6 +16,7 @@ from chainrule.backends.native.lowering.groups import axes_by_stride, image_orde
 from chainrule.backends.native.lowering.keys import is_count, sliced
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Inside, LookUp, Place, View, constant, row_major
+from chainrule.backends.native.lowering.rows import rows_divided
 from chainrule.backends.native.lowering.rules import RULES, rule
 from chainrule.backends.native.lowering.scatter import scatter
 from chainrule.primitives.indexing import ARRAY, Range
@@ -41,7 +42,7 @@ def lower_Permute(at: Lowering, e: Equation) -> Place:
 def lower_Reshape(at: Lowering, e: Equation) -> Place:
     """Dimensions of one entry come and go for nothing; others are split and joined in memory."""
     (x,), to = e.inputs, tuple(e.parameters["to"])
-    same = at.place(x).with_ones(to)
+    same = at.place(x).with_ones(to) or rows_divided(at, x, to)
     if same is not None:
         return same
     memory = at.memory(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,14 @@ from chainrule.backends.native.lowering.nest import Nest, Node, Term, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View, constant, literal
 from chainrule.backends.native.lowering.waiting import Waiting
 from chainrule.primitives.value import Array, DataType, Shape, Symbol
+from chainrule.program.graph import Equation
 
+#: Operations that take no longer than reading an entry, and how many of them take less time than writing one.
+SIMPLE, FEW = frozenset({"Add", "Subtract", "Multiply", "Negate", "Cast"}), 4
+#: Values of fewer entries stay in a cache between two groups: there is nothing to be saved.
+LARGE = 2**15
+#: What has so many times fewer entries is read beside another value at no cost.
+SMALLER = 16
 #: Copies a value into an order of dimensions.
 Copier = Callable[[Sequence[int]], View]
 
@@ -36,6 +44,8 @@ class Placing(Waiting):
         singles: values of halves as float32.
         fixed: within a loop, what is the same each time: how to copy it before the loop; None, if that is not wanted.
         narrow: numbers of places, int64, as a smaller type in which they lie more closely.
+        formulas: the equations that make values by simple operations.
+        uses: how often each value is needed, by equations and in the end.
         path: the module path of the equation that is being lowered.
     """
 
@@ -57,6 +67,8 @@ class Placing(Waiting):
         self.singles: dict[Symbol, Symbol] = {}
         self.fixed: Mapping[Any, Copier | None] = {}
         self.narrow: dict[Symbol, Symbol] = {}
+        self.formulas: dict[Symbol, Equation] = {}
+        self.uses: Counter[Any] = Counter()
         self.path = ""
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
         self.lower_body: Callable[..., Any]
@@ -230,6 +242,30 @@ class Placing(Waiting):
         others = [] if apart else self.writers.get(view.buffer, [])
         return covered and all(self.could_wait(place.group, other) or other is place.group for other in others)
 
+    def origin(self, x: Any) -> Any:
+        """The one large value in memory that x is made of by a few simple operations; None if there is no such value.
+
+        To read that one and to make x of it again, wherever x is needed, takes less time than to write x and to read
+        it: what is left of an image when its mean is taken away is such a value.
+        """
+        if not isinstance(x, Symbol) or x not in self.formulas or x.size < LARGE or x in self.homes:
+            return None
+        large: list[Any] = []
+        count, left = 0, [x]
+        while left:
+            y = left.pop()
+            place = self.place(y)
+            if math.prod([place.shape[d] for d in place.varying]) * SMALLER <= x.size or y in large:
+                continue
+            if isinstance(place, View):
+                large.append(y)
+                continue
+            if count == FEW or y not in self.formulas:
+                return None
+            count, left = count + 1, [*left, *self.formulas[y].inputs]
+        fits = len(large) == 1 and large[0].dtype.itemsize <= x.dtype.itemsize
+        return large[0] if fits and self.place(large[0]).plain else None  # type: ignore[attr-defined]
+
     # ------------------------------------------------------------------------------------- reading within a group
 
     def node(self, group: Group, x: Any, dims: Sequence[int | None]) -> Node:
@@ -238,6 +274,8 @@ class Placing(Waiting):
         if isinstance(place, Inside):
             if place.group is group:
                 return place.node
+            if self.origin(x) is not None:
+                return self._made_again(group, x, dims)
         elif (number := place.number) is not None:
             return group.nest.constant(number, place.dtype)
         view, key = self.memory(x), self.key(x)
@@ -251,6 +289,18 @@ class Placing(Waiting):
         node = self.load(group, view, dims)
         group.loaded[key] = (node, axes)
         return node
+
+    def _made_again(self, group: Group, x: Symbol, dims: Sequence[int | None]) -> Node:
+        """What another group computes and does not write."""
+        varying = set(self.place(x).varying)
+        axes = tuple([axis if d in varying else None for d, axis in enumerate(dims)])
+        known = group.loaded.get(x)
+        if known is None or known[1] != axes:
+            equation = self.formulas[x]
+            nodes = [self.node(group, y, dims) for y in equation.inputs]
+            known = group.nest.add(equation.primitive.name, nodes, x.dtype, equation.parameters), axes
+            group.loaded[x] = known
+        return known[0]
 
     def _lies_across(self, view: View, group: Group, dims: Sequence[int | None]) -> bool:
         """Whether a group that walks as its draws are counted would read a large value from far apart."""

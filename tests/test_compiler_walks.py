@@ -1,0 +1,165 @@
+"""How loops walk over large arrays: sums of columns side by side, values made again, rows of a product divided."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule.nn import functional as F
+from tests.together import together
+
+RANDOM = np.random.default_rng(0)
+
+
+def normal(*shape: int, dtype: Any = np.float32) -> Any:
+    """Random numbers as a tensor."""
+    return chainrule.tensor(RANDOM.standard_normal(shape).astype(dtype))
+
+
+def megabytes(compiled: Any) -> float:
+    """How much working memory a compiled function says that it takes."""
+    found = re.search(r"([\d.]+) MB of working memory", compiled.explain())
+    assert found is not None
+    return float(found[1])
+
+
+# ------------------------------------------------------------------------------------- sums of columns
+
+#: Rows and columns: one vector, several, with a rest; short and long columns; columns cut into pieces.
+TABLES = [(3, 32), (700, 33), (129, 64), (4099, 96), (4096, 128), (2500, 130)]
+
+
+@together([(table, kind) for table in TABLES for kind in (np.float32, np.float64)], lambda case: case[1].__name__)
+def test_sums_of_columns(case: Any) -> None:
+    """One sum, two at once, largest entries and where they are, sums that wait for sums: as NumPy has them."""
+    (rows, columns), dtype = case
+    x, y = normal(rows, columns, dtype=dtype), normal(rows, columns, dtype=dtype)
+
+    def sums(x: Any, y: Any) -> Any:
+        centred = x - x.mean(0, keepdim=True)
+        return x.sum(0), (x * y).sum(0), y.sum(0), (centred * centred).mean(0), x.amax(0), x.argmax(0)
+
+    found = chainrule.compile(sums)(x, y)
+    a, b = (t.numpy().astype(np.float64) for t in (x, y))
+    expected = a.sum(0), (a * b).sum(0), b.sum(0), a.var(0), a.max(0), a.argmax(0)
+    room = 8 * rows * np.finfo(dtype).eps
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=room, rtol=room)
+
+
+@pytest.mark.parametrize("shape", [(8, 64, 33, 17), (8, 24, 16, 16), (3, 48, 40, 40), (32, 512, 4, 4)])
+def test_batch_norm_of_large_images(shape: Any) -> None:
+    """Compiled as eager, with its gradients, on any number of threads with the same bits."""
+    x, weight, bias, g = normal(*shape), normal(shape[1]), normal(shape[1]), normal(*shape)
+    x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_()
+
+    def step(x: Any, weight: Any, bias: Any, g: Any) -> Any:
+        y = F.batch_norm(x * 2, None, None, weight, bias, training=True).relu()
+        return y, *chainrule.autograd.grad((y * g).sum(), [x, weight, bias])
+
+    before, answers = chainrule.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            chainrule.set_num_threads(threads)
+            answers.append([t.detach().numpy() for t in chainrule.compile(step)(x, weight, bias, g)])
+    finally:
+        chainrule.set_num_threads(before)
+    for one, other, eager in zip(*answers, step(x, weight, bias, g), strict=True):
+        assert (one == other).all()
+        np.testing.assert_allclose(one, eager.detach().numpy(), atol=2e-4 * max(1.0, float(np.abs(one).max())))
+
+
+# ------------------------------------------------------------------------------------- made again, not written
+
+
+def test_what_is_left_of_an_image_is_not_written() -> None:
+    """x − μ goes into two sums and a result: each makes it again from x, so there is no memory for it."""
+    x = normal(16, 64, 32, 32)
+
+    @chainrule.compile
+    def norm(x: Any) -> Any:
+        return F.batch_norm(x, None, None, training=True)
+
+    mean = x.numpy().mean((0, 2, 3), keepdims=True)
+    centred = x.numpy() - mean
+    expected = centred / np.sqrt((centred**2).mean((0, 2, 3), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(norm(x).numpy(), expected, atol=1e-5)
+    assert megabytes(norm) < x.numel() * 4 / 2**20 * 1.5  # x with channels last, and no more
+
+
+def test_made_again_from_what_is_written_over() -> None:
+    """A parameter that moves is read for what is made of it before it has moved."""
+    p, scale = normal(512, 256), normal(256)
+    start = p.numpy()
+
+    @chainrule.compile
+    def move() -> Any:
+        scaled = p * scale
+        total, square = scaled.sum(), (scaled * scaled).sum(0)
+        p.copy_(p - square)
+        return total, square, scaled.sum(1)
+
+    total, square, rows = move()
+    product = start.astype(np.float64) * scale.numpy()
+    np.testing.assert_allclose(total.item(), product.sum(), atol=2e-2)
+    np.testing.assert_allclose(square.numpy(), (product**2).sum(0), rtol=1e-4)
+    np.testing.assert_allclose(rows.numpy(), product.sum(1), atol=1e-4)
+    np.testing.assert_allclose(p.numpy(), start - (product**2).sum(0), rtol=1e-4, atol=1e-3)
+
+
+# ------------------------------------------------------------------------------------- rows of a product
+
+LAYERS = [
+    ((3, 5), 8, 16), ((16, 32), 64, 48), ((2, 3, 7), 16, 33), ((1, 9), 8, 16), ((4, 1), 8, 16), ((40, 64), 17, 128),
+    ((7,), 8, 16), ((5, 6), 32, 1),
+]  # fmt: skip
+
+
+@together([(layer, kind) for layer in LAYERS for kind in ("float32", "bfloat16")], lambda case: case[1])
+def test_what_follows_a_linear_layer_on_sequences(case: Any) -> None:
+    """Bias, activation, residual sum, a softmax behind, and all gradients: as eager code has them."""
+    (shape, k, n), kind = case
+    dtype, half = getattr(chainrule, kind), kind == "bfloat16"
+    x, w, b, r = (t.to(dtype).requires_grad_() for t in (normal(*shape, k), normal(n, k) / 4, normal(n), normal(n)))
+
+    def layer(x: Any, w: Any, b: Any, r: Any) -> Any:
+        y = F.gelu(F.linear(x, w, b)) + r
+        z = y.float().softmax(-1)
+        return y, z, *chainrule.autograd.grad((z * z).sum() + y.float().sum(), [x, w, b, r])
+
+    for ours, theirs in zip(chainrule.compile(layer)(x, w, b, r), layer(x, w, b, r), strict=True):
+        ours, theirs = ours.detach().float().numpy(), theirs.detach().float().numpy()
+        room = (4e-2 if half else 1e-4) * max(1.0, float(np.abs(theirs).max()))
+        np.testing.assert_allclose(ours, theirs, atol=room)
+
+
+def test_a_product_that_is_needed_twice() -> None:
+    """The rows of a result that something else reads as it is are not divided."""
+    x, w = normal(12, 8), normal(8, 16)
+
+    def both(x: Any, w: Any) -> Any:
+        z = x @ w
+        return z + 1, z.reshape(3, 4, 16) * 2, z.reshape(2, 6, 16).sum(1)
+
+    for ours, theirs in zip(chainrule.compile(both)(x, w), both(x, w), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("first", ["sum", "argmax"])
+def test_positions_beside_a_sum_that_is_cut(first: str) -> None:
+    """A long sum is added up in pieces; where the largest entry is counts from the beginning all the same."""
+    x = normal(4096, 64)
+
+    def both(x: Any) -> Any:
+        y = x * 2
+        names = (first, *{"sum", "argmax"} - {first})
+        return {name: getattr(y, name)(0) for name in names}
+
+    found = chainrule.compile(both)(x)
+    doubled = 2 * x.numpy().astype(np.float64)
+    assert (found["argmax"].numpy() == doubled.argmax(0)).all()
+    np.testing.assert_allclose(found["sum"].numpy(), doubled.sum(0), atol=1e-2)
