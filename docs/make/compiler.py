@@ -185,7 +185,7 @@ reader is done. Here the arena has {arena} bytes.
 Kernels are written in LLVM's language as text. A kernel knows no sizes and no addresses: extents, strides and offsets
 are numbers that it reads, so layers of the same structure share one function. Vectors lie along one axis; the rest at
 its end is one more vector, some of whose lanes are masked out. Contractions are two fixed functions for each data type:
-a register tile (14 rows × 2 vectors of the result stay in registers while it runs along k) and the walk over blocks
+a register tile (say 14 rows × 2 vectors of the result stay in registers while it runs along k) and the walk over blocks
 around it, which hands every finished block to the nest behind it. This is such a nest, bias and ReLU of the first
 layer:
 
@@ -213,10 +213,11 @@ is ever written. The tile widens B as it loads it, a vector at a time; of A, whi
 widens its own rows first, for one piece of k, into memory that stays in the cache (`emitting/packing.py`). Sums are
 float32, and the result is rounded once.
 
-Convolutions of float32 with a kernel of 3×3 and stride 1, and their gradients in the image, are done by Winograd's
-algorithm where the shapes say that it is faster: 16 multiplications instead of 36 for four results
-(`backends/passes/winograd.py` marks them, `emitting/winograd.py` computes). Its error, measured over the layers of
-ResNet-18 against float64, is 0.5 to 0.8 times the plain sum's and is held below 3 times (`tests/test_winograd.py`). It
+Convolutions of float32 with a kernel of 3×3 and stride 1, and both their gradients, are done by Winograd's algorithm
+where the shapes say that it is faster: 16 multiplications instead of 36 for four results (`backends/passes/winograd.py`
+marks them, `emitting/winograd.py` and `winograd_weight.py` compute). Its error, measured over the layers of ResNet-18
+against float64, is 0.3 to 0.8 times the plain sum's largest for results and gradients of images, and 0.8 to 1.4 times
+for those of weights; it is held below 3 times (`tests/test_winograd.py`). It
 is in proportion to the numbers in 4×4 neighbouring pixels, the plain sum's to those in 3×3. Where a result is not
 finite, the plain sum is taken for that part of the image, so an infinity or a NaN comes where eager code has it.
 Convolutions in the body of a loop (a long `scan`) are plain sums: the pass looks at the step itself only.

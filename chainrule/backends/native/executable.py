@@ -23,13 +23,19 @@ from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
 from chainrule.backends.native.emitting.tile import emit_tile, multiplies_by_amx, multiplies_pairs, tile_of
 from chainrule.backends.native.emitting.winograd import emit_winograd, numbers_of_winograd, parts_of, tile_of_winograd
+from chainrule.backends.native.emitting.winograd_weight import (
+    emit_winograd_weight,
+    numbers_of_winograd_weight,
+    parts_of_weight,
+    tile_of_winograd_weight,
+)
 from chainrule.backends.native.language.code import Code, Finished, module_of
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.loops import Loop, Row, flattened
 from chainrule.backends.native.lowering.nest import Block, Load, Number
 from chainrule.backends.native.lowering.place import View
-from chainrule.backends.native.lowering.winograd import Winograd
+from chainrule.backends.native.lowering.winograd import Winograd, WinogradWeight
 from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
 from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, FRAME_WORDS, STOP
@@ -158,6 +164,8 @@ class Builder:
         name = self.add(kernel.code)
         if isinstance(product, Winograd):
             return self._winograd(product, name, self.add_numbers(kernel.numbers))
+        if isinstance(product, WinogradWeight):
+            return self._winograd_weight(product, name, self.add_numbers(kernel.numbers))
         tile = tile_of(vector_bits(), product, self.pairs, self.amx)
         self.add(emit_amx_tile(tile) if tile.amx else emit_tile(tile))
         walk = self.add(emit_amx_walk(tile) if tile.amx else emit_walk(tile))
@@ -173,6 +181,17 @@ class Builder:
         tile = tile_of_winograd(vector_bits(), product, divided.rows)
         walk, *_ = [self.add(code) for code in (*emit_winograd(tile), emit_tile(tile))]
         numbers, parts, scratch = numbers_of_winograd(product, Function(finish), Table(finish_numbers), tile, divided)
+        self.scratch = max(self.scratch, scratch)
+        return Call(walk, self.add_numbers(numbers), parts)
+
+    def _winograd_weight(self, product: WinogradWeight, finish: str, finish_numbers: int) -> Call:
+        """The call of a convolution's gradient in its weight by Winograd's algorithm."""
+        divided = parts_of_weight(product, vector_bits())
+        tile = tile_of_winograd_weight(vector_bits(), product)
+        walk, *_ = [self.add(code) for code in (*emit_winograd_weight(tile), emit_tile(tile))]
+        numbers, parts, scratch = numbers_of_winograd_weight(
+            product, Function(finish), Table(finish_numbers), tile, divided
+        )  # fmt: skip
         self.scratch = max(self.scratch, scratch)
         return Call(walk, self.add_numbers(numbers), parts)
 
@@ -432,7 +451,7 @@ def describe(group: Group) -> str:
     shape = "×".join(map(str, group.nest.extents))
     reduced = f" over {sorted(group.nest.reduced)}" if group.nest.reduced else ""
     product = ""
-    if isinstance(group.product, Winograd):
+    if isinstance(group.product, Winograd | WinogradWeight):
         product = f"{group.product.title} → "
     elif group.product is not None:
         p = group.product

@@ -12,7 +12,10 @@ piece of 4×4 pixels: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A with 16 multiplicatio
 in can be taken before the last step, since that is linear. So it is 16 products of matrices, one for each place of
 the 4×4: (tiles × channels in) · (channels in × channels out).
 
-The gradient in the image is again such a convolution: of the result's gradient, with the kernel turned around.
+The gradient in the image is again such a convolution: of the result's gradient, with the kernel turned around. That in
+the weight is the same read backwards: g enters only by G g, so its gradient is Gᵀ[(A y Aᵀ) ⊙ (Bᵀ d B)]G, where y is the
+result's gradient and the products are added up over all tiles before the last step: 16 products of matrices again,
+(channels in × tiles) · (tiles × channels out).
 
 Only additions, and halves of weights, come on top, so the error is that of the plain sum: 0.7 times as large over real
 layers, for there are 9 times fewer numbers in a row to add up (`tests/test_winograd.py`). Tiles of 4×4 results would
@@ -35,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitives.contraction import Convolution, ConvolutionTranspose
+from chainrule.primitives.contraction import Convolution, ConvolutionTranspose, ConvolutionWeight
 from chainrule.primitives.primitive import Primitive
 from chainrule.program.graph import Equation, Graph
 
@@ -51,6 +54,11 @@ STEP, PIECE = len(RESULT), len(IMAGE)
 KERNEL_COST, IMAGE_COST, GAIN = 110, 75, 1.25
 #: With fewer channels in vectors are not full.
 LEAST_CHANNELS = 16
+#: What changing the form of a pixel costs there: all of what is written goes to the second cache.
+WEIGHT_COST = 150
+#: For the gradient in the weight so many channels on either side are one part of the work, and tiles change form
+#: together. Where there are fewer than so many parts, the tiles are shared out and the sums added up in the end.
+WEIGHT_CHANNELS, WEIGHT_TILES, WEIGHT_PARTS = 64, 64, 8
 
 
 class WinogradConvolution(Convolution, abstract=True):
@@ -61,9 +69,14 @@ class WinogradTranspose(ConvolutionTranspose, abstract=True):
     """The gradient of a convolution in its image, to be computed by Winograd's algorithm."""
 
 
+class WinogradWeight(ConvolutionWeight, abstract=True):
+    """The gradient of a convolution in its weight, to be computed by Winograd's algorithm."""
+
+
 _BY_WINOGRAD: dict[str, type[Primitive]] = {
     "Convolution": WinogradConvolution,
     "ConvolutionTranspose": WinogradTranspose,
+    "ConvolutionWeight": WinogradWeight,
 }
 
 
@@ -80,7 +93,9 @@ def pays(e: Equation) -> bool:
     """Whether an equation is a convolution that is faster so. Only shapes and the data type decide."""
     if e.primitive.name not in _BY_WINOGRAD:
         return False
-    (image, weight), (result,), settings = e.inputs, e.outputs, e.parameters
+    backwards = e.primitive.name == "ConvolutionWeight"
+    (image, other), (result,), settings = e.inputs, e.outputs, e.parameters
+    weight, result = (result, other) if backwards else (other, result)
     plain = (
         tuple(weight.shape[2:]) == (3, 3)
         and image.dtype == weight.dtype == np.float32
@@ -93,8 +108,31 @@ def pays(e: Equation) -> bool:
     if min(channels, columns) < LEAST_CHANNELS:
         return False
     tiles, pixels = (result.shape[0] * math.prod(size) for size in (tiles_of(result.shape[2:]), result.shape[2:]))
+    if backwards:
+        return _pays_backwards(channels, columns, tiles, pixels)
     forms = KERNEL_COST + IMAGE_COST * tiles * (1 / columns + 1.5 / channels)
     return bool(9 * pixels > GAIN * (PIECE * PIECE * tiles + forms))
+
+
+def _pays_backwards(channels: int, columns: int, tiles: int, pixels: int) -> bool:
+    """Whether the gradient in the weight is faster so. Tiles that reach over the edge are left to the plain sum."""
+    if pixels != STEP * STEP * tiles:
+        return False
+    shares = [-(-n // WEIGHT_CHANNELS) / n for n in (channels, columns)]
+    forms = KERNEL_COST * sums_of_weight(channels, columns, tiles) + WEIGHT_COST * tiles * sum(shares)
+    return bool(9 * pixels > GAIN * (PIECE * PIECE * tiles + forms))
+
+
+def sums_of_weight(channels: int, columns: int, tiles: int) -> int:
+    """Into how many sums the tiles are parted for the gradient in the weight, so that there is work for all threads.
+
+    >>> sums_of_weight(512, 512, 128), sums_of_weight(64, 64, 8192), sums_of_weight(64, 64, 128)
+    (1, 8, 2)
+    """
+    parts = -(-channels // WEIGHT_CHANNELS) * -(-columns // WEIGHT_CHANNELS)
+    wanted = max(1, min(-(-WEIGHT_PARTS // parts), tiles // WEIGHT_TILES))
+    each = -(-tiles // wanted)
+    return -(-tiles // each)
 
 
 def winograd(graph: Graph) -> Graph:

@@ -288,7 +288,9 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     segments = math.prod(n for n, *_ in product.segments)
     run, a_step, b_step = product.run
     batch = product.count
-    tiles_each, panels_each = _blocks(tiles * runs, panels, batch * product.splits, product.mode, tile.amx)
+    tiles_each, panels_each = _blocks(
+        tiles * runs, panels, batch * product.splits, product.mode, tile.vectors, tile.amx
+    )  # fmt: skip
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
     along = PACKED_DEPTH if tile.packs else DEPTH
     across = min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH) * (2 if tile.pairs else 1)
@@ -335,12 +337,14 @@ def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _blocks(tiles: int, panels: int, others: int, mode: str, amx: bool = False) -> tuple[int, int]:
+def _blocks(tiles: int, panels: int, others: int, mode: str, vectors: int, amx: bool = False) -> tuple[int, int]:
     """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
 
     The choice looks at 2, 4 and 8 threads at once: the partition must not depend on their number.
     """
     many, wide = (8, 8) if amx else (12, 16) if mode == "rows" else (28, 4)
+    if vectors > 2:  # wider tiles have fewer rows: the part is as large
+        many, wide = many * vectors // 2, wide * 2 // vectors
     # What reading a row and a column of tiles costs beside a tile: those of AMX are laid out first, which takes long.
     row, column = (0.15, 0.15) if not amx else (0.8, 1.0) if mode == "rows" else (2.5, 1.0)
     best: tuple[float, int, int] = (math.inf, 1, 1)

@@ -1,8 +1,9 @@
 """The register tile of a contraction: what kind it is, and its machine code.
 
-A tile keeps 14 rows × 2 vectors of the result in registers while it runs along k: 28 sums, 2 vectors of B and one
-entry of A fill the 32 registers of AVX-512, and per step 28 multiply–adds need only 16 loads. Results of a single
-vector have tiles of 28 × 1, with a load for each multiply–add.
+A tile keeps a block of the result in registers while it runs along k: 6 rows × 4 vectors, 9 × 3 or 14 × 2, whichever
+takes the least time for its rows and columns (`_cycles`). 28 sums, 2 vectors of B and one entry of A fill the 32
+registers of AVX-512, and per step 28 multiply–adds need only 16 loads. Results of a single vector have tiles of 28 × 1,
+with a load for each multiply–add.
 
 What lies in memory need not be what is in registers. B is widened as it is loaded, a vector at a time. A is read entry
 by entry, so a part widens its rows of A once, into its scratch memory (`packing.py`). Where the processor multiplies
@@ -27,7 +28,7 @@ from chainrule.primitives.value import DataType
 #: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
 AHEAD = 10
 #: A product of fewer operations than this takes so little time that its tile may do more than is needed.
-SMALL = 2**22
+SMALL = 2**23
 #: With fewer rows, or less to add up, laying B out for AMX takes longer than its product saves.
 AMX_ROWS, AMX_DEPTH = 16, 32
 #: Rows of a tile of AMX: two registers of 16.
@@ -96,13 +97,17 @@ class Tile(NamedTuple):
         return self.lanes.bits // 8
 
 
-def most_rows(vector_bits: int) -> int:
-    """Rows of a tile of two vectors for which the registers last: two sums each, two vectors of B, an entry of A.
+def most_rows(vector_bits: int, vectors: int = 2) -> int:
+    """Rows of a tile for which the registers last: their sums, the vectors of B, an entry of A.
 
-    >>> most_rows(512)
-    14
+    Of one vector it has twice as many as of two, so that either finds the same work done in as many steps.
+
+    >>> [most_rows(512, vectors) for vectors in (1, 2, 3, 4)]
+    [28, 14, 9, 6]
     """
-    return (vector_registers(vector_bits) - 3) // 2
+    if vectors == 1:
+        return 2 * most_rows(vector_bits)
+    return (vector_registers(vector_bits) - 1 - vectors) // vectors
 
 
 def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) -> Tile:
@@ -113,12 +118,14 @@ def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) 
     """
     a, b, result = product.a[0].dtype, product.b[0].dtype, product.dtype
     lanes = vector_bits // (8 * result.itemsize)
-    vectors = 2 if product.columns > lanes else 1
-    most = most_rows(vector_bits) * (3 - vectors)
     extents = [n for n, _ in product.rows]
     run = extents[-1] if product.mode == "columns" else math.prod(extents)
-    plain = product.mode == "rows" and a == result and not product.scaled
-    tall = plain and run > most // 2 and product.operations < SMALL
+    plain = product.mode == "rows" and a == b == result and not product.scaled
+    vectors, small = 2 if product.columns > lanes else 1, product.operations < SMALL
+    if plain and vectors == 2 and vector_bits == 512 and not small:
+        vectors = min((2, 3, 4), key=lambda v: _cycles(product, run, v, most_rows(vector_bits, v), lanes))
+    most = most_rows(vector_bits, vectors)
+    tall = plain and small and run > most // 2
     rows = most if tall else -(-run // -(-run // most))
     kind = Lanes(ELEMENTS[result.name], lanes)
     both = pairs and vector_bits == 512 and a.name == b.name == "bfloat16"
@@ -126,6 +133,19 @@ def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) 
         rows = -(-run // -(-run // MOST_AMX_ROWS))
         return Tile(product.mode, rows, vectors, kind, a, b, pairs=True, amx=True)
     return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
+
+
+def _cycles(product: Product, run: int, vectors: int, most: int, lanes: int) -> float:
+    """About how long a step of k takes in all tiles of so many vectors in mode "rows"; the last may not be full.
+
+    In a cycle a processor makes two multiply–adds or two loads: of each row its address and its entry, of each vector
+    of B itself and the one that is fetched. So with wide tiles the multiply–adds decide, with narrow ones the loads:
+    14 × 2 take 16 cycles for 14 of work, 6 × 4 take 12 for 12. (Where rows lie side by side, in mode "columns", 14 × 2
+    need no addresses and take 14 cycles; wider tiles use less of each line of A that they read.)
+    """
+    tiles, panels = -(-run // most), -(-product.columns // (vectors * lanes))
+    rows = -(-run // tiles)
+    return tiles * panels * max(rows * vectors, 2 * rows + 2 * vectors) / 2
 
 
 @functools.cache
@@ -206,6 +226,10 @@ class _Step:
             move = code.op(f"add i64 {self.a_offset}, {code.op(f'mul i64 {k}, {tile.size}')}")
         else:
             start = code.op(f"getelementptr i8, ptr {self.a}, i64 {code.op(f'mul i64 {k}, %a_step')}")
+            if not tile.packs:
+                ahead = code.at(start, "i8", code.op(f"mul i64 %a_step, {AHEAD}"))
+                code.fetch(ahead)
+                code.fetch(code.at(ahead, "i8", str(tile.rows * tile.size - 1)))
         sums = list(sums)
         for i in range(tile.rows):
             if tile.mode == "rows":

@@ -1,7 +1,8 @@
-"""The three changes of form of Winograd's algorithm (`passes/winograd.py`): of a piece of image, a weight, a tile.
+"""The changes of form of Winograd's algorithm (`passes/winograd.py`): of a piece of image, a weight, a tile.
 
-Each is a small matrix from the left and from the right, Bᵀ·d·B, G·g·Gᵀ and Aᵀ·m·A, on entries that are vectors along
-the channels: additions of vectors in registers. The 16 entries of the new form lie in 16 *planes*, a distance apart.
+And those of the weight's gradient: of a piece of the result's gradient, and of the sums of products. Each is a small
+matrix from the left and from the right, such as Bᵀ·d·B, G·g·Gᵀ and Aᵀ·m·A, on entries that are vectors along the
+channels: additions of vectors in registers. The 16 entries of the new form lie in 16 *planes*, a distance apart.
 
 >>> emit_image(Lanes("float", 16)).text().split("(")[0]
 'define void @winograd_image_v16f32'
@@ -114,6 +115,61 @@ def emit_kernel(lanes: Lanes, vectors: int) -> Code:
                 for j in range(size):
                     code.fetch(form.moved(row, [(j, "%column"), (FETCH, "%step")]))
             form.put_planes(both_ways(code, lanes, KERNEL, grid), to)
+    code.do("ret void")
+    return code
+
+
+@functools.cache
+def emit_upstream(lanes: Lanes) -> Code:
+    """A·y·Aᵀ for 2×2 pixels of a result's gradient, `row` and `pixel` bytes apart, of so many channels.
+
+    Of these so many are `left`; behind them are zeros. The piece at `ahead` is fetched.
+    """
+    arguments = "ptr from, ptr to, i64 channels, i64 left, i64 row, i64 pixel, i64 plane, ptr ahead"
+    form = _Form("upstream", lanes, arguments)
+    code, numbers = form.code, lanes.of("i32")
+    with code.loop("0", "%channels", str(lanes.lanes)) as c:
+        left = code.op(f"trunc i64 {code.whole('sub', '%left', c.index)} to i32")
+        mask = code.op(f"icmp slt {numbers.text} {elementary.count(numbers)}, {code.spread(numbers, left)}")
+        here, there, later = (code.at(x, lanes.element, c.index) for x in ("%from", "%to", "%ahead"))
+        grid = []
+        for i in range(STEP):
+            steps = [[(i, "%row"), (j, "%pixel")] for j in range(STEP)]
+            for step in steps:
+                code.fetch(form.moved(later, step))
+            grid.append([code.load_some(lanes, form.moved(here, step), mask, form.size) for step in steps])
+        form.put_planes(both_ways(code, lanes, RESULT.T, grid), there)
+    code.do("ret void")
+    return code
+
+
+@functools.cache
+def emit_sums(lanes: Lanes) -> Code:
+    """Gᵀ·m·G for so many columns: the nine places of a kernel, `tap` bytes apart. `seen` as of `emit_result`."""
+    form = _Form("sums", lanes, "ptr from, ptr to, i64 columns, i64 plane, i64 tap, ptr seen")
+    code, kind = form.code, lanes.text
+    fma = f"llvm.fma.{lanes.mangled}"
+
+    def back(m: Sequence[str]) -> list[str]:
+        """Gᵀ·m: m₀ + ½(m₁ + m₂), ½(m₁ − m₂) and ½(m₁ + m₂) + m₃."""
+        half = lanes.splat(0.5)
+        both, apart = (code.op(f"{op} {kind} {m[1]}, {m[2]}") for op in ("fadd", "fsub"))
+        ends = [code.call(kind, fma, (kind, both), (kind, half), (kind, end)) for end in (m[0], m[3])]
+        return [ends[0], code.op(f"fmul {kind} {apart}, {half}"), ends[1]]
+
+    with code.loop("0", "%columns", str(lanes.lanes), [(kind, code.load(kind, "%seen", form.size))]) as c:
+        here, there = (code.at(x, lanes.element, c.index) for x in ("%from", "%to"))
+        planes = [
+            [code.load(kind, form.moved(here, [(i * PIECE + j, "%plane")]), form.size) for i in range(PIECE)]
+            for j in range(PIECE)
+        ]
+        seen = c.carried[0]
+        for i, row in enumerate(zip(*[back(column) for column in planes], strict=True)):
+            for j, vector in enumerate(back(row)):
+                code.store(kind, vector, form.moved(there, [(i * len(KERNEL[0]) + j, "%tap")]), form.size)
+                seen = code.call(kind, fma, (kind, vector), (kind, "zeroinitializer"), (kind, seen))
+        c.next = [seen]
+    code.store(kind, c.carried[0], "%seen", form.size)
     code.do("ret void")
     return code
 

@@ -67,7 +67,7 @@ def halo_of(e: Equation) -> list[tuple[Any, Shape]]:
     if e.primitive.name in ("WinogradConvolution", "WinogradTranspose"):
         transposed, size = e.primitive.name == "WinogradTranspose", e.outputs[0].shape[2:]
         return [(e.inputs[0], winograd_border(p["padding"], size, transposed))]
-    if e.primitive.name in ("Convolution", "ConvolutionWeight"):
+    if e.primitive.name in ("Convolution", "ConvolutionWeight", "WinogradWeight"):
         return [(e.inputs[0], tuple(p["padding"]))]
     low = [reach(e, d) for d in range(len(p["stride"]))]
     return [(e.inputs[0], tuple(max(low_high) for low_high in low))]

@@ -46,9 +46,9 @@ from chainrule.program.graph import Equation, Graph
 ELEMENTWISE = frozenset({*FUNCTIONS, "Cast"})
 #: So many entries do not stay in the nearest cache.
 MANY = 2**16
-_CONVOLUTIONS = frozenset(
-    {"Convolution", "ConvolutionTranspose", "ConvolutionWeight", "WinogradConvolution", "WinogradTranspose"}
-)
+#: Of convolutions these give a weight, the others read one.
+_OF_WEIGHTS = frozenset({"ConvolutionWeight", "WinogradWeight"})
+_CONVOLUTIONS = _OF_WEIGHTS | {"Convolution", "ConvolutionTranspose", "WinogradConvolution", "WinogradTranspose"}
 
 
 class Write:
@@ -88,7 +88,7 @@ def wished_orders(
             orders[find(cell)] = order
     for e in equations:
         if e.primitive.name in _CONVOLUTIONS:
-            w = e.outputs[0] if e.primitive.name == "ConvolutionWeight" else e.inputs[1]
+            w = e.outputs[0] if e.primitive.name in _OF_WEIGHTS else e.inputs[1]
             if isinstance(w, Symbol):
                 orders[find(w)] = (*range(2, len(w.shape)), 1, 0)
         elif e.primitive.name == "MatMul" and len(e.outputs[0].shape) == 2 and e.outputs[0].shape[0] == 1:

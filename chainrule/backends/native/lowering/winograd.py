@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's algorithm, forward and the gradient in the image. What it is: `passes/winograd.py`.
+"""Convolutions by Winograd's algorithm, forward and both gradients. What it is: `passes/winograd.py`.
 
 The result is a contraction's, whose rows are the pixels and whose columns are the channels out, so what follows it
 joins its group. The image needs a border of zeros: the padding, and one more at the end where a tile reaches over it.
@@ -23,7 +23,7 @@ from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.images import bordered, halo_of, phase_of, weight_in_order
 from chainrule.backends.native.lowering.place import Buffer, Place, View
 from chainrule.backends.native.lowering.rules import rule
-from chainrule.backends.passes.winograd import PIECE, tiles_of
+from chainrule.backends.passes.winograd import PIECE, sums_of_weight, tiles_of
 from chainrule.primitives.value import DataType, Shape
 from chainrule.program.graph import Equation
 
@@ -45,6 +45,11 @@ class Winograd:
     column_axis = 1
     splits = 1
     scales = None
+
+    @property
+    def factors(self) -> tuple[View, View]:
+        """What is multiplied."""
+        return self.image, self.weight
 
     @property
     def a(self) -> tuple[Buffer, int]:
@@ -78,6 +83,70 @@ class Winograd:
         return f"winograd {self.tiles} tiles×{columns}×{channels}"
 
 
+@dataclass
+class WinogradWeight:
+    """A convolution's gradient in its weight by Winograd's algorithm, in front of a nest like the others.
+
+    Attributes:
+        image: (N, H, W, channels in), beginning at the corner of the first tile; the channels lie side by side.
+        upstream: the result's gradient, (N, height, width, channels out), of which the last lie side by side.
+        splits: into how many sums the tiles are parted; more than one makes the first axis of the result.
+    """
+
+    image: View
+    upstream: View
+    splits: int
+    row_axes = (2, 3, 1)
+    column_axis = 0
+    scales = None
+
+    @property
+    def factors(self) -> tuple[View, View]:
+        """What is multiplied."""
+        return self.image, self.upstream
+
+    @property
+    def a(self) -> tuple[Buffer, int]:
+        """Where the image begins."""
+        return self.image.buffer, self.image.offset
+
+    @property
+    def b(self) -> tuple[Buffer, int]:
+        """Where the result's gradient begins."""
+        return self.upstream.buffer, self.upstream.offset
+
+    @property
+    def dtype(self) -> DataType:
+        """Of what is added up, and of the result."""
+        return self.image.dtype
+
+    @property
+    def channels(self) -> int:
+        """How many channels the image has."""
+        return self.image.shape[3]
+
+    @property
+    def columns(self) -> int:
+        """How many channels the result has."""
+        return self.upstream.shape[3]
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles the result has."""
+        return self.image.shape[0] * math.prod(tiles_of(self.upstream.shape[1:3]))
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions of the products."""
+        return 2 * PIECE * PIECE * self.tiles * self.channels * self.columns
+
+    @property
+    def title(self) -> str:
+        """What it is, in two words and three numbers."""
+        pieces = f" in {self.splits} sums" if self.splits > 1 else ""
+        return f"winograd weight {self.channels}×{self.columns}×{self.tiles} tiles{pieces}"
+
+
 @rule
 def lower_WinogradConvolution(at: Lowering, e: Equation) -> Place | None:
     """The image with its padding."""
@@ -92,6 +161,21 @@ def lower_WinogradTranspose(at: Lowering, e: Equation) -> Place | None:
     phase = phase_of(e, (0, 0))
     assert phase is not None
     return _winograd(at, e, phase_weight(at, w, phase), tuple(2 - p for p in e.parameters["padding"]))
+
+
+@rule
+def lower_WinogradWeight(at: Lowering, e: Equation) -> Place | None:
+    """The image with its padding, and the result's gradient as it lies."""
+    (x, g), (w,), padding = e.inputs, e.outputs, tuple(e.parameters["padding"])
+    size = g.shape[2:]
+    image = bordered(at, x, padding, padding, channels_last=True)
+    upstream = bordered(at, g, (0, 0), (0, 0), channels_last=True)
+    offset = image.offset - sum(p * s for p, s in zip(padding, image.strides[2:], strict=True))
+    pieces = tuple(2 * n + 2 for n in tiles_of(size))
+    whole = image.walked((x.shape[0], *pieces, x.shape[1]), (image.strides[0], *image.strides[2:], 1), offset)
+    product = WinogradWeight(whole, upstream.permute((0, 2, 3, 1)), 1)
+    product.splits = sums_of_weight(product.channels, product.columns, product.tiles)
+    return contract(at, product, w.shape, [2, 3, 1, 0])
 
 
 def _winograd(at: Lowering, e: Equation, weight: View, padding: Shape) -> Place:
