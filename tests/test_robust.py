@@ -64,6 +64,39 @@ def test_fgsm_and_pgd_step_by_step() -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("norm", [2, math.inf])
+@pytest.mark.parametrize("falling", [False, True])
+def test_pgd_up_the_margin_as_written_in_pytorch(norm: float, targeted: bool, falling: bool) -> None:
+    """After each step; the sizes that fall begin at 2·ε."""
+    torch = pytest.importorskip("torch")
+    model, (x, y) = network(), tensors()
+    center, labels, ours = torch.tensor(X), torch.tensor(LABELS), x
+    w1, w2, epsilon, steps = torch.tensor(W1), torch.tensor(W2), 0.3, 6
+    moved = center
+    for i in range(steps):
+        moved = moved.detach().requires_grad_()
+        scores = torch.tanh(moved @ w1.T) @ w2.T
+        others = [row[torch.arange(3) != label].max() for row, label in zip(scores, labels, strict=True)]
+        up = torch.stack(others) - scores[torch.arange(5), labels]
+        (g,) = torch.autograd.grad((-up if targeted else up).sum(), moved)
+        size = 2 * epsilon * (1 - i / steps) if falling else 2.5 * epsilon / steps
+        change = moved.detach() + size * (g.sign() if norm == math.inf else g / g.norm(dim=1, keepdim=True)) - center
+        if norm == math.inf:
+            change = change.clamp(-epsilon, epsilon)
+        else:
+            change = change * (epsilon / change.norm(dim=1, keepdim=True)).clamp(max=1)
+        moved = (center + change).clamp(0, 1)
+        down = -size if targeted else size
+        ours = robust.pgd_step(model, ours, x, y, epsilon, down, norm=norm, loss="margin")
+        np.testing.assert_allclose(ours.numpy(), moved.numpy(), rtol=1e-9, err_msg=f"step {i}")
+    settings: dict[str, Any] = {"norm": norm, "targeted": targeted, "random_start": False, "falling": falling}
+    for step in (None, chainrule.compile(robust.pgd_step)):
+        found = robust.pgd(model, x, y, epsilon, steps=steps, loss="margin", step=step, **settings)
+        np.testing.assert_allclose(found.numpy(), moved.numpy(), rtol=1e-9)
+
+
 @pytest.mark.parametrize("norm", [2, math.inf])
 def test_attacks_stay_in_the_ball_and_restarts_only_help(norm: float) -> None:
     model, (x, y) = network(), tensors()
@@ -257,6 +290,8 @@ def test_errors_teach() -> None:
         robust.fgsm(model, x, y, -1)
     with pytest.raises(ValueError, match=r"norm is 2 or math\.inf, got 1"):
         robust.pgd(model, x, y, 0.1, norm=1)
+    with pytest.raises(ValueError, match="loss is one of cross_entropy, margin, got 'hinge'"):
+        robust.pgd(model, x, y, 0.1, loss="hinge")
     with pytest.raises(ValueError, match=r"tries 1 or more and the area in \(0, 1\], got 0.1, 0 and 0.3"):
         robust.square_attack(model, chainrule.ones(1, 1, 2, 2), y, 0.1, tries=0)
     with pytest.raises(chainrule.ShapeError, match=r"images \(N, C, H, W\), got \(5, 6\)"):

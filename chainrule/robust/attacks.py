@@ -14,6 +14,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.functions.counting import one_hot
+from chainrule.functions.creation import tensor
 from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
 from chainrule.nn.losses.classes import cross_entropy
@@ -22,12 +23,16 @@ from chainrule.tensor import Tensor
 
 Classifier = Callable[[Tensor], Tensor]
 Bounds = tuple[float, float]
+#: What `pgd` can climb.
+LOSSES = ("cross_entropy", "margin")
 
 
-def _slope(model: Classifier, x: Tensor, labels: Tensor) -> Tensor:
+def _slope(model: Classifier, x: Tensor, labels: Tensor, loss: str = "cross_entropy") -> Tensor:
     """The gradient of each sample's loss in the sample."""
     start = x.detach_copy().requires_grad_()
-    (slope,) = grad(cross_entropy(model(start), labels, reduction="sum"), [start])
+    scores = model(start)
+    total = -margins(scores, labels).sum() if loss == "margin" else cross_entropy(scores, labels, reduction="sum")
+    (slope,) = grad(total, [start])
     return slope
 
 
@@ -91,6 +96,8 @@ def pgd(
     restarts: int = 1,
     targeted: bool = False,
     bounds: Bounds = (0.0, 1.0),
+    loss: str = "cross_entropy",
+    falling: bool = False,
     step: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Projected gradient descent: many small steps up the loss, each followed by a projection into the ball around x.
@@ -102,28 +109,33 @@ def pgd(
         model, x, labels, targeted, bounds: as in `fgsm`.
         epsilon: the radius of the ball.
         steps: how many.
-        step_size: how far; 2.5·ε/steps unless given.
+        step_size: how far; 2.5·ε/steps unless given, 2·ε where it falls.
         norm: math.inf (each entry changes by at most ε) or 2 (the whole input moves by at most ε).
         random_start: begin anywhere in the ball instead of in its middle.
         restarts: how often; for each sample the try with the smallest margin counts.
+        loss: what is climbed: "cross_entropy", or "margin", the best wrong score less the right one.
+        falling: each step is shorter than the one before: step i (of 0, 1, …) goes step_size·(1 − i/steps) far. Long
+            steps leave the flat places that some defended networks have around each image.
         step: what takes a step; `pgd_step` unless given. `compile(pgd_step)` does the same faster.
 
-    Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018.
+    Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018; the margin: Carlini and
+    Wagner, "Towards evaluating the robustness of neural networks", 2017.
     """
     _need_epsilon(epsilon)
+    if loss not in LOSSES:
+        raise ValueError(f"pgd: loss is one of {', '.join(LOSSES)}, got {loss!r}.")
     if norm not in (2, math.inf):
         raise ValueError(f"pgd: norm is 2 or math.inf, got {norm}.")
     if steps < 1 or restarts < 1:
         raise ValueError(f"pgd: steps and restarts are 1 or more, got {steps} and {restarts}.")
-    size = 2.5 * epsilon / steps if step_size is None else step_size
     center = x.detach()
-    size = -size if targeted else size
+    sizes = _sizes(epsilon, steps, step_size, falling, targeted, center)
     step = pgd_step if step is None else step
     best, smallest = center, None
     for _ in range(restarts):
         moved = _inside(center + _random_change(center, epsilon, norm), bounds) if random_start else center
-        for _ in range(steps):
-            moved = step(model, moved, center, labels, epsilon, size, norm=norm, bounds=bounds)
+        for size in sizes:
+            moved = step(model, moved, center, labels, epsilon, size, norm=norm, bounds=bounds, loss=loss)
         if restarts == 1:
             return moved
         with no_grad():
@@ -138,19 +150,32 @@ def pgd(
     return best
 
 
+def _sizes(
+    epsilon: float, steps: int, step_size: float | None, falling: bool, targeted: bool, like: Tensor
+) -> list[float] | list[Tensor]:
+    """How far each step goes, less than 0 down the loss; tensors if they differ, so that one program takes all."""
+    usual = 2 * epsilon if falling else 2.5 * epsilon / steps
+    first = usual if step_size is None else step_size
+    first = -first if targeted else first
+    if not falling:
+        return [first] * steps
+    return [tensor(first * (1 - i / steps), dtype=like.dtype, device=like.device) for i in range(steps)]
+
+
 def pgd_step(
     model: Classifier,
     moved: Tensor,
     center: Tensor,
     labels: Tensor,
     epsilon: float,
-    size: float,
+    size: float | Tensor,
     *,
     norm: float = math.inf,
     bounds: Bounds = (0.0, 1.0),
+    loss: str = "cross_entropy",
 ) -> Tensor:
     """One step of `pgd` up the loss (down for a negative size) and back into the ball around the center."""
-    slope = _slope(model, moved, labels)
+    slope = _slope(model, moved, labels, loss)
     direction = slope.sign() if norm == math.inf else _unit(slope)
     change = moved + size * direction - center
     return _inside(center + _projected(change, epsilon, norm), bounds)
