@@ -178,8 +178,8 @@ class Builder:
         """The call of a convolution by Winograd's algorithm."""
         images, channels, columns = product.image.shape[0], *product.weight.shape[2:]
         divided = parts_of(images, product.size, channels, columns, vector_bits())
-        tile = tile_of_winograd(vector_bits(), product, divided.rows)
-        walk, *_ = [self.add(code) for code in (*emit_winograd(tile), emit_tile(tile))]
+        tile = tile_of_winograd(vector_bits(), product, divided)
+        walk, *_ = [self.add(code) for code in (*emit_winograd(tile, divided.times), emit_tile(tile))]
         numbers, parts, scratch = numbers_of_winograd(product, Function(finish), Table(finish_numbers), tile, divided)
         self.scratch = max(self.scratch, scratch)
         return Call(walk, self.add_numbers(numbers), parts)

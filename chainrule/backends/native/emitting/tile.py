@@ -25,8 +25,9 @@ from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.run.processor import vector_registers
 from chainrule.primitives.value import DataType
 
-#: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee.
-AHEAD = 10
+#: How many steps of k ahead the vectors of B are fetched: its rows lie too far apart for the processor to foresee. In
+#: mode "columns" both factors are, further ahead: they are read but a few times, so they come from far away.
+AHEAD = {"rows": 10, "columns": 20}
 #: A product of fewer operations than this takes so little time that its tile may do more than is needed.
 SMALL = 2**23
 #: With fewer rows, or less to add up, laying B out for AMX takes longer than its product saves.
@@ -227,7 +228,7 @@ class _Step:
         else:
             start = code.op(f"getelementptr i8, ptr {self.a}, i64 {code.op(f'mul i64 {k}, %a_step')}")
             if not tile.packs:
-                ahead = code.at(start, "i8", code.op(f"mul i64 %a_step, {AHEAD}"))
+                ahead = code.at(start, "i8", code.op(f"mul i64 %a_step, {AHEAD[tile.mode]}"))
                 code.fetch(ahead)
                 code.fetch(code.at(ahead, "i8", str(tile.rows * tile.size - 1)))
         sums = list(sums)
@@ -273,7 +274,7 @@ class _Step:
 
     def _fetch(self, here: str) -> None:
         code, tile = self.code, self.tile
-        ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 {self.b_step}, {AHEAD}')}")
+        ahead = code.op(f"getelementptr i8, ptr {here}, i64 {code.op(f'mul i64 {self.b_step}, {AHEAD[tile.mode]}')}")
         rows = [ahead, code.at(ahead, "i8", "%b_step")] if tile.pairs else [ahead]
         for row in rows:  # a line of the cache has 64 bytes
             for move in range(0, tile.vectors * tile.lanes.lanes * tile.b.itemsize, 64):

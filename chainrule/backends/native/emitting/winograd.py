@@ -5,19 +5,21 @@ wide as the register tile. Everything that it makes stays in the second cache:
 
     for 64 channels in at a time:
         the weights' new form                        16 planes of (channel in, panel)
-        for as many tiles as a register tile has rows:
+        for a group of tiles, as many as one register tile or two have rows:
             the image's new form                     16 planes of (tile, channel in)
             a product for each, added up             16 planes of (tile, channel out)
             at the last channels the results         a block of (pixel, channel out)
     the block is handed to what follows
 
 The products are done by the same register tile as all others. A group's image is brought into its new form while the
-products of the group before are made, a tile with each plane, so that waiting for memory costs little. The parts, and
-so the order of every sum, follow from the shape and the length of vectors; no cache and no number of threads is asked.
+products of the group before are made, a tile with each plane, so that waiting for memory costs little. Parts are as
+large as the second cache allows, for each of them makes the new forms of its weights and its image again. The order of
+every sum does not depend on them, nor on the number of threads.
 
 An infinity, or a NaN, would spread over its tile, where the plain sum has it only within the kernel's reach; and what
 is nearly too large for a float32 can be too large in the new form. So each part looks whether all its results are
-finite. If one is not, it computes its block again by the plain sum.
+finite. If one is not, it computes its block again by the plain sum. (So which numbers beside an infinity are rounded in
+which way is a question of the parts.)
 """
 
 from __future__ import annotations
@@ -32,14 +34,16 @@ from chainrule.backends.native.emitting.transforms import emit_image, emit_kerne
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS
 from chainrule.backends.native.lowering.winograd import Winograd
+from chainrule.backends.native.run.processor import processor
 from chainrule.backends.passes.winograd import PIECE, STEP, tiles_of
 
 #: Places of a tile's new form, and of a kernel.
 PLANES, TAPS = PIECE * PIECE, 9
 #: So many channels in at a time.
 CHANNELS = 64
-#: What a part may have in the second cache, in bytes.
-ROOM = 900 * 2**10
+#: About how many cycles it takes to bring a vector of a kernel, an image and a result into its other form. Most of that
+#: is waiting: kernels come from the third cache or from memory, and all planes are in the second.
+KERNEL, IMAGE, RESULT = 200, 50, 30
 #: The piece of image of so many tiles further on is fetched while one changes its form.
 AHEAD = 16
 #: Bytes by which planes are further apart than they need to be: else they fall into the same few sets of a cache.
@@ -57,27 +61,31 @@ FIELDS = (
 
 
 class Parts(NamedTuple):
-    """How the work is divided: a part's strips, its tiles of each strip, its panels, and the register tile's rows."""
+    """How the work is divided: a part's strips, its tiles of each strip, its panels, and its groups of tiles.
+
+    `rows` is how many tiles change form together, and `times` how many register tiles these are.
+    """
 
     strips: int
     across: int
     panels: int
     rows: int
+    times: int = 1
 
     @property
     def tiles(self) -> int:
-        """Tiles of a part, filled up to whole register tiles."""
+        """Tiles of a part, filled up to whole groups."""
         return -(-self.strips * self.across // self.rows) * self.rows
 
 
 class Walk:
     """Writes the function that does one part."""
 
-    def __init__(self, tile: Tile) -> None:
-        self.tile, self.lanes = tile, tile.lanes
+    def __init__(self, tile: Tile, times: int) -> None:
+        self.tile, self.lanes, self.times, self.rows = tile, tile.lanes, times, tile.rows * times
         self.width = tile.vectors * tile.lanes.lanes
         arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
-        self.code = Code("void", f"winograd_{tile.name}", arguments)
+        self.code = Code("void", f"winograd_{tile.name}_{times}", arguments)
 
     def do(self, name: str, x: Any, y: Any) -> str:
         """An operation on two i64."""
@@ -122,8 +130,8 @@ class Walk:
     # ------------------------------------------------------------------------------------- the products
 
     def _multiply(self) -> None:
-        """16 products, so many channels at a time, and of so many tiles as a register tile has rows."""
-        code, n, rows, kind = self.code, self.n, self.tile.rows, self.lanes.text
+        """16 products, so many channels at a time, of a group of tiles."""
+        code, n, rows, kind = self.code, self.n, self.rows, self.lanes.text
         panel_size = self.width * self.tile.size
         with code.loop("0", str(rows)) as row:
             self._put_address(row.index, self.moved(self.image, (row.index, n["image_tile"])))
@@ -149,7 +157,10 @@ class Walk:
                         b = self.moved(self.kernel, (self.do("mul", panel.index, PLANES), n["kernel_plane"]))
                         b = self.moved(b, (plane.index, n["kernel_plane"]))
                         to = self.moved(result, (plane.index, n["result_plane"]), (panel.index, panel_size))
-                        self._call_tile("0", "1", count, b, str(panel_size), to, again, move)
+                        for first in range(0, rows, self.tile.rows):
+                            self._call_tile(
+                                str(first), "1", count, b, str(panel_size), self._row(to, str(first)), again, move
+                            )  # fmt: skip
                     following = self.do("add", self.do("add", tile.index, rows), plane.index)
                     is_there = code.op(f"icmp slt i64 {following}, {self.tiles}")
                     is_next = code.op(f"icmp slt i64 {plane.index}, {rows}")
@@ -286,17 +297,23 @@ class Walk:
 
 
 @functools.lru_cache(maxsize=64)
-def emit_winograd(tile: Tile) -> list[Code]:
-    """The walk over parts around a register tile, and the functions that it calls beside that."""
+def emit_winograd(tile: Tile, times: int) -> list[Code]:
+    """The walk over parts around so many register tiles, and the functions that it calls beside that."""
     lanes = tile.lanes
-    return [Walk(tile).emit(), emit_image(lanes), emit_kernel(lanes, tile.vectors), emit_result(lanes)]
+    return [Walk(tile, times).emit(), emit_image(lanes), emit_kernel(lanes, tile.vectors), emit_result(lanes)]
 
 
-def tile_of_winograd(vector_bits: int, product: Winograd, rows: int) -> Tile:
-    """The register tile: two vectors wide, or one where that is enough."""
+def tile_of_winograd(vector_bits: int, product: Winograd, parts: Parts) -> Tile:
+    """The register tile."""
     kind = Lanes(ELEMENTS[product.dtype.name], vector_bits // (8 * product.dtype.itemsize))
-    vectors = 2 if product.weight.shape[3] > kind.lanes else 1
-    return Tile("rows", rows, vectors, kind, product.dtype, product.dtype)
+    vectors = _vectors(product.weight.shape[3], vector_bits)
+    return Tile("rows", parts.rows // parts.times, vectors, kind, product.dtype, product.dtype)
+
+
+def _vectors(columns: int, vector_bits: int) -> int:
+    """How wide a register tile is: one vector, or two, or four where these fill as well: that needs fewer loads."""
+    found = -(-columns // (vector_bits // 32))
+    return 1 if found == 1 else 4 if vector_bits == 512 and -(-found // 4) * 4 == -(-found // 2) * 2 else 2
 
 
 def numbers_of_winograd(
@@ -348,9 +365,11 @@ def parts_of(images: int, size: tuple[int, int], channels: int, columns: int, ve
     """
     high, wide = tiles_of(size)
     lanes = vector_bits // 32
-    vectors = 2 if columns > lanes else 1
+    vectors = _vectors(columns, vector_bits)
+    times = 2 if vectors > 2 else 1
     # While a plane's products are made, one tile of the next group changes its form: so it has no more of them.
-    panels, most = -(-columns // (vectors * lanes)), min(most_rows(vector_bits) * (3 - vectors), PLANES)
+    panels, most = -(-columns // (vectors * lanes)), min(most_rows(vector_bits, vectors) * times, PLANES)
+    room = processor().cache(2, 2**20) * 7 // 8
     best: tuple[float, Parts] = (math.inf, Parts(1, 1, 1, 1))
     for panels_each in {min(panels, p) for p in (1, 2, 3, 4)}:
         for across in sorted({-(-wide // k) for k in range(1, wide + 1)}):
@@ -358,8 +377,8 @@ def parts_of(images: int, size: tuple[int, int], channels: int, columns: int, ve
             for strips_each in strips:
                 tiles = strips_each * across
                 rows = -(-tiles // -(-tiles // most))
-                parts = Parts(strips_each, across, panels_each, rows)
-                if _bytes(parts, channels, vectors * lanes) > ROOM and tiles > 1:
+                parts = Parts(strips_each, across, panels_each, -(-rows // times) * times, times)
+                if _bytes(parts, channels, vectors * lanes) > room and tiles > 1:
                     break
                 count = -(-images * high // strips_each) * -(-wide // across) * -(-panels // panels_each)
                 each = _cost(parts, channels, lanes, vectors)
@@ -377,8 +396,9 @@ def _bytes(parts: Parts, channels: int, width: int) -> int:
 
 
 def _cost(parts: Parts, channels: int, lanes: int, vectors: int) -> float:
-    """About how many cycles a part takes: a step of a register tile half a cycle for each sum, a change of form 25."""
+    """About how many cycles a part takes: its products, and what changes form, a vector of which takes so many."""
     columns = vectors * parts.panels  # in vectors
-    products = PLANES * parts.tiles * columns * channels / 2
-    forms = channels * columns + parts.strips * parts.across * (channels / lanes + 1.5 * columns)
-    return products + 25 * forms + 2000
+    tiles = parts.strips * parts.across
+    calls = PLANES * parts.panels * (parts.tiles // parts.rows * parts.times) * -(-channels // CHANNELS)
+    products = PLANES * parts.tiles * columns * channels / 2 + 60 * calls
+    return products + KERNEL * channels * columns + tiles * (IMAGE * channels / lanes + RESULT * columns) + 2000

@@ -1,6 +1,7 @@
 """The processor that code runs on: cores, vectors, registers, caches. What is chosen by the machine asks here.
 
-From it follow the tiles of products (`emitting/tile.py`: as many sums as fill the registers), when a program is worth
+From it follow the tiles of products (`emitting/tile.py`: as many sums as fill the registers), how large the parts of
+convolutions by Winograd's algorithm are (`emitting/winograd.py`: what fits the second cache), when a program is worth
 waking other threads for (`executable.py`), and on how many threads programs run (`pool.py`: one for each core). What
 decides in which order a sum is added up (`DEPTH` and `SHARED` in `emitting/product.py`, where sums are cut) does not
 follow from cores or caches: processors with the same instructions get the same bits.
