@@ -163,3 +163,45 @@ def test_positions_beside_a_sum_that_is_cut(first: str) -> None:
     doubled = 2 * x.numpy().astype(np.float64)
     assert (found["argmax"].numpy() == doubled.argmax(0)).all()
     np.testing.assert_allclose(found["sum"].numpy(), doubled.sum(0), atol=1e-2)
+
+
+# ------------------------------------------------------------------------------------- gradients of parts
+
+
+def test_gradients_of_parts_are_not_written_one_by_one() -> None:
+    """Three parts of one projection: their gradients are put side by side in one walk, without arrays of zeros."""
+    x, w, g = normal(64, 96), normal(96, 3 * 64), normal(64, 64)
+
+    def step(x: Any, w: Any, g: Any) -> Any:
+        def loss(w: Any) -> Any:
+            q, k, v = (x @ w).chunk(3, 1)
+            return (q * k * v.tanh() * g).sum()
+
+        return chainrule.func.grad(loss)(w)
+
+    compiled = chainrule.compile(step)
+    np.testing.assert_allclose(compiled(x, w, g).numpy(), step(x, w, g).numpy(), atol=2e-3)
+    assert "  [64×192] copy" not in compiled.explain()
+
+
+PARTS: list[Any] = [
+    (slice(1, 3),), (slice(None), slice(2, None)), (..., slice(0, 1)), (slice(None, None, 2),), (slice(1, 2), ..., 3),
+    (slice(2, 2),), (..., slice(-3, -1)), (slice(0, 4), slice(1, 2), slice(0, 1)),
+]  # fmt: skip
+
+
+@together(enumerate(PARTS), lambda case: "parts")
+def test_gradient_of_a_part(case: Any) -> None:
+    """Zeros around what is a block of neighbours, and in between otherwise; alone, in a sum, and read by a product."""
+    _, key = case
+    x, w = normal(4, 5, 6), normal(6, 3)
+
+    def gradient(x: Any, w: Any) -> Any:
+        def loss(x: Any) -> Any:
+            return x[key].exp().sum() + (x * x).sum()
+
+        to_x = chainrule.func.grad(loss)(x)
+        return to_x, chainrule.func.grad(lambda x: x[key].exp().sum())(x) @ w
+
+    for ours, theirs in zip(chainrule.compile(gradient)(x, w), gradient(x, w), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)

@@ -6,6 +6,7 @@ Each rule answers where the results are, or None if it cannot say the operation 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -183,6 +184,23 @@ def _wrapped(at: Lowering, index: Symbol, extent: int) -> Symbol:
     return at.value(at.map("Where", [negative, moved, index], index.dtype))
 
 
+def _around(key: Sequence[Any], shape: Shape) -> tuple[Shape, Shape] | None:
+    """How many entries lie before and behind a part along each dimension; None if it is no block of neighbours."""
+    if not all(isinstance(part, Range) or part is Ellipsis for part in key):
+        return None
+    named = [part for part in key if part is not Ellipsis]
+    where = list(key).index(Ellipsis) if Ellipsis in key else len(named)
+    every = [Range(None, None, None)] * (len(shape) - len(named))
+    before, after = [], []
+    for part, extent in zip([*named[:where], *every, *named[where:]], shape, strict=True):
+        start, stop, step = slice(*part).indices(extent)
+        if step != 1 or start >= stop:
+            return None
+        before.append(start)
+        after.append(extent - stop)
+    return tuple(before), tuple(after)
+
+
 @rule
 def lower_IndexAdd(at: Lowering, e: Equation) -> Place | None:
     """A copy with something added to a part."""
@@ -191,6 +209,9 @@ def lower_IndexAdd(at: Lowering, e: Equation) -> Place | None:
         return _one_per_row(at, e) or scatter(at, e, "Add")
     if any(isinstance(part, bool | np.bool_) for part in e.parameters["key"]):
         return None
+    around = _around(e.parameters["key"], base.shape) if at.place(base).number == 0 else None
+    if around is not None:
+        return at.plain(new).pad(*around, 0)
     view = at.copy(base)
     at.into(new, view.index(e.parameters["key"]), add=at.place(base).number != 0)
     return view
