@@ -67,34 +67,66 @@ def test_fgsm_and_pgd_step_by_step() -> None:
 @pytest.mark.peer
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("norm", [2, math.inf])
-@pytest.mark.parametrize("falling", [False, True])
-def test_pgd_up_the_margin_as_written_in_pytorch(norm: float, targeted: bool, falling: bool) -> None:
-    """After each step; the sizes that fall begin at 2·ε."""
+@pytest.mark.parametrize(("falling", "momentum"), [(False, 0), (True, 0), (True, 0.25)])
+def test_pgd_up_the_margin_as_written_in_pytorch(norm: float, targeted: bool, falling: bool, momentum: float) -> None:
+    """After each step; the sizes that fall begin at ε."""
     torch = pytest.importorskip("torch")
     model, (x, y) = network(), tensors()
     center, labels, ours = torch.tensor(X), torch.tensor(LABELS), x
     w1, w2, epsilon, steps = torch.tensor(W1), torch.tensor(W2), 0.3, 6
-    moved = center
+
+    def inside(place: Any) -> Any:
+        change = place - center
+        if norm == math.inf:
+            change = change.clamp(-epsilon, epsilon)
+        else:
+            change = change * (epsilon / change.norm(dim=1, keepdim=True)).clamp(max=1)
+        return (center + change).clamp(0, 1)
+
+    moved = before = center
+    ours_before = x
     for i in range(steps):
         moved = moved.detach().requires_grad_()
         scores = torch.tanh(moved @ w1.T) @ w2.T
         others = [row[torch.arange(3) != label].max() for row, label in zip(scores, labels, strict=True)]
         up = torch.stack(others) - scores[torch.arange(5), labels]
         (g,) = torch.autograd.grad((-up if targeted else up).sum(), moved)
-        size = 2 * epsilon * (1 - i / steps) if falling else 2.5 * epsilon / steps
-        change = moved.detach() + size * (g.sign() if norm == math.inf else g / g.norm(dim=1, keepdim=True)) - center
-        if norm == math.inf:
-            change = change.clamp(-epsilon, epsilon)
-        else:
-            change = change * (epsilon / change.norm(dim=1, keepdim=True)).clamp(max=1)
-        moved = (center + change).clamp(0, 1)
+        size = epsilon * (1 - i / steps) if falling else 2.5 * epsilon / steps
+        here = moved.detach()
+        there = inside(here + size * (g.sign() if norm == math.inf else g / g.norm(dim=1, keepdim=True)))
+        if momentum:
+            there = inside(here + (1 - momentum) * (there - here) + momentum * (here - before))
+        before, moved = here, there
+        settings: dict[str, Any] = {"before": ours_before, "momentum": momentum} if momentum else {}
         down = -size if targeted else size
-        ours = robust.pgd_step(model, ours, x, y, epsilon, down, norm=norm, loss="margin")
+        following = robust.pgd_step(model, ours, x, y, epsilon, down, norm=norm, loss="margin", **settings)
+        ours_before, ours = ours, following
         np.testing.assert_allclose(ours.numpy(), moved.numpy(), rtol=1e-9, err_msg=f"step {i}")
-    settings: dict[str, Any] = {"norm": norm, "targeted": targeted, "random_start": False, "falling": falling}
+    settings = {"norm": norm, "targeted": targeted, "random_start": False, "falling": falling, "momentum": momentum}
     for step in (None, chainrule.compile(robust.pgd_step)):
         found = robust.pgd(model, x, y, epsilon, steps=steps, loss="margin", step=step, **settings)
         np.testing.assert_allclose(found.numpy(), moved.numpy(), rtol=1e-9)
+
+
+def test_patches_are_rectangles_of_plus_or_minus_epsilon() -> None:
+    """A row is like the one above it but for a few cuts, which differ between images; so are columns."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(2 * 12 * 15, 3)).double()
+    x, y = chainrule.full((40, 2, 12, 15), 0.5, dtype=chainrule.float64), chainrule.zeros(40).long()
+
+    def starts(x: Any, y: Any) -> Any:
+        return robust.pgd(model, x, y, 0.1, steps=1, step_size=0.0, start="patches")
+
+    chainrule.manual_seed(0)
+    change = (starts(x, y) - x).numpy()
+    np.testing.assert_allclose(np.abs(change), 0.1, rtol=1e-9)
+    assert (change > 0).any() and (change < 0).any()
+    heights, widths = (
+        np.abs(np.diff(change, axis=axis)).max((1, 5 - axis)) > 0.1 for axis in (2, 3)
+    )  # where something changes from a row to the next, from a column to the next
+    assert heights.sum(1).max() <= 5 and widths.sum(1).max() <= 7, "rectangles are two or more high and wide"
+    assert len({tuple(cuts) for cuts in heights.tolist()}) > 5 and len({tuple(cuts) for cuts in widths.tolist()}) > 5
+    chainrule.manual_seed(0)
+    np.testing.assert_array_equal((chainrule.compile(starts)(x, y) - x).numpy(), change)
 
 
 @pytest.mark.parametrize("norm", [2, math.inf])
@@ -292,6 +324,14 @@ def test_errors_teach() -> None:
         robust.pgd(model, x, y, 0.1, norm=1)
     with pytest.raises(ValueError, match="loss is one of cross_entropy, margin, got 'hinge'"):
         robust.pgd(model, x, y, 0.1, loss="hinge")
+    with pytest.raises(ValueError, match="momentum is at least 0 and less than 1, got 1"):
+        robust.pgd(model, x, y, 0.1, momentum=1)
+    with pytest.raises(ValueError, match="start is uniform or patches, got 'corner'"):
+        robust.pgd(model, x, y, 0.1, start="corner")
+    with pytest.raises(ValueError, match=r"norm math\.inf alone, got 2"):
+        robust.pgd(model, chainrule.ones(1, 1, 2, 2), y, 0.1, norm=2, start="patches")
+    with pytest.raises(chainrule.ShapeError, match=r"patches in images \(N, C, H, W\), got \(5, 6\)"):
+        robust.pgd(model, x, y, 0.1, start="patches")
     with pytest.raises(ValueError, match=r"tries 1 or more and the area in \(0, 1\], got 0.1, 0 and 0.3"):
         robust.square_attack(model, chainrule.ones(1, 1, 2, 2), y, 0.1, tries=0)
     with pytest.raises(chainrule.ShapeError, match=r"images \(N, C, H, W\), got \(5, 6\)"):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.functions.counting import one_hot
-from chainrule.functions.creation import tensor
+from chainrule.functions.creation import arange, tensor
 from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
 from chainrule.nn.losses.classes import cross_entropy
@@ -98,6 +99,8 @@ def pgd(
     bounds: Bounds = (0.0, 1.0),
     loss: str = "cross_entropy",
     falling: bool = False,
+    momentum: float = 0.0,
+    start: str = "uniform",
     step: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Projected gradient descent: many small steps up the loss, each followed by a projection into the ball around x.
@@ -109,21 +112,28 @@ def pgd(
         model, x, labels, targeted, bounds: as in `fgsm`.
         epsilon: the radius of the ball.
         steps: how many.
-        step_size: how far; 2.5·ε/steps unless given, 2·ε where it falls.
+        step_size: how far; 2.5·ε/steps unless given, ε where it falls.
         norm: math.inf (each entry changes by at most ε) or 2 (the whole input moves by at most ε).
-        random_start: begin anywhere in the ball instead of in its middle.
+        random_start: begin anywhere in the ball, or as `start` says, instead of in its middle.
         restarts: how often; for each sample the try with the smallest margin counts.
         loss: what is climbed: "cross_entropy", or "margin", the best wrong score less the right one.
         falling: each step is shorter than the one before: step i (of 0, 1, …) goes step_size·(1 − i/steps) far. Long
             steps leave the flat places that some defended networks have around each image.
+        momentum: the share of each move that repeats the one before it, in [0, 1); 0.25 in Auto-PGD.
+        start: "uniform", or "patches" for images (N, C, H, W): entries begin at ±ε, alike within rectangles of random
+            extents. An entry whose gradient is 0 stays where it began; there it changes the scores most.
         step: what takes a step; `pgd_step` unless given. `compile(pgd_step)` does the same faster.
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018; the margin: Carlini and
-    Wagner, "Towards evaluating the robustness of neural networks", 2017.
+    Wagner, "Towards evaluating the robustness of neural networks", 2017; momentum: Croce and Hein, "Reliable evaluation
+    of adversarial robustness with an ensemble of diverse parameter-free attacks", 2020.
     """
     _need_epsilon(epsilon)
     if loss not in LOSSES:
         raise ValueError(f"pgd: loss is one of {', '.join(LOSSES)}, got {loss!r}.")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"pgd: momentum is at least 0 and less than 1, got {momentum}.")
+    _need_start(start, norm, x)
     if norm not in (2, math.inf):
         raise ValueError(f"pgd: norm is 2 or math.inf, got {norm}.")
     if steps < 1 or restarts < 1:
@@ -133,9 +143,15 @@ def pgd(
     step = pgd_step if step is None else step
     best, smallest = center, None
     for _ in range(restarts):
-        moved = _inside(center + _random_change(center, epsilon, norm), bounds) if random_start else center
+        moved = center
+        if random_start:
+            change = _patches(center, epsilon) if start == "patches" else _random_change(center, epsilon, norm)
+            moved = _inside(center + change, bounds)
+        before = moved
         for size in sizes:
-            moved = step(model, moved, center, labels, epsilon, size, norm=norm, bounds=bounds, loss=loss)
+            more: dict[str, Any] = {"before": before, "momentum": momentum} if momentum else {}
+            following = step(model, moved, center, labels, epsilon, size, norm=norm, bounds=bounds, loss=loss, **more)
+            before, moved = moved, following
         if restarts == 1:
             return moved
         with no_grad():
@@ -150,11 +166,20 @@ def pgd(
     return best
 
 
+def _need_start(start: str, norm: float, x: Tensor) -> None:
+    if start not in ("uniform", "patches"):
+        raise ValueError(f"pgd: start is uniform or patches, got {start!r}.")
+    if start == "patches" and norm != math.inf:
+        raise ValueError(f"pgd: patches of ±ε are in the ball of norm math.inf alone, got {norm}.")
+    if start == "patches" and x.ndim != 4:
+        raise ShapeError(f"pgd begins with patches in images (N, C, H, W), got {tuple(x.shape)}.")
+
+
 def _sizes(
     epsilon: float, steps: int, step_size: float | None, falling: bool, targeted: bool, like: Tensor
 ) -> list[float] | list[Tensor]:
     """How far each step goes, less than 0 down the loss; tensors if they differ, so that one program takes all."""
-    usual = 2 * epsilon if falling else 2.5 * epsilon / steps
+    usual = epsilon if falling else 2.5 * epsilon / steps
     first = usual if step_size is None else step_size
     first = -first if targeted else first
     if not falling:
@@ -173,12 +198,20 @@ def pgd_step(
     norm: float = math.inf,
     bounds: Bounds = (0.0, 1.0),
     loss: str = "cross_entropy",
+    before: Tensor | None = None,
+    momentum: float = 0.0,
 ) -> Tensor:
-    """One step of `pgd` up the loss (down for a negative size) and back into the ball around the center."""
+    """One step of `pgd` up the loss (down for a negative size) and back into the ball around the center.
+
+    With the place before the last step, z = P(x + size·direction) becomes P(x + (1 − m)·(z − x) + m·(x − before)).
+    """
     slope = _slope(model, moved, labels, loss)
     direction = slope.sign() if norm == math.inf else _unit(slope)
-    change = moved + size * direction - center
-    return _inside(center + _projected(change, epsilon, norm), bounds)
+    there = _inside(center + _projected(moved + size * direction - center, epsilon, norm), bounds)
+    if before is None:
+        return there
+    there = moved + (1 - momentum) * (there - moved) + momentum * (moved - before)
+    return _inside(center + _projected(there - center, epsilon, norm), bounds)
 
 
 def _inside(x: Tensor, bounds: Bounds) -> Tensor:
@@ -213,6 +246,18 @@ def _random_change(x: Tensor, epsilon: float, norm: float) -> Tensor:
     dimensions = x[:1].numel()
     radius = rand(shape[0], dtype=x.dtype, device=x.device) ** (1 / dimensions) * epsilon
     return _unit(randn(shape, dtype=x.dtype, device=x.device)) * _beside(radius, x)
+
+
+def _patches(x: Tensor, epsilon: float) -> Tensor:
+    """±ε, alike within rectangles; how high and wide those are is drawn for each image, from 2 to the whole."""
+    shape = tuple(x.shape)
+    change = (rand(shape, device=x.device) < 0.5).to(x.dtype) * (2 * epsilon) - epsilon
+    for dim in (2, 3):
+        extent = shape[dim]
+        size = 2 * (extent / 2) ** rand((shape[0], 1, 1, 1), device=x.device)
+        places = arange(extent, device=x.device).reshape([extent if i == dim else 1 for i in range(4)])
+        change = gather(change, dim, (places / size).floor().long().expand(*shape))
+    return change
 
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:
