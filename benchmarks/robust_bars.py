@@ -1,6 +1,6 @@
 """What robust classifiers must reach on MNIST: `python -m benchmarks.robust_bars`.
 
-A usual LeNet-5 (`chainrule train`) and a network that fast adversarial training made hard to fool
+A usual LeNet-5 (`chainrule train`) and a network that adversarial training made hard to fool
 (`examples/adversarial_digits.py`) are attacked on the first 1,000 test images; changes of a pixel are at most ε.
 
 - The usual one keeps less than 5% under PGD-40 at ε = 0.3.
@@ -9,6 +9,10 @@ A usual LeNet-5 (`chainrule train`) and a network that fast adversarial training
 - What it keeps does not rise with ε, with steps or with restarts: a stronger attack finds no less.
 - Its gradients hide nothing: an attack that asks for scores only (`robust.square_attack`), and images that fool the
   usual one, find no more than PGD does.
+
+PGD is the literature's (from noise, by steps of 0.01) where ε varies; where steps and restarts do, it begins with
+patches of ±ε and goes by steps that fall from 0.2, with momentum, which finds more. The literature's PGD-50 with 10
+restarts is beside it.
 
 "No more" is within 1%: 10 of 1,000 images; a share of 0.9 of them has a standard error of 0.9%. The runs are kept in
 `--runs FOLDER`: one that is there is not trained again. The data is looked for in the folder that `CHAINRULE_DATA`
@@ -37,6 +41,8 @@ from examples import adversarial_digits
 EPSILON, NOISE, COUNT = 0.3, 0.01, 1000
 #: What attacks are asked for: PGD by steps of 0.01 as in the literature, 5,000 squares.
 EPSILONS, STEPS, RESTARTS, TRIES = (0.1, 0.2, 0.3, 0.4, 0.5), (5, 10, 20, 40, 100), (1, 2, 5, 10), 5000
+#: PGD that finds more than the literature's: from patches, with momentum, by steps that fall from 0.2.
+HARDER: dict[str, Any] = {"step_size": 0.2, "falling": True, "momentum": 0.25, "start": "patches"}
 
 Classifier = Callable[[Any], Any]
 
@@ -142,11 +148,14 @@ def main() -> int:
     bench.say("clean", f"{clean:.2%} of all test images", clean >= 0.97)
     by_epsilon = [bench.kept(model, epsilon) for epsilon in EPSILONS]
     bench.say("PGD-40 by ε", listed(EPSILONS, by_epsilon), falling([clean, *by_epsilon]) and by_epsilon[-1] <= 0.15)
-    by_steps = [bench.kept(model, steps=steps, step_size=None) for steps in STEPS]
-    bench.say("PGD by steps of 2.5·ε/steps", listed(STEPS, by_steps), falling(by_steps))
-    by_restarts = [bench.kept(model, steps=50, restarts=restarts) for restarts in RESTARTS]
-    bench.say("PGD-50 by restarts", listed(RESTARTS, by_restarts), falling(by_restarts) and by_restarts[-1] >= 0.85)
-    searched, hardest = bench.searched(model), by_restarts[-1]
+    plainly = bench.kept(model, steps=50, restarts=10)
+    bench.say("PGD-50 with 10 restarts, as in the literature", f"{plainly:.1%}", plainly >= 0.85)
+    by_steps = [bench.kept(model, steps=steps, **HARDER) for steps in STEPS]
+    bench.say("harder PGD by steps", listed(STEPS, by_steps), falling(by_steps))
+    by_restarts = [bench.kept(model, steps=50, restarts=restarts, **HARDER) for restarts in RESTARTS]
+    hardest = by_restarts[-1]
+    bench.say("harder PGD-50 by restarts", listed(RESTARTS, by_restarts), falling(by_restarts) and hardest >= 0.85)
+    searched = bench.searched(model)
     bench.say(f"{TRIES:,} squares", f"{searched:.1%}, PGD's {hardest:.1%}", searched >= hardest - NOISE)
     transferred = bench.transferred(model, plain)
     bench.say("images that fool the usual one", f"{transferred:.1%}", transferred >= hardest - NOISE)
