@@ -29,7 +29,8 @@ from chainrule.backends.native.emitting.transforms import emit_image, emit_sums,
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS
 from chainrule.backends.native.lowering.winograd import WinogradWeight
-from chainrule.backends.passes.winograd import PIECE, STEP, WEIGHT_CHANNELS, WEIGHT_TILES, tiles_of
+from chainrule.backends.native.run.processor import processor
+from chainrule.backends.passes.winograd import PIECE, STEP, WEIGHT_CHANNELS, WEIGHT_PARTS, WEIGHT_TILES, tiles_of
 
 #: Places of a tile's new form, and of a kernel.
 PLANES, TAPS = PIECE * PIECE, 9
@@ -243,15 +244,26 @@ def tile_of_winograd_weight(vector_bits: int, product: WinogradWeight) -> Tile:
 
 
 def parts_of_weight(product: WinogradWeight, vector_bits: int) -> Parts:
-    """Channels, panels and tiles of a part: about 64 of each, and no more shares of the tiles than there are sums."""
+    """Channels, panels and tiles of a part: about 64 of each, and no more shares of the tiles than there are sums.
+
+    Twice as many panels where the second cache has room for them, and there is work for all threads still: then the
+    image changes its form half as often.
+    """
     lanes = vector_bits // (8 * product.dtype.itemsize)
     width = lanes * (2 if product.columns > lanes else 1)
-    panels = -(-product.columns // width)
     tiles = -(-product.tiles // product.splits)
-    return Parts(
-        _evenly(product.channels, WEIGHT_CHANNELS, lanes), _evenly(panels, max(1, WEIGHT_CHANNELS // width), 1),
-        tiles, _evenly(tiles, WEIGHT_TILES, 1),
-    )  # fmt: skip
+    panels, together = -(-product.columns // width), _evenly(tiles, WEIGHT_TILES, 1)
+    channels = _evenly(product.channels, WEIGHT_CHANNELS, lanes)
+
+    def parts(columns: int) -> Parts:
+        return Parts(channels, _evenly(panels, max(1, columns // width), 1), tiles, together)
+
+    wide = parts(2 * WEIGHT_CHANNELS)
+    columns = wide.panels * width
+    need = 4 * (PLANES * (together * (channels + columns) + channels * columns) + TAPS * channels * columns)
+    count = product.splits * -(-product.channels // channels) * -(-panels // wide.panels)
+    fits = need <= processor().cache(2, 2**20) * 7 // 8 and count >= WEIGHT_PARTS
+    return wide if fits else parts(WEIGHT_CHANNELS)
 
 
 def _evenly(count: int, most: int, step: int) -> int:
