@@ -50,9 +50,7 @@ def standardise(
     >>> y, mean, variance
     (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
     """
-    centred, mean = reduction.centred(x, axes)
-    exact = centred.double() if wide else centred
-    variance = reduction.mean_over(exact * exact, axes)
+    centred, mean, variance = reduction.centred_with_variance(x, axes, wide)
     scale = (variance + eps).rsqrt().to(x.dtype)
     if weight is not None and not _varies(weight, axes):
         y = centred * (scale * weight)  # one pass instead of two
