@@ -11,10 +11,11 @@ torchvision publishes them (resnet18-f37072fd.pth). Nothing in a file is execute
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,18 +177,20 @@ def _other_network(entry: Entry, model: Module, state: Mapping[str, Any]) -> str
     """Which networks the weights may be for, if they are of the registry's and not of this one."""
     if set(state) == set(model.state_dict()):
         return ""  # the names fit, only shapes do not
-    found = []
-    for other in entries().values():
-        if other.name == entry.name:
-            continue
-        try:
-            with skip_filling():
-                like = other.build().state_dict()
-        except TypeError:
-            continue  # it has options that must be given
-        if set(like) == set(state):
-            found.append(other.name)  # some have the same names: with shortcuts that learn nothing, and without
+    others = [other for other in entries().values() if other.name != entry.name]
+    # Some have the same names: with shortcuts that learn nothing, and without.
+    found = [other.name for other in others if _names_in(other.build) == frozenset(state)]
     return f" These are the weights of {' or '.join(found)}." if found else ""
+
+
+@functools.cache
+def _names_in(build: Callable[[], Module]) -> frozenset[str] | None:
+    """The names of a network's weights; none where it has options that must be given. Building all takes seconds."""
+    try:
+        with skip_filling():
+            return frozenset(build().state_dict())
+    except TypeError:
+        return None
 
 
 def _read_config(folder: Path, needed: bool) -> dict[str, Any]:

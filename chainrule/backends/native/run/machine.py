@@ -82,6 +82,12 @@ def target_machine(triple: str = "", processor: str = "", features: str = "") ->
     return target.create_target_machine(cpu=processor, features=features, opt=2, reloc="pic", codemodel="small")
 
 
+@functools.cache
+def _machine_that_compiles(about: tuple[str, str]) -> Any:
+    """The target machine of all compiling for this triple and these features: a new one costs a millisecond."""
+    return target_machine()
+
+
 #: A byte in a page of its own. LLVM counts what it has to load before it takes one block for all of it, but not the
 #: addresses of functions of the C library; they find room behind this byte.
 _ROOM = """
@@ -98,7 +104,7 @@ def compile_text(text: str, machine: Any = None, *, to_load: bool = True) -> byt
     with _one_thread_compiles:
         module = llvm().parse_assembly(text + _ROOM if to_load else text)
         module.verify()
-        code: bytes = (machine or target_machine()).emit_object(module)
+        code: bytes = (machine or _machine_that_compiles(host())).emit_object(module)
         return code
 
 
