@@ -11,8 +11,8 @@ A usual LeNet-5 (`chainrule train`) and a network that adversarial training made
   usual one, find no more than PGD does.
 
 PGD is the literature's (from noise, by steps of 0.01) where ε varies; where steps and restarts do, it begins with
-patches of ±ε and goes by steps that fall from 0.2, with momentum, which finds more. The literature's PGD-50 with 10
-restarts is beside it.
+patches of ±ε (the best of 50) and goes by steps that fall from 0.2, with momentum, which finds more. The literature's
+PGD-50 with 10 restarts is beside it.
 
 "No more" is within 1%: 10 of 1,000 images; a share of 0.9 of them has a standard error of 0.9%. The runs are kept in
 `--runs FOLDER`: one that is there is not trained again. The data is looked for in the folder that `CHAINRULE_DATA`
@@ -41,8 +41,8 @@ from examples import adversarial_digits
 EPSILON, NOISE, COUNT = 0.3, 0.01, 1000
 #: What attacks are asked for: PGD by steps of 0.01 as in the literature, 5,000 squares.
 EPSILONS, STEPS, RESTARTS, TRIES = (0.1, 0.2, 0.3, 0.4, 0.5), (5, 10, 20, 40, 100), (1, 2, 5, 10), 5000
-#: PGD that finds more than the literature's: from patches, with momentum, by steps that fall from 0.2.
-HARDER: dict[str, Any] = {"step_size": 0.2, "falling": True, "momentum": 0.25, "start": "patches"}
+#: PGD that finds more than the literature's: from the best of 50 patches, with momentum, by steps that fall from 0.2.
+HARDER: dict[str, Any] = {"step_size": 0.2, "falling": True, "momentum": 0.25, "start": "patches", "draws": 50}
 
 Classifier = Callable[[Any], Any]
 

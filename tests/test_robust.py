@@ -129,6 +129,29 @@ def test_patches_are_rectangles_of_plus_or_minus_epsilon() -> None:
     np.testing.assert_array_equal((chainrule.compile(starts)(x, y) - x).numpy(), change)
 
 
+def test_of_several_starts_the_one_with_the_smallest_margin_is_taken() -> None:
+    """The same draws one at a time, without a step: each sample takes its own best."""
+    model, (x, y) = network(), tensors()
+
+    def begun(**settings: Any) -> Any:
+        chainrule.manual_seed(1)
+        return robust.pgd(model, x, y, 0.2, steps=1, step_size=0.0, **settings)
+
+    found = begun(draws=6)
+    restarted = begun(restarts=6)
+    np.testing.assert_array_equal(found.numpy(), restarted.numpy())
+    chainrule.manual_seed(1)
+    each = [robust.pgd(model, x, y, 0.2, steps=1, step_size=0.0) for _ in range(6)]
+    margins = np.stack([robust.margins(model(one), y).detach().numpy() for one in each])
+    best = margins.argmin(0)
+    assert len(set(best.tolist())) > 1
+    np.testing.assert_array_equal(found.numpy(), np.stack([each[best[i]].numpy()[i] for i in range(5)]))
+    aimed = begun(draws=6, targeted=True)
+    np.testing.assert_array_equal(
+        aimed.numpy(), np.stack([each[k].numpy()[i] for i, k in enumerate(margins.argmax(0))])
+    )
+
+
 @pytest.mark.parametrize("norm", [2, math.inf])
 def test_attacks_stay_in_the_ball_and_restarts_only_help(norm: float) -> None:
     model, (x, y) = network(), tensors()
@@ -326,6 +349,8 @@ def test_errors_teach() -> None:
         robust.pgd(model, x, y, 0.1, loss="hinge")
     with pytest.raises(ValueError, match="momentum is at least 0 and less than 1, got 1"):
         robust.pgd(model, x, y, 0.1, momentum=1)
+    with pytest.raises(ValueError, match="restarts and draws are 1 or more, got 40, 1 and 0"):
+        robust.pgd(model, x, y, 0.1, draws=0)
     with pytest.raises(ValueError, match="start is uniform or patches, got 'corner'"):
         robust.pgd(model, x, y, 0.1, start="corner")
     with pytest.raises(ValueError, match=r"norm math\.inf alone, got 2"):

@@ -101,6 +101,7 @@ def pgd(
     falling: bool = False,
     momentum: float = 0.0,
     start: str = "uniform",
+    draws: int = 1,
     step: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Projected gradient descent: many small steps up the loss, each followed by a projection into the ball around x.
@@ -122,6 +123,7 @@ def pgd(
         momentum: the share of each move that repeats the one before it, in [0, 1); 0.25 in Auto-PGD.
         start: "uniform", or "patches" for images (N, C, H, W): entries begin at ±ε, alike within rectangles of random
             extents. An entry whose gradient is 0 stays where it began; there it changes the scores most.
+        draws: each try begins, for each sample, with that of so many random starts whose margin is smallest.
         step: what takes a step; `pgd_step` unless given. `compile(pgd_step)` does the same faster.
 
     Source: Madry et al., "Towards deep learning models resistant to adversarial attacks", 2018; the margin: Carlini and
@@ -136,33 +138,44 @@ def pgd(
     _need_start(start, norm, x)
     if norm not in (2, math.inf):
         raise ValueError(f"pgd: norm is 2 or math.inf, got {norm}.")
-    if steps < 1 or restarts < 1:
-        raise ValueError(f"pgd: steps and restarts are 1 or more, got {steps} and {restarts}.")
+    if steps < 1 or restarts < 1 or draws < 1:
+        raise ValueError(f"pgd: steps, restarts and draws are 1 or more, got {steps}, {restarts} and {draws}.")
     center = x.detach()
     sizes = _sizes(epsilon, steps, step_size, falling, targeted, center)
     step = pgd_step if step is None else step
-    best, smallest = center, None
-    for _ in range(restarts):
-        moved = center
-        if random_start:
-            change = _patches(center, epsilon) if start == "patches" else _random_change(center, epsilon, norm)
-            moved = _inside(center + change, bounds)
-        before = moved
+
+    def margin(moved: Tensor) -> Tensor:
+        found = margins(model(moved), labels)
+        return -found if targeted else found
+
+    def begin() -> Tensor:
+        change = _patches(center, epsilon) if start == "patches" else _random_change(center, epsilon, norm)
+        return _inside(center + change, bounds)
+
+    def climb() -> Tensor:
+        moved = before = _hardest(begin, draws, margin) if random_start else center
         for size in sizes:
             more: dict[str, Any] = {"before": before, "momentum": momentum} if momentum else {}
             following = step(model, moved, center, labels, epsilon, size, norm=norm, bounds=bounds, loss=loss, **more)
             before, moved = moved, following
-        if restarts == 1:
-            return moved
+        return moved
+
+    return _hardest(climb, restarts, margin)
+
+
+def _hardest(make: Callable[[], Tensor], count: int, margin: Callable[[Tensor], Tensor]) -> Tensor:
+    """Made so many times: for each sample the one with the smallest margin."""
+    best = make()
+    if count == 1:
+        return best
+    with no_grad():
+        smallest = margin(best)
+    for _ in range(count - 1):
+        tried = make()
         with no_grad():
-            margin = margins(model(moved), labels)
-            margin = -margin if targeted else margin
-            if smallest is None:
-                best, smallest = moved, margin
-            else:
-                better = margin < smallest
-                best = where(_beside(better, x), moved, best)
-                smallest = where(better, margin, smallest)
+            found = margin(tried)
+            better = found < smallest
+            best, smallest = where(_beside(better, best), tried, best), where(better, found, smallest)
     return best
 
 
