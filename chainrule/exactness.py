@@ -11,15 +11,16 @@ _exact = False
 def use_exact_arithmetic(mode: bool) -> None:
     """Whether compiled functions and large operations compute by the plain formulas where there is a faster way.
 
-    A faster way adds up in another order, or leaves out what is too small. There are two. Processors with AVX512-BF16
+    A faster way adds up in another order, or leaves out what is too small. There are three. Processors with AVX512-BF16
     multiply bfloat16 in pairs, those with AMX by a unit of its own, which rounds in another order and takes numbers
     below 2⁻¹²⁶ as 0; the error has the same bound. With exact arithmetic factors are widened to float32 and added up
     one after the other, as on every other processor, which takes two to five times as long. And convolutions of float32
     with a kernel of 3×3 and stride 1, and their gradients, are done by Winograd's algorithm where that is faster: over
     real layers the error is 0.3 to 1.4 times the plain sum's, but it is in proportion to the numbers in 4×4
     neighbouring pixels instead of 3×3, so where a kernel meets zeros only, beside others, the result is about 10⁻⁷ of
-    these instead of 0. With exact arithmetic it is the plain sum. `chainrule.compile(…, exact=True)` asks it for one
-    function.
+    these instead of 0. With exact arithmetic it is the plain sum. And where there is AMX, large products of float32 are
+    sums of products of bfloat16, three for each factor: the error is smaller than the plain sum's, but another.
+    `chainrule.compile(…, exact=True)` asks it for one function.
 
     Without `compile` it matters to products and convolutions so large that they run as programs of their own.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.backends.memory import SLACK, aligned
 from chainrule.backends.native.emitting.amx import emit_amx_tile
-from chainrule.backends.native.emitting.amx_walk import emit_amx_walk
+from chainrule.backends.native.emitting.amx_walk import emit_amx_walk, plain_tile
 from chainrule.backends.native.emitting.attention import emit_attention
 from chainrule.backends.native.emitting.kernels import kernel_for
 from chainrule.backends.native.emitting.nest import Emitter
@@ -168,6 +168,8 @@ class Builder:
             return self._winograd_weight(product, name, self.add_numbers(kernel.numbers))
         tile = tile_of(vector_bits(), product, self.pairs, self.amx)
         self.add(emit_amx_tile(tile) if tile.amx else emit_tile(tile))
+        if tile.amx and not tile.pairs:
+            self.add(emit_tile(plain_tile(tile)))
         walk = self.add(emit_amx_walk(tile) if tile.amx else emit_walk(tile))
         table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)

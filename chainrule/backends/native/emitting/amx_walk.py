@@ -1,22 +1,33 @@
-"""The walk around the tile of AMX (`amx.py`): it lays a part's rows of A and panels of B out as registers take them."""
+"""The walk around the tile of AMX (`amx.py`): it lays a part's rows of A and panels of B out as registers take them.
+
+What an entry becomes is said by `amx_entries.py`. Sizes of float32 that cannot be taken apart (infinite ones, say) are
+seen on the way; a panel of B with such, or all panels beside such rows of A, are multiplied by the plain tile in place.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, LINE, ROWS, SUMS, registers_of
+from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, LINE, ROWS, SUMS, planes_of, registers_of
+from chainrule.backends.native.emitting.amx_entries import HALVES, WORDS, HalfEntries, SingleEntries, turned
 from chainrule.backends.native.emitting.product import Walk
-from chainrule.backends.native.emitting.tile import Tile
-from chainrule.backends.native.language.code import Code, Lanes
+from chainrule.backends.native.emitting.tile import AHEAD, PLAIN_ROWS, Tile, call_tile
+from chainrule.backends.native.language.code import Code, Lanes, Loop
 
-#: A line of the cache as halves, as pairs of them and as bytes.
-_HALVES, _WORDS, _BYTES = Lanes("i16", 32), Lanes("i32", 16), Lanes("i8", LINE)
+_BYTES = Lanes("i8", LINE)
 
 
 @functools.lru_cache(maxsize=256)
 def emit_amx_walk(tile: Tile) -> Code:
     """The walk over blocks around a tile of AMX."""
     return AmxWalk(tile).emit()
+
+
+def plain_tile(tile: Tile) -> Tile:
+    """What multiplies float32 that AMX cannot: it does the rows of a tile of AMX in several turns."""
+    return Tile(tile.mode, PLAIN_ROWS, tile.vectors, tile.lanes, tile.a, tile.b)
 
 
 class AmxWalk(Walk):
@@ -26,6 +37,8 @@ class AmxWalk(Walk):
         """The whole function."""
         # Space for the configuration is taken before anything else, so that no loop takes it again.
         self.configuration = self.code.op(f"alloca [{LINE} x i8], align {LINE}")
+        self.planes = planes_of(self.kind)
+        self.kind_of_entries = HalfEntries if self.planes == 1 else SingleEntries
         return super().emit()
 
     def _scratch(self) -> None:
@@ -33,12 +46,18 @@ class AmxWalk(Walk):
         code, n = self.code, self.n
         depth = self.mul(n["segment_block"], n["run_block"])
         lines = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
-        self.row = self.mul(self.add(lines, "1"), LINE)
-        self.packed = self._behind(self.block, self.mul(self.mul(self.tiles, self.rows), self.block_row))
-        self.panel = self._behind(self.packed, self.mul(self.mul(self.tiles, self.rows), self.row))
-        size = self.mul(lines, ROWS * LINE * self.kind.vectors)
-        self.b_places = self._behind(self.panel, size)
+        # Behind each plane of a row is a line for what is written beyond its end; rows do not lie a page apart so.
+        self.a_plane = self.mul(self.add(lines, "1"), LINE)
+        self.row = self.mul(self.a_plane, self.planes)
+        self.b_plane = self.mul(lines, ROWS * LINE * self.kind.vectors)
+        rows = self.mul(self.tiles, self.rows)
+        self.packed = self._behind(self.block, self.mul(rows, self.block_row))
+        # Where a tile ends within a register, the rest of it is written into what comes behind, and later over.
+        self.next_register = self.mul(self.row, ROWS)
+        self.panel = self._behind(self.packed, self.mul(rows, self.row))
+        self.b_places = self._behind(self.panel, self.mul(self.b_plane, self.planes))
         self.a_places = self._behind(self.b_places, self.mul(self.add(depth, "1"), 8))
+        self.square = self._behind(self.a_places, self.mul(self.add(depth, "1"), 8))
 
     def _multiply(self) -> None:
         code, n = self.code, self.n
@@ -50,25 +69,57 @@ class AmxWalk(Walk):
                 length = code.least(self.sub(n["run"], run.index), n["run_block"])
                 again = code.op(f"icmp ne i64 {code.whole('or', segment.index, run.index)}, 0")
                 depth = self.mul(count, length)
+                a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
                 self._find(table, count, run.index, length)
                 if self.mode == "rows":
-                    self._rows_of_a(table, count, self.mul(run.index, n["a_step"]), length, depth)
+                    unfit = self._rows_of_a(table, count, a_move, length, depth)
                 else:
-                    self._turned_rows_of_a(depth)
-                steps = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
+                    unfit = self._turned_rows_of_a(depth)
                 with code.loop("0", self.panels) as panel:
                     number = self.add(self.first_panel, panel.index)
-                    self._panel_of_b(code.at(self.b, "i8", self.mul(number, self.b_width)), depth)
-                    with code.loop("0", self.tiles) as tile:
-                        first = self.mul(tile.index, self.rows)
-                        a = code.at(self.packed, "i8", self.mul(first, self.row))
-                        move = self.add(self.mul(first, self.block_row), self.mul(panel.index, self.width))
-                        c = code.at(self.block, "i8", move)
-                        code.do(
-                            f"call void @tile_{self.kind.name}(ptr {a}, i64 {self.row}, ptr {self.panel}, i64 {steps}, "
-                            f"ptr {c}, i64 {self.block_row}, i1 {again})"
-                        )
+                    b = code.at(self.b, "i8", self.mul(number, self.b_width))
+                    also = self._panel_of_b(b, depth, self.sub(n["columns"], self.mul(number, self.columns)))
+                    block = code.at(self.block, "i8", self.mul(panel.index, self.width))
+                    if self.planes > 1:
+                        with code.when(code.op(f"or i1 {unfit}, {also}")) as otherwise:
+                            self._plain_tiles(code.at(b, "i8", b_move), table, count, length, a_move, block, again)
+                            otherwise()
+                            self._tiles(block, depth, again)
+                    else:
+                        self._tiles(block, depth, again)
         code.call("void", "llvm.x86.tilerelease")
+
+    def _tiles(self, block: str, depth: str, again: str) -> None:
+        """A panel of the block, by AMX."""
+        code = self.code
+        steps = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
+        with code.loop("0", self.tiles) as tile:
+            first = self.mul(tile.index, self.rows)
+            a = code.at(self.packed, "i8", self.mul(first, self.row))
+            c = code.at(block, "i8", self.mul(first, self.block_row))
+            code.do(
+                f"call void @tile_{self.kind.name}(ptr {a}, i64 {self.row}, i64 {self.a_plane}, ptr {self.panel}, "
+                f"i64 {self.b_plane}, i64 {steps}, ptr {c}, i64 {self.block_row}, i1 {again})"
+            )
+
+    def _plain_tiles(
+        self, b: str, table: str, count: str, length: str, a_move: str, block: str, again: str
+    ) -> None:  # fmt: skip
+        """A panel of the block, from A and B where they lie in memory."""
+        code, n, turns = self.code, self.n, self.rows // PLAIN_ROWS
+        with code.loop("0", self.mul(self.tiles, turns)) as turn:
+            first = self.mul(turn.index, PLAIN_ROWS)
+            if self.mode == "rows":
+                a = code.at(self.addresses, "ptr", first)
+            else:
+                tile = code.whole("udiv", turn.index, turns)
+                within = self.sub(first, self.mul(tile, self.rows))
+                a = code.at(code.load("ptr", code.at(self.addresses, "ptr", tile)), "float", within)
+            c = code.at(block, "i8", self.mul(first, self.block_row))
+            call_tile(
+                code, plain_tile(self.kind), a, n["a_step"], count, table, length, b, n["b_step"], c, self.block_row,
+                again, a_move,
+            )  # fmt: skip
 
     def _configure(self) -> None:
         """Say how many rows, of how many bytes, each register has: Intel's table of 64 bytes, its first byte 1."""
@@ -101,105 +152,127 @@ class AmxWalk(Walk):
                     code.store("i64", k.carried[0], code.at(here, "i64", k.index))
                     k.next = [self.add(k.carried[0], step)]
 
-    def _rows_of_a(self, table: str, count: str, move: str, length: str, depth: str) -> None:
-        """Copy rows in which k is contiguous: segment after segment, then zeros.
+    @contextmanager
+    def _loop(self, entries: HalfEntries, start: str, stop: str, step: str = "1") -> Iterator[Loop]:
+        """A loop that goes on with what is known of the entries."""
+        with self.code.loop(start, stop, step, carried=entries.seen) as loop:
+            kinds = [kind for kind, _ in entries.seen]
+            entries.seen = list(zip(kinds, loop.carried, strict=True))
+            yield loop
+            loop.next = [value for _, value in entries.seen]
+        entries.seen = list(zip(kinds, loop.carried, strict=True))
+
+    def _rows_of_a(self, table: str, count: str, move: str, length: str, depth: str) -> str:
+        """Copy rows in which k is contiguous: segment after segment, then zeros. Says whether one is unfit.
 
         Vectors are written whole: what stands behind a segment is written over by the next, or by the zeros.
         """
-        code = self.code
-        with code.loop("0", self.mul(self.tiles, self.rows)) as row:
+        code, entries = self.code, self.kind_of_entries(self.code)
+        with self._loop(entries, "0", self.mul(self.tiles, self.rows)) as row:
             source = code.load("ptr", code.at(self.addresses, "ptr", row.index))
+            following = code.load("ptr", code.at(self.addresses, "ptr", self.add(row.index, "1")))
             target = code.at(self.packed, "i8", self.mul(row.index, self.row))
-            with code.loop("0", count) as s:
+            with self._loop(entries, "0", count) as s:
                 offset = code.load("i64", code.at(table, "i64", code.whole("shl", s.index, 1)))
                 here = code.at(source, "i8", self.add(offset, move))
+                ahead = code.at(following, "i8", self.add(offset, move))
                 there = code.at(target, "i16", self.mul(s.index, length))
-                with code.loop("0", length, str(DEEP)) as k:
-                    bits = code.load(_HALVES.text, code.at(here, "i16", k.index), 2)
-                    code.store(_HALVES.text, bits, code.at(there, "i16", k.index), 2)
-            code.store(_HALVES.text, "zeroinitializer", code.at(target, "i16", depth), 2)
+                whole = code.whole("and", length, -DEEP)
+                for low, high in (("0", whole), (whole, length)):
+                    with self._loop(entries, low, high, str(DEEP)) as k:
+                        place, next_row = (code.at(row, "i8", self.mul(k.index, entries.size)) for row in (here, ahead))
+                        for move_on in range(0, DEEP * entries.size, LINE):
+                            code.fetch(code.at(next_row, "i8", str(move_on)))
+                        left = "" if high == whole else self.sub(length, k.index)
+                        for plane, line in enumerate(entries.along(place, left)):
+                            to = code.at(code.at(there, "i16", k.index), "i8", self.mul(self.a_plane, plane))
+                            code.store(HALVES.text, line, to, 2)
+            self._zeros(target, depth)
+        return entries.unfit()
 
-    def _turned_rows_of_a(self, depth: str) -> None:
-        """Copy rows that lie side by side for each k: 32 of k at a time are turned in registers.
+    def _zeros(self, row: str, depth: str) -> None:
+        """Write zeros behind the last k of a row."""
+        for plane in range(self.planes):
+            place = self.code.at(self.code.at(row, "i8", self.mul(self.a_plane, plane)), "i16", depth)
+            self.code.store(HALVES.text, "zeroinitializer", place, 2)
+
+    def _turned_rows_of_a(self, depth: str) -> str:
+        """Copy rows that lie side by side for each k: squares of 32 of k are laid out in pairs, and then turned.
 
         Behind the last k it is read again, and zeros are written over what came of it.
         """
-        code = self.code
-        last = self.sub(depth, 1)
-        with code.loop("0", self.tiles) as tile:
+        code, n, entries = self.code, self.n, self.kind_of_entries(self.code)
+        with self._loop(entries, "0", self.tiles) as tile:
             source = code.load("ptr", code.at(self.addresses, "ptr", tile.index))
             target = code.at(self.packed, "i8", self.mul(self.mul(tile.index, self.rows), self.row))
-            with code.loop("0", depth, str(DEEP)) as k:
-                places = [code.least(self.add(k.index, str(i)), last) for i in range(DEEP)]
-                moves = [code.load("i64", code.at(self.a_places, "i64", place)) for place in places]
-                there = code.at(target, "i16", k.index)
-                for first, rows in registers_of(self.kind):
-                    block = [
-                        code.load(f"<{ROWS} x i16>", code.at(code.at(source, "i8", move), "i16", str(first * ROWS)), 2)
-                        for move in moves
-                    ]
-                    pairs = [_in_pairs(code, ROWS, *block[i : i + 2])[0] for i in range(0, DEEP, 2)]
-                    for i, line in enumerate(turned(code, pairs)[:rows]):
-                        place = code.at(there, "i8", self.mul(self.row, first * ROWS + i))
-                        code.store(_WORDS.text, line, place, LINE)
+            _, within = self.digits(self.add(self.first_tile, tile.index), n["tiles_per_run"])
+            left = self.sub(n["run_rows"], self.mul(within, self.rows))
+            with self._loop(entries, "0", depth, str(DEEP)) as k:
+                self._lay_in_pairs(entries, source, k.index, self.sub(depth, 1), left)
+                self._turn(code.at(target, "i16", k.index))
             with code.loop("0", str(self.rows)) as row:
-                place = code.at(code.at(target, "i8", self.mul(row.index, self.row)), "i16", depth)
-                code.store(_HALVES.text, "zeroinitializer", place, 2)
+                self._zeros(code.at(target, "i8", self.mul(row.index, self.row)), depth)
+        return entries.unfit()
 
-    def _panel_of_b(self, source: str, depth: str) -> None:
+    def _lay_in_pairs(self, entries: HalfEntries, source: str, first: str, last: str, left: str) -> None:
+        """Lay 32 of k of a tile's rows out as a panel of B lies: for each register of rows and each plane a square."""
+        code = self.code
+        with self._loop(entries, "0", str(ROWS)) as pair:
+            k = self.add(first, code.whole("shl", pair.index, 1))
+            places = [code.least(place, last) for place in (k, self.add(k, "1"))]
+            rows = [code.at(source, "i8", code.load("i64", code.at(self.a_places, "i64", place))) for place in places]
+            line = code.at(self.square, "i8", self.mul(pair.index, LINE))
+            for n, _ in registers_of(self.kind):
+                here = [code.at(row, "i8", str(n * ROWS * entries.size)) for row in rows]
+                for plane, words in enumerate(entries.pairs(here[0], here[1], self.sub(left, n * ROWS))):
+                    place = code.at(line, "i8", str((n * self.planes + plane) * ROWS * LINE))
+                    code.store(WORDS.text, words, place, LINE)
+
+    def _turn(self, target: str) -> None:
+        """Write the columns of these squares into rows of A."""
+        code = self.code
+        with code.loop("0", str(len(registers_of(self.kind)) * self.planes)) as square:
+            n, plane = self.digits(square.index, str(self.planes))
+            move = self.add(self.mul(n, self.next_register), self.mul(plane, self.a_plane))
+            place = code.at(self.square, "i8", self.mul(square.index, ROWS * LINE))
+            for i, words in enumerate(turned(code, place)):
+                code.store(WORDS.text, words, code.at(target, "i8", self.add(move, self.mul(self.row, i))), LINE)
+
+    def _panel_of_b(self, source: str, depth: str, left: str) -> str:
         """Copy the columns of a panel, two of k side by side; zeros in the place of the second of an odd last one."""
-        code, vectors = self.code, self.kind.vectors
-        lanes = ROWS * vectors
-
-        def load(k: str) -> str:
-            move = code.load("i64", code.at(self.b_places, "i64", k))
-            return code.load(f"<{lanes} x i16>", code.at(source, "i8", move), 2)
-
-        def write(pair: str, first: str, second: str) -> None:
-            there = code.at(self.panel, "i8", self.mul(pair, LINE * vectors))
-            for j, line in enumerate(_in_pairs(code, lanes, first, second)):
-                code.store(_WORDS.text, line, code.at(there, "i8", str(j * LINE)), LINE)
-
-        whole = code.whole("ashr", depth, 1)
-        with code.loop("0", whole) as pair:
+        code, entries = self.code, self.kind_of_entries(self.code)
+        whole, every = (code.whole("ashr", self.add(depth, more), 1) for more in ("0", "1"))
+        with self._loop(entries, "0", whole) as pair:
             k = code.whole("shl", pair.index, 1)
-            write(pair.index, load(k), load(self.add(k, "1")))
-        with code.when(code.op(f"trunc i64 {depth} to i1")):
-            write(whole, load(self.sub(depth, 1)), "zeroinitializer")
-        every = code.whole("and", self.add(depth, str(DEEP - 1)), -DEEP)
-        with code.loop(code.whole("ashr", self.add(depth, "1"), 1), code.whole("ashr", every, 1)) as pair:
-            there = code.at(self.panel, "i8", self.mul(pair.index, LINE * vectors))
-            for j in range(vectors):
-                code.store(_WORDS.text, "zeroinitializer", code.at(there, "i8", str(j * LINE)), LINE)
+            for later in (AHEAD[self.mode], AHEAD[self.mode] + 1):
+                row = self._row_of_b(source, code.least(self.add(k, str(later)), self.sub(depth, 1)))
+                for move in range(0, self.columns * entries.size, LINE):
+                    code.fetch(code.at(row, "i8", str(move)))
+            rows = [self._row_of_b(source, place) for place in (k, self.add(k, "1"))]
+            self._pair_of_b(entries, pair.index, rows, left)
+        with self._loop(entries, whole, every) as pair:
+            self._pair_of_b(entries, pair.index, [self._row_of_b(source, self.sub(depth, 1))], left)
+        steps = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
+        with code.loop(every, self.mul(steps, ROWS)) as pair:
+            for place in self._lines_of_b(pair.index):
+                code.store(WORDS.text, "zeroinitializer", place, LINE)
+        return entries.unfit()
 
+    def _row_of_b(self, source: str, k: str) -> str:
+        """Where the columns begin at a place of k."""
+        return self.code.at(source, "i8", self.code.load("i64", self.code.at(self.b_places, "i64", k)))
 
-def _in_pairs(code: Code, lanes: int, first: str, second: str) -> list[str]:
-    """Entries of two rows side by side, as vectors of 16 pairs."""
-    vector, lines = f"<{lanes} x i16>", []
-    for start in range(0, lanes, ROWS):
-        order = ", ".join(f"i32 {i}, i32 {i + lanes}" for i in range(start, start + ROWS))
-        both = code.op(f"shufflevector {vector} {first}, {vector} {second}, <{2 * ROWS} x i32> <{order}>")
-        lines.append(code.op(f"bitcast {_HALVES.text} {both} to {_WORDS.text}"))
-    return lines
+    def _lines_of_b(self, pair: str) -> list[str]:
+        """Where a pair of k lies in the panel: for each register of columns, in each plane."""
+        code, vectors = self.code, self.kind.vectors
+        there = code.at(self.panel, "i8", self.mul(pair, LINE * vectors))
+        planes = [code.at(there, "i8", self.mul(self.b_plane, plane)) for plane in range(self.planes)]
+        return [code.at(plane, "i8", str(j * LINE)) for j in range(vectors) for plane in planes]
 
-
-def turned(code: Code, lines: list[str]) -> list[str]:
-    """16 vectors of 16 words as the columns of what they are the rows of.
-
-    In each of four turns the square is four squares, of which those beside the diagonal change places: first of 8 × 8
-    words, then within each of 4 × 4, and so on.
-    """
-    size = len(lines)
-    half = size // 2
-    while half:
-        low = [i if i & half == 0 else i - half + size for i in range(size)]
-        high = [i + half if i & half == 0 else i + size for i in range(size)]
-        for i in range(size):
-            if i & half == 0:
-                pair = f"{_WORDS.text} {lines[i]}, {_WORDS.text} {lines[i + half]}"
-                lines[i], lines[i + half] = (
-                    code.op(f"shufflevector {pair}, <{size} x i32> <{', '.join(f'i32 {n}' for n in order)}>")
-                    for order in (low, high)
-                )
-        half //= 2
-    return lines
+    def _pair_of_b(self, entries: HalfEntries, pair: str, rows: list[str], left: str) -> None:
+        """Lay two rows of B side by side in the panel, or one beside zeros."""
+        lines = iter(self._lines_of_b(pair))
+        for j in range(self.kind.vectors):
+            here = [self.code.at(row, "i8", str(j * ROWS * entries.size)) for row in rows] + [""]
+            for words, place in zip(entries.pairs(here[0], here[1], self.sub(left, j * ROWS)), lines, strict=False):
+                self.code.store(WORDS.text, words, place, LINE)

@@ -34,6 +34,8 @@ SMALL = 2**23
 AMX_ROWS, AMX_DEPTH = 16, 32
 #: Rows of a tile of AMX: two registers of 16.
 MOST_AMX_ROWS = 32
+#: Rows of the tile that takes the place of one of AMX where that cannot multiply.
+PLAIN_ROWS = 8
 #: What the function of a tile is called with.
 ARGUMENTS = (
     ("ptr", "%a"), ("i64", "%a_step"), ("i64", "%segments"), ("ptr", "%table"), ("i64", "%run"), ("ptr", "%b"),
@@ -130,9 +132,10 @@ def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) 
     rows = most if tall else -(-run // -(-run // most))
     kind = Lanes(ELEMENTS[result.name], lanes)
     both = pairs and vector_bits == 512 and a.name == b.name == "bfloat16"
-    if both and amx and run >= AMX_ROWS and product.depth >= AMX_DEPTH:
-        rows = -(-run // -(-run // MOST_AMX_ROWS))
-        return Tile(product.mode, rows, vectors, kind, a, b, pairs=True, amx=True)
+    if amx and vector_bits == 512 and not product.scaled and _is_for_amx(product, run):
+        most = -(-run // -(-run // MOST_AMX_ROWS))
+        rows = most if both else -(-most // PLAIN_ROWS) * PLAIN_ROWS
+        return Tile(product.mode, rows, min(vectors, 2), kind, a, b, pairs=both, amx=True)
     return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
 
 
@@ -147,6 +150,16 @@ def _cycles(product: Product, run: int, vectors: int, most: int, lanes: int) -> 
     tiles, panels = -(-run // most), -(-product.columns // (vectors * lanes))
     rows = -(-run // tiles)
     return tiles * panels * max(rows * vectors, 2 * rows + 2 * vectors) / 2
+
+
+def _is_for_amx(product: Product, run: int) -> bool:
+    """Whether laying the factors out for AMX is worth while."""
+    kinds = {product.a[0].dtype.name, product.b[0].dtype.name}
+    if kinds == {"bfloat16"}:
+        return run >= AMX_ROWS and product.depth >= AMX_DEPTH
+    rows, columns = math.prod(n for n, _ in product.rows), 64 if product.mode == "rows" else 96
+    enough = run >= AMX_ROWS and rows >= 96 and product.columns >= columns and product.depth >= 64
+    return kinds == {"float32"} and enough
 
 
 @functools.cache

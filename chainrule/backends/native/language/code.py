@@ -22,7 +22,7 @@ import functools
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -266,12 +266,19 @@ class Code:
         loop.carried = names
 
     @contextmanager
-    def when(self, condition: str) -> Iterator[None]:
-        """What is written within runs only if the condition holds."""
-        then, done = self.label("then"), self.label("done")
-        self.branch(condition, then, done)
+    def when(self, condition: str) -> Iterator[Callable[[], None]]:
+        """What is written within runs only if the condition holds; behind a call of what is given, only if not."""
+        then, other, done = self.label("then"), self.label("other"), self.label("done")
+        self.branch(condition, then, other)
         self.start(then)
-        yield
+
+        def otherwise() -> None:
+            self.jump(done)
+            self.start(other)
+
+        yield otherwise
+        if other + ":" not in self._lines:
+            otherwise()
         self.jump(done)
         self.start(done)
 

@@ -1,0 +1,141 @@
+"""Products of float32 so large that a processor with a unit for bfloat16 takes them apart for it.
+
+What must hold does not depend on the processor: the error is float32's own, also beside numbers that cannot be taken
+apart, and nothing but the factors has a say in a single bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn
+
+F = nn.functional
+#: Rows, depth, columns: whole tiles and pieces; odd ones of each.
+SIZES = [(128, 64, 64), (128, 192, 96), (333, 65, 101), (130, 1301, 130), (97, 600, 257), (1027, 333, 100)]
+
+
+def times(x: Any, y: Any) -> Any:
+    return x @ y
+
+
+def turned_times(x: Any, y: Any) -> Any:
+    return x.mT @ y
+
+
+def check(have: Any, x: Any, y: Any, depth: int) -> None:
+    """|error| ≤ (depth + 1)·2⁻²⁴·Σ|x·y|: a rounding for each sum and one more."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    assert (np.abs(have.numpy() - x @ y) <= (depth + 1) * 2.0**-24 * (np.abs(x) @ np.abs(y))).all()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_error_is_that_of_float32(size: tuple[int, int, int]) -> None:
+    m, k, n = size
+    random = np.random.default_rng(m)
+    # Sizes over twelve orders of magnitude, so that what is left out of a large one would hide a small one.
+    x, y = (random.standard_normal(s) * 10.0 ** random.uniform(-6, 6, s) for s in ((m, k), (k, n)))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    a, b = chainrule.tensor(x), chainrule.tensor(y)
+    check(chainrule.compile(times, debug=True)(a, b), x, y, k)
+    check(chainrule.compile(turned_times, debug=True)(chainrule.tensor(x.T.copy()), b), x, y, k)
+
+
+def test_the_error_is_no_larger_than_the_plain_sums() -> None:
+    random = np.random.default_rng(0)
+    x, y = (random.standard_normal((512, 512)).astype(np.float32) for _ in range(2))
+    exact = x.astype(np.float64) @ y.astype(np.float64)
+    for f in (times, turned_times):
+        a = chainrule.tensor(x.T.copy() if f is turned_times else x)
+        fast, plain = (chainrule.compile(f, exact=e)(a, chainrule.tensor(y)).numpy() - exact for e in (False, True))
+        assert np.sqrt((fast**2).mean()) <= 1.5 * np.sqrt((plain**2).mean())
+        assert abs(fast.mean()) <= 4 * fast.std() / 512  # and it leans to no side
+
+
+@pytest.mark.parametrize("f", [times, turned_times])
+@pytest.mark.parametrize(
+    ("number", "beside"),
+    [
+        (np.inf, 1.0), (-np.inf, 0.0), (np.nan, 1.0), (3e38, 1.0), (3e38, 1e-30), (2.0**100, 2.0**-100),
+        (1e-30, 1e30), (1e-36, 1e35), (1e-42, 1e38), (0.0, np.inf), (2.0**-100, 1.0), (2.0**60, 2.0**60),
+    ],
+)  # fmt: skip
+def test_numbers_that_cannot_be_taken_apart(f: Any, number: float, beside: float) -> None:
+    random = np.random.default_rng(1)
+    x, y = random.standard_normal((256, 400)).astype(np.float32), random.standard_normal((400, 200)).astype(np.float32)
+    for i, j in ((7, 3), (200, 250), (255, 399)):
+        x[i, j], y[j, 64] = number, beside
+        x[i, :5], y[:5, 64] = 0.0, 0.0
+    a = chainrule.tensor(x.T.copy() if f is turned_times else x)
+    have = chainrule.compile(f)(a, chainrule.tensor(y)).numpy()
+    with np.errstate(all="ignore"):
+        want = (x.astype(np.float64) @ y.astype(np.float64)).astype(np.float32)
+        size = np.abs(x.astype(np.float64)) @ np.abs(y.astype(np.float64))
+    np.testing.assert_array_equal(np.isnan(have), np.isnan(want))
+    np.testing.assert_array_equal(np.isposinf(have), np.isposinf(want))
+    np.testing.assert_array_equal(np.isneginf(have), np.isneginf(want))
+    rest = np.isfinite(want)
+    assert (np.abs(have[rest] - want[rest]) <= 401 * 2.0**-23 * size[rest]).all()
+
+
+def test_what_stands_beside_the_factors_has_no_say() -> None:
+    """Not in a bit: not behind a row or a column, nor behind the last ones."""
+    results = []
+    for beside in (0.0, np.nan, 1e-40, 7.0):
+        random = np.random.default_rng(2)
+        x, y = (chainrule.tensor(np.full((240, 230), beside, np.float32)) for _ in range(2))
+        x[:200, :131] = chainrule.tensor(random.standard_normal((200, 131)).astype(np.float32))
+        y[:200, :101] = chainrule.tensor(random.standard_normal((200, 101)).astype(np.float32))
+
+        def multiply(x: Any, y: Any) -> list[Any]:
+            return [x[:200, :131].mT @ y[:200, :101], x[:200, :131] @ y[:131, :101], y[:101, :101].mT @ x[:101, :131]]
+
+        results.append([z.numpy() for z in chainrule.compile(multiply)(x, y)])
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    x = chainrule.tensor(random.standard_normal((8, 64, 20, 20)).astype(np.float32)).requires_grad_()
+    layer = nn.Conv2d(64, 128, 3, stride=2)
+
+    def step(x: Any) -> Any:
+        return chainrule.autograd.grad((layer(x) ** 2).sum(), [x, layer.weight])
+
+    before = chainrule.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 3):
+            chainrule.set_num_threads(threads)
+            results.append([g.numpy() for g in chainrule.compile(step)(x)])
+    finally:
+        chainrule.set_num_threads(before)
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_convolutions_in_groups_and_their_gradients() -> None:
+    random = np.random.default_rng(4)
+    shapes = [((4, 96, 14, 13), (192, 96, 3, 3), {"stride": 2, "padding": 1}),
+              ((4, 128, 9, 9), (192, 64, 1, 1), {"groups": 2}), ((3, 70, 12, 12), (100, 70, 5, 5), {})]  # fmt: skip
+    for image, weight, settings in shapes:
+        x, w = (random.standard_normal(s) for s in (image, weight))
+
+        def gradients(x: Any, w: Any, settings: Any = settings) -> list[Any]:
+            x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
+            y = F.conv2d(x, w, **settings)
+            return [y, *chainrule.autograd.grad((y**2).sum(), [x, w])]
+
+        exact = gradients(chainrule.tensor(x), chainrule.tensor(w))
+        for have, want in zip(
+            chainrule.compile(gradients)(chainrule.tensor(x).float(), chainrule.tensor(w).float()), exact, strict=True
+        ):
+            want = want.detach().numpy()
+            np.testing.assert_allclose(have.detach().numpy(), want, rtol=2e-5, atol=2e-5 * np.abs(want).max())
