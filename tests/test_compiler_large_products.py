@@ -6,6 +6,9 @@ apart, and nothing but the factors has a say in a single bit.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.primitives.value import Value
 
 F = nn.functional
 #: Rows, depth, columns: whole tiles and pieces; odd ones of each.
@@ -139,3 +143,54 @@ def test_convolutions_in_groups_and_their_gradients() -> None:
         ):
             want = want.detach().numpy()
             np.testing.assert_allclose(have.detach().numpy(), want, rtol=2e-5, atol=2e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("exponent", [-50, -58, -63, -70])
+@pytest.mark.parametrize("f", [times, turned_times])
+def test_small_products_of_numbers_that_are_not_small(f: Any, exponent: int) -> None:
+    """One row and one column whose products are far below all others, and far above the least float32."""
+    random = np.random.default_rng(5)
+    x, y = random.standard_normal((256, 512)).astype(np.float32), random.standard_normal((512, 256)).astype(np.float32)
+    x[7] *= np.float32(2.0**exponent)
+    y[:, 9] *= np.float32(2.0**exponent)
+    have = chainrule.compile(f)(chainrule.tensor(x.T.copy() if f is turned_times else x), chainrule.tensor(y)).numpy()
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    assert (np.abs(have - x @ y) <= 513 * (2.0**-24 * (np.abs(x) @ np.abs(y)) + 2.0**-149)).all()
+
+
+@pytest.mark.parametrize("columns", [1, 15, 16, 17])
+@pytest.mark.parametrize("depth", [257, 333, 416])
+def test_rows_of_bfloat16_that_end_within_a_register(depth: int, columns: int) -> None:
+    random = np.random.default_rng(6)
+    pairs = [
+        tuple(
+            chainrule.tensor(random.standard_normal((depth, n)).astype(np.float32)).bfloat16() for n in (rows, columns)
+        )
+        for rows in (17, 33, 34)
+    ]
+    compiled = chainrule.compile(lambda pairs: [x.mT @ y for x, y in pairs])
+    for have, (x, y) in zip(compiled(pairs), pairs, strict=True):
+        a, b = x.double().numpy().T, y.double().numpy()
+        bound = 2.0**-8 * np.abs(a @ b) + (depth + 1) * 2.0**-23 * (np.abs(a) @ np.abs(b))
+        assert (np.abs(have.double().numpy() - a @ b) <= bound).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages are protected in another way")
+@pytest.mark.parametrize(("rows", "k", "columns"), [(100, 128, 385), (100, 256, 193), (97, 600, 577), (200, 300, 129)])
+def test_nothing_is_read_from_a_page_that_is_not_there(rows: int, k: int, columns: int) -> None:
+    """Factors that end close to the end of what may be read, however wide the vectors are."""
+    random = np.random.default_rng(7)
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    x = random.standard_normal((rows, k)).astype(np.float32)
+    for room in (0, 60, 124, 128, 192, 252, 256):
+        size = -(-(4 * k * columns + room) // mmap.PAGESIZE) * mmap.PAGESIZE
+        pages = mmap.mmap(-1, size + mmap.PAGESIZE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        assert protect(ctypes.c_void_p(start + size), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+        y = np.frombuffer(pages, np.float32, k * columns, size - room - 4 * k * columns).reshape(k, columns)
+        y[...] = random.standard_normal((k, columns))
+        b = chainrule.tensor(y)
+        b.set_value(Value(y))  # not a copy
+        for exact in (False, True):
+            check(chainrule.compile(times, exact=exact)(chainrule.tensor(x), b), x, y, k)
+        assert protect(ctypes.c_void_p(start + size), ctypes.c_size_t(mmap.PAGESIZE), 3) == 0

@@ -49,8 +49,8 @@ def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.n
     return memory[start : start + size]
 
 
-#: A vector that begins at the last entry of an array may reach so far; that must be memory of the process.
-_BEYOND, _PAGE = 128, 4096
+#: Four vectors that begin at the last entry of an array may reach so far: that must be memory of the process.
+_BEYOND, _PAGE = SLACK, 4096
 
 
 def has_room(array: np.ndarray[Any, Any]) -> bool:

@@ -156,8 +156,8 @@ def _header(name: str, native: Native, library: Library) -> str:
  * that it must be in: {name}_message says which. Then the results are what they were.
  * They run on the calling thread, and may be called by several at a time. Link with -lm.
  *
- * Made for {triple} with these features of the processor; where one is missing the program
- * is stopped by the system (an illegal instruction):
+ * Made for {triple} with these features of the processor; where one is missing, or the system
+ * refuses AMX, the program is stopped (an illegal instruction):
  * {present}
  */
 #ifndef {guard}

@@ -239,8 +239,8 @@ to what the ones before leave, without an error: 8 + 8 + 8 of its 24 bits. Of th
 added up, six instructions in the place of 32; the three others are below 2⁻²³ of the product and lean to no side. Since
 32 products are added up before one rounding in the whole sum, the error is about half of the plain sum's (root mean
 square over products of 512 numbers: 0.11 and 0.24 in units of 2⁻²³·Σ|a·b|, `tests/test_compiler_large_products.py`).
-That holds for sizes between 2⁻¹⁰⁰ and 2⁶⁰, and 0: they are watched as factors are laid out, and where one is outside
-(infinite, say), the plain tile multiplies in place.
+That holds for sizes between 2⁻¹⁰⁰ and 2⁶⁰ whose products are not below 2⁻⁹⁹, and 0: they are watched as factors are
+laid out, and where that is not so (for infinite ones, say), the plain tile multiplies in place.
 `compile(…, exact=True)` or `chainrule.use_exact_arithmetic(True)` switches all of it off: `exactness.py` is the one
 place that says whether arithmetic is used that is faster and rounds in another order.
 

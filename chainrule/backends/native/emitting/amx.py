@@ -47,7 +47,7 @@ def planes_of(tile: Tile) -> int:
 def amx_bytes(tile: Tile, tiles: int, depth: int) -> int:
     """The scratch memory for the rows of so many tiles, one panel of B, and where each k lies, for so many k."""
     lines, planes = -(-depth // DEEP), planes_of(tile)
-    rows = tiles * tile.rows * (lines + 1) * LINE * planes
+    rows = (tiles * tile.rows + -tile.rows % ROWS) * (lines + 1) * LINE * planes
     panel = lines * ROWS * LINE * tile.vectors * planes
     square = -(-tile.rows // ROWS) * planes * ROWS * LINE
     return rows + panel + 2 * (depth + 1) * 8 + square + 8 * LINE

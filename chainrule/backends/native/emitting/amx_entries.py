@@ -4,8 +4,10 @@ A float32 is taken apart by rounding to the nearest bfloat16, and what is left a
 
     x = hi + mid + lo        |mid| ≤ 2⁻⁸·|x|, |lo| ≤ 2⁻¹⁶·|x|
 
-That holds as long as lo is not below 2⁻¹²⁶, which AMX takes as 0, and nothing overflows. So sizes are watched on the
-way: where one that is not 0 lies outside of `LEAST` … `MOST`, the plain tile multiplies (`amx_walk.py`).
+That holds as long as lo is not below 2⁻¹²⁶, which AMX takes as 0, and nothing overflows. AMX takes products below 2⁻¹²⁶
+as 0 too, and the smallest that are added up are 2⁻¹⁶ of the whole and less. So sizes are watched on the way: where one
+that is not 0 lies outside of `LEAST` … `MOST`, or the least of A times the least of B is below `LEAST_PRODUCT`, the
+plain tile multiplies (`amx_walk.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from chainrule.backends.native.language.code import Code, Lanes
 HALVES, WORDS, SINGLES = Lanes("i16", 32), Lanes("i32", 16), Lanes("float", 16)
 #: The bits of 2⁻¹⁰⁰ and of 2⁶⁰.
 LEAST, MOST = (127 - 100) << 23, (127 + 60) << 23
+#: The exponents of two factors added up, as their bits have them, for a product of 2⁻⁹⁹.
+LEAST_PRODUCT = 2 * 127 - 99
 
 
 class HalfEntries:
@@ -40,9 +44,9 @@ class HalfEntries:
         high = code.load(vector, second, 2) if second else "zeroinitializer"
         return [_joined(code, vector, low, high, [n for i in range(ROWS) for n in (i, i + ROWS)])]
 
-    def unfit(self) -> str:
-        """Whether something was seen that is not to be multiplied so."""
-        return "false"
+    def sizes(self) -> list[str]:
+        """What was seen of the sizes: nothing."""
+        return []
 
 
 class SingleEntries(HalfEntries):
@@ -112,14 +116,20 @@ class SingleEntries(HalfEntries):
         least = code.call(vector, f"llvm.umin.{WORDS.mangled}", (vector, least), (vector, less))
         self.seen = [(vector, most), (vector, least)]
 
-    def unfit(self) -> str:
-        """Whether a size was outside of what can be taken apart; 0 can."""
-        code = self.code
-        (vector, most), (_, least) = self.seen
-        most = code.call("i32", f"llvm.vector.reduce.umax.{WORDS.mangled}", (vector, most))
-        least = code.call("i32", f"llvm.vector.reduce.umin.{WORDS.mangled}", (vector, least))
-        large = code.op(f"icmp ugt i32 {most}, {MOST}")
-        return code.op(f"or i1 {large}, {code.op(f'icmp ult i32 {least}, {LEAST - 1}')}")
+    def sizes(self) -> list[str]:
+        """The bits of the largest size, and of the least but one bit; of zeros alone 0, and all bits."""
+        pairs = zip(("umax", "umin"), self.seen, strict=True)
+        return [self.code.call("i32", f"llvm.vector.reduce.{name}.{WORDS.mangled}", seen) for name, seen in pairs]
+
+
+def unfit(code: Code, a: list[str], b: list[str]) -> str:
+    """Whether factors with such sizes cannot be multiplied so. 0 can."""
+    most = code.call("i32", "llvm.umax.i32", ("i32", a[0]), ("i32", b[0]))
+    least = code.call("i32", "llvm.umin.i32", ("i32", a[1]), ("i32", b[1]))
+    exponents = code.op(f"add i32 {code.op(f'lshr i32 {a[1]}, 23')}, {code.op(f'lshr i32 {b[1]}, 23')}")
+    checks = [f"ugt i32 {most}, {MOST}", f"ult i32 {least}, {LEAST - 1}", f"ult i32 {exponents}, {LEAST_PRODUCT}"]
+    large, small, product = (code.op(f"icmp {check}") for check in checks)
+    return code.op(f"or i1 {large}, {code.op(f'or i1 {small}, {product}')}")
 
 
 def _joined(code: Code, vector: str, first: str, second: str, order: list[int]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, LINE, ROWS, SUMS, planes_of, registers_of
-from chainrule.backends.native.emitting.amx_entries import HALVES, WORDS, HalfEntries, SingleEntries, turned
+from chainrule.backends.native.emitting.amx_entries import HALVES, WORDS, HalfEntries, SingleEntries, turned, unfit
 from chainrule.backends.native.emitting.product import Walk
 from chainrule.backends.native.emitting.tile import AHEAD, PLAIN_ROWS, Tile, call_tile
 from chainrule.backends.native.language.code import Code, Lanes, Loop
@@ -52,9 +52,9 @@ class AmxWalk(Walk):
         self.b_plane = self.mul(lines, ROWS * LINE * self.kind.vectors)
         rows = self.mul(self.tiles, self.rows)
         self.packed = self._behind(self.block, self.mul(rows, self.block_row))
-        # Where a tile ends within a register, the rest of it is written into what comes behind, and later over.
         self.next_register = self.mul(self.row, ROWS)
-        self.panel = self._behind(self.packed, self.mul(rows, self.row))
+        # Where the last tile ends within a register, the rest of that is written too when it is turned.
+        self.panel = self._behind(self.packed, self.mul(self.add(rows, str(-self.rows % ROWS)), self.row))
         self.b_places = self._behind(self.panel, self.mul(self.b_plane, self.planes))
         self.a_places = self._behind(self.b_places, self.mul(self.add(depth, "1"), 8))
         self.square = self._behind(self.a_places, self.mul(self.add(depth, "1"), 8))
@@ -72,16 +72,16 @@ class AmxWalk(Walk):
                 a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
                 self._find(table, count, run.index, length)
                 if self.mode == "rows":
-                    unfit = self._rows_of_a(table, count, a_move, length, depth)
+                    of_a = self._rows_of_a(table, count, a_move, length, depth)
                 else:
-                    unfit = self._turned_rows_of_a(depth)
+                    of_a = self._turned_rows_of_a(depth)
                 with code.loop("0", self.panels) as panel:
                     number = self.add(self.first_panel, panel.index)
                     b = code.at(self.b, "i8", self.mul(number, self.b_width))
-                    also = self._panel_of_b(b, depth, self.sub(n["columns"], self.mul(number, self.columns)))
+                    of_b = self._panel_of_b(b, depth, self.sub(n["columns"], self.mul(number, self.columns)))
                     block = code.at(self.block, "i8", self.mul(panel.index, self.width))
                     if self.planes > 1:
-                        with code.when(code.op(f"or i1 {unfit}, {also}")) as otherwise:
+                        with code.when(unfit(code, of_a, of_b)) as otherwise:
                             self._plain_tiles(code.at(b, "i8", b_move), table, count, length, a_move, block, again)
                             otherwise()
                             self._tiles(block, depth, again)
@@ -162,8 +162,8 @@ class AmxWalk(Walk):
             loop.next = [value for _, value in entries.seen]
         entries.seen = list(zip(kinds, loop.carried, strict=True))
 
-    def _rows_of_a(self, table: str, count: str, move: str, length: str, depth: str) -> str:
-        """Copy rows in which k is contiguous: segment after segment, then zeros. Says whether one is unfit.
+    def _rows_of_a(self, table: str, count: str, move: str, length: str, depth: str) -> list[str]:
+        """Copy rows in which k is contiguous: segment after segment, then zeros. Gives the sizes that were seen.
 
         Vectors are written whole: what stands behind a segment is written over by the next, or by the zeros.
         """
@@ -188,7 +188,7 @@ class AmxWalk(Walk):
                             to = code.at(code.at(there, "i16", k.index), "i8", self.mul(self.a_plane, plane))
                             code.store(HALVES.text, line, to, 2)
             self._zeros(target, depth)
-        return entries.unfit()
+        return entries.sizes()
 
     def _zeros(self, row: str, depth: str) -> None:
         """Write zeros behind the last k of a row."""
@@ -196,7 +196,7 @@ class AmxWalk(Walk):
             place = self.code.at(self.code.at(row, "i8", self.mul(self.a_plane, plane)), "i16", depth)
             self.code.store(HALVES.text, "zeroinitializer", place, 2)
 
-    def _turned_rows_of_a(self, depth: str) -> str:
+    def _turned_rows_of_a(self, depth: str) -> list[str]:
         """Copy rows that lie side by side for each k: squares of 32 of k are laid out in pairs, and then turned.
 
         Behind the last k it is read again, and zeros are written over what came of it.
@@ -212,7 +212,7 @@ class AmxWalk(Walk):
                 self._turn(code.at(target, "i16", k.index))
             with code.loop("0", str(self.rows)) as row:
                 self._zeros(code.at(target, "i8", self.mul(row.index, self.row)), depth)
-        return entries.unfit()
+        return entries.sizes()
 
     def _lay_in_pairs(self, entries: HalfEntries, source: str, first: str, last: str, left: str) -> None:
         """Lay 32 of k of a tile's rows out as a panel of B lies: for each register of rows and each plane a square."""
@@ -238,7 +238,7 @@ class AmxWalk(Walk):
             for i, words in enumerate(turned(code, place)):
                 code.store(WORDS.text, words, code.at(target, "i8", self.add(move, self.mul(self.row, i))), LINE)
 
-    def _panel_of_b(self, source: str, depth: str, left: str) -> str:
+    def _panel_of_b(self, source: str, depth: str, left: str) -> list[str]:
         """Copy the columns of a panel, two of k side by side; zeros in the place of the second of an odd last one."""
         code, entries = self.code, self.kind_of_entries(self.code)
         whole, every = (code.whole("ashr", self.add(depth, more), 1) for more in ("0", "1"))
@@ -256,7 +256,7 @@ class AmxWalk(Walk):
         with code.loop(every, self.mul(steps, ROWS)) as pair:
             for place in self._lines_of_b(pair.index):
                 code.store(WORDS.text, "zeroinitializer", place, LINE)
-        return entries.unfit()
+        return entries.sizes()
 
     def _row_of_b(self, source: str, k: str) -> str:
         """Where the columns begin at a place of k."""
