@@ -20,7 +20,7 @@ from chainrule.primitives.value import Value
 
 F = nn.functional
 #: Rows, depth, columns: whole tiles and pieces; odd ones of each.
-SIZES = [(128, 64, 64), (128, 192, 96), (333, 65, 101), (130, 1301, 130), (97, 600, 257), (1027, 333, 100)]
+SIZES = [(128, 192, 256), (128, 384, 320), (333, 195, 271), (130, 1301, 330), (97, 600, 257), (1027, 333, 261)]
 
 
 def times(x: Any, y: Any) -> Any:
@@ -70,7 +70,7 @@ def test_the_error_is_no_larger_than_the_plain_sums() -> None:
 )  # fmt: skip
 def test_numbers_that_cannot_be_taken_apart(f: Any, number: float, beside: float) -> None:
     random = np.random.default_rng(1)
-    x, y = random.standard_normal((256, 400)).astype(np.float32), random.standard_normal((400, 200)).astype(np.float32)
+    x, y = random.standard_normal((256, 400)).astype(np.float32), random.standard_normal((400, 260)).astype(np.float32)
     for i, j in ((7, 3), (200, 250), (255, 399)):
         x[i, j], y[j, 64] = number, beside
         x[i, :5], y[:5, 64] = 0.0, 0.0
@@ -91,12 +91,12 @@ def test_what_stands_beside_the_factors_has_no_say() -> None:
     results = []
     for beside in (0.0, np.nan, 1e-40, 7.0):
         random = np.random.default_rng(2)
-        x, y = (chainrule.tensor(np.full((240, 230), beside, np.float32)) for _ in range(2))
-        x[:200, :131] = chainrule.tensor(random.standard_normal((200, 131)).astype(np.float32))
-        y[:200, :101] = chainrule.tensor(random.standard_normal((200, 101)).astype(np.float32))
+        x, y = (chainrule.tensor(np.full((300, 300), beside, np.float32)) for _ in range(2))
+        x[:250, :261] = chainrule.tensor(random.standard_normal((250, 261)).astype(np.float32))
+        y[:270, :281] = chainrule.tensor(random.standard_normal((270, 281)).astype(np.float32))
 
         def multiply(x: Any, y: Any) -> list[Any]:
-            return [x[:200, :131].mT @ y[:200, :101], x[:200, :131] @ y[:131, :101], y[:101, :101].mT @ x[:101, :131]]
+            return [x[:250, :261].mT @ y[:250, :281], x[:250, :261] @ y[:261, :281], y[:249, :281].mT @ x[:249, :261]]
 
         results.append([z.numpy() for z in chainrule.compile(multiply)(x, y)])
     for others in results[1:]:
@@ -107,7 +107,7 @@ def test_what_stands_beside_the_factors_has_no_say() -> None:
 def test_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     x = chainrule.tensor(random.standard_normal((8, 64, 20, 20)).astype(np.float32)).requires_grad_()
-    layer = nn.Conv2d(64, 128, 3, stride=2)
+    layer = nn.Conv2d(64, 256, 3, stride=2)
 
     def step(x: Any) -> Any:
         return chainrule.autograd.grad((layer(x) ** 2).sum(), [x, layer.weight])
@@ -127,8 +127,8 @@ def test_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch)
 
 def test_convolutions_in_groups_and_their_gradients() -> None:
     random = np.random.default_rng(4)
-    shapes = [((4, 96, 14, 13), (192, 96, 3, 3), {"stride": 2, "padding": 1}),
-              ((4, 128, 9, 9), (192, 64, 1, 1), {"groups": 2}), ((3, 70, 12, 12), (100, 70, 5, 5), {})]  # fmt: skip
+    shapes = [((4, 192, 14, 13), (256, 192, 3, 3), {"stride": 2, "padding": 1}),
+              ((4, 520, 9, 9), (520, 260, 1, 1), {"groups": 2}), ((3, 170, 12, 12), (265, 170, 5, 5), {})]  # fmt: skip
     for image, weight, settings in shapes:
         x, w = (random.standard_normal(s) for s in (image, weight))
 

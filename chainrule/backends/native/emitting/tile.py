@@ -157,8 +157,9 @@ def _is_for_amx(product: Product, run: int) -> bool:
     kinds = {product.a[0].dtype.name, product.b[0].dtype.name}
     if kinds == {"bfloat16"}:
         return run >= AMX_ROWS and product.depth >= AMX_DEPTH
-    rows, columns = math.prod(n for n, _ in product.rows), 64 if product.mode == "rows" else 96
-    enough = run >= AMX_ROWS and rows >= 96 and product.columns >= columns and product.depth >= 64
+    # A float32 takes longer to lay out, more so where rows must be turned: enough columns have to share that.
+    rows, columns = math.prod(n for n, _ in product.rows), 192 if product.mode == "rows" else 256
+    enough = run >= AMX_ROWS and rows >= 96 and product.columns >= columns and product.depth >= 192
     return kinds == {"float32"} and enough
 
 
