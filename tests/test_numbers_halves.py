@@ -104,6 +104,20 @@ def test_equal_numbers_have_no_variance(value: float, count: int, how: str) -> N
         assert found.abs().max().item() == 0
 
 
+@pytest.mark.parametrize("size", [1e15, 1e20, 1e27, 1e30, 1e36])
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+def test_normalised_images_of_any_size_are_no_nan(size: float, how: str) -> None:
+    """The variance overflows from about 1e19 on: then the result is 0, as in PyTorch."""
+    x = chainrule.tensor((np.random.default_rng(0).standard_normal((8, 6, 5, 5)) * size).astype(np.float32))
+
+    def normalised(x: Any) -> list[Any]:
+        return [F.batch_norm(x, None, None, training=True), F.group_norm(x, 3), F.instance_norm(x)]
+
+    plain = normalised(chainrule.tensor(x.numpy() / np.float32(size)))
+    for have, want in zip((chainrule.compile(normalised) if how == "compiled" else normalised)(x), plain, strict=True):
+        np.testing.assert_allclose(have.numpy(), want.numpy() if size < 1e19 else 0.0, atol=1e-4)
+
+
 @pytest.mark.parametrize("how", ["eager", "compiled"])
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e15, 1e20, 1e30])
 def test_layer_norm_of_any_size(size: float, how: str) -> None:

@@ -153,7 +153,9 @@ def centred_with_variance(x: Tensor, axes: Shape, wide: bool = False) -> tuple[T
         exact = (left - more).double()
         variance = mean_over(exact * exact, axes)
     else:
-        variance = (mean_over(left * left, axes) - more * more).clamp(min=0)
+        square = mean_over(left * left, axes)
+        # Where that overflows, so may the other, and inf − inf is NaN.
+        variance = (square - more.masked_fill(square.isinf(), 0.0) ** 2).clamp(min=0)
     return left - more, rough + more, variance
 
 
