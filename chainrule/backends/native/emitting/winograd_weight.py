@@ -10,8 +10,8 @@ A part of the work is some channels of the image, some panels of channels of the
     the sums' last change of form                    a block of (place of the kernel, channel, channel)
     the block is handed to what follows
 
-The products are done by the same register tile as all others. The parts, and so the order of every sum, follow from the
-shape and the length of vectors; no cache and no number of threads is asked.
+The products are done by the same register tile as all others. How sums are cut follows from the shape and the length of
+vectors; the second cache says only how many columns a part has, which is in no sum.
 
 As in `winograd.py` each part looks whether all its results are finite, and computes its block again by the plain sum if
 one is not: else an infinity, or a NaN, would be in other places than eager code has it.
