@@ -13,7 +13,7 @@ from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.groups import Group
 from chainrule.backends.native.lowering.nest import Axis, Nest, Operand
 from chainrule.backends.native.lowering.place import Buffer
-from chainrule.backends.native.lowering.winograd import Winograd, WinogradWeight
+from chainrule.backends.native.lowering.winograd import ByWinograd
 from chainrule.errors import ChainruleError
 
 
@@ -58,9 +58,9 @@ def _steps(nest: Nest, operand: Operand) -> list[tuple[int, int, int]] | None:
     return steps + [(0, term.extent - 1, term.stride) for term in operand.terms]
 
 
-def _factors(product: Product | Winograd | WinogradWeight) -> Iterable[tuple[Buffer, int, list[tuple[int, int, int]]]]:
+def _factors(product: Product | ByWinograd) -> Iterable[tuple[Buffer, int, list[tuple[int, int, int]]]]:
     """A contraction's A and B: where they begin, and what moves the place."""
-    if isinstance(product, Winograd | WinogradWeight):
+    if isinstance(product, ByWinograd):
         for view in product.factors:
             yield view.buffer, view.offset, [(0, n - 1, s) for n, s in zip(view.shape, view.strides, strict=True)]
         return

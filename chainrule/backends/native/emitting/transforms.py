@@ -60,6 +60,15 @@ class _Form:
         for number, vector in enumerate(v for row in entries for v in row):
             self.code.store(self.lanes.text, vector, self.moved(place, [(number, "%plane")]), self.size)
 
+    def put_seen(self, results: Sequence[str], places: Sequence[str], seen: str) -> str:
+        """Write results to their places; the answer is `seen` + Σ 0 · result: 0 as long as all are finite, then NaN."""
+        code, kind = self.code, self.lanes.text
+        for vector, place in zip(results, places, strict=True):
+            code.store(kind, vector, place, self.size)
+            numbers = (kind, vector), (kind, "zeroinitializer"), (kind, seen)
+            seen = code.call(kind, f"llvm.fma.{self.lanes.mangled}", *numbers)
+        return seen
+
 
 @functools.cache
 def emit_image(lanes: Lanes) -> Code:
@@ -163,12 +172,9 @@ def emit_sums(lanes: Lanes) -> Code:
             [code.load(kind, form.moved(here, [(i * PIECE + j, "%plane")]), form.size) for i in range(PIECE)]
             for j in range(PIECE)
         ]
-        seen = c.carried[0]
-        for i, row in enumerate(zip(*[back(column) for column in planes], strict=True)):
-            for j, vector in enumerate(back(row)):
-                code.store(kind, vector, form.moved(there, [(i * len(KERNEL[0]) + j, "%tap")]), form.size)
-                seen = code.call(kind, fma, (kind, vector), (kind, "zeroinitializer"), (kind, seen))
-        c.next = [seen]
+        taps = [vector for row in zip(*[back(column) for column in planes], strict=True) for vector in back(row)]
+        places = [form.moved(there, [(i, "%tap")]) for i in range(len(taps))]
+        c.next = [form.put_seen(taps, places, c.carried[0])]
     code.store(kind, c.carried[0], "%seen", form.size)
     code.do("ret void")
     return code
@@ -182,19 +188,15 @@ def emit_result(lanes: Lanes) -> Code:
     """
     form = _Form("result", lanes, "ptr from, ptr to, i64 columns, i64 row, i64 pixel, i64 plane, ptr seen")
     code, kind = form.code, lanes.text
-    fma = f"llvm.fma.{lanes.mangled}"
     with code.loop("0", "%columns", str(lanes.lanes), [(kind, code.load(kind, "%seen", form.size))]) as c:
         here, there = (code.at(x, lanes.element, c.index) for x in ("%from", "%to"))
         planes = [
             [code.load(kind, form.moved(here, [(i * PIECE + j, "%plane")]), form.size) for j in range(PIECE)]
             for i in range(PIECE)
         ]
-        seen = c.carried[0]
-        for i, row in enumerate(both_ways(code, lanes, RESULT, planes)):
-            for j, vector in enumerate(row):
-                code.store(kind, vector, form.moved(there, [(i, "%row"), (j, "%pixel")]), form.size)
-                seen = code.call(kind, fma, (kind, vector), (kind, "zeroinitializer"), (kind, seen))
-        c.next = [seen]
+        pixels = [vector for row in both_ways(code, lanes, RESULT, planes) for vector in row]
+        places = [form.moved(there, [(i, "%row"), (j, "%pixel")]) for i in range(STEP) for j in range(STEP)]
+        c.next = [form.put_seen(pixels, places, c.carried[0])]
     code.store(kind, c.carried[0], "%seen", form.size)
     code.do("ret void")
     return code

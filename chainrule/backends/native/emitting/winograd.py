@@ -78,14 +78,16 @@ class Parts(NamedTuple):
         return -(-self.strips * self.across // self.rows) * self.rows
 
 
-class Walk:
-    """Writes the function that does one part."""
+class PartWriter:
+    """What a function that does one part is written with, here and for the gradient in the weight."""
 
-    def __init__(self, tile: Tile, times: int) -> None:
-        self.tile, self.lanes, self.times, self.rows = tile, tile.lanes, times, tile.rows * times
+    def __init__(self, tile: Tile, name: str) -> None:
+        self.tile, self.lanes = tile, tile.lanes
         self.width = tile.vectors * tile.lanes.lanes
         arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
-        self.code = Code("void", f"winograd_{tile.name}_{times}", arguments)
+        self.code = Code("void", name, arguments)
+        #: The function's numbers by their names.
+        self.n: dict[str, str] = {}
 
     def do(self, name: str, x: Any, y: Any) -> str:
         """An operation on two i64."""
@@ -98,9 +100,17 @@ class Walk:
         return place
 
     def base(self, name: str) -> str:
-        """Where the image, or the weight, begins."""
+        """Where a factor begins."""
         memory = self.code.load("ptr", self.code.at("%bases", "ptr", self.n[name + "_slot"]))
         return self.code.at(memory, "i8", self.n[name + "_offset"])
+
+
+class Walk(PartWriter):
+    """Writes the function that does one part."""
+
+    def __init__(self, tile: Tile, times: int) -> None:
+        super().__init__(tile, f"winograd_{tile.name}_{times}")
+        self.times, self.rows = times, tile.rows * times
 
     def emit(self) -> Code:
         """The whole function."""

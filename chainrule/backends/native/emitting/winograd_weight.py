@@ -26,6 +26,7 @@ from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.emitting.tile import Tile, call_tile, most_rows
 from chainrule.backends.native.emitting.transforms import emit_image, emit_sums, emit_upstream
+from chainrule.backends.native.emitting.winograd import PartWriter
 from chainrule.backends.native.language.code import Code, Lanes
 from chainrule.backends.native.language.elementary import ELEMENTS
 from chainrule.backends.native.lowering.winograd import WinogradWeight
@@ -58,29 +59,11 @@ class Parts(NamedTuple):
     together: int
 
 
-class Walk:
+class Walk(PartWriter):
     """Writes the function that does one part."""
 
     def __init__(self, tile: Tile) -> None:
-        self.tile, self.lanes = tile, tile.lanes
-        self.width = tile.vectors * tile.lanes.lanes
-        arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
-        self.code = Code("void", f"winograd_weight_{tile.name}", arguments)
-
-    def do(self, name: str, x: Any, y: Any) -> str:
-        """An operation on two i64."""
-        return self.code.whole(name, x, y)
-
-    def moved(self, place: str, *steps: tuple[str, Any]) -> str:
-        """An address, so many times so many bytes further on."""
-        for count, size in steps:
-            place = self.code.at(place, "i8", self.do("mul", count, size))
-        return place
-
-    def base(self, name: str, entry: str) -> str:
-        """Where the image, or the result's gradient, begins at a channel."""
-        memory = self.code.load("ptr", self.code.at("%bases", "ptr", self.n[name + "_slot"]))
-        return self.moved(self.code.at(memory, "i8", self.n[name + "_offset"]), (entry, self.tile.size))
+        super().__init__(tile, f"winograd_weight_{tile.name}")
 
     def emit(self) -> Code:
         """The whole function."""
@@ -100,7 +83,8 @@ class Walk:
         self.first = self.do("mul", self.share, n["tiles_each"])
         self.tiles = code.least(self.do("sub", n["tiles"], self.first), n["tiles_each"])
         self.groups = self.do("udiv", self.do("add", self.channels, self.tile.rows - 1), self.tile.rows)
-        self.images, self.upstreams = self.base("image", self.channel), self.base("upstream", self.column)
+        self.images = self.moved(self.base("image"), (self.channel, self.tile.size))
+        self.upstreams = self.moved(self.base("upstream"), (self.column, self.tile.size))
         self._multiply()
         self._results()
         self._check()

@@ -28,8 +28,34 @@ from chainrule.primitives.value import DataType, Shape
 from chainrule.program.graph import Equation
 
 
+class ByWinograd:
+    """What both kinds have in common: the two factors, and how a nest asks for them.
+
+    Attributes:
+        factors: the image, and the weight or the result's gradient.
+    """
+
+    factors: tuple[View, View]
+    scales = None
+
+    @property
+    def a(self) -> tuple[Buffer, int]:
+        """Where the image begins."""
+        return self.factors[0].buffer, self.factors[0].offset
+
+    @property
+    def b(self) -> tuple[Buffer, int]:
+        """Where the other factor begins."""
+        return self.factors[1].buffer, self.factors[1].offset
+
+    @property
+    def dtype(self) -> DataType:
+        """Of what is added up, and of the result."""
+        return self.factors[0].dtype
+
+
 @dataclass
-class Winograd:
+class Winograd(ByWinograd):
     """A convolution by Winograd's algorithm: a contraction of its own kind, in front of a nest like the others.
 
     Attributes:
@@ -44,27 +70,9 @@ class Winograd:
     row_axes = (0, 2, 3)
     column_axis = 1
     splits = 1
-    scales = None
 
-    @property
-    def factors(self) -> tuple[View, View]:
-        """What is multiplied."""
-        return self.image, self.weight
-
-    @property
-    def a(self) -> tuple[Buffer, int]:
-        """Where the image begins."""
-        return self.image.buffer, self.image.offset
-
-    @property
-    def b(self) -> tuple[Buffer, int]:
-        """Where the weight begins."""
-        return self.weight.buffer, self.weight.offset
-
-    @property
-    def dtype(self) -> DataType:
-        """Of what is added up, and of the result."""
-        return self.image.dtype
+    def __post_init__(self) -> None:
+        self.factors = self.image, self.weight
 
     @property
     def tiles(self) -> int:
@@ -84,7 +92,7 @@ class Winograd:
 
 
 @dataclass
-class WinogradWeight:
+class WinogradWeight(ByWinograd):
     """A convolution's gradient in its weight by Winograd's algorithm, in front of a nest like the others.
 
     Attributes:
@@ -98,27 +106,9 @@ class WinogradWeight:
     splits: int
     row_axes = (2, 3, 1)
     column_axis = 0
-    scales = None
 
-    @property
-    def factors(self) -> tuple[View, View]:
-        """What is multiplied."""
-        return self.image, self.upstream
-
-    @property
-    def a(self) -> tuple[Buffer, int]:
-        """Where the image begins."""
-        return self.image.buffer, self.image.offset
-
-    @property
-    def b(self) -> tuple[Buffer, int]:
-        """Where the result's gradient begins."""
-        return self.upstream.buffer, self.upstream.offset
-
-    @property
-    def dtype(self) -> DataType:
-        """Of what is added up, and of the result."""
-        return self.image.dtype
+    def __post_init__(self) -> None:
+        self.factors = self.image, self.upstream
 
     @property
     def channels(self) -> int:
