@@ -16,6 +16,7 @@ from chainrule import nn, optim
 from chainrule.data import DataLoader
 from chainrule.errors import DataError
 from chainrule.train import Checkpoints, CSVLog, Doctor, Finding, Trainer, diagnose, format_findings
+from chainrule.train.callbacks import Callback
 from chainrule.train.doctor.report import read_findings, write_findings
 from tests.doctor_cases import INPUTS, LABELS, SPLITS, filled, pairs, perceptron
 from tests.doctor_faults import some_wrong
@@ -61,6 +62,37 @@ def test_a_model_in_bfloat16_is_looked_at_in_float32(recwarn: pytest.WarningsRec
     assert row["validation_loss"] < 0.6 * row["train_loss"], "or the test shows nothing"
     assert not [str(warning.message) for warning in recwarn if "cannot run" in str(warning.message)]
     assert {p.dtype for p in model.parameters()} == {chainrule.bfloat16}
+
+
+def test_what_the_optimiser_holds_of_a_model_in_bfloat16_is_known() -> None:
+    """Masters stand for their parameters; a parameter without one in the optimiser is still found."""
+    for frozen, wanted in ((0, []), (2, ["parameters left out"])):
+        model = perceptron(64, 64, 10)
+        optimizer = optim.Adam(list(model.parameters())[frozen:], lr=1e-3)
+        doctor = Doctor(quiet=True)
+        trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, callbacks=[doctor], precision="bfloat16")
+        trainer.fit(DataLoader(SPLITS.train, 256))
+        assert names(doctor.findings) == wanted
+    assert doctor.findings[0].paths == ("1.weight", "1.bias")
+
+
+def test_small_steps_in_bfloat16_are_steps() -> None:
+    """Of 1 every step takes 0.001 away, less than bfloat16 can show; measured is what the optimiser did."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    seen: list[float] = []
+
+    class Look(Callback):
+        def looks_inside(self, trainer: Trainer) -> bool:
+            return True
+
+        def on_batch_end(self, trainer: Trainer, batch: Any) -> None:
+            seen.append(batch.inside["weight"]["update"])
+
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    trainer = Trainer(model, lambda y, _: y.mean(), optimizer, callbacks=[Look()], precision="bfloat16")
+    trainer.fit([(chainrule.ones(1, 1), chainrule.zeros(1))] * 3)
+    assert seen == pytest.approx([1e-3] * 3, rel=1e-3)
 
 
 # ------------------------------------------------------------------------------------- curves

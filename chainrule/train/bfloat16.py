@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
@@ -59,8 +60,18 @@ class BFloat16:
             for parameter, master in self.pairs.values():
                 parameter.copy_(master)
 
-    def state_dict(self) -> dict[str, Tensor]:
+    @property
+    def masters(self) -> dict[str, Tensor]:
         """The masters by name."""
+        return {name: master for name, (_, master) in self.pairs.items()}
+
+    def with_masters(self, model: Module) -> Module:
+        """The model in float32: its structure copied, with the masters and its own buffers, not copies of them."""
+        shared = {id(parameter): master for parameter, master in self.pairs.values()}
+        return copy.deepcopy(model, {**shared, **{id(buffer): buffer for buffer in model.buffers()}})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The masters' values by name."""
         return {name: master.detach() for name, (_, master) in self.pairs.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -6,7 +6,7 @@ All of it is computed within the step, from what the step computes anyway, so a 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,14 +106,18 @@ def layer_outputs(model: Module, wanted: bool = True) -> Iterator[LayerOutputs]:
 
 
 class ParameterSteps:
-    """Parameters and gradients before a step of the optimiser, to be compared with what they are after it."""
+    """Parameters and gradients before a step of the optimiser, to be compared with what they are after it.
 
-    def __init__(self, model: Module) -> None:
+    masters: what the optimiser works on in the place of parameters, by their names: it shows small steps.
+    """
+
+    def __init__(self, model: Module, masters: Mapping[str, Tensor] | None = None) -> None:
         self.before = []
         for name, parameter in model.named_parameters():
             gradient = parameter.grad
             if gradient is not None:
-                self.before.append((name, parameter, parameter.detach().clone(), gradient.detach().clone()))
+                held = (masters or {}).get(name, parameter)
+                self.before.append((name, held, held.detach().clone(), gradient.detach().clone()))
 
     def numbers(self) -> Inside:
         """For each parameter the norms of "gradient" (before clipping), "weight" (before the step) and "update"."""

@@ -329,7 +329,7 @@ class Trainer:
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
         if not inside:
             return loss, output, self._take_step(loss) if last else None, None
-        parameters = ParameterSteps(self.model)
+        parameters = ParameterSteps(self.model, None if self.halves is None else self.halves.masters)
         norm = self._take_step(loss)
         return loss, output, norm, layers.numbers() | parameters.numbers()
 

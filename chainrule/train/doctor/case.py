@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.tensor import Tensor
 from chainrule.train.doctor.chance import constant_loss
 from chainrule.train.doctor.seen import Seen
 
@@ -28,6 +29,7 @@ class Case:
     Attributes:
         model: None where only figures are left.
         loss_function: None where it is not known; likewise the optimizer.
+        masters: what the optimiser holds in the place of parameters, by their names (a model in bfloat16).
         clipped: whether gradients are clipped before the step.
         after_step: whether a batch is seen after its step, as in a Trainer, or before, as in a loop of one's own.
         spoiled: whether a gradient that is no number has been found to have broken the weights.
@@ -49,6 +51,7 @@ class Case:
     model: Any = None
     loss_function: Any = None
     optimizer: Any = None
+    masters: dict[str, Tensor] = field(default_factory=dict)
     clipped: bool = False
     after_step: bool = True
     spoiled: bool = False
@@ -99,7 +102,12 @@ class Case:
         if self.optimizer is None:
             return ()
         held = {id(parameter) for group in self.optimizer.param_groups for parameter in group["params"]}
-        return tuple(name for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in held)
+        named = [(name, self.masters.get(name, p)) for name, p in self.model.named_parameters() if p.requires_grad]
+        return tuple(name for name, p in named if id(p) not in held)
+
+    def learning(self) -> list[Tensor]:
+        """What the steps change: the parameters that want gradients, or their masters, whose steps are finer."""
+        return [self.masters.get(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
 
     def grew(self) -> bool:
         """Whether the last loss is far above the first."""

@@ -201,6 +201,7 @@ class Doctor(Callback):
         """Look at the first weights."""
         self._transform = trainer.transform
         self._halves = trainer.halves is not None
+        self._case.masters = {} if trainer.halves is None else trainer.halves.masters
         self._case.clipped = trainer.clip_norm is not None or trainer.clip_value is not None
         self._case.rows = trainer.history
         self._case.epoch = trainer.epoch + 1
@@ -261,7 +262,7 @@ class Doctor(Callback):
         self._collecting, self._kept = True, []
         case.train = Seen()
         case.validation = Seen()
-        self._first_weights = [(p, sketch(p)) for p in model.parameters() if p.requires_grad]
+        self._first_weights = [(p, sketch(p)) for p in case.learning()]
         self.write()
         if fresh:
             self._ask("at_start", case)
