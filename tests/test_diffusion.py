@@ -247,3 +247,30 @@ def test_errors_teach() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_in_bfloat16_the_loss_is_float32_s() -> None:
+    """Schedule, noise and loss stay float32; the network's numbers have 8 bits, so its error has a few thousandths."""
+    chainrule.manual_seed(0)
+    model = image_diffusion((1, 8, 8), steps=50, base=8, schedule="cosine")
+    optimizer = chainrule.optim.Adam(model.parameters(), lr=2e-3)
+    x = chainrule.rand(64, 1, 8, 8) * 2 - 1
+    for _ in range(30):
+        optimizer.zero_grad()
+        model(x).mean().backward()
+        optimizer.step()
+    losses = []
+    for kind in (chainrule.float32, chainrule.bfloat16):
+        model.network.to(kind)
+        chainrule.manual_seed(1)
+        losses.append(model(x).detach())
+    assert losses[1].dtype is chainrule.float32
+    assert losses[0].mean().item() < 0.9, "or nothing was learned"
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
+
+
+def test_schedules_by_name() -> None:
+    for name, wanted in (("linear", linear_schedule(20)), ("cosine", cosine_schedule(20))):
+        assert chainrule.equal(image_diffusion((1, 8, 8), 20, 8, schedule=name).schedule.kept, wanted.kept)
+    with pytest.raises(ValueError, match="linear or cosine, got 'square'"):
+        image_diffusion((1, 8, 8), schedule="square")

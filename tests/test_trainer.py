@@ -283,6 +283,25 @@ def test_bfloat16_sums_small_updates_in_float32() -> None:
     assert plain.weight.item() == 1.0, "without masters nothing moves"
 
 
+def test_the_mean_of_weights_in_bfloat16_is_that_of_their_masters() -> None:
+    """Steps of 0.001 below half a unit of the weight: 1 − 0.001·n, whose fading mean is known."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    averaging = WeightAveraging(decay=0.5)
+    optimizer = chainrule.optim.SGD(model.parameters(), lr=1e-3)
+    trainer = Trainer(model, lambda y, _: y.mean(), optimizer, callbacks=[averaging], precision="bfloat16")
+    batches = [(chainrule.ones(1, 1), chainrule.zeros(1))] * 4
+    trainer.fit(batches, epochs=1)
+    trainer.load_state_dict(trainer.state_dict())
+    trainer.fit(batches, epochs=2)
+    wanted = 1 - 1e-3
+    for n in range(2, 9):
+        wanted = (wanted + 1 - 1e-3 * n) / 2
+    assert averaging.average is not None
+    assert averaging.average.module.weight.dtype is chainrule.float32
+    assert averaging.average.module.weight.item() == pytest.approx(wanted, abs=1e-6)
+
+
 @pytest.mark.parametrize("compile", [False, True])
 def test_bfloat16_learns_and_goes_on_bit_for_bit(compile: bool) -> None:
     def trainer() -> Trainer:

@@ -15,7 +15,7 @@ from chainrule.data.dataset import TensorDataset
 from chainrule.data.split import stratified_split
 from chainrule.errors import DataError
 from chainrule.functions.creation import from_numpy, full
-from chainrule.generative.makers import Adversaries, Maker
+from chainrule.generative.makers import Adversaries, DiffusionMaker, Maker
 from chainrule.nn.device_of import device_of
 from chainrule.nn.module import Module
 from chainrule.random import default_generator, manual_seed
@@ -77,6 +77,8 @@ class GenerationTask(Task):
             return {**self.defaults, "epochs": 60, "learning_rate": 2e-4}
         if settings.model == "wgan-gp":
             return {**self.defaults, "epochs": 100, "batch_size": 320, "learning_rate": 2e-4}
+        if settings.model == "ddpm":  # many small steps: what is drawn in each, time and noise, is noise of its own
+            return {**self.defaults, "batch_size": 32, "learning_rate": 2e-3, "warmup": 0.02}
         if settings.model == "realnvp":
             return {**self.defaults, "clip_norm": 1.0}
         return dict(self.defaults)
@@ -96,12 +98,10 @@ class GenerationTask(Task):
 
     def build_trainer(self, model: Module, loss: Any, optimizer: optim.Optimizer, **settings: Any) -> Trainer:
         """Adversaries take turns."""
-        if self.settings.precision != "float32":
-            raise ValueError(
-                "what generates learns in float32; --precision bfloat16 is for networks that give answers."
-            )
-        if self.settings.average is not None:
-            raise ValueError("what generates keeps means of its own (ddpm) or none; --average is for other networks.")
+        if self.settings.precision != "float32" and not isinstance(model, DiffusionMaker):
+            raise ValueError(f"{self.settings.model} learns in float32; of what generates ddpm alone has bfloat16.")
+        if self.settings.average is not None and isinstance(model, Adversaries):
+            raise ValueError("adversaries keep a mean of the generator by themselves: --set average=… is its decay.")
         if isinstance(model, Adversaries):
             if self.settings.gradient_flow:
                 raise ValueError("--gradient-flow follows one network's loss, and adversaries have one each.")

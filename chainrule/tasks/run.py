@@ -333,8 +333,6 @@ def _patience(settings: Settings) -> list[Callback]:
 def _averaging(settings: Settings) -> list[Callback]:
     if settings.average is None:
         return []
-    if settings.precision != "float32":
-        raise ValueError(f"the steps of a mean are too small for {settings.precision}: --average needs float32.")
     return [WeightAveraging(settings.average)]
 
 
@@ -343,8 +341,16 @@ def figures_of_mean(run: Prepared) -> dict[str, Any] | None:
     means = [callback.average for callback in run.trainer.callbacks if isinstance(callback, WeightAveraging)]
     if not means or means[0] is None:
         return None
+    _to_float32(run)
     run.model.load_state_dict(means[0].module.state_dict())
     return run.trainer.evaluate(run.validation)
+
+
+def _to_float32(run: Prepared) -> None:
+    """From now on the network computes in float32."""
+    if run.trainer.halves is not None:
+        run.model.float()
+        run.trainer.halves = None
 
 
 def _keep_better_mean(run: Prepared, path: Path, least: float) -> dict[str, Any] | None:
@@ -386,9 +392,7 @@ def _finish(
         row = next(row for row in history if row["epoch"] == best)
         if status != "interrupted":  # an interrupted run may go on, and its best epoch's weights must still be there
             mean = _keep_better_mean(run, path, row["validation_loss"])
-        if run.trainer.halves is not None:  # the network is tested as `open_run` gives it
-            run.model.float()
-            run.trainer.halves = None
+        _to_float32(run)  # the network is tested as `open_run` gives it
         load_weights(run.model, path / "best.safetensors")
         test_batches = DataLoader(run.parts.test, EVALUATION_BATCH)
         of_the_epoch = {k.removeprefix("validation_"): v for k, v in row.items() if k.startswith("validation_")}

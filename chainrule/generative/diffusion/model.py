@@ -23,11 +23,13 @@ from chainrule.compiler.function import compile
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import full
 from chainrule.functions.logic import where
-from chainrule.generative.diffusion.schedule import Schedule, linear_schedule
+from chainrule.generative.diffusion.schedule import Schedule, cosine_schedule, linear_schedule
 from chainrule.generative.diffusion.unet import TimeUNet
 from chainrule.nn.device_of import device_of
 from chainrule.random import rand, randint, randn
 from chainrule.tensor import Tensor
+
+_SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
 
 
 class Diffusion(nn.Module):
@@ -193,12 +195,21 @@ class Diffusion(nn.Module):
 
 
 def image_diffusion(
-    shape: Sequence[int], steps: int = 1000, base: int = 32, widths: Sequence[int] = (1, 2, 2), classes: int = 0
+    shape: Sequence[int],
+    steps: int = 1000,
+    base: int = 32,
+    widths: Sequence[int] = (1, 2, 2),
+    classes: int = 0,
+    schedule: str = "linear",
 ) -> Diffusion:
-    """A `TimeUNet` with the linear schedule, for images (C, H, W) scaled to [−1, 1].
+    """A `TimeUNet` with the "linear" or the "cosine" schedule, for images (C, H, W) scaled to [−1, 1].
+
+    Raises ValueError for another schedule.
 
     >>> sum(p.numel() for p in image_diffusion((1, 28, 28)).parameters())
     793697
     """
+    if schedule not in _SCHEDULES:
+        raise ValueError(f"image_diffusion: the schedule is {' or '.join(_SCHEDULES)}, got {schedule!r}.")
     network = TimeUNet(shape[0], base, widths, classes)
-    return Diffusion(network, linear_schedule(steps), shape, classes, limits=(-1.0, 1.0))
+    return Diffusion(network, _SCHEDULES[schedule](steps), shape, classes, limits=(-1.0, 1.0))

@@ -76,7 +76,8 @@ class TimeUNet(nn.Module):
             and W are multiples of 2^(levels − 1).
         classes: how many there are; class number `classes` stands for "not told". 0: the network is told none.
 
-    At the lowest level there is attention. The last convolution begins with zeros.
+    At the lowest level there is attention. The last convolution begins with zeros. With weights of 16 bits the network
+    computes in their type and answers in that of x, so that what is around it (schedule, noise, loss) can be float32.
     Raises ShapeError for other sizes, ValueError for numbers outside of their ranges.
 
     >>> import chainrule
@@ -114,7 +115,9 @@ class TimeUNet(nn.Module):
     def forward(self, x: Tensor, times: Tensor, labels: Tensor | None = None) -> Tensor:
         """See the class."""
         self._check(x, labels)
-        told = self.time(time_embedding(times, self.base))
+        given, weights = x.dtype, self.first.weight.dtype
+        x = x.to(weights) if weights.itemsize == 2 else x
+        told = self.time(time_embedding(times, self.base).to(x.dtype))
         if self.label is not None and labels is not None:
             told = told + self.label(labels)
         told = F.silu(told)
@@ -130,7 +133,7 @@ class TimeUNet(nn.Module):
             x = block(cat([x, beside.pop()], 1), told)
             if level < len(self.widen):
                 x = self.widen[level](F.interpolate(x, scale_factor=2, mode="nearest"))
-        return self.last(F.silu(self.norm(x)))
+        return self.last(F.silu(self.norm(x))).to(given)
 
     def _check(self, x: Tensor, labels: Tensor | None) -> None:
         multiple = 2 ** len(self.narrow)

@@ -55,11 +55,12 @@ def ddpm(
     steps: int = 1000,
     base: int = 32,
     widths: Any = (1, 2, 2),
+    schedule: str = "linear",
     conditional: bool = False,
     num_classes: int = 10,
 ) -> DiffusionMaker:
-    """A diffusion model; `conditional` makes it learn classes."""
-    return DiffusionMaker(shape, steps, base, widths, num_classes if conditional else 0)
+    """A diffusion model; `conditional` makes it learn classes; the schedule is "linear" or "cosine"."""
+    return DiffusionMaker(shape, steps, base, widths, num_classes if conditional else 0, schedule)
 
 
 def _told(told: int, generator: nn.Module, discriminator: nn.Module) -> tuple[nn.Module, nn.Module]:

@@ -98,16 +98,18 @@ class DiffusionMaker(Maker):
     parts = ("noise_error",)
     weights = (1.0,)
 
-    def __init__(self, shape: Sequence[int], steps: int, base: int, widths: Sequence[int], classes: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], steps: int, base: int, widths: Sequence[int], classes: int, schedule: str
+    ) -> None:
         super().__init__(shape, classes)
         self.diffusion = image_diffusion(
-            self.shape, steps, base, [widths] if isinstance(widths, int) else widths, classes
+            self.shape, steps, base, [widths] if isinstance(widths, int) else widths, classes, schedule
         )
 
     def forward(self, inputs: Any) -> Tensor:
         """See `Maker`."""
         images, labels = self.taken_apart(inputs)
-        return self.diffusion(2 * images - 1, labels).unsqueeze(1)
+        return self.diffusion(2 * images.float() - 1, labels).unsqueeze(1)
 
     def draw(
         self, count: int, labels: Tensor | None = None, *, steps: int = 50, eta: float = 0.0, guidance: float = 0.0

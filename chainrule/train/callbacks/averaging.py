@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from chainrule.nn.module import Module
 from chainrule.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from chainrule.train.callbacks.callback import Callback
 
@@ -39,13 +40,23 @@ class WeightAveraging(Callback):
         self.decay, self.start = decay, start
         self.average: AveragedModel | None = None
         self._waiting: dict[str, Any] | None = None
+        self._source: Module | None = None
 
     def _make(self, trainer: Trainer) -> AveragedModel:
         rule = None if self.decay is None else get_ema_multi_avg_fn(self.decay)
-        return AveragedModel(trainer.model, multi_avg_fn=rule, use_buffers=True)
+        return AveragedModel(self._weights(trainer), multi_avg_fn=rule, use_buffers=True)
+
+    def _weights(self, trainer: Trainer) -> Module:
+        """The model; of one in bfloat16, whose numbers would hide small steps, what the optimiser works on."""
+        if trainer.halves is None:
+            return trainer.model
+        if self._source is None:
+            self._source = trainer.halves.with_masters(trainer.model)
+        return self._source
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """After resuming: make the average of then again."""
+        self._source = None
         if self._waiting is not None:
             self.average = self._make(trainer)
             self.average.load_state_dict(self._waiting)
@@ -56,7 +67,7 @@ class WeightAveraging(Callback):
         if trainer.epoch + 1 >= self.start:
             if self.average is None:
                 self.average = self._make(trainer)
-            self.average.update_parameters(trainer.model)
+            self.average.update_parameters(self._weights(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         """The averaged weights."""
