@@ -8,7 +8,8 @@ A usual LeNet-5 (`chainrule train`) and a network that adversarial training made
   with 10 restarts at ε = 0.3, and at most 15% at ε = 0.5.
 - What it keeps does not rise with ε, with steps or with restarts: a stronger attack finds no less.
 - Its gradients hide nothing: an attack that asks for scores only (`robust.square_attack`), and images that fool the
-  usual one, find no more than PGD does.
+  usual one, find no more than PGD does. Since PGD's settings were chosen on these images, the search must find no more
+  than PGD on the next 1,000 test images either.
 
 PGD is the literature's (from noise, by steps of 0.01) where ε varies; where steps and restarts do, it begins with
 patches of ±ε (the best of 50) and goes by steps that fall from 0.2, with momentum, which finds more. The literature's
@@ -54,8 +55,12 @@ class Bench:
         images, labels = load_mnist_arrays(train=False)
         self.images = chainrule.tensor(images).float().unsqueeze(1) / 255
         self.labels = chainrule.tensor(labels).long()
-        self.few, self.wanted = self.images[:COUNT], self.labels[:COUNT]
         self.reached: list[bool] = []
+        self.take(0)
+
+    def take(self, start: int) -> None:
+        """From now on attack the images from this one on."""
+        self.few, self.wanted = self.images[start : start + COUNT], self.labels[start : start + COUNT]
 
     def say(self, what: str, figure: str, reached: bool) -> None:
         """Print a bar and whether it was reached."""
@@ -159,6 +164,9 @@ def main() -> int:
     bench.say(f"{TRIES:,} squares", f"{searched:.1%}, PGD's {hardest:.1%}", searched >= hardest - NOISE)
     transferred = bench.transferred(model, plain)
     bench.say("images that fool the usual one", f"{transferred:.1%}", transferred >= hardest - NOISE)
+    bench.take(COUNT)
+    hardest, searched = bench.kept(model, steps=50, restarts=RESTARTS[-1], **HARDER), bench.searched(model)
+    bench.say("squares on the next test images", f"{searched:.1%}, PGD's {hardest:.1%}", searched >= hardest - NOISE)
     return 0 if all(bench.reached) else 1
 
 
