@@ -141,6 +141,34 @@ def test_random_programs_are_eager(group: int) -> None:
     assert fault is None, fault
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_one_number_for_each_row_is_added_where_its_place_says(axis: int) -> None:
+    """Places from the end too; −0 and what is no number stay what they are elsewhere."""
+    x = chainrule.tensor([-0.0, 1.0, np.nan, np.inf] * 6).reshape(2, 3, 4)
+    places = chainrule.randint(-x.shape[axis], x.shape[axis], [1 if d == axis else n for d, n in enumerate(x.shape)])
+    y = chainrule.arange(1.0, 1.0 + places.numel()).reshape(places.shape).requires_grad_()
+
+    def gradient(y: Any) -> Any:
+        z = x.clone().requires_grad_()
+        (chainrule.take_along_dim(z, places, axis) * y).sum().backward()
+        return z.grad, x.scatter_add(axis, places % x.shape[axis], y.detach())
+
+    for ours, eager in zip(xla(gradient)(y), gradient(y), strict=True):
+        assert ours.detach().numpy().tobytes() == eager.detach().numpy().tobytes()
+
+
+@pytest.mark.parametrize("device", ["cpu", "xla"])
+def test_a_step_is_compiled_once(device: str) -> None:
+    """JAX compiles again for arrays that come from elsewhere, as the optimiser's counts once did in the second call."""
+    layer = nn.Linear(3, 2).to(device)
+    optimizer = chainrule.optim.Adam(layer.parameters())
+    step = xla(training_step(layer, optimizer))
+    x, y = chainrule.randn(4, 3, device=device), chainrule.tensor([0, 1, 1, 0], device=device)
+    for _ in range(3):
+        step(x, y)
+    assert step.program.runnable.function._cache_size() == 1
+
+
 # ------------------------------------------------------------------------------------------------- errors
 
 

@@ -12,7 +12,7 @@ jax = pytest.importorskip("jax")
 
 from chainrule.backends.xla.layout import ALWAYS, plain  # noqa: E402
 from chainrule.backends.xla.lower import apply  # noqa: E402
-from chainrule.backends.xla.rules import REASONS, RULES, Run, running  # noqa: E402
+from chainrule.backends.xla.rules import REASONS, RULES, Run, Wrong, running  # noqa: E402
 from chainrule.primitives import registry  # noqa: E402
 from tests.samples import ALL_TYPES, SAMPLES, TYPES, Sample  # noqa: E402
 from tests.test_registry import UP_TO_SIGN, is_float, numpy_type, results_of, with_type  # noqa: E402
@@ -41,15 +41,15 @@ def on_xla(name: str, cases: list[Case]) -> list[tuple[list[Any], bool]]:
     def compute(zero: Any, given: list[Any]) -> Any:
         answers = []
         for arrays, (_, settings) in zip(given, cases, strict=True):
-            with running(Run(zero, [])) as run:
+            with running(Run(zero, Wrong())) as run:
                 forms = registry[name].shape(*arrays, **settings)
                 made = apply(registry[name], arrays, settings, forms)
-            answers.append(([plain(x) for x in (made if isinstance(forms, list) else [made])], run.wrong))
+            answers.append(([plain(x) for x in (made if isinstance(forms, list) else [made])], run.wrong.so_far()))
         return answers
 
     with jax.enable_x64(True):
         answers = jax.jit(compute, compiler_options=QUICK)(np.int64(0), [inputs for inputs, _ in cases])
-    return [([np.asarray(x) for x in results], any(bool(w) for w in wrong)) for results, wrong in answers]
+    return [([np.asarray(x) for x in results], wrong is not None and bool(wrong)) for results, wrong in answers]
 
 
 def test_every_primitive_has_a_rule_or_a_reason() -> None:

@@ -11,8 +11,6 @@ again in NumPy, which raises what eager code does.
 from __future__ import annotations
 
 import copy
-import functools
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,19 +19,20 @@ import numpy as np
 from chainrule.backends.passes.simplify import simplify
 from chainrule.errors import ChainruleError, DeviceError
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.value import Array, Symbol
+from chainrule.primitives.value import Array, Shape, Symbol
 from chainrule.program.graph import Equation, Graph
 from chainrule.program.program import Program
 
 try:
     import jax
+    from jax import lax
 except ImportError as error:
     raise ImportError("the backend 'xla' needs JAX: pip install 'chainrule[xla]'.") from error
 
 from chainrule.backends.xla.devices import Devices
 from chainrule.backends.xla.home import DeviceHome, PlacedHome, on_device
 from chainrule.backends.xla.lower import jitted, lowered
-from chainrule.backends.xla.rules import REASONS, Run, running
+from chainrule.backends.xla.rules import REASONS, Run, Wrong, running
 
 
 class WrongNumbersError(ChainruleError, RuntimeError):
@@ -57,34 +56,38 @@ class Kept:
     Args:
         befores: the old entries, by the symbol of the new ones, if these are for one cell only (numbers that are known
             when the step is traced have no symbol).
-        wrong: truth values that say whether something was wrong; more come as the program is written down.
+        wrong: whether something was wrong; more may turn out to be as the program is written down.
     """
 
-    def __init__(self, befores: dict[Any, Any], wrong: list[Any]) -> None:
+    def __init__(self, befores: dict[Any, Any], wrong: Wrong) -> None:
         self.befores, self.wrong = befores, wrong
-        self.known: dict[Any, int] = {}
+        self.known: dict[Any, Any] = {}
 
     def as_far_as_known(self, symbol: Any, new: Any) -> Any:
         """The old entries or the new ones; other results are what they are, and those that lie in another order."""
         if symbol not in self.befores or not isinstance(new, jax.Array):
             return new
-        self.known[symbol] = len(self.wrong)
-        return _chosen(self.befores[symbol], new, self.wrong)
+        self.known[symbol] = self.wrong.so_far()
+        return _chosen(self.befores[symbol], new, self.known[symbol])
 
     def at_last(self, x: Any, before: Any, new: Any) -> Any:
         """The same by all that is wrong, for an output of the graph: a symbol or an array."""
-        return _chosen(before, new, self.wrong[self.known.get(x, 0) if isinstance(x, Symbol) else 0 :])
+        wrong = self.wrong.so_far()
+        known = self.known.get(x) if isinstance(x, Symbol) else None
+        return new if wrong is known else _chosen(before, new, wrong)
 
 
-def _chosen(before: Any, new: Any, wrong: list[Any]) -> Any:
-    return jax.numpy.where(functools.reduce(operator.or_, wrong), before, new) if wrong else new
+def _chosen(before: Any, new: Any, wrong: Any) -> Any:
+    return new if wrong is None else lax.select(wrong, before, new)
 
 
 class InXLA:
     """A program as one function for XLA. See :class:`~chainrule.backends.Runnable`.
 
     Attributes:
-        changed: the cells that a run reads and changes; `read`: those it only reads; `made`: those it only writes.
+        changed: the cells that a run reads and changes where they lie.
+        read: those that it reads and leaves alone; `made`: those that it makes anew. A single number that it changes is
+            in both: XLA would copy it twice to write where it lies.
     """
 
     def __init__(self, program: Program, homes: Sequence[Any], devices: Devices, at: At | None = None) -> None:
@@ -93,12 +96,12 @@ class InXLA:
         used = self.graph.used()
         reads = {slot.number for slot, x in self._inputs() if slot.kind == "cell" and x in used}
         written = program.written()
-        self.changed, self.read = sorted(reads & written), sorted(reads - written)
-        self.made = sorted(written - reads)
+        changed = {number for number in reads & written if program.cells()[number][0]}
+        self.changed, self.read, self.made = sorted(changed), sorted(reads - changed), sorted(written - changed)
         self.homes = self._homes(homes)
         if devices.devices > 1:
             self._refuse_numpy()
-        self.zero = on_device(np.int64(0), devices.of_cell(()))
+        self.zero = on_device(np.int64(0), self._where(()))
         self.function = jitted(self._compute, donate_argnums=1, out_shardings=self._shardings())
 
     def _refuse_numpy(self) -> None:
@@ -116,6 +119,10 @@ class InXLA:
         forms, whole = self.program.cells(), self.devices.of_cell(())
         changed, made = ([self.devices.of_cell(forms[i][0]) for i in cells] for cells in (self.changed, self.made))
         return whole, changed, made, whole
+
+    def _where(self, shape: Shape) -> Any:
+        """Where a cell goes whose tensor is on no device. XLA compiles again for arrays that come from elsewhere."""
+        return self.devices.of_cell(shape) if self.at is None else self.at.place.where
 
     def _inputs(self) -> Any:
         return zip(self.program.inputs, self.graph.inputs, strict=True)
@@ -135,7 +142,7 @@ class InXLA:
                 found.append(home if number in needed else None)
                 continue
             home = home if type(home) is DeviceHome else None
-            sharding = self.devices.of_cell(shape)
+            sharding = self._where(shape)
             if home is None or home.sharding != sharding:
                 home = DeviceHome(shape, dtype, sharding) if number in needed else None
             found.append(home if number in needed else None)
@@ -157,7 +164,7 @@ class InXLA:
         cells = dict(zip([*self.changed, *self.read], [*changed, *read], strict=True))
         others = iter(given)  # a cell that is not needed is None
         arrays = [cells.get(slot.number) if slot.kind == "cell" else next(others) for slot in self.program.inputs]
-        with running(Run(zero, [])) as run:
+        with running(Run(zero, Wrong())) as run:
             kept = Kept(self._befores(cells), run.wrong)
             ends = lowered(self.graph, kept.as_far_as_known)(arrays)
         results, new = [], {}
@@ -166,8 +173,7 @@ class InXLA:
                 results.append(end)
             else:
                 new[slot.number] = kept.at_last(x, cells[slot.number], end) if slot.number in self.changed else end
-        wrong = functools.reduce(operator.or_, run.wrong) if run.wrong else None
-        return results, [new[i] for i in self.changed], [new[i] for i in self.made], wrong
+        return results, [new[i] for i in self.changed], [new[i] for i in self.made], run.wrong.so_far()
 
     def _befores(self, cells: dict[int, Any]) -> dict[Symbol, Any]:
         """What changed cells hold now, by the symbol of what they will hold, if that is for one of them only."""

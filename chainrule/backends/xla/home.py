@@ -81,16 +81,15 @@ class DeviceHome:
         shape, dtype: of the cell.
         order: row by row, as far as NumPy sees it.
         sharding: which device has which part, if there are several.
-        entries: JAX's array.
         value: the value that shows it, or None.
     """
 
-    __slots__ = ("__weakref__", "dtype", "entries", "order", "shape", "sharding", "value")
+    __slots__ = ("__weakref__", "_entries", "dtype", "order", "shape", "sharding", "value")
 
     def __init__(self, shape: Shape, dtype: DataType, sharding: Any = None) -> None:
         self.sharding = sharding
         self.shape, self.dtype, self.order = tuple(shape), dtype, tuple(range(len(shape)))
-        self.value: DeviceValue | None = None
+        self.value: DeviceValue | None
         self.renew()
 
     def fits(self, shape: Shape, dtype: DataType) -> bool:
@@ -99,8 +98,14 @@ class DeviceHome:
 
     def renew(self) -> None:
         """Leave the old array to those who look at it."""
-        self.entries = on_device(np.zeros(self.shape, self.dtype), self.sharding)
-        self.value = None
+        self._entries, self.value = None, None
+
+    @property
+    def entries(self) -> Any:
+        """JAX's array: zeros if nothing has been put there, which most homes never hold."""
+        if self._entries is None:
+            self._entries = on_device(np.zeros(self.shape, self.dtype), self.sharding)
+        return self._entries
 
     def fill(self, array: Any) -> None:
         """Take in entries. A value that shows the home shows these."""
@@ -108,7 +113,7 @@ class DeviceHome:
 
     def take(self, entries: Any) -> None:
         """Hold what a program has left."""
-        self.entries = entries
+        self._entries = entries
         if self.value is not None:
             self.value.replace(entries)
 

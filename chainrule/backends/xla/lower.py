@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from chainrule.backends.xla.layout import ALWAYS, applied, plain
-from chainrule.backends.xla.rules import RULES, Run, by_numpy, report, running
+from chainrule.backends.xla.rules import RULES, Run, Wrong, by_numpy, report, running
 from chainrule.backends.xla.rules.table import enter, zero
 from chainrule.primitives.check import Check
 from chainrule.primitives.control import Scan
@@ -38,7 +38,11 @@ def lowered(
             return known[x] if isinstance(x, Symbol) else jnp.asarray(x.entries if type(x) is Placed else x)
 
         for equation in graph.equations:
-            results = evaluated(equation, [now(x) for x in equation.inputs])
+            inputs = equation.inputs
+            first = equation.primitive.first_guest(len(inputs), equation.parameters)
+            # Places that are known stay NumPy's: rules look at them.
+            arrays = [x if i >= first and type(x) is np.ndarray else now(x) for i, x in enumerate(inputs)]
+            results = evaluated(equation, arrays)
             known.update((x, kept(x, result)) for x, result in zip(equation.outputs, results, strict=True))
         return [plain(now(x)) for x in graph.outputs]
 
@@ -65,7 +69,7 @@ def apply(primitive: type[Primitive], values: Sequence[Any], parameters: dict[st
 
 def check(wrong: Any, *numbers: Any, rule: Any, settings: Any) -> Any:
     """`Check`: where it fails is seen after the run, and the rule itself says what is wrong."""
-    report(wrong.any())
+    report(wrong)
     return jnp.ones((), bool)
 
 
@@ -78,10 +82,10 @@ def scan(
 
     def step(carry: Any, rows: Any) -> Any:
         wrong, *state = carry
-        with running(Run(zero(), [])) as inner:
+        with running(Run(zero(), Wrong())) as inner:
             results = run([*state, *rows, *constants])
-        for found in inner.wrong:
-            wrong = wrong | found
+        found = inner.wrong.so_far()
+        wrong = wrong if found is None else wrong | found
         return (wrong, *results[:carries]), tuple(results[carries:])
 
     start = (jnp.zeros((), bool), *inputs[:carries])

@@ -18,7 +18,7 @@ import numpy as np
 
 from chainrule.backends.xla.layout import plain
 from chainrule.backends.xla.lower import apply, jitted
-from chainrule.backends.xla.rules import REASONS, Run, running
+from chainrule.backends.xla.rules import REASONS, Run, Wrong, running
 from chainrule.devices import PLATFORMS, Device
 from chainrule.errors import DeviceError
 from chainrule.primitives.placed import Placed
@@ -140,10 +140,10 @@ def _jitted(primitive: type[Primitive], parameters: dict[str, Any]) -> Any:
 
     def compute(zero: Any, inputs: list[Any]) -> Any:
         forms = primitive.shape(*inputs, **parameters)
-        with running(Run(zero, [])) as run:
+        with running(Run(zero, Wrong())) as run:
             made = apply(primitive, inputs, parameters, forms)
         results = [plain(x) for x in (made if type(forms) is list else [made])]
-        return results, functools.reduce(lambda a, b: a | b, run.wrong) if run.wrong else None
+        return results, run.wrong.so_far()
 
     return jitted(compute)
 

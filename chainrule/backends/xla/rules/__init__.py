@@ -15,9 +15,9 @@ from chainrule.backends.xla.rules import (
     reduction,
 )
 from chainrule.backends.xla.rules.by_numpy import REASONS, by_numpy
-from chainrule.backends.xla.rules.table import RULES, Run, report, running
+from chainrule.backends.xla.rules.table import RULES, Run, Wrong, report, running
 
 __all__ = [
-    "REASONS", "RULES", "Run", "attention", "by_numpy", "contraction", "elementwise", "linear_algebra", "moves",
-    "random", "reduction", "report", "running",
+    "REASONS", "RULES", "Run", "Wrong", "attention", "by_numpy", "contraction", "elementwise", "linear_algebra",
+    "moves", "random", "reduction", "report", "running",
 ]  # fmt: skip

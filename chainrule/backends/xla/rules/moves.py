@@ -137,7 +137,9 @@ def _checked(x: Any, key: Key, places: tuple[Any, ...]) -> Key:
         elif part is not None:
             if part is ARRAY:
                 array, extent = next(remaining), x.shape[axis]
-                report(((array < -extent) | (array >= extent)).any())
+                outside = (array < -extent) | (array >= extent)
+                if type(array) is not np.ndarray or outside.any():
+                    report(outside)
             axis += 1
     return fill_key(key, places)
 
@@ -150,8 +152,26 @@ def index(x: Any, *places: Any, key: Key) -> Any:
 
 @rule(indexing.IndexAdd)
 def index_add(x: Any, y: Any, *places: Any, key: Key) -> Any:
-    """x with y added."""
-    return x.at[_checked(x, key, places)].add(y, mode="drop")
+    """x with y added. Where each row gets one number all entries are computed: XLA fuses that with more."""
+    where, axis = _checked(x, key, places), _one_in_each_row(x, y, key, places)
+    if axis is None:
+        return x.at[where].add(y, mode="drop")
+    place = places[axis].astype(_index)
+    place = jnp.where(place < 0, place + x.shape[axis], place)
+    return jnp.where(lax.broadcasted_iota(_index, x.shape, axis) == place, x + y, x)
+
+
+def _one_in_each_row(x: Any, y: Any, key: Key, places: tuple[Any, ...]) -> int | None:
+    """The axis along which places say where one number goes, while along all others every row has its own; or None."""
+    if not x.ndim or y.ndim != x.ndim or key != (ARRAY,) * x.ndim:
+        return None
+    unknown = [d for d, p in enumerate(places) if type(p) is not np.ndarray]
+    if len(unknown) != 1 or places[unknown[0]].shape != y.shape:
+        return None
+    axis = unknown[0]
+    walks = [np.arange(n).reshape((-1,) + (1,) * (x.ndim - d - 1)) for d, n in enumerate(x.shape)]
+    one = all(y.shape[d] == (1 if d == axis else n) for d, n in enumerate(x.shape))
+    return axis if one and all(np.array_equal(places[d], walks[d]) for d in range(x.ndim) if d != axis) else None
 
 
 @rule(indexing.IndexReduce)

@@ -30,16 +30,42 @@ def rule(primitive: type[Primitive]) -> Callable[[Rule], Rule]:
     return entered
 
 
+class Wrong:
+    """What rules have found wrong so far, while a program is written down.
+
+    Truth values of any shape are taken, which XLA brings down to a single one where that is asked for: those of one
+    size at once, since each sum or the like of few entries costs XLA as much as one of many.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Any] = {}
+        self._found: Any = None
+
+    def add(self, truths: Any) -> None:
+        """Something is wrong where one of these is true."""
+        row = truths.reshape(-1)
+        known = self._waiting.get(row.size)
+        self._waiting[row.size] = row if known is None else known | row
+
+    def so_far(self) -> Any:
+        """Whether something is wrong: a single truth value, the same one as long as nothing is added; None: never."""
+        for row in self._waiting.values():
+            found = row[0] if row.size == 1 else row.any()
+            self._found = found if self._found is None else self._found | found
+        self._waiting.clear()
+        return self._found
+
+
 class Run(NamedTuple):
     """What rules share while a program is written down for XLA.
 
     Attributes:
         zero: a whole number that is 0 in each run, which XLA does not know: see `exact`.
-        wrong: truth values that say whether a rule has met numbers that it cannot use.
+        wrong: whether a rule has met numbers that it cannot use.
     """
 
     zero: Any
-    wrong: list[Any]
+    wrong: Wrong
 
 
 _current: ContextVar[Run] = ContextVar("the program being written down for XLA")
@@ -56,8 +82,8 @@ def running(run: Run) -> Iterator[Run]:
 
 
 def report(wrong: Any) -> None:
-    """Say that numbers are wrong where this (one truth value, not known yet) turns out to be true."""
-    _current.get().wrong.append(wrong)
+    """Say that numbers are wrong if one of these truth values, not known yet, turns out to be true."""
+    _current.get().wrong.add(wrong)
 
 
 def zero() -> Any:
