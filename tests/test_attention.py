@@ -407,3 +407,44 @@ def test_the_cache_keeps_to_its_size() -> None:
         layer(chainrule.randn(2, 1, 4), cache)
     with pytest.raises(chainrule.ShapeError, match=r"\(1, 1, 5\)"):
         layer(chainrule.randn(1, 1, 5))
+
+
+@pytest.mark.parametrize("embed_dim", [4, 128])  # large ones are a program
+def test_projections_that_do_not_fit_are_named(embed_dim: int) -> None:
+    E, x = embed_dim, chainrule.ones(200, 1, embed_dim)
+
+    def error(kind: Any, **parts: Any) -> str:
+        model = nn.Sequential(nn.Identity(), nn.MultiheadAttention(E, 2))
+        for name in ("in_proj_weight", "in_proj_bias"):
+            if name in parts:
+                setattr(model[1], name, nn.Parameter(parts[name]))
+        model.forward = lambda: model[1](parts.get("x", x), *[parts.get("key", parts.get("x", x))] * 2)
+        with pytest.raises(kind) as found:
+            model()
+        return str(found.value)
+
+    start = "1 (MultiheadAttention): "
+    weight = error(chainrule.ShapeError, in_proj_weight=chainrule.ones(3 * E - 1, E))
+    assert (
+        weight.startswith(start) and f"in_proj_weight ({3 * E}, {E})" in weight and f"got ({3 * E - 1}, {E})" in weight
+    )
+    bias = error(chainrule.ShapeError, in_proj_bias=chainrule.ones(3 * E + 1))
+    assert bias.startswith(start) and f"in_proj_bias ({3 * E},)" in bias and f"got ({3 * E + 1},)" in bias
+    key = error(chainrule.ShapeError, key=chainrule.ones(200, 1, E + 1))
+    assert key.startswith(start) and f"got {E}, {E + 1}, {E + 1}" in key and "kdim" in key
+    assert error(chainrule.DTypeError, x=x.double()).startswith(f"{start}got chainrule.float64 input")
+    assert error(chainrule.DTypeError, in_proj_bias=chainrule.ones(3 * E).double()).startswith(f"{start}the bias is")
+
+
+@pytest.mark.peer
+def test_no_heads_at_all_give_nothing_as_in_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    for heads in (0, 2):
+        shapes = (1, 0, 3, 4), (1, heads, 5, 4), (1, heads, 5, 6)
+        ours = functional.scaled_dot_product_attention(*map(chainrule.ones, shapes), enable_gqa=True)
+        theirs = torch.nn.functional.scaled_dot_product_attention(*map(torch.ones, shapes), enable_gqa=True)
+        assert tuple(ours.shape) == tuple(theirs.shape) == (1, 0, 3, 6)
+    with pytest.raises(chainrule.ShapeError, match="multiple"):
+        functional.scaled_dot_product_attention(
+            *map(chainrule.ones, [(1, 2, 3, 4)] + [(1, 0, 5, 4)] * 2), enable_gqa=True
+        )

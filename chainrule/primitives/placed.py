@@ -12,7 +12,7 @@ from typing import Any
 
 from chainrule.errors import DeviceError
 from chainrule.primitives.value import Array, DataType, Form, Shape, Symbol
-from chainrule.state import current_state, describe_place
+from chainrule.state import current_state
 
 #: Whether there has been an array on a device. While there is none, nobody asks where arrays are.
 in_use = False
@@ -82,7 +82,7 @@ class Placed:
     def refusal(self, what: str) -> DeviceError:
         """The error of what only NumPy could do."""
         return DeviceError(
-            f"{describe_place()}{what} needs the numbers on the CPU, this tensor is on {self.place.device}. Write "
+            f"{what} needs the numbers on the CPU, this tensor is on {self.place.device}. Write "
             "x.cpu() before, and .to(device) behind."
         )
 
@@ -152,7 +152,7 @@ def mixed(name: str, arrays: Sequence[Any]) -> DeviceError:
     devices = ["cpu" if (place := place_of(array)) is None else str(place.device) for array in arrays]
     forms = " and ".join(f"{tuple(a.shape)} on {device}" for a, device in zip(arrays, devices, strict=True))
     wanted = next(device for device in devices if device != "cpu")
-    return DeviceError(f"{describe_place()}{name}: tensors on different devices, {forms}; write x.to({wanted!r}).")
+    return DeviceError(f"{name}: tensors on different devices, {forms}; write x.to({wanted!r}).")
 
 
 def like_upstream(upstream: Sequence[Any], gradients: Sequence[Any]) -> list[Any]:

@@ -132,11 +132,13 @@ def _check_types(q: Tensor, k: Tensor, v: Tensor) -> None:
 def _same_heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values with as many heads of each; if they come with different numbers, repeated for each query's."""
     for x in (k, v):
-        if q.ndim < 3 or x.ndim < 3 or not x.shape[-3] or q.shape[-3] % x.shape[-3]:
+        if q.ndim < 3 or x.ndim < 3 or (q.shape[-3] % x.shape[-3] if x.shape[-3] else q.shape[-3]):
             raise ShapeError(
                 "enable_gqa: the heads (dimension −3) of the query are a multiple of those of key and value, got "
                 f"{tuple(q.shape)} and {tuple(x.shape)}."
             )
+    if not q.shape[-3]:  # nobody asks
+        return k.narrow(-3, 0, 0), v.narrow(-3, 0, 0)
     if k.shape[-3] == v.shape[-3]:
         return k, v
     return k.repeat_interleave(q.shape[-3] // k.shape[-3], -3), v.repeat_interleave(q.shape[-3] // v.shape[-3], -3)

@@ -15,7 +15,7 @@ from chainrule.functions.shape import pad
 from chainrule.nn.attention.dot_product import attend, attention_weights, forbid
 from chainrule.nn.dropout import dropout
 from chainrule.nn.init import xavier_normal_, xavier_uniform_, zeros_
-from chainrule.nn.linear import Linear, linear
+from chainrule.nn.linear import Linear, check_bias, check_dtype, linear
 from chainrule.nn.module import Module
 from chainrule.tensor import Parameter, Tensor
 
@@ -142,7 +142,13 @@ def project(
     Three products with parts of the weight, not one with all of it: then the parts are put together again in the
     gradient of the weight, which is small, and not in that of the result.
     """
+    if separate is None and in_proj_weight is not None:
+        _check_projections(inputs, in_proj_weight, in_proj_bias)
     if separate is None and in_proj_weight is not None and _projected.is_a_program(*inputs, in_proj_weight):
+        for x in inputs:  # before anything is within the block, whose name a user does not know
+            check_dtype(x, in_proj_weight)
+        if in_proj_bias is not None:
+            check_bias(in_proj_bias, in_proj_weight, in_proj_weight.shape[:1])
         query, key, value = inputs
         passes_on = tuple(x.value.source is not None for x in inputs)
         if query is key is value:
@@ -155,6 +161,22 @@ def project(
         )
     biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     return [linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True)]  # type: ignore[arg-type]
+
+
+def _check_projections(inputs: list[Tensor], weight: Tensor, bias: Tensor | None) -> None:
+    """Raise a ShapeError unless the weight is (3E, E) and the bias (3E,), for inputs of E features each."""
+    width = inputs[0].shape[-1]
+    for name, x, expected in (("in_proj_weight", weight, (3 * width, width)), ("in_proj_bias", bias, (3 * width,))):
+        if x is not None and tuple(x.shape) != expected:
+            raise ShapeError(
+                f"multi-head attention of {width} features takes {name} {expected}, the projections "
+                f"of queries, keys and values one below the other, got {tuple(x.shape)}."
+            )
+    if any(x.shape[-1] != width for x in inputs):
+        raise ShapeError(
+            f"multi-head attention with in_proj_weight takes query, key and value of {width} "
+            f"features, got {', '.join(str(x.shape[-1]) for x in inputs)}; give kdim and vdim for others."
+        )
 
 
 @block
