@@ -13,12 +13,13 @@ import pytest
 
 import chainrule
 from chainrule.backends.native import executable
+from chainrule.backends.native.run import machine
 from tests import program_moves, program_rules  # noqa: F401  (they enter their rules)
 from tests.random_programs import NAME, RULES, Maker, Program, Rule, random_program
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 GROUPS = 20
-PROGRAMS = 100 if NIGHTLY else 10
+PROGRAMS = 100 if NIGHTLY else 5
 #: So many programs are compiled as one function.
 TOGETHER = 10
 CALLS = 2
@@ -276,6 +277,28 @@ def test_compiled_is_eager(group: int, request: pytest.FixtureRequest) -> None:
     programs = [random_program(seed) for seed in range(group * PROGRAMS, (group + 1) * PROGRAMS)]
     for start in range(0, PROGRAMS, TOGETHER):
         check(programs[start : start + TOGETHER])
+
+
+def test_what_is_compiled_quickly_has_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = [random_program(seed) for seed in range(1000, 1000 + TOGETHER)]
+    found = []
+    for little in (0, 10**9):
+        monkeypatch.setattr(executable, "LITTLE", little)
+        steps: list[Any] = []
+
+        def compiled(function: Any, steps: list[Any] = steps) -> Any:
+            steps.append(chainrule.compile(function))
+            return steps[0]
+
+        found.append(outcomes(programs, compiled))
+        texts = steps[0].program.executable.builder.texts().values()
+        assert {text.startswith(machine.QUICKLY) for text in texts} == {little > 0}
+    for full, quick in zip(*found, strict=True):
+        for name, want in full.items():
+            have = quick[name]
+            assert (have is None) == (want is None), name
+            if want is not None:  # NaN has many patterns; which one is nobody's promise
+                assert np.array_equal(have, want, equal_nan=want.dtype.kind == "f"), name
 
 
 def test_every_rule_is_used_and_a_seed_is_a_program() -> None:

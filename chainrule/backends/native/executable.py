@@ -40,7 +40,7 @@ from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
 from chainrule.backends.native.run.driver import BARRIER, BEGIN, CALL_WORDS, END, FRAME_WORDS, STOP
 from chainrule.backends.native.run.functions import functions
-from chainrule.backends.native.run.machine import vector_bits
+from chainrule.backends.native.run.machine import QUICKLY, vector_bits
 from chainrule.backends.native.run.pool import run_calls
 from chainrule.errors import IndexRangeError
 from chainrule.primitives.value import Array
@@ -48,6 +48,8 @@ from chainrule.primitives.value import Array
 #: Programs of fewer operations than this run on one thread: waking others would take longer. With vectors of 512 bits;
 #: of narrower ones fewer operations take as long.
 SMALL = 2_000_000
+#: Programs of fewer operations are compiled in a quarter of the time, and run a few microseconds longer.
+LITTLE = 4_000
 
 
 class CheckError(IndexRangeError):
@@ -114,7 +116,8 @@ class Kernel(NamedTuple):
 class Builder:
     """Collects the functions and numbers of all kernels.
 
-    `pairs`, `amx`: whether products of bfloat16 are made in pairs, and large ones by AMX.
+    `pairs`, `amx`: whether products of bfloat16 are made in pairs, and large ones by AMX. `little`: whether the whole
+    program is so little work that compiling quickly is worth more than code that runs quickly.
     """
 
     def __init__(self, exact: bool) -> None:
@@ -123,6 +126,7 @@ class Builder:
         self.functions: dict[str, Finished] = {}
         self.numbers: list[list[Any]] = []
         self.scratch = 4096
+        self.little = False
         self.checks: list[str] = []
 
     def add(self, code: Code) -> str:
@@ -205,9 +209,10 @@ class Builder:
 
     def texts(self) -> dict[str, str]:
         """For each function a module of its own, with the functions that it calls."""
+        head = QUICKLY if self.little else ""
         inner = {other for function in self.functions.values() for other in function.called}
         return {
-            name: module_of(function, [self.functions[other] for other in function.called if other in self.functions])
+            name: head + module_of(function, [self.functions[x] for x in function.called if x in self.functions])
             for name, function in self.functions.items()
             if name not in inner
         }
@@ -255,6 +260,9 @@ class Executable:
         """Emit all kernels, compile what is new, and write the table."""
         self.builder = builder
         self.calls = [self._call(builder, row) for row in rows]
+        operations = sum(row.times * estimated_operations(row.group) for row in rows if row.group.call is None)
+        self.small = operations * 512 < SMALL * vector_bits()
+        builder.little = operations < LITTLE
         self.functions = functions(builder.texts())
         self.private = -(-builder.scratch // 64) * 64
         loops = max((row.depth + 1 for row in rows if row.group.loop is not None), default=0)
@@ -265,7 +273,6 @@ class Executable:
                 array[i] = self._resolve(number, resolved, builder)
         self.resolved = resolved
         self.table = aligned(max(len(self.calls), 1) * CALL_WORDS * 8).view(np.int64)
-        operations = 0
         for i, (call, row) in enumerate(zip(self.calls, rows, strict=True)):
             if call is None:
                 continue
@@ -279,10 +286,8 @@ class Executable:
             address = self.functions[call.function].address if call.function else 0
             words = [address, resolved[call.numbers].ctypes.data, call.parts, flags, row.body]
             self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = words
-            operations += row.times * estimated_operations(group)
         self._stop_after_checks(rows)
         self._count_groups(rows)
-        self.small = operations * 512 < SMALL * vector_bits()
         self.kernels = [_kernel(row, call) for row, call in zip(rows, self.calls, strict=True)]
         self.segments = _segments(rows)
 

@@ -70,22 +70,27 @@ def vector_bits() -> int:
     return 256 if "+avx2" in features and "+fma" in features else 128
 
 
-def target_machine(triple: str = "", processor: str = "", features: str = "") -> Any:
+def target_machine(triple: str = "", processor: str = "", features: str = "", level: int = 2) -> Any:
     """What turns LLVM's language into machine code; for this machine, if no other is named.
 
-    A new one each time: whoever loads code takes it over and frees it.
+    A new one each time: whoever loads code takes it over and frees it. `level` is how much LLVM does for the code's
+    speed. Results have the same bits: what is fused is written in the text, and nothing else may be.
     """
     if not triple:
         triple, features = host()
         processor = llvm().get_host_cpu_name()  # for the order of instructions; which there are is said by the features
     target = llvm().Target.from_triple(triple)
-    return target.create_target_machine(cpu=processor, features=features, opt=2, reloc="pic", codemodel="small")
+    return target.create_target_machine(cpu=processor, features=features, opt=level, reloc="pic", codemodel="small")
 
 
 @functools.cache
-def _machine_that_compiles(about: tuple[str, str]) -> Any:
+def _machine_that_compiles(about: tuple[str, str], level: int) -> Any:
     """The target machine of all compiling for this triple and these features: a new one costs a millisecond."""
-    return target_machine()
+    return target_machine(level=level)
+
+
+#: A text that begins with this line is compiled in a quarter of the time, into code that runs slower.
+QUICKLY = "; compiled quickly\n"
 
 
 #: A byte in a page of its own. LLVM counts what it has to load before it takes one block for all of it, but not the
@@ -104,7 +109,8 @@ def compile_text(text: str, machine: Any = None, *, to_load: bool = True) -> byt
     with _one_thread_compiles:
         module = llvm().parse_assembly(text + _ROOM if to_load else text)
         module.verify()
-        code: bytes = (machine or _machine_that_compiles(host())).emit_object(module)
+        level = 0 if text.startswith(QUICKLY) else 2
+        code: bytes = (machine or _machine_that_compiles(host(), level)).emit_object(module)
         return code
 
 
