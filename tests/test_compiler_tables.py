@@ -22,7 +22,7 @@ NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 #: So many cases share a program.
 TOGETHER = 12
 #: So many cases of one layer or function are compiled.
-FEW = 6
+FEW = 3
 READS_NUMBERS = "EmbeddingBag(5, 3, mode='max'"
 
 

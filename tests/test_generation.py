@@ -52,8 +52,8 @@ def test_with_the_state_as_without(name: str) -> None:
             found = chainrule.cat([found, model(found)[:, -1].argmax(-1, keepdim=True)], 1)
     assert chainrule.equal(model.generate(prompt, 66, temperature=0), found)
     assert chainrule.equal(model.generate(prompt, 66, temperature=0, compile=True), found)
-    assert chainrule.equal(model.generate(prompt, 66, top_k=1), found)
-    assert chainrule.equal(model.generate(prompt, 66, top_p=1e-9), found)
+    assert chainrule.equal(model.generate(prompt, 5, top_k=1), found[:, :8])
+    assert chainrule.equal(model.generate(prompt, 5, top_p=1e-9), found[:, :8])
 
 
 @pytest.mark.parametrize("name", ["gpt2", "lstm"])

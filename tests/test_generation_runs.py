@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import chainrule
-from chainrule import models
+from chainrule import data, models
 from chainrule.cli import main
 from chainrule.generative.makers import Adversaries, Maker
 from chainrule.metrics.samples import kernel_distance
@@ -69,15 +69,24 @@ def test_a_run_of_each(runs: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["wgan-gp", "ddpm"])
-def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, name: str) -> None:
-    """Told the classes of the digits; three epochs in one go, and two with the third after a stop at the second."""
+def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told the classes of some digits; three epochs in one go, and two with the third after a stop at the second."""
+    whole_data = data.load
+
+    def some(*given: Any, **options: Any) -> Any:
+        splits = whole_data(*given, **options)
+        return splits._replace(
+            **{part: data.TensorDataset(*getattr(splits, part)[:100]) for part in ("train", "validation", "test")}
+        )
+
+    monkeypatch.setattr(data, "load", some)
     options = {**SMALL[name], "conditional": True}
     settings = Settings(
         data="digits",
         model=name,
         model_options=options,
         epochs=3,
-        batch_size=630,
+        batch_size=50,
         schedule="constant",
         compile=name == "wgan-gp",
     )

@@ -100,9 +100,11 @@ def test_gradient_descent_comes_to_the_closed_form() -> None:
 
 
 @pytest.mark.parametrize("method", ["coordinate", "proximal"])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("strength", "ratio"), [(0.05, 1.0), (1.0, 1.0), (0.3, 0.5), (0.3, 0.0), (1e3, 1.0)])
-def test_sparse_regression_is_scikit_learn_s(method: str, bias: bool, strength: float, ratio: float) -> None:
+@pytest.mark.parametrize(
+    ("strength", "ratio", "bias"),
+    [(0.05, 1.0, True), (1.0, 1.0, False), (0.3, 0.5, True), (0.3, 0.5, False), (0.3, 0.0, True), (1e3, 1.0, False)],
+)
+def test_sparse_regression_is_scikit_learn_s(method: str, strength: float, ratio: float, bias: bool) -> None:
     X, Y = problem()
     settings: dict[str, Any] = {"bias": bias, "method": method, "max_iter": 50_000, "tol": 1e-10}
     x, y = chainrule.tensor(X), chainrule.tensor(Y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from PIL import Image
 from chainrule import rl
 
 NAMES = ["CartPole-v1", "MountainCar-v0", "Acrobot-v1", "Pendulum-v1"]
-STEPS = 10_000
+STEPS = 10_000 if os.environ.get("CHAINRULE_NIGHTLY") else 1_000
 
 
 def test_one_step_from_each_visited_state_equals_gymnasiums() -> None:
-    """From each of 10,000 states that Gymnasium visits, its step and ours: observation, reward and flags to 1e-6."""
+    """From each of 1,000 states that Gymnasium visits (at night 10,000), its step and ours: all the same to 1e-6."""
     gymnasium = pytest.importorskip("gymnasium")
     for name in NAMES:
         theirs, ours = gymnasium.make(name), rl.make(name)

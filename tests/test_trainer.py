@@ -155,8 +155,9 @@ def test_the_rest_of_an_iterable_gets_a_step_too() -> None:
     assert chainrule.allclose(one.weight, other.weight)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("batches", [1, 7, 8, 13, 20])
+@pytest.mark.parametrize(
+    ("batches", "compiled"), [*((batches, False) for batches in (1, 7, 8, 13, 20)), (7, True), (13, True)]
+)
 def test_a_run_goes_on_bit_for_bit(batches: int, compiled: bool) -> None:
     """Stopped in the middle of an epoch and at its end; new objects, the state through `state_dict`."""
 

@@ -132,6 +132,7 @@ def test_transfer_works_with_every_network(name: str) -> None:
     entry = models.find(name)
     with skip_filling():
         model = models.create(name)
+        published_weights = model.state_dict()
         head = transfer.replace_head(model, 3)
         assert traced(model.eval(), (2, *entry.input))[1] == (2, 3), "the last layer was found"
         frozen = transfer.freeze(model)
@@ -143,5 +144,5 @@ def test_transfer_works_with_every_network(name: str) -> None:
         transfer.unfreeze(model)
         rates = transfer.parameter_groups_by_depth(model, lr=1.0)
         assert rates[-1]["lr"] == 1.0 and sum(len(group["params"]) for group in rates) == len(list(model.parameters()))
-        report = transfer.load_pretrained(model, models.create(name).state_dict())
+        report = transfer.load_pretrained(model, published_weights)
         assert {key for key, _, _ in report.mismatched} == set(learning)
