@@ -12,6 +12,7 @@ import pytest
 import chainrule
 from chainrule import nn
 from chainrule.nn.recurrent import layers
+from chainrule.primitives import placed
 from chainrule.primitives.control import MOST
 
 KINDS = {
@@ -140,7 +141,8 @@ def test_a_step_of_one_layer_is_not_that_of_others() -> None:
     np.testing.assert_array_equal(outputs[0], outputs[2])
 
 
-def test_nothing_of_a_call_is_kept_alive_and_few_forms_are() -> None:
+def test_nothing_of_a_call_is_kept_alive_and_few_forms_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placed, "in_use", False)  # nothing is remembered once a test has used a device
     layers._noted.cache_clear()
     layer = nn.LSTM(3, 4)
     weights = [weakref.ref(p.value.array) for p in layer.parameters()]
