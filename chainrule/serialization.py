@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from chainrule.devices import CPU, Device, chosen
+from chainrule.devices import CPU, Device, chosen, default_of_environment
 from chainrule.dtypes import as_dtype, bfloat16
 from chainrule.errors import CheckpointError, DTypeError
 from chainrule.functions.creation import make
@@ -85,7 +85,8 @@ def load(
     Args:
         f: a path, or a file opened for reading in binary mode, which is read to its end.
         map_location: the device that all tensors come to; the CPU if it is not given, wherever they were: files say
-            nothing of devices. Of a dictionary counts what it says of "cpu"; a function is not asked.
+            nothing of devices (where the environment alone names one by `CHAINRULE_DEVICE`, that). Of a dictionary
+            counts what it says of "cpu"; a function is not asked.
         weights_only: nothing in a file is ever executed, so False changes nothing; it is taken for PyTorch's sake.
         mmap: taken for PyTorch's sake; safetensors files are mapped in any case.
         classes: classes of whole modules in the file, where the program has not imported them under the names that they
@@ -178,7 +179,7 @@ def _location(map_location: Any) -> Device:
     if isinstance(map_location, Mapping):
         devices = {str(source): chosen(device) for source, device in map_location.items()}
         return devices.get("cpu", CPU)
-    return CPU if map_location is None else chosen(map_location)
+    return (default_of_environment() or CPU) if map_location is None else chosen(map_location)
 
 
 # ------------------------------------------------------------------------------------- safetensors

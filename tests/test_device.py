@@ -73,7 +73,7 @@ def test_the_environment_names_the_default_device_and_the_accelerator() -> None:
 def test_a_script_that_knows_of_no_devices_may_use_numpy() -> None:
     """With a device from the environment it does what it does without, workers of a loader included."""
     code = """
-import numpy as np, chainrule
+import io, numpy as np, chainrule
 from chainrule.data import DataLoader, Dataset
 
 class Squares(Dataset):
@@ -87,6 +87,9 @@ for workers in (0, 2):
         print(x.tolist(), y.tolist(), more["i"].tolist(), {t.device.type for t in (x, y, more["i"])})
 made = chainrule.from_numpy(np.arange(3.0)) + 1
 print(np.asarray(made).tolist(), made.numpy().tolist(), float(np.mean(made)), layer.weight.grad.shape, made.device.type)
+chainrule.save(layer, file := io.BytesIO()), file.seek(0)
+again = chainrule.load(file)
+print((again(x) - layer(x)).abs().max().item(), again.weight.device.type)
 chainrule.set_default_device(made.device)  # a script that names a device is told what PyTorch tells it
 print(chainrule.from_numpy(np.arange(3.0)).device.type)
 try: made.numpy()
@@ -99,8 +102,8 @@ except chainrule.DeviceError as error: print("cpu()" in str(error))
         )  # fmt: skip
         assert not done.returncode, done.stderr
         said[name] = done.stdout.splitlines()
-    assert [line.replace("xla", "cpu") for line in said["xla"][:5]] == said[""][:5] and "xla" in said["xla"][3]
-    assert said["xla"][5:] == ["cpu", "True"]
+    assert [line.replace("xla", "cpu") for line in said["xla"][:6]] == said[""][:6] and "xla" in said["xla"][3]
+    assert said["xla"][6:] == ["cpu", "True"]
 
 
 def test_of_functions_for_many_settings_the_last_used_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
