@@ -27,7 +27,9 @@ CHOOSING = [
     "custom_functions", "dcgan", "deep_q_learning", "fast_gradient_sign", "image_classifier", "neural_ode",
     "proximal_policy", "sequence_to_sequence", "super_resolution", "transfer_learning", "variational_autoencoder",
 ]  # fmt: skip
-ALL = sorted(path.stem for path in (HERE / "scripts").glob("*.py"))
+#: Sparse tensors are on the CPU only, and say so.
+SPARSE = ["graph_attention", "graph_convolution"]
+ALL = sorted({path.stem for path in (HERE / "scripts").glob("*.py")} - set(SPARSE))
 SCRIPTS = ALL if os.environ.get("CHAINRULE_NIGHTLY") else ["module_methods"]
 #: Runs the script, and says how many functions have been compiled for the device: none, if it was not used.
 RUN = """
@@ -38,15 +40,20 @@ print(len(place._known) if place else 0, file=sys.stderr)
 """
 
 
-def run(source: str, folder: Path, device: str) -> tuple[str, int]:
-    """What a script prints, and how many functions it has compiled for a device."""
+def begun(source: str, folder: Path, device: str) -> subprocess.CompletedProcess[str]:
+    """A script that has run."""
     folder.mkdir()
     (folder / "script.py").write_text(source, encoding="utf-8")
     paths = f"{HERE.parent}{os.pathsep}{HERE / 'stand_in'}"
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", RUN], cwd=folder, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CHAINRULE_DEVICE": device},
     )  # fmt: skip
+
+
+def run(source: str, folder: Path, device: str) -> tuple[str, int]:
+    """What a script prints, and how many functions it has compiled for a device."""
+    done = begun(source, folder, device)
     assert done.returncode == 0, done.stderr
     return done.stdout, int(done.stderr.split()[-1])
 
@@ -77,3 +84,10 @@ def test_a_script_prints_the_same_on_the_device(name: str, tmp_path: Path) -> No
     numbers = [np.array([float(number) for number in re.findall(NUMBER, text)]) for text in (found, here)]
     assert len(numbers[0]) > 5
     np.testing.assert_allclose(*numbers, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", SPARSE if len(SCRIPTS) > 1 else SPARSE[1:])
+def test_sparse_scripts_are_refused_by_name(name: str, tmp_path: Path) -> None:
+    source = rewritten((HERE / "scripts" / f"{name}.py").read_text(encoding="utf-8"))
+    done = begun(source, tmp_path / "xla", "xla")
+    assert done.returncode and "sparse tensors are on the CPU only" in done.stderr
