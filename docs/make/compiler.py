@@ -241,6 +241,11 @@ added up, six instructions in the place of 32; the three others are below 2⁻²
 square over products of 512 numbers: 0.11 and 0.24 in units of 2⁻²³·Σ|a·b|, `tests/test_compiler_large_products.py`).
 That holds for sizes between 2⁻¹⁰⁰ and 2⁶⁰ whose products are not below 2⁻⁹⁹, and 0: they are watched as factors are
 laid out, and where that is not so (for infinite ones, say), the plain tile multiplies in place.
+
+A recurrent layer multiplies a few rows by the same weights at every step, and to lay a panel of them out takes longer
+than to multiply 32 rows by it. So what a loop multiplies by each time round is laid out once, before it
+(`lowering/laying.py`, `emitting/amx_laid.py`), with the sizes that were seen; from 16 rows, 128 columns and sums of 128
+products on, in float32 and bfloat16. An LSTM of 256 units (batch 32, 64 steps) takes 0.85 of the time so, in either.
 `compile(…, exact=True)` or `chainrule.use_exact_arithmetic(True)` switches all of it off: `exactness.py` is the one
 place that says whether arithmetic is used that is faster and rounds in another order.
 

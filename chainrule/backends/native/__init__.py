@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.backends.home import Home, of_kind
 from chainrule.backends.memory import SLACK, address_of, aligned, has_room
 from chainrule.backends.native.bounds import check_bounds
-from chainrule.backends.native.executable import Executable, padded_copy
+from chainrule.backends.native.executable import Executable, layout, padded_copy
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
 from chainrule.backends.native.lowering.place import Buffer, View, row_major
@@ -100,7 +100,7 @@ class Native:
             view = View(Buffer(x.dtype, max(x.size, 1), "output"), shape, row_major(shape))
             outputs.append(view)
             targets.append(Write(x, view))
-        return lower(graph.equations, inputs, targets, self.wishes), given, views, outputs
+        return lower(graph.equations, inputs, targets, self.wishes, layout(program.exact)), given, views, outputs
 
     def _bind_homes(self) -> None:
         """Where the address of each home goes, and which is there: none yet."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.backends.memory import SLACK, aligned
 from chainrule.backends.native.emitting.amx import emit_amx_tile
+from chainrule.backends.native.emitting.amx_laid import call_of_laying_out, emit_laid_walk, emit_laying_out, layout_for
 from chainrule.backends.native.emitting.amx_walk import emit_amx_walk, plain_tile
 from chainrule.backends.native.emitting.attention import emit_attention
 from chainrule.backends.native.emitting.kernels import kernel_for
@@ -30,11 +31,14 @@ from chainrule.backends.native.emitting.winograd_weight import (
     tile_of_winograd_weight,
 )
 from chainrule.backends.native.language.code import Code, Finished, module_of
+from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
+from chainrule.backends.native.lowering.laying import LaidOut
 from chainrule.backends.native.lowering.loops import Loop, Row, flattened
 from chainrule.backends.native.lowering.nest import Block, Load, Number
 from chainrule.backends.native.lowering.place import View
+from chainrule.backends.native.lowering.placing import Layout
 from chainrule.backends.native.lowering.winograd import Winograd, WinogradWeight
 from chainrule.backends.native.plan import place_buffers, scheduled
 from chainrule.backends.native.run.arenas import FEW, Arena, borrow, give_back
@@ -113,6 +117,17 @@ class Kernel(NamedTuple):
     loop: str
 
 
+def units(exact: bool) -> tuple[bool, bool]:
+    """Whether products of bfloat16 are made in pairs, and large ones by AMX."""
+    pairs = multiplies_pairs() and not exact
+    return pairs, pairs and multiplies_by_amx()
+
+
+def layout(exact: bool) -> Layout | None:
+    """What says whether a product's B is laid out before a loop; see `Placing`."""
+    return layout_for(vector_bits(), *units(exact))
+
+
 class Builder:
     """Collects the functions and numbers of all kernels.
 
@@ -121,8 +136,7 @@ class Builder:
     """
 
     def __init__(self, exact: bool) -> None:
-        self.pairs = multiplies_pairs() and not exact
-        self.amx = self.pairs and multiplies_by_amx()
+        self.pairs, self.amx = units(exact)
         self.functions: dict[str, Finished] = {}
         self.numbers: list[list[Any]] = []
         self.scratch = 4096
@@ -152,6 +166,8 @@ class Builder:
             kernel, scratch = emit_sort(group.nest.sorting)
             self.scratch = max(self.scratch, scratch)
             return Call(self.add(kernel.code), self.add_numbers(kernel.numbers), kernel.parts)
+        if isinstance(group.own, LaidOut):
+            return self._laying_out(group.own.product)
         if group.own is not None:
             kernel, tiles, scratch = emit_attention(group.own, vector_bits())
             for tile in tiles:
@@ -174,11 +190,18 @@ class Builder:
         self.add(emit_amx_tile(tile) if tile.amx else emit_tile(tile))
         if tile.amx and not tile.pairs:
             self.add(emit_tile(plain_tile(tile)))
-        walk = self.add(emit_amx_walk(tile) if tile.amx else emit_walk(tile))
+        walk = self.add((emit_laid_walk if tile.laid else emit_amx_walk if tile.amx else emit_walk)(tile))
         table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
         self.scratch = max(self.scratch, scratch)
         return Call(walk, self.add_numbers(numbers), parts)
+
+    def _laying_out(self, product: Product) -> Call:
+        """The call that lays the B of a product out."""
+        tile = tile_of(vector_bits(), product, self.pairs, self.amx)
+        numbers, parts, scratch = call_of_laying_out(product, tile)
+        self.scratch = max(self.scratch, scratch)
+        return Call(self.add(emit_laying_out(tile)), self.add_numbers(numbers), parts)
 
     def _winograd(self, product: Winograd, finish: str, finish_numbers: int) -> Call:
         """The call of a convolution by Winograd's algorithm."""

@@ -44,11 +44,16 @@ def planes_of(tile: Tile) -> int:
     return 1 if is_half(tile.a) else 3
 
 
+def panel_bytes(tile: Tile, depth: int) -> int:
+    """What one panel of B takes for so many k."""
+    return -(-depth // DEEP) * ROWS * LINE * tile.vectors * planes_of(tile)
+
+
 def amx_bytes(tile: Tile, tiles: int, depth: int) -> int:
     """The scratch memory for the rows of so many tiles, one panel of B, and where each k lies, for so many k."""
     lines, planes = -(-depth // DEEP), planes_of(tile)
     rows = (tiles * tile.rows + -tile.rows % ROWS) * (lines + 1) * LINE * planes
-    panel = lines * ROWS * LINE * tile.vectors * planes
+    panel = panel_bytes(tile, depth)
     square = -(-tile.rows // ROWS) * planes * ROWS * LINE
     return rows + panel + 2 * (depth + 1) * 8 + square + 8 * LINE
 

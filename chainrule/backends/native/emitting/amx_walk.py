@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, LINE, ROWS, SUMS, planes_of, registers_of
 from chainrule.backends.native.emitting.amx_entries import HALVES, WORDS, HalfEntries, SingleEntries, turned, unfit
@@ -19,37 +20,51 @@ from chainrule.backends.native.language.code import Code, Lanes, Loop
 _BYTES = Lanes("i8", LINE)
 
 
-@functools.lru_cache(maxsize=256)
-def emit_amx_walk(tile: Tile) -> Code:
-    """The walk over blocks around a tile of AMX."""
-    return AmxWalk(tile).emit()
-
-
 def plain_tile(tile: Tile) -> Tile:
     """What multiplies float32 that AMX cannot: it does the rows of a tile of AMX in several turns."""
     return Tile(tile.mode, PLAIN_ROWS, tile.vectors, tile.lanes, tile.a, tile.b)
 
 
+class Piece(NamedTuple):
+    """What a walk does at a time along k.
+
+    Attributes:
+        table, segments: where the table of its segments begins, and how many they are.
+        first, length: of each segment: the first step of k, and how many there are.
+        depth: how many that is in all of them.
+        again: whether there was a piece before.
+        number: how many pieces there were before.
+    """
+
+    table: str
+    segments: str
+    first: str
+    length: str
+    depth: str
+    again: str
+    number: str
+
+
 class AmxWalk(Walk):
     """The walk around a tile of AMX: it says how registers are divided, and lays A and B out for them."""
+
+    def __init__(self, tile: Tile) -> None:
+        super().__init__(tile)
+        self.planes = planes_of(tile)
+        self.kind_of_entries = HalfEntries if self.planes == 1 else SingleEntries
 
     def emit(self) -> Code:
         """The whole function."""
         # Space for the configuration is taken before anything else, so that no loop takes it again.
         self.configuration = self.code.op(f"alloca [{LINE} x i8], align {LINE}")
-        self.planes = planes_of(self.kind)
-        self.kind_of_entries = HalfEntries if self.planes == 1 else SingleEntries
         return super().emit()
 
     def _scratch(self) -> None:
         super()._scratch()
-        code, n = self.code, self.n
-        depth = self.mul(n["segment_block"], n["run_block"])
-        lines = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
+        depth, lines = self._longest()
         # Behind each plane of a row is a line for what is written beyond its end; rows do not lie a page apart so.
         self.a_plane = self.mul(self.add(lines, "1"), LINE)
         self.row = self.mul(self.a_plane, self.planes)
-        self.b_plane = self.mul(lines, ROWS * LINE * self.kind.vectors)
         rows = self.mul(self.tiles, self.rows)
         self.packed = self._behind(self.block, self.mul(rows, self.block_row))
         self.next_register = self.mul(self.row, ROWS)
@@ -59,35 +74,53 @@ class AmxWalk(Walk):
         self.a_places = self._behind(self.b_places, self.mul(self.add(depth, "1"), 8))
         self.square = self._behind(self.a_places, self.mul(self.add(depth, "1"), 8))
 
-    def _multiply(self) -> None:
+    def _longest(self) -> tuple[str, str]:
+        """How many k the longest piece has, and how many registers they fill. Between planes of a panel lie so many."""
+        depth = self.mul(self.n["segment_block"], self.n["run_block"])
+        lines = self.code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
+        self.b_plane = self.mul(lines, ROWS * LINE * self.kind.vectors)
+        return depth, lines
+
+    @contextmanager
+    def _pieces(self) -> Iterator[Piece]:
+        """A loop over the pieces of k."""
         code, n = self.code, self.n
-        self._configure()
         with code.loop("0", self.segments, n["segment_block"]) as segment:
             count = code.least(self.sub(self.segments, segment.index), n["segment_block"])
             table = code.at(self.table, "i64", code.whole("shl", segment.index, 1))
             with code.loop("0", n["run"], n["run_block"]) as run:
                 length = code.least(self.sub(n["run"], run.index), n["run_block"])
                 again = code.op(f"icmp ne i64 {code.whole('or', segment.index, run.index)}, 0")
-                depth = self.mul(count, length)
-                a_move, b_move = self.mul(run.index, n["a_step"]), self.mul(run.index, n["b_step"])
-                self._find(table, count, run.index, length)
-                if self.mode == "rows":
-                    of_a = self._rows_of_a(table, count, a_move, length, depth)
-                else:
-                    of_a = self._turned_rows_of_a(depth)
-                with code.loop("0", self.panels) as panel:
-                    number = self.add(self.first_panel, panel.index)
-                    b = code.at(self.b, "i8", self.mul(number, self.b_width))
-                    of_b = self._panel_of_b(b, depth, self.sub(n["columns"], self.mul(number, self.columns)))
-                    block = code.at(self.block, "i8", self.mul(panel.index, self.width))
-                    if self.planes > 1:
-                        with code.when(unfit(code, of_a, of_b)) as otherwise:
-                            self._plain_tiles(code.at(b, "i8", b_move), table, count, length, a_move, block, again)
-                            otherwise()
-                            self._tiles(block, depth, again)
-                    else:
-                        self._tiles(block, depth, again)
-        code.call("void", "llvm.x86.tilerelease")
+                each = code.whole("udiv", self.sub(self.add(n["run"], n["run_block"]), 1), n["run_block"])
+                before = self.mul(code.whole("udiv", segment.index, n["segment_block"]), each)
+                number = self.add(before, code.whole("udiv", run.index, n["run_block"]))
+                yield Piece(table, count, run.index, length, self.mul(count, length), again, number)
+
+    def _multiply(self) -> None:
+        self._configure()
+        with self._pieces() as piece:
+            self._find(piece)
+            of_a = self._rows_of_a(piece) if self.mode == "rows" else self._turned_rows_of_a(piece.depth)
+            with self.code.loop("0", self.panels) as panel:
+                number = self.add(self.first_panel, panel.index)
+                of_b = self._panel_of_b(number, piece)
+                self._panel_of_c(piece, panel.index, self._columns_of(number), of_a, of_b)
+        self.code.call("void", "llvm.x86.tilerelease")
+
+    def _columns_of(self, panel: str) -> str:
+        """Where the columns of a panel begin in B."""
+        return self.code.at(self.b, "i8", self.mul(panel, self.b_width))
+
+    def _panel_of_c(self, piece: Piece, panel: str, b: str, of_a: list[str], of_b: list[str]) -> None:
+        """Multiply A by a panel of B: by AMX, if sizes of both allow that."""
+        block = self.code.at(self.block, "i8", self.mul(panel, self.width))
+        if self.planes == 1:
+            self._tiles(block, piece.depth, piece.again)
+            return
+        with self.code.when(unfit(self.code, of_a, of_b)) as otherwise:
+            self._plain_tiles(b, piece, block)
+            otherwise()
+            self._tiles(block, piece.depth, piece.again)
 
     def _tiles(self, block: str, depth: str, again: str) -> None:
         """A panel of the block, by AMX."""
@@ -102,11 +135,11 @@ class AmxWalk(Walk):
                 f"i64 {self.b_plane}, i64 {steps}, ptr {c}, i64 {self.block_row}, i1 {again})"
             )
 
-    def _plain_tiles(
-        self, b: str, table: str, count: str, length: str, a_move: str, block: str, again: str
-    ) -> None:  # fmt: skip
+    def _plain_tiles(self, b: str, piece: Piece, block: str) -> None:
         """A panel of the block, from A and B where they lie in memory."""
         code, n, turns = self.code, self.n, self.rows // PLAIN_ROWS
+        a_move, b_move = self.mul(piece.first, n["a_step"]), self.mul(piece.first, n["b_step"])
+        b = code.at(b, "i8", b_move)
         with code.loop("0", self.mul(self.tiles, turns)) as turn:
             first = self.mul(turn.index, PLAIN_ROWS)
             if self.mode == "rows":
@@ -117,8 +150,8 @@ class AmxWalk(Walk):
                 a = code.at(code.load("ptr", code.at(self.addresses, "ptr", tile)), "float", within)
             c = code.at(block, "i8", self.mul(first, self.block_row))
             call_tile(
-                code, plain_tile(self.kind), a, n["a_step"], count, table, length, b, n["b_step"], c, self.block_row,
-                again, a_move,
+                code, plain_tile(self.kind), a, n["a_step"], piece.segments, piece.table, piece.length, b, n["b_step"],
+                c, self.block_row, piece.again, a_move,
             )  # fmt: skip
 
     def _configure(self) -> None:
@@ -138,19 +171,24 @@ class AmxWalk(Walk):
         self.code.store(_BYTES.text, f"<{content}>", self.configuration, LINE)
         self.code.call("void", "llvm.x86.ldtilecfg", ("ptr", self.configuration))
 
-    def _find(self, table: str, count: str, first: str, length: str) -> None:
+    def _find(self, piece: Piece) -> None:
         """Write down how far each k of a piece lies from the first, in B and, where it lies across rows, in A."""
-        code, n = self.code, self.n
-        sides = [("b", self.b_places, 1)] + [("a", self.a_places, 0)] * (self.mode == "columns")
-        for side, places, which in sides:
-            step = n[f"{side}_step"]
-            with code.loop("0", count) as s:
-                pair = self.add(code.whole("shl", s.index, 1), str(which))
-                start = self.add(code.load("i64", code.at(table, "i64", pair)), self.mul(first, step))
-                here = code.at(places, "i64", self.mul(s.index, length))
-                with code.loop("0", length, carried=[("i64", start)]) as k:
-                    code.store("i64", k.carried[0], code.at(here, "i64", k.index))
-                    k.next = [self.add(k.carried[0], step)]
+        self._find_in_b(piece)
+        if self.mode == "columns":
+            self._places(piece, self.n["a_step"], 0, self.a_places)
+
+    def _find_in_b(self, piece: Piece) -> None:
+        self._places(piece, self.n["b_step"], 1, self.b_places)
+
+    def _places(self, piece: Piece, step: str, which: int, places: str) -> None:
+        code = self.code
+        with code.loop("0", piece.segments) as s:
+            pair = self.add(code.whole("shl", s.index, 1), str(which))
+            start = self.add(code.load("i64", code.at(piece.table, "i64", pair)), self.mul(piece.first, step))
+            here = code.at(places, "i64", self.mul(s.index, piece.length))
+            with code.loop("0", piece.length, carried=[("i64", start)]) as k:
+                code.store("i64", k.carried[0], code.at(here, "i64", k.index))
+                k.next = [self.add(k.carried[0], step)]
 
     @contextmanager
     def _loop(self, entries: HalfEntries, start: str, stop: str, step: str = "1") -> Iterator[Loop]:
@@ -162,18 +200,19 @@ class AmxWalk(Walk):
             loop.next = [value for _, value in entries.seen]
         entries.seen = list(zip(kinds, loop.carried, strict=True))
 
-    def _rows_of_a(self, table: str, count: str, move: str, length: str, depth: str) -> list[str]:
+    def _rows_of_a(self, piece: Piece) -> list[str]:
         """Copy rows in which k is contiguous: segment after segment, then zeros. Gives the sizes that were seen.
 
         Vectors are written whole: what stands behind a segment is written over by the next, or by the zeros.
         """
         code, entries = self.code, self.kind_of_entries(self.code)
+        length, move = piece.length, self.mul(piece.first, self.n["a_step"])
         with self._loop(entries, "0", self.mul(self.tiles, self.rows)) as row:
             source = code.load("ptr", code.at(self.addresses, "ptr", row.index))
             following = code.load("ptr", code.at(self.addresses, "ptr", self.add(row.index, "1")))
             target = code.at(self.packed, "i8", self.mul(row.index, self.row))
-            with self._loop(entries, "0", count) as s:
-                offset = code.load("i64", code.at(table, "i64", code.whole("shl", s.index, 1)))
+            with self._loop(entries, "0", piece.segments) as s:
+                offset = code.load("i64", code.at(piece.table, "i64", code.whole("shl", s.index, 1)))
                 here = code.at(source, "i8", self.add(offset, move))
                 ahead = code.at(following, "i8", self.add(offset, move))
                 there = code.at(target, "i16", self.mul(s.index, length))
@@ -187,7 +226,7 @@ class AmxWalk(Walk):
                         for plane, line in enumerate(entries.along(place, left)):
                             to = code.at(code.at(there, "i16", k.index), "i8", self.mul(self.a_plane, plane))
                             code.store(HALVES.text, line, to, 2)
-            self._zeros(target, depth)
+            self._zeros(target, piece.depth)
         return entries.sizes()
 
     def _zeros(self, row: str, depth: str) -> None:
@@ -238,9 +277,14 @@ class AmxWalk(Walk):
             for i, words in enumerate(turned(code, place)):
                 code.store(WORDS.text, words, code.at(target, "i8", self.add(move, self.mul(self.row, i))), LINE)
 
-    def _panel_of_b(self, source: str, depth: str, left: str) -> list[str]:
-        """Copy the columns of a panel, two of k side by side; zeros in the place of the second of an odd last one."""
+    def _panel_of_b(self, panel: str, piece: Piece) -> list[str]:
+        """Copy the columns of a panel, two of k side by side; zeros in the place of the second of an odd last one.
+
+        Gives the sizes that were seen.
+        """
         code, entries = self.code, self.kind_of_entries(self.code)
+        source, depth = self._columns_of(panel), piece.depth
+        left = self.sub(self.n["columns"], self.mul(panel, self.columns))
         whole, every = (code.whole("ashr", self.add(depth, more), 1) for more in ("0", "1"))
         with self._loop(entries, "0", whole) as pair:
             k = code.whole("shl", pair.index, 1)
@@ -276,3 +320,9 @@ class AmxWalk(Walk):
             here = [self.code.at(row, "i8", str(j * ROWS * entries.size)) for row in rows] + [""]
             for words, place in zip(entries.pairs(here[0], here[1], self.sub(left, j * ROWS)), lines, strict=False):
                 self.code.store(WORDS.text, words, place, LINE)
+
+
+@functools.lru_cache(maxsize=256)
+def emit_amx_walk(tile: Tile) -> Code:
+    """The walk over blocks around a tile of AMX that lays both factors out."""
+    return AmxWalk(tile).emit()

@@ -26,6 +26,8 @@ SHARED, LEAST_DEPTH, MOST_DEPTH = 2**15, 128, 256
 #: And where the rows of A are packed, which takes memory for each of them.
 PACKED_DEPTH = 320
 
+#: What a walk is called with.
+ARGUMENTS = (("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch"))
 FIELDS = [
     "a_slot",
     "a_offset",
@@ -78,6 +80,8 @@ FIELDS = [
 ]
 #: And where A is numbers with scales.
 SCALE_FIELDS = ["scale_slot", "scale_offset", "scale_row", "scale_segment"]
+#: And where B lies ready for the registers: where that is, and in how many pieces of k.
+LAID_FIELDS = ["laid_slot", "laid_offset", "pieces"]
 
 
 class Walk:
@@ -85,8 +89,7 @@ class Walk:
 
     def __init__(self, tile: Tile) -> None:
         self.kind, self.mode, self.rows = tile, tile.mode, tile.rows
-        arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
-        self.code = Code("void", f"contract_{tile.name}", arguments)
+        self.code = Code("void", f"contract_{tile.name}", ARGUMENTS)
         #: Bytes of an entry of A, and of the columns of a tile in B and in the block.
         self.a_size, columns = tile.a.itemsize, tile.vectors * tile.lanes.lanes
         self.columns, self.b_width, self.width = columns, columns * tile.b.itemsize, columns * tile.size
@@ -189,6 +192,11 @@ class Walk:
             with code.loop("0", count) as loop:
                 place = code.at(self.packed, "i8", self.mul(loop.index, longest))
                 code.store("ptr", place, code.at(self.packed_rows, "ptr", loop.index))
+        self._segment_table()
+
+    def _segment_table(self) -> None:
+        """For each segment, how far it lies from the first in A and in B."""
+        code, n = self.code, self.n
         with code.loop("0", self.segments) as loop:
             digits = self.digits(self.add(self.first_segment, loop.index), n["segment1"], n["segment2"], n["segment3"])
             pair = code.op(f"shl i64 {loop.index}, 1")
@@ -268,7 +276,7 @@ class Walk:
 
 def fields_of(tile: Tile) -> list[str]:
     """The names of a walk's numbers, in their order."""
-    return FIELDS + SCALE_FIELDS * bool(tile.scaled)
+    return FIELDS + SCALE_FIELDS * bool(tile.scaled) + LAID_FIELDS * tile.laid
 
 
 @functools.lru_cache(maxsize=256)
@@ -289,14 +297,14 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     run, a_step, b_step = product.run
     batch = product.count
     tiles_each, panels_each = _blocks(
-        tiles * runs, panels, batch * product.splits, product.mode, tile.vectors, tile.amx
+        tiles * runs, panels, batch * product.splits, product.mode, tile.vectors, tile.amx, tile.laid
     )  # fmt: skip
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
     along = PACKED_DEPTH if tile.packs else DEPTH
     across = min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH) * (2 if tile.pairs else 1)
     deep = PIECE[planes_of(tile)] if tile.amx else along if product.mode == "rows" else across
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
-    segment_block = max(1, deep // run) if run_block == run else 1
+    segment_block = max(1, min(deep // run, segments)) if run_block == run else 1
     pad = {
         "batch": _padded(product.batch, 2, 3),
         "row": _padded(product.rows, 4, 2),
@@ -322,6 +330,9 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
         buffer, offset, row, segment = product.scales
         n.update(scale_slot=Slot(buffer), scale_offset=Offset(buffer, offset * 4), scale_row=row * 4)
         n["scale_segment"] = segment * 4
+    if product.laid is not None:
+        pieces = -(-segments // segment_block) * -(-run // max(run_block, 1))
+        n.update(laid_slot=Slot(product.laid), laid_offset=Offset(product.laid, 0), pieces=pieces)
     parts = batch * row_parts * column_parts * product.splits
     scratch = (tiles_each * rows + 16) * 8 + segments * 16 + tiles_each * rows * panels_each * columns * tile.size
     if tile.packs:
@@ -337,7 +348,9 @@ def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _blocks(tiles: int, panels: int, others: int, mode: str, vectors: int, amx: bool = False) -> tuple[int, int]:
+def _blocks(
+    tiles: int, panels: int, others: int, mode: str, vectors: int, amx: bool = False, laid: bool = False
+) -> tuple[int, int]:
     """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
 
     The choice looks at 2, 4 and 8 threads at once: the partition must not depend on their number.
@@ -347,6 +360,7 @@ def _blocks(tiles: int, panels: int, others: int, mode: str, vectors: int, amx: 
         many, wide = many * vectors // 2, wide * 2 // vectors
     # What reading a row and a column of tiles costs beside a tile: those of AMX are laid out first, which takes long.
     row, column = (0.15, 0.15) if not amx else (1.2, 1.2) if mode == "rows" else (2.5, 1.2)
+    column = 0.15 if laid else column
     best: tuple[float, int, int] = (math.inf, 1, 1)
     for panels_each in {min(panels, p) for p in (1, 2, 4, 8, wide)}:
         if panels_each > wide:

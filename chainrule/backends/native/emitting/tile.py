@@ -32,6 +32,8 @@ AHEAD = {"rows": 10, "columns": 20}
 SMALL = 2**23
 #: With fewer rows, or less to add up, laying B out for AMX takes longer than its product saves.
 AMX_ROWS, AMX_DEPTH = 16, 32
+#: And the columns and the depth that are enough where B is laid out but once, before a loop.
+LAID_COLUMNS, LAID_DEPTH = 128, 128
 #: Rows of a tile of AMX: two registers of 16.
 MOST_AMX_ROWS = 32
 #: Rows of the tile that takes the place of one of AMX where that cannot multiply.
@@ -54,6 +56,7 @@ class Tile(NamedTuple):
         scaled: "int8" or "int4" where A is numbers of so many bits with scales.
         pairs: whether two products of bfloat16 are one instruction.
         amx: whether its registers are those of AMX (`amx.py`), which take 32 of k at a time.
+        laid: whether B lies ready for these.
     """
 
     mode: str
@@ -65,12 +68,13 @@ class Tile(NamedTuple):
     scaled: str = ""
     pairs: bool = False
     amx: bool = False
+    laid: bool = False
 
     @property
     def name(self) -> str:
         """What is in the names of its functions."""
         stored = "" if self._plain else f"_{self.scaled or self.a.name}_{self.b.name}"
-        way = "_pairs" * self.pairs + "_amx" * self.amx
+        way = "_pairs" * self.pairs + "_amx" * self.amx + "_laid" * self.laid
         return f"{self.mode}_{self.rows}x{self.vectors}_{self.lanes.mangled}{stored}{way}"
 
     @property
@@ -135,7 +139,8 @@ def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) 
     if amx and vector_bits == 512 and not product.scaled and _is_for_amx(product, run):
         most = -(-run // -(-run // MOST_AMX_ROWS))
         rows = most if both else -(-most // PLAIN_ROWS) * PLAIN_ROWS
-        return Tile(product.mode, rows, min(vectors, 2), kind, a, b, pairs=both, amx=True)
+        laid = product.laid is not None
+        return Tile(product.mode, rows, min(vectors, 2), kind, a, b, pairs=both, amx=True, laid=laid)
     return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
 
 
@@ -155,6 +160,8 @@ def _cycles(product: Product, run: int, vectors: int, most: int, lanes: int) -> 
 def _is_for_amx(product: Product, run: int) -> bool:
     """Whether laying the factors out for AMX is worth while."""
     kinds = {product.a[0].dtype.name, product.b[0].dtype.name}
+    if product.laid is not None:
+        return run >= AMX_ROWS and product.columns >= LAID_COLUMNS and product.depth >= LAID_DEPTH
     if kinds == {"bfloat16"}:
         return run >= AMX_ROWS and product.depth >= AMX_DEPTH
     # A float32 takes longer to lay out, more so where rows must be turned: enough columns have to share that.

@@ -54,6 +54,7 @@ class Product:
             side in the result: j of the nest behind is (group, column).
         scaled: "int8" or "int4", if A is whole numbers of so many bits with scales; see `primitives/low_bits.py`.
         scales: of these: where they are, and the strides along the rows and along the segments.
+        laid: where B lies as registers of their own kind take it, if that was done before a loop (`laying.py`).
     """
 
     mode: str
@@ -70,6 +71,7 @@ class Product:
     groups: tuple[int, int, int] = (1, 0, 0)
     scaled: str = ""
     scales: tuple[Buffer, int, int, int] | None = None
+    laid: Buffer | None = None
 
     @property
     def dtype(self) -> DataType:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
+from chainrule.backends.native.lowering.laying import lay_out
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.placing import Copier
@@ -116,17 +117,24 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
             part, moved = _moving(stacks[key], first, way)
             moving.append(moved)
             writes.append((x, part))
-    inner = at.lower_body(body, given, writes, _copiers(at, body.inputs[changing:], constants))
+    inner = at.lower_body(body, given, writes, _copiers(at, body.inputs[changing:], constants), at.layout)
     if any(group.call is not None for group in inner.groups):
         return None
     for x, carry in zip(e.inputs, turning, strict=False):
         at.into(x, carry.first)
         moving.append(Moving(carry.now.buffer, carry.first.buffer, other=carry.new.buffer))
         moving.append(Moving(carry.new.buffer, carry.second.buffer))
+    lay_out(at, inner.groups, _changing(inner, moving), length)
     groups, when = scheduled(inner.groups)
     _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
     ends = [carry.second if length % 2 else carry.first for carry in turning]
     return (*ends, *[stacks[key] for key in keys])
+
+
+def _changing(inner: Lowering, moving: Sequence[Moving]) -> set[Buffer]:
+    """All memory that does not hold the same each time round."""
+    written = {buffer for group in inner.groups for buffer in group.writes}
+    return written | {moved.buffer for moved in moving} | set(inner.buffers)
 
 
 def _divided(body: Graph, changing: int) -> tuple[list[Equation], list[Equation]]:
@@ -210,7 +218,7 @@ def _orders(at: Lowering, body: Graph, given: dict[Symbol, Any], carries: int, c
         return plain
     trial = dict(given)
     trial.update((x, _two_places(at, x, order).now) for x, order in zip(body.inputs, plain, strict=False))
-    inner = at.lower_body(body, trial, [], dict.fromkeys(body.inputs[changing:]))  # it copies for itself
+    inner = at.lower_body(body, trial, [], dict.fromkeys(body.inputs[changing:]), at.layout)  # it copies for itself
     return [_order(inner.place(x), order) for x, order in zip(body.outputs, plain, strict=False)]
 
 

@@ -38,7 +38,7 @@ from chainrule.backends.native.lowering.groups import LITTLE, Group
 from chainrule.backends.native.lowering.images import halo_of
 from chainrule.backends.native.lowering.nest import Load, operand_of
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
-from chainrule.backends.native.lowering.placing import Copier
+from chainrule.backends.native.lowering.placing import Copier, Layout
 from chainrule.backends.native.lowering.rules import RULES
 from chainrule.primitives.value import Shape, Symbol
 from chainrule.program.graph import Equation, Graph
@@ -117,19 +117,21 @@ def lower(
     inputs: Sequence[tuple[Symbol, View]],
     writes: Sequence[Write],
     wishes: dict[Any, Shape],
+    layout: Layout | None = None,
 ) -> Lowering:
-    """Build the groups. Inputs are in memory already; writes come last."""
+    """Build the groups. Inputs are in memory already; writes come last. `layout`: see `Placing`."""
     updates = _updates(equations, dict(inputs), writes)
-    at = _lowered(equations, inputs, writes, wishes, updates)
+    at = _lowered(equations, inputs, writes, wishes, updates, layout)
     if not _come_last(at):
-        at = _lowered(equations, inputs, writes, wishes, {})
+        at = _lowered(equations, inputs, writes, wishes, {}, layout)
     return at
 
 
 def _lowered(
-    equations: Sequence[Equation], inputs: Any, writes: Sequence[Write], wishes: Any, updates: dict[Any, View]
-) -> Lowering:
-    at = _empty(equations, [write.value for write in writes])
+    equations: Sequence[Equation], inputs: Any, writes: Sequence[Write], wishes: Any, updates: dict[Any, View],
+    layout: Layout | None,
+) -> Lowering:  # fmt: skip
+    at = _empty(equations, [write.value for write in writes], layout)
     at.wishes, at.updates = wishes, updates
     at.places.update(inputs)
     at.results.update((w.value, w.view) for w in writes if isinstance(w.value, Symbol) and not w.view.buffer.lasting)
@@ -170,13 +172,14 @@ def _come_last(at: Lowering) -> bool:
 
 
 def lower_body(
-    body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]], fixed: Mapping[Any, Copier | None]
-) -> Lowering:
+    body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]], fixed: Mapping[Any, Copier | None],
+    layout: Layout | None = None,
+) -> Lowering:  # fmt: skip
     """Build the groups of a loop's body: its inputs are at given places, its results have to be in views.
 
     fixed: of the inputs that are the same each time: how to copy them.
     """
-    at = _empty(body.equations, [x for x, _ in writes])
+    at = _empty(body.equations, [x for x, _ in writes], layout)
     at.fixed = fixed
     at.wishes = _like_rows(body, given)
     at.places.update(given)
@@ -200,7 +203,7 @@ def _like_rows(body: Graph, given: dict[Symbol, Place]) -> dict[Any, Shape]:
     return wished_orders(body.equations, list(rows), rows)
 
 
-def _empty(equations: Sequence[Equation], results: Sequence[Any]) -> Lowering:
+def _empty(equations: Sequence[Equation], results: Sequence[Any], layout: Layout | None) -> Lowering:
     """A walk that knows how often values are needed, and which of them convolutions need a border around."""
     halos: dict[Any, Shape] = {}
     for e in equations:
@@ -210,7 +213,7 @@ def _empty(equations: Sequence[Equation], results: Sequence[Any]) -> Lowering:
                     old = halos.get(value, (0,) * len(halo))
                     halos[value] = tuple(max(a, b) for a, b in zip(old, halo, strict=True))
     at = Lowering(ELEMENTWISE, halos)
-    at.lower_body = lower_body
+    at.lower_body, at.layout = lower_body, layout
     needed = (*(x for e in equations for x in e.inputs), *results)
     at.uses.update(x for x in needed if isinstance(x, Symbol))
     return at

@@ -23,6 +23,8 @@ LARGE = 2**15
 SMALLER = 16
 #: Copies a value into an order of dimensions.
 Copier = Callable[[Sequence[int]], View]
+#: How many bytes a product's B takes laid out for registers of another form; 0 where it is read as it lies.
+Layout = Callable[[Any], int]
 
 
 class Placing(Waiting):
@@ -72,6 +74,8 @@ class Placing(Waiting):
         self.path = ""
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
         self.lower_body: Callable[..., Any]
+        #: None where the processor has no registers of another form than vectors.
+        self.layout: Layout | None = None
 
     # ------------------------------------------------------------------------------------- where values are
 

@@ -1,0 +1,138 @@
+"""What a loop multiplies by each time round, laid out before it where the processor has registers for that.
+
+What must hold does not depend on the processor: every product of a loop has float32's own error, whatever its numbers
+are, and what changes within the loop is never laid out before it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule
+from chainrule import nn
+from chainrule.backends.native.emitting.tile import multiplies_by_amx
+
+#: Rows, depth, columns: whole registers, pieces and panels; odd ones of each; too few rows.
+SIZES = [
+    (32, 256, 256),
+    (16, 128, 128),
+    (33, 300, 271),
+    (17, 131, 150),
+    (70, 1031, 130),
+    (48, 1024, 192),
+    (5, 256, 256),
+]
+#: Steps enough that they are not written out one by one.
+STEPS = 300
+
+
+def products(w: Any, xs: Any) -> Any:
+    """xs[t] @ w for each t, within a loop that carries the number of the step."""
+    return chainrule.scan(lambda t, x: (t + 1, x @ w), chainrule.zeros(()), xs)[1]
+
+
+def few(rows: int, depth: int, seed: int = 0) -> np.ndarray:
+    """Factors for all steps, most of them the same ones."""
+    random = np.random.default_rng(seed)
+    return random.standard_normal((3, rows, depth)).astype(np.float32)[np.arange(STEPS) % 3]
+
+
+def check(have: np.ndarray, xs: np.ndarray, w: np.ndarray) -> None:
+    """|error| ≤ (depth + 1)·2⁻²⁴·Σ|x·w|: a rounding for each sum and one more."""
+    a, b = xs[:3].astype(np.float64), w.astype(np.float64)
+    bound = (w.shape[0] + 1) * 2.0**-24 * (np.abs(a) @ np.abs(b))
+    assert (np.abs(have[:3] - a @ b) <= bound).all()
+    for t in range(3, STEPS):
+        np.testing.assert_array_equal(have[t], have[t % 3])
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_error_is_that_of_float32(size: tuple[int, int, int]) -> None:
+    rows, depth, columns = size
+    random = np.random.default_rng(rows)
+    w = (random.standard_normal((depth, columns)) * 10.0 ** random.uniform(-6, 6, (depth, columns))).astype(np.float32)
+    xs = few(rows, depth)
+    compiled = chainrule.compile(products, debug=True)
+    check(compiled(chainrule.tensor(w), chainrule.tensor(xs)).numpy(), xs, w)
+    assert ("laid out" in compiled.explain()) == (multiplies_by_amx() and rows >= 16)
+    exact = chainrule.compile(products, exact=True)
+    check(exact(chainrule.tensor(w), chainrule.tensor(xs)).numpy(), xs, w)
+    assert "laid out" not in exact.explain()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("number", "beside"), [(np.inf, 1.0), (np.nan, 0.0), (3e38, 3e38), (1e-30, 1e-30), (1e-42, 1e38), (1e38, 1e-42)]
+)
+def test_numbers_that_cannot_be_taken_apart(number: float, beside: float, turned: bool) -> None:
+    """In what is laid out, and in what comes later: some steps have such numbers, and some do not."""
+    xs, w = few(32, 256), few(256, 192, 1)[0]
+    w[7, 64] = number
+    xs[1::3, 4, 7] = beside
+    given = chainrule.tensor(np.ascontiguousarray(w.T)) if turned else chainrule.tensor(w)
+    have = chainrule.compile(lambda w, xs: products(w.mT if turned else w, xs))(given, chainrule.tensor(xs)).numpy()
+    with np.errstate(all="ignore"):
+        a, b = xs[:3].astype(np.float64), w.astype(np.float64)
+        want, size = (a @ b).astype(np.float32), np.abs(a) @ np.abs(b)
+    for t in range(STEPS):
+        np.testing.assert_array_equal(np.isfinite(have[t]), np.isfinite(want[t % 3]))
+        np.testing.assert_array_equal(np.isnan(have[t]), np.isnan(want[t % 3]))
+        rest = np.isfinite(want[t % 3])
+        bound = 257 * 2.0**-23 * size[t % 3][rest] + 2.0**-149
+        assert (np.abs(have[t][rest] - want[t % 3][rest]) <= bound).all()
+
+
+def test_what_the_loop_itself_changes_is_not_laid_out() -> None:
+    """Factors that are carried, or another one each time, have the values of their own step."""
+    random = np.random.default_rng(2)
+    x, w = random.standard_normal((32, 128)).astype(np.float32), random.standard_normal((128, 128)).astype(np.float32)
+    others = few(128, 128, 3)
+
+    def carried(x: Any, w: Any) -> Any:
+        return chainrule.scan(lambda w, _: (-w, x @ w), w, chainrule.zeros(STEPS))[1]
+
+    def others_each_time(x: Any, ws: Any) -> Any:
+        return chainrule.scan(lambda t, w: (t + 1, x @ w), chainrule.zeros(()), ws)[1]
+
+    compiled = chainrule.compile(carried)
+    have = compiled(chainrule.tensor(x), chainrule.tensor(w)).numpy()
+    assert "laid out" not in compiled.explain()
+    want = x.astype(np.float64) @ w
+    np.testing.assert_allclose(have[::2], np.broadcast_to(want, have[::2].shape), rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(have[1::2], -have[::2])
+    compiled = chainrule.compile(others_each_time)
+    have = compiled(chainrule.tensor(x), chainrule.tensor(others)).numpy()
+    assert "laid out" not in compiled.explain()
+    np.testing.assert_allclose(have, x.astype(np.float64) @ others, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("dtype", [chainrule.float32, chainrule.bfloat16])
+def test_recurrent_layers_and_their_gradients(kind: Any, dtype: Any) -> None:
+    """Two layers, both ways, against float64; the same bits on any number of threads."""
+    chainrule.manual_seed(4)
+    layer, x = kind(40, 136, num_layers=2, bidirectional=True), chainrule.randn(70, 33, 40)
+
+    def gradients(x: Any) -> Any:
+        with chainrule.autocast("cpu", dtype=chainrule.bfloat16, enabled=dtype == chainrule.bfloat16):
+            y = layer(x)[0]
+        return [y, *chainrule.autograd.grad((y.to(x.dtype) ** 2).mean(), list(layer.parameters()))]
+
+    before, results = chainrule.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            chainrule.set_num_threads(threads)
+            results.append([g.detach().double().numpy() for g in chainrule.compile(gradients)(x)])
+    finally:
+        chainrule.set_num_threads(before)
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+    bound, dtype = (0.1 if dtype == chainrule.bfloat16 else 1e-4), chainrule.float64  # it is computed so now
+    layer.double()
+    for have, want in zip(results[0], gradients(x.double()), strict=True):
+        want = want.detach().numpy()
+        assert np.abs(have - want).max() <= bound * np.abs(want).max()
