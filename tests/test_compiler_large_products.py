@@ -20,7 +20,8 @@ from chainrule.primitives.value import Value
 
 F = nn.functional
 #: Rows, depth, columns: whole tiles and pieces; odd ones of each.
-SIZES = [(128, 192, 256), (128, 384, 320), (333, 195, 271), (130, 1301, 330), (97, 600, 257), (1027, 333, 261)]
+SIZES = [(128, 192, 256), (128, 384, 320), (333, 195, 271), (130, 1301, 330), (97, 600, 257), (1027, 333, 261),
+         (512, 128, 128), (290, 145, 131), (128, 2048, 160), (170, 2304, 129), (101, 4100, 135)]  # fmt: skip
 
 
 def times(x: Any, y: Any) -> Any:
@@ -109,15 +110,17 @@ def test_the_same_bits_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch)
     x = chainrule.tensor(random.standard_normal((8, 64, 20, 20)).astype(np.float32)).requires_grad_()
     layer = nn.Conv2d(64, 256, 3, stride=2)
 
-    def step(x: Any) -> Any:
-        return chainrule.autograd.grad((layer(x) ** 2).sum(), [x, layer.weight])
+    def step(x: Any) -> Any:  # and a long sum of few rows and columns, which is cut
+        longest = turned_times(x.reshape(-1, 100), x.reshape(-1, 100).abs())
+        longer = turned_times(x.reshape(-1, 128), x.reshape(-1, 128).abs())
+        return [*chainrule.autograd.grad((layer(x) ** 2).sum(), [x, layer.weight]), longest, longer]
 
     before = chainrule.get_num_threads()
     results = []
     try:
         for threads in (1, 2, 3):
             chainrule.set_num_threads(threads)
-            results.append([g.numpy() for g in chainrule.compile(step)(x)])
+            results.append([g.detach().numpy() for g in chainrule.compile(step)(x)])
     finally:
         chainrule.set_num_threads(before)
     for others in results[1:]:
@@ -156,6 +159,20 @@ def test_small_products_of_numbers_that_are_not_small(f: Any, exponent: int) -> 
     have = chainrule.compile(f)(chainrule.tensor(x.T.copy() if f is turned_times else x), chainrule.tensor(y)).numpy()
     x, y = x.astype(np.float64), y.astype(np.float64)
     assert (np.abs(have - x @ y) <= 513 * (2.0**-24 * (np.abs(x) @ np.abs(y)) + 2.0**-149)).all()
+
+
+@pytest.mark.parametrize("exponent", [-100, -120, -134, -138])
+@pytest.mark.parametrize("f", [times, turned_times])
+def test_factors_all_of_which_are_tiny(f: Any, exponent: int) -> None:
+    """The least numbers of float32 and those around them have fewer bits than others."""
+    random = np.random.default_rng(8)
+    x, y = random.standard_normal((128, 256)) * 2.0**exponent, random.standard_normal((256, 256)) * 2.0**40
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    x[3] = 0.0
+    x[3, 5] = 2.0**-149
+    check(
+        chainrule.compile(f)(chainrule.tensor(x.T.copy() if f is turned_times else x), chainrule.tensor(y)), x, y, 256
+    )
 
 
 @pytest.mark.parametrize("columns", [1, 15, 16, 17])

@@ -234,11 +234,11 @@ registers hold 16 rows of 32 entries of k, and one instruction does what 512 mul
 there, and turns squares of A where k lies across. The bound of the error is the same. Linux has to be asked before a
 process may use them, which `run/machine.py` does once; where it refuses, the processor counts as one without AMX.
 
-The same unit multiplies large products of float32. A float32 is the sum of three numbers of bfloat16, each the nearest
-to what the ones before leave, without an error: 8 + 8 + 8 of its 24 bits. Of the nine products of two such sums six are
-added up, six instructions in the place of 32; the three others are below 2⁻²³ of the product and lean to no side. Since
+The same unit multiplies large products of float32. A float32 is the sum of three numbers of bfloat16, without an error:
+8 + 8 + 8 of its 24 bits. Of the nine products of two such sums six are added up, six instructions in the place of 32;
+the three others are below 2⁻²² of the product, mostly far below, and lean to no side. Since
 32 products are added up before one rounding in the whole sum, the error is about half of the plain sum's (root mean
-square over products of 512 numbers: 0.11 and 0.24 in units of 2⁻²³·Σ|a·b|, `tests/test_compiler_large_products.py`).
+square over products of 512 numbers: 0.10 and 0.24 in units of 2⁻²³·Σ|a·b|, `tests/test_compiler_large_products.py`).
 That holds for sizes between 2⁻¹⁰⁰ and 2⁶⁰ whose products are not below 2⁻⁹⁹, and 0: they are watched as factors are
 laid out, and where that is not so (for infinite ones, say), the plain tile multiplies in place.
 

@@ -8,9 +8,9 @@ multiply–adds of vectors do. Four registers hold 32 × 32 sums; each step of 3
     ┌ k k+1 k+2 … k+31 ┐ row i                                  ┌ (k, k+1) of column j, of j+1 … ┐    k and k+1 of each
     └ k k+1 k+2 … k+31 ┘ row i+1                                └ (k+2, k+3) …                   ┘
 
-Entries are bfloat16. A float32 is the sum of three of them, each the nearest to what the ones before leave: 8 + 8 + 8
-of its 24 bits. Of the nine products of two such sums the six largest are added up, and the three others are below 2⁻²³
-of the whole: float32's own rounding. So large products of float32 take six of these instructions in the place of 32.
+Entries are bfloat16. A float32 is the sum of three of them, 8 + 8 + 8 of its 24 bits (`amx_entries.py`). Of the nine
+products of two such sums the six largest are added up, and the three others are below 2⁻²² of the whole: about what
+float32 rounds. So large products of float32 take six of these instructions in the place of 32.
 
 In memory neither lies so, but for a few products, so a part copies its rows of A and then panel after panel of B into
 its scratch memory (`amx_walk.py`), where lines of registers are lines of the cache: one that lies across two costs six
@@ -33,8 +33,8 @@ from chainrule.backends.native.language.halves import is_half
 ROWS, LINE, DEEP = 16, 64, 32
 #: Which registers hold the sums (two rows of registers, two columns), A (its two rows) and B (its two columns).
 SUMS, A_PARTS, B_PARTS = ((0, 1), (2, 3)), (4, 5), (6, 7)
-#: So many entries of k are laid out at a time, for one plane and for three: a panel of B then stays in the first cache.
-PIECE = {1: 512, 3: 192}
+#: So many entries of k are laid out at a time: what is laid out of A then stays in the second cache.
+PIECE = 512
 #: Which planes of A and B are multiplied, the smallest products first, and so that few are loaded anew.
 PRODUCTS = {1: [(0, 0)], 3: [(2, 0), (1, 0), (1, 1), (0, 1), (0, 2), (0, 0)]}
 

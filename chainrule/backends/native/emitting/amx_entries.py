@@ -1,24 +1,30 @@
 """Entries of A and B as the registers of AMX take them: bfloat16 as they are, float32 as the sum of three of them.
 
-A float32 is taken apart by rounding to the nearest bfloat16, and what is left again; both subtractions are exact:
+A float32 is taken apart by rounding to the nearest bfloat16, and cutting off what is left after 8 bits; both
+subtractions are exact:
 
-    x = hi + mid + lo        |mid| ≤ 2⁻⁸·|x|, |lo| ≤ 2⁻¹⁶·|x|
+    x = hi + mid + lo        |mid| ≤ 2⁻⁸·|x|, |lo| ≤ 2⁻¹⁵·|x|
+
+What is left out of a product, mid · lo and lo · lo, has the sign of mid · mid, so it leans to no side.
 
 That holds as long as lo is not below 2⁻¹²⁶, which AMX takes as 0, and nothing overflows. AMX takes products below 2⁻¹²⁶
-as 0 too, and the smallest that are added up are 2⁻¹⁶ of the whole and less. So sizes are watched on the way: where one
+as 0 too, and the smallest that are added up are 2⁻¹⁵ of the whole and less. So sizes are watched on the way: where one
 that is not 0 lies outside of `LEAST` … `MOST`, or the least of A times the least of B is below `LEAST_PRODUCT`, the
-plain tile multiplies (`amx_walk.py`).
+plain tile multiplies (`amx_walk.py`). A size is seen in hi; of a number so small that hi is 0, lo has more than 8 bits.
+
+Which entry of k lies where within 32 is free, as long as A and B agree: bfloat16 lie as they do in memory, k beside
+k + 1; float32 k beside k + 16, so that vectors of A become lines of registers without a change of lanes.
 """
 
 from __future__ import annotations
 
-from chainrule.backends.native.emitting.amx import DEEP, ROWS
+from chainrule.backends.native.emitting.amx import ROWS
 from chainrule.backends.native.language.code import Code, Lanes
 
 #: A line of the cache as halves, as pairs of them, as float32.
 HALVES, WORDS, SINGLES = Lanes("i16", 32), Lanes("i32", 16), Lanes("float", 16)
-#: The bits of 2⁻¹⁰⁰ and of 2⁶⁰.
-LEAST, MOST = (127 - 100) << 23, (127 + 60) << 23
+#: The bits of 2⁻¹⁰⁰ and of 2⁶⁰ as bfloat16.
+LEAST, MOST = (127 - 100) << 7, (127 + 60) << 7
 #: The exponents of two factors added up, as their bits have them, for a product of 2⁻⁹⁹.
 LEAST_PRODUCT = 2 * 127 - 99
 
@@ -56,49 +62,45 @@ class SingleEntries(HalfEntries):
 
     def __init__(self, code: Code) -> None:
         super().__init__(code)
-        #: The largest size, and the least size but 1: 0 counts as the largest of all.
-        self.seen = [(WORDS.text, "zeroinitializer"), (WORDS.text, WORDS.splat(-1))]
+        #: Of the first parts the largest size and the least but 1 (0 counts as the largest of all), and what remains.
+        self.seen = [
+            (HALVES.text, "zeroinitializer"), (HALVES.text, HALVES.splat(-1)), (WORDS.text, "zeroinitializer"),
+        ]  # fmt: skip
 
     def along(self, place: str, left: str) -> list[str]:
-        """See above."""
-        code = self.code
-        more = code.whole("sub", left, ROWS) if left else ""
-        low = self._parts(place, left)
-        high = self._parts(code.at(place, "float", str(ROWS)), more)
-        order = [2 * i + 1 for i in range(DEEP)]  # a part is the upper half of its word
-        lines = []
-        for a, b in zip(low, high, strict=True):
-            a, b = (code.op(f"bitcast {WORDS.text} {x} to {HALVES.text}") for x in (a, b))
-            lines.append(code.op(f"bitcast {WORDS.text} {_joined(code, HALVES.text, a, b, order)} to {HALVES.text}"))
-        return lines
+        """See above. Entry k lies beside entry k + 16, so that nothing has to change its lane."""
+        more = self.code.whole("sub", left, ROWS) if left else ""
+        lines = self.beside(self.load(place, left), self.load(self.code.at(place, "float", str(ROWS)), more))
+        return [self.code.op(f"bitcast {WORDS.text} {line} to {HALVES.text}") for line in lines]
 
     def pairs(self, first: str, second: str, left: str) -> list[str]:
         """See above."""
-        code = self.code
-        low = self._parts(first, left)
-        high = self._parts(second, left) if second else ["zeroinitializer"] * 3
-        down = [code.op(f"lshr {WORDS.text} {part}, {WORDS.splat(16)}") for part in low]
-        return [code.op(f"or {WORDS.text} {a}, {b}") for a, b in zip(down, high, strict=True)]
+        return self.beside(self.load(first, left), self.load(second, left))
 
-    def _parts(self, place: str, left: str) -> list[str]:
-        """hi, mid and lo of 16 entries as words whose lower halves are 0."""
-        code = self.code
-        bits = self._load(place, left)
-        self._look(bits)
-        parts = []
-        for last in (False, False, True):
-            if not last:
-                up = code.op(f"add {WORDS.text} {bits}, {WORDS.splat(0x8000)}")
-                part = code.op(f"and {WORDS.text} {up}, {WORDS.splat(-0x10000)}")
-                whole, known = (code.op(f"bitcast {WORDS.text} {x} to {SINGLES.text}") for x in (bits, part))
-                rest = code.op(f"fsub {SINGLES.text} {whole}, {known}")
-                bits = code.op(f"bitcast {SINGLES.text} {rest} to {WORDS.text}")
-            else:
-                part = bits
-            parts.append(part)
-        return parts
+    def beside(self, first: str, second: str) -> list[str]:
+        """hi, mid and lo of two vectors of 16 entries side by side."""
+        lines = []
+        for low, high in zip(self._parts(first), self._parts(second), strict=True):
+            down = self.code.op(f"lshr {WORDS.text} {low[0]}, {WORDS.splat(16)}")
+            lines.append(self.code.op(f"or {WORDS.text} {down}, {high[1]}"))
+            last = low[1], high[1]
+        self._look(lines[0], *last)
+        return lines
 
-    def _load(self, place: str, left: str) -> str:
+    def _parts(self, bits: str) -> list[tuple[str, str]]:
+        """hi, mid and lo of 16 entries: as words whose upper halves count, and as such whose lower halves are 0."""
+        code, parts = self.code, []
+        for part in ("hi", "mid"):
+            rounded = code.op(f"add {WORDS.text} {bits}, {WORDS.splat(0x8000)}") if part == "hi" else bits
+            upper = code.op(f"and {WORDS.text} {rounded}, {WORDS.splat(-0x10000)}")
+            whole, known = (code.op(f"bitcast {WORDS.text} {x} to {SINGLES.text}") for x in (bits, upper))
+            rest = code.op(f"fsub {SINGLES.text} {whole}, {known}")
+            bits = code.op(f"bitcast {SINGLES.text} {rest} to {WORDS.text}")
+            parts.append((rounded, upper))
+        return [*parts, (bits, bits)]
+
+    def load(self, place: str, left: str) -> str:
+        """16 entries, of which `left` are wanted; the others are 0."""
         code = self.code
         if not left:
             return code.load(WORDS.text, place, 4)
@@ -107,29 +109,38 @@ class SingleEntries(HalfEntries):
         mask = code.op(f"icmp slt {WORDS.text} <{numbers}>, {code.spread(WORDS, short)}")
         return code.load_some(WORDS, place, mask, 4)
 
-    def _look(self, bits: str) -> None:
-        code, vector = self.code, WORDS.text
-        size = code.op(f"and {vector} {bits}, {WORDS.splat(0x7FFFFFFF)}")
-        less = code.op(f"add {vector} {size}, {WORDS.splat(-1)}")
-        (_, most), (_, least) = self.seen
-        most = code.call(vector, f"llvm.umax.{WORDS.mangled}", (vector, most), (vector, size))
-        least = code.call(vector, f"llvm.umin.{WORDS.mangled}", (vector, least), (vector, less))
-        self.seen = [(vector, most), (vector, least)]
+    def _look(self, line: str, *last: str) -> None:
+        """See how large first parts are, and whether last parts have lower halves, as the smallest do."""
+        code, vector = self.code, HALVES.text
+        line = code.op(f"bitcast {WORDS.text} {line} to {vector}")
+        size = code.op(f"and {vector} {line}, {HALVES.splat(0x7FFF)}")
+        less = code.op(f"add {vector} {size}, {HALVES.splat(-1)}")
+        (_, most), (_, least), (_, rest) = self.seen
+        most = code.call(vector, f"llvm.umax.{HALVES.mangled}", (vector, most), (vector, size))
+        least = code.call(vector, f"llvm.umin.{HALVES.mangled}", (vector, least), (vector, less))
+        for bits in last:
+            rest = code.op(f"or {WORDS.text} {rest}, {bits}")
+        self.seen = [(vector, most), (vector, least), (WORDS.text, rest)]
 
     def sizes(self) -> list[str]:
-        """The bits of the largest size, and of the least but one bit; of zeros alone 0, and all bits."""
-        pairs = zip(("umax", "umin"), self.seen, strict=True)
-        return [self.code.call("i32", f"llvm.vector.reduce.{name}.{WORDS.mangled}", seen) for name, seen in pairs]
+        """The bits of the largest size, of the least but one bit (of zeros alone 0, and all bits), and what remains."""
+        pairs = zip(("umax", "umin", "or"), self.seen, (HALVES, HALVES, WORDS), strict=True)
+        found = [
+            (self.code.call(lanes.element, f"llvm.vector.reduce.{name}.{lanes.mangled}", seen), lanes)
+            for name, seen, lanes in pairs
+        ]
+        return [x if lanes is WORDS else self.code.op(f"zext i16 {x} to i32") for x, lanes in found]
 
 
 def unfit(code: Code, a: list[str], b: list[str]) -> str:
     """Whether factors with such sizes cannot be multiplied so. 0 can."""
     most = code.call("i32", "llvm.umax.i32", ("i32", a[0]), ("i32", b[0]))
     least = code.call("i32", "llvm.umin.i32", ("i32", a[1]), ("i32", b[1]))
-    exponents = code.op(f"add i32 {code.op(f'lshr i32 {a[1]}, 23')}, {code.op(f'lshr i32 {b[1]}, 23')}")
+    exponents = code.op(f"add i32 {code.op(f'lshr i32 {a[1]}, 7')}, {code.op(f'lshr i32 {b[1]}, 7')}")
+    rest = code.op(f"and i32 {code.op(f'or i32 {a[2]}, {b[2]}')}, 65535")
     checks = [f"ugt i32 {most}, {MOST}", f"ult i32 {least}, {LEAST - 1}", f"ult i32 {exponents}, {LEAST_PRODUCT}"]
-    large, small, product = (code.op(f"icmp {check}") for check in checks)
-    return code.op(f"or i1 {large}, {code.op(f'or i1 {small}, {product}')}")
+    large, small, product, under = (code.op(f"icmp {check}") for check in [*checks, f"ne i32 {rest}, 0"])
+    return code.op(f"or i1 {code.op(f'or i1 {large}, {under}')}, {code.op(f'or i1 {small}, {product}')}")
 
 
 def _joined(code: Code, vector: str, first: str, second: str, order: list[int]) -> str:
@@ -140,7 +151,12 @@ def _joined(code: Code, vector: str, first: str, second: str, order: list[int]) 
 
 
 def turned(code: Code, place: str) -> list[str]:
-    """16 lines of 16 words in memory as the columns of the square that they are the rows of.
+    """16 lines of 16 words in memory as the columns of the square that they are the rows of."""
+    return [column for four in range(4) for column in turned_four(code, code.at(place, "i8", str(16 * four)))]
+
+
+def turned_four(code: Code, place: str) -> list[str]:
+    """Four columns of such a square, of which `place` is the first's first word.
 
     Four quarters of lines make one line when they are loaded; then squares of 4 × 4 words are turned within quarters.
     """
@@ -153,16 +169,13 @@ def turned(code: Code, place: str) -> list[str]:
     def of_quarters(*order: int) -> list[int]:
         return [4 * lane + i for lane in range(4) for i in order]
 
-    columns = []
-    for four in range(4):
-        lines = []
-        for first in range(4):  # words 4·four … of lines first, first + 4, first + 8, first + 12
-            moves = [((first + 4 * i) * ROWS + 4 * four) * 4 for i in range(4)]
-            parts = [code.load(quarter, code.at(place, "i8", str(move)), 16) for move in moves]
-            halves = [joined(quarter, parts[i : i + 2], list(range(8))) for i in (0, 2)]
-            lines.append(joined(half, halves, list(range(16))))
-        low = [joined(WORDS.text, lines[i : i + 2], of_quarters(0, 16, 1, 17)) for i in (0, 2)]
-        high = [joined(WORDS.text, lines[i : i + 2], of_quarters(2, 18, 3, 19)) for i in (0, 2)]
-        for pair in (low, high):
-            columns += [joined(WORDS.text, pair, of_quarters(*order)) for order in ((0, 1, 16, 17), (2, 3, 18, 19))]
-    return columns
+    lines = []
+    for first in range(4):  # these words of lines first, first + 4, first + 8, first + 12
+        moves = [(first + 4 * i) * ROWS * 4 for i in range(4)]
+        parts = [code.load(quarter, code.at(place, "i8", str(move)), 16) for move in moves]
+        halves = [joined(quarter, parts[i : i + 2], list(range(8))) for i in (0, 2)]
+        lines.append(joined(half, halves, list(range(16))))
+    low = [joined(WORDS.text, lines[i : i + 2], of_quarters(0, 16, 1, 17)) for i in (0, 2)]
+    high = [joined(WORDS.text, lines[i : i + 2], of_quarters(2, 18, 3, 19)) for i in (0, 2)]
+    orders = (0, 1, 16, 17), (2, 3, 18, 19)
+    return [joined(WORDS.text, pair, of_quarters(*order)) for pair in (low, high) for order in orders]

@@ -42,7 +42,7 @@ class LaidWalk(AmxWalk):
 
     def _panel_of_b(self, panel: str, piece: Piece) -> list[str]:
         place = self._go_to(panel, piece)
-        return [self.code.load("i32", self.code.at(place, "i32", str(i)), 4) for i in range(2 * (self.planes > 1))]
+        return [self.code.load("i32", self.code.at(place, "i32", str(i)), 4) for i in range(3 * (self.planes > 1))]
 
     def _go_to(self, panel: str, piece: Piece) -> str:
         """The address of a piece's sizes; behind them, where `panel` is from now on, lie its planes."""

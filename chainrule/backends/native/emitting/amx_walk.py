@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, LINE, ROWS, SUMS, planes_of, registers_of
-from chainrule.backends.native.emitting.amx_entries import HALVES, WORDS, HalfEntries, SingleEntries, turned, unfit
+from chainrule.backends.native.emitting.amx_entries import (
+    HALVES,
+    WORDS,
+    HalfEntries,
+    SingleEntries,
+    turned,
+    turned_four,
+    unfit,
+)
 from chainrule.backends.native.emitting.product import Walk
 from chainrule.backends.native.emitting.tile import AHEAD, PLAIN_ROWS, Tile, call_tile
 from chainrule.backends.native.language.code import Code, Lanes, Loop
@@ -226,14 +234,13 @@ class AmxWalk(Walk):
                         for plane, line in enumerate(entries.along(place, left)):
                             to = code.at(code.at(there, "i16", k.index), "i8", self.mul(self.a_plane, plane))
                             code.store(HALVES.text, line, to, 2)
-            self._zeros(target, piece.depth)
+            if self.planes == 1:
+                self._zeros(target, piece.depth)
         return entries.sizes()
 
     def _zeros(self, row: str, depth: str) -> None:
         """Write zeros behind the last k of a row."""
-        for plane in range(self.planes):
-            place = self.code.at(self.code.at(row, "i8", self.mul(self.a_plane, plane)), "i16", depth)
-            self.code.store(HALVES.text, "zeroinitializer", place, 2)
+        self.code.store(HALVES.text, "zeroinitializer", self.code.at(row, "i16", depth), 2)
 
     def _turned_rows_of_a(self, depth: str) -> list[str]:
         """Copy rows that lie side by side for each k: squares of 32 of k are laid out in pairs, and then turned.
@@ -247,11 +254,53 @@ class AmxWalk(Walk):
             _, within = self.digits(self.add(self.first_tile, tile.index), n["tiles_per_run"])
             left = self.sub(n["run_rows"], self.mul(within, self.rows))
             with self._loop(entries, "0", depth, str(DEEP)) as k:
-                self._lay_in_pairs(entries, source, k.index, self.sub(depth, 1), left)
-                self._turn(code.at(target, "i16", k.index))
-            with code.loop("0", str(self.rows)) as row:
-                self._zeros(code.at(target, "i8", self.mul(row.index, self.row)), depth)
+                if isinstance(entries, SingleEntries):
+                    self._lay_out(entries, source, k.index, depth, left)
+                    self._turn_apart(entries, code.at(target, "i16", k.index))
+                else:
+                    self._lay_in_pairs(entries, source, k.index, self.sub(depth, 1), left)
+                    self._turn(code.at(target, "i16", k.index))
+            if self.planes == 1:
+                with code.loop("0", str(self.rows)) as row:
+                    self._zeros(code.at(target, "i8", self.mul(row.index, self.row)), depth)
         return entries.sizes()
+
+    def _lay_out(self, entries: SingleEntries, source: str, first: str, depth: str, left: str) -> None:
+        """Copy 32 of k of a tile's rows, whose lines may lie far apart: squares of 16 rows; zeros behind the last."""
+        code = self.code
+        registers = [n for n, _ in registers_of(self.kind)]
+
+        def lines(k: str) -> list[str]:
+            return [code.at(self.square, "i8", self.add(self.mul(k, LINE), str(n * DEEP * LINE))) for n in registers]
+
+        count = code.least(self.sub(depth, first), str(DEEP))
+        with code.loop("0", count) as k:
+            place = self.add(first, k.index)
+            later = code.least(self.add(place, str(DEEP)), self.sub(depth, 1))
+            row, later = (
+                code.at(source, "i8", code.load("i64", code.at(self.a_places, "i64", x))) for x in (place, later)
+            )  # fmt: skip
+            for n in registers:
+                code.fetch(code.at(later, "i8", str(n * LINE)))
+            for n, line in zip(registers, lines(k.index), strict=True):
+                here = code.at(row, "i8", str(n * LINE))
+                code.store(WORDS.text, entries.load(here, self.sub(left, n * ROWS)), line, LINE)
+        with code.loop(count, str(DEEP)) as k:
+            for line in lines(k.index):
+                code.store(WORDS.text, "zeroinitializer", line, LINE)
+
+    def _turn_apart(self, entries: SingleEntries, target: str) -> None:
+        """Turn these squares, four rows at a time, and take their entries apart."""
+        code = self.code
+        with self._loop(entries, "0", str(self.rows // 4)) as four:
+            n, within = code.whole("ashr", four.index, 2), code.whole("and", four.index, 3)
+            place = code.at(self.square, "i8", self.add(self.mul(n, DEEP * LINE), self.mul(within, 16)))
+            first, second = (turned_four(code, code.at(place, "i8", str(move))) for move in (0, ROWS * LINE))
+            row = code.at(target, "i8", self.mul(self.mul(four.index, 4), self.row))
+            for i in range(4):
+                here = code.at(row, "i8", self.mul(self.row, i))
+                for plane, words in enumerate(entries.beside(first[i], second[i])):
+                    code.store(WORDS.text, words, code.at(here, "i8", self.mul(self.a_plane, plane)), LINE)
 
     def _lay_in_pairs(self, entries: HalfEntries, source: str, first: str, last: str, left: str) -> None:
         """Lay 32 of k of a tile's rows out as a panel of B lies: for each register of rows and each plane a square."""
@@ -285,22 +334,40 @@ class AmxWalk(Walk):
         code, entries = self.code, self.kind_of_entries(self.code)
         source, depth = self._columns_of(panel), piece.depth
         left = self.sub(self.n["columns"], self.mul(panel, self.columns))
+        steps = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
+        if isinstance(entries, SingleEntries):
+            return self._panel_apart(entries, source, depth, self.mul(steps, ROWS), left)
         whole, every = (code.whole("ashr", self.add(depth, more), 1) for more in ("0", "1"))
         with self._loop(entries, "0", whole) as pair:
             k = code.whole("shl", pair.index, 1)
-            for later in (AHEAD[self.mode], AHEAD[self.mode] + 1):
-                row = self._row_of_b(source, code.least(self.add(k, str(later)), self.sub(depth, 1)))
-                for move in range(0, self.columns * entries.size, LINE):
-                    code.fetch(code.at(row, "i8", str(move)))
+            later = [self.add(k, str(AHEAD[self.mode] + move)) for move in (0, 1)]
+            self._fetch_ahead(source, later, self.sub(depth, 1))
             rows = [self._row_of_b(source, place) for place in (k, self.add(k, "1"))]
             self._pair_of_b(entries, pair.index, rows, left)
         with self._loop(entries, whole, every) as pair:
             self._pair_of_b(entries, pair.index, [self._row_of_b(source, self.sub(depth, 1))], left)
-        steps = code.whole("ashr", self.add(depth, str(DEEP - 1)), 5)
         with code.loop(every, self.mul(steps, ROWS)) as pair:
             for place in self._lines_of_b(pair.index):
                 code.store(WORDS.text, "zeroinitializer", place, LINE)
         return entries.sizes()
+
+    def _panel_apart(self, entries: SingleEntries, source: str, depth: str, pairs: str, left: str) -> list[str]:
+        """The same of float32, whose k lies beside k + 16; the last is read again behind it, where A has zeros."""
+        code, last = self.code, self.sub(depth, 1)
+        with self._loop(entries, "0", pairs) as pair:
+            k = self.add(pair.index, code.whole("and", pair.index, -ROWS))
+            self._fetch_ahead(source, [self.add(k, str(DEEP + move)) for move in (0, ROWS)], last)
+            rows = [self._row_of_b(source, code.least(place, last)) for place in (k, self.add(k, str(ROWS)))]
+            self._pair_of_b(entries, pair.index, rows, left)
+        return entries.sizes()
+
+    def _fetch_ahead(self, source: str, places: list[str], last: str) -> None:
+        """Ask for columns at places of k that come soon: rows of B lie too far apart for the processor to foresee."""
+        code = self.code
+        for place in places:
+            row = self._row_of_b(source, code.least(place, last))
+            for move in range(0, self.columns * self.kind_of_entries.size, LINE):
+                code.fetch(code.at(row, "i8", str(move)))
 
     def _row_of_b(self, source: str, k: str) -> str:
         """Where the columns begin at a place of k."""

@@ -10,7 +10,7 @@ import functools
 import math
 from typing import Any
 
-from chainrule.backends.native.emitting.amx import PIECE, amx_bytes, planes_of
+from chainrule.backends.native.emitting.amx import DEEP, PIECE, amx_bytes
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.emitting.packing import Packing, apart, packed_bytes
@@ -302,8 +302,10 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
     along = PACKED_DEPTH if tile.packs else DEPTH
     across = min(max(SHARED // (tiles_each * rows), LEAST_DEPTH), MOST_DEPTH) * (2 if tile.pairs else 1)
-    deep = PIECE[planes_of(tile)] if tile.amx else along if product.mode == "rows" else across
+    deep = PIECE if tile.amx else along if product.mode == "rows" else across
     run_block = run if run <= deep * 3 // 2 else -(-run // -(-run // deep))
+    if tile.amx and run_block < run:
+        run_block = -(-run_block // DEEP) * DEEP
     segment_block = max(1, min(deep // run, segments)) if run_block == run else 1
     pad = {
         "batch": _padded(product.batch, 2, 3),
@@ -359,7 +361,7 @@ def _blocks(
     if vectors > 2:  # wider tiles have fewer rows: the part is as large
         many, wide = many * vectors // 2, wide * 2 // vectors
     # What reading a row and a column of tiles costs beside a tile: those of AMX are laid out first, which takes long.
-    row, column = (0.15, 0.15) if not amx else (1.2, 1.2) if mode == "rows" else (2.5, 1.2)
+    row, column = (0.15, 0.15) if not amx else (0.8, 1.0) if mode == "rows" else (1.1, 1.0)
     column = 0.15 if laid else column
     best: tuple[float, int, int] = (math.inf, 1, 1)
     for panels_each in {min(panels, p) for p in (1, 2, 4, 8, wide)}:

@@ -160,13 +160,16 @@ def _cycles(product: Product, run: int, vectors: int, most: int, lanes: int) -> 
 def _is_for_amx(product: Product, run: int) -> bool:
     """Whether laying the factors out for AMX is worth while."""
     kinds = {product.a[0].dtype.name, product.b[0].dtype.name}
+    if kinds == {"float32"} and product.mode == "rows" and len(product.segments) and product.run[0] % 32:
+        return False  # a row's segments would have to lie one behind the other
     if product.laid is not None:
         return run >= AMX_ROWS and product.columns >= LAID_COLUMNS and product.depth >= LAID_DEPTH
     if kinds == {"bfloat16"}:
         return run >= AMX_ROWS and product.depth >= AMX_DEPTH
-    # A float32 takes longer to lay out, more so where rows must be turned: enough columns have to share that.
-    rows, columns = math.prod(n for n, _ in product.rows), 192 if product.mode == "rows" else 256
-    enough = run >= AMX_ROWS and rows >= 96 and product.columns >= columns and product.depth >= 192
+    # A float32 takes longer to lay out: enough rows and columns of a part have to share that.
+    rows = math.prod(n for n, _ in product.rows)
+    columns = 128 if product.splits > 1 or (product.mode == "rows" and rows >= 1024) else 192
+    enough = run >= AMX_ROWS and rows >= 96 and product.columns >= columns and product.depth >= 128
     return kinds == {"float32"} and enough
 
 

@@ -226,7 +226,23 @@ def split(product: Product) -> None:
             product.segments = [(depth // piece, product.run[1] * piece, product.run[2] * piece)]
             product.run = (piece, *product.run[1:])
     count = math.prod(n for n, *_ in product.segments)
-    if count > 1 and ((depth >= 8192 and tiles <= 192) or (depth >= 1024 and tiles < 12)):
+    if count > 1 and _is_laid_out_once(product, depth):
+        product.splits = min(count, 8 if tiles <= 96 else 4)
+        product.splits = -(-count // -(-count // product.splits))
+    elif count > 1 and ((depth >= 8192 and tiles <= 192) or (depth >= 1024 and tiles < 12)):
         wanted = 8 if tiles <= 96 else 4
         product.splits = max(1, min(count, wanted, depth // 512))
         product.splits = -(-count // -(-count // product.splits))
+
+
+def _is_laid_out_once(product: Product, depth: int) -> bool:
+    """Whether it is for AMX and its result so small that one part can have all of it, or much, for a piece of k.
+
+    Parts with few rows and columns each would lay the same factors out again and again, and read them from far.
+    """
+    from chainrule.backends.native.emitting.tile import multiplies_by_amx
+
+    rows = math.prod(n for n, _ in product.rows)
+    small = rows >= 96 and product.columns >= 128 and -(-rows // 32) * -(-product.columns // 32) <= 64
+    single = product.a[0].dtype == product.b[0].dtype == _SINGLE and not product.scaled
+    return product.mode == "columns" and small and single and depth >= 2048 and multiplies_by_amx()
