@@ -435,7 +435,7 @@ def compile(
     A Python branch on a tensor's value, `.item()` or `.numpy()` of a computed tensor raise a TraceError. Wrong numbers
     (a label that is no class, a singular matrix) raise what they raise in eager code, with nothing changed.
 
-    In the calls 2, 8 and 32 of a program, later in about one percent of the time, the function is traced again and
+    In the calls 2, 4, 8, … of a program, later in about one percent of the time, the function is traced again and
     compared; if another program comes out although nothing that was read has changed, this call raises a StaleError
     before anything is written, or with `on_stale="warn"` warns and goes on with the new program. With `strict=True`, or
     CHAINRULE_STRICT=1 in the environment, every call is compared: for searching.

@@ -1,8 +1,8 @@
 """The net below the facts: now and then a call is traced again although all facts hold, and compared with its program.
 
 What a step depends on can lie where Python code cannot be watched: behind a function written in C, in a file. So the
-calls 2, 8 and 32 of every program are traced again, and after that as many as take a hundredth of the running time.
-That trace takes the place of the call, so the user's code runs once. If it gives another program, that is an error.
+calls 2, 4, 8, … of every program are traced again, and after that as many as take a hundredth of the running time. That
+trace takes the place of the call, so the user's code runs once. If it gives another program, that is an error.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from chainrule.errors import StaleError
 
-#: These calls are compared, and later ones as the time allows.
-EARLY = (2, 8, 32)
+#: Up to this call all powers of two are compared.
+EARLY = 64
 SHARE = 0.01
 
 
@@ -36,8 +36,8 @@ class Net:
         self.calls += 1
         if strict:
             return True
-        if self.calls <= EARLY[-1]:
-            return self.calls in EARLY
+        if self.calls <= EARLY:
+            return self.calls & (self.calls - 1) == 0
         return self._ran * SHARE > self._cost
 
     def timed(self, run: Callable[..., Any], *arguments: Any) -> Any:
