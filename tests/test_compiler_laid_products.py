@@ -109,6 +109,61 @@ def test_what_the_loop_itself_changes_is_not_laid_out() -> None:
     np.testing.assert_allclose(have, x.astype(np.float64) @ others, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+@pytest.mark.parametrize(
+    ("x", "w", "turned"),
+    [
+        ((32, 128), (128, 128), False),
+        ((16, 1024), (1024, 128), False), ((32, 8192), (8192, 128), False),  # cut along the sum
+        ((2048, 96), (2048, 128), True), ((160, 17), (160, 136), True),
+        ((2, 32, 128), (2, 128, 128), False), ((3, 32, 128), (128, 160), False),  # one matrix each, and one for all
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_form_and_type(x: tuple[int, ...], w: tuple[int, ...], turned: bool, dtype: str) -> None:
+    """Whole numbers, so that in float64 even the lower halves of their words are ordinary numbers: 0."""
+    random = np.random.default_rng(6)
+    xs = random.integers(-8, 9, (3, *x)).astype(np.float64)[np.arange(STEPS) % 3]
+    ws = random.integers(-8, 9, w).astype(np.float64)
+
+    def step(w: Any, xs: Any) -> Any:
+        return chainrule.scan(lambda t, x: (t + 1, (x.mT if turned else x) @ w), chainrule.zeros(()), xs)[1]
+
+    kind = getattr(chainrule, dtype)
+    have = chainrule.compile(step)(chainrule.tensor(ws).to(kind), chainrule.tensor(xs).to(kind)).double().numpy()
+    want = (xs[:3].swapaxes(-1, -2) if turned else xs[:3]) @ ws
+    rounding = {"float32": 0.0, "float64": 0.0, "float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
+    for t in range(STEPS):
+        assert (np.abs(have[t] - want[t % 3]) <= rounding * np.abs(want[t % 3])).all()
+
+
+def test_convolutions_in_groups() -> None:
+    random = np.random.default_rng(7)
+    xs, w = random.integers(-8, 9, (3, 4, 64, 6, 6)), random.integers(-8, 9, (256, 32, 2, 2))
+    xs = xs[np.arange(STEPS) % 3]
+
+    def step(w: Any, xs: Any) -> Any:
+        return chainrule.scan(lambda t, x: (t + 1, nn.functional.conv2d(x, w, groups=2)), chainrule.zeros(()), xs)[1]
+
+    have = chainrule.compile(step)(chainrule.tensor(w).float(), chainrule.tensor(xs).float()).numpy()
+    for t in range(3):
+        want = nn.functional.conv2d(chainrule.tensor(xs[t]).double(), chainrule.tensor(w).double(), groups=2).numpy()
+        np.testing.assert_array_equal(have[t::3], np.broadcast_to(want, have[t::3].shape))
+
+
+def test_one_matrix_of_several_products_is_laid_out_once() -> None:
+    xs, w = few(32, 128), few(128, 128, 1)[0]
+
+    def step(w: Any, xs: Any) -> Any:
+        return chainrule.scan(lambda t, x: (t + 1, (x @ w) - ((x * x) @ w)), chainrule.zeros(()), xs)[1]
+
+    compiled = chainrule.compile(step)
+    have = compiled(chainrule.tensor(w), chainrule.tensor(xs)).numpy()
+    a, b = xs[:3].astype(np.float64), w.astype(np.float64)
+    np.testing.assert_allclose(have[:3], a @ b - (a * a) @ b, rtol=1e-4, atol=1e-3)
+    assert compiled.explain().count("laid out") == (1 if multiplies_by_amx() else 0)
+
+
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
 @pytest.mark.parametrize("dtype", [chainrule.float32, chainrule.bfloat16])
 def test_recurrent_layers_and_their_gradients(kind: Any, dtype: Any) -> None:

@@ -100,6 +100,9 @@ def layout_for(bits: int, pairs: bool, amx: bool) -> Callable[[Product], int] | 
     """
 
     def layout(product: Product) -> int:
+        moves = any(n != 1 and step for n, _, step in (*product.batch, product.groups))
+        if product.splits != 1 or moves:  # what is laid out is one matrix, and one sum goes along it
+            return 0
         laid = replace(product, laid=Buffer(np.dtype(np.uint8), 0))
         tile = tile_of(bits, laid, pairs, amx)
         return _laid_bytes(laid, tile) if tile.laid else 0

@@ -162,7 +162,7 @@ def _is_for_amx(product: Product, run: int) -> bool:
     kinds = {product.a[0].dtype.name, product.b[0].dtype.name}
     if kinds == {"float32"} and product.mode == "rows" and len(product.segments) and product.run[0] % 32:
         return False  # a row's segments would have to lie one behind the other
-    if product.laid is not None:
+    if product.laid is not None and kinds in ({"float32"}, {"bfloat16"}):
         return run >= AMX_ROWS and product.columns >= LAID_COLUMNS and product.depth >= LAID_DEPTH
     if kinds == {"bfloat16"}:
         return run >= AMX_ROWS and product.depth >= AMX_DEPTH

@@ -203,7 +203,7 @@ def _matmul(at: Lowering, x: Any, y: Any, z: Symbol, turned: bool) -> Place:
         mode, (a.buffer, a.offset), (b.buffer, b.offset), batch, [(m, a.strides[-2])], [],
         (k, a.strides[-1], b.strides[-2]), n, [*range(rank - 2), i], j,
     )  # fmt: skip
-    split(product)
+    split(at, product)
     return contract(at, product, z.shape, [*range(rank - 2), i, j])
 
 
@@ -214,7 +214,7 @@ def _packed(at: Lowering, x: Any, order: Shape | None) -> View:
     return at.packed(x, order).permute(order)
 
 
-def split(product: Product) -> None:
+def split(at: Lowering, product: Product) -> None:
     """Cut a long k into several sums where the result alone is too small to share out or to stay in the cache."""
     rows = math.prod(n for n, _ in product.rows)
     tiles = -(-rows // 14) * -(-product.columns // 32) * product.count
@@ -226,7 +226,7 @@ def split(product: Product) -> None:
             product.segments = [(depth // piece, product.run[1] * piece, product.run[2] * piece)]
             product.run = (piece, *product.run[1:])
     count = math.prod(n for n, *_ in product.segments)
-    if count > 1 and _is_laid_out_once(product, depth):
+    if count > 1 and at.layout is not None and _is_laid_out_once(product, depth):
         product.splits = min(count, 8 if tiles <= 96 else 4)
         product.splits = -(-count // -(-count // product.splits))
     elif count > 1 and ((depth >= 8192 and tiles <= 192) or (depth >= 1024 and tiles < 12)):
@@ -236,13 +236,11 @@ def split(product: Product) -> None:
 
 
 def _is_laid_out_once(product: Product, depth: int) -> bool:
-    """Whether it is for AMX and its result so small that one part can have all of it, or much, for a piece of k.
+    """Whether, with AMX, its result is so small that one part can have all of it, or much, for a piece of k.
 
     Parts with few rows and columns each would lay the same factors out again and again, and read them from far.
     """
-    from chainrule.backends.native.emitting.tile import multiplies_by_amx
-
     rows = math.prod(n for n, _ in product.rows)
     small = rows >= 96 and product.columns >= 128 and -(-rows // 32) * -(-product.columns // 32) <= 64
     single = product.a[0].dtype == product.b[0].dtype == _SINGLE and not product.scaled
-    return product.mode == "columns" and small and single and depth >= 2048 and multiplies_by_amx()
+    return product.mode == "columns" and small and single and depth >= 2048

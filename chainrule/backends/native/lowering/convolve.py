@@ -142,7 +142,7 @@ def lower_ConvolutionWeight(at: Lowering, e: Equation) -> Place | None:
         "columns", (image.buffer, offset), (upstream.buffer, upstream.offset), [], rows, segments, run, each, axes, 0,
         groups=(groups, channels, each),
     )  # fmt: skip
-    split(product)
+    split(at, product)
     return contract(at, product, w.shape, [*axes, 0])
 
 

@@ -51,11 +51,21 @@ def lay_out(at: Lowering, groups: Sequence[Group], changing: set[Buffer], times:
         if product is None or isinstance(product, ByWinograd) or product.b[0] in changing:
             continue
         size = at.layout(product)
-        if not size:
-            continue
-        product.laid = at.new_buffer(np.dtype(np.uint8), size)
-        before = at.group(Nest([product.depth, product.columns], path=group.nest.path), open=False)
-        before.own = LaidOut(product)
-        at.read(before, product.b[0])
-        at.written(before, product.laid)
-        group.reads.add(product.laid)
+        if size:
+            product.laid = _laid(at, product, size, group.nest.path)
+            group.reads.add(product.laid)
+
+
+def _laid(at: Lowering, product: Product, size: int, path: str) -> Buffer:
+    """Where the B of a product is laid out: once for all products that read the same of it in the same pieces."""
+    buffer, offset = product.b
+    steps = [(n, step) for n, _, step in (*product.segments, product.run)]
+    written = len(at.writers.get(buffer, ()))
+    key = (buffer, offset, written, *steps, product.columns, product.a[0].dtype, size)
+    if key not in at.laid:
+        at.laid[key] = product.laid = at.new_buffer(np.dtype(np.uint8), size)
+        group = at.group(Nest([product.depth, product.columns], path=path), open=False)
+        group.own = LaidOut(product)
+        at.read(group, buffer)
+        at.written(group, product.laid)
+    return at.laid[key]

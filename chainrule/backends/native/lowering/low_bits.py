@@ -53,7 +53,7 @@ def _product(at: Lowering, e: Equation) -> Place:
         scales=(s.buffer, s.offset, s.strides[0], s.strides[1] if four else 0),
     )  # fmt: skip
     if four:
-        split(product)
+        split(at, product)
     return contract(at, product, y.shape, [1, 0])
 
 

@@ -37,6 +37,7 @@ class Placing(Waiting):
         buffers: memory of the arena.
         borders: of buffers with a border: the view within it, and its width.
         copies: what has been copied into another order, or with a border, by value and form.
+        laid: what has been laid out before a loop (`laying.py`).
         wishes: in which order of dimensions a value should lie.
         homes: where a value has to be in the end, if it is written anywhere.
         results: the program's results and their memory, which is new: what loops stack for them is made there.
@@ -59,6 +60,7 @@ class Placing(Waiting):
         self.buffers: list[Buffer] = []
         self.borders: dict[Buffer, tuple[View, Shape]] = {}
         self.copies: dict[Any, View] = {}
+        self.laid: dict[Any, Buffer] = {}
         self.wishes: dict[Any, Shape] = {}
         self.homes: dict[Any, View] = {}
         self.results: dict[Any, View] = {}
