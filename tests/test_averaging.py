@@ -10,12 +10,15 @@ import pytest
 
 import chainrule
 from chainrule import nn, optim
+from chainrule.generative.diffusion.schedule import cosine_schedule
 from chainrule.optim.swa_utils import (
     AveragedModel,
     get_ema_avg_fn,
     get_ema_multi_avg_fn,
     update_bn,
 )
+from chainrule.tasks.run import figures_of_mean, prepare
+from chainrule.tasks.settings import Settings
 
 MODEL = "n.Sequential(n.Linear(3, 4), n.BatchNorm1d(4), n.Tanh(), n.Linear(4, 2))"
 INPUTS = np.random.default_rng(0).standard_normal((6, 8, 3))
@@ -201,3 +204,20 @@ def test_the_noise_of_batches_does_not_decide_the_rate(seed: int) -> None:
         model, lambda y, _: y.sum(), batches, optim.SGD(model.parameters(), lr=1.0), low=1e-6, high=1.0
     )
     assert found.suggestion is not None and 1e-3 < found.suggestion < 1
+
+
+def test_a_diffusion_that_learned_in_bfloat16_keeps_its_schedule_and_is_judged_by_the_same_noise() -> None:
+    """The schedule is float64 and stays so; the mean is compared with the best epoch's weights by the same draws."""
+    options: dict[str, Any] = {"base": 4, "steps": 1000, "schedule": "cosine", "widths": (1, 2)}
+    settings = Settings(
+        data="digits", model="ddpm", model_options=options, epochs=1, batch_size=256, precision="bfloat16", average=0.3,
+    )  # fmt: skip
+    run = prepare(settings)
+    run.trainer.fit(run.train, run.validation, epochs=1)
+    before = chainrule.get_rng_state()
+    figures = [figures_of_mean(run) for _ in range(2)]
+    assert figures[0] == figures[1] is not None
+    assert chainrule.equal(chainrule.get_rng_state(), before)
+    schedule: Any = run.model.state_dict()["diffusion.schedule.kept"]
+    assert schedule.dtype is chainrule.float64 and chainrule.equal(schedule, cosine_schedule(1000).kept)
+    assert all(p.dtype is chainrule.float32 for p in run.model.parameters())

@@ -303,6 +303,28 @@ def test_the_mean_of_weights_in_bfloat16_is_that_of_their_masters() -> None:
     assert averaging.average.module.weight.item() == pytest.approx(wanted, abs=1e-6)
 
 
+def test_the_mean_follows_what_was_never_bfloat16_too() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Parameter(chainrule.ones(1))
+            self.second = nn.Parameter(chainrule.ones(1, dtype=chainrule.float64))
+
+        def forward(self, x: Any) -> Any:
+            return x.float() * (self.first.float() + self.second.float())
+
+    model, averaging = Two(), WeightAveraging(decay=0.5)
+    optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
+    trainer = Trainer(model, lambda y, _: y.mean(), optimizer, callbacks=[averaging], precision="bfloat16")
+    trainer.fit([(chainrule.ones(1, 1), chainrule.zeros(1))] * 8, epochs=1)
+    wanted = 0.9
+    for n in range(2, 9):
+        wanted = (wanted + 1 - 0.1 * n) / 2
+    assert averaging.average is not None
+    assert averaging.average.module.first.item() == pytest.approx(wanted, abs=1e-6)
+    assert averaging.average.module.second.item() == pytest.approx(wanted, abs=1e-12)
+
+
 @pytest.mark.parametrize("compile", [False, True])
 def test_bfloat16_learns_and_goes_on_bit_for_bit(compile: bool) -> None:
     def trainer() -> Trainer:

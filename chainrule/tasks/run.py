@@ -27,7 +27,7 @@ from chainrule.errors import DataError, DivergedError
 from chainrule.explain.notebook import framed, module_html, table_html
 from chainrule.files import write_text
 from chainrule.nn.module import Module
-from chainrule.random import manual_seed
+from chainrule.random import get_rng_state, manual_seed, set_rng_state
 from chainrule.serialization import load
 from chainrule.tasks.kinds import load_task, restore_task
 from chainrule.tasks.on_a_sample import explain_sample
@@ -343,21 +343,39 @@ def figures_of_mean(run: Prepared) -> dict[str, Any] | None:
         return None
     _to_float32(run)
     run.model.load_state_dict(means[0].module.state_dict())
-    return run.trainer.evaluate(run.validation)
+    return _judged(run)
+
+
+def _judged(run: Prepared) -> dict[str, Any]:
+    """The figures on the validation data. What is drawn for that (a flow's noise, say) is the same each time."""
+    state = get_rng_state()
+    manual_seed(run.task.settings.seed)
+    figures: dict[str, Any] = run.trainer.evaluate(run.validation)
+    set_rng_state(state)
+    return figures
 
 
 def _to_float32(run: Prepared) -> None:
     """From now on the network computes in float32."""
     if run.trainer.halves is not None:
-        run.model.float()
+        run.trainer.halves.leave()
         run.trainer.halves = None
 
 
-def _keep_better_mean(run: Prepared, path: Path, least: float) -> dict[str, Any] | None:
-    """Make the mean of the weights the best ones if its validation loss is below `least`; its figures then."""
+def _keep_better_mean(run: Prepared, path: Path) -> dict[str, Any] | None:
+    """Make the mean of the weights the best ones if its validation loss is below that of the best epoch's weights.
+
+    Both are looked at again, with the same draws: the least of many noisy losses is below what its weights deserve.
+    The answer are the mean's figures; None if it is not better, or not kept.
+    """
     figures = figures_of_mean(run)
-    if figures is None or not figures["loss"] < least:
+    if figures is None:
         return None
+    mean = {name: value.clone() for name, value in run.model.state_dict().items()}
+    load_weights(run.model, path / "best.safetensors")
+    if not figures["loss"] < _judged(run)["loss"]:
+        return None
+    run.model.load_state_dict(mean)
     save_weights(run.model, path / "best.safetensors")
     return figures
 
@@ -391,7 +409,7 @@ def _finish(
     if best:
         row = next(row for row in history if row["epoch"] == best)
         if status != "interrupted":  # an interrupted run may go on, and its best epoch's weights must still be there
-            mean = _keep_better_mean(run, path, row["validation_loss"])
+            mean = _keep_better_mean(run, path)
         _to_float32(run)  # the network is tested as `open_run` gives it
         load_weights(run.model, path / "best.safetensors")
         test_batches = DataLoader(run.parts.test, EVALUATION_BATCH)

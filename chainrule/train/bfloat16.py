@@ -66,9 +66,14 @@ class BFloat16:
         return {name: master for name, (_, master) in self.pairs.items()}
 
     def with_masters(self, model: Module) -> Module:
-        """The model in float32: its structure copied, with the masters and its own buffers, not copies of them."""
-        shared = {id(parameter): master for parameter, master in self.pairs.values()}
-        return copy.deepcopy(model, {**shared, **{id(buffer): buffer for buffer in model.buffers()}})
+        """The model as its optimiser sees it: its structure copied, with the masters and all else that is its own."""
+        shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+        return copy.deepcopy(model, shared | {id(parameter): master for parameter, master in self.pairs.values()})
+
+    def leave(self) -> None:
+        """Make the model's parameters float32 again, as they are: rounded. What was never bfloat16 stays as it is."""
+        for parameter, _ in self.pairs.values():
+            parameter.data = parameter.detach().float()
 
     def state_dict(self) -> dict[str, Tensor]:
         """The masters' values by name."""
