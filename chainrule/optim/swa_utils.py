@@ -75,8 +75,22 @@ def get_swa_multi_avg_fn() -> ManyAverages:
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> ManyAverages:
-    """As `get_ema_avg_fn`, for lists of tensors, in place."""
-    return _for_many(get_ema_avg_fn(decay))
+    """As `get_ema_avg_fn`, for lists of tensors, in place; what does not change (a mask, a schedule) stays exactly so.
+
+    >>> import chainrule
+    >>> mean, constant = chainrule.tensor([0.1]), chainrule.tensor([0.1])
+    >>> for _ in range(1000):
+    ...     get_ema_multi_avg_fn(0.3)([mean], [constant], 1)
+    >>> chainrule.equal(mean, constant)
+    True
+    """
+    get_ema_avg_fn(decay)  # raises what it raises
+
+    def step(averaged: Tensor, current: Tensor, number: Any) -> Tensor:
+        change = current - averaged  # from whichever end is nearer, so that δ = 0 is the new one exactly
+        return averaged + change * (1 - decay) if decay > 0.5 else current - change * decay
+
+    return _for_many(step)
 
 
 class AveragedModel(Module):
