@@ -169,6 +169,28 @@ def test_a_step_is_compiled_once(device: str) -> None:
     assert step.program.runnable.function._cache_size() == 1
 
 
+@pytest.mark.parametrize("name", ["int8", "uint8", "int16"])
+def test_places_of_small_types_reach_into_large_tensors(name: str) -> None:
+    """An int8 cannot be compared with 300 rows, nor a uint8 with −300; 130 rows are more than an int8 can wrap around."""
+    dtype = getattr(chainrule, name)
+    places = chainrule.tensor([100, 5, 5] if name == "uint8" else [100, -1, 5], dtype=dtype)
+    one = chainrule.tensor([[7]], dtype=dtype)
+
+    def use(x: Any, given: Any) -> list[Any]:
+        y = chainrule.arange(1.0, 4.0)
+        columns = x[:4].reshape(1, 4).repeat(8, 1)
+        read = [x[given], x[places], columns[given % 8, one[0, 0] % 4]]
+        return [*read, x.index_put((given,), y), x.index_put((given,), y, accumulate=True)]
+
+    for rows in (130, 300):
+        x = chainrule.arange(float(rows))
+        for ours, eager in zip(xla(use)(x, places), use(x, places), strict=True):
+            assert chainrule.equal(ours, eager)
+    small = chainrule.arange(50.0)
+    with pytest.raises(IndexError):
+        xla(lambda x, given: x[given])(small, places)
+
+
 # ------------------------------------------------------------------------------------------------- errors
 
 

@@ -128,7 +128,11 @@ def max_pool_gradient(y: Any, indices: Any, *, size: Any, kernel: Any, stride: A
 
 
 def _checked(x: Any, key: Key, places: tuple[Any, ...]) -> Key:
-    """The key as JAX takes it; a place outside of the tensor is reported."""
+    """The key as JAX takes it; a place outside of the tensor is reported.
+
+    Small types of whole numbers could not be compared with the extents that they do not reach.
+    """
+    places = tuple(array.astype(_index) for array in places)
     axis, remaining = 0, iter(places)
     named = sum(part is not None and part is not Ellipsis for part in key)
     for part in key:
