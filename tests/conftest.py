@@ -13,8 +13,9 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Most of what JAX does in these tests is compiling programs that run once.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of what JAX does in these tests is compiling programs that run once. At night they are what users run.
+if not os.environ.get("CHAINRULE_NIGHTLY"):
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import pytest
 from _pytest.doctest import DoctestModule

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import itertools
+import os
 import pickle
 import weakref
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 import chainrule
 from chainrule import models, nn
 from chainrule.models.generation import Choice, LanguageModel, beam_search, step_of, tensors_of
+
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 
 
 def random_tokens(*shape: int, seed: int = 0) -> Any:
@@ -52,8 +55,9 @@ def test_with_the_state_as_without(name: str) -> None:
             found = chainrule.cat([found, model(found)[:, -1].argmax(-1, keepdim=True)], 1)
     assert chainrule.equal(model.generate(prompt, 66, temperature=0), found)
     assert chainrule.equal(model.generate(prompt, 66, temperature=0, compile=True), found)
-    assert chainrule.equal(model.generate(prompt, 5, top_k=1), found[:, :8])
-    assert chainrule.equal(model.generate(prompt, 5, top_p=1e-9), found[:, :8])
+    count = 66 if NIGHTLY else 5
+    assert chainrule.equal(model.generate(prompt, count, top_k=1), found[:, : 3 + count])
+    assert chainrule.equal(model.generate(prompt, count, top_p=1e-9), found[:, : 3 + count])
 
 
 @pytest.mark.parametrize("name", ["gpt2", "lstm"])

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import chainrule
-from chainrule import data, models
+from chainrule import data, models, nn
 from chainrule.cli import main
 from chainrule.generative.makers import Adversaries, Maker
 from chainrule.metrics.samples import kernel_distance
@@ -68,9 +68,9 @@ def test_a_run_of_each(runs: Path, name: str) -> None:
     assert Image.open(runs / name / "samples.png").size[0] > 16
 
 
-@pytest.mark.parametrize("name", ["wgan-gp", "ddpm"])
-def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told the classes of some digits; three epochs in one go, and two with the third after a stop at the second."""
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each part of a set of data the first hundred."""
     whole_data = data.load
 
     def some(*given: Any, **options: Any) -> Any:
@@ -80,6 +80,12 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, name: str, mon
         )
 
     monkeypatch.setattr(data, "load", some)
+
+
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize("name", ["wgan-gp", "ddpm"])
+def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, name: str) -> None:
+    """Told the classes of some digits; three epochs in one go, and two with the third after a stop at the second."""
     options = {**SMALL[name], "conditional": True}
     settings = Settings(
         data="digits",
@@ -105,6 +111,37 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, name: str, mon
     assert np.abs(drawn[1] - drawn[2]).max() > 0 and np.abs(drawn[0] - drawn[1]).max() > 0
     with pytest.raises(ValueError, match="classes are 0 to 9, got 10"):
         opened.task.draw(opened.model, 5, 10)
+
+
+class Spoil(chainrule.train.Callback):
+    """After the second step, when the mean has taken it: weights that draw noise of mean 10."""
+
+    last = True
+
+    def on_batch_end(self, trainer: Any, batch: Any) -> None:
+        if trainer.steps == 2:
+            nn.init.constant_(trainer.model.diffusion.network.last.bias, 10.0)
+
+
+@pytest.mark.filterwarnings("ignore:precision")  # that it takes longer, said once in a process
+@pytest.mark.usefixtures("few_digits")
+@pytest.mark.parametrize("average", [None, 0.3])
+def test_diffusion_learns_in_bfloat16_and_is_kept_in_float32(tmp_path: Path, average: float | None) -> None:
+    """Two steps. The epoch's weights are stored as they were tried, a mean that is better as what it is."""
+    settings = Settings(
+        data="digits", model="ddpm", model_options=SMALL["ddpm"], epochs=1, batch_size=50, precision="bfloat16",
+        average=average, compile=False,
+    )  # fmt: skip
+    outcome = train_run(settings, tmp_path, [] if average is None else [Spoil()])
+    assert outcome.status == "finished" and outcome.test["loss"] < 10
+    stored = chainrule.load(tmp_path / "best.safetensors")
+    model = open_run(tmp_path).model
+    kind = chainrule.bfloat16 if average is None else chainrule.float32
+    for name, weight in model.named_parameters():
+        assert weight.dtype is chainrule.float32 and stored[name].dtype is kind
+        assert chainrule.equal(weight, stored[name].float())
+    if average is not None:
+        assert any(not chainrule.equal(w, w.bfloat16().float()) for w in model.parameters()), "of the masters"
 
 
 def test_a_model_by_the_command_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,6 +226,10 @@ def test_bad_input_is_answered_by_one_line(runs: Path, tmp_path: Path, capsys: p
         (("train", "ddpm", "--data", "shakespeare"), "learns from images"),
         (("train", "vae", "--data", "digits", "--set", "beta=-1"), "beta"),
         (("train", "gan", "--data", "digits", "--set", "loss=hinge"), "hinge"),
+        *(
+            (("train", name, "--data", folder, "--precision", "bfloat16"), f"{name} learns in float32; of what")
+            for name in ("vae", "realnvp", "pixelcnn")
+        ),
     ):
         assert command(*arguments) == 2, arguments
         said = capsys.readouterr().err.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import math
 import os
 import signal
@@ -16,6 +17,8 @@ import chainrule
 from chainrule import nn
 from chainrule.data import DataLoader, TensorDataset
 from chainrule.train import Callback, DivergedError, EarlyStopping, RangeFinder, Recorder, Trainer, WeightAveraging
+
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 
 
 class Right:
@@ -155,8 +158,11 @@ def test_the_rest_of_an_iterable_gets_a_step_too() -> None:
     assert chainrule.allclose(one.weight, other.weight)
 
 
+STOPS = (1, 7, 8, 13, 20)
+
+
 @pytest.mark.parametrize(
-    ("batches", "compiled"), [*((batches, False) for batches in (1, 7, 8, 13, 20)), (7, True), (13, True)]
+    ("batches", "compiled"), [*((at, False) for at in STOPS), *((at, True) for at in (STOPS if NIGHTLY else (7, 13)))]
 )
 def test_a_run_goes_on_bit_for_bit(batches: int, compiled: bool) -> None:
     """Stopped in the middle of an epoch and at its end; new objects, the state through `state_dict`."""
@@ -349,6 +355,60 @@ def test_bfloat16_learns_and_goes_on_bit_for_bit(compile: bool) -> None:
     other = Trainer(network(), nn.CrossEntropyLoss(), chainrule.optim.Adam(network().parameters()))
     with pytest.raises(chainrule.CheckpointError, match="bfloat16"):
         other.load_state_dict({**state, "metrics": []})
+
+
+@pytest.mark.parametrize("at", [1, 5, 7])
+def test_a_mean_of_a_model_in_bfloat16_goes_on_bit_for_bit(at: int) -> None:
+    """After a step, an epoch of five, and between two parts of a gradient; from a file, with new objects."""
+
+    class Tied(nn.Module):
+        """Two layers of one weight, and a bias that does not learn."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+            self.norm = nn.BatchNorm1d(4)
+            self.second.weight = self.first.weight
+            self.last.bias.requires_grad_(False)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(self.second(self.norm(self.first(x)).relu()))
+
+    class Stop(Callback):
+        last = True  # after the mean has been taken
+
+        def on_batch_end(self, trainer: Any, batch: Any) -> None:
+            if trainer.steps == at:
+                chainrule.save(trainer.state_dict(), file)
+                raise KeyboardInterrupt
+
+    def trainer(seed: int, *callbacks: Callback) -> Trainer:
+        chainrule.manual_seed(seed)
+        model = Tied()
+        optimizer = chainrule.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.01)
+        return Trainer(
+            model, nn.CrossEntropyLoss(), optimizer, callbacks=[WeightAveraging(0.9), *callbacks], accumulate=2,
+            clip_norm=1.0, precision="bfloat16", compile=False,
+        )  # fmt: skip
+
+    def learn(one: Trainer) -> Trainer:
+        one.fit(DataLoader(data(size=40), 8, shuffle=True), DataLoader(data(1), 16), epochs=2)
+        return one
+
+    file = io.BytesIO()
+    whole, again = learn(trainer(5)), trainer(99)
+    with pytest.raises(KeyboardInterrupt):
+        learn(trainer(5, Stop()))
+    file.seek(0)
+    again.load_state_dict(chainrule.load(file))
+    learn(again)
+    assert whole.halves is not None and again.halves is not None
+    pairs = [(whole.model.state_dict(), again.model.state_dict()), (whole.halves.masters, again.halves.masters)]
+    pairs.append(tuple(t.callbacks[0].average.state_dict() for t in (whole, again)))  # type: ignore[attr-defined, arg-type]
+    for ours, theirs in pairs:
+        assert list(ours) == list(theirs)
+        assert all(chainrule.equal(ours[name], theirs[name]) for name in ours)
+    assert [r["validation_loss"] for r in whole.history] == [r["validation_loss"] for r in again.history]
 
 
 @pytest.mark.parametrize("scheduled", [False, True])
