@@ -27,8 +27,8 @@ WAYS = [
     for dtype in TYPES.get(name, ALL_TYPES)
     if NIGHTLY or dtype in SOME or (name in ASKING and dtype in ("float32", "bfloat16"))
 ]
-#: LLVM may take its time elsewhere: here each program runs once.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+#: By day LLVM may take its time elsewhere: here each program runs once.
+QUICK = {} if NIGHTLY else {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 #: Relative to the size of an entry, and to the largest entry of the result where many are added up.
 NEAR = {"float64": (1e-12, 1e-13), "float32": (4e-6, 2e-6), "float16": (2e-3, 2e-6), "bfloat16": (1.6e-2, 2e-6)}
 
