@@ -240,7 +240,11 @@ REFUSED = [
     Refused("nn.MultiheadAttention(4, 2)(x, y, y)", [(3, 2, 4), (5, 3, 4)], r"\(5, 3, 4\)"),
     Refused("nn.MultiheadAttention(4, 2)(x, y, y)", [(3, 2, 4), (5, 4)], r"\(5, 4\)"),
     Refused("nn.MultiheadAttention(4, 2)(x, x, y)", [(3, 2, 4), (5, 2, 4)], r"\(5, 2, 4\)"),
-    Refused("nn.MultiheadAttention(4, 2)(x, y, y)", [(3, 2, 4), (5, 2, 3)], "query, key and value of 4 features, got 4, 3, 3"),
+    Refused(
+        "nn.MultiheadAttention(4, 2)(x, y, y)",
+        [(3, 2, 4), (5, 2, 3)],
+        "query, key and value of 4 features, got 4, 3, 3",
+    ),
     Refused("nn.MultiheadAttention(4, 2)(x, x, x, attn_mask=y)", [(3, 2, 4), (3, 4)], r"attn_mask.*\(3, 4\).*\(3, 3\)"),
     Refused("nn.MultiheadAttention(4, 2)(x, x, x, attn_mask=y)", [(3, 2, 4), (2, 3, 3)], r"\(4, 3, 3\)"),
     Refused(
