@@ -12,7 +12,7 @@ import pytest
 
 import chainrule
 from chainrule import autograd
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.backends.native.lowering.attention import keys_of_a_piece, pieces_of
 from chainrule.nn import functional
 
@@ -101,7 +101,7 @@ def test_the_kernels_are_the_formula(mask: str, dtype: Any) -> None:
 
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors_give_the_same_numbers(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "vector_bits", lambda: bits)
+    monkeypatch.setattr(builder, "vector_bits", lambda: bits)
     for mask in ("causal", "each"):
         arrays, bias = case((2, 2, 45, 45, 24, 9), np.float32, mask)
         check(compiled(bias, mask == "causal")(*leaves(arrays)), formula(*arrays, bias, mask == "causal"), np.float32)
@@ -128,7 +128,7 @@ def test_few_queries_are_the_formula(mask: str, dtype: Any) -> None:
 
 @pytest.mark.parametrize("bits", [128, 256])
 def test_few_queries_with_narrower_vectors(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "vector_bits", lambda: bits)
+    monkeypatch.setattr(builder, "vector_bits", lambda: bits)
     for mask, shape in (("keys", (2, 2, 1, 45, 24, 9)), ("each", (1, 1, 2, 19, 7, 5))):
         arrays, bias = case(shape, np.float32, mask)
         check(compiled(bias, False)(*leaves(arrays)), formula(*arrays, bias, False), np.float32)

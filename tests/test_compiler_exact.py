@@ -12,7 +12,7 @@ import pytest
 
 import chainrule
 from chainrule.backends import build
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.backends.native.emitting.tile import multiplies_pairs
 from chainrule.backends.native.run.machine import vector_bits
 
@@ -51,7 +51,7 @@ def test_exact_is_what_processors_without_the_instructions_compute(monkeypatch: 
     have, other = exact(x, y), fast(x, y)
     assert not uses_pairs(exact) and uses_pairs(fast) == PAIRS
     np.testing.assert_allclose(bits(other).view(np.float32), bits(have).view(np.float32), rtol=2e-2, atol=1e-4)
-    monkeypatch.setattr(executable, "multiplies_pairs", lambda: False)
+    monkeypatch.setattr(builder, "multiplies_pairs", lambda: False)
     assert np.array_equal(bits(chainrule.compile(multiply)(x, y)), bits(have))
 
 

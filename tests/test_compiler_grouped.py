@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.backends.native.run.machine import vector_bits
 
 F = nn.functional
@@ -98,7 +98,7 @@ def compare(cases: list[Case], dtype: str, rtol: float, atol: float) -> Any:
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
 def test_random_shapes(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "vector_bits", lambda: min(bits, vector_bits()))
+    monkeypatch.setattr(builder, "vector_bits", lambda: min(bits, vector_bits()))
     random = np.random.default_rng(bits)
     cases = [random_case(random) for _ in range(CASES)]
     compare(cases, "float64", 1e-9, 1e-11)

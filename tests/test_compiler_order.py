@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.backends.native.language.elementary import is_computed
 from chainrule.backends.native.language.halves import is_half
 from chainrule.backends.native.run.machine import vector_bits
@@ -55,7 +55,7 @@ def assert_same_bits(function: Any, *arrays: Any) -> None:
 @pytest.mark.parametrize("bits", [128, 512])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_running_values(dtype: str, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "vector_bits", lambda: min(bits, vector_bits()))
+    monkeypatch.setattr(builder, "vector_bits", lambda: min(bits, vector_bits()))
 
     def run(*tensors: Any) -> list[Any]:
         return [

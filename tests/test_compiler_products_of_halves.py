@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.backends.native.emitting.tile import multiplies_by_amx, multiplies_pairs
 from chainrule.backends.native.language.halves import can_convert
 from chainrule.backends.native.run.machine import vector_bits
@@ -40,9 +40,9 @@ CONVOLUTIONS: list[Any] = [
 def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors of this width, bfloat16 by AMX, in pairs or widened."""
     bits, pairs, amx = request.param
-    monkeypatch.setattr(executable, "vector_bits", lambda: bits)
-    monkeypatch.setattr(executable, "multiplies_pairs", lambda: pairs)
-    monkeypatch.setattr(executable, "multiplies_by_amx", lambda: amx)
+    monkeypatch.setattr(builder, "vector_bits", lambda: bits)
+    monkeypatch.setattr(builder, "multiplies_pairs", lambda: pairs)
+    monkeypatch.setattr(builder, "multiplies_by_amx", lambda: amx)
 
 
 def given(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:

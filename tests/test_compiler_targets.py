@@ -11,7 +11,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder, executable
 from chainrule.backends.native.run import driver, machine
 from chainrule.backends.native.run.machine import compile_text, host, llvm, target_machine, vector_bits
 from tests.training_steps import training_step
@@ -50,7 +50,7 @@ def losses(compiled: bool, dtype: Any) -> tuple[list[float], Any]:
 def test_every_width_of_vectors_gives_the_same_numbers(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if bits > vector_bits():
         bits = vector_bits()  # wider ones cannot run here
-    monkeypatch.setattr(executable, "vector_bits", lambda: bits)
+    monkeypatch.setattr(builder, "vector_bits", lambda: bits)
     np.testing.assert_allclose(losses(True, chainrule.float64)[0], losses(False, chainrule.float64)[0], rtol=1e-10)
     np.testing.assert_allclose(losses(True, chainrule.float32)[0], losses(False, chainrule.float32)[0], rtol=2e-5)
 
@@ -69,7 +69,7 @@ TARGETS = {
 def test_code_for_each_target(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All kernels of a training step become machine code with the vector instructions of the target."""
     triple, processor, bits, expected = TARGETS[name]
-    monkeypatch.setattr(executable, "vector_bits", lambda: bits)
+    monkeypatch.setattr(builder, "vector_bits", lambda: bits)
     monkeypatch.setattr(executable.Executable, "_assemble", _write_only)
     monkeypatch.setattr(executable.Executable, "run", lambda self: None)
     _, step = losses(True, chainrule.float32)

@@ -152,10 +152,10 @@ def test_files_import_each_other_in_no_circle() -> None:
 
 #: Folders of the native backend that must not know others, see docs/architecture.md.
 APART = {
-    "language": ("lowering", "emitting", "executable", "run.driver", "run.pool", "run.functions"),
-    "lowering": ("emitting", "executable", "bounds", "profile", "run.driver", "run.pool", "run.functions"),
-    "emitting": ("executable", "bounds", "profile", "run.driver", "run.pool", "run.functions"),
-    "run": ("lowering", "emitting", "executable", "plan"),
+    "language": ("lowering", "emitting", "builder", "executable", "run.driver", "run.pool", "run.functions"),
+    "lowering": ("emitting", "builder", "executable", "bounds", "profile", "run.driver", "run.pool", "run.functions"),
+    "emitting": ("builder", "executable", "bounds", "profile", "run.driver", "run.pool", "run.functions"),
+    "run": ("lowering", "emitting", "builder", "executable", "plan"),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.backends.native.run.machine import vector_bits
 from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
@@ -202,7 +202,7 @@ def test_dropout_between_pooling_and_rows(channels: int) -> None:
 
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors_give_the_same_bits(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "vector_bits", lambda: min(bits, vector_bits()))
+    monkeypatch.setattr(builder, "vector_bits", lambda: min(bits, vector_bits()))
     for shape, settings in (CASES[0], CASES[4], CASES[5], CASES[6]):
         array = images(shape, "float32")[1]
         x = chainrule.tensor(array, requires_grad=True)

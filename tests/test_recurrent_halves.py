@@ -10,7 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.backends.native import executable
+from chainrule.backends.native import builder
 from chainrule.functions import autocasting
 
 KINDS = ("RNN", "LSTM", "GRU")
@@ -127,8 +127,8 @@ def sequences(*shape: int) -> Any:
 def test_errors_are_those_of_rounding(kind: str, pairs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against float64, relative to the largest entry: a few roundings, for a sequence of 20 steps."""
     if not pairs:  # as on a processor without the instruction
-        monkeypatch.setattr(executable, "multiplies_pairs", lambda: False)
-        monkeypatch.setattr(executable, "vector_bits", lambda: 128)
+        monkeypatch.setattr(builder, "multiplies_pairs", lambda: False)
+        monkeypatch.setattr(builder, "vector_bits", lambda: 128)
     for settings in SETTINGS[2:] if pairs else SETTINGS[:1]:
         x = sequences(20, 18, 13)
         exact = results(kind, "exact", x, **settings)

@@ -15,7 +15,8 @@ import numpy as np
 
 from chainrule.backends.memory import ALIGNMENT, SLACK
 from chainrule.backends.native import Native
-from chainrule.backends.native.executable import CheckError, Executable, Function, Table
+from chainrule.backends.native.builder import Function, Table
+from chainrule.backends.native.executable import CheckError, Executable
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.run.driver import CALL_WORDS, driver_text, words_to_count
 from chainrule.backends.native.run.waiting import FIELDS, POOL_WORDS

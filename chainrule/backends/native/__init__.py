@@ -14,7 +14,8 @@ import numpy as np
 from chainrule.backends.home import Home, of_kind
 from chainrule.backends.memory import SLACK, address_of, aligned, has_room
 from chainrule.backends.native.bounds import check_bounds
-from chainrule.backends.native.executable import Executable, layout, padded_copy
+from chainrule.backends.native.builder import layout
+from chainrule.backends.native.executable import Executable, padded_copy
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
 from chainrule.backends.native.lowering.place import Buffer, View, row_major

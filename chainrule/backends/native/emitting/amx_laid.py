@@ -26,23 +26,14 @@ from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.place import Buffer
 
 
-class LaidWalk(AmxWalk):
-    """The walk that finds the panels of B laid out, and their sizes beside them."""
+class _Laid(AmxWalk):
+    """What both know: where a piece of a panel is laid out."""
 
-    def _scratch(self) -> None:
-        super()._scratch()
-        self.laid = self._laid()
+    laid: str
 
     def _laid(self) -> str:
         memory = self.code.load("ptr", self.code.at("%bases", "ptr", self.n["laid_slot"]))
         return self.code.at(memory, "i8", self.n["laid_offset"])
-
-    def _find_in_b(self, piece: Piece) -> None:
-        """Nothing is looked for in B."""
-
-    def _panel_of_b(self, panel: str, piece: Piece) -> list[str]:
-        place = self._go_to(panel, piece)
-        return [self.code.load("i32", self.code.at(place, "i32", str(i)), 4) for i in range(3 * (self.planes > 1))]
 
     def _go_to(self, panel: str, piece: Piece) -> str:
         """The address of a piece's sizes; behind them, where `panel` is from now on, lie its planes."""
@@ -53,7 +44,22 @@ class LaidWalk(AmxWalk):
         return place
 
 
-class LayingOut(LaidWalk):
+class LaidWalk(_Laid):
+    """The walk that finds the panels of B laid out, and their sizes beside them."""
+
+    def _scratch(self) -> None:
+        super()._scratch()
+        self.laid = self._laid()
+
+    def _find_in_b(self, piece: Piece) -> None:
+        """Nothing is looked for in B."""
+
+    def _panel_of_b(self, panel: str, piece: Piece) -> list[str]:
+        place = self._go_to(panel, piece)
+        return [self.code.load("i32", self.code.at(place, "i32", str(i)), 4) for i in range(3 * (self.planes > 1))]
+
+
+class LayingOut(_Laid):
     """Writes the function that lays a panel out, piece after piece."""
 
     def __init__(self, tile: Tile) -> None:
@@ -73,9 +79,9 @@ class LayingOut(LaidWalk):
         self._longest()
         self._segment_table()
         with self._pieces() as piece:
-            AmxWalk._find_in_b(self, piece)
+            self._find_in_b(piece)
             place = self._go_to("%part", piece)
-            for i, size in enumerate(AmxWalk._panel_of_b(self, "%part", piece)):
+            for i, size in enumerate(self._panel_of_b("%part", piece)):
                 code.store("i32", size, code.at(place, "i32", str(i)), 4)
         code.do("ret void")
         return code

@@ -117,7 +117,7 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
             part, moved = _moving(stacks[key], first, way)
             moving.append(moved)
             writes.append((x, part))
-    inner = at.lower_body(body, given, writes, _copiers(at, body.inputs[changing:], constants), at.layout)
+    inner = at.lower_body(body, given, writes, _copiers(at, body.inputs[changing:], constants))
     if any(group.call is not None for group in inner.groups):
         return None
     for x, carry in zip(e.inputs, turning, strict=False):
@@ -218,7 +218,7 @@ def _orders(at: Lowering, body: Graph, given: dict[Symbol, Any], carries: int, c
         return plain
     trial = dict(given)
     trial.update((x, _two_places(at, x, order).now) for x, order in zip(body.inputs, plain, strict=False))
-    inner = at.lower_body(body, trial, [], dict.fromkeys(body.inputs[changing:]), at.layout)  # it copies for itself
+    inner = at.lower_body(body, trial, [], dict.fromkeys(body.inputs[changing:]))  # it copies for itself
     return [_order(inner.place(x), order) for x, order in zip(body.outputs, plain, strict=False)]
 
 

@@ -14,6 +14,7 @@ A convolution's weight, (out, in, height, width) to the user, lies as (height, w
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ def lower(
     inputs: Sequence[tuple[Symbol, View]],
     writes: Sequence[Write],
     wishes: dict[Any, Shape],
-    layout: Layout | None = None,
+    layout: Layout | None,
 ) -> Lowering:
     """Build the groups. Inputs are in memory already; writes come last. `layout`: see `Placing`."""
     updates = _updates(equations, dict(inputs), writes)
@@ -173,7 +174,7 @@ def _come_last(at: Lowering) -> bool:
 
 def lower_body(
     body: Graph, given: dict[Symbol, Place], writes: Sequence[tuple[Any, View]], fixed: Mapping[Any, Copier | None],
-    layout: Layout | None = None,
+    layout: Layout | None,
 ) -> Lowering:  # fmt: skip
     """Build the groups of a loop's body: its inputs are at given places, its results have to be in views.
 
@@ -213,7 +214,7 @@ def _empty(equations: Sequence[Equation], results: Sequence[Any], layout: Layout
                     old = halos.get(value, (0,) * len(halo))
                     halos[value] = tuple(max(a, b) for a, b in zip(old, halo, strict=True))
     at = Lowering(ELEMENTWISE, halos)
-    at.lower_body, at.layout = lower_body, layout
+    at.lower_body, at.layout = functools.partial(lower_body, layout=layout), layout
     needed = (*(x for e in equations for x in e.inputs), *results)
     at.uses.update(x for x in needed if isinstance(x, Symbol))
     return at
