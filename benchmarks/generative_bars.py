@@ -38,7 +38,7 @@ RUNS = {
     "dcgan": "dcgan --set normalisation=spectral --epochs 20",
     "conditional": "dcgan --set conditional=true --epochs 20",
     "ddpm": "ddpm --epochs 8 --set schedule=cosine --precision bfloat16 --average 0.999",
-    "realnvp": "realnvp --epochs 5",
+    "realnvp": "realnvp --epochs 10",
     "pixelcnn": "pixelcnn --epochs 5",
 }
 #: How a run can have ended; one that was interrupted goes on.

@@ -52,10 +52,9 @@ class Guards:
         self._forms = [(t, t._value.array.shape, t._value.array.dtype) for t in reshaped_cells(program)]
         self._collecting = [leaf for leaf, empty in program.empty if not empty]
         self._shared = _shared(self._collecting)
-        watched = program.empty or program.numbers or program.views or program.held or program.own_leaves
-        sharing = self._itself or self._kept_apart or self._writes_arguments
-        more = moving or self._hooks or self._compared
-        self._any = bool(watched or self._forms or sharing or more)
+        watched = program.numbers or program.views or program.held or program.own_leaves
+        self._more = bool(watched or self._forms or self._hooks or moving or compared)
+        self._sharing = bool(self._itself or self._kept_apart or self._writes_arguments or self._joined)
 
     def hold(self, arguments: list[Any]) -> bool:
         """Whether all is as it was.
@@ -63,13 +62,20 @@ class Guards:
         Gradients are there, or missing; numbers that Python read are what they were; and arguments share memory with
         each other and with tensors outside as they did.
         """
-        if not self._any:
-            return True
+        for leaf, empty in self.program.empty:
+            if (leaf.gradient is None) != empty or leaf.spent:
+                return False
+        if self._collecting and _shared(self._collecting) != self._shared:
+            return False
+        # Few steps have more than these.
+        if self._more and not self._more_holds(arguments):
+            return False
+        return not self._sharing or self._share_as_before(arguments)
+
+    def _more_holds(self, arguments: list[Any]) -> bool:
         program = self.program
         return (
-            all((leaf.gradient is None) == empty and not leaf.spent for leaf, empty in program.empty)
-            and (not self._collecting or _shared(self._collecting) == self._shared)
-            and all(_is_value(cell.value, value) for cell, value in program.numbers)
+            all(_is_value(cell.value, value) for cell, value in program.numbers)
             and all(view._base is base and view._steps is steps for view, base, steps in program.views)
             and all(leaf.gradient is gradient for leaf, gradient in program.held)
             and all((t._value.array.shape, t._value.array.dtype) == (shape, dtype) for t, shape, dtype in self._forms)
@@ -77,7 +83,6 @@ class Guards:
             and all(alike(hooks_of(arguments[n]), hooks) for n, hooks in self._hooks)
             and (not self._moving or repeated(arguments) == self._repeated)
             and all((_which(a, arguments) is _which(b, arguments)) == same for a, b, same in self._compared)
-            and self._share_as_before(arguments)
         )
 
     def _share_as_before(self, arguments: list[Any]) -> bool:

@@ -202,8 +202,9 @@ class Compiled:
         """Cells live where the backend says, from now on for other programs too."""
         homes = self.runnable.homes
         written, numbers = self.program.written(), {number for _, number in made}
-        #: Cells with their homes, and whether a run writes there; gradients that the step makes are apart.
-        self.bindings: list[tuple[Any, Home, bool]] = []
+        #: Cells with their homes, and whether a run writes there; gradients that the step makes are apart. The tensor
+        #: of a cell is named first: it stays the same, as what a leaf collects in does not.
+        self.bindings: list[tuple[Any, Cell | Gradient, Home, bool]] = []
         self.states: dict[int, Home] = {}
         guards, mine = set(), LockAcrossForks(rank=1)
         for number, (origin, home) in enumerate(zip(cells, homes, strict=True)):
@@ -213,7 +214,8 @@ class Compiled:
             guards.add(settle(thing, home, mine))
             self.states[id(thing)] = home
             if number not in numbers:
-                self.bindings.append((origin, home, number in written))
+                tensor = origin.tensor if isinstance(origin, Cell) else None
+                self.bindings.append((tensor, origin, home, number in written))
         self.made = [(leaf, home) for leaf, number in made if (home := homes[number]) is not None]
         self.guards = sorted(guards, key=id)
 
@@ -252,20 +254,25 @@ class Compiled:
         there = self.where.place is not None
         arrays = [
             np.array(origin.number())
-            if isinstance(origin, Setting)
+            if type(origin) is Setting
             else given(arguments[origin.number].value.array)
             if there
             else arguments[origin.number].array
             for origin in self.given
         ]
+        if len(self.guards) == 1:  # almost always, and quicker
+            with self.guards[0]:
+                return self._run(arguments, arrays)
         with ExitStack() as stack:
             for guard in self.guards:  # one program at a time with a cell
                 stack.enter_context(guard)
             return self._run(arguments, arrays)
 
     def _run(self, arguments: list[Any], arrays: list[Array]) -> list[Any]:
-        for origin, home, written in self.bindings:
-            _bind(origin, home, written)
+        for tensor, origin, home, written in self.bindings:
+            # Most cells are at home, their values held by the home, the tensor and the count alone.
+            if tensor is None or tensor._value is not home.value or (written and not home.is_unseen(3)):
+                _bind(origin, home, written)
         others = self._room_for_gradients()
         taken = []
         try:

@@ -47,34 +47,32 @@ class Call:
 
     def __init__(self, args: Any, kwargs: Any, exact: bool) -> None:
         self.given, self.exact = (args, kwargs), exact
-        self.watched = current_state().observer is watch
+        state = current_state()
+        self.watched = state.observer is watch
         self.leaves: list[Any] = []
         self.others: list[Any] = []
         self.form = take_apart(self.given, self.leaves, self.others)
         self.key = (
             self.form,
-            tuple(
-                [
-                    (
-                        t.value.array.shape,
-                        t.value.array.dtype,
-                        place_of(t.value.array),
-                        t.value.source is None,
-                        type(t),
-                        attributes_in_key(t) if len(t.__dict__) > 1 else None,
-                    )
-                    for t in self.leaves
-                ]
-            ),
-            current_state().gradients,
-            current_state().autocast,
-            current_state().half,
+            tuple([_kind_of(tensor) for tensor in self.leaves]),
+            state.gradients,
+            state.autocast,
+            state.half,
             get_default_dtype(),
             repeated(self.leaves),
             exact,
             self.watched,
             tuple(SETTINGS.items()) if SETTINGS else (),
         )
+
+
+def _kind_of(tensor: Any) -> tuple[Any, ...]:
+    """What counts of an argument whose numbers do not."""
+    value = tensor.value
+    array = value.array
+    place = None if type(array) is np.ndarray else place_of(array)
+    attributes = attributes_in_key(tensor) if len(tensor.__dict__) > 1 else None
+    return array.shape, array.dtype, place, value.source is None, type(tensor), attributes
 
 
 class Knowledge:

@@ -106,7 +106,7 @@ class Native:
     def _bind_homes(self) -> None:
         """Where the address of each home goes, and which is there: none yet."""
         self.bound = [(home, slot) for i, slot in self.slots if (home := self.homes[i]) is not None]
-        self.addresses = [0] * len(self.bound)
+        self.addresses: list[int] = []
 
     @property
     def size(self) -> int:
@@ -129,12 +129,12 @@ class Native:
                 array = _readable(array)
                 keep.append(array)
                 bases[slot] = address_of(array)
-        if self.executable.bound is not self.addresses:  # the code has last run on other cells, or never
-            self.executable.bound = self.addresses = [0] * len(self.bound)
-        addresses = self.addresses
-        for i, (home, slot) in enumerate(self.bound):
-            if home.address is not addresses[i]:
-                addresses[i] = bases[slot] = home.address
+        addresses = [home.address for home, _ in self.bound]
+        # Otherwise the code has last run on these cells, which are where they were.
+        if self.executable.bound is not self.addresses or addresses != self.addresses:
+            for (_, slot), address in zip(self.bound, addresses, strict=True):
+                bases[slot] = address
+            self.executable.bound = self.addresses = addresses
         fresh = []
         for view, slot in self.made:
             memory = aligned(view.buffer.bytes + SLACK, zero=False)
