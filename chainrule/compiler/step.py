@@ -254,7 +254,7 @@ class Compiled:
         there = self.where.place is not None
         arrays = [
             np.array(origin.number())
-            if type(origin) is Setting
+            if isinstance(origin, Setting)
             else given(arguments[origin.number].value.array)
             if there
             else arguments[origin.number].array
