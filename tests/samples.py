@@ -158,24 +158,27 @@ def pooled_back() -> list[Sample]:
 
 
 def attended(kind: str) -> list[Sample]:
-    """Attention and its gradient: more or fewer keys than queries, none, causal or not, with and without a bias."""
+    """Attention and its gradient: more or fewer keys than queries, none, causal or not, with and without a bias, and with dropout."""
     cases = [
         ((3, 2), (4, 2), 3, False, False), ((2, 3, 2), (2, 4, 2), 1, True, False), ((4, 2), (2, 2), 2, True, False),
         ((1, 2, 2, 3), (1, 2, 3, 3), 2, False, True), ((3, 2), (3, 2), 2, True, True), ((1, 1), (1, 1), 1, False, False),
         ((0, 3, 2), (0, 2, 2), 2, False, False), ((2, 0, 2), (2, 3, 2), 2, False, False), ((2, 0), (3, 0), 2, True, False),
     ]  # fmt: skip
+    dropping = [((5, 2), (4, 2), 3, False, False, 0.5), ((1, 4, 2), (1, 4, 2), 2, True, True, 0.75)]
     samples = []
-    for q_shape, k_shape, width, causal, biased in cases:
+    for q_shape, k_shape, width, causal, biased, keep in [*((*case, 1.0) for case in cases), *dropping]:
         q, k, v = numbers(*q_shape), numbers(*k_shape, seed=1), numbers(*k_shape[:-1], width, seed=2)
-        bias = (numbers(*q_shape[:-1], k_shape[-2], seed=3),) if biased else ()
-        settings = {"scale": 0.7, "causal": causal}
+        more = (numbers(*q_shape[:-1], k_shape[-2], seed=3),) if biased else ()
+        if keep < 1:
+            more = (*more, numbers(*q_shape[:-1], k_shape[-2], seed=8) > -0.5)
+        settings = {"scale": 0.7, "causal": causal, "keep": keep}
         if kind == "forward":
-            samples.append(Sample((q, k, v, *bias), settings))
+            samples.append(Sample((q, k, v, *more), settings))
             continue
         g, rows = numbers(*q_shape[:-1], width, seed=4), q_shape[:-1]
         # Any row sums: the formula is to be right whether or not they belong to the scores.
         given = (g, q, k, v, numbers(*rows, seed=5, signs=False), numbers(*rows, seed=6), numbers(*rows, seed=7))
-        samples.append(Sample((*given, *bias), settings))
+        samples.append(Sample((*given, *more), settings))
     return samples
 
 

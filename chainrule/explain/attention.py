@@ -14,7 +14,7 @@ from chainrule.functions.creation import from_numpy
 from chainrule.nn.attention.dot_product import attention_weights, causal_mask, forbid
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
-from chainrule.primitives.attention import Attention
+from chainrule.primitives.attention import Attention, parts_of
 from chainrule.primitives.value import Array
 from chainrule.program.graph import Equation
 from chainrule.tensor import Tensor
@@ -58,7 +58,8 @@ def attention_maps(model: Module, *inputs: Any, **settings: Any) -> dict[str, Te
 def _weights(equation: Equation, arrays: Sequence[Array]) -> Tensor:
     """Those of attention by tiles, which never has them all."""
     query, key = (from_numpy(x.copy()) for x in arrays[:2])
-    bias = from_numpy(arrays[3].copy()) if len(arrays) > 3 else None
+    added, _ = parts_of(tuple(arrays[3:]), equation.parameters["keep"])
+    bias = from_numpy(added[0].copy()) if added else None
     with no_grad():
         if equation.parameters["causal"]:
             triangle = forbid(~causal_mask(query.shape[-2], key.shape[-2]), query.dtype)

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.primitives.attention import _weights
+from chainrule.primitives.attention import dropped, parts_of, to_scores
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.program.graph import Equation, Graph, renamed
@@ -37,15 +37,16 @@ def _in_single(*tensors: Tensor) -> list[Tensor]:
 
 
 def attention_gradient(
-    g: Tensor, q: Tensor, k: Tensor, v: Tensor, logsumexp: Tensor, rest: Tensor, shift: Tensor, *bias: Tensor,
-    scale: float, causal: bool,
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, logsumexp: Tensor, rest: Tensor, shift: Tensor, *more: Tensor,
+    scale: float, causal: bool, keep: float,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """The gradients of q, k and v; see the primitive's own text."""
     dtype = q.dtype
-    g, q, k, v, shift, *added = _in_single(g, q, k, v, shift, *bias)
-    weights = _weights(q, k, logsumexp, rest, tuple(added), scale, causal)
-    to_scores = weights * (g @ v.mT - shift.unsqueeze(-1))
-    return tuple(x.to(dtype) for x in ((to_scores @ k) * scale, (to_scores.mT @ q) * scale, weights.mT @ g))
+    g, q, k, v, shift, *added = _in_single(g, q, k, v, shift, *more)
+    bias, kept = parts_of(tuple(added), keep)
+    weights, of_scores, _ = to_scores(g, q, k, v, logsumexp, rest, shift, bias, kept, scale, causal, keep)
+    to_v = dropped(weights, kept, keep).mT @ g
+    return tuple(x.to(dtype) for x in ((of_scores @ k) * scale, (of_scores.mT @ q) * scale, to_v))
 
 
 def _few(equation: Equation) -> bool:

@@ -16,8 +16,8 @@ from chainrule.functions.autocasting import in_half
 from chainrule.functions.creation import full, ones, zeros
 from chainrule.functions.diagonals import tril, triu
 from chainrule.functions.promotion import common_shape, expand_to, need_tensor
-from chainrule.nn.dropout import dropout
 from chainrule.primitives.attention import Attention
+from chainrule.random import rand
 from chainrule.tensor import Tensor
 
 
@@ -47,7 +47,7 @@ def scaled_dot_product_attention(
         enable_gqa: several heads of queries share a head of keys and values (dimension −3): h of the one to g of the
             other, h a multiple of g.
 
-    Without dropout the matrix of weights is never kept, so memory grows with L + S, not L·S.
+    The matrix of weights is never kept, so memory grows with L + S, not L·S; with dropout a byte is kept for each.
 
     Raises ShapeError where shapes do not fit, DTypeError where types do not, ValueError for a `dropout_p` that is no
     probability. Source: Vaswani et al., "Attention is all you need", 2017, 3.2.1; Ainslie et al., "GQA", 2023.
@@ -85,14 +85,13 @@ def attend(
     """The same without checks, and with a bias and the causal mask together; dimensions in front are equal."""
     factor = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
     shape = (*q.value.array.shape[:-1], k.value.array.shape[-2])
-    if dropout_p == 0:
-        given = () if bias is None else (expand_to(bias, shape),)
-        return Attention.apply(q, k, v, *given, scale=factor, causal=causal)[0]
-    if causal:
-        triangle = forbid(~causal_mask(shape[-2], shape[-1], q.device), q.dtype)
-        bias = triangle if bias is None else bias + triangle
-    full_bias = None if bias is None else expand_to(bias, shape)
-    return dropout(attention_weights(q, k, full_bias, factor), dropout_p) @ v
+    if dropout_p == 1:
+        return attend(q, k, v, bias, 0.0, causal, scale) * 0
+    keep = 1.0 - dropout_p
+    more = () if bias is None else (expand_to(bias, shape),)
+    if keep < 1:
+        more = (*more, rand(shape, device=q.device) >= dropout_p)
+    return Attention.apply(q, k, v, *more, scale=factor, causal=causal, keep=keep)[0]
 
 
 def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *settings: Any) -> Tensor:

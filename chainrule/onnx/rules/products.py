@@ -61,6 +61,8 @@ def attention(g: Any, e: Any) -> str | None:
     """
     if any(g.use(s) for s in e.outputs[1:]):
         raise OnnxError("the logarithm of the sum that softmax divides by was asked for")
+    if e.parameters["keep"] != 1:
+        raise OnnxError("it drops weights at random: export the model in evaluation")
     q, k, v, *bias = [g.of(x) for x in e.inputs]
     dtype, rank = g.dtype(e.inputs[0]), len(g.shape(e.inputs[0]))
     scale, causal = e.parameters["scale"], e.parameters["causal"]

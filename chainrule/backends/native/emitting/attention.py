@@ -16,7 +16,7 @@ from chainrule.backends.native.emitting.attention_gradient import backward
 from chainrule.backends.native.emitting.numbers import Kernel, Offset, Slot
 from chainrule.backends.native.emitting.tile import Tile
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.language.instructions import compare, intrinsic, minus, over, plus, select
+from chainrule.backends.native.language.instructions import compare, intrinsic, minus, over, plus, select, times
 from chainrule.backends.native.language.vector_math import logarithm, small_exponential
 from chainrule.backends.native.lowering.attention import Attention, keys_of_a_piece
 
@@ -45,10 +45,9 @@ class Forward(Blocks):
         )
         share, number = (code.whole(op, "%part", self["shares"]) for op in ("urem", "udiv"))
         digits = self.digits(number)
-        names = ["q", "k", "v", "output", "logsumexp", "rest"] + ["bias"] * bool(style.bias)
+        names = ["q", "k", "v", "output", "logsumexp", "rest"] + ["bias"] * bool(style.bias) + ["kept"] * style.drops
         bases = {name: self.base(name, digits) for name in names}
-        if style.bias:
-            self.n("bias_column")
+        self.n(*["bias_column"] * bool(style.bias), *["factor"] * style.drops)
         code.store("<2 x i64>", "zeroinitializer", "%scratch", 8)
         row = style.queries * style.size
         self.keys_table = code.at("%scratch", "i8", str(TABLE))
@@ -56,6 +55,7 @@ class Forward(Blocks):
         self.weights = self.behind(self.packed, self.mul(self["width_row"], row))
         self.result = self.behind(self.weights, self.mul(self.add(self["padded"], 2), row))
         self.factors = self.behind(self.result, self.mul(self["value_row"], 2 * row))
+        self.dropping = self.behind(self.factors, str(row)) if style.drops else ""
         self.table(bases["k"], self["k_row"], self["padded"], self.sub(self["keys"], 1), self.keys_table)
         low = self.mul(share, self["each"])
         with code.loop(low, self.code.least(self.add(low, self["each"]), self["blocks"])) as block:
@@ -70,11 +70,13 @@ class Forward(Blocks):
         padded = self.up(keys, style.key_rows)
         last = self.sub(self["queries"], 1)
         queries = self.row("q", bases["q"], first)
-        self.pack(queries, self["q_row"], self.sub(last, first), self["width"], self.packed, self.scale())
+        self.pack(queries, self["q_row"], self.sub(last, first), self["width"], self.packed, self.number("scale"))
         self.scores(self.keys_table, self.packed, self["width"], self.weights, padded)
         if style.bias:
             self.add_bias(bases["bias"], first, last, "0", keys, self.weights)
         self.forbid(self.weights, first, "0", keys, padded)
+        if style.drops:
+            self.turn_factors(bases["kept"], first, last, "0", keys, padded)
         valid = self.code.least(self.sub(self["queries"], first), str(style.queries))
         self._softmax(padded, bases, first, valid)
         c_row = self.mul(self["value_row"], style.size)
@@ -96,9 +98,10 @@ class Forward(Blocks):
 
         def weigh(row: str, known: list[str]) -> list[str]:
             sums = []
-            for x, top, place in zip(known, tops, self.places(self.weights, row), strict=True):
+            factors = self.places(self.dropping, row) if style.drops else [""] * style.block
+            for x, top, place, factor in zip(known, tops, self.places(self.weights, row), factors, strict=True):
                 weight = small_exponential(code, lanes, minus(code, lanes, self.load(place), top))
-                self.store(weight, place)
+                self.store(times(code, lanes, weight, self.load(factor)) if factor else weight, place)
                 sums.append(plus(code, lanes, x, weight))
             return sums
 
@@ -161,6 +164,7 @@ def numbers_of(kernel: Attention, style: Style) -> tuple[dict[str, Any], int, in
     row = style.queries * size
     scratch = TABLE + 4 * 8 * padded + 2 * (padded + 2) * row + 2 * (width_row + value_row) * row + 8 * row
     scratch += (padded + 2 * style.queries) * (width_row + value_row) * size + 20 * 64
+    scratch += (padded + 2) * row * style.drops
     return n, kernel.count * shares, scratch
 
 
@@ -168,7 +172,8 @@ def _common_numbers(kernel: Attention, size: int) -> dict[str, Any]:
     """What all kernels are called with: sizes, and where every matrix lies."""
     n: dict[str, Any] = {
         "queries": kernel.queries, "keys": kernel.keys, "width": kernel.width, "values": kernel.values,
-        "batch1": kernel.batch[1], "batch2": kernel.batch[2], "scale": _bits(kernel.scale, size),
+        "batch1": kernel.batch[1], "batch2": kernel.batch[2],
+        "scale": _bits(kernel.scale, size), "factor": _bits(1 / kernel.keep, size),
     }  # fmt: skip
     for name, at in kernel.rows.items():
         size = at.buffer.dtype.itemsize

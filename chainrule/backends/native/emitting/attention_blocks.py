@@ -9,7 +9,7 @@ the rows of another matrix.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.emitting.digits import digits_of
@@ -33,6 +33,7 @@ class Style(NamedTuple):
         block: vectors side by side for a block of queries, 1 or 2.
         width, values: vectors of a tile whose columns are those of queries and keys, or of values.
         key_rows, query_rows: rows of the tiles whose rows are keys, and whose rows are queries.
+        drops: whether there is a matrix of weights that are kept.
     """
 
     gradient: bool
@@ -45,6 +46,7 @@ class Style(NamedTuple):
     query_rows: tuple[int, int]
     causal: bool
     bias: str
+    drops: bool
 
     @property
     def size(self) -> int:
@@ -96,7 +98,7 @@ def style_of(kernel: Attention, bits: int) -> Style:
     heights = [-(-block * lanes // -(-block * lanes // (most_rows(bits) * (3 - vectors)))) for vectors in (1, 2)]
     return Style(
         kernel.gradient, kernel.dtype, Lanes(ELEMENTS[kernel.dtype.name], lanes), block, width, values, key_rows,
-        (heights[0], heights[1]), kernel.causal, kernel.bias,
+        (heights[0], heights[1]), kernel.causal, kernel.bias, kernel.keep < 1,
     )  # fmt: skip
 
 
@@ -110,6 +112,8 @@ class Blocks:
         #: The names of the numbers it is called with, in their order.
         self.names: list[str] = []
         self._known: dict[str, str] = {}
+        #: Where the factors of the weights are in scratch memory, if some are dropped.
+        self.dropping = ""
 
     # ------------------------------------------------------------------------------------- numbers and places
 
@@ -162,10 +166,10 @@ class Blocks:
 
     # ------------------------------------------------------------------------------------- walks
 
-    def scale(self) -> str:
-        """The scale in every lane."""
+    def number(self, name: str) -> str:
+        """The scale, or another number of the floating-point type, in every lane."""
         whole = f"i{self.lanes.bits}"
-        bits = self["scale"] if whole == "i64" else self.code.op(f"trunc i64 {self['scale']} to {whole}")
+        bits = self[name] if whole == "i64" else self.code.op(f"trunc i64 {self[name]} to {whole}")
         return self.code.spread(self.lanes, self.code.op(f"bitcast {whole} {bits} to {self.lanes.element}"))
 
     def table(self, memory: str, stride: str, rows: str, last: str, place: str) -> None:
@@ -279,12 +283,30 @@ class Blocks:
         rows = [self.row("bias", bias, self.code.least(self.add(first, i), last)) for i in range(style.queries)]
         with code.loop("0", keys, str(lanes.lanes)) as key:
             column = self.add(first_key, key.index)
-            for half in range(style.block):
-                these = rows[half * lanes.lanes : (half + 1) * lanes.lanes]
-                read = [code.load(lanes.text, code.at(row, lanes.element, column), style.size) for row in these]
-                for i, more in enumerate(transposed(code, lanes, read)):
-                    vector = self.places(scores, self.add(key.index, i))[half]
-                    self.store(plus(code, lanes, self.load(vector), more), vector)
+            read = [code.load(lanes.text, code.at(row, lanes.element, column), style.size) for row in rows]
+            for place, more in self._turned(read, scores, key.index):
+                self.store(plus(code, lanes, self.load(place), more), place)
+
+    def turn_factors(self, kept: str, first: str, last: str, first_key: str, keys: str, padded: str) -> None:
+        """What the weights are multiplied by, turned over as they are: 1/keep, or 0 for one that is dropped."""
+        code, style, lanes, bytes_of = self.code, self.style, self.lanes, self.lanes.of("i8")
+        rows = [self.row("kept", kept, self.code.least(self.add(first, i), last)) for i in range(style.queries)]
+        with code.loop("0", keys, str(lanes.lanes)) as key:
+            column = self.add(first_key, key.index)
+            read = [code.load(bytes_of.text, code.at(row, "i8", column), 1) for row in rows]
+            read = [code.op(f"uitofp {bytes_of.text} {vector} to {lanes.text}") for vector in read]
+            for place, kept_or_not in self._turned(read, self.dropping, key.index):
+                self.store(times(code, lanes, kept_or_not, self.number("factor")), place)
+        with code.loop(keys, padded) as key:  # behind the last key weights are 0, and stay it
+            for place in self.places(self.dropping, key.index):
+                self.store("zeroinitializer", place)
+
+    def _turned(self, read: list[str], target: str, first_row: str) -> Iterator[tuple[str, str]]:
+        """Rows of a block of queries turned over: vectors of queries, each with its place in a matrix of scores."""
+        count = self.lanes.lanes
+        for half in range(self.style.block):
+            for i, vector in enumerate(transposed(self.code, self.lanes, read[half * count : (half + 1) * count])):
+                yield self.places(target, self.add(first_row, i))[half], vector
 
     def forbid(self, scores: str, first: str, first_key: str, keys: str, padded: str) -> None:
         """−∞ in rows behind the last key, and where a key comes after the query."""

@@ -145,7 +145,7 @@ class Few(Blocks):
     def _scores(self, at: dict[str, str], k: str, keys: str) -> None:
         """The scores of the keys in scratch memory; −∞ behind the last."""
         code, lanes, style = self.code, self.lanes, self.style
-        scale = self.scale()
+        scale = self.number("scale")
         query = [times(code, lanes, x, scale) for x in self._row_of_width(at["q"], style.dtype)]
         last = self.sub(keys, 1)
         with code.loop("0", keys, str(lanes.lanes)) as loop:

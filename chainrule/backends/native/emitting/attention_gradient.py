@@ -27,9 +27,9 @@ class Backward(Blocks):
         share, number = (code.whole(op, "%part", self["shares"]) for op in ("urem", "udiv"))
         digits = self.digits(number)
         names = ["g", "q", "k", "v", "logsumexp", "rest", "shift", "to_q", "to_k", "to_v"]
-        self.bases = {name: self.base(name, digits) for name in [*names, *["bias"] * bool(style.bias)]}
-        if style.bias:
-            self.n("bias_column")
+        names += ["bias"] * bool(style.bias) + ["kept"] * style.drops
+        self.bases = {name: self.base(name, digits) for name in names}
+        self.n(*["bias_column"] * bool(style.bias), *["factor"] * style.drops)
         self.first_key = self.mul(share, self["piece"])
         self.keys = self.code.least(self["piece"], self.sub(self["keys"], self.first_key))
         for name in ("k", "v", "to_k", "to_v"):
@@ -66,6 +66,7 @@ class Backward(Blocks):
         self.to_k = self.behind(self.to_q, self.mul(self["width_row"], 2 * row))
         self.to_v = self.behind(self.to_k, self.mul(padded, self.row_bytes["width"]))
         end = self.behind(self.to_v, self.mul(padded, self.row_bytes["values"]))
+        self.dropping = end if style.drops else ""
         begin, stop = (code.op(f"ptrtoint ptr {x} to i64") for x in (self.to_k, end))
         size = self.sub(stop, begin)
         code.call("void", "llvm.memset.p0.i64", ("ptr", self.to_k), ("i8", "0"), ("i64", size), ("i1", "false"))
@@ -88,13 +89,15 @@ class Backward(Blocks):
         q, g = (self.row(name, self.bases[name], first) for name in "qg")
         rows_left = self.sub(last, first)
         with code.when(code.op(f"icmp sgt i64 {keys}, 0")):
-            self.pack(q, self["q_row"], rows_left, self["width"], self.packed, self.scale())
+            self.pack(q, self["q_row"], rows_left, self["width"], self.packed, self.number("scale"))
             self.pack(g, self["g_row"], rows_left, self["values"], self.packed_g, "")
             self.scores(self.k_table, self.packed, self["width"], self.weights, padded)
             if style.bias:
                 self.add_bias(self.bases["bias"], first, last, self.first_key, keys, self.weights)
             self.forbid(self.weights, first, self.first_key, keys, padded)
             self.scores(self.v_table, self.packed_g, self["values"], self.to_scores, padded)
+            if style.drops:
+                self.turn_factors(self.bases["kept"], first, last, self.first_key, keys, padded)
             self._differentiate(first, valid, padded)
             for table, right, name, columns, vectors, sums in (
                 (self.weight_table, g, "g", "values", style.values, self.to_v),
@@ -110,8 +113,11 @@ class Backward(Blocks):
             self.write_row(code.at(self.to_q, "i8", self.mul(query.index, row)), target, self["width"], "")
 
     def _differentiate(self, first: str, valid: str, padded: str) -> None:
-        """Scores become weights P, and what came through the values the scores' gradient P⊙(g·vᵀ − shift)·scale."""
-        code, lanes, style, scale = self.code, self.lanes, self.style, self.scale()
+        """Scores become weights, and what came through the values the scores' gradient P⊙(M⊙(g·vᵀ) − shift)·scale.
+
+        Of the weights P those are left that are kept, M⊙P: the values' gradient is made of these.
+        """
+        code, lanes, style, scale = self.code, self.lanes, self.style, self.number("scale")
         known: dict[str, list[str]] = {"logsumexp": [], "rest": [], "shift": []}
         for half in range(style.block):
             mask = self.mask(half, valid)
@@ -126,9 +132,14 @@ class Backward(Blocks):
             pairs = zip(self.places(self.weights, row), self.places(self.to_scores, row), strict=True)
             for half, (weight, to_score) in enumerate(pairs):
                 above = minus(code, lanes, minus(code, lanes, self.load(weight), sums[half]), known["rest"][half])
-                p = small_exponential(code, lanes, above)
-                self.store(p, weight)
-                difference = minus(code, lanes, self.load(to_score), known["shift"][half])
+                p, through = small_exponential(code, lanes, above), self.load(to_score)
+                if style.drops:
+                    factor = self.load(self.places(self.dropping, row)[half])
+                    self.store(times(code, lanes, p, factor), weight)
+                    through = times(code, lanes, through, factor)
+                else:
+                    self.store(p, weight)
+                difference = minus(code, lanes, through, known["shift"][half])
                 self.store(times(code, lanes, times(code, lanes, p, difference), scale), to_score)
             return []
 

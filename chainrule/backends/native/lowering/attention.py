@@ -29,6 +29,7 @@ from chainrule.backends.native.lowering.groups import Group, axes_by_stride
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Buffer, Place, View
 from chainrule.backends.native.lowering.rules import rule
+from chainrule.primitives.attention import parts_of
 from chainrule.primitives.value import DataType, Shape
 from chainrule.program.graph import Equation
 
@@ -61,6 +62,7 @@ class Attention:
         batch: the extents of the dimensions in front.
         queries, keys, width, values: L, S, E and V, as in `primitives/attention.py`.
         bias: "" for none, "row" for one that is the same for all queries, else "full".
+        keep: the share of weights that is kept; less than 1 if there is a matrix that says which.
         pieces: into how many the keys are cut in the backward pass; each makes its part of the queries' gradient.
         apart: how far these lie from each other.
     """
@@ -76,13 +78,14 @@ class Attention:
     causal: bool
     bias: str
     dtype: DataType
+    keep: float = 1.0
     pieces: int = 1
     apart: int = 0
 
     @property
     def few(self) -> bool:
         """Whether it is the kernel of a few queries."""
-        return not self.gradient and are_few(self.queries, self.width, self.values)
+        return not self.gradient and self.keep == 1 and are_few(self.queries, self.width, self.values)
 
     @property
     def count(self) -> int:
@@ -101,15 +104,16 @@ class Attention:
         name = "gradient of attention" if self.gradient else "attention"
         pieces = f" in {self.pieces} pieces" if self.pieces > 1 else ""
         causal = ", causal" if self.causal else ""
-        return f"{name} of {self.count}×{self.queries} queries to {self.keys} keys{pieces}{causal}"
+        dropout = ", dropout" if self.keep < 1 else ""
+        return f"{name} of {self.count}×{self.queries} queries to {self.keys} keys{pieces}{causal}{dropout}"
 
     def reaches(self) -> list[tuple[Buffer, int, list[tuple[int, int, int]]]]:
         """For each matrix where it begins, and (first, last, stride) of all that moves the place."""
         queries = {"q", "g", "output", "to_q"}
-        widths = {"q": self.width, "k": self.width, "to_q": self.width, "to_k": self.width, "bias": self.keys}
+        widths = dict.fromkeys(("q", "k", "to_q", "to_k"), self.width) | dict.fromkeys(("bias", "kept"), self.keys)
         answer = []
         for name, at in self.rows.items():
-            rows = self.queries if name in {*queries, "bias", "logsumexp", "rest", "shift"} else self.keys
+            rows = self.queries if name in {*queries, "bias", "kept", "logsumexp", "rest", "shift"} else self.keys
             columns = 1 if name in ("logsumexp", "rest", "shift") else widths.get(name, self.values)
             extents = [*self.batch, rows, columns]
             if name == "to_q" and self.pieces > 1:
@@ -127,15 +131,15 @@ def are_few(queries: int, width: int, values: int) -> bool:
 @rule
 def lower_Attention(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
     """The result lies as the queries do, so that what brings the heads together has nothing to move."""
-    q, k, v, *bias = e.inputs
+    q, k, v, *more = e.inputs
     if not is_real(q.dtype):
         return None
     if is_half(q.dtype):
-        if not are_few(q.shape[-2], q.shape[-1], v.shape[-1]):
+        if e.parameters["keep"] < 1 or not are_few(q.shape[-2], q.shape[-1], v.shape[-1]):
             return None  # all of it is widened before
-        q, bias = at.single(q), [at.single(x) for x in bias]
+        q, more = at.single(q), [at.single(x) for x in more]
     output, sums, rest = e.outputs
-    kernel, group = _begin(at, e, False, {"q": q, "k": k, "v": v}, bias)
+    kernel, group = _begin(at, e, False, {"q": q, "k": k, "v": v}, more)
     order = axes_by_stride(at.plain(q))
     views = [_result(at, group, output.shape, output.dtype, order)]
     views += [_result(at, group, x.shape, x.dtype, range(len(x.shape))) for x in (sums, rest)]
@@ -147,11 +151,11 @@ def lower_Attention(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
 @rule
 def lower_AttentionGradient(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
     """Each gradient lies as what it is the gradient of."""
-    g, q, k, v, logsumexp, rest, shift, *bias = e.inputs
+    g, q, k, v, logsumexp, rest, shift, *more = e.inputs
     if not is_real(q.dtype):
         return None
     given = {"g": g, "q": q, "k": k, "v": v, "logsumexp": logsumexp, "rest": rest, "shift": shift}
-    kernel, group = _begin(at, e, True, given, bias)
+    kernel, group = _begin(at, e, True, given, more)
     kernel.pieces = pieces = pieces_of(kernel.count, kernel.keys)
     orders = [axes_by_stride(at.plain(x)) for x in (q, k, v)]
     views = [_result(at, group, x.shape, x.dtype, order) for x, order in zip(e.outputs[1:], orders[1:], strict=True)]
@@ -188,9 +192,11 @@ def keys_of_a_piece(kernel: Attention) -> int:
 
 
 def _begin(
-    at: Lowering, e: Equation, gradient: bool, given: dict[str, Any], bias: Sequence[Any]
+    at: Lowering, e: Equation, gradient: bool, given: dict[str, Any], more: Sequence[Any]
 ) -> tuple[Attention, Group]:
     """A kernel that reads what is given, and its group."""
+    bias, kept = parts_of(tuple(more), e.parameters["keep"])
+    given = {**given, **dict(zip(["kept"], kept, strict=False))}
     q, k, v = (given[name] for name in "qkv")
     views = {name: at.plain(x) for name, x in given.items()}
     for name, view in views.items():
@@ -212,7 +218,7 @@ def _begin(
     group = at.group(nest, open=False)
     kernel = Attention(
         gradient, {}, _front(q.shape), q.shape[-2], k.shape[-2], q.shape[-1], v.shape[-1], e.parameters["scale"],
-        e.parameters["causal"], kind, q.dtype,
+        e.parameters["causal"], kind, q.dtype, e.parameters["keep"],
     )  # fmt: skip
     group.own = kernel
     for name, view in views.items():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from chainrule.backends.xla.rules.contraction import matmul
 from chainrule.backends.xla.rules.table import rule
-from chainrule.primitives.attention import Attention, AttentionGradient
+from chainrule.primitives.attention import Attention, AttentionGradient, parts_of
 
 
 def _softmax(q: Any, k: Any, bias: tuple[Any, ...], scale: float, causal: bool) -> tuple[Any, Any, Any]:
@@ -31,27 +31,37 @@ def _softmax(q: Any, k: Any, bias: tuple[Any, ...], scale: float, causal: bool) 
     return weights / jnp.maximum(total, 1), largest[..., 0], total[..., 0]
 
 
+def _dropped(x: Any, kept: tuple[Any, ...], keep: float) -> Any:
+    """x/keep where weights are kept, else 0."""
+    for mask in kept:
+        x = jnp.where(mask, x * x.dtype.type(1 / keep), 0)
+    return x
+
+
 @rule(Attention)
-def attention(q: Any, k: Any, v: Any, *bias: Any, scale: float, causal: bool) -> Any:
+def attention(q: Any, k: Any, v: Any, *more: Any, scale: float, causal: bool, keep: float) -> Any:
     """softmax(scale·q·kᵀ + bias)·v, the logarithm of each row's sum, and what rounding took from that."""
+    bias, kept = parts_of(more, keep)
     weights, largest, total = _softmax(q, k, bias, scale, causal)
     tops, logarithms = largest.astype(float), jnp.log(total.astype(float))
     sums = (tops + logarithms).astype(q.dtype)
     rest = jnp.where(jnp.isfinite(sums), (tops - sums) + logarithms, 0)
-    return matmul(weights, v), sums, rest
+    return matmul(_dropped(weights, kept, keep), v), sums, rest
 
 
 @rule(AttentionGradient)
 def attention_gradient(
-    g: Any, q: Any, k: Any, v: Any, logsumexp: Any, rest: Any, shift: Any, *bias: Any, scale: float, causal: bool
-) -> Any:
-    """D = P⊙(g·vᵀ − shift); then q̄ = scale·D·k, k̄ = scale·Dᵀ·q, v̄ = Pᵀ·g."""
+    g: Any, q: Any, k: Any, v: Any, logsumexp: Any, rest: Any, shift: Any, *more: Any, scale: float, causal: bool,
+    keep: float,
+) -> Any:  # fmt: skip
+    """D = P⊙(M⊙(g·vᵀ) − shift); then q̄ = scale·D·k, k̄ = scale·Dᵀ·q, v̄ = (P⊙M)ᵀ·g."""
+    bias, kept = parts_of(more, keep)
     softmax, largest, total = _softmax(q, k, bias, scale, causal)
     # P is what the given logarithm says; that is softmax itself, but for a rounding.
     nothing = logsumexp == -math.inf
     given = (largest - jnp.where(nothing, 0, logsumexp)) + jnp.log(jnp.maximum(total, 1)) - rest
     factor = jnp.where(nothing, 0, jnp.exp(given))[..., None]
     g = g * factor
-    to_scores = softmax * (matmul(g, v.mT) - shift[..., None] * factor)
+    to_scores = softmax * (_dropped(matmul(g, v.mT), kept, keep) - shift[..., None] * factor)
     size = q.dtype.type(scale)
-    return matmul(to_scores, k) * size, matmul(to_scores.mT, q) * size, matmul(softmax.mT, g)
+    return matmul(to_scores, k) * size, matmul(to_scores.mT, q) * size, matmul(_dropped(softmax, kept, keep).mT, g)
