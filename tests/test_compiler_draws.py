@@ -10,6 +10,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
 from chainrule.primitives.random import write_state
 from chainrule.primitives.value import Value
@@ -39,6 +40,18 @@ def test_bit_for_bit(name: str, counter: int) -> None:
         for a, b in zip(*[x if isinstance(x, list) else [x] for x in (eager, ours)], strict=True):
             assert a.dtype is b.dtype
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_large_eager_draws_are_those_of_numpy(dtype: str) -> None:
+    """They are programs of their own (`compiler/single.py`), from so many entries on."""
+    for draw, shape in ((chainrule.rand, (40_001,)), (chainrule.randn, (3, 20_001)), (chainrule.randn, (32_768,))):
+        chainrule.manual_seed(7)
+        found = [draw(*shape, dtype=dtype), chainrule.rand(3)]
+        chainrule.manual_seed(7)
+        with in_numpy():
+            meant = [draw(*shape, dtype=dtype), chainrule.rand(3)]
+        assert all(chainrule.equal(a, b) for a, b in zip(found, meant, strict=True))
 
 
 def test_dropout_within_a_training_step() -> None:

@@ -7,6 +7,7 @@ counter (the place in the stream). A draw does not change it; `RandomAdvance` sa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from chainrule.primitives.value import Array, DataType, Form, Shape
 
 _index = np.dtype(np.int64)
 _single, _double = np.dtype(np.float32), np.dtype(np.float64)
+#: A draw takes NumPy as long as so many multiplications and additions, of those that are counted elsewhere.
+WORK = 8
 
 
 def read_state(state: Array) -> tuple[int, int]:
@@ -41,6 +44,10 @@ class RandomUniform(Primitive):
         return to, dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return WORK * math.prod(parameters["to"])
+
+    @staticmethod
     def evaluate(state: Array, *, to: Shape, dtype: DataType) -> Array:
         counter, key = read_state(state)
         if dtype == _double:
@@ -60,6 +67,10 @@ class RandomNormal(Primitive):
     @staticmethod
     def shape(state: Array, *, to: Shape, dtype: DataType) -> Form:
         return to, dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return WORK * math.prod(parameters["to"])
 
     @staticmethod
     def evaluate(state: Array, *, to: Shape, dtype: DataType) -> Array:
