@@ -12,6 +12,7 @@ import pytest
 import chainrule
 from chainrule import nn, optim
 from chainrule.errors import TraceError
+from chainrule.nn.utils import prune
 from tests.changes import plain, same
 from tests.scenarios import Log, Scenario, Scenarios, agree, x
 
@@ -135,6 +136,40 @@ def gradients_that_are_one_tensor(prepare: Any, log: Log) -> None:
     b.grad = a.grad
     log(run, x())
     log([a.grad, b.grad])
+
+
+@scenario
+def weights_that_hooks_of_ours_compute(prepare: Any, log: Log) -> None:
+    """The older forms of normalisations, and pruning, put a tensor into the layer before each forward."""
+    rules = {
+        nn.utils.weight_norm: nn.utils.remove_weight_norm,
+        nn.utils.spectral_norm: nn.utils.remove_spectral_norm,
+        lambda layer: prune.l1_unstructured(layer, "weight", 2): lambda layer: prune.remove(layer, "weight"),
+    }
+    for add, remove in rules.items():
+        layer = add(nn.Linear(3, 2))
+        optimizer = optim.SGD(layer.parameters(), lr=1e-3, momentum=0.5)
+
+        def step(x: Any, layer: Any = layer, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            before = layer.weight.detach().sum()
+            loss = (layer(x) + layer(2 * x)).square().sum() + layer.weight.square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach(), before
+
+        run = prepare(step)
+        for _ in range(5):
+            log(run, x())
+            log(layer.weight)
+        layer.eval()
+        for _ in range(3):
+            log(run, x())
+        remove(layer)
+        optimizer.param_groups[0]["params"] = list(layer.parameters())
+        for _ in range(2):
+            log(run, x())
+        log(list(layer.parameters()))
 
 
 @pytest.mark.parametrize("function", scenario, ids=lambda function: function.__name__)

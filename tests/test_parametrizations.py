@@ -11,7 +11,7 @@ import pytest
 
 import chainrule
 from chainrule import autograd, nn, optim
-from chainrule.nn.utils import parametrizations, parametrize
+from chainrule.nn.utils import parametrizations, parametrize, prune
 
 float64 = chainrule.float64
 
@@ -220,6 +220,26 @@ def test_the_older_forms_can_be_taken_off(name: str) -> None:
     getattr(nn.utils, f"remove_{name}")(layer)
     assert list(layer.state_dict()) == ["bias", "weight"]
     np.testing.assert_allclose(layer(x).detach().numpy(), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "pruning"])
+def test_what_is_taken_off_leaves_the_weight_of_the_parameters_as_they_are_now(name: str) -> None:
+    """A model is made, published parameters are loaded, the normalisation is taken off: no forward comes between."""
+    add, remove = {
+        "weight_norm": (nn.utils.weight_norm, nn.utils.remove_weight_norm),
+        "spectral_norm": (nn.utils.spectral_norm, nn.utils.remove_spectral_norm),
+        "pruning": (lambda m: prune.l1_unstructured(m, "weight", 2), lambda m: prune.remove(m, "weight")),
+    }[name]
+    trained, loaded = add(nn.Linear(3, 2)), add(nn.Linear(3, 2))
+    x = chainrule.randn(4, 3)
+    trained(x)
+    with chainrule.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.5)
+    loaded.load_state_dict(trained.state_dict())
+    wanted = copy.deepcopy(trained).eval()(x).detach()
+    for layer in (remove(loaded), remove(trained)):
+        np.testing.assert_allclose(layer(x).detach(), wanted, rtol=1e-5)
 
 
 @pytest.mark.parametrize("how", ["deepcopy", "pickle"])

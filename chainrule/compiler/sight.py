@@ -409,6 +409,8 @@ class Sight:
             self.everything(thing)
 
     def _see_layer(self, module: Any) -> None:
+        from chainrule.nn.utils.before_forward import WeightRule
+
         self._seen[id(module)] = module
         kind = type(module)
         self._see_class(kind)
@@ -420,6 +422,8 @@ class Sight:
                 self.see(value)
         for name in HOOKS:
             self._see_hook_table(fields_of(module).get(name, {}))
+        if any(is_a(getattr(hook, "function", hook), WeightRule) for hook in module._forward_pre_hooks.values()):
+            self.writing(module)  # a hook of ours, which is not followed, puts the weight there
         for parameter in module._parameters.values():
             if parameter is not None:
                 self._see_hooks(parameter)

@@ -85,13 +85,15 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
 
 
 def remove_weight_norm(module: Module, name: str = "weight") -> Module:
-    """Make the weight an ordinary parameter again; the answer is `module`. Raises ValueError if it is one.
+    """Make the weight an ordinary parameter again, that of g and V as they are now; the answer is `module`.
+
+    Raises ValueError if it has no weight normalisation.
 
     >>> from chainrule import nn
     >>> sorted(name for name, _ in remove_weight_norm(weight_norm(nn.Linear(2, 3))).named_parameters())
     ['bias', 'weight']
     """
-    stop_computing(module, _NormRule, name, "weight normalisation")
+    stop_computing(module, _NormRule, name, "weight normalisation")(module)  # the last forward may be before a step
     value = getattr(module, name).detach_copy()
     for ending in ("", "_g", "_v"):
         delattr(module, name + ending)
