@@ -69,6 +69,15 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "max_pool1d of windows apart": (lambda x: F.max_pool1d(x, 3, stride=5, dilation=2), [(32, 64, 300)]),
     "scatter_add": (lambda x, y: x.scatter_add(1, chainrule.arange(9000).reshape(90, 100) % 40, y), [(90, 40), (90, 100)]),
     "gather": (lambda x: x.gather(0, chainrule.arange(9000).reshape(90, 100) % 40), [(40, 100)]),
+    "places, counted from the end": (
+        lambda x: x[chainrule.arange(40000).reshape(200, 200) % 90 - 90, chainrule.arange(200) % 50], [(90, 50)],
+    ),
+    "where": (lambda x, y: chainrule.where(x > y, x, y * 2), [(70, 1000), (70, 1000)]),
+    "masked_fill": (lambda x: x.masked_fill(x > 0.5, -1.0), [(70, 1000)]),
+    "avg_pool2d": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1), [(8, 16, 40, 41)]),
+    "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, (5, 4)), [(8, 16, 40, 28)]),
+    "cdist": (chainrule.cdist, [(2, 80, 300), (70, 300)]),
+    "cube": (lambda x: x**3, [(70, 1000)]),
     "relu": (F.relu, [(70, 1000)]),
     "gelu": (F.gelu, [(70, 1000)]),
     "gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), [(70, 1000)]),
@@ -142,6 +151,21 @@ def test_a_place_outside_is_an_error(numpy: bool) -> None:
     arguments = [chainrule.tensor(a) for a in (x, y, rows, columns)]
     with in_numpy() if numpy else nullcontext(), pytest.raises(IndexError, match="index 40 is out of bounds"):
         IndexAdd.apply(*arguments, key=(ARRAY, ARRAY))
+
+
+def test_large_choices_are_those_of_numpy_to_the_bit() -> None:
+    """No number is computed, so there is nothing to round: all types, NaN and infinities too."""
+    x, y = made(70, 1000), made(70, 1000, seed=1)
+    x[::7, ::3], y[::5, ::2] = float("nan"), -float("inf")
+    places = chainrule.arange(70_000).reshape(70, 1000) % 1000
+    for dtype in ("float32", "float64", "float16", "bfloat16", "int64", "int8", "uint8", "bool"):
+        a, b = ((t.nan_to_num(0, 0, 0) if "float" not in dtype else t).to(getattr(chainrule, dtype)) for t in (x, y))
+        for choose in (lambda a=a, b=b: chainrule.where(places > 400, a, b), lambda a=a: a.gather(1, places)):
+            ours = choose()
+            with in_numpy():
+                meant = choose()
+            assert ours.dtype == meant.dtype
+            assert ours.float().numpy().tobytes() == meant.float().numpy().tobytes()
 
 
 def test_lists_of_places_make_no_programs() -> None:

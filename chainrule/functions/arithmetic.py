@@ -196,6 +196,8 @@ def pow(input: Operand, exponent: Operand) -> Tensor:
             fitting(exponent, base.value.array.dtype, "pow")
             if exponent == 0.5:
                 return base.sqrt()
+            if exponent == -1:
+                return base.reciprocal()
             return base.rsqrt() if exponent == -0.5 else _power_by_number(base, exponent)
         if not isinstance(exponent, float):
             fitting(exponent, base.value.array.dtype, "pow")
@@ -216,6 +218,8 @@ def _whole_power(x: Tensor, y: Tensor) -> Tensor:
 
 @block
 def _power_by_number(input: Tensor, exponent: float) -> Tensor:
+    if exponent == 3:  # two products, as in PyTorch: the general way takes thirty times as long
+        return input * input * input
     return binary(primitives.Power, input, exponent)
 
 

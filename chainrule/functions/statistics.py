@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autodiff.block import block
 from chainrule.errors import ShapeError
 from chainrule.functions.arithmetic import logaddexp
 from chainrule.functions.autocasting import in_single
@@ -12,7 +13,7 @@ from chainrule.functions.diagonals import diag
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.norms import norm
 from chainrule.functions.pieces import cat
-from chainrule.functions.promotion import as_floating
+from chainrule.functions.promotion import as_floating, common_shape, expand_to
 from chainrule.functions.running import cumsum
 
 if TYPE_CHECKING:
@@ -93,7 +94,26 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
         )
     if p < 0:
         raise ShapeError(f"cdist: p is not negative, got {p}.")
-    return distances(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+    if p != 2:
+        return distances(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+    batch = common_shape([x1.shape[:-2], x2.shape[:-2]])
+    return _euclidean(*[expand_to(x, (*batch, *x.shape[-2:])) for x in (x1, x2)])
+
+
+@block
+def _euclidean(x1: Tensor, x2: Tensor) -> Tensor:
+    return distances(x1.unsqueeze(-2) - x2.unsqueeze(-3), 2)
+
+
+@_euclidean.gradient
+def _(g: Tensor, x1: Tensor, x2: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+    # Along the difference; where points coincide it is 0. Each sum has differences of its own: in a program they are
+    # never in memory then.
+    nothing = output == 0
+    weights = (g / output.masked_fill(nothing, 1)).masked_fill(nothing, 0)
+    to_x1 = (weights.unsqueeze(-1) * (x1.unsqueeze(-2) - x2.unsqueeze(-3))).sum(-2)
+    to_x2 = (weights.mT.unsqueeze(-1) * (x2.unsqueeze(-2) - x1.unsqueeze(-3))).sum(-2)
+    return to_x1, to_x2
 
 
 def distances(differences: Tensor, p: float) -> Tensor:

@@ -89,8 +89,16 @@ class Index(Primitive):
         return indexed_shape(x.shape, key, places), x.dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        # As in `IndexAdd`: only where there is a place for each entry, as in `gather`.
+        x, *places = arrays
+        return 8 * math.prod(forms[0]) if len(places) > 1 and len(places) == len(x.shape) == len(forms[0]) else 0
+
+    @staticmethod
     def evaluate(x: Array, *places: Array, key: Key) -> Array:
         try:
+            if len(places) == 1 and key[-1] is ARRAY and all(part == (None, None, None) for part in key[:-1]):
+                return np.take(x, places[0], len(key) - 1)  # the same, several times as fast
             return np.asarray(x[fill_key(key, places)])
         except IndexError as error:
             raise IndexRangeError(f"indexing shape {x.shape}: {error}.") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,6 +76,10 @@ class Where(Primitive):
         same_shape("Where", x, y)
         same_shape("Where", condition, x)
         return x.shape, x.dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 8 * math.prod(forms[0])  # NumPy takes a branch for each entry
 
     @staticmethod
     def evaluate(condition: Array, x: Array, y: Array) -> Array:

@@ -116,6 +116,10 @@ class WindowSum(Primitive):
         return (*x.shape[:2], *window_shape("window sum", x, kernel, stride, dilation)), x.dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 2 * math.prod(forms[0]) * math.prod(parameters["kernel"])
+
+    @staticmethod
     def evaluate(x: Array, *, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
         out = window_shape("window sum", x, kernel, stride, dilation)
         first, *others = offsets(kernel, stride, dilation, out)
