@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule.errors import IndexRangeError, ShapeError
 from chainrule.primitives.constants import constant
+from chainrule.primitives.ordering import stable_order
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.value import Array, Form, Shape, Symbol, Value
@@ -202,7 +203,7 @@ def _add_rows(z: Array, y: Array, places: Array) -> None:
         )
     flat = places.reshape(-1) % len(z)
     rows = y.reshape(flat.size, *z.shape[1:])
-    order = np.argsort(flat, kind="stable")
+    order = stable_order(flat)
     ordered = flat[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0, dtype=z.dtype)

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.primitives.normal import Floats, Words, recipe_of, words_to_normal
+from chainrule.primitives.ordering import stable_order
 
 Kind = Literal["uniform", "normal", "integers", "permutation"]
 Words32 = npt.NDArray[np.uint32]
@@ -364,7 +365,7 @@ def permutation(counter: int, key: int, n: int) -> npt.NDArray[np.int64]:
     sort_keys = np.empty(n, dtype=np.uint64)
     for part, words in _chunks(counter, key, n, 2):
         sort_keys[part] = words
-    return np.argsort(sort_keys, kind="stable").astype(np.int64, copy=False)
+    return stable_order(sort_keys).astype(np.int64, copy=False)
 
 
 # Checks ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.primitives.constants import identity
 from chainrule.primitives.indexing import add_along
+from chainrule.primitives.ordering import stable_order
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast, Reshape
 from chainrule.primitives.value import Array, DataType, Form, Shape
@@ -240,11 +241,9 @@ class Sort(Primitive):
         # Only NumPy's own types sort NaN to the end; bfloat16 (kind V) is sorted as float32, which holds it exactly.
         keys = x.astype(np.float32) if x.dtype.kind == "V" else x
         if descending:  # reversed twice, so that equal entries keep their order and NaN comes first
-            backwards = np.flip(keys, axis)
-            order = np.flip(np.argsort(backwards, axis=axis, kind="stable"), axis)
-            indices = x.shape[axis] - 1 - order
+            indices = x.shape[axis] - 1 - np.flip(stable_order(np.flip(keys, axis), axis), axis)
         else:
-            indices = np.argsort(keys, axis=axis, kind="stable")
+            indices = stable_order(keys, axis)
         return np.take_along_axis(x, indices, axis), indices
 
     @staticmethod
