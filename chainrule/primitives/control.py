@@ -88,7 +88,7 @@ class Scan(Primitive):
         # The program of a loop takes long to make, and another length is another program: so only for a large gain.
         inside = [e for e in parameters["body"].equations if e.primitive.operations is not None]
         each = sum(e.primitive.operations(e.inputs, e.parameters, e.forms) for e in inside)
-        return int(parameters["length"]) * each // 256
+        return int(parameters["length"]) * each // 64
 
     @staticmethod
     def evaluate(

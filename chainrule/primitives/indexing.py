@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -66,6 +67,9 @@ def indexed_shape(shape: Shape, key: Key, arrays: tuple[Any, ...]) -> Shape:
     axis = len(key) - 1
     if len(arrays) == 1 and axis < len(shape) and key[-1] is ARRAY and all(k == (None, None, None) for k in key[:-1]):
         return (*shape[:axis], *arrays[0].shape, *shape[axis + 1 :])  # the most usual one, without the detour
+    if 1 < len(arrays) == len(key) <= len(shape) and all(part is ARRAY for part in key) and 0 not in shape[: len(key)]:
+        with suppress(ValueError):  # then the detour says what is wrong
+            return (*np.broadcast_shapes(*[tuple(a.shape) for a in arrays]), *shape[len(key) :])
     # Entries are irrelevant for the shape, so symbols and arrays alike are replaced by zeros. Dimensions behind those
     # that the key names stay, so the model can do without them: what is read from it is a copy, and may be large.
     named = len(shape) if any(part is None or part is Ellipsis for part in key) else len(key)
@@ -192,8 +196,16 @@ def _walks(axis: int, places: Tensor) -> list[Tensor]:
     return [places if d == axis % len(shape) else constant(count) for d, count in enumerate(counts)]
 
 
+#: So many rows of one place are added one after the other.
+_ONE_BY_ONE = 16
+
+
 def _add_rows(z: Array, y: Array, places: Array) -> None:
-    """Add whole rows at repeated places: sort by place, add up equal ones at once. `np.add.at` takes far longer."""
+    """Add whole rows at repeated places. `np.add.at` takes far longer, but for rows of one entry.
+
+    Rows are sorted by place; then the second one of each place is added to its first, the third, and so on. What is
+    left where many have one place is summed up at once.
+    """
     if not places.size:
         return
     outside = places[(places < -len(z)) | (places >= len(z))]
@@ -203,10 +215,22 @@ def _add_rows(z: Array, y: Array, places: Array) -> None:
         )
     flat = places.reshape(-1) % len(z)
     rows = y.reshape(flat.size, *z.shape[1:])
+    if rows.size == flat.size:
+        np.add.at(z.reshape(-1), flat, rows.reshape(-1))  # z is a copy in its own order
+        return
     order = stable_order(flat)
     ordered = flat[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0, dtype=z.dtype)
+    counts = np.diff(starts, append=len(flat))
+    sums = rows[order[starts]].astype(z.dtype, copy=False)
+    for k in range(1, min(int(counts.max()), _ONE_BY_ONE)):
+        more = np.flatnonzero(counts > k)
+        sums[more] += rows[order[starts[more] + k]]
+    exact = np.float64 if z.dtype.kind == "f" else z.dtype
+    for group in np.flatnonzero(counts > _ONE_BY_ONE):
+        first, last = starts[group] + _ONE_BY_ONE, starts[group] + counts[group]
+        sums[group] += rows[order[first:last]].sum(0, dtype=exact).astype(z.dtype)
+    z[ordered[starts]] += sums
 
 
 class IndexUpdate(Primitive):
