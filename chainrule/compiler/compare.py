@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -113,6 +114,19 @@ class _Comparison:
             self._need(key in theirs and self.alike(x, theirs[key]), f"{what}: another value, or another place")
 
     def _equation(self, i: int, a: Equation, b: Equation) -> None:
+        theirs = b.parameters
+        if not (
+            a.primitive is b.primitive
+            and self._sequences(a.inputs, b.inputs)
+            and a.parameters.keys() == theirs.keys()
+            and all(self.alike(x, theirs[name]) for name, x in a.parameters.items())
+            and self.alike(a.forms, b.forms)
+        ):
+            self._look_for_difference(i, a, b)
+        self.names.update(zip(a.outputs, b.outputs, strict=True))
+
+    def _look_for_difference(self, i: int, a: Equation, b: Equation) -> None:
+        """Say what of an operation is different, if anything is: a parameter that is None may as well not be there."""
         place = f"operation {i}" + (f" in {b.path}" if b.path else "")
         self._need(a.primitive is b.primitive, f"{place} is {b.primitive.name} where it was {a.primitive.name}")
         self._need(len(a.inputs) == len(b.inputs), f"{place} ({b.primitive.name}) has other inputs")
@@ -125,7 +139,6 @@ class _Comparison:
             x, y = a.parameters.get(name), b.parameters.get(name)
             self._need(self.alike(x, y), f"{place} ({b.primitive.name}) has {name}={y!r:.60} where it had {x!r:.60}")
         self._need(self.alike(a.forms, b.forms), f"{place} ({b.primitive.name}) has another form")
-        self.names.update(zip(a.outputs, b.outputs, strict=True))
 
     def alike(self, a: Any, b: Any) -> bool:
         """Whether two values within the traces are the same, with symbols standing for each other."""
@@ -135,10 +148,8 @@ class _Comparison:
             return True
         if type(a) is not type(b):
             return False
-        for kind, compare in _COMPARISONS:
-            if isinstance(a, kind):
-                return compare(self, a, b)
-        return bool(a == b)
+        compare = _comparison_of(type(a))
+        return bool(a == b) if compare is None else compare(self, a, b)
 
     def _arrays(self, a: Any, b: Any) -> bool:
         return same_form(a, b) and bool(a.tobytes() == b.tobytes())
@@ -184,6 +195,11 @@ _COMPARISONS: list[tuple[Any, Callable[..., bool]]] = [
     (dict, _Comparison._dictionaries),
     ((types.FunctionType, type), lambda self, a, b: False),
 ]
+
+
+@functools.cache
+def _comparison_of(kind: type) -> Callable[..., bool] | None:
+    return next((compare for kinds, compare in _COMPARISONS if issubclass(kind, kinds)), None)
 
 
 def _roles(program: Program, slots: Sequence[Slot]) -> list[tuple[str, int]]:

@@ -4,6 +4,9 @@ import numpy as np
 
 from chainrule.errors import DataError
 
+#: Images are resized together as long as they have no more pixels than this.
+TOGETHER = 2**20
+
 
 def resize_images(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """Resize images by linear interpolation along both axes; the scale of the values stays as it was.
@@ -47,6 +50,15 @@ def resize_images(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray
     *leading, old_height, old_width = images.shape
     planes = np.ascontiguousarray(images, dtype=np.float32).reshape(-1, old_height, old_width)
     resized = np.empty((len(planes), height, width), np.float32)
-    for old, new in zip(planes, resized, strict=True):  # Pillow works on one image at a time
-        new[:] = np.asarray(Image.fromarray(old).resize((width, height), Image.Resampling.BILINEAR))
+
+    def widened(rows: np.ndarray, width: int) -> np.ndarray:
+        """(…, n) to (…, width): to Pillow the rows of all images are one image, of which the height stays."""
+        one = np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]))
+        done = Image.fromarray(one).resize((width, len(one)), Image.Resampling.BILINEAR)
+        return np.asarray(done).reshape(*rows.shape[:-1], width)
+
+    some = max(1, TOGETHER // max(old_height * old_width, old_height * width, height * width))
+    for first in range(0, len(planes), some):
+        wide = widened(planes[first : first + some], width)
+        resized[first : first + some] = widened(wide.swapaxes(1, 2), height).swapaxes(1, 2)
     return resized.reshape(*leading, height, width)

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import TraceError
@@ -209,12 +210,21 @@ class Trace:
         return outputs if several else outputs[0]
 
 
+#: Those seen so far: every operation of a trace walks through ten frames of them and more.
+_our_files: set[str] = set()
+
+
 def users_line() -> tuple[str, int] | None:
     """The file and the line of the code that is running and is not ours: what asked for the operation."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name not in _our_files:
+            if not name.startswith(_OURS):
+                return name, frame.f_lineno
+            _our_files.add(name)
+        frame = frame.f_back
+    return None
 
 
 def outside_of_trace() -> Any:

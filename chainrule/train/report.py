@@ -8,13 +8,15 @@ import io
 import json
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from chainrule.files import write_text
+from chainrule.train.charts import STYLE as CHARTS
+from chainrule.train.charts import Curve, chart, confusion
 
 if TYPE_CHECKING:
     from chainrule.train.doctor.finding import Finding
@@ -28,9 +30,9 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   max-width: 70rem; padding: 1rem; }
 h1 { font-size: 1.6rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
-figure { margin: 0; max-width: 42rem; background: #fff; border: 1px solid var(--line); border-radius: 6px;
+figure { margin: 0; max-width: 42rem; background: var(--paper); border: 1px solid var(--line); border-radius: 6px;
   padding: 0.5rem; }
-figure img { width: 100%; height: auto; display: block; } figcaption { color: #333; font-size: 0.85rem; }
+figure img { width: 100%; height: auto; display: block; } figcaption { font-size: 0.85rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { border-bottom: 1px solid var(--line); padding: 0.25rem 0.7rem; text-align: right; }
 td:first-child, th:first-child { text-align: left; }
@@ -114,9 +116,10 @@ def render(report: Report) -> str:
         parts += [_section("The network on one sample", f'<div style="overflow-x: auto">{_inline(report.graph)}</div>')]
     if report.flow is not None:
         parts += [_section("Gradient flow", _flow(*report.flow))]
-    parts += [_section("Pictures", _figures(list(report.pictures.items())))]
+    parts += [_section("Pictures", _figures([(title, _image(title, png)) for title, png in report.pictures.items()]))]
     if report.confusion is not None:
-        parts += [_section("Confusion", _figures([_confusion(*report.confusion)]))]
+        caption = "rows are the truth, columns what was said; the colour is the share of the row"
+        parts += [_section("Confusion", _figures([(caption, confusion(*report.confusion))]))]
     if report.points is not None:
         parts += [_section("Predictions", _figures([_points(*report.points)]))]
     parts += [_section(title, _table(rows)) for title, rows in report.tables.items()]
@@ -130,7 +133,7 @@ def render(report: Report) -> str:
     body = "\n".join(part for part in parts if part)
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_escape(report.title)}</title><style>{STYLE}</style>"
+        f"<title>{_escape(report.title)}</title><style>{STYLE}{CHARTS}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
@@ -235,11 +238,14 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def _figures(pictures: Sequence[tuple[str, bytes]]) -> str:
+def _image(title: str, png: bytes) -> str:
+    return f'<img alt="{_escape(title)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _figures(pictures: Sequence[tuple[str, str]]) -> str:
+    """Each picture, a drawing or an image, with what it shows."""
     figures = "".join(
-        f'<figure><img alt="{_escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        f"<figcaption>{_escape(caption)}</figcaption></figure>"
-        for caption, png in pictures
+        f"<figure>{picture}<figcaption>{_escape(caption)}</figcaption></figure>" for caption, picture in pictures
     )
     return f'<div class="figures">{figures}</div>' if figures else ""
 
@@ -270,82 +276,34 @@ def _examples(examples: Sequence[Example]) -> str:
 # ------------------------------------------------------------------------------------- pictures
 
 
-def _png(draw: Callable[[Any], None], size: tuple[float, float] = (5.0, 3.4)) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=130, layout="constrained")
-    draw(figure.subplots())
-    memory = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(memory)  # the same bytes as savefig's, which draws everything twice
-    return memory.getvalue()
-
-
-def _curves(report: Report) -> list[tuple[str, bytes]]:
-    """A picture for each figure that was measured on training and validation, and for each series."""
-    pictures = []
+def _curves(report: Report) -> list[tuple[str, str]]:
+    """A chart for each figure that was measured on training and validation, and for each series."""
     names = dict.fromkeys(
         name.removeprefix("train_").removeprefix("validation_")
         for row in report.history for name in row
         if name.startswith(("train_", "validation_")) and np.ndim(row[name]) == 0
     )  # fmt: skip
+    charts = []
     for name in names:
-
-        def draw(axes: Any, name: str = name) -> None:
-            for split, style in (("train", "-"), ("validation", "--")):
-                points = [(r["epoch"], float(r[f"{split}_{name}"])) for r in report.history if f"{split}_{name}" in r]
-                if points:
-                    axes.plot(*zip(*points, strict=True), style, marker=".", label=split)
-            axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
-            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-            axes.grid(alpha=0.3)
-            axes.legend()
-
-        pictures.append((f"{name.replace('_', ' ')} by epoch", _png(draw)))
+        splits = {split: [r for r in report.history if f"{split}_{name}" in r] for split in ("train", "validation")}
+        curves = [
+            Curve([row["epoch"] for row in rows], [float(row[f"{split}_{name}"]) for row in rows], split)
+            for split, rows in splits.items()
+        ]
+        title = name.replace("_", " ")
+        charts.append((f"{title} by epoch", chart(curves, "epoch", title, whole=True)))
     for name, (xs, ys) in report.series.items():
-
-        def draw_series(axes: Any, name: str = name, xs: Any = xs, ys: Any = ys) -> None:
-            axes.plot(xs, ys, linewidth=1)
-            axes.set(xlabel=report.unit, ylabel=name)
-            axes.grid(alpha=0.3)
-            positive = [y for y in ys if y > 0]
-            if len(positive) == len(ys) > 0 and max(ys) > 30 * min(ys):
-                axes.set_yscale("log")
-
-        pictures.append((f"{name} by {report.unit}", _png(draw_series)))
-    return pictures
+        positive = [y for y in ys if y > 0]
+        wide = len(positive) == len(ys) > 0 and max(ys) > 30 * min(ys)
+        charts.append((f"{name} by {report.unit}", chart([Curve(xs, ys)], report.unit, name, logarithmic=wide)))
+    return charts
 
 
-def _confusion(counts: Any, names: Sequence[str]) -> tuple[str, bytes]:
-    counts = np.asarray(counts, float)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = max(3.4, 0.42 * len(names) + 1.6)
-
-    def draw(axes: Any) -> None:
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set(xlabel="predicted", ylabel="true", xticks=range(len(names)), yticks=range(len(names)))
-        axes.set_xticklabels(names, rotation=60 if max(map(len, names), default=0) > 2 else 0)
-        axes.set_yticklabels(names)
-        if len(names) <= 20:
-            for i, j in np.ndindex(counts.shape):
-                if counts[i, j]:
-                    colour = "white" if shares[i, j] > 0.6 else "black"
-                    axes.text(j, i, f"{counts[i, j]:.0f}", ha="center", va="center", fontsize=7, color=colour)
-
-    return "rows are the truth, columns what was said; the colour is the share of the row", _png(draw, (side, side))
-
-
-def _points(truth: Any, predicted: Any) -> tuple[str, bytes]:
-    truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
-
-    def draw(axes: Any) -> None:
-        axes.plot(truth, predicted, ".", markersize=4)
-        ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
-        axes.plot(ends, ends, color="gray", linewidth=1)
-        axes.set(xlabel="truth", ylabel="predicted")
-        axes.grid(alpha=0.3)
-
-    return "each dot is a row of the test data; on the line the prediction is right", _png(draw)
+def _points(truth: Any, predicted: Any) -> tuple[str, str]:
+    truth, predicted = np.asarray(truth, float).reshape(-1), np.asarray(predicted, float).reshape(-1)
+    ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+    drawn = chart([Curve(truth, predicted, dots=True), Curve(ends, ends)], "truth", "predicted")
+    return "each dot is a row of the test data; on the line the prediction is right", drawn
 
 
 def _image_png(image: Any) -> bytes:
