@@ -22,7 +22,7 @@ from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 # `ci` tries the same examples on every run; HYPOTHESIS_PROFILE=explore goes looking for new ones.
-settings.register_profile("ci", max_examples=40, derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("ci", max_examples=20, derandomize=True, deadline=None, database=None, print_blob=True)
 settings.register_profile("explore", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -111,17 +111,20 @@ def seeded() -> None:
 
 
 @pytest.fixture(autouse=True)
-def threads(request: pytest.FixtureRequest) -> None:
-    """On how many threads compiled programs run: CHAINRULE_TEST_THREADS, else one for tests that run beside others.
+def programs(request: pytest.FixtureRequest) -> None:
+    """How programs are compiled (`quickly.py`), and on how many threads they run: one for tests that run beside others.
 
     Several processes with a thread for each core wait for each other at every barrier. The compiler's own tests keep
-    all cores, so that programs on several threads are tried too.
+    all cores, so that programs on several threads are tried too; CHAINRULE_TEST_THREADS gives every test so many.
     """
     from chainrule.backends.native.run import pool
+    from tests.quickly import compile_quickly
 
+    name = request.path.stem
     given = os.environ.get("CHAINRULE_TEST_THREADS")
-    beside_others = "PYTEST_XDIST_WORKER" in os.environ and not request.path.name.startswith("test_compiler_")
+    beside_others = "PYTEST_XDIST_WORKER" in os.environ and not name.startswith("test_compiler_")
     pool._wanted = int(given) if given else 1 if beside_others else None
+    compile_quickly(name)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -145,37 +146,42 @@ def train(
     return doctor.findings
 
 
+def by_day(whole: int) -> int:
+    """Epochs or steps of a run in which all is well: whole at night."""
+    return whole if os.environ.get("CHAINRULE_NIGHTLY") else -(-whole * 2 // 5)
+
+
 def by_squares(model: Any, data: Any, validation: Any, **settings: Any) -> list[Finding]:
     """`train` with the mean squared error."""
     return train(model, nn.MSELoss(), data, validation, **settings)
 
 
 HEALTHY: dict[str, Callable[[], list[Finding]]] = {
-    "MLP": lambda: train(perceptron(64, 32, 10), epochs=25, metrics=["accuracy"]),
-    "MLP, tanh": lambda: train(perceptron(64, 32, 10, activation=nn.Tanh), epochs=15),
-    "MLP by SGD": lambda: train(perceptron(64, 64, 32, 10), rule=optim.SGD, rate=0.1, epochs=15),
-    "deep MLP": lambda: train(perceptron(64, 64, 64, 64, 64, 10), epochs=12),
-    "CNN": lambda: train(network(), epochs=8),
-    "CNN with BatchNorm": lambda: train(network(True), epochs=8, metrics=["accuracy"]),
-    "CNN with dropout": lambda: train(network(True, 0.5), epochs=8, transform=RandomCrop(8, padding=1)),
-    "MLP with dropout": lambda: train(perceptron(64, 64, 10, activation=lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.3))), epochs=15),
-    "logistic regression from zero": lambda: train(filled(perceptron(64, 10), 0.0), epochs=15, rate=1e-2),
-    "DQN": lambda: agent_watched(small_agent(rl.DQN, "cartpole", 200), 4000),
-    "PPO": lambda: agent_watched(small_agent(rl.PPO, "cartpole", 100), 4000),
-    "A2C with vectors": lambda: agent_watched(small_agent(rl.A2C, "pendulum", 50), 3000),
-    "REINFORCE": lambda: agent_watched(small_agent(rl.REINFORCE, "cartpole", 60), 4000),
-    "SAC": lambda: agent_watched(small_agent(rl.SAC, "pendulum", 50, train_every=8), 2000),
-    "regression": lambda: by_squares(perceptron(5, 32, 1), regression(400), regression(200), epochs=30, rate=1e-2),
-    "linear regression": lambda: by_squares(nn.Linear(5, 1), regression(400), regression(200), epochs=20, rate=0.05, rule=optim.SGD),
+    "MLP": lambda: train(perceptron(64, 32, 10), epochs=by_day(25), metrics=["accuracy"]),
+    "MLP, tanh": lambda: train(perceptron(64, 32, 10, activation=nn.Tanh), epochs=by_day(15)),
+    "MLP by SGD": lambda: train(perceptron(64, 64, 32, 10), rule=optim.SGD, rate=0.1, epochs=by_day(15)),
+    "deep MLP": lambda: train(perceptron(64, 64, 64, 64, 64, 10), epochs=by_day(12)),
+    "CNN": lambda: train(network(), epochs=by_day(8)),
+    "CNN with BatchNorm": lambda: train(network(True), epochs=by_day(8), metrics=["accuracy"]),
+    "CNN with dropout": lambda: train(network(True, 0.5), epochs=by_day(8), transform=RandomCrop(8, padding=1)),
+    "MLP with dropout": lambda: train(perceptron(64, 64, 10, activation=lambda: nn.Sequential(nn.ReLU(), nn.Dropout(0.3))), epochs=by_day(15)),
+    "logistic regression from zero": lambda: train(filled(perceptron(64, 10), 0.0), epochs=by_day(15), rate=1e-2),
+    "DQN": lambda: agent_watched(small_agent(rl.DQN, "cartpole", 200), by_day(4000)),
+    "PPO": lambda: agent_watched(small_agent(rl.PPO, "cartpole", 100), by_day(4000)),
+    "A2C with vectors": lambda: agent_watched(small_agent(rl.A2C, "pendulum", 50), by_day(3000)),
+    "REINFORCE": lambda: agent_watched(small_agent(rl.REINFORCE, "cartpole", 60), by_day(4000)),
+    "SAC": lambda: agent_watched(small_agent(rl.SAC, "pendulum", 50, train_every=8), by_day(2000)),
+    "regression": lambda: by_squares(perceptron(5, 32, 1), regression(400), regression(200), epochs=by_day(30), rate=1e-2),
+    "linear regression": lambda: by_squares(nn.Linear(5, 1), regression(400), regression(200), epochs=by_day(20), rate=0.05, rule=optim.SGD),
     "two classes": lambda: train(
-        perceptron(64, 16, 1), nn.BCEWithLogitsLoss(), pairs(INPUTS, answers(LABELS < 5)), False, epochs=15, rate=3e-3
+        perceptron(64, 16, 1), nn.BCEWithLogitsLoss(), pairs(INPUTS, answers(LABELS < 5)), False, epochs=by_day(15), rate=3e-3
     ),
-    "LSTM": lambda: train(Rows(), epochs=8, rate=3e-3),
+    "LSTM": lambda: train(Rows(), epochs=by_day(8), rate=3e-3),
     "transformer": lambda: train(Patches(), epochs=5, rate=3e-3, metrics=["accuracy"]),
     "autoencoder": lambda: by_squares(
-        perceptron(64, 64, 16, 64, 64, end=(nn.Unflatten(1, (1, 8, 8)),)), pairs(INPUTS, INPUTS), False, epochs=20, rate=3e-3
+        perceptron(64, 64, 16, 64, 64, end=(nn.Unflatten(1, (1, 8, 8)),)), pairs(INPUTS, INPUTS), False, epochs=by_day(20), rate=3e-3
     ),
-    "clipped, accumulated": lambda: train(perceptron(64, 32, 10), epochs=20, clip_norm=1.0, accumulate=2, rate=3e-3),
+    "clipped, accumulated": lambda: train(perceptron(64, 32, 10), epochs=by_day(20), clip_norm=1.0, accumulate=2, rate=3e-3),
 }  # fmt: skip
 
 

@@ -97,6 +97,9 @@ if __name__ == "__main__":
     if "chainrule" in sys.modules:
         # One thread, as PyTorch has by OMP_NUM_THREADS: other tests run beside these programs.
         sys.modules["chainrule"].set_num_threads(1)
+        from tests.quickly import compile_quickly
+
+        compile_quickly()
     while line := sys.stdin.readline():
         child = os.fork()
         if not child:

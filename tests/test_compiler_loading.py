@@ -25,6 +25,38 @@ def test_programs_come_and_go() -> None:
         held[0].address("g")
 
 
+def test_others_find_the_passes_of_llvm_that_we_leave_out() -> None:
+    """LLVM's options are the whole process's: Numba, say, compiles as if we were not there."""
+    from chainrule.backends.native.run.machine import compile_text, host, llvm, target_machine
+
+    text = """
+    define float @sum(ptr %x, i64 %n) {
+    start:
+      br label %loop
+    loop:
+      %i = phi i64 [0, %start], [%next, %loop]
+      %sum = phi float [0.0, %start], [%more, %loop]
+      %twice = shl i64 %i, 2
+      %place = getelementptr [3 x float], ptr %x, i64 %twice, i64 2
+      %entry = load float, ptr %place
+      %more = fadd float %sum, %entry
+      %next = add i64 %i, 1
+      %done = icmp eq i64 %next, %n
+      br i1 %done, label %end, label %loop
+    end:
+      ret float %more
+    }
+    """
+
+    def theirs() -> bytes:
+        return target_machine().emit_object(llvm().parse_assembly(text))  # type: ignore[no-any-return]
+
+    before, ours = theirs(), compile_text(text, to_load=False)
+    if host()[0].startswith("x86_64"):
+        assert ours != before, "a loop that a pass rewrites"
+    assert theirs() == before
+
+
 FULL = """
 import ctypes
 import chainrule

@@ -15,33 +15,21 @@ import numpy as np
 import pytest
 
 import chainrule
-from tests.peer_tables import Case
+from tests.peer_tables import Case, some_of_each
 from tests.test_peer_tables import NAMES, TABLES, arrays, build, called, flatten, is_lazy, send_back
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 #: So many cases share a program.
 TOGETHER = 12
 #: So many cases of one layer or function are compiled.
-FEW = 3
+FEW = 2
 READS_NUMBERS = "EmbeddingBag(5, 3, mode='max'"
-
-
-def some_of_each(cases: list[Case]) -> list[Case]:
-    """At most FEW cases of each layer or function, evenly from the first to the last of its table."""
-    of_each: dict[str, list[Case]] = {}
-    for case in cases:
-        of_each.setdefault(case.source.split("(")[0], []).append(case)
-    found = []
-    for those in of_each.values():
-        places = np.linspace(0, len(those) - 1, min(FEW, len(those))).round().astype(int)
-        found += [those[i] for i in places]
-    return found
 
 
 def batches(cases: list[Case]) -> list[Any]:
     """Groups of cases, each with the type of its program."""
     fine = [case for case in cases if not (case.source.startswith(READS_NUMBERS) and len(case.inputs) == 2)]
-    fine = fine if NIGHTLY else some_of_each(fine)
+    fine = some_of_each(fine, FEW)
     pairs = [fine[i : i + 2 * TOGETHER] for i in range(0, len(fine), 2 * TOGETHER)]
     groups = [group for pair in pairs for group in (pair[::2], pair[1::2]) if group]
     types = ["float64", "float32"]

@@ -1,4 +1,7 @@
-"""The doctor finds each fault that is built in, with its place and numbers, is silent otherwise, and changes nothing."""
+"""The doctor finds each fault that is built in, with its place and numbers, is silent otherwise, and changes nothing.
+
+With CHAINRULE_NIGHTLY the runs in which all is well are as long as those of users.
+"""
 
 from __future__ import annotations
 

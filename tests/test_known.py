@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import io
+import itertools
 import os
 import shutil
 import struct
@@ -24,6 +26,8 @@ from chainrule.data.shakespeare import load_shakespeare_text
 from chainrule.errors import DataError
 from chainrule.vision import datasets
 from tests.real_data import real_data
+
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 
 
 @pytest.fixture(autouse=True)
@@ -70,26 +74,56 @@ def test_mnist_is_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_the_real_cifar10_archive_begins_with_photographs() -> None:
+    """60,000 are decoded at night, below."""
+    path = real_data("cifar10-jpeg.tar.xz") / "cifar10-jpeg.tar.xz"
+    found = list(itertools.islice(cifar._images_in(path), 20))
+    with tarfile.open(path) as archive:  # by other means
+        files = itertools.islice((member for member in archive if member.isfile()), 20)
+        for member, (part, name, image) in zip(files, found, strict=True):
+            assert member.name.startswith(f"{part}/{name}/")
+            expected = np.asarray(Image.open(archive.extractfile(member)).convert("RGB"))  # type: ignore[arg-type]
+            assert np.array_equal(image.transpose(1, 2, 0), expected)
+
+
+def archive_of_jpegs(path: Path) -> int:
+    """A small one, its members mixed up, of which each image is of the colour of its class; how many are of a class."""
+    entries = [
+        (part, name, i) for part, size in (("train", 20), ("test", 4)) for name in CIFAR10_CLASSES for i in range(size)
+    ]
+    with tarfile.open(path, "w:xz") as archive:
+        for place in np.random.default_rng(0).permutation(len(entries)):
+            part, name, i = entries[place]
+            memory = io.BytesIO()
+            colour = 25 * CIFAR10_CLASSES.index(name) + i % 5
+            Image.new("RGB", (32, 32), (colour, 255 - colour, 90)).save(memory, "JPEG", quality=100)
+            member = tarfile.TarInfo(f"{part}/{name}/{i:04}.jpg")
+            member.size = memory.tell()
+            memory.seek(0)
+            archive.addfile(member, memory)
+    return 20
+
+
 @pytest.mark.timeout(600)  # 60,000 files to decode
-def test_cifar10_of_jpeg_files(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
-    folder = real_data("cifar10-jpeg.tar.xz")
+@pytest.mark.parametrize("real", [False, True] if NIGHTLY else [False], ids=lambda real: "real" if real else "small")
+def test_cifar10_of_jpeg_files(real: bool, monkeypatch: pytest.MonkeyPatch, empty_cache: Path, tmp_path: Path) -> None:
+    folder = real_data("cifar10-jpeg.tar.xz") if real else tmp_path
+    each = 5000 if real else archive_of_jpegs(folder / "cifar10-jpeg.tar.xz")
     monkeypatch.setenv("CHAINRULE_DATA", str(folder))
     images, labels, names = load_cifar_arrays()
-    assert images.shape == (50_000, 3, 32, 32) and images.dtype == np.uint8 and names == CIFAR10_CLASSES
-    assert np.bincount(labels).tolist() == [5000] * 10
-    # Of the original pixels: 0.4914, 0.4822, 0.4465. JPEG keeps the means but for rounding.
-    np.testing.assert_allclose(images.mean((0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], rtol=0, atol=5e-4)
-    with tarfile.open(folder / "cifar10-jpeg.tar.xz") as archive:  # one image by other means
-        member = next(member for member in archive if member.name == "train/airplane/0002.jpg")
-        expected = np.asarray(Image.open(archive.extractfile(member)).convert("RGB"))  # type: ignore[arg-type]
-    assert np.array_equal(images[2].transpose(1, 2, 0), expected) and labels[2] == 0
+    assert images.shape == (10 * each, 3, 32, 32) and images.dtype == np.uint8 and names == CIFAR10_CLASSES
+    assert np.bincount(labels).tolist() == [each] * 10
+    if real:  # Of the original pixels: 0.4914, 0.4822, 0.4465. JPEG keeps the means but for rounding.
+        np.testing.assert_allclose(images.mean((0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], rtol=0, atol=5e-4)
+    else:  # each image stands beside its label
+        assert (abs(images[:, 0].mean((1, 2)) - 25 * labels - 2) < 6).all()
 
     # From here on the archive is not decoded again.
     monkeypatch.setattr(cifar, "_decode_images", lambda *_: pytest.fail("decoded twice"))
     test_images, test_labels, _ = load_cifar_arrays(train=False)
-    assert np.bincount(test_labels).tolist() == [1000] * 10 and test_images.shape == (10_000, 3, 32, 32)
+    assert np.bincount(test_labels).tolist() == [each // 5] * 10 and test_images.shape == (2 * each, 3, 32, 32)
     splits = data.load("cifar10")
-    assert [len(part) for part in splits[:3]] == [45_000, 5_000, 10_000] and splits.names == CIFAR10_CLASSES
+    assert [len(part) for part in splits[:3]] == [9 * each, each, 2 * each] and splits.names == CIFAR10_CLASSES
     x, _ = splits.train.tensors
     channels = x.numpy().transpose(1, 0, 2, 3).reshape(3, -1)
     assert np.abs(channels.mean(1, dtype=np.float64)).max() < 1e-5
@@ -98,9 +132,10 @@ def test_cifar10_of_jpeg_files(monkeypatch: pytest.MonkeyPatch, empty_cache: Pat
     np.testing.assert_allclose(back.numpy() * 255, test_images[:100], rtol=0, atol=1e-4)
 
     dataset = datasets.CIFAR10(folder, train=False)
-    assert dataset.data.shape == (10_000, 32, 32, 3) and dataset.targets == test_labels.tolist()
-    image, label = dataset[1500]
-    assert image.mode == "RGB" and label == 1 and np.array_equal(np.asarray(image), dataset.data[1500])
+    assert dataset.data.shape == (2 * each, 32, 32, 3) and dataset.targets == test_labels.tolist()
+    one = each // 5 * 3 // 2
+    image, label = dataset[one]
+    assert image.mode == "RGB" and label == 1 and np.array_equal(np.asarray(image), dataset.data[one])
 
     # A damaged copy is made anew.
     monkeypatch.undo()

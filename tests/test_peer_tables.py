@@ -2,7 +2,8 @@
 
 For modules: names, shapes and types of the state, printing, outputs, gradients of inputs and parameters, buffers
 after passes in training, evaluation; in float32, and in both types with inputs that do not lie in order. For functions
-outputs and gradients. For both: second derivatives against finite differences, float16 against float64.
+outputs and gradients. For both: second derivatives against finite differences, float16 against float64; of these some
+cases of each layer and function, and with CHAINRULE_NIGHTLY all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pytest
 
 import chainrule
 from chainrule import autograd
-from tests.peer_tables import Case, Refused, tables
+from tests.peer_tables import Case, Refused, some_of_each, tables
 from tests.together import together
 
 TABLES = tables()
@@ -32,6 +33,8 @@ def of_each(cases: Sequence[Case | Refused]) -> Any:
     return together(cases, lambda case: re.sub(r"(nn\.|f\.)?(\w+).*", r"\2", case.source, flags=re.DOTALL))
 
 
+#: So many cases of a layer or function by day.
+FEW = 3
 #: How far results may be apart, relative to the entry and to the largest entry of the result.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11, "float16": 1e-2}
 pytestmark = [
@@ -247,7 +250,7 @@ def assert_second_derivatives(function: Any, tensors: list[Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::chainrule.EvaluationWarning")
-@of_each([c for c in TABLES.modules if c.second])
+@of_each(some_of_each([c for c in TABLES.modules if c.second], FEW))
 def test_second_derivatives_of_modules(case: Case) -> None:
     layer = build(chainrule, case.source)
     inputs = arrays(case, "float64")
@@ -286,7 +289,7 @@ def test_second_derivatives_of_modules(case: Case) -> None:
     assert_second_derivatives(function, [*tensors, *parameters.values()])
 
 
-@of_each([c for c in TABLES.functions if c.second])
+@of_each(some_of_each([c for c in TABLES.functions if c.second], FEW))
 def test_second_derivatives_of_functions(case: Case) -> None:
     inputs = arrays(case, "float64")
     numbers = [i for i, a in enumerate(inputs) if a.dtype.kind == "f" and NAMES[i] not in case.fixed]
@@ -341,7 +344,7 @@ def moves_by_rounding(layer: Any, case: Case, exact: dict[str, Any]) -> dict[str
     return farthest
 
 
-@of_each([c for c in TABLES.modules if c.half])
+@of_each(some_of_each([c for c in TABLES.modules if c.half], FEW))
 def test_modules_in_float16(case: Case) -> None:
     layer = build(chainrule, case.source)
     case = rounded(case)
@@ -362,7 +365,7 @@ def test_modules_in_float16(case: Case) -> None:
         assert_close_in_half(exact, half, moves_by_rounding(start, case, exact))
 
 
-@of_each([c for c in TABLES.functions if c.half])
+@of_each(some_of_each([c for c in TABLES.functions if c.half], FEW))
 def test_functions_in_float16(case: Case) -> None:
     case = rounded(case)
     exact = run_function(chainrule, case, "float64", False)
