@@ -146,9 +146,10 @@ class _Comparison:
             return self.names.get(a, a) is b
         if a is b:
             return True
-        if type(a) is not type(b):
+        kind: Any = type(a)
+        if kind is not type(b):
             return False
-        compare = _comparison_of(type(a))
+        compare = _comparison_of(kind)
         return bool(a == b) if compare is None else compare(self, a, b)
 
     def _arrays(self, a: Any, b: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def draw_decay() -> None:
 # ------------------------------------------------------------------------------------------- early stopping
 
 
+@cache
 def overfitted(epochs: int = 800) -> tuple[list[float], list[float], int, int, float]:
     """Losses for training and validation by epoch, the best epoch, the one that stops, and the loss restored."""
     chainrule.manual_seed(2)

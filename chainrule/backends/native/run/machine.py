@@ -123,10 +123,10 @@ def compile_text(text: str, machine: Any = None, *, to_load: bool = True) -> byt
         module.verify()
         level = 0 if text.startswith(QUICKLY) else 2
         if machine is not None or not host()[0].startswith("x86_64"):
-            return (machine or _machine_that_compiles(host(), level)).emit_object(module)  # type: ignore[no-any-return]
+            return (machine or _machine_that_compiles(host(), level)).emit_object(module)
         _set(LEFT_OUT)
         try:
-            return _machine_that_compiles(host(), level).emit_object(module)  # type: ignore[no-any-return]
+            return _machine_that_compiles(host(), level).emit_object(module)
         finally:
             _set(AS_USUAL)
 
