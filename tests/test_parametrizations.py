@@ -175,6 +175,47 @@ def test_parametrizations_stack_cache_and_go() -> None:
     np.testing.assert_allclose(other.weight.detach().numpy(), before / 2, rtol=1e-6)
 
 
+@pytest.mark.peer
+def test_a_second_one_is_applied_to_what_the_first_one_gives() -> None:
+    """Only the first is asked for an original; whether it could be asked again does not matter."""
+    torch = pytest.importorskip("torch")
+    w = np.arange(9, dtype=np.float32).reshape(3, 3)
+
+    def weights(framework: Any) -> list[Any]:
+        module = framework.nn.Module
+
+        class Twice(module):
+            def forward(self, X: Any) -> Any:
+                return 2 * X
+
+            def right_inverse(self, Y: Any) -> Any:
+                return Y / 2
+
+        class Upper(module):
+            def forward(self, X: Any) -> Any:
+                return X.triu()
+
+        found, register = [], framework.nn.utils.parametrize.register_parametrization
+        for kinds in ((Twice, Twice), (Upper, Twice), (Twice, Upper, Twice)):
+            layer = framework.nn.Linear(3, 3)
+            layer.weight.data = framework.tensor(w)
+            for kind in kinds:
+                register(layer, "weight", kind())
+            found += [layer.weight, layer.parametrizations.weight.original]
+        return [x.detach().numpy() for x in found]
+
+    for ours, theirs in zip(weights(chainrule), weights(torch), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds(chainrule) if not kind.startswith("old")])
+def test_what_is_transferred_is_the_same_weight(kind: str) -> None:
+    layer = kinds(chainrule)[kind](nn.Linear(4, 4)).eval()
+    other = parametrize.transfer_parametrizations_and_params(layer, nn.Linear(4, 4)).eval()
+    name = "bias" if "bias" in kind else "weight"
+    np.testing.assert_allclose(getattr(other, name).detach(), getattr(layer, name).detach(), rtol=1e-6)
+
+
 def test_two_tensors_of_a_module() -> None:
     layer = nn.Linear(2, 2)
     for name in ("weight", "bias"):
@@ -199,6 +240,8 @@ def test_what_is_refused() -> None:
         parametrizations.orthogonal(nn.Linear(2, 2), orthogonal_map="svd")
     with pytest.raises(ValueError, match="two dimensions"):
         parametrizations.orthogonal(nn.Linear(2, 2), "bias")
+    with pytest.raises(ValueError, match="orthogonal first"):
+        parametrizations.orthogonal(parametrizations.weight_norm(nn.Linear(2, 2)))
     with pytest.raises(ValueError, match="at least 1"):
         parametrizations.spectral_norm(nn.Linear(2, 2), n_power_iterations=0)
     for remove in (nn.utils.remove_weight_norm, nn.utils.remove_spectral_norm):

@@ -22,7 +22,7 @@ from chainrule.functions.creation import eye
 from chainrule.functions.linalg import matrix_exp, qr, solve
 from chainrule.functions.pieces import cat
 from chainrule.nn.module import Module
-from chainrule.nn.utils.parametrize import register_parametrization
+from chainrule.nn.utils.parametrize import is_parametrized, register_parametrization
 from chainrule.random import randn
 from chainrule.tensor import Tensor
 
@@ -138,7 +138,8 @@ def orthogonal(
 
     The maps are described at the top of `nn/utils/orthogonal.py`; without a choice "matrix_exp" for square weights,
     "householder" for others. The weight begins as the orthogonal matrix nearest to what it was. The answer is `module`.
-    Raises ValueError for another map, a name that is no tensor, or a weight of fewer than two dimensions.
+    Raises ValueError for another map, a name that is no tensor, a weight of fewer than two dimensions, or one that is
+    parametrized already: then nothing says which original gives that matrix.
 
     >>> import chainrule
     >>> from chainrule import nn
@@ -152,6 +153,8 @@ def orthogonal(
         raise ValueError(f"{type(module).__name__} has no tensor {name!r}.")
     if weight.ndim < 2:
         raise ValueError(f"an orthogonal tensor has two dimensions or more, {name!r} has shape {tuple(weight.shape)}.")
+    if is_parametrized(module, name):
+        raise ValueError(f"{name!r} is parametrized already; make it orthogonal first, and then the other.")
     square = weight.shape[-2] == weight.shape[-1]
     chosen = orthogonal_map or ("matrix_exp" if square else "householder")
     if chosen not in MAPS:

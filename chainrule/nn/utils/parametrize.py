@@ -65,7 +65,8 @@ class ParametrizationList(ModuleList):
             self.names = ["original"]
             self._add("original", _with_value(original, source), original)
         if not unsafe:
-            self._check(original)
+            with no_grad():
+                _check(self(), original)
 
     def _add(self, name: str, value: Tensor, like: Tensor) -> None:
         if not isinstance(like, Parameter):
@@ -73,15 +74,6 @@ class ParametrizationList(ModuleList):
             return
         parameter = value if isinstance(value, Parameter) else Parameter(value, requires_grad=like.requires_grad)
         self.register_parameter(name, parameter)
-
-    @no_grad()
-    def _check(self, original: Tensor) -> None:
-        result = self()
-        if result.shape != original.shape or result.dtype != original.dtype:
-            raise ShapeError(
-                f"the parametrization makes {result.dtype} {tuple(result.shape)} out of {original.dtype} "
-                f"{tuple(original.shape)}; if that is meant, say unsafe=True."
-            )
 
     @no_grad()
     def right_inverse(self, value: Tensor) -> None:
@@ -108,6 +100,14 @@ class ParametrizationList(ModuleList):
         return x
 
 
+def _check(result: Tensor, original: Tensor) -> None:
+    if result.shape != original.shape or result.dtype != original.dtype:
+        raise ShapeError(
+            f"the parametrization makes {result.dtype} {tuple(result.shape)} out of {original.dtype} "
+            f"{tuple(original.shape)}; if that is meant, say unsafe=True."
+        )
+
+
 def _with_value(original: Tensor, value: Tensor) -> Tensor:
     """The same cell with a new value where it fits, so that an optimiser that knows it goes on."""
     if value.shape == original.shape and value.dtype == original.dtype:
@@ -122,8 +122,9 @@ def register_parametrization(
 ) -> Module:
     """Let a parameter or buffer be computed by a module from then on; the answer is `module`.
 
-    A second one is applied to the result of the first. With a method `right_inverse` the parametrization says which
-    original gives a wanted tensor: it is asked at the start and when the tensor is assigned to. Raises ValueError for
+    A second one is applied to the result of the first, so the tensor changes. With a method `right_inverse` the
+    parametrization says which original gives a wanted tensor: the first one is asked at the start, so the tensor stays
+    what it was, and all are asked when the tensor is assigned to. Raises ValueError for
     a name that is no tensor of the module; ShapeError if shape or type would change (allowed with `unsafe`).
 
     >>> import chainrule
@@ -138,13 +139,11 @@ def register_parametrization(
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         known: ParametrizationList = module.parametrizations[tensor_name]
-        before = module.__getattribute__(tensor_name)
-        if hasattr(parametrization, "right_inverse"):
-            with no_grad():
-                known.right_inverse(parametrization.right_inverse(before))
-        known.append(parametrization)
         if not unsafe:
-            known._check(before)
+            before = module.__getattribute__(tensor_name)
+            with no_grad():
+                _check(parametrization(before), before)
+        known.append(parametrization)
         return module
     table = module._parameters if tensor_name in module._parameters else module._buffers
     if table.get(tensor_name) is None:
@@ -275,9 +274,8 @@ def transfer_parametrizations_and_params(
             to_module.register_parameter(name, Parameter(from_module.__getattribute__(name).detach_copy()))
         for parametrization in entries:
             register_parametrization(to_module, name, copy.deepcopy(parametrization), unsafe=entries.unsafe)
-        with no_grad():
-            for part in entries.names:
-                getattr(to_module.parametrizations[name], part).copy_(getattr(entries, part))
+        # The originals, and what a `right_inverse` found for the weight that was there: a base, say.
+        to_module.parametrizations[name].load_state_dict(entries.state_dict())
     return to_module
 
 
