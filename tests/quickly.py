@@ -14,13 +14,15 @@ from chainrule.backends.native import executable
 #: Programs of more operations would take longer to run than compiling quickly saves.
 QUICK = 100_000_000
 OPTIMISED = bool(os.environ.get("CHAINRULE_NIGHTLY") or os.environ.get("CHAINRULE_TEST_OPTIMISED"))
-#: Random programs, and what is written for the processor.
+#: Random programs, what is written for the processor, and trainings so long that quick code would take longer.
 KERNELS = re.compile(
     r"test_(attention_kernel|c_library|winograd|compiler_(fuzz|halves|math|run|targets|threads|\w*products))"
 )
+TRAININGS = re.compile(r"test_(diffusion|flows|gan|pixel_cnn|robust|vae)$")
 _LITTLE = executable.LITTLE
 
 
 def compile_quickly(file: str = "") -> None:
     """From now on compile programs as the tests of a file (its name) want them."""
-    executable.LITTLE = _LITTLE if OPTIMISED or KERNELS.match(file) else QUICK
+    optimised = OPTIMISED or KERNELS.match(file) or TRAININGS.match(file)
+    executable.LITTLE = _LITTLE if optimised else QUICK

@@ -18,7 +18,7 @@ from tests import program_moves, program_rules  # noqa: F401  (they enter their 
 from tests.random_programs import NAME, RULES, Maker, Program, Rule, random_program
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
-GROUPS = 20
+GROUPS = 20 if NIGHTLY else 12
 PROGRAMS = 100 if NIGHTLY else 5
 #: So many programs are compiled as one function.
 TOGETHER = 10

@@ -146,10 +146,9 @@ class _Comparison:
             return self.names.get(a, a) is b
         if a is b:
             return True
-        kind: Any = type(a)
-        if kind is not type(b):
+        if type(a) is not type(b):
             return False
-        compare = _comparison_of(kind)
+        compare = _comparison_of(type(a))  # type: ignore[arg-type]  # mypy doubts that a type has a hash
         return bool(a == b) if compare is None else compare(self, a, b)
 
     def _arrays(self, a: Any, b: Any) -> bool:
