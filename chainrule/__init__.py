@@ -206,7 +206,7 @@ with Later(globals()) as _later:
     )  # fmt: skip
     from chainrule.functions.older_names import (
         cholesky_inverse as cholesky_inverse, cholesky_solve as cholesky_solve, pinverse as pinverse, qr as qr,
-        range as range, svd as svd,
+        range as range, set_default_tensor_type as set_default_tensor_type, svd as svd, typename as typename,
     )  # fmt: skip
     from chainrule.functions.typed_constructors import (
         BFloat16Tensor as BFloat16Tensor, BoolTensor as BoolTensor, ByteTensor as ByteTensor,

@@ -53,7 +53,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use x.get_device(), or x.device": "get_device",
         _SCRIPT: "compiled_with_cxx11_abi fx",
         "use chainrule.export_program(model, inputs, file), whose file load_program reads": "export",
-        "use set_default_dtype": "set_default_tensor_type",
         _STORAGE: "is_storage storage",
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
         _PROCESSES: "is_distributed futures fork wait Future get_num_interop_threads "
@@ -84,7 +83,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "use autograd.detect_anomaly": "is_anomaly_check_nan_enabled is_anomaly_enabled set_anomaly_enabled",
         "results are always repeatable": "get_deterministic_debug_mode set_deterministic_debug_mode "
         "is_deterministic_algorithms_warn_only_enabled",
-        "use type(x).__name__ or x.dtype": "typename",
         "use nested lists and padding: nn.utils.rnn.pad_sequence": "nested masked",
         "use chainrule.__version__": "torch_version",
         "use nn.ModuleDict": "ModuleDict",
@@ -142,8 +140,6 @@ _REASONS: dict[str, dict[str, str]] = {
         _LINEAR: "eig geqrf lstsq lu lu_solve orgqr ormqr solve symeig triangular_solve",
         _FOURIER: "istft stft",
         "use quantile(x[~x.isnan()], q)": "nanquantile",
-        "use nn.functional.prelu": "prelu",
-        "use nn.functional.hardshrink": "hardshrink",
         "use index_put, scatter or x[…] = …": "index put",
         "use scatter_reduce": "index_reduce index_reduce_",
         "use nonzero": "nonzero_static",
@@ -174,7 +170,6 @@ _REASONS: dict[str, dict[str, str]] = {
         "no quantised or 8-bit scaled tensors here": "scaled_grouped_mm scaled_mm",
     },
     "nn.utils": {
-        "an old name; clip_grad_norm_": "clip_grad_norm",
         _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format",
     },
     "hub": {
@@ -329,8 +324,6 @@ def _elsewhere(area: str, name: str) -> str:
             return f"use {place or 'chainrule'}.{name}"
     if name.endswith("_") and _has("nn.functional", name.removesuffix("_")):
         return f"use x = nn.functional.{name.removesuffix('_')}(x)"
-    if area == "nn.init" and _has(area, f"{name}_"):
-        return f"an old name; {name}_"
     return ""
 
 

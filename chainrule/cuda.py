@@ -7,9 +7,10 @@ True
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from chainrule import amp, devices
+from chainrule import amp, devices, random
 from chainrule.devices import Device, chosen
 from chainrule.errors import DeviceError
 
@@ -24,22 +25,40 @@ __all__ = [
     "HalfTensor",
     "IntTensor",
     "LongTensor",
+    "OutOfMemoryError",
     "ShortTensor",
     "amp",
     "current_device",
+    "device",
     "device_count",
     "empty_cache",
+    "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "get_rng_state",
+    "get_rng_state_all",
+    "initial_seed",
+    "ipc_collect",
     "is_available",
     "is_bf16_supported",
     "is_initialized",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",
+    "max_memory_cached",
+    "max_memory_reserved",
+    "mem_get_info",
     "memory_allocated",
+    "memory_cached",
     "memory_reserved",
+    "memory_stats",
+    "memory_summary",
+    "reset_max_memory_allocated",
+    "reset_max_memory_cached",
+    "reset_peak_memory_stats",
     "set_device",
+    "set_rng_state",
+    "set_rng_state_all",
     "synchronize",
 ]
 
@@ -71,6 +90,33 @@ def manual_seed(seed: int) -> None:
 manual_seed_all = manual_seed
 
 
+def initial_seed() -> int:
+    """The seed of the one stream that all devices draw from."""
+    return random.initial_seed()
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """The state of the one stream that all devices draw from."""
+    return random.get_rng_state()
+
+
+def get_rng_state_all() -> list[Any]:
+    """For each GPU the state of the one stream that all devices draw from."""
+    return [random.get_rng_state() for _ in range(device_count())]
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Nothing: `chainrule.set_rng_state` sets the one stream that all devices draw from."""
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Nothing, as `set_rng_state`."""
+
+
+def ipc_collect() -> None:
+    """Nothing: no process keeps memory of another."""
+
+
 def empty_cache() -> None:
     """Nothing: JAX keeps the memory that it has for the next tensors."""
 
@@ -90,6 +136,49 @@ def memory_reserved(device: Any = None) -> int:
     return _memory(device, "pool_bytes")
 
 
+def max_memory_reserved(device: Any = None) -> int:
+    """The most bytes that JAX has taken from the device at once."""
+    return _memory(device, "peak_pool_bytes")
+
+
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Bytes of the device's memory that are free, and all that JAX may take. Raises DeviceError without a GPU."""
+    limit = _memory(_gpu(device), "bytes_limit")
+    return limit - memory_allocated(device), limit
+
+
+def memory_stats(device: Any = None) -> dict[str, int]:
+    """What is known of a device's memory, in bytes, by PyTorch's keys; nothing without a GPU."""
+    if device is None and not is_available():
+        return {}
+    return {
+        "allocated_bytes.all.current": memory_allocated(device),
+        "allocated_bytes.all.peak": max_memory_allocated(device),
+        "reserved_bytes.all.current": memory_reserved(device),
+        "reserved_bytes.all.peak": max_memory_reserved(device),
+    }
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """`memory_stats` as lines of text."""
+    return "\n".join(f"{name}: {size:,}" for name, size in memory_stats(device).items())
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Nothing without a GPU; with one a warning: JAX counts the peak from the start of the program."""
+    if device is not None or is_available():
+        _gpu(device)
+        warnings.warn(
+            "the peak of a GPU's memory is counted from the program's start: JAX cannot reset it.", stacklevel=2
+        )
+
+
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
 def _memory(device: Any, kind: str) -> int:
     if device is None and not is_available():
         return 0
@@ -99,7 +188,7 @@ def _memory(device: Any, kind: str) -> int:
 
 def _gpu(device: Any = None) -> Device:
     """The device that is meant: one that is named, or the current GPU. DeviceError where there is none."""
-    return Device("cuda", devices.current_gpu) if device is None else chosen(device)
+    return chosen(Device("cuda", devices.current_gpu) if device is None else device)
 
 
 def current_device() -> int:
@@ -117,6 +206,21 @@ def set_device(device: Any) -> None:
         devices.current_gpu = wanted.index
 
 
+class device:  # noqa: N801  PyTorch's name
+    """A block in which "cuda" means this GPU; None and negative numbers: the one that it means already."""
+
+    def __init__(self, device: Any) -> None:
+        self.wanted = None if device is None or (isinstance(device, int) and device < 0) else device
+
+    def __enter__(self) -> None:
+        self.before = devices.current_gpu
+        if self.wanted is not None:
+            set_device(self.wanted)
+
+    def __exit__(self, *error: object) -> None:
+        devices.current_gpu = self.before
+
+
 def synchronize(device: Any = None) -> None:
     """Wait until a device has done all that was asked of it. Raises DeviceError where there is no GPU."""
     place = _gpu(device).place
@@ -130,12 +234,22 @@ def get_device_name(device: Any = None) -> str:
     return "cpu" if place is None else str(place.where.device_kind)
 
 
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The two numbers of the GPU's kind, (9, 0) for an H100. Raises DeviceError where there is no GPU."""
+    major, _, minor = str(get_device_properties(device).compute_capability).partition(".")
+    return int(major), int(minor or 0)
+
+
 def get_device_properties(device: Any = None) -> Any:
     """JAX's description of the device. Raises DeviceError where there is no GPU."""
     place = _gpu(device).place
     if place is None:
         raise DeviceError("get_device_properties describes a GPU, got the CPU.")
     return place.where
+
+
+class OutOfMemoryError(RuntimeError):
+    """What PyTorch raises where a GPU's memory is full, for programs that name it; JAX raises an error of its own."""
 
 
 class FloatTensor:

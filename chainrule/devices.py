@@ -29,12 +29,14 @@ _OR_ELSE = 'Write "cpu", or choose as device = "cuda" if chainrule.cuda.is_avail
 class Device:
     """A device, `chainrule.device("cpu")`: it compares and prints as PyTorch's, and may stand in a `with`.
 
+    A device that is not here can be named, as in PyTorch (programs do so in default arguments); what uses it raises.
+
     Attributes:
         type: "cpu", "xla" (JAX's CPU device), "cuda" or "tpu".
         index: its number, None if none was given: then the first is meant, of GPUs the one of `cuda.set_device`.
 
     Raises:
-        DeviceError: for a device that is not there; it says what is missing.
+        DeviceError: for what names no device; and where a device is used that is not there, with what is missing.
 
     >>> import chainrule
     >>> device = chainrule.device("cuda" if chainrule.cuda.is_available() else "cpu")
@@ -53,23 +55,30 @@ class Device:
         elif isinstance(type, int):
             type, index = "cuda", type
         name, colon, number = str(type).partition(":")
-        if name in _ELSEWHERE:
-            raise DeviceError(f"there is no device {str(type)!r} for chainrule. {_OR_ELSE}")
-        if name not in ("cpu", *PLATFORMS) or (colon and not number.isdecimal()) or (colon and index is not None):
+        known = name in ("cpu", *PLATFORMS, *_ELSEWHERE) and (index is None or index >= 0)
+        if not known or (colon and not number.isdecimal()) or (colon and index is not None):
             raise DeviceError(f'{type!r} names no device; there are "cpu", {", ".join(map(repr, PLATFORMS))}.')
         self.type = name
         self.index = int(number) if colon else index
-        if name == "cpu":
-            if self.index not in (None, 0):
-                raise DeviceError(f'there is one CPU, "cpu" or "cpu:0", got the number {self.index}.')
-        elif not 0 <= (self.index or 0) < count(name):
-            raise DeviceError(_missing(name, self.index or 0))
+        if name == "cpu" and self.index not in (None, 0):
+            raise DeviceError(f'there is one CPU, "cpu" or "cpu:0", got the number {self.index}.')
+
+    def present(self) -> Self:
+        """The device itself, if it is there; else a DeviceError that says what is missing."""
+        if self.type != "cpu" and self not in _present:
+            if self.type in _ELSEWHERE:
+                raise DeviceError(f"there is no device {str(self)!r} for chainrule. {_OR_ELSE}")
+            if (self.index or 0) >= count(self.type):
+                raise DeviceError(_missing(self.type, self.index or 0))
+            _present.add(self)
+        return self
 
     @property
     def place(self) -> Any:
         """What keeps arrays there and computes with them (`backends/xla/place.py`); None for the CPU."""
         if self.type == "cpu":
             return None
+        self.present()
         first = current_gpu if self.type == "cuda" else 0
         return _jax().place_of(self.type, first if self.index is None else self.index)
 
@@ -90,7 +99,7 @@ class Device:
         return Device, (self.type, self.index)
 
     def __enter__(self) -> Self:
-        _defaults.stack.append(self)
+        _defaults.stack.append(self.present())
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -134,6 +143,9 @@ def _missing(kind: str, index: int) -> str:
 #: The number of the GPU that "cuda" means: see `cuda.set_device`.
 current_gpu = 0
 
+#: Devices that were found to be there.
+_present: set[Device] = set()
+
 #: The CPU.
 CPU = Device("cpu")
 
@@ -160,7 +172,7 @@ def named_by_environment() -> Device | None:
     if not name:
         return None
     try:
-        return Device(name)
+        return Device(name).present()
     except DeviceError as error:
         raise DeviceError(f"CHAINRULE_DEVICE={name}: {error}") from None
 
@@ -173,7 +185,7 @@ def chosen(device: Any) -> Device:
     """
     if device is None:
         return get_default_device()
-    return device if type(device) is Device else Device(device)
+    return (device if type(device) is Device else Device(device)).present()
 
 
 def need_cpu(device: Any, what: str = "this") -> None:

@@ -49,9 +49,33 @@ def test_devices_are_named_as_pytorch_s() -> None:
 def test_a_device_that_is_not_there_is_named_with_what_is_missing(name: Any, text: str) -> None:
     if str(name) in ("cuda", "0") and chainrule.cuda.is_available():
         pytest.skip("there is a GPU here")
-    for use in (chainrule.device, chainrule.ones(1).to, lambda where: chainrule.zeros(1, device=where)):
+
+    def within(where: Any) -> None:
+        with chainrule.device(where):
+            pass
+
+    uses = (
+        chainrule.ones(1).to, lambda where: chainrule.zeros(1, device=where), chainrule.set_default_device, within,
+        nn.Linear(1, 1).to, lambda where: chainrule.Generator(device=where),
+        lambda where: chainrule.ones(1).to(chainrule.device(where)),
+        lambda where: chainrule.zeros(1, device=chainrule.device(where)),
+    )  # fmt: skip
+    for use in uses:
         with pytest.raises(DeviceError, match=text):
             use(name)
+    assert chainrule.zeros(1).device.type == "cpu"
+
+
+def test_a_device_that_is_not_there_may_be_named() -> None:
+    """Programs do so in default arguments that are never used, and compare with it."""
+    for name in ("cuda", "cuda:1", "mps", "tpu", "meta"):
+        named = chainrule.device(name)
+        assert (str(named), named.type) == (name, name.split(":")[0])
+        assert named != chainrule.zeros(1).device and pickle.loads(pickle.dumps(named)) == named
+    assert chainrule.device(0) == chainrule.device("cuda", 0) == chainrule.device("cuda:0")
+    for wrong in ("abacus", "cuda:x", "cpu:1"):
+        with pytest.raises(DeviceError):
+            chainrule.device(wrong)
 
 
 def test_the_environment_names_the_default_device_and_the_accelerator() -> None:
@@ -126,7 +150,7 @@ def test_asking_for_a_gpu_imports_no_jax_and_a_machine_without_it_is_told() -> N
         "print('jax' in sys.modules)\n"
         "import importlib.util as u; find = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'jax' else find(name, *rest)\n"
-        "try: chainrule.device('xla')\n"
+        "try: chainrule.zeros(1, device='xla')\n"
         "except chainrule.DeviceError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)

@@ -39,7 +39,6 @@ def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> N
         (chainrule.nn, "Liner", "did you mean Linear"),
         (chainrule.nn, "relu", "use nn.functional.relu"),
         (chainrule.nn.functional, "Softmax", "use nn.Softmax"),
-        (chainrule.nn.init, "xavier_uniform", "xavier_uniform_"),
         (chainrule.optim, "SparseAdam", "dense"),
         (chainrule.optim, "Adm", "did you mean Adam"),
         (chainrule.ones(1), "coalesce", "to_sparse"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,25 @@ if TYPE_CHECKING:
 
 
 ALL = Range(None, None, None)
+_BYTES = (
+    "uint8 tensors in brackets are masks, as in PyTorch: what is not 0 is taken. Write mask.bool() for that, or "
+    "places.long() for places."
+)
+
+
+def _bytes_as_masks(index: Any) -> Any:
+    """An index whose uint8 tensors and arrays, PyTorch's masks from before there were booleans, are boolean."""
+    if type(index) is not tuple:
+        return _bytes_as_masks((index,))[0] if _is_bytes(index) else index
+    if not any(map(_is_bytes, index)):
+        return index
+    warnings.warn(_BYTES, UserWarning, stacklevel=4)
+    return tuple(part != 0 if _is_bytes(part) else part for part in index)
+
+
+def _is_bytes(part: Any) -> bool:
+    array = part.value.array if isinstance(part, TensorCell) else part
+    return isinstance(part, (TensorCell, np.ndarray)) and array.dtype == np.uint8
 
 
 def read_key(input: Tensor, index: Any) -> tuple[Key, Key, list[Tensor]]:
@@ -142,6 +162,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int and input._base is None:
         return view_through(Index, input, key=(index,))
+    index = _bytes_as_masks(index)
     at = _mask_in(input, index)
     if at is not None and not _is_known(at.mask):
         from chainrule.functions.masking import select  # here and below: only compiled steps with masks need it
@@ -199,6 +220,7 @@ def _seen_through(input: Tensor, views: Key) -> Tensor:
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value, broadcast to the place and converted to the tensor's type."""
+    index = _bytes_as_masks(index)
     at = _mask_in(input, index)
     if at is not None:
         from chainrule.functions.masking import fits_everywhere, write
@@ -254,6 +276,7 @@ def index_put(input: Tensor, indices: tuple[Tensor, ...], values: Tensor, accumu
     >>> chainrule.zeros(3).index_put((chainrule.tensor([0, 0]),), chainrule.ones(2), accumulate=True)
     tensor([2., 0., 0.])
     """
+    indices = _bytes_as_masks(tuple(indices))
     if not accumulate and len(indices) == 1 and _mask_in(input, tuple(indices)) is not None:
         written = input.clone()
         setitem(written, tuple(indices), values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -251,6 +252,9 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
     """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
+    if condition.value.array.dtype == np.uint8:
+        warnings.warn("where: a condition of uint8 is read as condition != 0; write condition.bool().", stacklevel=2)
+        condition = condition != 0
     if condition.value.array.dtype != np.bool_:
         raise DTypeError(f"where: the condition must be boolean, got {condition.dtype}; compare first, as in x > 0.")
     x, y = promote(input, other)

@@ -53,6 +53,47 @@ def range(
     )
 
 
+def set_default_tensor_type(t: Any) -> None:
+    """The type of new floating-point tensors, by PyTorch's older names; use `set_default_dtype`.
+
+    t: `DoubleTensor` and its like, or that name as a string. A name of tensors on a GPU chooses the GPU too.
+
+    >>> import chainrule
+    >>> chainrule.set_default_tensor_type(chainrule.DoubleTensor); chainrule.zeros(1).dtype
+    chainrule.float64
+    >>> chainrule.set_default_tensor_type("chainrule.FloatTensor"); chainrule.zeros(1).dtype
+    chainrule.float32
+    """
+    from chainrule import cuda, devices, dtypes
+    from chainrule.functions import typed_constructors
+
+    *place, name = str(t).split(".")
+    kind = t if isinstance(t, typed_constructors.TensorType) else getattr(typed_constructors, name, None)
+    if isinstance(t, type) and issubclass(t, cuda.FloatTensor):
+        raise TypeError('write the name of a type on a GPU as a string: "torch.cuda.FloatTensor".')
+    if not isinstance(kind, typed_constructors.TensorType):
+        raise TypeError(f"{t!r} names no type of tensors: FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor.")
+    if place[-1:] == ["cuda"]:
+        devices.set_default_device("cuda")
+    dtypes.set_default_dtype(kind.dtype)
+
+
+def typename(obj: Any, /) -> str:
+    """The name of a tensor's type, "chainrule.FloatTensor"; of other things that of their class, with its module.
+
+    >>> import chainrule
+    >>> chainrule.typename(chainrule.zeros(1)), chainrule.typename(chainrule.nn.ReLU())
+    ('chainrule.FloatTensor', 'chainrule.nn.activations.classic.ReLU')
+    """
+    from chainrule.tensor import Tensor
+
+    if isinstance(obj, Tensor):
+        return str(obj.type())
+    named = obj if hasattr(obj, "__qualname__") else type(obj)
+    module = getattr(named, "__module__", None) or ""
+    return named.__qualname__ if module in ("", "builtins") else f"{module}.{named.__qualname__}"
+
+
 def qr(input: Tensor, some: bool = True) -> linalg.QRResult:
     """`linalg.qr`; with `some=False` a square Q.
 

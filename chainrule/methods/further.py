@@ -149,6 +149,18 @@ class FurtherMethods:
             dtype = getattr(types, dtype.rpartition(".")[2])
         return self.to(dtype.dtype if isinstance(dtype, types.TensorType) else dtype)
 
+    def prelu(self: Any, weight: Tensor) -> Tensor:
+        """`nn.functional.prelu(self, weight)`."""
+        from chainrule.nn.activations.piecewise import prelu
+
+        return prelu(self, weight)
+
+    def hardshrink(self: Any, lambd: float = 0.5) -> Tensor:
+        """`nn.functional.hardshrink(self, lambd)`."""
+        from chainrule.nn.activations.piecewise import hardshrink
+
+        return hardshrink(self, lambd)
+
     def sum_to_size(self: Any, *size: Any) -> Tensor:
         """Summed over what broadcasting would repeat, to a shape that broadcasts to this one's.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,22 +26,33 @@ from chainrule.tensor import Tensor
 
 __all__ = [
     "calculate_gain",
+    "constant",
     "constant_",
+    "dirac",
     "dirac_",
+    "eye",
     "eye_",
     "fan_in_and_out",
+    "kaiming_normal",
     "kaiming_normal_",
+    "kaiming_uniform",
     "kaiming_uniform_",
     "lecun_normal_",
     "lecun_uniform_",
+    "normal",
     "normal_",
     "ones_",
+    "orthogonal",
     "orthogonal_",
     "skip_filling",
+    "sparse",
     "sparse_",
     "trunc_normal_",
+    "uniform",
     "uniform_",
+    "xavier_normal",
     "xavier_normal_",
+    "xavier_uniform",
     "xavier_uniform_",
     "zeros_",
 ]
@@ -441,6 +453,23 @@ def default_weight_and_bias(weight: Tensor, bias: Tensor | None, fan_in: int | N
     if bias is not None:
         uniform_(bias, -bound, bound)
 
+
+def _of_old(fill: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """PyTorch's name of a function from before those that work in place ended in "_"."""
+    name = fill.__name__
+
+    @functools.wraps(fill)
+    def older(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        warnings.warn(f"nn.init.{name[:-1]} is the old name of nn.init.{name}.", FutureWarning, stacklevel=2)
+        return fill(*args, **kwargs)
+
+    return older
+
+
+uniform, normal, constant = _of_old(uniform_), _of_old(normal_), _of_old(constant_)
+eye, dirac, sparse, orthogonal = _of_old(eye_), _of_old(dirac_), _of_old(sparse_), _of_old(orthogonal_)
+xavier_uniform, xavier_normal = _of_old(xavier_uniform_), _of_old(xavier_normal_)
+kaiming_uniform, kaiming_normal = _of_old(kaiming_uniform_), _of_old(kaiming_normal_)
 
 if not TYPE_CHECKING:  # it would believe in every name
     __getattr__ = teller("nn.init", globals())

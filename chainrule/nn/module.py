@@ -200,6 +200,13 @@ class Module(Tells, StateDictMethods, ChangingMethods):
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._forget(name, "_modules")
+            if hasattr(type(self), name) and name not in fields["_modules"]:
+                warnings.warn(
+                    f"{type(self).__name__} has {name!r} of its class, which {type(self).__name__}.{name} goes on "
+                    f"giving; the module is registered, and get_submodule({name!r}) gives it.",
+                    stacklevel=2,
+                )
+                fields["_modules"][name] = value
             self.add_module(name, value)
         elif isinstance(value, Buffer):
             self._forget(name, "_buffers")

@@ -29,6 +29,16 @@ def is_on(setting: float | Tensor) -> bool:
     return isinstance(setting, Tensor) or bool(setting)
 
 
+class _Required:
+    """The default of a setting that has none: a group must name it."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+#: PyTorch's default for settings without one, in optimisers of one's own: `def __init__(self, params, lr=required)`.
+required: Any = _Required()
+
 #: Entries of the state that go with time. They keep their data type, whatever the parameter's is.
 TIMES = frozenset({"step", "eta", "mu", "mu_product"})
 
@@ -77,8 +87,9 @@ class Optimizer(Tells):
 
         Parameters may come with names, as from `named_parameters()`; the names are kept in `group["param_names"]`.
 
-        Raises ValueError for a parameter that stands somewhere already and for names that only some have, TypeError
-        for what is no tensor, GradientError for tensors that were computed from others.
+        Raises ValueError for a parameter that stands somewhere already, for names that only some have and for a
+        `required` setting that is missing, TypeError for what is no tensor, GradientError for tensors that were
+        computed from others.
         """
         group = param_group
         if not isinstance(group, dict):
@@ -97,6 +108,9 @@ class Optimizer(Tells):
         names = {"param_names": [name for name, _ in named]} if named else {}
         own = {name: value for name, value in group.items() if name != "params"}
         complete = Group({"params": WatchedList(params), **names, **self.defaults, **own})
+        missing = [name for name, value in complete.items() if value is required]
+        if missing:
+            raise ValueError(f"this optimiser has no default for {', '.join(missing)}: give it, here or in the group.")
         rate = complete.get("lr")
         if isinstance(rate, Tensor):
             if rate.numel() != 1:

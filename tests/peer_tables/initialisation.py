@@ -2,8 +2,17 @@
 
 _INIT = "tests/test_init.py"
 _UTILITIES = "tests/test_gradient_utilities.py"
+_OLD = "tests/test_older_programs.py"
 
 TESTED = {
+    "nn.utils.clip_grad_norm": _OLD,
+    **{
+        f"nn.init.{name}": _OLD
+        for name in (
+            "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "sparse", "uniform",
+            "xavier_normal", "xavier_uniform",
+        )
+    },
     **{
         f"nn.init.{name}": _INIT
         for name in (

@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING
 
 from chainrule.absent_names import teller
 from chainrule.nn.utils import parametrizations, parametrize, prune, rnn
-from chainrule.nn.utils.clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from chainrule.nn.utils.clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
 from chainrule.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from chainrule.nn.utils.fusion import (
     fuse_conv_bn_eval,
@@ -17,6 +23,7 @@ from chainrule.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
 from chainrule.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",

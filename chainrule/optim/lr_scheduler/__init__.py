@@ -27,6 +27,8 @@ from chainrule.optim.lr_scheduler.decay import (
 from chainrule.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from chainrule.optim.lr_scheduler.robbins_monro import Verdict
 
+_LRScheduler = LRScheduler  # PyTorch's older name: private there, and yet the base of many people's schedules
+
 __all__ = [
     "LRScheduler", "LambdaLR", "MultiplicativeLR", "StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR",
     "PolynomialLR", "RobbinsMonro", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR",
