@@ -36,7 +36,8 @@ class ViewStep(NamedTuple):
     Attributes:
         primitive: what reads the part; None for `detach`, which shows everything and cuts the gradient.
         parameters: its settings.
-        differentiable: whether gradients were recorded when the view was made; reading again keeps to that.
+        differentiable: whether gradients were recorded when the view was made, or there was none to record; reading
+            again keeps to that.
     """
 
     primitive: Any
@@ -199,10 +200,11 @@ class TensorCell(Gradients):
         self._base = root = base._base if through else base
         self._turns = len(root._turned)
         steps = base._steps if through else ()
-        if primitive is not None or not steps or steps[-1].primitive is not None:
-            steps = (*steps, ViewStep(primitive, parameters, state.gradients))
-        self._steps = steps
         self._seen = root._value if root._base is None else root.value
+        if primitive is not None or not steps or steps[-1].primitive is not None:
+            # Of what has no gradient nothing is cut off, and what is recorded later is seen.
+            steps = (*steps, ViewStep(primitive, parameters, state.gradients or self._seen.source is None))
+        self._steps = steps
         if state.trace is not None:
             state.trace.note_view(self)
         return self
@@ -391,6 +393,9 @@ class TensorCell(Gradients):
             self._base._assign_root(new, "a view of a leaf tensor that requires a gradient")
         finally:
             state.gradients = before
+        if before and not cut and self._base.value.source is not None:
+            # What was recorded is seen through this view too, also if it was made while nothing was recorded.
+            self._steps = tuple(step._replace(differentiable=True) for step in self._steps)
 
     # ------------------------------------------------------------------------------------- Python's protocols
 
