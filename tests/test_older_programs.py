@@ -154,6 +154,50 @@ def test_schedules_and_optimisers_of_ones_own_by_pytorch_s_older_names() -> None
     assert w.item() == 1 - 0.875 and repr(required) == "<required parameter>"
 
 
+def test_what_is_written_into_a_variable_is_recorded() -> None:
+    from chainrule.autograd import Variable
+
+    p = nn.Parameter(chainrule.tensor([2.0, 3.0]))
+    output = Variable(chainrule.zeros(2, 4))
+    output[:, 0::2] = p[:, None] * p
+    total = Variable(chainrule.zeros(2))
+    total += output[:, :3].sum(1)
+    assert output.requires_grad and total.tolist() == [10.0, 15.0]
+    total.sum().backward()
+    assert p.grad.tolist() == [10.0, 10.0]
+    x = chainrule.zeros(2)
+    Variable(x)[0] = 7.0
+    assert x.tolist() == [7.0, 0.0] and not x.requires_grad
+    assert not Variable(p).requires_grad and Variable(x, requires_grad=True).is_leaf
+
+
+def test_a_loaded_state_is_of_before_a_schedule() -> None:
+    """Range tests put the optimiser back, and look whether a schedule has been there."""
+    w = nn.Parameter(chainrule.tensor([1.0]))
+    optimiser = chainrule.optim.SGD([w], lr=0.5)
+    before = optimiser.state_dict()
+    chainrule.optim.lr_scheduler.StepLR(optimiser, 2)
+    assert optimiser.param_groups[0]["initial_lr"] == 0.5
+    optimiser.load_state_dict(before)
+    assert "initial_lr" not in optimiser.param_groups[0] and optimiser.param_groups[0]["lr"] == 0.5
+
+
+def test_an_optimiser_around_another_needs_no_parameters_of_its_own() -> None:
+    class Twice(chainrule.optim.Optimizer):
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def step(self, closure: Any = None) -> None:
+            self.inner.step()
+            self.inner.step()
+
+    w = nn.Parameter(chainrule.tensor([1.0]))
+    optimiser = Twice(chainrule.optim.SGD([w], lr=0.25))
+    w.grad = chainrule.ones(1)
+    optimiser.step()
+    assert w.item() == 0.5
+
+
 def test_the_default_type_by_the_name_of_a_tensor_type() -> None:
     try:
         for kind in (chainrule.DoubleTensor, "torch.HalfTensor", "chainrule.BFloat16Tensor", chainrule.FloatTensor):

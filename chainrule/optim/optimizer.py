@@ -255,6 +255,8 @@ class Optimizer(Tells):
         ]
         self.state = State(state)
         for group, saved in zip(self.param_groups, settings, strict=True):
+            for name in set(group) - {"params", "param_names"} - set(self.defaults) - set(saved):
+                del group[name]  # such as the "initial_lr" of a schedule that came after what was saved
             group.update(saved)
         for hook in self._hooks_for("load_state_dict_post"):
             hook.function(self)
@@ -266,7 +268,8 @@ class Optimizer(Tells):
     # ------------------------------------------------------------------------------------------- hooks
 
     def _hooks_for(self, kind: str) -> list[Hook]:
-        return list(self._hooks[kind].values()) if kind in self._hooks else []
+        hooks = getattr(self, "_hooks", {})  # an optimiser around another may do without our __init__
+        return list(hooks[kind].values()) if kind in hooks else []
 
     def _register(self, kind: str, hook: Callable[..., Any], first: bool = False) -> Handle:
         return add_hook(self._hooks.setdefault(kind, WatchedDict()), Hook(hook), first)
