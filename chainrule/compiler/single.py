@@ -30,7 +30,7 @@ from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.contraction import MatMul
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.shape import Permute
+from chainrule.primitives.shape import Broadcast, Permute
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Equation, Graph
@@ -106,20 +106,30 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
         return primitive.compute(arrays, parameters, forms)
     orders = [_order(x) if primitive is MatMul else None for x in arrays]
     settings = tuple([(name, known_by(value)) for name, value in parameters.items()])
-    places = tuple([(x.shape, x.dtype, order) for x, order in zip(arrays, orders, strict=True)])
+    spread = [x.size > 1 and not any(x.strides) for x in arrays]  # one number, which the program spreads itself
+    places = tuple([(x.shape, x.dtype, *how) for x, *how in zip(arrays, orders, spread, strict=True)])
 
     def make() -> tuple[Native | None, Any]:
         inputs = [Symbol(x.shape, x.dtype) for x in arrays]
         outputs = tuple([Symbol(*form) for form in (forms if type(forms) is list else [forms])])
-        equation = Equation(primitive, tuple(inputs), parameters, outputs, forms, "")
-        return _program_of(Graph(inputs, [equation], outputs), orders), None
+        equations = [Equation(primitive, tuple(inputs), parameters, outputs, forms, "")]
+        for i, is_number in enumerate(spread):
+            if is_number:
+                shape, dtype = inputs[i].shape, inputs[i].dtype
+                number = Symbol((), dtype)
+                equations.insert(0, Equation(Broadcast, (number,), {"to": shape}, (inputs[i],), (shape, dtype), ""))
+                inputs[i] = number
+        return _program_of(Graph(inputs, equations, outputs), orders), None
 
     single = _found((primitive, settings, places, is_exact_arithmetic_enabled()), make)
     if single.program is None:
         return primitive.compute(arrays, parameters, forms)
     try:
         results = single.run(
-            [x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)]
+            [
+                x[(slice(0, 1),) * x.ndim].reshape(()) if is_number else x if order is None else x.transpose(order)
+                for x, order, is_number in zip(arrays, orders, spread, strict=True)
+            ]
         )
     except CheckError:  # eager code says what is wrong
         return primitive.compute(arrays, parameters, forms)
