@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> None:
@@ -44,18 +43,3 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     'done'
     """
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_figure(path: str | os.PathLike[str], figure: Any) -> None:
-    """Write a Matplotlib figure with `write_atomically`: of the kind that the file's name ends with, else a PNG.
-
-    >>> import tempfile
-    >>> from matplotlib.figure import Figure
-    >>> target = Path(tempfile.mkdtemp()) / "curve.svg"
-    >>> write_figure(target, Figure())
-    >>> target.read_text()[:5]
-    '<?xml'
-    """
-    ending = Path(path).suffix[1:].lower()
-    kind = ending if ending in figure.canvas.get_supported_filetypes() else "png"
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format=kind))

@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
 from chainrule.explain.recording import Recording, recorded
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.functions.creation import from_numpy
 from chainrule.nn.attention.dot_product import attention_weights, causal_mask, forbid
 from chainrule.nn.evaluation import evaluation_mode
@@ -75,13 +75,11 @@ def draw_attention(maps: Mapping[str, Tensor], path: str | Path, tokens: Sequenc
 
     tokens: what stands beside the rows and below the columns, where both are as many.
     """
-    from matplotlib.figure import Figure
-
     if not maps:
         raise ShapeError("draw_attention: there are no maps; the model has computed no attention.")
     pictures = {name: weights.reshape(-1, *weights.shape[-3:])[0].numpy() for name, weights in maps.items()}
     columns = max(len(heads) for heads in pictures.values())
-    figure = Figure(figsize=(2.0 * columns + 0.6, 2.2 * len(pictures)), dpi=100, layout="constrained")
+    figure = new_figure(2.0 * columns + 0.6, 2.2 * len(pictures), 100)
     grid = figure.subplots(len(pictures), columns, squeeze=False)
     for row, (name, heads) in zip(grid, pictures.items(), strict=True):
         for i, axes in enumerate(row):

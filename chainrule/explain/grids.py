@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.data.grid import make_grid
 from chainrule.errors import ShapeError
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.nn.convolution.layers import ConvolutionBase
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -89,12 +89,10 @@ def draw_feature_maps(
     model: Module, image: Tensor, path: str | Path, layers: Sequence[str] | None = None, most: int = 8
 ) -> None:
     """An image (C, H, W) and below it, a row for each layer, its first feature maps, as a PNG."""
-    from matplotlib.figure import Figure
-
     maps = feature_maps(model, image.unsqueeze(0), layers)
     if not maps:
         raise ShapeError(f"draw_feature_maps: no layer of {type(model).__name__} gives feature maps.")
-    figure = Figure(figsize=(1.1 * most + 1.6, 1.15 * (len(maps) + 1)), dpi=90, layout="constrained")
+    figure = new_figure(1.1 * most + 1.6, 1.15 * (len(maps) + 1), 90)
     grid = figure.subplots(len(maps) + 1, most, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")

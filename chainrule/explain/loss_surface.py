@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.functions.creation import from_numpy
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -113,9 +113,7 @@ class LossSurface:
 
     def draw(self, path: str | Path, title: str = "") -> None:
         """A curve, or contours of the logarithm with the path on it, as a PNG."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.2, 4.8), dpi=110, layout="constrained")
+        figure = new_figure(6.2, 4.8, 110)
         axes = figure.subplots()
         if len(self.axes) == 1:
             axes.plot(self.axes[0], self.losses, color="#0b62b8")

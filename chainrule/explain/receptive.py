@@ -20,7 +20,7 @@ from chainrule.autodiff.mode import enable_grad, no_grad
 from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.explain.tables import Tabular, TextTable
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.nn.convolution.receptive_paths import TapeOfFields
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
@@ -178,11 +178,10 @@ def _number(size: float | None) -> str:
 
 
 def _draw(rows: Sequence[SeenField], size: tuple[int, ...], image: Any, path: str | Path) -> None:
+    figure = new_figure(9.6, 4.4, 110)
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    figure = Figure(figsize=(9.6, 4.4), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(_picture(image, size), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     colours = colormaps["tab10"]

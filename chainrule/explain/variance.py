@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chainrule.autodiff.mode import enable_grad
 from chainrule.errors import ChainruleError
 from chainrule.explain.tables import as_text
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.nn.module import Module
 from chainrule.random import Generator, randn
 from chainrule.tensor import Tensor, tensors_in
@@ -189,9 +189,7 @@ def draw_variances(reports: Mapping[str, VarianceReport], path: str | Path) -> N
 
     The names are the legend. Axes of variance are logarithmic; what is 0 or infinite is left out.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
+    figure = new_figure(11, 4.2, 120)
     draw_on(figure.subplots(1, 2), reports)
     write_figure(path, figure)
 

@@ -25,7 +25,7 @@ from chainrule.autograd.gradient import grad
 from chainrule.errors import ShapeError
 from chainrule.explain.symbols import as_formula, size, sympy
 from chainrule.explain.tables import Tabular, TextTable
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.functions.creation import tensor
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
@@ -90,9 +90,7 @@ class GradientWays(Tabular):
 
     def draw(self, path: str | Path) -> None:
         """The error of both difference quotients against h, as a PNG."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.2, 4.4), dpi=110, layout="constrained")
+        figure = new_figure(6.2, 4.4, 110)
         axes = figure.subplots()
         for name, colour in (("forward", "#d55e00"), ("central", "#0072b2")):
             axes.loglog(self.steps, np.maximum(self.errors[name], 1e-17), marker=".", label=name, color=colour)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.mode import no_grad
-from chainrule.files import write_figure
+from chainrule.figures import new_figure, write_figure
 from chainrule.nn.module import Module
 from chainrule.optim.lr_scheduler.base import set_number
 from chainrule.optim.optimizer import Optimizer
@@ -51,9 +51,7 @@ class RangeTest:
 
     def draw(self, path: str | Path) -> None:
         """Write the picture to a file."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
+        figure = new_figure(6, 4, 120)
         self.draw_on(figure.add_subplot())
         write_figure(path, figure)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.figures import new_figure, pixels_of
 from chainrule.files import write_atomically
 from chainrule.rl.episode import Array
 from chainrule.rl.mdp import MDP
@@ -104,9 +105,7 @@ def draw_grid(
 
 
 def _new_axes(shape: tuple[int, int]) -> Axes:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(0.8 * shape[1] + 0.4, 0.8 * shape[0] + 0.6), dpi=100, layout="constrained").subplots()
+    return new_figure(0.8 * shape[1] + 0.4, 0.8 * shape[0] + 0.6, 100).subplots()
 
 
 def _square(row: int, column: int, face: str, edge: str = "none") -> Any:
@@ -123,15 +122,11 @@ def sweep_frames(grid: Gridworld, sweeps: Sequence[Any], *, digits: int = 2) -> 
     >>> len(sweep_frames(grid, value_iteration(grid).sweeps))
     6
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     limits = float(min(np.min(v) for v in sweeps)), float(max(np.max(v) for v in sweeps))
     frames = []
     for number, v in enumerate(sweeps):
         axes = draw_grid(grid, v, title=f"after {number} sweeps", digits=digits, limits=limits)
-        canvas = FigureCanvasAgg(axes.figure)  # type: ignore[arg-type]
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        frames.append(pixels_of(axes.figure))
     return frames
 
 

@@ -438,7 +438,12 @@ def _finish(
 def _flow(trainer: Trainer) -> Any:
     """What the report shows of the gradient flow, if it was looked at."""
     flow = next((c for c in trainer.callbacks if isinstance(c, GradientFlow)), None)
-    return (flow.draw(), flow.rows()) if flow is not None and flow.looks else None
+    if flow is None or not flow.looks:
+        return None
+    try:
+        return flow.draw(), flow.rows()
+    except ImportError as error:  # the rows say it too
+        return str(error), flow.rows()
 
 
 def _write_beginning(path: Path, task: Task) -> None:

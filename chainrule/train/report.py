@@ -71,7 +71,8 @@ class Report(NamedTuple):
         pictures: PNG files by title, as bytes.
         findings: of the doctor. They link to the box of their layer in `graph` and to its row in `flow`.
         graph: the network on one sample as a drawing (SVG).
-        flow: how signal and gradient flowed: a picture (PNG), and a row for each layer or parameter, its path under "".
+        flow: how signal and gradient flowed: a picture (PNG) or why there is none, and a row for each layer or
+            parameter, its path under "".
     """
 
     title: str
@@ -88,7 +89,7 @@ class Report(NamedTuple):
     findings: Sequence[Finding] = ()
     unit: str = "batch"
     films: Mapping[str, bytes] = {}
-    flow: tuple[bytes, Sequence[Mapping[str, Any]]] | None = None
+    flow: tuple[bytes | str, Sequence[Mapping[str, Any]]] | None = None
     graph: str = ""
     pictures: Mapping[str, bytes] = {}
 
@@ -212,8 +213,7 @@ def _linked(finding: Finding, places: Mapping[str, Sequence[str]]) -> str:
     return shown
 
 
-def _flow(picture: bytes, rows: Sequence[Mapping[str, Any]]) -> str:
-    source = base64.b64encode(picture).decode()
+def _flow(picture: bytes | str, rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row if name))
     head = "".join(f"<th>{_escape(name)}</th>" for name in ("at the last look", *names))
     body = "".join(
@@ -222,11 +222,11 @@ def _flow(picture: bytes, rows: Sequence[Mapping[str, Any]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return (
-        f'<figure style="max-width:none"><img alt="Gradients, updates, variances and units that are off, by layer and '
-        f'step" src="data:image/png;base64,{source}"></figure>'
-        f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-    )
+    title = "Gradients, updates, variances and units that are off, by layer and step"
+    seen = f"<p>{_escape(picture)}</p>"
+    if isinstance(picture, bytes):
+        seen = f'<figure style="max-width:none">{_image(title, picture)}</figure>'
+    return f'{seen}<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

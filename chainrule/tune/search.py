@@ -67,11 +67,9 @@ class Search:
 
     def plot(self, path: str | Path) -> None:
         """Two pictures in one PNG: each trial's value with the best so far, and what mattered."""
-        from matplotlib.figure import Figure
+        from chainrule.figures import new_figure, write_figure
 
-        from chainrule.files import write_figure
-
-        figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+        figure = new_figure(10, 4, 120)
         history, importance = figure.subplots(1, 2)
         done = [(t["number"], t["value"]) for t in self.trials() if t["state"] == "complete"]
         if done:

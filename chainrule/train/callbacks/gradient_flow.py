@@ -6,6 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Any
 
+from chainrule.figures import new_figure
 from chainrule.functions.creation import tensor
 from chainrule.train.callbacks.callback import Callback
 
@@ -113,8 +114,6 @@ class GradientFlow(Callback):
 
     def draw(self) -> bytes:
         """Gradients, updates, variances and units that are off, by layer and step, as a PNG."""
-        from matplotlib.figure import Figure
-
         weights = [path for path in self.paths("gradient") if not path.endswith("bias")]
         layers = self.paths("variance")
         panels = [
@@ -127,7 +126,7 @@ class GradientFlow(Callback):
         panels = [panel for panel in panels if panel[2]]
         height = 1.1 + 0.16 * max([len(paths) for _, _, paths in panels], default=1)
         rows = -(-len(panels) // 2)
-        figure = Figure(figsize=(11, rows * min(max(height, 2.4), 9)), dpi=100, layout="constrained")
+        figure = new_figure(11, rows * min(max(height, 2.4), 9), 100)
         grid = list(figure.subplots(max(rows, 1), 2, squeeze=False).flat)
         for axes, (name, title, paths) in zip(grid, panels, strict=False):
             self._map(figure, axes, name, title, paths)
