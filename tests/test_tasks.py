@@ -18,6 +18,7 @@ from sklearn import datasets
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import chainrule
+from chainrule import models
 from chainrule.cli.main import main
 from chainrule.cli.train import train
 from chainrule.errors import DataError
@@ -321,3 +322,16 @@ def test_the_rule_of_a_setting_holds_on_the_command_line(
         main(["train", *flags])
     printed = capsys.readouterr()
     assert stopped.value.code == 2 and says in printed.err and printed.err.count("\n") == 1
+
+
+def test_set_means_the_models_option_where_it_is_named_as_a_setting() -> None:
+    """`schedule` of ddpm is the noise's; the learning rate's has a flag."""
+    from chainrule.generative.diffusion import cosine_schedule, linear_schedule
+
+    settings = Settings(data="mnist", model="ddpm", schedule="constant")
+    for name, schedule in (("cosine", cosine_schedule), ("linear", linear_schedule)):
+        told = settings.with_set(schedule=name)
+        model = models.create("ddpm", shape=(1, 28, 28), **told.model_options)
+        assert told.schedule == "constant"
+        assert chainrule.equal(model.diffusion.schedule.kept, schedule(1000).kept)
+    assert Settings(data="mnist", model="dcgan").with_set(average=0.5).average is None

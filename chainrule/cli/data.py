@@ -39,7 +39,7 @@ def data(
     from chainrule.tasks import Settings, load_task
 
     root = None if data_root is None else str(data_root)
-    settings = Settings(data=name, data_root=root, target=target).changed(**parse_changes(set_ or []))
+    settings = Settings(data=name, data_root=root, target=target).with_set(**parse_changes(set_ or []))
     task, parts = load_task(settings)
     rows: list[tuple[str, Any]] = [("kind", task.kind)]
     rows += [(part, f"{len(samples):,} {task.samples}") for part, samples in parts._asdict().items()]

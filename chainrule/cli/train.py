@@ -28,7 +28,7 @@ def train(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Any other setting, or an option of the model: [bold]--set hidden=64,64[/]; may be repeated.",
+            help="An option of the model, [bold]--set hidden=64,64[/], or any other setting; may be repeated.",
         ),
     ] = None,
     config: Annotated[
@@ -106,7 +106,7 @@ def train(
     if given.get("model") in agent_names() and config is None:
         return train_an_agent(given, parse_changes(set_ or []), output, quiet)
     settings = (Settings() if config is None else read_settings(config)).changed(**given)
-    return _train(settings.changed(**parse_changes(set_ or [])), output, quiet, doctor)
+    return _train(settings.with_set(**parse_changes(set_ or [])), output, quiet, doctor)
 
 
 def _on_each_of(hosts: str) -> str:

@@ -62,7 +62,7 @@ def tune(
 
     settings = Settings() if config is None else read_settings(config)
     settings = settings.changed(**chosen_settings(given))
-    settings = settings.changed(**parse_changes(set_ or []))
+    settings = settings.with_set(**parse_changes(set_ or []))
     console = rich.console.Console()
     found = search(
         settings, parse_domains(vary), output, trials=trials, method=method, pruner=pruner, workers=workers, seed=seed

@@ -193,6 +193,22 @@ class Settings:
         options = {name: value for name, value in changes.items() if name not in _NAMES}
         return dataclasses.replace(self, **known, model_options={**self.model_options, **options})
 
+    def with_set(self, **changes: Any) -> Settings:
+        """What `--set NAME=VALUE` says: an option of the model where it has one of that name, else any setting.
+
+        So a model may have an option named as a setting is, which has a flag of its own.
+
+        >>> told = Settings(data="mnist", model="ddpm").with_set(schedule="linear", epochs=2)
+        >>> told.model_options, told.schedule, told.epochs
+        ({'schedule': 'linear'}, 'cosine', 2)
+        """
+        from chainrule import models
+
+        name = changes.get("model", self.model)
+        own = models.find(name).options if isinstance(name, str) and name in models.names() else ()
+        options = {name: changes.pop(name) for name in tuple(changes) if name in own and name in _NAMES}
+        return dataclasses.replace(self, model_options={**self.model_options, **options}).changed(**changes)
+
     def to_json(self) -> dict[str, Any]:
         """As a dictionary that JSON can hold."""
         return dataclasses.asdict(self)
