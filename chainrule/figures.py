@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.files import write_atomically
-from chainrule.primitives.value import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +27,7 @@ def new_figure(width: float, height: float, dpi: int = 110) -> Figure:
     return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
-def pixels_of(figure: Any) -> Array:
+def pixels_of(figure: Any) -> np.ndarray[Any, Any]:
     """A figure as it looks: (height, width, 3) uint8.
 
     >>> pixels_of(new_figure(2, 1, dpi=10)).shape

@@ -17,7 +17,7 @@ LEVELS = """
     absent_names changes exactness forking later mps printing state version
     errors xpu
     devices dtypes files keys layouts multiprocessing places
-    accelerator amp tape
+    accelerator amp figures tape
     cuda primitives
     cell
     autodiff
