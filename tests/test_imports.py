@@ -18,12 +18,12 @@ LEVELS = """
     errors xpu
     devices dtypes files keys layouts multiprocessing places
     accelerator amp figures tape
-    cuda primitives
+    primitives
     cell
     autodiff
     functions
     linalg random sparse special
-    methods
+    cuda methods
     tensor
     chainrule
     autograd distributed metrics

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chainrule.cell import TensorCell
 from chainrule.functions import linalg
 from chainrule.functions.creation import arange
 
@@ -64,12 +65,12 @@ def set_default_tensor_type(t: Any) -> None:
     >>> chainrule.set_default_tensor_type("chainrule.FloatTensor"); chainrule.zeros(1).dtype
     chainrule.float32
     """
-    from chainrule import cuda, devices, dtypes
+    from chainrule import devices, dtypes
     from chainrule.functions import typed_constructors
 
     *place, name = str(t).split(".")
     kind = t if isinstance(t, typed_constructors.TensorType) else getattr(typed_constructors, name, None)
-    if isinstance(t, type) and issubclass(t, cuda.FloatTensor):
+    if isinstance(t, type) and t.__module__ == "chainrule.cuda":
         raise TypeError('write the name of a type on a GPU as a string: "torch.cuda.FloatTensor".')
     if not isinstance(kind, typed_constructors.TensorType):
         raise TypeError(f"{t!r} names no type of tensors: FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor.")
@@ -85,10 +86,8 @@ def typename(obj: Any, /) -> str:
     >>> chainrule.typename(chainrule.zeros(1)), chainrule.typename(chainrule.nn.ReLU())
     ('chainrule.FloatTensor', 'chainrule.nn.activations.classic.ReLU')
     """
-    from chainrule.tensor import Tensor
-
-    if isinstance(obj, Tensor):
-        return str(obj.type())
+    if isinstance(obj, TensorCell):
+        return str(obj.type())  # type: ignore[attr-defined]
     named = obj if hasattr(obj, "__qualname__") else type(obj)
     module = getattr(named, "__module__", None) or ""
     return named.__qualname__ if module in ("", "builtins") else f"{module}.{named.__qualname__}"

@@ -151,15 +151,13 @@ class FurtherMethods:
 
     def prelu(self: Any, weight: Tensor) -> Tensor:
         """`nn.functional.prelu(self, weight)`."""
-        from chainrule.nn.activations.piecewise import prelu
-
-        return prelu(self, weight)
+        result: Tensor = importlib.import_module("chainrule.nn.functional").prelu(self, weight)
+        return result
 
     def hardshrink(self: Any, lambd: float = 0.5) -> Tensor:
         """`nn.functional.hardshrink(self, lambd)`."""
-        from chainrule.nn.activations.piecewise import hardshrink
-
-        return hardshrink(self, lambd)
+        result: Tensor = importlib.import_module("chainrule.nn.functional").hardshrink(self, lambd)
+        return result
 
     def sum_to_size(self: Any, *size: Any) -> Tensor:
         """Summed over what broadcasting would repeat, to a shape that broadcasts to this one's.
