@@ -19,7 +19,7 @@ STYLE = """
 .chart .first { stroke: var(--mark); } .chart .second { stroke: #d9731a; stroke-dasharray: 5 3; }
 .chart .cell { fill: var(--mark); } .chart .over { fill: #fff; }
 """
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 500, 340, 66, 12, 24, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 500, 340, 78, 12, 24, 44
 #: A curve of more points keeps the lowest and the highest of each of so many parts.
 PARTS = 400
 #: From so many classes on the counts are not written.
