@@ -57,6 +57,17 @@ REASONS: dict[str, dict[str, str]] = {
         "-out_dtype": "for GPUs: a product in another type than its factors",
         "+indices_or_sections": "our word for both of PyTorch's, which are taken too",
     },
+    **{
+        f"nn.init.{name}": dict.fromkeys(
+            ("+tensor", "+a", "+b", "+mean", "+std", "+val", "+gain", "+groups", "+sparsity", "+mode", "+nonlinearity", "+generator",
+             "-n", "-m", "-input", "-dtype", "-layout", "-device", "-pin_memory", "-requires_grad", "-out", "-size", "-from", "-to"),
+            "an older name, which in PyTorch takes anything and hands it on",
+        )
+        for name in (
+            "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "sparse", "uniform",
+            "xavier_normal", "xavier_uniform",
+        )
+    },
     "as_tensor": {"-t": "of TorchScript"},
     "tensor": {"-t": "of TorchScript"},
     "compile": {

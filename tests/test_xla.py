@@ -169,11 +169,11 @@ def test_a_step_is_compiled_once(device: str) -> None:
     assert step.program.runnable.function._cache_size() == 1
 
 
-@pytest.mark.parametrize("name", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize("name", ["int8", "int16"])
 def test_places_of_small_types_reach_into_large_tensors(name: str) -> None:
-    """An int8 cannot be compared with 300 rows, nor a uint8 with −300; 130 rows are more than an int8 can wrap around."""
+    """An int8 cannot be compared with 300 rows; 130 rows are more than it can wrap around. (uint8 are masks.)"""
     dtype = getattr(chainrule, name)
-    places = chainrule.tensor([100, 5, 5] if name == "uint8" else [100, -1, 5], dtype=dtype)
+    places = chainrule.tensor([100, -1, 5], dtype=dtype)
     one = chainrule.tensor([[7]], dtype=dtype)
 
     def use(x: Any, given: Any) -> list[Any]:

@@ -54,7 +54,7 @@ def range(
     )
 
 
-def set_default_tensor_type(t: Any) -> None:
+def set_default_tensor_type(t: Any, /) -> None:
     """The type of new floating-point tensors, by PyTorch's older names; use `set_default_dtype`.
 
     t: `DoubleTensor` and its like, or that name as a string. A name of tensors on a GPU chooses the GPU too.

@@ -28,6 +28,12 @@ function scoresOf(q, k, v, bias, { scale, causal }) {
   return { count, rows, width, keys, values, scores };
 }
 
+/** Of what stands behind q, k and v: the bias, if there is one, and what weight i is multiplied by behind softmax. */
+function biasAndFactor(more, { keep }) {
+  const kept = keep < 1 ? more.at(-1) : null;
+  return { bias: more.length > (kept ? 1 : 0) ? more[0] : undefined, factor: i => (kept ? kept.data[i] / keep : 1) };
+}
+
 /** The transposes of `count` matrices of m×n. */
 const transposed = (x, count, m, n) =>
   x.map((_, i) => x[Math.floor(i / (m * n)) * m * n + (i % m) * n + (Math.floor(i / m) % n)]);
@@ -51,7 +57,8 @@ Object.assign(meanings, {
   },
 
   /** softmax(scale·q·kᵀ + bias)·v, the logarithm of the sums, and what rounding takes from that. */
-  Attention: ([q, k, v, bias], settings, forms) => {
+  Attention: ([q, k, v, ...more], settings, forms) => {
+    const { bias, factor } = biasAndFactor(more, settings);
     const { count, rows, keys, values, scores } = scoresOf(q, k, v, bias, settings);
     const logsumexp = new Float64Array(count * rows).fill(-Infinity), rest = new Float64Array(count * rows);
     const round = rounding[forms[1].type];
@@ -61,13 +68,15 @@ Object.assign(meanings, {
       const total = mine.reduce((sum, s) => sum + Math.exp(s - top), 0);
       if (total) logsumexp[row] = round(top + Math.log(total));
       rest[row] = Number.isFinite(logsumexp[row]) ? top - logsumexp[row] + Math.log(total) : 0;
-      mine.forEach((s, i) => { mine[i] = Math.exp(s - top) / Math.max(total, 1); });
+      mine.forEach((s, i) => { mine[i] = Math.exp(s - top) / Math.max(total, 1) * factor(row * keys + i); });
     }
     return [matmul(scores, v.data, count, rows, keys, values), logsumexp, rest];
   },
 
-  /** With P = exp(scores − logsumexp − rest) and D = P⊙(g·vᵀ − shift): scale·D·k, scale·Dᵀ·q, Pᵀ·g. */
-  AttentionGradient: ([g, q, k, v, logsumexp, rest, shift, bias], settings) => {
+  /** With P = exp(scores − logsumexp − rest), the factors M of dropout (1 without) and D = P⊙(M⊙g·vᵀ − shift):
+   *  scale·D·k, scale·Dᵀ·q, (M⊙P)ᵀ·g. */
+  AttentionGradient: ([g, q, k, v, logsumexp, rest, shift, ...more], settings) => {
+    const { bias, factor } = biasAndFactor(more, settings);
     const { count, rows, width, keys, values, scores } = scoresOf(q, k, v, bias, settings);
     const row = i => Math.floor(i / keys);
     const weights = scores.map((s, i) => {
@@ -75,12 +84,12 @@ Object.assign(meanings, {
       return sum === -Infinity ? 0 : Math.exp(s - sum - rest.data[row(i)]);
     });
     const upstream = matmul(g.data, v.data, count, rows, values, keys, true);
-    const toScores = weights.map((p, i) => p * (upstream[i] - shift.data[row(i)]) * settings.scale);
+    const toScores = weights.map((p, i) => p * (upstream[i] * factor(i) - shift.data[row(i)]) * settings.scale);
     const turned = x => transposed(x, count, rows, keys);
     return [
       matmul(toScores, k.data, count, rows, keys, width),
       matmul(turned(toScores), q.data, count, keys, rows, width),
-      matmul(turned(weights), g.data, count, keys, rows, values),
+      matmul(turned(weights.map((p, i) => p * factor(i))), g.data, count, keys, rows, values),
     ];
   },
 });
