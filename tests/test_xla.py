@@ -171,7 +171,7 @@ def test_a_step_is_compiled_once(device: str) -> None:
 
 @pytest.mark.parametrize("name", ["int8", "int16"])
 def test_places_of_small_types_reach_into_large_tensors(name: str) -> None:
-    """An int8 cannot be compared with 300 rows; 130 rows are more than it can wrap around. (uint8 are masks.)"""
+    """An int8 cannot be compared with 300 rows; 130 rows are more than it can wrap around. Those of uint8 are masks."""
     dtype = getattr(chainrule, name)
     places = chainrule.tensor([100, -1, 5], dtype=dtype)
     one = chainrule.tensor([[7]], dtype=dtype)
