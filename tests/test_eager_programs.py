@@ -168,6 +168,33 @@ def test_large_choices_are_those_of_numpy_to_the_bit() -> None:
             assert ours.float().numpy().tobytes() == meant.float().numpy().tobytes()
 
 
+@pytest.mark.parametrize(("first", "second"), [("float32", "float64"), ("bfloat16", "float32"), ("float16", "float64")])
+def test_distances_of_two_types_have_gradients_of_their_own(first: str, second: str) -> None:
+    for one, other in ((first, second), (second, first)):
+        x, y = (made(5, 3, dtype=getattr(chainrule, name)).requires_grad_() for name in (one, other))
+        chainrule.cdist(x, y).sum().backward()
+        assert x.grad.dtype == x.dtype and y.grad.dtype == y.dtype
+    layer, points = nn.Linear(3, 3), made(5, 3, dtype=chainrule.float64)
+    chainrule.cdist(layer(made(5, 3)), points).sum().backward()
+    assert layer.weight.grad.dtype == chainrule.float32
+
+
+def test_rows_of_a_view_are_read_without_copying_all_of_it() -> None:
+    wide = chainrule.zeros(1).expand(10**7, 10**5)  # terabytes, if it were written out
+    assert wide[chainrule.tensor([3])].shape == (1, 10**5)
+    assert chainrule.equal(made(300, 200).T[chainrule.tensor([3, -1])], made(300, 200)[:, [3, -1]].T)
+
+
+def test_many_rows_for_many_places_and_places_of_few_bits() -> None:
+    for places, rows in ((300, 9000), (20, 9000), (1000, 1500)):
+        index = (np.random.default_rng(0).permutation(rows) % places).astype(np.int16)
+        x, y = made(40_000, 3).double().requires_grad_(), made(rows, 3, seed=2).double()
+        (x[index] * y).sum().backward()
+        meant = np.zeros((40_000, 3))
+        np.add.at(meant, index, y.numpy())
+        np.testing.assert_allclose(x.grad.numpy(), meant, atol=1e-12)
+
+
 def test_lists_of_places_make_no_programs() -> None:
     """A mask names another number of places each time."""
     x = made(200, 100).requires_grad_()

@@ -13,7 +13,7 @@ from chainrule.functions.diagonals import diag
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.norms import norm
 from chainrule.functions.pieces import cat
-from chainrule.functions.promotion import as_floating, common_shape, expand_to
+from chainrule.functions.promotion import as_floating, common_shape, expand_to, promote
 from chainrule.functions.running import cumsum
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
         raise ShapeError(f"cdist: p is not negative, got {p}.")
     if p != 2:
         return distances(x1.unsqueeze(-2) - x2.unsqueeze(-3), p)
+    x1, x2 = promote(x1, x2)  # outside of the block, so that each gets a gradient of its own type
     batch = common_shape([x1.shape[:-2], x2.shape[:-2]])
     return _euclidean(*[expand_to(x, (*batch, *x.shape[-2:])) for x in (x1, x2)])
 

@@ -102,7 +102,8 @@ class Index(Primitive):
     @staticmethod
     def evaluate(x: Array, *places: Array, key: Key) -> Array:
         try:
-            if len(places) == 1 and key[-1] is ARRAY and all(part == (None, None, None) for part in key[:-1]):
+            listed = len(places) == 1 and key[-1] is ARRAY and all(part == (None, None, None) for part in key[:-1])
+            if listed and x.size and x.flags.c_contiguous:  # else all of it would be copied first
                 return np.take(x, places[0], len(key) - 1)  # the same, several times as fast
             return np.asarray(x[fill_key(key, places)])
         except IndexError as error:
@@ -196,8 +197,8 @@ def _walks(axis: int, places: Tensor) -> list[Tensor]:
     return [places if d == axis % len(shape) else constant(count) for d, count in enumerate(counts)]
 
 
-#: So many rows of one place are added one after the other.
-_ONE_BY_ONE = 16
+#: So many rows of one place are added one after the other; and so many places may have more than that.
+_ONE_BY_ONE, _CROWDED = 16, 256
 
 
 def _add_rows(z: Array, y: Array, places: Array) -> None:
@@ -213,7 +214,7 @@ def _add_rows(z: Array, y: Array, places: Array) -> None:
         raise IndexRangeError(
             f"adding to shape {z.shape}: index {outside.flat[0]} is out of bounds for axis 0 with size {len(z)}."
         )
-    flat = places.reshape(-1) % len(z)
+    flat = places.reshape(-1).astype(np.int64, copy=False) % len(z)
     rows = y.reshape(flat.size, *z.shape[1:])
     if rows.size == flat.size:
         np.add.at(z.reshape(-1), flat, rows.reshape(-1))  # z is a copy in its own order
@@ -222,12 +223,16 @@ def _add_rows(z: Array, y: Array, places: Array) -> None:
     ordered = flat[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     counts = np.diff(starts, append=len(flat))
+    crowded = np.flatnonzero(counts > _ONE_BY_ONE)
+    if len(crowded) > _CROWDED:
+        z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0, dtype=z.dtype)
+        return
     sums = rows[order[starts]].astype(z.dtype, copy=False)
     for k in range(1, min(int(counts.max()), _ONE_BY_ONE)):
         more = np.flatnonzero(counts > k)
         sums[more] += rows[order[starts[more] + k]]
     exact = np.float64 if z.dtype.kind == "f" else z.dtype
-    for group in np.flatnonzero(counts > _ONE_BY_ONE):
+    for group in crowded:
         first, last = starts[group] + _ONE_BY_ONE, starts[group] + counts[group]
         sums[group] += rows[order[first:last]].sum(0, dtype=exact).astype(z.dtype)
     z[ordered[starts]] += sums

@@ -89,10 +89,6 @@ class RandomIntegers(Primitive):
         return to, _index
 
     @staticmethod
-    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
-        return WORK * math.prod(parameters["to"])
-
-    @staticmethod
     def evaluate(state: Array, *, to: Shape, low: int, high: int) -> Array:
         counter, key = read_state(state)
         return philox.integers(counter, key, math.prod(to), low, high).reshape(to)
