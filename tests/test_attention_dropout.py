@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,9 @@ import chainrule
 from chainrule import autograd, nn
 from chainrule.backends.native import builder
 from chainrule.nn import functional
-from tests.test_attention_kernel import case, check, leaves
+from tests.test_attention_kernel import case, check, formula, leaves
 
 P = 0.3
-
-
-def formula(q: Any, k: Any, v: Any, g: Any, bias: Any, causal: bool, kept: Any) -> list[Any]:
-    """The result and the gradients of q, k and v, in float64, with weights that are kept or dropped."""
-    q, k, v, g = (x.astype(np.float64) for x in (q, k, v, g))
-    scale = 1 / math.sqrt(q.shape[-1])
-    scores = scale * q @ k.swapaxes(-1, -2) + (0 if bias is None else bias.astype(np.float64))
-    if causal:
-        scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, -np.inf)
-    top = scores.max(-1, keepdims=True)
-    weights = np.exp(scores - np.where(top == -np.inf, 0, top))
-    total = weights.sum(-1, keepdims=True)
-    weights /= np.where(total == 0, 1, total)
-    factors = kept / (1 - P)
-    upstream = (g @ v.swapaxes(-1, -2)) * factors
-    to_scores = weights * (upstream - (weights * upstream).sum(-1, keepdims=True)) * scale
-    dropped = weights * factors
-    return [dropped @ v, to_scores @ k, to_scores.swapaxes(-1, -2) @ q, dropped.swapaxes(-1, -2) @ g]
 
 
 def attended(q: Any, k: Any, v: Any, mask: Any, causal: bool) -> Any:
@@ -77,12 +58,14 @@ def test_what_is_left_is_the_formula(mask: str, dtype: Any) -> None:
         assert 0 < kept.mean() < 1 or kept.size < 50
         run = compiled(bias, causal)
         chainrule.manual_seed(seed)
-        check(run(*leaves(arrays)), formula(*arrays, bias, causal, kept), dtype)
+        check(run(*leaves(arrays)), formula(*arrays, bias, causal, kept / (1 - P)), dtype)
         assert ", dropout" in run.explain()
         given = leaves(arrays)
         chainrule.manual_seed(seed)
         output = attended(*given[:3], None if bias is None else chainrule.tensor(bias), causal)
-        check((output, *autograd.grad(output, given[:3], given[3])), formula(*arrays, bias, causal, kept), dtype)
+        check(
+            (output, *autograd.grad(output, given[:3], given[3])), formula(*arrays, bias, causal, kept / (1 - P)), dtype
+        )
 
 
 @pytest.mark.parametrize("bits", [128, 256])
@@ -91,7 +74,7 @@ def test_narrower_vectors_give_the_same_numbers(bits: int, monkeypatch: pytest.M
     arrays, bias = case((2, 2, 45, 45, 24, 9), np.float32, "each")
     kept, run = kept_of(*arrays[:2], 5), compiled(bias, False)
     chainrule.manual_seed(5)
-    check(run(*leaves(arrays)), formula(*arrays, bias, False, kept), np.float32)
+    check(run(*leaves(arrays)), formula(*arrays, bias, False, kept / (1 - P)), np.float32)
 
 
 def test_numbers_are_the_same_for_any_number_of_threads() -> None:
@@ -124,6 +107,15 @@ def test_every_weight_may_be_dropped() -> None:
     output.sum().backward()
     assert not output.detach().numpy().any()
     assert not q.grad.numpy().any()
+
+
+@pytest.mark.parametrize("p", [np.float32(0.25), np.float64(0.25), np.array(0.25), chainrule.tensor(0.25)])
+def test_the_probability_may_be_a_number_of_another_kind(p: Any) -> None:
+    q = chainrule.randn(2, 5, 4)
+    chainrule.manual_seed(4)
+    found = functional.scaled_dot_product_attention(q, q, q, dropout_p=p)
+    chainrule.manual_seed(4)
+    assert chainrule.equal(found, functional.scaled_dot_product_attention(q, q, q, dropout_p=0.25))
 
 
 def test_derivatives_of_the_gradient_and_of_the_bias() -> None:

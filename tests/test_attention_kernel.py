@@ -20,8 +20,8 @@ NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 Arrays = list[np.ndarray[Any, Any]]
 
 
-def formula(q: Any, k: Any, v: Any, g: Any, bias: Any, causal: bool) -> Arrays:
-    """The result and the gradients of q, k and v, in float64."""
+def formula(q: Any, k: Any, v: Any, g: Any, bias: Any, causal: bool, factors: Any = 1.0) -> Arrays:
+    """The result and the gradients of q, k and v, in float64. `factors`: what weights are multiplied by (dropout)."""
     q, k, v, g = (x.astype(np.float64) for x in (q, k, v, g))
     scale = 1 / math.sqrt(q.shape[-1])
     scores = scale * q @ k.swapaxes(-1, -2) + (0 if bias is None else bias.astype(np.float64))
@@ -31,9 +31,9 @@ def formula(q: Any, k: Any, v: Any, g: Any, bias: Any, causal: bool) -> Arrays:
     weights = np.exp(scores - np.where(top == -np.inf, 0, top))
     total = weights.sum(-1, keepdims=True)
     weights /= np.where(total == 0, 1, total)
-    output = weights @ v
-    to_scores = weights * (g @ v.swapaxes(-1, -2) - (g * output).sum(-1, keepdims=True)) * scale
-    return [output, to_scores @ k, to_scores.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ g]
+    output = (weights * factors) @ v
+    to_scores = weights * (g @ v.swapaxes(-1, -2) * factors - (g * output).sum(-1, keepdims=True)) * scale
+    return [output, to_scores @ k, to_scores.swapaxes(-1, -2) @ q, (weights * factors).swapaxes(-1, -2) @ g]
 
 
 def compiled(bias: Any, causal: bool, **options: Any) -> Any:

@@ -98,3 +98,13 @@ def test_confusion_shows_counts_in_rows_of_the_truth() -> None:
     }  # fmt: skip
     many = read(confusion(np.eye(100), [str(i) for i in range(100)]))
     assert len(many.findall("rect[@class='cell']")) == 100 and len(list(many.iter("text"))) < 100
+
+
+def test_one_batch_of_many_that_is_no_number_breaks_the_line_and_extremes_are_left_out() -> None:
+    many = [1.0 + i % 7 for i in range(2000)]
+    many[1001] = float("nan")
+    drawn, whole = chart([Curve(range(2000), many)], "x", "y"), chart([Curve(range(2000), [2.0, 3.0] * 1000)], "x", "y")
+    lines = [text.count("<polyline") + text.count("M") for text in (drawn, whole)]
+    assert lines[0] == lines[1] + 1
+    for numbers in ([1e298, 1.0, 2.0], [1e-315, 1.0, 3.0]):
+        assert "<svg" in chart([Curve([0, 1, 2], numbers)], "x", "y", logarithmic=True)

@@ -30,7 +30,7 @@ class Home:
     Attributes:
         strides, size: how the entries lie, counted in entries; gaps are part of the size.
         array: the entries.
-        address: where they begin. Another number object means other memory.
+        address: where they begin.
         value: the Value that shows the array, or None.
         holders: how many hold the memory if nobody looks at the array.
     """

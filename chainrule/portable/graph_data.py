@@ -119,6 +119,8 @@ def graph_from(data: Any) -> Graph:
             raise CheckpointError(f"it needs the operation {entry['primitive']!r:.40}, which is not in this version.")
         parameters = {str(name): _setting_from(value) for name, value in entry["parameters"].items()}
         arguments = tuple(found(x) for x in entry["inputs"])
+        if primitive.name in ("Attention", "AttentionGradient"):  # files from before it knew dropout
+            parameters.setdefault("keep", 1.0)
         forms = primitive.shape(*arguments, **parameters)
         listed = forms if type(forms) is list else [forms]
         if len(listed) != entry["results"]:

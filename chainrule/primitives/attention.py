@@ -124,7 +124,7 @@ def _check(name: str, q: Any, k: Any, v: Any, more: tuple[Any, ...], keep: float
             f"bias and what is kept are (…, L, S), got {shapes}."
         )
     bias, kept = parts_of(more, keep)
-    if not 0 < keep <= 1 or len(bias) > 1 or [x.dtype.kind for x in kept] != ["b"] * (keep < 1):
+    if not 0 < keep <= 1 or len(bias) > 1 or [x.dtype.kind for x in kept] != ["b"] * bool(keep < 1):
         raise DTypeError(f"{name}: with keep in (0, 1) the last input is of booleans, got keep {keep} and {len(more)}.")
 
 

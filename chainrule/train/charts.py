@@ -53,7 +53,7 @@ class Axis:
 
     def has(self, number: float) -> bool:
         """Whether a number has a place."""
-        return abs(number) < 1e300 and (number > 0 or not self.logarithmic)
+        return 1e-290 < number < 1e290 if self.logarithmic else abs(number) < 1e300
 
     def place(self, number: float) -> float:
         """Where a number stands."""
@@ -137,7 +137,7 @@ def _drawn(curve: Curve, across: Axis, up: Axis, name: str) -> list[str]:
 
 
 def _thinned(curve: Curve) -> list[tuple[float, float]]:
-    """Of many points of a line the lowest and the highest of each part, in their order."""
+    """Of many points of a line the lowest and the highest of each part and one that is no number, in their order."""
     points = [(float(x), float(y)) for x, y in zip(curve.xs, curve.ys, strict=True)]
     if curve.dots or len(points) <= 2 * PARTS:
         return points
@@ -145,12 +145,9 @@ def _thinned(curve: Curve) -> list[tuple[float, float]]:
     kept: set[int] = set()
     for part in np.array_split(np.arange(len(points)), PARTS):
         finite = part[np.isfinite(values[part])]
-        kept |= {
-            int(i)
-            for i in (
-                part[:1] if not len(finite) else (finite[values[finite].argmin()], finite[values[finite].argmax()])
-            )
-        }
+        kept.update(int(i) for i in part[~np.isfinite(values[part])][:1])
+        if len(finite):
+            kept |= {int(finite[values[finite].argmin()]), int(finite[values[finite].argmax()])}
     return [points[i] for i in sorted(kept)]
 
 

@@ -132,6 +132,7 @@ class Native:
         addresses = [home.address for home, _ in self.bound]
         # Otherwise the code has last run on these cells, which are where they were.
         if self.executable.bound is not self.addresses or addresses != self.addresses:
+            self.executable.bound = None  # an interrupt may come between
             for (_, slot), address in zip(self.bound, addresses, strict=True):
                 bases[slot] = address
             self.executable.bound = self.addresses = addresses

@@ -87,7 +87,7 @@ def attend(
     shape = (*q.value.array.shape[:-1], k.value.array.shape[-2])
     if dropout_p == 1:
         return attend(q, k, v, bias, 0.0, causal, scale) * 0
-    keep = 1.0 - dropout_p
+    keep = 1.0 - float(dropout_p)  # a number of NumPy's or a tensor too
     more = () if bias is None else (expand_to(bias, shape),)
     if keep < 1:
         more = (*more, rand(shape, device=q.device) >= dropout_p)

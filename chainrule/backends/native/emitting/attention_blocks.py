@@ -98,7 +98,7 @@ def style_of(kernel: Attention, bits: int) -> Style:
     heights = [-(-block * lanes // -(-block * lanes // (most_rows(bits) * (3 - vectors)))) for vectors in (1, 2)]
     return Style(
         kernel.gradient, kernel.dtype, Lanes(ELEMENTS[kernel.dtype.name], lanes), block, width, values, key_rows,
-        (heights[0], heights[1]), kernel.causal, kernel.bias, kernel.keep < 1,
+        (heights[0], heights[1]), kernel.causal, kernel.bias, bool(kernel.keep < 1),
     )  # fmt: skip
 
 
