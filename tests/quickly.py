@@ -16,7 +16,7 @@ QUICK = 100_000_000
 OPTIMISED = bool(os.environ.get("CHAINRULE_NIGHTLY") or os.environ.get("CHAINRULE_TEST_OPTIMISED"))
 #: Random programs, what is written for the processor, and trainings so long that quick code would take longer.
 KERNELS = re.compile(
-    r"test_(attention_kernel|c_library|winograd|compiler_(fuzz|halves|math|run|targets|threads|\w*products))"
+    r"test_(attention_(kernel|dropout)|c_library|winograd|compiler_(fuzz|halves|math|run|targets|threads|\w*products))"
 )
 TRAININGS = re.compile(r"test_(diffusion|flows|gan|pixel_cnn|robust|vae)$")
 _LITTLE = executable.LITTLE
