@@ -485,28 +485,3 @@ def test_saved_parameter_and_its_detached_tensor_stay_one(tmp_path: Any) -> None
     assert isinstance(again["p"], nn.Parameter) and again["p"].requires_grad and not again["x"].requires_grad
     again["x"][0] = 9
     assert again["p"].tolist() == [9.0, 2.0, 3.0]
-
-
-def test_an_interrupt_while_memory_is_bound_leaves_no_other_models() -> None:
-    """Two models share their code; Ctrl-C comes when the first cell of one is bound, and not yet the second."""
-
-    class Interrupting:
-        def __init__(self, array: Any, cells: set[int]) -> None:
-            self.array, self.cells = array, cells
-
-        def __setitem__(self, slot: int, address: int) -> None:
-            self.array[slot] = address
-            if slot in self.cells:
-                raise KeyboardInterrupt
-
-    models = [nn.Linear(64, 64), nn.Linear(64, 64)]
-    run, x = chainrule.compile(lambda model, x: model(x)), chainrule.ones(1, 64)
-    first, second = (run(model, x) for model in models)
-    native = run._last.runnable
-    executable, bases = native.executable, native.executable.bases
-    executable.bases = Interrupting(bases, {slot for _, slot in native.bound})
-    with pytest.raises(KeyboardInterrupt):
-        run(models[0], x)
-    executable.bases = bases
-    assert chainrule.equal(run(models[1], x), second)
-    assert chainrule.equal(run(models[0], x), first)

@@ -1,4 +1,4 @@
-"""Working memory of compiled functions: what programs and threads share, and what is forgotten once code is made."""
+"""Working memory of compiled functions: what programs and threads share, an interrupt, what is forgotten once code is made."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule import nn
 from chainrule.backends.native.executable import describe, rows_of
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.run.arenas import Arena
@@ -95,3 +96,28 @@ def test_longer_and_longer_sequences_work_in_one_memory() -> None:
     assert runs[0].arena.size == 0 or runs[0].arena is runs[-1].arena
     assert runs[5].arena is runs[2].arena
     assert kept() - before <= 2 * runs[-1].arena_bytes
+
+
+def test_an_interrupt_while_memory_is_bound_leaves_no_other_models() -> None:
+    """Two models share their code; Ctrl-C comes when the first cell of one is bound, and not yet the second."""
+
+    class Interrupting:
+        def __init__(self, array: Any, cells: set[int]) -> None:
+            self.array, self.cells = array, cells
+
+        def __setitem__(self, slot: int, address: int) -> None:
+            self.array[slot] = address
+            if slot in self.cells:
+                raise KeyboardInterrupt
+
+    models = [nn.Linear(64, 64), nn.Linear(64, 64)]
+    run, x = chainrule.compile(lambda model, x: model(x)), chainrule.ones(1, 64)
+    first, second = (run(model, x) for model in models)
+    native = run._last.runnable
+    executable, bases = native.executable, native.executable.bases
+    executable.bases = Interrupting(bases, {slot for _, slot in native.bound})
+    with pytest.raises(KeyboardInterrupt):
+        run(models[0], x)
+    executable.bases = bases
+    assert chainrule.equal(run(models[1], x), second)
+    assert chainrule.equal(run(models[0], x), first)

@@ -260,9 +260,6 @@ class Compiled:
             else arguments[origin.number].array
             for origin in self.given
         ]
-        if len(self.guards) == 1:  # almost always, and quicker
-            with self.guards[0]:
-                return self._run(arguments, arrays)
         with ExitStack() as stack:
             for guard in self.guards:  # one program at a time with a cell
                 stack.enter_context(guard)

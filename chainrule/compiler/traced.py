@@ -54,7 +54,7 @@ class Call:
         self.form = take_apart(self.given, self.leaves, self.others)
         self.key = (
             self.form,
-            tuple([_kind_of(tensor) for tensor in self.leaves]),
+            tuple([_in_key(tensor) for tensor in self.leaves]),
             state.gradients,
             state.autocast,
             state.half,
@@ -66,13 +66,10 @@ class Call:
         )
 
 
-def _kind_of(tensor: Any) -> tuple[Any, ...]:
+def _in_key(tensor: Any) -> tuple[Any, ...]:
     """What counts of an argument whose numbers do not."""
-    value = tensor.value
-    array = value.array
-    place = None if type(array) is np.ndarray else place_of(array)
     attributes = attributes_in_key(tensor) if len(tensor.__dict__) > 1 else None
-    return array.shape, array.dtype, place, value.source is None, type(tensor), attributes
+    return *form_of(tensor), tensor.value.source is None, type(tensor), attributes
 
 
 class Knowledge:

@@ -178,7 +178,7 @@ def _number(size: float | None) -> str:
 
 
 def _draw(rows: Sequence[SeenField], size: tuple[int, ...], image: Any, path: str | Path) -> None:
-    figure = new_figure(9.6, 4.4, 110)
+    figure = new_figure(9.6, 4.4, 110)  # first: where Matplotlib is missing it says what to install
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from chainrule.autodiff.mode import no_grad
 from chainrule.errors import ShapeError
 from chainrule.functions import creation
 from chainrule.functions.linalg import qr
+from chainrule.nn.older_names import older_name
 from chainrule.nn.truncated_normal import truncated_normal
 from chainrule.random import Generator, rand, randn
 from chainrule.tensor import Tensor
@@ -454,22 +454,10 @@ def default_weight_and_bias(weight: Tensor, bias: Tensor | None, fan_in: int | N
         uniform_(bias, -bound, bound)
 
 
-def _of_old(fill: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """PyTorch's name of a function from before those that work in place ended in "_"."""
-    name = fill.__name__
-
-    @functools.wraps(fill)
-    def older(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        warnings.warn(f"nn.init.{name[:-1]} is the old name of nn.init.{name}.", FutureWarning, stacklevel=2)
-        return fill(*args, **kwargs)
-
-    return older
-
-
-uniform, normal, constant = _of_old(uniform_), _of_old(normal_), _of_old(constant_)
-eye, dirac, sparse, orthogonal = _of_old(eye_), _of_old(dirac_), _of_old(sparse_), _of_old(orthogonal_)
-xavier_uniform, xavier_normal = _of_old(xavier_uniform_), _of_old(xavier_normal_)
-kaiming_uniform, kaiming_normal = _of_old(kaiming_uniform_), _of_old(kaiming_normal_)
+uniform, normal, constant = older_name(uniform_), older_name(normal_), older_name(constant_)
+eye, dirac, sparse, orthogonal = older_name(eye_), older_name(dirac_), older_name(sparse_), older_name(orthogonal_)
+xavier_uniform, xavier_normal = older_name(xavier_uniform_), older_name(xavier_normal_)
+kaiming_uniform, kaiming_normal = older_name(kaiming_uniform_), older_name(kaiming_normal_)
 
 if not TYPE_CHECKING:  # it would believe in every name
     __getattr__ = teller("nn.init", globals())

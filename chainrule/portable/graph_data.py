@@ -117,15 +117,14 @@ def graph_from(data: Any) -> Graph:
         primitive = registry.get(entry["primitive"])
         if primitive is None:
             raise CheckpointError(f"it needs the operation {entry['primitive']!r:.40}, which is not in this version.")
-        parameters = {str(name): _setting_from(value) for name, value in entry["parameters"].items()}
+        listed = {str(name): _setting_from(value) for name, value in entry["parameters"].items()}
+        parameters = {**primitive.later, **listed}
         arguments = tuple(found(x) for x in entry["inputs"])
-        if primitive.name in ("Attention", "AttentionGradient"):  # files from before it knew dropout
-            parameters.setdefault("keep", 1.0)
         forms = primitive.shape(*arguments, **parameters)
-        listed = forms if type(forms) is list else [forms]
-        if len(listed) != entry["results"]:
-            raise CheckpointError(f"{primitive.name} has {len(listed)} results, not {entry['results']!r:.40}.")
-        outputs = tuple(Symbol(tuple(shape), dtype) for shape, dtype in listed)
+        each = forms if type(forms) is list else [forms]
+        if len(each) != entry["results"]:
+            raise CheckpointError(f"{primitive.name} has {len(each)} results, not {entry['results']!r:.40}.")
+        outputs = tuple(Symbol(tuple(shape), dtype) for shape, dtype in each)
         equations.append(Equation(primitive, arguments, parameters, outputs, forms, str(entry["path"])))
         values.extend(outputs)
     outputs_found = [found(x) for x in data["outputs"]]

@@ -7,7 +7,8 @@ with L·S, and time goes into products. What rounding takes from the logarithm i
 around 10⁴ would come back with an error of 10⁻³.
 
 Dropout of weights is part of both: behind softmax a weight counts 1/keep times where a boolean matrix says so, else
-not at all. Rows of weights that were dropped need no other sum: Σ P⊙M⊙(g·vᵀ) over a row is g·output as without (M).
+not at all. The sum that softmax's gradient takes from a row stays cheap: with M for that factor it is the sum of
+P⊙M⊙(g·vᵀ), which is the sum of g⊙output, as it is without dropout.
 
 Source: Dao, Fu, Ermon, Rudra and Ré, "FlashAttention: fast and memory-efficient exact attention with IO-awareness",
 2022.
@@ -125,7 +126,11 @@ def _check(name: str, q: Any, k: Any, v: Any, more: tuple[Any, ...], keep: float
         )
     bias, kept = parts_of(more, keep)
     if not 0 < keep <= 1 or len(bias) > 1 or [x.dtype.kind for x in kept] != ["b"] * bool(keep < 1):
-        raise DTypeError(f"{name}: with keep in (0, 1) the last input is of booleans, got keep {keep} and {len(more)}.")
+        types = ", ".join(str(x.dtype) for x in more) or "none"
+        raise DTypeError(
+            f"{name}: behind the values come a bias, if there is one, and with keep in (0, 1) which weights are kept, "
+            f"in booleans; got keep {keep} and inputs of types {types}."
+        )
 
 
 class _Together(Primitive, abstract=True):
@@ -136,6 +141,7 @@ class _Together(Primitive, abstract=True):
         cls.rules = {**dict.fromkeys((*cls.arguments, cls.variadic), read_rule(cls.gradients)), **cls.rules}
 
     gradients: ClassVar[Callable[..., Any]]
+    later: ClassVar[dict[str, Any]] = {"keep": 1.0}
 
     @classmethod
     def pull_back(cls, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:
@@ -192,8 +198,8 @@ class Attention(_Together):
                 np.exp(weights, out=weights)
                 total = weights.sum(-1, keepdims=True)
                 # The largest entry counts 1, so a total below 1 is 0: nothing to read.
-                dropped = tiles.dropped(weights, b, rows, keys)
-                output[b, rows] = np.matmul(dropped, values[b, keys]) / np.maximum(total, 1)
+                left = tiles.dropped(weights, b, rows, keys)
+                output[b, rows] = np.matmul(left, values[b, keys]) / np.maximum(total, 1)
                 tops[b, rows], logarithms[b, rows] = largest[:, :, 0], np.log(total.astype(np.float64))[:, :, 0]
         tops, logarithms = tops.reshape(q.shape[:-1]), logarithms.reshape(q.shape[:-1])
         logsumexp = (tops + logarithms).astype(q.dtype)
@@ -311,8 +317,8 @@ class AttentionGradient(_Together):
                 weights -= sums[b, rows]
                 np.exp(weights, out=weights)
                 upstream = g[b, rows] * correction[b, rows]
-                dropped = tiles.dropped(weights, b, rows, keys, rooms[1])
-                to_v[b, keys] += np.matmul(dropped.swapaxes(1, 2), upstream)
+                left = tiles.dropped(weights, b, rows, keys, rooms[1])
+                to_v[b, keys] += np.matmul(left.swapaxes(1, 2), upstream)
                 room = rooms[1][: weights.size].reshape(weights.shape)
                 to_scores = np.matmul(upstream, values[b, keys].swapaxes(1, 2), out=room)
                 to_scores = tiles.dropped(to_scores, b, rows, keys)

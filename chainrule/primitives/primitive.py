@@ -74,6 +74,7 @@ class Primitive:
         abstract: not an operation itself but the common part of some.
         operations: of a primitive with long loops, how many multiplications and additions it takes, from its inputs,
             settings and the forms of its results. Where it is many, machine code does it in eager code (`as_program`).
+        later: settings that came when files of programs were written already, each with what such a file means.
     """
 
     latex: ClassVar[str] = ""
@@ -83,6 +84,7 @@ class Primitive:
     checks: ClassVar[bool] = False
     name: ClassVar[str] = ""
     operations: ClassVar[Callable[..., Any] | None] = None
+    later: ClassVar[dict[str, Any]] = {}
 
     arguments: ClassVar[tuple[str, ...]] = ()
     variadic: ClassVar[str] = ""

@@ -204,8 +204,8 @@ class Settings:
         """
         from chainrule import models
 
-        name = changes.get("model", self.model)
-        own = models.find(name).options if isinstance(name, str) and name in models.names() else ()
+        model = changes.get("model", self.model)
+        own = models.find(model).options if isinstance(model, str) and model in models.names() else ()
         options = {name: changes.pop(name) for name in tuple(changes) if name in own and name in _NAMES}
         return dataclasses.replace(self, model_options={**self.model_options, **options}).changed(**changes)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chainrule.figures import new_figure, write_figure
 from chainrule.tune.space import Space, check_space, grid_of, suggest
 
 #: Gets the settings and `report(epoch, value)`, which ends a hopeless trial; answers the value to be made best.
@@ -67,8 +68,6 @@ class Search:
 
     def plot(self, path: str | Path) -> None:
         """Two pictures in one PNG: each trial's value with the best so far, and what mattered."""
-        from chainrule.figures import new_figure, write_figure
-
         figure = new_figure(10, 4, 120)
         history, importance = figure.subplots(1, 2)
         done = [(t["number"], t["value"]) for t in self.trials() if t["state"] == "complete"]

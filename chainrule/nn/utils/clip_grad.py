@@ -19,6 +19,7 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
 from chainrule.functions.pieces import stack
 from chainrule.functions.reduction import in_float32
+from chainrule.nn.older_names import older_name
 from chainrule.tensor import Tensor
 
 Tensors = Tensor | Iterable[Tensor]
@@ -153,13 +154,4 @@ def _gradients(parameters: list[Tensor]) -> list[Tensor]:
     return [p.grad for p in parameters if p.grad is not None]
 
 
-def clip_grad_norm(
-    parameters: Tensors,
-    max_norm: float,
-    norm_type: float = 2.0,
-    error_if_nonfinite: bool = False,
-    foreach: bool | None = None,
-) -> Tensor:
-    """The old name of `clip_grad_norm_`, with a warning."""
-    warnings.warn("nn.utils.clip_grad_norm is the old name of clip_grad_norm_.", FutureWarning, stacklevel=2)
-    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
+clip_grad_norm = older_name(clip_grad_norm_)

@@ -103,7 +103,8 @@ _ROOM = """
 
 
 #: Of LLVM's passes, those that take a third of its time and, measured on x86, make our code no faster: addresses are
-#: written as they are needed. As options while we compile, and as LLVM has them for everybody else in the process.
+#: written as they are needed. As options while we compile, and for everybody else in
+#: the process as LLVM has them on x86.
 LEFT_OUT = ("-disable-lsr=1", "-disable-cgp=1", "-enable-misched=0")
 AS_USUAL = ("-disable-lsr=0", "-disable-cgp=0", "-enable-misched=1")
 
