@@ -17,8 +17,10 @@ from safetensors.numpy import load as read_safetensors
 
 import chainrule
 from chainrule import nn
+from chainrule.compiler.trace import trace_step
 from chainrule.errors import CheckpointError, DTypeError, ShapeError, TraceError
 from chainrule.models import create
+from chainrule.portable.graph_data import graph_data, graph_from
 from chainrule.portable.rules import NAMES
 from chainrule.primitives.primitive import registry
 from tests.samples import SAMPLES
@@ -104,6 +106,16 @@ def test_every_primitive_by_its_name(name: str) -> None:
         for a, b in zip(program(*tensors), want, strict=True):
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_setting_that_came_later_means_what_the_file_meant() -> None:
+    """Files from before attention knew dropout say nothing of it, and drop nothing."""
+    q, k, v = (chainrule.randn(2, 5, 4) for _ in range(3))
+    graph = trace_step(lambda tensors: [nn.functional.scaled_dot_product_attention(*tensors)], [q, k, v]).graph()
+    data = graph_data(graph)
+    lost = [e["parameters"].pop("keep") for e in data["equations"] if e["primitive"] == "Attention"]
+    assert lost == [1.0]
+    assert str(graph_from(data)) == str(graph)
 
 
 def test_rules_of_checks_are_on_the_list_and_still_raise() -> None:
