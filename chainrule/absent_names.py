@@ -268,6 +268,7 @@ _MODULES: dict[str, str] = {
 
 #: Parts of PyTorch of which some may be here: what is said of everything else in them.
 _PARTLY = {
+    "cuda": "JAX orders what a GPU does and keeps its memory: no streams, events or graphs; time with synchronize()",
     "distributed": "whole groups of processes exchange tensors and objects here; there is no further machinery",
     "jit": _SCRIPT,
     "multiprocessing": _PROCESSES,

@@ -13,11 +13,19 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from chainrule.devices import Device
-from chainrule.dtypes import DType, as_dtype, bfloat16, float16
+from chainrule.dtypes import DType, as_dtype, bfloat16, float16, float64
 from chainrule.state import current_state
 
 __path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
-__all__ = ["GradScaler", "autocast", "get_autocast_dtype", "is_autocast_available", "is_autocast_enabled"]
+__all__ = [
+    "GradScaler",
+    "autocast",
+    "custom_bwd",
+    "custom_fwd",
+    "get_autocast_dtype",
+    "is_autocast_available",
+    "is_autocast_enabled",
+]
 
 
 class autocast:  # noqa: N801 (PyTorch's name, which is used as a function)
@@ -119,6 +127,73 @@ def is_autocast_available(device_type: str) -> bool:
     True
     """
     return _kind(device_type, "is_autocast_available") == "cpu"
+
+
+def custom_fwd(
+    fwd: Callable[..., Any] | None = None, *, device_type: str = "cuda", cast_inputs: DType | None = None
+) -> Callable[..., Any]:
+    """Decorate the `forward` of an `autograd.Function`: its backward, under `custom_bwd`, computes in the same types.
+
+    Args:
+        fwd: `forward(ctx, …)`; without it the decorator.
+        device_type: The kind of device whose `autocast` is meant. "cuda", what `cuda.amp`'s means, changes nothing.
+        cast_inputs: Within `autocast`, the type to which floating-point tensors among the arguments are cast (float64
+            stays); `forward` then runs outside of it.
+
+    >>> import chainrule
+    >>> class Double(chainrule.autograd.Function):
+    ...     @staticmethod
+    ...     @chainrule.amp.custom_fwd(device_type="cpu", cast_inputs=chainrule.float32)
+    ...     def forward(ctx, x):
+    ...         return 2 * x
+    ...     @staticmethod
+    ...     @chainrule.amp.custom_bwd(device_type="cpu")
+    ...     def backward(ctx, grad):
+    ...         return 2 * grad
+    >>> with chainrule.autocast("cpu"):
+    ...     Double.apply(chainrule.ones(1, dtype=chainrule.bfloat16)).dtype
+    chainrule.float32
+    """
+    kind = _kind(device_type, "custom_fwd")
+    if fwd is None:
+        return functools.partial(custom_fwd, device_type=kind, cast_inputs=cast_inputs)
+
+    @functools.wraps(fwd)
+    def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        within = is_autocast_enabled(kind)
+        ctx.autocast_of_forward = within and cast_inputs is None, get_autocast_dtype(kind)
+        if not within or cast_inputs is None:
+            return fwd(ctx, *args, **kwargs)
+        with autocast(kind, enabled=False):
+            return fwd(ctx, *_cast(args, cast_inputs), **_cast(kwargs, cast_inputs))
+
+    return forward
+
+
+def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str = "cuda") -> Callable[..., Any]:
+    """Decorate the `backward` of an `autograd.Function` whose `forward` has `custom_fwd`: see there."""
+    kind = _kind(device_type, "custom_bwd")
+    if bwd is None:
+        return functools.partial(custom_bwd, device_type=kind)
+
+    @functools.wraps(bwd)
+    def backward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        enabled, dtype = ctx.autocast_of_forward
+        with autocast(kind, enabled=enabled, dtype=dtype):
+            return bwd(ctx, *args, **kwargs)
+
+    return backward
+
+
+def _cast(value: Any, dtype: DType) -> Any:
+    """The floating-point tensors in lists, tuples and dictionaries, in this type; float64 stays."""
+    if isinstance(getattr(value, "dtype", None), DType):  # a tensor: its class is made of what stands here, and more
+        return value.to(dtype) if value.is_floating_point() and value.dtype is not float64 else value
+    if isinstance(value, list | tuple):
+        return type(value)(_cast(item, dtype) for item in value)
+    if isinstance(value, dict):
+        return {key: _cast(item, dtype) for key, item in value.items()}
+    return value
 
 
 def _kind(device_type: Any, asked: str) -> str:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from chainrule import amp, devices, random
+from chainrule import amp, devices
+from chainrule import random as stream
+from chainrule.absent_names import teller
 from chainrule.devices import Device, chosen
 from chainrule.errors import DeviceError
 
+__getattr__ = teller("cuda", globals())
 __path__: list[str] = []  # to Python it has modules below it, as PyTorch's has: see places.py
 __all__ = [
     "BFloat16Tensor",
@@ -92,17 +95,17 @@ manual_seed_all = manual_seed
 
 def initial_seed() -> int:
     """The seed of the one stream that all devices draw from."""
-    return random.initial_seed()
+    return stream.initial_seed()
 
 
 def get_rng_state(device: Any = "cuda") -> Any:
     """The state of the one stream that all devices draw from."""
-    return random.get_rng_state()
+    return stream.get_rng_state()
 
 
 def get_rng_state_all() -> list[Any]:
     """For each GPU the state of the one stream that all devices draw from."""
-    return [random.get_rng_state() for _ in range(device_count())]
+    return [stream.get_rng_state() for _ in range(device_count())]
 
 
 def set_rng_state(new_state: Any, device: Any = "cuda") -> None:

@@ -373,3 +373,38 @@ def test_a_trainer_says_where_bfloat16_takes_longer(monkeypatch: pytest.MonkeyPa
         trainer(True)
     with pytest.warns(UserWarning, match="longer than float32"):
         trainer(False)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("outside", [False, True])
+def test_functions_of_ones_own_compute_backward_in_forwards_types(cast: bool, outside: bool) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for lib in (torch, chainrule):
+        seen: list[Any] = []
+
+        class Product(lib.autograd.Function):  # type: ignore[name-defined, misc]
+            @staticmethod
+            @lib.amp.custom_fwd(device_type="cpu", cast_inputs=lib.float32 if cast else None)
+            def forward(ctx: Any, x: Any, pair: Any, scale: float, seen: Any = seen, lib: Any = lib) -> Any:
+                ctx.save_for_backward(x, pair[0])
+                y = x @ pair[0] * scale
+                seen.append([str(t.dtype).split(".")[1] for t in (x, *pair, y)] + [lib.is_autocast_enabled("cpu")])
+                return y
+
+            @staticmethod
+            @lib.amp.custom_bwd(device_type="cpu")
+            def backward(ctx: Any, grad: Any, seen: Any = seen, lib: Any = lib) -> Any:
+                x, weight = ctx.saved_tensors
+                back = grad.float() @ weight.float().T
+                seen.append([str(back.dtype).split(".")[1], lib.is_autocast_enabled("cpu")])
+                return back.to(x.dtype), None, None
+
+        x = lib.ones(2, 3, dtype=lib.bfloat16).requires_grad_()
+        pair = [lib.ones(3, 3, dtype=lib.bfloat16), lib.ones(1, dtype=lib.float64)]
+        with lib.autocast("cpu", enabled=not outside):
+            y = Product.apply(x, pair, 2.0)
+        y.float().sum().backward()
+        found.append([*seen, x.grad.float().tolist()])
+    assert found[0] == found[1]

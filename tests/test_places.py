@@ -99,6 +99,7 @@ def test_attributes_without_an_import_of_their_own() -> None:
         assert chainrule.nn.modules.Linear is chainrule.nn.Linear
         chainrule.backends.cudnn.benchmark = True
         assert not chainrule.backends.mps.is_available()
+        assert chainrule.cuda.random.manual_seed_all is chainrule.cuda.manual_seed_all
         assert chainrule.version.cuda is None and chainrule.version.__version__ == chainrule.__version__
         assert not hasattr(chainrule.nn.modules, "nosuch") and "Conv2d" in dir(chainrule.nn.modules.conv)
     """
@@ -134,6 +135,26 @@ def test_types_of_a_gpu_s_tensors_are_nobody_s() -> None:
         assert not isinstance(chainrule.zeros(1), kind)
         with pytest.raises(chainrule.DeviceError, match='device="cuda"'):
             kind([1, 2])
+
+
+def test_no_import_takes_a_name_away_from_the_module_above() -> None:
+    """Python sets a module's name in the one above it: `import chainrule.cuda.random` must not replace cuda's own."""
+    code = """if True:
+        import importlib, sys, types
+        import chainrule
+        from chainrule.places import _ELSEWHERE
+        for place in _ELSEWHERE:
+            area, _, name = place.rpartition(".")
+            above = importlib.import_module(f"chainrule.{area}".rstrip("."))
+            before = vars(above).get(name)
+            now = importlib.import_module(f"chainrule.{place}")
+            if isinstance(before, types.ModuleType) and before is not now:
+                for key in getattr(before, "__all__", None) or [k for k in vars(before) if not k.startswith("_")]:
+                    assert getattr(now, key) is getattr(before, key), (place, key)
+        assert chainrule.cuda.get_rng_state().shape == chainrule.get_rng_state().shape
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.peer
