@@ -122,3 +122,39 @@ def test_arrays_of_indices_with_something_between_them(look_up: Any) -> None:
     for ours, wanted in zip(compiled(x, i, j), step(x, i, j), strict=True):
         assert chainrule.allclose(ours, wanted, rtol=1e-6)
     assert "Index in NumPy" not in compiled.explain()
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_what_is_written_into_a_detached_tensor_has_its_gradient(outside: bool) -> None:
+    """d[i] = 0, then a·p added to it again and again: Σd² has the gradient 2·d·a in p. The memory is x's."""
+    x, p = chainrule.zeros(3), chainrule.ones(3, requires_grad=True)
+    kept = x.detach()
+
+    def step(a: chainrule.Tensor) -> chainrule.Tensor:
+        d = kept if outside else x.data
+        d += p * a
+        (d[1:] * d[1:]).sum().backward()
+        return d.detach()
+
+    compiled, total = chainrule.compile(step), 0.0
+    for a in (2.0, 3.0, 5.0):
+        p.grad, total = None, total + a
+        result = compiled(chainrule.tensor(a))
+        assert result.tolist() == x.tolist() == kept.tolist() == [total] * 3
+        assert p.grad is not None and p.grad.tolist() == [0.0, 2 * total * a, 2 * total * a]
+        assert not x.requires_grad and not kept.requires_grad, "what a compiled step writes has no gradient outside"
+
+
+def test_a_tensor_of_the_step_that_held_a_constant_may_be_written_to() -> None:
+    def step(x: chainrule.Tensor) -> chainrule.Tensor:
+        y = x * 1.0
+        y.detach().fill_(-2.0)  # y's numbers, a constant; its history stays
+        y[0] = 3.0
+        (y * y).sum().backward()
+        return y.detach()
+
+    compiled = chainrule.compile(step)
+    for _ in range(2):
+        x = chainrule.ones(3, requires_grad=True)
+        assert compiled(x).tolist() == [3.0, -2.0, -2.0]
+        assert x.grad is not None and x.grad.tolist() == [0.0, -4.0, -4.0]

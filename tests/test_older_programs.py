@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -263,6 +264,42 @@ def test_what_programs_ask_of_a_gpu_that_is_not_there() -> None:
     cuda.set_rng_state(state)  # the one stream is the CPU's, which goes on
     assert not chainrule.equal(first, chainrule.rand(2)) and cuda.initial_seed() == 3
     assert issubclass(cuda.OutOfMemoryError, RuntimeError)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "call",
+    [
+        "x.add(0.5, y)", "x.add_(0.5, y)", "lib.add(x, 2, y)", "x.sub(2, y)", "x.sub_(0.5, y)", "lib.sub(x, 2, y)",
+        "x.addcmul(0.5, y, y)", "x.addcmul_(0.5, y, z)", "lib.addcmul(x, 0.5, y, y)",
+        "x.addcdiv(-0.5, z, y)", "x.addcdiv_(0.5, z, y)", "lib.addcdiv(x, 0.5, z, y)", "x.addmm(0.5, y, z)",
+        "x.addmm(0.5, 2, y, z)", "x.addmm_(0.5, 2, y, z)", "lib.addmm(0.5, x, y, z)", "lib.addmm(0.5, x, 2, y, z)",
+        "v.addmv(0.5, y, v)", "lib.addmv(0.5, v, 2, y, v)", "x.addr(0.5, 2, v, v)", "lib.addr(0.5, x, v, v)",
+        "x.addbmm(0.5, 2, b, b)", "lib.addbmm(0.5, x, b, b)", "b.baddbmm(0.5, 2, b, b)", "lib.baddbmm(0.5, b, 2, b, b)",
+    ],
+)  # fmt: skip
+def test_numbers_that_stood_among_the_tensors(call: str) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for lib in (torch, chainrule):
+        y, z = lib.arange(9.0).reshape(3, 3) + 1, lib.arange(9.0).reshape(3, 3) * 0.25
+        names = {"lib": lib, "x": y * 0.125, "y": y, "z": z, "v": y[0] * 1, "b": lib.stack([y, z])}
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            found.append(eval(call, names).numpy())
+    assert "order of older programs" in str(told[0].message) and told[0].filename == "<string>"
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+def test_more_arguments_than_a_function_has_are_refused() -> None:
+    x = chainrule.ones(2)
+    calls: list[Callable[[], Any]] = [
+        lambda: x.add(1, 2), lambda: x.add(x, x), lambda: x.add(x, 2, x, 3), lambda: x.add(0.5, x, alpha=2),
+        lambda: x.addcmul(1, 2, x, x), lambda: x.addcmul(x, x, x, x), lambda: chainrule.addr(1, x, 2, x, x, 3),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(TypeError, match="positional"):
+            call()
 
 
 @pytest.mark.peer

@@ -82,7 +82,7 @@ def _run(lib: Any, steps: list[tuple[Any, ...]], x: Any, with_gradients: bool) -
     for kind, source, other, number, position in steps:
         t, partner = tensors[source % len(tensors)], tensors[other % len(tensors)]
         if kind in VIEWS:
-            if not (with_gradients and kind in ("detached", "split")):
+            if not (with_gradients and kind == "split"):
                 tensors.append(VIEWS[kind](t, position))
         else:
             WRITES[kind](t, partner, float(number))

@@ -236,6 +236,59 @@ PROGRAMS = {
         t.requires_grad_()
         results = t.requires_grad, t.is_leaf
     """,
+    "what is written into a detached tensor is recorded there": """
+        t = x * 2
+        d = t.detach()
+        before = d[0], d.detach()
+        d += y
+        after = d[0]
+        (d[1:] * x[1:] + after * before[0]).sum().backward()
+        results = t.detach(), d.detach(), d.requires_grad, d.is_leaf, before[0].requires_grad, before[1].requires_grad
+        results += before[1], x.grad, y.grad
+    """,
+    "what is written into a part of a detached tensor is recorded there": """
+        d = x.data
+        row = d[0]
+        row.mul_(y[1])
+        d[:, 1].copy_(y[:, 0] * y[:, 2])
+        with lib.no_grad():
+            d[2, 2] = 7.0
+        (d * d).sum().backward()
+        results = x.detach(), d.detach(), x.grad is None, y.grad, row.requires_grad, x.is_leaf, x.requires_grad
+    """,
+    "x.data += y leaves the leaf what it is": """
+        x.data += y
+        x.data.copy_(y * 2)
+        results = x.is_leaf, x.requires_grad, x.detach(), x.data.requires_grad
+    """,
+    "the numbers of a detached tensor change, not its history": """
+        t = x.detach().clone()
+        d = t.detach()
+        d += y
+        t.mul_(3)
+        d.sum().backward()
+        results = t, d.detach(), y.grad, t.requires_grad
+    """,
+    "a detached tensor that was written to, in another shape": """
+        t = x.detach().clone()
+        d = t.detach()
+        d *= y
+        part = d[1]
+        d.unsqueeze_(0).transpose_(1, 2)
+        part.mul_(y[0])
+        (d * d).sum().backward()
+        results = t, d.detach(), y.grad, d.shape == (1, 4, 3), part.detach()
+    """,
+    "a leaf in another's memory, in another shape": """
+        t = x.detach().clone()
+        p = lib.nn.Parameter(t[1:])
+        part = p[1]
+        with lib.no_grad():
+            p.unsqueeze_(0)
+            p[0, 0, 0] = 9.0
+        (p * p).sum().backward()
+        results = t, p.detach(), p.grad, part.detach(), p.is_leaf
+    """,
     "detach_ ends the history": """
         t = (x * 2).detach_()
         results = t, t.requires_grad, t.is_leaf
@@ -382,6 +435,7 @@ PROGRAMS = {
     "error: backward twice": "t = (x * x).sum(); t.backward(); t.backward()",
     "error: numpy of a leaf": "x.numpy()",
     "error: asarray of a leaf": "np.asarray(x)",
+    "error: another shape of a leaf in another's memory": "lib.nn.Parameter(x.detach()[1:]).unsqueeze_(0)",
     "error: deepcopy of a computed tensor": "copy.deepcopy(x * 2)",
     "error: item of many": "x.item()",
     "error: truth of many": "bool(x)",

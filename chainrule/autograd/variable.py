@@ -20,7 +20,4 @@ def Variable(data: Tensor, requires_grad: bool = False, volatile: bool | None = 
     """
     if volatile:
         warnings.warn("volatile has no effect any more; compute under `with chainrule.no_grad():`.", stacklevel=2)
-    if not requires_grad and not data.requires_grad:
-        # Nothing to cut off; so what is written into it, `output[:, i] = prediction`, is recorded as in PyTorch.
-        return data.view_as(data)
     return data.detach().requires_grad_(requires_grad)

@@ -3,8 +3,9 @@
 Values never change; a cell may be given another one. That is all an in-place method does: `x.add_(1)` computes a
 new value and puts it into the cell, so whatever was computed from the old value keeps it. A view is a base and the
 steps that lead from it to the part seen: reading follows the base, and writing goes back through the steps and puts
-a new value into the base. So everything behaves as if memory were shared, and none is. A view may be a leaf of its
-own (`Parameter(x)`, `x.detach().requires_grad_()`): it shows what its base holds and collects its own gradient.
+a new value into the base. So everything behaves as if memory were shared, and none is. A view may have a gradient of
+its own: as a leaf (`Parameter(x)`, `x.detach().requires_grad_()`), or when it was detached and something that was
+computed with a gradient is written into it. It shows what its base holds, and its history is not its base's.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class TensorCell(Gradients):
 
     Attributes:
         _value: the value held; for a view, the value it had when last read.
-        _base: the tensor this is a view of; itself a view only if it was or is a leaf of its own.
+        _base: the tensor this is a view of; itself a view only if it is `apart`, or was.
         _steps: how to get from the base's value to this one's.
         _turned: for a base, what undoes each change of its shape in place, the latest first.
         _turns: for a view, how many of these changes its steps know of.
@@ -108,6 +109,11 @@ class TensorCell(Gradients):
             tensor = tensor._base
         return tensor
 
+    @property
+    def apart(self) -> bool:
+        """Whether this is a view whose history is its own: a leaf, or what was detached. Its views are based on it."""
+        return self._own or any(step.primitive is None for step in self._steps)
+
     def shared_array(self) -> Any:
         """The entries, to be put into another cell. A trace has to know whose they are, so it sees a symbol."""
         trace = current_state().trace
@@ -137,7 +143,7 @@ class TensorCell(Gradients):
                     tensor = step.primitive.apply(tensor, **step.parameters)
         finally:
             state.gradients, state.trace = before, trace
-        value = Value(tensor._value.array, (self._leaf, 0)) if self._own and self._leaf else tensor._value
+        value = Value(tensor._value.array, self._value.source) if self.apart else tensor._value
         kept = self._value, self._seen  # nothing is freed, so no other thread comes, between the next two assignments
         self._value, self._seen = value, seen
         del kept
@@ -194,7 +200,8 @@ class TensorCell(Gradients):
     def as_view_of(self, base: Any, primitive: Any, parameters: dict[str, Any]) -> Self:
         """Make this fresh result of a view primitive a view of the tensor it was made from."""
         state = current_state()
-        through = base._base is not None and not base._own
+        # What shows the entries alone may go through to those that a detached view shows: its history is cut off too.
+        through = base._base is not None and not (base._own if primitive is None else base.apart)
         if through:
             base._undo_turns()
         self._base = root = base._base if through else base
@@ -296,6 +303,12 @@ class TensorCell(Gradients):
         if self._base is None:
             self._assign_root(new, "a leaf tensor that requires a gradient")
             self._turned = (undo, *self._turned)
+        elif self.apart:
+            if self._own and current_state().gradients:
+                raise change_of_leaf("a leaf tensor that requires a gradient")
+            source = self._value.source if self._own else new.value.source
+            self._steps = (*self._steps, *new._steps)
+            self._value, self._turned = Value(new.value.array, source), (undo, *self._turned)
         else:
             self._steps, self._seen, self._value, self._turns = new._steps, new._seen, new._value, new._turns
         return self
@@ -383,8 +396,8 @@ class TensorCell(Gradients):
         for step in self._steps[:-1]:
             last = stages[-1]
             stages.append(last.detach() if step.primitive is None else step.primitive.apply(last, **step.parameters))
-        cut = self._own or any(step.primitive is None for step in self._steps)
-        before = state.gradients
+        cut, before = self.apart, state.gradients
+        source = new.value.source if before else self._value.source
         state.gradients = before and not cut
         try:
             for stage, step in zip(reversed(stages), reversed(self._steps), strict=True):
@@ -393,6 +406,10 @@ class TensorCell(Gradients):
             self._base._assign_root(new, "a view of a leaf tensor that requires a gradient")
         finally:
             state.gradients = before
+        if cut and source is not self._value.source:
+            if state.trace is not None:
+                state.trace.note_leaf_change(self)
+            self._value = Value(self._value.array, source)  # the entries are the base's, which has another value now
         if before and not cut and self._base.value.source is not None:
             # What was recorded is seen through this view too, also if it was made while nothing was recorded.
             self._steps = tuple(step._replace(differentiable=True) for step in self._steps)

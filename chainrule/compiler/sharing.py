@@ -82,7 +82,7 @@ def steps_to(view: Any, base: Any) -> Steps:
 def view_of(base: Any, steps: Steps) -> Any:
     """A view of a tensor, without a gradient."""
     view = Primitive.make_tensor(base.value)
-    through = base._base is not None and not base._own
+    through = base._base is not None and not base.apart
     view._base = base._base if through else base
     view._steps = (*(base._steps if through else ()), *[step._replace(differentiable=False) for step in steps])
     return view

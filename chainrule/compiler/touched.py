@@ -43,7 +43,7 @@ class Touched(Trace):
         self.given: list[Any] = []
         self.views_made: dict[int, weakref.ref[TensorCell]] = {}
         self.views_used: dict[int, tuple[weakref.ref[TensorCell], Any, Any]] = {}
-        self.required: dict[int, tuple[Any, bool, bool]] = {}
+        self.required: dict[int, tuple[Any, Any, bool]] = {}
         self.exchanged: set[int] = set()
         self.beginning = Node().order
         self.groups: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
@@ -216,11 +216,11 @@ class Touched(Trace):
             )
 
     def note_leaf_change(self, tensor: TensorCell) -> None:
-        """Remember whether a tensor from outside required a gradient before the step."""
+        """Remember where a tensor from outside came from on the tape, before the step."""
         if id(tensor) not in self.required and (id(tensor) in self.stand_ins or self.from_outside(tensor)):
             if tensor._base is None:
                 self.lift_tensors([tensor])
-            self.required[id(tensor)] = tensor, tensor.requires_grad, tensor._own
+            self.required[id(tensor)] = tensor, tensor.value.source, tensor._own
 
     def numbers_in(self, group: dict[str, Any]) -> dict[str, Any]:
         """The learning rate, and settings that were seen to change, as 0-d tensors: inputs of the program."""

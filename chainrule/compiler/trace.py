@@ -145,7 +145,8 @@ class StepTrace(Touched):
 
     def _check_tape(self) -> None:
         """Refuse in-place changes, recorded by the step, of what was computed with a gradient before it."""
-        held = [(cell, a.before) for a in self.adopted if (cell := a.cell()) is not None]
+        # One that the step has made is here too if it has held a constant, and its history is that of the step.
+        held = [(cell, a.before) for a in self.adopted if (cell := a.cell()) is not None and not self.made_here(cell)]
         for tensor, before in [*held, *self.arguments]:
             source = tensor._value.source
             frozen = source is None and before.source is not None and isinstance(before.source[0], Leaf)
@@ -206,18 +207,18 @@ class StepTrace(Touched):
     def _leaf_changes(self) -> list[tuple[Origin, bool]]:
         """Tensors that require a gradient now and did not before, or the other way round."""
         return [
-            (self.stand_ins.get(id(tensor), Cell(tensor)), not before)
+            (self.stand_ins.get(id(tensor), Cell(tensor)), before is None)
             for tensor, before, _ in self.required.values()
-            if tensor.is_leaf and tensor.requires_grad is not before
+            if tensor.is_leaf and tensor.requires_grad is (before is None)
         ]
 
     def _restore_leaves(self) -> None:
-        """Tensors from outside are leaves, or not, as before."""
-        for tensor, _, own in self.required.values():
+        """Tensors from outside come from where they did before."""
+        for tensor, source, own in self.required.values():
             if tensor._leaf in self.inner:
                 tensor._leaf.gradient = None
             if tensor._base is not None:
-                tensor._own, tensor._seen = own, None
+                tensor._own, tensor._seen, tensor._value = own, None, Value(tensor._value.array, source)
 
     def _restore_gradients(self, after: dict[Leaf, Any], changed: dict[Leaf, Any]) -> list[tuple[Leaf, Any]]:
         """Leaves hold what they had collected before the step; the answer is what they are to hold."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -57,6 +59,14 @@ _ALSO: dict[str, dict[str, str]] = {
     "view": {"size": "shape", "dtype": "shape"},
 }  # fmt: skip
 
+#: Numbers that stood among the tensors before they had names: `x.add_(0.5, y)`, `addmm(beta, x, alpha, y, z)`. Of two
+#: the first may be given alone.
+_NUMBERS = {
+    **dict.fromkeys(("add", "sub"), ("alpha",)),
+    **dict.fromkeys(("addcmul", "addcdiv"), ("value",)),
+    **dict.fromkeys(("addmm", "addmv", "addr", "addbmm", "baddbmm"), ("beta", "alpha")),
+}
+
 #: Words about memory: taken, and they change nothing, since how entries lie in memory is nobody's concern here. A
 #: layout must be `strided`.
 _MEMORY = frozenset({"layout", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
@@ -72,6 +82,7 @@ class Words:
         spread: the name of `*shape`, which may be given as `shape=`; "" if it has none.
         ignored: names that are taken and change nothing.
         out: whether `out=` is taken: the tensor, or tensors, that the result is written into.
+        most: with more arguments than these by place, numbers stand among the tensors, as in older programs.
     """
 
     def __init__(self, function: Callable[..., Any], out: bool = True) -> None:
@@ -83,6 +94,8 @@ class Words:
         makes = "device" in self.own
         self.ignored = (_MEMORY if makes or name in _MEMORIAL else frozenset()) - self.own
         self.out = out and not name.endswith("_")
+        self._numbers = _NUMBERS.get(name.rstrip("_"), ())
+        self.most = len(self.own) - len(self._numbers) if self._numbers else sys.maxsize
 
     def __bool__(self) -> bool:
         """Whether there is anything besides the function's own names."""
@@ -112,6 +125,19 @@ class Words:
         if self.spread and "input" in known:  # it stands before what has been spread
             args = (known.pop("input"), *args)
         return args, known, out
+
+    def named(self, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments in the older order, `x.add_(0.5, y)`, in today's: `x.add_(y, alpha=0.5)`. Others as they are."""
+        tensors = tuple(filter(is_tensor, args))
+        numbers = dict(zip(self._numbers, [x for x in args if not is_tensor(x)]))
+        if len(tensors) != self.most or len(tensors) + len(numbers) != len(args) or numbers.keys() & given.keys():
+            return args, given
+        after = ", ".join(f"{name}={number}" for name, number in numbers.items())
+        warnings.warn(
+            f"{self.name}: a number among the tensors is the order of older programs; write {after} behind them.",
+            stacklevel=3,
+        )
+        return tensors, {**given, **numbers}
 
     def _need_strided(self, word: str, thing: Any) -> None:
         if word == "layout" and thing not in (None, strided):
@@ -170,6 +196,8 @@ def public(function: Any, out: bool = True) -> Any:
 
     @functools.wraps(function, updated=())
     def call(*args: Any, **given: Any) -> Any:
+        if len(args) > words.most:
+            args, given = words.named(args, given)
         if not given or given.keys() <= words.own:
             return function(*args, **given)
         args, given, place = words.translate(args, given)
