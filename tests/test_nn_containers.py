@@ -52,8 +52,37 @@ def test_parameter_lists_register_and_travel() -> None:
     for twin in (weights, copy.deepcopy(weights), pickle.loads(pickle.dumps(weights))):
         assert [tuple(p.shape) for p in twin.parameters()] == [(2,), (3,), (1,)] and len(twin[1:]) == 2
         assert all(isinstance(p, nn.Parameter) for p in twin) and list(twin.state_dict()) == ["0", "1", "2"]
-    with pytest.raises(TypeError, match="parameter"):
-        weights.append(3)  # type: ignore[arg-type]
+    weights += [chainrule.ones(4)]
+    weights[0], weights[-1] = chainrule.zeros(5), chainrule.zeros(6)
+    assert [tuple(p.shape) for p in weights.parameters()] == [(5,), (3,), (1,), (6,)]
+    for wrong in (chainrule.ones(2), 3):
+        with pytest.raises(TypeError, match="append adds one"):
+            weights.extend(wrong)  # type: ignore[arg-type]
+    with pytest.raises(IndexError, match="no entry 4"):
+        weights[4]
+
+
+def test_parameter_lists_hold_lists_and_anything_else() -> None:
+    """As PyTorch's: modules within are registered, what is no tensor is kept, other attributes are no entries."""
+    weights = nn.ParameterList([nn.ParameterList([chainrule.ones(2), chainrule.ones(3)]), 3, chainrule.ones(1), None])
+    weights.scale = nn.Parameter(chainrule.ones(1))
+    for twin in (weights, copy.deepcopy(weights)):
+        assert len(twin) == 4 and twin[1] == 3 and twin[3] is None and len(list(twin)) == 4
+        assert list(twin.state_dict()) == ["2", "scale", "0.0", "0.1"] and len(twin[0]) == 2
+
+    class Blocks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pairs = nn.ParameterList([nn.ParameterList([chainrule.ones(2), chainrule.zeros(2)]) for _ in range(3)])
+
+        def forward(self, x: Any) -> Any:
+            for weight, bias in self.pairs:
+                x = x * weight + bias
+            return x
+
+    model = Blocks()
+    chainrule.compile(lambda: model(chainrule.ones(2)).sum().backward())()
+    assert [p.grad.tolist() for p in model.pairs[0]] == [[1, 1], [1, 1]]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ LINES = [
     # modules as they print
     "lib.nn.ParameterList([lib.ones(1), lib.nn.Parameter(lib.ones(2, 3, dtype=lib.float64))])",
     "lib.nn.ParameterList()",
+    "lib.nn.ParameterList([lib.nn.ParameterList([lib.ones(2)]), 3, None, lib.ones(1)])",
+    "lib.nn.ParameterDict({'a': lib.nn.ParameterDict({'b': lib.ones(2)}), 'c': lib.nn.Linear(1, 1), 'd': 3})",
     "lib.nn.ParameterDict({'left': lib.ones(2), 'right': lib.nn.Parameter(lib.zeros(2, 2))})",
     "lib.nn.Sequential(lib.nn.Linear(1, 2), lib.nn.ParameterList([lib.ones(1)]))",
     # what a scheduler saves

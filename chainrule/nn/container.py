@@ -190,7 +190,9 @@ class ModuleDict(Module):
 
 
 class ParameterList(Module):
-    """A list of parameters that are registered. Plain tensors become parameters.
+    """A list of parameters that are registered. Plain tensors become parameters; anything else is kept as it is.
+
+    A list within the list is registered as every module is: `blocks = ParameterList([ParameterList([w, b]), …])`.
 
     >>> import chainrule
     >>> weights = ParameterList([chainrule.ones(2), chainrule.zeros(3)])
@@ -198,38 +200,51 @@ class ParameterList(Module):
     (['0', '1'], True)
     """
 
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
-        self.extend(values or ())
+        self.extend(() if values is None else values)
 
     def __len__(self) -> int:
-        return len(self._parameters)
+        fields = fields_of(self)  # parameters and modules stand in tables, anything else beside them
+        return sum(name.isdigit() for table in (fields, self._parameters, self._modules) for name in table)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._parameters.values())
+        return (getattr(self, str(i)) for i in range(len(self)))
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(list(self)[index])
-        return _at(self._parameters, index)[1]
+        return getattr(self, self._name(index))
 
-    def __setitem__(self, index: int, value: Tensor) -> None:
-        self.register_parameter(_at(self._parameters, index)[0], _as_parameter(value))
+    def __setitem__(self, index: int, value: Any) -> None:
+        setattr(self, self._name(index), _as_parameter(value))
 
-    def append(self, value: Tensor) -> Self:
+    def __iadd__(self, values: Iterable[Any]) -> Self:
+        return self.extend(values)
+
+    def append(self, value: Any) -> Self:
         """Add a parameter at the end."""
-        self.register_parameter(str(len(self)), _as_parameter(value))
+        setattr(self, str(len(self)), _as_parameter(value))
         return self
 
-    def extend(self, values: Iterable[Tensor]) -> Self:
-        """Add several parameters at the end."""
-        for value in list(values):
-            self.append(value)
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add several parameters at the end. Raises TypeError for one tensor, which `append` adds."""
+        if isinstance(values, Tensor) or not isinstance(values, Iterable):
+            raise TypeError(f"takes several parameters, as a list, got {type(values).__name__}; append adds one.")
+        first = len(self)
+        for i, value in enumerate(list(values), first):
+            setattr(self, str(i), _as_parameter(value))
         return self
 
     def extra_repr(self) -> str:
         """The data types and shapes."""
-        return "\n".join(f"  ({i}): {_described(parameter, str(parameter.dtype))}" for i, parameter in enumerate(self))
+        return "\n".join(
+            f"  ({i}): {_described(value, str(value.dtype) if isinstance(value, Tensor) else '')}"
+            for i, value in enumerate(self)
+        )
+
+    def _name(self, index: int) -> str:
+        return _at(dict.fromkeys(map(str, range(len(self)))), index)[0]
 
 
 class ParameterDict(Module):
@@ -336,7 +351,8 @@ class ParameterDict(Module):
     def extra_repr(self) -> str:
         """The data types and shapes."""
         return "\n".join(
-            f"  ({key}): {_described(value, getattr(value, 'type', str)())}" for key, value in self.items()
+            f"  ({key}): {_described(value, value.type() if isinstance(value, Tensor) else '')}"
+            for key, value in self.items()
         )
 
 
