@@ -65,6 +65,10 @@ __all__ = [
     "synchronize",
 ]
 
+_initialized = (
+    False  #: what reversible networks ask before they keep the states of a GPU's own generators: none has any
+)
+
 
 def device_count() -> int:
     """How many GPUs there are."""

@@ -133,7 +133,6 @@ REASONS: dict[str, dict[str, str]] = {
     "nn.functional.elu_": dict.fromkeys(("-input_scale", "-scale"), "the operator's, not the function's"),
     "nn.functional.rrelu_": {"-generator": "the operator's, not the function's"},
     "utils.checkpoint.checkpoint": {
-        "-context_fn": "contexts around both runs: for the selective checkpoints of PyTorch's compiler",
         "+preserve_rng_state": "PyTorch takes it too, out of **kwargs",
     },
     "utils.benchmark.Measurement": {

@@ -189,6 +189,13 @@ def test_switches_change_nothing() -> None:
         assert chainrule.ones(2).sum() == 2
     with pytest.raises(TypeError, match="SDPBackend"):
         nn.attention.sdpa_kernel("math").__enter__()  # type: ignore[arg-type]
+    switches = chainrule.backends.cuda
+    with switches.sdp_kernel(enable_flash=False, enable_math=True, enable_mem_efficient=True):
+        assert not switches.flash_sdp_enabled() and switches.math_sdp_enabled() and switches.cudnn_sdp_enabled()
+        nn.functional.scaled_dot_product_attention(*[chainrule.ones(1, 2, 3)] * 3)
+    switches.enable_mem_efficient_sdp(False)
+    assert switches.flash_sdp_enabled() and not switches.mem_efficient_sdp_enabled()
+    switches.enable_mem_efficient_sdp(True)
     model = nn.Conv2d(3, 4, 1).to(memory_format=chainrule.channels_last)
     assert model(chainrule.ones(1, 3, 2, 2).to(memory_format=chainrule.channels_last)).shape == (1, 4, 2, 2)
 
