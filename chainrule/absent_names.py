@@ -158,7 +158,6 @@ _REASONS: dict[str, dict[str, str]] = {
         _CHUNKS: "LinearCrossEntropyLoss LinearCrossEntropyOptions",
         "an old name; NLLLoss takes images": "NLLLoss2d",
         _INTERNAL: "factory_kwargs",
-        "for several processes; in one it is BatchNorm": "SyncBatchNorm",
     },
     "nn.functional": {
         _CHUNKS: "linear_cross_entropy",
@@ -284,15 +283,15 @@ def _modules() -> dict[str, str]:
 
 
 def names() -> list[str]:
-    """All names that the table lists one by one, as "nn.SyncBatchNorm"."""
+    """All names that the table lists one by one, as "nn.Container"."""
     return [f"{area}.{name}".lstrip(".") for area in _REASONS for name in _table(area)]
 
 
 def reason(area: str, name: str) -> str:
     """Why a name of PyTorch is not in a part of chainrule, or what to use; "" if nothing is known about it.
 
-    >>> reason("", "elu"), reason("nn", "SyncBatchNorm")
-    ('use nn.functional.elu', 'for several processes; in one it is BatchNorm')
+    >>> reason("", "elu"), reason("nn", "NLLLoss2d")
+    ('use nn.functional.elu', 'an old name; NLLLoss takes images')
     """
     known = _table(area).get(name) or _modules().get(f"{area}.{name}")
     if known is not None:

@@ -35,7 +35,7 @@ def test_no_reason_is_given_for_what_is_there_or_for_what_pytorch_has_not() -> N
         (chainrule, "add_", r"x\.add_"),
         (chainrule, "elu_", r"use nn\.functional\.elu_"),
         (chainrule, "soft_max", "did you mean softmax"),
-        (chainrule.nn, "SyncBatchNorm", "several processes"),
+        (chainrule.nn, "NLLLoss2d", "an old name"),
         (chainrule.nn, "Liner", "did you mean Linear"),
         (chainrule.nn, "relu", "use nn.functional.relu"),
         (chainrule.nn.functional, "Softmax", "use nn.Softmax"),

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import chainrule
@@ -116,6 +117,16 @@ def test_processes_exchange_what_is_said_here() -> None:
             "processes do different things: rank 0 asks for 3 numbers of float32 from rank 0 to rank 1, tag 9, rank 1 "
             "for 2 numbers of float32 from rank 0 to rank 1, tag 9."
         )
+
+
+@pytest.mark.parametrize("form", ["eager", "compiled"])
+def test_uneven_shares_of_a_batch_are_normalised_as_one(form: str) -> None:
+    """Outputs, the gradients of inputs and parameters, and the running statistics; the whole batch is `BatchNorm1d`'s."""
+    ends = [launched("-n", size, HERE / "synchronised.py", form) for size in (1, 2)]
+    assert all(ended.code == 0 for ended in ends), ends
+    found = [json.loads(re.search(r"\[0\] (\[\[.*)", ended.out).group(1)) for ended in ends]  # type: ignore[union-attr]
+    for whole, shares in zip(found[0][0] + found[0][1], found[1][0] + found[1][1], strict=True):
+        np.testing.assert_allclose(shares, whole, rtol=1e-12, atol=1e-14)
 
 
 def test_two_hosts_take_the_steps_of_one_process_and_refuse_different_ones(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ from chainrule.nn.normalisation.layers import (
     InstanceNorm1d as InstanceNorm1d, InstanceNorm2d as InstanceNorm2d, InstanceNorm3d as InstanceNorm3d,
     LayerNorm as LayerNorm, LocalResponseNorm as LocalResponseNorm, RMSNorm as RMSNorm,
 )  # fmt: skip
+from chainrule.nn.normalisation.synchronised import SyncBatchNorm as SyncBatchNorm
 from chainrule.nn.padding.layers import (
     CircularPad1d as CircularPad1d, CircularPad2d as CircularPad2d, CircularPad3d as CircularPad3d,
     ConstantPad1d as ConstantPad1d, ConstantPad2d as ConstantPad2d, ConstantPad3d as ConstantPad3d,

@@ -22,6 +22,8 @@ MODULES = [
     Case("BatchNorm2d(1)", [(1, 1, 5, 1)]),
     Case("BatchNorm3d(2)", [(2, 2, 3, 2, 2)]),
     Case("BatchNorm3d(2, momentum=0.0)", [(2, 2, 3, 2, 2)]),
+    Case("SyncBatchNorm(2)", [(2, 2, 3, 2, 2)]),
+    Case("SyncBatchNorm(3, 1e-3, None, False, True)", [(2, 3)]),
     # The mean of 1000 costs three digits, there as here; a float16 cannot hold the difference.
     Case("BatchNorm1d(3)", [FAR], tolerance=1e3, half=False, second=False),
     Case("InstanceNorm1d(3)", [(2, 3, 5)]),

@@ -13,6 +13,7 @@ from chainrule.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d
 from chainrule.nn.linear import Identity, Linear
 from chainrule.nn.module import Module
 from chainrule.nn.normalisation.layers import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from chainrule.nn.normalisation.synchronised import SyncBatchNorm
 from chainrule.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import Trace, tracing
@@ -23,7 +24,7 @@ M = TypeVar("M", bound=Module)
 
 _TRANSPOSED = (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
 _AFFINE = (Linear, Conv1d, Conv2d, Conv3d, *_TRANSPOSED)
-_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
 
 
 def fold_batch_norm(model: M, *example: Any) -> M:

@@ -211,14 +211,19 @@ def batch_norm(
             "minus its own mean is 0. Use a larger batch (drop_last=True), or eval()."
         )
     y, mean, variance = _normalise(x, weight, bias, (0, *range(2, x.ndim)), shape, eps)
-    _follow(running_mean, mean.reshape(-1), momentum)
-    _follow(running_var, variance.reshape(-1) * (count / (count - 1)), momentum)
+    follow(running_mean, mean.reshape(-1), momentum)
+    follow(running_var, variance.reshape(-1) * (count / (count - 1)), momentum)
     return y
 
 
 @no_grad()
-def _follow(running: Tensor | None, new: Tensor, momentum: Any) -> None:
-    """The running statistic moves towards the new one, in place."""
+def follow(running: Tensor | None, new: Tensor, momentum: Any) -> None:
+    """The running statistic, where there is one, moves towards the new one, in place.
+
+    >>> import chainrule
+    >>> follow(running := chainrule.zeros(1), chainrule.ones(1), 0.25); running
+    tensor([0.2500])
+    """
     if running is not None:
         running.copy_(running * (1 - momentum) + new.to(running.dtype) * momentum)
 
@@ -258,8 +263,8 @@ def instance_norm(
         )
     y, mean, variance = _normalise(x, weight, bias, tuple(range(2, x.ndim)), shape, eps)
     if x.numel():
-        _follow(running_mean, mean.mean(0).reshape(-1), momentum)
-        _follow(running_var, variance.mean(0).reshape(-1) * (count / (count - 1)), momentum)
+        follow(running_mean, mean.mean(0).reshape(-1), momentum)
+        follow(running_var, variance.mean(0).reshape(-1) * (count / (count - 1)), momentum)
     return y
 
 

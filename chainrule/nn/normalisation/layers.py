@@ -87,9 +87,12 @@ class _BatchNorm(_NormBase):
             self.num_batches_tracked.add_(1)
             if self.momentum is None:  # the plain average of all batches so far
                 momentum = 1.0 / self.num_batches_tracked.to(self.running_mean.dtype)
-        by_batch = self.training or self.running_mean is None
         follows = not self.training or self.track_running_stats
         mean, variance = (self.running_mean, self.running_var) if follows else (None, None)
+        return self._normalised(input, mean, variance, momentum)
+
+    def _normalised(self, input: Tensor, mean: Tensor | None, variance: Tensor | None, momentum: Any) -> Tensor:
+        by_batch = self.training or self.running_mean is None
         return functions.batch_norm(input, mean, variance, self.weight, self.bias, by_batch, momentum, self.eps)
 
 

@@ -12,7 +12,7 @@ from chainrule.onnx.rules.registry import block, layer
 from chainrule.primitives.value import Value
 
 
-@layer(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+@layer(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 def batch_norm(g: Any, call: Any) -> list[str] | None:
     """By the running statistics; without them by those of the batch, which is left to its parts."""
     module, x = call.first.thing, call.arguments["input"]
