@@ -195,6 +195,10 @@ with Later(globals()) as _later:
         use_exact_arithmetic as use_exact_arithmetic,
     )  # fmt: skip
     from chainrule.func.mapping import vmap as vmap
+    from chainrule.functions.windows import (
+        bartlett_window as bartlett_window, blackman_window as blackman_window, hamming_window as hamming_window,
+        hann_window as hann_window, kaiser_window as kaiser_window,
+    )  # fmt: skip
     from chainrule.functions.bessel import i0 as i0
     from chainrule.functions.control import scan as scan
     from chainrule.functions.gamma import digamma as digamma, erfinv as erfinv, lgamma as lgamma, polygamma as polygamma
@@ -204,9 +208,11 @@ with Later(globals()) as _later:
         chain_matmul as chain_matmul, cholesky as cholesky, cross as cross, det as det, inverse as inverse,
         logdet as logdet, matrix_exp as matrix_exp, matrix_power as matrix_power, slogdet as slogdet,
     )  # fmt: skip
+    from chainrule.functions.lu import lu_unpack as lu_unpack
     from chainrule.functions.older_names import (
-        cholesky_inverse as cholesky_inverse, cholesky_solve as cholesky_solve, pinverse as pinverse, qr as qr,
-        range as range, set_default_tensor_type as set_default_tensor_type, svd as svd, typename as typename,
+        cholesky_inverse as cholesky_inverse, cholesky_solve as cholesky_solve, lu as lu, lu_solve as lu_solve,
+        pinverse as pinverse, qr as qr, range as range, set_default_tensor_type as set_default_tensor_type, svd as svd,
+        triangular_solve as triangular_solve, typename as typename,
     )  # fmt: skip
     from chainrule.functions.typed_constructors import (
         BFloat16Tensor as BFloat16Tensor, BoolTensor as BoolTensor, ByteTensor as ByteTensor,

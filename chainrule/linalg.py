@@ -1,5 +1,6 @@
 """Linear algebra under PyTorch's names."""
 
+from chainrule.functions.contraction import matmul
 from chainrule.functions.linalg import (
     cholesky,
     cond,
@@ -23,14 +24,21 @@ from chainrule.functions.linalg import (
     solve_triangular,
     svd,
     svdvals,
+    tensorinv,
+    tensorsolve,
+    vander,
+    vecdot,
     vector_norm,
 )
+from chainrule.functions.linalg_checked import cholesky_ex, inv_ex, solve_ex
+from chainrule.functions.lu import lu, lu_factor, lu_factor_ex, lu_solve
 from chainrule.functions.words import teach
 from chainrule.primitives.linear_algebra import LinearAlgebraError as LinAlgError
 
 __all__ = [
     "LinAlgError",
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
@@ -38,7 +46,13 @@ __all__ = [
     "eigh",
     "eigvalsh",
     "inv",
+    "inv_ex",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
+    "matmul",
     "matrix_exp",
     "matrix_norm",
     "matrix_power",
@@ -49,9 +63,14 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
+    "vecdot",
     "vector_norm",
 ]
 

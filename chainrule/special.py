@@ -41,6 +41,7 @@ __all__ = [
     "i1",
     "i1e",
     "log1p",
+    "log_ndtr",
     "log_softmax",
     "logit",
     "logsumexp",
@@ -65,6 +66,42 @@ def ndtr(input: Tensor) -> Tensor:
     tensor([0.5000, 0.9750])
     """
     return erfc(as_floating(input) * -math.sqrt(0.5)) / 2
+
+
+def log_ndtr(input: Tensor) -> Tensor:
+    """ln of `ndtr`, right far below 0 too, where that is 0.
+
+    >>> import chainrule
+    >>> chainrule.special.log_ndtr(chainrule.tensor([-100.0, 0.0, 5.0]))
+    tensor([-5.0055e+03, -6.9315e-01, -2.8665e-07])
+    """
+    return _log_ndtr(as_floating(input))
+
+
+@block
+def _log_ndtr(input: Tensor) -> Tensor:
+    # Above 0 as 1 − ndtr(−x), and far below by Mills' ratio.
+    tail, near = where(input < -12, input, -12.0), where(input < -12, -12.0, input)
+    below = _mills(tail).log() - tail * tail / 2 - 0.5 * math.log(2 * math.pi)
+    return where(input < -12, below, where(input < 0, ndtr(near).log(), log1p(-ndtr(-near))))
+
+
+@_log_ndtr.gradient
+def _(g: Tensor, input: Tensor) -> Tensor:
+    tail, near = where(input < -12, input, -12.0), where(input < -12, -12.0, input)
+    return g * where(input < -12, 1 / _mills(tail), (-near * near / 2).exp() / (math.sqrt(2 * math.pi) * ndtr(near)))
+
+
+def _mills(x: Tensor) -> Tensor:
+    """Φ(x)/φ(x) for x ≤ −12: 1/|x| · (1 − 1/x² + 3/x⁴ − 15/x⁶ + …), of which 12 terms are enough.
+
+    Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.2.12.
+    """
+    over = 1 / (x * x)
+    series = over.new_ones(())
+    for k in range(23, 0, -2):
+        series = 1 - k * over * series
+    return series / -x
 
 
 def entr(input: Tensor) -> Tensor:

@@ -57,6 +57,7 @@ REASONS: dict[str, dict[str, str]] = {
         "-out_dtype": "for GPUs: a product in another type than its factors",
         "+indices_or_sections": "our word for both of PyTorch's, which are taken too",
     },
+    "lu": dict.fromkeys(("+pivot", "+get_infos"), "its signature is *args and **kwargs in PyTorch"),
     **{
         f"nn.init.{name}": dict.fromkeys(
             ("+tensor", "+a", "+b", "+mean", "+std", "+val", "+gain", "+groups", "+sparsity", "+mode", "+nonlinearity", "+generator",

@@ -64,6 +64,10 @@ def test_erfc_keeps_its_digits_where_it_is_small() -> None:
     x = np.linspace(-8, 26, 1001)
     np.testing.assert_allclose(evaluated(chainrule.erfc, x), exact.erfc(x), rtol=1e-13)
     np.testing.assert_allclose(evaluated(chainrule.special.ndtr, -x), exact.ndtr(-x), rtol=1e-12)
+    y = np.concatenate([np.linspace(-60, 9, 2001), [-1e6, -1e20, np.inf]])
+    np.testing.assert_allclose(evaluated(chainrule.special.log_ndtr, y), exact.log_ndtr(y), rtol=2e-13)
+    single = evaluated(chainrule.special.log_ndtr, y[:-2].astype(np.float32))
+    np.testing.assert_allclose(single, exact.log_ndtr(y[:-2].astype(np.float32).astype(float)), rtol=1e-5)
     single = evaluated(chainrule.erfc, x[x < 8].astype(np.float32))
     np.testing.assert_allclose(single, exact.erfc(x[x < 8].astype(np.float32).astype(float)), rtol=1e-6)
 
@@ -72,6 +76,7 @@ def test_erfc_keeps_its_digits_where_it_is_small() -> None:
     "function",
     [
         chainrule.lgamma, chainrule.digamma, chainrule.erfinv, chainrule.special.ndtri, chainrule.special.ndtr,
+        chainrule.special.log_ndtr, lambda x: chainrule.special.log_ndtr(-20 * x),
         chainrule.erfc, chainrule.special.entr, lambda x: chainrule.polygamma(2, x),
         lambda x: chainrule.special.multigammaln(x + 2, 3), lambda x: chainrule.special.xlog1py(x, x),
     ],

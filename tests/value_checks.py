@@ -345,6 +345,14 @@ row(
     "primitives.Cholesky", ValueError, "cholesky: the matrix is not positive definite",
     chainrule.linalg.cholesky, (_eye,), ([[1.0, 2.0], [2.0, 1.0]],),
 )  # fmt: skip
+row(
+    "functions.lu._need_no_zeros", ValueError, r"lu_factor: the matrix is singular, place 1",
+    lambda a: chainrule.linalg.lu_factor(a)[0], (_eye,), (_nothing,),
+)  # fmt: skip
+row(
+    "functions.lu._order", NumberRangeError, "pivots are rows counted from 1 to 2, got 0 to 2",
+    lambda pivots: chainrule.lu_unpack(tensor(_eye), pivots).P, ([2, 2],), ([0, 2],),
+)  # fmt: skip
 
 #: What raises without a row, and why.
 WITHOUT_A_ROW = {
@@ -356,6 +364,11 @@ WITHOUT_A_ROW = {
     "primitives.SVD": "as Eigh",
     "functions.linalg._full_svd": "as Eigh",
     "functions.linalg._complete_qr": "QR of what is not finite is NaN",
+    **{f"functions.lu.{name}": "any matrix has factors" for name in ("_pivots", "_factors")},
+    **{
+        f"functions.linalg_checked.{name}": "says what went wrong, and raises nothing"
+        for name in ("_not_positive", "_singular")
+    },
     "functions.searching._places_in_order": "any numbers have places",
     "functions.incomplete_gamma.incomplete_gamma": "NaN outside of its domain",
     "functions.incomplete_gamma.slope_of_quantile": "NaN outside of its domain",

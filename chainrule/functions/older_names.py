@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.cell import TensorCell
 from chainrule.functions import linalg
+from chainrule.functions import lu as factors
 from chainrule.functions.creation import arange
 
 if TYPE_CHECKING:
@@ -120,6 +121,50 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDOfOld:
         return SVDOfOld(input.new_zeros(*batch, m, m), linalg.svdvals(input), input.new_zeros(*batch, n, n))
     U, S, Vh = linalg.svd(input, full_matrices=not some)
     return SVDOfOld(U, S, Vh.mT)
+
+
+class TriangularSolution(NamedTuple):
+    """The solution, and a copy of the matrix."""
+
+    solution: Any
+    cloned_coefficient: Any
+
+
+def triangular_solve(
+    input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> TriangularSolution:
+    """X with A·X = input (Aᵀ·X = input with `transpose`) for triangular A; use `linalg.solve_triangular`.
+
+    >>> import chainrule
+    >>> chainrule.triangular_solve(chainrule.ones(1, 1), chainrule.tensor([[2.0]])).solution
+    tensor([[0.5000]])
+    """
+    matrix, triangle = (A.mT, not upper) if transpose else (A, upper)
+    solution = linalg.solve_triangular(matrix, input, upper=triangle, unitriangular=unitriangular)
+    return TriangularSolution(solution, A.clone())
+
+
+def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
+    """`linalg.lu_factor`; with `get_infos` a third result, as `linalg.lu_factor_ex`.
+
+    >>> import chainrule
+    >>> LU, pivots = chainrule.lu(chainrule.tensor([[2.0, 4.0], [1.0, 3.0]]))
+    >>> LU
+    tensor([[2.0000, 4.0000],
+            [0.5000, 1.0000]])
+    """
+    found = factors.lu_factor_ex(A, pivot=pivot)
+    return tuple(found) if get_infos else tuple(found[:2])
+
+
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """X with A·X = input, from what `lu` gives of A; use `linalg.lu_solve`.
+
+    >>> import chainrule
+    >>> chainrule.lu_solve(chainrule.ones(1, 1), *chainrule.lu(chainrule.tensor([[2.0]])))
+    tensor([[0.5000]])
+    """
+    return factors.lu_solve(LU_data, LU_pivots, input)
 
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:

@@ -64,6 +64,7 @@ class FurtherMethods:
     matrix_exp, cross = _later("matrix_exp"), _later("cross")
     cholesky, matrix_power = _later("cholesky"), _later("matrix_power")
     qr, svd, pinverse = (_later(name, "older_names") for name in ("qr", "svd", "pinverse"))
+    lu, lu_solve, triangular_solve = (_later(name, "older_names") for name in ("lu", "lu_solve", "triangular_solve"))
     cholesky_solve, cholesky_inverse = (_later(f"cholesky_{name}", "older_names") for name in ("solve", "inverse"))
     lgamma, digamma, erfinv = (_later(name, "gamma") for name in ("lgamma", "digamma", "erfinv"))
     mvlgamma = _later("multigammaln", "gamma")

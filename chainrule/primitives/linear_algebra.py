@@ -39,12 +39,13 @@ def _explained(name: str, problem: str, x: Array, compute: Callable[[Array], Any
     try:
         return compute(x)
     except np.linalg.LinAlgError:
-        place = next((p for p in np.ndindex(x.shape[:-2]) if _fails(compute, x[p])), ())
+        place = next((p for p in np.ndindex(x.shape[:-2]) if fails(compute, x[p])), ())
         which = f" (matrix {list(place)} of the batch)" if place else ""
         raise LinearAlgebraError(f"{name}: the matrix is {problem}{which}.") from None
 
 
-def _fails(compute: Callable[[Array], Any], matrix: Array) -> bool:
+def fails(compute: Callable[[Array], Any], matrix: Array) -> bool:
+    """Whether NumPy refuses to compute this of a matrix."""
     try:
         compute(matrix)
     except (np.linalg.LinAlgError, ValueError):
