@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from chainrule.cell import ViewStep
 from chainrule.errors import TraceError
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.value import Value
 
 #: How a view is reached from a tensor.
 Steps = tuple[ViewStep, ...]
@@ -81,7 +82,7 @@ def steps_to(view: Any, base: Any) -> Steps:
 
 def view_of(base: Any, steps: Steps) -> Any:
     """A view of a tensor, without a gradient."""
-    view = Primitive.make_tensor(base.value)
+    view = Primitive.make_tensor(Value(base.value.array))
     through = base._base is not None and not base.apart
     view._base = base._base if through else base
     view._steps = (*(base._steps if through else ()), *[step._replace(differentiable=False) for step in steps])

@@ -97,7 +97,8 @@ class Touched(Trace):
         return [made[number] for number in range(len(arguments))]
 
     def _view_for(self, number: int, argument: Any, base: Any) -> Any:
-        view = Primitive.make_tensor(base._value)
+        source = argument.value.source if argument.apart else base._value.source
+        view = Primitive.make_tensor(Value(base._value.array, source))
         view._base, view._steps, view._leaf, view._own = base, argument._steps, argument._leaf, argument._own
         self.stand_ins[id(view)] = Argument(number)
         self.arguments.append((view, base._value))
