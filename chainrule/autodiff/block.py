@@ -21,6 +21,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec
 
+from chainrule.autodiff.noting import called
+from chainrule.autodiff.repeating import repeated
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.primitives import placed
@@ -77,12 +79,13 @@ class Block(Generic[P]):
                 answer = state.quiet.run(small, *arrays)
                 if answer is not None:
                     return Primitive.make_tensor(Value(answer))
+            return repeated(function, args, words, LARGE)
         return called(function, args, words)
 
     @staticmethod
-    def is_a_program(*args: Any) -> bool:
-        """Whether a block of these arguments would be machine code, now: large tensors that nobody looks into."""
-        return _is_unobserved(current_state(), args) and _largest(args) >= LARGE
+    def is_whole(*args: Any) -> bool:
+        """Whether a block of these arguments is one node and nothing else, now: nobody looks into it."""
+        return _is_unobserved(current_state(), args)
 
     #: As `called`, by a program of its own; set by the package, which knows the compiler.
     as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
@@ -203,14 +206,6 @@ class Block(Generic[P]):
         known["g"] = upstream[0] if one else tuple(upstream)
         known["output"] = output[0] if one and output else output
         return known
-
-
-def called(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str]) -> Any:
-    """What a function returns for arguments of which the last are given by name."""
-    if not words:
-        return function(*args)
-    first = len(args) - len(words)
-    return function(*args[:first], **dict(zip(words, args[first:], strict=True)))
 
 
 def _is_unobserved(state: Any, args: Sequence[Any]) -> bool:

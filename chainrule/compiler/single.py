@@ -19,19 +19,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from chainrule.autodiff.block import Block, called
+import numpy as np
+
+from chainrule.autodiff.block import Block
+from chainrule.autodiff.noting import called, forms_of, noted, put_together, taken_apart
 from chainrule.backends.memory import keep_freed_memory
 from chainrule.backends.native import Native, build
 from chainrule.backends.native.executable import CheckError
-from chainrule.cell import TensorCell
 from chainrule.dtypes import get_default_dtype
-from chainrule.errors import ChainruleError
 from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.contraction import MatMul
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast, Permute
-from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Equation, Graph
 from chainrule.program.known_by import known_by
@@ -175,71 +175,30 @@ def call_as_program(function: Callable[..., Any], args: Sequence[Any], words: Se
     if _in_numpy:
         return called(function, args, words)
     tensors: list[Any] = []
-    key = (function, words, _taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
-    arrays = [tensor.value.array for tensor in tensors]
-    places = tuple([(x.shape, x.dtype) for x in arrays])
+    key = (function, words, taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
+    places = forms_of(tensors)
     try:
         hash(key)
     except TypeError:  # a setting that cannot be looked up
         return called(function, args, words)
-    single = _found((key, places), lambda: _traced(function, args, words, arrays))
+    single = _found((key, places), lambda: _traced(function, args, words, tensors))
     if single.program is None:
         return called(function, args, words)
     try:
-        results = iter([Primitive.make_tensor(Value(y)) for y in single.run(arrays)])
+        results = iter([Primitive.make_tensor(Value(y)) for y in single.run([x.value.array for x in tensors])])
     except CheckError:  # eager code says what is wrong
         return called(function, args, words)
-    return _put_together(single.form, results)
-
-
-def _taken_apart(x: Any, tensors: list[Any]) -> Any:
-    """The form of tuples of tensors and settings; the tensors are collected."""
-    if isinstance(x, TensorCell):
-        tensors.append(x)
-        return TensorCell
-    if isinstance(x, (tuple, list)):
-        return tuple([_taken_apart(part, tensors) for part in x])
-    return known_by(x)
-
-
-def _put_together(form: Any, tensors: Iterator[Any]) -> Any:
-    """Tuples of tensors in a form that `_taken_apart` gave; None stays."""
-    if form is TensorCell:
-        return next(tensors)
-    return None if form == known_by(None) else tuple([_put_together(part, tensors) for part in form])
+    return put_together(single.form, results)
 
 
 def _traced(
-    function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], arrays: Sequence[Array]
+    function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], tensors: Sequence[Any]
 ) -> tuple[Native | None, Any]:
     """The program of a function, and the form of what it returns; none where it cannot be one."""
-    trace = Trace()
-    values = [trace.new_input(x.shape, x.dtype, False) for x in arrays]
-    form = _taken_apart(args, [])
-    with tracing(trace):
-        try:
-            answer = called(
-                function, _with(form, args, iter([Primitive.make_tensor(value) for value in values])), words
-            )
-        except ChainruleError:  # it looks at numbers, or is about to say what is wrong with its arguments
-            return None, None
-        made: list[Any] = []
-        answer_form = _taken_apart(answer, made)
-        ends = [value.array for value in trace.lift_tensors(made)]
-    outside = {inside.array: value.array for value, inside in trace.captures.values()}
-    if any(x.size > LITTLE for x in outside.values()):
+    graph, form = noted(function, args, words, tensors)
+    if graph is None or any(isinstance(x, np.ndarray) and x.size > LITTLE for e in graph.equations for x in e.inputs):
         return None, None
-    graph = Graph([*[value.array for value in values], *outside], trace.equations, ends)
-    return _program_of(graph.rename(outside)), answer_form
-
-
-def _with(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
-    """The arguments with other tensors."""
-    if form is TensorCell:
-        return next(tensors)
-    if isinstance(x, (tuple, list)):
-        return tuple([_with(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
-    return x
+    return _program_of(graph), form
 
 
 Primitive.as_program, Block.as_program = staticmethod(as_program), staticmethod(call_as_program)

@@ -164,10 +164,10 @@ def read_shape(size: tuple[Any, ...], what: str) -> Shape:
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
     try:
-        shape = tuple([int(extent.__index__()) for extent in size])
+        shape = tuple([extent if type(extent) is int else int(extent.__index__()) for extent in size])
     except (AttributeError, TypeError):
         raise ShapeError(f"{what}: a shape consists of integers, got {size}.") from None
-    if any(extent < 0 for extent in shape):
+    if shape and min(shape) < 0:
         raise ShapeError(f"{what}: a shape has no negative extents, got {shape}.")
     return shape
 

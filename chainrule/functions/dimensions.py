@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chainrule.errors import IndexRangeError, ShapeError
+from chainrule.primitives.shape import Reshape
 from chainrule.primitives.value import Shape
 
 if TYPE_CHECKING:
@@ -39,4 +40,5 @@ def kept(reduced: Tensor, shape: Sequence[int], axes: Sequence[int], keepdim: bo
     """A reduced tensor with its axes as dimensions of size 1, if they are to be kept; `shape` is that of before."""
     if not keepdim:
         return reduced
-    return reduced.reshape(tuple(1 if axis in axes else extent for axis, extent in enumerate(shape)))
+    # Nobody else has the reduced tensor, so this is no view of it.
+    return Reshape.apply(reduced, to=tuple([1 if axis in axes else extent for axis, extent in enumerate(shape)]))

@@ -122,11 +122,14 @@ def expand_to(x: Tensor, shape: Shape) -> Tensor:
     if array.shape == shape:
         return x
     state = current_state()
-    known = state.trace is not None or (state.recording is not None and state.recording.knows(array))
-    if not array.shape and value.source is None and not known and type(array) is np.ndarray:
-        # One number, nothing to note: as in `filled`, in a fifth of the time that the primitive takes.
-        return Primitive.make_tensor(Value(np.ndarray(shape, array.dtype, array, 0, (0,) * len(shape))))
-    return Broadcast.apply(x, to=shape)
+    recording = state.recording
+    # A recording has to know whose entries these are; one number that it has not seen is as good as a new one.
+    known = recording is not None and (bool(array.shape) or recording.knows(array))
+    if value.source is not None or known or state.trace or state.observer or type(array) is not np.ndarray:
+        return Broadcast.apply(x, to=shape)
+    # Nothing to note: the same in a fifth of the time that the primitive takes.
+    Broadcast.shape(array, to=shape)
+    return Primitive.make_tensor(Value(Broadcast.evaluate(array, to=shape)))
 
 
 def promote(*arguments: Any, floating: bool = False) -> list[Tensor]:

@@ -31,13 +31,12 @@ def complete_shape(wanted: tuple[Any, ...], size: int, operation: str) -> Shape:
     """A shape in which one −1 stands for whatever remains."""
     if len(wanted) == 1 and isinstance(wanted[0], (tuple, list)):
         wanted = tuple(wanted[0])
-    open_places = [i for i, extent in enumerate(wanted) if extent == -1]
-    if not open_places:
+    if -1 not in wanted:
         return read_shape(wanted, operation)
-    known = math.prod(extent for extent in wanted if extent != -1)
-    if len(open_places) > 1 or known == 0 or size % known:
+    known = math.prod([extent for extent in wanted if extent != -1])
+    if wanted.count(-1) > 1 or known == 0 or size % known:
         raise ShapeError(f"{operation}: {size} entries cannot take the shape {tuple(wanted)}.")
-    return read_shape(tuple(size // known if extent == -1 else extent for extent in wanted), operation)
+    return read_shape(tuple([size // known if extent == -1 else extent for extent in wanted]), operation)
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:

@@ -37,26 +37,32 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         check_bias(bias, weight, shape[-1:] if bias.value.array.size == 1 else weight.value.array.shape[:-1])
     if (
         weight.ndim == 2
-        and (bias is None or bias.value.array.shape == (len(weight),))
-        and _linear.is_a_program(x, weight)
+        and weight.value.array.size
+        and (bias is None or bias.value.array.shape == weight.value.array.shape[:1])
+        and _linear.is_whole(x, weight)
     ):
-        return _linear(x, weight, bias, x.value.source is not None)
+        return _linear(x, weight, bias, (x.value.source is not None, weight.value.source is not None))
     y = x @ weight.T if weight.ndim == 2 else x @ weight
     return y if bias is None else y + bias
 
 
 @block
-def _linear(input: Tensor, weight: Tensor, bias: Tensor | None, passes_on: bool) -> Tensor:
-    """The same as one node, for large tensors in eager code: one program forwards and one backwards."""
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None, wanted: tuple[bool, bool]) -> Tensor:
+    """The same as one node, in eager code: one record, and for large tensors one program forwards and one backwards."""
     y = input @ weight.T
     return y if bias is None else y + bias
 
 
 @_linear.gradient
-def _(g: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None, passes_on: bool) -> tuple[Tensor | None, ...]:
-    """∂/∂x = g·W, which nothing wants where x is data; ∂/∂W = gᵀ·x and ∂/∂b = Σ g over all rows."""
-    rows = g.reshape(-1, g.shape[-1])
-    gradients = (g @ weight if passes_on else None, rows.T @ input.reshape(-1, input.shape[-1]))
+def _(
+    g: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, ...]:
+    """∂/∂x = g·W, which nothing wants where x is data; ∂/∂W = gᵀ·x, unless W is frozen; ∂/∂b = Σ g over all rows."""
+    rows, (of_input, of_weight) = g.reshape(-1, g.shape[-1]), wanted
+    gradients = (
+        g @ weight if of_input else None,
+        rows.T @ input.reshape(-1, input.shape[-1]) if of_weight else None,
+    )
     return gradients if bias is None else (*gradients, rows.sum(0))
 
 

@@ -31,7 +31,10 @@ class Broadcast(Primitive):
     @staticmethod
     def shape(x: Array, *, to: Shape) -> Form:
         padded = (1,) * (len(to) - len(x.shape)) + x.shape
-        if len(padded) != len(to) or any(a != b and a != 1 for a, b in zip(padded, to, strict=True)):
+        fits = len(padded) == len(to)
+        for a, b in zip(padded, to, strict=False):
+            fits = fits and (a == b or a == 1)
+        if not fits:
             raise ShapeError(
                 f"cannot expand shape {tuple(x.shape)} to {to}: from the right, each dimension must be equal or 1."
             )

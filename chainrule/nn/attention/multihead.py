@@ -144,7 +144,7 @@ def project(
     """
     if separate is None and in_proj_weight is not None:
         _check_projections(inputs, in_proj_weight, in_proj_bias)
-    if separate is None and in_proj_weight is not None and _projected.is_a_program(*inputs, in_proj_weight):
+    if separate is None and in_proj_weight is not None and _projected.is_whole(*inputs, in_proj_weight):
         for x in inputs:  # before anything is within the block, whose name a user does not know
             check_dtype(x, in_proj_weight)
         if in_proj_bias is not None:
@@ -183,7 +183,7 @@ def _check_projections(inputs: list[Tensor], weight: Tensor, bias: Tensor | None
 def _projected(
     query: Tensor, key: Tensor | None, value: Tensor | None, weight: Tensor, bias: Tensor | None, passes_on: Any
 ) -> tuple[Tensor, ...]:
-    """The three products as one node, for large tensors in eager code. Without key and value they are the query."""
+    """The three products as one node, in eager code. Without key and value they are the query."""
     inputs = (query, query if key is None else key, query if value is None else value)
     biases = (None,) * 3 if bias is None else bias.chunk(3)
     return tuple(linear(x, w, b) for x, w, b in zip(inputs, weight.chunk(3), biases, strict=True))

@@ -27,7 +27,7 @@ from chainrule.dtypes import FloatLimits
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions import reduction
 from chainrule.functions.autocasting import in_type_of_first
-from chainrule.functions.promotion import need_tensor
+from chainrule.functions.promotion import cast, need_tensor
 from chainrule.functions.shape import pad
 from chainrule.primitives.value import Symbol
 from chainrule.state import current_state
@@ -42,7 +42,7 @@ def standardise(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """γ·(x − μ)/√(σ² + ε) + β with μ and σ² over `axes`; beside it x − μ, μ and σ².
 
-    weight γ and bias β broadcast against x, or are None. With `wide` σ² is float64,
+    weight γ and bias β broadcast against x, or are None; they may lack its first dimensions. With `wide` σ² is float64,
     for squares of numbers from 10¹⁹ on. What is kept for the gradient is x − μ and σ².
 
     >>> import chainrule
@@ -51,8 +51,8 @@ def standardise(
     (tensor([[-1.,  1.]]), tensor([[2.]]), tensor([[1.]]))
     """
     centred, mean, variance = reduction.centred_with_variance(x, axes, wide)
-    scale = (variance + eps).rsqrt().to(x.dtype)
-    if weight is not None and not _varies(weight, axes):
+    scale = cast((variance + eps).rsqrt(), x.value.array.dtype)
+    if weight is not None and not _varies(_beside(weight, x), axes):
         y = centred * (scale * weight)  # one pass instead of two
     else:
         y = centred * scale if weight is None else centred * scale * weight
@@ -71,7 +71,9 @@ def _(
     """x̄ = r·(ḡ − mean ḡ − x̂·mean(ḡ·x̂)) with ḡ = γ·g and r = 1/√(σ² + ε); γ̄ = Σ g·x̂, β̄ = Σ g."""
     g_y, g_centred, g_mean, g_variance = g
     _, centred, _, variance = output
-    scale = (variance + eps).rsqrt().to(centred.dtype)
+    given = [x.shape for x in (weight, bias) if x is not None]
+    weight, bias = (None if x is None else _beside(x, centred) for x in (weight, bias))
+    scale = cast((variance + eps).rsqrt(), centred.value.array.dtype)
     count = math.prod(centred.shape[axis] for axis in axes)
     to_x = to_weight = to_bias = None
     if g_y is not None:
@@ -97,7 +99,20 @@ def _(
         to_x = _added(to_x, (g_mean / count).expand(centred.shape))
     if g_variance is not None:
         to_x = _added(to_x, centred * (g_variance * 2 / count).to(centred.dtype))
-    return tuple([to_x, *[to_weight] * (weight is not None), *[to_bias] * (bias is not None)])
+    parts = [*[to_weight] * (weight is not None), *[to_bias] * (bias is not None)]
+    return tuple([to_x, *[_shaped(part, shape) for part, shape in zip(parts, given, strict=True)]])
+
+
+def _beside(parameter: Tensor, x: Tensor) -> Tensor:
+    """A parameter of the last dimensions with the dimensions of x."""
+    if parameter.ndim == x.ndim:
+        return parameter
+    return parameter.reshape((1,) * (x.ndim - parameter.ndim) + tuple(parameter.shape))
+
+
+def _shaped(gradient: Tensor | None, shape: Sequence[int]) -> Tensor | None:
+    """A gradient in the shape of the parameter."""
+    return gradient if gradient is None or gradient.shape == shape else gradient.reshape(shape)
 
 
 def _varies(weight: Tensor, axes: Axes) -> bool:
@@ -120,9 +135,12 @@ def _exact(x: Tensor) -> Tensor:
     return x.float() if x.dtype.itemsize == 2 else x
 
 
-def _along(parameter: Tensor | None, x: Tensor, shape: Sequence[int]) -> Tensor | None:
-    """A parameter in the type of x, in a shape that broadcasts against it."""
-    return None if parameter is None else parameter.to(x.dtype).reshape(shape)
+def _along(parameter: Tensor | None, x: Tensor, shape: Sequence[int] | None) -> Tensor | None:
+    """A parameter in the type of x, in a shape that broadcasts against it; its own if that is None."""
+    if parameter is None:
+        return None
+    parameter = cast(parameter, x.value.array.dtype)
+    return parameter if shape is None else parameter.reshape(shape)
 
 
 def _check_channels(input: Tensor, channels: int, **parameters: Tensor | None) -> None:
@@ -139,14 +157,14 @@ def _normalise(
     weight: Tensor | None,
     bias: Tensor | None,
     axes: Axes,
-    shape: Sequence[int],
+    shape: Sequence[int] | None,
     eps: float,
     wide: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The normalised input, μ and σ²; `shape` is that of γ and β beside the input."""
+    """The normalised input, μ and σ²; `shape` is that of γ and β beside the input, None where it is their own."""
     x = _exact(input)
     y, _, mean, variance = standardise(x, _along(weight, x, shape), _along(bias, x, shape), axes, eps, wide)
-    return y.to(input.dtype), mean, variance
+    return cast(y, input.value.array.dtype), mean, variance
 
 
 def _need_floating(input: Any, operation: str, least: int) -> Tensor:
@@ -302,15 +320,14 @@ def layer_norm(
     """
     x = _need_floating(input, "layer_norm", 0)
     axes = _last_axes(x, normalized_shape, "layer_norm", weight=weight, bias=bias)
-    shape = (*[1] * axes[0], *x.shape[axes[0] :])
     if not x.numel():
-        return _of_nothing(x, weight, bias, shape)
+        return _of_nothing(x, weight, bias, (*[1] * axes[0], *x.shape[axes[0] :]))
     if current_state().trace is None and not isinstance(x.value.array, Symbol):
         # Where the numbers are known, float64 is only taken where it is needed. A trace notes even known tensors.
-        y, _, variance = _normalise(x, weight, bias, axes, shape, eps)
+        y, _, variance = _normalise(x, weight, bias, axes, None, eps)
         if np.isfinite(variance.read()).all():
             return y
-    return _normalise(x, weight, bias, axes, shape, eps, wide=True)[0]
+    return _normalise(x, weight, bias, axes, None, eps, wide=True)[0]
 
 
 def _of_nothing(x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: Sequence[int]) -> Tensor:
@@ -369,9 +386,8 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
     x = _need_floating(input, "rms_norm", 0)
     axes = _last_axes(x, normalized_shape, "rms_norm", weight=weight)
     exact = _exact(x)
-    shape = (*[1] * axes[0], *x.shape[axes[0] :])
-    y = _divide_by_rms(exact, _along(weight, exact, shape), axes, FloatLimits(x.dtype).eps if eps is None else eps)[0]
-    return y.to(x.dtype)
+    y = _divide_by_rms(exact, _along(weight, exact, None), axes, FloatLimits(x.dtype).eps if eps is None else eps)[0]
+    return cast(y, x.value.array.dtype)
 
 
 @block
@@ -392,7 +408,8 @@ def _(
     if g_y is not None:
         bent = g_y if weight is None else g_y * weight
         to_x = (bent - normed * (bent * normed).mean(axes, keepdim=True)) * scale
-        to_weight = None if weight is None else _sum_to(g_y * normed, weight)
+        if weight is not None:
+            to_weight = _shaped(_sum_to(g_y * normed, _beside(weight, x)), weight.shape)
     if g_scale is not None:
         count = math.prod(x.shape[axis] for axis in axes)
         to_x = _added(to_x, x * (g_scale * scale**3 / -count))

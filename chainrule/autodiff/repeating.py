@@ -1,0 +1,137 @@
+"""Small blocks of eager code, noted once for each form of their arguments and then repeated: only NumPy's calls.
+
+An operation on small tensors takes some microseconds, of which NumPy's part is one: the rest asks for types and shapes,
+looks for what is to be recorded and makes a tensor. In a block (a normalisation, say) none of that is news when it is
+computed again with arguments of the same form. So the second time the block is noted as a graph, and from then on its
+operations' `evaluate` are called one after the other. They are the same calls on the same arrays, so the bits are those
+of the block opened, whichever time it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.autodiff.noting import called, forms_of, noted, put_together, taken_apart
+from chainrule.dtypes import get_default_dtype
+from chainrule.primitives.primitive import MANY, Primitive
+from chainrule.primitives.shape import Broadcast
+from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.program.graph import Equation, Graph
+
+#: So many forms are kept; then all are forgotten.
+MOST = 4096
+
+#: What `evaluate` is called with: the places of its inputs, its settings, and the forms of what it gives.
+Step = tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], Any]
+
+
+class Repetition(NamedTuple):
+    """A noted block: the arrays it brings along, its steps, where its results then are, and how they are put together.
+
+    A step's inputs are counted over the arrays it brings along, the arguments and the results of earlier steps.
+    """
+
+    known: list[Array]
+    steps: list[Step]
+    results: list[int]
+    form: Any
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Compute."""
+        cells = [*self.known, *arrays]
+        with np.errstate(all="ignore"):
+            for evaluate, places, settings, forms in self.steps:
+                result = evaluate(*[cells[i] for i in places], **settings)
+                if type(forms) is list:
+                    cells += [np.asarray(part, form[1]) for part, form in zip(result, forms, strict=True)]
+                elif type(result) is np.ndarray and result.dtype is forms[1]:
+                    cells.append(result)
+                else:
+                    cells.append(np.asarray(result, forms[1]))
+        return [cells[i] for i in self.results]
+
+
+#: What was seen: None the first time, and False where it cannot be repeated.
+_seen: dict[Any, Repetition | bool | None] = {}
+
+
+def repeated(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], largest: int) -> Any:
+    """What a function of tensors and settings returns. It must depend on nothing else, and return only tensors.
+
+    words: the names of the last arguments, which are given by name.
+    largest: from so many entries on within it, an array is not small: then it may be computed in another way.
+    """
+    tensors: list[Any] = []
+    form = taken_apart(args, tensors)
+    key = (function, words, form, get_default_dtype(), forms_of(tensors))
+    try:
+        known = _seen.get(key, False)
+        if known is False and key not in _seen:
+            if len(_seen) >= MOST:
+                _seen.clear()
+            _seen[key] = None
+    except TypeError:  # a setting that cannot be looked up
+        return called(function, args, words)
+    if known is None:
+        known = _seen[key] = _repetition(*noted(function, args, words, tensors), largest)
+    if type(known) is not Repetition:
+        return called(function, args, words)
+    results = known.run([tensor.value.array for tensor in tensors])
+    return put_together(known.form, iter([Primitive.make_tensor(Value(y)) for y in results]))
+
+
+def _repetition(graph: Graph | None, form: Any, largest: int) -> Repetition | bool:
+    """How a graph is repeated; False where that may be something else than the block opened."""
+    if graph is None or not all(_is_small(e, largest) for e in graph.equations):
+        return False
+    known: list[Array] = []
+    equations = _without_spreading(graph).equations
+    places = {x: i for i, x in enumerate([*graph.inputs, *[y for e in equations for y in e.outputs]])}
+
+    def place(x: Any) -> int:
+        if isinstance(x, Symbol):
+            return places[x]
+        known.append(x)
+        return -len(known)
+
+    inputs = [[place(x) for x in e.inputs] for e in equations]
+    results = [place(x) for x in graph.outputs]
+    # Counted from the first argument on; what is brought along comes before that, the last of it first.
+    count = len(known)
+    steps: list[Step] = [
+        (_evaluate(e), tuple([i + count for i in taken]), e.parameters, e.forms)
+        for e, taken in zip(equations, inputs, strict=True)
+    ]
+    return Repetition(known[::-1], steps, [i + count for i in results], form)
+
+
+def _is_small(e: Equation, largest: int) -> bool:
+    """Whether an operation gives small arrays, whatever the numbers are."""
+    return not (e.primitive.checks or "body" in e.parameters or any(x.size >= largest for x in e.outputs))
+
+
+def _evaluate(e: Equation) -> Callable[..., Any]:
+    """What `Primitive.apply` would have evaluated: mostly the meaning itself."""
+    primitive, forms, operations = e.primitive, e.forms, e.primitive.operations
+    if operations is not None and operations(e.inputs, e.parameters, forms) >= MANY:
+        return lambda *arrays, **settings: Primitive.as_program(primitive, arrays, settings, forms)
+    if primitive.accumulates and any(x.dtype.itemsize == 2 and x.dtype.kind in "fV" for x in e.inputs):
+        return lambda *arrays, **settings: primitive.compute(arrays, settings, forms)
+    return primitive.evaluate
+
+
+def _without_spreading(graph: Graph) -> Graph:
+    """The graph where NumPy's own functions take numbers and rows as they are, which they spread just so."""
+    spread = {e.outputs[0]: e.inputs[0] for e in graph.equations if e.primitive is Broadcast}
+    equations = []
+    for e in graph.equations:
+        if isinstance(e.primitive.evaluate, np.ufunc):
+            shape = e.outputs[0].shape
+            inputs = [spread.get(x, x) if isinstance(x, Symbol) else x for x in e.inputs]
+            if any(x.shape == shape for x in inputs):
+                e = e._replace(inputs=tuple(inputs))
+        equations.append(e)
+    return Graph(graph.inputs, equations, graph.outputs)
