@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chainrule.cell import TensorCell
-from chainrule.devices import CPU
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.checking import check_range
 from chainrule.functions.constant_in import constant_in
-from chainrule.functions.creation import arange, zeros
+from chainrule.functions.creation import zeros
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.indexing import ALL, getitem, updated
 from chainrule.functions.promotion import cast, expand_to
-from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key
+from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, walk
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -129,13 +128,7 @@ def _grid(input: Tensor, dim: int, index: Tensor, operation: str) -> tuple[Key, 
 
 def walks(index: Tensor, axis: int) -> tuple[Key, list[Tensor]]:
     """The places themselves, once they have been checked."""
-    shape = tuple(index.shape)
-    walks = [
-        arange(extent, device=CPU).reshape((1,) * i + (-1,) + (1,) * (len(shape) - i - 1))
-        for i, extent in enumerate(shape)
-    ]
-    walks[axis] = index
-    return (ARRAY,) * len(shape), walks
+    return (ARRAY,) * index.ndim, walk(axis, index)
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.constant_in import constant_in
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.promotion import cast, promote
-from chainrule.functions.shape import clone, reshape, unsqueeze, view_through
+from chainrule.functions.shape import clone, reshape, view_through
 from chainrule.primitives import shape as primitives
 from chainrule.primitives.indexing import Index, Range
 
@@ -84,13 +84,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     parts = _same_type(tensors, "cat")
     # PyTorch lets an empty vector join anything; torchvision-style loops that start with one rely on it.
-    joined = [x for x in parts if tuple(x.shape) != (0,)]
+    joined = [x for x in parts if x.value.array.shape != (0,)]
     if joined:
         result = primitives.Concatenate.apply(*joined, axis=axis_of(dim, joined[0].ndim, "cat"))
     else:
         result = clone(parts[0])
     for x in parts:
-        if x.requires_grad and tuple(x.shape) == (0,):
+        if x.value.array.shape == (0,) and x.requires_grad:
             result = constant_in(result, x)
     return result
 
@@ -103,6 +103,9 @@ def _same_type(tensors: Sequence[Any], operation: str) -> list[Tensor]:
         raise DTypeError(f"{operation} takes a list or tuple of tensors.")
     if not tensors:
         raise ShapeError(f"{operation} needs at least one tensor.")
+    first = tensors[0].value.array.dtype
+    if all([x.value.array.dtype is first for x in tensors]):
+        return list(tensors)
     dtype = promote(*tensors)[0].value.array.dtype
     return [cast(x, dtype) for x in tensors]
 
@@ -115,9 +118,12 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     Size([2, 2])
     """
     parts = _same_type(tensors, "stack")
-    if len({tuple(x.shape) for x in parts}) > 1:
+    shape = parts[0].value.array.shape
+    if any([x.value.array.shape != shape for x in parts]):
         raise ShapeError(f"stack: the tensors differ in shape: {', '.join(str(tuple(x.shape)) for x in parts)}.")
-    return cat([unsqueeze(x, dim) for x in parts], axis_of(dim, parts[0].ndim + 1, "stack"))
+    axis = axis_of(dim, len(shape) + 1, "stack")
+    long = (*shape[:axis], 1, *shape[axis:])
+    return primitives.Concatenate.apply(*[primitives.Reshape.apply(x, to=long) for x in parts], axis=axis)
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:

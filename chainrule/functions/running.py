@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.autodiff.block import block
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.functions.dimensions import axis_of
@@ -15,7 +16,7 @@ from chainrule.functions.pieces import cat
 from chainrule.functions.promotion import cast, constant
 from chainrule.functions.reduction import prod, sum
 from chainrule.primitives import reduction as primitives
-from chainrule.primitives.shape import Concatenate
+from chainrule.primitives.shape import Concatenate, Pad
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -50,16 +51,42 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     axis = axis_of(dim, input.ndim, "cumprod")
     if not input.ndim:
         return prod(input)
-    x = cast(input, np.dtype(np.int64)) if input.value.array.dtype.kind in "iub" else input.clone()
-    # Products of 1, 2, 4, … neighbours: ⌈log₂ n⌉ steps, whose gradients are right where an entry is 0.
+    if input.value.array.dtype.kind in "iub":
+        return _products(cast(input, np.dtype(np.int64)), axis)
+    return _products(input, axis) if input.shape[axis] > 1 else input.clone()
+
+
+@block
+def _products(x: Tensor, axis: int) -> Tensor:
+    """Products of 1, 2, 4, … neighbours: ⌈log₂ n⌉ steps."""
     reach, extent = 1, x.shape[axis]
     while reach < extent:
-        start = x.narrow(axis, 0, reach)
-        x = Concatenate.apply(
-            start, x.narrow(axis, reach, extent - reach) * x.narrow(axis, 0, extent - reach), axis=axis
-        )
+        first, last = x.narrow(axis, 0, extent - reach), x.narrow(axis, reach, extent - reach)
+        x = Concatenate.apply(x.narrow(axis, 0, reach), last * first, axis=axis)
         reach *= 2
     return x
+
+
+@_products.gradient
+def _(g: Tensor, x: Tensor, output: Tensor, axis: int) -> Tensor:
+    """x̄ₖ = Π_{j<k} xⱼ · sₖ with sₖ = gₖ + xₖ₊₁·sₖ₊₁, which divides by nothing: an entry may be 0.
+
+    sₖ is a sum over what comes behind; it is taken over 1, 2, 4, … neighbours too, with the products between them.
+    """
+    extent = x.shape[axis]
+    front = tuple([int(d == axis) for d in range(x.ndim)])
+    none = (0,) * x.ndim
+    before = Pad.apply(output.narrow(axis, 0, extent - 1), before=front, after=none, constant=1)
+    between = x.narrow(axis, 1, extent - 1)  # from k to k + reach
+    reach = 1
+    while reach < extent:
+        rest = extent - reach
+        here, there = g.narrow(axis, 0, rest), g.narrow(axis, reach, rest)
+        g = Concatenate.apply(here + between * there, g.narrow(axis, rest, reach), axis=axis)
+        further = max(rest - reach, 0)
+        between = between.narrow(axis, 0, further) * between.narrow(axis, reach, further) if further else between
+        reach *= 2
+    return before * g
 
 
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:

@@ -157,11 +157,21 @@ def embedding_bag(
     factors = counts.to(vectors.dtype)
     if per_sample_weights is not None:
         factors = factors * per_sample_weights.reshape(-1)
-    total = vectors.new_zeros((bags, weight.shape[1])).index_add(0, bag, vectors * factors.unsqueeze(1))
+    if padding is not None or per_sample_weights is not None:
+        vectors = vectors * factors.unsqueeze(1)
+    total = _sums(vectors, bag, bags, x)
     if mode == "sum":
         return total
-    each = counts.new_zeros(bags).index_add(0, bag, counts).clamp(min=1)
+    each = _sums(counts, bag, bags, x).clamp(min=1)
     return total / each.to(total.dtype).unsqueeze(1)
+
+
+def _sums(entries: Tensor, bag: Tensor, bags: int, x: Tensor) -> Tensor:
+    """What belongs to each bag added up."""
+    rest = tuple(entries.shape[1:])
+    if x.ndim == 2:  # bags of one size
+        return entries.reshape(bags, x.shape[1], *rest).sum(1)
+    return entries.new_zeros((bags, *rest)).index_add(0, bag, entries)
 
 
 def _bags(x: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Tensor, Tensor, int]:

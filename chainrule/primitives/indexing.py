@@ -7,6 +7,7 @@ arrays before. Slices are stored as :class:`Range`, since a slice can be no dict
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -83,6 +84,25 @@ def indexed_shape(shape: Shape, key: Key, arrays: tuple[Any, ...]) -> Shape:
         raise IndexRangeError(f"cannot index shape {shape} with {key}: {error}.") from None
 
 
+def flat_places(shape: Shape, key: Key, places: Sequence[Array]) -> Array | None:
+    """Where single entries stand in an array that lies row by row; None if the key is not one place for each dimension.
+
+    None also for a place outside, of which NumPy's own indexing knows what to say. One number for each entry is read
+    several times as fast as one for each dimension.
+    """
+    if len(places) < 2 or len(places) != len(shape) or any(part is not ARRAY for part in key):
+        return None
+    flat: Any = 0
+    for extent, at in zip(shape, places, strict=True):
+        if not at.size:
+            return None
+        low, high = int(at.min()), int(at.max())
+        if low < -extent or high >= extent:
+            return None
+        flat = flat * extent + (at.astype(np.int64, copy=False) if low >= 0 else at % extent)
+    return np.asarray(flat)
+
+
 class Index(Primitive):
     """z = x[key]."""
 
@@ -105,6 +125,9 @@ class Index(Primitive):
             listed = len(places) == 1 and key[-1] is ARRAY and all(part == (None, None, None) for part in key[:-1])
             if listed and x.size and x.flags.c_contiguous:  # else all of it would be copied first
                 return np.take(x, places[0], len(key) - 1)  # the same, several times as fast
+            flat = flat_places(x.shape, key, places) if x.flags.c_contiguous else None
+            if flat is not None:
+                return np.take(x.reshape(-1), flat)
             return np.asarray(x[fill_key(key, places)])
         except IndexError as error:
             raise IndexRangeError(f"indexing shape {x.shape}: {error}.") from None
@@ -161,6 +184,8 @@ class IndexAdd(Primitive):
             z[fill_key(key, ())] += y
         elif key[0] is ARRAY and len(places) == 1 and x.ndim > 1 and all(k == (None, None, None) for k in key[1:]):
             _add_rows(z, y, places[0])
+        elif (flat := flat_places(x.shape, key, places)) is not None:
+            np.add.at(z.reshape(-1), flat.reshape(-1), y.reshape(-1))  # z is a copy in its own order
         else:
             try:
                 np.add.at(z, fill_key(key, places), y)
@@ -182,30 +207,38 @@ def add_along(x: Tensor, axis: int, places: Tensor, y: Tensor) -> Tensor:
 
     For places that an operation has found itself: `scatter_add` looks first whether there are such places.
     """
-    return IndexAdd.apply(x, y, *_walks(axis, places), key=(ARRAY,) * len(places.shape))
+    return IndexAdd.apply(x, y, *walk(axis, places), key=(ARRAY,) * len(places.shape))
 
 
 def take_along(x: Tensor, axis: int, places: Tensor) -> Tensor:
     """The entries of x at places along one axis, along the others where they stand: what `gather` gives."""
-    return Index.apply(x, *_walks(axis, places), key=(ARRAY,) * len(places.shape))
+    return Index.apply(x, *walk(axis, places), key=(ARRAY,) * len(places.shape))
 
 
-def _walks(axis: int, places: Tensor) -> list[Tensor]:
+def walk(axis: int, places: Tensor) -> list[Tensor]:
     """An array of indices for each dimension: places along one axis, along the others where they stand."""
     shape = places.shape
-    counts = [np.arange(n).reshape((-1,) + (1,) * (len(shape) - d - 1)) for d, n in enumerate(shape)]
-    return [places if d == axis % len(shape) else constant(count) for d, count in enumerate(counts)]
+    return [
+        places if d == axis % len(shape) else constant(_counted(n, len(shape) - d - 1)) for d, n in enumerate(shape)
+    ]
 
 
-#: So many rows of one place are added one after the other; and so many places may have more than that.
-_ONE_BY_ONE, _CROWDED = 16, 256
+def _counted(n: int, behind: int) -> Array:
+    """0, 1, … n − 1 along a dimension with so many behind it; what is short is made once."""
+    return _counted_once(n, behind) if n <= 2**12 else np.arange(n).reshape((-1,) + (1,) * behind)
+
+
+@functools.lru_cache(maxsize=256)
+def _counted_once(n: int, behind: int) -> Array:
+    return np.arange(n).reshape((-1,) + (1,) * behind)
 
 
 def _add_rows(z: Array, y: Array, places: Array) -> None:
     """Add whole rows at repeated places. `np.add.at` takes far longer, but for rows of one entry.
 
-    Rows are sorted by place; then the second one of each place is added to its first, the third, and so on. What is
-    left where many have one place is summed up at once.
+    Rows are sorted by place, the places by how many rows they get. Then in each round every place that has one more
+    takes it; the first so many places are those, so a round is one look-up and one sum. What a few places have beyond
+    that is summed up at once.
     """
     if not places.size:
         return
@@ -223,19 +256,29 @@ def _add_rows(z: Array, y: Array, places: Array) -> None:
     ordered = flat[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     counts = np.diff(starts, append=len(flat))
-    crowded = np.flatnonzero(counts > _ONE_BY_ONE)
-    if len(crowded) > _CROWDED:
-        z[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0, dtype=z.dtype)
-        return
-    sums = rows[order[starts]].astype(z.dtype, copy=False)
-    for k in range(1, min(int(counts.max()), _ONE_BY_ONE)):
-        more = np.flatnonzero(counts > k)
-        sums[more] += rows[order[starts[more] + k]]
+    crowded_first = stable_order(-counts)
+    starts, counts = starts[crowded_first], counts[crowded_first]
+    rounds = _rounds(counts)
+    left = np.searchsorted(-counts, -np.arange(rounds + 1), side="left")  # so many places have more than k rows
+    sums = rows.take(order[starts], 0).astype(z.dtype, copy=False)
+    for k in range(1, rounds):
+        sums[: left[k]] += rows.take(order[starts[: left[k]] + k], 0)
     exact = np.float64 if z.dtype.kind == "f" else z.dtype
-    for group in crowded:
-        first, last = starts[group] + _ONE_BY_ONE, starts[group] + counts[group]
-        sums[group] += rows[order[first:last]].sum(0, dtype=exact).astype(z.dtype)
+    for place in range(left[rounds]):
+        first, last = starts[place] + rounds, starts[place] + counts[place]
+        sums[place] += rows.take(order[first:last], 0).sum(0, dtype=exact).astype(z.dtype)
     z[ordered[starts]] += sums
+
+
+#: At most so many rows are added one after the other: it bounds the rounding error, as in `blocked_sum`.
+_ONE_BY_ONE = 64
+
+
+def _rounds(counts: Array) -> int:
+    """How many rows of each place are taken in rounds: a round takes about as long as what one place has left."""
+    possible = np.arange(1, min(int(counts[0]), _ONE_BY_ONE) + 1)
+    left = np.searchsorted(-counts, -possible, side="left")
+    return int(possible[np.argmin(possible + left)])
 
 
 class IndexUpdate(Primitive):

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.primitives.constants import identity
 from chainrule.primitives.indexing import add_along
-from chainrule.primitives.ordering import stable_order
+from chainrule.primitives.ordering import sorted_places
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.shape import Broadcast, Reshape
+from chainrule.primitives.shape import Broadcast, Pad, Reshape
 from chainrule.primitives.value import Array, DataType, Form, Shape
 
 if TYPE_CHECKING:
@@ -116,14 +115,23 @@ class Product(Primitive):
 
     @staticmethod
     def grad_x(g: Tensor, x: Tensor, *, axes: Shape) -> Tensor:
-        # Row i of the matrix `others` is x with entry i replaced by 1; its product is that of all others.
         others = [axis for axis in range(x.ndim) if axis not in axes]
         n = math.prod(x.shape[axis] for axis in axes)
         rows = x.permute(*others, *axes).reshape(*[x.shape[axis] for axis in others], n)
-        products = rows.unsqueeze(-2).expand(*rows.shape[:-1], n, n).masked_fill(identity(n, rows), 1).prod(-1)
+        products = _of_those_before(rows) * _of_those_before(rows.flip(-1)).flip(-1)
         arranged = products.reshape([x.shape[axis] for axis in (*others, *axes)])
         back = np.argsort([*others, *axes]).tolist()
         return spread(g, x.shape, axes) * arranged.permute(back)
+
+
+def _of_those_before(rows: Tensor) -> Tensor:
+    """For each entry of the last dimension the product of all before it, 1 for the first."""
+    n = rows.shape[-1]
+    if not n:
+        return rows
+    front = (*[0] * (rows.ndim - 1), 1)
+    products = rows.narrow(-1, 0, n - 1).cumprod(-1)
+    return Pad.apply(products, before=front, after=(0,) * rows.ndim, constant=1)
 
 
 class Amax(Primitive):
@@ -240,10 +248,7 @@ class Sort(Primitive):
     def evaluate(x: Array, *, axis: int, descending: bool) -> tuple[Array, Array]:
         # Only NumPy's own types sort NaN to the end; bfloat16 (kind V) is sorted as float32, which holds it exactly.
         keys = x.astype(np.float32) if x.dtype.kind == "V" else x
-        if descending:  # reversed twice, so that equal entries keep their order and NaN comes first
-            indices = x.shape[axis] - 1 - np.flip(stable_order(np.flip(keys, axis), axis), axis)
-        else:
-            indices = stable_order(keys, axis)
+        indices = sorted_places(keys, axis, descending)
         return np.take_along_axis(x, indices, axis), indices
 
     @staticmethod

@@ -180,11 +180,9 @@ class Concatenate(Primitive):
     @staticmethod
     def shape(*parts: Array, axis: int) -> Form:
         first = parts[0].shape
+        before, after = first[:axis], first[axis + 1 :]
         for part in parts[1:]:
-            same_rank = len(part.shape) == len(first)
-            if not same_rank or any(
-                i != axis and a != b for i, (a, b) in enumerate(zip(part.shape, first, strict=True))
-            ):
+            if part.shape[:axis] != before or part.shape[axis + 1 :] != after or len(part.shape) != len(first):
                 shapes = ", ".join(str(tuple(p.shape)) for p in parts)
                 raise ShapeError(f"cat: shapes {shapes} must agree in every dimension but {axis}.")
         total = sum(part.shape[axis] for part in parts)
@@ -196,5 +194,5 @@ class Concatenate(Primitive):
 
     @staticmethod
     def grad_parts(g: Tensor, parts: tuple[Any, ...], position: int, *, axis: int) -> Tensor:
-        start = sum(part.shape[axis] for part in parts[:position])
-        return g.narrow(axis, start, parts[position].shape[axis])
+        extents = [part.value.array.shape[axis] for part in parts[: position + 1]]
+        return g.narrow(axis, sum(extents[:-1]), extents[-1])

@@ -20,7 +20,7 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones, zeros
 from chainrule.functions.gathering import gather
 from chainrule.functions.promotion import need_tensor
-from chainrule.functions.reduction import ratio_of_sums
+from chainrule.functions.reduction import in_float32, ratio_of_sums
 from chainrule.nn.losses.old_words import with_old_words
 from chainrule.nn.module import Module
 from chainrule.primitives.placed import on_host
@@ -179,6 +179,8 @@ def nll_loss(
     need_tensor(target, "nll_loss")
     check_labels(input, target, ignore_index)
     _check_weight(input, weight)
+    if input.ndim > 1 and weight is None and reduction == "mean" and not _is_ignored(target, ignore_index):
+        return _mean_nll(input, target)
     counts = target != ignore_index
     labels = target.long().masked_fill(~counts, 0)
     if input.ndim == 1:
@@ -270,6 +272,20 @@ def _with_probabilities(
     if weight is not None:
         products = products * _along_classes(weight, input)
     return reduce(-products.sum(classes_at), reduction)
+
+
+@block
+def _mean_nll(input: Tensor, target: Tensor) -> Tensor:
+    """The usual case, every label counted once, as one node: −(1/N) Σ x_y."""
+    return -in_float32(gather(input, 1, target.long().unsqueeze(1))).mean().to(input.dtype)
+
+
+@_mean_nll.gradient
+def _(g: Tensor, input: Tensor, target: Tensor) -> tuple[Tensor, None]:
+    places = target.long().unsqueeze(1)
+    each = (g / -max(target.numel(), 1)).expand(tuple(places.shape))
+    nothing = input.new_zeros(()).expand(tuple(input.shape))
+    return nothing.scatter_add(1, places, each.to(input.dtype)), None
 
 
 @block
