@@ -49,7 +49,7 @@ class SyncBatchNorm(_BatchNorm):
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: ProcessGroup | None = None) -> Any:
-        """The module, every layer of batch normalisation in it replaced by one of these with its parameters and state."""
+        """The module, each of its layers of batch normalisation replaced by one of these, with its state."""
         new: Any = module
         if isinstance(module, _BatchNorm):
             new = cls(
