@@ -65,9 +65,8 @@ __all__ = [
     "synchronize",
 ]
 
-_initialized = (
-    False  #: what reversible networks ask before they keep the states of a GPU's own generators: none has any
-)
+#: Reversible networks ask this before they keep the states of GPUs' own generators: none has any.
+_initialized = False
 
 
 def device_count() -> int:
