@@ -245,6 +245,7 @@ _MODULES: dict[str, str] = {
     "the gradients of a convolution come from the backward pass, or from autograd.grad": "nn.grad",
     _MEMORY: "nn.utils.memory_format",
     "on one device the model itself is what DataParallel makes of it: leave it out": "nn.parallel",
+    "modules are called where they are; distributed exchanges what they need": "distributed.nn.api distributed.nn.jit",
     "there is DistributedSampler": "utils.data.distributed",
     "for sparse gradients; gradients here are dense, so Adam": "optim.sparse_adam",
     "use Dataset and IterableDataset": """

@@ -41,6 +41,7 @@ from chainrule import nn
         "from chainrule.utils.hooks import RemovableHandle",
         "from chainrule.nn.utils import prune; from chainrule.nn.utils.prune import l1_unstructured",
         "from chainrule.nn.utils.stateless import functional_call",
+        "import chainrule.distributed.nn.functional as f; from chainrule.distributed import nn; assert f.all_gather is nn.all_gather",
         "from chainrule.nn.attention import SDPBackend, sdpa_kernel",
         "from chainrule.vision.io import read_image, ImageReadMode",
         "from chainrule.optim.adamw import AdamW",

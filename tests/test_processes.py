@@ -129,6 +129,25 @@ def test_uneven_shares_of_a_batch_are_normalised_as_one(form: str) -> None:
         np.testing.assert_allclose(shares, whole, rtol=1e-12, atol=1e-14)
 
 
+def test_gradients_go_through_exchanges() -> None:
+    """What comes back to a number is what comes to its copies in all processes."""
+    ended = launched("-n", 2, HERE / "gradients.py", "chainrule")
+    assert ended.code == 0, ended
+    one, other = answers_in(ended)
+    assert one["sum"][0] == other["sum"][0] == [[5, 13, 25, 41]] and other["sum"][1][0] == 5 * 2 * 5 * 2 * 2
+    assert one["one"][1] == [0] * 4 and one["compiled"] == [1, 2] and other["compiled"] == [2, 5]
+
+
+@pytest.mark.peer
+def test_gradients_through_exchanges_are_pytorch_s() -> None:
+    pytest.importorskip("torch")
+    ours, theirs = (answers_in(launched("-n", 2, HERE / "gradients.py", name)) for name in ("chainrule", "torch"))
+    for mine, other in zip(ours, theirs, strict=True):
+        for name, numbers in other.items():
+            for a, b in zip(mine[name], numbers, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def test_two_hosts_take_the_steps_of_one_process_and_refuse_different_ones(tmp_path: Path) -> None:
     forms, kinds = "eager,compiled,nosync", "float32,float64" if LONG else "float64"
     alone("parallel.py", tmp_path, forms, kinds)

@@ -65,6 +65,22 @@ def broadcasted(array: Array, *, source: int, ranks: tuple[int, ...]) -> Array:
     return transport.reduce(own, "sum", ranks, what).view(array.dtype).reshape(array.shape)
 
 
+def added_up(array: Array, *, ranks: tuple[int, ...]) -> Array:
+    """Of arrays with a row for each process, the sum over the processes of this one's row."""
+    total = reduced(array, op="sum", ranks=ranks, label="the gradient of all_gather")
+    return np.asarray(total[ranks.index(_transport().member.rank)])
+
+
+def brought_back(array: Array, *, source: int, ranks: tuple[int, ...]) -> Array:
+    """The sum over the processes in the one with the rank `source` among all, zeros in the others."""
+    total = reduced(array, op="sum", ranks=ranks, label="the gradient of broadcast")
+    return total if _transport().member.rank == source else np.zeros_like(total)
+
+
+#: What takes part in an exchange.
+_EXCHANGES = (reduced, gathered, broadcasted, added_up, brought_back)
+
+
 # ------------------------------------------------------------------------------------------------- on tensors
 
 
@@ -96,6 +112,16 @@ def broadcast_tensor(x: Tensor, source: int, group: ProcessGroup) -> Tensor:
     return _on_tensor(broadcasted, x, tuple(x.shape), source=source, ranks=group.ranks)
 
 
+def add_up_tensor(x: Tensor, group: ProcessGroup) -> Tensor:
+    """Of tensors with a row for each process of the group, the sum of this one's row."""
+    return _on_tensor(added_up, x, tuple(x.shape[1:]), ranks=group.ranks)
+
+
+def bring_tensor_back(x: Tensor, source: int, group: ProcessGroup) -> Tensor:
+    """The sum over the group in the process with this rank among all, zeros in the others."""
+    return _on_tensor(brought_back, x, tuple(x.shape), source=source, ranks=group.ranks)
+
+
 def _on_tensor(function: Any, x: Tensor, shape: tuple[int, ...], **settings: Any) -> Tensor:
     return by_numpy(function, x.detach(), forms=[(shape, x.dtype.numpy)], **settings)[0]
 
@@ -106,7 +132,7 @@ def _on_tensor(function: Any, x: Tensor, shape: tuple[int, ...], **settings: Any
 def is_exchange(equation: Equation) -> bool:
     """Whether an equation of a program exchanges something with other processes, or one in the body of a loop does."""
     if equation.primitive is NumPyFunction:
-        return equation.parameters["function"] in (reduced, gathered, broadcasted)
+        return equation.parameters["function"] in _EXCHANGES
     body = equation.parameters.get("body")
     return isinstance(body, Graph) and any(map(is_exchange, body.equations))
 

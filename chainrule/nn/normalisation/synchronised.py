@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.distributed.group import ProcessGroup, find_group, is_initialized
+from chainrule.distributed.nn.functional import all_reduce
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
 from chainrule.nn.module import Module
 from chainrule.nn.normalisation import functions
 from chainrule.nn.normalisation.layers import _BatchNorm
-from chainrule.nn.parallel.total import total
 from chainrule.tensor import Tensor
 
 
@@ -73,10 +73,11 @@ class SyncBatchNorm(_BatchNorm):
             return super()._normalised(input, mean, variance, momentum)
         x = input.float() if input.dtype.itemsize == 2 else input  # the squares of halves overflow
         axes, shape = (0, *range(2, x.ndim)), (1, -1, *[1] * (x.ndim - 2))
-        count = total(tensor(float(x.numel() // self.num_features), dtype=x.dtype, device=x.device), group)
-        own_mean = total(x.sum(axes), group) / count
+        own = tensor(float(x.numel() // self.num_features), dtype=x.dtype, device=x.device)
+        count = all_reduce(own, group=group)
+        own_mean = all_reduce(x.sum(axes), group=group) / count
         centred = x - own_mean.reshape(shape)
-        own_variance = total((centred * centred).sum(axes), group) / count
+        own_variance = all_reduce((centred * centred).sum(axes), group=group) / count
         y = centred * (own_variance + self.eps).rsqrt().reshape(shape)
         y = y if self.weight is None else y * self.weight.to(x.dtype).reshape(shape)
         y = y if self.bias is None else y + self.bias.to(x.dtype).reshape(shape)
