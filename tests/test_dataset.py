@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from typing import Any, NamedTuple
 
@@ -296,3 +297,50 @@ def test_scaled_data_in_a_loader_with_statistics_of_the_training_split() -> None
     assert y.min().item() == -1 and y.max().item() == 1
     x, _ = next(iter(DataLoader(MapDataset(test, scaling, batched=True, part=0), 20)))
     assert abs(x.mean().item()) > 1e-4, "the test split was not looked at"
+
+
+def test_kinds_in_brackets_are_bases_and_annotations() -> None:
+    """`class Words(Dataset[tuple[Tensor, int]])` as in typed programs for PyTorch; what is in the brackets is for readers."""
+    code = """if True:
+        from typing import Generic, List, TypeVar
+        T = TypeVar("T")
+        class Numbers(data.Dataset[T], Generic[T]):
+            def __init__(self, numbers): self.numbers = numbers
+            def __len__(self): return len(self.numbers)
+            def __getitem__(self, place): return self.numbers[place]
+        class Whole(Numbers[int]):
+            pass
+        class Stream(data.IterableDataset[int]):
+            def __iter__(self): return iter([1, 2, 3])
+        class Backwards(data.Sampler[List[int]]):
+            def __init__(self, source: "data.Dataset[int]"): self.source = source
+            def __iter__(self): return iter(range(len(self.source))[::-1])
+        def batches(loader: data.DataLoader[int], part: data.Subset[int]) -> list:
+            return [batch.tolist() for batch in loader]
+        numbers = Whole([1, 2, 3])
+        found = [
+            batches(data.DataLoader(numbers, 2, sampler=Backwards(numbers)), data.Subset[int](numbers, [0])),
+            batches(data.DataLoader[int](Stream(), 2), numbers),
+            len(Numbers[float]([1.0])),
+        ]
+    """
+    names: dict[str, Any] = {"data": data}
+    exec(code, names)
+    assert names["found"] == [[[3, 2], [1]], [[1, 2], [3]], 1]
+    assert all(isinstance(x, data.Dataset) for x in (names["numbers"], names["Stream"]()))
+    kinds: Any = [*(getattr(data, name) for name in data.__all__ if name.endswith(("Dataset", "Sampler", "Subset")))]
+    assert len(kinds) > 8 and all(kind[int] for kind in kinds)
+
+
+@pytest.mark.peer
+def test_what_takes_brackets_is_pytorch_s() -> None:
+    torch: Any = pytest.importorskip("torch")
+    for part in ("utils.data", "nn", "distributions", "optim"):
+        ours, theirs = (importlib.import_module(f"{lib.__name__}.{part}") for lib in (chainrule, torch))
+        for name, thing in vars(theirs).items():
+            if (
+                isinstance(thing, type)
+                and hasattr(thing, "__class_getitem__")
+                and isinstance(getattr(ours, name, None), type)
+            ):
+                assert hasattr(getattr(ours, name), "__class_getitem__"), name

@@ -12,6 +12,7 @@ import math
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Dataset:
     >>> len(both), both[5]
     (8, 1)
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # Dataset[tuple[Tensor, int]], in annotations and as a base
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__: the sample at a place.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from types import GenericAlias
 from typing import Any
 
 from chainrule.data.collate import default_collate, default_convert
@@ -62,6 +63,8 @@ class DataLoader:
     >>> [batch for (batch,) in DataLoader(data, batch_size=2)]
     [tensor([0, 1]), tensor([2, 3]), tensor([4])]
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # DataLoader[Tensor], in annotations and as a base
 
     def __init__(
         self,

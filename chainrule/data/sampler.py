@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ class Sampler:
     >>> list(Backwards("abc"))
     [2, 1, 0]
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # Sampler[int], in annotations and as a base
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__: the places in their order.")

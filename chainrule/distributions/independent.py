@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import GenericAlias
 from typing import Any
 
 from chainrule.autodiff.mode import no_grad
@@ -24,6 +25,8 @@ class Independent(Distribution):
     >>> pixels.batch_shape, pixels.event_shape, pixels.log_prob(chainrule.zeros(28, 28)).shape
     (Size([5]), Size([28, 28]), Size([5]))
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # Independent[Normal], in annotations
 
     def __init__(
         self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None

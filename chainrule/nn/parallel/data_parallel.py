@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import GenericAlias
 from typing import Any
 
 from chainrule.devices import chosen
@@ -30,6 +31,8 @@ class DataParallel(Module):
     >>> list(model.state_dict()), model(chainrule.ones(3, 2)).shape
     (['module.weight', 'module.bias'], Size([3, 1]))
     """
+
+    __class_getitem__: Any = classmethod(GenericAlias)  # DataParallel[MyModel], in annotations
 
     def __init__(
         self, module: Module, device_ids: Sequence[Any] | None = None, output_device: Any = None, dim: int = 0
