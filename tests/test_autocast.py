@@ -63,6 +63,11 @@ CASES: dict[str, Case] = {
     "addmv": lambda lib, F: lib.addmv(random(lib, 4), random(lib, 4, 8), random(lib, 8)),
     "outer": lambda lib, F: lib.outer(random(lib, 4), random(lib, 8)),
     "einsum": lambda lib, F: lib.einsum("ij,jk->ik", random(lib, 4, 8), random(lib, 8, 3)),
+    "einsum, a product": lambda lib, F: lib.einsum("i,j->ij", random(lib, 4), random(lib, 8)),
+    "einsum, positions": lambda lib, F: lib.einsum("i,j->ij", lib.arange(4), random(lib, 8)),
+    "einsum, mixed product": lambda lib, F: lib.einsum("bi,bj->bij", random(lib, 4, 8), random(lib, 4, 3, half=True)),
+    "einsum, mixed sum": lambda lib, F: lib.einsum("bi,bj->ij", random(lib, 4, 8), random(lib, 4, 3, half=True)),
+    "einsum, two sums": lambda lib, F: lib.einsum("ij,k->i", random(lib, 4, 8), random(lib, 3)),
     "einsum of one": lambda lib, F: lib.einsum("ij->j", random(lib, 4, 8)),
     "tensordot": lambda lib, F: lib.tensordot(random(lib, 4, 8), random(lib, 8, 3), 1),
     "inner": lambda lib, F: lib.inner(random(lib, 4, 8), random(lib, 3, 8)),
@@ -168,7 +173,7 @@ def test_results_have_pytorchs_types(name: str) -> None:
 def test_compiled_has_the_same_types() -> None:
     """One program of some of each kind."""
     names = [
-        "matmul", "mixed", "float64", "mv", "addmm", "einsum", "linear", "conv2d", "attention", "prelu", "sum of both",
+        "matmul", "mixed", "float64", "mv", "addmm", "einsum", "einsum, a product", "linear", "conv2d", "attention", "prelu", "sum of both",
         "cat", "layer_norm of halves", "batch_norm of halves", "cross_entropy", "mse_loss", "pad reflect", "prod",
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -353,6 +354,46 @@ def test_einsum(text: str) -> None:
     names = ("x", "y", "z")[: len(arrays)]
     call = expression(f"lib.einsum({equation!r}, {', '.join(names)})", names)
     check(text, [[Given(array) for array in arrays]], call=call)
+
+
+@pytest.mark.parametrize(
+    "text",
+    lines("""
+i,j->ij; 3 4
+bi,bj->bij; 23 24
+bld,dn->bldn; 234 45
+ij,j->ij; 34 4
+ij,jk->ik; 31 14
+ij,jk->ik; 34 14
+ij,k->i; 34 5
+i,j,k->ijk; 2 3 4
+...i,...j->...ij; 123 24
+ij,jk->ik; 34 45
+i,i->; 3 3
+"""),
+)
+@pytest.mark.parametrize(
+    "kinds", ["int64 float32", "float64 float32", "float16 float32", "bool float64", "int32 int64"]
+)
+def test_einsum_of_two_types(text: str, kinds: str) -> None:
+    """Entries times entries promote, as with rotary positions; what shares a sum has one type."""
+    equation, _, shapes = text.partition(";")
+    found: list[Any] = []
+    for lib in (torch, chainrule):
+        operands = [
+            lib.tensor(entries([int(digit) for digit in shape], "float64", f"{text}{i}")).to(getattr(lib, kind))
+            for i, (shape, kind) in enumerate(zip(shapes.split(), [*kinds.split(), "float32"], strict=False))
+        ]
+        try:
+            found.append(lib.einsum(equation, *operands))
+        except (RuntimeError, chainrule.DTypeError) as error:
+            found.append(error)
+    want, have = found
+    if isinstance(want, Exception):
+        assert isinstance(have, chainrule.DTypeError) and "one data type" in str(have)
+    else:
+        assert str(have.dtype)[10:] == str(want.dtype)[6:]
+        np.testing.assert_allclose(have.numpy(), want.numpy(), rtol=1e-6)
 
 
 def test_einsum_takes_a_list_and_mixes_layouts() -> None:

@@ -179,7 +179,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products in Einstein's notation: `einsum("bij,bjk->bik", x, y)` is a batched matrix product.
 
     Letters name dimensions; those missing on the right are summed over; without "->" the letters that occur once
-    remain, in alphabetical order. "..." stands for further dimensions, which broadcast.
+    remain, in alphabetical order. "..." stands for further dimensions, which broadcast. Tensors that share a dimension
+    that is summed over have one data type; where none is, as in "i,j->ij", they promote as in a product.
 
     >>> import chainrule
     >>> x = chainrule.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -256,32 +257,46 @@ def _without_repeats(names: list[str], x: Any) -> tuple[list[str], Any]:
 def _contract(
     a: list[str], x: Any, b: list[str], y: Any, needed: set[str], extents: dict[str, int]
 ) -> tuple[list[str], Any]:
-    """Two terms become one by a batched matrix product: (batch, left, summed) @ (batch, summed, right)."""
-    lone = tuple(i for i, n in enumerate(a) if n not in b and n not in needed)
-    x, a = (x.sum(lone), [n for i, n in enumerate(a) if i not in lone]) if lone else (x, a)
-    lone = tuple(i for i, n in enumerate(b) if n not in a and n not in needed)
-    y, b = (y.sum(lone), [n for i, n in enumerate(b) if i not in lone]) if lone else (y, b)
+    """Two terms become one by a batched matrix product: (batch, left, summed) @ (batch, summed, right).
+
+    Where nothing is left to sum over it is a product of entries: mixed types promote, and `autocast` leaves them.
+    """
+    shared = {n for n in a if n in b and n not in needed and 1 not in (x.shape[a.index(n)], y.shape[b.index(n)])}
+    (a, x), (b, y) = (
+        _summed_over([n for n in names if n not in needed | shared], names, t) for names, t in ((a, x), (b, y))
+    )
     batch = [n for n in a if n in b and n in needed]
-    summed = [n for n in a if n in b and n not in needed]
     left = [n for n in a if n not in b]
     right = [n for n in b if n not in a]
+    if not shared:
+        x, y = x.permute([a.index(n) for n in batch + left]), y.permute([b.index(n) for n in batch + right])
+        x = x.reshape(*x.shape, *[1] * len(right))
+        return batch + left + right, x * y.reshape(*y.shape[: len(batch)], *[1] * len(left), *y.shape[len(batch) :])
+    summed = [n for n in a if n in shared]
 
-    def arranged(x: Any, names: list[str], order: list[str], shared: list[str]) -> Any:
+    def arranged(x: Any, names: list[str], order: list[str], both: list[str]) -> Any:
         moved = x.permute([names.index(n) for n in order])
-        return expand_to(
-            moved, tuple(extents[n] if n in shared else e for n, e in zip(order, moved.shape, strict=True))
-        )
+        return expand_to(moved, tuple(extents[n] if n in both else e for n, e in zip(order, moved.shape, strict=True)))
 
     def size(names: list[str]) -> int:
         return math.prod(extents[n] for n in names)
 
-    shared = batch + summed
-    x = arranged(x, a, batch + left + summed, shared).reshape(
-        size(batch), -1 if size(shared) else size(left), size(summed)
-    )
-    y = arranged(y, b, batch + summed + right, shared).reshape(
-        size(batch), size(summed), -1 if size(shared) else size(right)
+    both = batch + summed
+    x = arranged(x, a, batch + left + summed, both).reshape(size(batch), -1 if size(both) else size(left), size(summed))
+    y = arranged(y, b, batch + summed + right, both).reshape(
+        size(batch), size(summed), -1 if size(both) else size(right)
     )
     names = batch + left + right
+    return names, _product(x, y).reshape([extents[n] for n in names])
+
+
+def _summed_over(gone: list[str], names: list[str], x: Any) -> tuple[list[str], Any]:
+    """A term without these dimensions."""
+    places = tuple(i for i, n in enumerate(names) if n in gone)
+    return ([n for n in names if n not in gone], x.sum(places)) if places else (names, x)
+
+
+@in_half
+def _product(x: Any, y: Any) -> Any:
     _same_dtype(x, y, "einsum")
-    return names, matmul(x, y).reshape([extents[n] for n in names])
+    return matmul(x, y)
