@@ -54,7 +54,8 @@ from chainrule.functions.counting import (
 )  # fmt: skip
 from chainrule.functions.creation import (
     arange as arange, as_tensor as as_tensor, asarray as asarray, empty as empty, empty_like as empty_like,
-    eye as eye, from_numpy as from_numpy, full as full, full_like as full_like, linspace as linspace,
+    eye as eye, from_dlpack as from_dlpack, from_numpy as from_numpy, frombuffer as frombuffer, full as full,
+    full_like as full_like, linspace as linspace,
     logspace as logspace, ones as ones, ones_like as ones_like, scalar_tensor as scalar_tensor, tensor as tensor,
     zeros as zeros, zeros_like as zeros_like,
 )  # fmt: skip
@@ -195,6 +196,8 @@ with Later(globals()) as _later:
         use_exact_arithmetic as use_exact_arithmetic,
     )  # fmt: skip
     from chainrule.func.mapping import vmap as vmap
+    from chainrule.functions.finite_differences import gradient as gradient
+    from chainrule.functions.nan_quantile import nanquantile as nanquantile
     from chainrule.functions.windows import (
         bartlett_window as bartlett_window, blackman_window as blackman_window, hamming_window as hamming_window,
         hann_window as hann_window, kaiser_window as kaiser_window,

@@ -159,6 +159,32 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return make(np.array(array), device=device) if known is None else _copy_of_input(known, None, False, device)
 
 
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of numbers that lie in memory one after another, as in bytes read from a file.
+
+    buffer: bytes and their like. count: how many numbers, -1 for all. offset: bytes that come before the first.
+
+    Raises ValueError where the bytes are too few or no whole number of entries.
+
+    >>> frombuffer(bytes([1, 2, 3, 0]), dtype="uint8", count=2, offset=1)
+    tensor([2, 3], dtype=chainrule.uint8)
+    """
+    return make(np.frombuffer(buffer, as_dtype(dtype).numpy, count, offset).copy(), requires_grad)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor with a copy of another library's, which hands it out by DLPack (`__dlpack__`).
+
+    Raises ValueError for `copy=False`: values never change here, so no memory is shared.
+
+    >>> from_dlpack(np.arange(2))
+    tensor([0, 1])
+    """
+    if copy is False:
+        raise ValueError("from_dlpack always copies: values never change here, so no memory is shared.")
+    return make(np.array(np.from_dlpack(ext_tensor)), device=device)
+
+
 def read_shape(size: tuple[Any, ...], what: str) -> Shape:
     """A shape given as numbers or as one sequence, checked."""
     if len(size) == 1 and isinstance(size[0], (tuple, list)):

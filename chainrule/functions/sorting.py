@@ -78,16 +78,10 @@ def quantile(
     """
     need_floating(input, "quantile")
     several = isinstance(q, TensorCell) and q.ndim > 0
-    shares = q.tolist() if several else [float(q)]
+    shares = need_shares("quantile", q, interpolation, input)
     slopes: Any = [None] * len(shares)
     if isinstance(q, TensorCell) and q.requires_grad and interpolation == "linear":  # only there it varies with q
         slopes = q.reshape(-1).unbind()  # type: ignore[attr-defined]
-    if not builtins.all(0 <= share <= 1 for share in shares):
-        raise ShapeError(f"quantile: q lies in [0, 1], got {shares if several else shares[0]}.")
-    if interpolation not in _BETWEEN:
-        raise ValueError(f"quantile: interpolation is one of {', '.join(_BETWEEN)}, got {interpolation!r}.")
-    if not input.numel():
-        raise ShapeError(f"quantile: no entries to choose from in shape {tuple(input.shape)}.")
     x = input.reshape(-1) if dim is None or not input.ndim else input
     axis = 0 if dim is None else axis_of(dim, input.ndim, "quantile")
     ordered = sort(x, axis).values
@@ -99,6 +93,23 @@ def quantile(
     elif not keepdim or not input.ndim:
         found = [value.squeeze(axis) for value in found]
     return stack(found) if several else found[0]
+
+
+def need_shares(name: str, q: Any, interpolation: str, input: Tensor) -> list[float]:
+    """The shares as a list. Raises for what is no share, for another interpolation, and where there is no entry.
+
+    >>> import chainrule
+    >>> need_shares("quantile", 0.5, "linear", chainrule.ones(2))
+    [0.5]
+    """
+    shares: list[float] = q.tolist() if isinstance(q, TensorCell) and q.ndim > 0 else [float(q)]  # type: ignore[attr-defined]
+    if not builtins.all(0 <= share <= 1 for share in shares):
+        raise ShapeError(f"{name}: q lies in [0, 1], got {shares if len(shares) > 1 else shares[0]}.")
+    if interpolation not in _BETWEEN:
+        raise ValueError(f"{name}: interpolation is one of {', '.join(_BETWEEN)}, got {interpolation!r}.")
+    if not input.numel():
+        raise ShapeError(f"{name}: no entries to choose from in shape {tuple(input.shape)}.")
+    return shares
 
 
 def _entry_between(ordered: Tensor, axis: int, share: float, interpolation: str, slope: Any) -> Tensor:

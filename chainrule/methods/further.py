@@ -69,7 +69,7 @@ class FurtherMethods:
     lgamma, digamma, erfinv = (_later(name, "gamma") for name in ("lgamma", "digamma", "erfinv"))
     mvlgamma = _later("multigammaln", "gamma")
     igamma, igammac = (_later(name, "incomplete_gamma") for name in ("igamma", "igammac"))
-    i0 = _later("i0", "bessel")
+    i0, nanquantile = _later("i0", "bessel"), _later("nanquantile", "nan_quantile")
     frexp, ldexp, nextafter = floating_point.frexp, floating_point.ldexp, floating_point.nextafter
     igamma_, igammac_, i0_ = in_place(igamma), in_place(igammac), in_place(i0)
     nextafter_ = in_place(nextafter)
