@@ -82,7 +82,9 @@ class Generator:
         return self.state.clone()
 
     def set_state(self, state: Tensor) -> None:
-        """Go on from a state that `get_state` gave."""
+        """Go on from a state that `get_state` gave. Raises TypeError and ShapeError for anything else."""
+        if not isinstance(state, TensorCell):
+            raise TypeError(f"a generator's state is a tensor that get_rng_state() gave, got {type(state).__name__}.")
         if tuple(state.shape) != (3,) or state.dtype is not as_dtype(int):
             raise ShapeError(f"a generator's state is int64 of shape (3,), got {state.dtype} {tuple(state.shape)}.")
         self.state.set_value(Value(state.moved_to(None).shared_array()))

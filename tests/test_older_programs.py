@@ -346,3 +346,45 @@ def test_trees_are_taken_apart_and_built_as_in_pytorch() -> None:
     assert ours.tree_any(lambda x: x == 3, [1, (3,)]) and not ours.tree_all(lambda x: x == 3, [1, (3,)])
     assert ours.tree_map(len, [[1, 2], [3]], is_leaf=lambda t: t and isinstance(t[0], int)) == [2, 1]
     del torch
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "key",
+    [
+        "[lib.tensor([0, 1]), lib.tensor([1, 0])]", "[slice(0, 2), 1]", "[None, 0]", "[..., 0]", "[0, 2]", "[range(2)]",
+        "[True, False, True]", "[[0, 1]] * 32", "[lib.tensor([True, False, True]), 1]",
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*(non-tuple|nested list)")
+def test_lists_in_brackets_that_no_array_holds_are_tuples(key: str) -> None:
+    """Read and written; `x[[rows, columns]]` was one array of places, silently."""
+    torch: Any = pytest.importorskip("torch")
+    found = []
+    for lib in (torch, chainrule):
+        x = lib.arange(9).reshape(3, 3)
+        index = eval(key, {"lib": lib})
+        read = x[index].tolist()
+        x[index] = -1
+        found.append((read, x.tolist()))
+    assert found[0] == found[1]
+
+
+def test_a_nested_list_in_brackets_says_what_it_is() -> None:
+    x = chainrule.arange(9).reshape(3, 3)
+    with pytest.warns(UserWarning, match=r"one array of places.*x\[tensor"):
+        assert x[[[0, 1], [1, 0]]].shape == (2, 2, 3)
+    with pytest.warns(UserWarning, match="one array of places"):
+        x[[[0], [1]]] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (
+            x[[0, 2]].shape == (2, 3)
+            and x[[True, False, True]].shape == (2, 3)
+            and x[[[0, 1]] * 32].shape == (32, 2, 3)
+        )
+
+
+def test_a_state_of_the_generator_that_was_never_taken_is_refused_in_words() -> None:
+    with pytest.raises(TypeError, match=r"a tensor that get_rng_state\(\) gave, got NoneType"):
+        chainrule.set_rng_state(None)  # type: ignore[arg-type]

@@ -61,6 +61,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     need_same_dtype(input, source, "index_copy")
     if not input.ndim:
         return index_copy(input.reshape(1), dim, index, source.reshape(-1)).reshape(())
+    (source,) = in_line(input, source)
     return IndexUpdate.apply(input, source, _vector(input, dim, index, "index_copy"), key=_at(input, dim, "index_copy"))
 
 
@@ -142,6 +143,8 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input.ndim:
         axis_of(dim, 0, "gather")
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(tuple(index.shape))
+    if not index.ndim and input.ndim == 1:  # one place, as a tensor without dimensions
+        return gather(input, dim, index.reshape(1)).reshape(())
     if not index.numel() and index.ndim != input.ndim:
         nothing = input.new_zeros(tuple(index.shape))
         return constant_in(nothing, input) if input.requires_grad else nothing
@@ -219,10 +222,22 @@ def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any,
         axis_of(dim, 0, operation)
         src = src.reshape(-1) if isinstance(src, TensorCell) else src  # type: ignore[attr-defined]
         return _scattered(primitive, input.reshape(1), 0, index.reshape(-1), src, operation).reshape(())
+    index, src = in_line(input, index, src)
     key, places = _grid(input, dim, index, operation)
     if isinstance(src, TensorCell):
         src = source_for(input, index, src, operation)  # type: ignore[arg-type]
     return updated(primitive, input, key, places, src)
+
+
+def in_line(input: Tensor, *parts: Any) -> list[Any]:
+    """What goes with a tensor of one dimension: a place or an entry that is a tensor without dimensions counts as one.
+
+    >>> import chainrule
+    >>> in_line(chainrule.ones(3), chainrule.tensor(1), 2.0)
+    [tensor([1]), 2.0]
+    """
+    alone = input.ndim == 1
+    return [x.reshape(1) if alone and isinstance(x, TensorCell) and not x.ndim else x for x in parts]  # type: ignore[attr-defined]
 
 
 def source_for(input: Tensor, index: Tensor, src: Tensor, operation: str) -> Tensor:

@@ -42,6 +42,36 @@ def _bytes_as_masks(index: Any) -> Any:
     return tuple(part != 0 if _is_bytes(part) else part for part in index)
 
 
+_LISTS = (
+    "a nested list in brackets is one array of places, as in NumPy; PyTorch reads x[[a, b]] as x[a, b], and says that "
+    "it will change. Write x[a, b] or x[tensor([a, b])]."
+)
+
+
+def _list_read(index: Any) -> Any:
+    """A list of lists in brackets, of which a warning says what it is; one that no array can hold is a tuple.
+
+    Slices, None, "..." and tensors with dimensions are parts of a tuple, as PyTorch reads them. A list of 32 entries or
+    more is an array of places there too.
+    """
+    if type(index) is not list or len(index) >= 32 or all(map(_is_number, index)):
+        return index
+    warnings.warn(_LISTS, UserWarning, stacklevel=4)
+    return (
+        index
+        if all(isinstance(part, (list, tuple)) or _is_number(part) or _is_point(part) for part in index)
+        else tuple(index)
+    )
+
+
+def _is_number(part: Any) -> bool:
+    return isinstance(part, (int, float, np.generic))
+
+
+def _is_point(part: Any) -> bool:
+    return isinstance(part, (TensorCell, np.ndarray)) and not part.ndim
+
+
 def _is_bytes(part: Any) -> bool:
     array = part.value.array if isinstance(part, TensorCell) else part
     return isinstance(part, (TensorCell, np.ndarray)) and array.dtype == np.uint8
@@ -162,7 +192,7 @@ def getitem(input: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int and input._base is None:
         return view_through(Index, input, key=(index,))
-    index = _bytes_as_masks(index)
+    index = _bytes_as_masks(_list_read(index))
     at = _mask_in(input, index)
     if at is not None and not _is_known(at.mask):
         from chainrule.functions.masking import select  # here and below: only compiled steps with masks need it
@@ -220,7 +250,7 @@ def _seen_through(input: Tensor, views: Key) -> Tensor:
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value, broadcast to the place and converted to the tensor's type."""
-    index = _bytes_as_masks(index)
+    index = _bytes_as_masks(_list_read(index))
     at = _mask_in(input, index)
     if at is not None:
         from chainrule.functions.masking import fits_everywhere, write

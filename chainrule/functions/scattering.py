@@ -12,7 +12,16 @@ from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones_like
 from chainrule.functions.diagonals import diagonal
 from chainrule.functions.dimensions import axis_of
-from chainrule.functions.gathering import gather, need_places, need_same_dtype, scatter, scatter_add, source_for, walks
+from chainrule.functions.gathering import (
+    gather,
+    in_line,
+    need_places,
+    need_same_dtype,
+    scatter,
+    scatter_add,
+    source_for,
+    walks,
+)
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import narrow, select
 from chainrule.primitives.indexing import IndexReduce
@@ -128,6 +137,7 @@ def scatter_reduce(
         axis_of(dim, 0, "scatter_reduce")
         parts = index.reshape(-1), src.reshape(-1)
         return scatter_reduce(input.reshape(1), 0, *parts, reduce, include_self=include_self).reshape(())
+    index, src = in_line(input, index, src)
     need_places(input, dim, index, "scatter_reduce")
     src = source_for(input, index, src, "scatter_reduce")
     if reduce in ("amax", "amin"):
