@@ -350,3 +350,87 @@ def test_another_generator() -> None:
     assert step().tolist() != first
     generator.manual_seed(1)
     assert step().tolist() == first
+
+
+# ------------------------------------------------------------------------------ modules that the step makes
+
+
+class Positions(nn.Module):
+    def __init__(self, count: int, scale: float | None = None) -> None:
+        super().__init__()
+        self.count = count
+        self.scale = 2.0 if scale is None else scale
+        self.register_buffer("table", chainrule.arange(float(count)))
+        self.note: Any = None
+
+    def forward(self, x: Any) -> Any:
+        self.note = x.shape
+        return x * self.scale + self.table
+
+
+class Weighted(nn.Module):
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.weight = nn.Parameter(chainrule.ones(3) * 2)
+        self.calls = 0
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        self.calls += 1
+        return x * self.weight * self.calls
+
+
+class Focal(nn.CrossEntropyLoss):
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__(reduction="none")
+        self.gamma = gamma
+
+    def forward(self, x: Any, y: Any) -> Any:
+        loss = super().forward(x, y)
+        return ((1 - (-loss).exp()) ** self.gamma * loss).mean()
+
+
+class Holder:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def gradient(x: Any) -> Any:
+    model = Weighted(Positions(3), nn.Sequential(Positions(3, 0.5), nn.Tanh()))
+    model(x).sum().backward()
+    return model.weight.grad
+
+
+def in_a_dictionary(x: Any) -> Any:
+    kept: dict[str, Any] = {}
+    kept["value"] = x * 2
+    return x + kept["value"]
+
+
+def in_a_list(x: Any) -> Any:
+    kept = [x, x]
+    kept[1] = x * 2
+    return kept[0] + kept[1]
+
+
+def in_an_object(x: Any) -> Any:
+    holder = Holder(None)
+    holder.value = chainrule.arange(3.0)
+    return holder.value + Holder(x * 2).value
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: Positions(3)(x), lambda x: nn.Sequential(Positions(3), nn.ReLU())(x), lambda x: Weighted(Positions(3))(x),
+        lambda x: Focal()(x[None], chainrule.tensor([1])), lambda x: nn.Identity()(x), gradient, in_a_dictionary, in_a_list, in_an_object,
+    ],
+)  # fmt: skip
+def test_what_a_step_makes_is_its_own(step: Callable[[Any], Any]) -> None:
+    """Modules, with tensors or without, and objects into which the step puts a tensor last: they are nobody's afterwards."""
+    compiled = chainrule.compile(step, strict=True)
+    for factor in (1.0, 2.0, 3.0):
+        assert chainrule.allclose(compiled(X * factor), step(X * factor))
+    assert programs_of(compiled) == 1

@@ -109,6 +109,8 @@ class AttributeReads(Sight):
         An attribute counts by itself: it can be written past the module (`object.__setattr__`).
         """
         self.see(module)
+        if self.is_made_by_the_step(module):
+            return value
         fields = fields_of(module)
         title = f"{type(module).__name__}.{name}"
         for table in ("_parameters", "_buffers", "_modules"):

@@ -72,6 +72,7 @@ class Observer(AttributeReads, ContentReads, Writes):
                 yield
             finally:
                 self.close()
+                self.written = None  # an object that the step has made, and its tensors, must not outlive it
 
     def go_blind(self) -> None:
         """Code that is not followed could do anything with a number, so none is an input."""
@@ -90,8 +91,11 @@ class Observer(AttributeReads, ContentReads, Writes):
         trace = _outermost_trace()
         if trace is None:
             return False
-        tensors = thing.parameters() if is_a(thing, Module) else [thing] if is_a(thing, TensorCell) else ()
-        return any(map(trace.made_here, tensors))
+        if not is_a(thing, Module):
+            return is_a(thing, TensorCell) and trace.made_here(thing)
+        if "_parameters" not in fields_of(thing):  # on its way to super().__init__(): it is being made
+            return True
+        return trace.has_made(thing) or any(map(trace.made_here, thing.parameters()))
 
     # --------------------------------------------------------------------------------- reading
 

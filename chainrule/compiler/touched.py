@@ -53,6 +53,7 @@ class Touched(Trace):
         self.gradient_of: dict[int, Leaf] = {}
         self.inner: set[Leaf] = set()
         self.made: dict[int, weakref.ref[TensorCell]] = {}
+        self.modules_made: dict[int, weakref.ref[Any]] = {}
         self.first: dict[int, Any] = {}
         self.numbers: list[tuple[weakref.ref[TensorCell], Value]] = []
 
@@ -171,6 +172,10 @@ class Touched(Trace):
         self.made[id(tensor)] = weakref.ref(tensor)
         self.first[id(tensor)] = tensor._value.array
 
+    def note_module(self, module: Any) -> None:
+        """Remember a module that the step made, without keeping it."""
+        self.modules_made[id(module)] = weakref.ref(module)
+
     def note_view(self, view: TensorCell) -> None:
         """Remember a view that the step made."""
         self.views_made[id(view)] = weakref.ref(view)
@@ -178,6 +183,10 @@ class Touched(Trace):
     def made_here(self, tensor: TensorCell) -> bool:
         """Whether the step has made this tensor."""
         return is_in(self.made, tensor) or is_in(self.views_made, tensor)
+
+    def has_made(self, module: Any) -> bool:
+        """Whether the step has made this module."""
+        return is_in(self.modules_made, module)
 
     def from_outside(self, tensor: Any) -> bool:
         """Whether a tensor was there before the step, and is no argument."""

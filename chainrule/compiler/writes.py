@@ -44,6 +44,8 @@ class Writes(Sight):
             return
         if is_a(thing, Module):
             self.see(thing)
+            if self.is_made_by_the_step(thing):
+                return
             for part in thing.modules() if self.blind else (thing,):
                 title = type(part).__name__
                 self._remember(fields_of(part), None, title, part)

@@ -65,6 +65,9 @@ class Module(Tells, StateDictMethods, ChangingMethods):
     stays_in_evaluation: bool = False
 
     def __init__(self) -> None:
+        trace = current_state().trace
+        if trace is not None:
+            trace.note_module(self)
         fields = fields_of(self)
         fields["training"] = True
         fields["_parameters"] = WatchedDict()

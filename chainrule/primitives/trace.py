@@ -119,6 +119,15 @@ class Trace:
         if self.outer is not None:
             self.outer.check_record(record)
 
+    def note_module(self, module: Any) -> None:
+        """A module was made: the outermost trace is told."""
+        if self.outer is not None:
+            self.outer.note_module(module)
+
+    def has_made(self, module: Any) -> bool:
+        """Whether the traced code has made this module; the outermost trace knows."""
+        return self.outer is not None and self.outer.has_made(module)
+
     def note_leaf_change(self, tensor: TensorCell) -> None:
         """A tensor is about to require a gradient, or to do so no longer: the outermost trace is told."""
         if self.outer is not None:
