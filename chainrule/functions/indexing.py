@@ -129,7 +129,7 @@ def _points_do_not_exist(*points: Tensor, extents: tuple[int, ...], **_: Any) ->
 
 def _as_index(part: Any) -> Any:
     """One part of an index as an int, a Range, None, … or a tensor."""
-    if isinstance(part, (list, np.ndarray, range)):
+    if isinstance(part, (list, tuple, np.ndarray, range)):
         array = np.array(part)
         return make(array if array.size or isinstance(part, np.ndarray) else array.astype(np.int64), device=CPU)
     if isinstance(part, (bool, np.bool_)):
