@@ -165,6 +165,12 @@ _REASONS: dict[str, dict[str, str]] = {
     "nn.utils": {
         _MEMORY: "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format",
     },
+    "compiler": {
+        "use chainrule.compile": "compile",
+        "a compiled step is traced as a whole; what shall run in Python stands outside of it": """
+            allow_in_graph assume_constant_result disable""",
+        "programs are kept with the function that chainrule.compile gives; make another one": "reset",
+    },
     "hub": {
         "its code is written for PyTorch and would be run; load weights into one of chainrule.models": "help list load",
     },

@@ -434,3 +434,16 @@ def test_what_a_step_makes_is_its_own(step: Callable[[Any], Any]) -> None:
     for factor in (1.0, 2.0, 3.0):
         assert chainrule.allclose(compiled(X * factor), step(X * factor))
     assert programs_of(compiled) == 1
+
+
+def test_code_asks_whether_it_is_being_compiled() -> None:
+    """As PyTorch's programs do around checks that read numbers."""
+
+    def checked(x: Any) -> Any:
+        if not chainrule.compiler.is_compiling() and (x < 0).any():
+            raise ValueError("negative")
+        return x.sqrt()
+
+    assert chainrule.allclose(chainrule.compile(checked)(X), X.sqrt())
+    with pytest.raises(ValueError, match="negative"):
+        checked(-X)
