@@ -12,6 +12,7 @@ from chainrule.tensor import Parameter as Parameter, Tensor as Tensor  # first: 
 
 # isort: split
 from chainrule.autodiff.block import Block as _Block, block as block
+from chainrule.autodiff.composite import Composite as _Composite
 from chainrule.autodiff.mode import (
     enable_grad as enable_grad, inference_mode as inference_mode, is_grad_enabled as is_grad_enabled,
     no_grad as no_grad, set_grad_enabled as set_grad_enabled,
@@ -275,7 +276,7 @@ with Later(globals()) as _later:
     from chainrule.sparse.products import dsmm as dsmm, spmm as spmm
 
 
-def _loading(owner: type[_Primitive] | type[_Block[...]]) -> _Any:
+def _loading(owner: type[_Primitive] | type[_Block[...]] | type[_Composite]) -> _Any:
     """What stands for `as_program` until eager code does its first large operation: then the compiler is loaded."""
 
     def first_call(*call: _Any) -> _Any:
@@ -286,7 +287,8 @@ def _loading(owner: type[_Primitive] | type[_Block[...]]) -> _Any:
     return staticmethod(first_call)
 
 
-_Primitive.as_program, _Block.as_program = _loading(_Primitive), _loading(_Block)
+for _owner in (_Primitive, _Block, _Composite):
+    _owner.as_program = _loading(_owner)
 
 if not TYPE_CHECKING:  # it would believe in every name
 

@@ -13,6 +13,9 @@ from chainrule import nn
 from chainrule.autodiff import repeating
 from chainrule.autodiff.block import LARGE
 from chainrule.nn import functional as F
+from chainrule.state import current_state
+
+float64 = chainrule.float64
 
 
 def made(*shape: int, seed: int = 0, dtype: Any = chainrule.float32) -> Any:
@@ -63,20 +66,20 @@ def bits(name: str, dtype: Any) -> list[bytes]:
 def test_the_first_call_and_all_later_ones_give_the_same_bits(
     name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repeating, "_seen", {})
+    monkeypatch.setattr(repeating, "_seen", repeating.Seen())
     calls = [bits(name, dtype) for _ in range(3)]
     assert calls[0] == calls[1] == calls[2]
 
 
 def test_a_block_is_noted_at_its_second_call_and_not_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[Any, Any] = {}
+    seen: Any = repeating.Seen()
     monkeypatch.setattr(repeating, "_seen", seen)
     x = made(6, 4)
     states = []
     for _ in range(3):
         F.gelu(x)
-        states.append([type(known) for known in seen.values()])
-    assert states[0] == [type(None)] and states[1] == states[2] == [repeating.Repetition]
+        states.append([type(known) for known in seen.known.values()])
+    assert states == [[bool], [tuple], [tuple]]
 
 
 def test_numpy_does_not_warn_and_nan_passes() -> None:
@@ -135,3 +138,105 @@ def test_shapes_that_do_not_fit_are_an_error_with_and_without_gradients() -> Non
                 x.expand(*shape)
         with pytest.raises(chainrule.errors.ShapeError, match="do not broadcast"):
             x + chainrule.ones(2, 2)
+
+
+#: Composites: what eager code computes as one, with the gradient of its operations.
+COMPOSITES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
+    "glu": (lambda x: F.glu(x, 1), [(6, 4)]),
+    "large glu": (F.glu, [(130, 256)]),
+    "logsumexp": (lambda x: x.logsumexp(1), [(6, 4)]),
+    "logsumexp of everything": (lambda x: x.logsumexp((0, 1), keepdim=True), [(6, 4)]),
+    "large logsumexp": (lambda x: x.logsumexp(0), [(200, 100)]),
+    "variance": (lambda x: x.var(1), [(6, 4)]),
+    "large variance": (lambda x: x.var((0, 2)), [(20, 10, 100)]),
+    "deviation": (lambda x: x.std(), [(6, 4)]),
+    "cross": (lambda x, y: chainrule.linalg.cross(x, y), [(6, 3), (6, 3)]),
+    "cross of one with itself": (lambda x: chainrule.linalg.cross(x, x * x), [(6, 3)]),
+    "cosine": (F.cosine_similarity, [(6, 4), (6, 4)]),
+    "norm": (lambda x: x.norm(dim=1), [(6, 4)]),
+    "attention": (
+        lambda x, y, w, b, v: F.multi_head_attention_forward(
+            x, y, y, 8, 2, w, b, None, None, False, 0.0, v, None, need_weights=False
+        )[0],
+        [(5, 3, 8), (4, 3, 8), (24, 8), (24,), (8, 8)],
+    ),
+    "large attention with itself": (
+        lambda x, w, b, v: F.multi_head_attention_forward(
+            x, x, x, 32, 4, w, b, None, None, False, 0.0, v, None, need_weights=False
+        )[0],
+        [(20, 30, 32), (96, 32), (96,), (32, 32)],
+    ),
+}
+
+
+def looked_into(function: Callable[..., Any], tensors: list[Any]) -> list[Any]:
+    """The result and the gradients, operation by operation: somebody looks on."""
+    state = current_state()
+    state.observer = lambda *seen: None
+    try:
+        return gradients(function, tensors)
+    finally:
+        state.observer = None
+
+
+def gradients(function: Callable[..., Any], tensors: list[Any]) -> list[Any]:
+    """The result and the gradients."""
+    for x in tensors:
+        x.grad = None
+    y = function(*tensors)
+    y.backward(made(*y.shape, seed=9, dtype=y.dtype))
+    return [x.detach().clone() for x in (y, *[x.grad for x in tensors])]
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_a_composite_is_its_operations(name: str) -> None:
+    function, shapes = COMPOSITES[name]
+    tensors = [made(*shape, seed=i, dtype=float64).requires_grad_() for i, shape in enumerate(shapes)]
+    meant = looked_into(function, tensors)
+    calls = [gradients(function, tensors) for _ in range(3)]
+    for found in calls:
+        assert all(chainrule.allclose(x, y, rtol=1e-10, atol=1e-10) for x, y in zip(found, meant, strict=True))
+        assert [x.numpy().tobytes() for x in found] == [x.numpy().tobytes() for x in calls[0]]
+    with chainrule.no_grad():
+        for _ in range(3):
+            assert function(*tensors).numpy().tobytes() == calls[0][0].numpy().tobytes()
+
+
+@pytest.mark.parametrize("name", [name for name in COMPOSITES if "large" not in name])
+def test_composites_are_differentiable_twice(name: str) -> None:
+    function, shapes = COMPOSITES[name]
+    tensors = [made(*shape, seed=i, dtype=float64).requires_grad_() for i, shape in enumerate(shapes)]
+    assert chainrule.autograd.gradgradcheck(function, tuple(tensors))
+
+
+def test_a_composite_gives_only_what_is_asked_for() -> None:
+    x, y = made(6, 3).requires_grad_(), made(6, 3, seed=1).requires_grad_()
+    z = chainrule.linalg.cross(x, y)
+    assert z.grad_fn.name() == "cross"
+    (only,) = chainrule.autograd.grad(z.sum(), y, retain_graph=True)
+    z.sum().backward()
+    assert chainrule.equal(only, y.grad) and x.grad is not None
+    frozen = made(6, 3)
+    chainrule.linalg.cross(x, frozen).sum().backward()
+    assert frozen.grad is None
+    same = made(6, 3).requires_grad_()
+    chainrule.linalg.cross(same, same).sum().backward()
+    assert same.grad.abs().max() < 1e-6
+
+
+def test_what_a_composite_was_given_may_change_before_the_way_back() -> None:
+    x = made(6, 3)
+    y = made(6, 3, seed=1).requires_grad_()
+    z = chainrule.linalg.cross(x, y)
+    expected = chainrule.autograd.grad(z.sum(), y, retain_graph=True)[0]
+    x.zero_()
+    assert chainrule.equal(chainrule.autograd.grad(z.sum(), y)[0], expected)
+
+
+def test_lengths_beyond_the_range_of_squares() -> None:
+    for size in (1e-30, 1e30):
+        for _ in range(2):
+            x = chainrule.tensor([[3 * size, 4 * size], [0.0, 0.0]], requires_grad=True)
+            y = x.norm(dim=1)
+            y.sum().backward()
+            assert np.allclose(y.detach().numpy() / size, [5, 0]) and np.allclose(x.grad.numpy(), [[0.6, 0.8], [0, 0]])

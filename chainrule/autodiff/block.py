@@ -70,9 +70,9 @@ class Block(Generic[P]):
         if (
             not state.gradients  # else its own operations are wanted: the gradient of a gradient
             and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
-            and _is_unobserved(state, args)
+            and is_unobserved(state, args)
         ):
-            if _largest(args) >= LARGE:
+            if largest_of(args) >= LARGE:
                 return Block.as_program(function, args, words)
             if small is not None and not words:
                 arrays = [x.value.array if isinstance(x, TensorCell) else x for x in args]
@@ -85,7 +85,7 @@ class Block(Generic[P]):
     @staticmethod
     def is_whole(*args: Any) -> bool:
         """Whether a block of these arguments is one node and nothing else, now: nobody looks into it."""
-        return _is_unobserved(current_state(), args)
+        return is_unobserved(current_state(), args)
 
     #: As `called`, by a program of its own; set by the package, which knows the compiler.
     as_program: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
@@ -162,10 +162,10 @@ class Block(Generic[P]):
                 **kwargs,
             }
         trace = current_state().trace
-        tensors: dict[str, Any] = {name: thing for name, thing in given.items() if isinstance(thing, TensorCell)}
         if trace is None:
-            values = {name: tensor.value for name, tensor in tensors.items()}
+            values = {name: thing.value for name, thing in given.items() if isinstance(thing, TensorCell)}
         else:
+            tensors: dict[str, Any] = {name: thing for name, thing in given.items() if isinstance(thing, TensorCell)}
             values = dict(zip(tensors, trace.lift_tensors(tuple(tensors.values())), strict=True))
         sources = tuple([value.source for value in values.values()])
         if not any(sources):
@@ -208,7 +208,7 @@ class Block(Generic[P]):
         return known
 
 
-def _is_unobserved(state: Any, args: Sequence[Any]) -> bool:
+def is_unobserved(state: Any, args: Sequence[Any]) -> bool:
     """Whether nobody wants to see single operations, no types are chosen for them, and all tensors are on the CPU."""
     return (
         state.trace is None
@@ -218,15 +218,18 @@ def _is_unobserved(state: Any, args: Sequence[Any]) -> bool:
     )
 
 
-def _largest(args: Sequence[Any]) -> int:
+def largest_of(args: Sequence[Any]) -> int:
     """The entries of the largest tensor, also within tuples."""
-    sizes = [0]
+    largest = 0
     for x in args:
         if isinstance(x, TensorCell):
-            sizes.append(x.value.array.size)
-        elif isinstance(x, tuple):
-            sizes.append(_largest(x))
-    return max(sizes)
+            size = x.value.array.size
+        elif type(x) is tuple:
+            size = largest_of(x)
+        else:
+            continue
+        largest = max(size, largest)
+    return largest
 
 
 def _is_elsewhere(args: Sequence[Any]) -> bool:

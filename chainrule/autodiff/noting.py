@@ -19,25 +19,33 @@ from chainrule.program.known_by import known_by
 
 
 def noted(
-    function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], tensors: Sequence[Any]
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    words: Sequence[str],
+    tensors: Sequence[Any],
+    exactly: bool = False,
 ) -> tuple[Graph | None, Any]:
     """The graph of a function, whose inputs are its tensors in order, and the form of what it returns.
 
     No graph where it looks at numbers, or is about to say what is wrong with its arguments.
 
-    words: the names of the last arguments, which are given by name. tensors: those in the arguments.
+    words: the names of the last arguments, which are given by name. tensors: those in the arguments. exactly: no graph
+    either where known numbers would be looked at.
     """
     trace = Trace()
-    values = [trace.new_input(x.shape, x.dtype, source is not None) for x, source in map(_held, tensors)]
+    held = [tensor.value for tensor in tensors]
+    values = [trace.new_input(v.array.shape, v.array.dtype, v.source is not None) for v in held]
     symbols = iter([Primitive.make_tensor(value) for value in values])
     with tracing(trace):
         try:
-            answer = called(function, _with(taken_apart(args, []), args, symbols), words)
+            answer = called(function, with_tensors(taken_apart(args, []), args, symbols), words)
         except ChainruleError:
             return None, None
         made: list[Any] = []
         form = taken_apart(answer, made)
         ends = [value.array for value in trace.lift_tensors(made)]
+    if trace.asked and exactly:
+        return None, None
     outside = {inside.array: value.array for value, inside in trace.captures.values()}
     graph = Graph([*[value.array for value in values], *outside], trace.equations, ends)
     return graph.rename(outside), form
@@ -45,13 +53,8 @@ def noted(
 
 def forms_of(tensors: Sequence[Any]) -> tuple[Any, ...]:
     """What is asked of tensors beside their entries: shape, type, and whether a gradient is wanted."""
-    return tuple([(x.shape, x.dtype, source is None) for x, source in map(_held, tensors)])
-
-
-def _held(tensor: Any) -> tuple[Any, Any]:
-    """The entries of a tensor and where they came from."""
-    value = tensor.value
-    return value.array, value.source
+    values = [tensor.value for tensor in tensors]
+    return tuple([(value.array.shape, value.array.dtype, value.source is None) for value in values])
 
 
 def called(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str]) -> Any:
@@ -64,6 +67,9 @@ def called(function: Callable[..., Any], args: Sequence[Any], words: Sequence[st
 
 def taken_apart(x: Any, tensors: list[Any]) -> Any:
     """The form of tuples of tensors and settings; the tensors are collected."""
+    kind = type(x)
+    if kind is int or kind is bool or x is None:
+        return kind, x  # as `known_by` has them
     if isinstance(x, TensorCell):
         tensors.append(x)
         return TensorCell
@@ -79,10 +85,10 @@ def put_together(form: Any, tensors: Iterator[Any]) -> Any:
     return None if form == known_by(None) else tuple([put_together(part, tensors) for part in form])
 
 
-def _with(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
+def with_tensors(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
     """The arguments with other tensors."""
     if form is TensorCell:
         return next(tensors)
     if isinstance(x, (tuple, list)):
-        return tuple([_with(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
+        return tuple([with_tensors(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
     return x

@@ -10,7 +10,7 @@ of the block opened, whichever time it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from chainrule.primitives.shape import Broadcast
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Equation, Graph
 
+Made = TypeVar("Made")
+
 #: So many forms are kept; then all are forgotten.
 MOST = 4096
 
@@ -29,7 +31,7 @@ Step = tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], Any]
 
 
 class Repetition(NamedTuple):
-    """A noted block: the arrays it brings along, its steps, where its results then are, and how they are put together.
+    """A noted graph: the arrays it brings along, its steps, and where its results then are.
 
     A step's inputs are counted over the arrays it brings along, the arguments and the results of earlier steps.
     """
@@ -37,7 +39,6 @@ class Repetition(NamedTuple):
     known: list[Array]
     steps: list[Step]
     results: list[int]
-    form: Any
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Compute."""
@@ -54,8 +55,28 @@ class Repetition(NamedTuple):
         return [cells[i] for i in self.results]
 
 
-#: What was seen: None the first time, and False where it cannot be repeated.
-_seen: dict[Any, Repetition | bool | None] = {}
+class Seen(Generic[Made]):
+    """What was made for forms that were seen before: nothing the first time, and None where it cannot be."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Made | bool | None] = {}
+
+    def find(self, key: Any, make: Callable[[], Made | None], at_once: bool = False) -> Made | None:
+        """What is known under a key; the second time, or at once, it is made."""
+        try:
+            known = self.known.get(key, False)
+        except TypeError:  # a setting that cannot be looked up
+            return None
+        if known is False:
+            if len(self.known) >= MOST:
+                self.known.clear()
+            known = self.known[key] = make() if at_once else True
+        elif known is True:
+            known = self.known[key] = make()
+        return None if known is True else cast("Made | None", known)
+
+
+_seen: Seen[tuple[Repetition, Any]] = Seen()
 
 
 def repeated(function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], largest: int) -> Any:
@@ -66,27 +87,28 @@ def repeated(function: Callable[..., Any], args: Sequence[Any], words: Sequence[
     """
     tensors: list[Any] = []
     form = taken_apart(args, tensors)
-    key = (function, words, form, get_default_dtype(), forms_of(tensors))
-    try:
-        known = _seen.get(key, False)
-        if known is False and key not in _seen:
-            if len(_seen) >= MOST:
-                _seen.clear()
-            _seen[key] = None
-    except TypeError:  # a setting that cannot be looked up
-        return called(function, args, words)
+    key = function, words, form, get_default_dtype(), forms_of(tensors)
+    known = _seen.find(key, lambda: _noted(function, args, words, tensors, largest))
     if known is None:
-        known = _seen[key] = _repetition(*noted(function, args, words, tensors), largest)
-    if type(known) is not Repetition:
         return called(function, args, words)
-    results = known.run([tensor.value.array for tensor in tensors])
-    return put_together(known.form, iter([Primitive.make_tensor(Value(y)) for y in results]))
+    steps, answer = known
+    results = steps.run([tensor.value.array for tensor in tensors])
+    return put_together(answer, iter([Primitive.make_tensor(Value(y)) for y in results]))
 
 
-def _repetition(graph: Graph | None, form: Any, largest: int) -> Repetition | bool:
-    """How a graph is repeated; False where that may be something else than the block opened."""
-    if graph is None or not all(_is_small(e, largest) for e in graph.equations):
-        return False
+def _noted(
+    function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], tensors: Sequence[Any], largest: int
+) -> tuple[Repetition, Any] | None:
+    """How a function is repeated, and the form of what it returns."""
+    graph, form = noted(function, args, words, tensors, exactly=True)
+    steps = None if graph is None else repetition(graph, largest)
+    return None if steps is None else (steps, form)
+
+
+def repetition(graph: Graph, largest: int) -> Repetition | None:
+    """How a graph is repeated; None where that may be something else than its operations by themselves."""
+    if not all(_is_small(e, largest) for e in graph.equations):
+        return None
     known: list[Array] = []
     equations = _without_spreading(graph).equations
     places = {x: i for i, x in enumerate([*graph.inputs, *[y for e in equations for y in e.outputs]])}
@@ -105,7 +127,7 @@ def _repetition(graph: Graph | None, form: Any, largest: int) -> Repetition | bo
         (_evaluate(e), tuple([i + count for i in taken]), e.parameters, e.forms)
         for e, taken in zip(equations, inputs, strict=True)
     ]
-    return Repetition(known[::-1], steps, [i + count for i in results], form)
+    return Repetition(known[::-1], steps, [i + count for i in results])
 
 
 def _is_small(e: Equation, largest: int) -> bool:

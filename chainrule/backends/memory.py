@@ -53,9 +53,15 @@ def aligned(size: int, alignment: int = ALIGNMENT, *, zero: bool = True) -> np.n
 _BEYOND, _PAGE = SLACK, 4096
 
 
-def has_room(array: np.ndarray[Any, Any]) -> bool:
-    """Whether vectors may be read that reach beyond the end: what lies there is on the same page, so it is there."""
-    return type(array.base) is Room or -(address_of(array) + array.nbytes) % _PAGE >= _BEYOND
+def has_room(array: np.ndarray[Any, Any], address: int | None = None) -> bool:
+    """Whether vectors may be read that reach beyond the end: what lies there is on the same page, so it is there.
+
+    address: where it begins, if that is known.
+    """
+    if type(array.base) is Room:
+        return True
+    begin = address_of(array) if address is None else address
+    return -(begin + array.nbytes) % _PAGE >= _BEYOND
 
 
 def copy_with_room(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

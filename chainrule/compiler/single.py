@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.autodiff.block import Block
+from chainrule.autodiff.composite import Composite
 from chainrule.autodiff.noting import called, forms_of, noted, put_together, taken_apart
 from chainrule.backends.memory import keep_freed_memory
 from chainrule.backends.native import Native, build
@@ -201,4 +202,25 @@ def _traced(
     return _program_of(graph), form
 
 
+# --------------------------------------------------------------------------------------------------- composites
+
+
+class GraphProgram:
+    """A graph as a program; what NumPy would have to do something in is left to NumPy altogether."""
+
+    def __init__(self, graph: Graph) -> None:
+        keep_freed_memory()
+        self.graph, self.single = graph, Single(_program_of(graph), LockAcrossForks(rank=3))
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Compute."""
+        if _in_numpy or self.single.program is None:
+            return self.graph.run(arrays)
+        try:
+            return self.single.run(arrays)
+        except CheckError:  # NumPy says what is wrong
+            return self.graph.run(arrays)
+
+
 Primitive.as_program, Block.as_program = staticmethod(as_program), staticmethod(call_as_program)
+Composite.as_program = GraphProgram

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule.autodiff.block import block
-from chainrule.devices import CPU
+from chainrule.autodiff.composite import composite
 from chainrule.errors import ShapeError
 from chainrule.functions import norms
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.constant_in import constant_in
-from chainrule.functions.creation import as_tensor, eye, make
+from chainrule.functions.creation import as_tensor, eye
 from chainrule.functions.diagonals import diagonal as _diagonal_of
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import cat
@@ -458,6 +458,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     return solve(triangle, B, left=left)
 
 
+@composite
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross product of vectors of three entries along `dim`.
 
@@ -467,12 +468,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ShapeError(f"cross: dimension {dim} has 3 entries, got {tuple(input.shape)} and {tuple(other.shape)}.")
-    turn, back = (make(np.array(places), device=CPU) for places in ([1, 2, 0], [2, 0, 1]))
-
-    def pick(x: Tensor, places: Tensor) -> Tensor:
-        return x.index_select(dim, places)
-
-    return pick(input, turn) * pick(other, back) - pick(input, back) * pick(other, turn)
+    return input.roll(2, dim) * other.roll(1, dim) - input.roll(1, dim) * other.roll(2, dim)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:

@@ -9,10 +9,11 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError
-from chainrule.functions.dimensions import Dimensions, kept
+from chainrule.functions.dimensions import Dimensions, axes_of, kept
 from chainrule.functions.extremes import amax, amin
 from chainrule.functions.promotion import cast
-from chainrule.functions.reduction import any, need_floating, root, sum
+from chainrule.functions.reduction import any, need_floating, sum
+from chainrule.primitives.trace import known_numbers
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -81,10 +82,34 @@ def _(g: Tensor) -> None:
 
 def _euclidean(input: Tensor, dim: Dimensions, keepdim: bool) -> Tensor:
     """The root of the sum of squares; in float64 where squares leave the range of float32."""
-    squares = sum(input * input, dim, keepdim)
-    if input.dtype.itemsize == 4:
-        array = squares.value.array
-        if not isinstance(array, np.ndarray) or not ((array > 1e-30) & (array < np.inf)).all():
-            wide = input.double()
-            return cast(root(sum(wide * wide, dim, keepdim)), input.value.array.dtype)
-    return root(squares)
+    if input.value.array.dtype.itemsize == 4:
+        length = _length(input, dim, keepdim, False)[0]
+        array = known_numbers(length)
+        if array is None or not ((array > 1e-15) & (array < np.inf)).all():
+            return _length(input, dim, keepdim, True)[0]
+        return length
+    return _length(input, dim, keepdim, False)[0]
+
+
+@block
+def _length(input: Tensor, dim: Dimensions, keepdim: bool, wide: bool) -> tuple[Tensor, Tensor]:
+    """√Σ x² over `dim`, and the same before it is rounded to the type of the input."""
+    x = input.double() if wide else input
+    length = sum(x * x, dim, keepdim).sqrt()
+    return cast(length, input.value.array.dtype), length
+
+
+@_length.gradient
+def _(
+    g: tuple[Tensor | None, Tensor | None], input: Tensor, dim: Dimensions, output: tuple[Tensor, Tensor]
+) -> Tensor | None:
+    """x̄ = g·x/‖x‖, and 0 where the length is 0, by the field's convention."""
+    length = output[1]
+    shape = input.value.array.shape
+    axes = axes_of(dim, len(shape), "norm")
+    upstream = [cast(part, length.value.array.dtype) for part in g if part is not None]
+    total = upstream[0] if len(upstream) == 1 else upstream[0] + upstream[1]
+    zero = length == 0
+    share = (total / length.masked_fill(zero, 1)).masked_fill(zero, 0)
+    share = share.reshape([1 if axis in axes else extent for axis, extent in enumerate(shape)])
+    return cast(cast(input, length.value.array.dtype) * share, input.value.array.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +44,13 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 def _dimension(input: Tensor, dim: int, operation: str) -> int:
     """A dimension that there is: a 0-d tensor has none to take a part of."""
-    if input.ndim == 0:
+    rank = input.ndim
+    if not rank:
         raise IndexRangeError(f"{operation}: a 0-d tensor has no slices to take; reshape(1) gives it a dimension.")
-    return axis_of(dim, input.ndim, operation)
+    return axis_of(dim, rank, operation)
+
+
+_ALL = Range(None, None, None)
 
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
@@ -56,11 +61,11 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     tensor([1, 2, 3])
     """
     axis = _dimension(input, dim, "narrow")
-    extent = input.shape[axis]
+    extent = input.value.array.shape[axis]
     start = start + extent if start < 0 else start
     if not (0 <= start <= extent and 0 <= length <= extent - start):
         raise ShapeError(f"narrow: {length} from {start} on of {extent} along dimension {dim}.")
-    key = (*[Range(None, None, None)] * axis, Range(start, start + length, None))
+    key = (*[_ALL] * axis, Range(start, start + length, None))
     return view_through(Index, input, key=key)
 
 
@@ -155,8 +160,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         sizes = [int(size) for size in split_size_or_sections]
         if sum(sizes) != extent:
             raise ShapeError(f"split: the sizes {sizes} do not add up to {extent}, the extent of dimension {dim}.")
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(narrow(tensor, axis, start, size) for start, size in zip(starts, sizes, strict=True))
+    ends = itertools.accumulate(sizes)
+    return tuple([narrow(tensor, axis, end - size, size) for end, size in zip(ends, sizes, strict=True)])
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

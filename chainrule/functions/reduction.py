@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autodiff.block import block
+from chainrule.autodiff.composite import composite
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError
 from chainrule.functions.autocasting import in_single
@@ -83,6 +84,7 @@ def need_floating(input: Tensor, operation: str) -> None:
         raise DTypeError(f"{operation} needs floating-point numbers, got {input.dtype}; convert with .float() first.")
 
 
+@composite
 def var(
     input: Tensor,
     dim: Dimensions = None,
@@ -167,6 +169,7 @@ def _left_by_mean(x: Tensor, axes: Shape) -> tuple[Tensor, Tensor, Tensor]:
     return rough, left, mean_over(left, axes)
 
 
+@composite
 def std(
     input: Tensor,
     dim: Dimensions = None,
@@ -249,6 +252,7 @@ def count_nonzero(input: Tensor, dim: Dimensions = None) -> Tensor:
     return sum(input.bool(), dim)
 
 
+@composite
 def logsumexp(input: Tensor, dim: Dimensions = None, keepdim: bool = False) -> Tensor:
     """ln Σ eˣ over `dim`, shifted by the maximum so that nothing overflows.
 

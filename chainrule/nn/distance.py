@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.autodiff.composite import composite
 from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.creation import tensor
@@ -26,8 +27,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     a, b = promote(need_tensor(x1, "cosine_similarity"), need_tensor(x2, "cosine_similarity"))
     shape = common_shape([tuple(a.shape), tuple(b.shape)])
     a, b = expand_to(a, shape), expand_to(b, shape)  # `dim` counts in the common shape, and sums run over all of it
-    lengths = [vector_norm(x, dim=dim, keepdim=True).clamp(min=eps) for x in (a, b)]
-    return ((a / lengths[0]) * (b / lengths[1])).sum(dim)
+    first, second = (vector_norm(x, dim=dim, keepdim=True) for x in (a, b))
+    return _cosine(a, b, first, second, dim, eps)
+
+
+@composite
+def _cosine(a: Tensor, b: Tensor, length_a: Tensor, length_b: Tensor, dim: int, eps: float) -> Tensor:
+    return ((a / length_a.clamp(min=eps)) * (b / length_b.clamp(min=eps))).sum(dim)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:

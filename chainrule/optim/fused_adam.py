@@ -8,6 +8,7 @@ what Adam is stands in `optim/adam.py`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,8 +60,7 @@ def in_one_pass(rule: Callable[..., Any], tensors: Tensors, numbers: AdamNumbers
 
     rule: the same in tensor operations.
     """
-    dtype = tensors[0].dtype  # settings become numbers of the parameter's type, as in tensor operations
-    values = [None if n is None else n.value if _fits(n, dtype) else shared_number(float(n), dtype) for n in numbers]
+    values = _values(tensors[0].dtype, *[n.value if isinstance(n, Tensor) else n for n in numbers])
     if tensors[0].value.array.size >= LARGE:  # numbers are inputs of the program, so that every step is the same one
         given = [None if value is None else Primitive.make_tensor(value) for value in values]
         return tuple(Block.computed(rule, (*tensors, *given)))
@@ -70,8 +70,17 @@ def in_one_pass(rule: Callable[..., Any], tensors: Tensors, numbers: AdamNumbers
     return tuple([None if array is None else Primitive.make_tensor(Value(array)) for array in new])
 
 
-def _fits(number: Any, dtype: Any) -> bool:
-    return isinstance(number, Tensor) and number.dtype is dtype and number.ndim == 0
+@functools.lru_cache(maxsize=64)
+def _values(dtype: Any, *numbers: Any) -> tuple[Value | None, ...]:
+    """Settings as numbers of the parameter's type, as in tensor operations; the same for all parameters of a step."""
+    return tuple([None if number is None else _value(dtype, number) for number in numbers])
+
+
+def _value(dtype: Any, number: Any) -> Value:
+    if not isinstance(number, Value):
+        return shared_number(float(number), dtype)
+    fits = number.array.dtype == dtype.numpy and not number.array.shape
+    return number if fits else shared_number(float(number.array), dtype)
 
 
 def _in_numpy(

@@ -66,6 +66,8 @@ def fill_key(key: Key, arrays: tuple[Array, ...]) -> Key:
 def indexed_shape(shape: Shape, key: Key, arrays: tuple[Any, ...]) -> Shape:
     """The shape of x[key], found on an array that takes no memory. Raises IndexRangeError for places outside."""
     axis = len(key) - 1
+    if not arrays and (sliced := _sliced_shape(shape, key)) is not None:
+        return sliced
     if len(arrays) == 1 and axis < len(shape) and key[-1] is ARRAY and all(k == (None, None, None) for k in key[:-1]):
         return (*shape[:axis], *arrays[0].shape, *shape[axis + 1 :])  # the most usual one, without the detour
     if 1 < len(arrays) == len(key) <= len(shape) and all(part is ARRAY for part in key) and 0 not in shape[: len(key)]:
@@ -101,6 +103,20 @@ def flat_places(shape: Shape, key: Key, places: Sequence[Array]) -> Array | None
             return None
         flat = flat * extent + (at.astype(np.int64, copy=False) if low >= 0 else at % extent)
     return np.asarray(flat)
+
+
+def _sliced_shape(shape: Shape, key: Key) -> Shape | None:
+    """The shape of x[key] where the key has single places and ranges only; None for others, and for what is outside."""
+    if len(key) > len(shape):
+        return None
+    left: list[int] = []
+    for extent, part in zip(shape, key, strict=False):
+        if type(part) is Range:
+            start, stop, step = part
+            left.append(len(range(*slice(start, stop, step).indices(extent))))
+        elif type(part) is not int or not -extent <= part < extent:
+            return None
+    return (*left, *shape[len(key) :])
 
 
 class Index(Primitive):

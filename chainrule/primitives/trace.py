@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chainrule.errors import TraceError
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives import placed
@@ -39,6 +41,7 @@ class Trace:
     """The equations noted so far, the values captured from outside, and the cells that were written to.
 
     Attributes:
+        asked: whether what was traced does something else where numbers are known (`known_numbers`).
         notes_calls: whether it wants to know of each use of a block, with its arguments (`enter_block`).
     """
 
@@ -46,6 +49,7 @@ class Trace:
 
     def __init__(self) -> None:
         self.outer = current_state().trace
+        self.asked = False
         self.equations: list[Equation] = []
         self.captures: dict[int, tuple[Value, Value]] = {}
         self._own: dict[Symbol, Value | None] = {}
@@ -263,6 +267,17 @@ def settled(tensors: Sequence[TensorCell]) -> bool:
     """Wait until no other thread traces; whether the tensors hold arrays then."""
     with _one_thread_traces:
         return not any(isinstance(tensor.value.array, Symbol) for tensor in tensors)
+
+
+def known_numbers(tensor: TensorCell) -> Array | None:
+    """The entries of a tensor, for what is computed in another way where they are known; None where they are not."""
+    array = tensor.value.array
+    if isinstance(array, np.ndarray):
+        return array
+    trace = current_state().trace
+    if trace is not None:
+        trace.asked = True
+    return None
 
 
 def refuse_symbol(array: Any, what: str = "") -> None:

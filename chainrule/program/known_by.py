@@ -14,6 +14,8 @@ _structures: weakref.WeakKeyDictionary[Graph, Any] = weakref.WeakKeyDictionary()
 
 def known_by(setting: Any) -> Any:
     """What a setting is found again by: a loop's body by its structure, for it may be noted anew each time."""
+    if type(setting) is float:
+        return float, setting.hex()
     if isinstance(setting, Backward):
         return None  # how its gradient is computed says nothing about what a loop computes
     if isinstance(setting, Graph):

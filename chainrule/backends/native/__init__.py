@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.home import Home, of_kind
-from chainrule.backends.memory import SLACK, address_of, aligned, has_room
+from chainrule.backends.memory import ALIGNMENT, SLACK, address_of, has_room
 from chainrule.backends.native.bounds import check_bounds
 from chainrule.backends.native.builder import layout
 from chainrule.backends.native.executable import Executable, padded_copy
@@ -126,9 +126,8 @@ class Native:
         bases, keep = self.executable.bases, []
         for slot, array in zip(self.given, arrays, strict=True):
             if slot is not None:
-                array = _readable(array)
+                array, bases[slot] = _readable(array)
                 keep.append(array)
-                bases[slot] = address_of(array)
         addresses = [home.address for home, _ in self.bound]
         # Otherwise the code has last run on these cells, which are where they were.
         if self.executable.bound is not self.addresses or addresses != self.addresses:
@@ -138,10 +137,12 @@ class Native:
             self.executable.bound = self.addresses = addresses
         fresh = []
         for view, slot in self.made:
-            memory = aligned(view.buffer.bytes + SLACK, zero=False)
-            fresh.append(np.ndarray(view.shape, view.dtype, memory))
+            memory = np.empty(view.buffer.bytes + SLACK + ALIGNMENT, np.uint8)
+            begin = address_of(memory)
+            start = -begin % ALIGNMENT
+            fresh.append(np.ndarray(view.shape, view.dtype, memory, start))
             if slot is not None:
-                bases[slot] = address_of(memory)
+                bases[slot] = begin + start
         self.executable.run()
         return fresh
 
@@ -167,10 +168,15 @@ def _view(home: Home, slot: Slot) -> View:
     return View(Buffer(home.dtype, home.size, slot), home.shape, home.strides)
 
 
-def _readable(array: Array) -> Array:
-    """The entries row by row; copied if reading a vector beyond the end could leave the memory page."""
-    array = np.ascontiguousarray(array)
-    return array if has_room(array) else padded_copy(array)
+def _readable(array: Array) -> tuple[Array, int]:
+    """The entries row by row and where they are; copied if reading a vector beyond the end could leave the page."""
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    address = address_of(array)
+    if not has_room(array, address):
+        array = padded_copy(array)
+        address = address_of(array)
+    return array, address
 
 
 def build(program: Program, homes: Sequence[Home | None], debug: bool) -> Native:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.memory import SLACK, aligned
+from chainrule.backends.memory import SLACK, address_of, aligned
 from chainrule.backends.native.builder import Builder, Call, Function, Private, Table
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
 from chainrule.backends.native.lowering.fuse import Lowering
@@ -133,6 +133,7 @@ class Executable:
             address = self.functions[call.function].address if call.function else 0
             words = [address, resolved[call.numbers].ctypes.data, call.parts, flags, row.body]
             self.table[i * CALL_WORDS : i * CALL_WORDS + 5] = words
+        self.table_at, self.bases_at = address_of(self.table), (address_of(self.bases), len(self.bases))
         self._stop_after_checks(rows)
         self._count_groups(rows)
         self.kernels = [_kernel(row, call) for row, call in zip(rows, self.calls, strict=True)]
@@ -227,7 +228,7 @@ class Executable:
         self.status[:] = 0
         for start, stop, call in self.segments:
             if call is None:
-                run_calls(self.table, start, stop, self.bases, self.scratch, small=self.small, profile=self.watch)
+                run_calls(self.table_at, start, stop, self.bases_at, self.scratch, small=self.small, profile=self.watch)
                 if self.status[0]:
                     raise CheckError(self.builder.checks[int(self.status[0]) - 1])
             elif self.watch is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autodiff.block import block
+from chainrule.autodiff.composite import composite
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
 from chainrule.functions.activation import rounded_as
@@ -227,6 +228,7 @@ def _(g: Tensor, x: Tensor) -> Tensor:
     return rounded_as(g, in_float32(g) * slope)
 
 
+@composite
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a·σ(b), where a and b are the halves of the input along `dim`. Raises ShapeError for an odd extent.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.autodiff.block import block
+from chainrule.autodiff.composite import composite
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.creation import empty, zeros
 from chainrule.functions.pieces import cat
@@ -75,6 +76,23 @@ def multi_head_attention_forward(
     batched = _check_inputs(query, key, value, embed_dim_to_check, num_heads)
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
     inputs = _each_once(lambda x: x.transpose(0, 1) if batched else x.unsqueeze(0), query, key, value)
+    dropout_p = dropout_p if training else 0.0
+    extras = bias_k, bias_v, static_k, static_v, separate
+    if (
+        in_proj_weight is not None
+        and all(x is None for x in extras)
+        and not (add_zero_attn or need_weights or dropout_p)
+    ):
+        _need_mask(is_causal, attn_mask)
+        _check_projections(inputs, in_proj_weight, in_proj_bias)
+        shape = (inputs[0].shape[0], num_heads, inputs[0].shape[1], inputs[1].shape[1])
+        bias = _bias(None if is_causal else attn_mask, key_padding_mask, shape, 0, query.dtype, batched)
+        own = inputs[0] is inputs[1] is inputs[2]
+        parameters = in_proj_weight, in_proj_bias, out_proj_weight, out_proj_bias
+        output = _attended(
+            inputs[0], None if own else inputs[1], None if own else inputs[2], *parameters, bias, num_heads, is_causal
+        )
+        return (output.transpose(0, 1) if batched else output.squeeze(0)), None
     q, k, v = project(inputs, in_proj_weight, separate, in_proj_bias)
     length = k.shape[1]
     if bias_k is not None or bias_v is not None:
@@ -84,13 +102,11 @@ def multi_head_attention_forward(
     if add_zero_attn:
         nothing = zeros(*k.shape[:2], 1, k.shape[-1], dtype=k.dtype, device=k.device)
         k, v = cat([k, nothing], 2), cat([v, nothing], 2)
-    if is_causal and attn_mask is None:
-        raise ShapeError("is_causal says what attn_mask is; give the mask too, for instance a causal one.")
+    _need_mask(is_causal, attn_mask)
     extra = k.shape[2] - (length if static_k is None else static_k.shape[1])
     causal = is_causal and not need_weights and not extra
     shape = (q.shape[0], num_heads, q.shape[2], k.shape[2] - extra)
     bias = _bias(None if causal else attn_mask, key_padding_mask, shape, extra, q.dtype, batched)
-    dropout_p = dropout_p if training else 0.0
     weights = None
     if need_weights:
         scale = 1 / math.sqrt(q.shape[-1])
@@ -105,6 +121,33 @@ def multi_head_attention_forward(
     if batched:
         return output.transpose(0, 1), weights
     return output.squeeze(0), weights if weights is None else weights.squeeze(0)
+
+
+@composite
+def _attended(
+    query: Tensor,
+    key: Tensor | None,
+    value: Tensor | None,
+    in_proj_weight: Tensor,
+    in_proj_bias: Tensor | None,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
+    bias: Tensor | None,
+    heads: int,
+    causal: bool,
+) -> Tensor:
+    """The usual case in one: projections, heads, attention, heads joined, the last product. (N, L, E) in and out.
+
+    Without key and value they are the query.
+    """
+    inputs = [query, query if key is None else key, query if value is None else value]
+    q, k, v = (split_heads(x, heads) for x in project(inputs, in_proj_weight, None, in_proj_bias))
+    return linear(join_heads(attend(q, k, v, bias, 0.0, causal)), out_proj_weight, out_proj_bias)
+
+
+def _need_mask(is_causal: bool, attn_mask: Tensor | None) -> None:
+    if is_causal and attn_mask is None:
+        raise ShapeError("is_causal says what attn_mask is; give the mask too, for instance a causal one.")
 
 
 def _each_once(change: Callable[[Tensor], Tensor], *tensors: Tensor) -> list[Tensor]:

@@ -71,36 +71,40 @@ class Pool:
         self.words = aligned(POOL_WORDS * 8).view(np.int64)
         self.scratch = np.zeros(0, np.uint8)
         self.shares = np.zeros(0, np.int64)
+        # Asked for once: a small program takes a few microseconds, and so does asking for all of these.
+        self.words_at, self.scratch_at, self.shares_at = address_of(self.words), 0, 0
         self.workers: list[threading.Thread] = []
         self.busy = threading.Lock()
 
-    def run(self, table: np.ndarray[Any, Any], start: int, stop: int, bases: np.ndarray[Any, Any], threads: int,
+    def run(self, table: int, start: int, stop: int, bases: tuple[int, int], threads: int,
             scratch: int, profile: np.ndarray[Any, Any] | None = None) -> None:  # fmt: skip
-        """Run the calls from start to stop of a table."""
+        """Run the calls from start to stop of the table at an address; where the bases are, and how many."""
         words, field = self.words, FIELDS
         scratch = -(-scratch // 4096) * 4096 + 192  # so that threads do not meet in the same cache sets
         if self.scratch.size < scratch * threads:
             self.scratch = aligned(scratch * threads)
+            self.scratch_at = address_of(self.scratch)
         counters = words_to_count(stop - start, threads)
         if self.shares.size < counters:
             self.shares = aligned(counters * 8).view(np.int64)
+            self.shares_at = address_of(self.shares)
         while len(self.workers) < threads - 1:
             self._hire()
         words[field["threads"]], words[field["count"]] = threads, stop - start
-        words[field["table"]] = address_of(table) + 64 * start
-        words[field["bases"]], words[field["shares"]] = address_of(bases), address_of(self.shares)
-        words[field["scratch"]], words[field["scratch_bytes"]] = address_of(self.scratch), scratch
+        words[field["table"]] = table + 64 * start
+        words[field["bases"]], words[field["bases_count"]] = bases
+        words[field["shares"]] = self.shares_at
+        words[field["scratch"]], words[field["scratch_bytes"]] = self.scratch_at, scratch
         words[field["profile"]] = 0 if profile is None else address_of(profile[start:])
         words[field["profile_words"]] = 0 if profile is None else profile.shape[1]
-        words[field["bases_count"]] = len(bases)
-        _driver()[1](address_of(words))
+        _driver()[1](self.words_at)
 
     def _hire(self) -> None:
         serve, number = _driver()[2], len(self.workers) + 1
         seen = int(self.words[FIELDS["job"]]) & 0xFFFFFFFF
         seen -= (seen >> 31) << 32
         worker = threading.Thread(
-            target=serve, args=(address_of(self.words), number, seen), name=f"chainrule-{number}", daemon=True
+            target=serve, args=(self.words_at, number, seen), name=f"chainrule-{number}", daemon=True
         )
         worker.start()
         self.workers.append(worker)
@@ -112,7 +116,7 @@ class Pool:
         self.words[FIELDS["shut"]] = 1
         table = aligned(64)
         self.words[FIELDS["threads"]] = 1  # nobody but the caller takes part in what wakes them
-        _wake(address_of(self.words) + 8 * FIELDS["job"])
+        _wake(self.words_at + 8 * FIELDS["job"])
         for worker in self.workers:
             worker.join(timeout=5)
         self.workers.clear()
@@ -142,16 +146,19 @@ atexit.register(lambda: _pool.close())
 
 
 def run_calls(
-    table: np.ndarray[Any, Any],
+    table: int,
     start: int,
     stop: int,
-    bases: np.ndarray[Any, Any],
+    bases: tuple[int, int],
     scratch: int,
     *,
     small: bool = False,
     profile: np.ndarray[Any, Any] | None = None,
 ) -> None:
-    """Run a stretch of a table of calls, on all threads unless it is small or they are busy."""
+    """Run a stretch of a table of calls, on all threads unless it is small or they are busy.
+
+    table: its address. bases: where they are, and how many.
+    """
     pool = _pool
     if pool.busy.acquire(blocking=False):
         try:
