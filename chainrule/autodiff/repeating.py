@@ -10,7 +10,7 @@ of the block opened, whichever time it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -18,41 +18,20 @@ from chainrule.autodiff.noting import called, forms_of, noted, put_together, tak
 from chainrule.dtypes import get_default_dtype
 from chainrule.primitives.primitive import MANY, Primitive
 from chainrule.primitives.shape import Broadcast
-from chainrule.primitives.value import Array, Symbol, Value
-from chainrule.program.graph import Equation, Graph
+from chainrule.primitives.value import Symbol, Value
+from chainrule.program.graph import Equation, Graph, in_numpy
 
 Made = TypeVar("Made")
 
 #: So many forms are kept; then all are forgotten.
 MOST = 4096
 
-#: What `evaluate` is called with: the places of its inputs, its settings, and the forms of what it gives.
-Step = tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], Any]
 
+class Repetition:
+    """A noted graph of small arrays."""
 
-class Repetition(NamedTuple):
-    """A noted graph: the arrays it brings along, its steps, and where its results then are.
-
-    A step's inputs are counted over the arrays it brings along, the arguments and the results of earlier steps.
-    """
-
-    known: list[Array]
-    steps: list[Step]
-    results: list[int]
-
-    def run(self, arrays: Sequence[Array]) -> list[Array]:
-        """Compute."""
-        cells = [*self.known, *arrays]
-        with np.errstate(all="ignore"):
-            for evaluate, places, settings, forms in self.steps:
-                result = evaluate(*[cells[i] for i in places], **settings)
-                if type(forms) is list:
-                    cells += [np.asarray(part, form[1]) for part, form in zip(result, forms, strict=True)]
-                elif type(result) is np.ndarray and result.dtype is forms[1]:
-                    cells.append(result)
-                else:
-                    cells.append(np.asarray(result, forms[1]))
-        return [cells[i] for i in self.results]
+    def __init__(self, graph: Graph) -> None:
+        self.run = graph.runner(_evaluate)
 
 
 class Seen(Generic[Made]):
@@ -109,25 +88,7 @@ def repetition(graph: Graph, largest: int) -> Repetition | None:
     """How a graph is repeated; None where that may be something else than its operations by themselves."""
     if not all(_is_small(e, largest) for e in graph.equations):
         return None
-    known: list[Array] = []
-    equations = _without_spreading(graph).equations
-    places = {x: i for i, x in enumerate([*graph.inputs, *[y for e in equations for y in e.outputs]])}
-
-    def place(x: Any) -> int:
-        if isinstance(x, Symbol):
-            return places[x]
-        known.append(x)
-        return -len(known)
-
-    inputs = [[place(x) for x in e.inputs] for e in equations]
-    results = [place(x) for x in graph.outputs]
-    # Counted from the first argument on; what is brought along comes before that, the last of it first.
-    count = len(known)
-    steps: list[Step] = [
-        (_evaluate(e), tuple([i + count for i in taken]), e.parameters, e.forms)
-        for e, taken in zip(equations, inputs, strict=True)
-    ]
-    return Repetition(known[::-1], steps, [i + count for i in results])
+    return Repetition(_without_spreading(graph))
 
 
 def _is_small(e: Equation, largest: int) -> bool:
@@ -136,13 +97,11 @@ def _is_small(e: Equation, largest: int) -> bool:
 
 
 def _evaluate(e: Equation) -> Callable[..., Any]:
-    """What `Primitive.apply` would have evaluated: mostly the meaning itself."""
+    """What `Primitive.apply` would have done: mostly to ask NumPy."""
     primitive, forms, operations = e.primitive, e.forms, e.primitive.operations
     if operations is not None and operations(e.inputs, e.parameters, forms) >= MANY:
         return lambda *arrays, **settings: Primitive.as_program(primitive, arrays, settings, forms)
-    if primitive.accumulates and any(x.dtype.itemsize == 2 and x.dtype.kind in "fV" for x in e.inputs):
-        return lambda *arrays, **settings: primitive.compute(arrays, settings, forms)
-    return primitive.evaluate
+    return in_numpy(e)
 
 
 def _without_spreading(graph: Graph) -> Graph:

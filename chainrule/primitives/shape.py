@@ -156,8 +156,11 @@ class Pad(Primitive):
 
     @staticmethod
     def evaluate(x: Array, *, before: Shape, after: Shape, constant: float) -> Array:
-        to, dtype = Pad.shape(x, before=before, after=after, constant=constant)
-        z = np.full(to, constant, dtype) if constant else np.zeros(to, dtype)
+        to = [b + extent + a for b, extent, a in zip(before, x.shape, after, strict=True)]
+        z = np.full(to, constant, x.dtype) if constant else np.zeros(to, x.dtype)
+        if min(before, default=0) >= 0 and min(after, default=0) >= 0:
+            z[tuple([slice(b, b + extent) for b, extent in zip(before, x.shape, strict=True)])] = x
+            return z
         # x lies in z from `before` on; what sticks out on either side is cut off, and that may be all of it.
         start = [max(b, 0) for b in before]
         stop = [max(min(b + extent, e), s) for b, extent, e, s in zip(before, x.shape, to, start, strict=True)]

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from chainrule.errors import ChainruleError
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.state import current_state
@@ -147,6 +149,10 @@ class Graph:
     @cached_property
     def interpreter(self) -> Callable[[Sequence[Array]], list[Array]]:
         """A Python function that runs the graph on arrays, with all look-ups by name done beforehand."""
+        return self.runner(in_numpy)
+
+    def runner(self, meaning: Callable[[Equation], Callable[..., Any]]) -> Callable[[Sequence[Array]], list[Array]]:
+        """The same, where `meaning` says by what function an equation's results are found, from arrays and settings."""
         place: dict[Symbol, int] = {symbol: i for i, symbol in enumerate(self.inputs)}
         literals: list[Array] = []
         for equation in self.equations:
@@ -159,33 +165,49 @@ class Graph:
             literals.append(x)
             return -len(literals)
 
-        steps = [(e, [locate(x) for x in e.inputs]) for e in self.equations]
+        places = [[locate(x) for x in e.inputs] for e in self.equations]
         answers = [locate(x) for x in self.outputs]
         tail, total = literals[::-1], len(place)
-        last = _last_uses(steps, answers, len(self.inputs))
+        last = _last_uses(list(zip(self.equations, places, strict=True)), answers, len(self.inputs))
+        steps = [
+            (meaning(e), inputs, e.parameters, e.forms, e.path, e.module, done)
+            for e, inputs, done in zip(self.equations, places, last, strict=True)
+        ]
 
         def run(arrays: Sequence[Array]) -> list[Array]:
             # Results go behind the inputs in the order of `place`; literals are reached from the end.
             cells: list[Any] = [None] * total + tail
             cells[: len(arrays)] = arrays
             free, state = len(arrays), current_state()
-            path, module = state.path, state.module
+            before = state.path, state.module
             try:
-                for (equation, inputs), done in zip(steps, last, strict=True):
-                    state.path, state.module = equation.path, equation.module
-                    for part in equation.evaluate([cells[i] for i in inputs]):
-                        cells[free] = part
-                        free += 1
-                    for i in done:
-                        cells[i] = None
+                with np.errstate(all="ignore"):
+                    for function, inputs, settings, forms, state.path, state.module, done in steps:
+                        result = function(*[cells[i] for i in inputs], **settings)
+                        if type(forms) is not list:
+                            result, forms = (result,), (forms,)
+                        for part, form in zip(result, forms, strict=True):
+                            as_said = type(part) is np.ndarray and part.dtype is form[1]
+                            cells[free] = part if as_said else np.asarray(part, form[1])
+                            free += 1
+                        for i in done:
+                            cells[i] = None
             finally:
-                state.path, state.module = path, module
+                state.path, state.module = before
             return [cells[i] for i in answers]
 
         return run
 
     def __getstate__(self) -> dict[str, Any]:
         return {"inputs": self.inputs, "equations": tuple(map(_stored, self.equations)), "outputs": self.outputs}
+
+
+def in_numpy(equation: Equation) -> Callable[..., Any]:
+    """What an equation means: `evaluate` itself, where nothing is to be done before."""
+    primitive, forms = equation.primitive, equation.forms
+    if primitive.accumulates and any(x.dtype.itemsize == 2 and x.dtype.kind in "fV" for x in equation.inputs):
+        return lambda *arrays, **settings: primitive.compute(arrays, settings, forms)
+    return primitive.evaluate
 
 
 def _stored(equation: Equation) -> Equation:

@@ -77,7 +77,7 @@ def drawings() -> dict[str, str]:
         "sum": product_of_a_sum().svg(),
         "neuron": neuron().svg(fold=False),
         "neuron_block": neuron().svg(fold=True),
-        "layers": chainrule.explain(Layers().loss, *Layers().inputs).svg(),
+        "layers": chainrule.explain(Layers().loss, *Layers().inputs).svg(fold=True),
         "failure": failure().svg(),
         "time": through_time().svg(),
     }
