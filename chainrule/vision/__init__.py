@@ -1,6 +1,6 @@
 """PyTorch-vision's names for what `chainrule.data` and `chainrule.models` do.
 
-`datasets`, `io`, `models`, `transforms`, `utils`.
+`datasets`, `io`, `models`, `ops`, `transforms`, `utils`.
 
 >>> from chainrule import vision
 >>> vision.transforms.CenterCrop(8)
@@ -9,7 +9,7 @@ CenterCrop(size=(8, 8))
 
 import importlib
 
-__all__ = ["datasets", "io", "models", "transforms", "utils"]
+__all__ = ["datasets", "io", "models", "ops", "transforms", "utils"]
 
 
 def __getattr__(name: str) -> object:
