@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
@@ -11,7 +12,10 @@ from chainrule.absent_names import teller
 from chainrule.data.download import download
 from chainrule.errors import DataError
 
-__all__ = ["download_url_to_file", "get_dir", "load_state_dict_from_url", "set_dir"]
+#: Where a file's name says how its SHA-256 begins: "resnet18-5c106cde.pth".
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
+
+__all__ = ["HASH_REGEX", "download_url_to_file", "get_dir", "load_state_dict_from_url", "set_dir"]
 
 _folder: Path | None = None
 

@@ -56,6 +56,8 @@ _ELSEWHERE = {
     "nn.modules.utils": "nn.tuples nn.utils",
     "nn.utils.stateless": "func",
     "optim.adamw": "optim",
+    "utils.data._utils": "utils.data",
+    "utils.data._utils.collate": "data.collate",
     "utils.data.dataloader": "data.loader data.collate utils.data",
     "utils.data.dataset": "data.dataset utils.data",
     "utils.data.sampler": "data.sampler utils.data",
@@ -112,10 +114,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """A module that passes on to others, None for what nobody knows; raises for what is known to be absent."""
         place = fullname.removeprefix("chainrule.")
         area, _, name = place.rpartition(".")
-        if place == fullname or name.startswith("_"):
-            return None
         if place in _ELSEWHERE:
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        if place == fullname or name.startswith("_"):
+            return None
         from chainrule.absent_names import message
 
         said = message(area, name)
