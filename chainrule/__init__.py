@@ -170,8 +170,8 @@ newaxis = None
 # Parts, and names from parts, that are loaded when they are first used, so that starting stays quick.
 with Later(globals()) as _later:
     from chainrule import (
-        accelerator as accelerator, amp as amp, autograd as autograd, backends as backends, cuda as cuda,
-        data as data, distributed as distributed, distributions as distributions,
+        accelerator as accelerator, amp as amp, autograd as autograd, backends as backends,
+        compiler as compiler, cuda as cuda, data as data, distributed as distributed, distributions as distributions,
         func as func, generative as generative, hub as hub, jit as jit,
         linalg as linalg, metrics as metrics, models as models, mps as mps, multiprocessing as multiprocessing,
         nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl, robust as robust,

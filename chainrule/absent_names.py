@@ -168,7 +168,7 @@ _REASONS: dict[str, dict[str, str]] = {
     "compiler": {
         "use chainrule.compile": "compile",
         "a compiled step is traced as a whole; what shall run in Python stands outside of it": """
-            allow_in_graph assume_constant_result disable""",
+            assume_constant_result disable""",
         "programs are kept with the function that chainrule.compile gives; make another one": "reset",
     },
     "hub": {

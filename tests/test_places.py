@@ -37,6 +37,7 @@ from chainrule import nn
         "from chainrule.autograd.gradcheck import GradcheckError, gradcheck; assert 'function' in str(gradcheck)",
         "import chainrule.autograd.gradcheck as function; assert function is chainrule.autograd.gradcheck",
         "from chainrule.utils.data._utils.collate import default_collate",
+        "from chainrule.compiler import is_compiling; assert chainrule.compiler.is_compiling() is False",
         "from chainrule.hub import HASH_REGEX; assert HASH_REGEX.search('resnet18-5c106cde.pth').group(1) == '5c106cde'",
         "from chainrule.vision.ops import nms; from chainrule.vision.ops.boxes import box_area, box_iou",
         "from chainrule.utils.benchmark import Timer",
@@ -102,7 +103,7 @@ def test_attributes_without_an_import_of_their_own() -> None:
         assert chainrule.utils.data.dataset.Dataset is chainrule.utils.data.Dataset
         assert chainrule.nn.modules.Linear is chainrule.nn.Linear
         chainrule.backends.cudnn.benchmark = True
-        assert not chainrule.backends.mps.is_available()
+        assert not chainrule.backends.mps.is_available() and not chainrule.compiler.is_compiling()
         assert chainrule.cuda.random.manual_seed_all is chainrule.cuda.manual_seed_all
         assert chainrule.version.cuda is None and chainrule.version.__version__ == chainrule.__version__
         assert not hasattr(chainrule.nn.modules, "nosuch") and "Conv2d" in dir(chainrule.nn.modules.conv)
