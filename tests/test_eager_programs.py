@@ -389,3 +389,18 @@ def test_other_types_of_numbers(dtype: str) -> None:
         assert chainrule.allclose(ours.float(), meant.float(), rtol=1e-2, atol=1e-1)
     else:
         assert chainrule.equal(ours, meant)
+
+
+def test_a_loop_that_compares_with_a_number_beside_what_is_computed_once() -> None:
+    """The body has an input that is no symbol, and something that depends on no step."""
+    weight, bias = made(256, 256) / 16, made(256)
+
+    def step(h: Any, row: Any) -> Any:
+        x, t = row
+        h = chainrule.where(t == 0, x, (h @ weight + x + bias.exp()).tanh())
+        return h, h
+
+    given = chainrule.zeros(32, 256), (made(100, 32, 256), chainrule.arange(100))
+    with in_numpy():
+        meant = chainrule.scan(step, *given)[1]
+    assert chainrule.allclose(chainrule.scan(step, *given)[1], meant, atol=1e-4)

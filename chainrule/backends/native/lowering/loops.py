@@ -164,7 +164,8 @@ def _computed_before(
     for equation in alone:
         at.run([copied(equation, known)], RULES)
     at.path = path
-    used = {x for equation in rest for x in equation.inputs} | {x for x in body.outputs if isinstance(x, Symbol)}
+    taken = [*[x for equation in rest for x in equation.inputs], *body.outputs]
+    used = {x for x in taken if isinstance(x, Symbol)}
     kept = [x for x in known if x in used]
     return Graph([*body.inputs[:changing], *kept], rest, body.outputs), [known[x] for x in kept]
 
