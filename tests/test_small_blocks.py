@@ -240,3 +240,9 @@ def test_lengths_beyond_the_range_of_squares() -> None:
             y = x.norm(dim=1)
             y.sum().backward()
             assert np.allclose(y.detach().numpy() / size, [5, 0]) and np.allclose(x.grad.numpy(), [[0.6, 0.8], [0, 0]])
+
+
+def test_an_explanation_of_a_result_knows_what_a_composite_was_given() -> None:
+    x = made(3, 4).requires_grad_()
+    told = str(chainrule.explain(F.glu(x).sum()))
+    assert "glu(v0)" in told and f"{x.max().item():.3g}"[:4] in told

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autodiff.backward import upstream_of
+from chainrule.autodiff.composite import Composite
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.explain.backward import walk_back
@@ -152,6 +153,8 @@ def _inputs_of(recording: Recording, equation: Equation) -> int:
 def _kept_inputs(record: Record, saved: dict[str, Any]) -> dict[int, Value]:
     """The inputs that a record kept, by their positions."""
     operation: Any = record.operation
+    if isinstance(operation, Composite):
+        return dict(enumerate(saved["inputs"]))
     names = list(getattr(operation, "arguments", ()))
     kept = {names.index(name): v for name, v in saved.items() if name in names and isinstance(v, Value)}
     variadic = saved.get(getattr(operation, "variadic", "") or "")
