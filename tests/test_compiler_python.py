@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import threading
 import traceback
@@ -205,3 +206,31 @@ def test_what_python_would_change_in_every_call_is_refused(step: Callable[..., A
     with pytest.raises(chainrule.TraceError, match="takes something out of a|changes argument 1"):
         chainrule.compile(step)(X, values)
     assert repr(vars(values) if isinstance(values, Plain) else values) == before
+
+
+class Anything:
+    """Answers to every name, as stand-ins for loggers do."""
+
+    def __getattr__(self, name: str) -> Any:
+        return Anything()
+
+    def __call__(self, *args: Any) -> Any:
+        return self
+
+
+def test_an_object_that_answers_to_every_name_is_followed_once() -> None:
+    """Whether it wraps something is looked up past its `__getattr__`, which would be followed again, without end."""
+    log = Anything()
+
+    def step(x: Any) -> Any:
+        log.debug("shape", x.shape)
+        return x * 2
+
+    compiled = chainrule.compile(step)
+    assert [compiled(chainrule.ones(2)).tolist() for _ in range(3)] == [[2, 2]] * 3
+
+
+def test_answers_kept_of_something_without_a_name() -> None:
+    kept = functools.lru_cache(functools.partial(lambda factor, n: factor * n, 3.0))
+    compiled = chainrule.compile(lambda x: x * kept(2))
+    assert [compiled(chainrule.ones(2)).tolist() for _ in range(3)] == [[6, 6]] * 3

@@ -85,7 +85,9 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         title = f"what a {type(owner).__name__} refers to"
         return o.read(Place(owner, "answer", contextvars.ContextVar.get, title, o.place_of(owner)), answer)
     if isinstance(function, functools._lru_cache_wrapper):  # whose answers are those of before, and the user's
-        return o.read(_answer_to(function, args, kwargs, f"{function.__name__}(…)", o.place_of(function)), answer)
+        return o.read(
+            _answer_to(function, args, kwargs, f"{questions.title_of(function)}(…)", o.place_of(function)), answer
+        )
     if callable(answer):
         o.see(answer)
     return _setting_of_ours(o, function, answer) if ours and not args and not kwargs else answer

@@ -8,6 +8,7 @@ thing that the step gets hold of comes into sight here: if it has functions to f
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import types
 import weakref
@@ -403,8 +404,8 @@ class Sight:
                 self._see_hook_table(table)
         elif is_a(thing, CompiledFunction):
             self.enter(thing.function)
-        elif hasattr(thing, "__wrapped__"):
-            self.see(thing.__wrapped__)
+        elif (wrapped := inspect.getattr_static(thing, "__wrapped__", None)) is not None:  # past a `__getattr__`
+            self.see(wrapped)
         elif _is_a_setting_of_ours(type(thing)) and id(thing) in self.outside:
             self.everything(thing)
 
