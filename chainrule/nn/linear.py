@@ -63,7 +63,8 @@ def _(
         g @ weight if of_input else None,
         rows.T @ input.reshape(-1, input.shape[-1]) if of_weight else None,
     )
-    return gradients if bias is None else (*gradients, rows.sum(0))
+    # A single row is not summed up: 0 + (−0) would lose a sign.
+    return gradients if bias is None else (*gradients, g if g.ndim == 1 else rows.sum(0))
 
 
 def check_bias(bias: Tensor, weight: Tensor, expected: tuple[int, ...]) -> None:
