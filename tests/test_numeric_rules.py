@@ -273,3 +273,10 @@ def test_a_singular_matrix_is_named() -> None:
         chainrule.linalg.solve(matrices, chainrule.ones(2, 2, 1))
     with pytest.raises(RuntimeError, match="not positive definite"):
         chainrule.linalg.cholesky(-chainrule.eye(2))
+
+
+def test_a_sum_of_one_entry_is_the_entry() -> None:
+    """Also a zero below 0: what a bias gets from a batch of one is what came in, eager and compiled."""
+    x = chainrule.tensor([[-0.0, 0.0, -2.0]])
+    for run in (lambda x: x.sum(0), chainrule.compile(lambda x: x.sum(0))):
+        assert np.signbit(run(x).numpy()).tolist() == [True, False, True]

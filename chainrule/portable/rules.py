@@ -23,6 +23,8 @@ _RULES = {
     "functions.incomplete_gamma": "incomplete_gamma slope_of_quantile",
     "functions.indexing": "_points_exist",
     "functions.linalg": "_complete_qr _full_svd",
+    "functions.linalg_checked": "_not_positive _singular",
+    "functions.lu": "_factors _need_no_zeros _order _pivots",
     "functions.masking": "_selects",
     "functions.scattering": "_source_suffices",
     "functions.searching": "_are_in _histogram _places _places_in_order",

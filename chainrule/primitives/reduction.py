@@ -53,6 +53,8 @@ class Sum(Primitive):
     def evaluate(x: Array, *, axes: Shape) -> Array:
         if x.dtype.kind in "iub":
             return np.asarray(np.add.reduce(x, axis=axes, dtype=_index))
+        if all(x.shape[axis] == 1 for axis in axes):  # itself, also a zero below 0, to which NumPy adds one above
+            return x.reshape(reduced_shape(x.shape, axes)).copy()
         return blocked_sum(x, axes)
 
     @staticmethod
