@@ -262,3 +262,11 @@ def test_an_input_changed_in_place_is_the_callers_no_more() -> None:
     x = chainrule.ones(3)
     found = chainrule.explain(lambda x: x.mul_(2).sum(), x)
     assert found.gradient("x").tolist() == [2, 2, 2] and x.tolist() == [1, 1, 1]
+
+
+def test_a_finished_block_names_what_it_was_given() -> None:
+    layer, x = nn.Linear(2, 3), chainrule.ones(1, 2, requires_grad=True)
+    told = str(chainrule.explain(layer(x).sum()))
+    assert all(f"∂f/∂{name} =" in told for name in ("input", "weight", "bias")), told
+    without = str(chainrule.explain(nn.functional.linear(x, layer.weight).sum()))
+    assert "∂f/∂weight =" in without and "bias" not in without

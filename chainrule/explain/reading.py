@@ -95,7 +95,9 @@ class _Reader:
         several = type(record.forms) is list  # as `Primitive.apply` keeps them
         forms = list(record.forms) if several else record.forms[0]
         given = tuple(x for x in inputs if x is not None)
-        primitive: Any = operation if plain else Opaque(record.operation.name)
+        primitive: Any = (
+            operation if plain else Opaque(record.operation.name, arguments=_names_of(operation, saved, inputs))
+        )
         equations.append(Equation(primitive, given, record.parameters, outputs, forms, record.path))
 
     def _input(self, source: Source | None, value: Value | None) -> Symbol | None:
@@ -139,6 +141,16 @@ class _Reader:
             if any(x in tested for x in equation.outputs):
                 tested.update(equation.inputs)
         self.recording.arrays.update({symbol: array for symbol, array in known.items() if symbol in tested})
+
+
+def _names_of(operation: Any, saved: dict[str, Any], inputs: list[Symbol | None]) -> tuple[str, ...]:
+    """What a block calls the tensors that it was given; "x" where it is one, or nothing is known."""
+    # What was kept and is no value was no tensor: a bias of None, a setting.
+    arguments = getattr(operation, "arguments", ())
+    called = [name for name in arguments if name not in saved or isinstance(saved[name], Value)]
+    if len(inputs) < 2 or len(called) < len(inputs):
+        return ("x",)
+    return tuple([name for name, x in zip(called, inputs, strict=False) if x is not None])
 
 
 def _is_primitive(operation: Any) -> bool:
