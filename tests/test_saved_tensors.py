@@ -53,8 +53,9 @@ def test_what_goes_through_the_hooks_comes_back() -> None:
 
     hooked = gradients(graph.saved_tensors_hooks(pack, lambda place: chainrule.tensor(kept[place])))
     assert len(kept) > 20
+    # Without hooks attention is one record, which adds up what its three arguments get in another order.
     for ours, plain in zip(hooked, gradients(contextlib.nullcontext()), strict=True):
-        np.testing.assert_array_equal(ours, plain)
+        np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-7)
     for ours, plain in zip(gradients(graph.save_on_cpu()), hooked, strict=True):
         np.testing.assert_array_equal(ours, plain)
 

@@ -46,7 +46,7 @@ def test_an_overlap_has_a_gradient() -> None:
     assert chainrule.autograd.gradcheck(lambda a, b: ops.generalized_box_iou(a, b), (one, two))
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.product(("xyxy", "xywh", "cxcywh"), repeat=2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(("xyxy", "xywh", "cxcywh"), repeat=2)))
 def test_forms_of_boxes_go_there_and_back(first: str, second: str) -> None:
     corners = chainrule.tensor(some_boxes(4, 4))
     given = ops.box_convert(corners, "xyxy", first)

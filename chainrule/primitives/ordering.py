@@ -41,8 +41,8 @@ def first_places(x: Array, k: int, axis: int, descending: bool) -> Array | None:
 
     They are those of a stable sort: of equal entries the first, NaN as the largest number there is.
 
-    >>> first_places(np.array([1.0, 9.0, 4.0, 9.0]), 3, 0, True).tolist()
-    [1, 3, 2]
+    >>> first_places(np.array([1.0, 9.0, 4.0, 9.0, 0.0, 2.0, 3.0, 1.0]), 2, 0, True).tolist()
+    [1, 3]
     """
     keys = x.astype(np.float32) if x.dtype.kind in "fV" and x.dtype.itemsize < 4 else x
     rows = np.moveaxis(keys, axis, -1)
