@@ -87,6 +87,7 @@ WIDE = "define <16 x float> @add(<16 x float> %x, <16 x float> %y) {\n  %z = fad
 
 def test_features_that_are_hidden_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """With CHAINRULE_HIDE_CPU_FEATURES, on a processor that has them; on others there is nothing to hide."""
+    monkeypatch.delenv("CHAINRULE_HIDE_CPU_FEATURES", raising=False)  # the suite is run with some hidden too
     found = host.__wrapped__()[1].split(",")
     monkeypatch.setenv("CHAINRULE_HIDE_CPU_FEATURES", "avx512, fma")
     triple, features = host.__wrapped__()
