@@ -24,14 +24,11 @@ from chainrule.functions.linalg import (
     solve_triangular,
     svd,
     svdvals,
-    tensorinv,
-    tensorsolve,
-    vander,
-    vecdot,
     vector_norm,
 )
 from chainrule.functions.linalg_checked import cholesky_ex, inv_ex, solve_ex
 from chainrule.functions.lu import lu, lu_factor, lu_factor_ex, lu_solve
+from chainrule.functions.tensor_maps import tensorinv, tensorsolve, vander, vecdot
 from chainrule.functions.words import teach
 from chainrule.primitives.linear_algebra import LinearAlgebraError as LinAlgError
 

@@ -166,6 +166,10 @@ def test_misuse_is_explained() -> None:
         chainrule.lu_unpack(chainrule.eye(3), chainrule.tensor([1, 2]))
     with pytest.raises(NumberRangeError, match="from 1 to 2, got 0 to 3"):
         chainrule.lu_unpack(chainrule.eye(2), chainrule.tensor([0, 3]))
+    for wrong in (lambda: linalg.vander(chainrule.tensor(1.0)), lambda: linalg.vander(chainrule.ones(2), N=0)):
+        with pytest.raises(chainrule.ShapeError, match="a vector or more and N of 1 or more"):
+            wrong()
+    assert linalg.vander(chainrule.ones(0)).shape == (0, 0)
     with pytest.raises(chainrule.ShapeError, match="different numbers of entries"):
         linalg.tensorinv(chainrule.ones(2, 3, 4))
     with pytest.raises(chainrule.ShapeError, match="no square map"):
