@@ -71,6 +71,8 @@ def test_gradients_are_differences(interpolation: str) -> None:
         return chainrule.nanquantile(filled, shares, 1, interpolation=interpolation)
 
     assert chainrule.autograd.gradcheck(known, x.detach().nan_to_num().requires_grad_())
+    q = shares.clone().requires_grad_()
+    assert chainrule.autograd.gradcheck(lambda q: chainrule.nanquantile(x.detach(), q, 1, interpolation="linear"), q)
     steps = chainrule.tensor([0.0, 0.5, 2.0], dtype="float64", requires_grad=True)
     values = chainrule.tensor([1.0, 3.0, -2.0], dtype="float64", requires_grad=True)
     for order in (1, 2):

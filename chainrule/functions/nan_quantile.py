@@ -27,7 +27,9 @@ def nanquantile(
     tensor(1.)
     """
     need_floating(input, "nanquantile")
-    shares = need_shares("nanquantile", q, interpolation, input)
+    shares: Any = need_shares("nanquantile", q, interpolation, input)
+    if isinstance(q, TensorCell) and q.requires_grad:  # between two entries the result varies with it
+        shares = q.reshape(-1).unbind()  # type: ignore[attr-defined]
     x = input.reshape(-1) if dim is None or not input.ndim else input
     axis = 0 if dim is None else axis_of(dim, input.ndim, "nanquantile")
     ordered = sort(x, axis).values  # NaN stands at the end
