@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import re
 from typing import Any
 
@@ -9,6 +11,11 @@ import numpy as np
 import pytest
 
 import chainrule
+from chainrule.backends.native import builder
+from chainrule.backends.native.emitting import kernels
+from chainrule.backends.native.emitting.walk import walk
+from chainrule.backends.native.lowering.nest import Nest
+from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
 from tests.together import together
 
@@ -205,3 +212,68 @@ def test_gradient_of_a_part(case: Any) -> None:
 
     for ours, theirs in zip(chainrule.compile(gradient)(x, w), gradient(x, w), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------- vectors of channels
+
+
+@pytest.fixture
+def vectors(monkeypatch: Any) -> list[tuple[int, bool]]:
+    """Of each large loop that is compiled: how many entries follow each other in it, and whether all lie so."""
+    found: list[tuple[int, bool]] = []
+
+    def kernel_for(nest: Nest, *more: Any) -> Any:
+        if math.prod(nest.extents) >= 2**15:
+            shape = walk(copy.copy(nest))
+            steps = {operand.strides.get(shape.vector, 0) for operand in nest.operands()}
+            found.append((shape.extents.get(shape.vector, 1), steps <= {0, 1}))
+        return kernels.kernel_for(nest, *more)
+
+    monkeypatch.setattr(builder, "kernel_for", kernel_for)
+    return found
+
+
+@pytest.mark.parametrize("channels", [16, 32, 96, 100])
+def test_a_norm_of_few_channels_each_takes_all_channels_at_once(channels: int, vectors: Any) -> None:
+    """Behind a convolution channels lie last. A mean of four of them does not cut a vector after four."""
+    groups, places = 4 if channels == 100 else 8, 32 * 32
+    weight = normal(channels, channels, 1, 1) / channels**0.5
+    scale, shift = normal(channels), normal(channels)
+    x = normal(4, channels, 32, 32)
+    parameters = [x, weight, scale, shift]
+
+    def normed(x: Any, weight: Any, scale: Any, shift: Any) -> Any:
+        y = F.group_norm(F.conv2d(x, weight), groups, scale, shift)
+        return (F.conv2d(y.relu(), weight) ** 2).sum() / places
+
+    step = chainrule.compile(chainrule.func.grad_and_value(normed, argnums=(0, 1, 2, 3)))
+    gradients, value = step(*parameters)
+    with in_numpy():
+        expected, wanted = chainrule.func.grad_and_value(normed, argnums=(0, 1, 2, 3))(
+            *(p.double() for p in parameters)
+        )
+    assert float(value) == pytest.approx(float(wanted), rel=1e-5)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=2e-5 * float(theirs.abs().max()))
+    together = [count for count, alike in vectors if alike]
+    assert len(together) >= 4 and min(together) >= min(channels, 16), vectors
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_larger_images_are_walked_as_the_smaller_ones_lie(mode: str, vectors: Any) -> None:
+    """What is looked up (every second row of the gradient) is read channel after channel, not picked together."""
+    weight = normal(32, 32, 1, 1) / 32**0.5
+    x, g = normal(4, 32, 20, 20), normal(4, 32, 40, 40)
+
+    def widened(x: Any, weight: Any) -> Any:
+        wide = F.interpolate(F.conv2d(x, weight), scale_factor=2, mode=mode)
+        return (F.conv2d(wide, weight) * g).sum()
+
+    step = chainrule.compile(chainrule.func.grad(widened, argnums=(0, 1)))
+    gradients = step(x, weight)
+    with in_numpy():
+        expected = chainrule.func.grad(lambda x, w: widened(x, w), argnums=(0, 1))(x.double(), weight.double())
+    for ours, theirs in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=2e-5 * float(theirs.abs().max()))
+    across = [count for count, alike in vectors if not alike]
+    assert len(across) <= 3, vectors  # two come in, one is returned: they lie as the caller has them

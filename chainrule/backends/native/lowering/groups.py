@@ -67,5 +67,10 @@ def image_order(shape: Shape) -> list[int]:
 
 
 def axes_by_stride(view: View) -> list[int]:
-    """The dimensions from far apart to close together in memory."""
-    return sorted(range(len(view.shape)), key=lambda d: (-abs(view.strides[d]) if view.strides[d] else 0, d))
+    """The dimensions from far apart to close together in memory; what is looked up is as far apart as its places."""
+    apart = [abs(stride) for stride in view.strides]
+    for x in view.look_ups:
+        for d, extent in zip(x.dims, x.symbol.shape, strict=True):
+            if d is not None and extent != 1:
+                apart[d] = max(apart[d], abs(x.stride))
+    return sorted(range(len(apart)), key=lambda d: (-apart[d], d))

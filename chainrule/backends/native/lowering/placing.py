@@ -21,6 +21,8 @@ SIMPLE, FEW = frozenset({"Add", "Subtract", "Multiply", "Negate", "Cast"}), 4
 LARGE = 2**15
 #: What has so many times fewer entries is read beside another value at no cost.
 SMALLER = 16
+#: As many entries of float32 as a vector has on the widest processors, and how many vectors are no longer few.
+VECTOR, LINES = 16, 4
 #: Copies a value into an order of dimensions.
 Copier = Callable[[Sequence[int]], View]
 #: How many bytes a product's B takes laid out for registers of another form; 0 where it is read as it lies.
@@ -149,8 +151,8 @@ class Placing(Waiting):
         """A value in memory of which strides say everything: what is guarded or looked up is copied."""
         view = self.memory(x)
         if not view.plain:
-            order = axes_by_stride(view) if all(view.strides) and not view.look_ups else None
-            view = self.copy(x, order)
+            whole = set(view.varying) >= {d for d, extent in enumerate(view.shape) if extent != 1}
+            view = self.copy(x, axes_by_stride(view) if whole else None)
             if isinstance(x, Symbol):
                 self.places[x] = view
         return view
@@ -292,6 +294,8 @@ class Placing(Waiting):
             return known[0]
         if group.draws and self._lies_across(view, group, dims):
             view = self.copy(x, [d for axis in group.order for d, a in enumerate(dims) if a == axis])
+        elif self._cuts_lines(view, group, dims):
+            view = self._spread(x, view, dims.index(group.order[-1]))
         node = self.load(group, view, dims)
         group.loaded[key] = (node, axes)
         return node
@@ -313,6 +317,38 @@ class Placing(Waiting):
         last = [d for d, axis in enumerate(dims) if axis == group.order[-1] and view.strides[d] > 1]
         whole = view.plain and len(set(view.varying)) == len(dims) == len(group.order) and 1 in view.strides
         return bool(last) and whole and math.prod(view.shape) >= LITTLE
+
+    def _cuts_lines(self, view: View, group: Group, dims: Sequence[int | None]) -> bool:
+        """Whether a small value that is the same along a short last axis keeps it from being one with the axis before.
+
+        Such are the means of a few channels each, where channels lie last: a vector would end with each few.
+        """
+        if len(group.order) < 2 or not view.plain:
+            return False
+        before, last = group.order[-2:]
+        extents = group.nest.extents
+        size = math.prod([view.shape[d] for d in view.varying]) * extents[last]
+        if not 1 < extents[last] < LINES * VECTOR or not extents[last] % VECTOR or extents[before] == 1:
+            return False
+        cut = (
+            last in dims and before in dims and not view.strides[dims.index(last)] and view.strides[dims.index(before)]
+        )
+        return bool(cut) and size * SMALLER <= math.prod(extents)
+
+    def _spread(self, x: Any, view: View, dim: int) -> View:
+        """A value written out along one more dimension, along which it is the same."""
+        key = ("spread", self.key(x), dim)
+        if key not in self.copies:
+            dims = {*view.varying, dim}
+            order = [d for d in axes_by_stride(view) if d in dims and d != dim] + [dim]
+            wide = self.allocate(view.shape, view.dtype, sorted(dims), order, ())
+            nest = Nest([n if d in dims else 1 for d, n in enumerate(view.shape)])
+            group = self.group(nest, open=False, order=order)
+            node = self.load(group, view, range(len(view.shape)))
+            nest.store(node, wide, range(len(view.shape)))
+            self.writes_apart(group, wide.buffer)
+            self.copies[key] = wide
+        return self.copies[key]
 
     def load(self, group: Group, view: View, dims: Sequence[int | None]) -> Node:
         """Read from memory within a group."""
