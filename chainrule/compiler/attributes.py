@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.changes import fields_of
+from chainrule.changes import WatchedDict, WatchedList, fields_of
 from chainrule.compiler import questions
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.numbers import is_a
@@ -58,9 +58,7 @@ class AttributeReads(Sight):
         if id(thing) not in self.outside:
             return value
         if is_a(thing, Optimizer):
-            self.see(thing)
-            self.mark(value, None)
-            return value
+            return self._attribute_of_optimiser(thing, name, value)
         return self._attribute_outside(thing, name, value)
 
     def _note_of_array(self, array: Any, name: str, value: Any) -> None:
@@ -124,6 +122,15 @@ class AttributeReads(Sight):
             self.mark(value, None)
             self.see(value)
         return value
+
+    def _attribute_of_optimiser(self, thing: Any, name: str, value: Any) -> Any:
+        """Optimisers say when they change, as modules do: what the step itself counts there counts all the same."""
+        self.see(thing)
+        if name not in fields_of(thing) or is_a(value, (WatchedDict, WatchedList)):
+            self.mark(value, None)
+            return value
+        place = self.place_of(thing)
+        return self.read(Place(thing, "field", name, f"{type(thing).__name__}.{name}", place), value, counts=False)
 
     def _attribute_outside(self, thing: Any, name: str, value: Any) -> Any:
         place = self.place_of(thing)

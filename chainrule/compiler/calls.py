@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
-from chainrule.changes import WatchedDict
+from chainrule.changes import Group, WatchedDict
 from chainrule.compiler import partials, questions
 from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.contents import CONTAINERS, FEW
@@ -40,7 +40,11 @@ _MUTATORS = frozenset(
 _REARRANGE = frozenset({"reverse", "rotate", "insert", "pop", "popleft", "clear", "__delitem__"})
 #: And these compare the entries with each other, or with what is given.
 _COMPARE = frozenset({"sort", "remove", "index", "count", "__contains__", "__eq__", "__ne__", "__lt__", "__le__"})
-_ARITHMETIC = frozenset({"mul", "add", "sub", "div", "mul_", "add_", "sub_", "div_", "multiply", "subtract", "divide"})
+#: Operations of tensors, and methods of that name with or without "_", in which a 0-d tensor does what a number does.
+_ARITHMETIC = frozenset(
+    {"mul", "add", "sub", "div", "multiply", "subtract", "divide", "addcmul", "addcdiv", "lerp", "clamp", "clip",
+     "clamp_min", "clamp_max", "fill", "full_like", "masked_fill", "where"}
+)  # fmt: skip
 _WITH_TENSORS = frozenset(
     {operator.add, operator.sub, operator.mul, operator.truediv, operator.iadd, operator.isub, operator.imul,
      operator.itruediv}
@@ -63,6 +67,8 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         return _get(o, function, args[0])
     if runs_followed_code(function):
         return function(*args, **kwargs)
+    if function is dict and len(args) == 1 and is_a(args[0], dict):
+        return dict(o.spread(args[0]), **kwargs)
     ours = _is_ours(function)
     if ours:  # what is in a list or a tuple may be inputs
         args = [_walked(o, part) for part in args]
@@ -174,7 +180,7 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
         o.pin(part)
     if name in ("get", "setdefault", "__contains__", "pop") and args:
         o.sought(owner, args[0])
-    if is_a(owner, dict) and not is_a(owner, WatchedDict):
+    if is_a(owner, dict):
         if name == "get" and args:
             found = owner.get(args[0], MISSING)
             if found is not MISSING:
@@ -185,6 +191,8 @@ def _method_of_container(o: Observer, owner: Any, function: Any, args: list[Any]
             o.ask(tuple, owner, ": its keys", tuple(owner))
             read = [(key, o.item(owner, key, value)) for key, value in owner.items()]
             return read if name == "items" else [value for _, value in read]
+        if name == "copy" and type(owner) in (dict, WatchedDict, Group):
+            return dict(o.spread(owner))
         if name == "keys":
             o.ask(tuple, owner, ": its keys", tuple(owner))
             return function(*args, **kwargs)
@@ -228,9 +236,17 @@ def _with_numbers(o: Observer, function: Any, args: list[Any], kwargs: dict[str,
     if function in PURE and not kwargs and not any(is_a(a, (list, tuple, dict)) for a in args):
         return apply(function, *args)
     owner = getattr(function, "__self__", None)
-    if is_a(owner, TensorCell) and function.__name__ in _ARITHMETIC and len(args) == 1 and not kwargs:
-        return function(o.input_of(args[0], owner))
-    raise _decide(args, kwargs)
+    tensors = [part for part in (owner, *args, *kwargs.values()) if is_a(part, TensorCell)]
+    name = str(getattr(function, "__name__", "")).removesuffix("_")
+    if not tensors or name not in _ARITHMETIC or not _is_ours(function):
+        raise _decide(args, kwargs)
+    fractions = [tensor for tensor in tensors if tensor.dtype.is_floating_point]
+    like = max(fractions or tensors, key=lambda tensor: tensor.dtype.itemsize)  # 0-d, it widens none of the others
+    parts = [o.input_of(part, like) if is_a(part, Number) else part for part in args]
+    named = {word: o.input_of(part, like) if is_a(part, Number) else part for word, part in kwargs.items()}
+    if numbers_in([parts, named]):
+        raise _decide(args, kwargs)
+    return function(*parts, **named)
 
 
 def _decide(*things: Any) -> NumberDecidesError:

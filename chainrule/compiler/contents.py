@@ -14,7 +14,7 @@ from chainrule.changes import WatchedDict, WatchedList
 from chainrule.compiler import partials, questions
 from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.facts import MISSING
-from chainrule.compiler.numbers import is_a
+from chainrule.compiler.numbers import NumberDecidesError, is_a
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import ATOMS, Sight, is_followed_class, is_machinery, is_of_a_library, is_of_the_user
 from chainrule.compiler.unfollowed import ITERATOR
@@ -54,7 +54,8 @@ class ContentReads(Sight):
     def _entry(self, thing: Any, key: Any) -> Place:
         place = self.place_of(thing)
         how = "entry" if is_a(thing, dict) else "item"
-        return Place(thing, how, key, f"{place or questions.title_of(thing)}[{key!r}]", place)
+        shown = f"a {type(key).__name__} of shape {tuple(key.shape)}" if is_a(key, TensorCell) else repr(key)
+        return Place(thing, how, key, f"{place or questions.title_of(thing)}[{shown}]", place)
 
     def missing(self, thing: Any, key: Any) -> None:
         """The step asked for an item that is not there."""
@@ -114,6 +115,8 @@ class ContentReads(Sight):
 
     def _entries(self, thing: Any) -> list[tuple[Any, Any]]:
         """The entries of a container, which count now; none of what says itself when it changes or is written to."""
+        if is_a(thing, WatchedDict):
+            self._note_numbers(thing)
         question = questions.of_contents(thing)
         self.refuse_grown(thing)
         if question is None or self.has_written_to(thing):
@@ -123,6 +126,15 @@ class ContentReads(Sight):
         if is_a(thing, (*questions.ROWS_OF_BYTES, np.ndarray)):
             return []
         return list(thing.items() if is_a(thing, dict) else enumerate(question(thing)))
+
+    def _note_numbers(self, thing: WatchedDict) -> None:
+        """Plain data in a dictionary of ours, which says when it changes, but not when the step itself changes it."""
+        for key, value in list(thing.items()):
+            if is_a(value, ATOMS):
+                place = self._entry(thing, key)
+                if self.is_input(place):
+                    raise NumberDecidesError([place])
+                self.read(place, value, fixed=True)
 
     def everything(self, *things: Any) -> None:
         """Code that is not followed gets these: all that it can reach through the user's things from them counts.
@@ -217,7 +229,7 @@ class ContentReads(Sight):
 
     def spread(self, thing: dict[Any, Any]) -> dict[Any, Any]:
         """The step takes a dictionary apart."""
-        if id(thing) not in self.outside or len(thing) > FEW or is_a(thing, WatchedDict):
+        if id(thing) not in self.outside or len(thing) > FEW:
             return thing if id(thing) not in self.outside else self._all_of(thing)
         self.ask(tuple, thing, ": its keys", tuple(thing))
         return {key: self.item(thing, key, value) for key, value in thing.items()}

@@ -48,6 +48,8 @@ PYTORCHS_BACKENDS = frozenset({"inductor", "eager", "aot_eager", "cudagraphs", "
 KEPT = 32
 #: From so many programs on a step that counts in Python and decides by the count is refused.
 CROWDED = 8
+#: From so many on what a step asks of numbers (`if epoch > 5`) makes no further ones.
+FULL = 16
 
 
 def _read_knowingly(numbers: set[int], first: int, observer: Observer, known: Knowledge) -> None:
@@ -140,13 +142,13 @@ class CompiledFunction:
         for _, place, before, now in changed:
             if place is None or place.identity in self._known.deciding or type(before) is not type(now):
                 continue
-            if _is_setting(place):
-                if _are_numbers(before) and _are_numbers(now):
-                    self._known.settings.add((id(place.holder), place.key))
-                    self._known.kept.append(place.holder)
-            elif type(now) in (int, float) or (
+            if _is_setting(place) and _are_numbers(before) and _are_numbers(now):  # for rules of ours
+                self._known.settings.add((id(place.holder), place.key))
+                self._known.kept.append(place.holder)
+            if type(now) in (int, float) or (
                 isinstance(now, TensorCell) and not now.requires_grad and not before.requires_grad
-            ):
+                and not _is_setting(place)
+            ):  # fmt: skip
                 self._known.moving[place.identity] = place
                 if isinstance(now, TensorCell):
                     self._known.replaced.add(place.identity)
@@ -186,8 +188,8 @@ class CompiledFunction:
             plan = APART  # the arguments are others now
 
     def _observer(self, call: Call, known: Knowledge) -> Observer:
-        crowded = len(self.programs.get(call.key, ())) >= CROWDED
-        return Observer(known.moving, known.deciding, crowded)
+        count = len(self.programs.get(call.key, ()))
+        return Observer(known.moving, known.deciding, count >= CROWDED, count >= FULL)
 
     def _traced(self, call: Call, plan: Plan, observer: Observer, known: Knowledge) -> tuple[Traced, Plan | None]:
         """One trace, and how its arguments should have shared memory; None if as they did."""
@@ -220,6 +222,7 @@ class CompiledFunction:
         traced.inputs = [(source, _kind_of(source, stand_in)) for source, stand_in in observer.inputs]
         entered = {id(source) for source, _ in observer.inputs}
         others = [x for x in observer.stand_ins.values() if isinstance(x, Number) and id(x) not in entered]
+        traced.decisions = observer.decisions
         traced.numbers = [(x.place, type(x.value)) for x in others if x.place is not None]
         used = arguments_used(program)
         traced.used = [source for i, (source, _) in enumerate(traced.prepared) if len(call.leaves) + i in used]
@@ -425,8 +428,9 @@ def compile(
 
     Tensors from outside (parameters, running statistics, the optimiser's memory, random states) and NumPy arrays are
     read anew in every call, the tensors changed in place. So is the learning rate, and so is any other number that has
-    been seen to change and only enters arithmetic: an argument, a setting, a global variable, an attribute. Everything
-    else that the function reads while it is traced (modes, layers, hooks, settings, the contents of containers) is
+    been seen to change and only enters arithmetic: an argument, a setting, a global variable, an attribute, what the
+    step itself counts (`state["step"] += 1`); an `if` on it makes a program for each way that it goes. Everything else
+    that the function reads while it is traced (modes, layers, hooks, settings, the contents of containers) is
     remembered; when it changes, the step is traced again, and the log (`chainrule.compile`, level INFO) says why there
     is another program. Results are detached; an argument or a parameter that is returned is that object. Gradients are
     left as in eager code, but where storing what an optimiser has used up would cost time: reading one of these is a

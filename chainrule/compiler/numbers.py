@@ -2,9 +2,10 @@
 
 A :class:`Number` stands for a number at a place (an argument, a global variable, an attribute). Arithmetic and the pure
 functions of numbers give others, which know how to compute themselves from the places; where one meets a tensor it
-becomes an input of the program. Everything else that one can do with a number (compare it, count with it, use it as an
-index) would decide what the program is: it raises :class:`NumberDecidesError`, and then each of its values gets a
-program.
+becomes an input of the program. A comparison is such a function too; what an `if` makes of its answer is a fact
+(`Observer.decision`), so a step has one program for each way that it goes. Everything else that one can do with a
+number (count with it, use it as an index) would decide what the program is: it raises :class:`NumberDecidesError`, and
+then each of its values gets a program.
 
 >>> settings = {"epoch": 3}
 >>> epoch = Number(3, [], place=Place(settings, "entry", "epoch"))
@@ -45,6 +46,7 @@ PURE: frozenset[Any] = frozenset(
     | {operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow}
     | {operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ifloordiv, operator.imod}
     | {operator.ipow, operator.neg, operator.pos, operator.abs}
+    | {operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge}
 )
 
 
@@ -84,7 +86,7 @@ class Number:
         """It would shape the program."""
         raise NumberDecidesError(self.places)
 
-    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = decides
+    __bool__ = __hash__ = decides
     __index__ = __int__ = __float__ = __str__ = __format__ = __len__ = __iter__ = __contains__ = decides
     __getitem__ = __call__ = __round__ = __trunc__ = __floor__ = __ceil__ = decides
 
@@ -109,6 +111,15 @@ def _operation(function: Callable[..., Any], swapped: bool = False) -> Any:
     return operate
 
 
+def _comparison(function: Callable[..., Any]) -> Any:
+    def compare(self: Number, other: Any) -> Any:
+        if other is None or is_a(other, str):  # whatever the number is
+            return function(self.value, other)
+        return apply(function, self, other) if is_a(other, (int, float, Number)) else self.decides()
+
+    return compare
+
+
 def _apply_to_one(self: Number, function: Callable[..., Any]) -> Any:
     return apply(function, self)
 
@@ -116,6 +127,8 @@ def _apply_to_one(self: Number, function: Callable[..., Any]) -> Any:
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     setattr(Number, f"__{_name}__", _operation(getattr(operator, _name)))
     setattr(Number, f"__r{_name}__", _operation(getattr(operator, _name), swapped=True))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Number, f"__{_name}__", _comparison(getattr(operator, _name)))
 for _name in ("neg", "pos", "abs"):
     setattr(Number, f"__{_name}__", functools.partialmethod(_apply_to_one, getattr(operator, _name)))
 

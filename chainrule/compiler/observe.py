@@ -40,6 +40,7 @@ class Observer(AttributeReads, ContentReads, Writes):
         moving: places whose numbers and tensors are inputs.
         deciding: places of numbers that were found to shape the program, by identity.
         crowded: there are many programs already: a number that decides and that the step itself changes is refused.
+        full: there are so many that what is asked of numbers makes no more of them.
 
     Attributes:
         reads: what was read, by the place's identity.
@@ -49,11 +50,13 @@ class Observer(AttributeReads, ContentReads, Writes):
         compared: which tensors it compared by `is` (`guards.py`).
         stand_ins: what the step got for numbers and tensors that are inputs, by the place's identity.
         copies: what it got for the lists and dictionaries among its arguments, by identity, with the place of each.
+        decisions: what it asked of numbers that are inputs, and each answer: with another it would go another way.
     """
 
-    def __init__(self, moving: dict[Any, Place], deciding: set[Any], crowded: bool = False) -> None:
+    def __init__(self, moving: dict[Any, Place], deciding: set[Any], crowded: bool = False, full: bool = False) -> None:
         super().__init__(deciding, crowded)
-        self.moving = moving
+        self.moving, self.full = moving, full
+        self.decisions: list[tuple[Number, bool]] = []
         self.inputs: list[tuple[Any, Any]] = []
         self.prepared: dict[Any, Any] = {}
         self.compared: list[Compared] = []
@@ -128,6 +131,10 @@ class Observer(AttributeReads, ContentReads, Writes):
         self.mark(value, place)
         self.see(value)
         return value
+
+    def is_input(self, place: Place) -> bool:
+        """Whether what lies there has been seen to change, and is read anew in every call."""
+        return place.identity in self.moving
 
     def _stand_in(self, identity: Any, place: Place, value: Any) -> Any:
         if type(value) in (int, float) and not self.blind:
@@ -213,6 +220,14 @@ class Observer(AttributeReads, ContentReads, Writes):
         source = ArrayAt(array, self.place_of(array))
         return self._new_input(source, Primitive.make_tensor(Value(np.array(array))))
 
+    def decision(self, number: Number) -> bool:
+        """Whether a number that changes is true (`if step > 5`): a fact, and the step goes on with the answer."""
+        if self.full:
+            number.decides()
+        answer = bool(number.value)
+        self.decisions.append((number, answer))
+        return answer
+
     def passed_on(self, array: Any) -> None:
         """A function of ours gets an array: it will ask for it as an input, or else all that is in it counts."""
         self._arrays.setdefault(id(array), array)
@@ -253,6 +268,9 @@ class Observer(AttributeReads, ContentReads, Writes):
         for place in changed_places + [self.reads[i].place for i in given]:
             holder = fields_of(place.holder) if place.how == "field" else place.holder
             skip.setdefault(id(holder), set()).add(place.key)
+            while type(place.holder) is tuple and place.parent is not None:  # what is in `group["betas"]` has facts
+                place = place.parent
+                skip.setdefault(id(place.holder), set()).add(place.key)
         tables = [table for thing in self.watched.values() for table in tables_of(thing, skip)]
         changed = [table for table in tables if self.has_changed(table.holder)]
         for table in changed:  # by a hook that removes itself, say: the next call has another table

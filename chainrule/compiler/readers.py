@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cell import TensorCell
+from chainrule.changes import WatchedDict
 from chainrule.compiler import questions
 from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.calls import called, combined, put_in
@@ -169,6 +170,11 @@ def contents(thing: Any) -> Any:
     return thing
 
 
+def comparand(thing: Any) -> Any:
+    """One side of `<`, `==` and the like: what is said of a number that changes is another such."""
+    return thing if is_a(thing, Number) else contents(thing)
+
+
 def same(x: Any, y: Any) -> bool:
     """`x is y`."""
     o = _per_thread.observer
@@ -180,7 +186,8 @@ def within(part: Any, whole: Any) -> bool:
     """`part in whole`."""
     o = _per_thread.observer
     contents(part)
-    contents(whole)
+    if not is_a(whole, WatchedDict):  # of which only the key is asked for: see `sought`
+        contents(whole)
     if o is not None and is_a(part, TensorCell):
         if id(whole) in o.outside:
             part = o.itself(part)
@@ -207,8 +214,8 @@ def compared(functions: tuple[Any, ...], first: Any, *others: Callable[..., Any]
     for i, (function, another) in enumerate(zip(functions, others, strict=True)):
         right = another()
         if function not in (same, other, within, without, operator.is_, operator.is_not):
-            contents(left)
-            contents(right)
+            comparand(left)
+            comparand(right)
         answer = function(left, right)
         if i + 1 < len(functions) and not truth(answer):
             break
@@ -230,7 +237,7 @@ def truth(thing: Any) -> Any:
     """Something is asked whether it is true."""
     o = _per_thread.observer
     if is_a(thing, Number):
-        thing.decides()
+        return thing.decides() if o is None else o.decision(thing)
     if o is not None and id(thing) in o.outside:
         o.use(thing)
         if is_a(thing, CONTAINERS):
@@ -364,7 +371,7 @@ def imported(value: Any, module: str, name: str) -> None:
 
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
-    for f in (name, namespace, variable, attribute, item, key, deleted, keyed, call, contents, same, other, within,
-              without, compared, everything, truth, unary, binary, in_place, each, unpacked, each_unpacked, spread,
-              writing, assigns, evaluated, imported)
+    for f in (name, namespace, variable, attribute, item, key, deleted, keyed, call, contents, comparand, same,
+              other, within, without, compared, everything, truth, unary, binary, in_place, each, unpacked,
+              each_unpacked, spread, writing, assigns, evaluated, imported)
 }  # fmt: skip

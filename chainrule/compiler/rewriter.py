@@ -311,7 +311,7 @@ class _Rewriter(ast.NodeTransformer):
             if not reader.startswith("operator."):
                 return _reader(reader, *parts)
             if not isinstance(node.ops[0], ast.Is | ast.IsNot):
-                parts = [_reader("contents", part) for part in parts]
+                parts = [_reader("comparand", part) for part in parts]
         elif self.scope is not None and not self.scope.is_class and not any(map(_must_stay_here, given)):
             readers = [_comparison(op, any(constant[i : i + 2])) for i, op in enumerate(node.ops)]
             functions = ast.Tuple([ast.Constant(MARK + reader) for reader in readers], ast.Load())

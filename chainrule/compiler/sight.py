@@ -149,6 +149,10 @@ class Sight:
         """The step reads a place."""
         raise NotImplementedError
 
+    def is_input(self, place: Place) -> bool:
+        """Whether what lies there has been seen to change, and is read anew in every call."""
+        raise NotImplementedError
+
     def ask(self, question: Callable[[Any], Any], thing: Any, title: str, answer: Any) -> None:
         """What a function says of something outside is a fact."""
         raise NotImplementedError

@@ -124,6 +124,7 @@ class Traced:
         prepared: what gives the arguments behind the call's own: places of tensors that change, and the form of each.
         inputs: what gives the arguments behind all these, which were found while tracing, and the form of each.
         numbers: the places of numbers that only Python calculates with, and their types.
+        decisions: what the step asked of numbers that are inputs, and each answer.
         used: the sources of both that something depends on.
         plan: how the arguments share memory.
         known: which numbers and tensors were inputs.
@@ -139,6 +140,7 @@ class Traced:
     prepared: list[tuple[Any, Any]]
     inputs: list[tuple[Any, Any]]
     numbers: list[tuple[Place, type]]
+    decisions: list[tuple[Number, bool]]
     used: list[Any]
     plan: Plan
     known: Knowledge
@@ -159,6 +161,13 @@ class Traced:
         try:
             return all(type(place.now(call)) is kind for place, kind in self.numbers)
         except GONE:
+            return False
+
+    def goes_the_same_way(self, call: Any) -> bool:
+        """Whether all that the step asked of numbers has the same answer. What can no longer be asked has another."""
+        try:
+            return all(bool(number.compute(call)) is answer for number, answer in self.decisions)
+        except (*GONE, ArithmeticError):
             return False
 
     def guard(self, arguments: list[Any]) -> None:
@@ -192,6 +201,8 @@ class Variant:
         """If the program is right for this call, the trace whose facts hold and all arguments; None if it is not."""
         for i, traced in enumerate(self.traces):
             if not traced.facts.hold(call.given) or (traced.numbers and not traced.has_its_numbers(call.given)):
+                continue
+            if traced.decisions and not traced.goes_the_same_way(call.given):
                 continue
             try:
                 arguments = traced.arguments(call)

@@ -44,7 +44,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     >>> chainrule.add(chainrule.tensor([1, 2]), 10)
     tensor([11, 12])
     """
-    if alpha != 1:
+    if is_tensor(alpha) or alpha != 1:
         input, other = _scaled(input, other, alpha, "add")
     return binary(primitives.Add, input, other)
 
@@ -52,9 +52,11 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
 def _scaled(input: Operand, other: Operand, alpha: float, operation: str) -> tuple[Tensor, Tensor]:
     """Both in their common type, the second times alpha."""
     x, y = promote(input, other)
-    if x.dtype.kind < 2 and isinstance(alpha, float):
+    is_fraction = alpha.dtype.is_floating_point if is_tensor(alpha) else isinstance(alpha, float)
+    if x.dtype.kind < 2 and is_fraction:
         raise DTypeError(f"{operation}: alpha={alpha} would make {x.dtype} tensors fractions; give a whole number.")
-    fitting(alpha, y.value.array.dtype, operation)
+    if not is_tensor(alpha):
+        fitting(alpha, y.value.array.dtype, operation)
     return x, cast(y * alpha, y.value.array.dtype)
 
 
@@ -66,7 +68,7 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     tensor([-9, -8])
     """
     _refuse_booleans(input, other, "subtraction", "^ (exclusive or)")
-    if alpha != 1:
+    if is_tensor(alpha) or alpha != 1:
         input, other = _scaled(input, other, alpha, "sub")
     return binary(primitives.Subtract, input, other)
 

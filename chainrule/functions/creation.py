@@ -13,10 +13,10 @@ from chainrule.cell import Size, TensorCell
 from chainrule.devices import CPU, chosen, default_of_environment
 from chainrule.dtypes import DType, as_dtype, from_numpy_dtype, get_default_dtype, promote_types, scalar_dtype
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.functions.promotion import fitting, need_tensor
+from chainrule.functions.promotion import cast, expand_to, fitting, need_tensor
 from chainrule.primitives.constants import constant
 from chainrule.primitives.trace import array_input
-from chainrule.primitives.value import Shape
+from chainrule.primitives.value import Shape, Symbol
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -240,6 +240,10 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     (tensor([7, 7]), tensor([0.5000, 0.5000]))
     """
     shape = read_shape(tuple(size) if isinstance(size, (tuple, list)) else (size,), "full")
+    if isinstance(fill_value, TensorCell) and isinstance(fill_value.value.array, Symbol):  # in a trace: any number
+        number = fill_value.detach_copy()
+        number = number if dtype is None else cast(number, _numpy_dtype(dtype))
+        return expand_to(number, shape).requires_grad_(requires_grad)
     number = fill_value.item() if isinstance(fill_value, TensorCell) else fill_value  # type: ignore[attr-defined]
     wanted = tensor(number).dtype if dtype is None else dtype
     filling = fitting(number, _numpy_dtype(wanted), "full").value.array
