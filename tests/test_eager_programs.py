@@ -50,6 +50,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "conv2d, stride and dilation": (
         lambda x, w: F.conv2d(x, w, stride=2, padding=(3, 2), dilation=(2, 1)), [(4, 8, 41, 40), (16, 8, 3, 5)],
     ),
+    "conv2d whose kernel covers the image": (lambda x, w: F.conv2d(x, w), [(64, 16, 5, 5), (120, 16, 5, 5)]),
     "conv2d in groups": (lambda x, w: F.conv2d(x, w, groups=4, padding=1), [(8, 16, 24, 24), (32, 4, 3, 3)]),
     "depthwise": (lambda x, w: F.conv2d(x, w, groups=16, padding=1), [(8, 16, 32, 32), (16, 1, 3, 3)]),
     "conv3d": (lambda x, w: F.conv3d(x, w, padding=1), [(2, 4, 10, 9, 8), (8, 4, 3, 3, 3)]),
@@ -75,6 +76,11 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "where": (lambda x, y: chainrule.where(x > y, x, y * 2), [(70, 1000), (70, 1000)]),
     "masked_fill": (lambda x: x.masked_fill(x > 0.5, -1.0), [(70, 1000)]),
     "avg_pool2d": (lambda x: F.avg_pool2d(x, 3, stride=2, padding=1), [(8, 16, 40, 41)]),
+    "avg_pool2d of windows apart": (lambda x: F.avg_pool2d(x, 2), [(8, 16, 40, 41)]),
+    "avg_pool1d of windows that leave places out": (lambda x: F.avg_pool1d(x, 2, stride=3), [(32, 64, 300)]),
+    "tanh": (chainrule.tanh, [(70, 1000)]),
+    "quotient": (lambda x, y: x / (y * y + 1), [(70, 1000), (1000,)]),
+    "quotient by powers of a number": (lambda x: 3 / (x.abs() + 1) ** 2.5, [(70, 1000)]),
     "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, (5, 4)), [(8, 16, 40, 28)]),
     "cdist": (chainrule.cdist, [(2, 80, 300), (70, 300)]),
     "cube": (lambda x: x**3, [(70, 1000)]),
@@ -404,3 +410,24 @@ def test_a_loop_that_compares_with_a_number_beside_what_is_computed_once() -> No
     with in_numpy():
         meant = chainrule.scan(step, *given)[1]
     assert chainrule.allclose(chainrule.scan(step, *given)[1], meant, atol=1e-4)
+
+
+def test_a_gradient_by_itself_is_what_it_is_beside_others() -> None:
+    image, weight, bias = made(8, 3, 20, 20), made(8, 3, 3, 3), made(8)
+    tensors = [x.requires_grad_() for x in (image, weight, bias)]
+    total = F.conv2d(*tensors).square().sum()
+    together = autograd.grad(total, tensors, retain_graph=True)
+    for x, expected in zip(tensors, together, strict=True):
+        (alone,) = autograd.grad(total, x, retain_graph=True)
+        assert chainrule.allclose(alone, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_gradient_of_a_large_operation_is_a_program_of_its_rule() -> None:
+    x = made(70, 1000).requires_grad_()
+    x.tanh().sum().backward()
+    known = len(single._known)
+    x.tanh().sum().backward()
+    assert len(single._known) == known
+    single._known.clear()
+    x.tanh().sum().backward()
+    assert any(key[0][0].__name__ == "grad_x" for key in single._known if type(key[0]) is tuple)

@@ -66,21 +66,23 @@ class Block(Generic[P]):
         words: the names of the last arguments, which are given by name.
         small: the same on arrays, for small tensors; see `on_arrays`.
         """
-        state = current_state()
-        if (
-            not state.gradients  # else its own operations are wanted: the gradient of a gradient
-            and function.__module__.startswith("chainrule.")  # of ours it is known that they look at nothing else
-            and is_unobserved(state, args)
-        ):
+        if is_known(function, args):
             if largest_of(args) >= LARGE:
                 return Block.as_program(function, args, words)
             if small is not None and not words:
                 arrays = [x.value.array if isinstance(x, TensorCell) else x for x in args]
-                answer = state.quiet.run(small, *arrays)
+                answer = current_state().quiet.run(small, *arrays)
                 if answer is not None:
                     return Primitive.make_tensor(Value(answer))
             return repeated(function, args, words, LARGE)
         return called(function, args, words)
+
+    @staticmethod
+    def computed_rule(rule: Callable[..., Any], args: Sequence[Any], words: Sequence[str]) -> Any:
+        """What a primitive's gradient rule gives: where tensors are large as a block's, else by its few operations."""
+        if largest_of(args) >= LARGE and is_known(rule, args):
+            return Block.as_program(rule, args, words)
+        return called(rule, args, words)
 
     @staticmethod
     def is_whole(*args: Any) -> bool:
@@ -208,6 +210,16 @@ class Block(Generic[P]):
         return known
 
 
+def is_known(function: Callable[..., Any], args: Sequence[Any]) -> bool:
+    """Whether nobody asks how a function of ours computes: that it looks at nothing else is known only of ours."""
+    state = current_state()
+    return (
+        not state.gradients  # else its own operations are wanted: the gradient of a gradient
+        and function.__module__.startswith("chainrule.")
+        and is_unobserved(state, args)
+    )
+
+
 def is_unobserved(state: Any, args: Sequence[Any]) -> bool:
     """Whether nobody wants to see single operations, no types are chosen for them, and all tensors are on the CPU."""
     return (
@@ -253,3 +265,6 @@ def block(function: Callable[P, Any]) -> Block[P]:
     tensor([0.0000, 0.7311])
     """
     return Block(function)
+
+
+Primitive.call_rule = staticmethod(Block.computed_rule)

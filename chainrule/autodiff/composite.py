@@ -24,6 +24,7 @@ from chainrule.dtypes import get_default_dtype
 from chainrule.errors import ChainruleError
 from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.primitives.primitive import Primitive
+from chainrule.primitives.shape import Broadcast, Permute, Reshape
 from chainrule.primitives.trace import Trace, tracing
 from chainrule.primitives.value import Array, Symbol, Value
 from chainrule.program.graph import Graph
@@ -44,14 +45,18 @@ class Both(NamedTuple):
     """A function and its gradient, noted.
 
     Attributes:
+        large: whether both parts are programs.
         forward: gives the result, and behind it what the gradient needs of the way there.
-        backward: takes the inputs, that, and the gradient of the result.
-        wanted: which inputs it gives a gradient for.
+        gradient: takes the inputs, that, and the gradient of the result.
+        ends: for each input that wants a gradient its place among the results of `gradient`.
+        backward: what computes some of these gradients and no more, by which they are.
     """
 
+    large: bool
     forward: Runner
-    backward: Runner
-    wanted: list[int]
+    gradient: Graph
+    ends: dict[int, int]
+    backward: dict[tuple[int, ...], Runner | None]
 
 
 def composite(function: Callable[P, Any]) -> Callable[P, Any]:
@@ -127,19 +132,26 @@ class Composite:
         gradients = iter([x if x is None else x.value.array for x in found])
         ends = {i: y for i, v in enumerate(inputs) if v.source is not None and (y := next(gradients)) is not None}
         graphs = _in_two(trace, count, [v.array for v in inputs], result.array, g.array, list(ends.values()))
-        forward, backward = [Composite.as_program(x) if large else repetition(x, LARGE) for x in graphs]
-        return None if forward is None or backward is None else Both(forward, backward, list(ends))
+        forward, backward = [_runner(graph, large) for graph in graphs]
+        if forward is None or backward is None:
+            return None
+        return Both(large, forward, graphs[1], {i: place for place, i in enumerate(ends)}, {tuple(ends): backward})
 
     def pull_back(self, record: Record, upstream: list[Any], wanted: list[bool]) -> Sequence[Any]:
         """The gradients of the inputs: of a first derivative the noted ones, else those of the operations."""
         saved: Any = record.saved
         if current_state().gradients:
             return self._opened(record, upstream[0], wanted)
-        arrays = [value.array for value in saved["inputs"]]
-        found = saved["both"].backward.run([*arrays, *saved["kept"], upstream[0].value.array])
+        both, arrays = saved["both"], [value.array for value in saved["inputs"]]
+        asked = tuple([i for i in both.ends if wanted[i]])
+        backward = both.backward.get(asked)
+        if backward is None:
+            whole = both.gradient
+            part = Graph(whole.inputs, whole.equations, [whole.outputs[both.ends[i]] for i in asked])
+            backward = both.backward[asked] = _runner(part, both.large)
         gradients: list[Any] = [None] * len(wanted)
-        for i, gradient in zip(saved["both"].wanted, found, strict=True):
-            gradients[i] = Primitive.make_tensor(Value(gradient)) if wanted[i] else None
+        for i, gradient in zip(asked, backward.run([*arrays, *saved["kept"], upstream[0].value.array]), strict=True):
+            gradients[i] = Primitive.make_tensor(Value(gradient))
         return gradients
 
     def _opened(self, record: Record, g: Any, wanted: list[bool]) -> Sequence[Any]:
@@ -157,14 +169,24 @@ class Composite:
 def _in_two(
     trace: Trace, count: int, inputs: list[Any], result: Any, g: Any, gradients: list[Any]
 ) -> tuple[Graph, Graph]:
-    """The graph of the first `count` equations of a trace and that of the others, which takes what it needs of them."""
+    """The graph of the first `count` equations of a trace and that of the others, which takes what it needs of them.
+
+    What is only spread or laid out otherwise is so again, instead of being kept.
+    """
     outside = {inside.array: value.array for value, inside in trace.captures.values()}
-    made = {y for e in trace.equations[:count] for y in e.outputs}
-    used = [x for e in Graph([], trace.equations[count:], gradients).equations for x in e.inputs] + gradients
+    first, free = trace.equations[:count], {Broadcast, Reshape, Permute}
+    made = {y for e in first if e.primitive not in free for y in e.outputs}
+    back = Graph([], [*[e for e in first if e.primitive in free], *trace.equations[count:]], gradients).equations
+    used = [x for e in back for x in e.inputs] + gradients
     kept = list(dict.fromkeys(x for x in used if isinstance(x, Symbol) and x in made))
-    forward = Graph([*inputs, *outside], trace.equations[:count], [result, *kept])
-    backward = Graph([*inputs, *kept, g, *outside], trace.equations[count:], gradients)
+    forward = Graph([*inputs, *outside], first, [result, *kept])
+    backward = Graph([*inputs, *kept, g, *outside], back, gradients)
     return forward.rename(outside), backward.rename(outside)
+
+
+def _runner(graph: Graph, large: bool) -> Runner | None:
+    """How a graph is run; None where it is to be computed operation by operation."""
+    return Composite.as_program(graph) if large else repetition(graph, LARGE)
 
 
 def _without(args: Any) -> Any:

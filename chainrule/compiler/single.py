@@ -1,9 +1,10 @@
 """Large operations of eager code as small programs: machine code for the loops that NumPy takes long for.
 
-A primitive becomes a program of one equation; a block (softmax, a normalisation) and its gradient one of all that they
-consist of. Whether an operation is large is said by its shapes alone (`Primitive.operations`, `autodiff/block.py`), so
-the same call always gives the same bits, whatever came before it. A program is made at the first call with such shapes
-and kept; that takes some milliseconds, and LLVM's time once, until its functions are on the disk.
+A primitive becomes a program of one equation; a block (softmax, a normalisation) and its gradient, and a primitive's
+gradient rule, one of all that they consist of. Whether an operation is large is said by its shapes alone
+(`Primitive.operations`, `autodiff/block.py`), so the same call always gives the same bits, whatever came before it. A
+program is made at the first call with such shapes and kept; that takes some milliseconds, and LLVM's time once, until
+its functions are on the disk.
 
 >>> import numpy as np
 >>> from chainrule.primitives.contraction import MatMul
@@ -27,6 +28,7 @@ from chainrule.autodiff.noting import called, forms_of, noted, put_together, tak
 from chainrule.backends.memory import keep_freed_memory
 from chainrule.backends.native import Native, build
 from chainrule.backends.native.executable import CheckError
+from chainrule.backends.native.language.vector_math import ONE_BY_ONE
 from chainrule.dtypes import get_default_dtype
 from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
@@ -107,34 +109,48 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
         return primitive.compute(arrays, parameters, forms)
     orders = [_order(x) if primitive is MatMul else None for x in arrays]
     settings = tuple([(name, known_by(value)) for name, value in parameters.items()])
-    spread = [x.size > 1 and not any(x.strides) for x in arrays]  # one number, which the program spreads itself
+    spread = _spread(arrays)
     places = tuple([(x.shape, x.dtype, *how) for x, *how in zip(arrays, orders, spread, strict=True)])
 
     def make() -> tuple[Native | None, Any]:
         inputs = [Symbol(x.shape, x.dtype) for x in arrays]
         outputs = tuple([Symbol(*form) for form in (forms if type(forms) is list else [forms])])
-        equations = [Equation(primitive, tuple(inputs), parameters, outputs, forms, "")]
-        for i, is_number in enumerate(spread):
-            if is_number:
-                shape, dtype = inputs[i].shape, inputs[i].dtype
-                number = Symbol((), dtype)
-                equations.insert(0, Equation(Broadcast, (number,), {"to": shape}, (inputs[i],), (shape, dtype), ""))
-                inputs[i] = number
-        return _program_of(Graph(inputs, equations, outputs), orders), None
+        equation = Equation(primitive, tuple(inputs), parameters, outputs, forms, "")
+        return _program_of(_spreading(Graph(inputs, [equation], outputs), spread), orders), None
 
     single = _found((primitive, settings, places, is_exact_arithmetic_enabled()), make)
     if single.program is None:
         return primitive.compute(arrays, parameters, forms)
     try:
-        results = single.run(
-            [
-                x[(slice(0, 1),) * x.ndim].reshape(()) if is_number else x if order is None else x.transpose(order)
-                for x, order, is_number in zip(arrays, orders, spread, strict=True)
-            ]
-        )
+        laid = [x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)]
+        results = single.run(_numbers_of(laid, spread))
     except CheckError:  # eager code says what is wrong
         return primitive.compute(arrays, parameters, forms)
     return results if type(forms) is list else results[0]
+
+
+def _spread(arrays: Sequence[Array]) -> tuple[bool, ...]:
+    """Which arrays are one number, spread over a shape: a program takes the number and spreads it itself."""
+    return tuple([x.size > 1 and not any(x.strides) for x in arrays])
+
+
+def _numbers_of(arrays: Sequence[Array], spread: Sequence[bool]) -> list[Array]:
+    """The arrays, and the number of each that is one."""
+    if True not in spread:
+        return list(arrays)
+    return [x[(slice(0, 1),) * x.ndim].reshape(()) if one else x for x, one in zip(arrays, spread, strict=True)]
+
+
+def _spreading(graph: Graph, spread: Sequence[bool]) -> Graph:
+    """The graph with numbers as inputs, where it has what they are spread to."""
+    inputs, equations = list(graph.inputs), list(graph.equations)
+    for i, is_number in enumerate(spread):
+        if is_number:
+            shape, dtype = inputs[i].shape, inputs[i].dtype
+            number = Symbol((), dtype)
+            equations.insert(0, Equation(Broadcast, (number,), {"to": shape}, (inputs[i],), (shape, dtype), ""))
+            inputs[i] = number
+    return Graph(inputs, equations, graph.outputs)
 
 
 def _order(x: Array) -> Order:
@@ -177,29 +193,36 @@ def call_as_program(function: Callable[..., Any], args: Sequence[Any], words: Se
         return called(function, args, words)
     tensors: list[Any] = []
     key = (function, words, taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
-    places = forms_of(tensors)
+    arrays = [x.value.array for x in tensors]
+    places, spread = forms_of(tensors), _spread(arrays)
     try:
         hash(key)
     except TypeError:  # a setting that cannot be looked up
         return called(function, args, words)
-    single = _found((key, places), lambda: _traced(function, args, words, tensors))
+    single = _found((key, places, spread), lambda: _traced(function, args, words, tensors, spread))
     if single.program is None:
         return called(function, args, words)
     try:
-        results = iter([Primitive.make_tensor(Value(y)) for y in single.run([x.value.array for x in tensors])])
+        results = iter([Primitive.make_tensor(Value(y)) for y in single.run(_numbers_of(arrays, spread))])
     except CheckError:  # eager code says what is wrong
         return called(function, args, words)
     return put_together(single.form, results)
 
 
 def _traced(
-    function: Callable[..., Any], args: Sequence[Any], words: Sequence[str], tensors: Sequence[Any]
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    words: Sequence[str],
+    tensors: Sequence[Any],
+    spread: Sequence[bool],
 ) -> tuple[Native | None, Any]:
     """The program of a function, and the form of what it returns; none where it cannot be one."""
     graph, form = noted(function, args, words, tensors)
     if graph is None or any(isinstance(x, np.ndarray) and x.size > LITTLE for e in graph.equations for x in e.inputs):
         return None, None
-    return _program_of(graph), form
+    if len(graph.equations) < 2 or any(e.primitive.name in ONE_BY_ONE for e in graph.equations):
+        return None, None  # a single operation says itself whether it is large
+    return _program_of(_spreading(graph, spread)), form
 
 
 # --------------------------------------------------------------------------------------------------- composites

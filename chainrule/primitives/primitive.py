@@ -193,6 +193,9 @@ class Primitive:
     #: Computes as `compute` does, by a program of one equation; set by the package, which knows the compiler.
     as_program: ClassVar[Callable[[type[Primitive], Sequence[Array], dict[str, Any], Any], Any]]
 
+    #: Calls a gradient rule, whose last arguments have these names; set by blocks, which know what is worth a program.
+    call_rule: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
+
     @classmethod
     def _record(cls, values: list[Value], parameters: dict[str, Any], result: Any, forms: Any) -> Record | None:
         mask, bit = 0, 1
@@ -263,8 +266,8 @@ class Primitive:
                 continue
             if position >= len(cls.arguments):
                 known["position"] = position - len(cls.arguments)
-            settings = {name: record.parameters[name] for name in rule.settings}
-            gradients.append(rule.function(*[known[name] for name in rule.names], **settings))
+            given = [*[known[name] for name in rule.names], *[record.parameters[name] for name in rule.settings]]
+            gradients.append(Primitive.call_rule(rule.function, given, rule.settings))
         return placed.like_upstream(upstream, gradients) if placed.in_use else gradients
 
 

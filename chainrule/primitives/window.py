@@ -77,6 +77,15 @@ class Windows(Primitive):
         return base.reshape(-1).index_put((places,), new.reshape(-1)).reshape(extents)
 
 
+def are_apart(kernel: Shape, stride: Shape, dilation: Shape) -> bool:
+    """Whether no place is in two windows.
+
+    >>> are_apart((2, 3), (2, 3), (1, 1)), are_apart((2, 3), (2, 2), (1, 1))
+    (True, False)
+    """
+    return max(windows_of_a_place(kernel, stride, dilation)) == 1
+
+
 class Fold(Primitive):
     """z = the windows laid back where they came from and added where they overlap: the transpose of Windows."""
 
@@ -94,10 +103,14 @@ class Fold(Primitive):
     @staticmethod
     def evaluate(x: Array, *, size: Shape, kernel: Shape, stride: Shape, dilation: Shape) -> Array:
         out = x.shape[2 : 2 + len(kernel)]
+        apart = are_apart(kernel, stride, dilation)
         z = np.zeros((*x.shape[:2], *size), x.dtype)
         for place, k in zip(offsets(kernel, stride, dilation, out), np.ndindex(*kernel), strict=True):
             within: Any = (..., *k)
-            z[place] += x[within]
+            if apart:
+                z[place] = x[within]
+            else:
+                z[place] += x[within]
         return z
 
     @staticmethod

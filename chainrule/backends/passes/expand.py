@@ -1,7 +1,8 @@
 """Primitives that are formulas of others: replaced by these before anything else happens.
 
 A formula is Tensor code; it is traced once for each use. The gradients of attention have a kernel of their own, which
-takes a block of queries at a time; of a few queries they are written out with the matrix of weights.
+takes a block of queries at a time; of a few queries they are written out with the matrix of weights. A convolution with
+one window for each image, and its gradients, are matrix products.
 
 >>> import chainrule
 >>> from chainrule.compiler.trace import trace_step
@@ -57,8 +58,38 @@ def _few(equation: Equation) -> bool:
     return q.shape[-2] < ENOUGH and small and rows * k.size > 0
 
 
+def _covers(equation: Equation) -> bool:
+    """Whether a convolution's kernel covers the image, so that there is one window: then it is a matrix product."""
+    (x, w), settings = equation.inputs, equation.parameters
+    image, kernel = settings.get("size", x.shape[2:]), settings.get("kernel", w.shape[2:])
+    return tuple(image) == tuple(kernel) and not any(settings["padding"]) and settings["groups"] == 1
+
+
+def _rows(x: Tensor) -> Tensor:
+    """A row for each sample."""
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+def convolution(x: Tensor, w: Tensor, **_: Any) -> tuple[Tensor]:
+    """X·Wᵀ, a row of X for each image and one of W for each channel."""
+    return ((_rows(x) @ _rows(w).T).reshape(x.shape[0], w.shape[0], *[1] * (x.ndim - 2)),)
+
+
+def convolution_transpose(y: Tensor, w: Tensor, **_: Any) -> tuple[Tensor]:
+    """Y·W."""
+    return ((_rows(y) @ _rows(w)).reshape(y.shape[0], *w.shape[1:]),)
+
+
+def convolution_weight(x: Tensor, y: Tensor, **_: Any) -> tuple[Tensor]:
+    """Yᵀ·X."""
+    return ((_rows(y).T @ _rows(x)).reshape(y.shape[1], *x.shape[1:]),)
+
+
 FORMULAS: dict[str, tuple[Callable[[Equation], bool], Callable[..., Any]]] = {
     "AttentionGradient": (_few, attention_gradient),
+    "Convolution": (_covers, convolution),
+    "ConvolutionTranspose": (_covers, convolution_transpose),
+    "ConvolutionWeight": (_covers, convolution_weight),
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.autodiff.composite import composite
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_half
 from chainrule.functions.creation import empty
@@ -79,11 +80,26 @@ def _convolve(
         raise ShapeError(f"padding is a number, 'same' or 'valid', got {padding!r}.")
     elif padding != "valid":
         around = per_dimension(padding, dimensions, "padding", 0)
-    y = Convolution.apply(x, weight, stride=steps, padding=around, dilation=spread, groups=groups)
-    if bias is not None:
+    if bias is None:
+        y = Convolution.apply(x, weight, stride=steps, padding=around, dilation=spread, groups=groups)
+    else:
         check_bias(bias, weight, weight.value.array.shape[:1])
-        y = y + bias.reshape(-1, *[1] * dimensions)
+        y = _convolution(x, weight, bias, steps, around, spread, groups)
     return y.squeeze(0) if alone else y
+
+
+@composite
+def _convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    y = Convolution.apply(x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return y + bias.reshape(-1, *[1] * len(stride))
 
 
 def check_kernel(weight: Tensor, dimensions: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.autodiff.composite import composite
 from chainrule.dtypes import IntegerLimits
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single
@@ -199,22 +200,39 @@ def _avg_pool(
     steps = kernel if stride is None or stride in ((), []) else per_dimension(stride, dimensions, "stride")
     once = (1,) * dimensions
     before, extra = _surroundings(x, kernel, steps, per_dimension(padding, dimensions, "padding", 0), once, ceil_mode)
+    if divisor_override == 0:
+        raise ShapeError("divisor_override divides, so it is not 0.")
+    y = _means(x, kernel, steps, before, extra, count_include_pad, divisor_override)
+    return y.squeeze(0) if alone else y
+
+
+@composite
+def _means(
+    x: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    before: list[int],
+    extra: list[int],
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    """The means of windows; before, extra: what is added in front of each dimension, and for `ceil_mode` behind."""
+    settings = {"kernel": kernel, "stride": stride, "dilation": (1,) * len(kernel)}
     after = [p + e for p, e in zip(before, extra, strict=True)]
     wide = in_float32(x)
     padded = pad_tensor(wide, _pairs(before, after)) if any(after) else wide
-    total = WindowSum.apply(padded, kernel=kernel, stride=steps, dilation=once)
-    if divisor_override == 0:
-        raise ShapeError("divisor_override divides, so it is not 0.")
+    total = WindowSum.apply(padded, **settings)
     divisor: Any = math.prod(kernel) if divisor_override is None else divisor_override
     if divisor_override is None and (any(extra) or (any(before) and not count_include_pad)):
         # Windows differ in how many entries count: what ceil_mode adds never does.
         counted = ones(1, 1, *x.shape[2:], dtype=wide.dtype, device=wide.device)
-        inner, outer = (before, extra) if count_include_pad else ([0] * dimensions, after)
+        nothing = [0] * len(kernel)
+        inner, outer = (before, extra) if count_include_pad else (nothing, after)
         counted = pad_tensor(counted, _pairs(inner, inner), value=1.0)
-        counted = pad_tensor(counted, _pairs([0] * dimensions if count_include_pad else before, outer))
-        divisor = WindowSum.apply(counted, kernel=kernel, stride=steps, dilation=once)
+        counted = pad_tensor(counted, _pairs(nothing if count_include_pad else before, outer))
+        divisor = WindowSum.apply(counted, **settings)
     y: Tensor = (total / divisor).to(x.dtype)
-    return y.squeeze(0) if alone else y
+    return y
 
 
 def avg_pool1d(

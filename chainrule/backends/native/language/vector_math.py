@@ -377,3 +377,6 @@ FUNCTIONS: dict[str, Function] = {
     "RightShift": shift("ashr"),
     "Where": select,
 }
+
+#: What the C library computes, one number after the other: NumPy has these in vectors, and is faster.
+ONE_BY_ONE = frozenset({"Arctan2", "Sin", "Cos", "Arcsin", "Arctan"})

@@ -32,7 +32,7 @@ from chainrule.backends.native.lowering.groups import LITTLE, axes_by_stride
 from chainrule.backends.native.lowering.place import Inside, Place, View, row_major
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.primitives.value import DataType, Shape, Symbol
-from chainrule.primitives.window import first_inside, windows_of_a_place
+from chainrule.primitives.window import are_apart, first_inside, windows_of_a_place
 from chainrule.program.graph import Equation
 
 _bool = np.dtype(np.bool_)
@@ -50,15 +50,20 @@ def lower_WindowSum(at: Lowering, e: Equation) -> Place:
 
 @rule
 def lower_Fold(at: Lowering, e: Equation) -> Place:
-    """Entry after entry of the window, in the eager order: each adds all windows' to where they came from."""
+    """Entry after entry of the window, in the eager order: each adds all windows' to where they came from.
+
+    Where no two windows meet nothing is added up.
+    """
     (x,), (z,), p = e.inputs, e.outputs, e.parameters
     windows, rank = at.plain(x), len(z.shape)
     order = sorted(range(rank), key=lambda d: -abs(windows.strides[d]))
     view = at.allocate(z.shape, z.dtype, range(rank), order, ())
-    at.into(at.full(0, z), view)
+    apart = are_apart(p["kernel"], p["stride"], p["dilation"])
+    if not (apart and x.size == z.size):
+        at.into(at.full(0, z), view)
     laid = view.windows(p["kernel"], p["stride"], p["dilation"])
     for place in np.ndindex(*p["kernel"]):
-        at.into(at.value(windows.index((..., *place))), laid.index((..., *place)), add=True)
+        at.into(at.value(windows.index((..., *place))), laid.index((..., *place)), add=not apart)
     return view
 
 
