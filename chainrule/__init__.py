@@ -146,6 +146,7 @@ from chainrule.functions.statistics import (
     cdist as cdist, corrcoef as corrcoef, cov as cov, cumulative_trapezoid as cumulative_trapezoid, dist as dist,
     logcumsumexp as logcumsumexp, renorm as renorm, trapezoid as trapezoid, trapz as trapz,
 )  # fmt: skip
+from chainrule.functions.strides import as_strided as as_strided, as_strided_scatter as as_strided_scatter
 from chainrule.functions.whole_numbers import (
     bitwise_left_shift as bitwise_left_shift, bitwise_right_shift as bitwise_right_shift, gcd as gcd, lcm as lcm,
 )  # fmt: skip

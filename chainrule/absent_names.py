@@ -48,7 +48,6 @@ _REASONS: dict[str, dict[str, str]] = {
             float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3
             int4 int5 int6 int7 uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7""",
         _MEMORY: "empty_permuted empty_strided",
-        _STRIDES: "as_strided as_strided_scatter",
         _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
         "use x.get_device(), or x.device": "get_device",
         _SCRIPT: "compiled_with_cxx11_abi fx",
@@ -123,8 +122,8 @@ _REASONS: dict[str, dict[str, str]] = {
         _SPARSE_METHOD: """
             coalesce col_indices crow_indices dense_dim indices is_coalesced is_sparse_csr sparse_dim values""",
         _QUANTISED: "dequantize int_repr qscheme",
-        _MEMORY: "const_data_ptr data_ptr dim_order is_set_to new_empty_strided storage_offset",
-        _STRIDES: "as_strided as_strided_ as_strided_scatter",
+        _MEMORY: "const_data_ptr data_ptr dim_order is_set_to new_empty_strided",
+        _STRIDES: "as_strided_",
         _DEVICE: "ipu is_ipu is_maia is_mkldnn is_mtia is_vulkan mtia record_stream to_mkldnn xpu",
         _STORAGE: "set_ storage storage_type untyped_storage",
         "use resize_ and resize_as_": "resize resize_as resize_as_sparse_",

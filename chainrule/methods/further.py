@@ -22,6 +22,7 @@ from chainrule.functions import (
     searching,
     second_names,
     statistics,
+    strides,
     whole_numbers,
 )
 from chainrule.functions.creation import read_shape
@@ -57,6 +58,7 @@ class FurtherMethods:
     logcumsumexp = statistics.logcumsumexp
     addmv, addr, baddbmm, addbmm = products.addmv, products.addr, products.baddbmm, products.addbmm
     kron = products.kron
+    as_strided, as_strided_scatter = strides.as_strided, strides.as_strided_scatter
     select_scatter, slice_scatter = scattering.select_scatter, scattering.slice_scatter
     diagonal_scatter, masked_scatter = scattering.diagonal_scatter, scattering.masked_scatter
     scatter_reduce = scattering.scatter_reduce
@@ -178,6 +180,14 @@ class FurtherMethods:
         """How far apart neighbours along each dimension are, in entries: row by row, whatever memory looks like."""
         steps = tuple(math.prod(max(extent, 1) for extent in self.shape[i + 1 :]) for i in range(self.ndim))
         return steps if dim is None else steps[dim]
+
+    def storage_offset(self: Any) -> int:
+        """The number of the first entry in the tensor that this is a view of; 0 if it is no view.
+
+        Raises ShapeError for a view whose entries do not lie there one after another, as those of `x.t()`: it has no
+        strides to go with the number.
+        """
+        return strides.first_place(self)
 
     def ndimension(self: Any) -> int:
         """How many dimensions."""

@@ -68,6 +68,10 @@ class Trace:
         assert value is not None, "nothing has used this symbol"
         return value
 
+    def given_for(self, stand_in: Any) -> Any:
+        """The argument that a tensor of the trace stands for; None for other tensors."""
+        return None if self.outer is None else self.outer.given_for(stand_in)
+
     def adopt(self, cell: TensorCell) -> None:
         """See a cell from outside for the first time. A trace within another leaves that to the outer one."""
         if self.outer is not None:
