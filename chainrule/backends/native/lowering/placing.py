@@ -218,17 +218,17 @@ class Placing(Waiting):
         for dim, width in enumerate(border):
             if not width:
                 continue
-            for start in (-width, view.shape[dim]):
-                shape, offset = list(view.shape), view.offset + start * view.strides[dim]
-                shape[dim] = width
-                for d, b in enumerate(border):
-                    if d not in inner and d != dim:
-                        shape[d] += 2 * b
-                        offset -= b * view.strides[d]
-                nest = Nest(shape)
-                zero = nest.constant(0, view.dtype)
-                nest.store(zero, view.walked(tuple(shape), view.strides, offset), range(len(shape)))
-                self.writes_apart(self.group(nest, open=False), view.buffer)
+            step = view.strides[dim]
+            shape, offset = list(view.shape), view.offset - width * step
+            shape[dim] = width
+            for d, b in enumerate(border):
+                if d not in inner and d != dim:
+                    shape[d] += 2 * b
+                    offset -= b * view.strides[d]
+            slabs, apart = (2, *shape), ((view.shape[dim] + width) * step, *view.strides)
+            nest = Nest(list(slabs))
+            nest.store(nest.constant(0, view.dtype), view.walked(slabs, apart, offset), range(len(slabs)))
+            self.writes_apart(self.group(nest, open=False), view.buffer)
             inner.add(dim)  # its corners are done
 
     def into(self, x: Any, view: View, add: bool = False, apart: bool = False) -> None:
