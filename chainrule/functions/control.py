@@ -74,19 +74,19 @@ def scan_again(
     reverse: bool,
     memory: Memory,
     outside: Sequence[Tensor],
-) -> tuple[tuple[Tensor, ...], Tensor]:
+) -> tuple[tuple[Tensor, ...], Any]:
     """`scan` with a function that does the same in every call, so that what it does is remembered in `memory`.
 
-    It takes and returns the carry as a tuple, and one y. Besides its arguments and what it makes itself it uses no
-    tensors but those of `outside`, and it changes none.
+    It takes and returns the carry as a tuple, and one y or None. Besides its arguments and what it makes itself it uses
+    no tensors but those of `outside`, and it changes none.
     """
 
     def step(carry: list[Any], rows: list[Any], _: list[Any]) -> tuple[list[Any], list[Any]]:
         after, y = function(tuple(carry), tuple(rows))
-        return list(after), [y]
+        return list(after), flatten(y)
 
-    final, (ys,) = loop(step, list(init), list(xs), [], xs[0].shape[0], reverse, memory, outside)
-    return tuple(final), ys
+    final, ys = loop(step, list(init), list(xs), [], xs[0].shape[0], reverse, memory, outside)
+    return tuple(final), ys[0] if ys else None
 
 
 def _loop_with_cells(

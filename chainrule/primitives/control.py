@@ -59,6 +59,10 @@ class Backward(NamedTuple):
     memory: Memory
 
 
+#: What it costs to call NumPy once, in multiplications and additions.
+CALL = 2**13
+
+
 class Scan(Primitive):
     """Run `body` over the first dimension of the sequences.
 
@@ -86,9 +90,10 @@ class Scan(Primitive):
     @staticmethod
     def operations(arrays: Sequence[Any], parameters: dict[str, Any], forms: Any) -> int:
         # The program of a loop takes long to make, and another length is another program: so only for a large gain.
-        inside = [e for e in parameters["body"].equations if e.primitive.operations is not None]
+        equations = parameters["body"].equations
+        inside = [e for e in equations if e.primitive.operations is not None]
         each = sum(e.primitive.operations(e.inputs, e.parameters, e.forms) for e in inside)
-        return int(parameters["length"]) * each // 64
+        return int(parameters["length"]) * (each + CALL * len(equations)) // 16
 
     @staticmethod
     def evaluate(

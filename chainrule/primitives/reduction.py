@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -112,6 +113,10 @@ class Product(Primitive):
         return reduced_shape(x.shape, axes), _index if x.dtype.kind in "iub" else x.dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 4 * arrays[0].size  # NumPy multiplies one number after the other
+
+    @staticmethod
     def evaluate(x: Array, *, axes: Shape) -> Array:
         return np.asarray(np.multiply.reduce(x, axis=axes, dtype=_index if x.dtype.kind in "iub" else x.dtype))
 
@@ -209,6 +214,10 @@ class CumulativeSum(Primitive):
         return x.shape, _index if x.dtype.kind in "iub" else x.dtype
 
     @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 8 * arrays[0].size  # in float64, and converted there and back
+
+    @staticmethod
     def evaluate(x: Array, *, axis: int) -> Array:
         # A running sum cannot be added in blocks, so its rounding errors are kept small by float64.
         dtype: DataType = _index if x.dtype.kind in "iub" else np.dtype(np.float64)
@@ -227,6 +236,10 @@ class CumulativeArgmax(Primitive):
     @staticmethod
     def shape(x: Array, *, axis: int, largest: bool) -> Form:
         return x.shape, _index
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return 32 * arrays[0].size  # four passes, and two of them one number after the other
 
     @staticmethod
     def evaluate(x: Array, *, axis: int, largest: bool) -> Array:

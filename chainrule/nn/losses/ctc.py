@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
-from chainrule.functions.control import scan
+from chainrule.functions.control import scan_again
 from chainrule.functions.creation import arange, tensor
 from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
@@ -22,6 +22,7 @@ from chainrule.functions.pieces import cat, stack
 from chainrule.functions.promotion import need_tensor
 from chainrule.functions.shape import pad
 from chainrule.nn.losses.classes import Loss, reduce
+from chainrule.primitives.control import Memory
 from chainrule.state import current_state
 from chainrule.tensor import Tensor
 
@@ -154,6 +155,10 @@ def _are_no_labels(table: Tensor, inside: Tensor, classes: int, blank: int) -> T
     return inside & ((wide < 0) | (wide >= classes) | (wide == blank))
 
 
+#: What a step does, for each form of a batch.
+_noted_steps: Memory = {}
+
+
 def _log_likelihood(x: Tensor, labels: Tensor, in_lengths: Tensor, out_lengths: Tensor, blank: int) -> Tensor:
     """ln P of each target: the forward recursion αₜ(s) = (αₜ₋₁(s) + αₜ₋₁(s−1) [+ αₜ₋₁(s−2)])·yₜ(s) in logarithms."""
     batch, count = labels.shape
@@ -169,17 +174,19 @@ def _log_likelihood(x: Tensor, labels: Tensor, in_lengths: Tensor, out_lengths: 
     emitted = gather(x, 2, states.unsqueeze(0).expand(x.shape[0], batch, width))
     time = arange(x.shape[0], device=x.device)
     never = x.new_full((), NEVER)
+    # At the first step the states are entered: the blank and the first label.
+    entered = where(place < 2, x.new_zeros(()), never).expand(batch, width).clone()
 
-    def step(alpha: Tensor, row: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
-        said, t = row
+    def step(state: tuple[Tensor, ...], row: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], None]:
+        (alpha,), (said, is_first, is_inside) = state, row
         one = pad(alpha, [1, 0], value=NEVER)[:, :width]
-        two = where(may_skip, pad(alpha, [2, 0], value=NEVER)[:, :width], never)
-        # At the first step the states are entered: the blank and the first label.
-        reached = where(t == 0, where(place < 2, x.new_zeros(()), never), _log_sum(alpha, one, two))
+        two = pad(alpha, [2, 0], value=NEVER)[:, :width].masked_fill(~may_skip, NEVER)
+        reached = where(is_first, entered, _log_sum(alpha, one, two))
         new = (reached + said).clamp(min=NEVER)
-        return where((t < in_lengths).unsqueeze(1), new, alpha), None
+        return (where(is_inside, new, alpha),), None
 
-    final, _ = scan(step, start, (emitted, time))
+    rows = emitted, time == 0, (time.unsqueeze(1) < in_lengths).unsqueeze(2)
+    (final,), _ = scan_again(step, (start.clone(),), rows, False, _noted_steps, (may_skip, entered))
     last = (2 * out_lengths).unsqueeze(1)
     ends = gather(final, 1, last).squeeze(1), gather(final, 1, (last - 1).clamp(min=0)).squeeze(1)
     second = where(out_lengths > 0, ends[1], never)

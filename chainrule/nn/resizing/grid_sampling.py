@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from chainrule.autodiff.composite import composite
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.constant_in import constant_in
@@ -58,6 +59,7 @@ def _centres(extent: int, align_corners: bool, like: Tensor) -> Tensor:
 
 
 @in_single
+@composite
 def grid_sample(
     input: Tensor,
     grid: Tensor,
