@@ -22,11 +22,12 @@ from chainrule.devices import (
     Device as device, get_default_device as get_default_device, set_default_device as set_default_device,
 )  # fmt: skip
 from chainrule.dtypes import (
-    DType as DType, bfloat16 as bfloat16, bool_ as bool_, can_cast as can_cast, double as double, float16 as float16,
-    float32 as float32, float64 as float64, get_default_dtype as get_default_dtype, half as half, int8 as int8,
-    int16 as int16, int32 as int32, int64 as int64, long as long, promote_types as promote_types,
-    set_default_dtype as set_default_dtype, short as short, uint8 as uint8, DType as dtype, FloatLimits as finfo,
-    IntegerLimits as iinfo,
+    DType as DType, bfloat16 as bfloat16, bool_ as bool_, can_cast as can_cast, cdouble as cdouble, cfloat as cfloat,
+    chalf as chalf, complex32 as complex32, complex64 as complex64, complex128 as complex128, double as double,
+    float16 as float16, float32 as float32, float64 as float64, get_default_dtype as get_default_dtype, half as half,
+    int8 as int8, int16 as int16, int32 as int32, int64 as int64, long as long, promote_types as promote_types,
+    set_default_dtype as set_default_dtype, short as short, uint8 as uint8, uint16 as uint16, uint32 as uint32,
+    uint64 as uint64, DType as dtype, FloatLimits as finfo, IntegerLimits as iinfo,
 )  # fmt: skip
 from chainrule.errors import (
     AbsentNameError as AbsentNameError, ChainruleError as ChainruleError, CheckpointError as CheckpointError,
@@ -82,6 +83,7 @@ from chainrule.functions.gathering import (
     take_along_dim as take_along_dim,
 )  # fmt: skip
 from chainrule.functions.indexing import index_put as index_put, masked_select as masked_select
+from chainrule.functions.assertions import assert_nonzero as _assert_async, assert_true as _assert
 from chainrule.functions.joining import (
     atleast_1d as atleast_1d, atleast_2d as atleast_2d, atleast_3d as atleast_3d, block_diag as block_diag,
     cartesian_prod as cartesian_prod, column_stack as column_stack, combinations as combinations,
@@ -173,7 +175,7 @@ with Later(globals()) as _later:
     from chainrule import (
         accelerator as accelerator, amp as amp, autograd as autograd, backends as backends,
         compiler as compiler, cuda as cuda, data as data, distributed as distributed, distributions as distributions,
-        func as func, generative as generative, hub as hub, jit as jit,
+        func as func, fx as fx, generative as generative, hub as hub, jit as jit,
         linalg as linalg, metrics as metrics, models as models, mps as mps, multiprocessing as multiprocessing,
         nn as nn, onnx as onnx, optim as optim, printing as printing, random as random, rl as rl, robust as robust,
         serialization as serialization, sparse as sparse, special as special, train as train, transfer as transfer,

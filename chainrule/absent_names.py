@@ -20,6 +20,7 @@ _STRIDES = "use x.unfold for windows that overlap, and x.diagonal, x[::2] and th
 _DEVICE = "there is no such device or stream here; leave it out"
 _INTERNAL = "a part of PyTorch's own machinery, not for users"
 _SCRIPT = "use chainrule.compile, which makes a native program of a Python function"
+_GRAPHS = "Python is not rewritten here: chainrule.compile traces a function, portable.export_program keeps its graph"
 _LINEAR = "use chainrule.linalg"
 _AUTOCAST = (
     "amp.autocast is a context that holds for what is within it: there is nothing to set; is_autocast_enabled(kind) "
@@ -36,7 +37,7 @@ _CHUNKS = (
 _REASONS: dict[str, dict[str, str]] = {
     "": {
         _COMPLEX: """
-            angle cdouble cfloat chalf complex complex128 complex32 complex64 imag is_conj is_neg polar
+            angle complex imag is_conj is_neg polar
             view_as_complex view_as_real""",
         _SPARSE: """
             hsmm hspmm saddmm smm sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_csc_tensor
@@ -46,11 +47,11 @@ _REASONS: dict[str, dict[str, str]] = {
             bits16 bits1x8 bits2x4 bits4x2 bits8 choose_qparams_optimized""",
         "the types are float16, bfloat16, float32, float64, int8 to int64, uint8 and bool": """
             float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int3
-            int4 int5 int6 int7 uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7""",
+            int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 uint6 uint7""",
         _MEMORY: "empty_permuted empty_strided",
         _DEVICE: "Event Stream cpu get_device_module is_vulkan_available mtia",
         "use x.get_device(), or x.device": "get_device",
-        _SCRIPT: "compiled_with_cxx11_abi fx",
+        _SCRIPT: "compiled_with_cxx11_abi",
         "use chainrule.export_program(model, inputs, file), whose file load_program reads": "export",
         _STORAGE: "is_storage storage",
         _AUTOCAST: "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache",
@@ -67,7 +68,7 @@ _REASONS: dict[str, dict[str, str]] = {
         "use histogram for each column": "histogramdd",
         "use index_put, scatter or x[…] = …": "put",
         "use scatter_reduce": "index_reduce segment_reduce",
-        "another library takes np.asarray(x)": "to_dlpack",
+        "use utils.dlpack.to_dlpack, or np.asarray(x)": "to_dlpack",
         "use from_numpy(np.memmap(…))": "from_file",
         "use nonzero": "nonzero_static",
         "use chainrule.scan for loops, and where for choices": "cond while_loop",
@@ -233,7 +234,7 @@ _MODULES: dict[str, str] = {
         multiprocessing.pool multiprocessing.queue multiprocessing.reductions""",
     "the operations here are all there is, no libraries behind them": """
         backends.cpu backends.cudnn.rnn backends.cusparselt backends.kleidiai backends.mha backends.miopen backends.mkl
-        backends.mkldnn backends.nnpack backends.openmp backends.opt_einsum backends.python_native
+        backends.nnpack backends.openmp backends.opt_einsum backends.python_native
         backends.quantized backends.xeon backends.xnnpack""",
     _DEVICE: """
         accelerator.graphs accelerator.memory mps.event mps.profiler xpu.graphs xpu.memory xpu.random xpu.streams
@@ -254,7 +255,6 @@ _MODULES: dict[str, str] = {
     "chainrule has no parts in C++, and compile makes native code": """
         nn.cpp utils.cpp_backtrace utils.cpp_extension utils.file_baton utils.hipify utils.mkldnn utils.jit
         utils.mobile_optimizer utils.bundled_inputs""",
-    "use NumPy arrays: np.asarray(x) and from_numpy(a)": "utils.dlpack",
     "use compile(step).profile(…), which counts operations": "utils.flop_counter utils.throughput_benchmark",
     "`pip list` and `python -m chainrule` say what is installed": "utils.collect_env",
     _INTERNAL: """
@@ -269,6 +269,7 @@ _MODULES: dict[str, str] = {
 _PARTLY = {
     "cuda": "JAX orders what a GPU does and keeps its memory: no streams, events or graphs; time with synchronize()",
     "distributed": "whole groups of processes exchange tensors and objects here; there is no further machinery",
+    "fx": _GRAPHS,
     "jit": _SCRIPT,
     "multiprocessing": _PROCESSES,
     "nn.parallel": "on one device the model itself is what DataParallel makes of it",

@@ -9,7 +9,7 @@ float16 and `int64_matrix + float32_vector` is float32.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -53,6 +53,34 @@ class DType:
         return as_dtype, (self.name,)
 
 
+class AbsentDType(DType):
+    """A data type of PyTorch's that no tensor holds here: it can be named and compared (`x.dtype == complex64`).
+
+    Whatever would make a tensor of it raises a DTypeError.
+
+    >>> import chainrule
+    >>> chainrule.ones(1).dtype == chainrule.complex64
+    False
+    """
+
+    def __init__(self, name: str, kind: int, itemsize: int, instead: str) -> None:
+        super().__init__(name, kind, itemsize)
+        self.instead = instead
+
+    @property
+    def numpy(self) -> NoReturn:
+        """None: raises a DTypeError."""
+        raise DTypeError(f"tensors cannot hold {self.name}: {self.instead}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _absent, (self.name,)
+
+
+def _absent(name: str) -> AbsentDType:
+    found: AbsentDType = globals()[name]
+    return found
+
+
 float64 = double = DType("float64", 2, 8)
 float32 = DType("float32", 2, 4)
 float16 = half = DType("float16", 2, 2)
@@ -63,6 +91,15 @@ int16 = short = DType("int16", 1, 2)
 int8 = DType("int8", 1, 1)
 uint8 = DType("uint8", 1, 1)
 bool_ = DType("bool", 0, 1)
+
+_REAL = "they hold real numbers; keep real and imaginary parts along a dimension of size 2"
+_SIGNED = "they hold int8 to int64 and uint8; take the next larger of these"
+complex128 = cdouble = AbsentDType("complex128", 3, 16, _REAL)
+complex64 = cfloat = AbsentDType("complex64", 3, 8, _REAL)
+complex32 = chalf = AbsentDType("complex32", 3, 4, _REAL)
+uint64 = AbsentDType("uint64", 1, 8, _SIGNED)
+uint32 = AbsentDType("uint32", 1, 4, _SIGNED)
+uint16 = AbsentDType("uint16", 1, 2, _SIGNED)
 
 _ALL = (float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8, bool_)
 _BY_NAME = {dtype.name: dtype for dtype in _ALL}

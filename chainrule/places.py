@@ -18,6 +18,9 @@ from chainrule.errors import AbsentNameError
 
 #: A module of PyTorch's, and where its things are: parts of chainrule, the first that has a name gives it.
 _ELSEWHERE = {
+    "_C": "utils.internals",
+    "_subclasses": "utils.internals",
+    "_subclasses.fake_tensor": "utils.internals",
     "amp.autocast_mode": "amp",
     "amp.grad_scaler": "amp",
     "autograd.anomaly_mode": "autograd",
@@ -29,6 +32,9 @@ _ELSEWHERE = {
     "cuda.random": "cuda",
     "distributions.studentT": "distributions.student_t",
     "functional": "",
+    "fx.experimental": "utils.internals",
+    "fx.experimental.proxy_tensor": "utils.internals",
+    "jit.annotations": "utils.annotations",
     "nn.modules": "nn nn.module",
     "nn.modules.activation": "nn.activations.classic nn",
     "nn.modules.adaptive": "nn",
@@ -51,11 +57,12 @@ _ELSEWHERE = {
     "nn.modules.pooling": "nn.pooling.windows nn.pooling.adaptive nn.pooling.lp nn",
     "nn.modules.rnn": "nn",
     "nn.modules.sparse": "nn",
-    "nn.modules.transformer": "nn.transformer.stacks nn",
+    "nn.modules.transformer": "nn.transformer.stacks nn.transformer.layers nn",
     "nn.modules.upsampling": "nn",
     "nn.modules.utils": "nn.tuples nn.utils",
     "nn.utils.stateless": "func",
     "optim.adamw": "optim",
+    "utils._foreach_utils": "utils.foreach",
     "utils.data._utils": "utils.data",
     "utils.data._utils.collate": "data.collate",
     "utils.data.dataloader": "data.loader data.collate utils.data",
@@ -79,6 +86,11 @@ _PRIVATE = {
     "_AdaptiveMaxPoolNd": "_AdaptiveMaxPool",
     "_IncompatibleKeys": "IncompatibleKeys",
     "LazyModuleMixin": "LazyModule",
+    "_are_functorch_transforms_active": "are_functorch_transforms_active",
+    "_get_activation_fn": "read_activation",
+    "_group_tensors_by_device_and_dtype": "group_tensors",
+    "_has_foreach_support": "has_foreach_support",
+    "_log_api_usage_once": "log_api_usage_once",
     "load_url": "load_state_dict_from_url",
 }
 

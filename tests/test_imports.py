@@ -33,7 +33,7 @@ LEVELS = """
     backends
     compiler serialization
     onnx
-    explain hub jit portable tune utils
+    explain fx hub jit portable tune utils
     train
     transfer
     models

@@ -333,6 +333,15 @@ row(
     lambda x: chainrule.histc(x, 3), ([1.0, 4.0],), ([1.0, float("inf")],),
 )  # fmt: skip
 
+row(
+    "functions.assertions._holds", AssertionError, "less than two",
+    lambda x: chainrule._assert(x > 2, "less than two"), (3.0,), (1.0,),
+)  # fmt: skip
+row(
+    "functions.assertions._is_nonzero", NumberRangeError, "expected a tensor that is not zero, got zero",
+    chainrule._assert_async, (0.5,), (0.0,),
+)  # fmt: skip
+
 # ------------------------------------------------------------------------------------------- matrices
 
 _eye, _nothing = [[2.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]

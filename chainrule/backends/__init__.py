@@ -107,7 +107,7 @@ def configured(name: str, options: dict[str, Any] | None) -> Any:
 
 
 #: PyTorch's switches of its own backends (`backends.cudnn.benchmark = True`): loaded when a program names one.
-_SWITCHES = ("cuda", "cudnn", "mps")
+_SWITCHES = ("cuda", "cudnn", "mkldnn", "mps")
 
 __all__ = ["BACKENDS", "Build", "Home", "Runnable", "build", "configured"]
 

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: 70,000 grey images of 28 × 28 pixels in ten classes, in four IDX files."""
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST: 70,000 grey images of 28 × 28 pixels in ten classes, in four IDX files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from chainrule.errors import DataError
 FOLDERS = {
     "mnist": ("MNIST/raw", "MNIST", "mnist"),
     "fashion-mnist": ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist"),
+    "kmnist": ("KMNIST/raw", "KMNIST", "kmnist"),
 }
 CLASSES = {
     "mnist": [
@@ -24,12 +25,14 @@ CLASSES = {
     "fashion-mnist": [
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ],
+    "kmnist": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
 }  # fmt: skip
 _ADDRESSES = {
     "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    "kmnist": ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
 }
-# Of the compressed files as they are published.
+# Of the compressed files as they are published. What is not here is not downloaded: nobody could tell that it is whole.
 _SHA256 = {
     "mnist": {
         "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -49,10 +52,10 @@ _SHA256 = {
 def load_mnist_arrays(
     name: str = "mnist", train: bool = True, root: FilePath | None = None, download: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of MNIST or Fashion-MNIST.
+    """The images and labels of MNIST, Fashion-MNIST or Kuzushiji-MNIST.
 
     Args:
-        name: "mnist" or "fashion-mnist".
+        name: "mnist", "fashion-mnist" or "kmnist", whose files are read and not downloaded.
         train: the 60,000 for training, or the 10,000 for testing.
         root: where the files are, or are to be downloaded to; else `CHAINRULE_DATA` and the cache folder.
         download: get them if they are not there.
@@ -65,12 +68,16 @@ def load_mnist_arrays(
         DataError: the files are not there, cannot be downloaded, are damaged, or are not what they should be.
 
     Source: LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition" (1998); Xiao,
-    Rasul and Vollgraf, "Fashion-MNIST" (2017).
+    Rasul and Vollgraf, "Fashion-MNIST" (2017); Clanuwat and others, "Deep Learning for Classical Japanese Literature"
+    (2018).
     """
     prefix = "train" if train else "t10k"
     stems = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
     files = _find(name, stems, root)
     if files is None:
+        if name not in _SHA256:
+            place = (cache_folder() if root is None else Path(root)) / FOLDERS[name][0]
+            raise DataError(f"{name} is not downloaded: put its four files from {_ADDRESSES[name][0]} into {place}.")
         if not download:
             raise not_found(name, f"{stems[0]}[.gz] in {' or '.join(FOLDERS[name])}", root, _ADDRESSES[name][0])
         folder = (cache_folder() if root is None else Path(root)) / FOLDERS[name][0]

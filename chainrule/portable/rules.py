@@ -17,6 +17,7 @@ _RULES = {
     "distributions.beta_slope": "slope_of_quantile",
     "distributions.distribution": "_all_hold",
     "functions.arithmetic": "_is_divisor",
+    "functions.assertions": "_holds _is_nonzero",
     "functions.counting": "_are_counts _fits_minlength _labels_fit",
     "functions.floating_point": "_exponent _neighbour _scaled",
     "functions.gathering": "_places_exist",

@@ -5,7 +5,7 @@ import importlib
 from chainrule.absent_names import teller
 from chainrule.utils import checkpoint
 
-__all__ = ["benchmark", "checkpoint", "data", "hooks", "tensorboard"]
+__all__ = ["benchmark", "checkpoint", "data", "dlpack", "hooks", "tensorboard"]
 
 _tell = teller("utils", globals())
 

@@ -9,6 +9,8 @@ CenterCrop(size=(8, 8))
 
 import importlib
 
+from chainrule.version import __version__ as __version__
+
 __all__ = ["datasets", "io", "models", "ops", "transforms", "utils"]
 
 

@@ -18,7 +18,8 @@ from chainrule.primitives.window import Windows
 from chainrule.tensor import Tensor
 
 #: What resizing takes.
-RESIZING = ("nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "box")
+RESIZING_TENSORS = ("nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "box")
+RESIZING = (*RESIZING_TENSORS, "hamming")  # which Pillow alone has
 
 
 def pair(size: Any, name: str = "size") -> tuple[int, int]:
@@ -262,7 +263,7 @@ def resize(
     >>> resize(chainrule.zeros(3, 40, 60), 20).shape
     Size([3, 20, 30])
     """
-    mode = mode_name(interpolation, *RESIZING)
+    mode = mode_name(interpolation, *(RESIZING if is_picture(img) else RESIZING_TENSORS))
     _, h, w = get_dimensions(img)
     new = resized_size(h, w, size, max_size)
     if is_picture(img):

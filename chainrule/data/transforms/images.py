@@ -28,6 +28,7 @@ class InterpolationMode(Enum):
     BICUBIC = "bicubic"
     LANCZOS = "lanczos"
     BOX = "box"
+    HAMMING = "hamming"
 
 
 def mode_name(interpolation: Any, *allowed: str) -> str:

@@ -8,6 +8,6 @@ from chainrule.vision.datasets.cifar import CIFAR10, CIFAR100
 from chainrule.vision.datasets.dataset import VisionDataset
 from chainrule.vision.datasets.fake import FakeData
 from chainrule.vision.datasets.folder import ImageFolder
-from chainrule.vision.datasets.mnist import MNIST, FashionMNIST
+from chainrule.vision.datasets.mnist import KMNIST, MNIST, FashionMNIST
 
-__all__ = ["VisionDataset", "MNIST", "FashionMNIST", "CIFAR10", "CIFAR100", "ImageFolder", "FakeData"]
+__all__ = ["VisionDataset", "MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "ImageFolder", "FakeData"]

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST."""
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST."""
 
 from __future__ import annotations
 
@@ -82,3 +82,13 @@ class FashionMNIST(MNIST):
 
     name = "fashion-mnist"
     classes = CLASSES["fashion-mnist"]
+
+
+class KMNIST(MNIST):
+    """Old Japanese letters in the form of MNIST; found in `root` or its `KMNIST/raw`. Arguments as `MNIST`.
+
+    The four files are not downloaded: where they are not there, a DataError says where to get them.
+    """
+
+    name = "kmnist"
+    classes = CLASSES["kmnist"]

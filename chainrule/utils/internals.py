@@ -1,0 +1,35 @@
+"""What stands for PyTorch's inner machinery (`torch._C` and the like), of which libraries ask whether it has something.
+
+Nothing else is there, so `getattr(chainrule._C, name, None)` is None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["FakeTensor", "are_functorch_transforms_active", "get_proxy_mode", "is_fake", "log_api_usage_once"]
+
+
+def log_api_usage_once(name: str) -> None:
+    """Nothing: who uses what is counted nowhere.
+
+    >>> log_api_usage_once("library.Model")
+    """
+
+
+class FakeTensor:
+    """PyTorch's tensor without entries, for its tracer. No tensor here is one: `isinstance(x, FakeTensor)` is False."""
+
+
+def is_fake(x: Any) -> bool:
+    """False: every tensor has entries."""
+    return False
+
+
+def get_proxy_mode() -> None:
+    """None: no tracer that stands between a program and its operations."""
+
+
+def are_functorch_transforms_active() -> bool:
+    """False: what `func` makes of a function runs on ordinary tensors."""
+    return False
