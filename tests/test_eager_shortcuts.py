@@ -188,3 +188,60 @@ def test_the_usual_likelihood_is_that_with_an_ignored_label(shape: tuple[int, ..
     other = F.nll_loss(y, labels, chainrule.ones(shape[1]))  # with a weight for each class
     other.backward()
     assert chainrule.allclose(loss, other, equal_nan=True) and chainrule.allclose(x.grad, y.grad, equal_nan=True)
+
+
+# ------------------------------------------------------------------------------------------------ taken apart
+
+PIECES: dict[str, Any] = {
+    "split": lambda x: x.split([1, 4, 0, 2], 1),
+    "chunk": lambda x: x.chunk(3, -1),
+    "unbind": lambda x: x.unbind(1),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_pieces_have_one_gradient(name: str) -> None:
+    def weighed(x: Any, used: Any) -> Any:
+        pieces = PIECES[name](x)
+        return chainrule.stack([(pieces[i] ** 2).sum() * (i + 1) for i in used]).sum()
+
+    x = chainrule.tensor(random.standard_normal((3, 7)), requires_grad=True)
+    assert {piece.grad_fn.name() for piece in PIECES[name](x)} == {"pieces"}
+    for used in ([0, 1, 2], [1]):
+        assert autograd.gradcheck(lambda x, used=used: weighed(x, used), (x,))
+        assert autograd.gradgradcheck(lambda x, used=used: weighed(x, used), (x,))
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_pieces_follow_what_is_written_into_the_whole_and_write_through(name: str) -> None:
+    x = chainrule.tensor(random.standard_normal((3, 7)), requires_grad=True)
+    whole = x * 1
+    pieces = PIECES[name](whole)
+    whole.mul_(2)
+    pieces[1].mul_(3)
+    (gradient,) = autograd.grad(whole.sum() + pieces[0].sum(), x)
+    expected = np.full((3, 7), 2.0)
+    places = PIECES[name](chainrule.arange(7).expand(3, 7))
+    expected[:, places[0][0].numpy()] += 2.0
+    expected[:, places[1][0].numpy()] *= 3.0
+    assert np.array_equal(gradient.numpy(), expected)
+
+
+# ------------------------------------------------------------------------------------------------ clipping
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("p", [2.0, 1.0, float("inf")])
+def test_norms_of_many_gradients_are_those_of_numpy(large: bool, p: float) -> None:
+    shapes = [(3, 4), (5,), (200, 200) if large else (2, 2), ()]
+    arrays = [random.standard_normal(shape).astype("f4") for shape in shapes]
+    weights = [chainrule.zeros(*shape, requires_grad=True) for shape in shapes]
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.grad = chainrule.tensor(array)
+    kept = weights[0].grad
+    total = chainrule.nn.utils.clip_grad_norm_(weights, 0.5, p)
+    expected = np.linalg.norm(np.concatenate([array.reshape(-1) for array in arrays]).astype("f8"), p)
+    assert np.isclose(total.item(), expected, rtol=1e-5)
+    for weight, array in zip(weights, arrays, strict=True):
+        assert np.allclose(weight.grad.numpy(), array * min(1, 0.5 / (expected + 1e-6)), rtol=1e-5)
+    assert kept is weights[0].grad and chainrule.nn.utils.clip_grad_norm_([chainrule.zeros(2)], 1.0).item() == 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autodiff.block import is_unobserved
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.constant_in import constant_in
@@ -14,6 +15,10 @@ from chainrule.functions.promotion import cast, promote
 from chainrule.functions.shape import clone, reshape, view_through
 from chainrule.primitives import shape as primitives
 from chainrule.primitives.indexing import Index, Range
+from chainrule.primitives.primitive import zeros_of
+from chainrule.primitives.value import Value
+from chainrule.state import current_state
+from chainrule.tape import Record
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -161,7 +166,35 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         if sum(sizes) != extent:
             raise ShapeError(f"split: the sizes {sizes} do not add up to {extent}, the extent of dimension {dim}.")
     ends = itertools.accumulate(sizes)
-    return tuple([narrow(tensor, axis, end - size, size) for end, size in zip(ends, sizes, strict=True)])
+    pieces = [narrow(tensor, axis, end - size, size) for end, size in zip(ends, sizes, strict=True)]
+    return _with_one_gradient(tensor, axis, pieces, cat)
+
+
+def _with_one_gradient(
+    whole: Tensor, axis: int, pieces: list[Tensor], join: Callable[..., Tensor]
+) -> tuple[Tensor, ...]:
+    """The pieces of a tensor, whose gradients eager code joins: one by one each would be added to zeros all around."""
+    state, source = current_state(), whole.value.source
+    if state.gradients and source is not None and len(pieces) > 1 and is_unobserved(state, (whole,)):
+        forms = [(x.value.array.shape, x.value.array.dtype) for x in pieces]
+        record = Record(_Pieces(join), {"axis": axis}, (source,), {}, forms)
+        for i, piece in enumerate(pieces):
+            piece._value = Value(piece._value.array, (record, i))
+    return tuple(pieces)
+
+
+class _Pieces:
+    """Taking all of a tensor apart along an axis, as its record names it; `join` is the opposite."""
+
+    name = "pieces"
+
+    def __init__(self, join: Callable[..., Tensor]) -> None:
+        self.join = join
+
+    def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> list[Tensor]:
+        """The gradient of the whole: those of the pieces, zeros where there is none."""
+        gradients = zip(upstream, record.forms, strict=True)
+        return [self.join([zeros_of(form) if g is None else g for g, form in gradients], record.parameters["axis"])]
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -189,4 +222,4 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if not input.ndim:
         raise ShapeError("a 0-d tensor has no entries to go through; use item().")
     axis = axis_of(dim, input.ndim, "unbind")
-    return tuple(select(input, axis, i) for i in range(input.shape[axis]))
+    return _with_one_gradient(input, axis, [select(input, axis, i) for i in range(input.shape[axis])], stack)

@@ -150,7 +150,8 @@ class Index(Primitive):
 
     @staticmethod
     def grad_x(g: Tensor, x_shape: Shape, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
-        return IndexAdd.apply(_zeros(x_shape, g), g, *places, key=key)
+        write = IndexAdd if places else IndexUpdate  # single places and ranges: nothing is read twice
+        return write.apply(_zeros(x_shape, g), g, *places, key=key)
 
     @staticmethod
     def write(base: Tensor, new: Tensor, *, key: Key) -> Tensor:
@@ -160,6 +161,11 @@ class Index(Primitive):
     def overwrite(x: Array, new: Array, *, key: Key) -> None:
         """`write` into the array itself."""
         x[fill_key(key, ())] = new
+
+
+def _own_copy(x: Array) -> Array:
+    """A copy; of one number spread over a shape, zeros most times, in half the time."""
+    return np.full(x.shape, x[(0,) * x.ndim], x.dtype) if x.size and not any(x.strides) else x.copy()
 
 
 def _zeros(shape: Shape, like: Tensor) -> Tensor:
@@ -195,7 +201,7 @@ class IndexAdd(Primitive):
 
     @staticmethod
     def evaluate(x: Array, y: Array, *places: Array, key: Key) -> Array:
-        z = x.copy()
+        z = _own_copy(x)
         if not places:
             z[fill_key(key, ())] += y
         elif key[0] is ARRAY and len(places) == 1 and x.ndim > 1 and all(k == (None, None, None) for k in key[1:]):
@@ -309,7 +315,7 @@ class IndexUpdate(Primitive):
 
     @staticmethod
     def evaluate(x: Array, y: Array, *places: Array, key: Key) -> Array:
-        z = x.copy()
+        z = _own_copy(x)
         try:
             z[fill_key(key, places)] = y
         except IndexError as error:

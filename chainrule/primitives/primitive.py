@@ -266,8 +266,13 @@ class Primitive:
                 continue
             if position >= len(cls.arguments):
                 known["position"] = position - len(cls.arguments)
-            given = [*[known[name] for name in rule.names], *[record.parameters[name] for name in rule.settings]]
-            gradients.append(Primitive.call_rule(rule.function, given, rule.settings))
+            given = [known[name] for name in rule.names]
+            settings = [record.parameters[name] for name in rule.settings]
+            if hasattr(cls, "write"):  # a view: its gradient is a single operation
+                gradient = rule.function(*given, **dict(zip(rule.settings, settings, strict=True)))
+            else:
+                gradient = Primitive.call_rule(rule.function, [*given, *settings], rule.settings)
+            gradients.append(gradient)
         return placed.like_upstream(upstream, gradients) if placed.in_use else gradients
 
 

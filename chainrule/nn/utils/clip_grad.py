@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autodiff.block import Block
 from chainrule.autodiff.mode import no_grad
 from chainrule.errors import GradientError
 from chainrule.functions.checking import check_numbers
@@ -47,12 +48,17 @@ def get_total_norm(
     tensors, p = [t for t in _as_list(tensors) if t.numel()], float(norm_type)
     if not tensors:
         return tensor(0.0)
-    norms = [t.norm(p) for t in tensors]
-    total = _joint(stack(norms), p)
+    total, norms = Block.computed(_norms, (p, *tensors))
     if error_if_nonfinite:
         shapes = tuple(tuple(t.shape) for t in tensors)
-        check_numbers(_is_finite, total, stack(norms), wrong=_is_not_finite, shapes=shapes)
+        check_numbers(_is_finite, total, norms, wrong=_is_not_finite, shapes=shapes)
     return total
+
+
+def _norms(p: float, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    """The norm of all, and those of each."""
+    norms = stack([t.norm(p) for t in tensors])
+    return _joint(norms, p), norms
 
 
 def _is_finite(total: Any, norms: Any, shapes: tuple[tuple[int, ...], ...]) -> None:
@@ -92,8 +98,13 @@ def clip_grads_with_norm_(
     tensor([0.5000])
     """
     factor = (float(max_norm) / (total_norm + EPSILON)).clamp(max=1.0)
-    for gradient in _gradients(_as_list(parameters)):
-        gradient.mul_(factor)
+    gradients = _gradients(_as_list(parameters))
+    for gradient, scaled in zip(gradients, Block.computed(_products, (factor, *gradients)), strict=True):
+        gradient.assign(scaled)
+
+
+def _products(factor: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    return tuple([t * factor for t in tensors])
 
 
 def clip_grad_norm_(
