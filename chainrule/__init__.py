@@ -302,6 +302,12 @@ if not TYPE_CHECKING:  # it would believe in every name
         place = places.find("", name)
         if place is not None:
             return place
+        if name.startswith("_foreach_"):
+            from chainrule.functions.foreach import operation
+
+            if (operation_for_each := operation(name.removeprefix("_foreach_"))) is not None:
+                globals()[name] = operation_for_each
+                return operation_for_each
         from chainrule.absent_names import refuse
 
         refuse("", name, __dir__())

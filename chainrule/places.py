@@ -108,7 +108,8 @@ class Elsewhere(ModuleType):
                 if wanted in vars(part) or wanted in (getattr(part, "__all__", None) or ()):
                     return getattr(part, wanted)
         if name == "__all__":  # for a star import
-            return sorted({name for part in _parts(place) for name in getattr(part, "__all__", None) or vars(part)})
+            named = [name for part in _parts(place) for name in getattr(part, "__all__", None) or vars(part)]
+            return sorted({name for name in named if not name.startswith("_")})
         raise AttributeError(f"{self.__name__} has no {name!r}")
 
     def __dir__(self) -> list[str]:

@@ -163,12 +163,26 @@ def test_numbers_that_change_are_settings_of_functions() -> None:
         lambda n: chainrule.where(x > 0, n, y),
         lambda n: chainrule.mul(x, n),
         lambda n: x.double().add(y, alpha=n),
+        lambda n: chainrule.full((2, 1), n),
+        lambda n: chainrule.full(size=(), fill_value=n, dtype=chainrule.float64) * 2,
+        lambda n: chainrule.tensor(n * 2) + x,
+        lambda n: chainrule.tensor([n, 2, n / 3], device="cpu") * x,
+        lambda n: x * 2 if bool(n > 0.5) else x * n,
+        lambda n: x * sum(_listed(n)),
+        lambda n: x * (n.item() if chainrule.is_tensor(n) else n),
     ]
     for body in bodies:
         step = chainrule.compile(lambda n, body=body: body(n))
         for number in (0.1, 0.2, 1.0, 1.3, 0.7):
             assert step(number).tolist() == body(number).tolist()
-        assert programs_of(step) <= 2
+        assert programs_of(step) <= 3
+
+
+def _listed(number: Any) -> list[Any]:
+    listed: list[Any] = []
+    listed.append(number)
+    listed.extend([number, 2])
+    return listed
 
 
 def test_an_if_keeps_python_from_what_would_fail() -> None:

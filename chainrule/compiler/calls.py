@@ -11,7 +11,7 @@ import functools
 import operator
 import os
 import types
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +30,8 @@ from chainrule.compiler.rewrite import has_source
 from chainrule.compiler.sight import ATOMS, is_followed, is_followed_class
 from chainrule.compiler.unfollowed import ITERATOR, refuse_unfollowed
 from chainrule.errors import TraceError
+from chainrule.functions.creation import full
+from chainrule.functions.pieces import stack
 
 _MUTATORS = frozenset(
     {"append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem",
@@ -40,6 +42,8 @@ _MUTATORS = frozenset(
 _REARRANGE = frozenset({"reverse", "rotate", "insert", "pop", "popleft", "clear", "__delitem__"})
 #: And these compare the entries with each other, or with what is given.
 _COMPARE = frozenset({"sort", "remove", "index", "count", "__contains__", "__eq__", "__ne__", "__lt__", "__le__"})
+#: What puts something into a list or a dictionary, and asks it nothing.
+_KEEPING = frozenset({"append", "extend", "insert", "appendleft", "update"})
 #: Operations of tensors, and methods of that name with or without "_", in which a 0-d tensor does what a number does.
 _ARITHMETIC = frozenset(
     {"mul", "add", "sub", "div", "multiply", "subtract", "divide", "addcmul", "addcdiv", "lerp", "clamp", "clip",
@@ -67,6 +71,8 @@ def called(o: Observer, function: Any, args: list[Any], kwargs: dict[str, Any]) 
         return _get(o, function, args[0])
     if runs_followed_code(function):
         return function(*args, **kwargs)
+    if function is bool and len(args) == 1 and is_a(args[0], Number):
+        return o.decision(args[0])
     if function is dict and len(args) == 1 and is_a(args[0], dict):
         return dict(o.spread(args[0]), **kwargs)
     ours = _is_ours(function)
@@ -235,9 +241,14 @@ def _with_numbers(o: Observer, function: Any, args: list[Any], kwargs: dict[str,
     """A function of numbers, or an operation of a tensor and a number, some of which change."""
     if function in PURE and not kwargs and not any(is_a(a, (list, tuple, dict)) for a in args):
         return apply(function, *args)
-    owner = getattr(function, "__self__", None)
+    owner, name = getattr(function, "__self__", None), str(getattr(function, "__name__", "")).removesuffix("_")
+    if type(owner) in (list, dict, deque) and id(owner) not in o.outside and name in _KEEPING:
+        return function(*args, **kwargs)
+    if name == "is_tensor" and _is_ours(function):
+        return False
+    if name in ("full", "tensor") and _is_ours(function):
+        return _filled(o, name, args, kwargs)
     tensors = [part for part in (owner, *args, *kwargs.values()) if is_a(part, TensorCell)]
-    name = str(getattr(function, "__name__", "")).removesuffix("_")
     if not tensors or name not in _ARITHMETIC or not _is_ours(function):
         raise _decide(args, kwargs)
     fractions = [tensor for tensor in tensors if tensor.dtype.is_floating_point]
@@ -247,6 +258,28 @@ def _with_numbers(o: Observer, function: Any, args: list[Any], kwargs: dict[str,
     if numbers_in([parts, named]):
         raise _decide(args, kwargs)
     return function(*parts, **named)
+
+
+def _filled(o: Observer, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """`full(shape, number)`, `tensor(number)` and `tensor([number, …])` of some that change: floating-point ones."""
+    words = ("data",) if name == "tensor" else ("size", "fill_value")
+    given = {**dict(zip(words, args, strict=False)), **kwargs}
+    numbers, dtype = given.pop(words[-1], None), given.pop("dtype", None)
+    listed = numbers if name == "tensor" and is_a(numbers, (list, tuple)) else [numbers]
+    values = [part.value if is_a(part, Number) else part for part in listed]
+    if len(args) > len(words) or numbers_in([given]) or not all(type(value) in (int, float) for value in values):
+        raise _decide(args, kwargs)
+    if dtype is None and not any(type(value) is float for value in values):
+        raise _decide(args, kwargs)  # a tensor of whole numbers
+    like = full((), 0.0, dtype=dtype)
+    made = [
+        full(given.get("size", ()), o.input_of(part, like) if is_a(part, Number) else part, dtype=like.dtype)
+        for part in listed
+    ]
+    result = stack(made) if listed is numbers else made[0]
+    if given.get("device") is not None:
+        result = result.to(given["device"])
+    return result.requires_grad_(bool(given.get("requires_grad")))
 
 
 def _decide(*things: Any) -> NumberDecidesError:
