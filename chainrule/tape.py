@@ -200,13 +200,14 @@ def backpropagate(
 
     def deliver(source: Source, gradient: Tensor) -> None:
         node, position = source
-        if node not in waiting:
+        there = waiting.get(node)
+        if there is None:
             waiting[node] = {position: gradient}
             heapq.heappush(latest_first, (-node.order, node))
-        elif position in waiting[node]:
-            waiting[node][position] = waiting[node][position] + gradient
+        elif position in there:
+            there[position] = there[position] + gradient
         else:
-            waiting[node][position] = gradient
+            there[position] = gradient
 
     useful = None if wanted is None else _nodes_towards(wanted, [source for source, _ in roots])
     found: dict[Source, Tensor] = {}
@@ -239,8 +240,9 @@ def backpropagate(
                 if any(onward):
                     if state.trace is not None:
                         state.trace.check_record(node)
-                    for source, gradient in _send_through(node, gradients, onward):
-                        deliver(source, gradient)
+                    for end, part in zip(node.sources, _send_through(node, gradients, onward), strict=True):
+                        if end is not None and part is not None:
+                            deliver(end, part)
                     if not (keep_graph or state.keeping):
                         node.saved = None
             elif isinstance(node, Leaf) and useful is None:
@@ -250,7 +252,7 @@ def backpropagate(
     return [found.get(source) for source in wanted or ()]
 
 
-def _send_through(record: Record, gradients: dict[int, Tensor], wanted: list[bool]) -> Iterable[tuple[Source, Tensor]]:
+def _send_through(record: Record, gradients: dict[int, Tensor], wanted: list[bool]) -> Sequence[Tensor | None]:
     """Upstream × local = downstream, for each wanted input of one record."""
     if record.saved is None:
         raise GradientError(
@@ -262,12 +264,9 @@ def _send_through(record: Record, gradients: dict[int, Tensor], wanted: list[boo
     if type(kept) is not dict:
         record.saved = kept.unpacked()
     try:
-        downstream = record.operation.pull_back(record, upstream, wanted)
+        return record.operation.pull_back(record, upstream, wanted)
     finally:
         record.saved = kept
-    for source, gradient in zip(record.sources, downstream, strict=True):
-        if source is not None and gradient is not None:
-            yield source, gradient
 
 
 def show_to_hooks(node: Node, gradients: dict[int, Tensor]) -> None:

@@ -302,7 +302,7 @@ def test_two_functions_in_two_threads_take_turns_with_one_cell(orders: int) -> N
 
     A convolution wants the entries in another order, so it has a home of its own.
     """
-    total, image = chainrule.zeros(96, 96, 3, 3), chainrule.ones(1, 96, 3, 3)
+    total, image = chainrule.zeros(96, 96, 3, 3), chainrule.ones(1, 96, 4, 4)
     add = chainrule.compile(lambda: total.add_(1).sum())
     look = chainrule.compile(lambda: (total.amin(), total.amax(), *([F.conv2d(image, total)] if orders == 2 else [])))
     add(), look()

@@ -12,6 +12,7 @@ import chainrule
 from chainrule import nn
 from chainrule.autodiff import repeating
 from chainrule.autodiff.block import LARGE
+from chainrule.functions.activation import relu
 from chainrule.nn import functional as F
 from chainrule.state import current_state
 
@@ -246,3 +247,20 @@ def test_an_explanation_of_a_result_knows_what_a_composite_was_given() -> None:
     x = made(3, 4).requires_grad_()
     told = str(chainrule.explain(F.glu(x).sum()))
     assert "glu(v0)" in told and f"{x.max().item():.3g}"[:4] in told
+
+
+@pytest.mark.parametrize("dtype", [chainrule.float32, float64, chainrule.float16, chainrule.int64])
+def test_relu_on_small_arrays_is_its_operations_to_the_bit(dtype: Any) -> None:
+    numbers = [1.5, -2.0, 0.0, -0.0, *([float("nan"), float("inf"), -float("inf")] if dtype.is_floating_point else [])]
+    for x in (
+        chainrule.tensor(numbers).to(dtype),
+        chainrule.tensor(numbers[1]).to(dtype),
+        chainrule.zeros(0, 3, dtype=dtype),
+    ):
+        opened = relu.parts(x)
+        assert F.relu(x).numpy().tobytes() == opened.numpy().tobytes() and F.relu(x).dtype is dtype
+        if dtype.is_floating_point:
+            g = chainrule.full_like(x, -3.0)
+            leaf = x.clone().requires_grad_()
+            F.relu(leaf).backward(g)
+            assert leaf.grad.numpy().tobytes() == (g * (opened > 0).to(dtype)).numpy().tobytes()

@@ -78,11 +78,11 @@ class Block(Generic[P]):
         return called(function, args, words)
 
     @staticmethod
-    def computed_rule(rule: Callable[..., Any], args: Sequence[Any], words: Sequence[str]) -> Any:
+    def computed_rule(rule: Callable[..., Any], args: Sequence[Any], settings: dict[str, Any]) -> Any:
         """What a primitive's gradient rule gives: where tensors are large as a block's, else by its few operations."""
         if largest_of(args) >= LARGE and is_known(rule, args):
-            return Block.as_program(rule, args, words)
-        return called(rule, args, words)
+            return Block.as_program(rule, (*args, *settings.values()), tuple(settings))
+        return rule(*args, **settings)
 
     @staticmethod
     def is_whole(*args: Any) -> bool:
@@ -155,7 +155,7 @@ class Block(Generic[P]):
 
     def _recorded(self, output: Any, args: Sequence[Any], kwargs: dict[str, Any], use: BlockUse | None) -> Any:
         assert self.rule is not None
-        given: dict[str, Any] = dict(zip(self.arguments, args, strict=False))
+        given: dict[str, Any] = dict(zip(self.arguments, args))
         if kwargs or len(args) < len(self.arguments):
             defaults = self.function.__defaults__ or ()
             given = {
@@ -163,7 +163,8 @@ class Block(Generic[P]):
                 **given,
                 **kwargs,
             }
-        trace = current_state().trace
+        state = current_state()
+        trace = state.trace
         if trace is None:
             values = {name: thing.value for name, thing in given.items() if isinstance(thing, TensorCell)}
         else:
@@ -174,17 +175,18 @@ class Block(Generic[P]):
             return output
         saved: dict[str, Any] = {}
         several = isinstance(output, tuple)
-        arrays = [y.value.array for y in (output if several else (output,))]
+        arrays = [y.value.array for y in output] if several else [output.value.array]
         for name in self.rule.names:
             if name == "output":
                 saved[name] = arrays
             elif name != "g":
                 saved[name] = values[name] if name in values else given[name]
         record = Record(self, {}, sources, saved, [(array.shape, array.dtype) for array in arrays])
-        if trace is None and (recording := current_state().recording) is not None:
-            recording.note_composite(record, use, list(values.values()), arrays)
-        results = [Primitive.make_tensor(Value(array, (record, i))) for i, array in enumerate(arrays)]
-        return tuple(results) if several else results[0]
+        if trace is None and state.recording is not None:
+            state.recording.note_composite(record, use, list(values.values()), arrays)
+        if not several:
+            return Primitive.make_tensor(Value(arrays[0], (record, 0)))
+        return tuple([Primitive.make_tensor(Value(array, (record, i))) for i, array in enumerate(arrays)])
 
     def pull_back(self, record: Record, upstream: list[Tensor | None], wanted: list[bool]) -> Sequence[Tensor | None]:
         """Apply the hand-derived gradient."""
@@ -240,7 +242,8 @@ def largest_of(args: Sequence[Any]) -> int:
             size = largest_of(x)
         else:
             continue
-        largest = max(size, largest)
+        if size > largest:
+            largest = size
     return largest
 
 

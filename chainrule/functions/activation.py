@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chainrule.autodiff.block import block
 from chainrule.functions.arithmetic import clamp, maximum
 from chainrule.functions.elementwise import erf, exp, reciprocal, tanh
 from chainrule.functions.promotion import as_floating, cast
 from chainrule.functions.reduction import in_float32
+from chainrule.primitives.value import Array
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -55,6 +58,16 @@ def relu(input: Tensor) -> Tensor:
 @relu.gradient
 def _(g: Tensor, output: Tensor) -> Tensor:
     return g * cast(output > 0, g.value.array.dtype)
+
+
+@relu.on_arrays
+def _(input: Array) -> Array | None:
+    return np.asarray(np.maximum(input, input.dtype.type(0))) if input.dtype.char in "fd" else None
+
+
+@relu.gradient_on_arrays
+def _(g: Array, output: Array) -> Array | None:
+    return np.asarray(np.multiply(g, output > 0, dtype=g.dtype)) if g.dtype.char in "fd" else None
 
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:

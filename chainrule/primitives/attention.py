@@ -149,8 +149,8 @@ class _Together(Primitive, abstract=True):
         known = {"more": (), **unpack(record, upstream, cls.outputs)}
 
         def ask(rule: Rule) -> Any:
-            given = [*[known[name] for name in rule.names], *[record.parameters[name] for name in rule.settings]]
-            return Primitive.call_rule(rule.function, given, rule.settings)
+            settings = {name: record.parameters[name] for name in rule.settings}
+            return Primitive.call_rule(rule.function, [known[name] for name in rule.names], settings)
 
         found = list(ask(cls.rules["q"])) if any(wanted[: len(cls.arguments)]) else [None] * len(cls.arguments)
         # Behind them come a bias and what is kept: booleans, of which no gradient is ever wanted.

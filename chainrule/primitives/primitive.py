@@ -72,6 +72,7 @@ class Primitive:
         moves: it computes nothing itself, so it cannot overflow and NumPy's warnings need no silencing.
         checks: it raises an error for some numbers, so it is done even where nothing uses its results.
         abstract: not an operation itself but the common part of some.
+        is_view: its result can be a view of its input: it says how to `write` through.
         operations: of a primitive with long loops, how many multiplications and additions it takes, from its inputs,
             settings and the forms of its results. Where it is many, machine code does it in eager code (`as_program`).
         later: settings that came when files of programs were written already, each with what such a file means.
@@ -89,6 +90,7 @@ class Primitive:
     arguments: ClassVar[tuple[str, ...]] = ()
     variadic: ClassVar[str] = ""
     rules: ClassVar[dict[str, Rule]] = {}
+    is_view: ClassVar[bool] = False
     _plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
 
     shape: ClassVar[Callable[..., Any]]
@@ -100,6 +102,7 @@ class Primitive:
         if abstract:
             return
         registry[cls.name] = cls
+        cls.is_view = hasattr(cls, "write")
         cls.arguments, cls.variadic, _ = argument_names(cls.shape)
         cls.rules = {}
         for argument in (*cls.arguments, cls.variadic):
@@ -193,8 +196,8 @@ class Primitive:
     #: Computes as `compute` does, by a program of one equation; set by the package, which knows the compiler.
     as_program: ClassVar[Callable[[type[Primitive], Sequence[Array], dict[str, Any], Any], Any]]
 
-    #: Calls a gradient rule, whose last arguments have these names; set by blocks, which know what is worth a program.
-    call_rule: ClassVar[Callable[[Callable[..., Any], Sequence[Any], Sequence[str]], Any]]
+    #: Calls a gradient rule with arguments and settings; set by blocks, which know what is worth a program.
+    call_rule: ClassVar[Callable[[Callable[..., Any], Sequence[Any], dict[str, Any]], Any]]
 
     @classmethod
     def _record(cls, values: list[Value], parameters: dict[str, Any], result: Any, forms: Any) -> Record | None:
@@ -259,20 +262,20 @@ class Primitive:
         """Apply the gradient rules of the wanted inputs."""
         known = unpack(record, upstream, cls.outputs)
         gradients: list[Tensor | None] = []
+        names, count = cls.arguments, len(cls.arguments)
         for position, is_wanted in enumerate(wanted):
-            rule = cls.rules.get(cls.argument_name(position)) if is_wanted else None
+            rule = cls.rules.get(names[position] if position < count else cls.variadic) if is_wanted else None
             if rule is None:
                 gradients.append(None)
                 continue
-            if position >= len(cls.arguments):
-                known["position"] = position - len(cls.arguments)
+            if position >= count:
+                known["position"] = position - count
             given = [known[name] for name in rule.names]
-            settings = [record.parameters[name] for name in rule.settings]
-            if hasattr(cls, "write"):  # a view: its gradient is a single operation
-                gradient = rule.function(*given, **dict(zip(rule.settings, settings, strict=True)))
+            settings = {name: record.parameters[name] for name in rule.settings} if rule.settings else {}
+            if cls.is_view:  # its gradient is a single operation
+                gradients.append(rule.function(*given, **settings))
             else:
-                gradient = Primitive.call_rule(rule.function, [*given, *settings], rule.settings)
-            gradients.append(gradient)
+                gradients.append(Primitive.call_rule(rule.function, given, settings))
         return placed.like_upstream(upstream, gradients) if placed.in_use else gradients
 
 

@@ -185,11 +185,14 @@ class Graph:
                     for function, inputs, settings, forms, state.path, state.module, done in steps:
                         result = function(*[cells[i] for i in inputs], **settings)
                         if type(forms) is not list:
-                            result, forms = (result,), (forms,)
-                        for part, form in zip(result, forms, strict=True):
-                            as_said = type(part) is np.ndarray and part.dtype is form[1]
-                            cells[free] = part if as_said else np.asarray(part, form[1])
+                            as_said = type(result) is np.ndarray and result.dtype is forms[1]
+                            cells[free] = result if as_said else np.asarray(result, forms[1])
                             free += 1
+                        else:
+                            for part, form in zip(result, forms, strict=True):
+                                as_said = type(part) is np.ndarray and part.dtype is form[1]
+                                cells[free] = part if as_said else np.asarray(part, form[1])
+                                free += 1
                         for i in done:
                             cells[i] = None
             finally:
