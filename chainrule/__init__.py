@@ -186,6 +186,7 @@ with Later(globals()) as _later:
         is_autocast_enabled as is_autocast_enabled,
     )  # fmt: skip
     from chainrule.compiler.function import compile as compile
+    from chainrule.utils.internals import SymBool as SymBool, SymFloat as SymFloat, SymInt as SymInt
     from chainrule.backends.native.run.pool import (
         get_num_threads as get_num_threads,
         set_num_threads as set_num_threads,

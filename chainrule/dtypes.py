@@ -46,6 +46,16 @@ class DType:
         """Whether it is a floating-point type; only these can require gradients."""
         return self.kind == 2
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether it is one of the complex types, which can be named and no tensor holds."""
+        return self.kind == 3
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it holds numbers below 0."""
+        return self.kind > 0 and not self.name.startswith("uint")
+
     def __repr__(self) -> str:
         return f"chainrule.{self.name}"
 

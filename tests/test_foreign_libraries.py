@@ -22,6 +22,7 @@ from chainrule.vision.models import vgg
 @pytest.mark.parametrize("name", ["complex64", "cfloat", "complex128", "cdouble", "complex32", "uint16", "uint32", "uint64"])  # fmt: skip
 def test_types_that_no_tensor_holds_can_be_named_and_compared(name: str) -> None:
     dtype, peer = getattr(chainrule, name), getattr(torch, name)
+    assert dtype.is_complex == peer.is_complex and dtype.is_signed == peer.is_signed
     assert dtype.itemsize == peer.itemsize and dtype.is_floating_point == peer.is_floating_point
     assert chainrule.ones(1).dtype != dtype and dtype in (chainrule.float32, dtype)
     assert pickle.loads(pickle.dumps(dtype)) is dtype
@@ -54,6 +55,16 @@ def test_places_and_their_names() -> None:
     assert not chainrule.backends.mkldnn.is_available()
     with chainrule.backends.mkldnn.flags(enabled=False):
         assert vision.__version__ == chainrule.__version__
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "int64", "int8", "uint8", "bool"])
+def test_types_say_what_they_are(name: str) -> None:
+    dtype, peer = getattr(chainrule, name), getattr(torch, name)
+    assert (dtype.is_complex, dtype.is_signed) == (peer.is_complex, peer.is_signed)
+
+
+def test_no_size_is_a_symbol() -> None:
+    assert not isinstance(chainrule.ones(3).shape[0], chainrule.SymInt | chainrule.SymFloat | chainrule.SymBool)
 
 
 def test_groups_of_tensors_are_pytorchs() -> None:

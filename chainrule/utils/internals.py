@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["FakeTensor", "are_functorch_transforms_active", "get_proxy_mode", "is_fake", "log_api_usage_once"]
+__all__ = [
+    "FakeTensor", "SymBool", "SymFloat", "SymInt", "are_functorch_transforms_active", "get_proxy_mode", "is_fake",
+    "log_api_usage_once",
+]  # fmt: skip
 
 
 def log_api_usage_once(name: str) -> None:
@@ -15,6 +18,25 @@ def log_api_usage_once(name: str) -> None:
 
     >>> log_api_usage_once("library.Model")
     """
+
+
+class _Symbolic:
+    """What PyTorch's tracers use in place of a number that is not known yet. Sizes here are Python's: nothing is one."""
+
+    def __init__(self, node: Any) -> None:
+        raise TypeError(f"there is no {type(self).__name__} here: sizes are Python's numbers, while tracing too.")
+
+
+class SymInt(_Symbolic):
+    """A whole number of that kind."""
+
+
+class SymFloat(_Symbolic):
+    """A number with a fraction of that kind."""
+
+
+class SymBool(_Symbolic):
+    """An answer of that kind."""
 
 
 class FakeTensor:
