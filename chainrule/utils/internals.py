@@ -21,7 +21,7 @@ def log_api_usage_once(name: str) -> None:
 
 
 class _Symbolic:
-    """What PyTorch's tracers use in place of a number that is not known yet. Sizes here are Python's: nothing is one."""
+    """What stands in PyTorch's tracers for a number that is not known yet. Sizes here are Python's: nothing is one."""
 
     def __init__(self, node: Any) -> None:
         raise TypeError(f"there is no {type(self).__name__} here: sizes are Python's numbers, while tracing too.")
