@@ -150,8 +150,7 @@ class Index(Primitive):
 
     @staticmethod
     def grad_x(g: Tensor, x_shape: Shape, places: tuple[Tensor, ...], *, key: Key) -> Tensor:
-        write = IndexAdd if places else IndexUpdate  # single places and ranges: nothing is read twice
-        return write.apply(_zeros(x_shape, g), g, *places, key=key)
+        return IndexAdd.apply(_zeros(x_shape, g), g, *places, key=key)
 
     @staticmethod
     def write(base: Tensor, new: Tensor, *, key: Key) -> Tensor:
