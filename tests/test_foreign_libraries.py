@@ -155,3 +155,11 @@ def test_pictures_are_resized_by_hamming_and_tensors_are_not() -> None:
     assert np.array_equal(np.asarray(Resize(4, InterpolationMode.HAMMING)(picture)), np.asarray(expected))
     with pytest.raises(ValueError, match="interpolation is one of"):
         Resize(4, InterpolationMode.HAMMING)(chainrule.zeros(1, 8, 8))
+
+
+@pytest.mark.parametrize("library", [chainrule, torch], ids=lambda library: library.__name__)
+def test_the_product_of_sparse_matrices_takes_two_dense_ones(library: Any) -> None:
+    x = library.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = library.sparse.mm(x, library.ones(2, 3))
+    y.sum().backward()
+    assert y.tolist() == [[3.0] * 3, [7.0] * 3] and x.grad.tolist() == [[3.0, 3.0]] * 2

@@ -36,6 +36,9 @@ def mm(sparse: Any, dense: Any, reduce: str = "sum") -> Any:
     if reduce != "sum":
         raise SparseError(f"sparse.mm adds what comes together (reduce='sum'), got {reduce!r}.")
     _check(sparse, dense)
+    if not is_sparse(sparse) and not is_sparse(dense):  # as programs do that take either
+        both_dense: Tensor = sparse @ dense
+        return both_dense
     if is_sparse(sparse) and is_sparse(dense):
         product = _sparse_product(sparse, dense)
         return product.to_sparse_csr() if sparse.is_sparse_csr else product
