@@ -1,4 +1,4 @@
-"""What a loop multiplies by each time round, laid out before it where the processor has registers for that.
+"""What a loop multiplies by each time round, or many parts do, laid out before where the processor has registers for that.
 
 What must hold does not depend on the processor: every product of a loop has float32's own error, whatever its numbers
 are, and what changes within the loop is never laid out before it.
@@ -191,3 +191,69 @@ def test_recurrent_layers_and_their_gradients(kind: Any, dtype: Any) -> None:
     for have, want in zip(results[0], gradients(x.double()), strict=True):
         want = want.detach().numpy()
         assert np.abs(have - want).max() <= bound * np.abs(want).max()
+
+
+# ------------------------------------------------------------------------------------- without a loop
+
+
+def laid_out(compiled: Any) -> int:
+    """How many matrices a compiled function lays out."""
+    return int(compiled.explain().count("laid out"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_many_parts_multiply_by_is_laid_out_once(dtype: str) -> None:
+    """Two products by the same matrix share what is laid out; a step that changes the matrix changes it afterwards."""
+    random = np.random.default_rng(7)
+    kind = getattr(chainrule, dtype)
+    x, y = (chainrule.tensor(random.integers(-4, 5, (1024, 256)).astype(np.float32)).to(kind) for _ in range(2))
+    w = nn.Parameter(chainrule.tensor(random.integers(-4, 5, (256, 192)).astype(np.float32)).to(kind))
+
+    @chainrule.compile
+    def step(x: Any, y: Any) -> Any:
+        with chainrule.no_grad():
+            found = (x @ w).float(), (y @ w).float()
+            w.mul_(-1)
+            return (*found, (x @ w).float())
+
+    for _ in range(3):
+        before = w.detach().double().numpy()
+        first, second, third = (z.double().numpy() for z in step(x, y))
+        rounding = 0.0 if dtype == "float32" else 2.0**-8
+        for have, want in ((first, x.double().numpy() @ before), (second, y.double().numpy() @ before)):
+            assert (np.abs(have - want) <= rounding * np.abs(want)).all()
+        np.testing.assert_array_equal(third, -first)
+    assert laid_out(step) == (2 if multiplies_by_amx() else 0)
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan, 3e38, 1e-30, 1e-42])
+def test_numbers_that_cannot_be_taken_apart_in_many_parts(number: float) -> None:
+    """Beside them and among them, as in one pass over float64."""
+    random = np.random.default_rng(8)
+    x, w = (random.standard_normal(shape).astype(np.float32) for shape in ((1024, 256), (256, 192)))
+    w[7, 64], x[5, 7], x[900, 9] = number, 1.0, number
+    have = chainrule.compile(lambda x, w: x @ w)(chainrule.tensor(x), chainrule.tensor(w)).numpy()
+    with np.errstate(all="ignore"):
+        a, b = x.astype(np.float64), w.astype(np.float64)
+        want, size = (a @ b).astype(np.float32), np.abs(a) @ np.abs(b)
+    np.testing.assert_array_equal(np.isfinite(have), np.isfinite(want))
+    np.testing.assert_array_equal(np.isnan(have), np.isnan(want))
+    rest = np.isfinite(want)
+    assert (np.abs(have[rest] - want[rest]) <= 257 * 2.0**-23 * size[rest] + 2.0**-149).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 96, 160, 40), (4, 64, 30, 128, 1), (1, 129, 33, 131, 3)], ids=str)
+def test_convolutions_in_bfloat16_share_their_weight(shape: tuple[int, ...]) -> None:
+    """Whole numbers, so every sum is exact and only the result is rounded: forward and both gradients."""
+    images, channels, size, out, kernel = shape
+    kernel = min(kernel, 3)
+    random = np.random.default_rng(9)
+    x = chainrule.tensor(random.integers(-2, 3, (images, channels, size, size)).astype(np.float32)).bfloat16()
+    w = chainrule.tensor(random.integers(-2, 3, (out, channels, kernel, kernel)).astype(np.float32)).bfloat16()
+
+    def convolved(x: Any, w: Any) -> Any:
+        return nn.functional.conv2d(x, w, padding=kernel // 2)
+
+    have = chainrule.compile(convolved)(x, w).double()
+    want = convolved(x.double(), w.double())
+    assert ((have - want).abs() <= 2.0**-8 * want.abs()).all()

@@ -107,13 +107,16 @@ def test_convolutions_and_their_gradients(dtype: str, way: None) -> None:
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_no_copy_in_float32(dtype: str) -> None:
-    """Neither factor is widened in memory, however it lies: the working memory is less than a factor's."""
+    """Neither factor is widened in memory, however it lies: the working memory is less than one of float32 would take.
+
+    (What is laid out for AMX takes what a factor takes.)
+    """
     random = np.random.default_rng(0)
     x, y = (given(random, (512, 512), dtype) for _ in range(2))
     for f in (lambda x, y: x @ y, lambda x, y: x.mT @ y):
         multiply = chainrule.compile(f)
         multiply(x, y)
-        assert multiply.program.executable.arena_bytes < x.numel()
+        assert multiply.program.executable.arena_bytes < 3 * x.numel()
 
 
 def test_garbage_beside_the_last_pair_is_not_multiplied(way: None) -> None:

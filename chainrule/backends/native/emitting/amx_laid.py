@@ -25,6 +25,9 @@ from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.place import Buffer
 
+#: Fewer parts and times than this do not pay for a kernel of its own, which all wait for.
+SHARED = 4
+
 
 class _Laid(AmxWalk):
     """What both know: where a piece of a panel is laid out."""
@@ -99,25 +102,29 @@ def emit_laying_out(tile: Tile) -> Code:
     return LayingOut(tile).emit()
 
 
-def layout_for(bits: int, pairs: bool, amx: bool) -> Callable[[Product], int] | None:
-    """What says how many bytes all panels of a product's B take, 0 where its tile reads B as it lies; None without AMX.
+def layout_for(bits: int, pairs: bool, amx: bool) -> Callable[[Product, int], int] | None:
+    """What says how many bytes all panels of a product's B take that is wanted so many times; None without AMX.
+
+    0 where the tile reads B as it lies, or where too few parts and times would share what is laid out.
 
     `bits`, `pairs`, `amx`: see :func:`~chainrule.backends.native.emitting.tile.tile_of`.
     """
 
-    def layout(product: Product) -> int:
+    def layout(product: Product, times: int) -> int:
         moves = any(n != 1 and step for n, _, step in (*product.batch, product.groups))
         if product.splits != 1 or moves:  # what is laid out is one matrix, and one sum goes along it
             return 0
         laid = replace(product, laid=Buffer(np.dtype(np.uint8), 0))
         tile = tile_of(bits, laid, pairs, amx)
-        return _laid_bytes(laid, tile) if tile.laid else 0
+        return _laid_bytes(laid, tile, times) if tile.laid else 0
 
     return layout if amx else None
 
 
-def _laid_bytes(product: Product, tile: Tile) -> int:
+def _laid_bytes(product: Product, tile: Tile, times: int) -> int:
     numbers = dict(zip(fields_of(tile), numbers_of(product, 0, 0, tile)[0], strict=True))
+    if numbers["row_parts"] * times < SHARED:
+        return 0
     each = LINE + panel_bytes(tile, numbers["segment_block"] * numbers["run_block"])
     return int(numbers["panels"] * numbers["pieces"] * each)
 

@@ -32,7 +32,7 @@ AHEAD = {"rows": 10, "columns": 20}
 SMALL = 2**23
 #: With fewer rows, or less to add up, laying B out for AMX takes longer than its product saves.
 AMX_ROWS, AMX_DEPTH = 16, 32
-#: And the columns and the depth that are enough where B is laid out but once, before a loop.
+#: And the columns and the depth that are enough for float32 where B is laid out but once, before all parts or a loop.
 LAID_COLUMNS, LAID_DEPTH = 128, 128
 #: Rows of a tile of AMX: two registers of 16.
 MOST_AMX_ROWS = 32
@@ -162,10 +162,10 @@ def _is_for_amx(product: Product, run: int) -> bool:
     kinds = {product.a[0].dtype.name, product.b[0].dtype.name}
     if kinds == {"float32"} and product.mode == "rows" and len(product.segments) and product.run[0] % 32:
         return False  # a row's segments would have to lie one behind the other
-    if product.laid is not None and kinds in ({"float32"}, {"bfloat16"}):
-        return run >= AMX_ROWS and product.columns >= LAID_COLUMNS and product.depth >= LAID_DEPTH
     if kinds == {"bfloat16"}:
         return run >= AMX_ROWS and product.depth >= AMX_DEPTH
+    if product.laid is not None and kinds == {"float32"}:
+        return run >= AMX_ROWS and product.columns >= LAID_COLUMNS and product.depth >= LAID_DEPTH
     # A float32 takes longer to lay out: enough rows and columns of a part have to share that.
     rows = math.prod(n for n, _ in product.rows)
     columns = 128 if product.splits > 1 or (product.mode == "rows" and rows >= 1024) else 192

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.laying import lay_out
+from chainrule.backends.native.lowering.laying import lay_out_before
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.placing import Copier
@@ -124,7 +124,7 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
         at.into(x, carry.first)
         moving.append(Moving(carry.now.buffer, carry.first.buffer, other=carry.new.buffer))
         moving.append(Moving(carry.new.buffer, carry.second.buffer))
-    lay_out(at, inner.groups, _changing(inner, moving), length)
+    lay_out_before(at, inner.groups, _changing(inner, moving), length)
     groups, when = scheduled(inner.groups)
     _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
     ends = [carry.second if length % 2 else carry.first for carry in turning]

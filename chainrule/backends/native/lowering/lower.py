@@ -181,7 +181,7 @@ def lower_body(
     fixed: of the inputs that are the same each time: how to copy them.
     """
     at = _empty(body.equations, [x for x, _ in writes], layout)
-    at.fixed = fixed
+    at.fixed, at.again = fixed, True
     at.wishes = _like_rows(body, given)
     at.places.update(given)
     at.homes.update((x, view) for x, view in writes if isinstance(x, Symbol) and x not in given)

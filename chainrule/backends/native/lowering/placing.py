@@ -25,8 +25,9 @@ SMALLER = 16
 VECTOR, LINES = 16, 4
 #: Copies a value into an order of dimensions.
 Copier = Callable[[Sequence[int]], View]
-#: How many bytes a product's B takes laid out for registers of another form; 0 where it is read as it lies.
-Layout = Callable[[Any], int]
+#: How many bytes a product's B, wanted so many times, takes laid out for registers of another form; 0 where it is read
+#: as it lies, or where each part had better lay it out.
+Layout = Callable[[Any, int], int]
 
 
 class Placing(Waiting):
@@ -39,7 +40,8 @@ class Placing(Waiting):
         buffers: memory of the arena.
         borders: of buffers with a border: the view within it, and its width.
         copies: what has been copied into another order, or with a border, by value and form.
-        laid: what has been laid out before a loop (`laying.py`).
+        laid: what has been laid out before (`contract.py`).
+        again: whether this is done again and again: the body of a loop.
         wishes: in which order of dimensions a value should lie.
         homes: where a value has to be in the end, if it is written anywhere.
         results: the program's results and their memory, which is new: what loops stack for them is made there.
@@ -76,6 +78,7 @@ class Placing(Waiting):
         self.formulas: dict[Symbol, Equation] = {}
         self.uses: Counter[Any] = Counter()
         self.path = ""
+        self.again = False
         #: Lowers the body of a loop, given where its inputs are and where its results have to be.
         self.lower_body: Callable[..., Any]
         #: None where the processor has no registers of another form than vectors.
