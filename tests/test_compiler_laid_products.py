@@ -257,3 +257,52 @@ def test_convolutions_in_bfloat16_share_their_weight(shape: tuple[int, ...]) -> 
     have = chainrule.compile(convolved)(x, w).double()
     want = convolved(x.double(), w.double())
     assert ((have - want).abs() <= 2.0**-8 * want.abs()).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "out", "kernel", "stride"),
+    [
+        ((2, 32, 28, 28), 64, 3, 1), ((3, 64, 5, 14), 96, 3, 1), ((1, 32, 15, 30), 33, 3, 1), ((2, 96, 16, 16), 8, 1, 1),
+        ((2, 32, 56, 48), 48, 3, 2), ((3, 32, 13, 12), 16, 5, 1), ((1, 1024, 3, 24), 40, 3, 1), ((2, 64, 6, 26), 24, 1, 1),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_convolutions_whose_pixels_are_read_where_they_lie(
+    image: tuple[int, ...], out: int, kernel: int, stride: int
+) -> None:
+    """Rows of pixels cut evenly, an odd number of them, kernels of several sizes: whole numbers, so sums are exact.
+
+    What lies behind the last pixel is not multiplied: there is a NaN.
+    """
+    random = np.random.default_rng(11)
+    x = chainrule.tensor(random.integers(-2, 3, (image[0] + 1, *image[1:])).astype(np.float32)).bfloat16()
+    x[-1] = float("nan")
+    w = chainrule.tensor(random.integers(-2, 3, (out, image[1], kernel, kernel)).astype(np.float32)).bfloat16()
+
+    def convolved(x: Any, w: Any) -> Any:
+        x = x * 2  # so that it lies as the program likes
+        return nn.functional.conv2d(x[:-1], w, padding=kernel // 2, stride=stride), x
+
+    have = chainrule.compile(convolved)(x, w)[0].double()
+    want = convolved(x.double(), w.double())[0]
+    assert ((have - want).abs() <= 2.0**-8 * want.abs()).all()
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns"), [(2048, 128, 64), (130, 96, 48), (36, 1024, 200), (91, 64, 40)])
+def test_rows_of_a_matrix_that_are_read_where_they_lie(rows: int, depth: int, columns: int) -> None:
+    """With gradients: rows that fill registers evenly, and rows that do not."""
+    random = np.random.default_rng(12)
+    x, w = (
+        chainrule.tensor(random.integers(-2, 3, shape).astype(np.float32)).bfloat16()
+        for shape in ((rows, depth), (depth, columns))
+    )
+
+    def products(x: Any, w: Any) -> Any:
+        y = (x * 1) @ w
+        return y, (y * 1) @ w.mT
+
+    have, back = (z.double() for z in chainrule.compile(products)(x, w))
+    want = x.double() @ w.double()
+    assert ((have - want).abs() <= 2.0**-8 * want.abs()).all()
+    size = want.abs() @ w.double().mT.abs()
+    assert ((back - want @ w.double().mT).abs() <= 2.0**-6 * size).all()

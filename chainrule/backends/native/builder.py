@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chainrule.backends.native.emitting.amx import emit_amx_tile
+from chainrule.backends.native.emitting.amx_direct import emit_direct_tile, emit_direct_walk
 from chainrule.backends.native.emitting.amx_laid import call_of_laying_out, emit_laid_walk, emit_laying_out, layout_for
 from chainrule.backends.native.emitting.amx_walk import emit_amx_walk, plain_tile
 from chainrule.backends.native.emitting.attention import emit_attention
@@ -15,7 +16,7 @@ from chainrule.backends.native.emitting.numbers import Offset, Slot
 from chainrule.backends.native.emitting.product import emit_walk, numbers_of
 from chainrule.backends.native.emitting.sliding import SlidingEmitter
 from chainrule.backends.native.emitting.sort import emit_sort
-from chainrule.backends.native.emitting.tile import emit_tile, multiplies_by_amx, multiplies_pairs, tile_of
+from chainrule.backends.native.emitting.tile import Tile, emit_tile, multiplies_by_amx, multiplies_pairs, tile_of
 from chainrule.backends.native.emitting.winograd import emit_winograd, numbers_of_winograd, parts_of, tile_of_winograd
 from chainrule.backends.native.emitting.winograd_weight import (
     emit_winograd_weight,
@@ -73,6 +74,13 @@ def units(exact: bool) -> tuple[bool, bool]:
 def layout(exact: bool) -> Layout | None:
     """What says whether a product's B is laid out before it; see `Placing`."""
     return layout_for(vector_bits(), *units(exact))
+
+
+def _walk_around(tile: Tile) -> Code:
+    """The walk over the blocks of a product with such a tile."""
+    if tile.direct:
+        return emit_direct_walk(tile)
+    return (emit_laid_walk if tile.laid else emit_amx_walk if tile.amx else emit_walk)(tile)
 
 
 class Builder:
@@ -134,10 +142,10 @@ class Builder:
         if isinstance(product, WinogradWeight):
             return self._winograd_weight(product, name, self.add_numbers(kernel.numbers))
         tile = tile_of(vector_bits(), product, self.pairs, self.amx)
-        self.add(emit_amx_tile(tile) if tile.amx else emit_tile(tile))
+        self.add((emit_direct_tile if tile.direct else emit_amx_tile if tile.amx else emit_tile)(tile))
         if tile.amx and not tile.pairs:
             self.add(emit_tile(plain_tile(tile)))
-        walk = self.add((emit_laid_walk if tile.laid else emit_amx_walk if tile.amx else emit_walk)(tile))
+        walk = self.add(_walk_around(tile))
         table = Table(self.add_numbers(kernel.numbers))
         numbers, parts, scratch = numbers_of(product, Function(name), table, tile)
         self.scratch = max(self.scratch, scratch)

@@ -60,7 +60,13 @@ def amx_bytes(tile: Tile, tiles: int, depth: int) -> int:
 
 def registers_of(tile: Tile) -> list[tuple[int, int]]:
     """(number, rows) of each register that holds a part of A."""
-    return [(n, min(tile.rows - n * ROWS, ROWS)) for n in range(-(-tile.rows // ROWS))]
+    most = height_of(tile)
+    return [(n, min(tile.rows - n * most, most)) for n in range(-(-tile.rows // most))]
+
+
+def height_of(tile: Tile) -> int:
+    """How many rows the first register has."""
+    return tile.rows // 2 if tile.direct else ROWS
 
 
 @functools.lru_cache(maxsize=256)
@@ -71,9 +77,25 @@ def emit_amx_tile(tile: Tile) -> Code:
         ("ptr", "%c"), ("i64", "%c_row"), ("i1", "%add"),
     ]  # fmt: skip
     code = Code("void", f"tile_{tile.name}", arguments, "nounwind noinline")
-    rows, columns, planes = [n for n, _ in registers_of(tile)], range(tile.vectors), range(planes_of(tile))
-    c_rows = [code.at("%c", "i8", code.whole("mul", "%c_row", n * ROWS)) for n in rows]
-    sums = [(SUMS[i][j], code.at(c_rows[i], "i8", str(j * LINE))) for i in rows for j in columns]
+    rows, planes = [n for n, _ in registers_of(tile)], range(planes_of(tile))
+    sums = begin_sums(code, tile)
+    a = [[code.at("%a", "i8", _sum_of(code, "%a_row", n * ROWS, "%a_plane", p)) for n in rows] for p in planes]
+    b = [code.at("%b", "i8", code.whole("mul", "%b_plane", p)) for p in planes]
+    with code.loop("0", "%steps") as k:
+        a_move = code.whole("mul", k.index, LINE)
+        b_move = code.whole("mul", k.index, ROWS * LINE * tile.vectors)
+        multiply_add(
+            code, tile, [[code.at(place, "i8", a_move) for place in plane] for plane in a],
+            [code.at(place, "i8", b_move) for place in b],
+        )  # fmt: skip
+    end_sums(code, sums)
+    return code
+
+
+def begin_sums(code: Code, tile: Tile) -> list[tuple[int, str]]:
+    """Load the sums so far from `%c`, or begin with zeros. Gives (register, place) of each."""
+    c_rows = [code.at("%c", "i8", code.whole("mul", "%c_row", n * height_of(tile))) for n, _ in registers_of(tile)]
+    sums = [(SUMS[i][j], code.at(c, "i8", str(j * LINE))) for i, c in enumerate(c_rows) for j in range(tile.vectors)]
     again, new, start = (code.label(name) for name in ("again", "new", "start"))
     code.branch("%add", again, new)
     code.start(again)
@@ -85,28 +107,30 @@ def emit_amx_tile(tile: Tile) -> Code:
         code.call("void", "llvm.x86.tilezero", ("i8", str(register)))
     code.jump(start)
     code.start(start)
-    a = [[code.at("%a", "i8", _sum_of(code, "%a_row", n * ROWS, "%a_plane", p)) for n in rows] for p in planes]
-    b = [code.at("%b", "i8", code.whole("mul", "%b_plane", p)) for p in planes]
-    with code.loop("0", "%steps") as k:
-        a_move = code.whole("mul", k.index, LINE)
-        b_move = code.whole("mul", k.index, ROWS * LINE * tile.vectors)
-        loaded = (-1, -1)
-        for of_a, of_b in PRODUCTS[len(planes)]:
-            if of_b != loaded[1]:
-                here = code.at(b[of_b], "i8", b_move)
-                for j in columns:
-                    _load(code, B_PARTS[j], code.at(here, "i8", str(j * LINE)), str(LINE * tile.vectors))
-            for i in rows:
-                if of_a != loaded[0]:
-                    _load(code, A_PARTS[i], code.at(a[of_a][i], "i8", a_move), "%a_row")
-                for j in columns:
-                    numbers = [("i8", str(register)) for register in (SUMS[i][j], A_PARTS[i], B_PARTS[j])]
-                    code.call("void", "llvm.x86.tdpbf16ps", *numbers)
-            loaded = of_a, of_b
+    return sums
+
+
+def multiply_add(code: Code, tile: Tile, a: list[list[str]], b: list[str]) -> None:
+    """A step: the registers of A, whose rows lie `%a_row` apart, times those of B, plane by plane."""
+    loaded = (-1, -1)
+    for of_a, of_b in PRODUCTS[len(b)]:
+        if of_b != loaded[1]:
+            for j in range(tile.vectors):
+                _load(code, B_PARTS[j], code.at(b[of_b], "i8", str(j * LINE)), str(LINE * tile.vectors))
+        for i, place in enumerate(a[of_a]):
+            if of_a != loaded[0]:
+                _load(code, A_PARTS[i], place, "%a_row")
+            for j in range(tile.vectors):
+                numbers = [("i8", str(register)) for register in (SUMS[i][j], A_PARTS[i], B_PARTS[j])]
+                code.call("void", "llvm.x86.tdpbf16ps", *numbers)
+        loaded = of_a, of_b
+
+
+def end_sums(code: Code, sums: list[tuple[int, str]]) -> None:
+    """Store the sums, and return."""
     for register, place in sums:
         code.call("void", "llvm.x86.tilestored64", ("i8", str(register)), ("ptr", place), ("i64", "%c_row"))
     code.do("ret void")
-    return code
 
 
 def _sum_of(code: Code, x: str, times: int, y: str, more: int) -> str:

@@ -297,7 +297,7 @@ def numbers_of(product: Product, finish: Any, finish_numbers: Any, tile: Tile) -
     run, a_step, b_step = product.run
     batch = product.count
     tiles_each, panels_each = _blocks(
-        tiles * runs, panels, batch * product.splits, product.mode, tile.vectors, tile.amx, tile.laid
+        tiles * runs, panels, batch * product.splits, product.mode, tile.vectors, tile.amx, tile.laid, tile.direct
     )  # fmt: skip
     row_parts, column_parts = -(-tiles * runs // tiles_each), -(-panels // panels_each)
     along = PACKED_DEPTH if tile.packs else DEPTH
@@ -351,8 +351,9 @@ def _padded(dims: list[Any], count: int, width: int) -> list[Any]:
 
 @functools.lru_cache(maxsize=4096)
 def _blocks(
-    tiles: int, panels: int, others: int, mode: str, vectors: int, amx: bool = False, laid: bool = False
-) -> tuple[int, int]:
+    tiles: int, panels: int, others: int, mode: str, vectors: int, amx: bool = False, laid: bool = False,
+    direct: bool = False,
+) -> tuple[int, int]:  # fmt: skip
     """Tiles and panels of one part, so that a part's result stays in the cache and threads finish together.
 
     The choice looks at 2, 4 and 8 threads at once: the partition must not depend on their number.
@@ -362,7 +363,7 @@ def _blocks(
         many, wide = many * vectors // 2, wide * 2 // vectors
     # What reading a row and a column of tiles costs beside a tile: those of AMX are laid out first, which takes long.
     row, column = (0.15, 0.15) if not amx else (0.8, 1.0) if mode == "rows" else (1.1, 1.0)
-    column = 0.15 if laid else column
+    row, column = 0.15 if direct else row, 0.15 if laid else column
     best: tuple[float, int, int] = (math.inf, 1, 1)
     for panels_each in {min(panels, p) for p in (1, 2, 4, 8, wide)}:
         if panels_each > wide:

@@ -34,8 +34,10 @@ SMALL = 2**23
 AMX_ROWS, AMX_DEPTH = 16, 32
 #: And the columns and the depth that are enough for float32 where B is laid out but once, before all parts or a loop.
 LAID_COLUMNS, LAID_DEPTH = 128, 128
-#: Rows of a tile of AMX: two registers of 16.
-MOST_AMX_ROWS = 32
+#: Rows of a tile of AMX: two registers of 16. With fewer in each than this, reading them where they lie gains nothing.
+MOST_AMX_ROWS, LEAST_DIRECT = 32, 12
+#: Bytes of a line of the cache.
+LINE = 64
 #: Rows of the tile that takes the place of one of AMX where that cannot multiply.
 PLAIN_ROWS = 8
 #: What the function of a tile is called with.
@@ -57,6 +59,7 @@ class Tile(NamedTuple):
         pairs: whether two products of bfloat16 are one instruction.
         amx: whether its registers are those of AMX (`amx.py`), which take 32 of k at a time.
         laid: whether B lies ready for these.
+        direct: whether these read A where it lies.
     """
 
     mode: str
@@ -69,12 +72,13 @@ class Tile(NamedTuple):
     pairs: bool = False
     amx: bool = False
     laid: bool = False
+    direct: bool = False
 
     @property
     def name(self) -> str:
         """What is in the names of its functions."""
         stored = "" if self._plain else f"_{self.scaled or self.a.name}_{self.b.name}"
-        way = "_pairs" * self.pairs + "_amx" * self.amx + "_laid" * self.laid
+        way = "_pairs" * self.pairs + "_amx" * self.amx + "_laid" * self.laid + "_direct" * self.direct
         return f"{self.mode}_{self.rows}x{self.vectors}_{self.lanes.mangled}{stored}{way}"
 
     @property
@@ -139,8 +143,9 @@ def tile_of(vector_bits: int, product: Product, pairs: bool, amx: bool = False) 
     if amx and vector_bits == 512 and not product.scaled and _is_for_amx(product, run):
         most = -(-run // -(-run // MOST_AMX_ROWS))
         rows = most if both else -(-most // PLAIN_ROWS) * PLAIN_ROWS
-        laid = product.laid is not None
-        return Tile(product.mode, rows, min(vectors, 2), kind, a, b, pairs=both, amx=True, laid=laid)
+        laid, half = product.laid is not None, direct_rows(product) if both else 0
+        rows, direct = 2 * half or rows, bool(half)
+        return Tile(product.mode, rows, min(vectors, 2), kind, a, b, pairs=both, amx=True, laid=laid, direct=direct)
     return Tile(product.mode, rows, vectors, kind, a, b, product.scaled, both)
 
 
@@ -155,6 +160,22 @@ def _cycles(product: Product, run: int, vectors: int, most: int, lanes: int) -> 
     tiles, panels = -(-run // most), -(-product.columns // (vectors * lanes))
     rows = -(-run // tiles)
     return tiles * panels * max(rows * vectors, 2 * rows + 2 * vectors) / 2
+
+
+def direct_rows(product: Product) -> int:
+    """How many rows of A a register of AMX reads where they lie; 0 where they have to be laid out.
+
+    Its rows must lie evenly, each a line of the cache or several, and few of them in the same place of the first cache.
+    So do the pixels of a row of an image, whose channels fill lines.
+    """
+    (buffer, offset), (extent, stride) = product.a, product.rows[-1]
+    steps = [offset, product.run[0], product.groups[1], *(step for _, step in product.rows)]
+    steps += [step for _, step, _ in (*product.segments, *product.batch)]
+    entries = LINE // buffer.dtype.itemsize
+    lines = product.run[1] == 1 and buffer.origin is None and not any(step % entries for step in steps)
+    if product.mode != "rows" or not lines or not stride % (32 * entries):
+        return 0
+    return next((count for count in range(MOST_AMX_ROWS // 2, LEAST_DIRECT - 1, -1) if not extent % count), 0)
 
 
 def _is_for_amx(product: Product, run: int) -> bool:
