@@ -234,3 +234,17 @@ def test_answers_kept_of_something_without_a_name() -> None:
     kept = functools.lru_cache(functools.partial(lambda factor, n: factor * n, 3.0))
     compiled = chainrule.compile(lambda x: x * kept(2))
     assert [compiled(chainrule.ones(2)).tolist() for _ in range(3)] == [[6, 6]] * 3
+
+
+def test_what_a_function_of_ours_makes_for_the_step_does_not_outlive_it() -> None:
+    """`vjp`'s second result is a function that holds tensors of the step; one program serves all calls."""
+    w, x = chainrule.randn(3, 2), chainrule.randn(4, 3)
+
+    def step(w: Any, x: Any) -> Any:
+        y, pull_back = chainrule.func.vjp(lambda w: (x @ w).tanh(), w)
+        return pull_back(chainrule.ones_like(y))[0]
+
+    compiled = chainrule.compile(step)
+    for _ in range(4):
+        assert chainrule.allclose(compiled(w, x), step(w, x))
+    assert sum(len(known) for known in compiled.programs.values()) == 1

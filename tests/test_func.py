@@ -219,3 +219,26 @@ def test_vmap_of_a_backward_pass_through_one_graph_that_was_made_outside() -> No
     np.testing.assert_allclose(rows.numpy(), 2 * np.diag(x.detach().numpy()), rtol=1e-6)
     with pytest.raises(chainrule.GradientError, match="a second time"):  # the last sample was the graph's last use
         y.sum().backward()
+
+
+def test_linearize_is_the_derivative_along_any_direction_and_runs_the_function_once() -> None:
+    """Nests on both sides, several arguments; as jvp has it, and itself differentiable."""
+    runs = []
+
+    def f(x: Any, y: Any) -> Any:
+        runs.append(1)
+        return (x * y).sin().sum(1), {"z": x.exp() @ y}
+
+    x, y = chainrule.randn(3, 4, dtype=chainrule.float64), chainrule.randn(4, dtype=chainrule.float64)
+    outputs, push = chainrule.func.linearize(f, x, y)
+    directions = [(chainrule.randn_like(x), chainrule.randn_like(y)) for _ in range(2)]
+    found = [push(*v) for v in directions]
+    assert len(runs) == 1
+    for v, (first, second) in zip(directions, found, strict=True):
+        values, (wanted, other) = chainrule.func.jvp(f, (x, y), v)
+        np.testing.assert_allclose(outputs[0].numpy(), values[0].numpy(), rtol=1e-12)
+        np.testing.assert_allclose(first.numpy(), wanted.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(second["z"].numpy(), other["z"].numpy(), rtol=1e-12)
+    one, two = chainrule.tensor(1.0), chainrule.tensor(2.0)
+    slope = chainrule.func.grad(lambda t: chainrule.func.linearize(lambda x: t * x**3, two)[1](one))
+    assert slope(chainrule.tensor(5.0)) == 12  # d/dt of 3·t·x²

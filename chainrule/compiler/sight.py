@@ -248,7 +248,7 @@ class Sight:
             if is_followed_class(type(thing)):  # a dictionary with methods of the user's, say
                 self._see_class(type(thing))
             return
-        if id(thing) in self._seen or is_a(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
+        if self._has_seen(thing) or is_a(thing, types.ModuleType | types.BuiltinFunctionType | np.ndarray):
             return
         if is_rewritten(thing) or self.is_made_by_the_step(thing):
             self._see_class(type(thing))  # not kept either
@@ -257,7 +257,9 @@ class Sight:
             self._see_partial(thing)  # as a method of a tensor can be: nor this
             return
         if id(thing) in self.outside or not self._is_the_steps_own(thing):
-            self._seen[id(thing)] = thing
+            # What a function of ours has made and given to the step (`vjp`'s second result) may hold tensors of the step.
+            is_lent = is_a(thing, types.FunctionType) and thing.__closure__ and id(thing) not in self.outside
+            self._seen[id(thing)] = weakref.ref(thing) if is_lent else thing
         if is_a(thing, types.FunctionType):
             self._see_function(thing)
         elif is_a(thing, type):
@@ -273,6 +275,10 @@ class Sight:
             self.see(thing.func)
         else:
             self._see_object(thing)
+
+    def _has_seen(self, thing: Any) -> bool:
+        known = self._seen.get(id(thing))
+        return known is not None and (known is thing or (type(known) is weakref.ref and known() is thing))
 
     @staticmethod
     def _is_the_steps_own(thing: Any) -> bool:

@@ -1,6 +1,16 @@
 """Functions of functions, as in `torch.func`: derivatives, batches, and modules as functions of their parameters."""
 
-from chainrule.func.derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, value_and_grad, vjp
+from chainrule.func.derivatives import (
+    grad,
+    grad_and_value,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    linearize,
+    value_and_grad,
+    vjp,
+)
 from chainrule.func.mapping import vmap
 from chainrule.nn.functional_call import functional_call, stack_module_state
 
@@ -12,6 +22,7 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
     "stack_module_state",
     "value_and_grad",
     "vjp",

@@ -17,6 +17,7 @@ from chainrule.autograd.gradient import grad as gradients_of
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError
 from chainrule.functions.control import flatten, rebuild
+from chainrule.functions.creation import zeros_like
 from chainrule.functions.pieces import stack
 from chainrule.state import current_state
 
@@ -188,6 +189,25 @@ def jvp(
     outputs, products = products_of(chosen.flat, chosen.leaves, directions, create_graph=chosen.connected)
     aux = (_shown(chosen.aux, chosen.connected),) if has_aux else ()
     return (rebuild(chosen.value, iter(outputs)), rebuild(chosen.value, iter(products)), *aux)
+
+
+def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """(outputs, push): `push(*tangents)` gives J·v for tangents of the form of `primals`, as often as wanted.
+
+    The function runs once, here. vᵀ·J is linear in v, so J·v is the gradient of that in v.
+
+    >>> import chainrule
+    >>> y, push = chainrule.func.linearize(lambda x: x ** 2, chainrule.tensor([1.0, 2.0]))
+    >>> push(chainrule.tensor([1.0, 0.0]))
+    tensor([2., 0.])
+    """
+    outputs, pull_back = vjp(func, *primals)
+    nothing = rebuild(outputs, iter([zeros_like(y) for y in flatten(outputs)]))
+
+    def push(*tangents: Any) -> Any:
+        return vjp(pull_back, nothing)[1](tangents)[0]
+
+    return outputs, push
 
 
 def jacrev(
