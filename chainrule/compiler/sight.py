@@ -257,7 +257,7 @@ class Sight:
             self._see_partial(thing)  # as a method of a tensor can be: nor this
             return
         if id(thing) in self.outside or not self._is_the_steps_own(thing):
-            # What a function of ours has made and given to the step (`vjp`'s second result) may hold tensors of the step.
+            # What a function of ours has made for the step (`vjp`'s second result) may hold tensors of the step.
             is_lent = is_a(thing, types.FunctionType) and thing.__closure__ and id(thing) not in self.outside
             self._seen[id(thing)] = weakref.ref(thing) if is_lent else thing
         if is_a(thing, types.FunctionType):
