@@ -267,6 +267,52 @@ def test_modes_nest_and_decorate() -> None:
     assert chainrule.is_grad_enabled()
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "mode", ["no_grad()", "no_grad", "inference_mode()", "enable_grad()", "set_grad_enabled(False)"]
+)
+def test_a_generator_runs_each_of_its_steps_in_the_mode(mode: str) -> None:
+    torch = pytest.importorskip("torch")
+
+    def what_happens(library: Any) -> list[Any]:
+        seen: list[Any] = []
+
+        def steps(start: int) -> Any:
+            try:
+                for i in range(start, 10):
+                    seen.append(library.is_grad_enabled())
+                    try:
+                        seen.append((yield i))
+                    except KeyError as error:
+                        seen.append((repr(error), library.is_grad_enabled()))
+                    if seen[-1] == "end":
+                        return "returned"
+            finally:
+                seen.append(("finally", library.is_grad_enabled()))
+
+        decorated = eval(f"library.{mode}", {"library": library})(steps)
+        seen.append(library.is_grad_enabled())
+        first = decorated(3)
+        outside = mode != "enable_grad()"
+        with library.set_grad_enabled(outside):
+            seen.extend([next(first), library.is_grad_enabled(), first.send("hello"), library.is_grad_enabled()])
+            seen.append(first.throw(KeyError("k")))
+            with pytest.raises(StopIteration, match="returned"):
+                first.send("end")
+            second = decorated(0)
+            next(second)
+            second.close()
+            third = decorated(0)
+            next(third)
+            with pytest.raises(ZeroDivisionError):
+                third.throw(ZeroDivisionError)
+            seen.extend([*decorated(8), library.is_grad_enabled()])
+        return seen
+
+    assert what_happens(chainrule) == what_happens(torch)
+    assert chainrule.is_grad_enabled()
+
+
 def test_modes_belong_to_their_thread() -> None:
     inside, leave, found = threading.Event(), threading.Event(), []
 

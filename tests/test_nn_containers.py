@@ -28,6 +28,15 @@ OPERATIONS = [
     "after(n.ModuleList([n.ReLU(), n.Linear(1, 2)]), '__delitem__', 0)",
     "after(n.ModuleList([n.ReLU()]), 'insert', 0, n.Tanh())",
     "after(n.ModuleDict({'a': n.ReLU(), 'b': n.Linear(1, 1)}), 'pop', 'a')",
+    "after(n.ModuleDict({'a': n.ReLU(), 'b': n.Linear(1, 1)}), 'clear')",
+    "after(n.ModuleDict({'a': n.ReLU()}), 'update', [('b', n.Tanh()), ('a', n.Linear(1, 1))])",
+    "after(n.ModuleList([n.ReLU(), n.Tanh()]), '__setitem__', -1, n.Linear(1, 1))",
+    "after(n.ModuleList([n.ReLU(), n.Tanh(), n.Linear(1, 1)]), '__delitem__', slice(0, 2))",
+    "after(n.ModuleList([n.ReLU(), n.Tanh(), n.Linear(1, 1)]), 'pop', slice(0, 2))",
+    "after(n.Sequential(n.ReLU()), '__iadd__', n.Sequential(n.Tanh()))",
+    "n.Sequential(n.Linear(1, 2), n.ReLU()) * 2",
+    "2 * n.Sequential(n.Linear(1, 2), n.ReLU())",
+    "after(n.Sequential(n.Linear(1, 2), n.ReLU()), '__imul__', 3)",
 ]
 
 
@@ -45,6 +54,26 @@ def test_containers_are_pytorch_s(source: str) -> None:
     assert repr(ours) == repr(theirs)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     assert [name for name, _ in ours.named_modules()] == [name for name, _ in theirs.named_modules()]
+
+
+@pytest.mark.peer
+def test_a_part_in_two_places_is_one_child_and_has_two_names_in_the_state() -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for library in (chainrule, torch):
+        shared = library.nn.Linear(2, 2)
+        model = library.nn.Sequential(shared, library.nn.ReLU(), shared)
+        calls: list[str] = []
+        model.apply(lambda module, calls=calls: calls.append(type(module).__name__))
+        children = [name for name, _ in model.named_children()]
+        found.append((children, len(list(model.children())), calls, list(model.state_dict()), len(model)))
+        assert not model.load_state_dict(model.state_dict()).missing_keys
+    assert found[0] == found[1] == (["0", "1"], 2, ["Linear", "ReLU", "Sequential"], list(model.state_dict()), 3)
+
+
+def test_a_missing_module_is_named() -> None:
+    with pytest.raises(KeyError, match="no module 'c'; there are 'a', 'b'"):
+        nn.ModuleDict({"a": nn.ReLU(), "b": nn.ReLU()}).pop("c")
 
 
 def test_parameter_lists_register_and_travel() -> None:

@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Generator
 from typing import Any, Self, TypeVar
 
 from chainrule.state import current_state
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _runs_in(make_mode: Callable[[], GradientMode], function: F) -> F:
+    """The function with its body run in a mode: at each call; a generator's between its `yield`s, step by step."""
+    if not inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with make_mode():
+                return function(*args, **kwargs)
+
+        return in_mode  # type: ignore[return-value]
+
+    @functools.wraps(function)
+    def steps_in_mode(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        steps = function(*args, **kwargs)  # this runs nothing of the body yet
+        step, received = steps.send, None
+        while True:
+            try:
+                with make_mode():
+                    given = step(received)
+            except StopIteration as end:
+                return end.value
+            try:  # whoever takes what was given goes on in a mode of their own
+                step, received = steps.send, (yield given)
+            except GeneratorExit:
+                with make_mode():
+                    steps.close()
+                raise
+            except BaseException as error:
+                step, received = steps.throw, error
+
+    return steps_in_mode  # type: ignore[return-value]
 
 
 class GradientMode:
@@ -29,14 +63,8 @@ class GradientMode:
         current_state().gradients = self._before.pop()
 
     def __call__(self, function: F) -> F:
-        """Use as a decorator: the function runs in this mode."""
-
-        @functools.wraps(function)
-        def in_mode(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
-                return function(*args, **kwargs)
-
-        return in_mode  # type: ignore[return-value]
+        """Use as a decorator: the function runs in this mode; a generator in each of its steps."""
+        return _runs_in(type(self), function)
 
 
 class _AlsoBare(GradientMode):
@@ -102,13 +130,7 @@ class set_grad_enabled(GradientMode):  # noqa: N801
         """Use as a decorator; the mode of the moment is restored at once."""
         wanted = self.recording
         current_state().gradients = self._before[-1]
-
-        @functools.wraps(function)
-        def in_mode(*args: Any, **kwargs: Any) -> Any:
-            with set_grad_enabled(wanted):
-                return function(*args, **kwargs)
-
-        return in_mode  # type: ignore[return-value]
+        return _runs_in(lambda: set_grad_enabled(wanted), function)
 
 
 def is_grad_enabled() -> bool:

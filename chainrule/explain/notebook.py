@@ -46,7 +46,7 @@ def tensor_html(tensor: Any) -> str:
 
 def module_html(module: Module, name: str = "") -> str:
     """A module as a tree that opens: what each part is, and how many numbers it learns."""
-    children = list(module.named_children())
+    children = list(module._occupied())
     count = sum(p.numel() for p in module.parameters())
     label = f"{escape(name)}: " if name else ""
     label += f"<b>{type(module).__name__}</b>({escape(module.extra_repr())})"

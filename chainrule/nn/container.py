@@ -26,6 +26,9 @@ class _Row(Module):
     def __setitem__(self, index: int, module: Module) -> None:
         self.add_module(_at(self._modules, index)[0], module)
 
+    def __getitem__(self, index: int | slice) -> Any:
+        raise NotImplementedError  # each kind makes slices of its own
+
     def __delitem__(self, index: int | slice) -> None:
         if not isinstance(index, slice):
             _at(self._modules, index)
@@ -56,9 +59,9 @@ class _Row(Module):
             self.append(module)
         return self
 
-    def pop(self, key: int = -1) -> Any:
-        """Take a module out and return it; those behind are renumbered."""
-        module = _at(self._modules, key)[1]
+    def pop(self, key: int | slice = -1) -> Any:
+        """Take a module out (or several, by a slice) and return it; those behind are renumbered."""
+        module = self[key]
         del self[key]
         return module
 
@@ -95,6 +98,17 @@ class Sequential(_Row):
 
     def __add__(self, other: Sequential) -> Sequential:
         return Sequential(*self, *other) if isinstance(other, Sequential) else NotImplemented
+
+    def __iadd__(self, other: Sequential) -> Self:
+        return self.extend(other) if isinstance(other, Sequential) else NotImplemented
+
+    def __mul__(self, times: int) -> Sequential:
+        return Sequential(*list(self) * _count(times))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Self:
+        return self.extend(list(self) * (_count(times) - 1))
 
 
 class ModuleList(_Row):
@@ -157,6 +171,8 @@ class ModuleDict(Module):
         return key in self._modules
 
     def __getitem__(self, key: str) -> Any:
+        if key not in self._modules:
+            raise KeyError(f"there is no module {key!r}; there are {', '.join(map(repr, self)) or 'none'}.")
         return self._modules[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
@@ -164,6 +180,11 @@ class ModuleDict(Module):
 
     def __delitem__(self, key: str) -> None:
         delattr(self, key)
+
+    def clear(self) -> None:
+        """Take out all."""
+        for key in list(self._modules):
+            del self[key]
 
     def pop(self, key: str) -> Any:
         """Take a module out and return it."""
@@ -354,6 +375,13 @@ class ParameterDict(Module):
             f"  ({key}): {_described(value, value.type() if isinstance(value, Tensor) else '')}"
             for key, value in self.items()
         )
+
+
+def _count(times: int) -> int:
+    """How often a Sequential is repeated; the same modules stand in it again."""
+    if operator.index(times) < 1:
+        raise ValueError(f"a Sequential is repeated once or more often, got {times}.")
+    return operator.index(times)
 
 
 def _described(value: Any, dtype: str) -> str:

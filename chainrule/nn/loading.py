@@ -162,13 +162,13 @@ def _likely_cause(keys: IncompatibleKeys, state: Mapping[str, Any]) -> str:
 def _parts(module: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """All modules with the prefixes of their entries; one that stands in several places comes as often."""
     yield prefix, module
-    for name, part in module.named_children():
+    for name, part in module._occupied():
         yield from _parts(part, f"{prefix}{name}.")
 
 
 def _from_below(module: Any) -> Iterator[Any]:
     """All modules, parts before what they are parts of."""
-    for part in module.children():
+    for _, part in module._occupied():
         yield from _from_below(part)
     yield module
 

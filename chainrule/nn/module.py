@@ -325,11 +325,19 @@ class Module(Tells, StateDictMethods, ChangingMethods):
         return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The direct parts with their names."""
+        """The direct parts with their names; one that stands in two places comes once, by its first name."""
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def _occupied(self) -> Iterator[tuple[str, Module]]:
+        """Every name of a direct part with the part; one that stands in two places comes twice, as its entries do."""
         return ((name, module) for name, module in self._modules.items() if module is not None)
 
     def children(self) -> Iterator[Module]:
-        """The direct parts."""
+        """The direct parts, each once."""
         return (module for _, module in self.named_children())
 
     def _named(self, table: str, prefix: str, recurse: bool, duplicates: bool) -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,7 @@ class StateDictMethods:
     _state_dict_hooks: dict[str, dict[int, Hook]]
     #: Entries that were added to the class later: where a file does not have them, they stay as they are.
     _absent_in_old_files: frozenset[str] = frozenset()
-    named_children: Callable[[], Iterator[tuple[str, Any]]]
+    _occupied: Callable[[], Iterator[tuple[str, Any]]]
 
     def state_dict(
         self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
@@ -39,7 +39,7 @@ class StateDictMethods:
             hook.function(self, prefix, keep_vars)
         state: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
         self._save_to_state_dict(state, prefix, keep_vars)
-        for name, module in self.named_children():
+        for name, module in self._occupied():
             module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._hooks_for("save_post"):
             if hook.function(self, state, prefix, {}) is not None:

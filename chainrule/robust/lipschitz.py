@@ -66,7 +66,7 @@ def upper_bound(model: nn.Module, input_shape: Sequence[int]) -> float:
 def _layers(model: nn.Module, path: str) -> list[tuple[str, nn.Module]]:
     if not isinstance(model, nn.Sequential):
         return [(path, model)]
-    return [found for name, child in model.named_children() for found in _layers(child, f"{path}.{name}".lstrip("."))]
+    return [found for name, child in model._occupied() for found in _layers(child, f"{path}.{name}".lstrip("."))]
 
 
 def _constant(layer: nn.Module, x: Tensor, path: str) -> float:

@@ -48,7 +48,7 @@ def _branches(module: Module) -> bool:
 def _flat(layers: Any) -> Iterator[Any]:
     """Sequentials opened; a module among others that has branches is refused."""
     if isinstance(layers, Module):
-        parts = list(layers.children())
+        parts = [part for _, part in layers._occupied()]  # one that is called twice counts twice
         if parts and _branches(layers):
             raise ShapeError(f"receptive_field: {type(layers).__name__} may have branches; ask for the whole network.")
         yield from (leaf for part in parts for leaf in _flat(part)) if parts else [layers]

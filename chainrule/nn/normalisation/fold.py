@@ -73,7 +73,7 @@ def _side_by_side(model: Module) -> list[tuple[Any, Any]]:
     """Neighbours in a Sequential. A module that stands in several places is left alone."""
     places: dict[int, int] = {}
     for parent in model.modules():
-        for child in parent.children():
+        for _, child in parent._occupied():
             places[id(child)] = places.get(id(child), 0) + 1
     pairs = []
     for parent in model.modules():

@@ -59,7 +59,7 @@ class SyncBatchNorm(_BatchNorm):
             new.weight, new.bias, new.training = module.weight, module.bias, module.training
             for name, buffer in module.named_buffers(recurse=False):
                 setattr(new, name, buffer)
-        for name, child in list(module.named_children()):
+        for name, child in list(module._occupied()):
             setattr(new, name, cls.convert_sync_batchnorm(child, process_group))
         return new
 
