@@ -23,7 +23,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from chainrule.state import current_state
 
 #: Settings of the whole process that compiled steps depend on, by name, where they are not what they are at first.
 SETTINGS: dict[str, Any] = {}
@@ -114,6 +116,9 @@ def fields_of(thing: Any) -> dict[str, Any]:
 def _watched(method: Callable[..., Any]) -> Any:
     def change(self: Any, *args: Any, **kwargs: Any) -> Any:
         note_change(self)
+        recording = current_state().recording
+        if recording is not None:
+            recording.note_table(self)
         return method(self, *args, **kwargs)
 
     change.__name__, change.__doc__ = method.__name__, method.__doc__
@@ -122,6 +127,14 @@ def _watched(method: Callable[..., Any]) -> Any:
 
 class WatchedDict(dict[Any, Any]):
     """A dictionary whose changes are noted."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Tell a recording that it need not take back what is put into this one: copies and pickles come here too."""
+        table = super().__new__(cls)
+        recording = current_state().recording
+        if recording is not None:
+            recording.note_new_table(table)
+        return table
 
     __setitem__ = _watched(dict.__setitem__)
     __delitem__ = _watched(dict.__delitem__)

@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "chainrule"
 #: The parts from the ground up; those of one line do not import each other. `chainrule` is the package's own file of
 #: names: what stands above it may write `import chainrule`.
 LEVELS = """
-    absent_names changes exactness forking later mps printing state version
+    state
+    absent_names changes exactness forking later mps printing version
     errors xpu
     devices dtypes files keys layouts multiprocessing places
     accelerator amp figures tape

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.changes import note_change
 from chainrule.compiler.facts import MISSING
 from chainrule.compiler.places import GONE, Place
 from chainrule.errors import TraceError
@@ -121,6 +122,8 @@ class Before:
         """Make it what it was."""
         if not self.changed():
             return
+        if self.owner is not None:
+            note_change(self.owner)  # who has seen it meanwhile has to look again
         if isinstance(self.holder, np.ndarray):
             self.holder[...] = self.copy
         elif isinstance(self.holder, dict):

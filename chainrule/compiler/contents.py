@@ -75,6 +75,8 @@ class ContentReads(Sight):
         """The step is about to look a key up: a `defaultdict` makes an entry where none is."""
         if is_a(thing, dict) and not is_a(thing, WatchedDict) and not dict.__contains__(thing, key):
             self.missing(thing, key)
+            if id(thing) in self.outside and hasattr(type(thing), "__missing__"):
+                self.insure(thing)
 
     def contents(self, thing: Any) -> list[Any]:
         """Everything in a container or an array counts, however deep. The answer is all that was found inside."""

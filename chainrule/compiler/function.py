@@ -70,6 +70,7 @@ class CompiledFunction:
 
     Attributes:
         programs: for each form of arguments (shapes, data types, plain values) the programs made so far.
+        left_behind: the form of the arguments, for each run that has left a tensor behind in Python.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class CompiledFunction:
         self.__doc__ = getattr(function, "__doc__", None)
         self.__name__ = self.name
         self.programs: dict[Any, list[Variant]] = {}
-        self._once: list[Any] = []
+        self.left_behind: list[Any] = []
         self._last: Compiled | None = None
         self._known = Knowledge()
         self._lock = LockAcrossForks()
@@ -294,8 +295,7 @@ class CompiledFunction:
             )  # fmt: skip
         variant = Variant(traced, compiled)
         if traced.program.leaves_behind:
-            self._once.append(call.form)
-            if self._once.count(call.form) > 2:
+            if self.left_behind.count(call.form) >= 2:
                 raise TraceError(
                     f"{self.name} leaves tensors behind in Python every time it runs (in a list, or in an object that "
                     "it makes). A compiled step is not Python any more: return them, or write into tensors that exist."
@@ -304,7 +304,10 @@ class CompiledFunction:
             known.append(variant)
             del known[:-KEPT]
         self._last = compiled
-        return variant.run(call, traced, arguments)
+        answer = variant.run(call, traced, arguments)
+        if traced.program.leaves_behind:
+            self.left_behind.append(call.form)  # not after an error, which leaves nothing behind
+        return answer
 
     def _say_why(self, known: list[Variant], call: Call, changed: Sequence[Change]) -> None:
         if known:

@@ -185,6 +185,10 @@ class Sight:
         """The step may be about to change something."""
         raise NotImplementedError
 
+    def insure(self, holder: Any, owner: Any = None) -> None:
+        """If the step fails, this is made again what it is now."""
+        raise NotImplementedError
+
     def go_blind(self) -> None:
         """A function without source takes part, which may change whatever it likes."""
         self.blind = True
@@ -410,6 +414,10 @@ class Sight:
                 self._see_layer(part)
         elif is_a(thing, Optimizer):
             self.watched[id(thing)] = thing
+            self.insure(fields_of(thing), thing)
+            for memory in (thing.state, *thing.state.values()):
+                if is_a(memory, dict):
+                    self.insure(memory)
             for table in thing._hooks.values():
                 self._see_hook_table(table)
         elif is_a(thing, CompiledFunction):
@@ -420,12 +428,17 @@ class Sight:
             self.everything(thing)
 
     def _see_layer(self, module: Any) -> None:
+        from chainrule.nn.lazy import LazyModule
         from chainrule.nn.utils.before_forward import WeightRule
 
         self._seen[id(module)] = module
         kind = type(module)
         self._see_class(kind)
         self._keep(module._modules)
+        if not is_a(module, LazyModule):  # which gets its sizes before the step, and keeps them
+            self.insure(fields_of(module), module)
+        for table in (module._parameters, module._buffers, module._not_saved):
+            self.insure(table)
         self.note(Place(kind, "attribute", "forward", f"{kind.__name__}.forward"), kind.forward)
         for name, value in fields_of(module).items():
             if name not in INTERNAL and not is_a(value, (WatchedDict, *ATOMS)):

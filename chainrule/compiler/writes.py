@@ -35,6 +35,7 @@ class Writes(Sight):
         self.reads: dict[Any, Fact] = {}
         self.written: Any = None
         self._befores: dict[Any, Before] = {}
+        self._insured: dict[int, Before] = {}
 
     def writing(self, thing: Any) -> None:
         """The step is about to change something: remember what it was."""
@@ -67,6 +68,14 @@ class Writes(Sight):
             self._remember(fields, place, title, thing)
         names = questions.attributes_of_class(thing) if is_a(thing, type) else questions.slots_of(thing)
         self._befores[id(thing)] = SlotsBefore(thing, place, title, names)
+
+    def insure(self, holder: Any, owner: Any = None) -> None:
+        """If the step fails, this is made again what it is now; if not, what has been put there stays, in Python.
+
+        For what code of ours writes, which is not followed: an optimiser's memory when it begins, a new buffer.
+        """
+        if id(holder) not in self._insured:
+            self._insured[id(holder)] = Before(holder, None, questions.title_of(holder), owner)
 
     def _remember(self, holder: Any, place: Place | None, title: str, owner: Any = None) -> None:
         if id(holder) not in self._befores:
@@ -173,5 +182,5 @@ class Writes(Sight):
     def roll_back(self) -> None:
         """Put back what was there before the step."""
         self.restore_tables()
-        for before in self._befores.values():
+        for before in [*self._befores.values(), *self._insured.values()]:
             before.restore()

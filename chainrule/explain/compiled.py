@@ -18,7 +18,7 @@ from chainrule.backends.native.executable import rows_of
 from chainrule.backends.native.lowering.place import Inside, Place, View
 from chainrule.backends.native.profile import Profile
 from chainrule.explain.explanation import Explanation
-from chainrule.explain.recording import Recording
+from chainrule.explain.recording import Recording, put_back
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation
 
@@ -27,7 +27,7 @@ def add_kernels(
     found: Explanation, recording: Recording, step: Any, args: Sequence[Any], kwargs: Mapping[str, Any], runs: int
 ) -> None:
     """Measure the program of a compiled step and say which kernel each operation became. The runs are taken back."""
-    with _unchanged(recording):
+    with _unchanged(recording, step):
         step(*args, **kwargs)
         runnable = step.program.runnable
         if not isinstance(runnable, Native):
@@ -50,14 +50,19 @@ def add_kernels(
 
 
 @contextmanager
-def _unchanged(recording: Recording) -> Iterator[None]:
+def _unchanged(recording: Recording, step: Any) -> Iterator[None]:
     """What the step writes, as its recording knows, holds again afterwards what it held before."""
     cells = [(cell, Value(cell.value.array.copy(), cell.value.source)) for cell in recording.written()]
     leaves = [(leaf, leaf.gradient, leaf.spent) for leaf in recording.collecting()]
+    tables = [(table, dict(table)) for table in recording.tables()]
+    left = list(step.left_behind)
     arrays = [None if gradient is None else gradient.value.array.copy() for _, gradient, _ in leaves]
     try:
         yield
     finally:
+        for table, entries in tables:
+            put_back(table, entries)
+        step.left_behind[:] = left
         for cell, value in cells:
             cell.set_value(value)
         for (leaf, gradient, spent), array in zip(leaves, arrays, strict=True):

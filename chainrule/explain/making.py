@@ -41,9 +41,10 @@ def explain(thing: Any, *inputs: Any, gradient: Any = None, **settings: Any) -> 
     Returns:
         An `Explanation`: `print` it, or take its `text()`, `svg()`, `html()`, `data()`.
 
-    What the function writes into tensors, buffers, gradients and generators of random numbers is taken back, so a
-    training step may be explained and the training goes on as if it had not been. What it does to other objects of
-    Python (a counter, a data loader) stays. If it raises an error, the part that worked is shown with what failed.
+    What the function writes into tensors, buffers, gradients, an optimiser's memory and generators of random numbers is
+    taken back, so a training step may be explained and the training goes on as if it had not been. What it does to
+    other objects of Python (a counter, a data loader) stays. If it raises an error, the part that worked is shown with
+    what failed.
 
     >>> import chainrule
     >>> found = chainrule.explain(lambda x, y: x * y, 3.0, -4.0)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from chainrule.changes import Group, WatchedDict
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import users_line
 from chainrule.primitives.value import Array, Symbol, Value
@@ -73,6 +74,7 @@ class Recording:
         self._prefixes: dict[str, str] = {}
         self._cells: dict[int, tuple[Any, Value, tuple[Any, ...]]] = {}
         self._leaves: dict[Leaf, tuple[Any, Any, bool]] = {}
+        self._tables: dict[int, tuple[Any, dict[Any, Any] | None]] = {}
 
     # ------------------------------------------------------------------------------------- told by what runs
 
@@ -142,6 +144,18 @@ class Recording:
             gradient = leaf.gradient
             self._leaves[leaf] = gradient, None if gradient is None else gradient._value, leaf.spent
 
+    def note_table(self, table: Any) -> None:
+        """A table is about to change: an optimiser's memory, say, or a module's buffers.
+
+        Not the settings of a group: they go with what a schedule counts in Python, and stay as that does.
+        """
+        if isinstance(table, WatchedDict) and not isinstance(table, Group):
+            self._tables.setdefault(id(table), (table, dict(table)))
+
+    def note_new_table(self, table: Any) -> None:
+        """A table has been made: what the function puts into it stays, since somebody may keep what it belongs to."""
+        self._tables[id(table)] = table, None
+
     # ------------------------------------------------------------------------------------- the symbols
 
     def symbol(self, value: Value) -> Symbol:
@@ -203,8 +217,15 @@ class Recording:
         """The ends of the tape whose gradients were added to, replaced or cleared."""
         return list(self._leaves)
 
+    def tables(self) -> list[WatchedDict]:
+        """The tables that were changed."""
+        return [table for table, entries in self._tables.values() if entries is not None]
+
     def take_back(self) -> None:
-        """Tensors and gradients from outside hold again what they held before."""
+        """Tensors, gradients and tables from outside hold again what they held before."""
+        for table, entries in self._tables.values():
+            if entries is not None:
+                put_back(table, entries)
         for leaf, (gradient, value, spent) in self._leaves.items():
             leaf.gradient, leaf.spent = gradient, spent
             if gradient is not None:
@@ -212,6 +233,12 @@ class Recording:
         for cell, value, view in self._cells.values():
             cell._value = value
             cell._base, cell._steps, cell._seen, cell._own = view
+
+
+def put_back(table: WatchedDict, entries: dict[Any, Any]) -> None:
+    """Let a table hold these entries and no others."""
+    table.clear()
+    table.update(entries)
 
 
 def _in_block(use: BlockUse | None) -> bool:
