@@ -11,7 +11,7 @@ import pytest
 
 import chainrule
 from chainrule import models, nn, optim
-from chainrule.transfer import add_lora, load_lora, merge_lora, remove_lora, save_lora, unmerge_lora
+from chainrule.transfer import add_lora, load_lora, merge_lora, remove_lora, replace_head, save_lora, unmerge_lora
 from chainrule.transfer.lora import LowRank
 
 SIZES = {"vocabulary": 13, "layers": 2, "width": 8, "heads": 2, "context": 12, "dropout": 0.0}
@@ -199,6 +199,88 @@ def test_targets() -> None:
     assert layers(["mlp.c_fc"]) == [every[2], every[6]]
     assert layers(r".*h\.0\..*c_proj") == [every[1], every[3]]
     assert add_lora(Encoder(), 1).layers == ["enc.linear1", "enc.linear2"]
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("first", ["quantize", "add_lora"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_changes_beside_layers_in_few_bits(bits: int, first: str, compiled: bool, tmp_path: Path) -> None:
+    def model() -> Any:
+        chainrule.manual_seed(0)
+        net = nn.Sequential(nn.Linear(40, 6), nn.Tanh(), nn.Linear(6, 3), nn.Linear(3, 2))
+        if first == "quantize":
+            nn.quantize(net, bits, skip=("3",))
+            report = add_lora(net, 2, ["0", "2"], also=["3"])
+        else:
+            report = add_lora(net, 2, ["0", "2"], also=["3"])
+            nn.quantize(net, bits)
+        assert (report.trained, report.layers) == (2 * (46 + 9) + 8, ["0", "2"])
+        return net
+
+    net, x = model(), chainrule.randn(5, 40)
+    disturb(net)
+    assert [type(net[i].base_layer) for i in (0, 2)] == [nn.QuantizedLinear] * 2
+    before = {name: value.detach().numpy().copy() for name, value in net.state_dict().items()}
+    plain = nn.Sequential(
+        nn.Linear(40, 6), nn.Tanh(), nn.Linear(6, 3), nn.Linear(3, 2)
+    )  # the same matrices, written out
+    with chainrule.no_grad():
+        for i in (0, 2):
+            change = net[i].change
+            full = net[i].base_layer.dequantized() + change.lora_B.weight @ change.lora_A.weight * change.scale
+            plain[i].weight.copy_(full)
+            plain[i].bias.copy_(net[i].base_layer.bias)
+        plain[3].load_state_dict(net[3].state_dict())
+    np.testing.assert_allclose(net(x).detach().numpy(), plain(x).detach().numpy(), atol=1e-5)
+
+    plain(x).pow(2).sum().backward()
+    net(x).pow(2).sum().backward()
+    for i in (0, 2):  # ∂L/∂B = s·∂L/∂W·Aᵀ
+        change, whole = net[i].change, plain[i].weight.grad.numpy()
+        expected = change.scale * whole @ change.lora_A.weight.detach().numpy().T
+        np.testing.assert_allclose(change.lora_B.weight.grad.numpy(), expected, atol=1e-4)
+    learning = [name for name, p in net.named_parameters() if p.requires_grad]
+    assert len(learning) == 6 and all("lora_" in name or name.startswith("3.") for name in learning)
+
+    optimizer = optim.SGD(net.parameters(), lr=0.01)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = net(x).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    take = chainrule.compile(step) if compiled else step
+    losses = [float(take()) for _ in range(5)]
+    assert losses[-1] < losses[0]
+    after = net.state_dict()
+    changed = {name for name in before if not np.array_equal(before[name], after[name].detach().numpy())}
+    assert changed == set(learning)
+    with pytest.raises(ValueError, match="0: the matrix is kept in .*int8.*merge first"):
+        merge_lora(net)
+    unmerge_lora(net)  # nothing is merged, so nothing is to do
+
+    save_lora(net, tmp_path)
+    again = nn.Sequential(nn.Linear(40, 6), nn.Tanh(), nn.Linear(6, 3), nn.Linear(3, 2))
+    for i in (0, 2):
+        again[i] = net[i].base_layer
+    load_lora(again, tmp_path)
+    np.testing.assert_array_equal(again(x).detach().numpy(), net(x).detach().numpy())
+    remove_lora(net)
+    assert isinstance(net[0], nn.QuantizedLinear)
+
+
+def test_all_linear_layers_in_few_bits_but_the_head() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    nn.quantize(model, 4)
+    report = add_lora(model, rank=1)
+    model.eval()
+    assert report.layers == ["0"] and report.total == 4 * 4 + 4 * 2 + 8 and report.trained == 8
+    with chainrule.no_grad():  # a layer in 4 bits takes halves, and so does the change beside it
+        assert model(chainrule.ones(1, 4).bfloat16()).shape == (1, 2)
+    new = replace_head(model, 3)
+    assert type(new) is nn.Linear and new.weight.requires_grad and new.out_features == 3
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

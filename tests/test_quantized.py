@@ -94,6 +94,13 @@ def test_a_whole_model(name: str, bits: int) -> None:
     np.testing.assert_allclose(found, model(tokens).detach().numpy(), atol=1e-4)
 
 
+def test_a_layer_in_two_places_is_small_in_both() -> None:
+    shared = nn.Linear(32, 32)
+    model = nn.Sequential(shared, nn.ReLU(), nn.Sequential(shared))
+    assert [row.path for row in nn.quantize(model)] == ["0"]
+    assert isinstance(model[0], nn.QuantizedLinear) and model[2][0] is model[0]
+
+
 def test_generation_is_compiled_and_the_same() -> None:
     model = models.GPT2(50, 2, 64, 4, 32).eval()
     with chainrule.no_grad():

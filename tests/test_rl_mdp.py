@@ -265,6 +265,13 @@ HALVES = np.full((2, 1, 2), 0.5)
         (lambda: rl.Gridworld(slip=1.5), "slip is a probability"),
         (lambda: rl.frozen_lake("9x9"), "a lake is one of 4x4, 8x8, or rows"),
         (lambda: rl.chain(1), "at least 2 states"),
+        (lambda: rl.MDP([[[1.0, 1.0]], [[0.5, 0.5]]], np.zeros((2, 1)), 0.9), r"P\[0, 0\] sums to 2"),
+        (lambda: rl.Gridworld().state(5, 5), r"state: the cell \(5, 5\) is not on the grid of 5×5"),
+        (lambda: rl.Gridworld().state(-1, 0), r"state: the cell \(-1, 0\) is not on the grid"),
+        (lambda: rl.Gridworld().cell(25), "the states of this grid are 0 to 24, got 25"),
+        (lambda: rl.Gridworld().simulate(start=-5), "start is a state from 0 to 24, got -5"),
+        (lambda: rl.Gridworld().simulate(start=30), "start is a state from 0 to 24, got 30"),
+        (lambda: rl.Gridworld().simulate(start=(0, 1)), r"start is a state from 0 to 24, got \(0, 1\)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(make: Any, says: str) -> None:

@@ -190,7 +190,8 @@ def quantize(model: Module, bits: int = 8, skip: tuple[str, ...] = ()) -> Quanti
     """Replace the linear layers and embeddings of a model by ones in 8 or 4 bits, in place, for inference.
 
     A weight that stands in two places (a head that is the embedding) is kept once. The projections inside of
-    `nn.MultiheadAttention`, which are not called as layers, stay as they are.
+    `nn.MultiheadAttention`, which are not called as layers, stay as they are. So does, where `transfer.add_lora` has
+    been, all that learns.
 
     Args:
         skip: the last parts of paths of layers to leave alone, such as ("lm_head",).
@@ -207,12 +208,20 @@ def quantize(model: Module, bits: int = 8, skip: tuple[str, ...] = ()) -> Quanti
     """
     report, known = QuantizationReport(), dict[int, _Quantized]()
     inside = {id(m.out_proj) for m in model.modules() if hasattr(m, "out_proj") and hasattr(m, "in_proj_weight")}
-    for path, layer in list(model.named_modules()):
+    changes = [m for m in model.modules() if getattr(m, "kept_in_full", False)]
+    inside |= {id(part) for change in changes for part in change.modules()}
+    made: dict[int, _Quantized] = {}  # for a layer that stands in several places
+    for path, layer in list(model.named_modules(remove_duplicate=False)):
         if id(layer) in inside or any(path == name or path.endswith(f".{name}") for name in skip):
             continue
         if type(layer) not in (Linear, TransposedLinear, Embedding) or not path:
             continue
-        small = _small(layer, bits)
+        if changes and layer.weight.requires_grad:
+            continue
+        if id(layer) in made:
+            model.set_submodule(path, made[id(layer)])
+            continue
+        small = made[id(layer)] = _small(layer, bits)
         weight: Any = layer.weight
         matrix = np.asarray(weight.detach().float())
         matrix = matrix.T if isinstance(layer, TransposedLinear) else matrix

@@ -93,6 +93,8 @@ class MDP:
         self.reward_std = np.broadcast_to(np.asarray(reward_std, float), (count, choices)).copy()
         self._check_numbers(rewards)
         per_outcome = rewards if rewards.ndim == 3 else np.repeat(rewards[:, :, None], count, axis=2)
+        if terminal is None:  # which states end is read off the rows, so all of them must be right
+            self._check_rows()
         self.terminal = _resting(self.P, per_outcome) if terminal is None else _mask(terminal, count)
         self.P[self.terminal] = np.eye(count)[self.terminal][:, None, :]
         per_outcome = np.where(self.terminal[:, None, None], 0.0, per_outcome)
@@ -237,6 +239,7 @@ class MDP:
         """One episode under a policy (uniform unless given), from `start` or a drawn state.
 
         It ends in a terminal state, or is cut off after `max_steps`. `seed` is a number or a `numpy.random.Generator`.
+        Raises ValueError for a start that is no state.
 
         >>> walk = MDP([[[0.5, 0.5]], [[0, 1]]], [[-1.0], [0.0]])
         >>> episode = walk.simulate(seed=0)
@@ -244,7 +247,7 @@ class MDP:
         ([0, 0, 1], [-1.0, -1.0], -2.0)
         """
         random, pi = np.random.default_rng(seed), self.policy(policy)
-        state = self.draw_start(random) if start is None else start
+        state = self.draw_start(random) if start is None else self._one_state(start)
         episode = Episode([state], [], [], False)
         while not self.terminal[state] and len(episode.actions) < max_steps:
             action = int(random.choice(len(self.actions), p=pi[state]))
@@ -294,12 +297,16 @@ class MDP:
             return chosen / chosen.sum()
         given = np.asarray(start)
         if given.ndim == 0:
-            if not 0 <= given < count or given != int(given):
-                raise ValueError(f"start is a state from 0 to {count - 1}, got {start!r}.")
-            return np.eye(count)[int(given)]
+            return np.eye(count)[self._one_state(start)]
         if given.shape != (count,) or (given < 0).any() or abs(given.sum() - 1) > ROUNDING:
             raise ValueError(f"start is one state, or probabilities of shape ({count},) that sum to 1.")
         return given.astype(float)
+
+    def _one_state(self, start: Any) -> int:
+        count, given = len(self.terminal), np.asarray(start)
+        if given.ndim or given.dtype.kind not in "iuf" or not 0 <= given < count or given != int(given):
+            raise ValueError(f"start is a state from 0 to {count - 1}, got {start!r}.")
+        return int(given)
 
     def _check_ends(self) -> None:
         if self.gamma < 1:

@@ -9,6 +9,8 @@ from chainrule.nn.convolution.layers import ConvolutionBase
 from chainrule.nn.module import Module
 from chainrule.nn.uninitialized import is_uninitialized
 
+_HEADS = (nn.Linear, nn.QuantizedLinear, ConvolutionBase)
+
 
 def find_head(model: Module) -> str:
     """The path of the last linear or convolution layer, in the order in which the parts were registered.
@@ -18,7 +20,7 @@ def find_head(model: Module) -> str:
     >>> find_head(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 10)))
     '2'
     """
-    paths = [path for path, module in model.named_modules() if isinstance(module, (nn.Linear, ConvolutionBase))]
+    paths = [path for path, module in model.named_modules() if isinstance(module, _HEADS)]
     if not paths:
         raise ValueError(f"{type(model).__name__} has no linear or convolution layer that could be its head.")
     return paths[-1]
@@ -45,7 +47,7 @@ def replace_head(model: Module, classes: int, name: str | None = None) -> Module
     old = model.get_submodule(name)
     if not name:
         raise ValueError(f"the head is the whole model, a {type(model).__name__}; make a new one instead.")
-    if not isinstance(old, (nn.Linear, ConvolutionBase)):
+    if not isinstance(old, _HEADS):
         raise ValueError(f"{name} is a {type(old).__name__}; a head is a linear or convolution layer.")
     if is_uninitialized(old.weight):
         raise ValueError(f"{name} has no shape yet; run the model on an input first.")
@@ -55,8 +57,9 @@ def replace_head(model: Module, classes: int, name: str | None = None) -> Module
 
 def _like(layer: Any, outputs: int) -> Module:
     """A new layer with another number of outputs."""
-    common: dict[str, Any] = {"bias": layer.bias is not None, "dtype": layer.weight.dtype}
-    if isinstance(layer, nn.Linear):
+    dtype = layer.weight.dtype if layer.weight.dtype.is_floating_point else None  # in 4 bits nothing can be learned
+    common: dict[str, Any] = {"bias": layer.bias is not None, "dtype": dtype}
+    if isinstance(layer, (nn.Linear, nn.QuantizedLinear)):
         return nn.Linear(layer.in_features, outputs, **common)
     names = ["kernel_size", "stride", "padding", "dilation", "groups", "padding_mode"]
     names += ["output_padding"] if layer.transposed else []

@@ -25,6 +25,9 @@ from chainrule.nn.utils.parametrize import register_parametrization
 from chainrule.tensor import Tensor
 from chainrule.transfer.head import find_head
 
+#: Layers that compute x·Wᵀ: a change can stand beside each.
+_LINEAR = (nn.Linear, TransposedLinear, nn.QuantizedLinear)
+
 
 class LowRank(Module):
     """A change (α/r)·B·A of a matrix W (out, in); called with W it gives W + (α/r)·B·A.
@@ -35,6 +38,8 @@ class LowRank(Module):
         transposed: whether W is kept as (in, out).
         rescaled: divide α by √r and not by r, so that large ranks learn as fast as small ones (Kalajdzievski, 2023).
     """
+
+    kept_in_full = True  # `nn.quantize` makes the matrices small that stay, not what is learned beside them
 
     def __init__(
         self, outputs: int, inputs: int, rank: int, alpha: float, transposed: bool = False, rescaled: bool = False
@@ -51,6 +56,7 @@ class LowRank(Module):
 
     def applied_to(self, x: Tensor) -> Tensor:
         """(α/r)·B·A·x for the rows of x (…, in)."""
+        x = x.to(self.lora_A.weight.dtype)  # a layer in 4 bits takes halves too
         return self.lora_B(self.lora_A(x)) * self.scale
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -81,7 +87,10 @@ class LowRank(Module):
 
 
 class LoraLinear(Module):
-    """A linear layer, frozen, with a change of low rank beside it: base_layer(x) + (α/r)·B·A·dropout(x)."""
+    """A linear layer, frozen, with a change of low rank beside it: base_layer(x) + (α/r)·B·A·dropout(x).
+
+    The layer may be one in 8 or 4 bits (Dettmers et al., "QLoRA: efficient finetuning of quantized LLMs", 2023).
+    """
 
     def __init__(self, base_layer: Any, rank: int, alpha: float, dropout: float = 0.0, rescaled: bool = False) -> None:
         super().__init__()
@@ -102,7 +111,7 @@ class LoraReport(NamedTuple):
 
     Attributes:
         layers: the paths of the layers that have changes.
-        trained, total: how many parameters learn, and how many there are.
+        trained, total: how many parameters learn, and how many there are, those in 8 or 4 bits included.
     """
 
     layers: list[str]
@@ -129,7 +138,8 @@ def add_lora(
         rank: r, the rank of each change.
         targets: names of layers, the last parts of their paths ("q_proj", "mlp.c_fc"); or one regular expression that
             matches whole paths; or "all-linear", every linear layer but the head. Linear layers, GPT-2's transposed
-            ones and `nn.MultiheadAttention` can be targets; of attention, all four matrices.
+            ones, those that `nn.quantize` made small and `nn.MultiheadAttention` can be targets; of attention, all four
+            matrices.
         alpha: α, the strength; 2·rank if None.
         dropout: of the inputs of A, in training.
         also: names of layers that learn as a whole, such as a new head.
@@ -159,11 +169,20 @@ def add_lora(
     for path in whole:
         model.get_submodule(path).requires_grad_(True)
     counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return LoraReport(chosen, sum(n for n, learns in counts if learns), sum(n for n, _ in counts))
+    # What is in 8 or 4 bits is no parameter, but counts as one; a head that is the embedding counts once.
+    small = {
+        id(m.numbers): len(m.numbers) * m.inputs
+        for m in model.modules()
+        if isinstance(m, (nn.QuantizedLinear, nn.QuantizedEmbedding))
+    }
+    total = sum(n for n, _ in counts) + sum(small.values())
+    return LoraReport(chosen, sum(n for n, learns in counts if learns), total)
 
 
 def merge_lora(model: Module) -> None:
     """Add every change into its matrix, so that the model is as fast as without; the changes are kept.
+
+    Raises ValueError, before anything is changed, where a matrix is kept in 8 or 4 bits.
 
     >>> import chainrule
     >>> model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
@@ -176,13 +195,13 @@ def merge_lora(model: Module) -> None:
       (lora_B): Linear(in_features=1, out_features=4, bias=False)
     )
     """
-    for change, weight in _changes_and_weights(model):
+    for change, weight in _changes_and_weights(model):  # all are looked at before the first is changed
         change.merge_into(weight)
 
 
 def unmerge_lora(model: Module) -> None:
     """Take every change out of its matrix again, which then is as it was before, to the bit."""
-    for change, weight in _changes_and_weights(model):
+    for change, weight in _changes_and_weights(model, only_merged=True):
         change.take_out_of(weight)
 
 
@@ -210,12 +229,12 @@ def lora_changes(model: Module) -> Iterator[tuple[str, LowRank]]:
 
 def _chosen(model: Module, targets: str | Sequence[str]) -> list[str]:
     """The paths of the layers that are meant."""
-    kinds = (nn.Linear, TransposedLinear, nn.MultiheadAttention)
+    kinds = (*_LINEAR, nn.MultiheadAttention)
     attentions = [path for path, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)]
     paths = [path for path, _ in model.named_modules() if path]
     if targets == "all-linear":
         head = find_head(model)
-        linear = [path for path in paths if isinstance(model.get_submodule(path), (nn.Linear, TransposedLinear))]
+        linear = [path for path in paths if isinstance(model.get_submodule(path), _LINEAR)]
         found = [path for path in linear if path != head]
     elif isinstance(targets, str):
         found = [path for path in paths if re.fullmatch(targets, path)]
@@ -240,7 +259,7 @@ def _named(path: str, names: Sequence[str]) -> bool:
 
 
 def _examples(model: Module) -> str:
-    kinds = (nn.Linear, TransposedLinear, nn.MultiheadAttention)
+    kinds = (*_LINEAR, nn.MultiheadAttention)
     last = dict.fromkeys(p.rpartition(".")[2] for p, m in model.named_modules() if p and isinstance(m, kinds))
     return ", ".join(map(repr, list(last)[:8])) or "no linear layers"
 
@@ -276,14 +295,20 @@ def _attention_changes(module: Any) -> list[tuple[Any, str, LowRank]]:
     return found
 
 
-def _changes_and_weights(model: Module) -> Iterator[tuple[LowRank, Tensor]]:
+def _changes_and_weights(model: Module, only_merged: bool = False) -> list[tuple[LowRank, Tensor]]:
     """Every change with the matrix that it is for."""
+    found = []
     for path, module in model.named_modules():
         if isinstance(module, LoraLinear):
-            weight = module.base_layer.weight
-            if not weight.dtype.is_floating_point:
-                raise ValueError(f"{path}: the weight is {weight.dtype}; nothing can be added into it without loss.")
-            yield module.change, weight
+            found.append((path, module.change, module.base_layer.weight))
         elif isinstance(module, nn.MultiheadAttention):
-            for owner, name, change in _attention_changes(module):
-                yield change, owner.parametrizations[name].original
+            found += [(path, c, owner.parametrizations[name].original) for owner, name, c in _attention_changes(module)]
+    if only_merged:
+        found = [row for row in found if row[1].unmerged is not None]
+    for path, _, weight in found:
+        if not weight.dtype.is_floating_point:
+            raise ValueError(
+                f"{path}: the matrix is kept in {weight.dtype}, into which no change can be added (or taken out of it) "
+                "without loss. Leave the change beside it, as it computes the same; or merge first, and quantize then."
+            )
+    return [(change, weight) for _, change, weight in found]

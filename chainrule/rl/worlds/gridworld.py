@@ -105,11 +105,15 @@ class Gridworld(MDP):
         )  # fmt: skip
 
     def state(self, row: int, column: int) -> int:
-        """The number of a cell."""
+        """The number of a cell. Raises ValueError for one that is not on the grid."""
+        self._check_cells("state", [(row, column)], may_be_walls=True)
         return row * self.shape[1] + column
 
     def cell(self, state: int) -> Cell:
-        """The cell (row, column) of a state."""
+        """The cell (row, column) of a state. Raises ValueError for a number that is none's."""
+        count = self.shape[0] * self.shape[1]
+        if not 0 <= state < count:
+            raise ValueError(f"cell: the states of this grid are 0 to {count - 1}, got {state}.")
         return divmod(int(state), self.shape[1])
 
     def on_grid(self, values: Any) -> Array:
