@@ -90,6 +90,7 @@ def test_a_diverging_run_says_what_to_try_and_where_it_is(capsys: Any, tmp_path:
     assert code == 1 and "Try a smaller learning" in err and err.count("\n") == 1 and f"Run: {folder}" in out
     assert json.loads((folder / "summary.json").read_text())["status"] == "diverged"
     assert "learning rate too large" in out, "the doctor says so"
+    assert " of /" not in err, "no line of the library that reads flags is blamed"
 
 
 def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path) -> None:
@@ -129,6 +130,7 @@ def test_a_folder_that_cannot_be_made_is_wrong_input(capsys: Any, tmp_path: Path
         (["evaluate", "none"], "none holds no run"),
         (["predict", "none", "x.png"], "none holds no run"),
         (["doctor", "none"], "none"),
+        (["train", "mlp", "--set", "hidden=8,abc"], "mlp has numbers as hidden, such as 128, got 'abc'"),
         (["tune"], "--vary"),
         (["tune", "--vary", "lr=1"], "NAME=LOW..HIGH"),
         (["data", "mnits"], "Did you mean mnist?"),
@@ -303,6 +305,13 @@ def test_a_search_goes_on_and_says_what_mattered(tmp_path: Path, capsys: Any) ->
         picture.verify()
     code, out, _ = call(capsys, *arguments, str(folder), "--trials", "6")
     assert code == 0 and "best of 6 trials" in out, "the earlier four count"
+
+
+def test_a_search_that_cannot_begin_says_why_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "chainrule", "tune", "mlp", "--trials", "2", "--vary", "nosuch=1,2", "--output"]
+    done = subprocess.run([*command, str(tmp_path / "search")], capture_output=True, text=True)
+    assert done.returncode == 2 and "has no option 'nosuch'" in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("nosuch") == 1
 
 
 def test_the_data_command(capsys: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -201,6 +201,10 @@ def test_grouped_split_differs_by_seed_and_refuses() -> None:
         data.grouped_split(writers, (0.5, 0.5), -1)
     labels = chainrule.tensor([0, 1] * 10)
     assert [len(part) for part in data.stratified_split(labels, (0.5, 0.5))] == [10, 10]  # type: ignore[arg-type]
+    with pytest.raises(chainrule.DataError, match="seed must be a whole number; got .*What is divided comes first"):
+        data.stratified_split([1, 2, 3], (0.5, 0.5), [0, 1, 0])  # type: ignore[arg-type]
+    with pytest.raises(chainrule.DataError, match="fractions must be numbers"):
+        data.stratified_split([1, 2, 3], ["half", "half"])  # type: ignore[arg-type, list-item]
 
 
 # ------------------------------------------------------------------------------------------- scaling

@@ -146,3 +146,10 @@ def test_newton_raphson_doubles_the_digits() -> None:
         for n in (1, 2)
     ]
     assert errors[1] == pytest.approx(errors[0] ** 2 / (2 * 2**0.5), rel=0.01)
+
+
+def test_newton_raphson_takes_a_number_and_says_what_else_it_needs() -> None:
+    for start in (1.0, 1, chainrule.tensor(1)):
+        assert optim.newton_raphson(lambda x: x * x - 2, start).x.item() == pytest.approx(2**0.5, rel=1e-6)
+    with pytest.raises(chainrule.DTypeError, match="newton_raphson takes a Tensor, got float"):
+        optim.newton_raphson(lambda x: x.item() ** 2 - 2, 1.0)  # type: ignore[arg-type, return-value]

@@ -318,8 +318,13 @@ def test_a_test_table_is_coded_like_the_training_table(tmp_path: Path) -> None:
         read_csv(write(tmp_path, "size,kind\nM,dog\n"), target="kind", like=train)
     with pytest.raises(DataError, match="line 2, column 'kind': 'cow' is not among"):
         read_csv(write(tmp_path, "size,kind\nS,cow\n"), target="kind", like=train)
-    with pytest.raises(DataError, match="has not the features of the earlier table: 'weight'"):
+    with pytest.raises(DataError, match="has a column 'weight', which the earlier table has not; leave it out"):
         read_csv(write(tmp_path, "size,weight,kind\nS,2,cat\n"), target="kind", like=train)
+    with pytest.raises(DataError, match="has no column 'size', which the earlier table has; it has 'kind'"):
+        read_csv(write(tmp_path, "kind\ncat\n"), target="kind", like=train)
+    pair = read_csv(write(tmp_path, "weight,size\n2,S\n3,L\n"))
+    turned = read_csv(write(tmp_path, "size,weight\nL,5\n"), like=pair)
+    assert turned.names == pair.names and turned.features.tolist() == [[5, 1, 0]], "columns may come in another order"
     weights = read_csv(write(tmp_path, "weight\n2\n"))
     with pytest.raises(DataError, match="line 2, column 'weight': 'heavy' is a text, not a number"):
         read_csv(write(tmp_path, "weight\nheavy\n"), like=weights)

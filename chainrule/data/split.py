@@ -98,9 +98,17 @@ def _check_classes(what: str, each: str, given: np.ndarray) -> np.ndarray:
 
 
 def _check_shares(fractions: Sequence[float], seed: int) -> np.ndarray:
-    shares = np.asarray(fractions, dtype=np.float64)
+    try:
+        shares = np.asarray(fractions, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"fractions must be numbers that add up to 1; got {fractions!r}") from None
     if shares.ndim != 1 or not (shares >= 0).all() or not abs(shares.sum() - 1) < 1e-9:
         raise DataError(f"fractions must each be 0 to 1 and add up to 1; got {list(fractions)}")
+    if not isinstance(seed, (int, np.integer)):
+        raise DataError(
+            f"seed must be a whole number; got {seed!r:.60}. What is divided comes first, then the fractions, then the "
+            "seed: stratified_split(labels, (0.8, 0.2), seed=0)"
+        )
     if seed < 0:
         raise DataError(f"seed must be 0 or more; got {seed}")
     return shares

@@ -223,6 +223,7 @@ def create(name: str, **options: Any) -> Module:
     """
     entry = find(name)
     check_options(name, entry.options, options)
+    check_numbers(name, entry.options, options)
     return entry.build(**options)
 
 
@@ -234,6 +235,23 @@ def create_fitting(name: str, usual: Mapping[str, Any], chosen: Mapping[str, Any
     """
     known = find(name).options
     return create(name, **{**{option: value for option, value in usual.items() if option in known}, **chosen})
+
+
+def check_numbers(name: str, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise a ValueError for a text where an option is a number or several, as its default says.
+
+    >>> check_numbers("mlp", {"hidden": (128,)}, {"hidden": [8, "abc"]})
+    Traceback (most recent call last):
+    ValueError: the model mlp has numbers as hidden, such as 128, got 'abc'.
+    """
+    for option, value in options.items():
+        default = defaults.get(option)
+        usual = list(default) if isinstance(default, (list, tuple)) else [default]
+        texts = [x for x in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(x, str)]
+        if texts and all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in usual):
+            several = "numbers" if isinstance(default, (list, tuple)) else "a number"
+            such = f", such as {', '.join(map(str, usual))}" if usual else ""
+            raise ValueError(f"the model {name} has {several} as {option}{such}, got {texts[0]!r}.")
 
 
 def check_options(name: str, known: Iterable[str], options: Iterable[str]) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from chainrule.autograd.functional import jacobian
-from chainrule.dtypes import FloatLimits
+from chainrule.dtypes import FloatLimits, get_default_dtype
 from chainrule.errors import ShapeError
+from chainrule.functions.creation import as_tensor
 from chainrule.functions.linalg import solve
+from chainrule.functions.promotion import need_tensor
 from chainrule.tensor import Tensor
 
 
@@ -29,7 +31,7 @@ class Root(NamedTuple):
 
 
 def newton_raphson(
-    function: Callable[[Tensor], Tensor], x: Tensor, tolerance: float | None = None, max_iterations: int = 50
+    function: Callable[[Tensor], Tensor], x: Tensor | float, tolerance: float | None = None, max_iterations: int = 50
 ) -> Root:
     """Solve f(x) = 0: x ← x − f(x)/f′(x), and with several unknowns x ← x − J⁻¹·f(x), J the Jacobian.
 
@@ -38,7 +40,7 @@ def newton_raphson(
 
     Args:
         function: takes and gives a tensor of the shape of x: as many equations as unknowns.
-        x: where to start.
+        x: where to start, a tensor or a number.
         tolerance: the step, relative to x where that is above 1, at which it ends; by default 100 times the precision
             of x's data type.
         max_iterations: the most steps.
@@ -53,10 +55,12 @@ def newton_raphson(
     >>> newton_raphson(circle_and_line, chainrule.tensor([5.0, 1.0])).x
     tensor([4., 3.])
     """
-    x = x.detach()
+    x = (x if isinstance(x, Tensor) else as_tensor(x)).detach()
+    if not x.dtype.is_floating_point:
+        x = x.to(get_default_dtype())  # whole numbers have no tangents
     tolerance = 100 * FloatLimits(x.dtype).eps if tolerance is None else tolerance
     for steps in range(1, max_iterations + 1):
-        value = function(x)
+        value = need_tensor(function(x), "newton_raphson")
         if value.shape != x.shape:
             raise ShapeError(
                 f"newton_raphson: for x of shape {tuple(x.shape)} the function gives {tuple(value.shape)}; "

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 #: Where our own files lie.
 _OURS = str(Path(__file__).parents[1])
+_COMMAND = str(Path(__file__).parents[1] / "cli")
 
 
 class Trace:
@@ -232,13 +233,18 @@ _our_files: set[str] = set()
 
 
 def users_line() -> tuple[str, int] | None:
-    """The file and the line of the code that is running and is not ours: what asked for the operation."""
+    """The file and the line of the code that is running and is not ours: what asked for the operation.
+
+    None where the command line asked: what is further out then is the library that reads flags, and nobody's line.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if name not in _our_files:
             if not name.startswith(_OURS):
                 return name, frame.f_lineno
+            if name.startswith(_COMMAND):
+                return None
             _our_files.add(name)
         frame = frame.f_back
     return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -219,9 +221,21 @@ def _work(study: Any, objective: Objective, space: Space, trials: int) -> None:
 
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     if len(done) < trials:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _errors_said_once():
             warnings.simplefilter("ignore")
             study.optimize(one, callbacks=[enough])
+
+
+@contextmanager
+def _errors_said_once() -> Iterator[None]:
+    """An error within a trial goes on to the caller; Optuna would print it, with its traceback, before."""
+    log = logging.getLogger("optuna.study._optimize")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _worker(

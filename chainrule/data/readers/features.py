@@ -87,6 +87,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.features)
 
+    def columns(self) -> list[str]:
+        """The columns that the features come from: `colour=red` and `colour=blue` are one, `colour`."""
+        of_texts = {f"{name}={value}": name for name, values in self.categories.items() for value in values}
+        return list(dict.fromkeys(of_texts.get(name, name) for name in self.names))
+
     def dataset(self) -> TensorDataset:
         """The features, and the target if there is one, as a data set of tensors."""
         from chainrule.data.dataset import TensorDataset
@@ -107,6 +112,8 @@ def assemble(
         if name not in names:
             raise DataError(f"{place} has no column {name!r}; it has {', '.join(map(repr, names[:20]))}.")
     kept = {name: column for name, column in zip(names, columns) if name not in options.ignore}
+    if options.like is not None:
+        kept = _as_before(place, kept, options)
     kept, origin = _without_missing(place, kept, where, options)
 
     def origin_of(row: int) -> str:
@@ -141,13 +148,31 @@ def assemble(
         else:
             features[np.arange(len(origin)), start + codes] = 1
             feature_names += [f"{name}={value}" for value in categories[name]]
-    if options.like is not None and feature_names != options.like.names:
+    if options.like is not None and feature_names != options.like.names:  # codes where there was one-hot, say
         other = [name for name in {**dict.fromkeys(options.like.names), **dict.fromkeys(feature_names)}
                  if (name in options.like.names) != (name in feature_names)]  # fmt: skip
-        raise DataError(
-            f"{place} has not the features of the earlier table: {', '.join(map(repr, other[:5])) or 'order'}."
-        )
+        raise DataError(f"{place} has not the features of the earlier table: {', '.join(map(repr, other[:5]))}.")
     return Table(features, feature_names, target, classes, categories)
+
+
+def _as_before(place: str, columns: dict[str, Column], options: Options) -> dict[str, Column]:
+    """The columns in the order of the earlier table, which must have the same ones."""
+    assert options.like is not None
+    before = options.like.columns()
+    absent = [name for name in before if name not in columns]
+    if absent:
+        raise DataError(
+            f"{place} has no column {', '.join(map(repr, absent[:5]))}, which the earlier table has; it has "
+            f"{', '.join(map(repr, list(columns)[:20]))}."
+        )
+    surplus = [name for name in columns if name not in before and name != options.target]
+    if surplus:
+        raise DataError(
+            f"{place} has a column {', '.join(map(repr, surplus[:5]))}, which the earlier table has not; leave it out. "
+            f"The earlier one has {', '.join(map(repr, before[:20]))}."
+        )
+    target = [] if options.target is None else [options.target]
+    return {name: columns[name] for name in [*before, *target]}
 
 
 def _without_missing(
@@ -171,7 +196,8 @@ def _without_missing(
         else:
             raise DataError(
                 f"{where(int(gone.argmax()))}, column {name!r}: the value is missing ({int(gone.sum()):,} here). "
-                "missing='drop' leaves out such rows; missing='mean' takes the column's mean, of numbers."
+                "missing='drop' leaves out such rows; missing='mean' takes the column's mean, of numbers. On the "
+                "command line that is said in training: chainrule train --missing drop, or mean."
             )
     if not present.any():
         raise DataError(f"{place}: {'no rows are left' if rows else 'no columns are left'}.")
