@@ -146,6 +146,12 @@ class WatchedDict(dict[Any, Any]):
     update = _watched(dict.update)
 
 
+def put_back(table: dict[Any, Any], entries: dict[Any, Any]) -> None:
+    """Let a table hold these entries and no others."""
+    table.clear()
+    table.update(entries)
+
+
 class State(WatchedDict):
     """What an optimiser remembers of each parameter: a dictionary for each, which is there when it is asked for."""
 

@@ -12,6 +12,7 @@ import pytest
 import chainrule
 from chainrule import nn, optim
 from chainrule.nn import functional as F
+from chainrule.train import DivergedError, Trainer
 
 
 class Momentum(optim.Optimizer):
@@ -204,3 +205,109 @@ def test_a_mode_that_a_failed_step_has_set_is_the_old_one_for_later_calls() -> N
     model.train()
     chainrule.manual_seed(1)
     np.testing.assert_allclose(found.item(), forward(X.float(), GOOD).item(), rtol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------- trainers that diverge
+
+
+class Replacing(nn.Module):
+    """Keeps a mean by putting another tensor into its buffer, and counts batches in a buffer that comes later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", chainrule.zeros(3))
+        self.layers = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.layers(x - self.mean)
+
+
+def everything_in(trainer: Trainer) -> dict[str, Any]:
+    """What a model and its optimiser hold, by name."""
+    found = {name: x.numpy() for name, x in trainer.model.state_dict().items()}
+    for number, entries in trainer.optimizer.state_dict()["state"].items():
+        found |= {f"{number}.{name}": x for name, x in _flat(entries).items()}
+    return found
+
+
+def _flat(entries: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, x in entries.items():
+        parts = enumerate(x) if isinstance(x, list) else [("", x)]
+        flat |= {f"{name}{i}": p.detach().numpy() if isinstance(p, chainrule.Tensor) else p for i, p in parts}
+    return flat
+
+
+TRAINED: dict[str, Make] = {**OPTIMISERS, "RMSprop": lambda params: optim.RMSprop(params, lr=0.01, momentum=0.9)}
+BATCH = chainrule.eye(4)[:, :3], chainrule.tensor([0, 1, 2, 0])
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"compile": False},
+        {"accumulate": 2},
+        {"gradient_norm": False},
+        {"debug": True},
+        {"debug": True, "compile": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("make", TRAINED.values(), ids=TRAINED)
+def test_a_batch_that_diverges_leaves_everything_as_it_was(make: Make, settings: Any, steps: int) -> None:
+    chainrule.manual_seed(0)
+    model = Replacing()
+    trainer = Trainer(model, nn.CrossEntropyLoss(), make(model.parameters()), **settings)
+    if steps:
+        trainer.fit([BATCH] * steps, epochs=1)
+    before = everything_in(trainer)
+    bad = chainrule.full((4, 3), float("nan")), BATCH[1]
+    with pytest.raises(DivergedError):
+        trainer.fit([bad, bad], epochs=2)
+    after = everything_in(trainer)
+    assert before.keys() == after.keys()
+    for name, x in before.items():
+        np.testing.assert_array_equal(after[name], x, err_msg=name)
+    assert np.isfinite(trainer.evaluate([BATCH])["loss"])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_lazy_layers_have_sizes_and_no_statistics_after_a_first_batch_that_diverges(compiled: bool) -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.LazyBatchNorm1d(), nn.Linear(4, 3))
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), compile=compiled)
+    with pytest.raises(DivergedError):
+        trainer.fit([(BATCH[0] * float("inf"), BATCH[1])], epochs=1)
+    assert model[1].running_mean.tolist() == [0] * 4 and model[1].running_var.tolist() == [1] * 4
+    assert np.isfinite(trainer.fit([BATCH], epochs=1)[-1]["train_loss"])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_training_goes_on_after_a_batch_that_diverges(compiled: bool) -> None:
+    losses = []
+    for diverges in (False, True):
+        chainrule.manual_seed(0)
+        model = Replacing()
+        trainer = Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), compile=compiled)
+        if diverges:
+            with pytest.raises(DivergedError):
+                trainer.fit([(BATCH[0] * float("inf"), BATCH[1])], epochs=1)
+        losses.append([row["train_loss"] for row in trainer.fit([BATCH] * 2, epochs=3)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+
+
+def test_an_optimiser_with_a_closure_remembers_nothing_of_a_batch_that_diverges() -> None:
+    chainrule.manual_seed(0)
+    model = Replacing()
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optim.LBFGS(model.parameters(), lr=0.1, max_iter=3))
+    trainer.fit([BATCH] * 2, epochs=1)
+    before = everything_in(trainer)
+    with pytest.raises(DivergedError):
+        trainer.fit([(BATCH[0] * float("inf"), BATCH[1])], epochs=2)
+    after = everything_in(trainer)
+    assert before.keys() == after.keys()
+    for name, x in before.items():
+        np.testing.assert_array_equal(after[name], x, err_msg=name)

@@ -17,8 +17,9 @@ from chainrule.backends.native import Native
 from chainrule.backends.native.executable import rows_of
 from chainrule.backends.native.lowering.place import Inside, Place, View
 from chainrule.backends.native.profile import Profile
+from chainrule.changes import put_back
 from chainrule.explain.explanation import Explanation
-from chainrule.explain.recording import Recording, put_back
+from chainrule.explain.recording import Recording
 from chainrule.primitives.value import Symbol, Value
 from chainrule.program.graph import Equation
 

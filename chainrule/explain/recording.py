@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from chainrule.changes import Group, WatchedDict
+from chainrule.changes import Group, WatchedDict, put_back
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.trace import users_line
 from chainrule.primitives.value import Array, Symbol, Value
@@ -233,12 +233,6 @@ class Recording:
         for cell, value, view in self._cells.values():
             cell._value = value
             cell._base, cell._steps, cell._seen, cell._own = view
-
-
-def put_back(table: WatchedDict, entries: dict[Any, Any]) -> None:
-    """Let a table hold these entries and no others."""
-    table.clear()
-    table.update(entries)
 
 
 def _in_block(use: BlockUse | None) -> bool:

@@ -195,14 +195,17 @@ class Optimizer(Tells):
                         continue
                     state = self.state.get(p)
                     if not state:
-                        with outside_of_trace():  # so that the first step and the second are one program
-                            state = self.state[p] = WatchedDict(self.initial_state(p, group))
+                        state = self.state[p] = self._begun(p, group)
                     self.update(p, -gradient if climbing else gradient, state, settings)
                     if trace is not None:
                         trace.note_gradient(p._leaf, "spent")
                     if not state:
                         del self.state[p]
         return loss
+
+    def _begun(self, parameter: Tensor, group: dict[str, Any]) -> WatchedDict:
+        with outside_of_trace():  # so that the first step and the second are one program
+            return WatchedDict(self.initial_state(parameter, group))
 
     def initial_state(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
         """What the rule remembers of a parameter before its first step; nothing, if an optimiser does not say."""
@@ -323,6 +326,17 @@ def _call_hooks_around_step(kind: type[Optimizer]) -> None:
 
     step.calls_hooks = True  # type: ignore[attr-defined]
     kind.step = step  # type: ignore[method-assign]
+
+
+def memory_of(optimizer: Optimizer) -> list[Tensor]:
+    """All tensors that an optimiser remembers, with those that its next step begins with."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            if p.grad is not None and not optimizer.state.get(p) and (state := optimizer._begun(p, group)):
+                optimizer.state[p] = state
+    parts = [part for entries in optimizer.state.values() if isinstance(entries, dict) for part in entries.values()]
+    inner = [x for part in parts for x in (part if isinstance(part, list | tuple) else (part,))]
+    return list(dict.fromkeys(x for x in inner if isinstance(x, Tensor)))
 
 
 def write(parameter: Tensor, new: Tensor, state: dict[str, Any], entries: Mapping[str, Tensor | None]) -> None:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
 from chainrule.autodiff.mode import no_grad
+from chainrule.changes import put_back
 from chainrule.errors import DivergedError
 from chainrule.functions.creation import tensor
 from chainrule.functions.logic import isfinite, where
+from chainrule.nn.module import Module
+from chainrule.optim.optimizer import memory_of
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 
@@ -25,9 +28,66 @@ __observed__ = True
 MOST = 3
 
 
+class Kept:
+    """What a batch changes besides the weights, as it was before: buffers, and what the optimiser remembers.
+
+    Which tensors there are is kept, and with `values` what they hold, which costs nothing in eager code: values never
+    change. A compiled step writes in place where nobody looks at the old value, and makes the choice itself (below).
+    """
+
+    def __init__(self, trainer: Trainer, values: bool) -> None:
+        memory = [trainer.optimizer.state, *trainer.optimizer.state.values()]
+        tables = [part._buffers for module in _modules_of(trainer) for part in module.modules()]
+        self._tables = [(table, dict(table)) for table in [*tables, *memory] if isinstance(table, dict)]
+        lists = [x for entries in memory[1:] if isinstance(entries, dict) for x in entries.values()]
+        self._lists = [(x, list(x)) for x in lists if isinstance(x, list)]
+        tensors = buffers_of(trainer) if values else []
+        if values and trainer.optimizer.closure:  # which steps before anybody looks at the loss
+            tensors += memory_of(trainer.optimizer)
+        self._values = [(tensor, tensor.value) for tensor in tensors]
+
+    def put_back(self) -> None:
+        """Let all be what it was."""
+        for table, entries in self._tables:
+            put_back(table, entries)
+        for whole, parts in self._lists:
+            whole[:] = parts
+        for cell, value in self._values:
+            cell.set_value(value)
+
+
+def _modules_of(trainer: Trainer) -> list[Module]:
+    return [part for part in (trainer.model, trainer.loss) if isinstance(part, Module)]
+
+
+def buffers_of(trainer: Trainer) -> list[Tensor]:
+    """The buffers of the model and of the loss."""
+    return [buffer for module in _modules_of(trainer) for buffer in module.buffers()]
+
+
+def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """What they hold now."""
+    with no_grad():
+        return [x.detach().clone() for x in tensors]
+
+
+def put_back_unless(good: Tensor, tensors: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    """Give tensors their old values if something is not good, without asking for a number."""
+    with no_grad():
+        for x, old in zip(tensors, before, strict=True):
+            x.copy_(where(good, x, old))
+
+
+def are_finite(loss: Tensor, norm: Tensor | None) -> Tensor:
+    """Whether the loss is finite, and the gradients' norm where it is known."""
+    with no_grad():
+        good = isfinite(loss.detach())
+        return good if norm is None else good & isfinite(norm.detach())
+
+
 @contextmanager
-def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor, norm: Tensor | None) -> Iterator[None]:
-    """Parameters changed within the block get their old values again if the loss or the gradients' norm is not finite.
+def kept_if_diverged(tensors: Sequence[Tensor], loss: Tensor, norm: Tensor | None) -> Iterator[None]:
+    """Tensors changed within the block get their old values again if the loss or the gradients' norm is not finite.
 
     This is for compiled steps, where no number can be asked for before the weights change. There it is one more choice
     in the kernel that writes them.
@@ -38,15 +98,9 @@ def kept_if_diverged(parameters: Sequence[Tensor], loss: Tensor, norm: Tensor | 
     >>> weight
     tensor([1., 2.])
     """
-    with no_grad():
-        before = [p.detach().clone() for p in parameters]
+    before = copies(tensors)
     yield
-    with no_grad():
-        good = isfinite(loss.detach())
-        if norm is not None:
-            good = good & isfinite(norm.detach())
-        for parameter, old in zip(parameters, before, strict=True):
-            parameter.copy_(where(good, parameter, old))
+    put_back_unless(are_finite(loss, norm), tensors, before)
 
 
 def has_diverged(loss: Tensor | None, norm: Tensor | None) -> bool:
@@ -61,20 +115,28 @@ def said(error: AnomalyError) -> str:
 
 
 class Retry:
-    """What is needed to do a step again: the random state of before."""
+    """What is needed to leave nothing of a step that diverged, and to do it again: what there was before."""
 
     def __init__(self) -> None:
         self._state: Any = None
+        self._kept: Kept | None = None
 
-    def remember(self) -> None:
+    def remember(self, trainer: Trainer) -> None:
         """A step begins."""
         self._state = default_generator.state.value.array.copy()
+        self._kept = Kept(trainer, values=trainer._is_eager())
+
+    def take_back(self) -> None:
+        """The step has diverged."""
+        if self._kept is not None:
+            self._kept.put_back()
 
     def first_nan(self, trainer: Trainer, inputs: Any, targets: Any) -> AnomalyError | None:
         """The first operation of the forward and backward pass that makes a NaN or an infinity; None if none does."""
         now = default_generator.get_state()
         default_generator.set_state(tensor(self._state))
         gradients = [(p, p.grad) for p in trainer.model.parameters()]
+        kept = Kept(trainer, values=True)
         try:
             with detect_anomaly():
                 output = trainer._forward(inputs if trainer.transform is None else trainer.transform(inputs))
@@ -85,6 +147,7 @@ class Retry:
             default_generator.set_state(now)
             for parameter, gradient in gradients:
                 parameter.grad = gradient
+            kept.put_back()
         return None
 
     def error(self, trainer: Trainer, batch: Batch) -> DivergedError:

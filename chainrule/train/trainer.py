@@ -22,14 +22,24 @@ from chainrule.functions.autocasting import say_slow
 from chainrule.functions.pieces import cat
 from chainrule.nn.evaluation import evaluation_mode
 from chainrule.nn.module import Module
+from chainrule.nn.uninitialized import is_uninitialized
 from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_, get_total_norm
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, memory_of
 from chainrule.tensor import Tensor
 from chainrule.train.batches import batches_for
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.closure_step import check_closure_settings, closure_step
-from chainrule.train.divergence import Retry, has_diverged, kept_if_diverged, said
+from chainrule.train.divergence import (
+    Retry,
+    are_finite,
+    buffers_of,
+    copies,
+    has_diverged,
+    kept_if_diverged,
+    put_back_unless,
+    said,
+)
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_sums import LossParts, LossSum
@@ -191,6 +201,7 @@ class Trainer:
         self._skip = 0
         self._validating = False
         self._retry = Retry()
+        self._has_sizes = False
 
     # ------------------------------------------------------------------------------------- training
 
@@ -284,13 +295,16 @@ class Trainer:
 
     def _train_batch(self, inputs: Any, targets: Any, last: bool) -> Batch:
         inside = last and any([callback.looks_inside(self) for callback in self.callbacks])
-        self._retry.remember()
+        if not self._has_sizes:
+            self._give_sizes(inputs)
+        self._retry.remember(self)
         loss, output, norm, measured = self._step(inputs, targets, last, inside)
         number = loss.item()
         measured_norm = norm is not None
         norm = math.nan if norm is None else norm.item()
         batch = Batch(inputs, targets, number, output, len(targets), norm, as_numbers(measured))
         if not math.isfinite(number) or (measured_norm and not math.isfinite(norm)):
+            self._retry.take_back()
             self._call("on_divergence", batch)
             raise self._retry.error(self, batch)
         if self.processes is None or self.processes.counts(self):
@@ -304,12 +318,20 @@ class Trainer:
             self.schedule.step()
         return batch
 
+    def _give_sizes(self, inputs: Any) -> None:
+        """Lazy layers with buffers get their sizes before the first step, so what that writes can be taken back."""
+        if any(is_uninitialized(buffer) for buffer in self.model.buffers()):
+            with evaluation_mode(self.model), no_grad():
+                self._forward(inputs if self.transform is None else self.transform(inputs))
+        self._has_sizes = True
+
     def _step(self, inputs: Any, targets: Any, last: bool, inside: bool) -> Any:
         """The training step; with `debug` an error names the first operation that made a NaN."""
         try:
             with detect_anomaly(self.debug and self._is_eager()):
                 return self._training(inputs, targets, last, inside)
         except AnomalyError as error:
+            self._retry.take_back()
             raise DivergedError(f"batch {self.step + 1} of epoch {self.epoch + 1}: {said(error)}") from error
 
     def _is_eager(self) -> bool:
@@ -321,17 +343,22 @@ class Trainer:
 
         The answer is the loss, the output, the gradients' norm, and with `inside` what layers and parameters did.
         """
+        buffers = [] if self._is_eager() else buffers_of(self)
+        before, numbers = copies(buffers), None
         with layer_outputs(self.model, inside) as layers:
             output = self._forward(inputs if self.transform is None else self.transform(inputs))
         loss = self.loss(output, targets)
         if inside:
             layers.note_functions(loss)
         (loss if self.accumulate == 1 else loss / self.accumulate).backward()
-        if not inside:
-            return loss, output, self._take_step(loss) if last else None, None
-        parameters = ParameterSteps(self.model, None if self.halves is None else self.halves.masters)
-        norm = self._take_step(loss)
-        return loss, output, norm, layers.numbers() | parameters.numbers()
+        if inside:
+            parameters = ParameterSteps(self.model, None if self.halves is None else self.halves.masters)
+        norm = self._take_step(loss) if last else None
+        if inside:
+            numbers = layers.numbers() | parameters.numbers()
+        if not self._is_eager():
+            put_back_unless(are_finite(loss, norm), buffers, before)
+        return loss, output, norm, numbers
 
     def _evaluation_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
         output = self._forward(inputs)
@@ -346,7 +373,8 @@ class Trainer:
     def _take_step(self, loss: Tensor | None = None) -> Tensor | None:
         """Clip, step, and forget the gradients; the answer is their norm before, if it was measured.
 
-        With a loss or a norm that is not finite the weights stay what they are. Without a loss the step is eager.
+        With a loss or a norm that is not finite the weights, and what the optimiser remembers, stay what they are.
+        Without a loss the step is eager.
         """
         norm = None
         if self.halves is not None:
@@ -361,7 +389,7 @@ class Trainer:
         if self.clip_value is not None:
             clip_grad_value_(parameters, self.clip_value)
         if loss is not None and not self._is_eager():
-            with kept_if_diverged(parameters, loss, norm):
+            with kept_if_diverged([*parameters, *memory_of(self.optimizer)], loss, norm):
                 self.optimizer.step()
         elif not has_diverged(loss, norm):
             self.optimizer.step()
