@@ -33,7 +33,7 @@ from chainrule.errors import (
     AbsentNameError as AbsentNameError, ChainruleError as ChainruleError, CheckpointError as CheckpointError,
     DataError as DataError, DeviceError as DeviceError, DivergedError as DivergedError, DTypeError as DTypeError,
     EvaluationWarning as EvaluationWarning, GradientError as GradientError, IndexRangeError as IndexRangeError,
-    SetUpError as SetUpError, ShapeError as ShapeError, TraceError as TraceError,
+    NoForwardError as NoForwardError, SetUpError as SetUpError, ShapeError as ShapeError, TraceError as TraceError,
 )  # fmt: skip
 from chainrule.functions.activation import (
     log_softmax as log_softmax, relu as relu, sigmoid as sigmoid, softmax as softmax,

@@ -73,6 +73,10 @@ class SparseError(ChainruleError, RuntimeError, TypeError):
     """Something that is not possible with a sparse tensor, or not in its layout."""
 
 
+class NoForwardError(ChainruleError, NotImplementedError):
+    """A module was called whose class does not say what it computes."""
+
+
 class SetUpError(ChainruleError, AttributeError):
     """A module was used before its `super().__init__()`."""
 

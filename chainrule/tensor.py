@@ -100,6 +100,8 @@ class Parameter(Tensor):
     tensor([1., 1.], requires_grad=True)
     """
 
+    _copies_gradient = False
+
     def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
         _hold(self, data)
         self.requires_grad_(requires_grad)

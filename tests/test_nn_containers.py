@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 from collections import OrderedDict
 from typing import Any
@@ -242,3 +243,32 @@ def test_the_path_is_restored_after_errors_and_through_hooks() -> None:
         model(chainrule.ones(1, 2))
     with pytest.raises(chainrule.ShapeError, match=r"^shapes"):
         chainrule.ones(2) + chainrule.ones(3)
+
+
+@pytest.mark.peer
+def test_copies_of_parameters_leave_the_gradient_behind() -> None:
+    torch = pytest.importorskip("torch")
+    for library in (chainrule, torch):
+        layer = library.nn.Linear(2, 1)
+        layer(library.ones(1, 2)).sum().backward()
+        twin = copy.deepcopy(layer)
+        assert twin.weight.grad is None and layer.weight.grad is not None and twin.weight.requires_grad
+        leaf = library.ones(2, requires_grad=True)
+        leaf.sum().backward()
+        assert copy.deepcopy(leaf).grad.tolist() == [1, 1]  # a tensor that is no parameter keeps it
+
+
+@pytest.mark.peer
+def test_shapes_that_are_joined_are_shapes() -> None:
+    torch = pytest.importorskip("torch")
+    for source in ("s + s", "s + (1,)", "(1,) + s", "s * 2", "2 * s", "(s + s).numel()"):
+        found = [str(eval(source, {"s": library.ones(2, 3).shape})) for library in (chainrule, torch)]
+        assert found[0] == found[1].replace("torch.", ""), source
+    with pytest.raises(TypeError):
+        operator.add(chainrule.ones(2).shape, [1])
+    np.testing.assert_array_equal(chainrule.ones(2, 3).shape + np.array([1, 2]), [3, 5])
+
+
+def test_a_module_without_forward_says_so_as_pytorch_s_does() -> None:
+    with pytest.raises(NotImplementedError, match="Module does not define forward"):
+        nn.Module()(1)

@@ -352,7 +352,8 @@ def test_bfloat16_learns_and_goes_on_bit_for_bit(compile: bool) -> None:
     second.fit(DataLoader(data(), 10, shuffle=True), DataLoader(data(1), 50), epochs=6)
     for name, value in whole.model.state_dict().items():
         assert chainrule.equal(value, second.model.state_dict()[name]), name
-    other = Trainer(network(), nn.CrossEntropyLoss(), chainrule.optim.Adam(network().parameters()))
+    plain = network()
+    other = Trainer(plain, nn.CrossEntropyLoss(), chainrule.optim.Adam(plain.parameters()))
     with pytest.raises(chainrule.CheckpointError, match="bfloat16"):
         other.load_state_dict({**state, "metrics": []})
 
@@ -468,3 +469,29 @@ def test_what_the_program_keeps_from_the_garbage_collector_stays_so() -> None:
             assert bool(gc.get_freeze_count()) == frozen
         finally:
             gc.freeze()  # as the tests are run
+
+
+def test_no_batches_are_an_error() -> None:
+    batches = list(DataLoader(data(), 10))
+    once = (batch for batch in batches)
+    t = trainer(schedule=None)
+    with pytest.raises(chainrule.DataError, match="epoch 2 has no batches: this generator gives its batches once"):
+        t.fit(once, epochs=2)
+    assert t.epoch == 1 and len(t.history) == 1
+    assert len(t.fit(batches, epochs=2)) == 2, "with other data it goes on"
+    for empty, says in (
+        ([], "this list is empty"),
+        (DataLoader(data(size=5), 10, drop_last=True), "smaller batch_size"),
+    ):
+        with pytest.raises(chainrule.DataError, match=says):
+            trainer(schedule=None).fit(empty)
+        with pytest.raises(chainrule.DataError, match=f"evaluate: there is nothing to measure on: .*{says}"):
+            trainer().evaluate(empty)
+
+
+def test_an_optimiser_of_another_model_is_refused() -> None:
+    model, other = network(), network()
+    optimizer = chainrule.optim.SGD(other.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="SGD holds none of the parameters of this Sequential"):
+        Trainer(model, nn.CrossEntropyLoss(), optimizer)
+    Trainer(model.requires_grad_(False), nn.CrossEntropyLoss(), optimizer)  # nothing is to be learned

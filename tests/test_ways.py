@@ -88,6 +88,18 @@ def test_it_is_shown_and_refuses_what_is_no_gradient(tmp_path: Path) -> None:
     assert "central differences" in str(found) and "symbolic" in found._repr_html_()
     found.draw(tmp_path / "ways.png")
     assert (tmp_path / "ways.png").stat().st_size > 5000
-    for function, place in ((lambda t: t * 2, PLACE), (lambda t: t.sum(), 1.0)):
+    for function, place in ((lambda t: t * 2, PLACE), (lambda t: t.sum(), [[1.0]])):
         with pytest.raises(chainrule.ShapeError, match="to one number"):
             ways_to_a_gradient(function, place)
+
+
+def test_a_zero_gradient_has_absolute_errors() -> None:
+    found = ways_to_a_gradient(lambda x: (x * x).sum(), [0.0, 0.0], symbolic=False, steps=(1e-3,))
+    assert found.of("forward differences").error == pytest.approx(1e-3)  # (h² − 0)/h, where the slope is 0
+    assert found.of("central differences").error == 0
+
+
+def test_a_number_is_a_place_too() -> None:
+    found = ways_to_a_gradient(lambda x: x.sin() * x, 0.5, lambda x: np.cos(0.5) * x.item() + np.sin(0.5))
+    assert found.of("automatic").gradient == pytest.approx([0.5 * np.cos(0.5) + np.sin(0.5)])
+    assert all(way.error < 1e-6 for way in found.ways) and len(found.ways) == 5

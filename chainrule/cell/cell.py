@@ -53,6 +53,17 @@ class Size(tuple[int, ...]):
     (Size([2, 3]), 6)
     """
 
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple.__add__(self, other)) if isinstance(other, tuple) else NotImplemented
+
+    def __radd__(self, other: Any) -> Any:
+        return Size(tuple.__add__(other, self)) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, times: Any) -> Any:
+        return Size(tuple.__mul__(self, times)) if isinstance(times, int) else NotImplemented
+
+    __rmul__ = __mul__
+
     def numel(self) -> int:
         """How many entries a tensor of this shape has."""
         count = 1
@@ -80,6 +91,7 @@ class TensorCell(Gradients):
     """
 
     _value: Value
+    _copies_gradient = True  # `deepcopy` of a parameter leaves the gradient behind, as PyTorch's does
     _base: Any = None
     _steps: tuple[ViewStep, ...] = ()
     _seen: Value | None = None
@@ -425,7 +437,7 @@ class TensorCell(Gradients):
         note_made(twin)
         if self._leaf is not None and self._leaf.spent and twin._leaf is not None:
             twin._leaf.spent = True
-        elif self.grad is not None:
+        elif self.grad is not None and self._copies_gradient:
             twin.grad = copy.deepcopy(self.grad, memo)
         _copy_extras(self, twin, lambda extra: copy.deepcopy(extra, memo))
         return twin

@@ -42,7 +42,7 @@ class Way(NamedTuple):
     Attributes:
         name: "automatic", "by hand", "forward differences", "central differences" or "symbolic".
         gradient: what it gave, (n,).
-        error: the largest difference from the automatic one, relative to the largest entry.
+        error: the largest difference from the automatic one, relative to the largest entry; as it is where all are 0.
         evaluations: how often f was computed; None where it was not.
         note: the step h of differences, the size of formulas.
     """
@@ -113,11 +113,13 @@ def ways_to_a_gradient(
     symbolic: bool = True,
     steps: Sequence[float] = STEPS,
 ) -> GradientWays:
-    """The gradient of a function of a tensor (n,) to one number, by every way there is, in float64.
+    """The gradient of a function of a tensor (n,), or of a single number (), to one number, by every way there is.
+
+    Computed in float64.
 
     Args:
         function: f. For the symbolic way it is made of operations with a formula (`explain.symbols`).
-        x: the place, (n,).
+        x: the place, (n,) or ().
         by_hand: answers the gradient (n,) that somebody worked out.
         symbolic: go that way too, by SymPy (`pip install 'chainrule[symbolic]'`).
         steps: the h that are tried for differences; the table has the best of each kind.
@@ -131,10 +133,18 @@ def ways_to_a_gradient(
     True
     """
     place = tensor(np.asarray(x.detach().numpy() if isinstance(x, Tensor) else x, float), requires_grad=True)
+    if place.ndim == 0:  # a number is the entry of a tensor (1,)
+        of_number, hand_of_number = function, by_hand
+        by_hand = None if hand_of_number is None else lambda x: np.reshape(hand_of_number(x[0]), 1)
+        return ways_to_a_gradient(
+            lambda x: of_number(x[0]), place.detach().reshape(1), by_hand, symbolic=symbolic, steps=steps
+        )
     value = function(place) if place.ndim == 1 else None
     if value is None or value.numel() != 1:
         got = "" if value is None else f" and gives {tuple(value.shape)}"
-        raise ShapeError(f"ways_to_a_gradient: f takes a tensor (n,) to one number; x is {tuple(place.shape)}{got}.")
+        raise ShapeError(
+            f"ways_to_a_gradient: f takes a tensor (n,) or () to one number; x is {tuple(place.shape)}{got}."
+        )
     (found,) = grad(value.sum(), [place])
     exact, n = found.numpy(), place.numel()
     ways = [_way("automatic", exact, exact, 1)]
@@ -157,7 +167,8 @@ def ways_to_a_gradient(
 
 
 def _error(found: Any, exact: Any) -> float:
-    return float(np.abs(found - exact).max() / max(np.abs(exact).max(), 1e-300))
+    largest = np.abs(exact).max()
+    return float(np.abs(found - exact).max() / (largest if largest > 0 else 1.0))
 
 
 def _way(name: str, found: Any, exact: Any, evaluations: int | None, note: str = "") -> Way:

@@ -8,7 +8,14 @@ from typing import Any
 
 from chainrule.cell import Handle
 from chainrule.changes import Tells, WatchedDict, fields_of, note_change
-from chainrule.errors import ChainruleError, DTypeError, EvaluationWarning, IndexRangeError, SetUpError, ShapeError
+from chainrule.errors import (
+    DTypeError,
+    EvaluationWarning,
+    IndexRangeError,
+    NoForwardError,
+    SetUpError,
+    ShapeError,
+)
 from chainrule.nn.changing import ChangingMethods
 from chainrule.nn.hooks import Hook, add_hook, call_with_hooks
 from chainrule.nn.state_dict import StateDictMethods
@@ -83,7 +90,7 @@ class Module(Tells, StateDictMethods, ChangingMethods):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass says it."""
-        raise ChainruleError(f"{type(self).__name__} does not define forward(self, …).")
+        raise NoForwardError(f"{type(self).__name__} does not define forward(self, …).")
 
     # ----------------------------------------------------------------------------------- calling
 

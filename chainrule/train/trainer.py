@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
 from chainrule.autodiff.mode import no_grad
-from chainrule.errors import DivergedError
+from chainrule.errors import DataError, DivergedError
 from chainrule.functions.autocasting import say_slow
 from chainrule.functions.pieces import cat
 from chainrule.nn.evaluation import evaluation_mode
@@ -118,7 +118,8 @@ class Trainer:
             metrics, over training and validation data; the rate; times.
         stopped: why training ended early; "" if it did not.
 
-    Raises ValueError for settings out of range, DivergedError from `fit` if the loss becomes NaN or infinite.
+    Raises ValueError for settings out of range and an optimiser that has nothing of the model, DataError from `fit` and
+    `evaluate` where there are no batches, DivergedError from `fit` if the loss becomes NaN or infinite.
 
     >>> import chainrule
     >>> from chainrule.data import DataLoader, TensorDataset
@@ -154,6 +155,7 @@ class Trainer:
         processes: bool = False,
         debug: bool = False,
     ) -> None:
+        _check_optimizer(model, loss, optimizer)
         if schedule_every not in ("batch", "epoch"):
             raise ValueError(f'schedule_every is "batch" or "epoch", got {schedule_every!r}.')
         if accumulate < 1:
@@ -259,6 +261,8 @@ class Trainer:
         seconds = time.perf_counter() - start
         if self.processes is not None:
             self.processes.sum_up(self)
+        if not self.step and not self._sums.count:
+            raise DataError(f"epoch {self.epoch + 1} has no batches: {_why_nothing(train)}")
         row: dict[str, Any] = {"epoch": self.epoch + 1, "learning_rate": float(self.optimizer.param_groups[0]["lr"])}
         row |= self._figures("train")
         row["samples_per_second"] = (self._sums.count - before) / max(seconds, 1e-9)
@@ -428,6 +432,8 @@ class Trainer:
                     metric.update(output, targets)
                 if self._validating:
                     self._call("on_validation_batch", batch)
+        if not sums.count:
+            raise DataError(f"evaluate: there is nothing to measure on: {_why_nothing(loader)}")
         answer = {"loss": sums.mean(), **parts.means(), **{metric.name: metric.compute() for metric in self.metrics}}
         for metric, state in zip(self.metrics, states, strict=True):
             metric.load_state(state)
@@ -491,6 +497,30 @@ class Trainer:
     def _call(self, moment: str, *arguments: Any) -> None:
         for callback in sorted(self.callbacks, key=lambda c: c.last):
             getattr(callback, moment)(self, *arguments)
+
+
+def _check_optimizer(model: Module, loss: Any, optimizer: Any) -> None:
+    """Raise a ValueError where training would change nothing: none of what learns is the optimiser's."""
+    parts = [model, loss] if isinstance(loss, Module) else [model]
+    learning = {id(p) for part in parts for p in part.parameters() if p.requires_grad}
+    held = {id(p) for group in getattr(optimizer, "param_groups", ()) for p in group["params"]}
+    if learning and held and not learning & held:
+        raise ValueError(
+            f"the {type(optimizer).__name__} holds none of the parameters of this {type(model).__name__}, so training "
+            "would change nothing. Make it of model.parameters(), after the last change of the model's layers."
+        )
+
+
+def _why_nothing(loader: Any) -> str:
+    """What may be wrong with a loader that gave no batch."""
+    if isinstance(loader, Iterator):
+        return (
+            f"this {type(loader).__name__} gives its batches once, and has given them. Take a list, a DataLoader, or "
+            "an object whose __iter__ begins anew."
+        )
+    if getattr(loader, "drop_last", False):
+        return "drop_last leaves out a batch that is not full, and there is no full one. Take a smaller batch_size."
+    return f"this {type(loader).__name__} is empty."
 
 
 def _metric(metric: Any) -> Any:
