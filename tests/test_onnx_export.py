@@ -140,6 +140,24 @@ class Arithmetic(nn.Module):
         )
 
 
+class Along(nn.Module):
+    """Places along a dimension, beside a batch of any size."""
+
+    def forward(self, x: cr.Tensor) -> Any:
+        order, cube = x.argsort(1), x.reshape(len(x), 3, 4)
+        return (
+            x.gather(1, order),
+            x.take_along_dim(order[:, :2], 1),
+            cr.zeros_like(x).scatter(1, order, x),
+            cube.gather(-1, cube.argsort(-1)),
+            cube.gather(1, cube.argsort(1)),
+        )
+
+
+def test_places_along_a_dimension_go_with_the_batch() -> None:
+    agree(Along(), (cr.randn(3, 12),), [(cr.randn(n, 12),) for n in (1, 2, 7)], dynamic="batch")
+
+
 def test_whatever_follows_from_sizes_is_computed_in_the_file() -> None:
     def inputs(n: int, t: int) -> tuple[cr.Tensor, ...]:
         return cr.randn(n, t, 3), cr.randn(1, 1, 3)

@@ -217,6 +217,23 @@ def test_what_cannot_be_exported_says_why() -> None:
     np.testing.assert_allclose(mean(chainrule.ones(7, 3)).numpy(), np.ones(3))
 
 
+ALONG = {
+    "gather": lambda x: x.gather(1, x.argsort(1)),
+    "the last of three": lambda x: x.reshape(len(x), 3, 4).gather(-1, x.reshape(len(x), 3, 4).argsort(-1)),
+    "the middle of three": lambda x: x.reshape(len(x), 3, 4).gather(1, x.reshape(len(x), 3, 4).argsort(1)),
+    "take_along_dim": lambda x: x.take_along_dim(x.argsort(1), 1),
+    "scatter": lambda x: chainrule.zeros_like(x).scatter(1, x.argsort(1), x),
+}
+
+
+@pytest.mark.parametrize("name", list(ALONG))
+def test_places_along_a_dimension_go_with_the_batch(name: str) -> None:
+    program = read(written(ALONG[name], chainrule.randn(4, 12), dynamic=True))
+    for n in (1, 2, 9):
+        x = chainrule.randn(n, 12)
+        np.testing.assert_array_equal(program(x).numpy(), ALONG[name](x).numpy())
+
+
 # ---------------------------------------------------------------------------------- foreign files
 
 

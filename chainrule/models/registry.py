@@ -223,7 +223,7 @@ def create(name: str, **options: Any) -> Module:
     """
     entry = find(name)
     check_options(name, entry.options, options)
-    check_numbers(name, entry.options, options)
+    check_kinds(name, entry.options, options)
     return entry.build(**options)
 
 
@@ -237,10 +237,10 @@ def create_fitting(name: str, usual: Mapping[str, Any], chosen: Mapping[str, Any
     return create(name, **{**{option: value for option, value in usual.items() if option in known}, **chosen})
 
 
-def check_numbers(name: str, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def check_kinds(name: str, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Raise a ValueError for a text where an option is a number or several, as its default says.
 
-    >>> check_numbers("mlp", {"hidden": (128,)}, {"hidden": [8, "abc"]})
+    >>> check_kinds("mlp", {"hidden": (128,)}, {"hidden": [8, "abc"]})
     Traceback (most recent call last):
     ValueError: the model mlp has numbers as hidden, such as 128, got 'abc'.
     """

@@ -190,11 +190,13 @@ class Lowering:
             return number if array.dtype == np.int64 else self.cast(number, array.dtype)
         if (fills := filling(array.arrays)) is not None:
             return self.emit("Expand", [self.of(merged(fills)), self.numbers(shape)])
-        if (step := rising(array.arrays)) is not None:
-            places = self.cast(self.counting(array.shape[0]), array.dtype)
+        long = [extent for extent in shape if extent != 1]  # (n, 1, 1), as `gather` walks along, is a line too
+        if len(long) == 1 and (step := rising([a.reshape(-1) for a in array.arrays])) is not None:
+            line = self.cast(self.counting(long[0]), array.dtype)
             start, by = step
-            scaled = places if by == 1 else self.emit("Mul", [places, self.constant(by)])
-            return scaled if start == 0 else self.emit("Add", [scaled, self.constant(start)])
+            line = line if by == 1 else self.emit("Mul", [line, self.constant(by)])
+            line = line if start == 0 else self.emit("Add", [line, self.constant(start)])
+            return line if len(shape) == 1 else self.emit("Reshape", [line, self.numbers(shape)])
         if (cut := triangle(array.arrays)) is not None:
             rows = self.emit("Unsqueeze", [self.counting(shape[0]), self.numbers([1])])
             edge = self.emit("Add", [rows, self.constant(np.array(cut.diagonal, np.int64))])

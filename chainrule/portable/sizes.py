@@ -110,7 +110,7 @@ def _evenly(array: Any) -> tuple[Any, Any] | None:
     first, none = flat[:1].copy(), flat[:1] - flat[:1] if array.dtype.kind != "b" else flat[:1] & False
     if (flat == first).all():
         return first, none
-    if array.ndim != 1 or array.dtype.kind not in "iu":
+    if array.dtype.kind not in "iu":
         return None
     step = flat[1:2] - first
     return (first, step) if (flat == first + step * np.arange(flat.size, dtype=flat.dtype)).all() else None
