@@ -18,10 +18,11 @@ import pytest
 import chainrule
 from chainrule import autograd, nn
 from chainrule.autodiff.block import LARGE
+from chainrule.autodiff.noting import taken_apart, with_tensors
 from chainrule.compiler import single
 from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
-from chainrule.primitives.indexing import ARRAY, IndexAdd
+from chainrule.primitives.indexing import ARRAY, IndexAdd, Range
 from chainrule.primitives.primitive import MANY
 
 
@@ -439,3 +440,27 @@ def test_the_gradient_of_a_large_operation_is_a_program_of_its_rule() -> None:
     single._known.clear()
     x.tanh().sum().backward()
     assert any(key[0][0].__name__ == "grad_x" for key in single._known if type(key[0]) is tuple)
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_the_gradient_of_large_parts_is_that_of_small_ones(rounds: int) -> None:
+    """Slices and arrays of places in one index; their settings keep their class on the way into a program."""
+    places = chainrule.tensor([1, 1, 2, 5])
+    shape = (4, 64, 14, 14)
+    g = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    for key in ((slice(None), slice(None), places), (slice(1, None), places, slice(None), slice(2, 9))):
+        for _ in range(rounds):
+            x = chainrule.zeros(*shape, requires_grad=True)
+            part = x[key]
+            upstream = g[: part.shape[0], : part.shape[1], : part.shape[2], : part.shape[3]]
+            part.backward(chainrule.tensor(np.ascontiguousarray(upstream)))
+            expected = np.zeros(shape)
+            np.add.at(expected, tuple(k.numpy() if k is places else k for k in key), upstream)
+            np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_setting_that_is_a_named_tuple_stays_one_in_noted_arguments() -> None:
+    key = (Range(1, 9, 2), 3)
+    form = taken_apart((chainrule.ones(2), key), [])
+    _, kept = with_tensors(form, (chainrule.ones(2), key), iter([chainrule.zeros(2)]))
+    assert type(kept[0]) is Range

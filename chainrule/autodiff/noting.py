@@ -7,6 +7,7 @@ are made of the graph.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -90,5 +91,6 @@ def with_tensors(form: Any, x: Any, tensors: Iterator[Any]) -> Any:
     if form is TensorCell:
         return next(tensors)
     if isinstance(x, (tuple, list)):
-        return tuple([with_tensors(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
+        parts = tuple([with_tensors(part, inner, tensors) for part, inner in zip(form, x, strict=True)])
+        return x if all(map(operator.is_, parts, x)) else parts  # a setting keeps its class (`Range` in an index)
     return x
