@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 import chainrule
 from chainrule import nn, optim
 from chainrule.errors import TraceError
 from tests.changes import programs_of
+
+torch = pytest.importorskip("torch")
 
 #: Ways to the count: from an optimiser, a group, the state of a parameter.
 FOLLOWED: dict[str, Callable[[Any, Any, Any], Any]] = {

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import chainrule
 from tests import foreign_optimisers
 from tests.changes import programs_of
+
+torch = pytest.importorskip("torch")
 
 STEPS = 12
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import chainrule
 from chainrule.functions.foreach import OPERATIONS
+
+torch = pytest.importorskip("torch")
 
 _POSITIVE = [[0.5, 0.25], [0.125], [0.75, 0.5, 0.25]]
 _OTHERS = [[0.1, 2.0], [0.5], [1.0, 0.3, 0.7]]

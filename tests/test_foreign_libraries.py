@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import chainrule
 from chainrule import fx, nn, vision
 from chainrule.errors import AbsentNameError, DataError, DTypeError, NumberRangeError
 from chainrule.utils import dlpack, foreach
 from chainrule.vision.models import vgg
+
+torch = pytest.importorskip("torch")
 
 
 @pytest.mark.parametrize("name", ["complex64", "cfloat", "complex128", "cdouble", "complex32", "uint16", "uint32", "uint64"])  # fmt: skip

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import chainrule
 from chainrule.errors import ShapeError
+
+torch = pytest.importorskip("torch")
 
 #: (size, stride, offset) into 24 entries.
 WAYS: list[tuple[tuple[int, ...], tuple[int, ...], int]] = [

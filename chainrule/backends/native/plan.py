@@ -7,7 +7,7 @@ Five products in a row need room for two results, not for four:
 
 >>> import chainrule
 >>> chain = chainrule.compile(lambda x: x @ x @ x @ x @ x @ x)
->>> _ = chain(chainrule.ones(512, 512)); 2**20 < chain.program.executable.arena_bytes < 2.2 * 2**20
+>>> _ = chain(chainrule.ones(512, 512).double()); 2**21 < chain.program.executable.arena_bytes < 2.2 * 2**21
 True
 """
 
