@@ -27,6 +27,8 @@ from chainrule.backends.native.lowering.place import Buffer
 
 #: Fewer parts and times than this do not pay for a kernel of its own, which all wait for.
 SHARED = 4
+#: So many bytes are laid out for a single round at most: a large vocabulary's matrix would take twice its memory.
+MOST = 2**24
 
 
 class _Laid(AmxWalk):
@@ -126,7 +128,8 @@ def _laid_bytes(product: Product, tile: Tile, times: int) -> int:
     if numbers["row_parts"] * times < SHARED:
         return 0
     each = LINE + panel_bytes(tile, numbers["segment_block"] * numbers["run_block"])
-    return int(numbers["panels"] * numbers["pieces"] * each)
+    size = int(numbers["panels"] * numbers["pieces"] * each)
+    return size if times > 1 or size <= MOST else 0
 
 
 def call_of_laying_out(product: Product, tile: Tile) -> tuple[list[Any], int, int]:
