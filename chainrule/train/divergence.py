@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
@@ -72,7 +71,18 @@ def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def put_back_unless(good: Tensor, tensors: Sequence[Tensor], before: Sequence[Tensor]) -> None:
-    """Give tensors their old values if something is not good, without asking for a number."""
+    """Give tensors their old values if something is not good.
+
+    This is for compiled steps, where no number can be asked for before the weights change. There it is one more choice
+    in the kernel that writes them.
+
+    >>> weight = tensor([1.0, 2.0])
+    >>> before = copies([weight])
+    >>> _ = weight.add_(math.nan)
+    >>> put_back_unless(are_finite(tensor(math.nan), None), [weight], before)
+    >>> weight
+    tensor([1., 2.])
+    """
     with no_grad():
         for x, old in zip(tensors, before, strict=True):
             x.copy_(where(good, x, old))
@@ -83,24 +93,6 @@ def are_finite(loss: Tensor, norm: Tensor | None) -> Tensor:
     with no_grad():
         good = isfinite(loss.detach())
         return good if norm is None else good & isfinite(norm.detach())
-
-
-@contextmanager
-def kept_if_diverged(tensors: Sequence[Tensor], loss: Tensor, norm: Tensor | None) -> Iterator[None]:
-    """Tensors changed within the block get their old values again if the loss or the gradients' norm is not finite.
-
-    This is for compiled steps, where no number can be asked for before the weights change. There it is one more choice
-    in the kernel that writes them.
-
-    >>> weight = tensor([1.0, 2.0])
-    >>> with kept_if_diverged([weight], tensor(math.nan), None):
-    ...     _ = weight.add_(1.0)
-    >>> weight
-    tensor([1., 2.])
-    """
-    before = copies(tensors)
-    yield
-    put_back_unless(are_finite(loss, norm), tensors, before)
 
 
 def has_diverged(loss: Tensor | None, norm: Tensor | None) -> bool:

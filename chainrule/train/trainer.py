@@ -29,17 +29,9 @@ from chainrule.tensor import Tensor
 from chainrule.train.batches import batches_for
 from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
+from chainrule.train.checks import check_optimizer, why_nothing
 from chainrule.train.closure_step import check_closure_settings, closure_step
-from chainrule.train.divergence import (
-    Retry,
-    are_finite,
-    buffers_of,
-    copies,
-    has_diverged,
-    kept_if_diverged,
-    put_back_unless,
-    said,
-)
+from chainrule.train.divergence import Retry, are_finite, buffers_of, copies, has_diverged, put_back_unless, said
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
 from chainrule.train.loss_sums import LossParts, LossSum
@@ -155,7 +147,7 @@ class Trainer:
         processes: bool = False,
         debug: bool = False,
     ) -> None:
-        _check_optimizer(model, loss, optimizer)
+        check_optimizer(model, loss, optimizer)
         if schedule_every not in ("batch", "epoch"):
             raise ValueError(f'schedule_every is "batch" or "epoch", got {schedule_every!r}.')
         if accumulate < 1:
@@ -262,7 +254,7 @@ class Trainer:
         if self.processes is not None:
             self.processes.sum_up(self)
         if not self.step and not self._sums.count:
-            raise DataError(f"epoch {self.epoch + 1} has no batches: {_why_nothing(train)}")
+            raise DataError(f"epoch {self.epoch + 1} has no batches: {why_nothing(train)}")
         row: dict[str, Any] = {"epoch": self.epoch + 1, "learning_rate": float(self.optimizer.param_groups[0]["lr"])}
         row |= self._figures("train")
         row["samples_per_second"] = (self._sums.count - before) / max(seconds, 1e-9)
@@ -393,8 +385,10 @@ class Trainer:
         if self.clip_value is not None:
             clip_grad_value_(parameters, self.clip_value)
         if loss is not None and not self._is_eager():
-            with kept_if_diverged([*parameters, *memory_of(self.optimizer)], loss, norm):
-                self.optimizer.step()
+            kept = [*parameters, *memory_of(self.optimizer)]
+            before = copies(kept)
+            self.optimizer.step()
+            put_back_unless(are_finite(loss, norm), kept, before)
         elif not has_diverged(loss, norm):
             self.optimizer.step()
         self.optimizer.zero_grad()
@@ -433,7 +427,7 @@ class Trainer:
                 if self._validating:
                     self._call("on_validation_batch", batch)
         if not sums.count:
-            raise DataError(f"evaluate: there is nothing to measure on: {_why_nothing(loader)}")
+            raise DataError(f"evaluate: there is nothing to measure on: {why_nothing(loader)}")
         answer = {"loss": sums.mean(), **parts.means(), **{metric.name: metric.compute() for metric in self.metrics}}
         for metric, state in zip(self.metrics, states, strict=True):
             metric.load_state(state)
@@ -497,30 +491,6 @@ class Trainer:
     def _call(self, moment: str, *arguments: Any) -> None:
         for callback in sorted(self.callbacks, key=lambda c: c.last):
             getattr(callback, moment)(self, *arguments)
-
-
-def _check_optimizer(model: Module, loss: Any, optimizer: Any) -> None:
-    """Raise a ValueError where training would change nothing: none of what learns is the optimiser's."""
-    parts = [model, loss] if isinstance(loss, Module) else [model]
-    learning = {id(p) for part in parts for p in part.parameters() if p.requires_grad}
-    held = {id(p) for group in getattr(optimizer, "param_groups", ()) for p in group["params"]}
-    if learning and held and not learning & held:
-        raise ValueError(
-            f"the {type(optimizer).__name__} holds none of the parameters of this {type(model).__name__}, so training "
-            "would change nothing. Make it of model.parameters(), after the last change of the model's layers."
-        )
-
-
-def _why_nothing(loader: Any) -> str:
-    """What may be wrong with a loader that gave no batch."""
-    if isinstance(loader, Iterator):
-        return (
-            f"this {type(loader).__name__} gives its batches once, and has given them. Take a list, a DataLoader, or "
-            "an object whose __iter__ begins anew."
-        )
-    if getattr(loader, "drop_last", False):
-        return "drop_last leaves out a batch that is not full, and there is no full one. Take a smaller batch_size."
-    return f"this {type(loader).__name__} is empty."
 
 
 def _metric(metric: Any) -> Any:

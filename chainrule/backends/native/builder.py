@@ -25,8 +25,9 @@ from chainrule.backends.native.emitting.winograd_weight import (
     tile_of_winograd_weight,
 )
 from chainrule.backends.native.language.code import Code, Finished, module_of
-from chainrule.backends.native.lowering.contract import LaidOut, Product
+from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.groups import Group
+from chainrule.backends.native.lowering.laying import LaidOut
 from chainrule.backends.native.lowering.loops import Loop, Row
 from chainrule.backends.native.lowering.placing import Layout
 from chainrule.backends.native.lowering.winograd import Winograd, WinogradWeight

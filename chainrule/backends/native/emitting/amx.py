@@ -25,12 +25,12 @@ from __future__ import annotations
 
 import functools
 
-from chainrule.backends.native.emitting.tile import Tile
+from chainrule.backends.native.emitting.tile import LINE, Tile
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.language.halves import is_half
 
-#: What one register holds: rows, bytes of a row, entries of k in a row of A.
-ROWS, LINE, DEEP = 16, 64, 32
+#: What one register holds: rows of one line of the cache each, and entries of k in a row of A.
+ROWS, DEEP = 16, 32
 #: Which registers hold the sums (two rows of registers, two columns), A (its two rows) and B (its two columns).
 SUMS, A_PARTS, B_PARTS = ((0, 1), (2, 3)), (4, 5), (6, 7)
 #: So many entries of k are laid out at a time: what is laid out of A then stays in the second cache.

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 
-from chainrule.backends.native.emitting.amx import LINE, ROWS, begin_sums, end_sums, height_of, multiply_add
+from chainrule.backends.native.emitting.amx import ROWS, begin_sums, end_sums, height_of, multiply_add
 from chainrule.backends.native.emitting.amx_laid import LaidWalk
 from chainrule.backends.native.emitting.amx_walk import AmxWalk, Piece
-from chainrule.backends.native.emitting.tile import Tile
+from chainrule.backends.native.emitting.tile import LINE, Tile
 from chainrule.backends.native.language.code import Code
 
 
@@ -41,8 +41,8 @@ def emit_direct_tile(tile: Tile) -> Code:
     return code
 
 
-class _Direct(AmxWalk):
-    """Nothing of A is laid out."""
+class DirectWalk(AmxWalk):
+    """The walk that lays B out, and nothing of A."""
 
     def _rows_of_a(self, piece: Piece) -> list[str]:
         return []
@@ -68,15 +68,11 @@ class _Direct(AmxWalk):
             )
 
 
-class _DirectWalk(_Direct, AmxWalk):
-    """The walk that lays B out."""
-
-
-class _DirectLaidWalk(_Direct, LaidWalk):
+class DirectLaidWalk(DirectWalk, LaidWalk):
     """The walk that finds B laid out."""
 
 
 @functools.lru_cache(maxsize=256)
 def emit_direct_walk(tile: Tile) -> Code:
     """The walk over blocks around such a tile."""
-    return (_DirectLaidWalk if tile.laid else _DirectWalk)(tile).emit()
+    return (DirectLaidWalk if tile.laid else DirectWalk)(tile).emit()

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.native.emitting.amx import LINE, panel_bytes
+from chainrule.backends.native.emitting.amx import panel_bytes
 from chainrule.backends.native.emitting.amx_walk import AmxWalk, Piece
 from chainrule.backends.native.emitting.product import ARGUMENTS, fields_of, numbers_of
-from chainrule.backends.native.emitting.tile import Tile, tile_of
+from chainrule.backends.native.emitting.tile import LINE, Tile, tile_of
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.place import Buffer

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, LINE, ROWS, SUMS, planes_of, registers_of
+from chainrule.backends.native.emitting.amx import A_PARTS, B_PARTS, DEEP, ROWS, SUMS, planes_of, registers_of
 from chainrule.backends.native.emitting.amx_entries import (
     HALVES,
     WORDS,
@@ -22,7 +22,7 @@ from chainrule.backends.native.emitting.amx_entries import (
     unfit,
 )
 from chainrule.backends.native.emitting.product import Walk
-from chainrule.backends.native.emitting.tile import AHEAD, PLAIN_ROWS, Tile, call_tile
+from chainrule.backends.native.emitting.tile import AHEAD, LINE, PLAIN_ROWS, Tile, call_tile
 from chainrule.backends.native.language.code import Code, Lanes, Loop
 
 _BYTES = Lanes("i8", LINE)

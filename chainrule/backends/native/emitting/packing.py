@@ -16,16 +16,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.backends.native.emitting.tile import Tile, in_pairs
+from chainrule.backends.native.emitting.tile import LINE, Tile, in_pairs
 from chainrule.backends.native.language.code import Code
 from chainrule.backends.native.language.halves import widened
 from chainrule.backends.native.language.small_numbers import FOURS, four
 from chainrule.primitives.low_bits import GROUP
 
-#: Bytes of a float32 and of a pair.
+#: Bytes of a float32 and of a pair. What lies across k begins at multiples of a line: a vector written then is one.
 UNIT = 4
-#: What lies across k begins at multiples of so many bytes: a vector that is written then is one line of the cache.
-LINE = 64
 #: So many units of k are packed for one tile, then for the next.
 TOGETHER = 8
 

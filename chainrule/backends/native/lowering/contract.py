@@ -28,6 +28,7 @@ import numpy as np
 
 from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering.fuse import Lowering
+from chainrule.backends.native.lowering.laying import lay_out
 from chainrule.backends.native.lowering.nest import Axis, Block, Nest
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.rules import rule
@@ -54,7 +55,7 @@ class Product:
             side in the result: j of the nest behind is (group, column).
         scaled: "int8" or "int4", if A is whole numbers of so many bits with scales; see `primitives/low_bits.py`.
         scales: of these: where they are, and the strides along the rows and along the segments.
-        laid: where B lies as registers of their own kind take it, if that was done before (`lay_out`).
+        laid: where B lies as registers of their own kind take it, if that was done before (`laying.py`).
     """
 
     mode: str
@@ -94,62 +95,18 @@ class Product:
         return 2 * self.count * math.prod(n for n, _ in self.rows) * self.depth * self.columns
 
 
-@dataclass(eq=False)
-class LaidOut:
-    """A kernel of its own kind: it writes the B of a product to `product.laid`."""
-
-    product: Product
-    operations = 0
-
-    @property
-    def title(self) -> str:
-        """What is done, in words and numbers."""
-        return f"[{self.product.depth}×{self.product.columns}] laid out for AMX"
-
-    def reaches(self) -> list[tuple[Buffer, int, list[tuple[int, int, int]]]]:
-        """What is read and where it begins, and what moves the place."""
-        product, (buffer, offset) = self.product, self.product.b
-        steps = [(n, s) for n, _, s in (*product.segments, product.run)] + [(product.columns, 1)]
-        return [(buffer, offset, [(0, n - 1, s) for n, s in steps])]
-
-
-def lay_out(at: Lowering, product: Product, path: str, times: int = 1) -> None:
-    """Lay B out before the product is made, so many times, where the processor's registers want it so.
-
-    A unit for products has registers of its own form (`emitting/amx.py`), and to lay a factor out for them takes long:
-    it is worth while to do it once for all parts, and for all rounds of a loop. Whether it is, is not decided here:
-    `Lowering.layout` says how many bytes B takes laid out, or 0. Products that read the same of B in the same pieces
-    share it.
-    """
-    size = 0 if at.layout is None else at.layout(product, times)
-    if not size:
-        return
-    buffer, offset = product.b
-    steps = [(n, step) for n, _, step in (*product.segments, product.run)]
-    written = len(at.writers.get(buffer, ()))
-    key = (buffer, offset, written, *steps, product.columns, product.a[0].dtype, size)
-    if key not in at.laid:
-        at.laid[key] = product.laid = at.new_buffer(np.dtype(np.uint8), size)
-        group = at.group(Nest([product.depth, product.columns], path=path), open=False)
-        group.own = LaidOut(product)
-        at.read(group, buffer)
-        at.written(group, product.laid)
-    product.laid = at.laid[key]
-
-
 def contract(at: Lowering, product: Any, shape: Shape, order: Sequence[int]) -> Inside:
     """The result, of this shape, of a contraction's new group; `order` says how it will lie in memory."""
     dtype = product.dtype
-    if isinstance(product, Product) and not at.again:
-        lay_out(at, product, at.path)
+    laid = lay_out(at, product, at.path) if isinstance(product, Product) and not at.again else None
     nest = Nest(list(shape))
     group = at.group(nest, product=product, order=list(order))
     at.read(group, product.a[0])
     at.read(group, product.b[0])
     if product.scales is not None:
         at.read(group, product.scales[0])
-    if isinstance(product, Product) and product.laid is not None:
-        at.read(group, product.laid)
+    if laid is not None:
+        at.read(group, laid)
     axes = tuple(d if extent != 1 else None for d, extent in enumerate(shape))
     block = nest.append(Block("block", (), dtype, frozenset(d for d in axes if d is not None)))
     if product.splits == 1:

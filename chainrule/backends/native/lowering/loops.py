@@ -22,9 +22,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from chainrule.backends.native.lowering.contract import Product
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import Group
-from chainrule.backends.native.lowering.laying import lay_out_before
+from chainrule.backends.native.lowering.laying import lay_out
 from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Buffer, Inside, Place, View
 from chainrule.backends.native.lowering.placing import Copier
@@ -124,11 +125,21 @@ def lower_loop(at: Lowering, e: Equation, body: Graph) -> tuple[Place, ...] | No
         at.into(x, carry.first)
         moving.append(Moving(carry.now.buffer, carry.first.buffer, other=carry.new.buffer))
         moving.append(Moving(carry.new.buffer, carry.second.buffer))
-    lay_out_before(at, inner.groups, _changing(inner, moving), length)
+    _lay_out_constants(at, inner, _changing(inner, moving), length)
     groups, when = scheduled(inner.groups)
     _enter(at, inner, Loop(groups, when, length, moving), [x.buffer for carry in turning for x in carry[:2]], stacks)
     ends = [carry.second if length % 2 else carry.first for carry in turning]
     return (*ends, *[stacks[key] for key in keys])
+
+
+def _lay_out_constants(at: Lowering, inner: Lowering, changing: set[Buffer], times: int) -> None:
+    """Lay out before the loop what its products multiply by each time round."""
+    for group in inner.groups:
+        product = group.product
+        if isinstance(product, Product) and product.b[0] not in changing:
+            laid = lay_out(at, product, group.nest.path, times)
+            if laid is not None:
+                group.reads.add(laid)
 
 
 def _changing(inner: Lowering, moving: Sequence[Moving]) -> set[Buffer]:

@@ -40,7 +40,7 @@ class Placing(Waiting):
         buffers: memory of the arena.
         borders: of buffers with a border: the view within it, and its width.
         copies: what has been copied into another order, or with a border, by value and form.
-        laid: what has been laid out before (`contract.py`).
+        laid: what has been laid out before (`laying.py`).
         again: whether this is done again and again: the body of a loop.
         wishes: in which order of dimensions a value should lie.
         homes: where a value has to be in the end, if it is written anywhere.
