@@ -162,6 +162,7 @@ def made(side: str, name: str) -> Callable[[], float]:
     """A training step that ends when all is computed, with its loss."""
     package, compiled = SIDES[side]
     torch = importlib.import_module(package)
+    torch.manual_seed(0)  # so that what dropout draws, and with it the first losses, is the same in every run
     if package == "torch":
         torch.set_num_threads(2)
     wrap = torch.compile if compiled and package == "torch" else lambda network: network

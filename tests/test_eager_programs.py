@@ -19,6 +19,7 @@ import chainrule
 from chainrule import autograd, nn
 from chainrule.autodiff.block import LARGE
 from chainrule.autodiff.noting import taken_apart, with_tensors
+from chainrule.backends.memory import has_room
 from chainrule.compiler import single
 from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
@@ -35,6 +36,11 @@ def lstm(x: Any, start: Any) -> Any:
     chainrule.manual_seed(0)
     layer = nn.LSTM(64, 128, batch_first=True).to(x.dtype)
     return layer(x, (start, start))[0]
+
+
+def split_heads(x: Any) -> list[Any]:
+    """Queries, keys and values of four heads, as they lie beside each other in the result of one linear layer."""
+    return [part.unflatten(2, (4, -1)).transpose(1, 2) for part in x.chunk(3, dim=2)]
 
 
 #: Functions of tensors, each large enough for a program, and the tensors' shapes.
@@ -66,6 +72,18 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "attention with a bias": (
         lambda q, k, v, b: F.scaled_dot_product_attention(q, k, v, attn_mask=b), [*[(2, 2, 70, 32)] * 3, (2, 2, 70, 70)],
     ),
+    "attention of split heads": (
+        lambda x: F.scaled_dot_product_attention(*split_heads(x), is_causal=True).transpose(1, 2).flatten(2),
+        [(3, 70, 3 * 4 * 20)],
+    ),
+    "attention with repeated heads": (
+        lambda q, k: F.scaled_dot_product_attention(q, k.expand(2, 4, 70, 32), k.expand(2, 4, 70, 32)),
+        [(2, 4, 70, 32), (2, 1, 70, 32)],
+    ),
+    "attention upside down": (
+        lambda q: F.scaled_dot_product_attention(q.flip(2), q.transpose(2, 3), q), [(2, 4, 64, 64)],
+    ),
+    "cat": (lambda x, y: chainrule.cat([x, y.mT, x]), [(400, 300), (300, 300)]),
     "lstm": (lstm, [(32, 24, 64), (1, 32, 128)]),
     "max_pool2d": (lambda x: F.max_pool2d(x, 3, stride=2, padding=1), [(8, 16, 40, 41)]),
     "max_pool1d of windows apart": (lambda x: F.max_pool1d(x, 3, stride=5, dilation=2), [(32, 64, 300)]),
@@ -464,3 +482,23 @@ def test_a_setting_that_is_a_named_tuple_stays_one_in_noted_arguments() -> None:
     form = taken_apart((chainrule.ones(2), key), [])
     _, kept = with_tensors(form, (chainrule.ones(2), key), iter([chainrule.zeros(2)]))
     assert type(kept[0]) is Range
+
+
+def test_attention_reads_heads_where_they_lie_and_leaves_its_result_so() -> None:
+    """What brings the heads together again has nothing to move; nor has what takes their gradients apart."""
+    x = made(3, 70, 3 * 4 * 32).requires_grad_()
+    q, k, v = split_heads(x)
+    y = F.scaled_dot_product_attention(q, k, v)
+    together = y.transpose(1, 2)
+    assert together.is_contiguous() and together.contiguous().value.array is together.value.array
+    gradients = autograd.grad(y.sum(), (q, k, v))
+    assert all(g.transpose(1, 2).is_contiguous() for g in gradients)
+
+
+def test_results_of_programs_have_room_and_belong_to_nobody_else() -> None:
+    """No later program has to copy them or their views, and entries are written where they are."""
+    y = made(96, 80) @ made(80, 64)
+    assert all(has_room(x.value.array) for x in (y, y.view(-1), y[1:], y.mT, y.mT[2:]))
+    before = y.value.array.ctypes.data
+    y[0, 0] = 3.0
+    assert y.value.array.ctypes.data == before and y[0, 0].item() == 3.0

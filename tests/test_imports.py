@@ -55,6 +55,7 @@ ALLOWED = {
     ("absent_names", "tensor"): "it looks whether a name is a method, when somebody has asked for it in vain",
     ("nn", "explain"): "a notebook shows a module, and asks how",
     ("tensor", "explain"): "a notebook shows a tensor, and asks how",
+    ("optim", "compiler"): "a large step of eager code is a program: the compiler is loaded when one is taken",
     ("chainrule", "*"): "the names of parts that are loaded when they are first used",
     ("saved_modules", "models"): "a file may name their classes: they are loaded before names are looked up",
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.memory import SLACK, address_of, aligned, ordered_strides
+from chainrule.backends.memory import SLACK, address_of, aligned, has_room, ordered_strides
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.value import Array, DataType, Shape, Value
 
@@ -26,6 +26,7 @@ class Home:
     Args:
         shape, dtype: of the cell.
         order: the dimensions from far apart to close together in memory.
+        apart: whether rows that would meet in the same sets of a cache lie a little further apart.
 
     Attributes:
         strides, size: how the entries lie, counted in entries; gaps are part of the size.
@@ -36,12 +37,13 @@ class Home:
     """
 
     __slots__ = (
-        "__weakref__", "address", "array", "dtype", "holders", "order", "owner", "shape", "size", "strides", "value",
+        "__weakref__", "address", "apart", "array", "dtype", "holders", "order", "owner", "shape", "size", "strides",
+        "value",
     )  # fmt: skip
 
-    def __init__(self, shape: Shape, dtype: DataType, order: Shape) -> None:
-        self.shape, self.dtype, self.order = shape, dtype, order
-        self.strides, self.size = ordered_strides(shape, order, dtype.itemsize)
+    def __init__(self, shape: Shape, dtype: DataType, order: Shape, apart: bool = True) -> None:
+        self.shape, self.dtype, self.order, self.apart = shape, dtype, order, apart
+        self.strides, self.size = ordered_strides(shape, order, dtype.itemsize if apart else 0)
         self.array: Array = np.zeros(0)
         self.address = 0
         self.owner: Any = None
@@ -55,7 +57,9 @@ class Home:
     def renew(self) -> None:
         """Take fresh memory: somebody else still looks at the old."""
         size = self.size * self.dtype.itemsize
-        memory = aligned(size + SLACK)
+        memory = aligned(size + 2 * SLACK)
+        if not has_room(memory[:size]):  # eager code reads it too
+            memory = memory[SLACK:]
         entries = memory[:size].view(self.dtype)
         self.array = np.ndarray(self.shape, self.dtype, entries, 0, [s * self.dtype.itemsize for s in self.strides])
         self.address = address_of(self.array)

@@ -58,10 +58,23 @@ def has_room(array: np.ndarray[Any, Any], address: int | None = None) -> bool:
 
     address: where it begins, if that is known.
     """
-    if type(array.base) is Room:
+    base = array.base
+    while type(base) is np.ndarray:
+        base = base.base
+    if type(base) is Room:
         return True
     begin = address_of(array) if address is None else address
-    return -(begin + array.nbytes) % _PAGE >= _BEYOND
+    size = array.nbytes if array.flags.c_contiguous else span_of(array.shape, array.strides) - 1 + array.itemsize
+    return -(begin + size) % _PAGE >= _BEYOND
+
+
+def span_of(shape: Shape, strides: Shape) -> int:
+    """How far an array with entries reaches from its first one, which counts: all strides are 0 or more.
+
+    >>> span_of((2, 3), (3, 1)), span_of((3, 2), (1, 3)), span_of((2, 3), (10, 1))
+    (6, 6, 13)
+    """
+    return 1 + sum([(n - 1) * stride for n, stride in zip(shape, strides, strict=True)])
 
 
 def copy_with_room(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

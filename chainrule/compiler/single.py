@@ -25,8 +25,8 @@ import numpy as np
 from chainrule.autodiff.block import Block
 from chainrule.autodiff.composite import Composite
 from chainrule.autodiff.noting import called, forms_of, noted, put_together, taken_apart
-from chainrule.backends.memory import keep_freed_memory
-from chainrule.backends.native import Native, build
+from chainrule.backends.memory import keep_freed_memory, ordered_strides
+from chainrule.backends.native import Native
 from chainrule.backends.native.executable import CheckError
 from chainrule.backends.native.language.vector_math import ONE_BY_ONE
 from chainrule.dtypes import get_default_dtype
@@ -34,8 +34,8 @@ from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
 from chainrule.primitives.contraction import MatMul
 from chainrule.primitives.primitive import Primitive
-from chainrule.primitives.shape import Broadcast, Permute
-from chainrule.primitives.value import Array, Symbol, Value
+from chainrule.primitives.shape import Broadcast
+from chainrule.primitives.value import Array, Shape, Symbol, Value
 from chainrule.program.graph import Equation, Graph
 from chainrule.program.known_by import known_by
 from chainrule.program.program import Program, Slot
@@ -44,8 +44,6 @@ from chainrule.program.program import Program, Slot
 MOST = 4096
 #: A block that makes arrays of more entries than this out of nothing is left to NumPy: a program would keep them.
 LITTLE = 2**16
-
-Order = tuple[int, ...] | None
 
 
 class Single(NamedTuple):
@@ -88,6 +86,11 @@ def in_numpy() -> Iterator[None]:
             _in_numpy -= 1
 
 
+def is_all_in_numpy() -> bool:
+    """Whether NumPy does everything now."""
+    return _in_numpy > 0
+
+
 def _found(key: Any, make: Callable[[], tuple[Native | None, Any]]) -> Single:
     """What is kept under a key, or is made now."""
     single = _known.get(key)
@@ -107,23 +110,22 @@ def as_program(primitive: type[Primitive], arrays: Sequence[Array], parameters: 
     """The results of a primitive, as `Primitive.compute` gives them."""
     if _in_numpy:
         return primitive.compute(arrays, parameters, forms)
-    orders = [_order(x) if primitive is MatMul else None for x in arrays]
+    lies = [_transposed(x) for x in arrays] if primitive is MatMul else _lying(primitive, arrays)
     settings = tuple([(name, known_by(value)) for name, value in parameters.items()])
     spread = _spread(arrays)
-    places = tuple([(x.shape, x.dtype, *how) for x, *how in zip(arrays, orders, spread, strict=True)])
+    places = tuple([(x.shape, x.dtype, *how) for x, *how in zip(arrays, lies, spread, strict=True)])
 
     def make() -> tuple[Native | None, Any]:
         inputs = [Symbol(x.shape, x.dtype) for x in arrays]
         outputs = tuple([Symbol(*form) for form in (forms if type(forms) is list else [forms])])
         equation = Equation(primitive, tuple(inputs), parameters, outputs, forms, "")
-        return _program_of(_spreading(Graph(inputs, [equation], outputs), spread), orders), None
+        return _program_of(_spreading(Graph(inputs, [equation], outputs), spread), lies), None
 
     single = _found((primitive, settings, places, is_exact_arithmetic_enabled()), make)
     if single.program is None:
         return primitive.compute(arrays, parameters, forms)
     try:
-        laid = [x if order is None else x.transpose(order) for x, order in zip(arrays, orders, strict=True)]
-        results = single.run(_numbers_of(laid, spread))
+        results = single.run(_numbers_of(arrays, spread))
     except CheckError:  # eager code says what is wrong
         return primitive.compute(arrays, parameters, forms)
     return results if type(forms) is list else results[0]
@@ -153,8 +155,8 @@ def _spreading(graph: Graph, spread: Sequence[bool]) -> Graph:
     return Graph(inputs, equations, graph.outputs)
 
 
-def _order(x: Array) -> Order:
-    """The order of dimensions in which an array lies row by row; None if that is its own, or there is none.
+def _transposed(x: Array) -> Shape | None:
+    """The strides of an array that lies row by row in another order of dimensions; None if that is its own.
 
     Only products take a transposed matrix as it lies: the weight of a linear layer is one in every forward pass. How a
     sum is cut may depend on it. Everywhere else arrays are copied to their own order first, so that bits do not depend
@@ -162,22 +164,52 @@ def _order(x: Array) -> Order:
     """
     if x.flags.c_contiguous:
         return None
-    order = tuple(sorted(range(x.ndim), key=lambda d: -x.strides[d]))
-    return order if x.transpose(order).flags.c_contiguous else None
+    order = sorted(range(x.ndim), key=lambda d: -x.strides[d])
+    return _in_entries(x) if x.transpose(order).flags.c_contiguous else None
 
 
-def _program_of(graph: Graph, orders: Sequence[Order] = ()) -> Native | None:
-    """The program of a graph, whose inputs come in these orders; None if NumPy would have to do something in it."""
-    given, turned = list(graph.inputs), []
-    for i, order in enumerate(orders):
-        if order is not None:
-            x = given[i]
-            given[i] = Symbol(tuple([x.shape[d] for d in order]), x.dtype)
-            back = tuple([order.index(d) for d in range(len(order))])
-            turned.append(Equation(Permute, (given[i],), {"order": back}, (x,), (x.shape, x.dtype), ""))
-    whole = Graph(given, [*turned, *graph.equations], graph.outputs)
-    slots = [Slot("argument", i) for i in range(len(given))], [Slot("result", i) for i in range(len(graph.outputs))]
-    program = build(Program(whole, *slots, is_exact_arithmetic_enabled()), [], False)
+def _lying(function: Any, arrays: Sequence[Array]) -> list[Shape | None]:
+    """The strides of arrays that lie otherwise than row by row, if what computes with them takes them so.
+
+    Then vectors go along the last dimension, whose entries are neighbours.
+    """
+    if not getattr(function, "lies_like", ()):
+        return [None] * len(arrays)
+    return [
+        _in_entries(x)
+        if x.size and not x.flags.c_contiguous and x.strides[-1] == x.itemsize and min(x.strides) >= 0
+        else None
+        for x in arrays
+    ]
+
+
+def _in_entries(x: Array) -> Shape | None:
+    """An array's strides in entries, if they are whole numbers of these."""
+    return None if any(s % x.itemsize for s in x.strides) else tuple([s // x.itemsize for s in x.strides])
+
+
+def _made_like(graph: Graph, lies: Sequence[Shape | None]) -> list[Shape | None]:
+    """How the results lie: like those inputs that their primitives name."""
+    strides = {x: known for x, known in zip(graph.inputs, lies, strict=True) if known is not None}
+    for e in graph.equations:
+        for name, y in zip(e.primitive.lies_like, e.outputs, strict=False):
+            known = strides.get(e.inputs[e.primitive.arguments.index(name)]) if name else None
+            if known is not None:
+                rank = len(known)
+                order = [*sorted(range(rank - 1), key=lambda d: -known[d]), rank - 1]
+                strides[y] = tuple(ordered_strides(tuple(y.shape), order)[0])
+    return [strides.get(y) for y in graph.outputs]
+
+
+def _program_of(graph: Graph, lies: Sequence[Shape | None] = ()) -> Native | None:
+    """The program of a graph, whose inputs lie so; None if NumPy would have to do something in it."""
+    slots = (
+        [Slot("argument", i) for i in range(len(graph.inputs))],
+        [Slot("result", i) for i in range(len(graph.outputs))],
+    )
+    whole = Program(graph, *slots, is_exact_arithmetic_enabled())
+    made = _made_like(graph, lies) if any(lies) else ()
+    program = Native(whole, [], False, lies if any(lies) else (), made)
     return None if any(call is not None for *_, call in program.executable.segments) else program
 
 
@@ -194,12 +226,12 @@ def call_as_program(function: Callable[..., Any], args: Sequence[Any], words: Se
     tensors: list[Any] = []
     key = (function, words, taken_apart(args, tensors), get_default_dtype(), is_exact_arithmetic_enabled())
     arrays = [x.value.array for x in tensors]
-    places, spread = forms_of(tensors), _spread(arrays)
+    places, spread, lies = forms_of(tensors), _spread(arrays), _lying(function, arrays)
     try:
         hash(key)
     except TypeError:  # a setting that cannot be looked up
         return called(function, args, words)
-    single = _found((key, places, spread), lambda: _traced(function, args, words, tensors, spread))
+    single = _found((key, places, spread, *lies), lambda: _traced(function, args, words, tensors, spread, lies))
     if single.program is None:
         return called(function, args, words)
     try:
@@ -215,6 +247,7 @@ def _traced(
     words: Sequence[str],
     tensors: Sequence[Any],
     spread: Sequence[bool],
+    lies: Sequence[Shape | None],
 ) -> tuple[Native | None, Any]:
     """The program of a function, and the form of what it returns; none where it cannot be one."""
     graph, form = noted(function, args, words, tensors)
@@ -222,7 +255,7 @@ def _traced(
         return None, None
     if len(graph.equations) < 2 or any(e.primitive.name in ONE_BY_ONE for e in graph.equations):
         return None, None  # a single operation says itself whether it is large
-    return _program_of(_spreading(graph, spread)), form
+    return _program_of(_spreading(graph, spread), lies), form
 
 
 # --------------------------------------------------------------------------------------------------- composites

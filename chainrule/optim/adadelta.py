@@ -70,6 +70,8 @@ class Adadelta(Optimizer):
     tensor([0.9968], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Any,

@@ -75,6 +75,8 @@ class Adagrad(Optimizer):
     tensor([0.9000, 9.9000], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Any,

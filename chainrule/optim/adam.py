@@ -144,6 +144,8 @@ class Adam(Optimizer):
     tensor([0.9000], requires_grad=True)
     """
 
+    elementwise = True
+
     corrected = True
 
     def __init__(

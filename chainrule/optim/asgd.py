@@ -84,6 +84,8 @@ class ASGD(Optimizer):
     tensor([0.8000], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Any,

@@ -97,6 +97,8 @@ class NAdam(Optimizer):
     tensor([0.8944], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Any,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
+from chainrule.autodiff.block import LARGE
 from chainrule.autodiff.mode import enable_grad, set_grad_enabled
 from chainrule.cell import Handle, TensorCell
 from chainrule.changes import Group, State, Tells, WatchedDict, WatchedList, fields_of, note_change
@@ -39,6 +41,9 @@ class _Required:
 #: PyTorch's default for settings without one, in optimisers of one's own: `def __init__(self, params, lr=required)`.
 required: Any = _Required()
 
+#: For each group the parameters that have a gradient, with it and what the rule remembers.
+Given = list[list[tuple[Any, Tensor, dict[str, Any]]]]
+
 #: Entries of the state that go with time. They keep their data type, whatever the parameter's is.
 TIMES = frozenset({"step", "eta", "mu", "mu_product"})
 
@@ -53,9 +58,12 @@ class Optimizer(Tells):
         stepped: whether a step has been taken; learning-rate schedules warn if not.
         closure: what the function computes that `step` must be given: "loss" or "loss and gradients"; "" if it needs
             none.
+        elementwise: whether the rule takes every entry of a parameter by itself, and keeps tensors only: then a step of
+            eager code may be one program, to the same bits.
     """
 
     closure: ClassVar[str] = ""
+    elementwise: ClassVar[bool] = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults: dict[str, Any] = WatchedDict(defaults)
@@ -185,23 +193,37 @@ class Optimizer(Tells):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with set_grad_enabled(bool(self.defaults.get("differentiable"))):
-            for group in self.param_groups:
-                trace = current_state().trace
-                climbing, settings = group.get("maximize", False), group if trace is None else trace.numbers_in(group)
-                for p in group["params"]:
-                    gradient = p.grad
-                    if gradient is None:
-                        continue
-                    state = self.state.get(p)
-                    if not state:
-                        state = self.state[p] = self._begun(p, group)
-                    self.update(p, -gradient if climbing else gradient, state, settings)
-                    if trace is not None:
-                        trace.note_gradient(p._leaf, "spent")
-                    if not state:
-                        del self.state[p]
+        given = [self._given(group) for group in self.param_groups]
+        if not (self.elementwise and _is_large(given) and _as_program(self, given)):
+            self.update_all(given)
+        trace = current_state().trace
+        for parameter, _, state in itertools.chain.from_iterable(given):
+            if trace is not None:
+                trace.note_gradient(parameter._leaf, "spent")
+            if not state:
+                del self.state[parameter]
         return loss
+
+    def _given(self, group: dict[str, Any]) -> list[tuple[Any, Tensor, dict[str, Any]]]:
+        """The parameters that have a gradient, with it and what is remembered of them."""
+        given = []
+        for p in group["params"]:
+            gradient = p.grad
+            if gradient is not None:
+                state = self.state.get(p)
+                if not state:
+                    state = self.state[p] = self._begun(p, group)
+                given.append((p, gradient, state))
+        return given
+
+    def update_all(self, given: Given) -> None:
+        """The rule for every parameter that has a gradient."""
+        trace = current_state().trace
+        with set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            for group, parameters in zip(self.param_groups, given, strict=True):
+                climbing, settings = group.get("maximize", False), group if trace is None else trace.numbers_in(group)
+                for parameter, gradient, state in parameters:
+                    self.update(parameter, -gradient if climbing else gradient, state, settings)
 
     def _begun(self, parameter: Tensor, group: dict[str, Any]) -> WatchedDict:
         with outside_of_trace():  # so that the first step and the second are one program
@@ -265,8 +287,9 @@ class Optimizer(Tells):
             hook.function(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles come without hooks: these belong to the object they were registered with."""
-        return {**fields_of(self), "_hooks": {}}
+        """Copies and pickles come without hooks and programs: these belong to the object that they were made for."""
+        kept = {name: value for name, value in fields_of(self).items() if name != "_program"}
+        return {**kept, "_hooks": {}}
 
     # ------------------------------------------------------------------------------------------- hooks
 
@@ -312,6 +335,18 @@ class Optimizer(Tells):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _is_large(given: Given) -> bool:
+    """Whether parameters have so many entries together that a program pays."""
+    return sum([parameter.value.array.size for group in given for parameter, _, _ in group]) >= LARGE
+
+
+def _as_program(optimizer: Optimizer, given: Given) -> bool:
+    """Take a step as a program, if it can be one. The compiler is loaded when it is wanted first."""
+    from chainrule.compiler.eager_step import step_as_program
+
+    return step_as_program(optimizer, given)
 
 
 def _call_hooks_around_step(kind: type[Optimizer]) -> None:

@@ -81,6 +81,8 @@ class RMSprop(Optimizer):
     tensor([0.9000], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Any,

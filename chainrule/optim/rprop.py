@@ -66,6 +66,8 @@ class Rprop(Optimizer):
     tensor([ 0.9000, 99.9000], requires_grad=True)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Any,

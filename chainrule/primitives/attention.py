@@ -139,6 +139,7 @@ class _Together(Primitive, abstract=True):
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__(abstract)
         cls.rules = {**dict.fromkeys((*cls.arguments, cls.variadic), read_rule(cls.gradients)), **cls.rules}
+        cls.gradients.lies_like = cls.arguments  # type: ignore[attr-defined]  # heads stay within their words
 
     gradients: ClassVar[Callable[..., Any]]
     later: ClassVar[dict[str, Any]] = {"keep": 1.0}
@@ -169,6 +170,7 @@ class Attention(_Together):
     latex = r"\operatorname{softmax}(s\, q k^{\top} + b)\, v"
     outputs = ("output", "logsumexp", "rest")
     accumulates = True
+    lies_like = ("q", "", "")
 
     @staticmethod
     def shape(q: Array, k: Array, v: Array, *more: Array, scale: float, causal: bool, keep: float) -> list[Form]:
@@ -260,6 +262,7 @@ class AttentionGradient(_Together):
     latex = r"s D k,\; s D^{\top} q,\; P^{\top} g"
     outputs = ("to_q", "to_k", "to_v")
     accumulates = True
+    lies_like = ("q", "k", "v")
 
     @staticmethod
     def shape(

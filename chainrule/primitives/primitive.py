@@ -75,6 +75,8 @@ class Primitive:
         is_view: its result can be a view of its input: it says how to `write` through.
         operations: of a primitive with long loops, how many multiplications and additions it takes, from its inputs,
             settings and the forms of its results. Where it is many, machine code does it in eager code (`as_program`).
+        lies_like: of each result the argument whose order of dimensions in memory it takes over, "" for row by row. It
+            says too that arguments are read as they lie: which order that is must not change the bits of a result.
         later: settings that came when files of programs were written already, each with what such a file means.
     """
 
@@ -85,6 +87,7 @@ class Primitive:
     checks: ClassVar[bool] = False
     name: ClassVar[str] = ""
     operations: ClassVar[Callable[..., Any] | None] = None
+    lies_like: ClassVar[tuple[str, ...]] = ()
     later: ClassVar[dict[str, Any]] = {}
 
     arguments: ClassVar[tuple[str, ...]] = ()

@@ -7,6 +7,7 @@ viewed entries replaced.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -190,6 +191,10 @@ class Concatenate(Primitive):
                 raise ShapeError(f"cat: shapes {shapes} must agree in every dimension but {axis}.")
         total = sum(part.shape[axis] for part in parts)
         return (*first[:axis], total, *first[axis + 1 :]), parts[0].dtype
+
+    @staticmethod
+    def operations(arrays: Sequence[Array], parameters: dict[str, Any], forms: Any) -> int:
+        return sum([array.size for array in arrays])
 
     @staticmethod
     def evaluate(*parts: Array, axis: int) -> Array:

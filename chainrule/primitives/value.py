@@ -17,7 +17,7 @@ Form = tuple[Shape, DataType]
 
 
 class Room(np.ndarray[Any, Any]):
-    """Memory with some to spare behind one array, which alone shows it: as good as the array's own."""
+    """Memory with some to spare behind one array, which alone shows it (as do views of it): as good as its own."""
 
 
 class Symbol:

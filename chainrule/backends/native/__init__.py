@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.home import Home, of_kind
-from chainrule.backends.memory import ALIGNMENT, SLACK, address_of, has_room
+from chainrule.backends.memory import ALIGNMENT, SLACK, address_of, has_room, span_of
 from chainrule.backends.native.bounds import check_bounds
 from chainrule.backends.native.builder import layout
 from chainrule.backends.native.executable import Executable, padded_copy
@@ -20,16 +20,32 @@ from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.lower import Write, lower, wished_orders
 from chainrule.backends.native.lowering.place import Buffer, View, row_major
 from chainrule.backends.passes import rewritten
-from chainrule.primitives.value import Array, Shape, Symbol
+from chainrule.primitives.value import Array, Room, Shape, Symbol
 from chainrule.program.program import Program, Slot
 
 
 class Native:
-    """A program as machine code. See :class:`~chainrule.backends.Runnable`."""
+    """A program as machine code. See :class:`~chainrule.backends.Runnable`.
 
-    def __init__(self, program: Program, homes: Sequence[Home | None], debug: bool) -> None:
+    Args:
+        program: what it computes.
+        homes: those that cells have already.
+        debug: check graphs and kernels first.
+        given: for each argument the strides, in entries, of what lies otherwise than row by row; None for the others.
+        made: the same for the results.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        homes: Sequence[Home | None],
+        debug: bool,
+        given: Sequence[Shape | None] = (),
+        made: Sequence[Shape | None] = (),
+    ) -> None:
         self.graph = rewritten(program.graph, debug, program.exact)
         self.program = program
+        self.strides = {"argument": given, "result": made}
         used = self.graph.used()
         self.needed = [symbol in used for symbol in program.graph.inputs]
         forms = program.cells()
@@ -63,7 +79,9 @@ class Native:
         self.executable = Executable(lowering, self.program.exact)
         slots = self.executable.slots
         self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
+        self.lying = [strides is not None for strides in self.strides["argument"]] or [False] * len(given)
         self.made = [(view, slots.get(view.buffer)) for view in outputs]
+        self.steps = [tuple([stride * view.dtype.itemsize for stride in view.strides]) for view in outputs]
         self.slots = [(i, slots[view.buffer]) for i, view in views.items() if view.buffer in slots]
         self._bind_homes()
 
@@ -84,7 +102,7 @@ class Native:
                 if needed:
                     inputs.append((symbol, views[slot.number]))
                 continue
-            view = View(Buffer(symbol.dtype, symbol.size, slot), symbol.shape, row_major(symbol.shape))
+            view = self._memory_of(slot, symbol)
             needed = needed or (slot.kind == "argument" and slot.number in updated)
             given.append(view.buffer if needed else None)
             if needed:
@@ -97,11 +115,19 @@ class Native:
             if slot.kind != "result":
                 targets.append(Write(x, (views if slot.kind == "cell" else arguments)[slot.number]))
                 continue
-            shape: Shape = tuple(x.shape)
-            view = View(Buffer(x.dtype, max(x.size, 1), "output"), shape, row_major(shape))
+            view = self._memory_of(slot, x, "output")
             outputs.append(view)
             targets.append(Write(x, view))
         return lower(graph.equations, inputs, targets, self.wishes, layout(program.exact)), given, views, outputs
+
+    def _memory_of(self, slot: Slot, x: Any, origin: Any = None) -> View:
+        """The array of an argument or a result, row by row where nothing else is said."""
+        known = self.strides.get(slot.kind, ())
+        shape: Shape = tuple(x.shape)
+        strides = known[slot.number] if slot.number < len(known) else None
+        if strides is None:
+            return View(Buffer(x.dtype, max(x.size, 1), origin or slot), shape, row_major(shape))
+        return View(Buffer(x.dtype, span_of(shape, strides), origin or slot), shape, strides)
 
     def _bind_homes(self) -> None:
         """Where the address of each home goes, and which is there: none yet."""
@@ -124,9 +150,9 @@ class Native:
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """Bind the addresses and run."""
         bases, keep = self.executable.bases, []
-        for slot, array in zip(self.given, arrays, strict=True):
+        for slot, array, lies in zip(self.given, arrays, self.lying, strict=True):
             if slot is not None:
-                array, bases[slot] = _readable(array)
+                array, bases[slot] = _readable(array, lies)
                 keep.append(array)
         addresses = [home.address for home, _ in self.bound]
         # Otherwise the code has last run on these cells, which are where they were.
@@ -136,11 +162,11 @@ class Native:
                 bases[slot] = address
             self.executable.bound = self.addresses = addresses
         fresh = []
-        for view, slot in self.made:
-            memory = np.empty(view.buffer.bytes + SLACK + ALIGNMENT, np.uint8)
+        for (view, slot), steps in zip(self.made, self.steps, strict=True):
+            memory = Room(view.buffer.bytes + SLACK + ALIGNMENT, np.uint8)
             begin = address_of(memory)
             start = -begin % ALIGNMENT
-            fresh.append(np.ndarray(view.shape, view.dtype, memory, start))
+            fresh.append(np.ndarray(view.shape, view.dtype, memory, start, steps))
             if slot is not None:
                 bases[slot] = begin + start
         self.executable.run()
@@ -160,7 +186,9 @@ class Native:
 
 def _like(mine: Home, home: Home | None) -> Home:
     """A home in which entries lie as in mine."""
-    return home if home is not None and home.strides == mine.strides else Home(mine.shape, mine.dtype, mine.order)
+    if home is not None and home.strides == mine.strides:
+        return home
+    return Home(mine.shape, mine.dtype, mine.order, mine.apart)
 
 
 def _view(home: Home, slot: Slot) -> View:
@@ -168,9 +196,12 @@ def _view(home: Home, slot: Slot) -> View:
     return View(Buffer(home.dtype, home.size, slot), home.shape, home.strides)
 
 
-def _readable(array: Array) -> tuple[Array, int]:
-    """The entries row by row and where they are; copied if reading a vector beyond the end could leave the page."""
-    if not array.flags.c_contiguous:
+def _readable(array: Array, as_it_lies: bool = False) -> tuple[Array, int]:
+    """The entries, row by row or as they lie, and where they are.
+
+    They are copied if reading a vector beyond the end could leave the page.
+    """
+    if not (as_it_lies or array.flags.c_contiguous):
         array = np.ascontiguousarray(array)
     address = address_of(array)
     if not has_room(array, address):

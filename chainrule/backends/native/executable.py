@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.backends.memory import SLACK, address_of, aligned
+from chainrule.backends.memory import SLACK, address_of, aligned, span_of
 from chainrule.backends.native.builder import Builder, Call, Function, Private, Table
 from chainrule.backends.native.emitting.numbers import Check, Offset, Slot
 from chainrule.backends.native.lowering.fuse import Lowering
@@ -97,7 +97,7 @@ class Executable:
         self.clock: Callable[[], int] = int
         for buffer, slot in self.slots.items():
             if isinstance(buffer.origin, np.ndarray):
-                self.held.append(padded_copy(buffer.origin))
+                self.held.append(padded_copy(np.ascontiguousarray(buffer.origin)))
                 self.bases[slot] = self.held[-1].ctypes.data
         self._assemble(rows, Builder(exact))
         if size > FEW:
@@ -313,9 +313,11 @@ def describe(group: Group) -> str:
 
 
 def padded_copy(array: Array) -> Array:
-    """The entries in aligned memory with room behind them, in the same order."""
-    memory = aligned(array.nbytes + SLACK)
-    copy = memory[: array.nbytes].view(array.dtype).reshape(array.shape) if array.nbytes else np.zeros_like(array)
+    """The entries in aligned memory with room behind them, as they lie."""
+    if not array.nbytes:
+        return np.zeros_like(array)
+    memory = aligned(span_of(array.shape, array.strides) - 1 + array.itemsize + SLACK, zero=False)
+    copy = np.ndarray(array.shape, array.dtype, memory, strides=array.strides)
     copy[...] = array
     return copy
 

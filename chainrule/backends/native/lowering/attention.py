@@ -141,8 +141,8 @@ def lower_Attention(at: Lowering, e: Equation) -> tuple[Place, ...] | None:
     output, sums, rest = e.outputs
     kernel, group = _begin(at, e, False, {"q": q, "k": k, "v": v}, more)
     order = axes_by_stride(at.plain(q))
-    views = [_result(at, group, output.shape, output.dtype, order)]
-    views += [_result(at, group, x.shape, x.dtype, range(len(x.shape))) for x in (sums, rest)]
+    views = [_result(at, group, output, order)]
+    views += [_result(at, group, x, range(len(x.shape)), "rest") for x in (sums, rest)]
     for name, view in zip(("output", "logsumexp", "rest"), views, strict=True):
         kernel.rows[name] = _rows(view, name == "output")
     return tuple(views)
@@ -158,14 +158,15 @@ def lower_AttentionGradient(at: Lowering, e: Equation) -> tuple[Place, ...] | No
     kernel, group = _begin(at, e, True, given, more)
     kernel.pieces = pieces = pieces_of(kernel.count, kernel.keys)
     orders = [axes_by_stride(at.plain(x)) for x in (q, k, v)]
-    views = [_result(at, group, x.shape, x.dtype, order) for x, order in zip(e.outputs[1:], orders[1:], strict=True)]
+    to_q, *others = e.outputs
+    views = [_result(at, group, x, order) for x, order in zip(others, orders[1:], strict=True)]
     kernel.rows["to_k"], kernel.rows["to_v"] = (_rows(view) for view in views)
-    shape, dtype = tuple(e.outputs[0].shape), e.outputs[0].dtype
     if pieces == 1:
-        whole = _result(at, group, shape, dtype, orders[0])
+        whole = _result(at, group, to_q, orders[0])
         kernel.rows["to_q"] = _rows(whole)
         return (whole, *views)
-    parts = _result(at, group, (pieces, *shape), dtype, [0, *(d + 1 for d in orders[0])])
+    shape = tuple(to_q.shape)
+    parts = _memory(at, group, (pieces, *shape), to_q.dtype, [0, *(d + 1 for d in orders[0])])
     kernel.rows["to_q"], kernel.apart = _rows(parts.index((0,))), parts.strides[0]
     total = at.reduce_last(parts.permute((*range(1, len(shape) + 1), 0)), "Sum", orders[0])
     return (total, *views)
@@ -250,7 +251,16 @@ def _rows(view: View, matrices: bool = True) -> Rows:
     return Rows(view.buffer, view.offset, strides[:BATCH], strides[BATCH], strides[BATCH + 1])
 
 
-def _result(at: Lowering, group: Group, shape: Sequence[int], dtype: DataType, order: Sequence[int]) -> View:
+def _result(at: Lowering, group: Group, x: Any, order: Sequence[int], name: str = "") -> View:
+    """Where the group writes a value: where the program gives it out, if it does and a kernel can walk there."""
+    view = at.results.get(x)
+    if view is None or view.strides[-1] != 1 or _joined(view, name) is None:
+        return _memory(at, group, tuple(x.shape), x.dtype, order)
+    at.written(group, view.buffer)
+    return view
+
+
+def _memory(at: Lowering, group: Group, shape: Sequence[int], dtype: DataType, order: Sequence[int]) -> View:
     """Memory that the group writes, in an order of dimensions of which the last stays the last."""
     rank = len(shape)
     order = [*(d for d in order if d != rank - 1), rank - 1]

@@ -12,6 +12,7 @@ import ctypes
 import functools
 import os
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from chainrule.backends.native.run.processor import usable_cores
 from chainrule.backends.native.run.waiting import FIELDS, POOL_WORDS
 
 _wanted: int | None = None
+#: When the number of threads was asked for last, and what it was.
+_asked = (-1.0, 1)
 
 
 def get_num_threads() -> int:
@@ -35,6 +38,15 @@ def get_num_threads() -> int:
         return _wanted
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return max(1, usable_cores() // (int(processes) if processes.isdecimal() and int(processes) else 1))
+
+
+def _threads_for_now() -> int:
+    """The same, asked a tenth of a second ago at most: the answer takes as long as a small program."""
+    global _asked
+    now = time.monotonic()
+    if _wanted is not None or now > _asked[0] + 0.1:
+        _asked = now, get_num_threads()
+    return _asked[1]
 
 
 def set_num_threads(count: int) -> None:
@@ -162,7 +174,7 @@ def run_calls(
     pool = _pool
     if pool.busy.acquire(blocking=False):
         try:
-            pool.run(table, start, stop, bases, 1 if small else get_num_threads(), scratch, profile)
+            pool.run(table, start, stop, bases, 1 if small else _threads_for_now(), scratch, profile)
         finally:
             pool.busy.release()
     else:
