@@ -203,6 +203,22 @@ def test_arrays_of_parameters_stay_as_eager_code_wants_them() -> None:
     assert all(x.value.array.flags.c_contiguous for x in tensors)
 
 
+def test_a_note_in_the_state_and_a_parameter_that_is_a_view_are_no_hindrance() -> None:
+    found = []
+    for how in (nullcontext, in_numpy):
+        with how():
+            whole = chainrule.ones(LARGE, 2)
+            parameter = whole[:, 1].requires_grad_()
+            optimizer = optim.Adam([parameter], lr=0.1)
+            for i in range(8):
+                parameter.grad = chainrule.full((LARGE,), 1.0 + i)
+                optimizer.step()
+                optimizer.state[parameter]["note"] = "of the user's"
+            found.append(whole.detach().numpy())
+    np.testing.assert_array_equal(*found)
+    assert found[0][0, 0] == 1 and found[0][0, 1] < 0.5
+
+
 def test_steps_in_a_compiled_function_are_part_of_it() -> None:
     ours, theirs = Run("Adam", {"lr": 0.1}), Run("Adam", {"lr": 0.1})
     step = chainrule.compile(lambda x: ((theirs.parameters[0] * x).sum().backward(), theirs.optimizer.step())[0])

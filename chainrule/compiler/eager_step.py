@@ -28,6 +28,7 @@ import itertools
 
 from chainrule.autodiff.block import is_unobserved
 from chainrule.backends.home import Home, home_of, settle
+from chainrule.cell import TensorCell
 from chainrule.changes import fields_of
 from chainrule.compiler.function import CompiledFunction
 from chainrule.compiler.single import is_all_in_numpy
@@ -84,7 +85,7 @@ class StepProgram:
         self.count = count
         try:
             self.function(gradients)
-        except TraceError:  # while it was traced: nothing has changed
+        except TraceError:  # while it was traced, so nothing has changed
             self.refused = True
             return False
         del homes
@@ -97,7 +98,7 @@ def _homes_for(given: Given) -> list[Home]:
     guard, homes = LockAcrossForks(rank=1), []
     for parameter, _, state in itertools.chain.from_iterable(given):
         for cell in (parameter, *state.values()):
-            if home_of(cell) is None:
+            if isinstance(cell, TensorCell) and cell._base is None and home_of(cell) is None:
                 array = cell.value.array
                 homes.append(Home(array.shape, array.dtype, tuple(range(array.ndim)), apart=False))
                 settle(cell, homes[-1], guard)
