@@ -43,7 +43,9 @@ class Emitter(Values):
 
     def structure(self) -> Any:
         """All that the function's text depends on. Two nests of one structure have the same function."""
-        return structure(self.nest, self.shape, (self.bundle, self.abreast), self.lifted, self.block is not None)
+        return structure(
+            self.nest, self.shape, (self.bundle, self.crossed, self.abreast), self.lifted, self.block is not None
+        )
 
     def _emit_part(self) -> None:
         """What does one part of the grid."""
@@ -132,7 +134,7 @@ class Emitter(Values):
 
     def _depth(self) -> int:
         """How much is done at each place."""
-        return math.prod(self.shape.extents[a] for a in self.shape.reduced) * (self.bundle or 1)
+        return math.prod(self.shape.extents[a] for a in self.shape.reduced) * (self.bundle or 1) * self.crossed
 
     def _strip(self, low: str, high: str) -> None:
         """Vectors along the kept vector axis."""
@@ -215,15 +217,20 @@ class Emitter(Values):
         (reduction,) = (node for node in self.nest.nodes if node.op in REDUCTIONS)
         wide = not self.strip and self.vector is not None
         width = self._width(reduction.inputs[0], self.lanes if wide else lanes)
-        sums = [self._start(reduction, width)] * self.bundle
+        sums = [self._start(reduction, width)] * (self.bundle * self.crossed)
         found = self._loops(list(self.shape.reduced), [reduction], [], sums, self.lanes if wide else lanes)
         for place, values in enumerate(found):
-            self._enter([Axis.BUNDLED], {Axis.BUNDLED: str(place)})
+            self._enter_bundle(place)
             self.scopes[-1][id(reduction)] = (self._across(reduction, values, self.lanes) if wide else values)[-1]
             self._evaluate(lambda node: not node.axes & self.nest.reduced, lanes)
             for store in self.nest.stores:
                 self._store(store, lanes)
             self._leave()
+
+    def _enter_bundle(self, place: int) -> None:
+        """Stand at one place of a bundle."""
+        first, second = divmod(place, self.crossed)
+        self._enter([Axis.BUNDLED, Axis.CROSSED], {Axis.BUNDLED: str(first), Axis.CROSSED: str(second)})
 
     def _inner(self, store: tuple[Node, Operand]) -> bool:
         node, operand = store
@@ -341,7 +348,7 @@ class Emitter(Values):
             return [self._turn(reductions, stores, [value for _, value in sets[0]], lanes)]
         following = []
         for place, values in enumerate(sets):
-            self._enter([Axis.BUNDLED], {Axis.BUNDLED: str(place)})
+            self._enter_bundle(place)
             following.append(self._turn(reductions, stores, [value for _, value in values], lanes))
             self._leave()
         return following

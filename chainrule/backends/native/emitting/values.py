@@ -18,6 +18,8 @@ from chainrule.backends.native.emitting.questions import (
     TermOf,
 )
 from chainrule.backends.native.emitting.walk import (
+    FEWER_SUMS,
+    MOST_SUMS,
     WIDE,
     Shape,
     bundle,
@@ -84,7 +86,7 @@ class Values:
             cut(nest, *nest.split)
         turn_inside_out(nest)
         self.shape = walk(nest)
-        self.bundle = bundle(nest, self.shape)
+        self.bundle, self.crossed = bundle(nest, self.shape, MOST_SUMS if vector_bits == 512 else FEWER_SUMS)
         self.operands = nest.operands()
         self.lifted = lifted(nest)
         self.questions: list[Question] = []
@@ -97,7 +99,7 @@ class Values:
             1 if self.bundle or block is not None else vectors_abreast(nest, self.shape, self.lanes, vector_bits)
         )
         self.columns: list[Any] = []
-        self.inner = nest.reduced | {Axis.BUNDLED}
+        self.inner = nest.reduced | {Axis.BUNDLED, Axis.CROSSED}
         self.has_block = False
         self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
         arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
@@ -165,7 +167,7 @@ class Values:
         self.stride = {
             (id(o), axis): self.number(Distance(n, axis))
             for n, o in numbered
-            for axis in (*shape.outer, *shape.reduced, Axis.BUNDLED)
+            for axis in (*shape.outer, *shape.reduced, Axis.BUNDLED, Axis.CROSSED)
             if o.strides.get(axis, 0) and not (axis == self.vector and o.strides[axis] in _KNOWN)
         }
         base = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from chainrule.backends.native.lowering.nest import REDUCTIONS, Axis, Block, Load, Nest, Node, Operand, Position
@@ -30,6 +30,8 @@ MANY = 2**16
 NARROWEST = 64
 #: So many sums go side by side where a loop does little else.
 WAYS = 4
+#: So many sums of a bundle find registers beside what they are made of: of 32 registers (512 bits), and of 16.
+MOST_SUMS, FEWER_SUMS = 30, 12
 
 
 class Shape(NamedTuple):
@@ -127,10 +129,14 @@ def cut(nest: Nest, axis: int, chunk: int) -> None:
             node.axes |= {Axis.PIECES}
 
 
-def bundle(nest: Nest, shape: Shape) -> int:
-    """Bundle neighbouring places of a kept axis, if their sums read the same entries; answers how many, or 0.
+def bundle(nest: Nest, shape: Shape, room: int) -> tuple[int, int]:
+    """Bundle neighbouring places of one or two kept axes, if their sums read the same entries; how many of each.
 
-    In y[c, w] = Σ_k a[c, k] · x[k, w] six c at a time read every x once instead of six times.
+    In y[c, w] = Σ_k a[c, k] · x[k, w] six c at a time read every x once instead of six times. Where x has rows too, as
+    in a convolution, two rows of six c read every a once for both: eight entries for twelve products, and so many sums
+    that none waits for the one before it.
+
+    room: so many sums find registers.
     """
     inner = [node for node in nest.nodes if isinstance(node, Load) and node.axes & nest.reduced]
     depth = math.prod(shape.extents[a] for a in shape.reduced)
@@ -142,24 +148,40 @@ def bundle(nest: Nest, shape: Shape) -> int:
         or any(isinstance(node, Position | Block) for node in nest.nodes)
         or any(a in nest.reduced and s for _, o in nest.stores for a, s in o.strides.items())
     ):  # fmt: skip
-        return 0
-    others = [axis for axis in shape.outer if axis not in (shape.vector, Axis.PIECES)]
+        return 0, 1
+    first, axis = _best_bundle(nest, shape, inner, (8, 7, 6, 5, 4))
+    if not first:
+        return 0, 1
+    _take_together(nest, shape, axis, first, Axis.BUNDLED)
+    counts = [n for n in (6, 5, 4, 3, 2) if n * first <= room]
+    second, other = _best_bundle(nest, shape, [x for x in inner if axis in x.axes], counts, {axis})
+    if second:
+        _take_together(nest, shape, other, second, Axis.CROSSED)
+    return first, second or 1
+
+
+def _best_bundle(
+    nest: Nest, shape: Shape, loads: Sequence[Node], counts: Sequence[int], taken: Set[int] = frozenset()
+) -> tuple[int, int]:
+    """How many places of which axis share most of what they read; 0 if none share anything."""
+    others = [axis for axis in shape.outer if axis not in (shape.vector, Axis.PIECES) and axis not in taken]
     best = max(
-        ((_shared(inner, axis, shape.vector), count, axis) for axis in others
-         if (count := next((n for n in (8, 7, 6, 5, 4) if shape.extents[axis] % n == 0), 0))),
+        ((_shared(loads, axis, shape.vector), count, axis) for axis in others
+         if (count := next((n for n in counts if shape.extents[axis] % n == 0), 0))),
         default=(0, 0, 0),
     )  # fmt: skip
-    shared, count, axis = best
-    if not shared:
-        return 0
-    for operand in operands:
+    return best[1:] if best[0] else (0, 0)
+
+
+def _take_together(nest: Nest, shape: Shape, axis: int, count: int, within: Axis) -> None:
+    """So many neighbours along an axis become one place of it, and places of an axis within the bundle."""
+    for operand in nest.operands():
         if stride := operand.strides.get(axis, 0):
-            operand.strides[axis], operand.strides[Axis.BUNDLED] = stride * count, stride
+            operand.strides[axis], operand.strides[within] = stride * count, stride
     for node in nest.nodes:
         if axis in node.axes:
-            node.axes |= {Axis.BUNDLED}
+            node.axes |= {within}
     shape.extents[axis] //= count
-    return count
 
 
 def _shared(loads: Sequence[Node], axis: int, vector: int | None) -> int:

@@ -25,11 +25,13 @@ class Axis(IntEnum):
     """Axes that a nest has beside those of its grid, which are numbered from 0.
 
     `PIECES` counts the pieces of a reduction that is cut. `BUNDLED` runs within a bundle: neighbouring places of a kept
-    axis whose sums go side by side, written out, and share what they read.
+    axis whose sums go side by side, written out, and share what they read; `CROSSED` along a second axis of the same
+    bundle.
     """
 
     PIECES = -1
     BUNDLED = -2
+    CROSSED = -3
 
 
 class Term(NamedTuple):
