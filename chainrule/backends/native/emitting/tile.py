@@ -204,10 +204,13 @@ def multiplies_pairs() -> bool:
 
 @functools.cache
 def multiplies_by_amx() -> bool:
-    """Whether this processor has AMX's product of bfloat16, and this process may use it."""
+    """Whether this processor has AMX's product of bfloat16, and this process may use it.
+
+    What it multiplies is laid out with AVX-512: where that is hidden, so is AMX.
+    """
     from chainrule.backends.native.run.machine import host
 
-    return {"+amx-tile", "+amx-bf16"} <= set(host()[-1].split(","))
+    return multiplies_pairs() and {"+amx-tile", "+amx-bf16"} <= set(host()[-1].split(","))
 
 
 def call_tile(code: Code, tile: Tile, *given: str) -> None:
