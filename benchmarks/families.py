@@ -75,7 +75,10 @@ def theirs(name: str, compiled: bool) -> Callable[[], float]:
     def forward(*inputs: Any) -> Any:
         return sum(y.square().mean() for y in gathered(network(*inputs)))
 
-    run = torch.compile(forward) if compiled else forward
+    run = forward
+    if compiled:
+        torch._dynamo.reset()  # else it takes the next network of the same code for one with unknown sizes
+        run = torch.compile(forward, dynamic=False)
 
     def step() -> float:
         optimizer.zero_grad()

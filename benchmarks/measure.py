@@ -60,26 +60,29 @@ def _repeats(function: Callable[[], object], warmup: int) -> int:
 class Apart:
     """A competitor in a process of its own: two libraries' idle threads spin, and would slow each other down.
 
-    `module` is run with the given arguments; it must call `serve(function)`.
+    `module` is run with the given arguments; it must call `serve(function)`. The processes that it starts (those that
+    compile for PyTorch) stop and go with it.
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
         command = [sys.executable, "-m", module, *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+        )
 
     def seconds(self, what: str = "go") -> float:
         """Let it run once, and answer with the time of one call; `what` names it to `serve_many`."""
         assert self.process.stdin and self.process.stdout
-        os.kill(self.process.pid, signal.SIGCONT)
+        os.killpg(self.process.pid, signal.SIGCONT)
         self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
         answer = float(self.process.stdout.readline())
-        os.kill(self.process.pid, signal.SIGSTOP)  # idle threads spin for a while, and would take a core
+        os.killpg(self.process.pid, signal.SIGSTOP)  # idle threads spin for a while, and would take a core
         return answer
 
     def close(self) -> None:
         """Let the process end."""
-        os.kill(self.process.pid, signal.SIGCONT)
+        os.killpg(self.process.pid, signal.SIGCONT)
         self.process.communicate()
 
 
@@ -99,11 +102,19 @@ def serve_many(make: Callable[[str], Callable[[], object]]) -> None:
         if line.strip() != name or function is None:
             name = line.strip()
             function = make(name)
-            for _ in range(3):
-                function()
+            warm_up(function)
             calls = max(1, min(500, int(0.1 / max(_time(function, 1), 1e-9))))
         function()
         print(_time(function, calls), flush=True)
+
+
+def warm_up(function: Callable[[], object], calls: int = 70, seconds: float = 3.0) -> None:
+    """Call until what happens early is over: our compiled steps are compared with a new trace up to call 64."""
+    end = time.perf_counter() + seconds
+    for done in range(calls):
+        function()
+        if done >= 2 and time.perf_counter() > end:
+            return
 
 
 def compare_apart(competitors: dict[str, Apart], rounds: int = 15, what: str = "go") -> Comparison:

@@ -4,6 +4,10 @@ One GPT on bytes is trained on the plays. Then it goes on, with the pages in doc
 its weights, and with changes of rank 8 beside the frozen ones. What counts is the perplexity per byte on the last
 tenth of the pages, and on the plays: how much of them is forgotten.
 
+What to see: the model hesitates between 41 bytes on the pages before, between 9.8 after training all 842,496 weights
+and 14.2 by LoRA, which trains 65,536 and keeps 0.27 MB for 3.4. Both forget: on the plays 7.8 becomes 12.9 and 12.2.
+(One seed; the pages as they were on 1 December 2026.)
+
     python examples/lora.py
 """
 

@@ -7,7 +7,7 @@ as it is written.
 
 What to see: after 1,000 steps the LSTM, with fewer parameters, is ahead: 5.39 against 6.31 (the GPT needs longer: with
 three times as many steps, `chainrule train decoder --data shakespeare` comes to 5.8). In 8 bits the GPT's perplexity
-rises by 0.03%, in 4 bits by 2.5%, in a quarter and a sixth of the memory. (One seed.)
+rises by 0.03 or 0.04%, in 4 bits by 2.5%, in a quarter and a sixth of the memory. (One seed.)
 
     python examples/shakespeare.py
     python examples/shakespeare.py --steps 4000 --width 256     # better, and much longer
