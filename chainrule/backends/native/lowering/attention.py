@@ -11,7 +11,7 @@ Source: Dao, Fu, Ermon, Rudra and Ré, "FlashAttention: fast and memory-efficien
 >>> import chainrule
 >>> attend = chainrule.compile(lambda x: chainrule.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True))
 >>> _ = attend(chainrule.ones(2, 4, 100, 32))
->>> print(attend.explain().splitlines()[-2])
+>>> print(attend.explain().splitlines()[-1])
    0  attention of 8×100 queries to 100 keys, causal
 """
 
