@@ -88,8 +88,7 @@ class Apart:
 
 def serve(function: Callable[[], object], calls: int = 10) -> None:
     """In a process made by `Apart`: answer each line with the mean time of some calls."""
-    for _ in range(3):
-        function()
+    warm_up(function)
     for _ in sys.stdin:
         function()
         print(_time(function, calls), flush=True)

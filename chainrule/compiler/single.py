@@ -32,6 +32,7 @@ from chainrule.backends.native.language.vector_math import ONE_BY_ONE
 from chainrule.dtypes import get_default_dtype
 from chainrule.exactness import is_exact_arithmetic_enabled
 from chainrule.forking import LockAcrossForks
+from chainrule.primitives.attention import Attention
 from chainrule.primitives.contraction import MatMul
 from chainrule.primitives.primitive import Primitive
 from chainrule.primitives.shape import Broadcast
@@ -171,9 +172,9 @@ def _transposed(x: Array) -> Shape | None:
 def _lying(function: Any, arrays: Sequence[Array]) -> list[Shape | None]:
     """The strides of arrays that lie otherwise than row by row, if what computes with them takes them so.
 
-    Then vectors go along the last dimension, whose entries are neighbours.
+    That is attention and its gradient rule: vectors go along the last dimension, whose entries are neighbours.
     """
-    if not getattr(function, "lies_like", ()):
+    if not (getattr(function, "lies_like", ()) or function is Attention.gradients):
         return [None] * len(arrays)
     return [
         _in_entries(x)
@@ -207,9 +208,8 @@ def _program_of(graph: Graph, lies: Sequence[Shape | None] = ()) -> Native | Non
         [Slot("argument", i) for i in range(len(graph.inputs))],
         [Slot("result", i) for i in range(len(graph.outputs))],
     )
-    whole = Program(graph, *slots, is_exact_arithmetic_enabled())
-    made = _made_like(graph, lies) if any(lies) else ()
-    program = Native(whole, [], False, lies if any(lies) else (), made)
+    strides = (lies, _made_like(graph, lies)) if any(lies) else ((), ())
+    program = Native(Program(graph, *slots, is_exact_arithmetic_enabled()), [], False, *strides)
     return None if any(call is not None for *_, call in program.executable.segments) else program
 
 

@@ -145,7 +145,6 @@ class Adam(Optimizer):
     """
 
     elementwise = True
-
     corrected = True
 
     def __init__(

@@ -139,7 +139,6 @@ class _Together(Primitive, abstract=True):
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__(abstract)
         cls.rules = {**dict.fromkeys((*cls.arguments, cls.variadic), read_rule(cls.gradients)), **cls.rules}
-        cls.gradients.lies_like = cls.arguments  # type: ignore[attr-defined]  # heads stay within their words
 
     gradients: ClassVar[Callable[..., Any]]
     later: ClassVar[dict[str, Any]] = {"keep": 1.0}

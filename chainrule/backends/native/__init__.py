@@ -81,7 +81,7 @@ class Native:
         self.given = [None if buffer is None else slots.get(buffer) for buffer in given]
         self.lying = [strides is not None for strides in self.strides["argument"]] or [False] * len(given)
         self.made = [(view, slots.get(view.buffer)) for view in outputs]
-        self.steps = [tuple([stride * view.dtype.itemsize for stride in view.strides]) for view in outputs]
+        self.bytes_apart = [tuple([stride * view.dtype.itemsize for stride in view.strides]) for view in outputs]
         self.slots = [(i, slots[view.buffer]) for i, view in views.items() if view.buffer in slots]
         self._bind_homes()
 
@@ -162,11 +162,11 @@ class Native:
                 bases[slot] = address
             self.executable.bound = self.addresses = addresses
         fresh = []
-        for (view, slot), steps in zip(self.made, self.steps, strict=True):
+        for (view, slot), apart in zip(self.made, self.bytes_apart, strict=True):
             memory = Room(view.buffer.bytes + SLACK + ALIGNMENT, np.uint8)
             begin = address_of(memory)
             start = -begin % ALIGNMENT
-            fresh.append(np.ndarray(view.shape, view.dtype, memory, start, steps))
+            fresh.append(np.ndarray(view.shape, view.dtype, memory, start, apart))
             if slot is not None:
                 bases[slot] = begin + start
         self.executable.run()
