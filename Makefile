@@ -8,6 +8,9 @@ DATA ?= digits
 WORKERS ?= 2
 ARGUMENTS ?=
 
+# Tests start hundreds of processes, which would translate every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help train test check format bench bench-kernels bench-eager bench-training develop clean

@@ -245,8 +245,11 @@ class StepTrace(Touched):
     def left_behind(self, known: list[Any]) -> list[Any]:
         """Tensors of the step that somebody still holds now, besides its results and what these are views of."""
         kept = _with_bases(known) | {id(leaf.gradient) for leaf in self.inner}
-        if self._alive(kept):
-            gc.collect()  # what is in a cycle of references is held by nobody else
+        # What is in a cycle of references is held by nobody else. The collector has waited since the step began, so its
+        # tensors are among the youngest, unless the step has called it.
+        for generation in (0, 2):
+            if self._alive(kept):
+                gc.collect(generation)
         return self._alive(kept)
 
     def _alive(self, kept: set[int]) -> list[Any]:

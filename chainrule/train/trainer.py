@@ -7,7 +7,6 @@ a loop of one's own.
 from __future__ import annotations
 
 import functools
-import gc
 import math
 import time
 import types
@@ -31,6 +30,7 @@ from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.checks import check_optimizer, why_nothing
 from chainrule.train.closure_step import check_closure_settings, closure_step
+from chainrule.train.collector import collector_passes_by
 from chainrule.train.divergence import Retry, are_finite, buffers_of, copies, has_diverged, put_back_unless, said
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
@@ -209,27 +209,26 @@ class Trainer:
         `on_fit_end` is called in any case.
         """
         self.stopped, self._validating = "", False
-        self._freezes = not gc.get_freeze_count()  # where something is frozen, the program sees to it itself
         self.loader, self.epochs = train, epochs
         if self._position is not None:
             self._loader_call("load_state_dict", self._position)
             self._position = None
         self._call("on_fit_start")
         try:
-            with hold_interrupts() as stop_if_asked:
+            with hold_interrupts() as stop_if_asked, collector_passes_by() as after_step:
                 if self.processes is not None:
                     self.processes.begin(self)
                     stop_if_asked = self.processes.stopping(self, stop_if_asked)
                 while self.epoch < epochs and not self.stopped:
                     stop_if_asked()
-                    self._run_epoch(train, validation, stop_if_asked)
+                    self._run_epoch(train, validation, after_step, stop_if_asked)
         finally:
-            if self._freezes:
-                gc.unfreeze()
             self._call("on_fit_end")
         return self.history
 
-    def _run_epoch(self, train: Any, validation: Any, stop_if_asked: Callable[[], None]) -> None:
+    def _run_epoch(
+        self, train: Any, validation: Any, after_step: Callable[[], None], stop_if_asked: Callable[[], None]
+    ) -> None:
         start = time.perf_counter()
         before = self._sums.count
         if self.step == 0:
@@ -244,8 +243,7 @@ class Trainer:
         self._call("on_epoch_start")
         for inputs, targets, last in self._with_ends(train):
             batch = self._train_batch(inputs, targets, last)
-            if self.step == 1 and self._freezes:
-                gc.freeze()  # what is there now stays: the garbage collector need not walk over it again and again
+            after_step()
             self._call("on_batch_end", batch)
             stop_if_asked()
             if self.stopped:
