@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
 from chainrule.backends.native.emitting.structure import structure
+from chainrule.backends.native.emitting.turned import write_turned
 from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.emitting.walk import NARROWEST, WAYS, entries_of_a_part, is_light
 from chainrule.backends.native.language import elementary
@@ -44,8 +45,9 @@ class Emitter(Values):
     def structure(self) -> Any:
         """All that the function's text depends on. Two nests of one structure have the same function."""
         return structure(
-            self.nest, self.shape, (self.bundle, self.crossed, self.abreast), self.lifted, self.block is not None
-        )
+            self.nest, self.shape, (self.bundle, self.crossed, self.abreast, self.turned, self.divided), self.lifted,
+            self.block is not None,
+        )  # fmt: skip
 
     def _emit_part(self) -> None:
         """What does one part of the grid."""
@@ -61,9 +63,9 @@ class Emitter(Values):
         last = code.least(self.add(first, rows_each), total)
         low = high = "0"
         if self.strip:
-            assert self.vector is not None
+            assert self.divided is not None
             low = self.mul(column, columns_each)
-            high = code.least(self.add(low, columns_each), self.extent[self.vector])
+            high = code.least(self.add(low, columns_each), self.extent[self.divided])
         self._rows(rows, first, last, low, high, base)
 
     def _rows(self, rows: Sequence[int], first: str, last: str, low: str, high: str, base: dict[int, str]) -> None:
@@ -84,7 +86,9 @@ class Emitter(Values):
                 self.extent[axis] = self.code.least(piece_length, left)
             kept = frozenset(rows)
             self._evaluate(lambda node: node.axes <= kept and self.stage[id(node)] == 0, 1)
-            if self.strip:
+            if self.turned is not None:
+                write_turned(self, low, high)
+            elif self.strip:
                 self._strip(low, high)
             else:
                 self._stages(1)
@@ -119,7 +123,7 @@ class Emitter(Values):
         """Rows per part, columns per part, and how many parts there are of each."""
         extents, rows = self.extents, self.rows
         total = math.prod(extents[a] for a in rows)
-        width = extents[self.vector] if self.strip and self.vector is not None else 1
+        width = extents[self.divided] if self.strip and self.divided is not None else 1
         depth = self._depth()
         if 0 in (total, width):
             return 1, 1, (0, 0)
@@ -134,7 +138,8 @@ class Emitter(Values):
 
     def _depth(self) -> int:
         """How much is done at each place."""
-        return math.prod(self.shape.extents[a] for a in self.shape.reduced) * (self.bundle or 1) * self.crossed
+        inner = self.shape.reduced if self.turned is None else [a for a in self.turned if a != self.divided]
+        return math.prod(self.shape.extents[a] for a in inner) * (self.bundle or 1) * self.crossed
 
     def _strip(self, low: str, high: str) -> None:
         """Vectors along the kept vector axis."""

@@ -38,13 +38,13 @@ def signature(nest: Nest, *more: Any) -> Signature | None:
     return Signature(key, list(buffers)) if _is_hashable(key) else None
 
 
-def structure(nest: Nest, shape: Shape, together: tuple[int, ...], lifted: Sequence[int], is_block: bool) -> Any:
+def structure(nest: Nest, shape: Shape, together: tuple[Any, ...], lifted: Sequence[int], is_block: bool) -> Any:
     """What a function's text depends on, once it is known how the nest is walked.
 
     Of sizes only whether they are 0, 1, more, or so many that they are counted in 64 bits; of distances only whether
     there are any, and along the vector whether the next entry is the neighbour or the one behind it; of the constants
-    that are read nothing at all. `together` is how many places are a bundle, along both axes, and how many vectors go
-    side by side. None if that cannot be looked up.
+    that are read nothing at all. `together` is how many places are a bundle, along both axes, how many vectors go side
+    by side, and which axes are turned. None if that cannot be looked up.
     """
     places = {id(node): i for i, node in enumerate(nest.nodes)}
     operands = nest.operands()

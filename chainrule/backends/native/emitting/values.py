@@ -17,6 +17,7 @@ from chainrule.backends.native.emitting.questions import (
     Question,
     TermOf,
 )
+from chainrule.backends.native.emitting.turned import turned_axes
 from chainrule.backends.native.emitting.walk import (
     FEWER_SUMS,
     MOST_SUMS,
@@ -84,8 +85,12 @@ class Values:
         self.block = block
         if nest.split is not None:
             cut(nest, *nest.split)
-        turn_inside_out(nest)
         self.shape = walk(nest)
+        self.turned = turned_axes(nest, self.shape, vector_bits) if block is None else None
+        if self.turned is not None:
+            self.shape = self.shape._replace(vector=self.turned.read)
+        elif turn_inside_out(nest):
+            self.shape = walk(nest)
         self.bundle, self.crossed = bundle(nest, self.shape, MOST_SUMS if vector_bits == 512 else FEWER_SUMS)
         self.operands = nest.operands()
         self.lifted = lifted(nest)
@@ -95,11 +100,15 @@ class Values:
         #: How far it is from one vector to the next.
         self.advance = self.lanes
         self.strip = self.vector is not None and self.vector not in nest.reduced
-        self.abreast = (
-            1 if self.bundle or block is not None else vectors_abreast(nest, self.shape, self.lanes, vector_bits)
-        )
+        alone = self.bundle or self.turned is not None or block is not None
+        self.abreast = 1 if alone else vectors_abreast(nest, self.shape, self.lanes, vector_bits)
         self.columns: list[Any] = []
         self.inner = nest.reduced | {Axis.BUNDLED, Axis.CROSSED}
+        #: The axis along which work is divided where rows are few.
+        self.divided = self.vector
+        if self.turned is not None:
+            self.inner |= {self.turned.written}
+            self.divided = max(self.turned, key=lambda axis: self.shape.extents[axis])
         self.has_block = False
         self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
         arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]

@@ -215,7 +215,7 @@ def guarded_alike(operands: Sequence[Operand]) -> list[int]:
     return [first.setdefault(operand.guards, place) for place, operand in enumerate(operands)]
 
 
-def turn_inside_out(nest: Nest) -> None:
+def turn_inside_out(nest: Nest) -> bool:
     """A transposing copy: one vector of what lies close together on one side, all along what does on the other.
 
     Otherwise every cache line that is read would have left the cache before its next entry is asked for; or written,
@@ -223,10 +223,10 @@ def turn_inside_out(nest: Nest) -> None:
     """
     loads = [node.operand for node in nest.nodes if isinstance(node, Load)]
     if len(loads) != 1 or len(nest.stores) != 1 or nest.reduced or any(isinstance(node, Block) for node in nest.nodes):
-        return
+        return False
     (source,), (_, target) = loads, nest.stores[0]
     if source.terms or source.guards or source.repeats or target.terms:
-        return
+        return False
     read = [a for a, s in source.strides.items() if s == 1 and nest.extents[a] >= 16]
     written = [a for a, s in target.strides.items() if s == 1 and nest.extents[a] >= 16]
     inner: list[int] = []
@@ -237,6 +237,7 @@ def turn_inside_out(nest: Nest) -> None:
         inner = _run(target, nest.extents, read[0]) if read else _run(source, nest.extents, written[0])
     if inner:
         nest.reduced, nest.sequential = frozenset(inner), True
+    return bool(inner)
 
 
 def _run(operand: Operand, extents: Sequence[int], vector: int) -> list[int]:
