@@ -71,6 +71,7 @@ def walk(nest: Nest) -> Shape:
     fixed |= {guard.axis for operand in operands for guard in operand.guards}
     fixed |= {x.axis for operand in operands for x in operand.repeats}
     fixed |= nest.sliding.axes if nest.sliding is not None else set()
+    fixed |= {nest.meeting.row, nest.meeting.tap} if nest.meeting is not None else set()
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)
         reduced = sorted(reduced)  # the position counts in the order of the dimensions

@@ -217,6 +217,10 @@ class Placing(Waiting):
 
     def clear_border(self, view: View, border: Shape) -> None:
         """Zeros all around: along each bordered dimension a slab before and one behind."""
+        match [d for d, b in enumerate(border) if b]:
+            case [d, e] if view.strides[d] == view.strides[e] * (view.shape[e] + 2 * border[e]):
+                self._clear_around_rows(view, (d, border[d]), (e, border[e]))
+                return
         inner = {d for d, b in enumerate(border) if not b}
         for dim, width in enumerate(border):
             if not width:
@@ -229,10 +233,29 @@ class Placing(Waiting):
                     shape[d] += 2 * b
                     offset -= b * view.strides[d]
             slabs, apart = (2, *shape), ((view.shape[dim] + width) * step, *view.strides)
-            nest = Nest(list(slabs))
-            nest.store(nest.constant(0, view.dtype), view.walked(slabs, apart, offset), range(len(slabs)))
-            self.writes_apart(self.group(nest, open=False), view.buffer)
+            self._clear(view.walked(slabs, apart, offset))
             inner.add(dim)  # its corners are done
+
+    def _clear_around_rows(self, view: View, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """The same where row follows row: what is behind one and before the next lies together, and is few entries."""
+        (d, above), (e, beside) = rows, columns
+        (height, width), (by_row, by_column) = ((x[d], x[e]) for x in (view.shape, view.strides))
+
+        def part(more_rows: int, entries: int, offset: int, slabs: int, apart: int) -> None:
+            shape = list(view.shape)
+            shape[d], shape[e] = more_rows, entries
+            self._clear(view.walked((slabs, *shape), (apart, *view.strides), view.offset + offset))
+
+        before = above * by_row + beside * by_column
+        part(1, before // by_column, -before, 2, (height - 1) * by_row + width * by_column + before)
+        if height > 1:
+            part(height - 1, 2 * beside, width * by_column, 1, 0)
+
+    def _clear(self, view: View) -> None:
+        """Zeros where no other group writes."""
+        nest = Nest(list(view.shape))
+        nest.store(nest.constant(0, view.dtype), view, range(len(view.shape)))
+        self.writes_apart(self.group(nest, open=False), view.buffer)
 
     def into(self, x: Any, view: View, add: bool = False, apart: bool = False) -> None:
         """Write a value to a given place (or add it to what is there). `apart`: no other group writes there."""
