@@ -153,9 +153,21 @@ def _every_other(code: Code, kind: Lanes, address: str, size: int, mask: str, ot
 
 
 def picked(code: Code, mask: str, lanes: int, chosen: Sequence[int]) -> str:
-    """A mask of these lanes of another; −1 stands for false."""
-    bits, order = f"<{lanes} x i1>", ", ".join(f"i32 {lanes if i < 0 else i}" for i in chosen)
-    return code.op(f"shufflevector {bits} {mask}, {bits} zeroinitializer, <{len(chosen)} x i32> <{order}>")
+    """A mask of these lanes of another; −1 stands for false.
+
+    Vectors of 16 lanes are those of AVX-512, whose masks are numbers: to move their bits one by one would take longer
+    than the load that they are for. So each lane tests its bit of the number.
+    """
+    few = len(chosen)
+    if lanes < 16:
+        bits, order = f"<{lanes} x i1>", ", ".join(f"i32 {lanes if i < 0 else i}" for i in chosen)
+        return code.op(f"shufflevector {bits} {mask}, {bits} zeroinitializer, <{few} x i32> <{order}>")
+    kind = Lanes("i32" if lanes <= 32 else "i64", few)
+    number = code.op(f"bitcast <{lanes} x i1> {mask} to i{lanes}")
+    number = number if lanes == kind.bits else code.op(f"zext i{lanes} {number} to {kind.element}")
+    own = ", ".join(f"{kind.element} {0 if i < 0 else 1 << i}" for i in chosen)
+    bit = code.op(f"and {kind.text} {code.spread(kind, number)}, <{own}>")
+    return code.op(f"icmp ne {kind.text} {bit}, zeroinitializer")
 
 
 def load_repeated(code: Code, dtype: DataType, lanes: int, times: int, place: Place, mask: str, constant: float) -> str:
@@ -296,6 +308,8 @@ def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str)
         return code.op(f"{test} {old.text} {value}, zeroinitializer")
     if source.kind == "f" and target.kind == "f":
         return code.op(f"{'fpext' if new.bits > old.bits else 'fptrunc'} {convert}")
+    if source == np.bool_ and target.kind == "f":  # one instruction, where converting a number takes three
+        return code.op(f"select {old.text} {value}, {new.text} {new.splat(1.0)}, {new.text} zeroinitializer")
     if target.kind == "f":
         return code.op(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {convert}")
     if source.kind == "f":
