@@ -7,6 +7,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
+from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.lowering.nest import Axis
 
@@ -20,6 +21,8 @@ SHAPES = [
     (2, 5, (7, 16), (3, 4), 1),
     (4, 7, (11, 17), (2, 6), 0),  # no second axis can be shared out
     (5, 4, (6, 6), (3, 3), 2),
+    (2, 6, (2, 9), (5, 5), 4),  # rows of the kernel, and whole rows of the result, that meet only the border
+    (1, 4, (1, 20), (3, 3), 1),
 ]
 
 
@@ -67,3 +70,25 @@ def test_both_axes_of_a_bundle_are_used() -> None:
     assert (walked.bundle, walked.crossed) == (6, 4)
     assert any(Axis.CROSSED in operand.strides for operand in walked.nest.operands())
     assert Values(nests[0], "f", 256).crossed == 2
+
+
+def test_rows_of_zeros_are_left_out() -> None:
+    """Of the image's gradient in LeNet-5's second layer: 10 rows of the result and 4 of zeros on either side."""
+    weights, upstream = chainrule.randn(16, 6, 5, 5), chainrule.randn(2, 16, 10, 10)
+    back = chainrule.compile(lambda g: F.conv_transpose2d(g, weights))
+    back(upstream)
+    ((variant,),) = back.programs.values()
+    (nest,) = [group.nest for group in variant.compiled.runnable.lowered().groups if group.nest.reduced]
+    assert nest.meeting is not None
+    sizes = Emitter(nest, "f", 512).sizes
+    rows = sizes["rows at once"]
+    assert sizes["rows behind the first"] == rows - 1
+
+    def met(first: int) -> range:
+        """Entries of the kernel at rows `first` to `first` + rows - 1 of the image."""
+        return range(max(0, first + sizes["from"]), min(5, first + rows - 1 + sizes["to"]))
+
+    for row in range(14):
+        meant = {k for k in range(5) if 0 <= row - k < 10}
+        assert meant <= set(met(row - row % rows))
+    assert sum(len(met(row - row % rows)) for row in range(14)) <= 54, "of 70; 50 meet the image"

@@ -104,11 +104,8 @@ class Values:
         self.abreast = 1 if alone else vectors_abreast(nest, self.shape, self.lanes, vector_bits)
         self.columns: list[Any] = []
         self.inner = nest.reduced | {Axis.BUNDLED, Axis.CROSSED}
-        #: The axis along which work is divided where rows are few.
-        self.divided = self.vector
         if self.turned is not None:
             self.inner |= {self.turned.written}
-            self.divided = max(self.turned, key=lambda axis: self.shape.extents[axis])
         self.has_block = False
         self.rows = [axis for axis in self.shape.outer if axis != self.vector and axis not in self.inner]
         arguments = [("ptr", "%n"), ("ptr", "%bases"), ("i64", "%part"), ("ptr", "%scratch")]
@@ -141,6 +138,13 @@ class Values:
         self.shape = Shape(extents, (*self.rows, column), (), column)
 
     # ------------------------------------------------------------------------------------- planning
+
+    @property
+    def divided(self) -> int | None:
+        """The axis along which work is divided where rows are few."""
+        if self.turned is None:
+            return self.vector
+        return max(self.turned, key=lambda axis: self.shape.extents[axis])
 
     def _stage(self) -> None:
         """For each node the number of walks along the reduced axes that must be over before it is known."""
