@@ -93,8 +93,7 @@ def _square(at: Emitter, begin: dict[int, str], left: dict[int, str] | None) -> 
     mask = "" if left is None else _first_lanes(at, left[written])
     address, size = corner.address, str(target.dtype.itemsize)
     for i, row in enumerate(transposed(code, kind, rows)):
-        there = "true" if left is None else code.op(f"icmp slt i64 {i}, {left[read]}")
-        with code.when(there) if left is not None else nullcontext():
+        with nullcontext() if left is None else code.when(code.op(f"icmp slt i64 {i}, {left[read]}")):
             place = elementary.Place(address, size, ())
             elementary.store(code, target.dtype, count, place, row, mask, id(node) in at.rounded)
         address = code.op(f"getelementptr i8, ptr {address}, i64 {corner.step}")
@@ -104,5 +103,6 @@ def _square(at: Emitter, begin: dict[int, str], left: dict[int, str] | None) -> 
 def _first_lanes(at: Emitter, number: str) -> str:
     """A mask of so many lanes, or of all."""
     kind = Lanes("i32", at.lanes)
+    number = at.code.least(number, str(at.lanes))
     limit = at.code.spread(kind, at.code.op(f"trunc i64 {number} to i32"))
     return at.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {limit}")
