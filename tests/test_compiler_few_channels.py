@@ -7,9 +7,9 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.backends.native.emitting.nest import Emitter
 from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.lowering.nest import Axis
+from chainrule.compiler.single import in_numpy
 
 F = nn.functional
 
@@ -21,7 +21,7 @@ SHAPES = [
     (2, 5, (7, 16), (3, 4), 1),
     (4, 7, (11, 17), (2, 6), 0),  # no second axis can be shared out
     (5, 4, (6, 6), (3, 3), 2),
-    (2, 6, (2, 9), (5, 5), 4),  # rows of the kernel, and whole rows of the result, that meet only the border
+    (2, 6, (2, 9), (5, 5), 4),  # whole rows of the result meet only the border
     (1, 4, (1, 20), (3, 3), 1),
 ]
 
@@ -72,23 +72,19 @@ def test_both_axes_of_a_bundle_are_used() -> None:
     assert Values(nests[0], "f", 256).crossed == 2
 
 
-def test_rows_of_zeros_are_left_out() -> None:
-    """Of the image's gradient in LeNet-5's second layer: 10 rows of the result and 4 of zeros on either side."""
-    weights, upstream = chainrule.randn(16, 6, 5, 5), chainrule.randn(2, 16, 10, 10)
-    back = chainrule.compile(lambda g: F.conv_transpose2d(g, weights))
-    back(upstream)
-    ((variant,),) = back.programs.values()
-    (nest,) = [group.nest for group in variant.compiled.runnable.lowered().groups if group.nest.reduced]
-    assert nest.meeting is not None
-    sizes = Emitter(nest, "f", 512).sizes
-    rows = sizes["rows at once"]
-    assert sizes["rows behind the first"] == rows - 1
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_border_is_zeros_for_infinite_weights_too(transposed: bool) -> None:
+    """Zeros times an infinity are NaN, compiled as in NumPy: no row of the kernel is left out where it meets only these."""
+    weights = chainrule.ones(*((16, 6, 5, 5) if transposed else (6, 1, 5, 5)))
+    weights[0, 0, 4, 1] = float("inf")
+    convolve = F.conv_transpose2d if transposed else F.conv2d
+    images = chainrule.ones(*((4, 16, 10, 10) if transposed else (4, 1, 28, 28)))
 
-    def met(first: int) -> range:
-        """Entries of the kernel at rows `first` to `first` + rows - 1 of the image."""
-        return range(max(0, first + sizes["from"]), min(5, first + rows - 1 + sizes["to"]))
+    def step(x: chainrule.Tensor, w: chainrule.Tensor) -> chainrule.Tensor:
+        return convolve(x, w, padding=0 if transposed else 2)
 
-    for row in range(14):
-        meant = {k for k in range(5) if 0 <= row - k < 10}
-        assert meant <= set(met(row - row % rows))
-    assert sum(len(met(row - row % rows)) for row in range(14)) <= 54, "of 70; 50 meet the image"
+    found = chainrule.compile(step)(images, weights).numpy()
+    with in_numpy():
+        meant = step(images, weights).numpy()
+    assert np.isnan(meant).any() and np.isinf(meant).any()
+    np.testing.assert_allclose(found, meant, rtol=1e-6)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.emitting.walk import MANY
 from chainrule.compiler.single import in_numpy
 from chainrule.nn import functional as F
+from tests.shorter_vectors import HIDDEN, run_without
 
 #: Shapes and orders: weights of convolutions there and back, what is no multiple of a vector, few and many dimensions.
 ORDERS = {
@@ -115,7 +113,7 @@ def test_random_numbers_do_not_depend_on_the_order_in_which_they_are_made() -> N
     np.testing.assert_array_equal(*results)
 
 
-@pytest.mark.parametrize("hidden", ["avx512", "avx512 avx2 fma"])
+@pytest.mark.parametrize("hidden", HIDDEN)
 def test_shorter_vectors(hidden: str) -> None:
     """The code that processors without AVX-512, or without AVX2, run."""
     source = """
@@ -124,6 +122,4 @@ for size in t.IMAGES:
     for dtype in ("float32", "float64", "bfloat16", "int64"):
         t.test_small_images_are_turned_with_what_is_computed_on_the_way(size, dtype)
 """
-    environment = {**os.environ, "CHAINRULE_HIDE_CPU_FEATURES": hidden}
-    run = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+    run_without(hidden, source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import math
 import os
@@ -455,27 +454,6 @@ def test_the_recorder_keeps_few_points(monkeypatch: Any) -> None:
     first = Recorder()
     Trainer(model, nn.MSELoss(), optimizer, callbacks=[first], gradient_norm=True).fit([(x, y)])
     assert first.series["gradient norm"][1][0] < norm and values[0] < norm, "it fell while it learned"
-
-
-def test_what_the_program_keeps_from_the_garbage_collector_stays_so() -> None:
-    data = [(chainrule.ones(2, 3), chainrule.zeros(2, 1))] * 100
-    counts: list[int] = []
-
-    class Counting(Callback):
-        def on_batch_end(self, trainer: Trainer, batch: Any) -> None:
-            counts.append(gc.get_freeze_count())
-
-    for frozen in (True, False):
-        gc.freeze() if frozen else gc.unfreeze()
-        counts.clear()
-        try:
-            model = nn.Linear(3, 1)
-            optimizer = chainrule.optim.SGD(model.parameters(), lr=0.1)
-            Trainer(model, nn.MSELoss(), optimizer, callbacks=[Counting()], compile=False).fit(data, epochs=1)
-            assert bool(gc.get_freeze_count()) == frozen
-            assert bool(counts[0]) == frozen and counts[-1] > 0
-        finally:
-            gc.freeze()  # as the tests are run
 
 
 def test_no_batches_are_an_error() -> None:

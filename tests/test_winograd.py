@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import chainrule
 from chainrule import nn
 from chainrule.nn import functional as F
+from tests.shorter_vectors import HIDDEN, run_without
 
 NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 
@@ -273,10 +272,12 @@ def test_images_that_lie_otherwise() -> None:
         assert_near(have, correlated(view(x).numpy(), w.numpy(), (1, 1), (1, 1)))
 
 
-@pytest.mark.parametrize("hidden", ["avx512", "avx512 avx2 fma"])
+@pytest.mark.parametrize("hidden", HIDDEN)
 def test_shorter_vectors(hidden: str) -> None:
     """The code that processors without AVX-512, or without AVX2, run."""
-    source = "from tests import test_winograd as t\nfor sizes in t.SIZES[1:4]: t.test_values_and_gradients_are_the_definitions(sizes)"
-    environment = {**os.environ, "CHAINRULE_HIDE_CPU_FEATURES": hidden}
-    run = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+    source = """
+from tests import test_winograd as t
+for sizes in t.SIZES[1:4]:
+    t.test_values_and_gradients_are_the_definitions(sizes)
+"""
+    run_without(hidden, source)

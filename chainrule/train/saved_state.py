@@ -16,6 +16,7 @@ from chainrule.tensor import Tensor
 from chainrule.train.loss_sums import LossParts, LossSum
 
 if TYPE_CHECKING:
+    from chainrule.train.callbacks.callback import Callback
     from chainrule.train.trainer import Trainer
 
 
@@ -38,7 +39,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "loss": [trainer._sums.total, trainer._sums.count],
         "loss_parts": trainer._parts.sums,
         "metrics": [metric.state() for metric in trainer.metrics],
-        "callbacks": {name: callback.state_dict() for name, callback in trainer.named_callbacks()},
+        "callbacks": {name: callback.state_dict() for name, callback in _named_callbacks(trainer)},
     }
 
 
@@ -72,7 +73,7 @@ def _take_over(trainer: Trainer, state: Mapping[str, Any]) -> None:
     trainer._parts = LossParts(trainer.loss, state.get("loss_parts"))
     for metric, saved in zip(trainer.metrics, state["metrics"], strict=True):
         metric.load_state(saved)
-    for name, callback in trainer.named_callbacks():
+    for name, callback in _named_callbacks(trainer):
         if name in state["callbacks"]:
             callback.load_state_dict(state["callbacks"][name])
     trainer._position = state["loader"]
@@ -138,7 +139,7 @@ def check_state(trainer: Trainer, state: Any) -> None:
         raise CheckpointError("one of the checkpoint and the trainer is in bfloat16, the other is not.")
     if trainer.schedule is not None:
         _check_like(type(trainer.schedule).__name__, trainer.schedule.state_dict(), state["schedule"])
-    for name, callback in trainer.named_callbacks():
+    for name, callback in _named_callbacks(trainer):
         if name in state["callbacks"]:
             _check_like(name, callback.state_dict(), state["callbacks"][name])
     shapes = {name: tuple(p.shape) for name, p in trainer.model.named_parameters()}
@@ -184,7 +185,7 @@ def remember(trainer: Trainer) -> Callable[[], None]:
     schedule = None if trainer.schedule is None else copy.deepcopy(trainer.schedule.state_dict())
     generator = default_generator.get_state()
     metrics = [metric.state() for metric in trainer.metrics]
-    callbacks = [(callback, callback.state_dict()) for _, callback in trainer.named_callbacks()]
+    callbacks = [(callback, callback.state_dict()) for _, callback in _named_callbacks(trainer)]
     plain = {name: value for name, value in vars(trainer).items() if name in _PLAIN}
 
     def put_back() -> None:
@@ -209,3 +210,16 @@ def remember(trainer: Trainer) -> Callable[[], None]:
 
 
 _PLAIN = ("epoch", "step", "steps", "history", "_sums", "_parts", "_position", "_skip")
+
+
+def _named_callbacks(trainer: Trainer) -> list[tuple[str, Callback]]:
+    """Each callback with its class's name, and a number behind it if there are several of a class."""
+    named: dict[str, Callback] = {}
+    for callback in trainer.callbacks:
+        kind, count = type(callback).__name__, 1
+        name = kind
+        while name in named:
+            count += 1
+            name = f"{kind} {count}"
+        named[name] = callback
+    return list(named.items())

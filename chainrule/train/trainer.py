@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from chainrule.autodiff.anomaly import AnomalyError, detect_anomaly
 from chainrule.autodiff.mode import no_grad
+from chainrule.compiler.collector import collector_passes_by
 from chainrule.errors import DataError, DivergedError
 from chainrule.functions.autocasting import say_slow
 from chainrule.functions.pieces import cat
@@ -30,7 +31,6 @@ from chainrule.train.bfloat16 import BFloat16
 from chainrule.train.callbacks.callback import Callback
 from chainrule.train.checks import check_optimizer, why_nothing
 from chainrule.train.closure_step import check_closure_settings, closure_step
-from chainrule.train.collector import collector_passes_by
 from chainrule.train.divergence import Retry, are_finite, buffers_of, copies, has_diverged, put_back_unless, said
 from chainrule.train.inside import ParameterSteps, as_numbers, layer_outputs
 from chainrule.train.interruption import hold_interrupts
@@ -469,18 +469,6 @@ class Trainer:
         from chainrule.serialization import load
 
         self.load_state_dict(load(file))
-
-    def named_callbacks(self) -> list[tuple[str, Callback]]:
-        """Each callback with its class's name, and a number behind it if there are several of a class."""
-        named: dict[str, Callback] = {}
-        for callback in self.callbacks:
-            kind, count = type(callback).__name__, 1
-            name = kind
-            while name in named:
-                count += 1
-                name = f"{kind} {count}"
-            named[name] = callback
-        return list(named.items())
 
     def _loader_call(self, name: str, *arguments: Any) -> Any:
         method = getattr(self.loader, name, None)

@@ -21,7 +21,7 @@ from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.emitting.walk import NARROWEST, WAYS, entries_of_a_part, is_light
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Axis, Meeting, Node, Operand
+from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Axis, Node, Operand
 
 
 class Column(NamedTuple):
@@ -71,8 +71,6 @@ class Emitter(Values):
     def _rows(self, rows: Sequence[int], first: str, last: str, low: str, high: str, base: dict[int, str]) -> None:
         """The loop over rows of the grid, from `first` to `last`; along the vector from `low` to `high`."""
         self.scopes, self.at, self.index = [{}], [base], {}
-        if self._met is not None:
-            self.reach = {name: self.number(name) for name in ("rows at once", "rows behind the first", "from", "to")}
         self._evaluate(lambda node: not node.axes and self.stage[id(node)] == 0, 1)
         if self.nest.split is not None:
             piece_length, whole = self.number("length of a piece"), self.number("entries in pieces")
@@ -110,12 +108,6 @@ class Emitter(Values):
         if self.nest.split is not None:
             axis, length = self.nest.split
             sizes = {"length of a piece": length, "entries in pieces": self.nest.extents[axis]}
-        if (met := self._met) is not None:
-            together = self.nest.extents[met.row] // self.extents[met.row]
-            low, high = (1 - met.size, 1) if met.backwards else (0, met.size)
-            sign = 1 if met.backwards else -1
-            sizes |= {"rows at once": together, "rows behind the first": together - 1}
-            sizes |= {"from": low + sign * met.start, "to": high + sign * met.start}
         if self.block is None:
             rows, columns, (row_parts, column_parts) = self._partition()
             sizes |= {"rows": math.prod(self.extents[a] for a in self.rows), "row parts": row_parts}
@@ -198,10 +190,7 @@ class Emitter(Values):
 
     def _mask_rest(self, index: str, high: str, masked: bool) -> None:
         if masked:
-            left = self.code.op(f"sub i64 {high}, {index}")
-            kind = Lanes("i32", self.lanes)
-            limit = self.code.spread(kind, self.code.op(f"trunc i64 {left} to i32"))
-            self.mask = self.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {limit}")
+            self.mask = self._first_lanes(self.code.op(f"sub i64 {high}, {index}"))
         elif self.advance < self.lanes:  # the last lanes are the next vector's first
             self.mask = "<" + ", ".join(f"i1 {i < self.advance:d}" for i in range(self.lanes)) + ">"
 
@@ -319,29 +308,11 @@ class Emitter(Values):
                 self._leave()
             sets = [*self._typed(sets[:columns], loop.carried), *sets[columns:]]
             return [[value for _, value in values] for values in sets]
-        with self._carrying(*self._range(axis), 1, sets) as (loop, held):
+        with self._carrying("0", self.extent[axis], 1, sets) as (loop, held):
             self._enter([axis], {axis: loop.index})
             loop.next = [x for values in self._loops(axes[1:], reductions, stores, held, lanes) for x in values]
             self._leave()
         return [[value for _, value in values] for values in self._typed(sets, loop.carried)]
-
-    @functools.cached_property
-    def _met(self) -> Meeting | None:
-        """What the sums of a bundle may leave out."""
-        meeting = self.nest.meeting
-        return meeting if self.bundle and meeting is not None and meeting.row != self.vector else None
-
-    def _range(self, axis: int) -> tuple[str, str]:
-        """From where to where a reduced axis is walked: no further than one of a bundle's rows meets the image."""
-        if self._met is None or axis != self._met.tap:
-            return "0", self.extent[axis]
-        code, first = self.code, self.mul(self.index.get(self._met.row, "0"), self.reach["rows at once"])
-        last = self.add(first, self.reach["rows behind the first"])
-        if self._met.backwards:
-            low, high = self.add(first, self.reach["from"]), self.add(last, self.reach["to"])
-        else:
-            low, high = code.whole("sub", self.reach["from"], last), code.whole("sub", self.reach["to"], first)
-        return code.most("0", low), code.least(self.extent[axis], high)
 
     @contextmanager
     def _carrying(self, low: str, high: str, step: int, sets: list[list[tuple[str, str]]]) -> Iterator[Any]:

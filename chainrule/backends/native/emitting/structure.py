@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.native.emitting.walk import WIDE, Shape, guarded_alike
-from chainrule.backends.native.lowering.nest import Load, Meeting, Nest, Node, Number, Operand, Position
+from chainrule.backends.native.lowering.nest import Load, Nest, Node, Number, Operand, Position
 from chainrule.backends.native.lowering.place import Buffer
 
 
@@ -65,8 +65,6 @@ def structure(nest: Nest, shape: Shape, together: tuple[Any, ...], lifted: Seque
     for place in lifted:
         nodes[place] = "lifted", nodes[place][2]
     for place, node in enumerate(nest.nodes):
-        if isinstance(node.settings, Meeting):
-            nodes[place] = *nodes[place][:-1], node.settings.row, node.settings.tap, node.settings.backwards
         if isinstance(node, Position):
             nodes[place] = node.op, node.dtype, node.axes, node.strides.get(shape.vector or 0) == 1
     stores = tuple([(places[id(node)], seen(operand)) for node, operand in nest.stores])

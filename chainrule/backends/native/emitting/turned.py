@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from chainrule.backends.native.emitting.transposing import transposed
 from chainrule.backends.native.emitting.walk import Shape
 from chainrule.backends.native.language import elementary
-from chainrule.backends.native.language.code import Lanes
 from chainrule.backends.native.lowering.nest import REDUCTIONS, RUNNING, Axis, Block, Load, Nest
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _square(at: Emitter, begin: dict[int, str], left: dict[int, str] | None) -> 
     node, target = at.nest.stores[0]
     if left is not None:
         last = code.op(f"sub i64 {left[written]}, 1")
-        at.mask = _first_lanes(at, left[read])
+        at.mask = at._first_lanes(left[read])
     rows = []
     for i in range(count):
         step = str(i) if left is None else code.least(str(i), last)  # the last row again, which is not written
@@ -90,7 +89,7 @@ def _square(at: Emitter, begin: dict[int, str], left: dict[int, str] | None) -> 
     kind = elementary.register(node.dtype, count)
     at._enter([written], {read: begin[read], written: begin[written]})
     corner = at._place(target, count, count)
-    mask = "" if left is None else _first_lanes(at, left[written])
+    mask = "" if left is None else at._first_lanes(left[written])
     address, size = corner.address, str(target.dtype.itemsize)
     for i, row in enumerate(transposed(code, kind, rows)):
         with nullcontext() if left is None else code.when(code.op(f"icmp slt i64 {i}, {left[read]}")):
@@ -98,11 +97,3 @@ def _square(at: Emitter, begin: dict[int, str], left: dict[int, str] | None) -> 
             elementary.store(code, target.dtype, count, place, row, mask, id(node) in at.rounded)
         address = code.op(f"getelementptr i8, ptr {address}, i64 {corner.step}")
     at._leave()
-
-
-def _first_lanes(at: Emitter, number: str) -> str:
-    """A mask of so many lanes, or of all."""
-    kind = Lanes("i32", at.lanes)
-    number = at.code.least(number, str(at.lanes))
-    limit = at.code.spread(kind, at.code.op(f"trunc i64 {number} to i32"))
-    return at.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {limit}")

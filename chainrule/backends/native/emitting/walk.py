@@ -71,7 +71,6 @@ def walk(nest: Nest) -> Shape:
     fixed |= {guard.axis for operand in operands for guard in operand.guards}
     fixed |= {x.axis for operand in operands for x in operand.repeats}
     fixed |= nest.sliding.axes if nest.sliding is not None else set()
-    fixed |= {nest.meeting.row, nest.meeting.tap} if nest.meeting is not None else set()
     if any(node.op == "Argmax" for node in nest.nodes):
         fixed |= set(reduced)
         reduced = sorted(reduced)  # the position counts in the order of the dimensions
@@ -217,7 +216,9 @@ def guarded_alike(operands: Sequence[Operand]) -> list[int]:
 
 
 def turn_inside_out(nest: Nest) -> bool:
-    """A transposing copy: one vector of what lies close together on one side, all along what does on the other.
+    """A transposing copy that is not made in squares (`turned.py`): of truths, or of rows too short for one.
+
+    One vector of what lies close together on one side goes all along what does on the other.
 
     Otherwise every cache line that is read would have left the cache before its next entry is asked for; or written,
     where a weight's gradient (kernel…, channels in, channels out) becomes (out, in, kernel…).

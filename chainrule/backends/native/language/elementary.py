@@ -155,14 +155,10 @@ def _every_other(code: Code, kind: Lanes, address: str, size: int, mask: str, ot
 def picked(code: Code, mask: str, lanes: int, chosen: Sequence[int]) -> str:
     """A mask of these lanes of another; −1 stands for false.
 
-    Vectors of 16 lanes are those of AVX-512, whose masks are numbers: to move their bits one by one would take longer
-    than the load that they are for. So each lane tests its bit of the number.
+    Where masks are numbers (AVX-512) moving their bits one by one would take longer than the load that they are for. So
+    each lane tests its bit of the number.
     """
-    few = len(chosen)
-    if lanes < 16:
-        bits, order = f"<{lanes} x i1>", ", ".join(f"i32 {lanes if i < 0 else i}" for i in chosen)
-        return code.op(f"shufflevector {bits} {mask}, {bits} zeroinitializer, <{few} x i32> <{order}>")
-    kind = Lanes("i32" if lanes <= 32 else "i64", few)
+    kind = Lanes("i32" if lanes <= 32 else "i64", len(chosen))
     number = code.op(f"bitcast <{lanes} x i1> {mask} to i{lanes}")
     number = number if lanes == kind.bits else code.op(f"zext i{lanes} {number} to {kind.element}")
     own = ", ".join(f"{kind.element} {0 if i < 0 else 1 << i}" for i in chosen)

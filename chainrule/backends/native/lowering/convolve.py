@@ -18,7 +18,7 @@ from chainrule.backends.native.language.elementary import is_real
 from chainrule.backends.native.lowering import depthwise
 from chainrule.backends.native.lowering.contract import Product, contract, split
 from chainrule.backends.native.lowering.fuse import Lowering
-from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group
+from chainrule.backends.native.lowering.groups import FEW_CHANNELS
 from chainrule.backends.native.lowering.images import (
     Phase,
     bordered,
@@ -32,10 +32,8 @@ from chainrule.backends.native.lowering.images import (
     sum_of_products,
     weight_in_order,
     windows_of,
-    write_zeros,
 )
-from chainrule.backends.native.lowering.nest import Meeting
-from chainrule.backends.native.lowering.place import Inside, Place, View
+from chainrule.backends.native.lowering.place import Place, View
 from chainrule.backends.native.lowering.rules import rule
 from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
@@ -62,7 +60,7 @@ def lower_Convolution(at: Lowering, e: Equation) -> Place | None:
     if w.shape[0] < FEW_CHANNELS and groups == 1:
         e = at.in_single(e)
         image = bordered(at, e.inputs[0], padding, padding)
-        return _direct(at, windows_of(image, e, w.shape[2:]), at.plain(e.inputs[1]), e)
+        return _direct(at, windows_of(image, e, w.shape[2:]), at.plain(e.inputs[1]))
     image = bordered(at, x, padding, padding)
     weight = weight_in_order(at, w, (*range(2, n + 2), 1, 0))  # (kernel…, c, o), o contiguous
     rows = [(y.shape[0], image.strides[0])]
@@ -80,23 +78,13 @@ def lower_Convolution(at: Lowering, e: Equation) -> Place | None:
     return contract(at, product, y.shape, [*axes, 1])
 
 
-def _direct(at: Lowering, windows: View, w: View, e: Equation) -> Place:
+def _direct(at: Lowering, windows: View, w: View) -> Place:
     """y[n, o, p…] = Σ_c Σ_k windows[n, c, p…, k…] · w[o, c, k…] as a nest whose vectors lie along the pixels."""
     n = len(w.shape) - 2
     shape = (windows.shape[0], w.shape[0], *windows.shape[1:])
     image = windows.rearrange((0, None, *range(1, 2 + 2 * n)), shape)
     weight = w.rearrange((None, 0, 1, *(None,) * n, *range(2, 2 + n)), shape)
-    stride, padding, _ = settings_of(e)
-    answer, group = sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)))
-    return _without_border(answer, group, e, -padding[0], e.inputs[0].shape[2], False) if stride[0] == 1 else answer
-
-
-def _without_border(answer: Inside, group: Group, e: Equation, start: int, size: int, backwards: bool) -> Inside:
-    """Let the sum leave out entries of the kernel that meet only the zeros above or below the image."""
-    n, (_, _, dilation) = len(e.parameters["stride"]), settings_of(e)
-    if n > 1 and dilation[0] == 1 and answer.group is group and answer.node.op == "Sum":
-        answer.node.settings = Meeting(3, 3 + n, start, size, backwards)
-    return answer
+    return sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)))[0]
 
 
 def _kernel_walk(
@@ -216,14 +204,13 @@ def _direct_transpose(at: Lowering, e: Equation, around: list[tuple[int, int]]) 
     shape = (*x.shape[:2], w.shape[0], *x.shape[2:], *w.shape[2:])
     image = view.walked(shape, (view.strides[0], 0, view.strides[1], *spatial, *back), offset)
     weight = at.plain(w).rearrange((None, 1, 0, *(None,) * n, *range(2, 2 + n)), shape)
-    answer, group = sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)))
-    return _without_border(answer, group, e, padding[0], y.shape[2], True)
+    return sum_of_products(at, image, weight, (2, *range(3 + n, 3 + 2 * n)))[0]
 
 
 def _write_phase(at: Lowering, e: Equation, image: View, view: View, place: Shape) -> None:
     target, phase = phase_view(view, e.parameters["stride"], place), phase_of(e, place)
     if phase is None:
-        write_zeros(at, target)
+        at.clear(target)
         return
     order = [0, *range(2, len(target.shape)), 1]
     part = contract(at, _phase_product(at, e, image, phase), target.shape, order)

@@ -36,7 +36,6 @@ from chainrule.backends.native.lowering.images import (
     sum_of_products,
     weight_in_order,
     windows_of,
-    write_zeros,
 )
 from chainrule.backends.native.lowering.nest import REDUCTIONS, Load, Sliding
 from chainrule.backends.native.lowering.place import Inside, Place, View
@@ -201,7 +200,7 @@ def _of_phase(kernels: View, phase: Phase) -> View:
 
 def _write_phase(at: Lowering, image: View, kernels: View, target: View, phase: Phase | None) -> None:
     if phase is None:
-        write_zeros(at, target)
+        at.clear(target)
         return
     part = _slide(at, _windows_of_phase(image, phase), _of_phase(kernels, phase))
     part.group.open = False

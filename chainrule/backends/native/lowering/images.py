@@ -10,7 +10,6 @@ from typing import Any
 
 from chainrule.backends.native.lowering.fuse import Lowering
 from chainrule.backends.native.lowering.groups import FEW_CHANNELS, Group, image_order
-from chainrule.backends.native.lowering.nest import Nest
 from chainrule.backends.native.lowering.place import Inside, View, whole_images
 from chainrule.primitives.value import Shape
 from chainrule.program.graph import Equation
@@ -207,14 +206,6 @@ def phase_of(e: Equation, place: Shape) -> Phase | None:
         back.append(dilation[d] // common)
     size = tuple(-(-(x.shape[2 + d] - place[d]) // stride[d]) for d in range(n))
     return Phase(place, size, tuple(first), tuple(step), tuple(count), tuple(start), tuple(back))
-
-
-def write_zeros(at: Lowering, target: View) -> None:
-    """Zeros at a part of what is in memory that nobody else writes."""
-    nest = Nest(list(target.shape))
-    zero = nest.constant(0, target.dtype)
-    nest.store(zero, target, range(len(target.shape)))
-    at.writes_apart(at.group(nest, open=False), target.buffer)
 
 
 def windows_of(image: View, e: Equation, kernel: Shape) -> View:

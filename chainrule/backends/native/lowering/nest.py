@@ -153,24 +153,6 @@ class Sliding(NamedTuple):
         return {self.along, self.tap, *self.others, self.vector}
 
 
-class Meeting(NamedTuple):
-    """Which entries of a window meet an image along a dimension, and not the zeros around it: settings of their sum.
-
-    At row i entry k reads row i + k + start of the image, or i − k + start if the window is read backwards. Where that
-    is not one of the image's `size` rows it reads zeros, and the sum may leave it out.
-
-    Attributes:
-        row: the axis of i.
-        tap: the axis of k.
-    """
-
-    row: int
-    tap: int
-    start: int
-    size: int
-    backwards: bool
-
-
 class Sorting(NamedTuple):
     """Rows that are sorted: (rows, length) of each view; what is written lies densely."""
 
@@ -251,20 +233,12 @@ class Nest:
             node.axes = frozenset(axes[axis] for axis in node.axes)
             if isinstance(node, Position):
                 node.strides = {axes[axis]: stride for axis, stride in node.strides.items()}
-            if isinstance(node.settings, Meeting):
-                node.settings = node.settings._replace(row=axes[node.settings.row], tap=axes[node.settings.tap])
         for operand in other.operands():
             operand.strides = {axes.get(axis, axis): stride for axis, stride in operand.strides.items() if stride}
             operand.guards = tuple(guard.along(axes) for guard in operand.guards)
             operand.repeats = tuple(x.along(axes) for x in operand.repeats)
         self.nodes = [*other.nodes, *self.nodes]
         self.stores += other.stores
-
-    @property
-    def meeting(self) -> Meeting | None:
-        """What its only sum may leave out."""
-        settings = [node.settings for node in self.nodes if node.op in REDUCTIONS]
-        return settings[0] if len(settings) == 1 and isinstance(settings[0], Meeting) else None
 
     def operands(self) -> list[Operand]:
         """All places it reads and writes, in a fixed order."""

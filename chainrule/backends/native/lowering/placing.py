@@ -216,43 +216,34 @@ class Placing(Waiting):
         return view
 
     def clear_border(self, view: View, border: Shape) -> None:
-        """Zeros all around: along each bordered dimension a slab before and one behind."""
-        match [d for d, b in enumerate(border) if b]:
-            case [d, e] if view.strides[d] == view.strides[e] * (view.shape[e] + 2 * border[e]):
-                self._clear_around_rows(view, (d, border[d]), (e, border[e]))
-                return
-        inner = {d for d, b in enumerate(border) if not b}
-        for dim, width in enumerate(border):
-            if not width:
-                continue
-            step = view.strides[dim]
-            shape, offset = list(view.shape), view.offset - width * step
-            shape[dim] = width
-            for d, b in enumerate(border):
-                if d not in inner and d != dim:
-                    shape[d] += 2 * b
-                    offset -= b * view.strides[d]
-            slabs, apart = (2, *shape), ((view.shape[dim] + width) * step, *view.strides)
-            self._clear(view.walked(slabs, apart, offset))
-            inner.add(dim)  # its corners are done
+        """Zeros all around: before the first entry and behind the last, and in the gaps between rows, between planes.
 
-    def _clear_around_rows(self, view: View, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-        """The same where row follows row: what is behind one and before the next lies together, and is few entries."""
-        (d, above), (e, beside) = rows, columns
-        (height, width), (by_row, by_column) = ((x[d], x[e]) for x in (view.shape, view.strides))
+        What is behind a row and before the next lies together, and so does what is behind a plane and before the next.
+        """
+        bordered = [d for d, b in enumerate(border) if b]
+        inside = range(bordered[0], bordered[-1] + 1)  # a row in a plane in a volume
+        full, strides = [extent + 2 * b for extent, b in zip(view.shape, border, strict=True)], view.strides
+        assert all(strides[d] == strides[d + 1] * full[d + 1] for d in inside[:-1]), "rows follow each other"
+        size, step = list(view.shape), strides[inside[-1]]
+        before = sum(border[d] * strides[d] for d in inside)
+        content = step + sum((size[d] - 1) * strides[d] for d in inside)  # from the first entry to behind the last
+        for d in inside:
+            size[d] = 1
 
-        def part(more_rows: int, entries: int, offset: int, slabs: int, apart: int) -> None:
-            shape = list(view.shape)
-            shape[d], shape[e] = more_rows, entries
-            self._clear(view.walked((slabs, *shape), (apart, *view.strides), view.offset + offset))
+        def clear(gap: int, start: int, times: int, apart: int) -> None:
+            """Gaps of such a length, the first behind `start` entries, in every image."""
+            runs = (times, *size[: inside[-1]], gap // step, *size[inside[-1] + 1 :])
+            self.clear(view.walked(runs, (apart, *strides), view.offset + start))
 
-        before = above * by_row + beside * by_column
-        part(1, before // by_column, -before, 2, (height - 1) * by_row + width * by_column + before)
-        if height > 1:
-            part(height - 1, 2 * beside, width * by_column, 1, 0)
+        clear(before, -before, 2, before + content)
+        for d in inside[:-1]:
+            content -= (view.shape[d] - 1) * strides[d]  # now that of one row, or plane
+            if view.shape[d] > 1:
+                clear(strides[d] - content, content, view.shape[d] - 1, strides[d])
+            size[d] = view.shape[d]
 
-    def _clear(self, view: View) -> None:
-        """Zeros where no other group writes."""
+    def clear(self, view: View) -> None:
+        """Zeros at a part of what is in memory that nobody else writes."""
         nest = Nest(list(view.shape))
         nest.store(nest.constant(0, view.dtype), view, range(len(view.shape)))
         self.writes_apart(self.group(nest, open=False), view.buffer)
