@@ -72,19 +72,12 @@ def test_both_axes_of_a_bundle_are_used() -> None:
     assert Values(nests[0], "f", 256).crossed == 2
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-def test_the_border_is_zeros_for_infinite_weights_too(transposed: bool) -> None:
-    """Zeros times an infinity are NaN, compiled as in NumPy: no row of the kernel is left out where it meets only these."""
-    weights = chainrule.ones(*((16, 6, 5, 5) if transposed else (6, 1, 5, 5)))
+def test_the_border_is_zeros_for_infinite_weights_too() -> None:
+    """Zeros times an infinity are NaN, compiled as in NumPy: no row of a kernel is left out because it meets only these."""
+    weights, images = chainrule.ones(6, 1, 5, 5), chainrule.ones(4, 1, 28, 28)
     weights[0, 0, 4, 1] = float("inf")
-    convolve = F.conv_transpose2d if transposed else F.conv2d
-    images = chainrule.ones(*((4, 16, 10, 10) if transposed else (4, 1, 28, 28)))
-
-    def step(x: chainrule.Tensor, w: chainrule.Tensor) -> chainrule.Tensor:
-        return convolve(x, w, padding=0 if transposed else 2)
-
-    found = chainrule.compile(step)(images, weights).numpy()
+    found = chainrule.compile(lambda x, w: F.conv2d(x, w, padding=2))(images, weights).numpy()
     with in_numpy():
-        meant = step(images, weights).numpy()
+        meant = F.conv2d(images, weights, padding=2).numpy()
     assert np.isnan(meant).any() and np.isinf(meant).any()
     np.testing.assert_allclose(found, meant, rtol=1e-6)

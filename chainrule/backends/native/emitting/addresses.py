@@ -18,7 +18,6 @@ from chainrule.backends.native.emitting.questions import (
     Question,
     TermOf,
 )
-from chainrule.backends.native.emitting.turned import turned_axes
 from chainrule.backends.native.emitting.walk import (
     FEWER_SUMS,
     MOST_SUMS,
@@ -28,6 +27,7 @@ from chainrule.backends.native.emitting.walk import (
     cut,
     guarded_alike,
     turn_inside_out,
+    turned_axes,
     vectors_abreast,
     walk,
 )

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.native.emitting.digits import digits_of, next_digits
+from chainrule.backends.native.emitting.squares import Squares
 from chainrule.backends.native.emitting.structure import structure
-from chainrule.backends.native.emitting.turned import write_turned
-from chainrule.backends.native.emitting.values import Values
 from chainrule.backends.native.emitting.walk import NARROWEST, WAYS, entries_of_a_part, is_light
 from chainrule.backends.native.language import elementary
 from chainrule.backends.native.language.code import Code, Lanes
@@ -31,7 +30,7 @@ class Column(NamedTuple):
     known: dict[Any, str]
 
 
-class Emitter(Values):
+class Emitter(Squares):
     """Writes the function of one nest."""
 
     # ------------------------------------------------------------------------------------- the function
@@ -87,7 +86,7 @@ class Emitter(Values):
             kept = frozenset(rows)
             self._evaluate(lambda node: node.axes <= kept and self.stage[id(node)] == 0, 1)
             if self.turned is not None:
-                write_turned(self, low, high)
+                self._squares(low, high)
             elif self.strip:
                 self._strip(low, high)
             else:

@@ -6,7 +6,17 @@ import math
 from collections.abc import Sequence, Set
 from typing import NamedTuple
 
-from chainrule.backends.native.lowering.nest import REDUCTIONS, Axis, Block, Load, Nest, Node, Operand, Position
+from chainrule.backends.native.lowering.nest import (
+    REDUCTIONS,
+    RUNNING,
+    Axis,
+    Block,
+    Load,
+    Nest,
+    Node,
+    Operand,
+    Position,
+)
 from chainrule.backends.native.lowering.place import Guard
 
 #: From so many entries on a position along a dimension, and the lanes behind it, need 64 bits.
@@ -33,6 +43,12 @@ WAYS = 4
 #: So many sums of a bundle find registers beside what they are made of: of 32 registers (512 bits), and of 16.
 MOST_SUMS, FEWER_SUMS = 30, 12
 
+#: Of shorter rows a vector would be mostly empty; so much of one can be left out where reading and writing a part of it
+#: costs nothing (512 bits), and nothing of it elsewhere.
+SHORTEST, SHORTEST_WHOLE = 4, 8
+#: So many entries are worth a square.
+FEWEST = 64
+
 
 class Shape(NamedTuple):
     """How the grid is walked: axes joined where memory allows it, and in which order.
@@ -47,6 +63,13 @@ class Shape(NamedTuple):
     outer: tuple[int, ...]
     reduced: tuple[int, ...]
     vector: int | None
+
+
+class Turned(NamedTuple):
+    """The axis along which is read, and the one along which is written."""
+
+    read: int
+    written: int
 
 
 def entries_of_a_part(nest: Nest) -> int:
@@ -215,8 +238,31 @@ def guarded_alike(operands: Sequence[Operand]) -> list[int]:
     return [first.setdefault(operand.guards, place) for place, operand in enumerate(operands)]
 
 
+def turned_axes(nest: Nest, shape: Shape, vector_bits: int) -> Turned | None:
+    """Along which axes a nest reads and writes neighbours, if these are two and nothing else is in the way."""
+    if nest.reduced or nest.split is not None or nest.sliding is not None or len(nest.stores) != 1:
+        return None
+    if any(node.op in REDUCTIONS or node.op in RUNNING or isinstance(node, Block) for node in nest.nodes):
+        return None
+    (value, target), sources = nest.stores[0], [node.operand for node in nest.nodes if isinstance(node, Load)]
+    if target.reports or value.dtype.kind == "b":
+        return None
+    if any(o.terms or o.guards or o.repeats or o.spread != 1 for o in nest.operands()):
+        return None
+    axes = [axis for axis in shape.outer if shape.extents[axis] > 1 and axis != Axis.PIECES]
+    written = [axis for axis in axes if target.strides.get(axis) == 1]
+    read = [axis for axis in axes if any(o.strides.get(axis) == 1 for o in sources)]
+    if len(written) != 1 or len(read) != 1 or read == written or not target.strides.get(read[0]):
+        return None
+    if any(o.strides.get(read[0], 0) not in (0, 1) for o in sources):
+        return None
+    extents = [shape.extents[axis] for axis in (read[0], written[0])]
+    shortest = SHORTEST if vector_bits == 512 else SHORTEST_WHOLE
+    return Turned(read[0], written[0]) if min(extents) >= shortest and math.prod(extents) >= FEWEST else None
+
+
 def turn_inside_out(nest: Nest) -> bool:
-    """A transposing copy that is not made in squares (`turned.py`): of truths, or of rows too short for one.
+    """A transposing copy that is not made in squares (`squares.py`): of truths, or of rows too short for one.
 
     One vector of what lies close together on one side goes all along what does on the other.
 
