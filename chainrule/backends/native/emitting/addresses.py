@@ -241,10 +241,10 @@ class Addresses:
     # ------------------------------------------------------------------------------------- masks
 
     def _first_lanes(self, number: str) -> str:
-        """A mask of so many lanes, or of all."""
+        """A mask of so many lanes, or of all; the number is below 2³¹."""
         kind = Lanes("i32", self.lanes)
-        few = self.code.op(f"trunc i64 {self.code.least(number, str(self.lanes))} to i32")
-        return self.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {self.code.spread(kind, few)}")
+        limit = self.code.spread(kind, self.code.op(f"trunc i64 {number} to i32"))
+        return self.code.op(f"icmp slt {kind.text} {elementary.count(kind)}, {limit}")
 
     def _guard(self, operand: Operand, width: int, step: int = 1) -> str:
         """A mask of the lanes for which memory holds an entry; "" if it is all of them.

@@ -23,10 +23,9 @@ class Squares(Values):
         first, second = sorted(self.turned, key=lambda axis: axis != self.divided)
         with code.loop(low, high, lanes) as outer, code.loop("0", self.extent[second], lanes) as inner:
             begin = {first: outer.index, second: inner.index}
-            left = {first: code.op(f"sub i64 {high}, {outer.index}")}
-            left[second] = code.op(f"sub i64 {self.extent[second]}, {inner.index}")
-            least = code.least(*left.values())
-            with code.when(code.op(f"icmp sge i64 {least}, {lanes}")) as otherwise:
+            ends = {first: high, second: self.extent[second]}
+            left = {axis: code.least(lanes, code.whole("sub", end, begin[axis])) for axis, end in ends.items()}
+            with code.when(code.op(f"icmp eq i64 {code.least(*left.values())}, {lanes}")) as otherwise:
                 self._square(begin, None)
                 otherwise()
                 self._square(begin, left)
