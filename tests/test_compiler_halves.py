@@ -93,14 +93,15 @@ def test_arithmetic_has_the_same_bits(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_casts_round_once(dtype: str) -> None:
-    """float64 just beside the middle between two halves; whole numbers; what is too large."""
+    """Just beside the middle between two halves; whole numbers; what is too large: compiled as eager."""
     random = np.random.default_rng(0)
     wanted = chainrule.float16 if dtype == "float16" else chainrule.bfloat16
     low = random.integers(0, 0x7BFF, 3000).astype(np.int16)
     kind = np.float16 if dtype == "float16" else ml_dtypes.bfloat16
-    a, b = low.view(kind).astype(np.float64), (low + np.int16(1)).view(kind).astype(np.float64)
-    middle = (a + b) / 2
+    half, following = low.view(kind).astype(np.float64), (low + np.int16(1)).view(kind).astype(np.float64)
+    middle, even = (half + following) / 2, np.where(low % 2, following, half)
     sides = np.concatenate([middle, np.nextafter(middle, np.inf), np.nextafter(middle, -np.inf)])
+    meant = np.concatenate([even, following, half])
     doubles = np.concatenate([sides, -sides, [np.nan, np.inf, -np.inf, 1e300, 1e-300, 65519.9, 65520.0]])
     whole = random.integers(-(10**6), 10**6, 500)
     cast = chainrule.compile(lambda *given: [x.to(wanted) for x in given])
@@ -109,7 +110,25 @@ def test_casts_round_once(dtype: str) -> None:
     given = [chainrule.tensor(x) for x in (doubles, singles, whole, whole > 0)]
     for have, source in zip(cast(*given), given, strict=True):
         assert not steps_apart(have.numpy(), source.to(wanted).numpy()).any()
+    for found in (cast(*given)[0], given[0].to(wanted)):
+        np.testing.assert_array_equal(found.double().numpy()[: 2 * len(sides)], np.concatenate([meant, -meant]))
     assert "in NumPy" not in cast.explain()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_large_whole_numbers_round_once(kind: Any) -> None:
+    """Beside the middle between two of bfloat16's 8 digits, with more digits than a float32 or a float64 has."""
+    numbers, meant = [], []
+    for exponent in range(20, 31 if kind is np.int32 else 63):
+        for low in range(2**7, 2**8, 5):
+            step = 2 ** (exponent - 7)
+            middle = low * step + step // 2
+            for number, rounded in ((middle - 1, low), (middle, low + low % 2), (middle + 1, low + 1)):
+                numbers += [number, -number]
+                meant += [float(rounded * step), -float(rounded * step)]
+    x = chainrule.tensor(np.array(numbers, kind))
+    for found in (x.bfloat16(), chainrule.compile(lambda x: x.bfloat16())(x)):
+        np.testing.assert_array_equal(found.double().numpy(), meant)
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.backends.native.language.code import Code, Lanes
-from chainrule.backends.native.language.halves import is_half, narrowed, rounded, shortened, single_for_half, widened
+from chainrule.backends.native.language.halves import (
+    double_for_half,
+    is_half,
+    narrowed,
+    rounded,
+    shortened,
+    single_for_half,
+    widened,
+)
 from chainrule.primitives.value import DataType
 
-_single = np.dtype(np.float32)
+_single, _double = np.dtype(np.float32), np.dtype(np.float64)
 #: The types that native code computes with, as LLVM calls them.
 COMPUTED = {
     "float32": "float", "float64": "double", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
@@ -292,8 +300,10 @@ def cast(code: Code, source: DataType, target: DataType, lanes: int, value: str)
     if source == target:
         return value
     if is_half(target):
-        if source == np.float64 and target == np.float16:
-            return rounded(code, target, lanes, single_for_half(code, lanes, value))
+        if source in (np.float64, np.int32, np.int64):  # a float32 has no room for all of their digits
+            value = double_for_half(code, lanes, value) if source == np.int64 else value
+            double = value if source == np.float64 else cast(code, source, _double, lanes, value)
+            return rounded(code, target, lanes, single_for_half(code, lanes, double))
         return rounded(code, target, lanes, cast(code, source, _single, lanes, value))
     if is_half(source):
         return cast(code, _single, target, lanes, value)

@@ -76,8 +76,21 @@ def rounded(code: Code, dtype: DataType, lanes: int, value: str) -> str:
     return widened(code, dtype, lanes, narrowed(code, dtype, lanes, value))
 
 
+def double_for_half(code: Code, lanes: int, value: str) -> str:
+    """An int64 that float64 has room for and that rounds to the same half: of large ones, ten digits become one."""
+    kind, bits = Lanes("i64", lanes), f"<{lanes} x i1>"
+    few = code.op(f"and {kind.text} {value}, {kind.splat(2**10 - 1)}")
+    inexact = code.op(f"icmp ne {kind.text} {few}, zeroinitializer")
+    odd = code.op(f"or {kind.text} {value}, {kind.splat(2**10)}")
+    odd = code.op(f"select {bits} {inexact}, {kind.text} {odd}, {kind.text} {value}")
+    short = code.op(f"and {kind.text} {odd}, {kind.splat(-(2**10))}")
+    size = code.call(kind.text, f"llvm.abs.{kind.mangled}", (kind.text, value), ("i1", "false"))
+    large = code.op(f"icmp ugt {kind.text} {size}, {kind.splat(2**53)}")
+    return code.op(f"select {bits} {large}, {kind.text} {short}, {kind.text} {value}")
+
+
 def single_for_half(code: Code, lanes: int, value: str) -> str:
-    """A float64 as a float32 that rounds to the same float16: inexact ones end in 1, so that none becomes a tie."""
+    """A float64 as a float32 that rounds to the same half: inexact ones end in 1, so that none becomes a tie."""
     double, single, whole = Lanes("double", lanes), Lanes("float", lanes), Lanes("i32", lanes)
     bits = f"<{lanes} x i1>"
     near = code.op(f"fptrunc {double.text} {value} to {single.text}")
