@@ -223,7 +223,8 @@ finite, the plain sum is taken for that part of the image, so an infinity or a N
 Convolutions in the body of a loop (a long `scan`) are plain sums: the pass looks at the step itself only.
 
 Where the processor has AVX-512's dot products of bfloat16 (`vdpbf16ps`), nothing is widened: entries of neighbouring k
-lie side by side (in the rows of A they do so in memory, and are read there), and one instruction adds two products to
+lie side by side (in the rows of A they do so in memory, and are read there; two rows of B are woven together a line at
+a time, which leaves columns out of order until the sums are written), and one instruction adds two products to
 each of 16 float32 sums. Every addition rounds to the nearest float32, as the other way does, but in another order, and
 numbers below 2⁻¹²⁶ count as 0. So for a sum of K products |error| ≤ (K + 1)·2⁻²³·Σ|a·b| before the result is rounded,
 either way.

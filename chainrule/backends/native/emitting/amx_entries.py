@@ -45,9 +45,9 @@ class HalfEntries:
 
     def pairs(self, first: str, second: str, left: str) -> list[str]:
         """16 entries at one place and as many at another side by side; no second place is zeros."""
-        code, vector = self.code, f"<{ROWS} x i16>"
-        low = code.load(vector, first, 2)
-        high = code.load(vector, second, 2) if second else "zeroinitializer"
+        code, vector = self.code, Lanes("i16", ROWS)
+        low = code.load(vector.text, first, 2)
+        high = code.load(vector.text, second, 2) if second else "zeroinitializer"
         return [_joined(code, vector, low, high, [n for i in range(ROWS) for n in (i, i + ROWS)])]
 
     def sizes(self) -> list[str]:
@@ -143,11 +143,9 @@ def unfit(code: Code, a: list[str], b: list[str]) -> str:
     return code.op(f"or i1 {code.op(f'or i1 {large}, {under}')}, {code.op(f'or i1 {small}, {product}')}")
 
 
-def _joined(code: Code, vector: str, first: str, second: str, order: list[int]) -> str:
+def _joined(code: Code, vector: Lanes, first: str, second: str, order: list[int]) -> str:
     """Chosen entries of two vectors of halves, as words."""
-    listed = ", ".join(f"i32 {i}" for i in order)
-    halves = code.op(f"shufflevector {vector} {first}, {vector} {second}, <{len(order)} x i32> <{listed}>")
-    return code.op(f"bitcast {HALVES.text} {halves} to {WORDS.text}")
+    return code.op(f"bitcast {HALVES.text} {code.shuffle(vector, order, first, second)} to {WORDS.text}")
 
 
 def turned(code: Code, place: str) -> list[str]:
@@ -160,11 +158,7 @@ def turned_four(code: Code, place: str) -> list[str]:
 
     Four quarters of lines make one line when they are loaded; then squares of 4 × 4 words are turned within quarters.
     """
-    quarter, half = "<4 x i32>", "<8 x i32>"
-
-    def joined(kind: str, parts: list[str], order: list[int]) -> str:
-        listed = ", ".join(f"i32 {i}" for i in order)
-        return code.op(f"shufflevector {kind} {parts[0]}, {kind} {parts[1]}, <{len(order)} x i32> <{listed}>")
+    quarter, half = Lanes("i32", 4), Lanes("i32", 8)
 
     def of_quarters(*order: int) -> list[int]:
         return [4 * lane + i for lane in range(4) for i in order]
@@ -172,10 +166,10 @@ def turned_four(code: Code, place: str) -> list[str]:
     lines = []
     for first in range(4):  # these words of lines first, first + 4, first + 8, first + 12
         moves = [(first + 4 * i) * ROWS * 4 for i in range(4)]
-        parts = [code.load(quarter, code.at(place, "i8", str(move)), 16) for move in moves]
-        halves = [joined(quarter, parts[i : i + 2], list(range(8))) for i in (0, 2)]
-        lines.append(joined(half, halves, list(range(16))))
-    low = [joined(WORDS.text, lines[i : i + 2], of_quarters(0, 16, 1, 17)) for i in (0, 2)]
-    high = [joined(WORDS.text, lines[i : i + 2], of_quarters(2, 18, 3, 19)) for i in (0, 2)]
+        parts = [code.load(quarter.text, code.at(place, "i8", str(move)), 16) for move in moves]
+        halves = [code.shuffle(quarter, range(8), *parts[i : i + 2]) for i in (0, 2)]
+        lines.append(code.shuffle(half, range(16), *halves))
+    low = [code.shuffle(WORDS, of_quarters(0, 16, 1, 17), *lines[i : i + 2]) for i in (0, 2)]
+    high = [code.shuffle(WORDS, of_quarters(2, 18, 3, 19), *lines[i : i + 2]) for i in (0, 2)]
     orders = (0, 1, 16, 17), (2, 3, 18, 19)
-    return [joined(WORDS.text, pair, of_quarters(*order)) for pair in (low, high) for order in orders]
+    return [code.shuffle(WORDS, of_quarters(*order), *pair) for pair in (low, high) for order in orders]

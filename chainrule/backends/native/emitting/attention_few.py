@@ -115,10 +115,7 @@ class Few(Blocks):
         code, lanes = self.code, self.lanes
         distance = lanes.lanes // 2
         while distance:
-            order = ", ".join(f"i32 {i ^ distance}" for i in range(lanes.lanes))
-            other = code.op(
-                f"shufflevector {lanes.text} {vector}, {lanes.text} poison, <{lanes.lanes} x i32> <{order}>"
-            )
+            other = code.shuffle(lanes, [i ^ distance for i in range(lanes.lanes)], vector)
             vector = join(code, lanes, vector, other)
             distance //= 2
         return vector
@@ -192,15 +189,11 @@ class Few(Blocks):
             upper = [i + distance if not i & distance else i + count for i in range(count)]
             half = len(vectors) // 2
             vectors = [
-                plus(code, lanes, self._picked(x, y, lower), self._picked(x, y, upper))
+                plus(code, lanes, code.shuffle(lanes, lower, x, y), code.shuffle(lanes, upper, x, y))
                 for x, y in zip(vectors[:half], vectors[half:], strict=True)
             ]
             distance //= 2
         return vectors[0]
-
-    def _picked(self, x: str, y: str, order: Sequence[int]) -> str:
-        kind, which = self.lanes.text, ", ".join(f"i32 {i}" for i in order)
-        return self.code.op(f"shufflevector {kind} {x}, {kind} {y}, <{len(order)} x i32> <{which}>")
 
     # ------------------------------------------------------------------------------------- softmax and the result
 

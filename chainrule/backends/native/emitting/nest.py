@@ -449,9 +449,6 @@ class Emitter(Squares):
             for value, dtype in zip(values, dtypes, strict=True):
                 kind = elementary.register(dtype, lanes)
                 for side in (0, 1):
-                    mask = ", ".join(f"i32 {side * half + i}" for i in range(half))
-                    parts[side].append(
-                        self.code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{half} x i32> <{mask}>")
-                    )
+                    parts[side].append(self.code.shuffle(kind, range(side * half, side * half + half), value))
             values, lanes = self._combine(node, parts[0], parts[1], half), half
         return values

@@ -158,9 +158,8 @@ class Packing:
     def _side_by_side(self, first: str, second: str) -> str:
         """As `in_pairs`, by one instruction that takes a register for the order: there are enough here."""
         code, lanes = self.code, self.lanes.lanes
-        order = ", ".join(f"i32 {i}, i32 {i + lanes}" for i in range(lanes))
-        vector = self.lanes.of("i16").text
-        both = code.op(f"shufflevector {vector} {first}, {vector} {second}, <{2 * lanes} x i32> <{order}>")
+        order = [place for i in range(lanes) for place in (i, i + lanes)]
+        both = code.shuffle(self.lanes.of("i16"), order, first, second)
         return code.op(f"bitcast <{2 * lanes} x i16> {both} to {self.lanes.of('i32').text}")
 
     # ------------------------------------------------------------------------------------- numbers with scales

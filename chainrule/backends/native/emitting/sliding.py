@@ -208,8 +208,7 @@ class SlidingEmitter(Emitter):
     def _spread(self, node: Load, value: str, lanes: int) -> str:
         """The first lane of each group in all lanes of it."""
         kind, each = elementary.register(node.dtype, lanes), node.operand.spread
-        lane = ", ".join(f"i32 {i - i % each}" for i in range(lanes))
-        return self.code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{lanes} x i32> <{lane}>")
+        return self.code.shuffle(kind, [i - i % each for i in range(lanes)], value)
 
     # ------------------------------------------------------------------------------------- the kernel's gradient
 

@@ -92,6 +92,11 @@ class Tile(NamedTuple):
         return not self.amx and not self._plain and not (self.pairs and self.mode == "rows")
 
     @property
+    def woven(self) -> bool:
+        """Whether two rows of B become pairs a line at a time."""
+        return self.pairs and self.vectors == 2
+
+    @property
     def unrolled(self) -> int:
         """How many steps of k (pairs of them) are written out, one row after the other.
 
@@ -270,7 +275,7 @@ class _Step:
         code, tile = self.code, self.tile
         here = code.op(f"getelementptr i8, ptr {self.b}, i64 {code.op(f'mul i64 {k}, {self.b_step}')}")
         self._fetch(here)
-        row_b = [self._load_b(here, j, alone) for j in range(tile.vectors)]
+        row_b = self._row_of_b(here, alone)
         if tile.mode == "rows":
             move = code.op(f"add i64 {self.a_offset}, {code.op(f'mul i64 {k}, {tile.size}')}")
         else:
@@ -328,6 +333,12 @@ class _Step:
             for move in range(0, tile.vectors * tile.lanes.lanes * tile.b.itemsize, 64):
                 code.fetch(code.at(row, "i8", str(move)))
 
+    def _row_of_b(self, here: str, alone: bool) -> list[str]:
+        """The vectors of B at one place of k, or at a pair of places."""
+        if self.tile.woven:
+            return self._woven(here, alone)
+        return [self._load_b(here, j, alone) for j in range(self.tile.vectors)]
+
     def _load_b(self, here: str, j: int, alone: bool) -> str:
         """A vector of B as it is multiplied: widened, or in each lane two entries, one of k and one of k + 1."""
         code, tile = self.code, self.tile
@@ -342,6 +353,22 @@ class _Step:
         if alone:
             return in_pairs(code, tile.lanes.lanes, first, "")
         return in_pairs(code, tile.lanes.lanes, first, code.load(short.text, code.at(place, "i8", "%b_step"), 2))
+
+    def _woven(self, here: str, alone: bool) -> list[str]:
+        """Two vectors of pairs from whole lines of two rows of B, by one instruction each.
+
+        That leaves the columns out of order: of every eight, four are in the first vector, four in the second.
+        """
+        code, lanes = self.code, self.tile.lanes.lanes
+        line, whole = Lanes("i16", 2 * lanes), self.tile.lanes.of("i32")
+        first = code.load(line.text, here, 2)
+        second = "zeroinitializer" if alone else code.load(line.text, code.at(here, "i8", "%b_step"), 2)
+        vectors = []
+        for half in (0, 4):
+            columns = [8 * eight + half + i for eight in range(lanes // 4) for i in range(4)]
+            pairs = [place for column in columns for place in (column, column + 2 * lanes)]
+            vectors.append(code.op(f"bitcast {line.text} {code.shuffle(line, pairs, first, second)} to {whole.text}"))
+        return vectors
 
     def _multiply(self, a: str, b: str, total: str) -> str:
         code, vector = self.code, self.tile.lanes.text
@@ -373,10 +400,19 @@ def _write_block(code: Code, tile: Tile, sums: list[str]) -> None:
         code.start(label)
         for i in range(tile.rows):
             row = code.op(f"getelementptr i8, ptr %c, i64 {code.op(f'mul i64 %c_row, {i}')}")
-            for j in range(tile.vectors):
-                place, value = code.at(row, tile.lanes.element, str(j * tile.lanes.lanes)), sums[i * tile.vectors + j]
+            values = sums[i * tile.vectors : (i + 1) * tile.vectors]
+            for j, value in enumerate(_in_order(code, tile, values) if tile.woven else values):
+                place = code.at(row, tile.lanes.element, str(j * tile.lanes.lanes))
                 if label == add:
                     value = code.op(f"fadd {vector} {value}, {code.load(vector, place, size)}")
                 code.store(vector, value, place, size)
         code.jump(done)
     code.start(done)
+
+
+def _in_order(code: Code, tile: Tile, sums: list[str]) -> list[str]:
+    """The two vectors of a row as columns follow each other: what `_Step` took apart."""
+    lanes = tile.lanes.lanes
+    fours = [four + v * lanes for four in range(0, lanes, 4) for v in (0, 1)]
+    order = [four + i for four in fours for i in range(4)]
+    return [code.shuffle(tile.lanes, order[:lanes], *sums), code.shuffle(tile.lanes, order[lanes:], *sums)]

@@ -21,12 +21,6 @@ def transposed(code: Code, lanes: Lanes, rows: Sequence[str]) -> list[str]:
         for i in range(count):
             if not i & distance:
                 pair = rows[i], rows[i + distance]
-                rows[i], rows[i + distance] = (_picked(code, lanes, *pair, order) for order in (lower, upper))
+                rows[i], rows[i + distance] = (code.shuffle(lanes, order, *pair) for order in (lower, upper))
         distance //= 2
     return rows
-
-
-def _picked(code: Code, lanes: Lanes, x: str, y: str, order: Sequence[int]) -> str:
-    """Lanes of two vectors that stand side by side."""
-    which = ", ".join(f"i32 {i}" for i in order)
-    return code.op(f"shufflevector {lanes.text} {x}, {lanes.text} {y}, <{lanes.lanes} x i32> <{which}>")

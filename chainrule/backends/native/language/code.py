@@ -213,6 +213,11 @@ class Code:
             return one
         return self.op(f"shufflevector {lanes.text} {one}, {lanes.text} poison, <{lanes.lanes} x i32> zeroinitializer")
 
+    def shuffle(self, lanes: Lanes, order: Sequence[int], x: str, y: str = "poison") -> str:
+        """These lanes of two vectors of a kind, counted through both; the result has as many as are named."""
+        places = ", ".join(f"i32 {i}" for i in order)
+        return self.op(f"shufflevector {lanes.text} {x}, {lanes.text} {y}, <{len(order)} x i32> <{places}>")
+
     # ------------------------------------------------------------------------------------- control
 
     def block(self, name: str) -> str:

@@ -72,32 +72,19 @@ def _words_in_a_row(code: Code, lanes: int, first: str, key: str, low: str, high
     few, words = Lanes("i64", lanes // 2), Lanes("i32", lanes)
     block = code.spread(few, code.op(f"lshr i64 {first}, 2"))
     block = code.op(f"add {few.text} {block}, {count(few)}")
-    key, low, high = (_some(code, x, lanes, few) for x in (key, low, high))
+    key, low, high = (code.shuffle(Lanes(few.element, lanes), range(few.lanes), x) for x in (key, low, high))
     narrow = Lanes("i32", few.lanes)
     w = [code.op(f"trunc {few.text} {word} to {narrow.text}") for word in _block(code, few, key, low, high, block)]
-    front, back = _joined(code, narrow, w[0], w[1], range(lanes)), _joined(code, narrow, w[2], w[3], range(lanes))
+    front, back = (code.shuffle(narrow, range(lanes), *pair) for pair in (w[:2], w[2:]))
     found = ""
     for start in range(4):
         # Entry start + i is word (start + i) mod 4 of its block; pairs have their words block after block.
         order = [word % 2 * few.lanes + word // 4 + word % 4 // 2 * lanes for word in range(start, start + lanes)]
-        here = _joined(code, words, front, back, order)
+        here = code.shuffle(words, order, front, back)
         is_here = code.op(f"icmp eq i64 {code.op(f'and i64 {first}, 3')}, {start}")
         found = code.op(f"select i1 {is_here}, {words.text} {here}, {words.text} {found}") if found else here
     whole = Lanes("i64", lanes)
     return code.op(f"zext {words.text} {found} to {whole.text}")
-
-
-def _some(code: Code, value: str, lanes: int, few: Lanes) -> str:
-    """The first lanes of a vector."""
-    order = ", ".join(f"i32 {i}" for i in range(few.lanes))
-    kind = f"<{lanes} x {few.element}>"
-    return code.op(f"shufflevector {kind} {value}, {kind} poison, <{few.lanes} x i32> <{order}>")
-
-
-def _joined(code: Code, kind: Lanes, x: str, y: str, order: Sequence[int]) -> str:
-    """These lanes of two vectors, counted through both."""
-    places = ", ".join(f"i32 {i}" for i in order)
-    return code.op(f"shufflevector {kind.text} {x}, {kind.text} {y}, <{len(order)} x i32> <{places}>")
 
 
 def _block(code: Code, whole: Lanes, key: str, low: str, high: str, number: str) -> list[str]:

@@ -156,8 +156,7 @@ def _every_other(code: Code, kind: Lanes, address: str, size: int, mask: str, ot
             parts.append(code.load_some(kind, place, picked(code, mask, lanes, ours), size, other))
         else:
             parts.append(code.load(kind.text, place, size))
-    order = ", ".join(f"i32 {e if e < lanes else e + 1}" for e in range(0, 2 * lanes, 2))
-    return code.op(f"shufflevector {kind.text} {parts[0]}, {kind.text} {parts[1]}, <{lanes} x i32> <{order}>")
+    return code.shuffle(kind, [e if e < lanes else e + 1 for e in range(0, 2 * lanes, 2)], *parts)
 
 
 def picked(code: Code, mask: str, lanes: int, chosen: Sequence[int]) -> str:
@@ -176,15 +175,13 @@ def picked(code: Code, mask: str, lanes: int, chosen: Sequence[int]) -> str:
 
 def load_repeated(code: Code, dtype: DataType, lanes: int, times: int, place: Place, mask: str, constant: float) -> str:
     """Read a vector in which each entry fills so many neighbouring lanes; the mask is of the entries."""
-    few, wide = lanes // times, register(dtype, lanes)
+    few = lanes // times
     value, kind = load(code, dtype, few, place, mask, constant), register(dtype, few)
-    order = ", ".join(f"i32 {i // times}" for i in range(lanes))
-    return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{wide.lanes} x i32> <{order}>")
+    return code.shuffle(kind, [i // times for i in range(lanes)], value)
 
 
 def _reverse(code: Code, kind: Lanes, value: str) -> str:
-    order = ", ".join(f"i32 {i}" for i in reversed(range(kind.lanes)))
-    return code.op(f"shufflevector {kind.text} {value}, {kind.text} poison, <{kind.lanes} x i32> <{order}>")
+    return code.shuffle(kind, range(kind.lanes)[::-1], value)
 
 
 def store(
