@@ -275,6 +275,8 @@ def test_what_programs_ask_of_a_gpu_that_is_not_there() -> None:
         "x.addcdiv(-0.5, z, y)", "x.addcdiv_(0.5, z, y)", "lib.addcdiv(x, 0.5, z, y)", "x.addmm(0.5, y, z)",
         "x.addmm(0.5, 2, y, z)", "x.addmm_(0.5, 2, y, z)", "lib.addmm(0.5, x, y, z)", "lib.addmm(0.5, x, 2, y, z)",
         "v.addmv(0.5, y, v)", "lib.addmv(0.5, v, 2, y, v)", "x.addr(0.5, 2, v, v)", "lib.addr(0.5, x, v, v)",
+        "x.add_(s, y)", "lib.sub(x, s, y)", "x.addcmul_(s, y, z)", "lib.addcdiv(x, s, s, y)", "x.addmm(s, y, z)",
+        "lib.addmm(s, x, s, y, z)", "x.addmm_(0.5, s, y, z)",
         "x.addbmm(0.5, 2, b, b)", "lib.addbmm(0.5, x, b, b)", "b.baddbmm(0.5, 2, b, b)", "lib.baddbmm(0.5, b, 2, b, b)",
     ],
 )  # fmt: skip
@@ -284,6 +286,7 @@ def test_numbers_that_stood_among_the_tensors(call: str) -> None:
     for lib in (torch, chainrule):
         y, z = lib.arange(9.0).reshape(3, 3) + 1, lib.arange(9.0).reshape(3, 3) * 0.25
         names = {"lib": lib, "x": y * 0.125, "y": y, "z": z, "v": y[0] * 1, "b": lib.stack([y, z])}
+        names["s"] = lib.tensor(0.5)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             found.append(eval(call, names).numpy())

@@ -128,8 +128,9 @@ class Words:
 
     def named(self, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments in the older order, `x.add_(0.5, y)`, in today's: `x.add_(y, alpha=0.5)`. Others as they are."""
-        tensors = tuple(filter(is_tensor, args))
-        numbers = dict(zip(self._numbers, [x for x in args if not is_tensor(x)]))
+        places = self._places_of_numbers(args)
+        tensors = tuple([x for i, x in enumerate(args) if i not in places])
+        numbers = dict(zip(self._numbers, [args[i] for i in places]))
         if len(tensors) != self.most or len(tensors) + len(numbers) != len(args) or numbers.keys() & given.keys():
             return args, given
         after = ", ".join(f"{name}={number}" for name, number in numbers.items())
@@ -138,6 +139,16 @@ class Words:
             stacklevel=3,
         )
         return tensors, {**given, **numbers}
+
+    def _places_of_numbers(self, args: tuple[Any, ...]) -> list[int]:
+        """Which arguments are numbers: where there are tensors too many, those without dimensions are.
+
+        A single number stands behind the first tensor, so no other place is looked at.
+        """
+        missing = len(args) - self.most - sum(not is_tensor(x) for x in args)
+        possible = range(len(args)) if len(self._numbers) > 1 else [1]
+        without = [i for i in possible if missing > 0 and is_tensor(args[i]) and args[i].dim() == 0]
+        return [i for i, x in enumerate(args) if not is_tensor(x) or i in without]
 
     def _need_strided(self, word: str, thing: Any) -> None:
         if word == "layout" and thing not in (None, strided):
