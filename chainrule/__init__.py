@@ -66,12 +66,12 @@ from chainrule.functions.diagonals import (
     tril_indices as tril_indices, triu as triu, triu_indices as triu_indices,
 )  # fmt: skip
 from chainrule.functions.elementwise import (
-    abs as abs, absolute as absolute, acos as acos, acosh as acosh, asin as asin, asinh as asinh, atan as atan,
-    atanh as atanh, ceil as ceil, cos as cos, cosh as cosh, deg2rad as deg2rad, erf as erf, erfc as erfc, exp as exp,
+    abs as abs, absolute as absolute, acos as acos, asin as asin, atan as atan,
+    ceil as ceil, cos as cos, deg2rad as deg2rad, erf as erf, erfc as erfc, exp as exp,
     exp2 as exp2, expm1 as expm1, floor as floor, frac as frac, log as log, log1p as log1p, log2 as log2,
     log10 as log10, logit as logit, neg as neg, negative as negative, positive as positive, rad2deg as rad2deg,
     reciprocal as reciprocal, round as round, rsqrt as rsqrt, sign as sign, signbit as signbit, sin as sin,
-    sinc as sinc, sinh as sinh, sqrt as sqrt, square as square, tan as tan, tanh as tanh, trunc as trunc,
+    sinc as sinc, sqrt as sqrt, square as square, tan as tan, tanh as tanh, trunc as trunc,
 )  # fmt: skip
 from chainrule.functions.extremes import (
     amax as amax, amin as amin, aminmax as aminmax, argmax as argmax, argmin as argmin, max as max, min as min,
@@ -81,6 +81,9 @@ from chainrule.functions.gathering import (
     gather as gather, index_add as index_add, index_copy as index_copy, index_fill as index_fill,
     index_select as index_select, scatter as scatter, scatter_add as scatter_add, take as take,
     take_along_dim as take_along_dim,
+)  # fmt: skip
+from chainrule.functions.hyperbolic import (
+    acosh as acosh, asinh as asinh, atanh as atanh, cosh as cosh, sinh as sinh,
 )  # fmt: skip
 from chainrule.functions.indexing import index_put as index_put, masked_select as masked_select
 from chainrule.functions.assertions import assert_nonzero as _assert_async, assert_true as _assert

@@ -13,17 +13,11 @@ import numpy as np
 from chainrule.autodiff.block import block
 from chainrule.functions.arithmetic import clamp, maximum
 from chainrule.functions.elementwise import erf, exp, reciprocal, tanh
-from chainrule.functions.promotion import as_floating, cast
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import as_floating, cast, in_float32, rounded_as
 from chainrule.primitives.value import Array
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
-
-
-def rounded_as(like: Tensor, x: Tensor) -> Tensor:
-    """What was computed in float32, in the type of a tensor of halves; what is wider stays."""
-    return cast(x, like.value.array.dtype)
 
 
 @block

@@ -237,6 +237,16 @@ def _unrounded(operand: Any, dtype: DataType) -> Tensor | None:
     return None if rounded == number or math.isnan(number) else constant(number, single)
 
 
+def in_float32(x: Tensor) -> Tensor:
+    """Halves in float32, other numbers as they are: what is computed in several steps is then rounded once."""
+    return cast(x, np.dtype(np.float32)) if x.value.array.dtype.itemsize == 2 and x.dtype.is_floating_point else x
+
+
+def rounded_as(like: Tensor, x: Tensor) -> Tensor:
+    """What was computed in float32, in the type of a tensor of halves; what is wider stays."""
+    return cast(x, like.value.array.dtype)
+
+
 def written(result: Any, out: Any) -> Any:
     """What a function with `out=` gives: its result, put into the tensor `out` if there is one."""
     if out is None:

@@ -16,7 +16,7 @@ from chainrule.errors import DTypeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.dimensions import Dimensions, axes_of, kept
 from chainrule.functions.extremes import amax
-from chainrule.functions.promotion import as_floating, cast
+from chainrule.functions.promotion import as_floating, cast, in_float32
 from chainrule.primitives import reduction as primitives
 from chainrule.primitives.value import Shape
 
@@ -54,11 +54,6 @@ def mean(input: Tensor, dim: Dimensions = None, keepdim: bool = False, *, dtype:
     shape = input.value.array.shape
     total = sum(in_float32(input), dim, keepdim) / _count(shape, axes_of(dim, len(shape), "mean"))
     return cast(total, input.value.array.dtype)
-
-
-def in_float32(x: Tensor) -> Tensor:
-    """Halves in float32, other numbers as they are: sums of halves, and counts beyond 65504, would be infinite."""
-    return cast(x, np.dtype(np.float32)) if x.value.array.dtype.itemsize == 2 and x.dtype.is_floating_point else x
 
 
 def ratio_of_sums(over: Tensor, under: Tensor) -> Tensor:

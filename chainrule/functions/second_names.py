@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ShapeError
-from chainrule.functions import arithmetic, contraction, elementwise, logic, pieces
+from chainrule.functions import arithmetic, contraction, elementwise, hyperbolic, logic, pieces
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 arcsin, arccos, arctan = elementwise.asin, elementwise.acos, elementwise.atan
-arcsinh, arccosh, arctanh = elementwise.asinh, elementwise.acosh, elementwise.atanh
+arcsinh, arccosh, arctanh = hyperbolic.asinh, hyperbolic.acosh, hyperbolic.atanh
 arctan2, fix, sgn = arithmetic.atan2, elementwise.trunc, elementwise.sign
 greater, greater_equal, less, less_equal = logic.gt, logic.ge, logic.lt, logic.le
 not_equal, ger, vdot, row_stack = logic.ne, contraction.outer, contraction.dot, pieces.vstack

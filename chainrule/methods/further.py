@@ -13,6 +13,7 @@ from chainrule.functions import (
     arithmetic,
     elementwise,
     floating_point,
+    hyperbolic,
     joining,
     logic,
     pieces,
@@ -107,7 +108,7 @@ class FurtherMethods:
     sinc, positive = elementwise.sinc, elementwise.positive
     isposinf, isneginf, isreal = logic.isposinf, logic.isneginf, second_names.isreal
     arcsin, arccos, arctan = elementwise.asin, elementwise.acos, elementwise.atan
-    arcsinh, arccosh, arctanh = elementwise.asinh, elementwise.acosh, elementwise.atanh
+    arcsinh, arccosh, arctanh = hyperbolic.asinh, hyperbolic.acosh, hyperbolic.atanh
     arctan2, fix, sgn = arithmetic.atan2, elementwise.trunc, elementwise.sign
     greater, greater_equal, less, less_equal = logic.gt, logic.ge, logic.lt, logic.le
     not_equal, ger, vdot = logic.ne, second_names.ger, second_names.vdot
@@ -117,7 +118,7 @@ class FurtherMethods:
     resolve_conj, resolve_neg = second_names.resolve_conj, second_names.resolve_neg
 
     arcsin_, arccos_, arctan_, arctan2_ = (in_place(f) for f in (arcsin, arccos, arctan, arctan2))
-    asinh_, acosh_, atanh_ = (in_place(f) for f in (elementwise.asinh, elementwise.acosh, elementwise.atanh))
+    asinh_, acosh_, atanh_ = (in_place(f) for f in (hyperbolic.asinh, hyperbolic.acosh, hyperbolic.atanh))
     arcsinh_, arccosh_, arctanh_ = asinh_, acosh_, atanh_
     clamp_min_, clamp_max_, copysign_ = (in_place(f) for f in (clamp_min, clamp_max, copysign))
     heaviside_, ldexp_, float_power_ = (in_place(f) for f in (heaviside, ldexp, float_power))

@@ -19,6 +19,7 @@ from chainrule.functions import (
     elementwise,
     extremes,
     gathering,
+    hyperbolic,
     indexing,
     logic,
     norms,
@@ -108,7 +109,7 @@ class Operations:
         elementwise.asin,
         elementwise.acos,
     )
-    atan, sinh, cosh, tanh = elementwise.atan, elementwise.sinh, elementwise.cosh, elementwise.tanh
+    atan, sinh, cosh, tanh = elementwise.atan, hyperbolic.sinh, hyperbolic.cosh, elementwise.tanh
     sigmoid, relu, erf, erfc = activation.sigmoid, activation.relu, elementwise.erf, elementwise.erfc
     sign, floor, ceil, trunc = elementwise.sign, elementwise.floor, elementwise.ceil, elementwise.trunc
     frac, round = elementwise.frac, elementwise.round
@@ -130,7 +131,7 @@ class Operations:
         arithmetic.logaddexp,
         arithmetic.xlogy,
     )
-    asinh, acosh, atanh, logit = elementwise.asinh, elementwise.acosh, elementwise.atanh, elementwise.logit
+    asinh, acosh, atanh, logit = hyperbolic.asinh, hyperbolic.acosh, hyperbolic.atanh, elementwise.logit
     deg2rad, rad2deg, signbit = elementwise.deg2rad, elementwise.rad2deg, elementwise.signbit
 
     sum, mean, var, std, prod = reduction.sum, reduction.mean, reduction.var, reduction.std, reduction.prod

@@ -11,12 +11,10 @@ from chainrule.autodiff.block import block
 from chainrule.autodiff.composite import composite
 from chainrule.errors import ShapeError
 from chainrule.functions import activation
-from chainrule.functions.activation import rounded_as
 from chainrule.functions.creation import zeros_like
 from chainrule.functions.elementwise import exp, expm1, log1p, tanh
 from chainrule.functions.logic import where
-from chainrule.functions.promotion import need_tensor
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import in_float32, need_tensor, rounded_as
 from chainrule.nn.activations.classic import softmax
 from chainrule.nn.activations.piecewise import placed
 from chainrule.nn.dropout import SELU_LIMIT

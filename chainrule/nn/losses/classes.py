@@ -19,8 +19,8 @@ from chainrule.functions.autocasting import in_single
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import ones, zeros
 from chainrule.functions.gathering import gather
-from chainrule.functions.promotion import need_tensor
-from chainrule.functions.reduction import in_float32, ratio_of_sums
+from chainrule.functions.promotion import in_float32, need_tensor
+from chainrule.functions.reduction import ratio_of_sums
 from chainrule.nn.losses.old_words import with_old_words
 from chainrule.nn.module import Module
 from chainrule.primitives.placed import on_host

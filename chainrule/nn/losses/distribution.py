@@ -15,8 +15,7 @@ from chainrule.functions.creation import tensor
 from chainrule.functions.elementwise import exp
 from chainrule.functions.gathering import gather
 from chainrule.functions.logic import where
-from chainrule.functions.promotion import need_tensor, promote
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import in_float32, need_tensor, promote
 from chainrule.nn.losses.binary import binary_cross_entropy_with_logits
 from chainrule.nn.losses.classes import Loss, check_labels, reduce, same_shape
 from chainrule.nn.losses.old_words import with_old_words

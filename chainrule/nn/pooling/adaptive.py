@@ -10,7 +10,7 @@ from chainrule.devices import CPU
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import tensor
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import in_float32
 from chainrule.nn.convolution.layers import batched
 from chainrule.nn.module import Module
 from chainrule.nn.resizing.axis_map import AxisMap, map_axes, map_axis

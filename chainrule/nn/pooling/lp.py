@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from chainrule.functions.logic import where
-from chainrule.functions.promotion import need_tensor
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import in_float32, need_tensor
 from chainrule.nn.convolution.layers import per_dimension
 from chainrule.nn.module import Module
 from chainrule.nn.pooling.windows import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d

@@ -10,7 +10,7 @@ from chainrule.dtypes import IntegerLimits
 from chainrule.errors import ShapeError
 from chainrule.functions.autocasting import in_single
 from chainrule.functions.creation import ones
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import in_float32
 from chainrule.functions.shape import pad as pad_tensor
 from chainrule.nn.convolution.layers import batched, per_dimension
 from chainrule.nn.module import Module

@@ -19,7 +19,7 @@ from chainrule.errors import GradientError
 from chainrule.functions.checking import check_numbers
 from chainrule.functions.creation import tensor
 from chainrule.functions.pieces import stack
-from chainrule.functions.reduction import in_float32
+from chainrule.functions.promotion import in_float32
 from chainrule.nn.older_names import older_name
 from chainrule.tensor import Tensor
 
