@@ -275,9 +275,23 @@ def show_to_hooks(node: Node, gradients: dict[int, Tensor]) -> None:
         for hook in list((node.hooks or {}).get(position, {}).values()):
             replacement = hook(gradient)
             if replacement is not None:
+                _check_replacement(gradient, replacement)
                 gradients[position] = gradient = replacement
         if node.kept is not None and position in node.kept:
             node.kept[position] = gradient
+
+
+def _check_replacement(gradient: Tensor, replacement: Any) -> None:
+    """Raise a GradientError unless what a hook returned is a tensor of the gradient's shape and data type."""
+    there = gradient.value.array
+    new = getattr(getattr(replacement, "value", None), "array", None)
+    if new is not None and new.shape == there.shape and new.dtype == there.dtype:
+        return
+    got = type(replacement).__name__ if new is None else f"one of shape {tuple(new.shape)} and type {new.dtype}"
+    raise GradientError(
+        f"a hook took a gradient of shape {tuple(there.shape)} and type {there.dtype} and returned {got}; return a "
+        "tensor like it, or None."
+    )
 
 
 def nodes_behind(roots: Iterable[Source]) -> list[Node]:

@@ -371,8 +371,7 @@ WITHOUT_A_ROW = {
     "primitives.Check": "raises what the rules above raise",
     "primitives.Eigh": "NumPy's eigenvalues of what is not finite are NaN or an error, as the build of LAPACK has it",
     "primitives.SVD": "as Eigh",
-    "functions.linalg._full_svd": "as Eigh",
-    "functions.linalg._complete_qr": "QR of what is not finite is NaN",
+    "functions.linalg._further_columns": "QR of what is not finite is NaN",
     **{f"functions.lu.{name}": "any matrix has factors" for name in ("_pivots", "_factors")},
     **{
         f"functions.linalg_checked.{name}": "says what went wrong, and raises nothing"

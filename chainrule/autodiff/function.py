@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.autodiff.mode import no_grad
 from chainrule.cell import TensorCell
-from chainrule.errors import GradientError
+from chainrule.errors import GradientError, ShapeError
+from chainrule.functions.promotion import cast
 from chainrule.primitives.primitive import Primitive, zeros_of
-from chainrule.primitives.value import Value
+from chainrule.primitives.value import Form, Value
 from chainrule.program.graph import BlockUse
 from chainrule.state import current_state
 from chainrule.tape import Record
@@ -127,10 +128,13 @@ class Function:
 
 
 class _Applied:
-    """The operation in the record of a Function: knows its class and context."""
+    """The operation in the record of a Function: knows its class and context, and the form of each argument."""
 
-    def __init__(self, function: type[Function], context: Context, kept: list[tuple[str, int]]) -> None:
+    def __init__(
+        self, function: type[Function], context: Context, kept: list[tuple[str, int]], taken: list[Form | None]
+    ) -> None:
         self.function = function
+        self.taken = taken
         self.context = context
         self.kept = kept
         self.name = function.__name__
@@ -157,7 +161,28 @@ class _Applied:
                 f"{self.name}.backward gives {len(answers)} gradients; forward takes {len(wanted)} arguments. "
                 "Return one for each, None for those without."
             )
-        return [g if isinstance(g, TensorCell) else None for g in answers[: len(wanted)]]  # type: ignore[misc]
+        return [self._fitting(place, g) for place, g in enumerate(answers[: len(wanted)])]
+
+    def _fitting(self, place: int, g: Any) -> Tensor | None:
+        """What `backward` gave for an argument, in that one's shape and data type; GradientError if it cannot be."""
+        if g is None:
+            return None
+        if not isinstance(g, TensorCell):
+            raise GradientError(
+                f"{self.name}.backward gives {type(g).__name__} {g!r:.40} for argument {place} of forward; return a "
+                "tensor or None."
+            )
+        form, given = self.taken[place], g.value.array.shape
+        if form is None:
+            return None
+        try:  # what broadcasting would have repeated is added up
+            fitting: Tensor = g if given == form[0] else g.sum_to_size(form[0])  # type: ignore[assignment, attr-defined]
+        except ShapeError:
+            raise GradientError(
+                f"{self.name}.backward gives a gradient of shape {tuple(given)} for argument {place} of forward, "
+                f"which has shape {tuple(form[0])}; return one of that shape."
+            ) from None
+        return cast(fitting, form[1])
 
 
 def _recorded(
@@ -185,7 +210,8 @@ def _recorded(
     if any(all(x is not y for y in outputs) for x in context._dirty):
         raise GradientError(f"{function.__name__}: what forward marks with mark_dirty, it returns.")
     forms = [(y.value.array.shape, y.value.array.dtype) for y in outputs]
-    record = Record(_Applied(function, context, kept), {}, sources, {"inputs": inputs, "outputs": arrays}, forms)
+    taken = [(x.value.array.shape, x.value.array.dtype) if isinstance(x, TensorCell) else None for x in args]
+    record = Record(_Applied(function, context, kept, taken), {}, sources, {"inputs": inputs, "outputs": arrays}, forms)
     if (recording := current_state().recording) is not None:
         given = [x.value if isinstance(x, TensorCell) else None for x in args]
         recording.note_composite(record, use, given, [y.value.array for y in outputs])

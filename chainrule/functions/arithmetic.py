@@ -22,9 +22,11 @@ from chainrule.functions.promotion import (
     constant,
     expand_to,
     fitting,
+    in_float32,
     in_single,
     is_tensor,
     promote,
+    rounded_as,
 )
 from chainrule.primitives import elementwise as primitives
 
@@ -173,7 +175,7 @@ def fmod(input: Operand, other: Operand) -> Tensor:
 @block
 def _fmod(input: Tensor, other: Tensor) -> Tensor:
     rest = remainder(abs(input), abs(other))
-    return where(input < 0, -rest, rest)
+    return where(input.signbit(), -rest, rest)
 
 
 @_fmod.gradient
@@ -377,7 +379,10 @@ def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
     >>> chainrule.lerp(chainrule.tensor([0.0]), chainrule.tensor([10.0]), 0.3)
     tensor([3.])
     """
-    return input + weight * (end - input)
+    if input.dtype != end.dtype:
+        return input + weight * (end - input)
+    start = in_float32(input)  # of halves, the difference may be beyond their range
+    return rounded_as(input, start + weight * (in_float32(end) - start))
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
@@ -389,7 +394,7 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     tensor([3.])
     """
     x, first, second = promote(input, tensor1, tensor2)
-    return add(x, mul(first, second), alpha=value)
+    return rounded_as(x, add(in_float32(x), mul(in_float32(first), in_float32(second)), alpha=value))
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
@@ -401,7 +406,7 @@ def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     tensor([3.])
     """
     x, over, under = promote(input, tensor1, tensor2)
-    return add(x, div(over, under), alpha=value)
+    return rounded_as(x, add(in_float32(x), div(in_float32(over), in_float32(under)), alpha=value))
 
 
 def clamp_min(input: Tensor, min: Operand) -> Tensor:

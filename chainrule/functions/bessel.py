@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chainrule.functions.promotion import as_floating, need_tensor
+from chainrule.functions.promotion import as_floating, in_float32, need_tensor, rounded_as
 from chainrule.primitives.bessel import ScaledBessel
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def i0(input: Tensor) -> Tensor:
     >>> chainrule.special.i0(chainrule.tensor([0.0, 1.0]))
     tensor([1.0000, 1.2661])
     """
-    return i0e(input) * input.abs().exp()
+    x = as_floating(input)
+    wide = in_float32(x)
+    return rounded_as(x, i0e(wide) * wide.abs().exp())
 
 
 def i1(input: Tensor) -> Tensor:
@@ -48,4 +50,6 @@ def i1(input: Tensor) -> Tensor:
     >>> chainrule.special.i1(chainrule.tensor([0.0, 1.0]))
     tensor([0.0000, 0.5652])
     """
-    return i1e(input) * input.abs().exp()
+    x = as_floating(input)
+    wide = in_float32(x)
+    return rounded_as(x, i1e(wide) * wide.abs().exp())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.autocasting import in_half, in_own_type
-from chainrule.functions.promotion import common_shape, expand_to, is_sparse, need_tensor
+from chainrule.functions.promotion import cast, common_shape, expand_to, is_sparse, need_tensor
 from chainrule.primitives.contraction import MatMul
 
 if TYPE_CHECKING:
@@ -291,9 +291,9 @@ def _contract(
 
 
 def _summed_over(gone: list[str], names: list[str], x: Any) -> tuple[list[str], Any]:
-    """A term without these dimensions."""
+    """A term without these dimensions, in its own data type, as what is multiplied with it."""
     places = tuple(i for i, n in enumerate(names) if n in gone)
-    return ([n for n in names if n not in gone], x.sum(places)) if places else (names, x)
+    return ([n for n in names if n not in gone], cast(x.sum(places), x.value.array.dtype)) if places else (names, x)
 
 
 @in_half

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.dtypes import float32
 from chainrule.errors import IndexRangeError, NumberRangeError, ShapeError, TraceError
 from chainrule.functions.checking import check_range
 from chainrule.functions.creation import arange, make, zeros
@@ -72,7 +73,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if input.ndim != 1 or input.dtype.kind == 2:
         raise ShapeError(f"bincount counts whole numbers ≥ 0 in a vector, got {kind}.")
     ones = make(np.ones(input.shape, np.int64), device=input.device) if weights is None else weights
-    ones = ones if weights is None or ones.dtype.is_floating_point else ones.double()
+    ones = ones if weights is None or ones.dtype == float32 else ones.double()
     if input.dtype.kind:
         check_range(_are_counts, input, 0, 2**63 - 1)
     if minlength and current_state().trace is not None:

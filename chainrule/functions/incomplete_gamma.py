@@ -91,9 +91,10 @@ def _parts(a: Array, x: Array) -> tuple[Array, Array, Array, Array]:
 def incomplete_gamma(a: Array, x: Array, upper: bool) -> Array:
     """P(a, x), or Q(a, x) with `upper`; NaN outside of a > 0, x ≥ 0."""
     flat_a, flat_x, low, high = _parts(a, x)
-    # At x = 0 and ∞ the probability is plain; a = 0 has all its mass at 0.
+    # At x = 0 and ∞ the probability is plain; a = 0 has all its mass at 0, a = ∞ at ∞.
     probability = np.where(flat_x == 0, 0.0, np.where(np.isinf(flat_x) & (flat_x > 0), 1.0, np.nan))
     probability = np.where((flat_a == 0) & (flat_x > 0), 1.0, np.where(flat_a >= 0, probability, np.nan))
+    probability = np.where(np.isinf(flat_a) & (flat_a > 0) & (flat_x >= 0) & (flat_x < np.inf), 0.0, probability)
     result = 1 - probability if upper else probability
     density = np.exp(flat_a * np.log(flat_x) - flat_x - log_gamma(flat_a))  # times x
     below = (density / flat_a)[low] * _series(flat_a[low], flat_x[low])[0]

@@ -91,8 +91,10 @@ def read_key(input: Tensor, index: Any) -> tuple[Key, Key, list[Tensor]]:
     for i, part in enumerate(parts):
         if part is Ellipsis:
             views.append(part)
-            then.append(part)
-            position = input.ndim - sum(map(_width, parts[i + 1 :]))
+            behind = input.ndim - sum(map(_width, parts[i + 1 :]))
+            if behind > position:  # where it stands for no dimension, arrays on both sides are neighbours
+                then.append(part)
+            position = behind
             continue
         if isinstance(part, TensorCell):
             _check_mask(input, part, position)

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.autodiff.block import block
 from chainrule.autodiff.composite import composite
-from chainrule.errors import ShapeError
+from chainrule.errors import GradientError, ShapeError
 from chainrule.functions import norms
 from chainrule.functions.arithmetic import maximum
 from chainrule.functions.autocasting import in_single
@@ -149,7 +149,8 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 def qr(A: Tensor, mode: str = "reduced") -> QRResult:
     """A = Q·R, Q with orthonormal columns, R upper triangular.
 
-    The mode "complete" gives a square Q, for tall A without gradient; "r" gives R alone.
+    The mode "complete" gives a square Q, "r" R alone. The further columns of a square Q are any that complete it: a
+    backward pass through it raises GradientError for tall A.
 
     >>> import chainrule
     >>> Q, R = qr(chainrule.randn(5, 3))
@@ -158,8 +159,9 @@ def qr(A: Tensor, mode: str = "reduced") -> QRResult:
     """
     m, n = A.shape[-2:]
     if mode == "complete" and m > n:
-        forms = [((*A.shape[:-2], m, extent), A.dtype.numpy) for extent in (m, n)]
-        return QRResult(*by_numpy(_complete_qr, A.detach(), forms=forms))
+        q, square = primitives.QR.apply(A)
+        whole = _refusing(cat([q, _completing(q.detach())], -1))
+        return QRResult(whole, cat([square, square.new_zeros(*A.shape[:-2], m - n, n)], -2))
     if mode == "r":
         return QRResult(A.new_zeros(0), qr(A).R)
     if mode not in ("reduced", "complete"):
@@ -170,13 +172,34 @@ def qr(A: Tensor, mode: str = "reduced") -> QRResult:
     return QRResult(q, cat([square, q.mT @ A[..., :, m:]], -1))
 
 
-def _complete_qr(a: Any) -> Any:
-    return tuple(np.linalg.qr(a, mode="complete"))
+def _completing(q: Tensor) -> Tensor:
+    """Orthonormal columns that make orthonormal columns a square matrix."""
+    *batch, m, n = q.shape
+    return by_numpy(_further_columns, q, forms=[((*batch, m, m - n), q.dtype.numpy)])[0]
+
+
+def _further_columns(q: Any) -> Any:
+    return (np.linalg.qr(q, mode="complete").Q[..., q.shape[-1] :],)
+
+
+@block
+def _refusing(q: Tensor) -> Tensor:
+    return q.clone()
+
+
+@_refusing.gradient
+def _(g: Tensor) -> Tensor:
+    raise GradientError(
+        'qr(mode="complete") of a matrix with more rows than columns: the further columns of Q are not determined by '
+        'the matrix, so Q has no gradient (R has). Use mode="reduced".'
+    )
 
 
 @in_single
 def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVDResult:
-    """A = U·diag(S)·Vh, S falling. With `full_matrices` U and Vh are square and, if A is not, have no gradient.
+    """A = U·diag(S)·Vh, S falling. With `full_matrices` U and Vh are square.
+
+    The further columns of U (rows of Vh) are any that complete it, and have no gradient.
 
     >>> import chainrule
     >>> svd(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]])).S
@@ -184,15 +207,11 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
     """
     primitives.check_matrices("svd", A.value.array)
     if full_matrices and A.shape[-1] != A.shape[-2]:
-        batch, (m, n) = tuple(A.shape[:-2]), A.shape[-2:]
-        shapes = ((*batch, m, m), (*batch, min(m, n)), (*batch, n, n))
-        return SVDResult(*by_numpy(_full_svd, A.detach(), forms=[(shape, A.dtype.numpy) for shape in shapes]))
+        u, s, vh = primitives.SVD.apply(A)
+        if A.shape[-2] > A.shape[-1]:
+            return SVDResult(cat([u, _completing(u.detach())], -1), s, vh)
+        return SVDResult(u, s, cat([vh, _completing(vh.detach().mT).mT], -2))
     return SVDResult(*primitives.SVD.apply(A))
-
-
-def _full_svd(a: Any) -> Any:
-    primitives.need_finite("svd", a)
-    return tuple(np.linalg.svd(a))
 
 
 @in_single

@@ -211,12 +211,10 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
     >>> chainrule.isclose(chainrule.tensor([1.0, 2.0]), chainrule.tensor([1.0, 2.1]))
     tensor([ True, False])
     """
-    near = eq(input, other)
-    if not (is_boolean(input) and is_boolean(other)):
-        x, y = promote(input, other)
-        if x.dtype.kind < 2:
-            x, y = x.double(), y.double()  # small unsigned numbers would wrap around in the difference
-        near = near | (le(abs(x - y), atol + rtol * abs(y)) & isfinite(y))
+    x, y = promote(input, other)
+    if x.dtype.kind < 2:
+        x, y = x.double(), y.double()  # small unsigned numbers would wrap around in the difference
+    near = eq(input, other) | (le(abs(x - y), atol + rtol * abs(y)) & isfinite(y))
     if equal_nan:
         near = near | (isnan(input) & isnan(other))
     return near

@@ -57,4 +57,5 @@ def _entry_between(ordered: Tensor, axis: int, last: Tensor, share: Any, interpo
         return where(part > 0, (below + above) / 2, below)
     if interpolation == "nearest":  # halves to the even place, as PyTorch does
         return where(place.round() > low, above, below)
-    return below + (above - below) * part
+    value = below + (above - below) * part
+    return value if part.requires_grad else where(part > 0, value, below)  # ∞ − ∞ times 0 would be NaN

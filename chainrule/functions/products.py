@@ -9,6 +9,7 @@ from chainrule.functions.arithmetic import add
 from chainrule.functions.autocasting import in_half, in_own_type
 from chainrule.functions.contraction import bmm, mv, outer
 from chainrule.functions.creation import arange
+from chainrule.functions.promotion import cast
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -62,7 +63,7 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, al
     >>> chainrule.addbmm(chainrule.zeros(1, 1), chainrule.ones(3, 1, 2), chainrule.ones(3, 2, 1)).item()
     6.0
     """
-    return _joined(input, bmm(batch1, batch2).sum(0), beta, alpha)
+    return _joined(input, cast(bmm(batch1, batch2).sum(0), batch1.value.array.dtype), beta, alpha)
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.extremes import ValuesAndIndices
 from chainrule.functions.pieces import cat
-from chainrule.functions.promotion import cast, constant
+from chainrule.functions.promotion import cast, constant, in_float32, rounded_as
 from chainrule.functions.reduction import prod, sum
 from chainrule.primitives import reduction as primitives
 from chainrule.primitives.shape import Concatenate, Pad
@@ -53,7 +53,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
         return prod(input)
     if input.value.array.dtype.kind in "iub":
         return _products(cast(input, np.dtype(np.int64)), axis)
-    return _products(input, axis) if input.shape[axis] > 1 else input.clone()
+    return rounded_as(input, _products(in_float32(input), axis)) if input.shape[axis] > 1 else input.clone()
 
 
 @block

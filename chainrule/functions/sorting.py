@@ -121,7 +121,10 @@ def _entry_between(ordered: Tensor, axis: int, share: float, interpolation: str,
     part: Any = _BETWEEN[interpolation](place - low, low)
     if slope is not None:
         part = slope * (extent - 1) - low
-    value = below + (above - below) * part
+    if slope is None and part in (0, 1):  # a difference of infinities times 0 would be NaN
+        value = above if part else below
+    else:
+        value = below + (above - below) * part
     last = ordered.narrow(axis, extent - 1, 1)
     return last.where(last.isnan(), value)
 

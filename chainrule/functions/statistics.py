@@ -13,7 +13,7 @@ from chainrule.functions.diagonals import diag
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.norms import norm
 from chainrule.functions.pieces import cat
-from chainrule.functions.promotion import as_floating, common_shape, expand_to, promote
+from chainrule.functions.promotion import as_floating, common_shape, expand_to, in_float32, promote, rounded_as
 from chainrule.functions.running import cumsum
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     tensor(2.)
     """
     axis = axis_of(dim, y.ndim, "trapezoid")
-    return _areas(y, x, dx, axis).sum(axis)
+    return rounded_as(y, _areas(in_float32(y), x, dx, axis).sum(axis))
 
 
 trapz = trapezoid
@@ -157,7 +157,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, d
     tensor([0.5000, 2.0000])
     """
     axis = axis_of(dim, y.ndim, "cumulative_trapezoid")
-    return cumsum(_areas(y, x, dx, axis), axis)
+    return rounded_as(y, cumsum(_areas(in_float32(y), x, dx, axis), axis))
 
 
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:

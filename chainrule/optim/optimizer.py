@@ -16,6 +16,7 @@ from chainrule.changes import Group, State, Tells, WatchedDict, WatchedList, fie
 from chainrule.devices import CPU
 from chainrule.errors import GradientError
 from chainrule.functions.creation import tensor
+from chainrule.functions.promotion import cast
 from chainrule.nn.changing import clear_gradient
 from chainrule.nn.hooks import Hook, add_hook
 from chainrule.optim.clock import clock_number, shared_number
@@ -390,7 +391,10 @@ def keep(state: dict[str, Any], name: str, new: Tensor) -> None:
     """
     if name not in state:
         state[name] = new.detach_copy()
-    elif current_state().gradients:
+        return
+    # A rate in float64 widens what has no dimensions: the state keeps the type that it began with.
+    new = cast(new, state[name].value.array.dtype)
+    if current_state().gradients:
         state[name].assign(new)  # with its history
     else:
         value = new.value  # one without a history may be shared, so that `of_step` knows it again

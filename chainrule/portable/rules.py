@@ -23,7 +23,7 @@ _RULES = {
     "functions.gathering": "_places_exist",
     "functions.incomplete_gamma": "incomplete_gamma slope_of_quantile",
     "functions.indexing": "_points_exist",
-    "functions.linalg": "_complete_qr _full_svd",
+    "functions.linalg": "_further_columns",
     "functions.linalg_checked": "_not_positive _singular",
     "functions.lu": "_factors _need_no_zeros _order _pivots",
     "functions.masking": "_selects",
