@@ -448,3 +448,22 @@ def test_no_heads_at_all_give_nothing_as_in_pytorch() -> None:
         functional.scaled_dot_product_attention(
             *map(chainrule.ones, [(1, 2, 3, 4)] + [(1, 0, 5, 4)] * 2), enable_gqa=True
         )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", [chainrule.bfloat16, chainrule.float16])
+def test_the_query_does_not_matter_where_there_is_one_key(dtype: chainrule.dtype, compiled: bool) -> None:
+    """Its weight is 1 whatever the query: in halves, too, what comes back to it is exactly nothing."""
+    generator = np.random.default_rng(0)
+    q, k, v, w = (
+        chainrule.tensor(generator.normal(size=shape)).to(dtype)
+        for shape in ((4, 3, 3), (4, 1, 3), (4, 1, 4), (4, 3, 4))
+    )
+
+    def gradients(q: chainrule.Tensor, k: chainrule.Tensor) -> tuple[chainrule.Tensor, ...]:
+        q, k = q.detach().requires_grad_(), k.detach().requires_grad_()
+        (chainrule.nn.functional.scaled_dot_product_attention(q, k, v) * w).sum().backward()
+        return q.grad, k.grad
+
+    for gradient in (chainrule.compile(gradients) if compiled else gradients)(q, k):
+        assert gradient.dtype == dtype and not gradient.any()

@@ -225,7 +225,7 @@ class Attention(_Together):
         keep: float,
     ) -> Any:
         """Of q, k and v."""
-        shift = (g_output * output).sum(-1) - g_logsumexp.to(g_output.dtype)
+        shift = _shift(g_output, output, g_logsumexp)
         given = (g_output, q, k, v, logsumexp, rest, shift, *more)
         return AttentionGradient.apply(*given, scale=scale, causal=causal, keep=keep)
 
@@ -245,9 +245,15 @@ class Attention(_Together):
         causal: bool,
         keep: float,
     ) -> Tensor:
-        shift = (g_output * output).sum(-1) - g_logsumexp.to(g_output.dtype)
+        shift = _shift(g_output, output, g_logsumexp)
         bias, kept = parts_of(more, keep)
         return to_scores(g_output, q, k, v, logsumexp, rest, shift, bias, kept, scale, causal, keep)[1]
+
+
+def _shift(g_output: Tensor, output: Tensor, g_logsumexp: Tensor) -> Tensor:
+    """For each row the sum of g⊙output, less what comes through the logarithm; of halves in float32, as that is."""
+    wide = g_logsumexp.dtype
+    return (g_output.to(wide) * output.to(wide)).sum(-1) - g_logsumexp
 
 
 class AttentionGradient(_Together):
@@ -382,7 +388,7 @@ def to_scores(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """With full matrices in Tensor code: P, D = P⊙(M⊙(g·vᵀ) − shift), and what P is multiplied by there."""
     weights = _weights(q, k, logsumexp, rest, bias, scale, causal)
-    difference = dropped(g @ v.mT, kept, keep) - shift.unsqueeze(-1)
+    difference = dropped(g @ v.mT, kept, keep) - shift.to(g.dtype).unsqueeze(-1)
     return weights, weights * difference, difference
 
 
