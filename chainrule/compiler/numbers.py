@@ -80,7 +80,11 @@ class Number:
                 raise LookupError(f"{self.place} is no longer a {type(self.value).__name__}")
             return value
         assert self.function is not None
-        return self.function(*[a.compute(call) if is_a(a, Number) else a for a in self.arguments])
+        arguments = [a.compute(call) if is_a(a, Number) else a for a in self.arguments]
+        try:
+            return self.function(*arguments)
+        except (ArithmeticError, ValueError) as error:  # which the step itself may catch
+            raise LookupError(f"{self.function.__name__} of {arguments}: {error}") from error
 
     def decides(self, *_: Any, **__: Any) -> NoReturn:
         """It would shape the program."""
@@ -99,7 +103,27 @@ def apply(function: Callable[..., Any], *arguments: Any) -> Any:
     values = [a.value if is_a(a, Number) else a for a in arguments]
     if not all(type(value) in (int, float, bool) for value in values):
         raise NumberDecidesError([p for a in arguments if is_a(a, Number) for p in a.places])
-    return Number(function(*values), arguments, function)
+    try:
+        return Number(function(*values), arguments, function)
+    except (ArithmeticError, ValueError):  # if the step catches it, it goes another way than with other numbers
+        raise NumberDecidesError([p for a in arguments if is_a(a, Number) for p in a.places]) from None
+
+
+class Asked(Number):
+    """A number that the step has asked whether it is true: `n or 7` is one, or it is 7."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, number: Number, answer: bool) -> None:
+        super().__init__(number.value, [number], _itself)
+        self.answer = answer
+
+    def __bool__(self) -> bool:  # type: ignore[override]
+        return self.answer
+
+
+def _itself(number: Any) -> Any:
+    return number
 
 
 def _operation(function: Callable[..., Any], swapped: bool = False) -> Any:

@@ -24,7 +24,7 @@ from chainrule.compiler import questions
 from chainrule.compiler.attributes import runs_its_own
 from chainrule.compiler.calls import called, combined, put_in
 from chainrule.compiler.contents import CONTAINERS
-from chainrule.compiler.numbers import Number, apply, is_a, numbers_in
+from chainrule.compiler.numbers import Asked, Number, apply, is_a, numbers_in
 from chainrule.compiler.observe import Observer
 from chainrule.compiler.places import Place
 from chainrule.compiler.sight import is_of_the_user
@@ -105,6 +105,8 @@ def item(thing: Any, key: Any) -> Any:
     o = _per_thread.observer
     if o is None:
         return thing[key]
+    if is_a(thing, type) and not hasattr(type(thing), "__getitem__"):  # `Box[float]`: a method of the class
+        return call(thing.__class_getitem__, key)
     _decided(thing if is_a(thing, Number) else None, key)
     contents(key)
     if is_a(key, TensorCell) and is_a(thing, dict):
@@ -178,6 +180,8 @@ def comparand(thing: Any) -> Any:
 def same(x: Any, y: Any) -> bool:
     """`x is y`."""
     o = _per_thread.observer
+    if o is not None:  # what is said of a number is True or False
+        x, y = (o.decision(z) if is_a(z, Number) and type(z.value) is bool else z for z in (x, y))
     _decided(x, y)
     return x is y if o is None else o.same(x, y)
 
@@ -226,8 +230,7 @@ def compared(functions: tuple[Any, ...], first: Any, *others: Callable[..., Any]
 def everything(thing: Any) -> Any:
     """Something is taken apart by a `match`."""
     o = _per_thread.observer
-    if is_a(thing, Number):
-        thing.decides()
+    _decided(thing)
     if o is not None:
         o.everything(thing)
     return thing
@@ -249,6 +252,15 @@ def truth(thing: Any) -> Any:
         ):
             o.everything(thing)
     return thing
+
+
+def operand(thing: Any) -> Any:
+    """What stands before `and` or `or` is asked whether it is true, and may be the answer itself."""
+    o = _per_thread.observer
+    if o is None or not is_a(thing, Number):
+        return truth(thing)
+    answer = o.decision(thing)
+    return answer if type(thing.value) is bool else Asked(thing, answer)
 
 
 def unary(function: Any, x: Any) -> Any:
@@ -372,6 +384,6 @@ def imported(value: Any, module: str, name: str) -> None:
 READERS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (name, namespace, variable, attribute, item, key, deleted, keyed, call, contents, comparand, same,
-              other, within, without, compared, everything, truth, unary, binary, in_place, each, unpacked,
+              other, within, without, compared, everything, truth, operand, unary, binary, in_place, each, unpacked,
               each_unpacked, spread, writing, assigns, evaluated, imported)
 }  # fmt: skip

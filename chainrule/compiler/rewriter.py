@@ -298,14 +298,14 @@ class _Rewriter(ast.NodeTransformer):
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         values = [self.visit(v) for v in node.values]
         if self.scope is not None:  # the last one is not tested, it is the answer
-            values = [*(_reader("truth", v) for v in values[:-1]), values[-1]]
+            values = [*(_reader("operand", v) for v in values[:-1]), values[-1]]
         node.values = values
         return node
 
     def visit_Compare(self, node: ast.Compare) -> Any:
         given = [node.left, *node.comparators]
         parts = [self.visit(part) for part in given]
-        constant = [isinstance(part, ast.Constant) for part in given]
+        constant = [isinstance(part, ast.Constant) and type(part.value) is not bool for part in given]
         if self.scope is not None and len(parts) == 2:
             reader = _comparison(node.ops[0], any(constant))
             if not reader.startswith("operator."):

@@ -23,9 +23,11 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.cell.cell import OWN_ATTRIBUTES
-from chainrule.compiler.numbers import Number
+from chainrule.compiler import questions
+from chainrule.compiler.numbers import Number, is_a, numbers_in
 from chainrule.compiler.places import Place, parts_of
 from chainrule.dtypes import DType
+from chainrule.errors import TraceError
 
 _VALUES = (bool, str, bytes, complex, type(None), type(Ellipsis), DType, np.dtype, range, enum.Enum)
 
@@ -107,6 +109,12 @@ def take_apart(
         parts = [(_plain(k), take_apart(x, leaves, others, (*way, k), kept)) for k, x in thing.items()]
         return (kind, _Same(thing.default_factory)) if kind is defaultdict else kind, tuple(parts)
     if others is None:
+        if is_a(thing, types.GeneratorType):
+            raise TraceError(
+                "a compiled step gives a generator, which would go on when the step is over: return the list of what "
+                "it gives (list(…)), or compile what is called in each round."
+            )
+        refuse_numbers_in(thing)
         return None, thing
     if kind is functools.partial:
         parts = [take_apart(x, leaves, others, (*way, i)) for i, x in enumerate(parts_of(thing))]
@@ -125,6 +133,16 @@ def take_apart(
     if kind is types.FunctionType:
         return "other", _Same(thing.__code__)
     return "other", kind if isinstance(thing, np.ndarray) or _is_an_object(thing) else _Same(thing)
+
+
+def refuse_numbers_in(thing: Any, depth: int = 3) -> None:
+    """An object that outlives the step and holds a number that changes: no later call would put another there."""
+    fields = None if is_a(thing, (Number, type, types.ModuleType, types.FunctionType)) else questions.fields_of(thing)
+    for value in list((fields or {}).values()) if depth else ():
+        for number in numbers_in(value):
+            number.decides()
+        for part in value if is_a(value, (list, tuple)) else value.values() if is_a(value, dict) else (value,):
+            refuse_numbers_in(part, depth - 1)
 
 
 def given_attributes(tensor: Any) -> dict[str, Any] | None:

@@ -98,6 +98,9 @@ class Writes(Sight):
 
     def assigned(self, thing: Any, key: Any, *, is_attribute: bool = False) -> None:
         """The step puts something there, be it what is there already."""
+        if is_attribute and is_a(thing, TensorCell):
+            self._attach(thing, key)
+            return
         if is_a(key, slice):
             self.rearranges(thing)
         holders = [questions.fields_of(thing), thing] if is_attribute else [thing]
@@ -106,6 +109,17 @@ class Writes(Sight):
                 key %= max(len(before.holder), 1)
             if not is_a(key, TensorCell | slice | list):
                 before.assigned.add(key)
+
+    def _attach(self, tensor: Any, name: str) -> None:
+        """The user's own attribute of a tensor from outside, such as `weight.seen = 3`: each run leaves it there."""
+        if hasattr(type(tensor), name) or self.which(tensor)[1] is not tensor:
+            return
+        if id(tensor) not in self._befores:
+            place = self.place_of(tensor)
+            self._befores[id(tensor)] = SlotsBefore(tensor, place, str(place or questions.title_of(tensor)), [])
+        before = self._befores[id(tensor)]
+        before.copy.setdefault(name, fields_of(tensor).get(name, MISSING))
+        before.assigned.add(name)
 
     def rearranges(self, thing: Any) -> None:
         """The step moves what is in a list, or takes it out: what is where then follows from all that was there."""
