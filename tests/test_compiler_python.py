@@ -248,3 +248,20 @@ def test_what_a_function_of_ours_makes_for_the_step_does_not_outlive_it() -> Non
     for _ in range(4):
         assert chainrule.allclose(compiled(w, x), step(w, x))
     assert sum(len(known) for known in compiled.programs.values()) == 1
+
+
+def test_a_tensor_made_of_a_computed_one_is_a_copy_without_history() -> None:
+    weight = chainrule.nn.Parameter(chainrule.ones(4))
+
+    def step(x: chainrule.Tensor, places: chainrule.Tensor) -> tuple[chainrule.Tensor, ...]:
+        doubled = chainrule.tensor(x * 2, dtype=chainrule.float64)
+        kept = weight.new_tensor(x * weight)
+        kept += 1
+        return x[x.new_tensor(places).long()], doubled, kept, x
+
+    compiled = chainrule.compile(step)
+    for start in (0, 1, 2):
+        x, places = chainrule.arange(4.0) + start, chainrule.tensor([3, start])
+        for found, expected in zip(compiled(x, places), step(x, places), strict=True):
+            assert found.dtype == expected.dtype and found.tolist() == expected.tolist()
+            assert not expected.requires_grad

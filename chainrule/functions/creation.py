@@ -17,6 +17,7 @@ from chainrule.functions.promotion import cast, expand_to, fitting, need_tensor
 from chainrule.primitives.constants import constant
 from chainrule.primitives.trace import array_input
 from chainrule.primitives.value import Shape, Symbol
+from chainrule.state import current_state
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -41,11 +42,13 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     (chainrule.int64, chainrule.float32)
     """
     if isinstance(data, TensorCell):
+        if current_state().trace is not None:  # a tensor that is only noted has no numbers yet
+            return _copied(data, dtype, requires_grad, data.device if device is None else device)  # type: ignore[attr-defined]
         array = data.read("tensor(x)")
         device = data.device if device is None else device  # type: ignore[attr-defined]
     else:
         if isinstance(data, np.ndarray) and (known := array_input(data)) is not None:
-            return _copy_of_input(known, dtype, requires_grad, device)
+            return _copied(known, dtype, requires_grad, device)
         if dtype is None and _holds_tensors(data):
             dtype = _joint_dtype(data)
         array = _array_of(data)
@@ -59,8 +62,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         return make(np.array(array, dtype=wanted.numpy), requires_grad, device)
 
 
-def _copy_of_input(known: Any, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
-    """A tensor of a NumPy array that a traced step reads anew in every run."""
+def _copied(known: Any, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
+    """A copy without history of a tensor, such as a traced step makes of a NumPy array that it reads in every run."""
     copy = known.detach_copy() if dtype is None else known.to(as_dtype(dtype)).detach_copy()
     copy = copy.moved_to(chosen(device).place)
     from_numpy_dtype(copy.value.array.dtype)
@@ -156,7 +159,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         raise DTypeError(f"from_numpy takes a NumPy array, got {type(array).__name__}; use chainrule.tensor(…).")
     from_numpy_dtype(array.dtype)
     known, device = array_input(array), default_of_environment() or CPU
-    return make(np.array(array), device=device) if known is None else _copy_of_input(known, None, False, device)
+    return make(np.array(array), device=device) if known is None else _copied(known, None, False, device)
 
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
