@@ -1,4 +1,4 @@
-"""Numbers that change from call to call, where Python makes something else of them than arithmetic."""
+"""What Python makes of numbers that change from call to call, and of what a step leaves, besides arithmetic."""
 
 from __future__ import annotations
 
@@ -165,3 +165,23 @@ def test_a_generator_is_refused() -> None:
     for _ in range(2):
         with pytest.raises(TraceError, match="gives a generator"):
             chainrule.compile(step)(chainrule.ones(2))
+
+
+def test_a_parameter_that_the_step_makes_is_refused_and_one_from_outside_is_not() -> None:
+    holder: Any = nn.Module()
+    first, second = nn.Parameter(chainrule.ones(2)), nn.Parameter(chainrule.zeros(2))
+    holder.weight = first
+
+    def makes(x: Any) -> Any:
+        holder.weight = nn.Parameter(chainrule.ones(2) * 2)
+        return (holder.weight * x).sum()
+
+    with pytest.raises(TraceError, match="weight.* becomes a Parameter that the step itself makes"):
+        chainrule.compile(makes)(chainrule.ones(2))
+    assert holder.weight is first
+
+    def exchanges(x: Any) -> Any:
+        holder.weight = second
+        return (holder.weight + x).sum()
+
+    assert chainrule.compile(exchanges)(chainrule.ones(2)).item() == 2 and holder.weight is second

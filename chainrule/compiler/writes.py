@@ -153,6 +153,8 @@ class Writes(Sight):
 
     def writes(self) -> list[Write]:
         """What lies elsewhere than before: places and what the step has left there."""
+        from chainrule.tensor import Parameter
+
         left = [write for before in self._befores.values() for write in before.writes()]
         for before in self._befores.values():
             if isinstance(before, VariableBefore) and not is_a(before.copy, TensorCell) and before.copy is not MISSING:
@@ -160,6 +162,11 @@ class Writes(Sight):
         if self.blind:
             self._refuse_unseen_writes({place.identity for place, _ in left})
         for place, value in left:
+            if is_a(value, Parameter) and self.which(value)[1] is None:
+                raise TraceError(
+                    f"{place} becomes a Parameter that the step itself makes; each call would leave another, which no "
+                    "optimiser knows. Make it once, outside of the compiled function, and write into it (copy_)."
+                )
             known = self.reads.get(place.identity)
             decides = self.crowded and place.identity in self.deciding
             if decides and known is not None and not alike(value, known.value):
