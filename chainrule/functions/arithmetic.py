@@ -27,6 +27,7 @@ from chainrule.functions.promotion import (
     is_tensor,
     promote,
     rounded_as,
+    whole_factor,
 )
 from chainrule.primitives import elementwise as primitives
 
@@ -394,7 +395,8 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
     tensor([3.])
     """
     x, first, second = promote(input, tensor1, tensor2)
-    return rounded_as(x, add(in_float32(x), mul(in_float32(first), in_float32(second)), alpha=value))
+    factor = whole_factor(value, x.dtype, "addcmul", "value")
+    return rounded_as(x, add(in_float32(x), mul(in_float32(first), in_float32(second)), alpha=factor))
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:

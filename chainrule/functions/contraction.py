@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.functions.autocasting import in_half, in_own_type
-from chainrule.functions.promotion import cast, common_shape, expand_to, is_sparse, need_tensor
+from chainrule.functions.promotion import cast, common_shape, expand_to, is_sparse, need_tensor, whole_factor
 from chainrule.primitives.contraction import MatMul
 
 if TYPE_CHECKING:
@@ -76,11 +76,23 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """A product for each pair of matrices: (B, n, m) @ (B, m, p).
 
+    Raises a ShapeError unless there are as many of both: `matmul` broadcasts, this does not.
+
     >>> import chainrule
     >>> chainrule.bmm(chainrule.ones(3, 2, 4), chainrule.ones(3, 4, 1)).shape
     Size([3, 2, 1])
     """
+    need_pairs(input, mat2, "bmm")
     return _product_of_rank(input, mat2, 3, 3, "bmm")
+
+
+def need_pairs(input: Tensor, mat2: Tensor, operation: str) -> None:
+    """Raise a ShapeError where two batches of matrices are not equally large."""
+    if input.ndim == mat2.ndim == 3 and input.shape[0] != mat2.shape[0]:
+        raise ShapeError(
+            f"{operation}: {input.shape[0]} matrices {tuple(input.shape)} and {mat2.shape[0]} matrices "
+            f"{tuple(mat2.shape)} make no pairs; matmul broadcasts a single one."
+        )
 
 
 @in_own_type
@@ -116,14 +128,30 @@ def _product_of_rank(x: Tensor, y: Tensor, first: int, second: int, operation: s
 
 @in_half
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """beta · input + alpha · (mat1 @ mat2).
+    """beta · input + alpha · (mat1 @ mat2). The input has the product's shape, or broadcasts to it.
 
     >>> import chainrule
     >>> chainrule.addmm(chainrule.ones(2), chainrule.eye(2), chainrule.eye(2)).sum()
     tensor(6.)
     """
-    product = mm(mat1, mat2)
-    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
+    return joined(input, mm(mat1, mat2), beta, alpha, "addmm")
+
+
+def joined(input: Tensor, product: Tensor, beta: float, alpha: float, operation: str) -> Tensor:
+    """beta · input + alpha · product, in the product's shape; with beta 0 the input does not count, not even NaN in it.
+
+    Raises a ShapeError for an input that does not broadcast to the product, a DTypeError for a fraction beside whole
+    numbers.
+    """
+    own, shape = tuple(input.shape), tuple(product.shape)
+    if len(own) > len(shape) or any(a not in (1, b) for a, b in zip(own[::-1], shape[::-1])):
+        raise ShapeError(f"{operation}: the input {own} does not broadcast to the product {shape} that it is added to.")
+    kind = product.dtype if product.dtype.kind == 2 else input.dtype
+    beta, alpha = whole_factor(beta, kind, operation, "beta"), whole_factor(alpha, kind, operation, "alpha")
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return scaled
+    return (input if beta == 1 else input * beta) + scaled
 
 
 def inner(input: Tensor, other: Tensor) -> Tensor:

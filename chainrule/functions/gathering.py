@@ -11,7 +11,7 @@ from chainrule.functions.constant_in import constant_in
 from chainrule.functions.creation import zeros
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.indexing import ALL, getitem, updated
-from chainrule.functions.promotion import cast, expand_to
+from chainrule.functions.promotion import cast, expand_to, whole_factor
 from chainrule.primitives.indexing import ARRAY, Index, IndexAdd, IndexUpdate, Key, walk
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     need_same_dtype(input, source, "index_add")
     if not input.ndim:
         return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())
+    alpha = whole_factor(alpha, source.dtype, "index_add", "alpha")
     source = cast(source * alpha, source.value.array.dtype) if alpha != 1 else source
     return IndexAdd.apply(input, source, _vector(input, dim, index, "index_add"), key=_at(input, dim, "index_add"))
 

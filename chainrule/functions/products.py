@@ -5,22 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainrule.errors import ShapeError
-from chainrule.functions.arithmetic import add
 from chainrule.functions.autocasting import in_half, in_own_type
-from chainrule.functions.contraction import bmm, mv, outer
+from chainrule.functions.contraction import bmm, joined, mv, need_pairs, outer
 from chainrule.functions.creation import arange
 from chainrule.functions.promotion import cast
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
-
-
-def _joined(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
-    """beta · input + alpha · product; with beta 0 the input does not count, not even NaN in it."""
-    scaled = product if alpha == 1 else product * alpha
-    if beta == 0:
-        return scaled
-    return add(input if beta == 1 else input * beta, scaled)
 
 
 @in_own_type
@@ -31,7 +22,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
     >>> chainrule.addmv(chainrule.ones(2), chainrule.eye(2), chainrule.tensor([1.0, 2.0]))
     tensor([2., 3.])
     """
-    return _joined(input, mv(mat, vec), beta, alpha)
+    return joined(input, mv(mat, vec), beta, alpha, "addmv")
 
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
@@ -41,7 +32,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: f
     >>> chainrule.addr(chainrule.zeros(1, 2), chainrule.tensor([2.0]), chainrule.tensor([1.0, 3.0]))
     tensor([[2., 6.]])
     """
-    return _joined(input, outer(vec1, vec2), beta, alpha)
+    return joined(input, outer(vec1, vec2), beta, alpha, "addr")
 
 
 @in_half
@@ -52,7 +43,8 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
     >>> chainrule.baddbmm(chainrule.zeros(1, 1, 1), chainrule.ones(1, 1, 2), chainrule.ones(1, 2, 1)).item()
     2.0
     """
-    return _joined(input, bmm(batch1, batch2), beta, alpha)
+    need_pairs(batch1, batch2, "baddbmm")
+    return joined(input, bmm(batch1, batch2), beta, alpha, "baddbmm")
 
 
 @in_half
@@ -63,7 +55,9 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, al
     >>> chainrule.addbmm(chainrule.zeros(1, 1), chainrule.ones(3, 1, 2), chainrule.ones(3, 2, 1)).item()
     6.0
     """
-    return _joined(input, cast(bmm(batch1, batch2).sum(0), batch1.value.array.dtype), beta, alpha)
+    need_pairs(batch1, batch2, "addbmm")
+    total = cast(bmm(batch1, batch2).sum(0), batch1.value.array.dtype)
+    return joined(input, total, beta, alpha, "addbmm")
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:

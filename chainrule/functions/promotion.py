@@ -88,6 +88,25 @@ def _fits(number: Any, dtype: DataType) -> bool:
     return not math.isfinite(number) or abs(number) <= FloatLimits(from_numpy_dtype(dtype)).max
 
 
+def whole_factor(number: Any, dtype: DType, operation: str, name: str) -> Any:
+    """A factor by which a tensor is multiplied that keeps its type: beside whole numbers a whole number.
+
+    Raises a DTypeError for a fraction there. The whole number 2.0 counts as 2.
+
+    >>> import chainrule
+    >>> whole_factor(2.0, chainrule.int64, "addmm", "alpha"), whole_factor(0.5, chainrule.float32, "addmm", "alpha")
+    (2, 0.5)
+    """
+    if dtype.kind == 2 or not isinstance(number, float):
+        return number
+    if not number.is_integer():
+        raise DTypeError(
+            f"{operation}: {name}={number} would make {dtype} tensors fractions; give a whole number, or convert them "
+            "with .float()."
+        )
+    return int(number)
+
+
 def common_shape(shapes: Sequence[Shape]) -> Shape:
     """The shape that all broadcast to; a ShapeError if there is none.
 

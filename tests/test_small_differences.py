@@ -1,0 +1,97 @@
+"""Small borders at which PyTorch refuses or answers: other batch sizes, contradictions, nothing to compute with."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import pytest
+
+import chainrule
+
+INFINITY = math.inf
+
+
+def _answer(code: str, lib: Any) -> Any:
+    """What a line of code gives, in plain Python; None if it is refused."""
+    names = {"lib": lib, "inf": INFINITY, "whole": lambda *x: lib.tensor(x, dtype=lib.int64), "F": lib.nn.functional}
+    names["real"] = lambda *x: lib.tensor(x, dtype=lib.float32)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _plain(eval(code, names))
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
+        return None
+
+
+def _plain(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {name: _plain(part) for name, part in answer.items()}
+    if isinstance(answer, (tuple, list)):
+        return [_plain(part) for part in answer]
+    if hasattr(answer, "tolist"):
+        return str(answer.dtype).split(".")[-1], tuple(answer.shape), repr(answer.tolist())
+    return answer
+
+
+def _same(codes: str) -> None:
+    torch: Any = pytest.importorskip("torch")
+    differ = []
+    for code in filter(None, map(str.strip, codes.splitlines())):
+        theirs, ours = _answer(code, torch), _answer(code, chainrule)
+        if theirs != ours:
+            differ.append(f"{code}\n    PyTorch:   {theirs}\n    chainrule: {ours}")
+    assert not differ, "\n".join(differ)
+
+
+#: Code that gives the same, or is refused, here and there.
+AGREED = {
+    "products": """
+        lib.bmm(lib.ones(2, 3, 3), lib.ones(1, 3, 3))
+        lib.bmm(lib.ones(2, 3, 3), lib.ones(2, 3, 1))
+        lib.baddbmm(lib.ones(2, 3, 3), lib.ones(1, 3, 3), lib.ones(2, 3, 3))
+        lib.baddbmm(lib.ones(1), lib.ones(2, 3, 3), lib.ones(2, 3, 3))
+        lib.baddbmm(lib.ones(5, 2, 3, 3), lib.ones(2, 3, 3), lib.ones(2, 3, 3))
+        lib.addbmm(lib.ones(3, 3), lib.ones(1, 3, 3), lib.ones(2, 3, 3))
+        lib.addbmm(lib.ones(2, 3, 3), lib.ones(2, 3, 3), lib.ones(2, 3, 3))
+        lib.addmm(lib.ones(5, 3, 3), lib.ones(3, 3), lib.ones(3, 3))
+        lib.addmm(lib.ones(3), lib.ones(3, 3), lib.ones(3, 3))
+        lib.addmm(lib.ones(2, 1, 3), lib.ones(1, 3), lib.ones(3, 3))
+        lib.addmm(real(float("nan")), lib.ones(2, 2), lib.ones(2, 2), beta=0)
+        lib.addmv(lib.ones(2, 3), lib.ones(3, 3), lib.ones(3))
+        lib.addr(lib.ones(2, 3, 3), lib.ones(3), lib.ones(3))
+        lib.addr(whole(1), whole(1, 2), whole(1, 2), alpha=0.5)
+        lib.addr(whole(1), whole(1, 2), whole(1, 2), beta=0.5)
+        lib.addr(whole(1), real(1, 2), real(1, 2), alpha=0.5)
+        lib.addmm(whole(1), lib.ones(1, 2).long(), lib.ones(2, 1).long(), alpha=2.0, beta=3.0)
+        lib.addcmul(whole(1), whole(2), whole(2), value=2.0)
+    """,
+}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("kind", AGREED)
+def test_code_gives_what_it_gives_in_pytorch_or_is_refused_too(kind: str) -> None:
+    _same(AGREED[kind])
+
+
+#: What is refused, and what the message says.
+REFUSED = [
+    ("lib.bmm(lib.ones(2, 3, 3), lib.ones(1, 3, 3))", "bmm: 2 matrices .* matmul broadcasts"),
+    ("lib.baddbmm(lib.ones(1), lib.ones(2, 3, 3), lib.ones(1, 3, 3))", "baddbmm: 2 matrices"),
+    (
+        "lib.addmm(lib.ones(5, 3, 3), lib.ones(3, 3), lib.ones(3, 3))",
+        r"addmm: the input \(5, 3, 3\) does not broadcast",
+    ),
+    ("lib.addmm(lib.ones(1).long(), *[lib.ones(1, 1).long()] * 2, alpha=0.5)", "alpha=0.5 would make .*int64"),
+    ("lib.addmm(lib.ones(1).long(), *[lib.ones(1, 1).long()] * 2, beta=0.5)", "beta=0.5 would make .*int64"),
+    ("lib.addcmul(*[lib.ones(1).long()] * 3, value=0.5)", "value=0.5 would make"),
+    ("lib.ones(1).long().index_add(0, lib.zeros(1).long(), lib.ones(1).long(), alpha=0.5)", "alpha=0.5 would make"),
+]
+
+
+@pytest.mark.parametrize(("code", "text"), REFUSED)
+def test_what_is_refused_says_why(code: str, text: str) -> None:
+    with pytest.raises(chainrule.errors.ChainruleError, match=text):
+        eval(code, {"lib": chainrule})
