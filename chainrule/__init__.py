@@ -106,7 +106,8 @@ from chainrule.functions.pieces import (
     roll as roll, select as select, split as split, stack as stack, unbind as unbind, vstack as vstack,
 )  # fmt: skip
 from chainrule.functions.products import (
-    addbmm as addbmm, addmv as addmv, addr as addr, baddbmm as baddbmm, kron as kron, vander as vander,
+    addbmm as addbmm, addmv as addmv, addr as addr, baddbmm as baddbmm, chain_matmul as chain_matmul, kron as kron,
+    vander as vander,
 )  # fmt: skip
 from chainrule.functions.promotion import (
     is_floating_point as is_floating_point, is_tensor as is_tensor, numel as numel, result_type as result_type,
@@ -216,7 +217,7 @@ with Later(globals()) as _later:
     from chainrule.functions.incomplete_gamma import igamma as igamma, igammac as igammac
     from chainrule.functions.gamma import multigammaln as mvlgamma
     from chainrule.functions.linalg import (
-        chain_matmul as chain_matmul, cholesky as cholesky, cross as cross, det as det, inverse as inverse,
+        cholesky as cholesky, cross as cross, det as det, inverse as inverse,
         logdet as logdet, matrix_exp as matrix_exp, matrix_power as matrix_power, slogdet as slogdet,
     )  # fmt: skip
     from chainrule.functions.lu import lu_unpack as lu_unpack

@@ -15,7 +15,6 @@ from chainrule.functions.linalg import (
     matrix_norm,
     matrix_power,
     matrix_rank,
-    multi_dot,
     norm,
     pinv,
     qr,
@@ -28,6 +27,7 @@ from chainrule.functions.linalg import (
 )
 from chainrule.functions.linalg_checked import cholesky_ex, inv_ex, solve_ex
 from chainrule.functions.lu import lu, lu_factor, lu_factor_ex, lu_solve
+from chainrule.functions.products import multi_dot
 from chainrule.functions.tensor_maps import tensorinv, tensorsolve, vander, vecdot
 from chainrule.functions.words import teach
 from chainrule.primitives.linear_algebra import LinearAlgebraError as LinAlgError

@@ -66,6 +66,62 @@ AGREED = {
         lib.addr(whole(1), real(1, 2), real(1, 2), alpha=0.5)
         lib.addmm(whole(1), lib.ones(1, 2).long(), lib.ones(2, 1).long(), alpha=2.0, beta=3.0)
         lib.addcmul(whole(1), whole(2), whole(2), value=2.0)
+        lib.linalg.multi_dot([lib.ones(2, 3, 3), lib.ones(3, 3)])
+        lib.linalg.multi_dot([lib.ones(2, 3), lib.ones(3, 3, 1)])
+        lib.linalg.multi_dot([lib.ones(2, 3), lib.ones(3), lib.ones(3, 3)])
+        lib.linalg.multi_dot([lib.ones(()), lib.ones(2)])
+        lib.linalg.multi_dot([lib.ones(3), lib.ones(3, 3)])
+        lib.linalg.multi_dot([lib.ones(3), lib.ones(3, 2), lib.ones(2)])
+    """,
+    "solving": """
+        lib.linalg.solve(lib.stack([lib.eye(3)] * 2), lib.ones(2, 3), left=False)
+        lib.linalg.solve(lib.stack([lib.eye(3)] * 3), lib.ones(3, 3), left=False)
+        lib.linalg.solve(lib.stack([lib.eye(3)] * 3), lib.ones(3, 3))
+        lib.linalg.solve(lib.stack([lib.eye(3)] * 2), lib.ones(3, 3), left=False)
+        lib.linalg.solve(lib.stack([lib.eye(3)] * 2), lib.ones(2, 1, 3), left=False)
+        lib.linalg.solve(lib.stack([lib.eye(3)] * 2), lib.ones(3))
+        lib.linalg.solve(lib.eye(3), lib.ones(3), left=False)
+        lib.linalg.solve(lib.eye(3) * 2, lib.ones(2, 3), left=False)
+        lib.linalg.solve_triangular(lib.eye(3), lib.ones(3), upper=True)
+        lib.linalg.solve_triangular(lib.eye(3), lib.ones(3), upper=True, left=False)
+        lib.linalg.solve_triangular(lib.stack([lib.eye(3)] * 2), lib.ones(2, 3), upper=True)
+        lib.linalg.solve_triangular(lib.stack([lib.eye(3)] * 2), lib.ones(2, 3), upper=True, left=False)
+        lib.linalg.cond(lib.zeros(0, 0)), lib.linalg.cond(lib.zeros(2, 0, 0)), lib.linalg.cond(lib.zeros(0, 3))
+        lib.linalg.cond(lib.zeros(0, 0), 1), lib.linalg.cond(lib.zeros(2, 0, 0), "fro")
+        lib.linalg.cond(lib.zeros(0, 0), -2)
+        lib.linalg.cond(lib.zeros(0, 3, 3)), lib.linalg.cond(lib.zeros(0, 3, 3), 1)
+        [lib.linalg.matrix_norm(lib.zeros(2, 0), p) for p in (1, 2, inf, "fro", "nuc")]
+        [lib.linalg.matrix_norm(lib.zeros(0, 2), p) for p in (1, 2, inf, "fro", "nuc", -1)]
+        [lib.linalg.matrix_norm(lib.zeros(3, 2, 0), p, keepdim=True) for p in (1, 2, inf)]
+        lib.linalg.matrix_norm(lib.zeros(2, 0), -1)
+        lib.linalg.matrix_norm(lib.zeros(2, 0), -2)
+        lib.linalg.norm(lib.zeros(2, 0), 1)
+        lib.linalg.vector_norm(lib.zeros(0), inf)
+    """,
+    "shapes": """
+        lib.ones(3).H
+        lib.ones(3).mH
+        lib.ones(2, 2, 2).H
+        lib.ones(()).H, lib.ones(()).mH, lib.ones(2, 3).H
+        lib.zeros(0, 2).unflatten(1, (1, 4))
+        lib.zeros(0, 2).unflatten(1, (-1, 4))
+        lib.zeros(0, 2).unflatten(0, (3, 4))
+        lib.zeros(0, 2).unflatten(0, (0, 4)), lib.zeros(0, 2).unflatten(0, (-1, 4))
+        lib.zeros(2, 1).unflatten(1, ())
+        lib.movedim(lib.ones(()), (), ()), lib.movedim(lib.ones(()), 0, -1), lib.movedim(lib.ones(()), (0,), (-1,))
+        lib.movedim(lib.ones(()), (0, 0), (0, 0))
+        lib.movedim(lib.ones(()), 1, 0)
+        lib.movedim(lib.ones(2, 3), (), ())
+    """,
+    "searching": """
+        lib.searchsorted(real(1, 2, 3), real(2), right=True, side="left")
+        lib.searchsorted(real(1, 2, 3), real(2), right=True, side="right")
+        lib.searchsorted(real(1, 2, 3), real(2), side="right")
+        lib.unique_consecutive(lib.zeros(3, 0), dim=-1)
+        lib.unique_consecutive(lib.zeros(0, 3), dim=0, return_inverse=True, return_counts=True)
+        lib.unique_consecutive(lib.zeros(0), dim=0)
+        lib.unique_consecutive(lib.ones(()), dim=0)
+        lib.unique(lib.ones(()), dim=0)
     """,
 }
 
@@ -87,6 +143,12 @@ REFUSED = [
     ("lib.addmm(lib.ones(1).long(), *[lib.ones(1, 1).long()] * 2, alpha=0.5)", "alpha=0.5 would make .*int64"),
     ("lib.addmm(lib.ones(1).long(), *[lib.ones(1, 1).long()] * 2, beta=0.5)", "beta=0.5 would make .*int64"),
     ("lib.addcmul(*[lib.ones(1).long()] * 3, value=0.5)", "value=0.5 would make"),
+    ("lib.linalg.multi_dot([lib.ones(2, 3, 3), lib.ones(3, 3)])", r"number 0 has shape \(2, 3, 3\).* a @ b"),
+    ("lib.linalg.solve(lib.eye(3).expand(2, 3, 3), lib.ones(2, 3), left=False)", "left=False .* counts as "),
+    ("lib.linalg.solve_triangular(lib.eye(3), lib.ones(3), upper=True)", "B holds matrices"),
+    ("lib.ones(3).H", "H transposes a matrix"),
+    ("lib.zeros(0, 2).unflatten(1, (1, 4))", r"unflatten: the sizes \(1, 4\) .* product is 2"),
+    ("lib.unique_consecutive(lib.ones(()), dim=0)", "a single number has no dimension"),
     ("lib.ones(1).long().index_add(0, lib.zeros(1).long(), lib.ones(1).long(), alpha=0.5)", "alpha=0.5 would make"),
 ]
 

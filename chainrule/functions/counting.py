@@ -111,6 +111,8 @@ def unique(
     tensor([1, 3])
     """
     array: Any = input.read()
+    if dim is not None and not array.ndim:
+        raise IndexRangeError("unique: a single number has no dimension; leave out dim, or reshape it to (1,).")
     options = {"return_inverse": return_inverse, "return_counts": return_counts}
     found: Any = np.unique(array, axis=None if dim is None else axis_of(dim, array.ndim, "unique"), **options)  # type: ignore[call-overload]
     if not isinstance(found, tuple):

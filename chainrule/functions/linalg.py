@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -67,20 +66,29 @@ class LstsqResult(NamedTuple):
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """X with A·X = B (or X·A = B if not `left`). A: (…, n, n), B: (…, n, k), or a vector (…, n).
 
-    Raises LinearAlgebraError for a singular matrix.
+    B counts as vectors if it has one dimension, or the shape of A without its last. With `left` False there is no
+    meaning for these.
+
+    Raises LinearAlgebraError for a singular matrix, ShapeError where A and B do not belong together.
 
     >>> import chainrule
     >>> solve(chainrule.tensor([[2.0, 0.0], [0.0, 4.0]]), chainrule.tensor([2.0, 2.0]))
     tensor([1.0000, 0.5000])
     """
     need_tensor(A, "solve")
-    if not left:
-        return solve(A.mT, B.mT).mT
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and tuple(B.shape) == tuple(A.shape[:-1]))
-    b = B.unsqueeze(-1) if vector else B
+    if vector and not left:
+        raise ShapeError(
+            f"solve: with left=False B holds rows, (…, k, n); {tuple(B.shape)} beside A {tuple(A.shape)} counts as "
+            "vectors. Use B.unsqueeze(-2) for one row each."
+        )
+    return _solved(A, B.unsqueeze(-1)).squeeze(-1) if vector else _solved(A, B) if left else _solved(A.mT, B.mT).mT
+
+
+def _solved(A: Tensor, b: Tensor) -> Tensor:
+    """The solution for matrices of columns; batches broadcast."""
     batch = common_shape([tuple(A.shape[:-2]), tuple(b.shape[:-2])])
-    x = primitives.Solve.apply(expand_to(A, (*batch, *A.shape[-2:])), expand_to(b, (*batch, *b.shape[-2:])))
-    return x.squeeze(-1) if vector else x
+    return primitives.Solve.apply(expand_to(A, (*batch, *A.shape[-2:])), expand_to(b, (*batch, *b.shape[-2:])))
 
 
 @in_single
@@ -265,7 +273,7 @@ def matrix_norm(
     """A norm of matrices.
 
     "fro" (root of the sum of squares), "nuc" (sum of singular values), ±2 (largest, smallest singular value), ±1
-    (largest, smallest column sum of |a|), ±inf (row sums).
+    (largest, smallest column sum of |a|), ±inf (row sums). The largest of none is 0, the smallest a ShapeError.
 
     >>> import chainrule
     >>> matrix_norm(chainrule.tensor([[3.0, 0.0], [0.0, 4.0]]), "nuc")
@@ -279,19 +287,22 @@ def matrix_norm(
         return norms.nuclear_norm(A, (rows, columns), keepdim)
     if ord in (2, -2):
         s = svdvals(A.movedim((rows, columns), (-2, -1)))
-        result = s.amax(-1) if ord == 2 else s.amin(-1)
+        result = _largest(s, -1) if ord == 2 else s.amin(-1)
     elif ord in (1, -1, math.inf, -math.inf):
         summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = A.abs().sum(summed, keepdim=True)
-        result = (sums.amax(other, keepdim=True) if ord > 0 else sums.amin(other, keepdim=True)).squeeze(
-            (rows, columns)
-        )
+        result = (_largest(sums, other, True) if ord > 0 else sums.amin(other, True)).squeeze((rows, columns))
     else:
         raise ValueError(f"ord is 'fro', 'nuc', 1, −1, 2, −2, inf or −inf, got {ord!r}.")
     if keepdim:
         for d in sorted((rows, columns)):
             result = result.unsqueeze(d)
     return result
+
+
+def _largest(sizes: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """The largest of numbers that are not negative: 0 if there are none."""
+    return sizes.amax(dim, keepdim) if sizes.shape[dim] else sizes.sum(dim, keepdim)
 
 
 def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -312,10 +323,14 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """The condition number: largest over smallest singular value (p = −2: the other way), or ‖A‖·‖A⁻¹‖ in norm p.
 
+    That of a matrix without entries is 0.
+
     >>> import chainrule
     >>> cond(chainrule.tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor(2.)
     """
+    if A.ndim > 1 and not A.shape[-1] * A.shape[-2]:
+        return A.sum((-2, -1))
     if p not in (None, 2, -2):
         return matrix_norm(A, p) * matrix_norm(inv(A), p)
     s = svdvals(A)
@@ -440,28 +455,6 @@ def matrix_exp(A: Tensor) -> Tensor:
     return result
 
 
-def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
-    """The product of several matrices, from the left.
-
-    >>> import chainrule
-    >>> multi_dot([chainrule.eye(2), chainrule.ones(2, 3), chainrule.ones(3, 1)]).shape
-    Size([2, 1])
-    """
-    if len(tensors) < 2:
-        raise ShapeError("multi_dot takes at least two matrices.")
-    result = tensors[0]
-    for matrix in tensors[1:]:
-        result = result @ matrix
-    return result
-
-
-def chain_matmul(*matrices: Tensor) -> Tensor:
-    """The product of matrices in the cheapest order: `multi_dot` under an older name."""
-    if any(A.ndim != 2 for A in matrices):
-        raise ShapeError(f"chain_matmul takes matrices, got shapes {[tuple(A.shape) for A in matrices]}.")
-    return multi_dot(matrices) if len(matrices) > 1 else matrices[0]
-
-
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """X with A·X = B for triangular A, of which only that triangle is read.
 
@@ -474,7 +467,9 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     if unitriangular:
         identity = eye(A.shape[-1], dtype=A.dtype, device=A.device)
         triangle = triangle * (1 - identity) + identity
-    return solve(triangle, B, left=left)
+    if B.ndim < 2:
+        raise ShapeError(f"solve_triangular: B holds matrices, got shape {tuple(B.shape)}; use B.unsqueeze(-1).")
+    return _solved(triangle, B) if left else _solved(triangle.mT, B.mT).mT
 
 
 @composite

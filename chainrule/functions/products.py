@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chainrule.errors import ShapeError
@@ -58,6 +59,34 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, al
     need_pairs(batch1, batch2, "addbmm")
     total = cast(bmm(batch1, batch2).sum(0), batch1.value.array.dtype)
     return joined(input, total, beta, alpha, "addbmm")
+
+
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of several matrices, from the left; the first and the last may be vectors.
+
+    >>> import chainrule
+    >>> multi_dot([chainrule.eye(2), chainrule.ones(2, 3), chainrule.ones(3, 1)]).shape
+    Size([2, 1])
+    """
+    if len(tensors) < 2:
+        raise ShapeError("multi_dot takes at least two matrices.")
+    for i, factor in enumerate(tensors):
+        if factor.ndim != 2 and not (factor.ndim == 1 and i in (0, len(tensors) - 1)):
+            raise ShapeError(
+                f"multi_dot takes matrices, and vectors as the first and the last; number {i} has shape "
+                f"{tuple(factor.shape)}. For batches write a @ b."
+            )
+    result = tensors[0]
+    for matrix in tensors[1:]:
+        result = result @ matrix
+    return result
+
+
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of matrices in the cheapest order: `multi_dot` under an older name."""
+    if any(A.ndim != 2 for A in matrices):
+        raise ShapeError(f"chain_matmul takes matrices, got shapes {[tuple(A.shape) for A in matrices]}.")
+    return multi_dot(matrices) if len(matrices) > 1 else matrices[0]
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.devices import CPU
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.extremes import ValuesAndIndices, argmax
@@ -42,6 +42,8 @@ def searchsorted(
     """
     if side not in (None, "left", "right"):
         raise ValueError(f"searchsorted: side is 'left' or 'right', got {side!r}.")
+    if right and side == "left":
+        raise ValueError("searchsorted: right=True and side='left' contradict each other; give one of them.")
     right = right or side == "right"
     if sorter is not None:
         sorted_sequence = sorted_sequence.gather(-1, sorter)
@@ -167,8 +169,10 @@ def unique_consecutive(
     (tensor([1, 2, 1]), tensor([2, 1, 1]))
     """
     x = input.reshape(-1) if dim is None else input
-    if dim is not None and not (x.ndim and x.numel()):
-        raise ShapeError(f"unique_consecutive along a dimension needs entries, got shape {tuple(x.shape)}.")
+    if not x.ndim:
+        raise IndexRangeError(
+            "unique_consecutive: a single number has no dimension; leave out dim, or reshape it to (1,)."
+        )
     axis = 0 if dim is None else axis_of(dim, x.ndim, "unique_consecutive")
     slices = np.moveaxis(x.read(), axis, 0).reshape(x.shape[axis], -1 if x.numel() else 0)
     begins = np.ones(len(slices), bool)

@@ -96,7 +96,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
-    """One dimension split into several.
+    """One dimension split into several, whose product is its extent; one of them may be −1, whatever remains.
 
     >>> import chainrule
     >>> chainrule.unflatten(chainrule.zeros(2, 12), 1, (3, -1)).shape
@@ -105,6 +105,11 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     axis = axis_of(dim, input.ndim, "unflatten")
     shape = tuple(input.shape)
     inner = complete_shape(tuple(sizes), shape[axis], "unflatten")
+    if not inner or math.prod(inner) != shape[axis]:
+        raise ShapeError(
+            f"unflatten: the sizes {tuple(sizes)} must be some whose product is {shape[axis]}, the extent of dimension "
+            f"{dim} of {shape}; one may be −1."
+        )
     return reshape(input, *shape[:axis], *inner, *shape[axis + 1 :])
 
 
@@ -191,17 +196,14 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     Size([3, 4, 2])
     """
     rank = input.ndim
-    if not rank:
-        axis_of(source, rank, "movedim")
-        axis_of(destination, rank, "movedim")
-        return permute(input, ())
     sources = [axis_of(d, rank, "movedim") for d in ([source] if isinstance(source, int) else source)]
     places = [axis_of(d, rank, "movedim") for d in ([destination] if isinstance(destination, int) else destination)]
     order = [axis for axis in range(rank) if axis not in sources]
     if len(set(sources)) != len(sources) or len(set(places)) != len(places) or len(sources) != len(places):
         raise ShapeError(f"movedim: {source} to {destination}: each dimension and each place once, as many of both.")
-    for place, axis in sorted(zip(places, sources)):
-        order.insert(place, axis)
+    if rank:  # a single number may be said to have one dimension, and it has none
+        for place, axis in sorted(zip(places, sources)):
+            order.insert(place, axis)
     return permute(input, tuple(order))
 
 

@@ -214,6 +214,9 @@ class FurtherMethods:
     @property
     def H(self: Any) -> Tensor:
         """A matrix transposed."""
+        if self.ndim not in (0, 2):
+            mend = "use mH for a batch of them" if self.ndim > 2 else "a row is x.unsqueeze(0)"
+            raise ShapeError(f"H transposes a matrix, got shape {tuple(self.shape)}; {mend}.")
         return self.t()
 
     @property
