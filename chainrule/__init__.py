@@ -79,7 +79,7 @@ from chainrule.functions.extremes import (
 from chainrule.functions.floating_point import frexp as frexp, ldexp as ldexp, nextafter as nextafter
 from chainrule.functions.gathering import (
     gather as gather, index_add as index_add, index_copy as index_copy, index_fill as index_fill,
-    index_select as index_select, scatter as scatter, scatter_add as scatter_add, take as take,
+    index_select as index_select, scatter_add as scatter_add, take as take,
     take_along_dim as take_along_dim,
 )  # fmt: skip
 from chainrule.functions.hyperbolic import (
@@ -120,8 +120,8 @@ from chainrule.functions.running import (
     cummax as cummax, cummin as cummin, cumprod as cumprod, cumsum as cumsum, diff as diff,
 )  # fmt: skip
 from chainrule.functions.scattering import (
-    diagonal_scatter as diagonal_scatter, masked_scatter as masked_scatter, scatter_reduce as scatter_reduce,
-    select_scatter as select_scatter, slice_scatter as slice_scatter,
+    diagonal_scatter as diagonal_scatter, masked_scatter as masked_scatter, scatter as scatter,
+    scatter_reduce as scatter_reduce, select_scatter as select_scatter, slice_scatter as slice_scatter,
 )  # fmt: skip
 from chainrule.functions.searching import (
     bucketize as bucketize, histc as histc, histogram as histogram, isin as isin, kthvalue as kthvalue, mode as mode,

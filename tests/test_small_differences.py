@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import Any
@@ -16,12 +17,13 @@ INFINITY = math.inf
 def _answer(code: str, lib: Any) -> Any:
     """What a line of code gives, in plain Python; None if it is refused."""
     names = {"lib": lib, "inf": INFINITY, "whole": lambda *x: lib.tensor(x, dtype=lib.int64), "F": lib.nn.functional}
+    names["truths"], names["cases"] = lambda *x: lib.tensor(x), list(itertools.product([True, False], repeat=3))
     names["real"] = lambda *x: lib.tensor(x, dtype=lib.float32)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _plain(eval(code, names))
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
+    except (ArithmeticError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
         return None
 
 
@@ -123,6 +125,62 @@ AGREED = {
         lib.unique_consecutive(lib.ones(()), dim=0)
         lib.unique(lib.ones(()), dim=0)
     """,
+    "places": """
+        lib.scatter(lib.ones(3), 0, whole(1), 3.0, reduce="multiply")
+        lib.scatter(lib.ones(3) * 2, 0, whole(1, 1), real(3, 4), reduce="multiply")
+        lib.scatter(whole(1, 2, 3), 0, whole(1, 1), whole(3, 4), reduce="multiply")
+        lib.scatter(whole(1, 2, 3), 0, whole(1, 1), 2.5, reduce="multiply")
+        lib.scatter(lib.ones(2, 3) * 2, 1, whole(0, 2).expand(2, 2), real(3, 4).expand(2, 2), reduce="multiply")
+        lib.scatter(lib.tensor([True, False]), 0, whole(0, 1), lib.tensor([False, True]), reduce="multiply")
+        lib.scatter(lib.ones(()), 0, whole(0), 3.0, reduce="multiply")
+        lib.scatter(lib.ones(3), 0, whole(1), 3.0, reduce="mul")
+        lib.ones(3).scatter_(0, whole(1), 3.0, reduce="multiply")
+        lib.zeros(0, 2).index_add(0, lib.zeros(0, dtype=lib.int64), lib.zeros(0, 2))
+        lib.zeros(2, 0).index_add(1, lib.zeros(0, dtype=lib.int64), lib.zeros(2, 0))
+        lib.zeros(2, 0).index_add(0, lib.zeros(1, dtype=lib.int64), lib.zeros(1, 0))
+        lib.scatter_reduce(lib.tensor([True, False]), 0, whole(0), lib.tensor([True]), reduce="mean")
+        [truths(x, y).scatter_reduce(0, whole(0, 0), truths(True, y), "amax", include_self=z) for x, y, z in cases]
+        [truths(x, y).scatter_reduce(0, whole(0, 0), truths(True, y), "amin", include_self=z) for x, y, z in cases]
+        [truths(x, y).scatter_reduce(0, whole(0, 0), truths(True, y), "prod", include_self=z) for x, y, z in cases]
+        [truths(x, y).scatter_reduce(0, whole(0, 0), truths(True, y), "sum", include_self=z) for x, y, z in cases]
+    """,
+    "numbers": """
+        real(1, inf, -inf, float("nan")).half().nan_to_num(posinf=1e9, neginf=-1e9, nan=1e9)
+        real(1, inf, -inf, float("nan")).nan_to_num(posinf=1e300)
+        real(1, inf, -inf, float("nan")).bfloat16().nan_to_num(posinf=1e39).float()
+        real(1, inf, -inf, float("nan")).nan_to_num(float("nan"), 3.0, 4.0)
+        real(1, inf, -inf, float("nan")).nan_to_num(None, -inf, inf)
+        lib.arange(0, 2, 0.5, dtype=lib.uint8)
+        lib.arange(0, 2, 0.5, dtype=lib.int64)
+        lib.arange(0, 5.5, 1.5, dtype=lib.int32), lib.arange(0, 5.5, 1.5, dtype=lib.int64)
+        lib.arange(0.9, 5.1, dtype=lib.int64), lib.arange(0.9, 5.1, dtype=lib.int16)
+        lib.arange(5, 0, -1.5, dtype=lib.int64), lib.arange(5, 0, -1.5, dtype=lib.int32)
+        lib.arange(-2.5, 2.5, 0.5, dtype=lib.int32), lib.arange(0, 0, 0.5, dtype=lib.int32)
+        lib.arange(0, 300, 100.5, dtype=lib.uint8), lib.arange(0, 600, 100.5, dtype=lib.uint8)
+        lib.zeros(0, dtype=lib.int32) // lib.zeros((), dtype=lib.int32), lib.zeros(0, dtype=lib.int32) // 0
+        lib.zeros(0, dtype=lib.int32) % 0, lib.zeros(0, dtype=lib.int32).fmod(0)
+        lib.div(lib.zeros(0, dtype=lib.int32), 0, rounding_mode="trunc")
+        lib.zeros(2, 0, dtype=lib.int32) // lib.zeros(1, dtype=lib.int32)
+        lib.zeros(2, dtype=lib.int32) // lib.zeros(1, dtype=lib.int32)
+    """,
+    "out": """
+        lib.sum(lib.ones(2, 3) / 2, 0, out=lib.zeros(3, dtype=lib.int64))
+        lib.sum(whole(1, 2), 0, out=lib.zeros((), dtype=lib.float32))
+        lib.sum(real(1e38, 3e38), 0, out=lib.zeros((), dtype=lib.float64))
+        lib.prod(lib.ones(2, 3) * 1.5, 0, out=lib.zeros(3, dtype=lib.int64))
+        lib.cumsum(lib.ones(3) * 1.5, 0, out=lib.zeros(3, dtype=lib.int64))
+        lib.cumprod(lib.ones(3) * 2.5, 0, out=lib.zeros(3, dtype=lib.int64))
+        lib.mean(lib.ones(2, 3), 0, out=lib.zeros(3, dtype=lib.int64))
+        lib.zeros(3, out=lib.ones(3, dtype=lib.int64)), lib.ones(3, out=lib.zeros(3, dtype=lib.int64))
+        lib.eye(2, out=lib.zeros(2, 2, dtype=lib.int64)), lib.full((3,), 0.5, out=lib.zeros(3, dtype=lib.int64))
+        lib.arange(3.5, out=lib.zeros(0, dtype=lib.int64)), lib.arange(3, out=lib.zeros(3))
+        lib.linspace(0, 1, 3, out=lib.zeros(3, dtype=lib.int64))
+        lib.rand(2, out=lib.zeros(2, dtype=lib.int64))
+        lib.matmul(lib.eye(2), lib.eye(2), out=lib.zeros(2, 2, dtype=lib.int64))
+        lib.where(real(1) > 0, real(1), real(2), out=lib.zeros(1, dtype=lib.int64))
+        lib.add(real(1), real(1), out=lib.zeros(1, dtype=lib.int64)), lib.eq(whole(1), whole(1), out=lib.zeros(1))
+        lib.add(whole(1), whole(1), out=lib.zeros(1, dtype=lib.bool))
+    """,
 }
 
 
@@ -130,6 +188,26 @@ AGREED = {
 @pytest.mark.parametrize("kind", AGREED)
 def test_code_gives_what_it_gives_in_pytorch_or_is_refused_too(kind: str) -> None:
     _same(AGREED[kind])
+
+
+def test_products_at_places_have_gradients_in_eager_code_and_compiled() -> None:
+    x, source = chainrule.tensor([2.0, 3.0, 4.0], requires_grad=True), chainrule.tensor([5.0, 7.0], requires_grad=True)
+    places = chainrule.tensor([1, 1])
+    x.scatter(0, places, source, reduce="multiply").sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [1, 35, 1]
+    assert source.grad is not None and source.grad.tolist() == [21, 15]
+    found = chainrule.compile(lambda x: x.scatter(0, places, 2.0, reduce="multiply"))(x.detach())
+    assert found.tolist() == [2, 12, 4]
+
+
+@pytest.mark.parametrize("reduce", ["amax", "amin", "prod", "sum"])
+def test_booleans_at_places_are_the_same_in_compiled_code(reduce: str) -> None:
+    x, source = chainrule.tensor([True, False, True]), chainrule.tensor([True, True, False])
+
+    def reduced(x: Any, source: Any) -> Any:
+        return x.scatter_reduce(0, chainrule.tensor([0, 1, 2]), source, reduce)
+
+    assert chainrule.compile(reduced)(x, source).tolist() == reduced(x, source).tolist()
 
 
 #: What is refused, and what the message says.

@@ -144,7 +144,7 @@ def remainder(input: Operand, other: Operand) -> Tensor:
 
 def _refuse_zero_division(primitive: Any, input: Operand, other: Operand) -> Tensor:
     x, y = promote(input, other)
-    if x.dtype.kind < 2:
+    if x.dtype.kind < 2 and 0 not in common_shape([x.value.array.shape, y.value.array.shape]):
         check_numbers(_is_divisor, y, wrong=_is_zero, operation=primitive.name)
     return binary(primitive, input, other)
 

@@ -264,6 +264,9 @@ def arange(
 ) -> Tensor:
     """The numbers start, start + step, … below end; `arange(n)` counts 0 … n − 1. int64 if all are integers.
 
+    Fractions are cut off for int64. Smaller types of whole numbers have as many numbers as there would be with the
+    fractions, and start and step cut off, as in PyTorch.
+
     >>> arange(4), arange(1, 2, 0.5)
     (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
@@ -273,11 +276,15 @@ def arange(
         raise ShapeError(f"arange from {start} to {end} never arrives with step {step}.")
     whole = all(isinstance(number, (int, np.integer)) for number in (start, end, step))
     wanted = as_dtype(dtype) if dtype is not None else as_dtype(int) if whole else get_default_dtype()
-    if wanted.kind == 1 and not whole:
-        start, end, step = int(start), int(end), int(step)
-    if whole or wanted.kind == 1:
+    if wanted.kind == 1 and wanted.itemsize == 8 and not whole:
+        if not int(step):
+            raise ShapeError(f"arange: the step {step} is 0 in {wanted}; give a whole step, or another dtype.")
+        start, end, step, whole = int(start), int(end), int(step), True
+    if whole:
         return make(np.arange(start, end, step).astype(wanted.numpy), requires_grad, device)
     count = int(np.ceil((end - start) / step))
+    if wanted.kind == 1:
+        return make((int(start) + np.arange(count) * int(step)).astype(wanted.numpy), requires_grad, device)
     return make((start + np.arange(count) * np.float64(step)).astype(wanted.numpy), requires_grad, device)
 
 

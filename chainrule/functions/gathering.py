@@ -195,34 +195,15 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     >>> chainrule.zeros(3).scatter_add(0, chainrule.tensor([2, 2]), chainrule.ones(2))
     tensor([0., 0., 2.])
     """
-    return _scattered(IndexAdd, input, dim, index, src, "scatter_add")
+    return scattered(IndexAdd, input, dim, index, src, "scatter_add")
 
 
-def scatter(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
-) -> Tensor:
-    """The tensor with the entries of `src` (or one number) put where `gather` with this index would read.
-
-    With `reduce="add"` they are added, as `scatter_add` does. Raises a TypeError unless one of `src` and `value` is
-    given.
-
-    >>> import chainrule
-    >>> chainrule.zeros(3).scatter(0, chainrule.tensor([2]), 5.0)
-    tensor([0., 0., 5.])
-    """
-    if reduce not in (None, "add"):
-        raise ValueError(f"scatter: reduce is None or 'add', got {reduce!r}.")
-    if (src is None) is (value is None):
-        raise TypeError(f"scatter: give src or value{'' if src is None else ', not both'}.")
-    primitive = IndexAdd if reduce else IndexUpdate
-    return _scattered(primitive, input, dim, index, value if src is None else src, "scatter")
-
-
-def _scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any, operation: str) -> Tensor:
+def scattered(primitive: Any, input: Tensor, dim: int, index: Tensor, src: Any, operation: str) -> Tensor:
+    """The tensor with the entries of `src` (or one number) taken in by a primitive at the places of `gather`."""
     if not input.ndim:
         axis_of(dim, 0, operation)
         src = src.reshape(-1) if isinstance(src, TensorCell) else src  # type: ignore[attr-defined]
-        return _scattered(primitive, input.reshape(1), 0, index.reshape(-1), src, operation).reshape(())
+        return scattered(primitive, input.reshape(1), 0, index.reshape(-1), src, operation).reshape(())
     index, src = in_line(input, index, src)
     key, places = _grid(input, dim, index, operation)
     if isinstance(src, TensorCell):

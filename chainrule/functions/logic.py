@@ -10,7 +10,17 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.errors import DTypeError
-from chainrule.functions.promotion import Operand, as_floating, binary, cast, common_shape, expand_to, fitting, promote
+from chainrule.functions.promotion import (
+    Operand,
+    as_floating,
+    binary,
+    cast,
+    common_shape,
+    constant,
+    expand_to,
+    fitting,
+    promote,
+)
 from chainrule.primitives import logic
 
 if TYPE_CHECKING:
@@ -286,8 +296,12 @@ def _held(value: Any, dtype: Any) -> Tensor:
     return cast(value, dtype)
 
 
-def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """NaN and ±∞ replaced by numbers; ±∞ by the largest of the type unless given.
+
+    A number that is too large for the type stays infinite.
 
     >>> import chainrule
     >>> chainrule.nan_to_num(chainrule.tensor([float("nan"), 1.0]))
@@ -298,9 +312,12 @@ def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neg
     from chainrule.dtypes import FloatLimits
 
     largest = FloatLimits(input.dtype).max
-    x = masked_fill(input, isnan(input), nan)
-    x = masked_fill(x, eq(x, math.inf), largest if posinf is None else posinf)
-    return masked_fill(x, eq(x, -math.inf), -largest if neginf is None else neginf)
+    x, dtype = input, input.value.array.dtype
+    # All places are looked for first: what is put to one of them may be infinite.
+    places = isnan(x), eq(x, math.inf), eq(x, -math.inf)
+    for there, number, usual in zip(places, (nan, posinf, neginf), (0.0, largest, -largest)):
+        x = masked_fill(x, there, constant(usual if number is None else number, dtype))
+    return x
 
 
 def isposinf(input: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autodiff.block import block
-from chainrule.errors import IndexRangeError, ShapeError
+from chainrule.errors import DTypeError, IndexRangeError, ShapeError
 from chainrule.functions.checking import check_numbers
-from chainrule.functions.creation import ones_like
+from chainrule.functions.creation import full, ones_like
 from chainrule.functions.diagonals import diagonal
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.gathering import (
@@ -17,14 +17,15 @@ from chainrule.functions.gathering import (
     in_line,
     need_places,
     need_same_dtype,
-    scatter,
     scatter_add,
+    scattered,
     source_for,
     walks,
 )
 from chainrule.functions.logic import where
 from chainrule.functions.pieces import narrow, select
-from chainrule.primitives.indexing import IndexReduce
+from chainrule.functions.promotion import is_tensor
+from chainrule.primitives.indexing import IndexAdd, IndexReduce, IndexUpdate
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -112,19 +113,47 @@ def _wants_more(mask: Tensor, entries: int) -> Tensor:
     return mask.long().sum() > entries
 
 
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
+    """The tensor with the entries of `src` (or one number) put where `gather` with this index would read.
+
+    With `reduce="add"` they are added to what is there, as `scatter_add` does, with "multiply" multiplied, as
+    `scatter_reduce` does with "prod".
+
+    Raises a TypeError unless one of `src` and `value` is given, a ValueError for another `reduce`.
+
+    >>> import chainrule
+    >>> chainrule.zeros(3).scatter(0, chainrule.tensor([2]), 5.0)
+    tensor([0., 0., 5.])
+    """
+    if reduce not in (None, "add", "multiply"):
+        raise ValueError(f"scatter: reduce is None, 'add' or 'multiply', got {reduce!r}.")
+    if (src is None) is (value is None):
+        raise TypeError(f"scatter: give src or value{'' if src is None else ', not both'}.")
+    source = value if src is None else src
+    if reduce == "multiply":
+        if not is_tensor(source):
+            source = full(tuple(index.shape), source, dtype=input.dtype, device=input.device)
+        return scatter_reduce(input, dim, index, source, "prod")
+    return scattered(IndexAdd if reduce else IndexUpdate, input, dim, index, source, "scatter")
+
+
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Entries of `src` that go to the same place reduced to one, with what is there.
 
-    `reduce` is "sum", "mean", "prod", "amax" or "amin". Places are those of `scatter`. Without `include_self` what is
+    `reduce` is "sum", "mean", "prod", "amax" or "amin"; of booleans "sum" and "amax" say whether any of them is true,
+    "prod" and "amin" whether all are. Places are those of `scatter`. Without `include_self` what is
     there counts only where nothing goes.
 
     Raises:
         ValueError: for another `reduce`.
         ShapeError: if the index does not fit the tensor, or `src` is smaller than the index.
         IndexRangeError: if there is no such dimension, or no such place along it.
-        DTypeError: if the places are no integers, or `src` is of another type than the tensor.
+        DTypeError: if the places are no integers, `src` is of another type than the tensor, or it is the mean of
+            booleans.
 
     >>> import chainrule
     >>> index, src = chainrule.tensor([0, 0, 1]), chainrule.tensor([1.0, 2.0, 5.0])
@@ -133,6 +162,8 @@ def scatter_reduce(
     """
     if reduce not in ("sum", "mean", "prod", "amax", "amin"):
         raise ValueError(f"scatter_reduce: reduce is 'sum', 'mean', 'prod', 'amax' or 'amin', got {reduce!r}.")
+    if reduce == "mean" and input.dtype.kind == 0:
+        raise DTypeError("scatter_reduce: booleans have no mean; convert them with .float().")
     if not input.ndim:
         axis_of(dim, 0, "scatter_reduce")
         parts = index.reshape(-1), src.reshape(-1)
@@ -162,7 +193,9 @@ def _collected(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str)
 def _extreme(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
     """The largest or smallest; equal ones share the gradient."""
     worst: float = -np.inf if reduce == "amax" else np.inf
-    if input.dtype.kind < 2:
+    if input.dtype.kind == 0:
+        worst = reduce == "amin"
+    elif input.dtype.kind == 1:
         worst = getattr(np.iinfo(input.dtype.numpy), "min" if reduce == "amax" else "max")
     given = input if include_self else scatter(input.detach(), dim, index, worst)
     best = _collected(given, dim, index, src, reduce)

@@ -67,6 +67,12 @@ _NUMBERS = {
     **dict.fromkeys(("addmm", "addmv", "addr", "addbmm", "baddbmm"), ("beta", "alpha")),
 }
 
+#: Functions that compute in the type of `out=` where no `dtype` is given.
+_IN_TYPE_OF_OUT = (
+    *("sum", "prod", "cumsum", "cumprod"),
+    *("zeros", "ones", "empty", "full", "eye", "arange", "linspace", "logspace", "rand", "randn"),
+)
+
 #: Words about memory: taken, and they change nothing, since how entries lie in memory is nobody's concern here. A
 #: layout must be `strided`.
 _MEMORY = frozenset({"layout", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
@@ -122,6 +128,8 @@ class Words:
                 raise TypeError(f"{word} and {name} are two words for one argument; give one of them.")
             else:
                 known[name] = thing
+        if is_tensor(out) and self.name in _IN_TYPE_OF_OUT:
+            known.setdefault("dtype", out.dtype)
         if self.spread and "input" in known:  # it stands before what has been spread
             args = (known.pop("input"), *args)
         return args, known, out

@@ -26,6 +26,7 @@ from chainrule.functions import (
     pieces,
     reduction,
     running,
+    scattering,
     shape,
     sorting,
 )
@@ -159,7 +160,7 @@ class Operations:
 
     index_put, index_select, index_add = indexing.index_put, gathering.index_select, gathering.index_add
     index_copy, index_fill, gather = gathering.index_copy, gathering.index_fill, gathering.gather
-    take_along_dim, scatter_add, scatter = gathering.take_along_dim, gathering.scatter_add, gathering.scatter
+    take_along_dim, scatter_add, scatter = gathering.take_along_dim, gathering.scatter_add, scattering.scatter
     take, nonzero, masked_select = gathering.take, counting.nonzero, indexing.masked_select
     tril, triu, bincount, unique = diagonals.tril, diagonals.triu, counting.bincount, counting.unique
 
