@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.autodiff.mode import no_grad
 from chainrule.cell import TensorCell
 from chainrule.errors import GradientError, ShapeError
-from chainrule.functions.promotion import cast
+from chainrule.primitives.elementwise import Cast
 from chainrule.primitives.primitive import Primitive, zeros_of
 from chainrule.primitives.value import Form, Value
 from chainrule.program.graph import BlockUse
@@ -182,7 +182,7 @@ class _Applied:
                 f"{self.name}.backward gives a gradient of shape {tuple(given)} for argument {place} of forward, "
                 f"which has shape {tuple(form[0])}; return one of that shape."
             ) from None
-        return cast(fitting, form[1])
+        return fitting if fitting.value.array.dtype == form[1] else Cast.apply(fitting, dtype=form[1])
 
 
 def _recorded(

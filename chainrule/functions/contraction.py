@@ -290,8 +290,9 @@ def _contract(
     Where nothing is left to sum over it is a product of entries: mixed types promote, and `autocast` leaves them.
     """
     shared = {n for n in a if n in b and n not in needed and 1 not in (x.shape[a.index(n)], y.shape[b.index(n)])}
+    keeps = x.dtype == y.dtype  # else the sum of booleans or small integers counts in int64
     (a, x), (b, y) = (
-        _summed_over([n for n in names if n not in needed | shared], names, t) for names, t in ((a, x), (b, y))
+        _summed_over([n for n in names if n not in needed | shared], names, t, keeps) for names, t in ((a, x), (b, y))
     )
     batch = [n for n in a if n in b and n in needed]
     left = [n for n in a if n not in b]
@@ -318,10 +319,13 @@ def _contract(
     return names, _product(x, y).reshape([extents[n] for n in names])
 
 
-def _summed_over(gone: list[str], names: list[str], x: Any) -> tuple[list[str], Any]:
-    """A term without these dimensions, in its own data type, as what is multiplied with it."""
+def _summed_over(gone: list[str], names: list[str], x: Any, keeps: bool) -> tuple[list[str], Any]:
+    """A term without these dimensions; `keeps`: in its own data type."""
     places = tuple(i for i, n in enumerate(names) if n in gone)
-    return ([n for n in names if n not in gone], cast(x.sum(places), x.value.array.dtype)) if places else (names, x)
+    if not places:
+        return names, x
+    total = x.sum(places)
+    return [n for n in names if n not in gone], cast(total, x.value.array.dtype) if keeps else total
 
 
 @in_half

@@ -174,6 +174,8 @@ def unique_consecutive(
             "unique_consecutive: a single number has no dimension; leave out dim, or reshape it to (1,)."
         )
     axis = 0 if dim is None else axis_of(dim, x.ndim, "unique_consecutive")
+    if x.shape[axis] and not x.numel():
+        raise ShapeError(f"unique_consecutive along dimension {axis}: slices of {tuple(x.shape)} have no entries.")
     slices = np.moveaxis(x.read(), axis, 0).reshape(x.shape[axis], -1 if x.numel() else 0)
     begins = np.ones(len(slices), bool)
     begins[1:] = (slices[1:] != slices[:-1]).any(1)

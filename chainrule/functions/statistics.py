@@ -135,6 +135,12 @@ def _areas(y: Tensor, x: Tensor | None, dx: float, axis: int) -> Tensor:
     return (after + before) * width / 2
 
 
+def _as_values(y: Tensor, x: Tensor | None, integral: Tensor) -> Tensor:
+    """What was added up in float32 in the type of the values, where that is a half and the places are not wider."""
+    wider = x is not None and x.dtype.is_floating_point and x.dtype != y.dtype
+    return rounded_as(y, integral) if y.dtype.is_floating_point and not wider else integral
+
+
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """The integral along `dim` by the trapezoidal rule: Σ (yᵢ + yᵢ₊₁)/2 · (xᵢ₊₁ − xᵢ), with places x or distance dx.
 
@@ -143,7 +149,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     tensor(2.)
     """
     axis = axis_of(dim, y.ndim, "trapezoid")
-    return rounded_as(y, _areas(in_float32(y), x, dx, axis).sum(axis))
+    return _as_values(y, x, _areas(in_float32(y), x, dx, axis).sum(axis))
 
 
 trapz = trapezoid
@@ -157,7 +163,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, d
     tensor([0.5000, 2.0000])
     """
     axis = axis_of(dim, y.ndim, "cumulative_trapezoid")
-    return rounded_as(y, cumsum(_areas(in_float32(y), x, dx, axis), axis))
+    return _as_values(y, x, cumsum(_areas(in_float32(y), x, dx, axis), axis))
 
 
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
