@@ -32,6 +32,8 @@ class State:
         trace: the trace that notes operations instead of evaluating them, if any.
         ending: what is called, by key, when the backward pass that is at work has ended (gradients between processes,
             say); None outside of one.
+        walk: what is called, by key, at the end of the outermost walk back along the tape, that of `autograd.grad` too,
+            before what it used is let go; None outside of one.
         derivatives: how many functions that take derivatives of others (`func.grad`) are at work.
         keeping: whether backward passes keep what they used: the next sample of a batch (`vmap`) comes the same way.
         recording: what keeps every operation with its numbers for `explain`, if anything does.
@@ -44,7 +46,7 @@ class State:
 
     __slots__ = (
         *("autocast", "block", "derivatives", "ending", "gradients", "half", "keeping", "module"),
-        *("observer", "path", "paths", "quiet", "recording", "saving", "trace"),
+        *("observer", "path", "paths", "quiet", "recording", "saving", "trace", "walk"),
     )
 
     def __init__(self) -> None:
@@ -52,6 +54,7 @@ class State:
         self.block: BlockUse | None = None
         self.derivatives = 0
         self.ending: dict[int, Callable[[], None]] | None = None
+        self.walk: dict[int, Callable[[], None]] | None = None
         self.gradients = True
         self.half: DType | None = None
         self.keeping = False

@@ -213,7 +213,8 @@ def backpropagate(
     found: dict[Source, Tensor] = {}
     ends = set(wanted or ())
     state = current_state()
-    before = state.gradients, state.path, state.block, state.autocast
+    before = state.gradients, state.path, state.block, state.autocast, state.walk
+    state.walk = {} if state.walk is None else state.walk
     state.gradients, state.autocast = differentiable, None  # rules compute in the types that they get
     if state.recording is not None:
         state.block = state.recording.phase("backward")
@@ -247,8 +248,11 @@ def backpropagate(
                         node.saved = None
             elif isinstance(node, Leaf) and useful is None:
                 node.collect(gradients[0], differentiable)
+        if before[-1] is None:
+            for call in list(state.walk.values()):
+                call()
     finally:
-        state.gradients, state.path, state.block, state.autocast = before
+        state.gradients, state.path, state.block, state.autocast, state.walk = before
     return [found.get(source) for source in wanted or ()]
 
 

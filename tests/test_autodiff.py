@@ -191,7 +191,7 @@ def test_functional_call_is_the_module_as_a_function_of_its_parameters() -> None
     for name, p in model.named_parameters():
         assert close(other[name].grad, np.asarray(p.grad)) and p.tolist() == before[name]
     with pytest.raises(KeyError, match="nonsense"):
-        chainrule.func.functional_call(model, {"0.nonsense": x}, x)
+        chainrule.func.functional_call(model, {**other, "0.nonsense": x}, x, strict=True)
 
 
 # --------------------------------------------------------------------------------------- checking

@@ -23,7 +23,7 @@ def _answer(code: str, lib: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _plain(eval(code, names))
-    except (ArithmeticError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
+    except (ArithmeticError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError):
         return None
 
 
@@ -181,6 +181,48 @@ AGREED = {
         lib.add(real(1), real(1), out=lib.zeros(1, dtype=lib.int64)), lib.eq(whole(1), whole(1), out=lib.zeros(1))
         lib.add(whole(1), whole(1), out=lib.zeros(1, dtype=lib.bool))
     """,
+    "derivatives": """
+        lib.func.grad(lambda x: x.sum(), argnums=2)(lib.ones(2))
+        lib.func.grad(lambda x: x.sum(), argnums=-2)(lib.ones(2))
+        lib.func.grad(lambda x: x.sum(), argnums=(0, 1))(lib.ones(2))
+        lib.func.grad(lambda x: x.sum(), argnums=(0, 0))(lib.ones(2))
+        lib.func.grad(lambda x: x.sum(), argnums=())(lib.ones(2))
+        lib.func.grad(lambda x: x.sum(), argnums=-1)(lib.ones(2))
+        lib.func.grad(lambda: lib.ones(2).sum())()
+        lib.func.jacrev(lambda x: x, argnums=2)(lib.ones(2))
+        lib.func.jacfwd(lambda x: x, argnums=2)(lib.ones(2))
+        lib.func.hessian(lambda x: x.sum(), argnums=2)(lib.ones(2))
+        lib.func.grad(lambda x: x > 0)(lib.ones(2))
+        lib.func.grad(lambda x: (x > 0).sum())(lib.ones(2))
+        lib.func.grad(lambda x: lib.ones(2))(lib.ones(2))
+        lib.func.grad(lambda x: lib.ones(()))(lib.ones(2))
+        lib.func.grad(lambda x: x.sum().reshape(1))(lib.ones(2))
+        lib.func.grad_and_value(lambda x: x.sum().reshape(1))(lib.ones(2))
+        lib.func.jacrev(lambda x: x > 0)(lib.ones(2))
+        lib.func.jacrev(lambda x: (x * 2).long())(lib.ones(2))
+        lib.func.jacrev(lambda x: lib.ones(2))(lib.ones(2))
+        lib.func.vjp(lambda x: x > 0, lib.ones(2))[1](lib.ones(2))
+        lib.func.vjp(lambda x: x * 2, lib.ones(2))[1]((lib.ones(2), lib.ones(2)))
+        lib.func.vjp(lambda x: (x * 2, (x > 0)), lib.ones(2), has_aux=True)[1](lib.ones(2))
+        lib.func.hessian(lambda x: (x > 0).sum())(lib.ones(2))
+        lib.func.jacrev(lambda x: (x * 2, x > 0), has_aux=True)(lib.ones(2))
+    """,
+    "batches of none": """
+        lib.func.vmap(lib.sin)(lib.zeros(0, 3))
+        lib.func.vmap(lambda x: (x.sum(), x))(lib.zeros(0, 3))
+        lib.func.vmap(lambda x, y: x @ y, in_dims=(0, None))(lib.zeros(0, 3), lib.ones(3))
+        lib.func.vmap(lib.func.grad(lambda x: x.sum()))(lib.zeros(0, 3))
+        lib.func.vmap(lambda x: x.sum(), in_dims=1)(lib.zeros(3, 0))
+        lib.func.vmap(lambda x: x.long(), out_dims=1)(lib.zeros(0, 3))
+        lib.func.vmap(lambda x: {"a": x[0]})(lib.zeros(0, 3))
+        lib.func.vmap(lambda x, y: x + y)(lib.zeros(0, 3), lib.zeros(1, 3))
+    """,
+    "other parameters": """
+        lib.func.functional_call(lib.nn.Linear(1, 1), dict(weight=real(2).reshape(1, 1), bias=real(1), x=real(1)), real(1))
+        lib.func.functional_call(lib.nn.Linear(1, 1), {"weight": lib.ones(1, 1), "x": real(1)}, real(1), strict=True)
+        lib.func.functional_call(lib.nn.Linear(1, 1), {"in_features": real(1)}, real(1))
+        lib.func.functional_call(lib.nn.Linear(1, 1), {"absent.weight": real(1)}, real(1))
+    """,
 }
 
 
@@ -210,6 +252,57 @@ def test_booleans_at_places_are_the_same_in_compiled_code(reduce: str) -> None:
     assert chainrule.compile(reduced)(x, source).tolist() == reduced(x, source).tolist()
 
 
+def _hooked(lib: Any, mode: str) -> list[Any]:
+    """What a hook of several tensors is told in passes that reach all, some, and none; twice, and after it is taken off."""
+    x, y, z = (lib.full((2,), float(i + 1), requires_grad=True) for i in range(3))
+    inner = x * 2
+    told: list[Any] = []
+    handle = lib.autograd.graph.register_multi_grad_hook([x, y, inner], told.append, mode=mode)
+    for loss in ((inner * y).sum(), (y * z).sum(), (z * 3).sum(), (inner * 3 + y).sum()):
+        loss.backward(retain_graph=True)
+        told.append("pass")
+    loss.backward()
+    handle.remove()
+    handle.remove()
+    (x * y).sum().backward()
+    if mode == "any":  # which one is first is not said
+        return ["pass" if isinstance(part, str) else tuple(part.shape) for part in told]
+    return [part if isinstance(part, str) else _plain(part) for part in told]
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("mode", ["all", "any"])
+def test_a_hook_of_several_tensors_is_told_what_pytorchs_is_told(mode: str) -> None:
+    torch: Any = pytest.importorskip("torch")
+    assert _hooked(chainrule, mode) == _hooked(torch, mode)
+
+
+def test_a_hook_of_several_tensors_starts_anew_after_a_pass_that_failed_and_works_in_grad() -> None:
+    x, y = (chainrule.ones(1, requires_grad=True) for _ in range(2))
+    told: list[Any] = []
+
+    def hook(gradients: list[Any]) -> None:
+        told.append(_plain(gradients))
+        if len(told) == 1:
+            raise ValueError("once")
+
+    chainrule.autograd.graph.register_multi_grad_hook([x, y], hook)
+    with pytest.raises(ValueError, match="once"):
+        (x + y).sum().backward()
+    chainrule.autograd.grad((x * 3).sum(), x)
+    assert told[1][0] == ("float32", (1,), "[3.0]") and told[1][1] is None
+    with pytest.raises(ValueError, match="mode is 'all' or 'any', got 'some'"):
+        chainrule.autograd.graph.register_multi_grad_hook([x], hook, mode="some")
+    with pytest.raises(chainrule.errors.GradientError, match="does not require a gradient"):
+        chainrule.autograd.graph.register_multi_grad_hook([x.detach()], hook)
+
+
+def test_a_batch_of_none_leaves_the_random_numbers_where_they_were() -> None:
+    before = chainrule.get_rng_state().tolist()
+    found = chainrule.vmap(lambda x: x + chainrule.rand(3), randomness="different")(chainrule.zeros(0, 3))
+    assert found.shape == (0, 3) and chainrule.get_rng_state().tolist() == before
+
+
 #: What is refused, and what the message says.
 REFUSED = [
     ("lib.bmm(lib.ones(2, 3, 3), lib.ones(1, 3, 3))", "bmm: 2 matrices .* matmul broadcasts"),
@@ -224,6 +317,9 @@ REFUSED = [
     ("lib.linalg.multi_dot([lib.ones(2, 3, 3), lib.ones(3, 3)])", r"number 0 has shape \(2, 3, 3\).* a @ b"),
     ("lib.linalg.solve(lib.eye(3).expand(2, 3, 3), lib.ones(2, 3), left=False)", "left=False .* counts as "),
     ("lib.linalg.solve_triangular(lib.eye(3), lib.ones(3), upper=True)", "B holds matrices"),
+    ("lib.func.grad(lambda x: x.sum(), argnums=2)(lib.ones(2))", "argnums=2: .* 1 arguments .* no number 2"),
+    ("lib.func.grad(lambda x: x * 2)(lib.ones(2))", r"a single number, got shape \(2,\); .* jacrev or vjp"),
+    ("lib.func.jacrev(lambda x: x > 0)(lib.ones(2))", "has no derivative; .* has_aux=True"),
     ("lib.ones(3).H", "H transposes a matrix"),
     ("lib.zeros(0, 2).unflatten(1, (1, 4))", r"unflatten: the sizes \(1, 4\) .* product is 2"),
     ("lib.unique_consecutive(lib.ones(()), dim=0)", "a single number has no dimension"),

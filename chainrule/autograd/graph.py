@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from chainrule.absent_names import teller
 from chainrule.autograd.packing import PackedDict
+from chainrule.cell.gradient import Handle
 from chainrule.errors import GradientError
 from chainrule.state import current_state
 from chainrule.tape import Node
@@ -18,6 +19,7 @@ __all__ = [
     "Node",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
+    "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
@@ -72,6 +74,62 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
         yield
     finally:
         state.saving = before
+
+
+def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[[Any], None], *, mode: str = "all") -> Handle:
+    """Call `fn` in every backward pass that computes gradients of these tensors.
+
+    mode: "all" calls `fn(gradients)` at the end of the pass, with a list that has the gradient of each tensor, None for
+        one that got none in it; "any" calls `fn(gradient)` at once, with the first one that is complete.
+
+    What `fn` returns counts for nothing. The answer's `remove()` takes the hook off.
+
+    Raises a GradientError for a tensor that requires no gradient, a ValueError for another mode.
+
+    >>> import chainrule
+    >>> w, b = chainrule.ones(2, requires_grad=True), chainrule.zeros(1, requires_grad=True)
+    >>> handle = register_multi_grad_hook([w, b], lambda gradients: print(gradients))
+    >>> (3 * w + b).sum().backward()
+    [tensor([3., 3.]), tensor([2.])]
+    >>> handle.remove()
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"register_multi_grad_hook: mode is 'all' or 'any', got {mode!r}.")
+    hooks = _MultiHook(len(tensors), fn, mode == "all")
+    handles = [tensor.register_hook(partial(hooks.note, i)) for i, tensor in enumerate(tensors)]
+
+    def remove() -> None:
+        for handle in handles:
+            handle.remove()
+
+    return Handle(remove)
+
+
+class _MultiHook:
+    """What has come in of the gradients of several tensors in a backward pass."""
+
+    def __init__(self, count: int, function: Callable[[Any], None], together: bool) -> None:
+        self.count, self.function, self.together = count, function, together
+        self.found: dict[int, Any] = {}
+
+    def note(self, number: int, gradient: Any) -> None:
+        """A gradient is complete. What was left by a pass that failed is forgotten."""
+        calls = current_state().walk
+        if calls is None:
+            return
+        first = id(self) not in calls
+        if first:
+            self.found = {}
+            calls[id(self)] = self.finish
+        self.found[number] = gradient
+        if first and not self.together:
+            self.function(gradient)
+
+    def finish(self) -> None:
+        """The pass is at its end."""
+        found, self.found = self.found, {}
+        if self.together:
+            self.function([found.get(i) for i in range(self.count)])
 
 
 class GradientEdge(NamedTuple):

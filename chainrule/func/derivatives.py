@@ -52,6 +52,32 @@ def _shown(nest: Any, connected: bool) -> Any:
     return type(nest)(_shown(part, connected) for part in nest) if type(nest) in (list, tuple) else nest
 
 
+def _numbers_of(places: Places, count: int) -> list[int]:
+    """The arguments by which a function is differentiated, counted from 0; a GradientError if there are none."""
+    given = [places] if isinstance(places, int) else list(places)
+    if count and not given:
+        raise GradientError("argnums=() names no argument; name those by which the function is differentiated.")
+    wrong = [n for n in given if not -count <= n < count]
+    if wrong:
+        raise GradientError(
+            f"argnums={places}: the function was called with {count} arguments by place, there is no number {wrong[0]}."
+        )
+    numbers = [n % count for n in given]
+    if len(set(numbers)) != len(numbers):
+        raise GradientError(f"argnums={places} names an argument twice; name each once.")
+    return numbers
+
+
+def _need_floating(outputs: Sequence[Any], operation: str) -> None:
+    """Raise a GradientError for outputs that no derivative is defined of."""
+    for y in outputs:
+        if not y.dtype.is_floating_point:
+            raise GradientError(
+                f"{operation}: the function gives a {y.dtype} tensor, which has no derivative; leave it out, give it "
+                "beside the outputs with has_aux=True, or convert it with .float()."
+            )
+
+
 class _Chosen:
     """The arguments by which a function is differentiated, and the function of their tensors alone."""
 
@@ -59,7 +85,7 @@ class _Chosen:
         self, function: Callable[..., Any], places: Places, args: tuple[Any, ...], kwargs: Any, aux: bool
     ) -> None:
         self.function, self.args, self.kwargs, self.has_aux = function, args, kwargs, aux
-        self.numbers = [n % len(args) for n in ((places,) if isinstance(places, int) else places)]
+        self.numbers = _numbers_of(places, len(args))
         nest = tuple(args[n] for n in self.numbers)
         self.nest = nest[0] if isinstance(places, int) else nest
         self.leaves = tuple(flatten(nest))
@@ -80,8 +106,10 @@ class _Chosen:
         return value
 
     def flat(self, *leaves: Any) -> tuple[Any, ...]:
-        """The tensors of the value."""
-        return tuple(flatten(self(*leaves)))
+        """The tensors of the value. Raises a GradientError if one is of a type that has no derivative."""
+        outputs = tuple(flatten(self(*leaves)))
+        _need_floating(outputs, "func")
+        return outputs
 
     def with_aux(self, result: Any) -> Any:
         """The result, and what the function gave beside its value."""
@@ -106,6 +134,12 @@ def value_and_grad(func: Callable[..., Any], argnums: Places = 0, has_aux: bool 
         if not isinstance(value, TensorCell):
             raise GradientError(
                 f"grad: the function must give a single number as a tensor, got {type(value).__name__}."
+            )
+        shape = value.value.array.shape
+        if shape:
+            raise GradientError(
+                f"grad: the function must give a single number, got shape {shape}; reduce it (sum, mean, of one "
+                "entry reshape(())), or use jacrev or vjp."
             )
         found: Sequence[Any] = [None] * len(fresh)
         if value.requires_grad:
@@ -159,9 +193,15 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
     chosen = _Chosen(func, range(len(primals)), primals, {}, has_aux)
     fresh = fresh_leaves(chosen.leaves, chosen.connected)
     outputs = chosen(*fresh)
+    _need_floating(flatten(outputs), "vjp")
 
     def pull_back(cotangents: Any) -> tuple[Any, ...]:
         upstream = tuple(flatten(cotangents))
+        count = len(flatten(outputs))
+        if len(upstream) != count:
+            raise GradientError(
+                f"vjp: the function gives {count} tensors, what is pulled back has {len(upstream)}; give one for each."
+            )
         connected = chosen.connected or _connected(upstream)
         found = gradients_or_zeros(tuple(flatten(outputs)), fresh, upstream, create_graph=connected)
         return rebuild(primals, iter(found))

@@ -30,6 +30,9 @@ def vmap(
     faster than a loop. Where speed counts give the batch to layers and operations: they take one. `chunk_size` is taken
     and changes nothing.
 
+    Of a batch without samples the function is run once, with a sample of zeros, to see what it gives: the answer has
+    the shapes and types of that.
+
     Raises ValueError for batches of different sizes, and where no argument is a batch.
 
     >>> import chainrule
@@ -46,12 +49,14 @@ def vmap(
         if len(dims) != len(args):
             raise ValueError(f"vmap: in_dims is for {len(dims)} arguments, {len(args)} came.")
         sizes = {*_sizes(args, dims), *_sizes(kwargs, 0)}
-        if len(sizes) != 1 or not min(sizes):
+        if len(sizes) != 1:
             found = " and ".join(map(str, sorted(sizes)))
             raise ValueError(f"vmap: the batches have {found} samples." if sizes else "vmap: no argument is a batch.")
         draws = _State(randomness == "same")
         results: list[Any] = []
         state, count = current_state(), sizes.pop()
+        if not count:
+            return _of_none(func, _with_one(args, dims), _with_one(kwargs, 0), dims, out_dims)
         kept = state.keeping
         try:
             for i in range(count):
@@ -63,6 +68,28 @@ def vmap(
         return _stacked(results, out_dims)
 
     return mapped
+
+
+def _with_one(nest: Any, dims: Any) -> Any:
+    """Batches of a single sample, of zeros, in the place of batches of none."""
+    if dims is None:
+        return nest
+    if isinstance(nest, TensorCell):
+        shape = list(nest.shape)
+        shape[dims] = 1
+        return nest.new_zeros(shape)  # type: ignore[attr-defined]
+    found = [(place, _with_one(part, dim)) for place, part, dim in _parts(nest, dims)]
+    return dict(found) if isinstance(nest, dict) else type(nest)(part for _, part in found)
+
+
+def _of_none(func: Callable[..., Any], args: Any, kwargs: Any, dims: Any, out_dims: Any) -> Any:
+    """What a function of samples gives for none of them: stacks without entries. Random numbers stay undrawn."""
+    state = get_rng_state()
+    try:
+        shown = _stacked([func(*_sample(args, dims, 0), **_sample(kwargs, 0, 0))], out_dims)
+    finally:
+        set_rng_state(state)
+    return rebuild(shown, iter([x.narrow(dim, 0, 0) for x, dim in zip(flatten(shown), _spread(out_dims, shown))]))
 
 
 class _State:

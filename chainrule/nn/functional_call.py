@@ -22,7 +22,10 @@ def functional_call(
     Gradients flow into the replacements, so the module becomes a function of its parameters. Names are those of
     `state_dict()`; what is not named keeps its own value, except where a shared parameter is replaced under another
     of its names (unless `tie_weights` is False). Several dictionaries, of parameters and of buffers, count as one.
-    Raises KeyError for a name that the module does not have, with `strict` also for one that is not given.
+    A name that a part of the module does not have changes nothing, as in PyTorch.
+
+    Raises AttributeError for a name in a part that the module does not have, KeyError for what is there and no tensor;
+    with `strict` also for any name that it does not have, and for one that is not given.
 
     >>> import chainrule
     >>> layer = chainrule.nn.Linear(2, 1)
@@ -38,14 +41,16 @@ def functional_call(
         if left:
             raise KeyError(f"functional_call: strict=True, but {', '.join(sorted(left))} are not given.")
     places: list[tuple[dict[str, Any], str, Any]] = []
-    for name in given:
+    values: list[Any] = []
+    for name, value in given.items():
         owner_path, _, own_name = name.rpartition(".")
         owner = module.get_submodule(owner_path)
         table = owner._parameters if own_name in owner._parameters else owner._buffers
-        if own_name not in table:
+        if own_name in table:
+            places.append((table, own_name, table[own_name]))
+            values.append(value)
+        elif strict or hasattr(owner, own_name):  # what is there and no tensor was meant, and cannot be replaced
             raise KeyError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}.")
-        places.append((table, own_name, table[own_name]))
-    values = list(given.values())
     shared = _other_places(module, places, values) if tie_weights else []
     places += [place for place, _ in shared]
     values += [value for _, value in shared]
