@@ -124,6 +124,10 @@ AGREED = {
         lib.unique_consecutive(lib.zeros(0), dim=0)
         lib.unique_consecutive(lib.ones(()), dim=0)
         lib.unique(lib.ones(()), dim=0)
+        lib.unique_consecutive(lib.zeros(3, 0), dim=0)
+        lib.unique(lib.zeros(3, 0), dim=0)
+        lib.unique(lib.zeros(3, 0), dim=-1)
+        lib.unique_consecutive(lib.zeros(0, 0), dim=0)
     """,
     "places": """
         lib.scatter(lib.ones(3), 0, whole(1), 3.0, reduce="multiply")

@@ -97,6 +97,19 @@ def _fits_minlength(numbers: Any, low: int, high: int) -> None:
         )
 
 
+def axis_of_slices(shape: tuple[int, ...], dim: int, operation: str) -> int:
+    """The dimension along which slices are compared.
+
+    Raises an IndexRangeError for a single number, a ShapeError for slices without entries.
+    """
+    if not shape:
+        raise IndexRangeError(f"{operation}: a single number has no dimension; leave out dim, or reshape it to (1,).")
+    axis = axis_of(dim, len(shape), operation)
+    if 0 in shape[:axis] + shape[axis + 1 :]:
+        raise ShapeError(f"{operation}: the slices along dimension {dim} of {shape} have no entries to compare.")
+    return axis
+
+
 def unique(
     input: Tensor,
     sorted: bool = True,
@@ -111,10 +124,9 @@ def unique(
     tensor([1, 3])
     """
     array: Any = input.read()
-    if dim is not None and not array.ndim:
-        raise IndexRangeError("unique: a single number has no dimension; leave out dim, or reshape it to (1,).")
+    axis = None if dim is None else axis_of_slices(array.shape, dim, "unique")
     options = {"return_inverse": return_inverse, "return_counts": return_counts}
-    found: Any = np.unique(array, axis=None if dim is None else axis_of(dim, array.ndim, "unique"), **options)  # type: ignore[call-overload]
+    found: Any = np.unique(array, axis=axis, **options)  # type: ignore[call-overload]
     if not isinstance(found, tuple):
         return make(found, device=input.device)
     return tuple(make(np.asarray(part), device=input.device) for part in found)

@@ -8,7 +8,8 @@ import numpy as np
 
 from chainrule.cell import TensorCell
 from chainrule.devices import CPU
-from chainrule.errors import DTypeError, IndexRangeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.functions.counting import axis_of_slices
 from chainrule.functions.creation import arange, as_tensor, make, read_shape
 from chainrule.functions.dimensions import axis_of
 from chainrule.functions.extremes import ValuesAndIndices, argmax
@@ -169,13 +170,7 @@ def unique_consecutive(
     (tensor([1, 2, 1]), tensor([2, 1, 1]))
     """
     x = input.reshape(-1) if dim is None else input
-    if not x.ndim:
-        raise IndexRangeError(
-            "unique_consecutive: a single number has no dimension; leave out dim, or reshape it to (1,)."
-        )
-    axis = 0 if dim is None else axis_of(dim, x.ndim, "unique_consecutive")
-    if x.shape[axis] and not x.numel():
-        raise ShapeError(f"unique_consecutive along dimension {axis}: slices of {tuple(x.shape)} have no entries.")
+    axis = 0 if dim is None else axis_of_slices(tuple(x.shape), dim, "unique_consecutive")
     slices = np.moveaxis(x.read(), axis, 0).reshape(x.shape[axis], -1 if x.numel() else 0)
     begins = np.ones(len(slices), bool)
     begins[1:] = (slices[1:] != slices[:-1]).any(1)
