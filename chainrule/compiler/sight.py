@@ -268,6 +268,7 @@ class Sight:
             self._see_function(thing)
         elif is_a(thing, type):
             self._see_class(thing)
+            self._see_class(type(thing))  # whose methods are what `len(…)`, `…[k]` and `isinstance` ask a class
         elif is_a(thing, functools.partial):
             self._see_partial(thing)
         elif is_a(thing, property):
