@@ -105,8 +105,8 @@ def item(thing: Any, key: Any) -> Any:
     o = _per_thread.observer
     if o is None:
         return thing[key]
-    if is_a(thing, type) and not hasattr(type(thing), "__getitem__"):  # `Box[float]`: a method of the class
-        return call(thing.__class_getitem__, key)
+    if is_a(thing, type) and not hasattr(type(thing), "__getitem__") and hasattr(thing, "__class_getitem__"):
+        return call(thing.__class_getitem__, key)  # `Box[float]`: a method of the class
     _decided(thing if is_a(thing, Number) else None, key)
     contents(key)
     if is_a(key, TensorCell) and is_a(thing, dict):
