@@ -20,7 +20,7 @@ from chainrule.functions.promotion import cast
 from chainrule.nn.changing import clear_gradient
 from chainrule.nn.hooks import Hook, add_hook
 from chainrule.optim.clock import clock_number, shared_number
-from chainrule.optim.saved_state import match_parameters
+from chainrule.optim.saved_state import is_ours, match_parameters
 from chainrule.primitives.trace import outside_of_trace
 from chainrule.primitives.value import Value
 from chainrule.state import current_state
@@ -269,9 +269,10 @@ class Optimizer(Tells):
             changed = hook.function(self, state_dict)
             state_dict = state_dict if changed is None else changed
         by_number = match_parameters(self, state_dict)  # looks at everything; nothing is changed before
+        ours = is_ours(self)
         state = {
             by_number[int(number)]: WatchedDict(
-                {name: _own_entry(name, entry, by_number[int(number)]) for name, entry in entries.items()}
+                {name: _own_entry(name, entry, by_number[int(number)], ours) for name, entry in entries.items()}
             )
             for number, entries in state_dict["state"].items()
         }
@@ -408,12 +409,15 @@ def _own_copy(entry: Any) -> Any:
     return tensor(np.asarray(entry), device=CPU) if hasattr(entry, "__array__") else entry
 
 
-def _own_entry(name: str, entry: Any, parameter: Tensor) -> Any:
-    """An entry of a saved state for a parameter, in its data type; what goes with time keeps its own."""
+def _own_entry(name: str, entry: Any, parameter: Tensor, ours: bool) -> Any:
+    """An entry of a saved state for a parameter, in its data type; what goes with time keeps its own.
+
+    `ours`: whether a rule of ours goes on from it; what a user's own counts by stays the number that it is.
+    """
     if isinstance(entry, list):  # the history of L-BFGS
-        return [_own_entry(name, part, parameter) for part in entry]
+        return [_own_entry(name, part, parameter, ours) for part in entry]
     own = _own_copy(entry)
-    if name == "step":  # some save it as a Python number
+    if name == "step" and ours:  # some save it as a Python number
         number = clock_number(float(own))
         if isinstance(own, Tensor) and own.dtype is not number.dtype:
             number.set_value(shared_number(float(own), own.dtype))

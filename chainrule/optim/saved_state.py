@@ -62,10 +62,16 @@ def _number(number: Any) -> int:
         raise CheckpointError(f"parameters are numbered in a saved state, got {brief(number)}.") from None
 
 
+def is_ours(optimizer: Optimizer) -> bool:
+    """Whether what it remembers is made by a rule of ours, and not in a `step` of the user's own."""
+    return type(optimizer).step.__module__.split(".")[0] == __name__.split(".")[0]
+
+
 def _check_settings(optimizer: Optimizer, own: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Raise CheckpointError for the settings of another rule, or values of another kind."""
     kind = type(optimizer).__name__
-    names = set(optimizer.defaults) if kind in _arguments() else set()  # of a class of somebody else's nothing is known
+    # Of a class of somebody else's nothing is known, whatever its name.
+    names = set(optimizer.defaults) if is_ours(optimizer) and kind in _arguments() else set()
     missing = [name for name in own if name in names - _LATER and name not in saved]
     foreign = [name for name in saved if name not in own and name in _all_names()]
     if missing or foreign:
