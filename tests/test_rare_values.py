@@ -66,6 +66,15 @@ def test_halves_whose_steps_are_beyond_their_range() -> None:
     assert math.isclose(chainrule.special.i0(half(12)).item(), 18948.9, rel_tol=1e-3)
 
 
+def test_whole_numbers_are_not_rounded_back_to_whole_numbers() -> None:
+    start, end = chainrule.tensor([0, 1]), chainrule.tensor([10, 10])
+    assert chainrule.lerp(start, end, 0.3).tolist() == pytest.approx([3, 3.7])
+    assert chainrule.addcdiv(start, chainrule.tensor([1, 1]), chainrule.tensor([2, 2])).tolist() == [0.5, 1.5]
+    assert chainrule.trapezoid(chainrule.tensor([0, 1])).item() == 0.5
+    wide = chainrule.lerp(start.half(), end.double(), 0.5)
+    assert wide.dtype == chainrule.float64 and wide.tolist() == [5, 5.5]
+
+
 def test_bessel_functions_of_the_least_integer() -> None:
     assert chainrule.special.i0(chainrule.tensor([-128], dtype=chainrule.int8)).item() == inf
     assert chainrule.special.i1(chainrule.tensor([-(2**31)], dtype=chainrule.int32)).item() == -inf

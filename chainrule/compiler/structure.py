@@ -114,7 +114,7 @@ def take_apart(
                 "a compiled step gives a generator, which would go on when the step is over: return the list of what "
                 "it gives (list(…)), or compile what is called in each round."
             )
-        refuse_numbers_in(thing)
+        _refuse_numbers_in(thing)
         return None, thing
     if kind is functools.partial:
         parts = [take_apart(x, leaves, others, (*way, i)) for i, x in enumerate(parts_of(thing))]
@@ -135,14 +135,14 @@ def take_apart(
     return "other", kind if isinstance(thing, np.ndarray) or _is_an_object(thing) else _Same(thing)
 
 
-def refuse_numbers_in(thing: Any, depth: int = 3) -> None:
+def _refuse_numbers_in(thing: Any, depth: int = 3) -> None:
     """An object that outlives the step and holds a number that changes: no later call would put another there."""
     fields = None if is_a(thing, (Number, type, types.ModuleType, types.FunctionType)) else questions.fields_of(thing)
     for value in list((fields or {}).values()) if depth else ():
         for number in numbers_in(value):
             number.decides()
         for part in value if is_a(value, (list, tuple)) else value.values() if is_a(value, dict) else (value,):
-            refuse_numbers_in(part, depth - 1)
+            _refuse_numbers_in(part, depth - 1)
 
 
 def given_attributes(tensor: Any) -> dict[str, Any] | None:

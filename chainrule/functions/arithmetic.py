@@ -380,10 +380,9 @@ def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
     >>> chainrule.lerp(chainrule.tensor([0.0]), chainrule.tensor([10.0]), 0.3)
     tensor([3.])
     """
-    if input.dtype != end.dtype:
-        return input + weight * (end - input)
-    start = in_float32(input)  # of halves, the difference may be beyond their range
-    return rounded_as(input, start + weight * (in_float32(end) - start))
+    x, y = promote(input, end)
+    start = in_float32(x)  # of halves, the difference may be beyond their range
+    return rounded_as(x, start + weight * (in_float32(y) - start))
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:

@@ -258,12 +258,16 @@ def _unrounded(operand: Any, dtype: DataType) -> Tensor | None:
 
 def in_float32(x: Tensor) -> Tensor:
     """Halves in float32, other numbers as they are: what is computed in several steps is then rounded once."""
-    return cast(x, np.dtype(np.float32)) if x.value.array.dtype.itemsize == 2 and x.dtype.is_floating_point else x
+    return cast(x, np.dtype(np.float32)) if _is_of_halves(x) else x
 
 
 def rounded_as(like: Tensor, x: Tensor) -> Tensor:
-    """What was computed in float32, in the type of a tensor of halves; what is wider stays."""
-    return cast(x, like.value.array.dtype)
+    """What was computed in float32, in the type of a tensor of halves. Beside any other tensor it stays as it is."""
+    return cast(x, like.value.array.dtype) if _is_of_halves(like) else x
+
+
+def _is_of_halves(x: Tensor) -> bool:
+    return x.value.array.dtype.itemsize == 2 and x.dtype.is_floating_point
 
 
 def written(result: Any, out: Any) -> Any:

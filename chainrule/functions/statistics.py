@@ -138,7 +138,7 @@ def _areas(y: Tensor, x: Tensor | None, dx: float, axis: int) -> Tensor:
 def _as_values(y: Tensor, x: Tensor | None, integral: Tensor) -> Tensor:
     """What was added up in float32 in the type of the values, where that is a half and the places are not wider."""
     wider = x is not None and x.dtype.is_floating_point and x.dtype != y.dtype
-    return rounded_as(y, integral) if y.dtype.is_floating_point and not wider else integral
+    return integral if wider else rounded_as(y, integral)
 
 
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
